@@ -1,0 +1,232 @@
+//! [`as_completed`]: futures in the order in which they are done.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Timeout;
+use crate::host::{self, Spare};
+use crate::listener::{Listen, Listener, ListenerKey};
+use crate::sync::channel::{Receiver, Sender, unbounded};
+use crate::sync::{YIELDS, thread};
+use crate::wait::{Waitable, deadline, is_done};
+
+/// Yields futures as they become done: those that are done already first, then in completion order.
+///
+/// Futures of several executors may go together, and each may bring along what it was for, as `(K, W)`. Everything
+/// handed in comes out exactly once. `next` blocks until a future is done; there is no limit but
+/// [`next_timeout`](AsCompleted::next_timeout)'s. Linear in the number of futures.
+///
+/// # Panics
+///
+/// `next` panics in a callback, if it would block.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{ThreadPoolExecutor, as_completed};
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let to_do: Vec<_> = ["IN", "BR"].into_iter().map(|cc| (cc, threads.submit(str::to_lowercase, cc))).collect();
+/// for (cc, future) in as_completed(to_do) {
+///     assert_eq!(future.result()?, cc.to_lowercase());
+/// }
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsCompleted<W> {
+    let (sender, completions) = unbounded();
+    let mut all = AsCompleted {
+        handed_in: futures.into_iter().map(Some).collect(),
+        first_key: 0,
+        remaining: 0,
+        total: 0,
+        sender: Arc::new(Completions(sender)),
+        completions,
+    };
+    all.remaining = all.handed_in.len();
+    all.total = all.remaining;
+    let were_done: Vec<bool> = all.handed_in.iter().flatten().map(is_done).collect();
+    let (done, open): (Vec<usize>, Vec<usize>) = (0..all.total).partition(|&key| were_done[key]);
+    for key in done {
+        all.sender.done(key, false);
+    }
+    for key in open {
+        all.listen(key);
+    }
+    all
+}
+
+/// Yields futures in completion order; made by [`as_completed`].
+///
+/// Dropping it drops the futures it still has, which detaches them; [`into_unfinished`](Self::into_unfinished)
+/// gives them back.
+#[must_use = "futures come out only if it is iterated"]
+pub struct AsCompleted<W: Waitable> {
+    /// What was handed in and has not come out, by key; `None` where it has.
+    handed_in: VecDeque<Option<W>>,
+    /// The key of the front of `handed_in`.
+    first_key: usize,
+    remaining: usize,
+    total: usize,
+    sender: Arc<Completions>,
+    completions: Receiver<usize>,
+}
+
+/// Sends the keys of done futures. Every key is sent exactly once.
+struct Completions(Sender<usize>);
+
+impl Listen for Completions {
+    fn done(&self, key: usize, _failed: bool) {
+        // Fails only when the iterator is gone, and then nobody asks.
+        let _ = self.0.send(key);
+    }
+}
+
+impl<W: Waitable> AsCompleted<W> {
+    fn listen(&self, key: usize) {
+        if let Some(Some(future)) = self.handed_in.get(key - self.first_key) {
+            let listener = Listener::Set(Arc::clone(&self.sender) as _, key);
+            if let Some(failed) = future.observed().0.listen(listener) {
+                self.sender.done(key, failed);
+            }
+        }
+    }
+
+    /// Adds a future: it comes out when it is done, after those that are done already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{ThreadPoolExecutor, as_completed};
+    ///
+    /// let threads = ThreadPoolExecutor::new(2);
+    /// let mut crawl = as_completed([threads.spawn(|| 3)]);
+    /// let mut visited = 0;
+    /// while let Some(page) = crawl.next() {
+    ///     visited += 1;
+    ///     let links = page.result()?;
+    ///     if links > 0 {
+    ///         crawl.push(threads.spawn(move || links - 1));
+    ///     }
+    /// }
+    /// assert_eq!(visited, 4);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    pub fn push(&mut self, future: W) {
+        let key = self.first_key + self.handed_in.len();
+        self.handed_in.push_back(Some(future));
+        self.remaining += 1;
+        self.total += 1;
+        self.listen(key);
+    }
+
+    /// Blocks until a future is done or the time is up; `Ok(None)` when all have come out.
+    ///
+    /// # Errors
+    ///
+    /// [`Timeout`], which says how many futures are not done; they are still in here. A zero timeout is a poll.
+    ///
+    /// # Panics
+    ///
+    /// In a callback, if it would block.
+    #[track_caller]
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<W>, Timeout> {
+        if timeout.is_zero() && self.remaining > 0 {
+            return match self.completions.try_recv() {
+                Ok(key) => Ok(self.take(key)),
+                Err(_) => Err(self.timeout()),
+            };
+        }
+        self.next_until(deadline(Some(timeout)))
+    }
+
+    #[track_caller]
+    pub(crate) fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<W>, Timeout> {
+        if self.remaining == 0 {
+            return Ok(None);
+        }
+        for _ in 0..=YIELDS {
+            if let Ok(key) = self.completions.try_recv() {
+                return Ok(self.take(key));
+            }
+            thread::yield_now();
+        }
+        host::assert_may_block();
+        let _spare = Spare::new(host::current());
+        let key = match deadline {
+            // Never disconnected: a sender is in `self`.
+            None => self.completions.recv().ok(),
+            Some(deadline) => self.completions.recv_deadline(deadline).ok(),
+        };
+        match key {
+            Some(key) => Ok(self.take(key)),
+            None => Err(self.timeout()),
+        }
+    }
+
+    fn take(&mut self, key: usize) -> Option<W> {
+        let future = self.handed_in.get_mut(key - self.first_key)?.take();
+        self.remaining -= 1;
+        while let Some(None) = self.handed_in.front() {
+            self.handed_in.pop_front();
+            self.first_key += 1;
+        }
+        future
+    }
+
+    fn timeout(&self) -> Timeout {
+        let unfinished = self.handed_in.iter().flatten().filter(|future| !is_done(*future)).count();
+        Timeout::new(unfinished, self.total)
+    }
+
+    /// Gives back what has not come out, in input order.
+    pub fn into_unfinished(mut self) -> Vec<W> {
+        self.leave();
+        self.remaining = 0;
+        std::mem::take(&mut self.handed_in).into_iter().flatten().collect()
+    }
+
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = &W> {
+        self.handed_in.iter().flatten()
+    }
+
+    fn leave(&self) {
+        for (at, future) in self.handed_in.iter().enumerate() {
+            if let Some(future) = future {
+                let key = ListenerKey::Set(Arc::as_ptr(&self.sender).cast(), self.first_key + at);
+                future.observed().0.unlisten(key);
+            }
+        }
+    }
+}
+
+impl<W: Waitable> Iterator for AsCompleted<W> {
+    type Item = W;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<W> {
+        self.next_until(None).ok().flatten()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining, Some(self.remaining))
+    }
+}
+
+impl<W: Waitable> ExactSizeIterator for AsCompleted<W> {}
+impl<W: Waitable> FusedIterator for AsCompleted<W> {}
+
+impl<W: Waitable> Drop for AsCompleted<W> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<W: Waitable> fmt::Debug for AsCompleted<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompleted").field("remaining", &self.remaining).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! [`Error`]: why a task has no value, and the details of each reason.
+#![forbid(unsafe_code)]
+
+mod details;
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+
+pub(crate) use details::Panic;
+pub use details::{
+    Broken, Decode, Encode, Exit, Failed, Full, Panicked, Part, TimeLimit, Timeout, TooLarge, WorkerDied,
+};
+
+/// Names what a failing function may return: any error, boxed.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Holds what a task came to: its value, or why there is none.
+pub type Outcome<T> = Result<T, Error>;
+
+/// Says why a task has no value.
+///
+/// Cloning is cheap: details are shared. Every text is one lower-case sentence without a final stop.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Error, ThreadPoolExecutor};
+///
+/// let threads = ThreadPoolExecutor::new(1);
+/// let error = threads.spawn(|| -> u8 { panic!("no more flags") }).result().unwrap_err();
+/// assert!(matches!(error, Error::Panicked(_)));
+/// assert!(error.to_string().contains("no more flags"));
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The task was cancelled before it ran, or aborted while it ran.
+    #[error("the task was cancelled")]
+    Cancelled,
+    /// The task panicked.
+    #[error("{0}")]
+    Panicked(Panicked),
+    /// A `try_` task returned an error. Displays that error's own message.
+    #[error(transparent)]
+    Failed(Failed),
+    /// The task ran past its own limit.
+    #[error("{0}")]
+    TimeLimit(TimeLimit),
+    /// The worker process ended while it ran the task.
+    #[error("{0}")]
+    WorkerDied(WorkerDied),
+    /// The executor cannot run tasks any more.
+    #[error("{0}")]
+    Broken(Broken),
+    /// The task was submitted after the executor was shut down.
+    #[error("the executor was shut down and accepts no new tasks")]
+    ShutDown,
+    /// The task was refused by a full queue, as [`TaskOptions::refuse_when_full`](crate::TaskOptions) asks.
+    #[error("{0}")]
+    Full(Full),
+    /// An argument or a result could not be serialised.
+    #[error("{0}")]
+    Encode(Encode),
+    /// An argument or a result could not be deserialised.
+    #[error("{0}")]
+    Decode(Decode),
+    /// A message passed the frame limit.
+    #[error("{0}")]
+    TooLarge(TooLarge),
+    /// A `map` with a timeout ran out of time.
+    #[error("{0}")]
+    Timeout(Timeout),
+    /// Nobody is left to complete the task.
+    #[error("the task was abandoned: nobody is left to complete it")]
+    Abandoned,
+}
+
+impl Error {
+    /// Takes the payload of a panic, to look at it or to resume it.
+    ///
+    /// Clones of an error share one payload: the first that asks gets it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the error back if it is no panic, or if its payload is gone already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(1);
+    /// let error = threads.spawn(|| -> u8 { std::panic::panic_any(7_u8) }).result().unwrap_err();
+    /// let payload = error.into_panic().unwrap();
+    /// assert_eq!(payload.downcast_ref::<u8>(), Some(&7));
+    /// ```
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, Error> {
+        if let Error::Panicked(panicked) = &self {
+            let payload = panicked.take_payload();
+            if let Some(payload) = payload {
+                return Ok(payload);
+            }
+        }
+        Err(self)
+    }
+
+    /// Looks at the error a `try_` task returned, if it is an `E` and the task ran in this process.
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        match self {
+            Error::Failed(failed) => failed.get_ref().downcast_ref::<E>(),
+            _ => None,
+        }
+    }
+
+    /// The name of the variant, as the texts of futures show it.
+    pub(crate) fn variant(&self) -> &'static str {
+        match self {
+            Error::Cancelled => "Cancelled",
+            Error::Panicked(_) => "Panicked",
+            Error::Failed(_) => "Failed",
+            Error::TimeLimit(_) => "TimeLimit",
+            Error::WorkerDied(_) => "WorkerDied",
+            Error::Broken(_) => "Broken",
+            Error::ShutDown => "ShutDown",
+            Error::Full(_) => "Full",
+            Error::Encode(_) => "Encode",
+            Error::Decode(_) => "Decode",
+            Error::TooLarge(_) => "TooLarge",
+            Error::Timeout(_) => "Timeout",
+            Error::Abandoned => "Abandoned",
+        }
+    }
+}
+
+/// Tells which setting of a builder was refused, and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{parameter} must be {requirement}, not {value}")]
+pub struct BuildError {
+    parameter: &'static str,
+    requirement: &'static str,
+    value: String,
+}
+
+impl BuildError {
+    pub(crate) fn new(parameter: &'static str, requirement: &'static str, value: impl fmt::Debug) -> Self {
+        Self { parameter, requirement, value: format!("{value:?}") }
+    }
+
+    /// Returns the name of the setting, as its builder method is called.
+    pub fn parameter(&self) -> &'static str {
+        self.parameter
+    }
+}

@@ -1,0 +1,354 @@
+//! The details that the variants of [`Error`](crate::Error) carry.
+#![forbid(unsafe_code)]
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::BoxError;
+use crate::sync::Mutex;
+
+/// Tells how a task panicked.
+#[derive(Clone)]
+pub struct Panicked(Arc<Panic>);
+
+pub(crate) struct Panic {
+    pub(crate) message: Box<str>,
+    pub(crate) location: Option<Box<str>>,
+    pub(crate) worker: Option<Box<str>>,
+    pub(crate) backtrace: Option<Box<str>>,
+    pub(crate) payload: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+impl Drop for Panic {
+    fn drop(&mut self) {
+        // A payload is a value of the user's, whose drop may panic again.
+        crate::panics::discard(self.payload.lock().take());
+    }
+}
+
+impl Panicked {
+    pub(crate) fn new(panic: Panic) -> Self {
+        Self(Arc::new(panic))
+    }
+
+    pub(super) fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
+        self.0.payload.lock().take()
+    }
+
+    /// Returns the text of the panic; a payload that is no text has a description in its place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns `file:line:column` of the panic.
+    ///
+    /// `None` if the program replaced the panic hook that this crate chains itself into, or if the panic
+    /// was raised without one (`std::panic::resume_unwind`).
+    pub fn location(&self) -> Option<&str> {
+        self.0.location.as_deref()
+    }
+
+    /// Returns the name of the worker the task ran on, if that has one.
+    pub fn worker_name(&self) -> Option<&str> {
+        self.0.worker.as_deref()
+    }
+
+    /// Returns the backtrace, if `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` enabled it.
+    pub fn backtrace(&self) -> Option<&str> {
+        self.0.backtrace.as_deref()
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task panicked")?;
+        if let Some(location) = self.location() {
+            write!(f, " at {location}")?;
+        }
+        if let Some(worker) = self.worker_name() {
+            write!(f, " on {worker}")?;
+        }
+        write!(f, ": {}", self.message())
+    }
+}
+
+impl fmt::Debug for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panicked")
+            .field("message", &self.message())
+            .field("location", &self.location())
+            .field("worker_name", &self.worker_name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Holds the error that a `try_` task returned: displays its message and has its source.
+#[derive(Clone, Debug)]
+pub struct Failed(Arc<dyn StdError + Send + Sync>);
+
+impl Failed {
+    /// Wraps the error of a task, for authors of executors.
+    pub fn new(error: impl Into<BoxError>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+
+    /// Returns the error itself.
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Failed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Tells the limit that a task ran past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit(Duration);
+
+impl TimeLimit {
+    /// Names the limit, for authors of executors.
+    pub fn new(limit: Duration) -> Self {
+        Self(limit)
+    }
+
+    /// Returns the limit.
+    pub fn limit(&self) -> Duration {
+        self.0
+    }
+}
+
+impl fmt::Display for TimeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the task ran past its time limit of {:?}", self.0)
+    }
+}
+
+/// Tells why an executor cannot run tasks any more.
+#[derive(Clone, Debug)]
+pub struct Broken(Arc<dyn StdError + Send + Sync>);
+
+impl Broken {
+    /// Names the cause, for authors of executors.
+    pub fn new(cause: impl Into<BoxError>) -> Self {
+        Self(Arc::from(cause.into()))
+    }
+
+    /// Returns the cause.
+    pub fn cause(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the executor is broken: {}", self.0)
+    }
+}
+
+/// Tells the limit of the queue that refused a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full(usize);
+
+impl Full {
+    /// Names the limit, in tasks, for authors of executors.
+    pub fn new(limit: usize) -> Self {
+        Self(limit)
+    }
+
+    /// Returns how many tasks the queue holds.
+    pub fn limit(&self) -> usize {
+        self.0
+    }
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the queue is full: {} tasks are pending already", self.0)
+    }
+}
+
+/// Names the half of a call that crosses to another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// What the function is called with.
+    Argument,
+    /// What the function returned.
+    Result,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Argument => "argument",
+            Part::Result => "result",
+        })
+    }
+}
+
+macro_rules! serialisation_error {
+    ($(#[$doc:meta])* $name:ident, $verb:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Arc<(Part, Box<str>)>);
+
+        impl $name {
+            /// Names what failed and what the serialiser said, for authors of executors.
+            pub fn new(part: Part, message: impl Into<String>) -> Self {
+                Self(Arc::new((part, message.into().into_boxed_str())))
+            }
+
+            /// Returns what did not survive: the argument or the result.
+            pub fn part(&self) -> Part {
+                self.0.0
+            }
+
+            /// Returns what the serialiser said.
+            pub fn message(&self) -> &str {
+                &self.0.1
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("the {} cannot be ", $verb, ": {}"), self.part(), self.message())
+            }
+        }
+    };
+}
+
+serialisation_error! {
+    /// Tells what could not be serialised, and why.
+    Encode, "serialised"
+}
+serialisation_error! {
+    /// Tells what could not be deserialised, and why.
+    Decode, "deserialised"
+}
+
+/// Tells how much was unfinished when the time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{unfinished} (of {total}) futures unfinished")]
+pub struct Timeout {
+    unfinished: usize,
+    total: usize,
+}
+
+impl Timeout {
+    pub(crate) fn new(unfinished: usize, total: usize) -> Self {
+        Self { unfinished, total }
+    }
+
+    /// Returns how many futures were not done.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
+    }
+
+    /// Returns how many futures there were.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+}
+
+/// Tells how a worker process ended while it ran a task.
+#[derive(Clone, Debug)]
+pub struct WorkerDied(Arc<Death>);
+
+#[derive(Debug)]
+struct Death {
+    pid: u32,
+    exit: Exit,
+    function: Option<Box<str>>,
+}
+
+/// Says how a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// A signal of this name ended it, such as `SIGSEGV`.
+    Signal(String),
+    /// Somebody else reaped it, and the kernel cannot tell any more.
+    Unknown,
+}
+
+impl WorkerDied {
+    /// Says which process died, how, and on which function, for authors of executors.
+    pub fn new(pid: u32, exit: Exit, function: Option<String>) -> Self {
+        let function = function.map(String::into_boxed_str);
+        Self(Arc::new(Death { pid, exit, function }))
+    }
+
+    /// Returns the id the process had.
+    pub fn pid(&self) -> u32 {
+        self.0.pid
+    }
+
+    /// Returns how it ended.
+    pub fn exit(&self) -> &Exit {
+        &self.0.exit
+    }
+
+    /// Returns the name of the function it ran, if that is known.
+    pub fn function(&self) -> Option<&str> {
+        self.0.function.as_deref()
+    }
+}
+
+impl fmt::Display for WorkerDied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the worker process {} ", self.pid())?;
+        match self.exit() {
+            Exit::Code(code) => write!(f, "exited with code {code}")?,
+            Exit::Signal(name) => write!(f, "was ended by {name}")?,
+            Exit::Unknown => f.write_str("ended with a status that is unknown")?,
+        }
+        match self.function() {
+            Some(function) => write!(f, " while it ran {function}"),
+            None => f.write_str(" while it ran the task"),
+        }
+    }
+}
+
+/// Tells the size of a message that passed the frame limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    size: u64,
+    limit: u64,
+}
+
+impl TooLarge {
+    /// Names the size and the limit, in bytes, for authors of executors.
+    pub fn new(size: u64, limit: u64) -> Self {
+        Self { size, limit }
+    }
+
+    /// Returns the size of the message, in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns the limit, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message of {} bytes passes the frame limit of {} bytes", self.size, self.limit)
+    }
+}

@@ -1,0 +1,316 @@
+//! [`Backend`], what an executor provides, and [`Executor`], what its callers use.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::completed::{AsCompleted, as_completed};
+use crate::error::BoxError;
+use crate::future::Future;
+use crate::job::Job;
+use crate::map::{Map, MapUnordered, Via};
+use crate::options::{Stats, TaskOptions};
+use crate::state::{Cell, Observable};
+use crate::wait::{ReturnWhen, Waitable, Waited, wait};
+use crate::with::With;
+use crate::work::{Fallible, Function, Plain, Portable};
+
+/// Marks what can be an argument or a result of every executor: whatever serde can carry to another process.
+pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
+
+/// Provides what an [`Executor`] needs; for authors of executors.
+///
+/// See [`Job`] for a complete one. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
+/// backends too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an executor",
+    label = "not an executor",
+    note = "a pointer to a concrete executor is not one itself: pass what it points to, as in `totals(&*pool)`"
+)]
+pub trait Backend: Send + Sync {
+    /// Takes the job, or completes it with an error. Called by `submit`, in its caller's thread.
+    fn execute(&self, job: Job);
+
+    /// Returns how many tasks can run at the same time.
+    fn max_workers(&self) -> usize;
+
+    /// Accepts nothing more from outside; queued tasks still run. Does not block.
+    fn close(&self);
+
+    /// Blocks until all workers have ended, or the time is up. Have they? Before [`close`](Backend::close): `false`.
+    ///
+    /// On a thread that belongs to the executor it is `false` at once.
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool;
+
+    /// Cancels every task that has not started, and returns how many that were.
+    fn cancel_pending(&self) -> usize {
+        0
+    }
+
+    /// Counts what the executor is doing and has done.
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+
+    /// The options that every task of this backend gets; [`Executor::with`] sets them.
+    #[doc(hidden)]
+    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
+        None
+    }
+}
+
+macro_rules! delegate_backend {
+    ($($pointer:ty),*) => {$(
+        impl Backend for $pointer {
+            fn execute(&self, job: Job) {
+                (**self).execute(job);
+            }
+            fn max_workers(&self) -> usize {
+                (**self).max_workers()
+            }
+            fn close(&self) {
+                (**self).close();
+            }
+            fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+                (**self).join_timeout(timeout)
+            }
+            fn cancel_pending(&self) -> usize {
+                (**self).cancel_pending()
+            }
+            fn stats(&self) -> Stats {
+                (**self).stats()
+            }
+            fn task_options(&self) -> Option<&Arc<TaskOptions>> {
+                (**self).task_options()
+            }
+        }
+    )*};
+}
+
+delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + '_>);
+
+/// Runs functions on workers; implemented for every [`Backend`].
+///
+/// `fn(A) -> R` takes any function, method or closure that captures nothing, which is exactly what can cross to
+/// another process. Two arguments are a tuple. `try_` is for functions that return `Result`: their `Err` is the
+/// future's error. [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) has methods of the same names that take
+/// capturing closures and types serde does not know.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Error, Executor, InlineExecutor, ThreadPoolExecutor};
+///
+/// fn products(executor: &impl Executor) -> Result<Vec<i32>, Error> {
+///     executor.map(|(a, b)| a * b, [(1, 2), (3, 4)]).collect()
+/// }
+///
+/// assert_eq!(products(&InlineExecutor)?, [2, 12]);
+/// assert_eq!(products(&ThreadPoolExecutor::new(2))?, [2, 12]);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// A closure that captures is rejected where a plain function is asked for:
+///
+/// ```compile_fail,E0308
+/// use concurrent_futures::{Executor, InlineExecutor};
+///
+/// let offset = 3;
+/// let _ = InlineExecutor.submit(|n: i32| n + offset, 1);
+/// ```
+pub trait Executor: Backend {
+    /// Calls `function` with `argument` on a worker.
+    ///
+    /// Never fails and never panics: a task that is refused is a future that is finished with the reason. Blocks
+    /// only while a bounded queue is full, and never on a thread that belongs to the executor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    ///
+    /// fn sum_to(n: u64) -> u64 {
+    ///     (1..=n).sum()
+    /// }
+    ///
+    /// let executor = ThreadPoolExecutor::new(2);
+    /// assert_eq!(executor.submit(sum_to, 10_000).result()?, 50_005_000);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    fn submit<A: Payload, R: Payload>(&self, function: fn(A) -> R, argument: A) -> Future<R> {
+        dispatch(self, Plain(function), argument)
+    }
+
+    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`].
+    ///
+    /// [`Error::Failed`]: crate::Error::Failed
+    ///
+    /// # Examples
+    ///
+    /// A closure that uses `?` names its error type:
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, InlineExecutor};
+    ///
+    /// let future = InlineExecutor.try_submit(
+    ///     |text: String| {
+    ///         let number: i32 = text.trim().parse()?;
+    ///         Ok::<_, std::num::ParseIntError>(number * 2)
+    ///     },
+    ///     "twenty".into(),
+    /// );
+    /// assert_eq!(future.result().unwrap_err().to_string(), "invalid digit found in string");
+    /// ```
+    fn try_submit<A: Payload, R: Payload, E: Into<BoxError> + 'static>(
+        &self,
+        function: fn(A) -> Result<R, E>,
+        argument: A,
+    ) -> Future<R> {
+        dispatch(self, Fallible(function), argument)
+    }
+
+    /// Calls `function` on every argument, and yields the outcomes in input order.
+    ///
+    /// All tasks are submitted before this returns, unless
+    /// [`buffer_size`](TaskOptions::buffer_size) bounds them. A failed item is one `Err`, and the rest go on. Dropping
+    /// the iterator cancels what has not started.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    ///
+    /// let executor = ThreadPoolExecutor::new(2);
+    /// let lengths: Vec<usize> =
+    ///     executor.map(|word: String| word.len(), ["to".into(), "wait".into()]).collect::<Result<_, _>>()?;
+    /// assert_eq!(lengths, [2, 4]);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    fn map<'e, I, R: Payload>(&'e self, function: fn(I::Item) -> R, arguments: I) -> Map<'e, I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        Map::new(Via { executor: self, function: Plain(function) }, arguments, options_of(self))
+    }
+
+    /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
+    fn try_map<'e, I, R: Payload, E: Into<BoxError> + 'static>(
+        &'e self,
+        function: fn(I::Item) -> Result<R, E>,
+        arguments: I,
+    ) -> Map<'e, I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        Map::new(Via { executor: self, function: Fallible(function) }, arguments, options_of(self))
+    }
+
+    /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
+    fn map_unordered<'e, I, R: Payload>(
+        &'e self,
+        function: fn(I::Item) -> R,
+        arguments: I,
+    ) -> MapUnordered<'e, I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        let via = Via { executor: self, function: Plain(function) };
+        MapUnordered::new(via, arguments, options_of(self))
+    }
+
+    /// Makes a function that submits: each call is a task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, InlineExecutor};
+    ///
+    /// let double = InlineExecutor.bind(|n: i32| 2 * n);
+    /// assert_eq!(double(21).result()?, 42);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    fn bind<A: Payload, R: Payload>(&self, function: fn(A) -> R) -> impl Fn(A) -> Future<R> + Send + Sync + Clone {
+        move |argument| self.submit(function, argument)
+    }
+
+    /// Makes a backend that adds these options to every task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Executor, TaskOptions, ThreadPoolExecutor};
+    ///
+    /// let threads = ThreadPoolExecutor::new(2);
+    /// let limited = threads.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
+    /// assert_eq!(limited.submit(|n: u8| n, 7).result()?, 7);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    fn with(&self, options: TaskOptions) -> With<'_, Self> {
+        With::new(self, options)
+    }
+
+    /// Waits for futures; the same as [`wait`](crate::wait).
+    #[track_caller]
+    fn wait<W: Waitable>(
+        &self,
+        futures: impl IntoIterator<Item = W>,
+        timeout: impl Into<Option<Duration>>,
+        return_when: ReturnWhen,
+    ) -> Waited<W> {
+        wait(futures, timeout, return_when)
+    }
+
+    /// Yields futures as they become done; the same as [`as_completed`](crate::as_completed).
+    fn as_completed<W: Waitable>(&self, futures: impl IntoIterator<Item = W>) -> AsCompleted<W> {
+        as_completed(futures)
+    }
+
+    /// Closes the executor and waits for everything: queued tasks run, then workers end.
+    ///
+    /// On a thread that belongs to the executor it closes and returns without waiting.
+    fn shutdown(&self) {
+        self.close();
+        self.join_timeout(None);
+    }
+
+    /// Closes the executor, cancels what is pending and waits for what runs.
+    ///
+    /// On a thread that belongs to the executor it returns without waiting.
+    fn shutdown_now(&self) {
+        self.close();
+        self.cancel_pending();
+        self.join_timeout(None);
+    }
+}
+
+impl<B: Backend + ?Sized> Executor for B {}
+
+pub(crate) fn options_of(backend: &(impl Backend + ?Sized)) -> &TaskOptions {
+    backend.task_options().map_or(TaskOptions::NONE, |options| options)
+}
+
+/// Submits a call that can go anywhere.
+pub(crate) fn dispatch<A, R>(
+    backend: &(impl Backend + ?Sized),
+    function: impl Function<A, R> + 'static,
+    argument: A,
+) -> Future<R>
+where
+    A: Payload,
+    R: Payload,
+{
+    let task = Cell::new(Some(Portable { function, argument }), backend.task_options().cloned(), None);
+    submit(backend, task)
+}
+
+pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn Observable<T>>) -> Future<T> {
+    let future = Future::new(Arc::clone(&task));
+    backend.execute(Job::new(task));
+    future
+}

@@ -1,0 +1,298 @@
+//! [`Future`], the handle on one task, and [`Awaiting`], what `.await` makes of it.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::error::{Error, Outcome};
+use crate::host;
+use crate::listener::{Listener, ListenerKey, WakerKey};
+use crate::shared::SharedFuture;
+use crate::state::{FutureId, Observable, State};
+use crate::text::write_future;
+use crate::wait::wait_for;
+
+/// Waits for, looks at, cancels or takes the outcome of one task.
+///
+/// The only handle on that outcome: taking it consumes the future. [`share`](Future::share) makes a handle
+/// that can be cloned. Dropping a future detaches it: the task still runs. If it then ends with an error that
+/// nobody looked at, that is logged once, at `warn`.
+///
+/// # Blocking
+///
+/// Methods that block may be called anywhere but in a callback, where a wait that would block panics. A task may
+/// wait for another task of its own executor: where that has not started, it runs right there.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let future = threads.submit(|n: u64| (1..=n).sum::<u64>(), 10_000);
+/// assert_eq!(future.result()?, 50_005_000);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+///
+/// A future crosses threads only with a value that does:
+///
+/// ```compile_fail
+/// fn crosses<T: Send>() {}
+/// crosses::<concurrent_futures::Future<std::rc::Rc<()>>>();
+/// concurrent_futures::promise::<std::rc::Rc<()>>();
+/// ```
+#[must_use = "a future that is dropped detaches its task, and an error nobody looked at is only logged"]
+pub struct Future<T> {
+    /// `None` once the outcome was handed over.
+    task: Option<Arc<dyn Observable<T>>>,
+}
+
+impl<T> Future<T> {
+    pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
+        Self { task: Some(task) }
+    }
+
+    pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
+        self.task.as_ref().expect("only the methods that consume a future take its task")
+    }
+
+    fn into_task(mut self) -> Arc<dyn Observable<T>> {
+        self.task.take().expect("only the methods that consume a future take its task")
+    }
+
+    /// Returns the id of this future, unique in the program.
+    pub fn id(&self) -> FutureId {
+        self.task().id()
+    }
+
+    /// Returns how far the task has come. Does not block.
+    pub fn state(&self) -> State {
+        self.task().snapshot().state
+    }
+
+    /// Tells whether the task has ended: it was cancelled, or it finished. Does not block.
+    pub fn is_done(&self) -> bool {
+        self.state().is_done()
+    }
+
+    /// Tells whether a worker runs the task right now. Does not block.
+    pub fn is_running(&self) -> bool {
+        self.state() == State::Running
+    }
+
+    /// Tells whether the task was cancelled or aborted. Does not block.
+    pub fn is_cancelled(&self) -> bool {
+        self.state() == State::Cancelled
+    }
+
+    /// Cancels the task if it has not started. `true`: it is cancelled, has not run and never will, unless it was
+    /// aborted while it ran.
+    ///
+    /// Wakes everything that waits for the future, drops function and argument, and runs the callbacks in the
+    /// calling thread. A running task is left alone: `false`. Does not block.
+    pub fn cancel(&self) -> bool {
+        self.task().cancel()
+    }
+
+    /// Cancels the task, also while it runs. `true`: the future is cancelled.
+    ///
+    /// A running task's future is cancelled at once, and the task is asked to stop: on a thread by
+    /// [`TaskContext::is_aborted`](crate::task::TaskContext::is_aborted). Its worker is busy until the function
+    /// returns, and what that returns is dropped. Callbacks run in the calling thread. Does not block.
+    pub fn abort(&self) -> bool {
+        self.task().abort()
+    }
+
+    /// Blocks until the task is done.
+    ///
+    /// # Panics
+    ///
+    /// In a callback, if the task is not done; in the task itself, which would wait for ever.
+    #[track_caller]
+    pub fn wait(&self) {
+        wait_for(self, None);
+    }
+
+    /// Blocks until the task is done or the time is up. Is it done?
+    ///
+    /// A zero timeout is a poll; one too long for the clock is no limit.
+    ///
+    /// # Panics
+    ///
+    /// In a callback, if it would block.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        wait_for(self, Some(timeout))
+    }
+
+    /// Blocks until the task is done and takes its outcome.
+    ///
+    /// # Errors
+    ///
+    /// Why the task has no value.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Future::wait).
+    #[track_caller]
+    pub fn result(self) -> Outcome<T> {
+        self.wait();
+        self.take()
+    }
+
+    /// Blocks until the task is done or the time is up, and takes its outcome.
+    ///
+    /// A done future gives its outcome however late. A zero timeout is a poll.
+    ///
+    /// # Errors
+    ///
+    /// The future itself, if the time was up first.
+    ///
+    /// # Panics
+    ///
+    /// In a callback, if it would block.
+    #[track_caller]
+    pub fn result_timeout(self, timeout: Duration) -> Result<Outcome<T>, Self> {
+        if self.wait_timeout(timeout) { Ok(self.take()) } else { Err(self) }
+    }
+
+    /// Takes the outcome if the task is done. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// The future itself, if the task is not done.
+    pub fn try_result(self) -> Result<Outcome<T>, Self> {
+        if self.is_done() { Ok(self.take()) } else { Err(self) }
+    }
+
+    fn take(self) -> Outcome<T> {
+        self.into_task().take().expect("a done task whose handle is whole has its outcome")
+    }
+
+    /// Blocks until the task is done and returns its error; `None` if it succeeded.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Future::wait).
+    #[track_caller]
+    pub fn error(&self) -> Option<Error> {
+        self.wait();
+        self.task().error()
+    }
+
+    /// Runs `callback` with the outcome before the future becomes done.
+    ///
+    /// Callbacks run in the order added, in the thread that completes the task (for `cancel` and `abort` the
+    /// caller's), outside every lock. Who sees the future done sees what they did. Added to a done future, it
+    /// runs at once in the calling thread; while another thread runs callbacks of this future, that thread runs
+    /// it next. One that panics is reported through `log::error!`, and the others still run. It must not block
+    /// on a future: that panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(1);
+    /// let (send, receive) = std::sync::mpsc::channel();
+    /// let future = threads.spawn(|| 6 * 7);
+    /// future.add_done_callback(move |outcome| send.send(*outcome.as_ref().unwrap()).unwrap());
+    /// future.wait();
+    /// assert_eq!(receive.try_recv(), Ok(42));
+    /// ```
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+        self.task().add_callback(Box::new(callback));
+    }
+
+    /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
+    pub fn share(self) -> SharedFuture<T>
+    where
+        T: Send + Sync,
+    {
+        SharedFuture::new(self.into_task())
+    }
+
+    /// Lets the task run on without a handle; as a drop, but said out loud.
+    pub fn detach(self) {
+        drop(self);
+    }
+}
+
+impl<T> Drop for Future<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_future(f, "Future", self.task())
+    }
+}
+
+impl<T> fmt::Display for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_future(f, "Future", self.task())
+    }
+}
+
+impl<T> IntoFuture for Future<T> {
+    type Output = Outcome<T>;
+    type IntoFuture = Awaiting<T>;
+
+    fn into_future(self) -> Awaiting<T> {
+        Awaiting { future: Some(self), key: WakerKey::new() }
+    }
+}
+
+/// Waits for a [`Future`] without blocking, under any async runtime; made by `.await`.
+///
+/// Dropping it detaches the task, as dropping the future does. A poll on a thread of the task's own executor runs
+/// the task there if it has not started.
+///
+/// # Panics
+///
+/// If polled again after it was ready.
+#[must_use = "does nothing unless it is awaited"]
+pub struct Awaiting<T> {
+    future: Option<Future<T>>,
+    key: WakerKey,
+}
+
+impl<T> std::future::Future for Awaiting<T> {
+    type Output = Outcome<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        let key = self.key;
+        let future = self.future.as_ref().expect("an awaited future was polled after it was ready");
+        if let Some(host) = host::current() {
+            let task = Arc::clone(future.task());
+            task.claim(Arc::clone(&task) as _, &host);
+        }
+        let listener = Listener::Waker(context.waker().clone(), key);
+        if future.task().listen(listener).is_none() {
+            return Poll::Pending;
+        }
+        let future = self.future.take().expect("it was there a moment ago");
+        Poll::Ready(future.take())
+    }
+}
+
+impl<T> Drop for Awaiting<T> {
+    fn drop(&mut self) {
+        if let Some(future) = &self.future {
+            future.task().unlisten(ListenerKey::Waker(self.key));
+        }
+    }
+}
+
+impl<T> fmt::Debug for Awaiting<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Awaiting").field(&self.future).finish()
+    }
+}

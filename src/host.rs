@@ -1,0 +1,117 @@
+//! What a thread knows about itself when it meets a future: whose worker it is, and whether it may block.
+//!
+//! A pool's threads carry their pool as a [`Host`]. A wait asks it for two things: to run the awaited task
+//! right here (a claim), and to keep the pool going while this thread sleeps (a spare worker).
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::state::Runnable;
+use crate::sync::thread_local;
+
+/// An executor with threads of its own, as its tasks and their waiters see it.
+///
+/// Called with no lock of a cell held; may take the executor's.
+pub(crate) trait Host: Send + Sync {
+    /// A worker took a task from the queue and starts it now.
+    fn started(&self);
+    /// A pending task was cancelled: the queue holds a dead entry.
+    fn cancelled(&self);
+    /// A waiter took a pending task to run it: its entry is dead. `cell` is the address of the task.
+    fn claimed(&self, cell: *const ());
+    /// A claimed task has ended.
+    fn claim_ended(&self, ran: crate::state::Ran);
+    /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
+    fn watch(&self, task: Weak<dyn Runnable>, limit: Duration);
+    /// A worker is about to block on something that only another worker can bring about.
+    fn block(&self);
+    /// The worker goes on.
+    fn unblock(&self);
+}
+
+thread_local! {
+    static HOST: RefCell<Option<Arc<dyn Host>>> = RefCell::new(None);
+    static CALLBACKS: Cell<u32> = Cell::new(0);
+    static TOKEN: Cell<u64> = Cell::new(0);
+}
+
+/// Marks this thread as one of `host`'s for as long as it lives.
+pub(crate) fn adopt(host: Arc<dyn Host>) {
+    HOST.with(|slot| *slot.borrow_mut() = Some(host));
+}
+
+/// The executor this thread belongs to.
+pub(crate) fn current() -> Option<Arc<dyn Host>> {
+    // Past the thread's own locals (in a thread-local's drop) it belongs to nobody.
+    HOST.try_with(|slot| slot.borrow().clone()).ok().flatten()
+}
+
+/// Does this thread belong to the executor at this address?
+pub(crate) fn is_current(host: *const ()) -> bool {
+    HOST.try_with(|slot| slot.borrow().as_ref().is_some_and(|own| address(own) == host)).unwrap_or(false)
+}
+
+/// Two hosts are the same if their addresses are.
+pub(crate) fn address(host: &Arc<dyn Host>) -> *const () {
+    Arc::as_ptr(host).cast()
+}
+
+/// A number for this thread, never used again.
+pub(crate) fn thread_token() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    TOKEN
+        .try_with(|token| {
+            if token.get() == 0 {
+                token.set(NEXT.fetch_add(1, Ordering::Relaxed));
+            }
+            token.get()
+        })
+        .unwrap_or(u64::MAX)
+}
+
+/// Runs a callback, or a drop that stands where one does: until it returns, this thread must not block.
+pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() - 1));
+        }
+    }
+    let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() + 1));
+    let _leave = Leave;
+    callback()
+}
+
+/// Panics inside a callback, where a wait would hold up whoever completes the future.
+#[track_caller]
+pub(crate) fn assert_may_block() {
+    let inside = CALLBACKS.try_with(|depth| depth.get() > 0).unwrap_or(false);
+    assert!(
+        !inside,
+        "a callback must not block on a future that is not done: it would hold up the thread that runs it; \
+         submit a task, or add a callback to that future instead"
+    );
+}
+
+/// Keeps the pool of this thread, if it is one's, going while it lasts.
+pub(crate) struct Spare(Option<Arc<dyn Host>>);
+
+impl Spare {
+    pub(crate) fn new(host: Option<Arc<dyn Host>>) -> Self {
+        if let Some(host) = &host {
+            host.block();
+        }
+        Self(host)
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        if let Some(host) = &self.0 {
+            host.unblock();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Python's `concurrent.futures` for Rust: submit functions to interchangeable executors and get futures back.
+//!
+//! ```
+//! use concurrent_futures::{Error, Executor, InlineExecutor, ThreadPoolExecutor, as_completed};
+//!
+//! fn sum_to(n: u64) -> u64 {
+//!     (1..=n).sum()
+//! }
+//!
+//! fn totals(executor: &impl Executor) -> Result<Vec<u64>, Error> {
+//!     executor.map(sum_to, [10_000, 100_000]).collect()
+//! }
+//!
+//! let threads = ThreadPoolExecutor::new(2);
+//! assert_eq!(totals(&threads)?, totals(&InlineExecutor)?);
+//!
+//! let to_do = [1, 2, 3].map(|n| (n, threads.submit(sum_to, n)));
+//! for (n, future) in as_completed(to_do) {
+//!     println!("the sum to {n} is {}", future.result()?);
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+#![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod codec;
+mod completed;
+mod error;
+mod executor;
+mod future;
+mod host;
+mod inline;
+mod job;
+mod listener;
+mod map;
+mod options;
+mod panics;
+mod promise;
+mod shared;
+mod state;
+mod sync;
+pub mod task;
+mod text;
+mod thread;
+mod wait;
+mod with;
+mod work;
+
+pub use completed::{AsCompleted, as_completed};
+pub use error::{
+    BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
+    Timeout, TooLarge, WorkerDied,
+};
+pub use executor::{Backend, Executor, Payload};
+pub use future::{Awaiting, Future};
+pub use inline::InlineExecutor;
+pub use job::Job;
+pub use map::{Map, MapUnordered};
+pub use options::{Stats, TaskOptions};
+pub use promise::{Promise, promise};
+pub use shared::{AwaitingShared, SharedFuture};
+pub use state::{FutureId, State};
+pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
+pub use wait::{ReturnWhen, Waitable, Waited, wait};
+pub use with::With;
+pub use work::Encoded;
+
+/// Brings in what most programs use: `use concurrent_futures::prelude::*`.
+///
+/// The traits come without their names, which are those of what one would call one's own types.
+pub mod prelude {
+    pub use crate::{Backend as _, Executor as _, ReturnWhen, Waited, as_completed, wait};
+}

@@ -1,0 +1,190 @@
+//! [`TaskOptions`], what a task may be told beside its function and argument, and [`Stats`].
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Says how tasks are to be run; given to an executor by [`Executor::with`](crate::Executor::with).
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Executor, TaskOptions, ThreadPoolExecutor};
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let eight_at_a_time = threads.with(TaskOptions::new().buffer_size(8));
+/// let squares: Vec<u64> = eight_at_a_time
+///     .map(|n: u64| n * n, 0..)
+///     .take(3)
+///     .collect::<Result<_, _>>()?;
+/// assert_eq!(squares, [0, 1, 4]);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing until they are given to `Executor::with`"]
+pub struct TaskOptions {
+    name: Option<Arc<str>>,
+    time_limit: Option<Duration>,
+    retries: Option<u32>,
+    refuse_when_full: bool,
+    chunk_size: Option<usize>,
+    buffer_size: Option<usize>,
+    timeout: Option<Duration>,
+}
+
+impl TaskOptions {
+    pub(crate) const NONE: &'static Self = &Self::new();
+
+    /// Creates options that change nothing.
+    pub const fn new() -> Self {
+        Self {
+            name: None,
+            time_limit: None,
+            retries: None,
+            refuse_when_full: false,
+            chunk_size: None,
+            buffer_size: None,
+            timeout: None,
+        }
+    }
+
+    /// Names the task, in logs and for executors that look functions up by name.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Limits how long a task may run, counted from its start.
+    ///
+    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. On a thread it is
+    /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
+    /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
+    /// [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running the task, ignores the limit.
+    ///
+    /// # Panics
+    ///
+    /// If `limit` is zero.
+    #[track_caller]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        assert!(!limit.is_zero(), "time_limit must be longer than zero");
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Runs a task again, up to `count` times, whose worker process died. It stays running meanwhile.
+    ///
+    /// A thread does not die, so an executor of threads has nothing to retry.
+    pub fn retries(mut self, count: u32) -> Self {
+        self.retries = Some(count);
+        self
+    }
+
+    /// Refuses a task with [`Error::Full`](crate::Error::Full) where `submit` would wait for room in the queue.
+    pub fn refuse_when_full(mut self) -> Self {
+        self.refuse_when_full = true;
+        self
+    }
+
+    /// Runs the items of a map in tasks of `items` items. Outcomes stay one per item. 1 if not given.
+    ///
+    /// # Panics
+    ///
+    /// If `items` is 0.
+    #[track_caller]
+    pub fn chunk_size(mut self, items: usize) -> Self {
+        assert!(items > 0, "chunk_size must be at least 1, not 0");
+        self.chunk_size = Some(items);
+        self
+    }
+
+    /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is there.
+    ///
+    /// Without it a map submits all its input at once. Chunks never exceed it.
+    ///
+    /// # Panics
+    ///
+    /// If `items` is 0.
+    #[track_caller]
+    pub fn buffer_size(mut self, items: usize) -> Self {
+        assert!(items > 0, "buffer_size must be at least 1, not 0");
+        self.buffer_size = Some(items);
+        self
+    }
+
+    /// Limits how long a map may take as a whole, counted from the call.
+    ///
+    /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the rest and ends.
+    /// Results that are there by then are yielded, however late they are asked for.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Returns the name of the task.
+    pub fn name_text(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the time limit of the task.
+    pub fn limit(&self) -> Option<Duration> {
+        self.time_limit
+    }
+
+    /// Returns how often a task whose worker died is run again.
+    pub fn retry_count(&self) -> u32 {
+        self.retries.unwrap_or(0)
+    }
+
+    /// Is a task to be refused where `submit` would wait for room?
+    pub fn refuses_when_full(&self) -> bool {
+        self.refuse_when_full
+    }
+
+    pub(crate) fn items_per_chunk(&self) -> usize {
+        match self.time_limit {
+            Some(_) => 1,
+            None => self.chunk_size.unwrap_or(1),
+        }
+    }
+
+    pub(crate) fn items_in_flight(&self) -> Option<usize> {
+        self.buffer_size
+    }
+
+    pub(crate) fn map_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// These options, and where they say nothing, those of `outer`.
+    pub(crate) fn over(self, outer: &Self) -> Self {
+        Self {
+            name: self.name.or_else(|| outer.name.clone()),
+            time_limit: self.time_limit.or(outer.time_limit),
+            retries: self.retries.or(outer.retries),
+            refuse_when_full: self.refuse_when_full || outer.refuse_when_full,
+            chunk_size: self.chunk_size.or(outer.chunk_size),
+            buffer_size: self.buffer_size.or(outer.buffer_size),
+            timeout: self.timeout.or(outer.timeout),
+        }
+    }
+}
+
+/// Counts what an executor is doing and has done. A snapshot: the numbers belong to one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Workers that are there.
+    pub workers: usize,
+    /// Workers that wait for a task.
+    pub idle: usize,
+    /// Tasks that have not started.
+    pub pending: usize,
+    /// Workers that run a task. A task that runs others while it waits for them counts once.
+    pub running: usize,
+    /// Tasks that returned a value.
+    pub completed: u64,
+    /// Tasks that ended with an error, cancelled ones not counted.
+    pub failed: u64,
+    /// Workers that were started in place of one that died.
+    pub respawned: u64,
+}

@@ -1,0 +1,107 @@
+//! What happens to panics of user code: caught, located, and kept from doing harm.
+//!
+//! One chained panic hook, installed before the first task runs and never from a panicking thread. It records
+//! where a panic came from, and only on threads that are inside a task; then it calls the hook that was there
+//! before. A panic that is resumed without the hook keeps its message and has no location.
+#![forbid(unsafe_code)]
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Outcome, Panic, Panicked};
+use crate::sync::{Mutex, thread, thread_local};
+
+struct Record {
+    message: String,
+    location: Box<str>,
+    backtrace: Option<Box<str>>,
+}
+
+thread_local! {
+    /// `Some` inside a task; the last panic that passed the hook there.
+    static RECORD: RefCell<Option<Option<Record>>> = RefCell::new(None);
+}
+
+/// Runs a task's function: a panic becomes [`Error::Panicked`].
+pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    install_hook();
+    let outer = RECORD.with(|record| record.replace(Some(None)));
+    let result = panic::catch_unwind(AssertUnwindSafe(function));
+    let record = RECORD.with(|record| record.replace(outer)).flatten();
+    result.unwrap_or_else(|payload| Err(describe(payload, record)))
+}
+
+fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
+    let text = text_of(&*payload);
+    // A record of another panic, one that the task itself caught, says nothing about this one.
+    let record = record.filter(|record| text.as_ref().is_none_or(|text| *text == record.message));
+    let message = text.unwrap_or_else(|| "a payload that is no text".into());
+    let (location, backtrace) = record.map_or((None, None), |record| (Some(record.location), record.backtrace));
+    Error::Panicked(Panicked::new(Panic {
+        message: message.into(),
+        location,
+        worker: thread::current().name().map(Into::into),
+        backtrace,
+        payload: Mutex::new(Some(payload)),
+    }))
+}
+
+/// The text of a panic's payload, if it is one.
+pub(crate) fn text_of(payload: &(dyn Any + Send)) -> Option<String> {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        Some((*text).to_owned())
+    } else {
+        payload.downcast_ref::<String>().cloned()
+    }
+}
+
+fn install_hook() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    // `set_hook` panics on a panicking thread: a later task will install it.
+    if INSTALLED.load(Ordering::Relaxed) || std::thread::panicking() || INSTALLED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        record(info);
+        previous(info);
+    }));
+}
+
+fn record(info: &PanicHookInfo<'_>) {
+    // A thread whose thread-locals are gone is in no task.
+    let _ = RECORD.try_with(|slot| {
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return;
+        };
+        let Some(slot) = slot.as_mut() else { return };
+        let backtrace = Backtrace::capture();
+        *slot = Some(Record {
+            message: info.payload_as_str().unwrap_or_default().to_owned(),
+            location: info.location().map(ToString::to_string).unwrap_or_default().into(),
+            backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
+        });
+    });
+}
+
+/// Runs user code that has nowhere to put a panic: it is reported and forgotten.
+pub(crate) fn shield(what: &str, code: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(code)) {
+        let text = text_of(&*payload);
+        discard(payload);
+        log::error!("{what} panicked: {}", text.as_deref().unwrap_or("a payload that is no text"));
+    }
+}
+
+/// Drops a value of the user's; a panic of its `Drop` goes no further.
+pub(crate) fn discard<D>(value: D) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
+        let text = text_of(&*payload);
+        // The payload of a panicking drop may panic when dropped as well, and so on: an end to it.
+        std::mem::forget(payload);
+        log::error!("the drop of a task's value panicked: {}", text.as_deref().unwrap_or("a payload that is no text"));
+    }
+}

@@ -1,0 +1,68 @@
+//! [`promise`]: a future that is completed by hand.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Outcome};
+use crate::future::Future;
+use crate::state::{Cell, Observable, State};
+use crate::text::write_future;
+use crate::work::Nothing;
+
+/// Makes a future and the promise that completes it; for authors of executors, and for tests.
+///
+/// # Examples
+///
+/// ```
+/// let (promise, future) = concurrent_futures::promise();
+/// std::thread::spawn(move || {
+///     if promise.start() {
+///         promise.complete(Ok(42));
+///     }
+/// });
+/// assert_eq!(future.result()?, 42);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+pub fn promise<T: Send + 'static>() -> (Promise<T>, Future<T>) {
+    let task: Arc<dyn Observable<T>> = Cell::<Nothing, T>::new(None, None, None);
+    (Promise { task: Arc::clone(&task) }, Future::new(task))
+}
+
+/// Completes the future it was made with; dropped before, that ends with [`Error::Abandoned`].
+#[must_use = "a promise that is dropped abandons its future"]
+pub struct Promise<T> {
+    task: Arc<dyn Observable<T>>,
+}
+
+impl<T> Promise<T> {
+    /// Marks the task as running. `false`: it was cancelled, do not run it.
+    pub fn start(&self) -> bool {
+        self.task.start()
+    }
+
+    /// Tells whether the future was cancelled or aborted.
+    pub fn is_cancelled(&self) -> bool {
+        self.task.snapshot().state == State::Cancelled
+    }
+
+    /// Completes the future, from any state that is not done, and runs its callbacks here.
+    ///
+    /// `false`: it was cancelled, and the outcome is dropped.
+    pub fn complete(self, outcome: Outcome<T>) -> bool {
+        self.task.finish(outcome)
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        // Changes nothing if the task is done.
+        self.task.finish(Err(Error::Abandoned));
+    }
+}
+
+impl<T> fmt::Debug for Promise<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_future(f, "Promise", &self.task)
+    }
+}

@@ -1,0 +1,236 @@
+//! [`SharedFuture`]: several handles on one outcome.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::error::{Error, Outcome};
+use crate::host;
+use crate::listener::{Listener, ListenerKey, WakerKey};
+use crate::panics::shield;
+use crate::state::{FutureId, Observable, State};
+use crate::text::write_future;
+use crate::wait::wait_for;
+
+/// Waits for and looks at the outcome of a task from several places; made by [`Future::share`](crate::Future::share).
+///
+/// A clone is another handle on the same task. The value is lent, never handed over; it is dropped with the last
+/// handle. Everything else is as for [`Future`](crate::Future), the rule about callbacks included.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let config = threads.spawn(|| String::from("verbose")).share();
+/// let readers: Vec<_> = (0..3)
+///     .map(|_| {
+///         let config = config.clone();
+///         threads.spawn(move || config.result().map(String::len))
+///     })
+///     .collect();
+/// for reader in readers {
+///     assert_eq!(reader.result()??, 7);
+/// }
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+pub struct SharedFuture<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    task: Arc<dyn Observable<T>>,
+    /// Filled from the cell once the task is done, by whoever looks first.
+    outcome: OnceLock<Outcome<T>>,
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        self.task.detach();
+    }
+}
+
+impl<T> SharedFuture<T> {
+    pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
+        Self(Arc::new(Shared { task, outcome: OnceLock::new() }))
+    }
+
+    pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
+        &self.0.task
+    }
+
+    /// The outcome of a task that is done. Does not block: the cell is asked only after it said so.
+    fn outcome(&self) -> Result<&T, Error> {
+        let take = || self.task().take().expect("a done task that is shared has its outcome");
+        self.0.outcome.get_or_init(take).as_ref().map_err(Clone::clone)
+    }
+
+    /// Returns the id of the future this one was made from.
+    pub fn id(&self) -> FutureId {
+        self.task().id()
+    }
+
+    /// Returns how far the task has come. Does not block.
+    pub fn state(&self) -> State {
+        self.task().snapshot().state
+    }
+
+    /// Tells whether the task has ended. Does not block.
+    pub fn is_done(&self) -> bool {
+        self.state().is_done()
+    }
+
+    /// Tells whether a worker runs the task right now. Does not block.
+    pub fn is_running(&self) -> bool {
+        self.state() == State::Running
+    }
+
+    /// Tells whether the task was cancelled or aborted. Does not block.
+    pub fn is_cancelled(&self) -> bool {
+        self.state() == State::Cancelled
+    }
+
+    /// Cancels the task if it has not started, for all handles; see [`Future::cancel`](crate::Future::cancel).
+    pub fn cancel(&self) -> bool {
+        self.task().cancel()
+    }
+
+    /// Cancels the task, also while it runs, for all handles; see [`Future::abort`](crate::Future::abort).
+    pub fn abort(&self) -> bool {
+        self.task().abort()
+    }
+
+    /// Blocks until the task is done.
+    ///
+    /// # Panics
+    ///
+    /// As [`Future::wait`](crate::Future::wait).
+    #[track_caller]
+    pub fn wait(&self) {
+        wait_for(self, None);
+    }
+
+    /// Blocks until the task is done or the time is up. Is it done?
+    ///
+    /// # Panics
+    ///
+    /// In a callback, if it would block.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        wait_for(self, Some(timeout))
+    }
+
+    /// Blocks until the task is done and lends its value.
+    ///
+    /// # Errors
+    ///
+    /// Why the task has no value.
+    ///
+    /// # Panics
+    ///
+    /// As [`Future::wait`](crate::Future::wait).
+    #[track_caller]
+    pub fn result(&self) -> Result<&T, Error> {
+        self.wait();
+        self.outcome()
+    }
+
+    /// Blocks until the task is done or the time is up, and lends its value; `None` if the time was up first.
+    ///
+    /// # Panics
+    ///
+    /// In a callback, if it would block.
+    #[track_caller]
+    pub fn result_timeout(&self, timeout: Duration) -> Option<Result<&T, Error>> {
+        self.wait_timeout(timeout).then(|| self.outcome())
+    }
+
+    /// Lends the value if the task is done. Does not block.
+    pub fn try_result(&self) -> Option<Result<&T, Error>> {
+        self.is_done().then(|| self.outcome())
+    }
+
+    /// Blocks until the task is done and returns its error; `None` if it succeeded.
+    ///
+    /// # Panics
+    ///
+    /// As [`Future::wait`](crate::Future::wait).
+    #[track_caller]
+    pub fn error(&self) -> Option<Error> {
+        self.result().err()
+    }
+
+    /// Runs `callback` with the outcome before the future becomes done; on a done one at once, in the calling
+    /// thread. See [`Future::add_done_callback`](crate::Future::add_done_callback).
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+        if let Err(callback) = self.task().try_add_callback(Box::new(callback)) {
+            let _filled = self.outcome();
+            if let Some(outcome) = self.0.outcome.get() {
+                host::in_callback(|| shield("a callback of a future", || callback(outcome)));
+            }
+        }
+    }
+}
+
+impl<T> Clone for SharedFuture<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for SharedFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_future(f, "SharedFuture", self.task())
+    }
+}
+
+impl<T> fmt::Display for SharedFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_future(f, "SharedFuture", self.task())
+    }
+}
+
+impl<'a, T> IntoFuture for &'a SharedFuture<T> {
+    type Output = Result<&'a T, Error>;
+    type IntoFuture = AwaitingShared<'a, T>;
+
+    fn into_future(self) -> AwaitingShared<'a, T> {
+        AwaitingShared { future: self, key: WakerKey::new() }
+    }
+}
+
+/// Waits for a [`SharedFuture`] without blocking, under any async runtime; made by `.await` on a reference to one.
+#[must_use = "does nothing unless it is awaited"]
+pub struct AwaitingShared<'a, T> {
+    future: &'a SharedFuture<T>,
+    key: WakerKey,
+}
+
+impl<'a, T> std::future::Future for AwaitingShared<'a, T> {
+    type Output = Result<&'a T, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let task = self.future.task();
+        if let Some(host) = host::current() {
+            task.claim(Arc::clone(task) as _, &host);
+        }
+        match task.listen(Listener::Waker(context.waker().clone(), self.key)) {
+            None => Poll::Pending,
+            Some(_) => Poll::Ready(self.future.outcome()),
+        }
+    }
+}
+
+impl<T> Drop for AwaitingShared<'_, T> {
+    fn drop(&mut self) {
+        self.future.task().unlisten(ListenerKey::Waker(self.key));
+    }
+}
+
+impl<T> fmt::Debug for AwaitingShared<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AwaitingShared").field(self.future).finish()
+    }
+}

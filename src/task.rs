@@ -1,0 +1,92 @@
+//! What a running task may ask about itself.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::state::{FutureId, Runnable};
+use crate::sync::{thread, thread_local};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<dyn Runnable>>> = RefCell::new(None);
+}
+
+/// Returns the context of the task that this thread runs, or `None` outside of every task.
+///
+/// In a task that runs another one while it waits for it, each sees its own.
+///
+/// # Examples
+///
+/// A task that stops when it is aborted or past its time limit:
+///
+/// ```
+/// use concurrent_futures::{ThreadPoolExecutor, task};
+///
+/// let threads = ThreadPoolExecutor::new(1);
+/// let (started, wait_for_start) = std::sync::mpsc::channel();
+/// let future = threads.spawn(move || {
+///     let context = task::current().expect("inside a task");
+///     started.send(()).unwrap();
+///     while !context.is_aborted() {
+///         std::thread::yield_now(); // a piece of the work
+///     }
+/// });
+/// wait_for_start.recv().unwrap();
+/// assert!(future.abort());
+/// ```
+pub fn current() -> Option<TaskContext> {
+    let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
+    let worker_name = thread::current().name().map(Into::into);
+    Some(TaskContext { task, worker_name })
+}
+
+/// Tells a task about itself; may be cloned and sent to helpers of the task.
+#[derive(Clone)]
+pub struct TaskContext {
+    task: Arc<dyn Runnable>,
+    worker_name: Option<Arc<str>>,
+}
+
+impl TaskContext {
+    /// Tells whether the task should stop: it was aborted, or ran past its time limit.
+    ///
+    /// Its future is done by then, and what the function returns will be dropped.
+    pub fn is_aborted(&self) -> bool {
+        self.task.is_aborted()
+    }
+
+    /// Returns the name of the worker that runs the task.
+    pub fn worker_name(&self) -> Option<&str> {
+        self.worker_name.as_deref()
+    }
+
+    /// Returns the id of the task's future.
+    pub fn id(&self) -> FutureId {
+        self.task.id()
+    }
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskContext")
+            .field("id", &self.id())
+            .field("worker_name", &self.worker_name)
+            .field("is_aborted", &self.is_aborted())
+            .finish()
+    }
+}
+
+/// Runs `body` as `task`: what was current before is current again afterwards.
+pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn Runnable>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let outer = self.0.take();
+            // Dropped after the borrow has ended.
+            let _inner = CURRENT.with(|current| current.replace(outer));
+        }
+    }
+    let _restore = Restore(CURRENT.with(|current| current.replace(Some(task))));
+    body()
+}

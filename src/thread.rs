@@ -1,0 +1,188 @@
+//! [`ThreadPoolExecutor`]: tasks on threads of this process.
+//!
+//! `pool` has the queue and its protocol, `worker` what a thread does, `timer` the time limits, `closures` the methods
+//! that take capturing closures, `scope` the tasks that borrow.
+
+mod builder;
+mod closures;
+mod pool;
+mod scope;
+mod timer;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use builder::ThreadPoolBuilder;
+pub use scope::Scope;
+
+use crate::executor::Backend;
+use crate::job::Job;
+use crate::options::Stats;
+use pool::Pool;
+
+/// Runs tasks on a fixed number of threads, which start on demand and are reused.
+///
+/// It is a [`Backend`], so everything of [`Executor`](crate::Executor) works on it. Where that takes plain functions
+/// and serialisable types, the methods here of the same names take capturing closures and any type that is `Send`.
+///
+/// A task may submit to its own executor and wait for the result, at any depth and on any number of workers: it never
+/// deadlocks. A task that is waited for runs in the waiting thread if it has not started; where the wait has a time
+/// limit or is satisfied by any one of several futures, a spare worker keeps the executor going while it lasts.
+///
+/// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
+/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now).
+///
+/// # Hangs
+///
+/// Outside of the promise is a task that needs its waiter to go on. This program never ends, because the drop at the
+/// end of the block waits for a task that waits for a message that comes after it:
+///
+/// ```no_run
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// let (sender, receiver) = std::sync::mpsc::channel::<()>();
+/// {
+///     let threads = ThreadPoolExecutor::new(1);
+///     let _ = threads.spawn(move || receiver.recv());
+/// } // waits for the task
+/// sender.send(()).unwrap(); // never comes to pass
+/// ```
+///
+/// So are two executors whose tasks wait for each other, and a task that waits for a lock, channel or promise that
+/// another queued task has to provide.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// let threads = ThreadPoolExecutor::new(3);
+/// let prefix = String::from("flag");
+/// let length = threads.submit(move |n: usize| prefix.len() + n, 3).result()?;
+/// assert_eq!(length, 7);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+///
+/// What a task takes along must be its own, and must be allowed to cross threads:
+///
+/// ```compile_fail,E0373
+/// let threads = concurrent_futures::ThreadPoolExecutor::new(1);
+/// let data = vec![1, 2, 3];
+/// let _ = threads.spawn(|| data.len());
+/// ```
+///
+/// ```compile_fail,E0277
+/// let threads = concurrent_futures::ThreadPoolExecutor::new(1);
+/// let data = std::rc::Rc::new(1);
+/// let _ = threads.spawn(move || *data);
+/// ```
+pub struct ThreadPoolExecutor {
+    pool: Arc<Pool>,
+    detached: bool,
+}
+
+impl ThreadPoolExecutor {
+    /// Creates an executor that runs up to `max_workers` tasks at a time. Starts no thread yet.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0; [`builder`](ThreadPoolExecutor::builder) returns an error instead.
+    #[track_caller]
+    pub fn new(max_workers: usize) -> Self {
+        match Self::builder().max_workers(max_workers).build() {
+            Ok(executor) => executor,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Configures an executor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::builder()
+    ///     .max_workers(20)
+    ///     .thread_name_prefix("download")
+    ///     .keep_alive(Duration::from_secs(10))
+    ///     .max_pending(1000)
+    ///     .build()?;
+    /// let name = threads.spawn(|| std::thread::current().name().map(String::from)).result()?;
+    /// assert_eq!(name.as_deref(), Some("download-0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+
+    fn from_pool(pool: Arc<Pool>) -> Self {
+        Self { pool, detached: false }
+    }
+
+    /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
+    pub fn detach(mut self) {
+        self.detached = true;
+        self.pool.close();
+    }
+}
+
+impl Default for ThreadPoolExecutor {
+    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, as Python does, for tasks that wait a lot.
+    fn default() -> Self {
+        Self::new(builder::default_workers())
+    }
+}
+
+impl Backend for ThreadPoolExecutor {
+    fn execute(&self, job: Job) {
+        let task = job.into_task();
+        task.attach(Arc::clone(&self.pool) as _);
+        self.pool.push(task);
+    }
+
+    fn max_workers(&self) -> usize {
+        self.pool.max_workers()
+    }
+
+    fn close(&self) {
+        self.pool.close();
+    }
+
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+        self.pool.join(timeout)
+    }
+
+    fn cancel_pending(&self) -> usize {
+        self.pool.cancel_pending()
+    }
+
+    fn stats(&self) -> Stats {
+        self.pool.stats()
+    }
+}
+
+impl Drop for ThreadPoolExecutor {
+    fn drop(&mut self) {
+        self.pool.close();
+        if self.detached {
+            return;
+        }
+        if std::thread::panicking() {
+            self.pool.cancel_pending();
+        }
+        self.pool.join(None);
+    }
+}
+
+impl fmt::Debug for ThreadPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolExecutor")
+            .field("max_workers", &self.max_workers())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

@@ -1,0 +1,141 @@
+//! [`ThreadPoolBuilder`]: the settings of a thread pool, checked.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::ThreadPoolExecutor;
+use super::pool::{Pool, Settings};
+use crate::error::BuildError;
+
+/// `max(cpus, min(32, cpus + 4))`: Python's formula, which on large machines would leave cpus idle, made to use all.
+pub(super) fn default_workers() -> usize {
+    let cpus = num_cpus::get();
+    cpus.max((cpus + 4).min(32))
+}
+
+/// Configures a [`ThreadPoolExecutor`]; made by [`ThreadPoolExecutor::builder`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ThreadPoolBuilder {
+    max_workers: Option<usize>,
+    thread_name_prefix: Option<String>,
+    initializer: Option<Box<dyn Fn() + Send + Sync>>,
+    stack_size: Option<usize>,
+    keep_alive: Option<Duration>,
+    max_pending: Option<usize>,
+}
+
+impl ThreadPoolBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            max_workers: None,
+            thread_name_prefix: None,
+            initializer: None,
+            stack_size: None,
+            keep_alive: None,
+            max_pending: None,
+        }
+    }
+
+    /// Sets how many tasks run at the same time. [`ThreadPoolExecutor::default`]'s number if not given.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.max_workers = Some(workers);
+        self
+    }
+
+    /// Names the threads `prefix-0`, `prefix-1` and so on. `ThreadPoolExecutor-N`, with its own `N` for each executor,
+    /// if not given. Linux shows the first 15 bytes.
+    pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.thread_name_prefix = Some(prefix.into());
+        self
+    }
+
+    /// Calls `initializer` on each thread before its first task.
+    ///
+    /// One that panics breaks the executor: its pending tasks and all later ones end with
+    /// [`Error::Broken`](crate::Error::Broken), which has the message.
+    pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> Self {
+        self.initializer = Some(Box::new(initializer));
+        self
+    }
+
+    /// Sets the size of each thread's stack, in bytes. That of `std::thread::Builder` if not given.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Ends a thread that has been idle for this long. Without it threads stay until the executor goes.
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.keep_alive = Some(idle);
+        self
+    }
+
+    /// Bounds the queue to this many pending tasks: `submit` blocks until there is room.
+    ///
+    /// It never blocks on a thread that belongs to the executor, whose tasks go beyond the bound. A task that starts,
+    /// is cancelled or is claimed by a waiter makes room at once.
+    pub fn max_pending(mut self, tasks: usize) -> Self {
+        self.max_pending = Some(tasks);
+        self
+    }
+
+    /// Creates the executor. Starts no thread yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] names the setting that cannot be, and what it must be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let error = ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
+    /// ```
+    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
+        let positive = |parameter, value: Option<usize>| match value {
+            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
+            value => Ok(value),
+        };
+        let prefix = match self.thread_name_prefix {
+            Some(prefix) if prefix.is_empty() || prefix.contains('\0') => {
+                let requirement = "a text that is not empty and has no zero byte";
+                return Err(BuildError::new("thread_name_prefix", requirement, prefix));
+            }
+            Some(prefix) => prefix,
+            None => default_prefix(),
+        };
+        if let Some(Duration::ZERO) = self.keep_alive {
+            return Err(BuildError::new("keep_alive", "longer than zero", Duration::ZERO));
+        }
+        let settings = Settings {
+            max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(default_workers),
+            prefix,
+            initializer: self.initializer,
+            stack_size: positive("stack_size", self.stack_size)?,
+            keep_alive: self.keep_alive,
+            max_pending: positive("max_pending", self.max_pending)?,
+        };
+        Ok(ThreadPoolExecutor::from_pool(Pool::new(settings)))
+    }
+}
+
+fn default_prefix() -> String {
+    static EXECUTORS: AtomicUsize = AtomicUsize::new(0);
+    format!("ThreadPoolExecutor-{}", EXECUTORS.fetch_add(1, Ordering::Relaxed))
+}
+
+impl fmt::Debug for ThreadPoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolBuilder")
+            .field("max_workers", &self.max_workers)
+            .field("thread_name_prefix", &self.thread_name_prefix)
+            .field("stack_size", &self.stack_size)
+            .field("keep_alive", &self.keep_alive)
+            .field("max_pending", &self.max_pending)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! The methods of a thread pool that take capturing closures, and types that serde does not know.
+//!
+//! They stand on [`ThreadPoolExecutor`] and on [`With`] one, under the names of the trait's methods, and shadow those.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::ThreadPoolExecutor;
+use super::pool::Pool;
+use crate::error::{BoxError, Outcome};
+use crate::executor::{Backend, options_of};
+use crate::future::Future;
+use crate::map::{Map, MapUnordered, Submit};
+use crate::options::TaskOptions;
+use crate::state::{Cell, Observable};
+use crate::with::With;
+use crate::work::{Chunk, Local, Shared, Work, outcome};
+
+/// Queues work of any kind.
+pub(super) fn queue<W, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, work: W) -> Future<T>
+where
+    W: Work<T> + 'static,
+    T: Send + 'static,
+{
+    let task: Arc<dyn Observable<T>> = Cell::new(Some(work), options, Some(Arc::clone(pool) as _));
+    let future = Future::new(Arc::clone(&task));
+    pool.push(task);
+    future
+}
+
+/// Submits a closure that the items of a map share.
+struct Closure<'e, F> {
+    pool: &'e Arc<Pool>,
+    options: Option<Arc<TaskOptions>>,
+    function: Arc<F>,
+}
+
+impl<F, A, R> Submit<A, R> for Closure<'_, F>
+where
+    F: Fn(A) -> Outcome<R> + Send + Sync + 'static,
+    A: Send + 'static,
+    R: Send + 'static,
+{
+    fn one(&self, argument: A) -> Future<R> {
+        let function = Arc::clone(&self.function);
+        queue(self.pool, self.options.clone(), Local(move || function(argument)))
+    }
+
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Vec<Outcome<R>>> {
+        let function = Shared(Arc::clone(&self.function));
+        queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
+    }
+}
+
+impl ThreadPoolExecutor {
+    fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl With<'_, ThreadPoolExecutor> {
+    fn pool(&self) -> &Arc<Pool> {
+        &self.backend.pool
+    }
+}
+
+macro_rules! closure_methods {
+    ($executor:ty) => {
+        impl $executor {
+            fn queue<W, T>(&self, work: W) -> Future<T>
+            where
+                W: Work<T> + 'static,
+                T: Send + 'static,
+            {
+                queue(self.pool(), self.task_options().cloned(), work)
+            }
+
+            fn closure<F>(&self, function: F) -> Closure<'_, F> {
+                let options = self.task_options().cloned();
+                Closure { pool: self.pool(), options, function: Arc::new(function) }
+            }
+
+            /// Calls `function` with `argument` on a worker; as [`Executor::submit`](crate::Executor::submit), for any
+            /// closure and any type that is `Send`.
+            ///
+            /// Blocks only while a bounded queue is full, and never on a thread of this executor.
+            pub fn submit<F, A, R>(&self, function: F, argument: A) -> Future<R>
+            where
+                F: FnOnce(A) -> R + Send + 'static,
+                A: Send + 'static,
+                R: Send + 'static,
+            {
+                self.queue(Local(move || Ok(function(argument))))
+            }
+
+            /// Calls a closure that returns `Result`: its `Err` becomes the future's
+            /// [`Error::Failed`](crate::Error::Failed).
+            pub fn try_submit<F, A, R, E>(&self, function: F, argument: A) -> Future<R>
+            where
+                F: FnOnce(A) -> Result<R, E> + Send + 'static,
+                A: Send + 'static,
+                R: Send + 'static,
+                E: Into<BoxError>,
+            {
+                self.queue(Local(move || outcome(function(argument))))
+            }
+
+            /// Calls a closure without an argument.
+            pub fn spawn<F, R>(&self, function: F) -> Future<R>
+            where
+                F: FnOnce() -> R + Send + 'static,
+                R: Send + 'static,
+            {
+                self.queue(Local(move || Ok(function())))
+            }
+
+            /// Calls a closure without an argument that returns `Result`.
+            pub fn try_spawn<F, R, E>(&self, function: F) -> Future<R>
+            where
+                F: FnOnce() -> Result<R, E> + Send + 'static,
+                R: Send + 'static,
+                E: Into<BoxError>,
+            {
+                self.queue(Local(move || outcome(function())))
+            }
+
+            /// Calls a closure on every argument, and yields the outcomes in input order; as
+            /// [`Executor::map`](crate::Executor::map).
+            pub fn map<I, F, R>(&self, function: F, arguments: I) -> Map<'_, I::IntoIter, R>
+            where
+                I: IntoIterator<Item: Send + 'static>,
+                F: Fn(I::Item) -> R + Send + Sync + 'static,
+                R: Send + 'static,
+            {
+                let closure = self.closure(move |argument| Ok(function(argument)));
+                Map::new(closure, arguments, options_of(self))
+            }
+
+            /// Calls a closure that returns `Result` on every argument, and yields the outcomes in input order.
+            pub fn try_map<I, F, R, E>(&self, function: F, arguments: I) -> Map<'_, I::IntoIter, R>
+            where
+                I: IntoIterator<Item: Send + 'static>,
+                F: Fn(I::Item) -> Result<R, E> + Send + Sync + 'static,
+                R: Send + 'static,
+                E: Into<BoxError>,
+            {
+                let closure = self.closure(move |argument| outcome(function(argument)));
+                Map::new(closure, arguments, options_of(self))
+            }
+
+            /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done.
+            pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<'_, I::IntoIter, R>
+            where
+                I: IntoIterator<Item: Send + 'static>,
+                F: Fn(I::Item) -> R + Send + Sync + 'static,
+                R: Send + 'static,
+            {
+                let closure = self.closure(move |argument| Ok(function(argument)));
+                MapUnordered::new(closure, arguments, options_of(self))
+            }
+
+            /// Makes a function that submits: each call is a task.
+            pub fn bind<F, A, R>(&self, function: F) -> impl Fn(A) -> Future<R> + Send + Sync + Clone
+            where
+                F: Fn(A) -> R + Send + Sync + 'static,
+                A: Send + 'static,
+                R: Send + 'static,
+            {
+                let function = Arc::new(function);
+                move |argument| {
+                    let function = Arc::clone(&function);
+                    self.submit(move |argument| function(argument), argument)
+                }
+            }
+        }
+    };
+}
+
+closure_methods!(ThreadPoolExecutor);
+closure_methods!(With<'_, ThreadPoolExecutor>);

@@ -1,0 +1,244 @@
+//! [`Scope`]: tasks that borrow from the stack of their caller.
+//!
+//! # Why this is sound
+//!
+//! A scoped task is a cell like any other, but its type borrows for `'scope`; the queue and the handle hold it as if
+//! it did not. So nothing that borrows may be left in the cell when the scope ends:
+//!
+//! - **the closure**: `scope` returns, in whatever way, only when the count of open tasks is zero. The count falls when
+//!   an [`Ended`] guard drops. It is made with the closure, and either drops after it in the same struct (a task that
+//!   was cancelled or refused), or outlives its call (a task that ran). Abort and refusal do not shorten this: the
+//!   guard is with the closure, not with the future.
+//! - **the outcome**: the guard of a task that ran drops after its outcome was stored or dropped. A stored outcome
+//!   belongs to the one handle, `Future<T>`, which cannot outlive what `T` borrows; its drop takes the outcome out of
+//!   the cell. If the handle is leaked, it keeps the cell for ever, and with it the outcome, undropped.
+//! - **the empty cell** may live on in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a wait-set's
+//!   hands. What it still holds (options, callbacks) borrows nothing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Weak};
+
+use super::ThreadPoolExecutor;
+use super::pool::Pool;
+use crate::error::{BoxError, Outcome};
+use crate::future::Future;
+use crate::host;
+use crate::state::{Cell, Observable, Runnable};
+use crate::sync::{Condvar, Mutex};
+use crate::work::{Work, outcome};
+
+/// Spawns tasks that may borrow from outside the scope; lent by [`ThreadPoolExecutor::scope`].
+pub struct Scope<'scope, 'env: 'scope> {
+    pool: Arc<Pool>,
+    tasks: Arc<Tasks>,
+    /// Invariant in both, as std's scope, or a shorter-lived borrow could be passed off as a longer one.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// The open tasks of a scope.
+struct Tasks {
+    state: Mutex<State>,
+    all_ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    open: usize,
+    /// Tasks that may be pending, oldest first; swept of those that are not when it has doubled.
+    pending: VecDeque<Weak<dyn Runnable>>,
+    swept_to: usize,
+}
+
+/// Counts a task as ended when it drops.
+struct Ended(Arc<Tasks>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.open -= 1;
+        let last = state.open == 0;
+        drop(state);
+        if last {
+            self.0.all_ended.notify_all();
+        }
+    }
+}
+
+/// A closure and the guard that counts it. The order of the fields matters: the closure drops first.
+struct Scoped<F> {
+    function: F,
+    ended: Option<Ended>,
+}
+
+impl<F, T> Work<T> for Scoped<F>
+where
+    F: FnOnce() -> Outcome<T> + Send,
+{
+    type Guard = Option<Ended>;
+    fn guard(&mut self) -> Option<Ended> {
+        self.ended.take()
+    }
+    fn call(self) -> Outcome<T> {
+        (self.function)()
+    }
+}
+
+impl ThreadPoolExecutor {
+    /// Runs `body` with a scope whose tasks may borrow from the caller's stack.
+    ///
+    /// Returns when `body` has returned and all tasks of the scope have *ended*: their closures have returned or were
+    /// dropped, also when their futures were done before, by abort. If `body` panics, tasks that have not started are
+    /// cancelled, the others are waited for, and the panic goes on. A task of this executor that waits here runs the
+    /// scope's pending tasks itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(2);
+    /// let data = vec![1, 2, 3];
+    /// let (sum, largest) = threads.scope(|scope| {
+    ///     let sum = scope.spawn(|| data.iter().sum::<i32>());
+    ///     let largest = scope.spawn(|| data.iter().max());
+    ///     (sum.result(), largest.result())
+    /// });
+    /// assert_eq!((sum?, largest?), (6, Some(&3)));
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    ///
+    /// What is borrowed must outlive the scope:
+    ///
+    /// ```compile_fail,E0373
+    /// let threads = concurrent_futures::ThreadPoolExecutor::new(2);
+    /// threads.scope(|scope| {
+    ///     let inside = 1;
+    ///     scope.spawn(|| inside + 1).detach();
+    /// });
+    /// ```
+    pub fn scope<'env, R>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
+        let tasks = Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new() };
+        let scope =
+            Scope { pool: Arc::clone(&self.pool), tasks: Arc::new(tasks), scope: PhantomData, env: PhantomData };
+        let result = panic::catch_unwind(AssertUnwindSafe(|| body(&scope)));
+        // From here to the end of `join` nothing may unwind: the borrows would end before the tasks.
+        let bomb = AbortOnUnwind;
+        if result.is_err() {
+            scope.tasks.cancel_pending();
+        }
+        scope.tasks.join();
+        std::mem::forget(bomb);
+        match result {
+            Ok(value) => value,
+            Err(payload) => panic::resume_unwind(payload),
+        }
+    }
+}
+
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Runs a closure on a worker; it may borrow what outlives the scope, and spawn into the same scope.
+    ///
+    /// Never fails and never panics: a task that is refused is a future that is finished with the reason.
+    pub fn spawn<F, T>(&'scope self, function: F) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.queue(move || Ok(function()))
+    }
+
+    /// Runs a closure that returns `Result` on a worker: its `Err` becomes the future's
+    /// [`Error::Failed`](crate::Error::Failed).
+    pub fn try_spawn<F, T, E>(&'scope self, function: F) -> Future<T>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'scope,
+        T: Send + 'scope,
+        E: Into<BoxError>,
+    {
+        self.queue(move || outcome(function()))
+    }
+
+    fn queue<F, T>(&'scope self, function: F) -> Future<T>
+    where
+        F: FnOnce() -> Outcome<T> + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let ended = Some(self.tasks.open());
+        let work = Scoped { function, ended };
+        let task: Arc<dyn Observable<T> + 'scope> = Cell::new(Some(work), None, Some(Arc::clone(&self.pool) as _));
+        // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. What the cell holds
+        // that lives for `'scope` only, closure and outcome, is out of it before `'scope` ends, as the head of this
+        // file shows; after that the cell is used only through methods that find neither.
+        #[allow(unsafe_code)]
+        let task = unsafe { std::mem::transmute::<Arc<dyn Observable<T> + 'scope>, Arc<dyn Observable<T>>>(task) };
+        let future = Future::new(Arc::clone(&task));
+        let task: Arc<dyn Runnable> = task;
+        self.tasks.remember(&task);
+        self.pool.push(task);
+        future
+    }
+}
+
+impl Tasks {
+    fn open(self: &Arc<Self>) -> Ended {
+        self.state.lock().open += 1;
+        Ended(Arc::clone(self))
+    }
+
+    fn remember(&self, task: &Arc<dyn Runnable>) {
+        const FEW: usize = 64;
+        let mut state = self.state.lock();
+        state.pending.push_back(Arc::downgrade(task));
+        if state.pending.len() > FEW.max(2 * state.swept_to) {
+            state.pending.retain(|task| task.upgrade().is_some_and(|task| task.is_pending()));
+            state.swept_to = state.pending.len();
+        }
+    }
+
+    fn next_pending(&self) -> Option<Arc<dyn Runnable>> {
+        let mut state = self.state.lock();
+        while let Some(task) = state.pending.pop_front() {
+            if let Some(task) = task.upgrade() {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    fn cancel_pending(&self) {
+        while let Some(task) = self.next_pending() {
+            task.cancel();
+        }
+    }
+
+    /// Sleeps until no task is open. A worker of the pool runs the pending ones first.
+    fn join(&self) {
+        if let Some(host) = host::current() {
+            while let Some(task) = self.next_pending() {
+                task.claim(Arc::clone(&task), &host);
+            }
+        }
+        let mut state = self.state.lock();
+        while state.open > 0 {
+            self.all_ended.wait(&mut state);
+        }
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("open", &self.tasks.state.lock().open).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! What a thread of the pool does, from its start to its end.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::pool::Pool;
+use crate::error::{Broken, Error};
+use crate::{host, panics};
+
+pub(super) fn run(pool: &Arc<Pool>, number: usize) {
+    host::adopt(Arc::clone(pool) as _);
+    if let Some(initializer) = &pool.settings.initializer
+        && let Err(error) = panics::catch(|| {
+            initializer();
+            Ok(())
+        })
+    {
+        pool.break_down(Error::Broken(Broken::new(blame(&error))));
+    }
+    let mut ran = None;
+    while let Some(task) = pool.next(number, ran) {
+        ran = Some(task.run(Arc::clone(&task)));
+    }
+}
+
+fn blame(error: &Error) -> String {
+    let Error::Panicked(panic) = error else {
+        return error.to_string();
+    };
+    let location = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();
+    let worker = panic.worker_name().map(|name| format!(" of {name}")).unwrap_or_default();
+    format!("the initializer{worker} panicked{location}: {}", panic.message())
+}

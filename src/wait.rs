@@ -1,0 +1,301 @@
+//! [`wait`], what can be waited for, and how a thread waits.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::future::Future;
+use crate::host::{self, Spare};
+use crate::listener::{Listen, Listener, ListenerKey};
+use crate::shared::SharedFuture;
+use crate::state::Claim;
+use crate::sync::{Condvar, Mutex};
+
+/// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
+///
+/// `&dyn Waitable` lets futures of several types wait together. Sealed: it cannot be implemented elsewhere.
+pub trait Waitable: sealed::Sealed {}
+
+pub(crate) mod sealed {
+    use std::sync::Arc;
+
+    use crate::state::{Observed, Runnable};
+
+    /// Lends the task behind a future.
+    #[expect(missing_debug_implementations, reason = "cannot be named outside")]
+    pub struct Lent<'a>(pub(crate) &'a dyn Observed);
+
+    /// Shares the task behind a future, for whoever may run it.
+    #[expect(missing_debug_implementations, reason = "cannot be named outside")]
+    pub struct Owned(pub(crate) Arc<dyn Runnable>);
+
+    pub trait Sealed {
+        #[doc(hidden)]
+        fn observed(&self) -> Lent<'_>;
+        #[doc(hidden)]
+        fn runnable(&self) -> Owned;
+    }
+}
+
+use sealed::{Lent, Owned, Sealed};
+
+impl<T> Waitable for Future<T> {}
+impl<T> Sealed for Future<T> {
+    fn observed(&self) -> Lent<'_> {
+        Lent(&**self.task())
+    }
+    fn runnable(&self) -> Owned {
+        Owned(Arc::clone(self.task()) as _)
+    }
+}
+
+impl<T> Waitable for SharedFuture<T> {}
+impl<T> Sealed for SharedFuture<T> {
+    fn observed(&self) -> Lent<'_> {
+        Lent(&**self.task())
+    }
+    fn runnable(&self) -> Owned {
+        Owned(Arc::clone(self.task()) as _)
+    }
+}
+
+impl<W: Waitable + ?Sized> Waitable for &W {}
+impl<W: Waitable + ?Sized> Sealed for &W {
+    fn observed(&self) -> Lent<'_> {
+        (**self).observed()
+    }
+    fn runnable(&self) -> Owned {
+        (**self).runnable()
+    }
+}
+
+impl<W: Waitable + ?Sized> Waitable for Box<W> {}
+impl<W: Waitable + ?Sized> Sealed for Box<W> {
+    fn observed(&self) -> Lent<'_> {
+        (**self).observed()
+    }
+    fn runnable(&self) -> Owned {
+        (**self).runnable()
+    }
+}
+
+impl<K, W: Waitable> Waitable for (K, W) {}
+impl<K, W: Waitable> Sealed for (K, W) {
+    fn observed(&self) -> Lent<'_> {
+        self.1.observed()
+    }
+    fn runnable(&self) -> Owned {
+        self.1.runnable()
+    }
+}
+
+pub(crate) fn is_done(future: &(impl Sealed + ?Sized)) -> bool {
+    future.observed().0.snapshot().state.is_done()
+}
+
+/// The moment at which `timeout` is up; `None` for no limit, and for one too long for the clock.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+/// Waits for one task. Is it done?
+#[track_caller]
+pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration>) -> bool {
+    if is_done(future) {
+        return true;
+    }
+    if timeout == Some(Duration::ZERO) {
+        return false;
+    }
+    wait_until(future, deadline(timeout))
+}
+
+/// Waits for one task that was not done a moment ago. Is it done?
+///
+/// A worker without a deadline runs the task here if it waits in its own executor's queue. If it cannot, only
+/// another worker can: a spare one keeps the executor going.
+#[track_caller]
+pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
+    host::assert_may_block();
+    let Some(host) = host::current() else {
+        return future.observed().0.sleep(deadline);
+    };
+    let needs_worker = deadline.is_some() || {
+        let task = future.runnable().0;
+        task.claim(Arc::clone(&task), &host) == Claim::Limited
+    };
+    let _spare = Spare::new(needs_worker.then_some(host));
+    future.observed().0.sleep(deadline)
+}
+
+/// Says when [`wait`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReturnWhen {
+    /// As soon as one future is done.
+    FirstCompleted,
+    /// As soon as one future ended with an error, or all are done. A cancelled future is no error.
+    FirstError,
+    /// When all futures are done.
+    AllCompleted,
+}
+
+/// Holds the futures that were handed to [`wait`], apart.
+#[derive(Debug)]
+#[must_use = "the futures that were handed in come out here"]
+pub struct Waited<W> {
+    /// Those that are done, in input order.
+    pub done: Vec<W>,
+    /// Those that are not, in input order.
+    pub not_done: Vec<W>,
+}
+
+/// Blocks until the futures are done as `return_when` says, or the time is up, and sorts them.
+///
+/// Futures of several executors may wait together. Everything handed in comes out exactly once, in input order. A
+/// zero timeout is a poll; `None`, or one too long for the clock, is no limit. Each call costs time linear in the
+/// futures handed in: a loop that handles one result at a time is faster with [`as_completed`](crate::as_completed).
+///
+/// # Panics
+///
+/// In a callback, if it would block; in a task that waits for itself.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use concurrent_futures::{ReturnWhen, ThreadPoolExecutor, Waited, wait};
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let futures: Vec<_> = (1..=3_u64).map(|n| threads.submit(|n| n * n, n)).collect();
+/// let Waited { done, not_done } = wait(futures, Duration::from_secs(60), ReturnWhen::AllCompleted);
+/// assert_eq!((done.len(), not_done.len()), (3, 0));
+/// ```
+///
+/// Futures of different types:
+///
+/// ```
+/// use concurrent_futures::{ReturnWhen, ThreadPoolExecutor, Waitable, wait};
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let (number, text) = (threads.spawn(|| 1), threads.spawn(|| "one"));
+/// let waited = wait([&number as &dyn Waitable, &text], None, ReturnWhen::AllCompleted);
+/// assert_eq!(waited.done.len(), 2);
+/// ```
+#[track_caller]
+pub fn wait<W: Waitable>(
+    futures: impl IntoIterator<Item = W>,
+    timeout: impl Into<Option<Duration>>,
+    return_when: ReturnWhen,
+) -> Waited<W> {
+    let futures: Vec<W> = futures.into_iter().collect();
+    let timeout = timeout.into();
+    let deadline = deadline(timeout);
+    if timeout != Some(Duration::ZERO) {
+        block(&futures, deadline, return_when);
+    }
+    let (done, not_done) = futures.into_iter().partition(|future| is_done(future));
+    Waited { done, not_done }
+}
+
+#[track_caller]
+fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: ReturnWhen) {
+    let set = Arc::new(WaitSet::new(futures.len(), return_when));
+    let _leave = Leave { futures, set: &set };
+    for (key, future) in futures.iter().enumerate() {
+        let listener = Listener::Set(Arc::clone(&set) as _, key);
+        if let Some(failed) = future.observed().0.listen(listener) {
+            set.done(key, failed);
+        }
+    }
+    if set.is_satisfied() {
+        return;
+    }
+    host::assert_may_block();
+    let host = host::current();
+    let mut needs_worker = deadline.is_some() || return_when != ReturnWhen::AllCompleted;
+    if let Some(host) = &host
+        && !needs_worker
+    {
+        for future in futures {
+            let task = future.runnable().0;
+            needs_worker |= task.claim(Arc::clone(&task), host) == Claim::Limited;
+        }
+    }
+    let _spare = Spare::new(host.filter(|_| needs_worker));
+    set.sleep(deadline);
+}
+
+/// Takes the wait-set back from the futures, also when the wait panics.
+struct Leave<'a, W: Waitable> {
+    futures: &'a [W],
+    set: &'a Arc<WaitSet>,
+}
+
+impl<W: Waitable> Drop for Leave<'_, W> {
+    fn drop(&mut self) {
+        for (key, future) in self.futures.iter().enumerate() {
+            future.observed().0.unlisten(ListenerKey::Set(Arc::as_ptr(self.set).cast(), key));
+        }
+    }
+}
+
+/// Counts the futures of one `wait`. Each tells it once that it is done, by its listener or when it is registered.
+struct WaitSet {
+    return_when: ReturnWhen,
+    progress: Mutex<Progress>,
+    satisfied: Condvar,
+}
+
+struct Progress {
+    remaining: usize,
+    completed: bool,
+    failed: bool,
+}
+
+impl WaitSet {
+    fn new(futures: usize, return_when: ReturnWhen) -> Self {
+        let progress = Progress { remaining: futures, completed: false, failed: false };
+        Self { return_when, progress: Mutex::new(progress), satisfied: Condvar::new() }
+    }
+
+    fn satisfies(&self, progress: &Progress) -> bool {
+        progress.remaining == 0
+            || match self.return_when {
+                ReturnWhen::FirstCompleted => progress.completed,
+                ReturnWhen::FirstError => progress.failed,
+                ReturnWhen::AllCompleted => false,
+            }
+    }
+
+    fn is_satisfied(&self) -> bool {
+        self.satisfies(&self.progress.lock())
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) {
+        let mut progress = self.progress.lock();
+        while !self.satisfies(&progress) {
+            match deadline {
+                None => self.satisfied.wait(&mut progress),
+                Some(deadline) => {
+                    if self.satisfied.wait_until(&mut progress, deadline).timed_out() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Listen for WaitSet {
+    fn done(&self, _key: usize, failed: bool) {
+        let mut progress = self.progress.lock();
+        progress.remaining -= 1;
+        progress.completed = true;
+        progress.failed |= failed;
+        let satisfied = self.satisfies(&progress);
+        drop(progress);
+        if satisfied {
+            self.satisfied.notify_all();
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! [`With`]: an executor that adds options to every task.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::executor::{Backend, options_of};
+use crate::job::Job;
+use crate::options::{Stats, TaskOptions};
+
+/// Submits to an executor with [`TaskOptions`] on every task; made by [`Executor::with`](crate::Executor::with).
+///
+/// Everything else is that executor's own: closing this closes that.
+pub struct With<'e, B: ?Sized> {
+    pub(crate) backend: &'e B,
+    pub(crate) options: Arc<TaskOptions>,
+}
+
+impl<'e, B: Backend + ?Sized> With<'e, B> {
+    pub(crate) fn new(backend: &'e B, options: TaskOptions) -> Self {
+        let options = Arc::new(options.over(options_of(backend)));
+        Self { backend, options }
+    }
+
+    /// Adds more options; those given here win over those given before.
+    pub fn with(&self, options: TaskOptions) -> With<'e, B> {
+        With { backend: self.backend, options: Arc::new(options.over(&self.options)) }
+    }
+}
+
+impl<B: Backend + ?Sized> Backend for With<'_, B> {
+    fn execute(&self, job: Job) {
+        self.backend.execute(job);
+    }
+    fn max_workers(&self) -> usize {
+        self.backend.max_workers()
+    }
+    fn close(&self) {
+        self.backend.close();
+    }
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+        self.backend.join_timeout(timeout)
+    }
+    fn cancel_pending(&self) -> usize {
+        self.backend.cancel_pending()
+    }
+    fn stats(&self) -> Stats {
+        self.backend.stats()
+    }
+    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
+        Some(&self.options)
+    }
+}
+
+impl<B: ?Sized> Clone for With<'_, B> {
+    fn clone(&self) -> Self {
+        Self { backend: self.backend, options: Arc::clone(&self.options) }
+    }
+}
+
+impl<B: ?Sized> fmt::Debug for With<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("With").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,212 @@
+//! What a task does: the calls that a cell can hold.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
+use crate::panics;
+
+/// One call, or several in a row, that come to a `T`.
+pub(crate) trait Work<T>: Send {
+    /// Outlives the call: dropped when the outcome is stored or dropped as well.
+    type Guard;
+    fn guard(&mut self) -> Self::Guard;
+    fn call(self) -> Outcome<T>;
+    /// The argument as bytes. Runs user code.
+    fn encode(&self) -> Result<Encoded, Error> {
+        Err(Error::Encode(Encode::new(
+            Part::Argument,
+            "the task is a closure of this process; only functions and closures that capture nothing can leave it",
+        )))
+    }
+    /// The result from bytes. Runs user code.
+    fn decode(_bytes: &[u8]) -> Outcome<T> {
+        Err(Error::Abandoned)
+    }
+}
+
+/// Holds the argument of a task as bytes, in postcard's format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub(crate) argument: Vec<u8>,
+    pub(crate) items: Option<usize>,
+}
+
+impl Encoded {
+    /// Returns the encoded argument.
+    pub fn argument(&self) -> &[u8] {
+        &self.argument
+    }
+
+    /// Returns the encoded argument without a copy.
+    pub fn into_argument(self) -> Vec<u8> {
+        self.argument
+    }
+
+    /// Returns how many calls the task stands for, if it is a chunk of a map.
+    ///
+    /// The argument of a chunk is a sequence of this many arguments, and its reply must be the encoding of a
+    /// sequence of as many `Result<R, String>`.
+    pub fn items(&self) -> Option<usize> {
+        self.items
+    }
+}
+
+/// A call in this process, of anything.
+pub(crate) struct Local<F>(pub(crate) F);
+
+impl<F, T> Work<T> for Local<F>
+where
+    F: FnOnce() -> Outcome<T> + Send,
+{
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn call(self) -> Outcome<T> {
+        (self.0)()
+    }
+}
+
+/// A call that can go anywhere: a plain function and an argument that serde knows.
+pub(crate) struct Portable<F, A> {
+    pub(crate) function: F,
+    pub(crate) argument: A,
+}
+
+/// How a function's return value becomes an outcome.
+pub(crate) trait Function<A, R>: Copy + Send {
+    fn call(self, argument: A) -> Outcome<R>;
+}
+
+/// A function whose return value is the result.
+pub(crate) struct Plain<A, R>(pub(crate) fn(A) -> R);
+
+/// A function whose `Err` is the task's error.
+pub(crate) struct Fallible<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
+
+impl<A, R> Clone for Plain<A, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<A, R> Copy for Plain<A, R> {}
+impl<A, R, E> Clone for Fallible<A, R, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<A, R, E> Copy for Fallible<A, R, E> {}
+
+impl<A, R> Function<A, R> for Plain<A, R> {
+    fn call(self, argument: A) -> Outcome<R> {
+        Ok((self.0)(argument))
+    }
+}
+
+impl<A, R, E: Into<BoxError>> Function<A, R> for Fallible<A, R, E> {
+    fn call(self, argument: A) -> Outcome<R> {
+        outcome((self.0)(argument))
+    }
+}
+
+/// What a `try_` function returned, as the outcome of its task.
+pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> {
+    result.map_err(|error| Error::Failed(Failed::new(error)))
+}
+
+impl<F, A, R> Work<R> for Portable<F, A>
+where
+    F: Function<A, R>,
+    A: Serialize + Send,
+    R: DeserializeOwned,
+{
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn call(self) -> Outcome<R> {
+        self.function.call(self.argument)
+    }
+    fn encode(&self) -> Result<Encoded, Error> {
+        let argument = codec::encode(Part::Argument, &self.argument)?;
+        Ok(Encoded { argument, items: None })
+    }
+    fn decode(bytes: &[u8]) -> Outcome<R> {
+        codec::decode(Part::Result, bytes)
+    }
+}
+
+/// Several calls of one function, each with an outcome of its own.
+pub(crate) struct Chunk<C, A> {
+    pub(crate) function: C,
+    pub(crate) arguments: Vec<A>,
+    /// Set when nobody wants the rest.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl<C, A> Chunk<C, A> {
+    fn run<R>(arguments: Vec<A>, stop: &AtomicBool, call: impl Fn(A) -> Outcome<R>) -> Vec<Outcome<R>> {
+        let one = |argument| {
+            if stop.load(Ordering::Relaxed) {
+                panics::discard(argument);
+                return Err(Error::Cancelled);
+            }
+            panics::catch(|| call(argument))
+        };
+        arguments.into_iter().map(one).collect()
+    }
+}
+
+/// Calls a closure of this process that the items of a map share.
+pub(crate) struct Shared<F>(pub(crate) Arc<F>);
+
+impl<F, A, R> Work<Vec<Outcome<R>>> for Chunk<Shared<F>, A>
+where
+    F: Fn(A) -> Outcome<R> + Send + Sync,
+    A: Send,
+{
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn call(self) -> Outcome<Vec<Outcome<R>>> {
+        let Self { function, arguments, stop } = self;
+        Ok(Self::run(arguments, &stop, |argument| (function.0)(argument)))
+    }
+}
+
+impl<F, A, R> Work<Vec<Outcome<R>>> for Chunk<Everywhere<F>, A>
+where
+    F: Function<A, R>,
+    A: Serialize + Send,
+    R: DeserializeOwned,
+{
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn call(self) -> Outcome<Vec<Outcome<R>>> {
+        let Self { function, arguments, stop } = self;
+        Ok(Self::run(arguments, &stop, |argument| function.0.call(argument)))
+    }
+    fn encode(&self) -> Result<Encoded, Error> {
+        let argument = codec::encode(Part::Argument, &self.arguments)?;
+        Ok(Encoded { argument, items: Some(self.arguments.len()) })
+    }
+    fn decode(bytes: &[u8]) -> Outcome<Vec<Outcome<R>>> {
+        let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
+        Ok(results.into_iter().map(outcome).collect())
+    }
+}
+
+/// Calls a plain function, here or elsewhere.
+pub(crate) struct Everywhere<F>(pub(crate) F);
+
+/// The work of a promise: there is none.
+pub(crate) enum Nothing {}
+
+impl<T> Work<T> for Nothing {
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn call(self) -> Outcome<T> {
+        match self {}
+    }
+}
