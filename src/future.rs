@@ -2,18 +2,18 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::{Error, Outcome};
-use crate::host;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::shared::SharedFuture;
 use crate::state::{FutureId, Observable, State};
 use crate::text::write_future;
-use crate::wait::wait_for;
+use crate::wait::{PolledClaim, wait_for};
 
 /// Waits for, looks at, cancels or takes the outcome of one task.
 ///
@@ -39,20 +39,26 @@ use crate::wait::wait_for;
 ///
 /// A future crosses threads only with a value that does:
 ///
-/// ```compile_fail
-/// fn crosses<T: Send>() {}
-/// crosses::<concurrent_futures::Future<std::rc::Rc<()>>>();
-/// concurrent_futures::promise::<std::rc::Rc<()>>();
+/// ```
+/// fn crosses<T: Send + Sync>() {}
+/// crosses::<concurrent_futures::Future<std::cell::Cell<u8>>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn crosses<T: Send + Sync>() {}
+/// crosses::<concurrent_futures::Future<std::rc::Rc<u8>>>();
 /// ```
 #[must_use = "a future that is dropped detaches its task, and an error nobody looked at is only logged"]
 pub struct Future<T> {
     /// `None` once the outcome was handed over.
     task: Option<Arc<dyn Observable<T>>>,
+    /// `Send` and `Sync` if `T` is `Send`: like a mutex, it never lends a `T`, only hands it over.
+    owns: PhantomData<Mutex<T>>,
 }
 
 impl<T> Future<T> {
     pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
-        Self { task: Some(task) }
+        Self { task: Some(task), owns: PhantomData }
     }
 
     pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
@@ -246,7 +252,7 @@ impl<T> IntoFuture for Future<T> {
     type IntoFuture = Awaiting<T>;
 
     fn into_future(self) -> Awaiting<T> {
-        Awaiting { future: Some(self), key: WakerKey::new() }
+        Awaiting { future: Some(self), claim: PolledClaim::default(), key: WakerKey::new() }
     }
 }
 
@@ -261,6 +267,7 @@ impl<T> IntoFuture for Future<T> {
 #[must_use = "does nothing unless it is awaited"]
 pub struct Awaiting<T> {
     future: Option<Future<T>>,
+    claim: PolledClaim,
     key: WakerKey,
 }
 
@@ -268,17 +275,15 @@ impl<T> std::future::Future for Awaiting<T> {
     type Output = Outcome<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        let key = self.key;
-        let future = self.future.as_ref().expect("an awaited future was polled after it was ready");
-        if let Some(host) = host::current() {
-            let task = Arc::clone(future.task());
-            task.claim(Arc::clone(&task) as _, &host);
-        }
-        let listener = Listener::Waker(context.waker().clone(), key);
+        let this = &mut *self;
+        let future = this.future.as_ref().expect("an awaited future was polled after it was ready");
+        this.claim.poll(future);
+        let listener = Listener::Waker(context.waker().clone(), this.key);
         if future.task().listen(listener).is_none() {
             return Poll::Pending;
         }
-        let future = self.future.take().expect("it was there a moment ago");
+        this.claim = PolledClaim::default();
+        let future = this.future.take().expect("it was there a moment ago");
         Poll::Ready(future.take())
     }
 }

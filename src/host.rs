@@ -85,12 +85,16 @@ pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
     callback()
 }
 
-/// Panics inside a callback, where a wait would hold up whoever completes the future.
+/// May this thread sleep, or run a task it waits for? Not in a callback: whoever completes the future would be held up.
+pub(crate) fn may_block() -> bool {
+    CALLBACKS.try_with(|depth| depth.get() == 0).unwrap_or(true)
+}
+
+/// Panics inside a callback.
 #[track_caller]
 pub(crate) fn assert_may_block() {
-    let inside = CALLBACKS.try_with(|depth| depth.get() > 0).unwrap_or(false);
     assert!(
-        !inside,
+        may_block(),
         "a callback must not block on a future that is not done: it would hold up the thread that runs it; \
          submit a task, or add a callback to that future instead"
     );

@@ -71,3 +71,8 @@ pub use work::Encoded;
 pub mod prelude {
     pub use crate::{Backend as _, Executor as _, ReturnWhen, Waited, as_completed, wait};
 }
+
+/// The README's example is compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,7 @@ use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::panics::shield;
 use crate::state::{FutureId, Observable, State};
 use crate::text::write_future;
-use crate::wait::wait_for;
+use crate::wait::{PolledClaim, wait_for};
 
 /// Waits for and looks at the outcome of a task from several places; made by [`Future::share`](crate::Future::share).
 ///
@@ -197,7 +197,7 @@ impl<'a, T> IntoFuture for &'a SharedFuture<T> {
     type IntoFuture = AwaitingShared<'a, T>;
 
     fn into_future(self) -> AwaitingShared<'a, T> {
-        AwaitingShared { future: self, key: WakerKey::new() }
+        AwaitingShared { future: self, claim: PolledClaim::default(), key: WakerKey::new() }
     }
 }
 
@@ -205,20 +205,22 @@ impl<'a, T> IntoFuture for &'a SharedFuture<T> {
 #[must_use = "does nothing unless it is awaited"]
 pub struct AwaitingShared<'a, T> {
     future: &'a SharedFuture<T>,
+    claim: PolledClaim,
     key: WakerKey,
 }
 
 impl<'a, T> std::future::Future for AwaitingShared<'a, T> {
     type Output = Result<&'a T, Error>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let task = self.future.task();
-        if let Some(host) = host::current() {
-            task.claim(Arc::clone(task) as _, &host);
-        }
-        match task.listen(Listener::Waker(context.waker().clone(), self.key)) {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.claim.poll(this.future);
+        match this.future.task().listen(Listener::Waker(context.waker().clone(), this.key)) {
             None => Poll::Pending,
-            Some(_) => Poll::Ready(self.future.outcome()),
+            Some(_) => {
+                this.claim = PolledClaim::default();
+                Poll::Ready(this.future.outcome())
+            }
         }
     }
 }

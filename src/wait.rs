@@ -128,6 +128,29 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
     future.observed().0.sleep(deadline)
 }
 
+/// Lets a poll of `.await` help: on a worker, it runs the task if that waits in its own executor's queue.
+///
+/// Where only another worker can run it, a spare one keeps the executor going until the awaiting ends: nobody tells a
+/// poll how long its thread will sleep after it.
+#[derive(Default)]
+pub(crate) struct PolledClaim {
+    spare: Option<Spare>,
+}
+
+impl PolledClaim {
+    pub(crate) fn poll(&mut self, future: &impl Sealed) {
+        if !host::may_block() {
+            return;
+        }
+        if let Some(host) = host::current() {
+            let task = future.runnable().0;
+            if task.claim(Arc::clone(&task), &host) == Claim::Limited && self.spare.is_none() {
+                self.spare = Some(Spare::new(Some(host)));
+            }
+        }
+    }
+}
+
 /// Says when [`wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReturnWhen {

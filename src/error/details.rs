@@ -199,7 +199,7 @@ impl fmt::Display for Part {
 }
 
 macro_rules! serialisation_error {
-    ($(#[$doc:meta])* $name:ident, $verb:literal) => {
+    ($(#[$doc:meta])* $name:ident, $verb:literal, $argument:literal, $result:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name(Arc<(Part, Box<str>)>);
@@ -223,7 +223,11 @@ macro_rules! serialisation_error {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!("the {} cannot be ", $verb, ": {}"), self.part(), self.message())
+                let side = match self.part() {
+                    Part::Argument => $argument,
+                    Part::Result => $result,
+                };
+                write!(f, concat!("the {} cannot be ", $verb, " by the {}: {}"), self.part(), side, self.message())
             }
         }
     };
@@ -231,11 +235,11 @@ macro_rules! serialisation_error {
 
 serialisation_error! {
     /// Tells what could not be serialised, and why.
-    Encode, "serialised"
+    Encode, "serialised", "caller", "worker"
 }
 serialisation_error! {
     /// Tells what could not be deserialised, and why.
-    Decode, "deserialised"
+    Decode, "deserialised", "worker", "caller"
 }
 
 /// Tells how much was unfinished when the time ran out.

@@ -67,7 +67,7 @@ fn run(pool: &Arc<Pool>, commands: &Receiver<Watch>) {
         let command = match watches.expire(Instant::now()) {
             Some(next) => match commands.recv_deadline(next) {
                 Ok(watch) => Some(watch),
-                Err(error) if error == RecvTimeoutError::Timeout => continue,
+                Err(RecvTimeoutError::Timeout) => continue,
                 Err(_) => None,
             },
             None => commands.recv().ok(),
