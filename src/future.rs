@@ -52,8 +52,8 @@ use crate::wait::{PolledClaim, wait_for};
 pub struct Future<T> {
     /// `None` once the outcome was handed over.
     task: Option<Arc<dyn Observable<T>>>,
-    /// `Send` and `Sync` if `T` is `Send`: like a mutex, it never lends a `T`, only hands it over.
-    owns: PhantomData<Mutex<T>>,
+    /// `Send` and `Sync` if `T` is `Send`: like a shared mutex, it moves the one `T` between threads.
+    owns: PhantomData<Arc<Mutex<T>>>,
 }
 
 impl<T> Future<T> {
