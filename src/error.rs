@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod details;
+mod remote;
 
 use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 
 pub(crate) use details::Panic;
-pub use details::{
-    Broken, Decode, Encode, Exit, Failed, Full, Panicked, Part, TimeLimit, Timeout, TooLarge, WorkerDied,
-};
+pub use details::{Broken, Failed, Full, Panicked, TimeLimit, Timeout};
+pub use remote::{Decode, Encode, Exit, Part, TooLarge, WorkerDied};
 
 /// Names what a failing function may return: any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
+use crate::feed::Via;
 use crate::future::Future;
 use crate::job::Job;
-use crate::map::{Map, MapUnordered, Via};
+use crate::map::{Map, MapUnordered};
 use crate::options::{Stats, TaskOptions};
 use crate::state::{Cell, Observable};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
@@ -255,7 +256,7 @@ pub trait Executor: Backend {
         With::new(self, options)
     }
 
-    /// Waits for futures; the same as [`wait`](crate::wait).
+    /// Waits for futures; the same as [`wait`](fn@crate::wait).
     #[track_caller]
     fn wait<W: Waitable>(
         &self,
@@ -266,7 +267,7 @@ pub trait Executor: Backend {
         wait(futures, timeout, return_when)
     }
 
-    /// Yields futures as they become done; the same as [`as_completed`](crate::as_completed).
+    /// Yields futures as they become done; the same as the function [`as_completed`].
     fn as_completed<W: Waitable>(&self, futures: impl IntoIterator<Item = W>) -> AsCompleted<W> {
         as_completed(futures)
     }

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::{Error, Outcome};
+use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::shared::SharedFuture;
-use crate::state::{FutureId, Observable, State};
+use crate::state::{Observable, State};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 

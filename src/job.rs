@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::state::{FutureId, Runnable};
+use crate::state::Runnable;
 use crate::work::Encoded;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.

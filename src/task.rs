@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::state::{FutureId, Runnable};
+use crate::id::FutureId;
+use crate::state::Runnable;
 use crate::sync::{thread, thread_local};
 
 thread_local! {

@@ -1,0 +1,169 @@
+//! What feeds a map: inputs are pulled, made into batches of one or more items, and submitted.
+//!
+//! An item counts as in flight from its submission until the batch it is in was seen to be done.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::error::Outcome;
+use crate::executor::{Backend, Payload, dispatch, submit};
+use crate::future::Future;
+use crate::options::TaskOptions;
+use crate::state::Cell;
+use crate::wait::sealed::{Lent, Owned, Sealed};
+use crate::wait::{Waitable, deadline, is_done};
+use crate::work::{Chunk, Everywhere, Function};
+
+/// Submits the items of a map.
+pub(crate) trait Submit<A, R>: Send {
+    fn one(&self, argument: A) -> Future<R>;
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Vec<Outcome<R>>>;
+}
+
+/// Submits a plain function to any executor.
+pub(crate) struct Via<'e, B: ?Sized, F> {
+    pub(crate) executor: &'e B,
+    pub(crate) function: F,
+}
+
+impl<B, F, A, R> Submit<A, R> for Via<'_, B, F>
+where
+    B: Backend + ?Sized,
+    F: Function<A, R> + 'static,
+    A: Payload,
+    R: Payload,
+{
+    fn one(&self, argument: A) -> Future<R> {
+        dispatch(self.executor, self.function, argument)
+    }
+
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Vec<Outcome<R>>> {
+        let work = Chunk { function: Everywhere(self.function), arguments, stop };
+        let task = Cell::new(Some(work), self.executor.task_options().cloned(), None);
+        submit(self.executor, task)
+    }
+}
+
+/// One task of a map: an item, or a chunk of them.
+pub(crate) enum Batch<R> {
+    One(Future<R>),
+    Many(Future<Vec<Outcome<R>>>, usize),
+}
+
+impl<R> Waitable for Batch<R> {}
+impl<R> Sealed for Batch<R> {
+    fn observed(&self) -> Lent<'_> {
+        match self {
+            Batch::One(future) => future.observed(),
+            Batch::Many(future, _) => future.observed(),
+        }
+    }
+    fn runnable(&self) -> Owned {
+        match self {
+            Batch::One(future) => future.runnable(),
+            Batch::Many(future, _) => future.runnable(),
+        }
+    }
+}
+
+impl<R> Batch<R> {
+    pub(crate) fn items(&self) -> usize {
+        match self {
+            Batch::One(_) => 1,
+            Batch::Many(_, items) => *items,
+        }
+    }
+
+    /// The outcomes of a batch that is done, one per item.
+    pub(crate) fn into_outcomes(self) -> VecDeque<Outcome<R>> {
+        match self {
+            Batch::One(future) => VecDeque::from([future.result()]),
+            Batch::Many(future, items) => match future.result() {
+                Ok(outcomes) => outcomes.into(),
+                Err(error) => (0..items).map(|_| Err(error.clone())).collect(),
+            },
+        }
+    }
+}
+
+/// Pulls inputs and submits them.
+pub(crate) struct Feed<'e, I: Iterator, R> {
+    /// `None` once it ended, or when nobody wants more.
+    input: Option<I>,
+    submit: Box<dyn Submit<I::Item, R> + 'e>,
+    chunk_size: usize,
+    /// Items that may be in flight.
+    capacity: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) submitted: usize,
+    stop: Arc<AtomicBool>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl<'e, I: Iterator, R> Feed<'e, I, R> {
+    pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, options: &TaskOptions) -> Self {
+        Self {
+            input: Some(input),
+            submit: Box::new(submit),
+            chunk_size: options.items_per_chunk(),
+            capacity: options.items_in_flight().unwrap_or(usize::MAX),
+            in_flight: 0,
+            submitted: 0,
+            stop: Arc::new(AtomicBool::new(false)),
+            deadline: deadline(options.map_timeout()),
+        }
+    }
+
+    /// Submits the next batch, if there is room and input; with the position of its first item.
+    pub(crate) fn next_batch(&mut self) -> Option<(usize, Batch<R>)> {
+        let size = self.chunk_size.min(self.capacity - self.in_flight);
+        if size == 0 {
+            return None;
+        }
+        let input = self.input.as_mut()?;
+        let (items, batch) = if self.chunk_size == 1 {
+            let item = input.next();
+            (usize::from(item.is_some()), item.map(|item| Batch::One(self.submit.one(item))))
+        } else {
+            let items: Vec<I::Item> = input.take(size).collect();
+            let count = items.len();
+            let stop = Arc::clone(&self.stop);
+            (count, (count > 0).then(|| Batch::Many(self.submit.many(items, stop), count)))
+        };
+        if items < size {
+            self.input = None;
+        }
+        let position = self.submitted;
+        self.in_flight += items;
+        self.submitted += items;
+        Some((position, batch?))
+    }
+
+    /// Nobody wants more: what has not started will not.
+    pub(crate) fn stop<'b>(&mut self, batches: impl Iterator<Item = &'b Batch<R>>)
+    where
+        R: 'b,
+    {
+        self.input = None;
+        self.stop.store(true, Ordering::Relaxed);
+        for batch in batches {
+            batch.observed().0.cancel();
+        }
+    }
+
+    pub(crate) fn size_hint(&self, in_hand: usize) -> (usize, Option<usize>) {
+        let (low, high) = self.input.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+        if self.deadline.is_some() {
+            // The time may run out; that is one item of its own.
+            return (0, high.and_then(|high| high.checked_add(in_hand)?.checked_add(1)));
+        }
+        (low.saturating_add(in_hand), high.and_then(|high| high.checked_add(in_hand)))
+    }
+}
+
+pub(crate) fn unfinished<'b, R: 'b>(batches: impl Iterator<Item = &'b Batch<R>>) -> usize {
+    batches.filter(|batch| !is_done(*batch)).map(Batch::items).sum()
+}

@@ -1,0 +1,39 @@
+//! [`FutureId`]: what tells futures apart, for as long as the program runs.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sync::thread_local;
+
+/// Names a future. Unique in the program, also after the future is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FutureId(u64);
+
+impl FutureId {
+    /// Takes ids in blocks: threads that submit at the same time do not share a counter.
+    pub(crate) fn next() -> Self {
+        const BLOCK: u64 = 1024;
+        static BLOCKS: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            static NEXT: std::cell::Cell<u64> = std::cell::Cell::new(0);
+        }
+        let from_block = || BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK + 1;
+        let id = NEXT.try_with(|next| {
+            let id = match next.get() {
+                0 => from_block(),
+                id => id,
+            };
+            // Ids start at 1 in each block, so a multiple of the block's length is the last of one.
+            next.set(if id % BLOCK == 0 { 0 } else { id + 1 });
+            id
+        });
+        Self(id.unwrap_or_else(|_| from_block()))
+    }
+}
+
+impl fmt::Display for FutureId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

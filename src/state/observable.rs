@@ -1,0 +1,196 @@
+//! The handle's side of a cell: look, wait, cancel, listen, take.
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use super::{By, Callback, Cell, Observable, Observed, Phase, Snapshot};
+use crate::error::{Error, Outcome};
+use crate::host;
+use crate::id::FutureId;
+use crate::listener::{Listener, ListenerKey};
+use crate::panics::discard;
+use crate::sync::{YIELDS, thread};
+use crate::work::Work;
+
+impl<W, T> Observed for Cell<W, T>
+where
+    W: Work<T>,
+    T: Send,
+{
+    fn id(&self) -> FutureId {
+        self.id
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.inner.lock().phase.snapshot()
+    }
+
+    fn cancel(&self) -> bool {
+        self.end(Err(Error::Cancelled), By::Cancel) || self.was_cancelled()
+    }
+
+    fn abort(&self) -> bool {
+        self.end(Err(Error::Cancelled), By::Abort) || self.was_cancelled()
+    }
+
+    fn listen(&self, listener: Listener) -> Option<bool> {
+        let mut inner = self.inner.lock();
+        let snapshot = inner.phase.snapshot();
+        if snapshot.state.is_done() {
+            drop(inner);
+            discard(listener);
+            return Some(snapshot.raised.is_some());
+        }
+        let key = listener.key();
+        let old = if let Some(slot) = inner.listeners().find(|slot| slot.key() == key) {
+            Some(std::mem::replace(slot, listener))
+        } else if inner.first.is_none() {
+            inner.first.replace(listener)
+        } else {
+            inner.extras().listeners.push(listener);
+            None
+        };
+        drop(inner);
+        // A waker's drop is somebody else's code.
+        discard(old);
+        None
+    }
+
+    fn unlisten(&self, key: ListenerKey) {
+        let mut inner = self.inner.lock();
+        let removed = if inner.first.as_ref().is_some_and(|first| first.key() == key) {
+            inner.first.take()
+        } else {
+            inner.extras.as_mut().and_then(|extras| {
+                let at = extras.listeners.iter().position(|listener| listener.key() == key)?;
+                Some(extras.listeners.swap_remove(at))
+            })
+        };
+        drop(inner);
+        discard(removed);
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) -> bool {
+        for _ in 0..YIELDS {
+            if self.inner.lock().phase.is_done() {
+                return true;
+            }
+            thread::yield_now();
+        }
+        let mut inner = self.inner.lock();
+        while !inner.phase.is_done() {
+            inner.waiters += 1;
+            let timed_out = match deadline {
+                Some(deadline) => self.changed.wait_until(&mut inner, deadline).timed_out(),
+                None => {
+                    self.changed.wait(&mut inner);
+                    false
+                }
+            };
+            inner.waiters -= 1;
+            if timed_out {
+                return inner.phase.is_done();
+            }
+        }
+        true
+    }
+
+    fn error(&self) -> Option<Error> {
+        let mut inner = self.inner.lock();
+        loop {
+            match &inner.phase {
+                Phase::Finished(outcome) => {
+                    let error = outcome.as_ref().err().cloned();
+                    inner.seen = true;
+                    return error;
+                }
+                Phase::Cancelled => return Some(Error::Cancelled),
+                Phase::Delivering { .. } => {}
+                _ => return None,
+            }
+            drop(inner);
+            host::assert_may_block();
+            inner = self.inner.lock();
+            if matches!(inner.phase, Phase::Delivering { .. }) {
+                inner.waiters += 1;
+                self.changed.wait(&mut inner);
+                inner.waiters -= 1;
+            }
+        }
+    }
+
+    fn detach(&self) {
+        let mut inner = self.inner.lock();
+        inner.detached = true;
+        let seen = inner.seen;
+        if !matches!(inner.phase, Phase::Finished(_)) {
+            return;
+        }
+        let raised = inner.phase.snapshot().raised;
+        let was = std::mem::replace(&mut inner.phase, Phase::Taken { raised });
+        drop(inner);
+        if let Phase::Finished(outcome) = was {
+            self.lose(outcome, seen);
+        }
+    }
+}
+
+impl<W, T> Observable<T> for Cell<W, T>
+where
+    W: Work<T>,
+    T: Send,
+{
+    fn take(&self) -> Option<Outcome<T>> {
+        let mut inner = self.inner.lock();
+        match &inner.phase {
+            Phase::Cancelled => Some(Err(Error::Cancelled)),
+            Phase::Finished(_) => {
+                let raised = inner.phase.snapshot().raised;
+                match std::mem::replace(&mut inner.phase, Phase::Taken { raised }) {
+                    Phase::Finished(outcome) => Some(outcome),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>> {
+        let mut inner = self.inner.lock();
+        if inner.phase.is_done() {
+            return Err(callback);
+        }
+        inner.extras().callbacks.push_back(callback);
+        Ok(())
+    }
+
+    fn finish(&self, outcome: Outcome<T>) -> bool {
+        self.end(outcome, By::Owner)
+    }
+
+    fn add_callback(&self, callback: Callback<T>) {
+        let mut inner = self.inner.lock();
+        let shown = inner.phase.snapshot();
+        let is_cancelled = match inner.phase {
+            Phase::Finished(_) => false,
+            Phase::Cancelled => true,
+            _ => {
+                inner.extras().callbacks.push_back(callback);
+                return;
+            }
+        };
+        inner.extras().callbacks.push_back(callback);
+        let lent = Phase::Delivering { shown, cancelled: is_cancelled };
+        let outcome = match std::mem::replace(&mut inner.phase, lent) {
+            Phase::Finished(outcome) => outcome,
+            _ => Err(Error::Cancelled),
+        };
+        inner = self.deliver(inner, &outcome);
+        inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };
+        let waiters = inner.waiters;
+        drop(inner);
+        if waiters > 0 {
+            self.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What executors, waiters and handles may do with a task whose types they do not know.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Snapshot;
+use crate::error::{Error, Outcome};
+use crate::host::Host;
+use crate::id::FutureId;
+use crate::listener::{Listener, ListenerKey};
+use crate::options::TaskOptions;
+use crate::work::Encoded;
+
+/// How a run went, for the executor's statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It was not pending any more: cancelled, or claimed by a waiter.
+    Skipped,
+    Completed,
+    Failed,
+    /// It was aborted meanwhile.
+    Aborted,
+}
+
+/// What came of asking to run an awaited task right here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is done: it was, or it ran here.
+    Done,
+    /// It is another's to run, or somebody runs it.
+    Elsewhere,
+    /// It waits in this executor's queue, but has a time limit: only another worker can run it.
+    Limited,
+}
+
+/// A task without its types, as executors see it.
+///
+/// `me` is the very `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only
+/// its erased handle can be passed on to the thread that runs it.
+pub(crate) trait Runnable: Observed {
+    fn options(&self) -> &TaskOptions;
+    fn is_pending(&self) -> bool;
+    /// Is it over for its future, by abort or time limit, while it may still run?
+    fn is_aborted(&self) -> bool;
+    /// Says whose queue it is in. Before anybody else knows the cell.
+    fn attach(&self, host: Arc<dyn Host>);
+    /// Runs the task in this thread, unless somebody else has taken the work out.
+    fn run(&self, me: Arc<dyn Runnable>) -> Ran;
+    /// Runs it here if it waits in this executor's queue and has no time limit.
+    fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim;
+    fn start(&self) -> bool;
+    /// Ends a task that has not started with an error. False: it is not pending any more.
+    fn refuse(&self, error: Error) -> bool;
+    /// Ends the task with an error, whether it has started or not.
+    fn fail(&self, error: Error) -> bool;
+    fn expire(&self, limit: Duration) -> bool;
+    fn encode(&self) -> Result<Encoded, Error>;
+    fn complete(&self, reply: Result<&[u8], Error>) -> bool;
+    fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
+}
+
+/// A task without its types, as waiters see it.
+pub(crate) trait Observed: Send + Sync {
+    fn id(&self) -> FutureId;
+    fn snapshot(&self) -> Snapshot;
+    fn cancel(&self) -> bool;
+    fn abort(&self) -> bool;
+    /// Registers a listener; `Some(failed)` if the task is done and nothing was registered. A waker that is
+    /// registered under the same key is replaced.
+    fn listen(&self, listener: Listener) -> Option<bool>;
+    fn unlisten(&self, key: ListenerKey);
+    /// Sleeps until the task is done or the time is up. Is it done?
+    fn sleep(&self, deadline: Option<Instant>) -> bool;
+    /// The error of a done task; sleeps while a late callback has the outcome.
+    fn error(&self) -> Option<Error>;
+    /// The handle is gone: nobody will take the outcome.
+    fn detach(&self);
+}
+
+pub(crate) type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
+
+/// A task as its handle sees it.
+pub(crate) trait Observable<T>: Runnable {
+    /// Takes the outcome of a done task. Once.
+    fn take(&self) -> Option<Outcome<T>>;
+    /// Adds a callback; to a done task, runs it here. Only the one handle that may take the outcome may ask.
+    fn add_callback(&self, callback: Callback<T>);
+    /// Adds a callback, or gives it back if the task is done.
+    fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>>;
+    /// Ends the task, on behalf of whose it is to run.
+    fn finish(&self, outcome: Outcome<T>) -> bool;
+}

@@ -1,0 +1,178 @@
+//! The executor's side of a cell: start, run, encode, complete.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{By, Cell, Claim, Phase, Ran, Runnable};
+use crate::error::{Decode, Encode, Error, Part, TimeLimit};
+use crate::host::{self, Host};
+use crate::options::TaskOptions;
+use crate::panics::{self, discard, shield};
+use crate::sync::with_room;
+use crate::task;
+use crate::work::{Encoded, Work};
+
+impl<W, T> Cell<W, T>
+where
+    W: Work<T>,
+    T: Send,
+{
+    /// Runs work that was taken out of `Pending`.
+    fn perform(&self, me: Arc<dyn Runnable>, mut work: W, host: Option<&Arc<dyn Host>>) -> Ran {
+        if let (Some(limit), Some(host)) = (self.limit(), host) {
+            host.watch(Arc::downgrade(&me), limit);
+        }
+        // Lives until the outcome is stored or dropped: a scope ends when its guards have.
+        let _guard = work.guard();
+        let outcome = task::enter(me, || panics::catch(|| work.call()));
+        let failed = outcome.is_err();
+        match self.end(outcome, By::Owner) {
+            true if failed => Ran::Failed,
+            true => Ran::Completed,
+            false if self.was_cancelled() => Ran::Aborted,
+            false => Ran::Failed,
+        }
+    }
+
+    fn limit(&self) -> Option<Duration> {
+        self.options.as_ref().and_then(|options| options.limit())
+    }
+}
+
+impl<W, T> Runnable for Cell<W, T>
+where
+    W: Work<T>,
+    T: Send,
+{
+    fn options(&self) -> &TaskOptions {
+        self.options.as_deref().unwrap_or(TaskOptions::NONE)
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self.inner.lock().phase, Phase::Pending(_))
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.inner.lock().aborted
+    }
+
+    fn attach(&self, host: Arc<dyn Host>) {
+        self.inner.lock().host = Some(host);
+    }
+
+    fn run(&self, me: Arc<dyn Runnable>) -> Ran {
+        let (work, host) = {
+            let mut inner = self.inner.lock();
+            let Some(work) = inner.phase.work().and_then(Option::take) else {
+                return Ran::Skipped;
+            };
+            inner.phase = Phase::Running { work: None, thread: host::thread_token() };
+            (work, inner.host.take())
+        };
+        if let Some(host) = &host {
+            host.started();
+        }
+        self.perform(me, work, host.as_ref())
+    }
+
+    fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim {
+        let mut inner = self.inner.lock();
+        if inner.phase.is_done() {
+            return Claim::Done;
+        }
+        if let Phase::Running { thread, .. } = inner.phase
+            && thread == host::thread_token()
+        {
+            drop(inner);
+            panic!(
+                "a task waits for itself: this thread runs task {} further down its stack, and cannot go on with it \
+                 before the wait returns",
+                self.id
+            );
+        }
+        let own = inner.host.as_ref().is_some_and(|own| host::address(own) == host::address(host));
+        let Phase::Pending(work) = &mut inner.phase else {
+            return Claim::Elsewhere;
+        };
+        if !own {
+            return Claim::Elsewhere;
+        }
+        if self.limit().is_some() {
+            return Claim::Limited;
+        }
+        let Some(work) = work.take() else {
+            return Claim::Elsewhere;
+        };
+        inner.phase = Phase::Running { work: None, thread: host::thread_token() };
+        let released = inner.host.take();
+        drop(inner);
+        drop(released);
+        host.claimed(Arc::as_ptr(&me).cast());
+        let ran = with_room(|| self.perform(me, work, None));
+        host.claim_ended(ran);
+        Claim::Done
+    }
+
+    fn start(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let Phase::Pending(work) = &mut inner.phase else {
+            return matches!(inner.phase, Phase::Running { .. });
+        };
+        let work = work.take();
+        inner.phase = Phase::Running { work, thread: 0 };
+        true
+    }
+
+    fn refuse(&self, error: Error) -> bool {
+        self.end(Err(error), By::Refusal)
+    }
+
+    fn fail(&self, error: Error) -> bool {
+        self.end(Err(error), By::Owner)
+    }
+
+    fn expire(&self, limit: Duration) -> bool {
+        self.end(Err(Error::TimeLimit(TimeLimit::new(limit))), By::Limit)
+    }
+
+    fn encode(&self) -> Result<Encoded, Error> {
+        // Out of the cell: serde code is the user's, and must not run under the lock.
+        let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
+            return Err(Error::Cancelled);
+        };
+        let encoded = panics::catch(|| work.encode()).map_err(|error| match error {
+            Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
+            error => error,
+        });
+        let mut work = Some(work);
+        if let Some(slot) = self.inner.lock().phase.work() {
+            *slot = work.take();
+        }
+        discard(work);
+        encoded
+    }
+
+    fn complete(&self, reply: Result<&[u8], Error>) -> bool {
+        let outcome = reply.and_then(|bytes| {
+            panics::catch(|| W::decode(bytes)).map_err(|error| match error {
+                Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
+                error => error,
+            })
+        });
+        self.end(outcome, By::Owner)
+    }
+
+    fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {
+        let mut inner = self.inner.lock();
+        if inner.aborted {
+            drop(inner);
+            shield("an on_abort hook", hook);
+        } else if !inner.phase.is_done() {
+            inner.extras().on_abort = Some(hook);
+        } else {
+            drop(inner);
+            discard(hook);
+        }
+    }
+}

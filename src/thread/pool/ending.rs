@@ -1,0 +1,86 @@
+//! How a pool ends: closed, joined, emptied or broken.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Pool;
+use crate::error::Error;
+use crate::state::Runnable;
+use crate::wait::deadline;
+
+impl Pool {
+    /// Ends tasks that were taken out of the queue.
+    pub(super) fn refuse(&self, orphans: VecDeque<Arc<dyn Runnable>>, error: &Error) {
+        let (mut refused, mut dead) = (0, 0);
+        for task in &orphans {
+            if task.refuse(error.clone()) { refused += 1 } else { dead += 1 }
+        }
+        if !orphans.is_empty() {
+            let mut queue = self.queue.lock();
+            queue.pending -= refused;
+            queue.dead -= dead;
+            drop(queue);
+            self.room.notify_all();
+        }
+    }
+
+    /// Ends every pending task, and each later one, with `error`.
+    pub(in crate::thread) fn break_down(&self, error: Error) {
+        let mut queue = self.queue.lock();
+        queue.broken.get_or_insert_with(|| error.clone());
+        let orphans = std::mem::take(&mut queue.tasks);
+        drop(queue);
+        self.work.notify_all();
+        self.room.notify_all();
+        self.refuse(orphans, &error);
+    }
+
+    pub(in crate::thread) fn close(&self) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        let last = queue.workers == 0;
+        drop(queue);
+        self.work.notify_all();
+        self.room.notify_all();
+        if last {
+            self.timer.stop();
+        }
+        self.ended.notify_all();
+    }
+
+    pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
+        if self.owns_thread() {
+            return false;
+        }
+        let until = deadline(timeout);
+        let mut queue = self.queue.lock();
+        if !queue.closed {
+            return false;
+        }
+        while !queue.all_ended() {
+            match until {
+                None => self.ended.wait(&mut queue),
+                Some(until) => {
+                    if self.ended.wait_until(&mut queue, until).timed_out() && !queue.all_ended() {
+                        return false;
+                    }
+                }
+            }
+        }
+        let leaving = std::mem::take(&mut queue.leaving);
+        drop(queue);
+        for thread in leaving {
+            // A worker catches what its tasks throw; there is nothing to learn from how it ended.
+            let _ = thread.join();
+        }
+        true
+    }
+
+    pub(in crate::thread) fn cancel_pending(&self) -> usize {
+        let tasks: Vec<_> = self.queue.lock().tasks.iter().cloned().collect();
+        // Those that are cancelled already say so as well: only pending ones count.
+        tasks.iter().filter(|task| task.is_pending() && task.cancel()).count()
+    }
+}

@@ -1,0 +1,84 @@
+//! What a pool does for its tasks and their waiters.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::Pool;
+use super::queue::{Action, Queue};
+use crate::host::Host;
+use crate::state::{Ran, Runnable};
+use crate::sync::MutexGuard;
+
+impl Pool {
+    /// A task left `Pending`.
+    fn left_pending(&self, mut queue: MutexGuard<'_, Queue>, action: Action) {
+        queue.pending -= 1;
+        self.release(queue, action);
+        if self.is_bounded() {
+            self.room.notify_one();
+        }
+    }
+}
+
+impl Host for Pool {
+    fn started(&self) {
+        if self.is_bounded() {
+            self.left_pending(self.queue.lock(), Action::Nothing);
+        }
+    }
+
+    fn cancelled(&self) {
+        let mut queue = self.queue.lock();
+        queue.dead += 1;
+        let swept = queue.sweep();
+        self.left_pending(queue, Action::Nothing);
+        drop(swept);
+    }
+
+    fn claimed(&self, cell: *const ()) {
+        let mut queue = self.queue.lock();
+        let newest = queue.tasks.back().is_some_and(|task| Arc::as_ptr(task).cast::<()>() == cell);
+        let swept = if newest {
+            queue.tasks.pop_back().into_iter().collect()
+        } else {
+            queue.dead += 1;
+            queue.sweep()
+        };
+        self.left_pending(queue, Action::Nothing);
+        drop(swept);
+    }
+
+    fn claim_ended(&self, ran: Ran) {
+        match ran {
+            Ran::Completed => self.claims_completed.fetch_add(1, Ordering::Relaxed),
+            Ran::Failed => self.claims_failed.fetch_add(1, Ordering::Relaxed),
+            Ran::Skipped | Ran::Aborted => return,
+        };
+    }
+
+    fn watch(&self, task: Weak<dyn Runnable>, limit: Duration) {
+        self.timer.watch(task, limit);
+    }
+
+    fn block(&self) {
+        let mut queue = self.queue.lock();
+        queue.limit += 1;
+        let action = queue.decide();
+        self.release(queue, action);
+    }
+
+    fn unblock(&self) {
+        let mut queue = self.queue.lock();
+        queue.limit -= 1;
+        let mut action = Action::Nothing;
+        if queue.workers > queue.limit && queue.idle > 0 {
+            // One too many now: let a sleeper leave.
+            queue.idle -= 1;
+            queue.permits += 1;
+            action = Action::Notify;
+        }
+        self.release(queue, action);
+    }
+}

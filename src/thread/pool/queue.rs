@@ -1,0 +1,95 @@
+//! What the lock of a pool guards, and the decisions that are made under it.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::state::{Ran, Runnable};
+use crate::sync::thread;
+
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) tasks: VecDeque<Arc<dyn Runnable>>,
+    pub(super) dead: isize,
+    pub(super) pending: isize,
+    pub(super) idle: usize,
+    pub(super) permits: usize,
+    pub(super) searching: bool,
+    pub(super) workers: usize,
+    pub(super) starting: usize,
+    pub(super) limit: usize,
+    pub(super) running: usize,
+    pub(super) closed: bool,
+    pub(super) broken: Option<Error>,
+    pub(super) timer_runs: bool,
+    pub(super) started: usize,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
+    pub(super) handles: HashMap<usize, thread::JoinHandle<()>>,
+    /// Threads that left before their handle was stored.
+    pub(super) left_early: HashSet<usize>,
+    /// Handles of threads that have left and are about to end.
+    pub(super) leaving: Vec<thread::JoinHandle<()>>,
+}
+
+/// What to do once the lock is released.
+#[must_use]
+pub(super) enum Action {
+    Nothing,
+    Notify,
+    /// Start the worker of this number, which is counted already.
+    Start(usize),
+}
+
+impl Queue {
+    pub(super) fn decide(&mut self) -> Action {
+        if self.tasks.is_empty() || self.searching || self.permits > 0 {
+            // Whoever is on the way decides again.
+            return Action::Nothing;
+        }
+        if self.idle > 0 {
+            self.idle -= 1;
+            self.permits += 1;
+            return Action::Notify;
+        }
+        if self.workers < self.limit {
+            self.workers += 1;
+            self.starting += 1;
+            self.started += 1;
+            return Action::Start(self.started - 1);
+        }
+        Action::Nothing
+    }
+
+    pub(super) fn count(&mut self, ran: Ran) {
+        match ran {
+            Ran::Skipped => self.dead -= 1,
+            Ran::Completed => self.completed += 1,
+            Ran::Failed => self.failed += 1,
+            Ran::Aborted => {}
+        }
+    }
+
+    /// Nothing is running that could submit more, and nothing more is accepted.
+    pub(super) fn is_over(&self) -> bool {
+        self.broken.is_some() || (self.closed && self.running == 0)
+    }
+
+    pub(super) fn all_ended(&self) -> bool {
+        self.workers == 0 && self.starting == 0 && !self.timer_runs
+    }
+
+    /// Takes dead entries out, when they are more than the living.
+    pub(super) fn sweep(&mut self) -> Vec<Arc<dyn Runnable>> {
+        const FEW: isize = 64;
+        if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut self.tasks);
+        let (live, dead): (Vec<_>, Vec<_>) = all.into_iter().partition(|task| task.is_pending());
+        self.tasks = live.into();
+        self.dead -= dead.len().cast_signed();
+        dead
+    }
+}

@@ -1,0 +1,101 @@
+//! How the threads of a pool come and go.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use super::Pool;
+use super::queue::Queue;
+use crate::error::{Broken, Error};
+use crate::sync::{MutexGuard, is_finished, thread};
+use crate::thread::worker;
+
+impl Pool {
+    /// Starts a worker that is counted already.
+    pub(super) fn start(&self, number: usize) {
+        let pool = self.me();
+        let spawned = self.spawn(format!("{}-{number}", self.settings.prefix), move || worker::run(&pool, number));
+        let mut queue = self.queue.lock();
+        queue.starting -= 1;
+        match spawned {
+            Ok(handle) => {
+                if queue.left_early.remove(&number) {
+                    queue.leaving.push(handle);
+                } else {
+                    queue.handles.insert(number, handle);
+                }
+                // Nobody needs to join a thread that has ended.
+                queue.leaving.retain(|handle| !is_finished(handle));
+                drop(queue);
+            }
+            Err(error) => {
+                queue.workers -= 1;
+                // Workers that are blocked cannot run anything.
+                let blocked = queue.limit - self.settings.max_workers;
+                let orphans = if queue.workers <= blocked { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
+                drop(queue);
+                self.refuse(orphans, &Error::Broken(Broken::new(format!("no thread can be started: {error}"))));
+            }
+        }
+        self.ended.notify_all();
+    }
+
+    pub(super) fn spawn(
+        &self,
+        name: String,
+        body: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<thread::JoinHandle<()>> {
+        let mut builder = thread::Builder::new().name(name);
+        if let Some(bytes) = self.settings.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        builder.spawn(body)
+    }
+
+    pub(super) fn leave(&self, mut queue: MutexGuard<'_, Queue>, number: usize) {
+        queue.workers -= 1;
+        match queue.handles.remove(&number) {
+            Some(handle) => queue.leaving.push(handle),
+            None => {
+                queue.left_early.insert(number);
+            }
+        }
+        let action = queue.decide();
+        let over = queue.is_over();
+        let last = queue.workers == 0 && (queue.closed || queue.broken.is_some());
+        self.release(queue, action);
+        if over {
+            self.work.notify_all();
+        }
+        if last {
+            self.timer.stop();
+        }
+        self.ended.notify_all();
+    }
+
+    pub(super) fn start_timer(&self) -> Result<(), Error> {
+        let started = self.timer.start(|body| {
+            self.queue.lock().timer_runs = true;
+            let pool = self.me();
+            let spawned = self.spawn(format!("{}-timer", self.settings.prefix), move || body(pool));
+            let mut queue = self.queue.lock();
+            match spawned {
+                Ok(handle) => queue.leaving.push(handle),
+                Err(error) => {
+                    queue.timer_runs = false;
+                    return Err(error);
+                }
+            }
+            Ok(())
+        });
+        started.map_err(|error| {
+            self.ended.notify_all();
+            Error::Broken(Broken::new(format!("no thread can be started to watch the time limit: {error}")))
+        })
+    }
+
+    /// The timer thread is about to end.
+    pub(in crate::thread) fn timer_ended(&self) {
+        self.queue.lock().timer_runs = false;
+        self.ended.notify_all();
+    }
+}
