@@ -200,6 +200,19 @@ pub trait Executor: Backend {
     }
 
     /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
+    ///
+    /// Otherwise as [`map`](Executor::map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, InlineExecutor};
+    ///
+    /// let numbers = InlineExecutor.try_map(|text: String| text.parse::<u8>(), ["1".into(), "one".into()]);
+    /// let texts: Vec<String> =
+    ///     numbers.map(|number| number.map_or_else(|error| error.to_string(), |n| n.to_string())).collect();
+    /// assert_eq!(texts, ["1", "invalid digit found in string"]);
+    /// ```
     fn try_map<'e, I, R: Payload, E: Into<BoxError> + 'static>(
         &'e self,
         function: fn(I::Item) -> Result<R, E>,
@@ -212,6 +225,21 @@ pub trait Executor: Backend {
     }
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
+    ///
+    /// Otherwise as [`map`](Executor::map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    ///
+    /// let words = ["to", "wait", "for"];
+    /// let executor = ThreadPoolExecutor::new(2);
+    /// for (position, length) in executor.map_unordered(|word: String| word.len(), words.map(String::from)) {
+    ///     assert_eq!(length?, words[position].len());
+    /// }
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
     fn map_unordered<'e, I, R: Payload>(
         &'e self,
         function: fn(I::Item) -> R,
@@ -256,7 +284,7 @@ pub trait Executor: Backend {
         With::new(self, options)
     }
 
-    /// Waits for futures; the same as [`wait`](fn@crate::wait).
+    /// Blocks until futures are done; the same as [`wait`](fn@crate::wait).
     #[track_caller]
     fn wait<W: Waitable>(
         &self,
@@ -275,6 +303,18 @@ pub trait Executor: Backend {
     /// Closes the executor and waits for everything: queued tasks run, then workers end.
     ///
     /// On a thread that belongs to the executor it closes and returns without waiting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
+    ///
+    /// let executor = ThreadPoolExecutor::new(1);
+    /// let before = executor.submit(|n: u8| n, 1);
+    /// executor.shutdown();
+    /// assert!(before.is_done());
+    /// assert!(matches!(executor.submit(|n: u8| n, 2).result(), Err(Error::ShutDown)));
+    /// ```
     fn shutdown(&self) {
         self.close();
         self.join_timeout(None);
@@ -282,7 +322,20 @@ pub trait Executor: Backend {
 
     /// Closes the executor, cancels what is pending and waits for what runs.
     ///
-    /// On a thread that belongs to the executor it returns without waiting.
+    /// On a thread that belongs to the executor it returns without waiting. To wait no longer than a time, call the
+    /// three steps: [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending),
+    /// [`join_timeout`](Backend::join_timeout).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    ///
+    /// let executor = ThreadPoolExecutor::new(1);
+    /// let futures: Vec<_> = (0..1000_u64).map(|n| executor.submit(|n| (0..n).sum::<u64>(), n)).collect();
+    /// executor.shutdown_now();
+    /// assert!(futures.iter().all(|future| future.is_done()));
+    /// ```
     fn shutdown_now(&self) {
         self.close();
         self.cancel_pending();

@@ -96,6 +96,17 @@ impl<T> Future<T> {
     ///
     /// Wakes everything that waits for the future, drops function and argument, and runs the callbacks in the
     /// calling thread. A running task is left alone: `false`. Does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Error, promise};
+    ///
+    /// let (promise, future) = promise::<u8>();
+    /// assert!(future.cancel());
+    /// assert!(!promise.start(), "a cancelled task is not to be run");
+    /// assert!(matches!(future.result(), Err(Error::Cancelled)));
+    /// ```
     pub fn cancel(&self) -> bool {
         self.task().cancel()
     }
@@ -105,6 +116,10 @@ impl<T> Future<T> {
     /// A running task's future is cancelled at once, and the task is asked to stop: on a thread by
     /// [`TaskContext::is_aborted`](crate::task::TaskContext::is_aborted). Its worker is busy until the function
     /// returns, and what that returns is dropped. Callbacks run in the calling thread. Does not block.
+    ///
+    /// # Examples
+    ///
+    /// See [`task::current`](crate::task::current) for a task that stops when it is aborted.
     pub fn abort(&self) -> bool {
         self.task().abort()
     }
@@ -157,6 +172,21 @@ impl<T> Future<T> {
     /// # Panics
     ///
     /// In a callback, if it would block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::promise;
+    ///
+    /// let (promise, future) = promise();
+    /// let Err(future) = future.result_timeout(Duration::from_millis(1)) else {
+    ///     panic!("nobody has completed it");
+    /// };
+    /// promise.complete(Ok(1));
+    /// assert_eq!(future.result_timeout(Duration::ZERO).unwrap()?, 1);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
     #[track_caller]
     pub fn result_timeout(self, timeout: Duration) -> Result<Outcome<T>, Self> {
         if self.wait_timeout(timeout) { Ok(self.take()) } else { Err(self) }
@@ -177,9 +207,21 @@ impl<T> Future<T> {
 
     /// Blocks until the task is done and returns its error; `None` if it succeeded.
     ///
+    /// The outcome stays where it is, and counts as looked at.
+    ///
     /// # Panics
     ///
     /// As [`wait`](Future::wait).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(1);
+    /// let future = threads.try_spawn(|| "seven".parse::<u8>());
+    /// assert_eq!(future.error().unwrap().to_string(), "invalid digit found in string");
+    /// ```
     #[track_caller]
     pub fn error(&self) -> Option<Error> {
         self.wait();

@@ -124,6 +124,20 @@ impl ThreadPoolExecutor {
     }
 
     /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
+    ///
+    /// Does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(1);
+    /// let future = threads.spawn(|| 1);
+    /// threads.detach();
+    /// assert_eq!(future.result()?, 1);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
     pub fn detach(mut self) {
         self.detached = true;
         self.pool.close();

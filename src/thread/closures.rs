@@ -86,6 +86,18 @@ macro_rules! closure_methods {
             /// closure and any type that is `Send`.
             ///
             /// Blocks only while a bounded queue is full, and never on a thread of this executor.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use concurrent_futures::ThreadPoolExecutor;
+            ///
+            /// let threads = ThreadPoolExecutor::new(1);
+            /// let greeting = String::from("hello");
+            /// let future = threads.submit(move |name: &str| format!("{greeting}, {name}"), "you");
+            /// assert_eq!(future.result()?, "hello, you");
+            /// # Ok::<(), concurrent_futures::Error>(())
+            /// ```
             pub fn submit<F, A, R>(&self, function: F, argument: A) -> Future<R>
             where
                 F: FnOnce(A) -> R + Send + 'static,
@@ -95,8 +107,19 @@ macro_rules! closure_methods {
                 self.queue(Local(move || Ok(function(argument))))
             }
 
-            /// Calls a closure that returns `Result`: its `Err` becomes the future's
+            /// Calls a closure that returns `Result` with `argument` on a worker: its `Err` becomes the future's
             /// [`Error::Failed`](crate::Error::Failed).
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use concurrent_futures::ThreadPoolExecutor;
+            ///
+            /// let threads = ThreadPoolExecutor::new(1);
+            /// let future = threads.try_submit(std::fs::read, "/no/such/file");
+            /// let error = future.result().unwrap_err();
+            /// assert!(error.downcast_ref::<std::io::Error>().is_some());
+            /// ```
             pub fn try_submit<F, A, R, E>(&self, function: F, argument: A) -> Future<R>
             where
                 F: FnOnce(A) -> Result<R, E> + Send + 'static,
@@ -107,7 +130,18 @@ macro_rules! closure_methods {
                 self.queue(Local(move || outcome(function(argument))))
             }
 
-            /// Calls a closure without an argument.
+            /// Calls a closure without an argument on a worker.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use concurrent_futures::ThreadPoolExecutor;
+            ///
+            /// let threads = ThreadPoolExecutor::new(1);
+            /// let data = vec![3, 1, 2];
+            /// assert_eq!(threads.spawn(move || data.into_iter().max()).result()?, Some(3));
+            /// # Ok::<(), concurrent_futures::Error>(())
+            /// ```
             pub fn spawn<F, R>(&self, function: F) -> Future<R>
             where
                 F: FnOnce() -> R + Send + 'static,
@@ -116,7 +150,8 @@ macro_rules! closure_methods {
                 self.queue(Local(move || Ok(function())))
             }
 
-            /// Calls a closure without an argument that returns `Result`.
+            /// Calls a closure without an argument on a worker: its `Err` becomes the future's
+            /// [`Error::Failed`](crate::Error::Failed).
             pub fn try_spawn<F, R, E>(&self, function: F) -> Future<R>
             where
                 F: FnOnce() -> Result<R, E> + Send + 'static,
@@ -128,6 +163,18 @@ macro_rules! closure_methods {
 
             /// Calls a closure on every argument, and yields the outcomes in input order; as
             /// [`Executor::map`](crate::Executor::map).
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use concurrent_futures::ThreadPoolExecutor;
+            ///
+            /// let threads = ThreadPoolExecutor::new(2);
+            /// let factor = 10;
+            /// let products: Vec<i32> = threads.map(move |n| n * factor, [1, 2, 3]).collect::<Result<_, _>>()?;
+            /// assert_eq!(products, [10, 20, 30]);
+            /// # Ok::<(), concurrent_futures::Error>(())
+            /// ```
             pub fn map<I, F, R>(&self, function: F, arguments: I) -> Map<'_, I::IntoIter, R>
             where
                 I: IntoIterator<Item: Send + 'static>,
@@ -161,7 +208,7 @@ macro_rules! closure_methods {
                 MapUnordered::new(closure, arguments, options_of(self))
             }
 
-            /// Makes a function that submits: each call is a task.
+            /// Makes a function that submits: each call is a task. As [`Executor::bind`](crate::Executor::bind).
             pub fn bind<F, A, R>(&self, function: F) -> impl Fn(A) -> Future<R> + Send + Sync + Clone
             where
                 F: Fn(A) -> R + Send + Sync + 'static,

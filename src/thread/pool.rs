@@ -46,6 +46,9 @@ use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
+/// What an empty queue may keep of the room it needed once, in tasks.
+const IDLE_CAPACITY: usize = 1024;
+
 /// What the builder was told.
 pub(super) struct Settings {
     pub(super) max_workers: usize,
@@ -211,6 +214,7 @@ impl Pool {
                 continue;
             }
             queue.idle += 1;
+            queue.tasks.shrink_to(IDLE_CAPACITY);
             let until = deadline(self.settings.keep_alive);
             loop {
                 if queue.permits > 0 {
