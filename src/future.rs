@@ -46,21 +46,17 @@ use crate::wait::wait_for;
 /// ```
 #[must_use = "a future that is dropped detaches its task, and an error nobody looked at is only logged"]
 pub struct Future<T> {
-    /// `None` once the outcome was handed over.
-    task: Option<Arc<dyn Observable<T>>>,
+    // No `Option` here: so the handle has a niche, and an optional one is no bigger.
+    task: Arc<dyn Observable<T>>,
 }
 
 impl<T> Future<T> {
     pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
-        Self { task: Some(task) }
+        Self { task }
     }
 
     pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
-        self.task.as_ref().expect("only the methods that consume a future take its task")
-    }
-
-    fn into_task(mut self) -> Arc<dyn Observable<T>> {
-        self.task.take().expect("only the methods that consume a future take its task")
+        &self.task
     }
 
     /// Returns the id of this future, unique in the program.
@@ -169,7 +165,7 @@ impl<T> Future<T> {
     }
 
     fn take(self) -> Outcome<T> {
-        self.into_task().take().expect("a done task whose handle is whole has its outcome")
+        self.task.take().expect("a done task whose handle is whole has its outcome")
     }
 
     /// Blocks until the task is done and returns its error; `None` if it succeeded.
@@ -212,7 +208,7 @@ impl<T> Future<T> {
     where
         T: Send + Sync,
     {
-        SharedFuture::new(self.into_task())
+        SharedFuture::new(self)
     }
 
     /// Lets the task run on without a handle; as a drop, but said out loud.
@@ -223,9 +219,7 @@ impl<T> Future<T> {
 
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.detach();
-        }
+        self.task.detach();
     }
 }
 

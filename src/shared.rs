@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::{Error, Outcome};
+use crate::future::Future;
 use crate::host;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::panics::shield;
@@ -41,24 +42,18 @@ use crate::wait::wait_for;
 pub struct SharedFuture<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
-    task: Arc<dyn Observable<T>>,
+    future: Future<T>,
     /// Filled from the cell once the task is done, by whoever looks first.
     outcome: OnceLock<Outcome<T>>,
 }
 
-impl<T> Drop for Shared<T> {
-    fn drop(&mut self) {
-        self.task.detach();
-    }
-}
-
 impl<T> SharedFuture<T> {
-    pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
-        Self(Arc::new(Shared { task, outcome: OnceLock::new() }))
+    pub(crate) fn new(future: Future<T>) -> Self {
+        Self(Arc::new(Shared { future, outcome: OnceLock::new() }))
     }
 
     pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
-        &self.0.task
+        self.0.future.task()
     }
 
     /// The outcome of a task that is done. Does not block: the cell is asked only after it said so.
