@@ -1,0 +1,6 @@
+//! What the interface promises, a module per concern.
+
+mod future;
+mod sizes;
+mod support;
+mod text;
