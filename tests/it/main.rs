@@ -1,5 +1,6 @@
 //! What the interface promises, a module per concern.
 
+mod callbacks;
 mod future;
 mod sizes;
 mod support;
