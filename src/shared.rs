@@ -12,7 +12,7 @@ use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::host;
 use crate::listener::{Listener, ListenerKey, WakerKey};
-use crate::panics::shield;
+use crate::panics::{discard, shield};
 use crate::state::{Callback, FutureId, Observable, State};
 use crate::sync::Mutex;
 use crate::text::write_future;
@@ -49,6 +49,13 @@ struct Shared<T> {
     outcome: OnceLock<Outcome<T>>,
     /// Callbacks that were added to the done task; `None` while no thread runs them.
     late: Mutex<Option<VecDeque<Callback<T>>>>,
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // The last handle may go anywhere, also in the middle of another task.
+        discard(self.outcome.take());
+    }
 }
 
 impl<T> SharedFuture<T> {
