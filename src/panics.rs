@@ -37,7 +37,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
     let text = text_of(&*payload);
     // A record of another panic, one that the task itself caught, says nothing about this one.
-    let record = record.filter(|record| text.as_ref().is_none_or(|text| *text == record.message));
+    let record = record.filter(|record| record.message == text.as_deref().unwrap_or_default());
     let message = text.unwrap_or_else(|| "a payload that is no text".into());
     let (location, backtrace) = record.map_or((None, None), |record| (Some(record.location), record.backtrace));
     Error::Panicked(Panicked::new(Panic {

@@ -1,6 +1,7 @@
 //! [`SharedFuture`]: several handles on one outcome.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -12,8 +13,9 @@ use crate::future::Future;
 use crate::host;
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
-use crate::panics::shield;
-use crate::state::{Observable, State};
+use crate::panics::{discard, shield};
+use crate::state::{Callback, Observable, State};
+use crate::sync::Mutex;
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 
@@ -46,11 +48,20 @@ struct Shared<T> {
     future: Future<T>,
     /// Filled from the cell once the task is done, by whoever looks first.
     outcome: OnceLock<Outcome<T>>,
+    /// Callbacks that were added to the done task; `None` while no thread runs them.
+    late: Mutex<Option<VecDeque<Callback<T>>>>,
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // The last handle may go anywhere, also in the middle of another task.
+        discard(self.outcome.take());
+    }
 }
 
 impl<T> SharedFuture<T> {
     pub(crate) fn new(future: Future<T>) -> Self {
-        Self(Arc::new(Shared { future, outcome: OnceLock::new() }))
+        Self(Arc::new(Shared { future, outcome: OnceLock::new(), late: Mutex::new(None) }))
     }
 
     pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
@@ -161,8 +172,33 @@ impl<T> SharedFuture<T> {
     /// Runs `callback` with the outcome before the future becomes done; on a done one at once, in the calling
     /// thread. See [`Future::add_done_callback`](crate::Future::add_done_callback).
     pub fn add_done_callback(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
-        if let Err(callback) = self.task().try_add_callback(Box::new(callback)) {
-            let _filled = self.outcome();
+        let Err(callback) = self.task().try_add_callback(Box::new(callback)) else {
+            return;
+        };
+        let mut late = self.0.late.lock();
+        match &mut *late {
+            // Another thread is at it, or this one further up: it runs this one next.
+            Some(queue) => queue.push_back(callback),
+            None => {
+                *late = Some(VecDeque::from([callback]));
+                drop(late);
+                self.deliver_late();
+            }
+        }
+    }
+
+    /// Runs late callbacks until there is none, and says so under the lock.
+    fn deliver_late(&self) {
+        let _filled = self.outcome();
+        let next = || {
+            let mut late = self.0.late.lock();
+            let callback = late.as_mut().and_then(VecDeque::pop_front);
+            if callback.is_none() {
+                *late = None;
+            }
+            callback
+        };
+        while let Some(callback) = next() {
             if let Some(outcome) = self.0.outcome.get() {
                 host::in_callback(|| shield("a callback of a future", || callback(outcome)));
             }

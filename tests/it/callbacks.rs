@@ -1,0 +1,523 @@
+//! Done callbacks: when they run, where, in which order, and what they must not do.
+
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use concurrent_futures::{
+    Error, Future, ReturnWhen, SharedFuture, State, ThreadPoolExecutor, Waitable, as_completed, promise, wait,
+};
+
+use crate::support::{Drops, Grenade, LONG, gate, logged, occupy, panic_text, within};
+
+/// Collects what callbacks saw, in their order.
+#[derive(Clone)]
+struct Seen<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T: Clone> Seen<T> {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+    fn push(&self, value: T) {
+        self.0.lock().unwrap().push(value);
+    }
+    fn all(&self) -> Vec<T> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn they_run_in_the_order_added_each_once() {
+    let (promise, future) = promise();
+    let seen = Seen::new();
+    for number in 0..10 {
+        let seen = seen.clone();
+        future.add_done_callback(move |outcome| seen.push((number, *outcome.as_ref().unwrap())));
+    }
+    assert!(seen.all().is_empty());
+    promise.complete(Ok(7));
+    assert_eq!(seen.all(), (0..10).map(|number| (number, 7)).collect::<Vec<_>>());
+    drop(future);
+    assert_eq!(seen.all().len(), 10);
+}
+
+#[test]
+fn they_see_errors_too() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (opener, _running) = occupy(&threads);
+    let future = threads.spawn(|| -> u8 { panic!("seen by a callback") });
+    let (send, receive) = mpsc::channel();
+    future.add_done_callback(move |outcome| send.send(outcome.as_ref().unwrap_err().to_string()).unwrap());
+    opener.open();
+    assert!(receive.recv_timeout(LONG).unwrap().contains("seen by a callback"));
+}
+
+#[test]
+fn they_run_in_the_thread_that_completes_the_task() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (opener, running) = occupy(&threads);
+    let (send, receive) = mpsc::channel();
+    running.add_done_callback(move |_| send.send(thread::current().id()).unwrap());
+    opener.open();
+    let worker = threads.spawn(|| thread::current().id()).result().unwrap();
+    assert_eq!(receive.recv_timeout(LONG), Ok(worker));
+}
+
+#[test]
+fn cancel_and_abort_run_them_in_their_caller() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (_opener, running) = occupy(&threads);
+    let pending = threads.spawn(|| ());
+    for end in [|future: &Future<()>| future.cancel(), |future: &Future<()>| future.abort()] {
+        let future = if pending.is_done() { &running } else { &pending };
+        let (send, receive) = mpsc::channel();
+        future.add_done_callback(move |outcome| {
+            assert!(matches!(outcome, Err(Error::Cancelled)));
+            send.send(thread::current().id()).unwrap();
+        });
+        assert!(end(future));
+        assert_eq!(receive.try_recv(), Ok(thread::current().id()));
+    }
+    assert!(running.is_cancelled());
+}
+
+#[test]
+fn a_dropped_promise_runs_them_where_it_is_dropped() {
+    let (promise, future) = promise::<u8>();
+    let (send, receive) = mpsc::channel();
+    future.add_done_callback(move |outcome| {
+        assert!(matches!(outcome, Err(Error::Abandoned)));
+        send.send(thread::current().id()).unwrap();
+    });
+    let dropper = thread::spawn(move || {
+        drop(promise);
+        thread::current().id()
+    });
+    assert_eq!(receive.recv_timeout(LONG).unwrap(), dropper.join().unwrap());
+}
+
+#[test]
+fn the_future_is_not_done_before_they_have_run() {
+    let (promise, future) = promise();
+    promise.start();
+    let future = future.share();
+    let (opener, at_gate) = gate();
+    let (inside, seen) = (future.clone(), Seen::new());
+    let see = seen.clone();
+    future.add_done_callback(move |_| {
+        see.push((inside.state(), inside.is_done(), inside.try_result().is_some()));
+        at_gate.pass();
+    });
+    let completer = thread::spawn(move || promise.complete(Ok(1)));
+    opener.arrived(1);
+    assert_eq!(seen.all(), [(State::Running, false, false)]);
+    assert_eq!(future.state(), State::Running);
+    assert!(!future.wait_timeout(Duration::from_millis(1)));
+    assert!(!future.cancel(), "it has an outcome already");
+    assert!(!future.abort());
+    opener.open();
+    assert_eq!(future.result().unwrap(), &1);
+    assert!(completer.join().unwrap());
+}
+
+#[test]
+fn a_cancelled_future_is_pending_until_they_have_run() {
+    let (_promise, future) = promise::<u8>();
+    let future = future.share();
+    let (inside, seen) = (future.clone(), Seen::new());
+    let see = seen.clone();
+    future.add_done_callback(move |_| see.push((inside.state(), inside.cancel())));
+    assert!(future.cancel());
+    assert_eq!(seen.all(), [(State::Pending, true)]);
+    assert_eq!(future.state(), State::Cancelled);
+}
+
+#[test]
+fn whoever_sees_it_done_sees_what_they_did() {
+    let threads = ThreadPoolExecutor::new(2);
+    for number in 0..500 {
+        let seen = Seen::new();
+        let see = seen.clone();
+        let (opener, at_gate) = gate();
+        let future = threads.spawn(move || at_gate.pass());
+        future.add_done_callback(move |_| see.push(number));
+        opener.open();
+        future.wait();
+        assert_eq!(seen.all(), [number]);
+    }
+}
+
+#[test]
+fn added_to_a_done_future_it_runs_at_once_in_the_calling_thread() {
+    let (promise, future) = promise();
+    promise.complete(Ok(3));
+    let seen = Seen::new();
+    for number in 0..3 {
+        let see = seen.clone();
+        future.add_done_callback(move |outcome| see.push((number, *outcome.as_ref().unwrap(), thread::current().id())));
+        assert_eq!(seen.all().len(), number + 1);
+    }
+    assert!(seen.all().iter().all(|(_, value, thread)| (*value, *thread) == (3, thread::current().id())));
+    assert_eq!(future.state(), State::Finished);
+    assert_eq!(future.result().unwrap(), 3);
+}
+
+#[test]
+fn added_to_a_cancelled_future_it_runs_at_once() {
+    let (_promise, future) = promise::<u8>();
+    future.cancel();
+    let seen = Seen::new();
+    let see = seen.clone();
+    future.add_done_callback(move |outcome| see.push(matches!(outcome, Err(Error::Cancelled))));
+    assert_eq!(seen.all(), [true]);
+    assert!(future.is_cancelled());
+}
+
+#[test]
+fn added_by_another_thread_meanwhile_it_is_run_next_by_the_delivering_one() {
+    let (promise, future) = promise();
+    let future = Arc::new(future);
+    let seen = Seen::new();
+    let (opener, at_gate) = gate();
+    let see = seen.clone();
+    future.add_done_callback(move |_| {
+        at_gate.pass();
+        see.push(("first", thread::current().id()));
+    });
+    let completer = thread::spawn(move || {
+        promise.complete(Ok(1));
+        thread::current().id()
+    });
+    opener.arrived(1);
+    let see = seen.clone();
+    future.add_done_callback(move |_| see.push(("second", thread::current().id())));
+    assert!(seen.all().is_empty(), "it waits its turn");
+    opener.open();
+    let completer = completer.join().unwrap();
+    assert_eq!(seen.all(), [("first", completer), ("second", completer)]);
+}
+
+#[test]
+fn added_to_a_done_future_while_another_thread_delivers_it_is_run_next_by_that_one() {
+    for shared in [false, true] {
+        let (promise, future) = promise();
+        promise.complete(Ok(1));
+        type Add = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+        let add: Add = if shared {
+            let future = future.share();
+            Arc::new(move |callback| future.add_done_callback(move |_| callback()))
+        } else {
+            Arc::new(move |callback| future.add_done_callback(move |_| callback()))
+        };
+        let seen = Seen::new();
+        let (opener, at_gate) = gate();
+        let (see, adds) = (seen.clone(), Arc::clone(&add));
+        let deliverer = thread::spawn(move || {
+            adds(Box::new(move || {
+                at_gate.pass();
+                see.push(("first", thread::current().id()));
+            }));
+            thread::current().id()
+        });
+        opener.arrived(1);
+        let see = seen.clone();
+        add(Box::new(move || see.push(("second", thread::current().id()))));
+        assert!(seen.all().is_empty(), "it waits its turn (shared: {shared})");
+        opener.open();
+        let deliverer = deliverer.join().unwrap();
+        assert_eq!(seen.all(), [("first", deliverer), ("second", deliverer)], "shared: {shared}");
+    }
+}
+
+#[test]
+fn added_in_a_callback_it_runs_after_those_that_are_there() {
+    let (promise, future) = promise::<u8>();
+    let future = Arc::new(future);
+    let seen = Seen::new();
+    let (see, inside) = (seen.clone(), Arc::clone(&future));
+    future.add_done_callback(move |_| {
+        let last = see.clone();
+        inside.add_done_callback(move |_| last.push("added while delivering"));
+        see.push("first");
+    });
+    let see = seen.clone();
+    future.add_done_callback(move |_| see.push("second"));
+    promise.complete(Ok(1));
+    assert_eq!(seen.all(), ["first", "second", "added while delivering"]);
+}
+
+#[test]
+fn added_in_a_late_callback_it_runs_after_it() {
+    for shared in [false, true] {
+        let (promise, future) = promise::<u8>();
+        promise.complete(Ok(1));
+        let seen = Seen::new();
+        let see = seen.clone();
+        if shared {
+            let future = future.share();
+            let inside = future.clone();
+            future.add_done_callback(move |_| {
+                let last = see.clone();
+                inside.add_done_callback(move |_| last.push("inner"));
+                see.push("outer");
+            });
+        } else {
+            let future = Arc::new(future);
+            let inside = Arc::clone(&future);
+            future.add_done_callback(move |_| {
+                let last = see.clone();
+                inside.add_done_callback(move |_| last.push("inner"));
+                see.push("outer");
+            });
+        }
+        assert_eq!(seen.all(), ["outer", "inner"], "shared: {shared}");
+    }
+}
+
+#[test]
+fn one_that_panics_is_logged_and_the_others_still_run() {
+    assert!(logged("callback number one").is_empty());
+    let (promise, future) = promise();
+    let seen = Seen::new();
+    let see = seen.clone();
+    future.add_done_callback(move |_| see.push(0));
+    future.add_done_callback(|_| panic!("callback number one"));
+    future.add_done_callback(|_| std::panic::panic_any(Grenade));
+    let see = seen.clone();
+    future.add_done_callback(move |_| see.push(3));
+    assert!(promise.complete(Ok(1)));
+    assert_eq!(seen.all(), [0, 3]);
+    let records = logged("callback number one");
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].0, log::Level::Error);
+    future.add_done_callback(|_| panic!("callback number two"));
+    assert_eq!(logged("callback number two").len(), 1);
+    assert_eq!(future.result().unwrap(), 1);
+}
+
+#[test]
+fn one_that_panics_in_cancel_does_not_reach_the_caller() {
+    let (_promise, future) = promise::<u8>();
+    future.add_done_callback(|_| panic!("in the canceller's hands"));
+    assert!(future.cancel());
+    assert!(future.is_cancelled());
+}
+
+#[test]
+fn what_they_capture_is_dropped_when_they_have_run() {
+    let (promise, future) = promise();
+    let drops = Drops::default();
+    let token = drops.token();
+    future.add_done_callback(move |_| {
+        let _token = &token;
+    });
+    assert_eq!(drops.count(), 0);
+    promise.complete(Ok(1));
+    assert_eq!(drops.count(), 1);
+    assert!(future.is_done());
+}
+
+#[test]
+fn they_are_dropped_with_a_task_that_ends_unseen() {
+    let drops = Drops::default();
+    let (promise, future) = promise::<u8>();
+    let token = drops.token();
+    future.add_done_callback(move |_| drop(token));
+    drop(future);
+    drop(promise);
+    assert_eq!(drops.count(), 1, "an abandoned task ends as every other");
+}
+
+#[test]
+fn a_callback_may_submit_and_add_callbacks_elsewhere() {
+    let threads = Arc::new(ThreadPoolExecutor::new(1));
+    let (send, receive) = mpsc::channel();
+    let inside = Arc::clone(&threads);
+    let future = threads.spawn(|| 1);
+    future.add_done_callback(move |_| {
+        let next = inside.spawn(|| 2);
+        next.add_done_callback(move |outcome| send.send(*outcome.as_ref().unwrap()).unwrap());
+    });
+    assert_eq!(receive.recv_timeout(LONG), Ok(2));
+}
+
+/// What each way of blocking says when a callback tries it.
+fn texts_of_blocking(future: fn() -> (Box<dyn std::any::Any + Send>, Future<u8>)) -> Vec<(&'static str, String)> {
+    let mut texts = Vec::new();
+    let ways: [(&'static str, fn(Future<u8>)); 10] = [
+        ("wait", |future| future.wait()),
+        ("wait_timeout", |future| assert!(!future.wait_timeout(LONG))),
+        ("result", |future| drop(future.result())),
+        ("result_timeout", |future| drop(future.result_timeout(LONG))),
+        ("error", |future| drop(future.error())),
+        ("wait()", |future| drop(wait([future], None, ReturnWhen::AllCompleted))),
+        ("wait() with a limit", |future| drop(wait([future], LONG, ReturnWhen::FirstCompleted))),
+        ("as_completed", |future| drop(as_completed([future]).next())),
+        ("next_timeout", |future| drop(as_completed([future]).next_timeout(LONG))),
+        ("SharedFuture::result", |future| drop(future.share().result().map(|value| *value))),
+    ];
+    for (name, way) in ways {
+        let (_keep, awaited) = future();
+        let (outer_promise, outer) = promise::<u8>();
+        let slot = Arc::new(OnceLock::new());
+        let inside = Arc::clone(&slot);
+        outer.add_done_callback(move |_| {
+            let text = panic_text(|| way(awaited));
+            inside.set(text).unwrap();
+        });
+        outer_promise.complete(Ok(1));
+        texts.push((name, slot.get().cloned().unwrap_or_default()));
+    }
+    texts
+}
+
+#[test]
+fn blocking_in_one_panics_and_says_why() {
+    let texts = within(LONG, || {
+        texts_of_blocking(|| {
+            let (promise, future) = promise();
+            (Box::new(promise), future)
+        })
+    });
+    for (name, text) in texts {
+        assert!(text.starts_with("a callback must not block on a future"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn blocking_in_one_on_a_worker_panics_too_and_the_worker_lives_on() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let (opener, running) = occupy(&threads);
+        let (send, receive) = mpsc::channel();
+        let inside = Arc::clone(&threads);
+        running.add_done_callback(move |_| {
+            let pending = inside.spawn(|| 1);
+            send.send(panic_text(|| pending.result())).unwrap();
+        });
+        opener.open();
+        assert!(receive.recv().unwrap().starts_with("a callback must not block on a future"));
+        assert_eq!(threads.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_map_that_blocks_in_one_panics() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let (_opener, _running) = occupy(&threads);
+        let (promise, future) = promise::<u8>();
+        let slot = Arc::new(OnceLock::new());
+        let (inside, text) = (Arc::clone(&threads), Arc::clone(&slot));
+        future.add_done_callback(move |_| {
+            let ordered = panic_text(|| inside.map(|n: u8| n, [1]).next());
+            let unordered = panic_text(|| inside.map_unordered(|n: u8| n, [1]).next());
+            text.set([ordered, unordered]).unwrap();
+        });
+        promise.complete(Ok(1));
+        for text in slot.get().unwrap() {
+            assert!(text.starts_with("a callback must not block on a future"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn nothing_blocks_and_nothing_panics_if_it_is_done() {
+    let done = || {
+        let (promise, future) = promise::<u8>();
+        promise.complete(Ok(4));
+        future
+    };
+    let (outer_promise, outer) = promise::<u8>();
+    let seen = Seen::new();
+    let see = seen.clone();
+    outer.add_done_callback(move |_| {
+        done().wait();
+        assert!(done().wait_timeout(LONG));
+        assert_eq!(done().result().unwrap(), 4);
+        assert_eq!(done().result_timeout(LONG).unwrap().unwrap(), 4);
+        assert!(done().error().is_none());
+        assert_eq!(wait([done()], None, ReturnWhen::AllCompleted).done.len(), 1);
+        assert_eq!(as_completed([done()]).count(), 1);
+        let (_promise, pending) = promise::<u8>();
+        let finished = done();
+        let both = [&pending as &dyn Waitable, &finished];
+        assert_eq!(wait(both, None, ReturnWhen::FirstCompleted).done.len(), 1);
+        assert_eq!(as_completed(both).next().map(|_| ()), Some(()));
+        see.push("all");
+    });
+    outer_promise.complete(Ok(1));
+    assert_eq!(seen.all(), ["all"]);
+}
+
+#[test]
+fn polls_are_allowed() {
+    let (outer_promise, outer) = promise::<u8>();
+    let seen = Seen::new();
+    let see = seen.clone();
+    outer.add_done_callback(move |_| {
+        let (_promise, pending) = promise::<u8>();
+        assert!(!pending.wait_timeout(Duration::ZERO));
+        let pending = pending.try_result().unwrap_err();
+        let pending = pending.result_timeout(Duration::ZERO).unwrap_err();
+        assert_eq!(wait([&pending], Duration::ZERO, ReturnWhen::AllCompleted).not_done.len(), 1);
+        assert!(as_completed([&pending]).next_timeout(Duration::ZERO).is_err());
+        assert_eq!(pending.state(), State::Pending);
+        assert!(pending.cancel());
+        see.push("all");
+    });
+    outer_promise.complete(Ok(1));
+    assert_eq!(seen.all(), ["all"]);
+}
+
+#[test]
+fn a_refused_wait_leaves_nothing_behind() {
+    let (outer_promise, outer) = promise::<u8>();
+    let (awaited_promise, awaited) = promise::<u8>();
+    let awaited: SharedFuture<u8> = awaited.share();
+    let inside = awaited.clone();
+    outer.add_done_callback(move |_| {
+        panic_text(|| wait([&inside, &inside], None, ReturnWhen::AllCompleted));
+        panic_text(|| as_completed([&inside]).next());
+    });
+    outer_promise.complete(Ok(1));
+    awaited_promise.complete(Ok(2));
+    assert_eq!(awaited.result().unwrap(), &2);
+    // Outside of callbacks one may block again.
+    let (later_promise, later) = promise::<u8>();
+    let completer = thread::spawn(move || later_promise.complete(Ok(3)));
+    assert_eq!(later.result().unwrap(), 3);
+    assert!(completer.join().unwrap());
+}
+
+#[test]
+fn many_threads_add_while_one_completes_and_none_is_lost() {
+    within(LONG, || {
+        for _ in 0..200 {
+            let (promise, future) = promise::<u8>();
+            let future = Arc::new(future);
+            let (send, receive) = mpsc::channel();
+            let adders: Vec<_> = (0..3)
+                .map(|adder| {
+                    let (future, send) = (Arc::clone(&future), send.clone());
+                    thread::spawn(move || {
+                        for number in 0..10 {
+                            let send = send.clone();
+                            future.add_done_callback(move |_| send.send((adder, number)).unwrap());
+                        }
+                    })
+                })
+                .collect();
+            promise.complete(Ok(1));
+            for adder in adders {
+                adder.join().unwrap();
+            }
+            // Who was told that another thread runs it may be faster than that thread.
+            let seen: Vec<_> = (0..30).map(|_| receive.recv().unwrap()).collect();
+            for adder in 0..3 {
+                let own: Vec<_> = seen.iter().filter(|(from, _)| *from == adder).map(|(_, number)| *number).collect();
+                assert_eq!(own, (0..10).collect::<Vec<_>>());
+            }
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! How big the handles are, and which marker traits they have.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::rc::Rc;
+
+use concurrent_futures::{
+    AsCompleted, Awaiting, AwaitingShared, Backend, BuildError, Encoded, Error, Executor, Future, FutureId,
+    InlineExecutor, Job, Map, MapUnordered, Promise, ReturnWhen, SharedFuture, State, Stats, TaskOptions,
+    ThreadPoolExecutor, Waited, With, task::TaskContext,
+};
+
+fn send<T: Send>() {}
+fn sync<T: Sync>() {}
+fn unpin<T: Unpin>() {}
+fn unwind<T: UnwindSafe + RefUnwindSafe>() {}
+fn copy<T: Copy + Eq + std::hash::Hash + std::fmt::Debug>() {}
+fn owned<T: Clone + Send + Sync + 'static>() {}
+
+#[test]
+fn a_handle_is_two_words() {
+    assert_eq!(size_of::<Future<()>>(), 16);
+    assert_eq!(size_of::<Future<[u64; 32]>>(), 16);
+    assert_eq!(size_of::<Future<Box<dyn Fn() + Send>>>(), 16);
+}
+
+#[test]
+fn an_optional_handle_is_no_bigger() {
+    assert_eq!(size_of::<Option<Future<String>>>(), 16);
+}
+
+#[test]
+fn a_shared_handle_is_one_word() {
+    assert_eq!(size_of::<SharedFuture<String>>(), 8);
+    assert_eq!(size_of::<Option<SharedFuture<String>>>(), 8);
+}
+
+#[test]
+fn an_error_is_three_words_at_most() {
+    assert!(size_of::<Error>() <= 24, "{}", size_of::<Error>());
+    assert!(size_of::<Result<u64, Error>>() <= 32);
+}
+
+#[test]
+fn an_id_and_a_state_are_small() {
+    assert_eq!(size_of::<FutureId>(), 8);
+    assert_eq!(size_of::<State>(), 1);
+}
+
+#[test]
+fn a_future_crosses_threads_with_what_may() {
+    // `Cell` is Send and not Sync.
+    send::<Future<Cell<u8>>>();
+    sync::<Future<Cell<u8>>>();
+    send::<Promise<Cell<u8>>>();
+    sync::<Promise<Cell<u8>>>();
+    send::<SharedFuture<String>>();
+    sync::<SharedFuture<String>>();
+    send::<AsCompleted<Future<u8>>>();
+    send::<Waited<Future<u8>>>();
+    send::<Job>();
+    send::<Encoded>();
+    sync::<Encoded>();
+}
+
+#[test]
+fn what_is_awaited_is_send_and_unpin() {
+    send::<Awaiting<Cell<u8>>>();
+    unpin::<Awaiting<Cell<u8>>>();
+    unpin::<Awaiting<std::marker::PhantomPinned>>();
+    send::<AwaitingShared<'_, String>>();
+    unpin::<AwaitingShared<'_, String>>();
+}
+
+#[test]
+fn executors_are_shared_between_threads() {
+    send::<ThreadPoolExecutor>();
+    sync::<ThreadPoolExecutor>();
+    send::<InlineExecutor>();
+    sync::<With<'_, ThreadPoolExecutor>>();
+    send::<With<'_, dyn Backend>>();
+    send::<Box<dyn Backend>>();
+    sync::<std::sync::Arc<dyn Backend>>();
+    send::<&dyn Backend>();
+}
+
+#[test]
+fn a_map_moves_to_another_thread() {
+    send::<Map<'_, std::vec::IntoIter<u8>, u8>>();
+    send::<MapUnordered<'_, std::vec::IntoIter<u8>, u8>>();
+}
+
+#[test]
+fn an_error_and_what_belongs_to_a_task_go_everywhere() {
+    owned::<Error>();
+    owned::<BuildError>();
+    owned::<TaskOptions>();
+    owned::<TaskContext>();
+    owned::<Stats>();
+    copy::<FutureId>();
+    copy::<State>();
+    copy::<ReturnWhen>();
+    // The payload of a panic is any value that is Send, and a clone may take it: as safe as a Mutex.
+    fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
+    is_error::<Error>();
+    is_error::<BuildError>();
+    is_error::<concurrent_futures::Timeout>();
+}
+
+#[test]
+fn a_panicking_caller_finds_its_executor_whole() {
+    unwind::<InlineExecutor>();
+    unwind::<TaskOptions>();
+    unwind::<FutureId>();
+    unwind::<State>();
+}
+
+/// `Rc` and `RefCell` never get in: what an executor or a promise asks for rules them out, so nothing can be
+/// said of `Future<Rc<_>>` but that the type exists.
+#[test]
+fn a_handle_on_what_may_not_cross_is_a_type_all_the_same() {
+    assert_eq!(size_of::<Future<Rc<RefCell<u8>>>>(), 16);
+}
+
+#[test]
+fn executors_have_the_methods_of_the_trait() {
+    fn takes(executor: &impl Executor) -> usize {
+        executor.max_workers()
+    }
+    assert_eq!(takes(&InlineExecutor), 1);
+}

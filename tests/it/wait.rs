@@ -1,0 +1,335 @@
+//! `wait`: when it returns, and what comes out of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use concurrent_futures::ReturnWhen::{AllCompleted, FirstCompleted, FirstError};
+use concurrent_futures::{
+    Error, Executor, Future, InlineExecutor, Promise, ThreadPoolExecutor, Waitable, Waited, promise, wait,
+};
+
+use crate::support::{LONG, occupy, within};
+
+fn promises(count: usize) -> (Vec<Promise<usize>>, Vec<Future<usize>>) {
+    (0..count).map(|_| promise()).unzip()
+}
+
+/// Ends one future in every way that is an end.
+const ENDS: [fn(Promise<usize>, &Future<usize>); 5] = [
+    |promise, _| assert!(promise.complete(Ok(1))),
+    |promise, _| assert!(promise.complete(Err(Error::ShutDown))),
+    |_promise, future| assert!(future.cancel()),
+    |promise, future| {
+        promise.start();
+        assert!(future.abort());
+    },
+    |promise, _| drop(promise),
+];
+
+#[test]
+fn all_completed_returns_when_all_are_done() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let futures: Vec<_> = (0..10).map(|n| threads.spawn(move || n)).collect();
+        let Waited { done, not_done } = wait(futures, None, AllCompleted);
+        assert!(not_done.is_empty());
+        let results: Vec<i32> = done.into_iter().map(|future| future.result().unwrap()).collect();
+        assert_eq!(results, (0..10).collect::<Vec<_>>(), "in input order");
+    });
+}
+
+#[test]
+fn both_sides_keep_input_order() {
+    let (mut promises, futures) = promises(6);
+    let ids: Vec<_> = futures.iter().map(Future::id).collect();
+    for at in [5, 3, 1] {
+        promises.remove(at).complete(Ok(at));
+    }
+    let Waited { done, not_done } = wait(futures, Duration::from_millis(1), AllCompleted);
+    assert_eq!(done.iter().map(Future::id).collect::<Vec<_>>(), [ids[1], ids[3], ids[5]]);
+    assert_eq!(not_done.iter().map(Future::id).collect::<Vec<_>>(), [ids[0], ids[2], ids[4]]);
+}
+
+#[test]
+fn nothing_to_wait_for_returns_at_once() {
+    for when in [FirstCompleted, FirstError, AllCompleted] {
+        let Waited { done, not_done } = wait(Vec::<Future<u8>>::new(), None, when);
+        assert!(done.is_empty() && not_done.is_empty());
+    }
+}
+
+#[test]
+fn it_waits_as_long_as_it_was_told() {
+    let (_promises, futures) = promises(2);
+    for when in [FirstCompleted, FirstError, AllCompleted] {
+        let begin = Instant::now();
+        let Waited { done, not_done } = wait(&futures, Duration::from_millis(5), when);
+        assert!(begin.elapsed() >= Duration::from_millis(5));
+        assert_eq!((done.len(), not_done.len()), (0, 2));
+    }
+}
+
+#[test]
+fn a_zero_timeout_is_a_poll() {
+    let (mut promises, futures) = promises(2);
+    promises.remove(1).complete(Ok(1));
+    let Waited { done, not_done } = wait(&futures, Duration::ZERO, AllCompleted);
+    assert_eq!((done.len(), not_done.len()), (1, 1));
+}
+
+#[test]
+fn a_timeout_too_long_for_the_clock_is_no_limit() {
+    within(LONG, || {
+        let (promise, future) = promise();
+        let completer = thread::spawn(move || promise.complete(Ok(1)));
+        assert_eq!(wait([future], Duration::MAX, AllCompleted).done.len(), 1);
+        assert!(completer.join().unwrap());
+    });
+}
+
+#[test]
+fn the_timeout_may_be_an_option() {
+    let (promise, future) = promise();
+    promise.complete(Ok(1));
+    assert_eq!(wait([&future], Some(LONG), AllCompleted).done.len(), 1);
+    assert_eq!(wait([&future], LONG, AllCompleted).done.len(), 1);
+    assert_eq!(wait([&future], None, AllCompleted).done.len(), 1);
+}
+
+#[test]
+fn first_completed_returns_at_once_with_all_that_are_done() {
+    let (mut promises, futures) = promises(4);
+    promises.remove(3).complete(Ok(3));
+    promises.remove(1).complete(Err(Error::ShutDown));
+    let Waited { done, not_done } = wait(&futures, None, FirstCompleted);
+    assert_eq!((done.len(), not_done.len()), (2, 2));
+}
+
+#[test]
+fn first_completed_takes_any_end_for_one() {
+    within(LONG, || {
+        for end in ENDS {
+            for _ in 0..40 {
+                let (mut promises, futures) = promises(3);
+                let futures = Arc::new(futures);
+                let (inside, promise) = (Arc::clone(&futures), promises.remove(1));
+                let ender = thread::spawn(move || end(promise, &inside[1]));
+                let Waited { done, not_done } = wait(&*futures, None, FirstCompleted);
+                assert_eq!((done.len(), not_done.len()), (1, 2));
+                assert_eq!(done[0].id(), futures[1].id());
+                ender.join().unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn all_completed_takes_any_end_for_one() {
+    within(LONG, || {
+        for round in 0..100 {
+            let (promises, futures) = promises(ENDS.len());
+            let futures = Arc::new(futures);
+            let inside = Arc::clone(&futures);
+            let ender = thread::spawn(move || {
+                for _ in 0..round % 10 {
+                    thread::yield_now();
+                }
+                for ((promise, future), end) in promises.into_iter().zip(&*inside).zip(ENDS) {
+                    end(promise, future);
+                }
+            });
+            assert_eq!(wait(&*futures, None, AllCompleted).done.len(), ENDS.len());
+            ender.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn first_error_returns_with_the_first_that_failed() {
+    within(LONG, || {
+        for round in 0..100 {
+            let (mut promises, futures) = promises(4);
+            let (failing, good) = (promises.remove(2), promises.remove(0));
+            let ender = thread::spawn(move || {
+                good.complete(Ok(1));
+                for _ in 0..round % 10 {
+                    thread::yield_now();
+                }
+                failing.complete(Err(Error::Abandoned));
+            });
+            let ids: Vec<_> = futures.iter().map(Future::id).collect();
+            let Waited { done, not_done } = wait(futures, None, FirstError);
+            assert_eq!(done.iter().map(Future::id).collect::<Vec<_>>(), [ids[0], ids[2]]);
+            assert_eq!(not_done.len(), 2);
+            ender.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn first_error_returns_at_once_if_one_failed_before() {
+    let (mut promises, futures) = promises(2);
+    promises.remove(1).complete(Err(Error::ShutDown));
+    assert_eq!(wait(&futures, None, FirstError).done.len(), 1);
+}
+
+#[test]
+fn a_cancelled_future_is_no_error() {
+    let (promises, futures) = promises(3);
+    futures[0].cancel();
+    promises[1].start();
+    futures[1].abort();
+    let begin = Instant::now();
+    let Waited { done, not_done } = wait(&futures, Duration::from_millis(5), FirstError);
+    assert!(begin.elapsed() >= Duration::from_millis(5));
+    assert_eq!((done.len(), not_done.len()), (2, 1));
+}
+
+#[test]
+fn without_an_error_first_error_waits_for_all() {
+    within(LONG, || {
+        let (promises, futures) = promises(3);
+        futures[0].cancel();
+        let ender = thread::spawn(move || {
+            for promise in promises {
+                promise.complete(Ok(1));
+            }
+        });
+        assert_eq!(wait(futures, None, FirstError).done.len(), 3);
+        ender.join().unwrap();
+    });
+}
+
+#[test]
+fn a_failed_task_counts_as_an_error_a_returned_err_does_not() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (_opener, running) = occupy(&threads);
+    let failed = InlineExecutor.try_submit(|text: String| text.parse::<u8>(), "x".into());
+    let returned = InlineExecutor.submit(|text: String| text.parse::<u8>().map_err(|e| e.to_string()), "x".into());
+    let waited = wait([&running as &dyn Waitable, &failed], None, FirstError);
+    assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
+    let waited = wait([&running as &dyn Waitable, &returned], Duration::from_millis(1), FirstError);
+    assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
+    assert!(failed.error().is_some());
+}
+
+#[test]
+fn futures_of_several_types_and_executors_wait_together() {
+    within(LONG, || {
+        let (one, two) = (ThreadPoolExecutor::new(1), ThreadPoolExecutor::new(1));
+        let number = one.spawn(|| 1);
+        let text = two.spawn(|| "two");
+        let inline = InlineExecutor.submit(|x: f64| x, 3.0);
+        let (promise, by_hand) = promise::<Vec<u8>>();
+        promise.complete(Ok(vec![4]));
+        let shared = by_hand.share();
+        let waited = wait([&number as &dyn Waitable, &text, &inline, &shared], None, AllCompleted);
+        assert_eq!(waited.done.len(), 4);
+        assert_eq!((number.result().unwrap(), text.result().unwrap()), (1, "two"));
+    });
+}
+
+#[test]
+fn boxes_of_futures_wait_as_well() {
+    let (promise, future) = promise::<u8>();
+    promise.complete(Ok(1));
+    let boxes: Vec<Box<dyn Waitable>> =
+        vec![Box::new(future), Box::new(InlineExecutor.submit(|s: String| s, "x".into()))];
+    assert_eq!(wait(boxes, None, AllCompleted).done.len(), 2);
+    let boxed: Box<Future<u8>> = Box::new(InlineExecutor.submit(|n: u8| n, 3));
+    let waited = wait([boxed], None, AllCompleted);
+    assert_eq!(waited.done.into_iter().map(|future| future.result().unwrap()).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn a_future_travels_with_what_it_is_for() {
+    let (promises, futures) = promises(2);
+    let mut promises = promises.into_iter();
+    promises.next().unwrap().complete(Ok(1));
+    let to_do: HashMap<&str, _> = ["BR", "CN"].into_iter().zip(futures).collect();
+    let Waited { done, not_done } = wait(to_do, Duration::ZERO, AllCompleted);
+    assert_eq!((done[0].0, not_done[0].0), ("BR", "CN"));
+    // A tag may be anything, also what is neither Send nor Clone.
+    let tagged = done.into_iter().map(|(country, future)| ((std::rc::Rc::new(country), [0; 100]), future));
+    let waited = wait(tagged, None, AllCompleted);
+    for ((country, _), future) in waited.done {
+        assert_eq!((*country, future.result().unwrap()), ("BR", 1));
+    }
+}
+
+#[test]
+fn one_future_handed_in_twice_comes_out_twice() {
+    let (promise, future) = promise::<u8>();
+    let waited = wait([&future, &future], Duration::ZERO, AllCompleted);
+    assert_eq!(waited.not_done.len(), 2);
+    let completer = thread::spawn(move || promise.complete(Ok(1)));
+    assert_eq!(wait([&future, &future], None, AllCompleted).done.len(), 2);
+    assert!(completer.join().unwrap());
+}
+
+#[test]
+fn several_threads_wait_for_the_same_futures() {
+    within(LONG, || {
+        for _ in 0..30 {
+            let (promises, futures) = promises(20);
+            let futures = Arc::new(futures);
+            let waiters: Vec<_> = [AllCompleted, FirstCompleted, FirstError, AllCompleted]
+                .into_iter()
+                .map(|when| {
+                    let futures = Arc::clone(&futures);
+                    thread::spawn(move || wait(&*futures, None, when).done.len())
+                })
+                .collect();
+            for promise in promises {
+                promise.complete(Ok(1));
+            }
+            let counts: Vec<_> = waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect();
+            assert_eq!((counts[0], counts[2], counts[3]), (20, 20, 20));
+            assert!(counts[1] >= 1);
+        }
+    });
+}
+
+#[test]
+fn what_is_done_was_seen_by_its_callbacks_first() {
+    within(LONG, || {
+        for _ in 0..100 {
+            let (promise, future) = promise::<u8>();
+            let slot = Arc::new(std::sync::OnceLock::new());
+            let inside = Arc::clone(&slot);
+            future.add_done_callback(move |_| inside.set(()).unwrap());
+            let completer = thread::spawn(move || promise.complete(Ok(1)));
+            assert_eq!(wait([&future], None, FirstCompleted).done.len(), 1);
+            assert!(slot.get().is_some());
+            assert!(completer.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn the_method_of_an_executor_is_the_same() {
+    let threads = ThreadPoolExecutor::new(1);
+    let waited = threads.wait([threads.spawn(|| 1)], None, AllCompleted);
+    assert_eq!(waited.done.len(), 1);
+    assert!(format!("{waited:?}").starts_with("Waited"), "{waited:?}");
+}
+
+#[test]
+fn a_task_waits_for_tasks_of_its_own_executor() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        for when in [AllCompleted, FirstCompleted, FirstError] {
+            for timeout in [None, Some(LONG)] {
+                let inside = Arc::clone(&threads);
+                let outer = threads.spawn(move || {
+                    let inner: Vec<_> = (0..5).map(|n| inside.spawn(move || n)).collect();
+                    wait(inner, timeout, when).done.len()
+                });
+                let done = outer.result().unwrap();
+                assert!(if when == FirstCompleted { done >= 1 } else { done == 5 }, "{when:?} {timeout:?} {done}");
+            }
+        }
+    });
+}
