@@ -58,8 +58,8 @@ fn each_says_what_happened() {
         "the executor is broken: no thread can be started",
         "the executor was shut down and accepts no new tasks",
         "the queue is full: 3 tasks are pending already",
-        "the argument cannot be serialised: a lock is poisoned",
-        "the result cannot be deserialised: 2 bytes are left over",
+        "the argument cannot be serialised by the caller: a lock is poisoned",
+        "the result cannot be deserialised by the caller: 2 bytes are left over",
         "a message of 2000 bytes passes the frame limit of 1000 bytes",
         "the task was abandoned: nobody is left to complete it",
     ];
