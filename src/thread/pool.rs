@@ -31,7 +31,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::timer::Timer;
 use super::worker;
@@ -294,12 +294,12 @@ impl Pool {
             }
             queue.idle += 1;
             let until = deadline(self.settings.keep_alive);
+            let mut expired = false;
             loop {
                 if queue.permits > 0 {
                     queue.permits -= 1;
                     break;
                 }
-                let expired = until.is_some_and(|until| Instant::now() >= until);
                 if expired || queue.is_over() {
                     queue.idle -= 1;
                     self.leave(queue, number);
@@ -307,9 +307,7 @@ impl Pool {
                 }
                 match until {
                     None => self.work.wait(&mut queue),
-                    Some(until) => {
-                        self.work.wait_until(&mut queue, until);
-                    }
+                    Some(until) => expired = self.work.wait_until(&mut queue, until).timed_out(),
                 }
             }
             searched = false;
