@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::host;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::panics::shield;
 use crate::state::{FutureId, Observable, State};
+use crate::sync::OnceLock;
 use crate::text::write_future;
 use crate::wait::wait_for;
 
