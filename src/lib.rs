@@ -63,6 +63,9 @@ pub use options::{Stats, TaskOptions};
 pub use promise::{Promise, promise};
 pub use shared::{AwaitingShared, SharedFuture};
 pub use state::State;
+#[cfg(any(model = "loom", model = "shuttle"))]
+#[doc(hidden)]
+pub use sync::Choices;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::panics::{discard, shield};
 use crate::state::{Callback, Observable, State};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, OnceLock};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 

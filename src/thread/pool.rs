@@ -35,7 +35,7 @@ mod threads;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::timer::Timer;
 use crate::error::{Error, Full};
@@ -216,12 +216,12 @@ impl Pool {
             queue.idle += 1;
             queue.tasks.shrink_to(IDLE_CAPACITY);
             let until = deadline(self.settings.keep_alive);
+            let mut expired = false;
             loop {
                 if queue.permits > 0 {
                     queue.permits -= 1;
                     break;
                 }
-                let expired = until.is_some_and(|until| Instant::now() >= until);
                 if expired || queue.is_over() {
                     queue.idle -= 1;
                     self.leave(queue, number);
@@ -229,9 +229,7 @@ impl Pool {
                 }
                 match until {
                     None => self.work.wait(&mut queue),
-                    Some(until) => {
-                        self.work.wait_until(&mut queue, until);
-                    }
+                    Some(until) => expired = self.work.wait_until(&mut queue, until).timed_out(),
                 }
             }
             searched = false;

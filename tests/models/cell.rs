@@ -1,0 +1,307 @@
+//! The races on one cell, through a promise: no executor takes part.
+
+use std::sync::Arc;
+
+use concurrent_futures::{Error, promise};
+
+use crate::checker::{Event, Slot, Tally, block_on, check, spawn};
+
+#[test]
+fn cancel_against_start() {
+    check(3, || {
+        let (promise, future) = promise::<u32>();
+        let called = Tally::default();
+        let callback = called.clone();
+        future.add_done_callback(move |_| callback.add());
+        let starter = spawn(move || promise.start() && promise.complete(Ok(1)));
+        let cancelled = future.cancel();
+        let ran = starter.join().unwrap();
+        assert_ne!(cancelled, ran, "exactly one of them wins");
+        assert_eq!(called.count(), 1);
+        match future.result() {
+            Ok(value) => assert!(ran && value == 1),
+            Err(error) => assert!(cancelled && matches!(error, Error::Cancelled)),
+        }
+    });
+}
+
+#[test]
+fn finish_against_cancel() {
+    check(3, || {
+        let (promise, future) = promise();
+        let dropped = Tally::default();
+        let value = dropped.counted();
+        let finisher = spawn(move || promise.complete(Ok(value)));
+        let cancelled = future.cancel();
+        assert!(future.is_done(), "cancel leaves nothing open that it lost to a finish");
+        let finished = finisher.join().unwrap();
+        assert_ne!(cancelled, finished);
+        assert_eq!(dropped.count(), usize::from(cancelled), "the loser's outcome is dropped, the winner's kept");
+        assert_eq!(future.result().is_ok(), finished);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn two_cancels_and_a_finish() {
+    check(2, || {
+        let (promise, future) = promise();
+        let future = Arc::new(future);
+        let (first, second) = (Arc::clone(&future), Arc::clone(&future));
+        let first = spawn(move || first.cancel());
+        let second = spawn(move || second.cancel());
+        let finished = promise.complete(Ok(()));
+        let cancelled = (first.join().unwrap(), second.join().unwrap());
+        // A cancel that finds the task cancelled says so, too.
+        assert!(if finished { cancelled == (false, false) } else { cancelled.0 || cancelled.1 });
+        assert_eq!(future.is_cancelled(), !finished);
+    });
+}
+
+#[test]
+fn finish_against_take() {
+    check(3, || {
+        let (promise, future) = promise();
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        assert_eq!(future.result().unwrap(), 7);
+        assert!(finisher.join().unwrap());
+    });
+}
+
+#[test]
+fn abandon_against_take() {
+    check(3, || {
+        let (promise, future) = promise::<u32>();
+        let dropper = spawn(move || drop(promise));
+        assert!(matches!(future.result(), Err(Error::Abandoned)));
+        dropper.join().unwrap();
+    });
+}
+
+#[test]
+fn finish_against_two_that_look() {
+    check(2, || {
+        let (promise, future) = promise();
+        let shared = future.share();
+        let other = shared.clone();
+        let looker = spawn(move || *other.result().unwrap());
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        assert_eq!(*shared.result().unwrap(), 7);
+        assert_eq!(looker.join().unwrap(), 7);
+        assert!(finisher.join().unwrap());
+    });
+}
+
+#[test]
+fn callback_against_finish() {
+    check(3, || {
+        let (promise, future) = promise();
+        let called = Tally::default();
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        for _ in 0..2 {
+            let callback = called.clone();
+            future.add_done_callback(move |outcome| {
+                assert_eq!(*outcome.as_ref().unwrap(), 7);
+                callback.add();
+            });
+        }
+        future.wait();
+        assert_eq!(called.count(), 2, "whoever sees it done sees what its callbacks did");
+        finisher.join().unwrap();
+        assert_eq!(future.result().unwrap(), 7);
+        assert_eq!(called.count(), 2);
+    });
+}
+
+#[test]
+fn callback_against_cancel_and_finish() {
+    check(2, || {
+        let (promise, future) = promise();
+        let future = Arc::new(future);
+        let canceller = Arc::clone(&future);
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        let canceller = spawn(move || canceller.cancel());
+        let called = Tally::default();
+        let callback = called.clone();
+        future.add_done_callback(move |_| callback.add());
+        future.wait();
+        assert_eq!(called.count(), 1);
+        assert_ne!(finisher.join().unwrap(), canceller.join().unwrap());
+    });
+}
+
+#[test]
+fn callback_against_look_and_take() {
+    check(3, || {
+        let (promise, future) = promise();
+        promise.complete(Ok(7));
+        let future = Arc::new(future);
+        let called = Tally::default();
+        let (callback, adder) = (called.clone(), Arc::clone(&future));
+        let adder = spawn(move || adder.add_done_callback(move |_| callback.add()));
+        // The outcome may be out with the callback.
+        assert!(future.is_done());
+        assert!(future.error().is_none());
+        adder.join().unwrap();
+        assert_eq!(called.count(), 1);
+        assert_eq!(Arc::into_inner(future).unwrap().result().unwrap(), 7);
+    });
+}
+
+#[test]
+fn callback_against_take_of_a_shared_future() {
+    check(2, || {
+        let (promise, future) = promise();
+        let shared = future.share();
+        let (taker, adder) = (shared.clone(), shared.clone());
+        let taker = spawn(move || *taker.result().unwrap());
+        let called = Tally::default();
+        let callback = called.clone();
+        let adder = spawn(move || {
+            adder.add_done_callback(move |outcome| {
+                assert_eq!(*outcome.as_ref().unwrap(), 7);
+                callback.add();
+            });
+        });
+        promise.complete(Ok(7));
+        adder.join().unwrap();
+        assert_eq!(taker.join().unwrap(), 7);
+        assert_eq!(called.count(), 1);
+    });
+}
+
+#[test]
+fn two_callbacks_on_a_done_future() {
+    check(3, || {
+        let (promise, future) = promise();
+        promise.complete(Ok(7));
+        let future = Arc::new(future);
+        let called = Tally::default();
+        let inside = Tally::default();
+        let adders: Vec<_> = (0..2)
+            .map(|_| {
+                let (future, called, inside) = (Arc::clone(&future), called.clone(), inside.clone());
+                spawn(move || {
+                    future.add_done_callback(move |outcome| {
+                        inside.add();
+                        assert_eq!(inside.count(), called.count() + 1, "one at a time");
+                        // A point at which the other thread may run.
+                        Event::new().set();
+                        assert_eq!(*outcome.as_ref().unwrap(), 7);
+                        called.add();
+                    });
+                })
+            })
+            .collect();
+        future.wait();
+        for adder in adders {
+            adder.join().unwrap();
+        }
+        assert_eq!(called.count(), 2);
+        assert_eq!(Arc::into_inner(future).unwrap().result().unwrap(), 7);
+    });
+}
+
+#[test]
+fn callback_against_waits_of_others() {
+    check(2, || {
+        let (promise, future) = promise();
+        let future = Arc::new(future);
+        let called = Event::new();
+        let (adder, callback) = (Arc::clone(&future), called.clone());
+        let adder = spawn(move || adder.add_done_callback(move |_| callback.set()));
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        called.wait();
+        assert!(future.error().is_none());
+        adder.join().unwrap();
+        finisher.join().unwrap();
+    });
+}
+
+#[test]
+fn waker_against_finish() {
+    check(3, || {
+        let (promise, future) = promise();
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        assert_eq!(block_on(future).unwrap(), 7);
+        finisher.join().unwrap();
+    });
+}
+
+#[test]
+fn waker_against_cancel() {
+    check(3, || {
+        let (promise, future) = promise::<u32>();
+        let shared = future.share();
+        let canceller = shared.clone();
+        let canceller = spawn(move || canceller.cancel());
+        assert!(matches!(block_on(&shared), Err(Error::Cancelled)));
+        assert!(canceller.join().unwrap());
+        assert!(!promise.complete(Ok(1)));
+    });
+}
+
+#[test]
+fn two_wakers_against_finish() {
+    check(2, || {
+        let (promise, future) = promise();
+        let shared = future.share();
+        let other = shared.clone();
+        let other = spawn(move || *block_on(&other).unwrap());
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        assert_eq!(*block_on(&shared).unwrap(), 7);
+        assert_eq!(other.join().unwrap(), 7);
+        finisher.join().unwrap();
+    });
+}
+
+#[test]
+fn drop_of_the_handle_against_finish() {
+    check(3, || {
+        let (promise, future) = promise();
+        let dropped = Tally::default();
+        let value = dropped.counted();
+        let finisher = spawn(move || {
+            promise.complete(Ok(value));
+        });
+        drop(future);
+        finisher.join().unwrap();
+        assert_eq!(dropped.count(), 1, "nobody is left to take it");
+    });
+}
+
+#[test]
+fn abort_against_finish() {
+    check(3, || {
+        let (promise, future) = promise();
+        assert!(promise.start());
+        let dropped = Tally::default();
+        let value = dropped.counted();
+        let finisher = spawn(move || promise.complete(Ok(value)));
+        assert!(!future.cancel(), "a running task is left alone");
+        let aborted = future.abort();
+        assert!(future.is_done());
+        assert_ne!(aborted, finisher.join().unwrap());
+        assert_eq!(future.result().is_err(), aborted);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn abort_against_start() {
+    check(3, || {
+        let (promise, future) = promise();
+        let slot = Slot::new();
+        let starter = slot.clone();
+        let starter = spawn(move || {
+            starter.put(promise.start());
+            promise.complete(Ok(7))
+        });
+        let aborted = future.abort();
+        let started = slot.take();
+        let finished = starter.join().unwrap();
+        assert_ne!(aborted, finished);
+        assert!(started || aborted);
+        assert_eq!(future.is_cancelled(), aborted);
+    });
+}

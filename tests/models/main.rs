@@ -1,0 +1,6 @@
+//! Model checks.
+#![cfg(any(model = "loom", model = "shuttle"))]
+
+mod cell;
+mod checker;
+mod waiting;
