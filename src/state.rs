@@ -55,7 +55,7 @@ use crate::id::FutureId;
 use crate::listener::Listener;
 use crate::options::TaskOptions;
 use crate::panics::{discard, shield};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::work::Work;
 
 /// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
@@ -294,7 +294,8 @@ where
         while let Some(callback) = inner.next_callback() {
             inner.seen = true;
             drop(inner);
-            host::in_callback(|| shield("a callback of a future", || callback(outcome)));
+            // A callback that completes another future runs that one's callbacks further up the stack, and so on.
+            with_room(|| host::in_callback(|| shield("a callback of a future", || callback(outcome))));
             inner = self.inner.lock();
         }
         inner

@@ -521,3 +521,22 @@ fn many_threads_add_while_one_completes_and_none_is_lost() {
         }
     });
 }
+
+#[test]
+fn a_long_chain_of_futures_that_complete_each_other_does_not_overflow_the_stack() {
+    const LINKS: usize = 100_000;
+    within(LONG, || {
+        let (first, mut last) = promise::<usize>();
+        for _ in 0..LINKS {
+            let (next, future) = promise();
+            last.add_done_callback(move |outcome| {
+                let links = *outcome.as_ref().unwrap();
+                next.complete(Ok(links + 1));
+            });
+            last.detach();
+            last = future;
+        }
+        first.complete(Ok(0));
+        assert_eq!(last.result().unwrap(), LINKS);
+    });
+}
