@@ -1,0 +1,81 @@
+//! One download: the function that the executors run.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use ureq::Agent;
+use ureq::http::StatusCode;
+
+use crate::country::Country;
+use crate::store;
+
+/// Says what to download. Goes to the worker, wherever that is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) country: Country,
+    pub(crate) url: String,
+    pub(crate) dest: PathBuf,
+}
+
+/// Says what became of it. That there is no such flag is an answer, not an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Status {
+    Saved { bytes: usize },
+    NotFound,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadError {
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(ureq::Error),
+    #[error("the server answered {0}")]
+    Refused(StatusCode),
+    #[error("the answer broke off: {0}")]
+    Incomplete(ureq::Error),
+    #[error("the answer is no GIF picture")]
+    NotAPicture,
+    #[error("{path} cannot be written: {cause}", path = path.display())]
+    Unwritable { path: PathBuf, cause: io::Error },
+}
+
+/// Fetches a flag and saves it.
+pub(crate) fn download(task: Task) -> Result<Status, DownloadError> {
+    let mut request = agent().get(&task.url);
+    if task.url.starts_with("http://127.0.0.1") {
+        // What asks for a proxy does not mean the servers that run here.
+        request = request.config().proxy(None).build();
+    }
+    let mut response = request.call().map_err(DownloadError::Unreachable)?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => return Ok(Status::NotFound),
+        status => return Err(DownloadError::Refused(status)),
+    }
+    let picture = response.body_mut().read_to_vec().map_err(DownloadError::Incomplete)?;
+    if !picture.starts_with(b"GIF8") {
+        return Err(DownloadError::NotAPicture);
+    }
+    let path = task.dest.join(format!("{}.gif", task.country.to_lowercase()));
+    store::save(task.country, &path, &picture).map_err(|cause| DownloadError::Unwritable { path, cause })?;
+    Ok(Status::Saved { bytes: picture.len() })
+}
+
+/// The one client of this process, so that connections are used again.
+fn agent() -> &'static Agent {
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    AGENT.get_or_init(|| {
+        const PLENTY: usize = 1000;
+        Agent::config_builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "-example/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_global(Some(Duration::from_secs(30)))
+            .http_status_as_error(false)
+            .max_idle_connections(PLENTY)
+            .max_idle_connections_per_host(PLENTY)
+            .build()
+            .into()
+    })
+}
