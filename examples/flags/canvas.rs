@@ -42,42 +42,55 @@ impl Canvas {
         })
     }
 
-    /// Everything that is inside.
-    pub(crate) fn paint(mut self, colour: Colour, inside: impl Fn(f32, f32) -> bool) -> Self {
-        let known = self.colours.iter().position(|&other| other == colour);
-        let index = known.unwrap_or_else(|| {
-            self.colours.push(colour);
-            self.colours.len() - 1
-        });
-        for (at, pixel) in self.pixels.iter_mut().enumerate() {
-            let (x, y) = (at % usize::from(WIDTH), at / usize::from(WIDTH));
-            let centre = |place: usize| (place as f32 + 0.5) / f32::from(HEIGHT);
-            if inside(centre(x), centre(y)) {
-                *pixel = u8::try_from(index).expect("a flag has fewer than 256 colours");
+    /// Everything that is inside, between these corners.
+    pub(crate) fn paint(mut self, colour: Colour, from: Point, to: Point, inside: impl Fn(f32, f32) -> bool) -> Self {
+        let index = self.index_of(colour);
+        let size = f32::from(HEIGHT);
+        // A pixel stands for its centre. Casts of negative numbers give 0.
+        let range =
+            |from: f32, to: f32, end: u16| (from * size) as usize..((to * size).ceil() as usize).min(end.into());
+        for row in range(from.1, to.1, HEIGHT) {
+            for column in range(from.0, to.0, WIDTH) {
+                if inside((column as f32 + 0.5) / size, (row as f32 + 0.5) / size) {
+                    self.pixels[row * usize::from(WIDTH) + column] = index;
+                }
             }
         }
         self
     }
 
+    fn index_of(&mut self, colour: Colour) -> u8 {
+        let known = self.colours.iter().position(|&other| other == colour);
+        let index = known.unwrap_or_else(|| {
+            self.colours.push(colour);
+            self.colours.len() - 1
+        });
+        u8::try_from(index).expect("a flag has fewer than 256 colours")
+    }
+
     pub(crate) fn rectangle(self, colour: Colour, from: Point, to: Point) -> Self {
-        self.paint(colour, |x, y| (from.0..to.0).contains(&x) && (from.1..to.1).contains(&y))
+        self.paint(colour, from, to, |x, y| (from.0..to.0).contains(&x) && (from.1..to.1).contains(&y))
     }
 
     pub(crate) fn disc(self, colour: Colour, centre: Point, radius: f32) -> Self {
-        self.paint(colour, |x, y| is_within(centre, radius, x, y))
+        self.ring(colour, centre, radius, 0.0)
     }
 
     pub(crate) fn ring(self, colour: Colour, centre: Point, outer: f32, inner: f32) -> Self {
-        self.paint(colour, |x, y| is_within(centre, outer, x, y) && !is_within(centre, inner, x, y))
+        self.crescent(colour, centre, outer, centre, inner)
     }
 
     /// A disc that another one bites a piece out of.
     pub(crate) fn crescent(self, colour: Colour, centre: Point, radius: f32, bite: Point, bite_radius: f32) -> Self {
-        self.paint(colour, |x, y| is_within(centre, radius, x, y) && !is_within(bite, bite_radius, x, y))
+        let from = (centre.0 - radius, centre.1 - radius);
+        let to = (centre.0 + radius, centre.1 + radius);
+        self.paint(colour, from, to, |x, y| is_within(centre, radius, x, y) && !is_within(bite, bite_radius, x, y))
     }
 
     pub(crate) fn polygon(self, colour: Colour, corners: &[Point]) -> Self {
-        self.paint(colour, |x, y| {
+        let from = corners.iter().fold((f32::MAX, f32::MAX), |(x, y), corner| (x.min(corner.0), y.min(corner.1)));
+        let to = corners.iter().fold((f32::MIN, f32::MIN), |(x, y), corner| (x.max(corner.0), y.max(corner.1)));
+        self.paint(colour, from, to, |x, y| {
             let edges = corners.iter().zip(corners.iter().cycle().skip(1));
             let crossed = edges
                 .filter(|&(&(ax, ay), &(bx, by))| ((ay > y) != (by > y)) && x < ax + (y - ay) / (by - ay) * (bx - ax));

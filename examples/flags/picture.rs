@@ -116,7 +116,9 @@ fn brazil() -> Canvas {
         .polygon(0xFF_DF_00, &[(0.12, 0.5), (0.75, 0.09), (1.38, 0.5), (0.75, 0.91)])
         .disc(BLUE, MIDDLE, radius)
         // The banner is the part of a great circle's rim that lies in the globe.
-        .paint(WHITE, |x, y| globe(x, y) && (0.565..0.615).contains(&(x - 0.6).hypot(y - 1.04)));
+        .paint(WHITE, (0.5, 0.25), (1.0, 0.75), |x, y| {
+            globe(x, y) && (0.565..0.615).contains(&(x - 0.6).hypot(y - 1.04))
+        });
     stars.into_iter().fold(flag, |canvas, star| canvas.star(WHITE, star, 0.016, 0.0))
 }
 
@@ -136,7 +138,7 @@ fn mexico() -> Canvas {
     const GREEN: Colour = 0x2E_7D_32;
     Canvas::vertical(&[0x00_68_47, WHITE, 0xCE_11_26])
         // The wreath, the cactus, and the eagle on it with a snake.
-        .paint(GREEN, |x, y| y > 0.5 && (0.175..0.2).contains(&(x - 0.75).hypot(y - 0.5)))
+        .paint(GREEN, (0.5, 0.5), (1.0, 0.75), |x, y| (0.175..0.2).contains(&(x - 0.75).hypot(y - 0.5)))
         .rectangle(GREEN, (0.735, 0.58), (0.765, 0.66))
         .disc(GREEN, (0.70, 0.59), 0.03)
         .disc(GREEN, (0.80, 0.59), 0.03)

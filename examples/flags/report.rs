@@ -74,7 +74,8 @@ impl Report {
         if !self.verbose
             && let Ok(Status::Saved { .. }) = outcome
         {
-            screen::print(format_args!("{country} "));
+            let space = if self.mid_line { " " } else { "" };
+            screen::print(format_args!("{space}{country}"));
             self.mid_line = true;
         }
         self.count(country, outcome);
