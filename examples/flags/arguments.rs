@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::country::Country;
+use crate::screen;
 
 /// Downloads flags, each as a task of an executor.
 #[derive(Debug, Parser)]
@@ -25,11 +26,11 @@ pub(crate) struct Arguments {
     pub(crate) every: bool,
 
     /// Stop after the first N countries
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub(crate) limit: Option<usize>,
 
     /// Download up to N flags at the same time
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "20")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, default_value = "20")]
     pub(crate) max_workers: usize,
 
     /// Where the downloads run
@@ -94,7 +95,7 @@ impl Arguments {
             Ok(arguments) => arguments,
             Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => error.exit(),
             Err(error) => {
-                eprintln!("{}", in_one_line(&error));
+                screen::complain(in_one_line(&error));
                 exit(error.exit_code());
             }
         }
@@ -147,6 +148,7 @@ mod tests {
     fn each_mistake_is_one_line() {
         for (arguments, parameter, must) in [
             (vec!["--max-workers", "0"], "--max-workers", "at least 1"),
+            (vec!["--max-workers", "-3"], "--max-workers", "at least 1"),
             (vec!["--limit", "0"], "--limit", "at least 1"),
             (vec!["--limit", "many"], "--limit", "at least 1"),
             (vec!["--mode", "fibres"], "--mode", "sequential, threads, processes"),

@@ -29,11 +29,11 @@ pub(crate) enum Status {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadError {
-    #[error("the server cannot be reached: {0}")]
+    #[error("the server cannot be reached: {cause}", cause = cause(.0))]
     Unreachable(ureq::Error),
     #[error("the server answered {0}")]
     Refused(StatusCode),
-    #[error("the answer broke off: {0}")]
+    #[error("the answer broke off: {cause}", cause = cause(.0))]
     Incomplete(ureq::Error),
     #[error("the answer is no GIF picture")]
     NotAPicture,
@@ -61,6 +61,14 @@ pub(crate) fn download(task: Task) -> Result<Status, DownloadError> {
     let path = task.dest.join(format!("{}.gif", task.country.to_lowercase()));
     store::save(task.country, &path, &picture).map_err(|cause| DownloadError::Unwritable { path, cause })?;
     Ok(Status::Saved { bytes: picture.len() })
+}
+
+fn cause(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Timeout(_) => "it took too long".into(),
+        error => error.to_string(),
+    }
 }
 
 /// The one client of this process, so that connections are used again.

@@ -16,11 +16,12 @@ mod store;
 use std::error::Error;
 use std::process::{ExitCode, exit};
 use std::sync::Arc;
+use std::thread;
 
 use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
 use parking_lot::Mutex;
 
-use arguments::{Arguments, Mode, Style};
+use arguments::{Arguments, Mode, ServerKind, Style};
 use country::Country;
 use download::{Task, download};
 use report::Report;
@@ -48,8 +49,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         .collect();
 
     if arguments.verbose {
-        let workers = executor.max_workers();
-        screen::print(format_args!("Server {}, seed {seed}; up to {workers} at a time\n", server.base()));
+        screen::print(format_args!("Up to {} at a time from {}\n", executor.max_workers(), server.base()));
+        if arguments.server == ServerKind::Error {
+            screen::print(format_args!("The same failures again: --seed {seed}\n"));
+        }
     }
     let mut report = Report::new(tasks.len(), dest, arguments.verbose);
     if arguments.style == Style::AsCompleted {
@@ -111,6 +114,8 @@ fn as_they_arrive(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Repor
         } else {
             downloads.push((country, future));
         }
+        // Lets the worker begin, so that the futures below show which have one and which wait for one.
+        thread::yield_now();
     }
     for (country, future) in &downloads {
         report.lock().scheduled(*country, future);

@@ -154,9 +154,8 @@ impl Report {
         self.row("saved", saved);
         self.row("not found", &self.not_found);
         self.row("errors", &self.failed);
-        if cancelled > 0 {
-            self.line(format_args!("  cancelled  {cancelled:4}  that had not begun"));
-        }
+        let not_done = self.total - saved.len() - self.not_found.len() - self.failed.len();
+        self.line(format_args!("  not done   {not_done:4}  {cancelled} of them cancelled before they began"));
     }
 }
 

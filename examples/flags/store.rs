@@ -1,6 +1,6 @@
 //! The directory of flags: files appear whole or not at all.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::path::Path;
 
@@ -17,6 +17,9 @@ static SAVED: Mutex<Vec<Country>> = Mutex::new(Vec::new());
 
 /// Makes the directory, and finds out whether files can be written there.
 pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
+    if directory.exists() && !directory.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
     std::fs::create_dir_all(directory)?;
     temporary_file(directory)?.close()
 }
