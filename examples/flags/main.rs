@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::thread;
 
 use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use arguments::{Arguments, Mode, ServerKind, Style};
 use country::Country;
@@ -64,7 +64,11 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         Style::Map => in_order(&*executor, tasks, &report),
         Style::AsCompleted => as_they_arrive(&*executor, tasks, &report),
     }
-    Ok(report.lock().summarise())
+    let mut report = report.lock();
+    let status = report.summarise();
+    // Never given back: who interrupts now is too late.
+    MutexGuard::leak(report);
+    Ok(status)
 }
 
 /// The one place that knows where downloads run.
