@@ -9,7 +9,7 @@ const HEIGHT: u16 = 200;
 /// A flag is 1 high and this wide.
 pub(crate) const RATIO: f32 = 1.5;
 
-/// Red, green and blue, as in `0xFF_00_00`.
+/// Red, green and blue, as in `0xFF0000`.
 pub(crate) type Colour = u32;
 pub(crate) type Point = (f32, f32);
 
@@ -134,7 +134,7 @@ impl Canvas {
         let palette: Vec<u8> = self.colours.iter().flat_map(|colour| colour.to_be_bytes()[1..].to_vec()).collect();
         let mut encoder = Encoder::new(Vec::new(), WIDTH, HEIGHT, &palette)?;
         encoder.write_frame(&Frame::from_indexed_pixels(WIDTH, HEIGHT, self.pixels, None))?;
-        Ok(encoder.into_inner()?)
+        encoder.into_inner()
     }
 }
 

@@ -155,7 +155,10 @@ impl Report {
         self.row("not found", &self.not_found);
         self.row("errors", &self.failed);
         let not_done = self.total - saved.len() - self.not_found.len() - self.failed.len();
-        self.line(format_args!("  not done   {not_done:4}  {cancelled} of them cancelled before they began"));
+        if not_done > 0 {
+            let begun = if cancelled > 0 { format!("  {cancelled} of them had not begun") } else { String::new() };
+            self.line(format_args!("  not done   {not_done:4}{begun}"));
+        }
     }
 }
 
