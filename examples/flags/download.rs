@@ -87,3 +87,44 @@ fn agent() -> &'static Agent {
             .into()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    //! Outcomes: saved whole, not found, failed.
+    use super::{DownloadError, Status, Task, download};
+    use crate::arguments::ServerKind;
+    use crate::server::Server;
+
+    #[test]
+    fn a_flag_is_saved_and_a_missing_one_is_no_error() {
+        let server = Server::start(ServerKind::Local, 0).unwrap();
+        let dest = tempfile::tempdir().unwrap();
+        let get = |code: &str| {
+            let country = code.parse().unwrap();
+            download(Task { country, url: server.url(country), dest: dest.path().into() }).unwrap()
+        };
+        let Status::Saved { bytes } = get("BR") else { panic!("Brazil has a flag") };
+        assert_eq!(get("ZZ"), Status::NotFound);
+        let saved: Vec<_> = dest.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(saved, ["br.gif"]);
+        let size = dest.path().join("br.gif").metadata().unwrap().len();
+        assert_eq!(size, bytes as u64);
+    }
+
+    #[test]
+    fn a_failed_download_leaves_nothing() {
+        let server = Server::start(ServerKind::Local, 0).unwrap();
+        let dest = tempfile::tempdir().unwrap();
+        let country = "BR".parse().unwrap();
+        // In the place of the file there is a directory.
+        std::fs::create_dir(dest.path().join("br.gif")).unwrap();
+        let error = download(Task { country, url: server.url(country), dest: dest.path().into() }).unwrap_err();
+        assert!(matches!(error, DownloadError::Unwritable { .. }), "{error}");
+        assert_eq!(dest.path().read_dir().unwrap().count(), 1);
+        // A port that was free a moment ago: nobody answers there.
+        let url = server.url(country);
+        drop(server);
+        let error = download(Task { country, url, dest: dest.path().into() }).unwrap_err();
+        assert!(error.to_string().starts_with("the server cannot be reached"), "{error}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The directory of flags: files appear whole or not at all.
 
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::path::Path;
@@ -20,7 +21,7 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
     if directory.exists() && !directory.is_dir() {
         return Err(ErrorKind::NotADirectory.into());
     }
-    std::fs::create_dir_all(directory)?;
+    fs::create_dir_all(directory)?;
     temporary_file(directory)?.close()
 }
 
@@ -43,15 +44,8 @@ pub(crate) fn close() -> Vec<Country> {
     mem::take(&mut SAVED.lock())
 }
 
-/// A file that goes away unless it is given a name.
+/// A file that goes away unless it is given a name. Who may read it is for the umask to say, as with any other file.
 fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(".flag-").suffix(".part");
-    #[cfg(unix)]
-    {
-        // As any other file: who may read it is for the umask to say.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(directory)
+    let create = |path: &Path| File::options().write(true).create_new(true).open(path);
+    Builder::new().prefix(".flag-").suffix(".part").make_in(directory, create)
 }
