@@ -1,0 +1,142 @@
+//! Downloads flags over HTTP, each as a task of an executor: one after the other, or on a pool of threads.
+//!
+//! `cargo run --release --example flags` starts a server that takes a second for each flag, and gets twenty of them.
+//! `--help` tells what else it can do.
+
+mod arguments;
+mod canvas;
+mod country;
+mod download;
+mod picture;
+mod report;
+mod screen;
+mod server;
+mod store;
+
+use std::error::Error;
+use std::process::{ExitCode, exit};
+use std::sync::Arc;
+use std::thread;
+
+use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
+use parking_lot::{Mutex, MutexGuard};
+
+use arguments::{Arguments, Mode, ServerKind, Style};
+use country::Country;
+use download::{Task, download};
+use report::Report;
+use server::Server;
+
+/// What a shell reports of a program that Ctrl-C ended: 128 and the number of SIGINT.
+const INTERRUPTED: i32 = 130;
+
+fn main() -> ExitCode {
+    run(Arguments::read()).unwrap_or_else(|problem| {
+        screen::complain(format_args!("flags: {problem}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let executor = executor(&arguments)?;
+    let dest = arguments.dest.clone();
+    store::prepare(&dest).map_err(|cause| format!("--dest {} cannot be written to: {cause}", dest.display()))?;
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let server = Server::start(arguments.server, seed).map_err(|cause| format!("no server can be started: {cause}"))?;
+    let tasks: Vec<Task> = countries(&arguments, &server)
+        .into_iter()
+        .map(|country| Task { country, url: server.url(country), dest: dest.clone() })
+        .collect();
+
+    if arguments.verbose {
+        screen::print(format_args!("Up to {} at a time from {}\n", executor.max_workers(), server.base()));
+        if arguments.server == ServerKind::Error {
+            screen::print(format_args!("The same failures again: --seed {seed}\n"));
+        }
+    }
+    let mut report = Report::new(tasks.len(), dest, arguments.verbose);
+    if arguments.style == Style::AsCompleted {
+        report = report.with_bar();
+    }
+    let report = Arc::new(Mutex::new(report));
+    stop_on_interrupt(Arc::clone(&executor), Arc::clone(&report))?;
+    match arguments.style {
+        Style::Map => in_order(&*executor, tasks, &report),
+        Style::AsCompleted => as_they_arrive(&*executor, tasks, &report),
+    }
+    let mut report = report.lock();
+    let status = report.summarise();
+    // Never given back: who interrupts now is too late.
+    MutexGuard::leak(report);
+    Ok(status)
+}
+
+/// The one place that knows where downloads run.
+fn executor(arguments: &Arguments) -> Result<Arc<dyn Backend>, String> {
+    Ok(match arguments.mode {
+        Mode::Sequential => Arc::new(InlineExecutor),
+        Mode::Threads => Arc::new(ThreadPoolExecutor::new(arguments.max_workers)),
+        Mode::Processes => return Err("--mode processes: this version has no worker processes yet".into()),
+    })
+}
+
+/// What was asked for, each once.
+fn countries(arguments: &Arguments, server: &Server) -> Vec<Country> {
+    let mut countries = match arguments {
+        Arguments { all: true, .. } => server.countries(),
+        Arguments { every: true, .. } => Country::every(),
+        Arguments { countries, .. } if countries.is_empty() => Country::populous(),
+        Arguments { countries, .. } => countries.clone(),
+    };
+    let mut seen = std::collections::HashSet::new();
+    countries.retain(|&country| seen.insert(country));
+    countries.truncate(arguments.limit.unwrap_or(usize::MAX));
+    countries
+}
+
+/// Downloads with `map`: outcomes come in the order of the tasks.
+fn in_order(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Report>) {
+    let countries: Vec<Country> = tasks.iter().map(|task| task.country).collect();
+    // A map submits everything before its first result. Where that means to do everything, take one task at a time.
+    let at_a_time = if executor.max_workers() == 1 { 1 } else { usize::MAX };
+    let executor = executor.with(TaskOptions::new().buffer_size(at_a_time));
+    for (country, outcome) in countries.into_iter().zip(executor.try_map(download, tasks)) {
+        report.lock().arrived(country, outcome);
+    }
+}
+
+/// Downloads with `submit` and `as_completed`: outcomes come as they are there.
+fn as_they_arrive(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Report>) {
+    let mut downloads = Vec::new();
+    for task in tasks {
+        let country = task.country;
+        let future = executor.try_submit(download, task);
+        if future.is_done() {
+            // Without workers each task is done when it is submitted: no reason to keep its result back.
+            report.lock().scheduled(country, &future);
+            report.lock().completed(country, future);
+        } else {
+            downloads.push((country, future));
+        }
+        // Lets the worker begin, so that the futures below show which have one and which wait for one.
+        thread::yield_now();
+    }
+    for (country, future) in &downloads {
+        report.lock().scheduled(*country, future);
+    }
+    for (country, future) in as_completed(downloads) {
+        report.lock().completed(country, future);
+    }
+}
+
+/// On Ctrl-C: cancels what is pending, lets files be finished but not the downloads, and says what was saved.
+fn stop_on_interrupt(executor: Arc<dyn Backend>, report: Arc<Mutex<Report>>) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(move || {
+        // Kept to the end, so that nothing more is shown.
+        let mut report = report.lock();
+        let saved = store::close();
+        let cancelled = executor.cancel_pending();
+        report.stopped(&saved, cancelled);
+        exit(INTERRUPTED);
+    })
+}
