@@ -96,7 +96,7 @@ impl Arguments {
             Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => error.exit(),
             Err(error) => {
                 screen::complain(in_one_line(&error));
-                exit(error.exit_code());
+                exit(1);
             }
         }
     }
