@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Timeout;
-use crate::host::{self, Spare};
+use crate::host::{self, Need, Spare};
 use crate::listener::{Listen, Listener, ListenerKey};
 use crate::sync::channel::{Receiver, Sender, unbounded};
 use crate::sync::{YIELDS, thread};
-use crate::wait::{Waitable, deadline, is_done};
+use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 
 /// Yields futures as they become done: those that are done already first, then in completion order.
 ///
@@ -22,7 +22,7 @@ use crate::wait::{Waitable, deadline, is_done};
 ///
 /// # Panics
 ///
-/// `next` panics in a callback, if it would block.
+/// `next` panics in a callback, if it would block; in a task that waits for itself.
 ///
 /// # Examples
 ///
@@ -155,7 +155,10 @@ impl<W: Waitable> AsCompleted<W> {
             thread::yield_now();
         }
         host::assert_may_block();
-        let _spare = Spare::new(host::current());
+        if deadline.is_none() && host::current().is_some() {
+            assert_not_itself(self.unfinished());
+        }
+        let _spare = Spare::new(host::current(), Need::Worker);
         let key = match deadline {
             // Never disconnected: a sender is in `self`.
             None => self.completions.recv().ok(),

@@ -26,16 +26,27 @@ pub(crate) trait Host: Send + Sync {
     fn claim_ended(&self, ran: crate::state::Ran);
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
     fn watch(&self, task: Weak<dyn Runnable>, limit: Duration);
-    /// A worker is about to block on something that only another worker can bring about.
-    fn block(&self);
+    /// A worker is about to sleep until others have done what it needs.
+    fn block(&self, need: Need);
     /// The worker goes on.
-    fn unblock(&self);
+    fn unblock(&self, need: Need);
+}
+
+/// What a worker that goes to sleep needs of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// That one takes a task from the queue: the pool has one worker more while this lasts.
+    Worker,
+    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
+    /// must not all be asleep.
+    Progress,
 }
 
 thread_local! {
     static HOST: RefCell<Option<Arc<dyn Host>>> = RefCell::new(None);
     static CALLBACKS: Cell<u32> = Cell::new(0);
     static TOKEN: Cell<u64> = Cell::new(0);
+    static AWAITING: RefCell<[Weak<Spare>; 2]> = RefCell::new([Weak::new(), Weak::new()]);
 }
 
 /// Marks this thread as one of `host`'s for as long as it lives.
@@ -101,21 +112,38 @@ pub(crate) fn assert_may_block() {
 }
 
 /// Keeps the pool of this thread, if it is one's, going while it lasts.
-pub(crate) struct Spare(Option<Arc<dyn Host>>);
+pub(crate) struct Spare(Option<Arc<dyn Host>>, Need);
 
 impl Spare {
-    pub(crate) fn new(host: Option<Arc<dyn Host>>) -> Self {
+    pub(crate) fn new(host: Option<Arc<dyn Host>>, need: Need) -> Self {
         if let Some(host) = &host {
-            host.block();
+            host.block(need);
         }
-        Self(host)
+        Self(host, need)
     }
+}
+
+/// Keeps the pool going while futures that this thread polled are pending: it may sleep until they are woken.
+///
+/// One thread sleeps once, for however many futures: they share what keeps its pool going.
+pub(crate) fn spare_for_await(host: &Arc<dyn Host>, need: Need) -> Arc<Spare> {
+    let spare = || Arc::new(Spare::new(Some(Arc::clone(host)), need));
+    let shared = AWAITING.try_with(|slots| {
+        let slot = need as usize;
+        let before = slots.borrow()[slot].upgrade();
+        before.unwrap_or_else(|| {
+            let spare = spare();
+            slots.borrow_mut()[slot] = Arc::downgrade(&spare);
+            spare
+        })
+    });
+    shared.unwrap_or_else(|_| spare())
 }
 
 impl Drop for Spare {
     fn drop(&mut self) {
         if let Some(host) = &self.0 {
-            host.unblock();
+            host.unblock(self.1);
         }
     }
 }

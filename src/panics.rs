@@ -12,10 +12,11 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Outcome, Panic, Panicked};
-use crate::sync::{Mutex, thread, thread_local};
+use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
 
 struct Record {
-    message: String,
+    /// `None`: the payload was no text.
+    message: Option<String>,
     location: Box<str>,
     backtrace: Option<Box<str>>,
 }
@@ -37,7 +38,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
     let text = text_of(&*payload);
     // A record of another panic, one that the task itself caught, says nothing about this one.
-    let record = record.filter(|record| record.message == text.as_deref().unwrap_or_default());
+    let record = record.filter(|record| text == record.message);
     let message = text.unwrap_or_else(|| "a payload that is no text".into());
     let (location, backtrace) = record.map_or((None, None), |record| (Some(record.location), record.backtrace));
     Error::Panicked(Panicked::new(Panic {
@@ -61,7 +62,11 @@ pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
 fn install_hook() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     // `set_hook` panics on a panicking thread: a later task will install it.
-    if INSTALLED.load(Ordering::Relaxed) || std::thread::panicking() || INSTALLED.swap(true, Ordering::Relaxed) {
+    if !LOCATES_PANICS
+        || INSTALLED.load(Ordering::Relaxed)
+        || std::thread::panicking()
+        || INSTALLED.swap(true, Ordering::Relaxed)
+    {
         return;
     }
     let previous = panic::take_hook();
@@ -80,7 +85,7 @@ fn record(info: &PanicHookInfo<'_>) {
         let Some(slot) = slot.as_mut() else { return };
         let backtrace = Backtrace::capture();
         *slot = Some(Record {
-            message: text_of(info.payload()).unwrap_or_default(),
+            message: text_of(info.payload()),
             location: info.location().map(ToString::to_string).unwrap_or_default().into(),
             backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
         });

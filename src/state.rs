@@ -161,6 +161,15 @@ enum By {
     Limit,
 }
 
+/// Panics on behalf of a task that could not go on before its own end.
+#[track_caller]
+pub(crate) fn wait_for_itself(id: FutureId) -> ! {
+    panic!(
+        "a task waits for itself: this thread runs task {id} further down its stack, and cannot go on with it before \
+         the wait returns"
+    )
+}
+
 fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
     outcome.as_ref().err().map(Error::variant)
 }
@@ -180,6 +189,10 @@ impl<W, T> Phase<W, T> {
 
     fn is_done(&self) -> bool {
         self.snapshot().state.is_done()
+    }
+
+    fn runs_here(&self) -> bool {
+        matches!(self, Phase::Running { thread, .. } if *thread == host::thread_token())
     }
 
     fn work(&mut self) -> Option<&mut Option<W>> {
@@ -261,15 +274,17 @@ where
             _ => None,
         };
         let host = inner.host.take();
-        let mut on_abort = None;
-        if shown.state == State::Running && matches!(by, By::Abort | By::Limit) {
-            inner.aborted = true;
-            on_abort = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
-        }
-        if work.is_some() || host.is_some() {
+        let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
+        inner.aborted |= aborts;
+        let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
+        let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
+        if work.is_some() || host.is_some() || unused.is_some() {
             drop(inner);
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback.
-            host::in_callback(|| discard(work));
+            host::in_callback(|| {
+                discard(work);
+                discard(unused);
+            });
             if matches!(by, By::Cancel | By::Abort)
                 && let Some(host) = host
             {

@@ -34,6 +34,9 @@ mod imp {
     /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a
     /// futex round trip into a look at memory, and cost an idle thread microseconds.
     pub(crate) const YIELDS: usize = 6;
+
+    /// May the program's panic hook look at thread-locals?
+    pub(crate) const LOCATES_PANICS: bool = true;
 }
 
 #[cfg(any(model = "loom", model = "shuttle"))]
@@ -131,6 +134,9 @@ mod imp {
 
     /// Not even the turns of a loop that yields.
     pub(crate) const YIELDS: usize = 0;
+
+    /// A checker ends its threads by panics, where its thread-locals are out of reach.
+    pub(crate) const LOCATES_PANICS: bool = false;
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(checker::sync::Mutex<T>);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::future::Future;
-use crate::host::{self, Spare};
+use crate::host::{self, Need, Spare};
 use crate::listener::{Listen, Listener, ListenerKey};
 use crate::shared::SharedFuture;
-use crate::state::Claim;
+use crate::state::wait_for_itself;
 use crate::sync::{Condvar, Mutex};
 
 /// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
@@ -112,29 +112,33 @@ pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration
 
 /// Waits for one task that was not done a moment ago. Is it done?
 ///
-/// A worker without a deadline runs the task here if it waits in its own executor's queue. If it cannot, only
-/// another worker can: a spare one keeps the executor going.
+/// A worker without a deadline runs the task here if it waits in its own executor's queue. If it cannot, another
+/// worker has to: a spare one keeps the executor going.
 #[track_caller]
 pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
     host::assert_may_block();
     let Some(host) = host::current() else {
         return future.observed().0.sleep(deadline);
     };
-    let needs_worker = deadline.is_some() || {
+    let mut need = Need::Worker;
+    if deadline.is_none() {
         let task = future.runnable().0;
-        task.claim(Arc::clone(&task), &host) == Claim::Limited
-    };
-    let _spare = Spare::new(needs_worker.then_some(host));
+        need = task.claim(Arc::clone(&task), &host).need();
+        if is_done(future) {
+            return true;
+        }
+    }
+    let _spare = Spare::new(Some(host), need);
     future.observed().0.sleep(deadline)
 }
 
 /// Lets a poll of `.await` help: on a worker, it runs the task if that waits in its own executor's queue.
 ///
-/// Where only another worker can run it, a spare one keeps the executor going until the awaiting ends: nobody tells a
-/// poll how long its thread will sleep after it.
+/// If it cannot, the executor is kept going until the awaiting ends: nobody tells a poll how long its thread will sleep
+/// after it.
 #[derive(Default)]
 pub(crate) struct PolledClaim {
-    spare: Option<Spare>,
+    spare: Option<Arc<Spare>>,
 }
 
 impl PolledClaim {
@@ -144,10 +148,28 @@ impl PolledClaim {
         }
         if let Some(host) = host::current() {
             let task = future.runnable().0;
-            if task.claim(Arc::clone(&task), &host) == Claim::Limited && self.spare.is_none() {
-                self.spare = Some(Spare::new(Some(host)));
+            let need = task.claim(Arc::clone(&task), &host).need();
+            if self.spare.is_none() && !is_done(future) {
+                self.spare = Some(host::spare_for_await(&host, need));
             }
         }
+    }
+}
+
+/// Panics if nothing but the end of what this thread is in the middle of could end a wait for these futures.
+#[track_caller]
+pub(crate) fn assert_not_itself<'a, W: Waitable + 'a>(futures: impl Iterator<Item = &'a W>) {
+    let mut own = None;
+    for future in futures {
+        let Lent(task) = future.observed();
+        if task.runs_here() {
+            own = Some(task.id());
+        } else if !task.snapshot().state.is_done() {
+            return;
+        }
+    }
+    if let Some(id) = own {
+        wait_for_itself(id);
     }
 }
 
@@ -164,7 +186,6 @@ pub enum ReturnWhen {
 
 /// Holds the futures that were handed to [`wait`], apart.
 #[derive(Debug)]
-#[must_use = "the futures that were handed in come out here"]
 pub struct Waited<W> {
     /// Those that are done, in input order.
     pub done: Vec<W>,
@@ -210,14 +231,15 @@ pub fn wait<W: Waitable>(
     timeout: impl Into<Option<Duration>>,
     return_when: ReturnWhen,
 ) -> Waited<W> {
-    let futures: Vec<W> = futures.into_iter().collect();
+    let mut futures: Vec<W> = futures.into_iter().collect();
     let timeout = timeout.into();
     let deadline = deadline(timeout);
     if timeout != Some(Duration::ZERO) {
         block(&futures, deadline, return_when);
     }
-    let (done, not_done) = futures.into_iter().partition(|future| is_done(future));
-    Waited { done, not_done }
+    // Most are done as a rule, and stay where they are.
+    let not_done = futures.extract_if(.., |future| !is_done(future)).collect();
+    Waited { done: futures, not_done }
 }
 
 #[track_caller]
@@ -235,16 +257,26 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     }
     host::assert_may_block();
     let host = host::current();
-    let mut needs_worker = deadline.is_some() || return_when != ReturnWhen::AllCompleted;
+    if deadline.is_none() {
+        assert_not_itself(futures.iter());
+    }
+    let mut need = Need::Worker;
     if let Some(host) = &host
-        && !needs_worker
+        && deadline.is_none()
+        && return_when == ReturnWhen::AllCompleted
     {
+        need = Need::Progress;
         for future in futures {
             let task = future.runnable().0;
-            needs_worker |= task.claim(Arc::clone(&task), host) == Claim::Limited;
+            if task.claim(Arc::clone(&task), host).need() == Need::Worker {
+                need = Need::Worker;
+            }
+        }
+        if set.is_satisfied() {
+            return;
         }
     }
-    let _spare = Spare::new(host.filter(|_| needs_worker));
+    let _spare = Spare::new(host, need);
     set.sleep(deadline);
 }
 

@@ -25,6 +25,10 @@ where
         self.inner.lock().phase.snapshot()
     }
 
+    fn runs_here(&self) -> bool {
+        self.inner.lock().phase.runs_here()
+    }
+
     fn cancel(&self) -> bool {
         self.end(Err(Error::Cancelled), By::Cancel) || self.was_cancelled()
     }

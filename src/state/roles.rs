@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Snapshot;
 use crate::error::{Error, Outcome};
-use crate::host::Host;
+use crate::host::{Host, Need};
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey};
 use crate::options::TaskOptions;
@@ -32,6 +32,16 @@ pub(crate) enum Claim {
     Elsewhere,
     /// It waits in this executor's queue, but has a time limit: only another worker can run it.
     Limited,
+}
+
+impl Claim {
+    /// What a thread that asked needs of others when it goes to sleep.
+    pub(crate) fn need(self) -> Need {
+        match self {
+            Claim::Done | Claim::Elsewhere => Need::Progress,
+            Claim::Limited => Need::Worker,
+        }
+    }
 }
 
 /// A task without its types, as executors see it.
@@ -64,6 +74,8 @@ pub(crate) trait Runnable: Observed {
 pub(crate) trait Observed: Send + Sync {
     fn id(&self) -> FutureId;
     fn snapshot(&self) -> Snapshot;
+    /// Does this very thread run it, further down its stack?
+    fn runs_here(&self) -> bool;
     fn cancel(&self) -> bool;
     fn abort(&self) -> bool;
     /// Registers a listener; `Some(failed)` if the task is done and nothing was registered. A waker that is

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{By, Cell, Claim, Phase, Ran, Runnable};
+use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
 use crate::error::{Decode, Encode, Error, Part, TimeLimit};
 use crate::host::{self, Host};
 use crate::options::TaskOptions;
@@ -81,15 +81,9 @@ where
         if inner.phase.is_done() {
             return Claim::Done;
         }
-        if let Phase::Running { thread, .. } = inner.phase
-            && thread == host::thread_token()
-        {
+        if inner.phase.runs_here() {
             drop(inner);
-            panic!(
-                "a task waits for itself: this thread runs task {} further down its stack, and cannot go on with it \
-                 before the wait returns",
-                self.id
-            );
+            wait_for_itself(self.id);
         }
         let own = inner.host.as_ref().is_some_and(|own| host::address(own) == host::address(host));
         let Phase::Pending(work) = &mut inner.phase else {
@@ -168,8 +162,10 @@ where
         if inner.aborted {
             drop(inner);
             shield("an on_abort hook", hook);
-        } else if !inner.phase.is_done() {
-            inner.extras().on_abort = Some(hook);
+        } else if inner.phase.work().is_some() {
+            let replaced = inner.extras().on_abort.replace(hook);
+            drop(inner);
+            discard(replaced);
         } else {
             drop(inner);
             discard(hook);

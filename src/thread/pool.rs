@@ -11,6 +11,10 @@
 //! it gives a permit to a sleeper, or counts a new worker, unless somebody is on the way already, who will call it
 //! in turn. Without the call after a pop two tasks that wait for each other would deadlock.
 //!
+//! Workers that sleep in a task do not run anything, so they do not count towards the limit of workers, by two rules.
+//! Each that is blocked makes room for one more. Those that wait make room only when nobody else is awake: what they
+//! wait for is running, but may itself be blocked or wait, and at the end of such a chain stands a task in the queue.
+//!
 //! A permit is given together with `idle -= 1`: the waker claims the sleeper, so the counts are exact however late it
 //! wakes, and a wake-up without a permit means nothing.
 //!
@@ -21,7 +25,8 @@
 //! | `workers` | `decide`, with the decision to start one | `leave`; a start that failed |
 //! | `starting` | the same | when its handle is stored or its start failed |
 //! | `running` | pop | the worker's next look at the queue |
-//! | `limit` | a worker blocks on what only another worker can do | it goes on |
+//! | `blocked` | a worker goes to sleep until another one has taken a task from the queue | it goes on |
+//! | `waiting` | a worker goes to sleep until a task that was started elsewhere has ended | it goes on |
 //! | `pending` | push | the task leaves `Pending`: start, claim, cancel, refusal. Each task once. Exact in a bounded queue; without a bound the pop counts for the start, which saves a lock, and is undone if there was none |
 //! | `dead` | a task in the queue was claimed or cancelled | its entry was popped or swept. May be negative for a moment |
 //!
@@ -47,7 +52,7 @@ use crate::wait::deadline;
 use queue::{Action, Queue};
 
 /// What an empty queue may keep of the room it needed once, in tasks.
-const IDLE_CAPACITY: usize = 1024;
+const IDLE_CAPACITY: usize = 1 << 16;
 
 /// What the builder was told.
 pub(super) struct Settings {
@@ -79,7 +84,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Self> {
-        let queue = Queue { limit: settings.max_workers, ..Queue::default() };
+        let queue = Queue { max_workers: settings.max_workers, ..Queue::default() };
         Arc::new_cyclic(|me| Self {
             settings,
             queue: Mutex::new(queue),
@@ -182,7 +187,7 @@ impl Pool {
         }
         let mut searched = false;
         loop {
-            if queue.workers > queue.limit || queue.broken.is_some() {
+            if queue.workers > queue.limit() || queue.broken.is_some() {
                 self.leave(queue, number);
                 return None;
             }

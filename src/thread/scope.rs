@@ -25,7 +25,7 @@ use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
 use crate::future::Future;
-use crate::host;
+use crate::host::{self, Need, Spare};
 use crate::state::{Cell, Observable, Runnable};
 use crate::sync::{Condvar, Mutex};
 use crate::work::{Work, outcome};
@@ -225,11 +225,16 @@ impl Tasks {
 
     /// Sleeps until no task is open. A worker of the pool runs the pending ones first.
     fn join(&self) {
-        if let Some(host) = host::current() {
+        let host = host::current();
+        if let Some(host) = &host {
             while let Some(task) = self.next_pending() {
-                task.claim(Arc::clone(&task), &host);
+                task.claim(Arc::clone(&task), host);
             }
         }
+        if self.state.lock().open == 0 {
+            return;
+        }
+        let _spare = Spare::new(host, Need::Progress);
         let mut state = self.state.lock();
         while state.open > 0 {
             self.all_ended.wait(&mut state);

@@ -1,10 +1,20 @@
 //! What the interface promises, a module per concern.
 
+mod api;
 mod awaiting;
+mod backend;
+mod blocking;
 mod callbacks;
+mod codec;
 mod completed;
+mod drops;
 mod error;
+mod executor;
 mod future;
+mod inline;
+mod job;
+mod map;
+mod map_unordered;
 mod promise;
 mod shared;
 mod sizes;

@@ -70,11 +70,14 @@ impl Pool {
             }
         }
         let leaving = std::mem::take(&mut queue.leaving);
+        queue.joining = leaving.len();
         drop(queue);
         for thread in leaving {
             // A worker catches what its tasks throw; there is nothing to learn from how it ended.
             let _ = thread.join();
         }
+        self.queue.lock().joining = 0;
+        self.ended.notify_all();
         true
     }
 

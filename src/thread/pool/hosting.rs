@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Pool;
 use super::queue::{Action, Queue};
-use crate::host::Host;
+use crate::host::{Host, Need};
 use crate::state::{Ran, Runnable};
 use crate::sync::MutexGuard;
 
@@ -62,18 +62,18 @@ impl Host for Pool {
         self.timer.watch(task, limit);
     }
 
-    fn block(&self) {
+    fn block(&self, need: Need) {
         let mut queue = self.queue.lock();
-        queue.limit += 1;
+        *queue.sleepers(need) += 1;
         let action = queue.decide();
         self.release(queue, action);
     }
 
-    fn unblock(&self) {
+    fn unblock(&self, need: Need) {
         let mut queue = self.queue.lock();
-        queue.limit -= 1;
+        *queue.sleepers(need) -= 1;
         let mut action = Action::Nothing;
-        if queue.workers > queue.limit && queue.idle > 0 {
+        if queue.workers > queue.limit() && queue.idle > 0 {
             // One too many now: let a sleeper leave.
             queue.idle -= 1;
             queue.permits += 1;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::host::Need;
 use crate::state::{Ran, Runnable};
 use crate::sync::thread;
 
@@ -18,7 +19,9 @@ pub(super) struct Queue {
     pub(super) searching: bool,
     pub(super) workers: usize,
     pub(super) starting: usize,
-    pub(super) limit: usize,
+    pub(super) max_workers: usize,
+    pub(super) blocked: usize,
+    pub(super) waiting: usize,
     pub(super) running: usize,
     pub(super) closed: bool,
     pub(super) broken: Option<Error>,
@@ -31,6 +34,8 @@ pub(super) struct Queue {
     pub(super) left_early: HashSet<usize>,
     /// Handles of threads that have left and are about to end.
     pub(super) leaving: Vec<thread::JoinHandle<()>>,
+    /// Handles that somebody took from there, to join them.
+    pub(super) joining: usize,
 }
 
 /// What to do once the lock is released.
@@ -53,13 +58,25 @@ impl Queue {
             self.permits += 1;
             return Action::Notify;
         }
-        if self.workers < self.limit {
+        if self.workers < self.limit() {
             self.workers += 1;
             self.starting += 1;
             self.started += 1;
             return Action::Start(self.started - 1);
         }
         Action::Nothing
+    }
+
+    /// How many workers there may be, so that as many as were asked for are awake, and never none.
+    pub(super) fn limit(&self) -> usize {
+        self.blocked + self.max_workers.max(self.waiting + 1)
+    }
+
+    pub(super) fn sleepers(&mut self, need: Need) -> &mut usize {
+        match need {
+            Need::Worker => &mut self.blocked,
+            Need::Progress => &mut self.waiting,
+        }
     }
 
     pub(super) fn count(&mut self, ran: Ran) {
@@ -77,7 +94,7 @@ impl Queue {
     }
 
     pub(super) fn all_ended(&self) -> bool {
-        self.workers == 0 && self.starting == 0 && !self.timer_runs
+        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.joining == 0
     }
 
     /// Takes dead entries out, when they are more than the living.

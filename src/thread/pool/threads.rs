@@ -29,9 +29,9 @@ impl Pool {
             }
             Err(error) => {
                 queue.workers -= 1;
-                // Workers that are blocked cannot run anything.
-                let blocked = queue.limit - self.settings.max_workers;
-                let orphans = if queue.workers <= blocked { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
+                // Workers that are asleep cannot run anything.
+                let asleep = queue.blocked + queue.waiting;
+                let orphans = if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
                 drop(queue);
                 self.refuse(orphans, &Error::Broken(Broken::new(format!("no thread can be started: {error}"))));
             }
