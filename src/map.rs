@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::completed::{AsCompleted, as_completed};
-use crate::error::{Error, Outcome, Timeout};
+use crate::error::{Decode, Error, Outcome, Part, Timeout};
 use crate::executor::{Backend, Payload, dispatch, submit};
 use crate::future::Future;
 use crate::options::TaskOptions;
@@ -86,10 +86,20 @@ impl<R> Batch<R> {
     fn into_outcomes(self) -> VecDeque<Outcome<R>> {
         match self {
             Batch::One(future) => VecDeque::from([future.result()]),
-            Batch::Many(future, items) => match future.result() {
-                Ok(outcomes) => outcomes.into(),
-                Err(error) => (0..items).map(|_| Err(error.clone())).collect(),
-            },
+            Batch::Many(future, items) => {
+                // They may come from elsewhere: one too few would shift all that follow.
+                let complete = future.result().and_then(|outcomes| match outcomes.len() {
+                    count if count == items => Ok(outcomes),
+                    count => Err(Error::Decode(Decode::new(
+                        Part::Result,
+                        format!("{count} results came back for a chunk of {items} items"),
+                    ))),
+                });
+                match complete {
+                    Ok(outcomes) => outcomes.into(),
+                    Err(error) => (0..items).map(|_| Err(error.clone())).collect(),
+                }
+            }
         }
     }
 }
