@@ -366,15 +366,17 @@ where
             _ => None,
         };
         let host = inner.host.take();
-        let mut on_abort = None;
-        if shown.state == State::Running && matches!(by, By::Abort | By::Limit) {
-            inner.aborted = true;
-            on_abort = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
-        }
-        if work.is_some() || host.is_some() {
+        let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
+        inner.aborted |= aborts;
+        let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
+        let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
+        if work.is_some() || host.is_some() || unused.is_some() {
             drop(inner);
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback.
-            host::in_callback(|| discard(work));
+            host::in_callback(|| {
+                discard(work);
+                discard(unused);
+            });
             if matches!(by, By::Cancel | By::Abort)
                 && let Some(host) = host
             {
@@ -596,8 +598,10 @@ where
         if inner.aborted {
             drop(inner);
             shield("an on_abort hook", hook);
-        } else if !inner.phase.is_done() {
-            inner.extras().on_abort = Some(hook);
+        } else if inner.phase.work().is_some() {
+            let replaced = inner.extras().on_abort.replace(hook);
+            drop(inner);
+            discard(replaced);
         } else {
             drop(inner);
             discard(hook);
