@@ -141,7 +141,6 @@ pub enum ReturnWhen {
 
 /// Holds the futures that were handed to [`wait`], apart.
 #[derive(Debug)]
-#[must_use = "the futures that were handed in come out here"]
 pub struct Waited<W> {
     /// Those that are done, in input order.
     pub done: Vec<W>,
