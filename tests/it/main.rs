@@ -1,10 +1,16 @@
 //! What the interface promises, a module per concern.
 
+mod api;
 mod awaiting;
+mod backend;
 mod callbacks;
 mod completed;
 mod error;
+mod executor;
 mod future;
+mod inline;
+mod map;
+mod map_unordered;
 mod promise;
 mod shared;
 mod sizes;

@@ -1,11 +1,12 @@
-//! Helpers of several modules: a watchdog, a gate that holds a task, a counter of drops, a reader of the log.
+//! Helpers of several modules: a watchdog, a gate that holds a task, an executor that holds all, a counter of drops, a reader of the log.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Future, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Error, Future, Job, ThreadPoolExecutor};
 
 /// Far longer than anything here takes: only a hang reaches it.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -80,6 +81,56 @@ pub(crate) fn occupy(threads: &ThreadPoolExecutor) -> (Opener, Future<()>) {
     let future = threads.spawn(move || gate.pass());
     opener.arrived(1);
     (opener, future)
+}
+
+/// An executor that runs nothing by itself: the test takes the jobs, and decides.
+#[derive(Default)]
+pub(crate) struct Held(Mutex<(VecDeque<Job>, bool)>);
+
+impl Held {
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().0.len()
+    }
+
+    /// Takes out the job at this place.
+    #[track_caller]
+    pub(crate) fn take(&self, at: usize) -> Job {
+        let job = self.0.lock().unwrap().0.remove(at);
+        job.expect("a job at this place")
+    }
+
+    #[track_caller]
+    pub(crate) fn run(&self, at: usize) {
+        self.take(at).run();
+    }
+
+    pub(crate) fn run_all(&self) {
+        while self.count() > 0 {
+            self.run(0);
+        }
+    }
+}
+
+impl Backend for Held {
+    fn execute(&self, job: Job) {
+        let mut state = self.0.lock().unwrap();
+        if state.1 {
+            drop(state);
+            job.fail(Error::ShutDown);
+        } else {
+            state.0.push_back(job);
+        }
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {
+        self.0.lock().unwrap().1 = true;
+    }
+    fn join_timeout(&self, _timeout: Option<Duration>) -> bool {
+        let state = self.0.lock().unwrap();
+        state.1 && state.0.is_empty()
+    }
 }
 
 /// Counts how many of its tokens were dropped.

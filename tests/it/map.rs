@@ -1,0 +1,376 @@
+//! `map`: eager, in input order, an outcome for each item; chunks, buffers and timeouts.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
+
+use crate::support::{Drops, Held, LONG, gate, occupy, within};
+
+/// Counts what is pulled from an endless input.
+fn counted(pulled: &Cell<u32>) -> impl Iterator<Item = u32> + '_ {
+    (0..).inspect(|_| pulled.set(pulled.get() + 1))
+}
+
+#[test]
+fn outcomes_come_in_input_order() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let lengths: Vec<usize> =
+            threads.map(|word: &str| word.len(), ["to", "wait", "for"]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(lengths, [2, 4, 3]);
+        let held = Held::default();
+        let map = held.map(|n: u32| n, 0..3);
+        for at in [2, 1, 0] {
+            held.run(at);
+        }
+        assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn everything_is_submitted_before_it_returns() {
+    let held = Held::default();
+    let map = held.map(|n: u32| n, 0..5);
+    assert_eq!(held.count(), 5);
+    drop(map);
+}
+
+#[test]
+fn an_empty_input_is_the_end() {
+    let held = Held::default();
+    let mut map = held.map(|n: u32| n, []);
+    assert!(map.next().is_none() && map.next().is_none());
+    assert_eq!(held.count(), 0);
+}
+
+#[test]
+fn a_failed_item_is_one_err_and_the_rest_go_on() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for options in [TaskOptions::new(), TaskOptions::new().chunk_size(3), TaskOptions::new().buffer_size(2)] {
+            let executor = threads.with(options);
+            let outcomes: Vec<_> = executor.map(|n: u8| if n == 2 { panic!("two") } else { n }, 0..6).collect();
+            assert_eq!(outcomes.len(), 6);
+            for (n, outcome) in (0..).zip(outcomes) {
+                match outcome {
+                    Err(Error::Panicked(panicked)) => assert_eq!((n, panicked.message()), (2, "two")),
+                    outcome => assert_eq!(outcome.unwrap(), n),
+                }
+            }
+            let parsed: Vec<_> = executor
+                .try_map(|text: &str| text.parse::<u8>(), ["1", "x", "3"])
+                .map(|outcome| outcome.map_err(|error| error.to_string()))
+                .collect();
+            assert_eq!(parsed, [Ok(1), Err("invalid digit found in string".into()), Ok(3)]);
+        }
+    });
+}
+
+#[test]
+fn dropping_it_cancels_what_has_not_started() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (opener, at_gate) = gate();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let inside = Arc::clone(&calls);
+    let function = move |_: u8| {
+        at_gate.pass();
+        inside.fetch_add(1, Ordering::SeqCst);
+    };
+    let map = threads.map(function, 0..10);
+    opener.arrived(1);
+    drop(map);
+    opener.open();
+    drop(threads);
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "the one that ran");
+}
+
+#[test]
+fn dropping_it_half_way_cancels_the_rest() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let held = Held::default();
+    let mut map = held.map(|n: usize| CALLS.fetch_add(n, Ordering::SeqCst), [1; 5]);
+    held.run(0);
+    assert!(map.next().is_some());
+    drop(map);
+    assert_eq!(held.count(), 4);
+    while held.count() > 0 {
+        assert!(!held.take(0).start());
+    }
+    assert_eq!(CALLS.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_dropped_chunk_stops_between_its_items() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (opener, at_gate) = gate();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let inside = Arc::clone(&calls);
+    let chunk = threads.with(TaskOptions::new().chunk_size(10));
+    let function = move |_: u8| {
+        inside.fetch_add(1, Ordering::SeqCst);
+        at_gate.pass();
+    };
+    let map = chunk.map(function, 0..10);
+    opener.arrived(1);
+    drop(map);
+    opener.open();
+    drop(threads);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn arguments_are_dropped_when_it_is() {
+    for chunk_size in [1, 4] {
+        let threads = ThreadPoolExecutor::new(1);
+        let (_opener, _running) = occupy(&threads);
+        let drops = Drops::default();
+        let arguments: Vec<_> = (0..8).map(|_| drops.token()).collect();
+        let executor = threads.with(TaskOptions::new().chunk_size(chunk_size));
+        let map = executor.map(drop, arguments);
+        assert_eq!(drops.count(), 0);
+        drop(map);
+        assert_eq!(drops.count(), 8);
+    }
+}
+
+#[test]
+fn a_result_is_let_go_when_it_is_yielded() {
+    let threads = ThreadPoolExecutor::new(1);
+    let drops = Drops::default();
+    let inside = drops.clone();
+    let mut map = threads.map(move |_: u8| inside.token(), 0..3);
+    drop(map.next());
+    assert_eq!(drops.count(), 1);
+    drop(map.next());
+    assert_eq!(drops.count(), 2);
+    drop(map);
+    threads.shutdown();
+    assert_eq!(drops.count(), 3);
+}
+
+#[test]
+fn a_buffer_has_exactly_that_many_in_flight() {
+    for size in 1..5_u32 {
+        let (held, pulled) = (Held::default(), Cell::new(0));
+        let buffered = held.with(TaskOptions::new().buffer_size(usize::try_from(size).unwrap()));
+        let mut map = buffered.map(|n: u32| n, counted(&pulled));
+        assert_eq!(pulled.get(), size, "pulled before the first is asked for");
+        for n in 0..10 {
+            assert_eq!(held.count(), usize::try_from(size).unwrap());
+            held.run(0);
+            assert_eq!(pulled.get(), size + n, "nothing is pulled before it is asked for");
+            assert_eq!(map.next().unwrap().unwrap(), n);
+            assert_eq!(pulled.get(), size + n + 1, "one is pulled when one is there");
+        }
+    }
+}
+
+#[test]
+fn results_out_of_order_do_not_make_room() {
+    let (held, pulled) = (Held::default(), Cell::new(0));
+    let buffered = held.with(TaskOptions::new().buffer_size(3));
+    let mut map = buffered.map(|n: u32| n, counted(&pulled));
+    held.run(2);
+    held.run(1);
+    assert_eq!(pulled.get(), 3, "the awaited one is not there");
+    held.run(0);
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    assert_eq!((pulled.get(), held.count()), (4, 1));
+}
+
+#[test]
+fn on_threads_no_more_than_the_buffer_was_ever_in_flight() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(4);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (inside_now, inside_most) = (Arc::clone(&now), Arc::clone(&most));
+        let buffered = threads.with(TaskOptions::new().buffer_size(3));
+        let function = move |n: u32| {
+            let running = inside_now.fetch_add(1, Ordering::SeqCst) + 1;
+            inside_most.fetch_max(running, Ordering::SeqCst);
+            inside_now.fetch_sub(1, Ordering::SeqCst);
+            n
+        };
+        let results: Vec<u32> = buffered.map(function, 0..).take(300).map(Result::unwrap).collect();
+        assert_eq!(results, (0..300).collect::<Vec<_>>());
+        assert!(most.load(Ordering::SeqCst) <= 3);
+    });
+}
+
+#[test]
+fn chunks_never_exceed_the_buffer() {
+    let (held, pulled) = (Held::default(), Cell::new(0));
+    let both = held.with(TaskOptions::new().chunk_size(10).buffer_size(4));
+    let mut map = both.map(|n: u32| n, counted(&pulled));
+    assert_eq!((pulled.get(), held.count()), (4, 1));
+    held.run(0);
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    assert_eq!((pulled.get(), held.count()), (8, 1));
+    let rest: Vec<u32> = map.by_ref().take(3).map(Result::unwrap).collect();
+    assert_eq!(rest, [1, 2, 3]);
+    assert_eq!(pulled.get(), 8);
+
+    let (held, pulled) = (Held::default(), Cell::new(0));
+    let uneven = held.with(TaskOptions::new().chunk_size(3).buffer_size(4));
+    let mut map = uneven.map(|n: u32| n, counted(&pulled));
+    assert_eq!((pulled.get(), held.count()), (4, 2), "three and one");
+    held.run(0);
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    assert_eq!((pulled.get(), held.count()), (7, 2));
+}
+
+#[test]
+fn chunks_divide_the_input() {
+    for (chunk_size, tasks) in [(1, 10), (2, 5), (3, 4), (10, 1), (100, 1)] {
+        let held = Held::default();
+        let chunks = held.with(TaskOptions::new().chunk_size(chunk_size));
+        let map = chunks.map(|n: u32| n, 0..10);
+        assert_eq!(held.count(), tasks);
+        held.run_all();
+        assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn items_with_a_time_limit_are_tasks_of_their_own() {
+    let held = Held::default();
+    let limited = held.with(TaskOptions::new().chunk_size(5).time_limit(LONG));
+    let map = limited.map(|n: u32| n, 0..10);
+    assert_eq!(held.count(), 10);
+    drop(map);
+}
+
+#[test]
+fn a_timeout_is_one_err_and_then_the_end() {
+    let held = Held::default();
+    let timed = held.with(TaskOptions::new().timeout(Duration::from_millis(2)));
+    let mut map = timed.map(|n: u32| n, 0..4);
+    held.run(0);
+    held.run(0);
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    assert_eq!(map.next().unwrap().unwrap(), 1);
+    let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("no timeout") };
+    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished");
+    assert!(map.next().is_none() && map.next().is_none());
+    assert!(!held.take(0).start() && !held.take(0).start(), "the rest is cancelled");
+}
+
+#[test]
+fn after_the_timeout_what_is_there_is_yielded_still() {
+    let held = Held::default();
+    let timed = held.with(TaskOptions::new().timeout(Duration::ZERO));
+    let map = timed.map(|n: u32| n, 0..3);
+    held.run_all();
+    assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn a_timeout_counts_the_items_of_chunks() {
+    let held = Held::default();
+    let timed = held.with(TaskOptions::new().timeout(Duration::ZERO).chunk_size(3));
+    let mut map = timed.map(|n: u32| n, 0..7);
+    held.run(0);
+    let outcomes: Vec<_> = map.by_ref().take(3).map(Result::unwrap).collect();
+    assert_eq!(outcomes, [0, 1, 2]);
+    assert_eq!(map.next().unwrap().unwrap_err().to_string(), "4 (of 7) futures unfinished");
+    assert!(map.next().is_none());
+}
+
+#[test]
+fn a_timeout_ends_an_endless_input() {
+    let (held, pulled) = (Held::default(), Cell::new(0));
+    let timed = held.with(TaskOptions::new().timeout(Duration::ZERO).buffer_size(2));
+    let mut map = timed.map(|n: u32| n, counted(&pulled));
+    assert!(matches!(map.next(), Some(Err(Error::Timeout(_)))));
+    assert!(map.next().is_none());
+    assert_eq!(pulled.get(), 2);
+}
+
+#[test]
+fn a_task_that_fails_with_a_timeout_of_its_own_ends_nothing() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (_opener, _running) = occupy(&threads);
+    let other = ThreadPoolExecutor::new(1);
+    let inner = threads.with(TaskOptions::new().timeout(Duration::ZERO)).map(|n: u8| n, [1]).next().unwrap();
+    let error = inner.unwrap_err();
+    let outcomes: Vec<_> = other.try_map(move |n: u8| if n == 1 { Err(error.clone()) } else { Ok(n) }, 0..3).collect();
+    assert!(matches!(outcomes[..], [Ok(0), Err(Error::Failed(_)), Ok(2)]), "{outcomes:?}");
+}
+
+#[test]
+fn a_shutdown_loses_no_result_of_a_buffered_map() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let buffered = threads.with(TaskOptions::new().buffer_size(3));
+        let mut map = buffered.map(|n: u32| n, 0..6);
+        assert_eq!(map.next().unwrap().unwrap(), 0);
+        threads.shutdown();
+        let outcomes: Vec<_> = map.map(|outcome| outcome.map_err(|error| error.to_string())).collect();
+        assert_eq!(outcomes[..3], [Ok(1), Ok(2), Ok(3)]);
+        assert!(outcomes[3..].iter().all(|outcome| outcome.is_err()), "{outcomes:?}");
+        assert_eq!(outcomes.len(), 5);
+    });
+}
+
+#[test]
+fn a_cancelled_item_is_an_err_in_its_place() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (opener, _running) = occupy(&threads);
+        let map = threads.map(|n: u32| n, 0..3);
+        assert_eq!(threads.cancel_pending(), 3);
+        opener.open();
+        assert!(map.map(|outcome| matches!(outcome, Err(Error::Cancelled))).eq([true; 3]));
+    });
+}
+
+#[test]
+fn it_knows_its_size() {
+    let held = Held::default();
+    let mut map = held.map(|n: u32| n, 0..4);
+    assert_eq!(map.size_hint(), (4, Some(4)));
+    held.run_all();
+    map.next();
+    assert_eq!(map.size_hint(), (3, Some(3)));
+    let buffered = held.with(TaskOptions::new().buffer_size(2).chunk_size(2));
+    let mut map = buffered.map(|n: u32| n, 0..5);
+    assert_eq!(map.size_hint(), (5, Some(5)));
+    held.run_all();
+    map.next();
+    assert_eq!(map.size_hint(), (4, Some(4)));
+    let timed = held.with(TaskOptions::new().timeout(LONG));
+    let map = timed.map(|n: u32| n, 0..3);
+    let (low, high) = map.size_hint();
+    assert!(low <= 1 && high >= Some(3), "it may end early");
+    assert!(format!("{map:?}").contains("in_flight: 3"));
+}
+
+#[test]
+fn a_panicking_input_comes_out_of_the_call_and_cancels_the_rest() {
+    let held = Held::default();
+    let input = (0..5).map(|n: u32| if n == 3 { panic!("no more input") } else { n });
+    let text = crate::support::panic_text(|| held.map(|n: u32| n, input).count());
+    assert_eq!(text, "no more input");
+    assert_eq!(held.count(), 3);
+    while held.count() > 0 {
+        assert!(!held.take(0).start());
+    }
+}
+
+#[test]
+fn a_task_maps_over_its_own_executor() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        for options in
+            [TaskOptions::new(), TaskOptions::new().timeout(LONG), TaskOptions::new().buffer_size(2).chunk_size(2)]
+        {
+            let inside = Arc::clone(&threads);
+            let outer =
+                threads.spawn(move || inside.with(options).map(|n: u32| n, 0..10).map(Result::unwrap).sum::<u32>());
+            assert_eq!(outer.result().unwrap(), 45);
+        }
+    });
+}

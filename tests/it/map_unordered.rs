@@ -1,0 +1,161 @@
+//! `map_unordered`: outcomes as they are done, each with its input position.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
+
+use crate::support::{Drops, Held, LONG, occupy, within};
+
+#[test]
+fn outcomes_come_as_they_are_done_with_their_position() {
+    let held = Held::default();
+    let mut map = held.map_unordered(|n: u32| 10 * n, 0..4);
+    assert_eq!(held.count(), 4, "it is eager");
+    held.run(2);
+    assert_eq!(map.next().map(|(at, n)| (at, n.unwrap())), Some((2, 20)));
+    held.run(2);
+    held.run(0);
+    held.run(0);
+    let rest: Vec<_> = map.map(|(at, n)| (at, n.unwrap())).collect();
+    assert_eq!(rest, [(3, 30), (0, 0), (1, 10)]);
+}
+
+#[test]
+fn every_item_comes_out_once() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for options in [
+            TaskOptions::new(),
+            TaskOptions::new().chunk_size(7),
+            TaskOptions::new().buffer_size(3),
+            TaskOptions::new().chunk_size(4).buffer_size(6),
+        ] {
+            let executor = threads.with(options);
+            let mut seen: Vec<_> =
+                executor.map_unordered(|n: usize| n, 0..100).map(|(at, n)| (at, n.unwrap())).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..100).map(|n| (n, n)).collect::<Vec<_>>());
+        }
+    });
+}
+
+#[test]
+fn a_failed_item_is_one_err_and_the_rest_go_on() {
+    let threads = ThreadPoolExecutor::new(2);
+    let failing = threads.map_unordered(|n: u8| if n == 2 { panic!("unordered two") } else { n }, 0..5);
+    let (failed, good): (Vec<_>, Vec<_>) = failing.partition(|(_, outcome)| outcome.is_err());
+    assert!(matches!(failed[..], [(2, Err(Error::Panicked(_)))]));
+    assert_eq!(good.len(), 4);
+}
+
+#[test]
+fn a_chunk_keeps_the_positions_of_its_items() {
+    let held = Held::default();
+    let chunks = held.with(TaskOptions::new().chunk_size(3));
+    let map = chunks.map_unordered(|n: u32| n, 0..7);
+    held.run(2);
+    held.run(1);
+    held.run(0);
+    let positions: Vec<_> = map.map(|(at, n)| (at, n.unwrap())).collect();
+    assert_eq!(positions, [(6, 6), (3, 3), (4, 4), (5, 5), (0, 0), (1, 1), (2, 2)]);
+}
+
+#[test]
+fn a_buffer_has_exactly_that_many_in_flight() {
+    let (held, pulled) = (Held::default(), Cell::new(0));
+    let buffered = held.with(TaskOptions::new().buffer_size(3));
+    let mut map = buffered.map_unordered(|n: u32| n, (0..).inspect(|_| pulled.set(pulled.get() + 1)));
+    for round in 0..10 {
+        assert_eq!((pulled.get(), held.count()), (3 + round, 3));
+        // Any of them makes room, not only the oldest.
+        held.run(2);
+        assert_eq!(pulled.get(), 3 + round, "nothing is pulled before it is asked for");
+        assert_eq!(map.next().unwrap().0, usize::try_from(2 + round).unwrap());
+    }
+}
+
+#[test]
+fn dropping_it_cancels_what_has_not_started() {
+    let held = Held::default();
+    let map = held.map_unordered(|n: u32| n, 0..4);
+    drop(map);
+    while held.count() > 0 {
+        assert!(!held.take(0).start());
+    }
+    let threads = ThreadPoolExecutor::new(1);
+    let (_opener, _running) = occupy(&threads);
+    let drops = Drops::default();
+    drop(threads.map_unordered(drop, vec![drops.token(), drops.token()]));
+    assert_eq!(drops.count(), 2);
+}
+
+#[test]
+fn a_timeout_is_one_err_and_then_the_end() {
+    let held = Held::default();
+    let timed = held.with(TaskOptions::new().timeout(Duration::from_millis(2)));
+    let mut map = timed.map_unordered(|n: u32| n, 0..4);
+    held.run(1);
+    held.run(2);
+    assert_eq!(map.by_ref().take(2).map(|(at, _)| at).collect::<Vec<_>>(), [1, 3]);
+    let Some((_, Err(Error::Timeout(timeout)))) = map.next() else { panic!("no timeout") };
+    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished");
+    assert!(map.next().is_none());
+    assert!(!held.take(0).start() && !held.take(0).start());
+}
+
+#[test]
+fn after_the_timeout_what_is_there_is_yielded_still() {
+    let held = Held::default();
+    let timed = held.with(TaskOptions::new().timeout(Duration::ZERO));
+    let map = timed.map_unordered(|n: u32| n, 0..3);
+    held.run_all();
+    assert_eq!(map.filter(|(_, outcome)| outcome.is_ok()).count(), 3);
+}
+
+#[test]
+fn a_cancelled_item_comes_out_as_well() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (_opener, _running) = occupy(&threads);
+        let map = threads.map_unordered(|n: u32| n, 0..3);
+        assert_eq!(threads.cancel_pending(), 3);
+        assert_eq!(map.filter(|(_, outcome)| matches!(outcome, Err(Error::Cancelled))).count(), 3);
+    });
+}
+
+#[test]
+fn a_shutdown_loses_no_result_of_a_buffered_map() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let buffered = threads.with(TaskOptions::new().buffer_size(2));
+        let map = buffered.map_unordered(|n: u32| n, 0..5);
+        threads.shutdown();
+        let mut outcomes: Vec<_> = map.map(|(at, outcome)| (at, outcome.is_ok())).collect();
+        outcomes.sort_unstable();
+        assert_eq!(outcomes, [(0, true), (1, true), (2, false), (3, false), (4, false)]);
+    });
+}
+
+#[test]
+fn it_knows_its_size() {
+    let held = Held::default();
+    let mut map = held.map_unordered(|n: u32| n, 0..4);
+    assert_eq!(map.size_hint(), (4, Some(4)));
+    held.run_all();
+    map.next();
+    assert_eq!(map.size_hint(), (3, Some(3)));
+    assert!(format!("{map:?}").contains("submitted: 4"));
+}
+
+#[test]
+fn a_task_maps_over_its_own_executor() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&threads);
+        let outer =
+            threads.spawn(move || inside.map_unordered(|n: u32| n, 0..10).map(|(_, n)| n.unwrap()).sum::<u32>());
+        assert_eq!(outer.result().unwrap(), 45);
+    });
+}
