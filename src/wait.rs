@@ -186,14 +186,15 @@ pub fn wait<W: Waitable>(
     timeout: impl Into<Option<Duration>>,
     return_when: ReturnWhen,
 ) -> Waited<W> {
-    let futures: Vec<W> = futures.into_iter().collect();
+    let mut futures: Vec<W> = futures.into_iter().collect();
     let timeout = timeout.into();
     let deadline = deadline(timeout);
     if timeout != Some(Duration::ZERO) {
         block(&futures, deadline, return_when);
     }
-    let (done, not_done) = futures.into_iter().partition(|future| is_done(future));
-    Waited { done, not_done }
+    // Most are done as a rule, and stay where they are.
+    let not_done = futures.extract_if(.., |future| !is_done(future)).collect();
+    Waited { done: futures, not_done }
 }
 
 #[track_caller]
