@@ -4,6 +4,8 @@
 //! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error.
 #![forbid(unsafe_code)]
 
+mod said;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -11,7 +13,7 @@ use crate::error::{Decode, Encode, Error, Part};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
     postcard::to_stdvec(value).map_err(|error| {
-        let said = said_in_writing(value);
+        let said = said::in_writing(value);
         Error::Encode(Encode::new(part, said.unwrap_or_else(|| error.to_string())))
     })
 }
@@ -20,21 +22,7 @@ pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T,
     let message = match postcard::take_from_bytes::<T>(bytes) {
         Ok((value, [])) => return Ok(value),
         Ok((_, rest)) => format!("{} bytes are left over", rest.len()),
-        Err(error) => said_in_reading::<T>(bytes).unwrap_or_else(|| error.to_string()),
+        Err(error) => said::in_reading::<T>(bytes).unwrap_or_else(|| error.to_string()),
     };
     Err(Error::Decode(Decode::new(part, message)))
-}
-
-/// postcard drops the text of a type's own error. A second go through an erased serialiser keeps it.
-fn said_in_writing<T: Serialize>(value: &T) -> Option<String> {
-    use erased_serde::{Serialize as _, Serializer};
-    let mut serializer = postcard::Serializer { output: postcard::ser_flavors::StdVec::new() };
-    let mut erased = <dyn Serializer>::erase(&mut serializer);
-    value.erased_serialize(&mut erased).err().map(|error| error.to_string())
-}
-
-fn said_in_reading<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
-    let mut deserializer = postcard::Deserializer::from_bytes(bytes);
-    let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(&mut deserializer);
-    erased_serde::deserialize::<T>(&mut erased).err().map(|error| error.to_string())
 }

@@ -1,0 +1,292 @@
+//! What serde said: postcard drops the text of a type's own error, so a second go keeps it.
+//!
+//! On the failure path only. In writing, the value goes to a serialiser that writes nothing. In reading, every layer
+//! of postcard's deserialiser is wrapped: an error of the type's own is put aside on its way through postcard's.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::fmt::{self, Display};
+
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+use serde::ser::{self, Serialize, Serializer};
+
+/// What the type itself says against being written; `None` if it has nothing against it.
+pub(super) fn in_writing<T: Serialize>(value: &T) -> Option<String> {
+    value.serialize(Nowhere).err().map(|said| said.0)
+}
+
+/// What is said against these bytes; `None` if they can be read.
+pub(super) fn in_reading<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
+    let aside = Cell::new(None);
+    let mut postcard = postcard::Deserializer::from_bytes(bytes);
+    T::deserialize(heard(&aside, &mut postcard)).err().map(|said| said.0)
+}
+
+/// An error that keeps its text.
+#[derive(Debug)]
+struct Said(String);
+
+impl Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
+
+impl ser::Error for Said {
+    fn custom<T: Display>(text: T) -> Self {
+        Self(text.to_string())
+    }
+}
+
+impl de::Error for Said {
+    fn custom<T: Display>(text: T) -> Self {
+        Self(text.to_string())
+    }
+}
+
+/// Writes nothing, and lets every value have its say.
+struct Nowhere;
+
+macro_rules! ignore {
+    ($($method:ident($type:ty))*) => {
+        $(fn $method(self, _: $type) -> Result<(), Said> {
+            Ok(())
+        })*
+    };
+}
+
+macro_rules! compound {
+    ($($method:ident($($type:ty),*) -> $compound:ident;)*) => {
+        $(type $compound = Self;)*
+        $(fn $method(self, $(_: $type),*) -> Result<Self, Said> {
+            Ok(self)
+        })*
+    };
+}
+
+type Name = &'static str;
+
+impl Serializer for Nowhere {
+    type Ok = ();
+    type Error = Said;
+
+    ignore! {
+        serialize_bool(bool) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8]) serialize_unit_struct(Name)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
+        serialize_f32(f32) serialize_f64(f64)
+    }
+    compound! {
+        serialize_seq(Option<usize>) -> SerializeSeq;
+        serialize_tuple(usize) -> SerializeTuple;
+        serialize_tuple_struct(Name, usize) -> SerializeTupleStruct;
+        serialize_tuple_variant(Name, u32, Name, usize) -> SerializeTupleVariant;
+        serialize_map(Option<usize>) -> SerializeMap;
+        serialize_struct(Name, usize) -> SerializeStruct;
+        serialize_struct_variant(Name, u32, Name, usize) -> SerializeStructVariant;
+    }
+
+    fn serialize_none(self) -> Result<(), Said> {
+        Ok(())
+    }
+    fn serialize_unit(self) -> Result<(), Said> {
+        Ok(())
+    }
+    fn serialize_unit_variant(self, _: Name, _: u32, _: Name) -> Result<(), Said> {
+        Ok(())
+    }
+    fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<(), Said> {
+        value.serialize(self)
+    }
+    fn serialize_newtype_struct<T: ?Sized + Serialize>(self, _: Name, value: &T) -> Result<(), Said> {
+        value.serialize(self)
+    }
+    fn serialize_newtype_variant<T: ?Sized + Serialize>(self, _: Name, _: u32, _: Name, value: &T) -> Result<(), Said> {
+        value.serialize(self)
+    }
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! parts {
+    ($($compound:ident: $($method:ident($($key:ty)?))*;)*) => {
+        $(impl ser::$compound for Nowhere {
+            type Ok = ();
+            type Error = Said;
+            $(fn $method<T: ?Sized + Serialize>(&mut self, $(_: $key,)? value: &T) -> Result<(), Said> {
+                value.serialize(Nowhere)
+            })*
+            fn end(self) -> Result<(), Said> {
+                Ok(())
+            }
+        })*
+    };
+}
+
+parts! {
+    SerializeSeq: serialize_element();
+    SerializeTuple: serialize_element();
+    SerializeTupleStruct: serialize_field();
+    SerializeTupleVariant: serialize_field();
+    SerializeMap: serialize_key() serialize_value();
+    SerializeStruct: serialize_field(Name);
+    SerializeStructVariant: serialize_field(Name);
+}
+
+/// One layer of a deserialiser, and where an error's text is put while it passes through postcard's.
+struct Heard<'a, L> {
+    inner: L,
+    aside: &'a Cell<Option<String>>,
+}
+
+fn heard<L>(aside: &Cell<Option<String>>, inner: L) -> Heard<'_, L> {
+    Heard { inner, aside }
+}
+
+/// On the way in: the type's own error becomes one of postcard's.
+fn put<E: de::Error>(aside: &Cell<Option<String>>, said: Said) -> E {
+    aside.set(Some(said.0));
+    E::custom("")
+}
+
+/// On the way out: the text that was put aside, or what postcard itself says.
+fn get(aside: &Cell<Option<String>>, error: impl de::Error) -> Said {
+    Said(aside.take().unwrap_or_else(|| error.to_string()))
+}
+
+macro_rules! forward {
+    ($($method:ident($($name:ident: $type:ty),*))*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Said> {
+            let visitor = heard(self.aside, visitor);
+            self.inner.$method($($name,)* visitor).map_err(|error| get(self.aside, error))
+        })*
+    };
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Heard<'_, D> {
+    type Error = Said;
+
+    forward! {
+        deserialize_any() deserialize_bool() deserialize_char() deserialize_str() deserialize_string()
+        deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
+        deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+        deserialize_f32() deserialize_f64() deserialize_bytes() deserialize_byte_buf() deserialize_option()
+        deserialize_unit() deserialize_unit_struct(name: Name) deserialize_newtype_struct(name: Name)
+        deserialize_seq() deserialize_tuple(length: usize) deserialize_tuple_struct(name: Name, length: usize)
+        deserialize_map() deserialize_struct(name: Name, fields: &'static [Name])
+        deserialize_enum(name: Name, variants: &'static [Name]) deserialize_identifier() deserialize_ignored_any()
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+macro_rules! visit {
+    ($($method:ident($($type:ty)?))*) => {
+        $(fn $method<E: de::Error>(self, $(value: $type)?) -> Result<V::Value, E> {
+            self.inner.$method($(visit!(@ value $type))?).map_err(|said| put(self.aside, said))
+        })*
+    };
+    (@ $value:ident $type:ty) => { $value };
+}
+
+macro_rules! visit_layer {
+    ($($method:ident: $layer:ident)*) => {
+        $(fn $method<L: $layer<'de>>(self, layer: L) -> Result<V::Value, L::Error> {
+            let layer = heard(self.aside, layer);
+            self.inner.$method(layer).map_err(|said| put(self.aside, said))
+        })*
+    };
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Heard<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+    visit! {
+        visit_bool(bool) visit_char(char) visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
+        visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
+        visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128) visit_f32(f32) visit_f64(f64)
+        visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>) visit_none() visit_unit()
+    }
+    visit_layer! {
+        visit_some: Deserializer visit_newtype_struct: Deserializer visit_seq: SeqAccess visit_map: MapAccess
+        visit_enum: EnumAccess
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Heard<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        let layer = heard(self.aside, deserializer);
+        self.inner.deserialize(layer).map_err(|said| put(self.aside, said))
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Heard<'_, A> {
+    type Error = Said;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Said> {
+        let seed = heard(self.aside, seed);
+        self.inner.next_element_seed(seed).map_err(|error| get(self.aside, error))
+    }
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Heard<'_, A> {
+    type Error = Said;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Said> {
+        let seed = heard(self.aside, seed);
+        self.inner.next_key_seed(seed).map_err(|error| get(self.aside, error))
+    }
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Said> {
+        let seed = heard(self.aside, seed);
+        self.inner.next_value_seed(seed).map_err(|error| get(self.aside, error))
+    }
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Heard<'a, A> {
+    type Error = Said;
+    type Variant = Heard<'a, A::Variant>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), Said> {
+        let seed = heard(self.aside, seed);
+        let (value, variant) = self.inner.variant_seed(seed).map_err(|error| get(self.aside, error))?;
+        Ok((value, heard(self.aside, variant)))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Heard<'_, A> {
+    type Error = Said;
+
+    fn unit_variant(self) -> Result<(), Said> {
+        self.inner.unit_variant().map_err(|error| get(self.aside, error))
+    }
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Said> {
+        let seed = heard(self.aside, seed);
+        self.inner.newtype_variant_seed(seed).map_err(|error| get(self.aside, error))
+    }
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Said> {
+        let visitor = heard(self.aside, visitor);
+        self.inner.tuple_variant(length, visitor).map_err(|error| get(self.aside, error))
+    }
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [Name], visitor: V) -> Result<V::Value, Said> {
+        let visitor = heard(self.aside, visitor);
+        self.inner.struct_variant(fields, visitor).map_err(|error| get(self.aside, error))
+    }
+}
