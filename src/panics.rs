@@ -80,7 +80,7 @@ fn record(info: &PanicHookInfo<'_>) {
         let Some(slot) = slot.as_mut() else { return };
         let backtrace = Backtrace::capture();
         *slot = Some(Record {
-            message: info.payload_as_str().unwrap_or_default().to_owned(),
+            message: text_of(info.payload()).unwrap_or_default(),
             location: info.location().map(ToString::to_string).unwrap_or_default().into(),
             backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
         });
