@@ -1,7 +1,7 @@
 //! Executors through their trait: every kind of pointer, options, `bind`, refusal and shutdown.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, InlineExecutor, State, TaskOptions, ThreadPoolExecutor, With};
@@ -215,9 +215,13 @@ fn shutdown_now_cancels_what_is_pending() {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, running) = occupy(&threads);
         let pending: Vec<_> = (0..5).map(|n| threads.spawn(move || n)).collect();
-        // It waits for what runs, so that must end; the first cancelled one opens the gate.
-        let opener = Mutex::new(Some(opener));
-        pending[0].add_done_callback(move |_| drop(opener.lock().unwrap().take()));
+        // It waits for what runs, so that must end: the last that is cancelled opens the gate.
+        let opener = Arc::new(opener);
+        for future in &pending {
+            let opener = Arc::clone(&opener);
+            future.add_done_callback(move |_| drop(opener));
+        }
+        drop(opener);
         threads.shutdown_now();
         assert!(pending.iter().all(|future| future.is_cancelled()));
         running.result().unwrap();
