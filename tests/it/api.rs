@@ -82,6 +82,7 @@ fn an_executor_may_be_awaited() {
 
 #[test]
 fn the_lines_on_threads_work() {
+    #[expect(clippy::useless_vec, reason = "as it is documented")]
     fn lines(processes: bool) -> Result<(), Box<dyn std::error::Error>> {
         let threads = Arc::new(ThreadPoolExecutor::new(3));
         let prefix = String::from("x");

@@ -7,7 +7,9 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use concurrent_futures::{Error, Executor, Future, InlineExecutor, Outcome, ThreadPoolExecutor, promise};
+use concurrent_futures::{
+    Error, Executor, Future, InlineExecutor, Outcome, Promise, SharedFuture, ThreadPoolExecutor, promise,
+};
 
 use crate::support::{LONG, logged, occupy, panic_text, within};
 
@@ -161,7 +163,7 @@ fn it_is_woken_after_the_callbacks() {
 /// A wake that finds the future not done would make the runtime park again, for ever.
 #[test]
 fn whoever_is_woken_finds_it_done() {
-    struct Looks(mpsc::Sender<bool>, concurrent_futures::SharedFuture<u8>);
+    struct Looks(mpsc::Sender<bool>, SharedFuture<u8>);
     impl Wake for Looks {
         fn wake(self: Arc<Self>) {
             self.0.send(self.1.is_done()).unwrap();
@@ -191,8 +193,8 @@ fn cancel_wakes_it() {
 
 #[test]
 fn abort_and_abandonment_wake_it() {
-    let ends: [fn(concurrent_futures::Promise<u8>, &concurrent_futures::SharedFuture<u8>); 2] =
-        [|_promise, future| assert!(future.abort()), |promise, _| drop(promise)];
+    type End = fn(Promise<u8>, &SharedFuture<u8>);
+    let ends: [End; 2] = [|_promise, future| assert!(future.abort()), |promise, _| drop(promise)];
     for end in ends {
         let (promise, future) = promise::<u8>();
         promise.start();
@@ -261,7 +263,7 @@ fn the_loser_of_a_select_takes_its_waker_back() {
         let completer = thread::spawn(move || fast_promise.complete(Ok(2)));
         let won = runtime.block_on(async {
             tokio::select! {
-                outcome = &slow => outcome.map(|value| *value),
+                outcome = &slow => outcome.copied(),
                 outcome = fast.into_future() => outcome,
             }
         });

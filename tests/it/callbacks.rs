@@ -344,7 +344,8 @@ fn a_callback_may_submit_and_add_callbacks_elsewhere() {
 /// What each way of blocking says when a callback tries it.
 fn texts_of_blocking(future: fn() -> (Box<dyn std::any::Any + Send>, Future<u8>)) -> Vec<(&'static str, String)> {
     let mut texts = Vec::new();
-    let ways: [(&'static str, fn(Future<u8>)); 10] = [
+    type Way = (&'static str, fn(Future<u8>));
+    let ways: [Way; 10] = [
         ("wait", |future| future.wait()),
         ("wait_timeout", |future| assert!(!future.wait_timeout(LONG))),
         ("result", |future| drop(future.result())),
@@ -354,7 +355,7 @@ fn texts_of_blocking(future: fn() -> (Box<dyn std::any::Any + Send>, Future<u8>)
         ("wait() with a limit", |future| drop(wait([future], LONG, ReturnWhen::FirstCompleted))),
         ("as_completed", |future| drop(as_completed([future]).next())),
         ("next_timeout", |future| drop(as_completed([future]).next_timeout(LONG))),
-        ("SharedFuture::result", |future| drop(future.share().result().map(|value| *value))),
+        ("SharedFuture::result", |future| drop(future.share().result().copied())),
     ];
     for (name, way) in ways {
         let (_keep, awaited) = future();

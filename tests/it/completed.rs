@@ -10,7 +10,9 @@ use concurrent_futures::{
 
 use crate::support::{Drops, LONG, within};
 
-fn tagged(count: usize) -> (Vec<Promise<usize>>, Vec<(usize, Future<usize>)>) {
+type Tagged = (usize, Future<usize>);
+
+fn tagged(count: usize) -> (Vec<Promise<usize>>, Vec<Tagged>) {
     (0..count)
         .map(|number| {
             let (promise, future) = promise();
@@ -71,7 +73,8 @@ fn those_that_are_done_come_first() {
 
 #[test]
 fn every_end_makes_one_come_out() {
-    let ends: [fn(Promise<usize>, &SharedFuture<usize>); 4] = [
+    type End = fn(Promise<usize>, &SharedFuture<usize>);
+    let ends: [End; 4] = [
         |promise, _| assert!(promise.complete(Ok(1))),
         |_promise, future| assert!(future.cancel()),
         |promise, future| {

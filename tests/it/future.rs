@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, State, ThreadPoolExecutor, promise, task};
+use concurrent_futures::{Error, Promise, SharedFuture, State, ThreadPoolExecutor, promise, task};
 
 use crate::support::{Drops, Grenade, LONG, gate, occupy, within};
 
@@ -235,7 +235,8 @@ fn error_blocks_and_looks_without_taking() {
 #[test]
 fn every_end_wakes_every_waiter() {
     within(LONG, || {
-        let ends: [fn(concurrent_futures::Promise<u8>, &concurrent_futures::SharedFuture<u8>); 4] = [
+        type End = fn(Promise<u8>, &SharedFuture<u8>);
+        let ends: [End; 4] = [
             |promise, _| assert!(promise.complete(Ok(1))),
             |_promise, future| assert!(future.cancel()),
             |promise, future| {
@@ -412,7 +413,7 @@ fn a_drop_that_panics_does_no_harm() {
 /// What the drop of an argument may do: anything, also look at its own future.
 #[test]
 fn a_drop_may_look_at_its_own_future() {
-    struct Looks(mpsc::Sender<State>, Arc<std::sync::OnceLock<concurrent_futures::SharedFuture<()>>>);
+    struct Looks(mpsc::Sender<State>, Arc<std::sync::OnceLock<SharedFuture<()>>>);
     impl Drop for Looks {
         fn drop(&mut self) {
             if let Some(future) = self.1.get() {

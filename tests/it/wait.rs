@@ -16,8 +16,10 @@ fn promises(count: usize) -> (Vec<Promise<usize>>, Vec<Future<usize>>) {
     (0..count).map(|_| promise()).unzip()
 }
 
+type End = fn(Promise<usize>, &Future<usize>);
+
 /// Ends one future in every way that is an end.
-const ENDS: [fn(Promise<usize>, &Future<usize>); 5] = [
+const ENDS: [End; 5] = [
     |promise, _| assert!(promise.complete(Ok(1))),
     |promise, _| assert!(promise.complete(Err(Error::ShutDown))),
     |_promise, future| assert!(future.cancel()),
