@@ -3,12 +3,16 @@
 mod api;
 mod awaiting;
 mod backend;
+mod blocking;
 mod callbacks;
+mod codec;
 mod completed;
+mod drops;
 mod error;
 mod executor;
 mod future;
 mod inline;
+mod job;
 mod map;
 mod map_unordered;
 mod promise;

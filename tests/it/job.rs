@@ -1,0 +1,270 @@
+//! A job in the hands of an executor's author: started, encoded, completed, dropped, aborted.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use concurrent_futures::{Error, Executor, Job, SharedFuture, State, TaskOptions};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::support::{Drops, Held, LONG, Token, within};
+
+#[test]
+fn a_job_says_who_it_is() {
+    let held = Held::default();
+    let options = TaskOptions::new().name("fetch").retries(3).refuse_when_full().time_limit(LONG);
+    let future = held.with(options).submit(|n: u8| n, 1);
+    let job = held.take(0);
+    assert_eq!(job.id(), future.id());
+    assert_eq!(job.name(), Some("fetch"));
+    assert_eq!(job.options().name_text(), Some("fetch"));
+    assert_eq!((job.options().retry_count(), job.options().limit()), (3, Some(LONG)));
+    assert!(job.options().refuses_when_full());
+    assert!(format!("{job:?}").contains("fetch"));
+    job.run();
+    assert_eq!(future.result().unwrap(), 1);
+    let _unnamed = held.submit(|n: u8| n, 1);
+    assert_eq!(held.take(0).name(), None);
+}
+
+#[test]
+fn a_job_starts_once_the_far_side_does() {
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    let job = held.take(0);
+    assert_eq!(future.state(), State::Pending);
+    assert!(job.start());
+    assert_eq!(future.state(), State::Running);
+    assert!(!future.cancel());
+    job.complete(Ok(&[9]));
+    assert_eq!(future.result().unwrap(), 9);
+}
+
+#[test]
+fn a_job_that_was_started_and_encoded_may_still_run_here() {
+    let held = Held::default();
+    let future = held.submit(|n: u8| n + 1, 1);
+    let job = held.take(0);
+    assert_eq!(job.encode().unwrap().argument(), [1]);
+    assert_eq!(job.encode().unwrap().into_argument(), [1], "as often as one likes");
+    assert_eq!(job.encode().unwrap().items(), None);
+    assert!(job.start());
+    job.run();
+    assert_eq!(future.result().unwrap(), 2);
+}
+
+#[test]
+fn a_chunk_tells_how_many_calls_it_is() {
+    let held = Held::default();
+    let chunks = held.with(TaskOptions::new().chunk_size(3));
+    let map = chunks.map(|n: u8| n, [7, 8, 9, 10]);
+    let (first, second) = (held.take(0).encode().unwrap(), held.take(0).encode().unwrap());
+    assert_eq!((first.items(), second.items()), (Some(3), Some(1)));
+    assert_eq!(postcard::from_bytes::<Vec<u8>>(first.argument()).unwrap(), [7, 8, 9]);
+    assert_eq!(map.map(|outcome| matches!(outcome, Err(Error::Abandoned))).collect::<Vec<_>>(), [true; 4]);
+}
+
+#[test]
+fn a_job_that_was_cancelled_does_nothing_more() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let held = Held::default();
+    let submit = || held.submit(|n: usize| CALLS.fetch_add(n, Ordering::SeqCst), 1);
+    let ways: [fn(Job); 5] = [
+        |job| job.run(),
+        |job| job.complete(Ok(&[1])),
+        |job| job.fail(Error::ShutDown),
+        drop,
+        |job| {
+            assert!(!job.start());
+            assert!(matches!(job.encode(), Err(Error::Cancelled)));
+        },
+    ];
+    for way in ways {
+        let future = submit();
+        assert!(future.cancel());
+        way(held.take(0));
+        assert!(matches!(future.result(), Err(Error::Cancelled)));
+    }
+    assert_eq!(CALLS.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_job_that_is_dropped_is_abandoned() {
+    let held = Held::default();
+    let (pending, running) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));
+    drop(held.take(0));
+    assert!(matches!(pending.result(), Err(Error::Abandoned)));
+    assert!(held.take(0).start());
+    assert!(matches!(running.result(), Err(Error::Abandoned)));
+    let lost = held.submit(|n: u8| n, 3);
+    drop(held);
+    assert!(matches!(lost.result(), Err(Error::Abandoned)));
+}
+
+#[test]
+fn a_job_fails_with_the_reason_it_is_given() {
+    let held = Held::default();
+    let (one, two) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));
+    held.take(0).fail(Error::ShutDown);
+    assert!(matches!(one.result(), Err(Error::ShutDown)));
+    held.take(0).complete(Err(Error::Abandoned));
+    assert!(matches!(two.result(), Err(Error::Abandoned)));
+}
+
+#[test]
+fn an_abort_of_a_running_job_calls_its_hook_once_it_is_done() {
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1).share();
+    let job = held.take(0);
+    assert!(job.start());
+    let (send, receive) = mpsc::channel();
+    let inside = future.clone();
+    job.on_abort(move || send.send((inside.state(), thread::current().id())).unwrap());
+    assert!(future.abort());
+    assert_eq!(receive.try_recv(), Ok((State::Cancelled, thread::current().id())));
+    let (send, receive) = mpsc::channel();
+    job.on_abort(move || send.send(()).unwrap());
+    assert_eq!(receive.try_recv(), Ok(()), "it was aborted already");
+    job.complete(Ok(&[1]));
+    assert!(future.is_cancelled());
+}
+
+#[test]
+fn a_hook_is_not_called_for_a_task_that_was_not_aborted_while_it_ran() {
+    let held = Held::default();
+    let hooked = |drops: &Drops| {
+        let future = held.submit(|n: u8| n, 1);
+        let job = held.take(0);
+        let token = drops.token();
+        job.on_abort(move || {
+            drop(token);
+            panic!("called");
+        });
+        (future, job)
+    };
+    let drops = Drops::default();
+    let (cancelled, job) = hooked(&drops);
+    assert!(cancelled.cancel());
+    assert_eq!(drops.count(), 1, "nothing is kept");
+    drop(job);
+    let (aborted, job) = hooked(&drops);
+    assert!(aborted.abort(), "it was pending");
+    assert_eq!(drops.count(), 2);
+    drop(job);
+    let (finished, job) = hooked(&drops);
+    job.run();
+    assert_eq!(drops.count(), 3);
+    let (again, job) = hooked(&drops);
+    job.start();
+    job.complete(Ok(&[1]));
+    assert_eq!(drops.count(), 4);
+    assert_eq!((finished.result().unwrap(), again.result().unwrap()), (1, 1));
+}
+
+#[test]
+fn a_later_hook_replaces_an_earlier_one() {
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    let job = held.take(0);
+    job.start();
+    let (send, receive) = mpsc::channel();
+    for number in 0..3 {
+        let send = send.clone();
+        job.on_abort(move || send.send(number).unwrap());
+    }
+    future.abort();
+    drop((send, job));
+    assert_eq!(receive.iter().collect::<Vec<_>>(), [2]);
+}
+
+/// What a hook captures is dropped outside of every lock, as all that is the user's.
+#[test]
+fn a_hook_that_is_replaced_may_look_at_its_future_when_it_is_dropped() {
+    struct Looks(SharedFuture<u8>, mpsc::Sender<State>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.1.send(self.0.state()).unwrap();
+        }
+    }
+    let states = within(Duration::from_secs(10), || {
+        let held = Held::default();
+        let future = held.submit(|n: u8| n, 1).share();
+        let job = held.take(0);
+        job.start();
+        let (send, receive) = mpsc::channel();
+        for _ in 0..2 {
+            let looks = Looks(future.clone(), send.clone());
+            job.on_abort(move || drop(looks));
+        }
+        job.complete(Ok(&[1]));
+        drop(send);
+        receive.iter().collect::<Vec<_>>()
+    });
+    assert_eq!(states.len(), 2);
+    assert_eq!(states[0], State::Running);
+}
+
+#[test]
+fn a_hook_that_panics_does_no_harm() {
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    let job = held.take(0);
+    job.start();
+    job.on_abort(|| panic!("in a hook"));
+    assert!(future.abort());
+    job.on_abort(|| panic!("in a late hook"));
+    assert!(future.is_cancelled());
+}
+
+static ARGUMENTS: OnceLock<Drops> = OnceLock::new();
+
+/// Serialises as nothing and counts its drop.
+struct Counted(#[expect(dead_code, reason = "its drop is what counts")] Token);
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ().serialize(serializer)
+    }
+}
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer).map(|()| Self(ARGUMENTS.get_or_init(Drops::default).token()))
+    }
+}
+
+#[test]
+fn an_encoded_argument_is_kept_until_the_task_is_done_and_no_longer() {
+    let drops = ARGUMENTS.get_or_init(Drops::default);
+    let held = Held::default();
+    let ends: [fn(Job, &SharedFuture<u8>); 3] =
+        [|job, _| job.complete(Ok(&[1])), |job, _| job.fail(Error::ShutDown), |_job, future| assert!(future.abort())];
+    for (round, end) in ends.into_iter().enumerate() {
+        let future = held.submit(|_: Counted| 1_u8, Counted(drops.token())).share();
+        let job = held.take(0);
+        job.encode().unwrap();
+        job.start();
+        assert_eq!(drops.count(), round);
+        let (send, receive) = mpsc::channel();
+        future.add_done_callback(move |_| send.send(drops.count()).unwrap());
+        end(job, &future);
+        assert_eq!(receive.try_recv(), Ok(round + 1));
+    }
+}
+
+#[test]
+fn a_caller_is_told_from_any_thread() {
+    within(LONG, || {
+        let held = Held::default();
+        for number in 0..50_u8 {
+            let future = held.submit(|n: u8| n, number);
+            let job = held.take(0);
+            let far = thread::spawn(move || {
+                let bytes = job.encode().unwrap().into_argument();
+                job.start();
+                job.complete(Ok(&bytes));
+            });
+            assert_eq!(future.result().unwrap(), number);
+            far.join().unwrap();
+        }
+    });
+}
