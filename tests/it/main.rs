@@ -20,4 +20,5 @@ mod shared;
 mod sizes;
 mod support;
 mod text;
+mod threads;
 mod wait;

@@ -1,0 +1,508 @@
+//! Tasks that submit to their own executor and wait: at any depth, in any way, on one worker.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use concurrent_futures::{
+    Backend, Executor, Future, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, task, wait,
+};
+
+use super::support::*;
+
+type Threads = Arc<ThreadPoolExecutor>;
+
+/// Has `level` of a smaller depth run as a task, and waits for it in one way or another.
+type Step = fn(&Threads, u32) -> u32;
+
+fn one_worker() -> Threads {
+    Arc::new(ThreadPoolExecutor::new(1))
+}
+
+fn level(threads: &Threads, depth: u32, step: Step) -> u32 {
+    if depth == 0 { 0 } else { step(threads, depth - 1) + 1 }
+}
+
+fn spawn(threads: &Threads, depth: u32, step: Step) -> Future<u32> {
+    let own = Arc::clone(threads);
+    threads.spawn(move || level(&own, depth, step))
+}
+
+/// Goes down `depth` levels in one way, with one worker and with three, and leaves no worker too many.
+fn descend(depth: u32, step: Step) {
+    in_time(move || {
+        for workers in [1, 3] {
+            let threads = Arc::new(ThreadPoolExecutor::new(workers));
+            assert_eq!(spawn(&threads, depth, step).result().unwrap(), depth);
+            threads.shutdown();
+            let stats = threads.stats();
+            assert_eq!((stats.workers, stats.running, stats.pending), (0, 0, 0));
+            assert_eq!(stats.completed, u64::from(depth) + 1);
+        }
+    });
+}
+
+#[test]
+fn ten_thousand_levels_by_result() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        spawn(threads, depth, step).result().unwrap()
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn ten_thousand_levels_by_wait() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn(threads, depth, step);
+        future.wait();
+        future.result().unwrap()
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn ten_thousand_levels_by_a_shared_result() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn(threads, depth, step).share();
+        assert!(future.error().is_none());
+        *future.result().unwrap()
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn ten_thousand_levels_by_plain_functions() {
+    // A plain function finds its executor in a static.
+    static THREADS: Mutex<Option<Threads>> = Mutex::new(None);
+    fn down(depth: u32) -> u32 {
+        let threads = THREADS.lock().unwrap().clone().unwrap();
+        if depth == 0 { 0 } else { Executor::submit(&*threads, down, depth - 1).result().unwrap() + 1 }
+    }
+    in_time(|| {
+        let threads = one_worker();
+        *THREADS.lock().unwrap() = Some(Arc::clone(&threads));
+        assert_eq!(threads.submit(down, 10_000).result().unwrap(), 10_000);
+        *THREADS.lock().unwrap() = None;
+    });
+}
+
+#[test]
+fn levels_by_map() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let own = Arc::clone(threads);
+        let mut map = threads.map(move |depth| level(&own, depth, step), [depth]);
+        map.next().unwrap().unwrap()
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn levels_by_map_in_chunks() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let own = Arc::clone(threads);
+        let chunks = threads.with(TaskOptions::new().chunk_size(2).buffer_size(2));
+        let outcomes: Vec<_> = chunks.map(move |depth| level(&own, depth, step), [depth, 0, 0]).collect();
+        assert_eq!(outcomes.len(), 3);
+        outcomes.into_iter().next().unwrap().unwrap()
+    }
+    in_time(|| assert_eq!(spawn(&one_worker(), 2000, step).result().unwrap(), 2000));
+}
+
+#[test]
+fn levels_by_map_with_a_timeout() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let own = Arc::clone(threads);
+        let timed = threads.with(TaskOptions::new().timeout(LONG));
+        timed.map(move |depth| level(&own, depth, step), [depth]).next().unwrap().unwrap()
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_map_unordered() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let own = Arc::clone(threads);
+        threads.map_unordered(move |depth| level(&own, depth, step), [depth]).next().unwrap().1.unwrap()
+    }
+    descend(1000, step);
+}
+
+fn by_waiting(threads: &Threads, depth: u32, step: Step, timeout: Option<Duration>, return_when: ReturnWhen) -> u32 {
+    let mut waited = wait([spawn(threads, depth, step)], timeout, return_when);
+    waited.done.remove(0).result().unwrap()
+}
+
+#[test]
+fn levels_by_wait_for_all() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        by_waiting(threads, depth, step, None, ReturnWhen::AllCompleted)
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn levels_by_wait_for_all_with_a_limit() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        by_waiting(threads, depth, step, Some(LONG), ReturnWhen::AllCompleted)
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_wait_for_the_first() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        by_waiting(threads, depth, step, None, ReturnWhen::FirstCompleted)
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_wait_for_the_first_error() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        by_waiting(threads, depth, step, None, ReturnWhen::FirstError)
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_as_completed() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        as_completed([spawn(threads, depth, step)]).next().unwrap().result().unwrap()
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_next_timeout() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let mut all = as_completed([spawn(threads, depth, step)]);
+        all.next_timeout(LONG).unwrap().unwrap().result().unwrap()
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_result_timeout() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        spawn(threads, depth, step).result_timeout(LONG).unwrap().unwrap()
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_wait_timeout_without_end() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn(threads, depth, step);
+        assert!(future.wait_timeout(Duration::MAX));
+        future.result().unwrap()
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_await() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn(threads, depth, step);
+        block_on(async { future.await.unwrap() })
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn levels_by_await_of_a_shared_future() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn(threads, depth, step).share();
+        block_on(async { *(&future).await.unwrap() })
+    }
+    descend(10_000, step);
+}
+
+fn spawn_limited(threads: &Threads, depth: u32, step: Step) -> Future<u32> {
+    let own = Arc::clone(threads);
+    threads.with(TaskOptions::new().time_limit(LONG)).spawn(move || level(&own, depth, step))
+}
+
+#[test]
+fn levels_of_tasks_with_time_limits() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        spawn_limited(threads, depth, step).result().unwrap()
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_of_tasks_with_time_limits_by_wait() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let futures = [spawn_limited(threads, depth, step), spawn_limited(threads, 0, step)];
+        wait(futures, None, ReturnWhen::AllCompleted).done.remove(0).result().unwrap()
+    }
+    in_time(|| assert_eq!(spawn(&one_worker(), 1000, step).result().unwrap(), 1000));
+}
+
+#[test]
+fn levels_of_tasks_with_time_limits_by_await() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn_limited(threads, depth, step);
+        block_on(async { future.await.unwrap() })
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_of_tasks_with_time_limits_by_await_of_a_shared_future() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let future = spawn_limited(threads, depth, step).share();
+        block_on(async { *(&future).await.unwrap() })
+    }
+    descend(1000, step);
+}
+
+#[test]
+fn levels_by_scope() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let mut result = 0;
+        threads.scope(|scope| scope.spawn(|| result = level(threads, depth, step)).detach());
+        result
+    }
+    descend(10_000, step);
+}
+
+#[test]
+fn levels_beyond_a_bounded_queue() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let (next, other) = (spawn(threads, depth, step), spawn(threads, 0, step));
+        next.result().unwrap() + other.result().unwrap()
+    }
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap());
+        assert_eq!(spawn(&threads, 2000, step).result().unwrap(), 2000);
+    });
+}
+
+#[test]
+fn levels_while_closing() {
+    fn by_result(threads: &Threads, depth: u32) -> u32 {
+        spawn(threads, depth, by_result).result().unwrap()
+    }
+    fn by_limit(threads: &Threads, depth: u32) -> u32 {
+        spawn(threads, depth, by_limit).result_timeout(LONG).unwrap().unwrap()
+    }
+    fn by_time_limit(threads: &Threads, depth: u32) -> u32 {
+        spawn_limited(threads, depth, by_time_limit).result().unwrap()
+    }
+    in_time(|| {
+        for (depth, step) in [(10_000, by_result as Step), (1000, by_limit), (1000, by_time_limit)] {
+            let (threads, gate) = (one_worker(), Gate::default());
+            let (own, hold, (started, wait_for_start)) = (Arc::clone(&threads), gate.clone(), channel());
+            let outer = threads.spawn(move || {
+                started.send(()).unwrap();
+                hold.pass();
+                level(&own, depth, step)
+            });
+            soon(&wait_for_start);
+            threads.close();
+            gate.open();
+            assert_eq!(outer.result().unwrap(), depth);
+            threads.shutdown();
+            assert_eq!(threads.stats().workers, 0);
+        }
+    });
+}
+
+#[test]
+fn a_tree_of_tasks() {
+    fn fibonacci(threads: &Threads, n: u32) -> u32 {
+        if n < 2 {
+            return n;
+        }
+        let [left, right] = [n - 1, n - 2].map(|n| {
+            let own = Arc::clone(threads);
+            threads.spawn(move || fibonacci(&own, n))
+        });
+        // Last things first, and half of the time with a spare worker.
+        let right = if n.is_multiple_of(2) { right.result() } else { right.result_timeout(LONG).unwrap() };
+        right.unwrap() + left.result().unwrap()
+    }
+    in_time(|| {
+        for workers in 1..=4 {
+            assert_eq!(fibonacci(&Arc::new(ThreadPoolExecutor::new(workers)), 16), 987);
+        }
+    });
+}
+
+#[test]
+fn spare_workers_leave_when_they_are_not_needed_any_more() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        spawn(threads, depth, step).result_timeout(LONG).unwrap().unwrap()
+    }
+    in_time(|| {
+        let (initializer, ended) = farewells();
+        let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap());
+        assert_eq!(spawn(&threads, 50, step).result().unwrap(), 50);
+        // 51 levels, each of which but the last blocked a worker: two workers may stay.
+        for _ in 0..49 {
+            soon(&ended);
+        }
+        assert!(threads.stats().workers <= 2);
+    });
+}
+
+#[test]
+fn a_task_may_wait_for_one_that_was_submitted_outside() {
+    in_time(|| {
+        let threads = one_worker();
+        let (hand_over, handed_over) = channel::<Future<u32>>();
+        let waiting = threads.spawn(move || handed_over.recv_timeout(PATIENCE).unwrap().result().unwrap() + 1);
+        // Queued behind its waiter, which has the only worker.
+        let awaited = threads.spawn(|| 41);
+        hand_over.send(awaited).unwrap();
+        assert_eq!(waiting.result().unwrap(), 42);
+    });
+}
+
+#[test]
+fn a_cancelled_task_wakes_the_worker_that_waits_for_it() {
+    in_time(|| {
+        let (threads, gate) = (one_worker(), Gate::default());
+        let own = Arc::clone(&threads);
+        let ((hand_over, handed_over), busy) = (channel(), occupy(&threads, &gate));
+        let awaited = threads.spawn(|| 1).share();
+        let twin = awaited.clone();
+        threads.spawn(move || hand_over.send((own.stats().workers, twin.result().copied())).unwrap()).detach();
+        assert!(awaited.cancel());
+        gate.open();
+        let (_, outcome) = soon(&handed_over);
+        assert!(matches!(outcome, Err(concurrent_futures::Error::Cancelled)));
+        busy.result().unwrap();
+    });
+}
+
+/// Has a task wait for itself in one way, and returns the text of its panic.
+fn wait_for_itself(way: impl FnOnce(Future<()>) + Send + 'static) -> String {
+    in_time(|| {
+        let (threads, (hand_over, handed_over), (report, reported)) = (one_worker(), channel(), channel());
+        let future = threads.spawn(move || way(handed_over.recv_timeout(PATIENCE).unwrap()));
+        future.add_done_callback(move |outcome| report.send(outcome.clone()).unwrap());
+        hand_over.send(future).unwrap();
+        panic_message(soon(&reported))
+    })
+}
+
+#[test]
+fn a_task_that_waits_for_itself_panics() {
+    let says = "a task waits for itself";
+    let ways: [fn(Future<()>); 8] = [
+        |own| drop(own.result()),
+        |own| own.wait(),
+        |own| drop(own.error()),
+        |own| drop(wait([own], None, ReturnWhen::AllCompleted)),
+        |own| drop(wait([own], None, ReturnWhen::FirstCompleted)),
+        |own| drop(wait([own], None, ReturnWhen::FirstError)),
+        |own| drop(as_completed([own]).next()),
+        |own| drop(block_on(own.into_future())),
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        assert!(wait_for_itself(way).contains(says), "way {number}");
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_one_that_waits_for_it_panics_as_well() {
+    in_time(|| {
+        let (threads, (hand_over, handed_over)) = (one_worker(), channel::<concurrent_futures::SharedFuture<String>>());
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let outer = handed_over.recv_timeout(PATIENCE).unwrap();
+            let inner = own.spawn(move || outer.result().map(|_| ()));
+            panic_message(inner.result())
+        });
+        let outer = outer.share();
+        hand_over.send(outer.clone()).unwrap();
+        assert!(outer.result().unwrap().contains("waits for itself"));
+    });
+}
+
+#[test]
+fn a_task_may_look_at_itself_for_a_while() {
+    in_time(|| {
+        let (threads, (hand_over, handed_over), (report, reported)) = (one_worker(), channel(), channel());
+        let future: Future<()> = threads.spawn(move || {
+            let own: Future<()> = handed_over.recv_timeout(PATIENCE).unwrap();
+            let waited = own.wait_timeout(Duration::from_millis(1));
+            report.send((waited, own.is_running(), own.wait_timeout(Duration::ZERO))).unwrap();
+        });
+        hand_over.send(future).unwrap();
+        assert_eq!(soon(&reported), (false, true, false));
+    });
+}
+
+#[test]
+fn a_million_nested_submits_in_a_loop_leave_nothing_behind() {
+    in_time(|| {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let most = threads.spawn(move || {
+            // Every task that is kept somewhere keeps its name.
+            let name: Arc<str> = "counted".into();
+            let mut most = 0;
+            for n in 0..1_000_000_u32 {
+                let named = own.with(TaskOptions::new().name(Arc::clone(&name)));
+                assert_eq!(named.submit(|n| n, n).result().unwrap(), n);
+                most = most.max(Arc::strong_count(&name));
+            }
+            most
+        });
+        assert!(most.result().unwrap() < 1000);
+    });
+}
+
+#[test]
+fn pairs_of_nested_submits_in_a_loop_leave_nothing_behind() {
+    in_time(|| {
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let most = threads.spawn(move || {
+            let name: Arc<str> = "counted".into();
+            let mut most = 0;
+            let behind = own.spawn(|| ());
+            for n in 0..100_000_u32 {
+                let named = own.with(TaskOptions::new().name(Arc::clone(&name)));
+                let [first, second] = [named.submit(|n| n, n), named.submit(|n| n + 1, n)];
+                // Not the newest: its entry stays behind for a while.
+                assert_eq!(first.result().unwrap(), n);
+                assert_eq!(second.result().unwrap(), n + 1);
+                most = most.max(Arc::strong_count(&name));
+            }
+            behind.result().unwrap();
+            most
+        });
+        assert!(most.result().unwrap() < 1000);
+    });
+}
+
+#[test]
+fn the_current_task_is_right_inside_and_after_a_claim() {
+    in_time(|| {
+        let current = || task::current().expect("inside a task").id();
+        assert!(task::current().is_none());
+        let threads = one_worker();
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let before = current();
+            let inner = own.spawn(current);
+            let id = inner.id();
+            assert_eq!(inner.result().unwrap(), id);
+            assert_ne!(id, before);
+            let panicking = own.spawn(|| panic!("the claimed task panics"));
+            assert!(panicking.result().is_err());
+            assert_eq!(current(), before);
+            let context = task::current().unwrap();
+            let elsewhere = std::thread::spawn(move || (context.id(), task::current().is_none())).join().unwrap();
+            assert_eq!(elsewhere, (before, true));
+            before
+        });
+        let id = outer.id();
+        assert_eq!(outer.result().unwrap(), id);
+        assert!(task::current().is_none());
+    });
+}
