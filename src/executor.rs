@@ -179,7 +179,8 @@ pub trait Executor: Backend {
     ///
     /// All tasks are submitted before this returns, unless
     /// [`buffer_size`](TaskOptions::buffer_size) bounds them. A failed item is one `Err`, and the rest go on. Dropping
-    /// the iterator cancels what has not started.
+    /// the iterator cancels what has not started. Input that is pulled after a shutdown has an
+    /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
     ///
     /// # Examples
     ///

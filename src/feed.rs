@@ -3,15 +3,15 @@
 //! An item counts as in flight from its submission until the batch it is in was seen to be done.
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::error::{Decode, Error, Outcome, Part};
+use crate::error::{Decode, Error, Part};
 use crate::executor::{Backend, Payload, dispatch, submit};
 use crate::future::Future;
 use crate::options::TaskOptions;
+use crate::outcomes::Outcomes;
 use crate::state::Cell;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, deadline, is_done};
@@ -20,7 +20,7 @@ use crate::work::{Chunk, Everywhere, Function};
 /// Submits the items of a map.
 pub(crate) trait Submit<A, R>: Send {
     fn one(&self, argument: A) -> Future<R>;
-    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Vec<Outcome<R>>>;
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
 }
 
 /// Submits a plain function to any executor.
@@ -40,7 +40,7 @@ where
         dispatch(self.executor, self.function, argument)
     }
 
-    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Vec<Outcome<R>>> {
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         let work = Chunk { function: Everywhere(self.function), arguments, stop };
         let task = Cell::new(Some(work), self.executor.task_options().cloned(), None);
         submit(self.executor, task)
@@ -50,7 +50,7 @@ where
 /// One task of a map: an item, or a chunk of them.
 pub(crate) enum Batch<R> {
     One(Future<R>),
-    Many(Future<Vec<Outcome<R>>>, usize),
+    Many(Future<Outcomes<R>>, usize),
 }
 
 impl<R> Waitable for Batch<R> {}
@@ -78,9 +78,9 @@ impl<R> Batch<R> {
     }
 
     /// The outcomes of a batch that is done, one per item.
-    pub(crate) fn into_outcomes(self) -> VecDeque<Outcome<R>> {
+    pub(crate) fn into_outcomes(self) -> Outcomes<R> {
         match self {
-            Batch::One(future) => VecDeque::from([future.result()]),
+            Batch::One(future) => Outcomes::from_iter([future.result()]),
             Batch::Many(future, items) => {
                 // They may come from elsewhere: one too few would shift all that follow.
                 let complete = future.result().and_then(|outcomes| match outcomes.len() {
@@ -90,10 +90,7 @@ impl<R> Batch<R> {
                         format!("{count} results came back for a chunk of {items} items"),
                     ))),
                 });
-                match complete {
-                    Ok(outcomes) => outcomes.into(),
-                    Err(error) => (0..items).map(|_| Err(error.clone())).collect(),
-                }
+                complete.unwrap_or_else(|error| (0..items).map(|_| Err(error.clone())).collect())
             }
         }
     }

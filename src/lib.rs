@@ -36,6 +36,7 @@ mod job;
 mod listener;
 mod map;
 mod options;
+mod outcomes;
 mod panics;
 mod promise;
 mod shared;

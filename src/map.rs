@@ -11,6 +11,7 @@ use crate::completed::{AsCompleted, as_completed};
 use crate::error::{Error, Outcome, Timeout};
 use crate::feed::{Batch, Feed, Submit, unfinished};
 use crate::options::TaskOptions;
+use crate::outcomes::Outcomes;
 use crate::wait::{is_done, wait_until};
 
 /// Yields the outcome of each item in input order; made by [`Executor::map`](crate::Executor::map).
@@ -21,7 +22,7 @@ pub struct Map<'e, I: Iterator, R> {
     feed: Feed<'e, I, R>,
     batches: VecDeque<Batch<R>>,
     /// Outcomes that are there, of items before those in `batches`.
-    ready: VecDeque<Outcome<R>>,
+    ready: Outcomes<R>,
 }
 
 impl<'e, I: Iterator, R> Map<'e, I, R> {
@@ -33,7 +34,7 @@ impl<'e, I: Iterator, R> Map<'e, I, R> {
         let mut map = Self {
             feed: Feed::new(submit, arguments.into_iter(), options),
             batches: VecDeque::new(),
-            ready: VecDeque::new(),
+            ready: Outcomes::new(),
         };
         map.refill();
         map
@@ -51,7 +52,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
 
     #[track_caller]
     fn next(&mut self) -> Option<Outcome<R>> {
-        if self.ready.is_empty() {
+        if self.ready.len() == 0 {
             let first = self.batches.front()?;
             if !is_done(first) && !wait_until(first, self.feed.deadline) {
                 let timeout = Timeout::new(unfinished(self.batches.iter()), self.feed.submitted);
@@ -64,7 +65,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
             self.ready = batch.into_outcomes();
             self.refill();
         }
-        self.ready.pop_front()
+        self.ready.pop()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -100,7 +101,7 @@ pub struct MapUnordered<'e, I: Iterator, R> {
     feed: Feed<'e, I, R>,
     batches: AsCompleted<(usize, Batch<R>)>,
     /// Outcomes that are there, and the position of the first of them.
-    ready: (usize, VecDeque<Outcome<R>>),
+    ready: (usize, Outcomes<R>),
 }
 
 impl<'e, I: Iterator, R> MapUnordered<'e, I, R> {
@@ -112,7 +113,7 @@ impl<'e, I: Iterator, R> MapUnordered<'e, I, R> {
         let mut map = Self {
             feed: Feed::new(submit, arguments.into_iter(), options),
             batches: as_completed([]),
-            ready: (0, VecDeque::new()),
+            ready: (0, Outcomes::new()),
         };
         map.refill();
         map
@@ -134,7 +135,7 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
 
     #[track_caller]
     fn next(&mut self) -> Option<(usize, Outcome<R>)> {
-        if self.ready.1.is_empty() {
+        if self.ready.1.len() == 0 {
             match self.batches.next_until(self.feed.deadline) {
                 Ok(batch) => {
                     let (position, batch) = batch?;
@@ -152,7 +153,7 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
                 }
             }
         }
-        let outcome = self.ready.1.pop_front()?;
+        let outcome = self.ready.1.pop()?;
         let position = self.ready.0;
         self.ready.0 += 1;
         Some((position, outcome))

@@ -54,6 +54,7 @@ use crate::host::{self, Host};
 use crate::id::FutureId;
 use crate::listener::Listener;
 use crate::options::TaskOptions;
+use crate::outcomes::lose;
 use crate::panics::{discard, shield};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::work::Work;
@@ -342,19 +343,13 @@ where
         }
     }
 
-    /// Drops an outcome that nobody will take. An error that nobody saw is logged.
+    /// Drops an outcome that nobody will take.
     fn lose(&self, outcome: Outcome<T>, seen: bool) {
-        if let Err(error) = &outcome
-            && !seen
-            && !matches!(error, Error::Cancelled)
-        {
-            let name = self.options.as_ref().and_then(|options| options.name_text());
-            let task = name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}"));
-            shield("the display of a task's error", || {
-                log::warn!("{task} ended with an error that nobody looked at: {error}");
-            });
+        if seen {
+            return discard(outcome);
         }
-        discard(outcome);
+        let name = self.options.as_ref().and_then(|options| options.name_text());
+        lose(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
+use crate::outcomes::Outcomes;
 use crate::panics;
 
 /// One call, or several in a row, that come to a `T`.
@@ -147,35 +148,44 @@ pub(crate) struct Chunk<C, A> {
 }
 
 impl<C, A> Chunk<C, A> {
-    fn run<R>(arguments: Vec<A>, stop: &AtomicBool, call: impl Fn(A) -> Outcome<R>) -> Vec<Outcome<R>> {
+    fn run<R>(mut self, call: impl Fn(&C, A) -> Outcome<R>) -> Outcomes<R> {
+        let arguments = std::mem::take(&mut self.arguments);
         let one = |argument| {
-            if stop.load(Ordering::Relaxed) {
+            if self.stop.load(Ordering::Relaxed) {
                 panics::discard(argument);
                 return Err(Error::Cancelled);
             }
-            panics::catch(|| call(argument))
+            panics::catch(|| call(&self.function, argument))
         };
         arguments.into_iter().map(one).collect()
+    }
+}
+
+impl<C, A> Drop for Chunk<C, A> {
+    fn drop(&mut self) {
+        // One by one: two drops that panic together would end the process.
+        for argument in std::mem::take(&mut self.arguments) {
+            panics::discard(argument);
+        }
     }
 }
 
 /// Calls a closure of this process that the items of a map share.
 pub(crate) struct Shared<F>(pub(crate) Arc<F>);
 
-impl<F, A, R> Work<Vec<Outcome<R>>> for Chunk<Shared<F>, A>
+impl<F, A, R> Work<Outcomes<R>> for Chunk<Shared<F>, A>
 where
     F: Fn(A) -> Outcome<R> + Send + Sync,
     A: Send,
 {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<Vec<Outcome<R>>> {
-        let Self { function, arguments, stop } = self;
-        Ok(Self::run(arguments, &stop, |argument| (function.0)(argument)))
+    fn call(self) -> Outcome<Outcomes<R>> {
+        Ok(self.run(|function, argument| (function.0)(argument)))
     }
 }
 
-impl<F, A, R> Work<Vec<Outcome<R>>> for Chunk<Everywhere<F>, A>
+impl<F, A, R> Work<Outcomes<R>> for Chunk<Everywhere<F>, A>
 where
     F: Function<A, R>,
     A: Serialize + Send,
@@ -183,15 +193,14 @@ where
 {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<Vec<Outcome<R>>> {
-        let Self { function, arguments, stop } = self;
-        Ok(Self::run(arguments, &stop, |argument| function.0.call(argument)))
+    fn call(self) -> Outcome<Outcomes<R>> {
+        Ok(self.run(|function, argument| function.0.call(argument)))
     }
     fn encode(&self) -> Result<Encoded, Error> {
         let argument = codec::encode(Part::Argument, &self.arguments)?;
         Ok(Encoded { argument, items: Some(self.arguments.len()) })
     }
-    fn decode(bytes: &[u8]) -> Outcome<Vec<Outcome<R>>> {
+    fn decode(bytes: &[u8]) -> Outcome<Outcomes<R>> {
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
     }

@@ -14,6 +14,7 @@ use crate::feed::Submit;
 use crate::future::Future;
 use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
+use crate::outcomes::Outcomes;
 use crate::state::{Cell, Observable};
 use crate::with::With;
 use crate::work::{Chunk, Local, Shared, Work, outcome};
@@ -48,7 +49,7 @@ where
         queue(self.pool, self.options.clone(), Local(move || function(argument)))
     }
 
-    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Vec<Outcome<R>>> {
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         let function = Shared(Arc::clone(&self.function));
         queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
     }

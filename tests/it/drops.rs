@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use concurrent_futures::{Error, SharedFuture, State, ThreadPoolExecutor, promise};
+use concurrent_futures::{Error, Executor, SharedFuture, State, TaskOptions, ThreadPoolExecutor, promise};
 
 use crate::support::{Drops, Grenade, LONG, gate, occupy, within};
 
@@ -170,4 +170,35 @@ fn a_drop_may_look_at_its_own_future() {
         receive.try_recv()
     });
     assert_eq!(state, Ok(State::Pending), "not done before the argument is gone");
+}
+
+/// Panics whenever it is dropped: two of them in one unguarded drop end the process.
+struct Mine;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("a mine in a chunk");
+    }
+}
+
+#[test]
+fn several_panicking_drops_in_one_chunk_do_no_harm() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let chunks = threads.with(TaskOptions::new().chunk_size(4));
+        // Results that nobody takes, of a chunk whose first is taken.
+        let mut map = chunks.map(|_: u8| Mine, 0..4);
+        std::mem::forget(map.next());
+        drop(map);
+        // Results of a chunk that nobody looks at.
+        let map = chunks.map(|_: u8| Mine, 0..4);
+        threads.spawn(|| ()).wait();
+        drop(map);
+        // Arguments of a chunk that never starts.
+        let (opener, running) = occupy(&threads);
+        drop(chunks.map(std::mem::forget, [Mine, Mine, Mine, Mine]));
+        opener.open();
+        running.wait();
+        assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);
+    });
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
 
-use crate::support::{Drops, Held, LONG, gate, occupy, within};
+use crate::support::{Drops, Held, LONG, gate, logged, occupy, within};
 
 /// Counts what is pulled from an endless input.
 fn counted(pulled: &Cell<u32>) -> impl Iterator<Item = u32> + '_ {
@@ -372,5 +372,21 @@ fn a_task_maps_over_its_own_executor() {
                 threads.spawn(move || inside.with(options).map(|n: u32| n, 0..10).map(Result::unwrap).sum::<u32>());
             assert_eq!(outer.result().unwrap(), 45);
         }
+    });
+}
+
+#[test]
+fn errors_of_a_chunk_that_nobody_looked_at_are_logged_one_by_one() {
+    within(LONG, || {
+        let _ = logged("");
+        let threads = ThreadPoolExecutor::new(1);
+        let chunks = threads.with(TaskOptions::new().chunk_size(3));
+        let mut map = chunks.try_map(|n: u32| Err::<u32, _>(format!("unseen item {n}")), 0..3);
+        assert_eq!(map.next().unwrap().unwrap_err().to_string(), "unseen item 0");
+        drop(map);
+        let texts: Vec<_> = logged("unseen item").into_iter().map(|(_, text)| text).collect();
+        let expected =
+            [1, 2].map(|n| format!("an item of a map ended with an error that nobody looked at: unseen item {n}"));
+        assert_eq!(texts, expected);
     });
 }
