@@ -8,7 +8,7 @@ use crate::checker::{Event, Slot, Tally, block_on, check, spawn};
 
 #[test]
 fn cancel_against_start() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise::<u32>();
         let called = Tally::default();
         let callback = called.clone();
@@ -27,7 +27,7 @@ fn cancel_against_start() {
 
 #[test]
 fn finish_against_cancel() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let dropped = Tally::default();
         let value = dropped.counted();
@@ -44,7 +44,7 @@ fn finish_against_cancel() {
 
 #[test]
 fn two_cancels_and_a_finish() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let future = Arc::new(future);
         let (first, second) = (Arc::clone(&future), Arc::clone(&future));
@@ -60,7 +60,7 @@ fn two_cancels_and_a_finish() {
 
 #[test]
 fn finish_against_take() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
         assert_eq!(future.result().unwrap(), 7);
@@ -70,7 +70,7 @@ fn finish_against_take() {
 
 #[test]
 fn abandon_against_take() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise::<u32>();
         let dropper = spawn(move || drop(promise));
         assert!(matches!(future.result(), Err(Error::Abandoned)));
@@ -80,7 +80,7 @@ fn abandon_against_take() {
 
 #[test]
 fn finish_against_two_that_look() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let shared = future.share();
         let other = shared.clone();
@@ -94,7 +94,7 @@ fn finish_against_two_that_look() {
 
 #[test]
 fn callback_against_finish() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let called = Tally::default();
         let finisher = spawn(move || promise.complete(Ok(7)));
@@ -115,7 +115,7 @@ fn callback_against_finish() {
 
 #[test]
 fn callback_against_cancel_and_finish() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let future = Arc::new(future);
         let canceller = Arc::clone(&future);
@@ -132,7 +132,7 @@ fn callback_against_cancel_and_finish() {
 
 #[test]
 fn callback_against_look_and_take() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         promise.complete(Ok(7));
         let future = Arc::new(future);
@@ -150,7 +150,7 @@ fn callback_against_look_and_take() {
 
 #[test]
 fn callback_against_take_of_a_shared_future() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let shared = future.share();
         let (taker, adder) = (shared.clone(), shared.clone());
@@ -172,7 +172,7 @@ fn callback_against_take_of_a_shared_future() {
 
 #[test]
 fn two_callbacks_on_a_done_future() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         promise.complete(Ok(7));
         let future = Arc::new(future);
@@ -204,7 +204,7 @@ fn two_callbacks_on_a_done_future() {
 
 #[test]
 fn callback_against_waits_of_others() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let future = Arc::new(future);
         let called = Event::new();
@@ -220,7 +220,7 @@ fn callback_against_waits_of_others() {
 
 #[test]
 fn waker_against_finish() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
         assert_eq!(block_on(future).unwrap(), 7);
@@ -230,7 +230,7 @@ fn waker_against_finish() {
 
 #[test]
 fn waker_against_cancel() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise::<u32>();
         let shared = future.share();
         let canceller = shared.clone();
@@ -243,7 +243,7 @@ fn waker_against_cancel() {
 
 #[test]
 fn two_wakers_against_finish() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let shared = future.share();
         let other = shared.clone();
@@ -257,7 +257,7 @@ fn two_wakers_against_finish() {
 
 #[test]
 fn drop_of_the_handle_against_finish() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let dropped = Tally::default();
         let value = dropped.counted();
@@ -272,7 +272,7 @@ fn drop_of_the_handle_against_finish() {
 
 #[test]
 fn abort_against_finish() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         assert!(promise.start());
         let dropped = Tally::default();
@@ -289,7 +289,7 @@ fn abort_against_finish() {
 
 #[test]
 fn abort_against_start() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let slot = Slot::new();
         let starter = slot.clone();

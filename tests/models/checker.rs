@@ -70,7 +70,7 @@ fn exhaust_named(name: &str, preemptions: usize, choices: u32, model: impl Fn() 
 
 /// How many schedules of each kind shuttle tries of a model that loom exhausts as well.
 #[cfg(model = "shuttle")]
-const SMALL: usize = 1000;
+const SMALL: usize = 3000;
 
 /// Runs a model under `schedules` random schedules and as many by probabilistic concurrency testing.
 #[cfg(model = "shuttle")]

@@ -12,7 +12,7 @@ const LATER: Duration = Duration::from_secs(1000);
 
 #[test]
 fn wait_against_finish() {
-    check(2, || {
+    check(5, || {
         let (first_promise, first) = promise();
         let (second_promise, second) = promise();
         let finishers = [(first_promise, 1), (second_promise, 2)]
@@ -29,7 +29,7 @@ fn wait_against_finish() {
 
 #[test]
 fn wait_against_cancel() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise::<u32>();
         let future = Arc::new(future);
         let canceller = Arc::clone(&future);
@@ -43,7 +43,7 @@ fn wait_against_cancel() {
 
 #[test]
 fn two_waits_for_one_future() {
-    check(2, || {
+    check(5, || {
         let (promise, future) = promise();
         let future = Arc::new(future);
         let other = Arc::clone(&future);
@@ -57,7 +57,7 @@ fn two_waits_for_one_future() {
 
 #[test]
 fn first_completed_leaves_while_another_finishes() {
-    check(2, || {
+    check(5, || {
         let (first_promise, first) = promise();
         let (second_promise, second) = promise();
         let finishers = [(first_promise, 1), (second_promise, 2)]
@@ -76,7 +76,7 @@ fn first_completed_leaves_while_another_finishes() {
 
 #[test]
 fn first_error_against_finish_and_failure() {
-    check(2, || {
+    check(5, || {
         let (good_promise, good) = promise::<u32>();
         let (bad_promise, bad) = promise::<u32>();
         let finisher = spawn(move || good_promise.complete(Ok(1)));
@@ -92,7 +92,7 @@ fn first_error_against_finish_and_failure() {
 
 #[test]
 fn as_completed_against_finish() {
-    check(2, || {
+    check(5, || {
         let (first_promise, first) = promise();
         let (second_promise, second) = promise();
         let finishers = [(first_promise, 1), (second_promise, 2)]
@@ -108,7 +108,7 @@ fn as_completed_against_finish() {
 
 #[test]
 fn as_completed_against_cancel() {
-    check(2, || {
+    check(5, || {
         let (first_promise, first) = promise();
         let (second_promise, second) = promise();
         let first = Arc::new(first);
@@ -125,7 +125,7 @@ fn as_completed_against_cancel() {
 
 #[test]
 fn push_to_as_completed_against_finish() {
-    check(2, || {
+    check(5, || {
         let (first_promise, first) = promise();
         let (second_promise, second) = promise();
         let finishers = [(first_promise, 1), (second_promise, 2)]
@@ -142,7 +142,7 @@ fn push_to_as_completed_against_finish() {
 
 #[test]
 fn unfinished_against_finish() {
-    check(3, || {
+    check(5, || {
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
         let mut unfinished = as_completed([future]).into_unfinished();
@@ -153,7 +153,7 @@ fn unfinished_against_finish() {
 
 #[test]
 fn timeout_against_finish() {
-    check_choices(3, 2, |expiring| {
+    check_choices(5, 2, |expiring| {
         Choices { expiring, failing: 0 }.make();
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
@@ -170,7 +170,7 @@ fn timeout_against_finish() {
 
 #[test]
 fn timeouts_of_wait_and_as_completed_against_finish() {
-    check_choices(2, 2, |expiring| {
+    check_choices(5, 2, |expiring| {
         Choices { expiring, failing: 0 }.make();
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));

@@ -1,9 +1,12 @@
 //! `ThreadPoolExecutor` and `scope`: every promise that can be observed.
 
+mod claims;
 mod closures;
 mod faults;
 mod leaks;
+mod limits;
 mod nesting;
+mod own_end;
 mod queue;
 mod scope;
 mod shutdown;

@@ -1,0 +1,275 @@
+//! Time limits and aborts: the future is done at once, the worker when the function returns.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use concurrent_futures::{Backend, Error, Executor, Future, State, TaskOptions, ThreadPoolExecutor, task};
+
+use super::support::*;
+
+/// A task past its limit that goes on until the gate opens, and what its context says.
+fn overdue(
+    threads: &ThreadPoolExecutor,
+    limit: Duration,
+    gate: &Gate,
+) -> (Future<Member>, Receiver<task::TaskContext>, Census) {
+    let (census, gate, (started, wait_for_start)) = (Census::default(), gate.clone(), channel());
+    let result = census.member();
+    let future = threads.with(TaskOptions::new().time_limit(limit)).spawn(move || {
+        let _ = started.send(task::current().unwrap());
+        gate.pass();
+        result
+    });
+    (future, wait_for_start, census)
+}
+
+#[test]
+fn a_task_past_its_limit_is_done_at_once_and_its_worker_busy() {
+    in_time(|| {
+        let (threads, gate, limit) = (ThreadPoolExecutor::new(1), Gate::default(), Duration::from_millis(10));
+        let (late, context, census) = overdue(&threads, limit, &gate);
+        let (report, reported) = channel();
+        late.add_done_callback(move |outcome| report.send(outcome.as_ref().err().cloned()).unwrap());
+        match late.error() {
+            Some(error @ Error::TimeLimit(details)) => {
+                assert_eq!(details.limit(), limit);
+                assert!(error.to_string().contains("10ms"), "{error}");
+            }
+            other => panic!("in time: {other:?}"),
+        }
+        assert!(matches!(soon(&reported), Some(Error::TimeLimit(_))));
+        assert_eq!(late.state(), State::Finished);
+        let context = soon(&context);
+        assert!(context.is_aborted());
+        assert_eq!(context.id(), late.id());
+        // The function has not returned: its worker is busy, what it holds is alive.
+        assert_eq!((threads.stats().running, census.alive()), (1, 1));
+        let next = threads.spawn(|| ());
+        assert_eq!(next.state(), State::Pending);
+        assert!(!late.abort() && !late.cancel());
+        gate.open();
+        next.result().unwrap();
+        assert_eq!(census.alive(), 0);
+        assert!(matches!(late.result(), Err(Error::TimeLimit(_))));
+        assert!(reported.recv().is_err(), "called back twice");
+        threads.shutdown();
+        assert_eq!((threads.stats().completed, threads.stats().failed), (1, 1));
+    });
+}
+
+#[test]
+fn a_limit_counts_from_the_start() {
+    in_time(|| {
+        let (threads, gate, limit) = (ThreadPoolExecutor::new(1), Gate::default(), Duration::from_millis(10));
+        let busy = occupy(&threads, &gate);
+        let (queued, context, _) = overdue(&threads, limit, &gate);
+        // Five times the limit passes, as another executor's clock says.
+        let (other, (late, ..)) = {
+            let other = ThreadPoolExecutor::new(1);
+            let late = overdue(&other, 5 * limit, &gate);
+            (other, late)
+        };
+        assert!(matches!(late.error(), Some(Error::TimeLimit(_))));
+        assert_eq!(queued.state(), State::Pending);
+        gate.open();
+        soon(&context);
+        busy.result().unwrap();
+        other.shutdown();
+    });
+}
+
+#[test]
+fn limits_are_each_tasks_own() {
+    in_time(|| {
+        let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());
+        let limits = [30, 10, 20, 3_600_000].map(Duration::from_millis);
+        let mut tasks: Vec<_> = limits.iter().map(|&limit| overdue(&threads, limit, &gate).0).collect();
+        let patient = tasks.pop().unwrap();
+        for (limit, late) in limits.into_iter().zip(tasks) {
+            match late.result() {
+                Err(Error::TimeLimit(details)) => assert_eq!(details.limit(), limit),
+                other => panic!("in time: {:?}", other.err()),
+            }
+        }
+        assert!(patient.is_running());
+        gate.open();
+        assert!(patient.result().is_ok());
+        let endless = threads.with(TaskOptions::new().time_limit(Duration::MAX));
+        assert_eq!(endless.spawn(|| 1).result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_limit_holds_for_each_item_of_a_map() {
+    in_time(|| {
+        let (threads, gate) = (ThreadPoolExecutor::new(3), Gate::default());
+        let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(20)).chunk_size(3));
+        let hold = gate.clone();
+        let wait_if = move |late: bool| {
+            if late {
+                hold.pass()
+            }
+        };
+        let outcomes: Vec<_> = limited.map(wait_if, [true, true]).collect();
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::TimeLimit(_)))));
+        gate.open();
+    });
+}
+
+#[test]
+fn a_spare_worker_does_not_outlive_a_waiter_past_its_limit() {
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let (own, gate) = (Arc::clone(&threads), Gate::default());
+        let hold = gate.clone();
+        let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(10)));
+        let late = limited.spawn(move || own.spawn(move || hold.pass()).result());
+        assert!(matches!(late.error(), Some(Error::TimeLimit(_))));
+        gate.open();
+        assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);
+        threads.shutdown();
+        assert_eq!((threads.stats().workers, threads.stats().completed), (0, 2));
+    });
+}
+
+#[test]
+fn abort_cancels_what_is_pending() {
+    in_time(|| {
+        let (threads, gate, census) = (ThreadPoolExecutor::new(1), Gate::default(), Census::default());
+        let busy = occupy(&threads, &gate);
+        let member = census.member();
+        let pending = threads.spawn(move || drop(member));
+        assert!(pending.abort() && pending.abort() && pending.cancel());
+        assert_eq!((pending.state(), census.alive(), threads.stats().pending), (State::Cancelled, 0, 0));
+        gate.open();
+        busy.result().unwrap();
+    });
+}
+
+#[test]
+fn abort_of_a_running_task_is_at_once_and_its_worker_busy() {
+    in_time(|| {
+        let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
+        let (running, context, census) = overdue(&threads, LONG, &gate);
+        let context = soon(&context);
+        assert!(!context.is_aborted());
+        assert!(!running.cancel());
+        let (report, reported) = channel();
+        running.add_done_callback(move |_| report.send(thread::current().id()).unwrap());
+        assert!(running.abort());
+        assert!(context.is_aborted());
+        // Callbacks ran here, and before abort returned.
+        assert_eq!(reported.try_recv().unwrap(), thread::current().id());
+        assert_eq!(running.state(), State::Cancelled);
+        assert!(running.abort() && running.cancel());
+        assert_eq!((threads.stats().running, census.alive()), (1, 1));
+        let next = threads.spawn(|| ());
+        assert_eq!(next.state(), State::Pending);
+        gate.open();
+        next.result().unwrap();
+        assert_eq!(census.alive(), 0);
+        assert!(matches!(running.result(), Err(Error::Cancelled)));
+    });
+}
+
+#[test]
+fn abort_of_a_done_task_changes_nothing() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(1);
+        let done = threads.spawn(|| 4);
+        done.wait();
+        assert!(!done.abort() && !done.cancel());
+        assert_eq!(done.result().unwrap(), 4);
+    });
+}
+
+#[test]
+fn a_claimed_task_can_be_aborted_under_its_waiter() {
+    in_time(|| {
+        let (threads, gate, (hand_over, handed_over)) =
+            (Arc::new(ThreadPoolExecutor::new(1)), Gate::default(), channel());
+        let (own, hold) = (Arc::clone(&threads), gate.clone());
+        let outer = threads.spawn(move || {
+            let (started, wait_for_start) = (hand_over.clone(), gate.clone());
+            let inner = own.spawn(move || {
+                started.send(None).unwrap();
+                wait_for_start.pass();
+                task::current().unwrap().is_aborted()
+            });
+            let inner = inner.share();
+            hand_over.send(Some(inner.clone())).unwrap();
+            (inner.result().copied(), task::current().unwrap().is_aborted())
+        });
+        let inner = soon(&handed_over).expect("the inner future");
+        assert!(soon(&handed_over).is_none());
+        assert!(inner.abort());
+        hold.open();
+        let (inner, outer_aborted) = outer.result().unwrap();
+        assert!(matches!(inner, Err(Error::Cancelled)));
+        assert!(!outer_aborted);
+    });
+}
+
+#[test]
+fn abort_and_the_end_of_a_task_agree() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(2);
+        let (calls, census) = (Arc::new(AtomicUsize::new(0)), Census::default());
+        const ROUNDS: usize = 3000;
+        for round in 0..ROUNDS {
+            let member = census.member();
+            let limited = TaskOptions::new().time_limit(Duration::from_nanos(1 + (round as u64 % 7) * 2000));
+            let future = if round % 2 == 0 {
+                threads.spawn(move || member)
+            } else {
+                threads.with(limited).spawn(move || member)
+            };
+            let count = Arc::clone(&calls);
+            future.add_done_callback(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+            if round % 3 == 0 {
+                thread::yield_now();
+            }
+            let aborted = future.abort();
+            let outcome = future.result();
+            assert_eq!(aborted, matches!(outcome, Err(Error::Cancelled)));
+            assert!(matches!(outcome, Ok(_) | Err(Error::Cancelled | Error::TimeLimit(_))));
+        }
+        threads.shutdown();
+        assert_eq!((calls.load(Ordering::SeqCst), census.alive()), (ROUNDS, 0));
+    });
+}
+
+#[test]
+fn many_may_abort_and_cancel_the_same_task() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(2);
+        let (barrier, calls) = (Arc::new(Barrier::new(3)), Arc::new(AtomicUsize::new(0)));
+        for round in 1..=200 {
+            let future = Arc::new(threads.spawn(thread::yield_now));
+            let count = Arc::clone(&calls);
+            future.add_done_callback(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+            let others: Vec<_> = [Future::abort, Future::cancel]
+                .into_iter()
+                .map(|end: fn(&Future<()>) -> bool| {
+                    let (future, barrier) = (Arc::clone(&future), Arc::clone(&barrier));
+                    thread::spawn(move || {
+                        barrier.wait();
+                        end(&future)
+                    })
+                })
+                .collect();
+            barrier.wait();
+            let ended: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+            future.wait();
+            assert_eq!(ended.contains(&true), future.is_cancelled());
+            assert_eq!(calls.load(Ordering::SeqCst), round);
+        }
+    });
+}

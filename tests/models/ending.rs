@@ -1,0 +1,230 @@
+//! How an executor ends: close, join, a drop in its own task, an initializer that panics.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::{Backend as _, Error, Executor as _, TaskOptions, ThreadPoolExecutor, task};
+
+use crate::checker::{Event, Tally, check, spawn};
+
+fn shared_pool(workers: usize) -> (Arc<ThreadPoolExecutor>, Arc<ThreadPoolExecutor>) {
+    let pool = Arc::new(ThreadPoolExecutor::new(workers));
+    (Arc::clone(&pool), pool)
+}
+
+#[test]
+fn close_against_push() {
+    check(3, || {
+        let (client, pool) = shared_pool(1);
+        let client = spawn(move || client.spawn(|| 1).result());
+        pool.close();
+        let outcome = client.join().unwrap();
+        assert!(matches!(outcome, Ok(1) | Err(Error::ShutDown)), "{outcome:?}");
+        assert!(matches!(pool.spawn(|| 2).result(), Err(Error::ShutDown)));
+    });
+}
+
+#[test]
+fn close_against_going_to_sleep() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        pool.spawn(|| ()).result().unwrap();
+        pool.close();
+        assert!(pool.join_timeout(None));
+        assert_eq!(pool.stats().workers, 0);
+    });
+}
+
+#[test]
+fn close_against_two_sleepers() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let futures = [pool.spawn(|| 1), pool.spawn(|| 2)];
+        assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2]);
+    });
+}
+
+#[test]
+fn close_against_nested_result() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result().unwrap());
+        pool.shutdown();
+        assert_eq!(outer.result().unwrap(), 1, "what was accepted may go on submitting");
+    });
+}
+
+#[test]
+fn close_against_nested_push() {
+    check(3, || {
+        let (inside, pool) = shared_pool(2);
+        let ran = Tally::default();
+        let run = ran.clone();
+        pool.spawn(move || inside.spawn(move || run.add()).detach()).detach();
+        pool.shutdown();
+        assert_eq!(ran.count(), 1, "the workers ended after it");
+    });
+}
+
+#[test]
+fn two_shutdowns() {
+    check(3, || {
+        let (other, pool) = shared_pool(1);
+        let ran = Tally::default();
+        let run = ran.clone();
+        pool.spawn(move || run.add()).detach();
+        let seen = ran.clone();
+        let other = spawn(move || {
+            other.shutdown();
+            assert_eq!(seen.count(), 1);
+        });
+        pool.shutdown();
+        assert_eq!(ran.count(), 1);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn join_against_the_last_of_two_workers() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let dropped = Tally::default();
+        for _ in 0..2 {
+            let counted = dropped.counted();
+            pool.spawn(move || counted).detach();
+        }
+        drop(pool);
+        assert_eq!(dropped.count(), 2, "nothing is left behind");
+    });
+}
+
+#[test]
+fn shutdown_now_against_running() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let ran = Tally::default();
+        let futures = [(), ()].map(|()| {
+            let run = ran.clone();
+            pool.spawn(move || run.add())
+        });
+        pool.shutdown_now();
+        assert!(futures.iter().all(concurrent_futures::Future::is_done));
+        let finished = futures.into_iter().filter(|future| !future.is_cancelled()).count();
+        assert_eq!(ran.count(), finished);
+    });
+}
+
+#[test]
+fn shutdown_now_against_push() {
+    check(3, || {
+        let (client, pool) = shared_pool(1);
+        let client = spawn(move || client.spawn(|| 1).result());
+        pool.shutdown_now();
+        let outcome = client.join().unwrap();
+        assert!(matches!(outcome, Ok(1) | Err(Error::ShutDown | Error::Cancelled)), "{outcome:?}");
+    });
+}
+
+#[test]
+fn broken_against_push() {
+    check(3, || {
+        // Resumed, not raised: the hook would print it for every schedule.
+        let initializer = || resume_unwind(Box::new("no lamp"));
+        let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+        let pool = Arc::new(pool);
+        let client = Arc::clone(&pool);
+        let client = spawn(move || client.spawn(|| 1).result());
+        for _ in 0..2 {
+            assert!(matches!(pool.spawn(|| 2).result(), Err(Error::Broken(_))));
+        }
+        assert!(matches!(client.join().unwrap(), Err(Error::Broken(_))));
+    });
+}
+
+#[test]
+fn broken_against_push_with_two_workers() {
+    check(3, || {
+        let initializer = || resume_unwind(Box::new("no lamp"));
+        let pool = ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap();
+        for future in [pool.spawn(|| 1), pool.spawn(|| 2)] {
+            assert!(matches!(future.result(), Err(Error::Broken(_))));
+        }
+    });
+}
+
+#[test]
+fn broken_against_a_blocked_submitter() {
+    check(3, || {
+        let initializer = || resume_unwind(Box::new("no lamp"));
+        let builder = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).initializer(initializer);
+        let pool = builder.build().unwrap();
+        for future in [pool.spawn(|| 1), pool.spawn(|| 2)] {
+            assert!(matches!(future.result(), Err(Error::Broken(_))));
+        }
+    });
+}
+
+#[test]
+fn drop_in_its_own_task() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let future = pool.spawn(move || drop(inside));
+        drop(pool);
+        // Whoever drops the last handle, the task ends and so does the worker.
+        future.result().unwrap();
+    });
+}
+
+#[test]
+fn drop_in_its_own_callback() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let future = pool.spawn(|| 1);
+        future.add_done_callback(move |_| drop(inside));
+        drop(pool);
+        assert_eq!(future.result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn detach_against_queued_tasks() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let futures = [pool.spawn(|| 1), pool.spawn(|| 2)];
+        pool.detach();
+        assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2]);
+    });
+}
+
+#[test]
+fn time_limit_against_finish() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        // Over before the timer thread looks.
+        let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
+        let dropped = Tally::default();
+        let counted = dropped.counted();
+        let outcome = limited.spawn(move || counted).result();
+        assert!(matches!(outcome, Ok(_) | Err(Error::TimeLimit(_))));
+        drop(outcome);
+        drop(pool);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn time_limit_against_a_task_that_asks() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
+        let gate = Event::new();
+        let opened = gate.clone();
+        let future = limited.spawn(move || {
+            opened.wait();
+            assert!(task::current().unwrap().is_aborted());
+        });
+        assert!(matches!(future.result(), Err(Error::TimeLimit(_))), "done at once, while the task runs");
+        gate.set();
+    });
+}

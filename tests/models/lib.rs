@@ -1,0 +1,54 @@
+//! Model checks: the real code, under every schedule (loom) or a large sample of them (shuttle).
+//!
+//! ```sh
+//! RUSTFLAGS='--cfg model="loom"' CARGO_TARGET_DIR=target/loom cargo test --release --manifest-path tests/models/Cargo.toml -- --show-output
+//! RUSTFLAGS='--cfg model="shuttle"' CARGO_TARGET_DIR=target/shuttle cargo test --release --manifest-path tests/models/Cargo.toml -- --show-output
+//! ```
+//!
+//! Each model says how many schedules it saw. `LOOM_MAX_PREEMPTIONS` and `MODEL_SCHEDULES` change the bounds that
+//! stand in the models. Everything runs under both checkers, but `storm`, which is too large for loom. What a model
+//! leaves to chance (which timed wait expires, which thread fails to start) loom goes through in full, for the first
+//! few. `mutations.sh` shows that the models can fail.
+//!
+//! | race | models |
+//! |---|---|
+//! | cancel against start | `cell::cancel_against_start`, `queue::cancel_against_pop` |
+//! | finish against cancel | `cell::finish_against_cancel`, `cell::two_cancels_and_a_finish` |
+//! | finish against take | `cell::finish_against_take`, `cell::abandon_against_take`, `cell::finish_against_two_that_look` |
+//! | callback against finish and cancel | `cell::callback_against_finish`, `cell::callback_against_cancel_and_finish` |
+//! | callback against take | `cell::callback_against_look_and_take`, `cell::callback_against_take_of_a_shared_future` |
+//! | two callbacks on a done future | `cell::two_callbacks_on_a_done_future` |
+//! | waker against finish and cancel | `cell::waker_against_finish`, `cell::waker_against_cancel`, `cell::two_wakers_against_finish` |
+//! | drop of the handle against finish | `cell::drop_of_the_handle_against_finish`, `queue::drop_of_the_handle_against_run` |
+//! | abort against start and finish | `cell::abort_against_start`, `cell::abort_against_finish`, `queue::abort_against_finish` |
+//! | time limit against finish | `ending::time_limit_against_finish`, `storm::time_limits_among_other_tasks` |
+//! | `wait` against finish and cancel | `waiting::wait_*`, `waiting::first_*`, `waiting::two_waits_for_one_future` |
+//! | `as_completed` against finish and cancel | `waiting::as_completed_*`, `waiting::push_*`, `waiting::unfinished_*` |
+//! | a timeout against finish | `waiting::timeout*` |
+//! | push against a worker going to sleep | `queue::push_against_going_to_sleep`, `queue::two_pushes_against_going_to_sleep` |
+//! | two pushes, two workers | `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
+//! | keep-alive expiry against push | `queue::expiry_against_*` |
+//! | thread start failure against push | `queue::failed_start_*`, `storm::failed_starts_among_clients` |
+//! | full queue against start, cancel, close, claim, breakdown | `queue::blocked_submitter_*`, `queue::two_blocked_submitters_*`, `nesting::claim_makes_room_*`, `ending::broken_against_a_blocked_submitter` |
+//! | claim against pop, cancel, abort | `nesting::claim_against_*`, `storm::cancels_claims_and_pops` |
+//! | nested submit and wait | `nesting::nested_*`, `storm::deep_nesting`, `storm::nesting_in_every_way` |
+//! | spare worker coming and going | `nesting::spare_worker_*` |
+//! | close against push and sleep | `ending::close_against_push`, `ending::close_against_going_to_sleep`, `ending::close_against_two_sleepers` |
+//! | close against nested submit | `ending::close_against_nested_*`, `storm::tasks_that_submit_while_closing` |
+//! | join against the last worker | `ending::join_against_the_last_of_two_workers`, `ending::two_shutdowns` |
+//! | `shutdown_now` against run and push | `ending::shutdown_now_*`, `storm::clients_and_a_shutdown` |
+//! | initializer panic against push | `ending::broken_*` |
+//! | drop of the executor in its own task or callback | `ending::drop_in_its_own_*`, `storm::last_handles_dropped_anywhere` |
+//! | end of a scope against its tasks | `scope::end_*`, `scope::cancel_against_end`, `scope::abort_of_a_running_task_against_end`, `scope::spawn_from_a_task_against_end` |
+//! | panic of a scope's body | `scope::panic_of_the_body_against_tasks` |
+#![cfg(any(model = "loom", model = "shuttle"))]
+
+mod cell;
+mod checker;
+mod ending;
+mod nesting;
+mod queue;
+mod scope;
+#[cfg(model = "shuttle")]
+mod storm;
+mod waiting;

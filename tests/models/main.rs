@@ -1,6 +1,0 @@
-//! Model checks.
-#![cfg(any(model = "loom", model = "shuttle"))]
-
-mod cell;
-mod checker;
-mod waiting;

@@ -1,0 +1,234 @@
+//! Tasks that wait for tasks of their own executor: claims and spare workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::{Choices, ReturnWhen, ThreadPoolExecutor, as_completed, wait};
+
+use crate::checker::{Event, Slot, Tally, block_on, check, check_choices, spawn};
+
+/// Any duration: the model chooses what expires.
+const LATER: Duration = Duration::from_secs(1000);
+
+fn shared_pool(workers: usize) -> (Arc<ThreadPoolExecutor>, Arc<ThreadPoolExecutor>) {
+    let pool = Arc::new(ThreadPoolExecutor::new(workers));
+    (Arc::clone(&pool), pool)
+}
+
+#[test]
+fn nested_result_on_one_worker() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result().unwrap() + 1);
+        assert_eq!(outer.result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn claim_against_pop() {
+    check(3, || {
+        let (inside, pool) = shared_pool(2);
+        let ran = Tally::default();
+        let run = ran.clone();
+        let outer = pool.spawn(move || {
+            let inner = inside.spawn(move || {
+                run.add();
+                1
+            });
+            inner.result().unwrap() + 1
+        });
+        assert_eq!(outer.result().unwrap(), 2);
+        assert_eq!(ran.count(), 1);
+    });
+}
+
+#[test]
+fn claim_against_cancel() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let (slot, ran) = (Slot::new(), Tally::default());
+        let (given, run) = (slot.clone(), ran.clone());
+        let outer = pool.spawn(move || {
+            let inner: Arc<concurrent_futures::Future<()>> = given.take();
+            inner.wait();
+            inner.is_done()
+        });
+        let inner = Arc::new(pool.spawn(move || run.add()));
+        slot.put(Arc::clone(&inner));
+        let cancelled = inner.cancel();
+        assert!(outer.result().unwrap());
+        assert_eq!(inner.is_cancelled(), cancelled);
+        assert_eq!(ran.count(), usize::from(!cancelled));
+        // The dead entry, if there is one, is in nobody's way.
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn claim_against_pop_and_abort() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let (slot, dropped) = (Slot::new(), Tally::default());
+        let (given, counted) = (slot.clone(), dropped.counted());
+        let outer = pool.spawn(move || {
+            let inner: Arc<concurrent_futures::Future<()>> = given.take();
+            inner.wait();
+        });
+        let inner = Arc::new(pool.spawn(move || drop(counted)));
+        slot.put(Arc::clone(&inner));
+        let aborted = inner.abort();
+        outer.result().unwrap();
+        assert_eq!(inner.is_cancelled(), aborted);
+        drop(pool);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn claim_makes_room_for_a_blocked_submitter() {
+    check(3, || {
+        let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap());
+        let (slot, busy, submitted) = (Slot::new(), Event::new(), Event::new());
+        let (given, begun, go_on) = (slot.clone(), busy.clone(), submitted.clone());
+        let outer = pool.spawn(move || {
+            begun.set();
+            let inner: concurrent_futures::Future<i32> = given.take();
+            let value = inner.result().unwrap();
+            go_on.wait();
+            value
+        });
+        busy.wait();
+        slot.put(pool.spawn(|| 1));
+        let client = Arc::clone(&pool);
+        let client = spawn(move || {
+            let future = client.spawn(|| 2);
+            submitted.set();
+            future.result().unwrap()
+        });
+        assert_eq!(outer.result().unwrap(), 1);
+        assert_eq!(client.join().unwrap(), 2);
+    });
+}
+
+#[test]
+fn nested_wait_for_all() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let futures = [inside.spawn(|| 1), inside.spawn(|| 2)];
+            let waited = wait(futures, None, ReturnWhen::AllCompleted);
+            waited.done.into_iter().map(|future| future.result().unwrap()).sum::<i32>()
+        });
+        assert_eq!(outer.result().unwrap(), 3);
+    });
+}
+
+#[test]
+fn nested_await() {
+    check(3, || {
+        let (inside, pool) = shared_pool(2);
+        let outer = pool.spawn(move || block_on(inside.spawn(|| 1)).unwrap());
+        assert_eq!(outer.result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn spare_worker_for_as_completed() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let futures = [inside.spawn(|| 1), inside.spawn(|| 2)];
+            as_completed(futures).map(|future| future.result().unwrap()).sum::<i32>()
+        });
+        assert_eq!(outer.result().unwrap(), 3);
+        // One of the two has left, or will, and the other is there.
+        assert_eq!(pool.spawn(|| 4).result().unwrap(), 4);
+    });
+}
+
+#[test]
+fn spare_worker_for_the_first_completed() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let futures = [inside.spawn(|| 1), inside.spawn(|| 2)];
+            wait(&futures, None, ReturnWhen::FirstCompleted).done.len()
+        });
+        assert!(outer.result().unwrap() >= 1);
+    });
+}
+
+#[test]
+fn spare_worker_for_a_wait_with_timeout() {
+    check_choices(3, 2, |expiring| {
+        Choices { expiring, failing: 0 }.make();
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || match inside.spawn(|| 1).result_timeout(LATER) {
+            Ok(outcome) => outcome.unwrap(),
+            Err(inner) => inner.result().unwrap(),
+        });
+        assert_eq!(outer.result().unwrap(), 1);
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn spare_worker_that_cannot_start() {
+    check(3, || {
+        // The pool has only blocked workers then: what they wait for is refused.
+        Choices { expiring: 0, failing: 0b10 }.make();
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let first = as_completed([inside.spawn(|| 1)]).next().unwrap();
+            first.result().is_err()
+        });
+        assert!(outer.result().unwrap());
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn spare_worker_for_a_promise_kept_by_a_task() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let (promise, future) = concurrent_futures::promise();
+            inside.spawn(move || promise.complete(Ok(1))).detach();
+            as_completed([future]).next().unwrap().result().unwrap()
+        });
+        assert_eq!(outer.result().unwrap(), 1);
+    });
+}
+
+/// Only the spare worker runs something, and its task blocks when the worker it stood in for waits for it.
+fn block_on_a_spare_worker(wait_for: impl FnOnce(concurrent_futures::Future<i32>) -> i32 + Send + 'static) {
+    let (inside, pool) = shared_pool(1);
+    let outer = pool.spawn(move || {
+        let first = inside.spawn(|| 1);
+        let nested = Arc::clone(&inside);
+        let second = inside.spawn(move || as_completed([nested.spawn(|| 2)]).map(|one| one.result().unwrap()).sum());
+        let _ = wait([&first, &second], None, ReturnWhen::FirstCompleted);
+        wait_for(second)
+    });
+    assert_eq!(outer.result().unwrap(), 2);
+}
+
+#[test]
+fn spare_worker_that_blocks_while_its_result_is_awaited() {
+    check(2, || block_on_a_spare_worker(|second| second.result().unwrap()));
+}
+
+#[test]
+fn spare_worker_that_blocks_while_it_is_waited_for() {
+    check(2, || {
+        block_on_a_spare_worker(|second| {
+            let _ = wait([&second], None, ReturnWhen::AllCompleted);
+            second.result().unwrap()
+        });
+    });
+}
+
+#[test]
+fn spare_worker_that_blocks_while_it_is_polled() {
+    check(2, || block_on_a_spare_worker(|second| block_on(second).unwrap()));
+}

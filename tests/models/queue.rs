@@ -1,0 +1,263 @@
+//! The queue of the thread pool: who sleeps, who wakes whom, who starts and who goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::{Choices, Error, ThreadPoolExecutor};
+
+use crate::checker::{Event, Tally, check, check_choices, spawn};
+
+/// Any duration: the model chooses what expires.
+const LATER: Duration = Duration::from_secs(1000);
+
+/// Says that it is there and waits for the other: both must run at the same time.
+fn meet(here: &Event, there: &Event) -> impl FnOnce() + Send + use<> {
+    let (here, there) = (here.clone(), there.clone());
+    move || {
+        here.set();
+        there.wait();
+    }
+}
+
+fn two_meet(pool: &ThreadPoolExecutor) {
+    let (first, second) = (Event::new(), Event::new());
+    let futures = [pool.spawn(meet(&first, &second)), pool.spawn(meet(&second, &first))];
+    for future in futures {
+        future.result().unwrap();
+    }
+}
+
+#[test]
+fn push_against_going_to_sleep() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn two_pushes_against_going_to_sleep() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        pool.spawn(|| ()).result().unwrap();
+        let futures = [pool.spawn(|| 1), pool.spawn(|| 2)];
+        assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2]);
+    });
+}
+
+#[test]
+fn two_clients_and_one_worker() {
+    check(3, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let client = Arc::clone(&pool);
+        let client = spawn(move || client.spawn(|| 1).result().unwrap());
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+        assert_eq!(client.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn two_tasks_that_meet() {
+    check(3, || two_meet(&ThreadPoolExecutor::new(2)));
+}
+
+#[test]
+fn two_tasks_that_meet_after_sleep() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        two_meet(&pool);
+        two_meet(&pool);
+    });
+}
+
+#[test]
+fn two_tasks_that_meet_from_two_clients() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(2));
+        let (first, second) = (Event::new(), Event::new());
+        let (client, task) = (Arc::clone(&pool), meet(&first, &second));
+        let client = spawn(move || client.spawn(task).result().unwrap());
+        pool.spawn(meet(&second, &first)).result().unwrap();
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn expiry_against_push() {
+    check_choices(3, 3, |expiring| {
+        Choices { expiring, failing: 0 }.make();
+        let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(LATER).build().unwrap();
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn expiry_against_two_tasks_that_meet() {
+    check_choices(2, 2, |expiring| {
+        Choices { expiring, failing: 0 }.make();
+        let pool = ThreadPoolExecutor::builder().max_workers(2).keep_alive(LATER).build().unwrap();
+        pool.spawn(|| ()).result().unwrap();
+        two_meet(&pool);
+    });
+}
+
+#[test]
+fn failed_start_against_push() {
+    check_choices(3, 2, |failing| {
+        Choices { expiring: 0, failing }.make();
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let client = Arc::clone(&pool);
+        let ended = Tally::default();
+        let counted = ended.counted();
+        let client = spawn(move || {
+            let outcome = client.spawn(move || drop(counted)).result();
+            assert!(matches!(outcome, Ok(()) | Err(Error::Broken(_))), "{outcome:?}");
+            outcome.is_ok()
+        });
+        let outcome = pool.spawn(|| ()).result();
+        assert!(matches!(outcome, Ok(()) | Err(Error::Broken(_))), "{outcome:?}");
+        let both = client.join().unwrap() && outcome.is_ok();
+        assert!(both || failing > 0);
+        assert_eq!(ended.count(), 1);
+        if failing < 2 {
+            // The next start succeeds.
+            assert_eq!(pool.spawn(|| 3).result().unwrap(), 3);
+        }
+    });
+}
+
+#[test]
+fn failed_start_of_a_second_worker() {
+    check(3, || {
+        Choices { expiring: 0, failing: 0b10 }.make();
+        let pool = ThreadPoolExecutor::new(2);
+        let futures = [pool.spawn(|| 1), pool.spawn(|| 2)];
+        assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2], "the first worker runs both");
+    });
+}
+
+#[test]
+fn cancel_against_pop() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let (ran, dropped) = (Tally::default(), Tally::default());
+        let (run, counted) = (ran.clone(), dropped.counted());
+        let future = pool.spawn(move || {
+            let _counted = counted;
+            run.add();
+        });
+        let cancelled = future.cancel();
+        assert_eq!(future.result().is_err(), cancelled);
+        drop(pool);
+        assert_eq!(ran.count(), usize::from(!cancelled), "cancelled: it never runs");
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn abort_against_finish() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let dropped = Tally::default();
+        let counted = dropped.counted();
+        let future = pool.spawn(move || counted);
+        let aborted = future.abort();
+        let outcome = future.result();
+        assert_eq!(outcome.is_err(), aborted);
+        drop(outcome);
+        drop(pool);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn drop_of_the_handle_against_run() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let dropped = Tally::default();
+        let counted = dropped.counted();
+        pool.spawn(move || counted).detach();
+        drop(pool);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+fn bounded() -> Arc<ThreadPoolExecutor> {
+    Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap())
+}
+
+/// Occupies the only worker until the event.
+fn occupy(pool: &ThreadPoolExecutor) -> Event {
+    let (busy, gate) = (Event::new(), Event::new());
+    pool.spawn(meet(&busy, &gate)).detach();
+    busy.wait();
+    gate
+}
+
+#[test]
+fn blocked_submitter_against_start() {
+    check(2, || {
+        let pool = bounded();
+        let client = Arc::clone(&pool);
+        let client = spawn(move || client.spawn(|| 1).result().unwrap());
+        let futures = [pool.spawn(|| 2), pool.spawn(|| 3)];
+        assert_eq!(futures.map(|future| future.result().unwrap()), [2, 3]);
+        assert_eq!(client.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn blocked_submitter_against_cancel() {
+    check(3, || {
+        let pool = bounded();
+        let gate = occupy(&pool);
+        let queued = pool.spawn(|| 1);
+        let (client, submitted) = (Arc::clone(&pool), Event::new());
+        let after = submitted.clone();
+        let client = spawn(move || {
+            let future = client.spawn(|| 2);
+            after.set();
+            future.result().unwrap()
+        });
+        assert!(queued.cancel());
+        submitted.wait();
+        gate.set();
+        assert_eq!(client.join().unwrap(), 2);
+    });
+}
+
+#[test]
+fn blocked_submitter_against_close() {
+    check(3, || {
+        let pool = bounded();
+        let gate = occupy(&pool);
+        let queued = pool.spawn(|| 1);
+        let client = Arc::clone(&pool);
+        let client = spawn(move || client.spawn(|| 2).result());
+        concurrent_futures::Backend::close(&*pool);
+        assert!(matches!(client.join().unwrap(), Err(Error::ShutDown)));
+        gate.set();
+        assert_eq!(queued.result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn two_blocked_submitters_against_cancel_and_start() {
+    check(2, || {
+        let pool = bounded();
+        let gate = occupy(&pool);
+        let queued = pool.spawn(|| 0);
+        let clients: Vec<_> = (1..=2)
+            .map(|value| {
+                let client = Arc::clone(&pool);
+                spawn(move || client.spawn(move || value).result().unwrap())
+            })
+            .collect();
+        assert!(queued.cancel());
+        gate.set();
+        let values: Vec<i32> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        assert_eq!(values, [1, 2]);
+    });
+}
