@@ -45,7 +45,7 @@ pub trait Backend: Send + Sync {
 
     /// Blocks until all workers have ended, or the time is up. Have they? Before [`close`](Backend::close): `false`.
     ///
-    /// On a thread that belongs to the executor it is `false` at once.
+    /// On a thread that belongs to the executor, and in a callback of any future, it is `false` at once.
     fn join_timeout(&self, timeout: Option<Duration>) -> bool;
 
     /// Cancels every task that has not started, and returns how many that were.
@@ -303,7 +303,7 @@ pub trait Executor: Backend {
 
     /// Closes the executor and waits for everything: queued tasks run, then workers end.
     ///
-    /// On a thread that belongs to the executor it closes and returns without waiting.
+    /// On a thread that belongs to the executor, and in a callback, it closes and returns without waiting.
     ///
     /// # Examples
     ///
@@ -323,7 +323,7 @@ pub trait Executor: Backend {
 
     /// Closes the executor, cancels what is pending and waits for what runs.
     ///
-    /// On a thread that belongs to the executor it returns without waiting. To wait no longer than a time, call the
+    /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
     /// three steps: [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending),
     /// [`join_timeout`](Backend::join_timeout).
     ///

@@ -32,7 +32,8 @@ use pool::Pool;
 /// limit or is satisfied by any one of several futures, a spare worker keeps the executor going while it lasts.
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
-/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now).
+/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). On a thread of its own, and in a callback,
+/// neither waits.
 ///
 /// # Hangs
 ///

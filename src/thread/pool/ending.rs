@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Pool;
 use crate::error::Error;
+use crate::host;
 use crate::state::Runnable;
 use crate::wait::deadline;
 
@@ -51,7 +52,8 @@ impl Pool {
     }
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
-        if self.owns_thread() {
+        // A callback on another's thread may be what a task of this pool waits for.
+        if self.owns_thread() || !host::may_block() {
             return false;
         }
         let until = deadline(timeout);

@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolBuilder, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolBuilder, ThreadPoolExecutor, promise};
 
 use super::support::*;
 
@@ -145,5 +145,26 @@ fn the_last_handle_may_go_with_a_queued_task() {
         assert_eq!(queued.result().unwrap(), 1);
         busy.result().unwrap();
         assert_nothing_left(&prefix, &ended);
+    });
+}
+
+#[test]
+fn a_callback_in_any_thread_may_drop_the_executor_whose_task_waits_for_its_future() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(1);
+        let (promise, future) = promise::<u8>();
+        let future = future.share();
+        let (started, is_started) = channel();
+        let awaited = future.clone();
+        let waiter = threads.spawn(move || {
+            started.send(()).unwrap();
+            awaited.wait();
+        });
+        is_started.recv().unwrap();
+        future.add_done_callback(move |_| drop(threads));
+        // Runs the callback here, in a thread that is not the executor's.
+        assert!(future.cancel());
+        assert!(promise.is_cancelled());
+        waiter.result().unwrap();
     });
 }
