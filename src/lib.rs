@@ -20,6 +20,33 @@
 //! }
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! # Which executor
+//!
+//! | executor | runs tasks | takes |
+//! |---|---|---|
+//! | [`InlineExecutor`] | in the calling thread, inside `submit` | plain functions |
+//! | [`ThreadPoolExecutor`] | on threads that start on demand | any closure and any type that is `Send` |
+//! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to encode |
+//!
+//! A function that takes `&impl Executor` or `&dyn Backend` works with all of them.
+//!
+//! # Which wait
+//!
+//! [`Future::result`] for one; [`Executor::map`] for one function over many arguments, in input order;
+//! [`as_completed`] to handle each as soon as it is done; [`wait()`] for the first, the first that failed, or all of a
+//! set; `.await` in async code, under any runtime; [`Future::add_done_callback`] to be called.
+//!
+//! # What is guaranteed
+//!
+//! - Every future is completed exactly once: by its task, by [`cancel`](Future::cancel), by a time limit, or with the
+//!   reason why its task cannot run. `submit` itself never fails.
+//! - A task may wait for tasks of its own executor, at any depth. What cannot be promised stands under `# Hangs` at
+//!   [`ThreadPoolExecutor`].
+//! - A panic costs the task that panicked, and no other; nothing of yours runs under a lock of this crate.
+//! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no thread
+//!   behind.
+//! - Whoever sees a future done sees everything that its task and its callbacks did before.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
