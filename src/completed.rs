@@ -11,7 +11,7 @@ use crate::error::Timeout;
 use crate::host::{self, Need, Spare};
 use crate::listener::{Listen, Listener, ListenerKey};
 use crate::sync::channel::{Receiver, Sender, unbounded};
-use crate::sync::{YIELDS, thread};
+use crate::sync::{thread, yields};
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 
 /// Yields futures as they become done: those that are done already first, then in completion order.
@@ -148,11 +148,14 @@ impl<W: Waitable> AsCompleted<W> {
         if self.remaining == 0 {
             return Ok(None);
         }
-        for _ in 0..=YIELDS {
+        if let Ok(key) = self.completions.try_recv() {
+            return Ok(self.take(key));
+        }
+        for _ in 0..yields(deadline) {
+            thread::yield_now();
             if let Ok(key) = self.completions.try_recv() {
                 return Ok(self.take(key));
             }
-            thread::yield_now();
         }
         host::assert_may_block();
         if deadline.is_none() && host::current().is_some() {

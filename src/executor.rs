@@ -26,7 +26,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 
 /// Provides what an [`Executor`] needs; for authors of executors.
 ///
-/// See [`Job`] for a complete one. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
+/// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`]'s ways to submit and to
+/// wait. What is the executor's own business: to refuse tasks once it is closed, to join its workers, time limits
+/// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
+/// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
 /// backends too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an executor",
@@ -124,6 +127,11 @@ delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + 
 /// let offset = 3;
 /// let _ = InlineExecutor.submit(|n: i32| n + offset, 1);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an executor",
+    label = "not an executor",
+    note = "a pointer to a concrete executor is not one itself: pass what it points to, as in `totals(&*pool)`"
+)]
 pub trait Executor: Backend {
     /// Calls `function` with `argument` on a worker.
     ///
@@ -324,8 +332,8 @@ pub trait Executor: Backend {
     /// Closes the executor, cancels what is pending and waits for what runs.
     ///
     /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
-    /// three steps: [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending),
-    /// [`join_timeout`](Backend::join_timeout).
+    /// three steps, [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and
+    /// [`join_timeout`](Backend::join_timeout), and detach an executor that is still busy then: its drop would wait.
     ///
     /// # Examples
     ///

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::shared::SharedFuture;
 use crate::state::{Observable, State};
+use crate::sync::Mutex;
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 

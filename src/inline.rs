@@ -8,7 +8,8 @@ use crate::job::Job;
 
 /// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.
 ///
-/// Every future it returns is done. It has no state, so closing it changes nothing. A time limit is ignored: nobody
+/// Every future it returns is done. It has no state, so closing it changes nothing and its
+/// statistics stay at zero. A time limit is ignored: nobody
 /// is there to enforce it.
 ///
 /// # Examples

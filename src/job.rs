@@ -21,7 +21,7 @@ use crate::work::Encoded;
 ///
 /// # Examples
 ///
-/// An executor that runs every job on a thread of its own:
+/// A minimal executor, which runs every job on a thread of its own and never refuses one:
 ///
 /// ```
 /// use std::time::Duration;

@@ -99,9 +99,9 @@ pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;
 pub use work::Encoded;
 
-/// Brings in what most programs use: `use concurrent_futures::prelude::*`.
+/// Brings in the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.
 ///
-/// The traits come without their names, which are those of what one would call one's own types.
+/// The traits come without their names; executors, `Error` and the like are imported by name.
 pub mod prelude {
     pub use crate::{Backend as _, Executor as _, ReturnWhen, Waited, as_completed, wait};
 }

@@ -59,7 +59,8 @@ impl TaskOptions {
     /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. On a thread it is
     /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
     /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
-    /// [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running the task, ignores the limit.
+    /// To enforce it is the executor's business: [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running
+    /// the task, ignores it.
     ///
     /// # Panics
     ///
@@ -114,7 +115,8 @@ impl TaskOptions {
     /// Limits how long a map may take as a whole, counted from the call.
     ///
     /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the rest and ends.
-    /// Results that are there by then are yielded, however late they are asked for.
+    /// Results that are there by then are yielded, however late they are asked for: of an ordered map those before the
+    /// first that is not.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -181,7 +183,7 @@ pub struct Stats {
     pub pending: usize,
     /// Workers that run a task. A task that runs others while it waits for them counts once.
     pub running: usize,
-    /// Tasks that returned a value.
+    /// Tasks that returned a value. A chunk of a map is one task, whatever its items came to.
     pub completed: u64,
     /// Tasks that ended with an error, cancelled ones not counted.
     pub failed: u64,

@@ -15,6 +15,12 @@ mod imp;
 pub use imp::Choices;
 pub(crate) use imp::*;
 
+/// How often a thread that waits yields before it sleeps. Not at all before a deadline: on a busy machine a yield may
+/// be a scheduler's whole turn, and a short time limit would be over many times.
+pub(crate) fn yields(deadline: Option<std::time::Instant>) -> usize {
+    if deadline.is_none() { YIELDS } else { 0 }
+}
+
 #[cfg(not(any(model = "loom", model = "shuttle")))]
 mod imp {
     pub(crate) use crossbeam_channel as channel;
@@ -43,7 +49,7 @@ mod imp {
     }
 
     /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a
-    /// futex round trip into a look at memory, and cost an idle thread microseconds.
+    /// futex round trip into a look at memory, and cost a thread with nothing to do microseconds.
     pub(crate) const YIELDS: usize = 6;
 
     /// May the program's panic hook look at thread-locals?

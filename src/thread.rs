@@ -126,7 +126,7 @@ impl ThreadPoolExecutor {
 
     /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
     ///
-    /// Does not block.
+    /// Does not block. As with every detached thread, a process that ends does not wait for them.
     ///
     /// # Examples
     ///

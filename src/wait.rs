@@ -14,6 +14,11 @@ use crate::sync::{Condvar, Mutex};
 /// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
 ///
 /// `&dyn Waitable` lets futures of several types wait together. Sealed: it cannot be implemented elsewhere.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a future of this crate, nor a pair that ends with one",
+    label = "cannot be waited for",
+    note = "a future travels with what it is for as `(key, future)`, the future last; as the key of a map take `future.id()`"
+)]
 pub trait Waitable: sealed::Sealed {}
 
 pub(crate) mod sealed {

@@ -9,7 +9,7 @@ use crate::host;
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey};
 use crate::panics::discard;
-use crate::sync::{YIELDS, thread};
+use crate::sync::{thread, yields};
 use crate::work::Work;
 
 impl<W, T> Observed for Cell<W, T>
@@ -75,7 +75,7 @@ where
     }
 
     fn sleep(&self, deadline: Option<Instant>) -> bool {
-        for _ in 0..YIELDS {
+        for _ in 0..yields(deadline) {
             if self.inner.lock().phase.is_done() {
                 return true;
             }

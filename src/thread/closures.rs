@@ -61,15 +61,16 @@ impl ThreadPoolExecutor {
     }
 }
 
-impl With<'_, ThreadPoolExecutor> {
-    fn pool(&self) -> &Arc<Pool> {
+impl<'e> With<'e, ThreadPoolExecutor> {
+    fn pool(&self) -> &'e Arc<Pool> {
         &self.backend.pool
     }
 }
 
+/// `$e` is how long the maps may live: as long as the executor, also where the options are a temporary.
 macro_rules! closure_methods {
-    ($executor:ty) => {
-        impl $executor {
+    ([$($generics:tt)*] $executor:ty, $e:lifetime) => {
+        impl $($generics)* $executor {
             fn queue<W, T>(&self, work: W) -> Future<T>
             where
                 W: Work<T> + 'static,
@@ -78,7 +79,7 @@ macro_rules! closure_methods {
                 queue(self.pool(), self.task_options().cloned(), work)
             }
 
-            fn closure<F>(&self, function: F) -> Closure<'_, F> {
+            fn closure<F>(&self, function: F) -> Closure<$e, F> {
                 let options = self.task_options().cloned();
                 Closure { pool: self.pool(), options, function: Arc::new(function) }
             }
@@ -176,7 +177,7 @@ macro_rules! closure_methods {
             /// assert_eq!(products, [10, 20, 30]);
             /// # Ok::<(), concurrent_futures::Error>(())
             /// ```
-            pub fn map<I, F, R>(&self, function: F, arguments: I) -> Map<'_, I::IntoIter, R>
+            pub fn map<I, F, R>(&self, function: F, arguments: I) -> Map<$e, I::IntoIter, R>
             where
                 I: IntoIterator<Item: Send + 'static>,
                 F: Fn(I::Item) -> R + Send + Sync + 'static,
@@ -187,7 +188,7 @@ macro_rules! closure_methods {
             }
 
             /// Calls a closure that returns `Result` on every argument, and yields the outcomes in input order.
-            pub fn try_map<I, F, R, E>(&self, function: F, arguments: I) -> Map<'_, I::IntoIter, R>
+            pub fn try_map<I, F, R, E>(&self, function: F, arguments: I) -> Map<$e, I::IntoIter, R>
             where
                 I: IntoIterator<Item: Send + 'static>,
                 F: Fn(I::Item) -> Result<R, E> + Send + Sync + 'static,
@@ -199,7 +200,7 @@ macro_rules! closure_methods {
             }
 
             /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done.
-            pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<'_, I::IntoIter, R>
+            pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<$e, I::IntoIter, R>
             where
                 I: IntoIterator<Item: Send + 'static>,
                 F: Fn(I::Item) -> R + Send + Sync + 'static,
@@ -226,5 +227,5 @@ macro_rules! closure_methods {
     };
 }
 
-closure_methods!(ThreadPoolExecutor);
-closure_methods!(With<'_, ThreadPoolExecutor>);
+closure_methods!([] ThreadPoolExecutor, '_);
+closure_methods!([<'e>] With<'e, ThreadPoolExecutor>, 'e);

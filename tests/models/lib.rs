@@ -41,7 +41,7 @@
 //! | drop of the executor in its own task or callback | `ending::drop_in_its_own_*`, `storm::last_handles_dropped_anywhere` |
 //! | end of a scope against its tasks | `scope::end_*`, `scope::cancel_against_end`, `scope::abort_of_a_running_task_against_end`, `scope::spawn_from_a_task_against_end` |
 //! | panic of a scope's body | `scope::panic_of_the_body_against_tasks` |
-#![cfg(any(model = "loom", model = "shuttle"))]
+#![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod cell;
 mod checker;

@@ -298,3 +298,15 @@ fn a_bound_function_may_be_called_from_many_threads() {
         assert_eq!(sums, 6 * 4950 + 4 * 100 * 2);
     });
 }
+
+#[test]
+fn a_map_outlives_the_options_it_was_made_with() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(2);
+        let factor = 10;
+        let map = threads.with(TaskOptions::new().buffer_size(1)).map(move |n: u32| n * factor, 1..4);
+        let unordered = threads.with(TaskOptions::new().chunk_size(2)).map_unordered(move |n: u32| n * factor, 1..4);
+        assert_eq!(map.collect::<Result<Vec<_>, _>>().unwrap(), [10, 20, 30]);
+        assert_eq!(unordered.map(|(_, outcome)| outcome.unwrap()).sum::<u32>(), 60);
+    });
+}
