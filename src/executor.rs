@@ -14,6 +14,7 @@ use crate::future::Future;
 use crate::job::Job;
 use crate::map::{Map, MapUnordered};
 use crate::options::{Stats, TaskOptions};
+use crate::panics;
 use crate::state::{Cell, Observable};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
@@ -373,6 +374,8 @@ where
 }
 
 pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn Observable<T>>) -> Future<T> {
+    // Here and not where the task runs: see the pool's.
+    panics::install_hook();
     let future = Future::new(Arc::clone(&task));
     backend.execute(Job::new(task));
     future

@@ -20,6 +20,8 @@ pub(crate) trait Host: Send + Sync {
     fn started(&self);
     /// A pending task was cancelled: the queue holds a dead entry.
     fn cancelled(&self);
+    /// A pending task that was taken out of the queue is refused.
+    fn refused(&self);
     /// A waiter took a pending task to run it: its entry is dead. `cell` is the address of the task.
     fn claimed(&self, cell: *const ());
     /// A claimed task has ended.

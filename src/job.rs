@@ -9,7 +9,9 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
+use crate::panics::shield;
 use crate::state::Runnable;
+use crate::sync::with_room;
 use crate::work::Encoded;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
@@ -87,7 +89,11 @@ impl Job {
     pub fn run(self) {
         let task = self.into_task();
         let me = Arc::clone(&task);
-        crate::sync::with_room(|| task.run(me));
+        shield("a task without memory for its stack", || {
+            with_room(|| task.run(me));
+        });
+        // Changes nothing if it ran.
+        task.fail(Error::Abandoned);
     }
 
     /// Marks the task as running. `false`: it was cancelled, do not run it.

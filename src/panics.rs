@@ -28,10 +28,9 @@ thread_local! {
 
 /// Runs a task's function: a panic becomes [`Error::Panicked`].
 pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
-    install_hook();
-    let outer = RECORD.with(|record| record.replace(Some(None)));
+    let outer = RECORD.try_with(|record| record.replace(Some(None))).ok().flatten();
     let result = panic::catch_unwind(AssertUnwindSafe(function));
-    let record = RECORD.with(|record| record.replace(outer)).flatten();
+    let record = RECORD.try_with(|record| record.replace(outer)).ok().flatten().flatten();
     result.unwrap_or_else(|payload| Err(describe(payload, record)))
 }
 
@@ -59,7 +58,8 @@ pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
     }
 }
 
-fn install_hook() {
+/// Chains the hook, once, from a thread that is not panicking.
+pub(crate) fn install_hook() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     // `set_hook` panics on a panicking thread: a later task will install it.
     if !LOCATES_PANICS
@@ -97,7 +97,7 @@ pub(crate) fn shield(what: &str, code: impl FnOnce()) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(code)) {
         let text = text_of(&*payload);
         discard(payload);
-        log::error!("{what} panicked: {}", text.as_deref().unwrap_or("a payload that is no text"));
+        report(what, text);
     }
 }
 
@@ -107,6 +107,15 @@ pub(crate) fn discard<D>(value: D) {
         let text = text_of(&*payload);
         // The payload of a panicking drop may panic when dropped as well, and so on: an end to it.
         std::mem::forget(payload);
-        log::error!("the drop of a task's value panicked: {}", text.as_deref().unwrap_or("a payload that is no text"));
+        report("the drop of a task's value", text);
+    }
+}
+
+/// Logs a panic. The logger is the program's, and may panic as well: then there is nobody left to tell.
+fn report(what: &str, text: Option<String>) {
+    let text = text.as_deref().unwrap_or("a payload that is no text");
+    let log = || log::error!("{what} panicked: {text}");
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(log)) {
+        std::mem::forget(payload);
     }
 }

@@ -15,7 +15,7 @@ use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::panics::{discard, shield};
 use crate::state::{Callback, Observable, State};
-use crate::sync::{Mutex, OnceLock};
+use crate::sync::{Mutex, OnceLock, with_room};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 
@@ -200,7 +200,7 @@ impl<T> SharedFuture<T> {
         };
         while let Some(callback) = next() {
             if let Some(outcome) = self.0.outcome.get() {
-                host::in_callback(|| shield("a callback of a future", || callback(outcome)));
+                shield("a callback of a future", || with_room(|| host::in_callback(|| callback(outcome))));
             }
         }
     }

@@ -259,6 +259,8 @@ where
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
+            // Marked as started, and still in a queue.
+            Phase::Running { work: Some(_), .. } if by == By::Refusal => true,
             Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::Limit),
             _ => false,
         };
@@ -281,16 +283,21 @@ where
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
         if work.is_some() || host.is_some() || unused.is_some() {
             drop(inner);
-            // A drop that waits for this very task would sleep for ever: it is refused, as in a callback.
-            host::in_callback(|| {
+            // Before any of the user's code: that may wait for the very room this makes in a bounded queue.
+            if let Some(host) = host {
+                match by {
+                    By::Cancel | By::Abort => host.cancelled(),
+                    By::Refusal => host.refused(),
+                    By::Owner | By::Limit => {}
+                }
+            }
+            // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
+            // another task drops that one's work further up the stack, and so on.
+            let drops = || {
                 discard(work);
                 discard(unused);
-            });
-            if matches!(by, By::Cancel | By::Abort)
-                && let Some(host) = host
-            {
-                host.cancelled();
-            }
+            };
+            shield("the drop of a task", || with_room(|| host::in_callback(drops)));
             inner = self.inner.lock();
         }
         inner = self.deliver(inner, &outcome);
@@ -311,7 +318,7 @@ where
             inner.seen = true;
             drop(inner);
             // A callback that completes another future runs that one's callbacks further up the stack, and so on.
-            with_room(|| host::in_callback(|| shield("a callback of a future", || callback(outcome))));
+            shield("a callback of a future", || with_room(|| host::in_callback(|| callback(outcome))));
             inner = self.inner.lock();
         }
         inner

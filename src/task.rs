@@ -85,9 +85,10 @@ pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
         fn drop(&mut self) {
             let outer = self.0.take();
             // Dropped after the borrow has ended.
-            let _inner = CURRENT.with(|current| current.replace(outer));
+            let _inner = CURRENT.try_with(|current| current.replace(outer));
         }
     }
-    let _restore = Restore(CURRENT.with(|current| current.replace(Some(task))));
+    // At the end of a thread its locals may be gone: a task that runs there does without.
+    let _restore = Restore(CURRENT.try_with(|current| current.replace(Some(task))).ok().flatten());
     body()
 }

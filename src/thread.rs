@@ -155,8 +155,9 @@ impl Default for ThreadPoolExecutor {
 impl Backend for ThreadPoolExecutor {
     fn execute(&self, job: Job) {
         let task = job.into_task();
-        task.attach(Arc::clone(&self.pool) as _);
-        self.pool.push(task);
+        if task.attach(Arc::clone(&self.pool) as _) {
+            self.pool.push(task);
+        }
     }
 
     fn max_workers(&self) -> usize {

@@ -46,7 +46,9 @@ where
             return Some(snapshot.raised.is_some());
         }
         let key = listener.key();
-        let old = if let Some(slot) = inner.listeners().find(|slot| slot.key() == key) {
+        // Only a waker is ever registered again: no search for the members of a large set.
+        let again = matches!(listener, Listener::Waker(..));
+        let old = if again && let Some(slot) = inner.listeners().find(|slot| slot.key() == key) {
             Some(std::mem::replace(slot, listener))
         } else if inner.first.is_none() {
             inner.first.replace(listener)

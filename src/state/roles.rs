@@ -50,17 +50,20 @@ impl Claim {
 /// its erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Observed {
     fn options(&self) -> &TaskOptions;
-    fn is_pending(&self) -> bool;
+    /// Does it still hold its work? Then it is to be run from a queue, also where it was marked as started before.
+    fn is_waiting(&self) -> bool;
     /// Is it over for its future, by abort or time limit, while it may still run?
     fn is_aborted(&self) -> bool;
-    /// Says whose queue it is in. Before anybody else knows the cell.
-    fn attach(&self, host: Arc<dyn Host>);
+    /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.
+    fn attach(&self, host: Arc<dyn Host>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the work out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
     /// Runs it here if it waits in this executor's queue and has no time limit.
     fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim;
     fn start(&self) -> bool;
-    /// Ends a task that has not started with an error. False: it is not pending any more.
+    /// Cancels the task. False: it was not pending any more, also where it was cancelled before.
+    fn withdraw(&self) -> bool;
+    /// Ends a task that waits in a queue with an error. False: it holds no work any more.
     fn refuse(&self, error: Error) -> bool;
     /// Ends the task with an error, whether it has started or not.
     fn fail(&self, error: Error) -> bool;

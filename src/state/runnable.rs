@@ -1,11 +1,12 @@
 //! The executor's side of a cell: start, run, encode, complete.
 #![forbid(unsafe_code)]
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
-use crate::error::{Decode, Encode, Error, Part, TimeLimit};
+use crate::error::{Broken, Decode, Encode, Error, Part, TimeLimit};
 use crate::host::{self, Host};
 use crate::options::TaskOptions;
 use crate::panics::{self, discard, shield};
@@ -49,16 +50,21 @@ where
         self.options.as_deref().unwrap_or(TaskOptions::NONE)
     }
 
-    fn is_pending(&self) -> bool {
-        matches!(self.inner.lock().phase, Phase::Pending(_))
+    fn is_waiting(&self) -> bool {
+        matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { work: Some(_), .. })
     }
 
     fn is_aborted(&self) -> bool {
         self.inner.lock().aborted
     }
 
-    fn attach(&self, host: Arc<dyn Host>) {
-        self.inner.lock().host = Some(host);
+    fn attach(&self, host: Arc<dyn Host>) -> bool {
+        let mut inner = self.inner.lock();
+        let waits = matches!(inner.phase.work(), Some(Some(_)));
+        if waits {
+            inner.host = Some(host);
+        }
+        waits
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
@@ -103,7 +109,13 @@ where
         drop(inner);
         drop(released);
         host.claimed(Arc::as_ptr(&me).cast());
-        let ran = with_room(|| self.perform(me, work, None));
+        let run = || with_room(|| self.perform(me, work, None));
+        let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+            // What a task throws is caught further in.
+            discard(payload);
+            self.fail(Error::Broken(Broken::new("there is no memory for the stack of a nested task")));
+            Ran::Failed
+        });
         host.claim_ended(ran);
         Claim::Done
     }
@@ -116,6 +128,10 @@ where
         let work = work.take();
         inner.phase = Phase::Running { work, thread: 0 };
         true
+    }
+
+    fn withdraw(&self) -> bool {
+        self.end(Err(Error::Cancelled), By::Cancel)
     }
 
     fn refuse(&self, error: Error) -> bool {

@@ -46,6 +46,7 @@ use super::timer::Timer;
 use crate::error::{Error, Full};
 use crate::host;
 use crate::options::Stats;
+use crate::panics;
 use crate::state::{Ran, Runnable};
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::wait::deadline;
@@ -84,6 +85,8 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Self> {
+        // Here and not in a worker: a thread that panics holds the hook, and what that runs may wait for a worker.
+        panics::install_hook();
         let queue = Queue { max_workers: settings.max_workers, ..Queue::default() };
         Arc::new_cyclic(|me| Self {
             settings,
@@ -163,6 +166,9 @@ impl Pool {
         if queue.closed && (queue.workers == 0 || !self.owns_thread()) {
             return Some(Error::ShutDown);
         }
+        if queue.cancelling {
+            return Some(Error::Cancelled);
+        }
         let limit = self.settings.max_pending?;
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
     }
@@ -172,7 +178,7 @@ impl Pool {
     }
 
     fn is_full(&self, queue: &Queue) -> bool {
-        self.settings.max_pending.is_some_and(|limit| queue.pending >= limit.cast_signed())
+        self.settings.max_pending.is_some_and(|limit| queue.pending >= isize::try_from(limit).unwrap_or(isize::MAX))
     }
 
     /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already.
@@ -252,5 +258,12 @@ impl Pool {
             failed: queue.failed + self.claims_failed.load(Ordering::Relaxed),
             respawned: 0,
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // The last worker of a pool that was left alone drops it in the end of its thread, where a panic is fatal.
+        panics::discard(self.settings.initializer.take());
     }
 }

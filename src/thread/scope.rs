@@ -202,7 +202,7 @@ impl Tasks {
         let mut state = self.state.lock();
         state.pending.push_back(Arc::downgrade(task));
         if state.pending.len() > FEW.max(2 * state.swept_to) {
-            state.pending.retain(|task| task.upgrade().is_some_and(|task| task.is_pending()));
+            state.pending.retain(|task| task.upgrade().is_some_and(|task| task.is_waiting()));
             state.swept_to = state.pending.len();
         }
     }
@@ -226,7 +226,10 @@ impl Tasks {
     /// Sleeps until no task is open. A worker of the pool runs the pending ones first.
     fn join(&self) {
         let host = host::current();
-        if let Some(host) = &host {
+        // Not in a callback, where the tasks could not wait for others.
+        if let Some(host) = &host
+            && host::may_block()
+        {
             while let Some(task) = self.next_pending() {
                 task.claim(Arc::clone(&task), host);
             }

@@ -1,10 +1,12 @@
 //! What a thread of the pool does, from its start to its end.
 #![forbid(unsafe_code)]
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use super::pool::Pool;
 use crate::error::{Broken, Error};
+use crate::state::Ran;
 use crate::{host, panics};
 
 pub(super) fn run(pool: &Arc<Pool>, number: usize) {
@@ -19,7 +21,9 @@ pub(super) fn run(pool: &Arc<Pool>, number: usize) {
     }
     let mut ran = None;
     while let Some(task) = pool.next(number, ran) {
-        ran = Some(task.run(Arc::clone(&task)));
+        // Nothing is thrown here; but a worker that died all the same would be counted for ever.
+        let run = || task.run(Arc::clone(&task));
+        ran = Some(panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed));
     }
 }
 

@@ -14,16 +14,10 @@ use crate::wait::deadline;
 impl Pool {
     /// Ends tasks that were taken out of the queue.
     pub(super) fn refuse(&self, orphans: VecDeque<Arc<dyn Runnable>>, error: &Error) {
-        let (mut refused, mut dead) = (0, 0);
-        for task in &orphans {
-            if task.refuse(error.clone()) { refused += 1 } else { dead += 1 }
-        }
-        if !orphans.is_empty() {
-            let mut queue = self.queue.lock();
-            queue.pending -= refused;
-            queue.dead -= dead;
-            drop(queue);
-            self.room.notify_all();
+        for task in orphans {
+            if !task.refuse(error.clone()) {
+                self.queue.lock().dead -= 1;
+            }
         }
     }
 
@@ -71,6 +65,10 @@ impl Pool {
                 }
             }
         }
+        if timeout.is_some() {
+            // Their thread-locals may still drop, and to join a thread knows no limit.
+            return true;
+        }
         let leaving = std::mem::take(&mut queue.leaving);
         queue.joining = leaving.len();
         drop(queue);
@@ -83,9 +81,12 @@ impl Pool {
         true
     }
 
+    /// Cancels what is pending; of a closed pool also what its tasks still submit, or they could go on for ever.
     pub(in crate::thread) fn cancel_pending(&self) -> usize {
-        let tasks: Vec<_> = self.queue.lock().tasks.iter().cloned().collect();
-        // Those that are cancelled already say so as well: only pending ones count.
-        tasks.iter().filter(|task| task.is_pending() && task.cancel()).count()
+        let mut queue = self.queue.lock();
+        queue.cancelling = queue.closed;
+        let tasks: Vec<_> = queue.tasks.iter().cloned().collect();
+        drop(queue);
+        tasks.iter().filter(|task| task.withdraw()).count()
     }
 }

@@ -37,6 +37,10 @@ impl Host for Pool {
         drop(swept);
     }
 
+    fn refused(&self) {
+        self.left_pending(self.queue.lock(), Action::Nothing);
+    }
+
     fn claimed(&self, cell: *const ()) {
         let mut queue = self.queue.lock();
         let newest = queue.tasks.back().is_some_and(|task| Arc::as_ptr(task).cast::<()>() == cell);

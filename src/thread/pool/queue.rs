@@ -24,6 +24,8 @@ pub(super) struct Queue {
     pub(super) waiting: usize,
     pub(super) running: usize,
     pub(super) closed: bool,
+    /// Nothing more is to start.
+    pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     pub(super) timer_runs: bool,
     pub(super) started: usize,
@@ -69,7 +71,7 @@ impl Queue {
 
     /// How many workers there may be, so that as many as were asked for are awake, and never none.
     pub(super) fn limit(&self) -> usize {
-        self.blocked + self.max_workers.max(self.waiting + 1)
+        self.max_workers.max(self.waiting + 1).saturating_add(self.blocked)
     }
 
     pub(super) fn sleepers(&mut self, need: Need) -> &mut usize {
@@ -93,6 +95,11 @@ impl Queue {
         self.broken.is_some() || (self.closed && self.running == 0)
     }
 
+    /// Is no worker left, nor to come?
+    pub(super) fn is_last(&self) -> bool {
+        self.workers == 0 && (self.closed || self.broken.is_some())
+    }
+
     pub(super) fn all_ended(&self) -> bool {
         self.workers == 0 && self.starting == 0 && !self.timer_runs && self.joining == 0
     }
@@ -104,7 +111,7 @@ impl Queue {
             return Vec::new();
         }
         let all = std::mem::take(&mut self.tasks);
-        let (live, dead): (Vec<_>, Vec<_>) = all.into_iter().partition(|task| task.is_pending());
+        let (live, dead): (Vec<_>, Vec<_>) = all.into_iter().partition(|task| task.is_waiting());
         self.tasks = live.into();
         self.dead -= dead.len().cast_signed();
         dead

@@ -32,7 +32,11 @@ impl Pool {
                 // Workers that are asleep cannot run anything.
                 let asleep = queue.blocked + queue.waiting;
                 let orphans = if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
+                let last = queue.is_last();
                 drop(queue);
+                if last {
+                    self.timer.stop();
+                }
                 self.refuse(orphans, &Error::Broken(Broken::new(format!("no thread can be started: {error}"))));
             }
         }
@@ -61,7 +65,7 @@ impl Pool {
         }
         let action = queue.decide();
         let over = queue.is_over();
-        let last = queue.workers == 0 && (queue.closed || queue.broken.is_some());
+        let last = queue.is_last();
         self.release(queue, action);
         if over {
             self.work.notify_all();
