@@ -1,5 +1,6 @@
 //! `ThreadPoolExecutor` and `scope`: every promise that can be observed.
 
+mod attacks;
 mod claims;
 mod closures;
 mod faults;

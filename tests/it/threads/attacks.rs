@@ -1,0 +1,253 @@
+//! What once hung, lost a future or ended the process, each made small.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use concurrent_futures::{
+    Backend, Error, Executor, Future, InlineExecutor, Job, SharedFuture, State, ThreadPoolExecutor, as_completed,
+    promise,
+};
+
+use super::support::*;
+
+/// Calls a closure when it is dropped.
+struct AtDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Keeps a worker busy until the sender is dropped or sends.
+fn occupy(threads: &ThreadPoolExecutor) -> (std::sync::mpsc::Sender<()>, Future<()>) {
+    let ((release, released), (start, started)) = (channel(), channel());
+    let future = threads.spawn(move || {
+        start.send(()).unwrap();
+        let _ = released.recv();
+    });
+    started.recv_timeout(PATIENCE).unwrap();
+    (release, future)
+}
+
+#[test]
+fn a_cancelled_task_makes_room_before_it_drops_what_may_need_it() {
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap());
+        let (release, running) = occupy(&threads);
+        let (send, submitted) = channel();
+        let again = Arc::clone(&threads);
+        let guard = AtDrop(move || send.send(again.spawn(|| 7)).unwrap());
+        let pending = threads.spawn(move || drop(guard));
+        assert!(pending.cancel());
+        release.send(()).unwrap();
+        running.result().unwrap();
+        assert_eq!(submitted.recv_timeout(PATIENCE).unwrap().result().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_refused_task_makes_room_before_its_callback_may_need_it() {
+    in_time(|| {
+        // No thread with such a stack can be started.
+        let builder = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).stack_size(1 << 46);
+        let threads = Arc::new(builder.build().unwrap());
+        let again = Arc::clone(&threads);
+        let guard = AtDrop(move || assert!(matches!(again.spawn(|| ()).result(), Err(Error::Broken(_)))));
+        assert!(matches!(threads.spawn(move || drop(guard)).result(), Err(Error::Broken(_))));
+    });
+}
+
+#[test]
+fn the_largest_settings_are_settings() {
+    fn nest(threads: &Arc<ThreadPoolExecutor>, depth: u32) -> u32 {
+        let inner = Arc::clone(threads);
+        let nested = (depth > 0).then(|| threads.spawn(move || nest(&inner, depth - 1)));
+        nested.map_or(0, |nested| as_completed([nested]).next().unwrap().result().unwrap() + 1)
+    }
+    in_time(|| {
+        let builder = ThreadPoolExecutor::builder().max_workers(usize::MAX).max_pending(usize::MAX);
+        let threads = Arc::new(builder.build().unwrap());
+        let inner = Arc::clone(&threads);
+        assert_eq!(threads.spawn(move || nest(&inner, 5)).result().unwrap(), 5);
+    });
+}
+
+/// Keeps jobs until they are handed on.
+#[derive(Default)]
+struct Held(Mutex<Vec<Job>>);
+
+impl Backend for Held {
+    fn execute(&self, job: Job) {
+        self.0.lock().unwrap().push(job);
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {}
+    fn join_timeout(&self, _: Option<Duration>) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_job_that_was_cancelled_before_it_came_takes_no_room() {
+    in_time(|| {
+        let (held, threads) =
+            (Held::default(), ThreadPoolExecutor::builder().max_workers(1).max_pending(2).build().unwrap());
+        for _ in 0..10 {
+            assert!(held.submit(|n: u8| n, 1).cancel());
+        }
+        for job in held.0.take_all() {
+            threads.execute(job);
+        }
+        assert_eq!(threads.stats().pending, 0);
+        assert_eq!(threads.spawn(|| 3).result().unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_job_that_was_started_before_it_came_is_run_or_told() {
+    in_time(|| {
+        let held = Held::default();
+        let (run, told) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));
+        let mut jobs = held.0.take_all().into_iter();
+        let job = jobs.next().unwrap();
+        assert!(job.start());
+        let threads = ThreadPoolExecutor::new(1);
+        threads.execute(job);
+        assert_eq!(run.result().unwrap(), 1);
+        let job = jobs.next().unwrap();
+        assert!(job.start());
+        let builder = ThreadPoolExecutor::builder().max_workers(1).stack_size(1 << 46);
+        builder.build().unwrap().execute(job);
+        assert!(matches!(told.result(), Err(Error::Broken(_))));
+    });
+}
+
+trait TakeAll<T> {
+    fn take_all(&self) -> Vec<T>;
+}
+
+impl<T> TakeAll<T> for Mutex<Vec<T>> {
+    fn take_all(&self) -> Vec<T> {
+        std::mem::take(&mut *self.lock().unwrap())
+    }
+}
+
+#[test]
+fn shutdown_now_ends_tasks_that_submit_their_successors() {
+    fn succeed(threads: &Arc<ThreadPoolExecutor>) {
+        let next = Arc::clone(threads);
+        threads.spawn(move || succeed(&next)).detach();
+    }
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::new(2));
+        succeed(&threads);
+        threads.shutdown_now();
+        assert_eq!(threads.stats().workers, 0);
+    });
+}
+
+#[test]
+fn a_scope_in_a_callback_runs_tasks_that_may_wait() {
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let (release, future) = occupy(&threads);
+        let (send, receive) = channel();
+        let inner = Arc::clone(&threads);
+        future.add_done_callback(move |_| {
+            inner.scope(|scope| {
+                let inner = &inner;
+                let send = send.clone();
+                scope.spawn(move || send.send(inner.spawn(|| 7).result().unwrap()).unwrap()).detach();
+            });
+        });
+        release.send(()).unwrap();
+        assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), 7);
+        future.wait();
+    });
+}
+
+#[test]
+fn late_callbacks_of_many_shared_futures_do_not_overflow_the_stack() {
+    const LINKS: usize = 50_000;
+    in_time(|| {
+        let done: Vec<SharedFuture<()>> = (0..LINKS).map(|_| InlineExecutor.submit(|()| (), ()).share()).collect();
+        let (send, receive) = channel();
+        fn follow(mut rest: std::vec::IntoIter<SharedFuture<()>>, send: std::sync::mpsc::Sender<()>) {
+            match rest.next() {
+                Some(next) => next.clone().add_done_callback(move |_| follow(rest, send)),
+                None => send.send(()).unwrap(),
+            }
+        }
+        follow(done.into_iter(), send);
+        receive.recv_timeout(PATIENCE).unwrap();
+    });
+}
+
+#[test]
+fn tasks_that_cancel_each_other_in_their_drops_do_not_overflow_the_stack() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(1);
+        let (release, _running) = occupy(&threads);
+        let mut last = threads.spawn(|| ());
+        for _ in 0..50_000 {
+            let inner = last;
+            let guard = AtDrop(move || assert!(inner.cancel()));
+            last = threads.spawn(move || drop(guard));
+        }
+        assert!(last.cancel());
+        release.send(()).unwrap();
+    });
+}
+
+#[test]
+fn a_thread_may_submit_at_its_very_end() {
+    std::thread_local! {
+        static LAST: std::cell::RefCell<Option<Box<dyn std::any::Any>>> = const { std::cell::RefCell::new(None) };
+    }
+    in_time(|| {
+        let (send, receive) = channel();
+        let end = std::thread::spawn(move || {
+            // Made first, so dropped last.
+            let guard = AtDrop(move || send.send(InlineExecutor.submit(|n: u8| n, 7).result()).unwrap());
+            LAST.with(|last| *last.borrow_mut() = Some(Box::new(guard)));
+            assert_eq!(InlineExecutor.submit(|n: u8| n, 1).result().unwrap(), 1);
+        });
+        assert_eq!(receive.recv_timeout(PATIENCE).unwrap().unwrap(), 7);
+        end.join().unwrap();
+    });
+}
+
+#[test]
+fn an_initializer_whose_drop_panics_does_no_harm() {
+    in_time(|| {
+        let (send, receive) = channel();
+        let guard = AtDrop(move || {
+            send.send(()).unwrap();
+            panic!("what an initializer captured");
+        });
+        let builder = ThreadPoolExecutor::builder().max_workers(1).initializer(move || {
+            let _guard = &guard;
+        });
+        let threads = builder.build().unwrap();
+        let future = threads.spawn(|| 1);
+        threads.detach();
+        assert_eq!(future.result().unwrap(), 1);
+        receive.recv_timeout(PATIENCE).unwrap();
+    });
+}
+
+#[test]
+fn a_promise_in_a_pending_task_is_abandoned_with_it() {
+    let threads = ThreadPoolExecutor::new(1);
+    let (release, _running) = occupy(&threads);
+    let (promise, future) = promise::<u8>();
+    let pending = threads.spawn(move || promise.complete(Ok(1)));
+    assert!(pending.cancel());
+    assert_eq!(future.state(), State::Finished);
+    assert!(matches!(future.result(), Err(Error::Abandoned)));
+    release.send(()).unwrap();
+}
