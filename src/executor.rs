@@ -52,7 +52,7 @@ pub trait Backend: Send + Sync {
     /// On a thread that belongs to the executor, and in a callback of any future, it is `false` at once.
     fn join_timeout(&self, timeout: Option<Duration>) -> bool;
 
-    /// Cancels every task that has not started, and returns how many that were.
+    /// Cancels every task that has not started, and returns how many that were. Does not block.
     fn cancel_pending(&self) -> usize {
         0
     }
@@ -331,6 +331,8 @@ pub trait Executor: Backend {
     }
 
     /// Closes the executor, cancels what is pending and waits for what runs.
+    ///
+    /// What running tasks still submit to the executor is cancelled as well.
     ///
     /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
     /// three steps, [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and
