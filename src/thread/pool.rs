@@ -138,7 +138,7 @@ impl Pool {
         let mut queue = self.queue.lock();
         loop {
             if let Some(refusal) = self.refusal(&queue, &*task) {
-                let last = queue.workers == 0 && queue.closed;
+                let last = queue.is_last();
                 drop(queue);
                 if last {
                     // Nobody is left to stop a timer that was started a moment ago.

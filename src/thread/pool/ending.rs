@@ -35,7 +35,7 @@ impl Pool {
     pub(in crate::thread) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
-        let last = queue.workers == 0;
+        let last = queue.is_last();
         drop(queue);
         self.work.notify_all();
         self.room.notify_all();

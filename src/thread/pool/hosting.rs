@@ -13,9 +13,9 @@ use crate::sync::MutexGuard;
 
 impl Pool {
     /// A task left `Pending`.
-    fn left_pending(&self, mut queue: MutexGuard<'_, Queue>, action: Action) {
+    fn left_pending(&self, mut queue: MutexGuard<'_, Queue>) {
         queue.pending -= 1;
-        self.release(queue, action);
+        self.release(queue, Action::Nothing);
         if self.is_bounded() {
             self.room.notify_one();
         }
@@ -25,7 +25,7 @@ impl Pool {
 impl Host for Pool {
     fn started(&self) {
         if self.is_bounded() {
-            self.left_pending(self.queue.lock(), Action::Nothing);
+            self.left_pending(self.queue.lock());
         }
     }
 
@@ -33,12 +33,12 @@ impl Host for Pool {
         let mut queue = self.queue.lock();
         queue.dead += 1;
         let swept = queue.sweep();
-        self.left_pending(queue, Action::Nothing);
+        self.left_pending(queue);
         drop(swept);
     }
 
     fn refused(&self) {
-        self.left_pending(self.queue.lock(), Action::Nothing);
+        self.left_pending(self.queue.lock());
     }
 
     fn claimed(&self, cell: *const ()) {
@@ -50,7 +50,7 @@ impl Host for Pool {
             queue.dead += 1;
             queue.sweep()
         };
-        self.left_pending(queue, Action::Nothing);
+        self.left_pending(queue);
         drop(swept);
     }
 
