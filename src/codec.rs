@@ -12,10 +12,18 @@ use serde::de::DeserializeOwned;
 use crate::error::{Decode, Encode, Error, Part};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    postcard::to_stdvec(value).map_err(|error| {
-        let said = said::in_writing(value);
-        Error::Encode(Encode::new(part, said.unwrap_or_else(|| error.to_string())))
-    })
+    postcard::to_stdvec(value).map_err(|error| unwritten(part, value, &error))
+}
+
+/// Appends the value to `bytes`.
+#[cfg(all(unix, feature = "process"))]
+pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    postcard::to_extend(value, bytes).map_err(|error| unwritten(part, value, &error))
+}
+
+fn unwritten<T: Serialize>(part: Part, value: &T, error: &postcard::Error) -> Error {
+    let said = said::in_writing(value);
+    Error::Encode(Encode::new(part, said.unwrap_or_else(|| error.to_string())))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Error> {

@@ -74,12 +74,12 @@ impl<T> Future<T> {
 
     /// Returns how far the task has come. Does not block.
     pub fn state(&self) -> State {
-        self.task().snapshot().state
+        self.task().look().state
     }
 
     /// Tells whether the task has ended: it was cancelled, or it finished. Does not block.
     pub fn is_done(&self) -> bool {
-        self.state().is_done()
+        self.task().snapshot().state.is_done()
     }
 
     /// Tells whether a worker runs the task right now. Does not block.
@@ -89,7 +89,7 @@ impl<T> Future<T> {
 
     /// Tells whether the task was cancelled or aborted. Does not block.
     pub fn is_cancelled(&self) -> bool {
-        self.state() == State::Cancelled
+        self.task().snapshot().state == State::Cancelled
     }
 
     /// Cancels the task if it has not started. `true`: it is cancelled, has not run and never will, unless it was

@@ -32,6 +32,23 @@ pub(crate) trait Host: Send + Sync {
     fn block(&self, need: Need);
     /// The worker goes on.
     fn unblock(&self, need: Need);
+    /// Has the task been given away? Then what has become of it is decided elsewhere. Called under the cell's lock.
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
+    }
+}
+
+/// Where a task was given away to, as its cell sees it. Its methods are called with no lock of a cell held.
+pub(crate) trait Remote: Send + Sync {
+    /// Has a worker started it?
+    fn has_started(&self) -> bool;
+    /// Takes it back, if no worker has started it: `true` means that none ever will.
+    fn revoke(&self) -> bool;
+    /// Takes it back, or decides that what its worker makes of it does not count any more. `false`: it has come to an
+    /// end before.
+    fn stop(&self) -> bool;
+    /// Ends the worker of a task that was stopped while it ran, once its future is done.
+    fn stopped(&self);
 }
 
 /// What a worker that goes to sleep needs of the others.

@@ -32,6 +32,18 @@ impl FutureId {
     }
 }
 
+#[cfg(all(unix, feature = "process"))]
+impl FutureId {
+    pub(crate) fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The id of a future of another process, for the task that runs in this one.
+    pub(crate) fn from_u64(id: u64) -> Self {
+        Self(id)
+    }
+}
+
 impl fmt::Display for FutureId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -65,6 +65,8 @@ mod map;
 mod options;
 mod outcomes;
 mod panics;
+#[cfg(all(unix, feature = "process"))]
+mod process;
 mod promise;
 mod shared;
 mod state;
@@ -88,6 +90,8 @@ pub use inline::InlineExecutor;
 pub use job::Job;
 pub use map::{Map, MapUnordered};
 pub use options::{Stats, TaskOptions};
+#[cfg(all(unix, feature = "process"))]
+pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use promise::{Promise, promise};
 pub use shared::{AwaitingShared, SharedFuture};
 pub use state::State;

@@ -81,12 +81,12 @@ impl<T> SharedFuture<T> {
 
     /// Returns how far the task has come. Does not block.
     pub fn state(&self) -> State {
-        self.task().snapshot().state
+        self.task().look().state
     }
 
     /// Tells whether the task has ended. Does not block.
     pub fn is_done(&self) -> bool {
-        self.state().is_done()
+        self.task().snapshot().state.is_done()
     }
 
     /// Tells whether a worker runs the task right now. Does not block.
@@ -96,7 +96,7 @@ impl<T> SharedFuture<T> {
 
     /// Tells whether the task was cancelled or aborted. Does not block.
     pub fn is_cancelled(&self) -> bool {
-        self.state() == State::Cancelled
+        self.task().snapshot().state == State::Cancelled
     }
 
     /// Cancels the task if it has not started, for all handles; see [`Future::cancel`](crate::Future::cancel).

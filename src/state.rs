@@ -35,6 +35,9 @@
 //!   cannot be taken then, because the adder borrows the handle that taking would consume.
 //! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
 //!   stored and the poll is ready.
+//! - **Given away**: of a task that another process may start, that place decides, before this one: `cancel` and
+//!   `abort` ask [`Remote`](crate::host::Remote) first, and end the cell only where they won there. It stays `Pending`
+//!   here while it runs there; a look from outside asks.
 //! - **Drop of the handle against finish**: `detached` is set before, and the finisher drops the outcome; or the
 //!   outcome is there, and the handle takes it along.
 #![forbid(unsafe_code)]
@@ -48,6 +51,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
+#[cfg(all(unix, feature = "process"))]
+pub(crate) use runnable::unread;
 
 use crate::error::{Error, Outcome};
 use crate::host::{self, Host};
@@ -108,7 +113,8 @@ pub(crate) struct Cell<W, T> {
 
 struct Inner<W, T> {
     phase: Phase<W, T>,
-    /// The pool whose queue the task is in. Taken by whoever makes it leave `Pending`.
+    /// The pool whose queue the task is in, or who has it if it was given away. Taken by whoever makes it leave
+    /// `Pending`, or ends it.
     host: Option<Arc<dyn Host>>,
     /// The first listener is inline: most futures have at most one.
     first: Option<Listener>,
@@ -361,6 +367,12 @@ where
 }
 
 impl<W, T> Cell<W, T> {
+    /// Who has the task, if it was given away and has not come back.
+    fn given_to(&self) -> Option<Arc<dyn Host>> {
+        let inner = self.inner.lock();
+        inner.host.as_ref().filter(|host| host.remote().is_some()).cloned()
+    }
+
     fn was_cancelled(&self) -> bool {
         matches!(self.inner.lock().phase, Phase::Cancelled | Phase::Delivering { cancelled: true, .. })
     }

@@ -10,7 +10,16 @@ use crate::state::Runnable;
 use crate::sync::{thread, thread_local};
 
 thread_local! {
-    static CURRENT: RefCell<Option<Arc<dyn Runnable>>> = RefCell::new(None);
+    static CURRENT: RefCell<Option<Current>> = RefCell::new(None);
+}
+
+/// The task that a thread runs.
+#[derive(Clone)]
+enum Current {
+    Own(Arc<dyn Runnable>),
+    /// The future is another process's.
+    #[cfg(all(unix, feature = "process"))]
+    Remote(FutureId),
 }
 
 /// Returns the context of the task that this thread runs, or `None` outside of every task.
@@ -45,16 +54,21 @@ pub fn current() -> Option<TaskContext> {
 /// Tells a task about itself; may be cloned and sent to helpers of the task.
 #[derive(Clone)]
 pub struct TaskContext {
-    task: Arc<dyn Runnable>,
+    task: Current,
     worker_name: Option<Arc<str>>,
 }
 
 impl TaskContext {
     /// Tells whether the task should stop: it was aborted, or ran past its time limit.
     ///
-    /// Its future is done by then, and what the function returns will be dropped.
+    /// Its future is done by then, and what the function returns will be dropped. A worker process is killed with such
+    /// a task, so there it is never `true`.
     pub fn is_aborted(&self) -> bool {
-        self.task.is_aborted()
+        match &self.task {
+            Current::Own(task) => task.is_aborted(),
+            #[cfg(all(unix, feature = "process"))]
+            Current::Remote(_) => false,
+        }
     }
 
     /// Returns the name of the worker that runs the task.
@@ -62,9 +76,13 @@ impl TaskContext {
         self.worker_name.as_deref()
     }
 
-    /// Returns the id of the task's future.
+    /// Returns the id of the task's future, in a worker process too.
     pub fn id(&self) -> FutureId {
-        self.task.id()
+        match &self.task {
+            Current::Own(task) => task.id(),
+            #[cfg(all(unix, feature = "process"))]
+            Current::Remote(id) => *id,
+        }
     }
 }
 
@@ -80,7 +98,17 @@ impl fmt::Debug for TaskContext {
 
 /// Runs `body` as `task`: what was current before is current again afterwards.
 pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn Runnable>>);
+    run_as(Current::Own(task), body)
+}
+
+/// Runs `body` as a task whose future is another process's.
+#[cfg(all(unix, feature = "process"))]
+pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
+    run_as(Current::Remote(id), body)
+}
+
+fn run_as<R>(task: Current, body: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Current>);
     impl Drop for Restore {
         fn drop(&mut self) {
             let outer = self.0.take();

@@ -8,7 +8,7 @@ use crate::state::{Observable, State};
 
 /// Writes the text of a handle named `handle` on `task`.
 pub(crate) fn write_future<T>(f: &mut fmt::Formatter<'_>, handle: &str, task: &Arc<dyn Observable<T>>) -> fmt::Result {
-    let snapshot = task.snapshot();
+    let snapshot = task.look();
     write!(f, "<{handle} at {:p} state={}", Arc::as_ptr(task).cast::<()>(), snapshot.state)?;
     match (snapshot.state, snapshot.raised) {
         (State::Finished, Some(variant)) => write!(f, " raised {variant}")?,

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::codec;
 use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
+use crate::executor::Payload;
 use crate::outcomes::Outcomes;
 use crate::panics;
+#[cfg(all(unix, feature = "process"))]
+use crate::process::{Addressed, Call, Parcel};
+#[cfg(all(unix, feature = "process"))]
+use crate::state::unread;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {
@@ -20,15 +22,29 @@ pub(crate) trait Work<T>: Send {
     fn call(self) -> Outcome<T>;
     /// The argument as bytes. Runs user code.
     fn encode(&self) -> Result<Encoded, Error> {
-        Err(Error::Encode(Encode::new(
-            Part::Argument,
-            "the task is a closure of this process; only functions and closures that capture nothing can leave it",
-        )))
+        Err(not_portable())
     }
     /// The result from bytes. Runs user code.
     fn decode(_bytes: &[u8]) -> Outcome<T> {
         Err(Error::Abandoned)
     }
+    /// The call as another process of this program needs it. Runs user code.
+    #[cfg(all(unix, feature = "process"))]
+    fn ship(&self) -> Result<Parcel, Error> {
+        Err(not_portable())
+    }
+    /// The results of a chunk from bytes, or why there is none. Runs user code.
+    #[cfg(all(unix, feature = "process"))]
+    fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
+        Err(Error::Abandoned)
+    }
+}
+
+fn not_portable() -> Error {
+    Error::Encode(Encode::new(
+        Part::Argument,
+        "the task is a closure of this process; only functions and closures that capture nothing can leave it",
+    ))
 }
 
 /// Holds the argument of a task as bytes, in postcard's format.
@@ -79,7 +95,7 @@ pub(crate) struct Portable<F, A> {
 }
 
 /// How a function's return value becomes an outcome.
-pub(crate) trait Function<A, R>: Copy + Send {
+pub(crate) trait Function<A, R>: Copy + Send + Addressed {
     fn call(self, argument: A) -> Outcome<R>;
 }
 
@@ -88,6 +104,14 @@ pub(crate) struct Plain<A, R>(pub(crate) fn(A) -> R);
 
 /// A function whose `Err` is the task's error.
 pub(crate) struct Fallible<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
+
+/// Without processes there is no other address space to find a function in.
+#[cfg(not(all(unix, feature = "process")))]
+pub(crate) trait Addressed {}
+#[cfg(not(all(unix, feature = "process")))]
+impl<A, R> Addressed for Plain<A, R> {}
+#[cfg(not(all(unix, feature = "process")))]
+impl<A, R, E> Addressed for Fallible<A, R, E> {}
 
 impl<A, R> Clone for Plain<A, R> {
     fn clone(&self) -> Self {
@@ -122,8 +146,8 @@ pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> 
 impl<F, A, R> Work<R> for Portable<F, A>
 where
     F: Function<A, R>,
-    A: Serialize + Send,
-    R: DeserializeOwned,
+    A: Payload,
+    R: Payload,
 {
     type Guard = ();
     fn guard(&mut self) {}
@@ -136,6 +160,11 @@ where
     }
     fn decode(bytes: &[u8]) -> Outcome<R> {
         codec::decode(Part::Result, bytes)
+    }
+    #[cfg(all(unix, feature = "process"))]
+    fn ship(&self) -> Result<Parcel, Error> {
+        let argument = codec::encode(Part::Argument, &self.argument)?;
+        Ok(Parcel { call: Call::of::<F, A, R>(self.function)?, argument, ends: None })
     }
 }
 
@@ -188,8 +217,8 @@ where
 impl<F, A, R> Work<Outcomes<R>> for Chunk<Everywhere<F>, A>
 where
     F: Function<A, R>,
-    A: Serialize + Send,
-    R: DeserializeOwned,
+    A: Payload,
+    R: Payload,
 {
     type Guard = ();
     fn guard(&mut self) {}
@@ -203,6 +232,22 @@ where
     fn decode(bytes: &[u8]) -> Outcome<Outcomes<R>> {
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
+    }
+    #[cfg(all(unix, feature = "process"))]
+    fn ship(&self) -> Result<Parcel, Error> {
+        let call = Call::of::<F, A, R>(self.function.0)?;
+        let mut argument = Vec::new();
+        let mut ends = Vec::with_capacity(self.arguments.len());
+        for item in &self.arguments {
+            argument = codec::encode_onto(Part::Argument, item, argument)?;
+            ends.push(argument.len());
+        }
+        Ok(Parcel { call, argument, ends: Some(ends.into()) })
+    }
+    #[cfg(all(unix, feature = "process"))]
+    fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
+        let decode = |bytes| panics::catch(|| codec::decode(Part::Result, bytes)).map_err(unread);
+        Ok(replies.into_iter().map(|reply| reply.and_then(decode)).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -86,30 +87,47 @@ impl fmt::Debug for Panicked {
 }
 
 /// Holds the error that a `try_` task returned: displays its message and has its source.
+///
+/// Of an error from another process, message, sources and the name of its type have crossed.
 #[derive(Clone, Debug)]
-pub struct Failed(Arc<dyn StdError + Send + Sync>);
+pub struct Failed(Arc<Failure>);
+
+#[derive(Debug)]
+struct Failure {
+    error: BoxError,
+    type_name: Cow<'static, str>,
+}
 
 impl Failed {
     /// Wraps the error of a task, for authors of executors.
-    pub fn new(error: impl Into<BoxError>) -> Self {
-        Self(Arc::from(error.into()))
+    pub fn new<E: Into<BoxError>>(error: E) -> Self {
+        Self::named(error.into(), Cow::Borrowed(std::any::type_name::<E>()))
     }
 
-    /// Returns the error itself.
+    pub(crate) fn named(error: BoxError, type_name: Cow<'static, str>) -> Self {
+        Self(Arc::new(Failure { error, type_name }))
+    }
+
+    /// Returns the error itself; of one from another process, what has crossed of it.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.0
+        &*self.0.error
+    }
+
+    /// Returns the name of the error's type, as [`std::any::type_name`] gives it.
+    pub fn type_name(&self) -> &str {
+        &self.0.type_name
     }
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.error.fmt(f)
     }
 }
 
 impl StdError for Failed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
+        self.0.error.source()
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Part {
     Argument,
     /// What the function returned.
     Result,
+    /// The function itself, which another process finds by its place in the program.
+    Function,
 }
 
 impl fmt::Display for Part {
@@ -19,6 +21,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Part::Argument => "argument",
             Part::Result => "result",
+            Part::Function => "function",
         })
     }
 }
@@ -49,7 +52,7 @@ macro_rules! serialisation_error {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let side = match self.part() {
-                    Part::Argument => $argument,
+                    Part::Argument | Part::Function => $argument,
                     Part::Result => $result,
                 };
                 write!(f, concat!("the {} cannot be ", $verb, " by the {}: {}"), self.part(), side, self.message())
@@ -76,6 +79,7 @@ struct Death {
     pid: u32,
     exit: Exit,
     function: Option<Box<str>>,
+    hint: Option<Box<str>>,
 }
 
 /// Says how a process ended.
@@ -90,11 +94,29 @@ pub enum Exit {
     Unknown,
 }
 
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exited with code {code}"),
+            Exit::Signal(name) => write!(f, "was ended by {name}"),
+            Exit::Unknown => f.write_str("ended with a status that is unknown, because the program reaped it"),
+        }
+    }
+}
+
 impl WorkerDied {
     /// Says which process died, how, and on which function, for authors of executors.
     pub fn new(pid: u32, exit: Exit, function: Option<String>) -> Self {
         let function = function.map(String::into_boxed_str);
-        Self(Arc::new(Death { pid, exit, function }))
+        Self(Arc::new(Death { pid, exit, function, hint: None }))
+    }
+
+    /// Adds what is probably behind it, as in "probably for want of memory".
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        let Death { pid, exit, function, .. } = &*self.0;
+        let hint = Some(hint.into().into_boxed_str());
+        Self(Arc::new(Death { pid: *pid, exit: exit.clone(), function: function.clone(), hint }))
     }
 
     /// Returns the id the process had.
@@ -111,20 +133,18 @@ impl WorkerDied {
     pub fn function(&self) -> Option<&str> {
         self.0.function.as_deref()
     }
+
+    /// Returns what is probably behind it, if there is a sign of that.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
 }
 
 impl fmt::Display for WorkerDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the worker process {} ", self.pid())?;
-        match self.exit() {
-            Exit::Code(code) => write!(f, "exited with code {code}")?,
-            Exit::Signal(name) => write!(f, "was ended by {name}")?,
-            Exit::Unknown => f.write_str("ended with a status that is unknown")?,
-        }
-        match self.function() {
-            Some(function) => write!(f, " while it ran {function}"),
-            None => f.write_str(" while it ran the task"),
-        }
+        write!(f, "{} while it ran {}", self.exit(), self.function().unwrap_or("the task"))?;
+        self.hint().map_or(Ok(()), |hint| write!(f, ", {hint}"))
     }
 }
 

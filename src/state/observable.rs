@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use super::{By, Callback, Cell, Observable, Observed, Phase, Snapshot};
+use super::{By, Callback, Cell, Observable, Observed, Phase, Snapshot, State};
 use crate::error::{Error, Outcome};
-use crate::host;
+use crate::host::{self, Remote};
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey};
 use crate::panics::discard;
@@ -25,16 +25,41 @@ where
         self.inner.lock().phase.snapshot()
     }
 
+    fn look(&self) -> Snapshot {
+        let mut snapshot = self.snapshot();
+        if snapshot.state == State::Pending
+            && let Some(host) = self.given_to()
+            && host.remote().is_some_and(Remote::has_started)
+        {
+            snapshot.state = State::Running;
+        }
+        snapshot
+    }
+
     fn runs_here(&self) -> bool {
         self.inner.lock().phase.runs_here()
     }
 
     fn cancel(&self) -> bool {
+        if let Some(host) = self.given_to()
+            && !host.remote().is_some_and(Remote::revoke)
+        {
+            return self.was_cancelled();
+        }
         self.end(Err(Error::Cancelled), By::Cancel) || self.was_cancelled()
     }
 
     fn abort(&self) -> bool {
-        self.end(Err(Error::Cancelled), By::Abort) || self.was_cancelled()
+        let host = self.given_to();
+        let remote = host.as_ref().and_then(|host| host.remote());
+        if remote.is_some_and(|remote| !remote.stop()) {
+            return self.was_cancelled();
+        }
+        let ended = self.end(Err(Error::Cancelled), By::Abort);
+        if let Some(remote) = remote {
+            remote.stopped();
+        }
+        ended || self.was_cancelled()
     }
 
     fn listen(&self, listener: Listener) -> Option<bool> {

@@ -56,6 +56,12 @@ pub(crate) trait Runnable: Observed {
     fn is_aborted(&self) -> bool;
     /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.
     fn attach(&self, host: Arc<dyn Host>) -> bool;
+    /// Encodes the call for another process of this program, and drops the work: its bytes are what is left of it.
+    #[cfg(all(unix, feature = "process"))]
+    fn ship(&self) -> Result<crate::process::Parcel, Error>;
+    /// Says who has what was shipped. False: it is over.
+    #[cfg(all(unix, feature = "process"))]
+    fn give_away(&self, host: Arc<dyn Host>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the work out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
     /// Runs it here if it waits in this executor's queue and has no time limit.
@@ -70,6 +76,9 @@ pub(crate) trait Runnable: Observed {
     fn expire(&self, limit: Duration) -> bool;
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
+    /// Completes a chunk with an encoded result, or an error, for each of its items.
+    #[cfg(all(unix, feature = "process"))]
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }
 
@@ -77,6 +86,8 @@ pub(crate) trait Runnable: Observed {
 pub(crate) trait Observed: Send + Sync {
     fn id(&self) -> FutureId;
     fn snapshot(&self) -> Snapshot;
+    /// As `snapshot`, but asks whoever has the task whether it has started.
+    fn look(&self) -> Snapshot;
     /// Does this very thread run it, further down its stack?
     fn runs_here(&self) -> bool;
     fn cancel(&self) -> bool;

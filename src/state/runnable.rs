@@ -41,6 +41,22 @@ where
     }
 }
 
+/// What a panic in the user's `Serialize` is to the task.
+fn unwritten(error: Error) -> Error {
+    match error {
+        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
+        error => error,
+    }
+}
+
+/// What a panic in the user's `Deserialize` is to the task.
+pub(crate) fn unread(error: Error) -> Error {
+    match error {
+        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
+        error => error,
+    }
+}
+
 impl<W, T> Runnable for Cell<W, T>
 where
     W: Work<T>,
@@ -65,6 +81,26 @@ where
             inner.host = Some(host);
         }
         waits
+    }
+
+    #[cfg(all(unix, feature = "process"))]
+    fn ship(&self) -> Result<crate::process::Parcel, Error> {
+        let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
+            return Err(Error::Cancelled);
+        };
+        let parcel = panics::catch(|| work.ship()).map_err(unwritten);
+        discard(work);
+        parcel
+    }
+
+    #[cfg(all(unix, feature = "process"))]
+    fn give_away(&self, host: Arc<dyn Host>) -> bool {
+        let mut inner = self.inner.lock();
+        let open = inner.phase.work().is_some();
+        if open {
+            inner.host = Some(host);
+        }
+        open
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
@@ -151,10 +187,7 @@ where
         let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };
-        let encoded = panics::catch(|| work.encode()).map_err(|error| match error {
-            Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
-            error => error,
-        });
+        let encoded = panics::catch(|| work.encode()).map_err(unwritten);
         let mut work = Some(work);
         if let Some(slot) = self.inner.lock().phase.work() {
             *slot = work.take();
@@ -164,13 +197,13 @@ where
     }
 
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
-        let outcome = reply.and_then(|bytes| {
-            panics::catch(|| W::decode(bytes)).map_err(|error| match error {
-                Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
-                error => error,
-            })
-        });
+        let outcome = reply.and_then(|bytes| panics::catch(|| W::decode(bytes)).map_err(unread));
         self.end(outcome, By::Owner)
+    }
+
+    #[cfg(all(unix, feature = "process"))]
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>) -> bool {
+        self.end(W::decode_items(replies), By::Owner)
     }
 
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {

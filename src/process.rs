@@ -1,0 +1,237 @@
+//! [`ProcessPoolExecutor`]: tasks on other processes of this program.
+//!
+//! `supervisor` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `wire` and
+//! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `image`, `call` and
+//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one.
+
+mod builder;
+mod call;
+mod child;
+mod entry;
+mod flight;
+mod fork;
+mod frame;
+mod image;
+mod link;
+mod pool;
+mod reply;
+mod slots;
+mod supervisor;
+mod symbol;
+mod wire;
+mod worker;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+pub use builder::ProcessPoolBuilder;
+pub(crate) use call::{Addressed, Call, Parcel};
+pub use entry::init;
+
+use crate::executor::Backend;
+use crate::job::Job;
+use crate::options::{Stats, TaskOptions};
+use pool::Pool;
+
+/// Runs tasks on worker processes, which start on demand and are reused.
+///
+/// Each worker is another process of this very program, which turns into a worker before its `main`: nothing has to be
+/// registered, and nothing has to be called in `main`. (On other systems than Linux, and without the feature
+/// `auto-entry`, [`init`] has to be its first line.)
+///
+/// A task is a plain function of the program, or a closure that captures nothing, and an argument that serde can carry;
+/// several arguments are a tuple. It shares no memory with the program: a crash ends the worker and the one task that
+/// it ran, with [`Error::WorkerDied`](crate::Error::WorkerDied), and a new worker takes its place. A running task can
+/// be killed: [`abort`](crate::Future::abort), and [`TaskOptions::time_limit`].
+///
+/// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
+/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). A program that ends, however it ends, takes its
+/// workers with it.
+///
+/// # In a worker
+///
+/// Standard output and error are the program's own, standard input is empty. `main` never runs: loggers and the like
+/// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
+/// keep what tasks write to them for later tasks of that worker. Ctrl-C reaches only the program, not its workers.
+///
+/// # Nesting
+///
+/// A task may use a process pool of its own, a few levels deep. It cannot wait for a task of the pool that it runs on: an executor
+/// does not cross to another process. Instead, return what is to be done next, and submit it from the program:
+///
+/// ```
+/// use concurrent_futures::{Error, Executor, ProcessPoolExecutor, as_completed};
+///
+/// /// Either the sum of the numbers, or the two halves that it takes.
+/// fn sum_or_split(numbers: Vec<u64>) -> Result<u64, [Vec<u64>; 2]> {
+///     if numbers.len() <= 2 {
+///         return Ok(numbers.iter().sum());
+///     }
+///     let (left, right) = numbers.split_at(numbers.len() / 2);
+///     Err([left.to_vec(), right.to_vec()])
+/// }
+///
+/// let processes = ProcessPoolExecutor::new(2);
+/// let mut running = as_completed([processes.submit(sum_or_split, (1..=8).collect())]);
+/// let mut total = 0;
+/// while let Some(future) = running.next() {
+///     match future.result()? {
+///         Ok(sum) => total += sum,
+///         Err(halves) => halves.map(|half| running.push(processes.submit(sum_or_split, half))).into_iter().collect(),
+///     }
+/// }
+/// assert_eq!(total, 36);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+///
+/// fn sum_to(n: u64) -> u64 {
+///     (1..=n).sum()
+/// }
+///
+/// let processes = ProcessPoolExecutor::new(2);
+/// assert_eq!(processes.submit(sum_to, 10_000).result()?, 50_005_000);
+///
+/// let crash = processes.submit(|code: i32| std::process::exit(code), 3);
+/// let error = crash.result().map(|()| "unreachable").unwrap_err();
+/// assert!(error.to_string().contains("exited with code 3"), "{error}");
+/// assert_eq!(processes.submit(sum_to, 3).result()?, 6);
+/// # Ok::<(), Error>(())
+/// ```
+pub struct ProcessPoolExecutor {
+    pool: Arc<Pool>,
+    /// What every task gets: the time limit of the pool.
+    options: Option<Arc<TaskOptions>>,
+    detached: bool,
+}
+
+impl ProcessPoolExecutor {
+    /// Creates an executor that runs up to `max_workers` tasks at a time. Starts no process yet.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0; [`builder`](ProcessPoolExecutor::builder) returns an error instead.
+    #[track_caller]
+    pub fn new(max_workers: usize) -> Self {
+        match Self::builder().max_workers(max_workers).build() {
+            Ok(executor) => executor,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Configures an executor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Executor, ProcessPoolExecutor};
+    ///
+    /// let processes = ProcessPoolExecutor::builder()
+    ///     .max_workers(2)
+    ///     .time_limit(Duration::from_secs(60))
+    ///     .max_tasks_per_worker(1000)
+    ///     .env("TZ", "UTC")
+    ///     .build()?;
+    /// let zone = processes.submit(|name: String| std::env::var(name).ok(), "TZ".into()).result()?;
+    /// assert_eq!(zone.as_deref(), Some("UTC"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> ProcessPoolBuilder {
+        ProcessPoolBuilder::new()
+    }
+
+    fn from_pool(pool: Arc<Pool>, options: Option<Arc<TaskOptions>>) -> Self {
+        Self { pool, options, detached: false }
+    }
+
+    /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
+    ///
+    /// Does not block. A program that ends does not wait for them, and takes them with it.
+    pub fn detach(mut self) {
+        self.detached = true;
+        self.pool.close();
+    }
+
+    /// Sends SIGTERM to every worker and what it has started. Running tasks end with
+    /// [`Error::WorkerDied`](crate::Error::WorkerDied), all others run on new workers.
+    ///
+    /// Does not block. A task that handles the signal may go on.
+    pub fn terminate_workers(&self) {
+        self.pool.signal_all(Signal::TERM);
+    }
+
+    /// Kills every worker and what it has started. Running tasks end with
+    /// [`Error::WorkerDied`](crate::Error::WorkerDied), all others run on new workers.
+    ///
+    /// Does not block.
+    pub fn kill_workers(&self) {
+        self.pool.signal_all(Signal::KILL);
+    }
+}
+
+impl Default for ProcessPoolExecutor {
+    /// Creates an executor with one worker for each usable cpu.
+    fn default() -> Self {
+        Self::new(num_cpus::get())
+    }
+}
+
+impl Backend for ProcessPoolExecutor {
+    fn execute(&self, job: Job) {
+        self.pool.execute(job.into_task());
+    }
+
+    fn max_workers(&self) -> usize {
+        self.pool.settings.max_workers
+    }
+
+    fn close(&self) {
+        self.pool.close();
+    }
+
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+        self.pool.join(timeout)
+    }
+
+    fn cancel_pending(&self) -> usize {
+        self.pool.cancel_pending()
+    }
+
+    fn stats(&self) -> Stats {
+        self.pool.stats()
+    }
+
+    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
+        self.options.as_ref()
+    }
+}
+
+impl Drop for ProcessPoolExecutor {
+    fn drop(&mut self) {
+        self.pool.close();
+        if self.detached {
+            return;
+        }
+        if std::thread::panicking() {
+            self.pool.cancel_pending();
+        }
+        self.pool.join(None);
+    }
+}
+
+impl fmt::Debug for ProcessPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPoolExecutor")
+            .field("max_workers", &self.max_workers())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

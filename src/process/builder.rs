@@ -1,0 +1,216 @@
+//! [`ProcessPoolBuilder`]: the settings of a pool of processes, checked.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ProcessPoolExecutor;
+use super::call::Parcel;
+use super::pool::{Pool, Settings};
+use crate::error::{BoxError, BuildError, Error};
+use crate::executor::Payload;
+use crate::options::TaskOptions;
+use crate::panics;
+use crate::work::{Fallible, Function, Plain, Portable, Work};
+
+/// The longest argument or result, in bytes, if nothing else is asked for.
+const MAX_FRAME: u64 = 1 << 30;
+
+/// Configures a [`ProcessPoolExecutor`]; made by [`ProcessPoolExecutor::builder`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ProcessPoolBuilder {
+    max_workers: Option<usize>,
+    initializer: Option<Result<Parcel, Error>>,
+    max_tasks_per_worker: Option<usize>,
+    memory_limit: Option<u64>,
+    time_limit: Option<Duration>,
+    keep_alive: Option<Duration>,
+    max_pending: Option<usize>,
+    max_frame: Option<u64>,
+    environment: Vec<(OsString, OsString)>,
+    current_dir: Option<PathBuf>,
+}
+
+impl ProcessPoolBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            max_workers: None,
+            initializer: None,
+            max_tasks_per_worker: None,
+            memory_limit: None,
+            time_limit: None,
+            keep_alive: None,
+            max_pending: None,
+            max_frame: None,
+            environment: Vec::new(),
+            current_dir: None,
+        }
+    }
+
+    /// Sets how many worker processes there are. One for each usable cpu if not given.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.max_workers = Some(workers);
+        self
+    }
+
+    /// Calls `initializer` in each worker process before its first task.
+    ///
+    /// `main` never runs in a worker: this is the place for what it would set up, such as a logger. The argument is encoded
+    /// here, once. An initializer that panics, or ends its process, breaks the executor: its pending tasks and
+    /// all later ones end with [`Error::Broken`], which has the message.
+    pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
+        self.initializer = Some(ship(Plain(initializer), argument));
+        self
+    }
+
+    /// As [`initializer`](ProcessPoolBuilder::initializer), for one that returns `Result`: an `Err` breaks the executor.
+    pub fn try_initializer<A: Payload, E: Into<BoxError> + 'static>(
+        mut self,
+        initializer: fn(A) -> Result<(), E>,
+        argument: A,
+    ) -> Self {
+        self.initializer = Some(ship(Fallible(initializer), argument));
+        self
+    }
+
+    /// Replaces each worker after this many tasks, against what tasks leave behind. A chunk of a map is one task.
+    ///
+    /// The replacement is ready before the old worker leaves, as long as tasks are pending.
+    pub fn max_tasks_per_worker(mut self, tasks: usize) -> Self {
+        self.max_tasks_per_worker = Some(tasks);
+        self
+    }
+
+    /// Limits the address space of each worker to its size at its start and this many bytes more.
+    ///
+    /// An allocation beyond it fails, which ends the worker and the task that asked, with
+    /// [`Error::WorkerDied`], and no other.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Limits how long each task may run, counted from its start. [`TaskOptions::time_limit`] goes before it.
+    ///
+    /// A task that runs longer ends with [`Error::TimeLimit`], and its worker process is killed.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Ends a worker that has been idle for this long. Without it workers stay until the executor goes.
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.keep_alive = Some(idle);
+        self
+    }
+
+    /// Bounds the queue to this many pending tasks: `submit` blocks until there is room.
+    ///
+    /// It never blocks on a thread that belongs to the executor, such as in a callback.
+    pub fn max_pending(mut self, tasks: usize) -> Self {
+        self.max_pending = Some(tasks);
+        self
+    }
+
+    /// Limits how long an encoded argument or result may be. 1 GiB if not given. A longer one is
+    /// [`Error::TooLarge`].
+    pub fn max_frame(mut self, bytes: u64) -> Self {
+        self.max_frame = Some(bytes);
+        self
+    }
+
+    /// Sets a variable in the environment of the workers, which otherwise is that of the program.
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets the directory the workers start in, which otherwise is the program's.
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(directory.into());
+        self
+    }
+
+    /// Creates the executor. Starts no process yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] names the setting that cannot be, and what it must be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ProcessPoolExecutor;
+    ///
+    /// let error = ProcessPoolExecutor::builder().max_workers(0).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
+    /// ```
+    pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
+        let positive = |parameter, value: Option<usize>| match value {
+            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
+            value => Ok(value),
+        };
+        let bytes = |parameter, value: Option<u64>| match value {
+            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
+            value => Ok(value),
+        };
+        let longer = |parameter, value: Option<Duration>| match value {
+            Some(Duration::ZERO) => Err(BuildError::new(parameter, "longer than zero", Duration::ZERO)),
+            value => Ok(value),
+        };
+        let initializer = self.initializer.transpose().map_err(|error| {
+            let requirement = "a function of this program, with an argument that can be serialised";
+            BuildError::new("initializer", requirement, format_args!("{error}"))
+        })?;
+        if let Some(directory) = self.current_dir.as_ref().filter(|directory| !directory.is_dir()) {
+            return Err(BuildError::new("current_dir", "a directory that is there", directory));
+        }
+        if let Some((key, value)) = self.environment.iter().find(|(key, value)| !can_be_set(key, value)) {
+            let requirement = "a name without `=` that is not empty, and no zero byte in it or its value";
+            return Err(BuildError::new("env", requirement, (key, value)));
+        }
+        let settings = Settings {
+            max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(num_cpus::get),
+            initializer,
+            max_tasks_per_worker: positive("max_tasks_per_worker", self.max_tasks_per_worker)?.map(|tasks| tasks as u64),
+            memory_limit: bytes("memory_limit", self.memory_limit)?,
+            keep_alive: longer("keep_alive", self.keep_alive)?,
+            max_pending: positive("max_pending", self.max_pending)?,
+            max_frame: bytes("max_frame", self.max_frame)?.unwrap_or(MAX_FRAME),
+            environment: self.environment,
+            current_dir: self.current_dir,
+        };
+        let options = longer("time_limit", self.time_limit)?.map(|limit| Arc::new(TaskOptions::new().time_limit(limit)));
+        Ok(ProcessPoolExecutor::from_pool(Pool::new(settings), options))
+    }
+}
+
+fn ship<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<Parcel, Error> {
+    let work = Portable { function, argument };
+    let parcel = panics::catch(|| Work::<()>::ship(&work));
+    panics::discard(work);
+    parcel
+}
+
+fn can_be_set(key: &OsString, value: &OsString) -> bool {
+    let key = key.as_encoded_bytes();
+    !key.is_empty() && !key.contains(&b'=') && !key.contains(&0) && !value.as_encoded_bytes().contains(&0)
+}
+
+impl fmt::Debug for ProcessPoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPoolBuilder")
+            .field("max_workers", &self.max_workers)
+            .field("max_tasks_per_worker", &self.max_tasks_per_worker)
+            .field("memory_limit", &self.memory_limit)
+            .field("time_limit", &self.time_limit)
+            .field("keep_alive", &self.keep_alive)
+            .field("max_pending", &self.max_pending)
+            .field("max_frame", &self.max_frame)
+            .field("current_dir", &self.current_dir)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,142 @@
+//! How a call crosses to another process of this program: its functions as places in the program, its argument as bytes.
+//!
+//! Two functions make a call: the user's, and [`enter`] for its types, which knows how to read the argument, make
+//! the call and write the result. Both processes run the same build of the same program, which is checked when a worker says
+//! hello, so a function lies at the same offset in both. A function of a shared library may not: it is refused.
+#![allow(unsafe_code)]
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::image::image;
+use super::symbol;
+use crate::codec;
+use crate::error::{Decode, Encode, Error, Part};
+use crate::panics;
+use crate::work::{Fallible, Function, Plain};
+
+/// A call as bytes and numbers.
+pub(crate) struct Parcel {
+    pub(crate) call: Call,
+    /// The encoded argument; of a chunk, the encoded arguments one after the other.
+    pub(crate) argument: Vec<u8>,
+    /// Of a chunk: where in `argument` each item ends.
+    pub(crate) ends: Option<Box<[usize]>>,
+}
+
+/// The functions of a call, as offsets in the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(super) enter: u64,
+    pub(super) function: u64,
+    signature: &'static str,
+}
+
+/// Reads the argument, calls the function at the address, and appends the result to the bytes.
+type Enter = fn(function: *const (), argument: &[u8], reply: Vec<u8>) -> Result<Vec<u8>, Error>;
+
+/// What is a function pointer inside.
+pub(crate) trait Addressed: Sized {
+    fn address(self) -> *const ();
+    /// Makes it again from its address.
+    ///
+    /// # Safety
+    ///
+    /// The address must be what [`address`](Addressed::address) of the same type returned, in a process that has the
+    /// same program at the same place.
+    unsafe fn at(address: *const ()) -> Self;
+}
+
+impl<A, R> Addressed for Plain<A, R> {
+    fn address(self) -> *const () {
+        self.0 as *const ()
+    }
+    unsafe fn at(address: *const ()) -> Self {
+        // SAFETY: by the caller's word this is the address of a function of this very type.
+        Self(unsafe { std::mem::transmute::<*const (), fn(A) -> R>(address) })
+    }
+}
+
+impl<A, R, E> Addressed for Fallible<A, R, E> {
+    fn address(self) -> *const () {
+        self.0 as *const ()
+    }
+    unsafe fn at(address: *const ()) -> Self {
+        // SAFETY: by the caller's word this is the address of a function of this very type.
+        Self(unsafe { std::mem::transmute::<*const (), fn(A) -> Result<R, E>>(address) })
+    }
+}
+
+fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>) -> Result<Vec<u8>, Error>
+where
+    F: Function<A, R>,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    // SAFETY: `Call::of` pairs this instance of `enter` with the address of an `F`, and `Call::make` checks both.
+    let function = unsafe { F::at(function) };
+    let argument: A = panics::catch(|| codec::decode(Part::Argument, argument)).map_err(|error| match error {
+        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Argument, panic.to_string())),
+        error => error,
+    })?;
+    let result = panics::catch(|| function.call(argument))?;
+    let encoded = panics::catch(|| codec::encode_onto(Part::Result, &result, reply));
+    panics::discard(result);
+    encoded.map_err(|error| match error {
+        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Result, panic.to_string())),
+        error => error,
+    })
+}
+
+impl Call {
+    pub(crate) fn of<F, A, R>(function: F) -> Result<Self, Error>
+    where
+        F: Function<A, R>,
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        let enter = enter::<F, A, R> as Enter as *const ();
+        let signature = std::any::type_name::<fn(A) -> R>();
+        let (Some(enter), Some(function)) = (offset_of(enter), offset_of(function.address())) else {
+            return Err(Error::Encode(Encode::new(
+                Part::Function,
+                format!(
+                    "a function of type {signature} is not part of the main program but of a shared library, whose place \
+                     in another process is unknown; call it from a function of the program, and submit that"
+                ),
+            )));
+        };
+        Ok(Self { enter, function, signature })
+    }
+
+    /// Makes the call in this process. `None`: there are no such functions in this program.
+    pub(super) fn make(
+        enter: u64,
+        function: u64,
+        argument: &[u8],
+        reply: Vec<u8>,
+    ) -> Option<Result<Vec<u8>, Error>> {
+        let enter = address_of(enter)?;
+        let function = address_of(function)?;
+        // SAFETY: both are functions of the main program, sent by a process of the same build that had them from
+        // `Call::of`, so this one is an `Enter`.
+        let enter = unsafe { std::mem::transmute::<*const (), Enter>(enter) };
+        Some(enter(function, argument, reply))
+    }
+
+    /// The name of the user's function, or its type if the program was stripped of names.
+    pub(super) fn name(&self) -> Cow<'static, str> {
+        let name = address_of(self.function).and_then(|address| symbol::name_of(address.addr()));
+        name.map_or_else(|| Cow::Owned(format!("a function of type {}", self.signature)), Cow::Owned)
+    }
+}
+
+fn offset_of(address: *const ()) -> Option<u64> {
+    image().offset_of(address.expose_provenance())
+}
+
+fn address_of(offset: u64) -> Option<*const ()> {
+    image().address_of(offset).map(std::ptr::with_exposed_provenance)
+}

@@ -1,0 +1,250 @@
+//! [`Flight`]: a task on its way through a pool of processes, from its submission until its outcome is in.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::call::{Call, Parcel};
+use super::frame::{Kind, take_item};
+use super::pool::Pool;
+use super::reply;
+use super::slots::{Progress, Slots};
+use super::supervisor::LinkId;
+use crate::error::Error;
+use crate::host::{Host, Need, Remote};
+use crate::state::{Ran, Runnable};
+use crate::sync::Mutex;
+
+/// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
+/// die with them.
+pub(super) struct Flight {
+    pub(super) task: Arc<dyn Runnable>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) call: Call,
+    pub(super) argument: Vec<u8>,
+    /// Of a chunk.
+    pub(super) items: Option<Items>,
+    /// Written under the lock of the supervisor only.
+    pub(super) place: Mutex<Place>,
+    /// How often a worker died of it.
+    deaths: AtomicU32,
+}
+
+/// Where a flight is.
+pub(super) enum Place {
+    /// In the queue, or about to be.
+    Queued,
+    /// Sent to a worker, which may have started it.
+    Sent { link: LinkId, slot: u8, sequence: u64, slots: Arc<Slots> },
+    /// Taken back before it started.
+    Revoked,
+    /// Aborted or out of time while it ran: the worker is to be killed.
+    Stopped { link: LinkId },
+    /// Its worker has answered, or has died of it.
+    Over,
+}
+
+/// The items of a chunk.
+pub(super) struct Items {
+    /// Where in the argument each one ends.
+    pub(super) ends: Box<[usize]>,
+    /// Nobody wants those that have not begun.
+    pub(super) curtailed: AtomicBool,
+    ledger: Mutex<Ledger>,
+}
+
+/// What is known of the items of a chunk, in input order.
+#[derive(Default)]
+struct Ledger {
+    replies: Vec<ItemReply>,
+    values: Vec<u8>,
+}
+
+enum ItemReply {
+    /// Where in the values its encoded result ends.
+    Value(usize),
+    Error(Error),
+}
+
+impl Flight {
+    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel) -> Arc<Self> {
+        let Parcel { call, argument, ends } = parcel;
+        let items = ends.map(|ends| Items { ends, curtailed: AtomicBool::new(false), ledger: Mutex::default() });
+        let place = Mutex::new(Place::Queued);
+        Arc::new(Self { task, pool, call, argument, items, place, deaths: AtomicU32::new(0) })
+    }
+
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.task.options().limit()
+    }
+
+    /// Of a chunk: the first item that nothing is known of, and how many there are in all.
+    pub(super) fn range(&self) -> Option<(u32, u32)> {
+        let items = self.items.as_ref()?;
+        Some((items.ledger.lock().replies.len() as u32, items.ends.len() as u32))
+    }
+
+    /// A worker died of it. May it be run again?
+    pub(super) fn may_retry(&self) -> bool {
+        self.deaths.fetch_add(1, Ordering::Relaxed) < self.task.options().retry_count()
+    }
+
+    /// Completes the future with what a worker answered. Runs user code.
+    pub(super) fn complete(&self, kind: Kind, body: &[u8]) {
+        match kind {
+            Kind::Value => self.task.complete(Ok(body)),
+            _ => self.task.complete(Err(reply::from_bytes(body))),
+        };
+    }
+
+    /// Completes the future with an error; of a chunk, those items that nothing is known of. Runs user code.
+    pub(super) fn fail(&self, error: &Error) {
+        match &self.items {
+            None => {
+                self.task.complete(Err(error.clone()));
+            }
+            Some(items) => {
+                let mut ledger = std::mem::take(&mut *items.ledger.lock());
+                ledger.replies.resize_with(items.ends.len(), || ItemReply::Error(error.clone()));
+                self.task.complete_items(ledger.into_replies().collect());
+            }
+        }
+    }
+
+    /// Of a chunk: notes the replies to `count` items from `first` on. `false`: they are not what was asked for.
+    pub(super) fn note(&self, first: u32, count: u32, mut bytes: &[u8]) -> bool {
+        let Some(items) = &self.items else {
+            return false;
+        };
+        let mut ledger = items.ledger.lock();
+        for position in (first as usize)..(first as usize).saturating_add(count as usize) {
+            let Some((kind, body)) = take_item(&mut bytes) else {
+                return false;
+            };
+            if position > ledger.replies.len() || position >= items.ends.len() {
+                return false;
+            }
+            // Those before are known already, from a journal that was sent and not yet emptied.
+            if position == ledger.replies.len() {
+                ledger.add(kind, body);
+            }
+        }
+        bytes.is_empty()
+    }
+
+    /// Of a chunk: the next item ends with this error.
+    pub(super) fn note_error(&self, error: Error) {
+        if let Some(items) = &self.items {
+            let mut ledger = items.ledger.lock();
+            if ledger.replies.len() < items.ends.len() {
+                ledger.replies.push(ItemReply::Error(error));
+            }
+            // What comes after it has not been tried.
+            self.deaths.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Of a chunk: is there an item of which nothing is known, and that somebody wants?
+    pub(super) fn has_more(&self) -> bool {
+        self.items.as_ref().is_some_and(|items| {
+            items.ledger.lock().replies.len() < items.ends.len() && !items.curtailed.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Of a chunk that a worker died of, after it had begun so many items: was it in one of them, or about to?
+    pub(super) fn has_begun(&self, begun: u32) -> bool {
+        self.items.as_ref().is_some_and(|items| items.ledger.lock().replies.len() < begun as usize) || self.has_more()
+    }
+
+    /// Has it run before, and is to run again? Then it is not pending.
+    pub(super) fn is_retried(&self) -> bool {
+        self.items.is_none() && self.deaths.load(Ordering::Relaxed) > 0
+    }
+
+    /// Cancels it; a chunk keeps the items that are done. Runs user code.
+    pub(super) fn withdraw(&self) -> bool {
+        match self.range() {
+            Some((first, _)) if first > 0 => {
+                self.fail(&Error::Cancelled);
+                true
+            }
+            _ => self.task.withdraw(),
+        }
+    }
+
+    /// Ends it because its time was up. Runs user code.
+    pub(super) fn expire(&self, limit: Duration) {
+        self.task.start();
+        self.task.expire(limit);
+    }
+
+    /// Has the task failed, as a whole?
+    pub(super) fn has_failed(&self) -> bool {
+        self.task.snapshot().raised.is_some()
+    }
+}
+
+impl Ledger {
+    fn add(&mut self, kind: Kind, body: &[u8]) {
+        let reply = match kind {
+            Kind::Value => {
+                self.values.extend_from_slice(body);
+                ItemReply::Value(self.values.len())
+            }
+            _ => ItemReply::Error(reply::from_bytes(body)),
+        };
+        self.replies.push(reply);
+    }
+
+    fn into_replies(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
+        let mut start = 0;
+        self.replies.iter().map(move |reply| match reply {
+            ItemReply::Value(end) => Ok(&self.values[std::mem::replace(&mut start, *end)..*end]),
+            ItemReply::Error(error) => Err(error.clone()),
+        })
+    }
+}
+
+impl Remote for Flight {
+    fn has_started(&self) -> bool {
+        match &*self.place.lock() {
+            Place::Queued | Place::Revoked => false,
+            Place::Sent { slot, sequence, slots, .. } => {
+                matches!(slots.progress(*slot, *sequence), Progress::Running | Progress::Done)
+            }
+            Place::Stopped { .. } | Place::Over => true,
+        }
+    }
+
+    fn revoke(&self) -> bool {
+        self.pool.revoke(self)
+    }
+
+    fn stop(&self) -> bool {
+        self.pool.stop(self)
+    }
+
+    fn stopped(&self) {
+        let link = match &*self.place.lock() {
+            Place::Stopped { link } => *link,
+            _ => return,
+        };
+        self.pool.kill_worker(link);
+    }
+}
+
+/// To the cell, its flight stands for the pool: there is nothing that a waiter could do for it.
+impl Host for Flight {
+    fn started(&self) {}
+    fn cancelled(&self) {}
+    fn refused(&self) {}
+    fn claimed(&self, _cell: *const ()) {}
+    fn claim_ended(&self, _ran: Ran) {}
+    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
+    fn block(&self, _need: Need) {}
+    fn unblock(&self, _need: Need) {}
+    fn remote(&self) -> Option<&dyn Remote> {
+        Some(self)
+    }
+}

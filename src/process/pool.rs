@@ -1,0 +1,397 @@
+//! [`Pool`]: the one lock of a pool of processes, and what is done with what was decided under it.
+//!
+//! # Who takes which lock
+//!
+//! The supervisor's lock comes first; under it that of a flight's place, and nothing else. An outbox has its own, taken
+//! with no other held: a task is given to a worker under the supervisor's lock, and sent after it. A worker that died in between
+//! has its tasks taken from it under that lock, and its outbox swallows what is still sent. Cells are never touched, and no user
+//! code runs, under any of them.
+//!
+//! # Who frees what
+//!
+//! Each worker has a thread here, in [`link`](super::link), which spawns it, looks after it, reaps it, and then ends. The kernel kills a
+//! worker when the thread that spawned it ends, so that is the only thread that may. A flight is held by whoever
+//! is to end it, and by its cell until that is done. The last thread to end makes the pool ended.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::call::Parcel;
+use super::flight::{Flight, Place};
+use super::supervisor::{Limits, LinkId, Submitted, Supervisor};
+use super::wire::Wire;
+use super::{entry, fork, link};
+use crate::error::{Broken, Error, Full};
+use crate::host::{self, Host, Need};
+use crate::options::Stats;
+use crate::panics;
+use crate::state::{Ran, Runnable};
+use crate::sync::{Condvar, Mutex};
+use crate::wait::deadline;
+
+/// What the builder was told.
+pub(super) struct Settings {
+    pub(super) max_workers: usize,
+    pub(super) initializer: Option<Parcel>,
+    pub(super) max_tasks_per_worker: Option<u64>,
+    pub(super) memory_limit: Option<u64>,
+    pub(super) keep_alive: Option<Duration>,
+    pub(super) max_pending: Option<usize>,
+    pub(super) max_frame: u64,
+    pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    pub(super) current_dir: Option<PathBuf>,
+}
+
+pub(super) struct Pool {
+    pub(super) settings: Settings,
+    /// Tells executors apart in the names of workers.
+    number: u32,
+    supervisor: Mutex<Supervisor<Arc<Wire>>>,
+    /// Submitters that wait for room.
+    room: Condvar,
+    /// Whoever waits for the workers to end.
+    ended: Condvar,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    completed: AtomicU64,
+    failed: AtomicU64,
+    /// A fork of this process has another one.
+    generation: u32,
+    me: Weak<Pool>,
+}
+
+impl Pool {
+    pub(super) fn new(settings: Settings) -> Arc<Self> {
+        static POOLS: AtomicU32 = AtomicU32::new(0);
+        // Here and not in a thread of the pool: one that panics holds the hook.
+        panics::install_hook();
+        let limits = Limits {
+            max_workers: settings.max_workers,
+            max_pending: settings.max_pending,
+            max_tasks: settings.max_tasks_per_worker,
+        };
+        let mut supervisor = Supervisor::new(limits);
+        supervisor.broken = unusable();
+        Arc::new_cyclic(|me| Self {
+            settings,
+            number: POOLS.fetch_add(1, Ordering::Relaxed),
+            supervisor: Mutex::new(supervisor),
+            room: Condvar::new(),
+            ended: Condvar::new(),
+            threads: Mutex::default(),
+            completed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            generation: fork::generation(),
+            me: me.clone(),
+        })
+    }
+
+    pub(super) fn worker_name(&self, id: LinkId) -> String {
+        format!("ProcessPoolExecutor-{}-{}", self.number, id.0)
+    }
+
+    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for ever.
+    pub(super) fn is_copy(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    fn owns_thread(&self) -> bool {
+        host::is_current(std::ptr::from_ref(self).cast())
+    }
+
+    /// Does what is to be decided, and then starts the workers that it takes.
+    pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Supervisor<Arc<Wire>>, Instant) -> R) -> R {
+        let now = Instant::now();
+        let mut supervisor = self.supervisor.lock();
+        let result = decision(&mut supervisor, now);
+        let hired = supervisor.hire(now);
+        drop(supervisor);
+        if self.settings.max_pending.is_some() {
+            self.room.notify_all();
+        }
+        for id in hired {
+            self.start(id);
+        }
+        result
+    }
+
+    // Tasks.
+
+    /// Gives a task to a worker, or ends it with the reason why not.
+    pub(super) fn submit(&self, flight: Arc<Flight>) {
+        if self.is_copy() {
+            let cause = "this process is a forked copy of the one that made the executor; make another one after the fork";
+            return flight.fail(&Error::Broken(Broken::new(cause)));
+        }
+        let owned = self.owns_thread();
+        let mut supervisor = self.supervisor.lock();
+        loop {
+            if let Some(refusal) = self.refusal(&supervisor, &flight, owned) {
+                drop(supervisor);
+                return flight.fail(&refusal);
+            }
+            if owned || !supervisor.is_full() {
+                break;
+            }
+            self.room.wait(&mut supervisor);
+        }
+        let now = Instant::now();
+        let limited = flight.limit().is_some();
+        let submitted = supervisor.submit(flight, now);
+        let hired = supervisor.hire(now);
+        drop(supervisor);
+        if let Submitted::Sent(wire, order) = submitted {
+            wire.send([order], true);
+            if limited {
+                // Its thread has to keep the time.
+                wire.ring();
+            }
+        }
+        for id in hired {
+            self.start(id);
+        }
+    }
+
+    fn refusal(&self, supervisor: &Supervisor<Arc<Wire>>, flight: &Flight, owned: bool) -> Option<Error> {
+        if let Some(error) = &supervisor.broken {
+            return Some(error.clone());
+        }
+        // A callback on a thread of the executor may go on submitting.
+        if supervisor.closed && !(owned && !supervisor.is_empty()) {
+            return Some(Error::ShutDown);
+        }
+        if supervisor.cancelling {
+            return Some(Error::Cancelled);
+        }
+        let limit = self.settings.max_pending?;
+        (supervisor.is_full() && flight.task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+    }
+
+    pub(super) fn revoke(&self, flight: &Flight) -> bool {
+        !self.is_copy() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
+    }
+
+    pub(super) fn stop(&self, flight: &Flight) -> bool {
+        !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(flight, now))
+    }
+
+    /// Cancels tasks that were taken out of the queue, and counts them.
+    fn withdraw(flights: Vec<Arc<Flight>>) -> usize {
+        flights.into_iter().filter(|flight| flight.withdraw()).count()
+    }
+
+    pub(super) fn cancel_pending(&self) -> usize {
+        if self.is_copy() {
+            return 0;
+        }
+        let pending = self.decide(|supervisor, now| {
+            supervisor.cancelling = supervisor.closed;
+            supervisor.take_pending(now, Flight::is_retried)
+        });
+        Self::withdraw(pending)
+    }
+
+    /// Counts a task that has ended.
+    pub(super) fn count(&self, flight: &Flight) {
+        let count = if flight.has_failed() { &self.failed } else { &self.completed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    // Workers.
+
+    /// Starts the thread of a worker that is counted already.
+    fn start(&self, id: LinkId) {
+        let Some(pool) = self.me.upgrade() else { return };
+        let mut threads = self.threads.lock();
+        threads.retain(|thread| !thread.is_finished());
+        let thread = std::thread::Builder::new().name(self.worker_name(id));
+        let spawned = thread.spawn(move || link::run(&pool, id));
+        match spawned {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                drop(threads);
+                self.not_started(id, &error);
+                self.forget(id);
+            }
+        }
+    }
+
+    /// No process could be made. If no worker is left, nobody is there for the tasks.
+    pub(super) fn not_started(&self, id: LinkId, error: &std::io::Error) {
+        let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
+        self.ring_all();
+        let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
+        for flight in orphans {
+            flight.fail(&error);
+            self.count(&flight);
+        }
+    }
+
+    /// Nothing more can be run: ends what has not started, and each later task, with `error`.
+    pub(super) fn break_down(&self, error: &Error) {
+        let orphans = self.decide(|supervisor, now| supervisor.break_down(error, now));
+        self.ring_all();
+        for flight in orphans {
+            flight.fail(error);
+            self.count(&flight);
+        }
+    }
+
+    /// The thread of a worker ends.
+    pub(super) fn forget(&self, id: LinkId) {
+        self.decide(|supervisor, _| supervisor.forget(id));
+        self.ended.notify_all();
+    }
+
+    /// Lets every worker's thread look what there is to do.
+    pub(super) fn ring_all(&self) {
+        let wires = self.supervisor.lock().wires();
+        for wire in wires {
+            wire.ring();
+        }
+    }
+
+    pub(super) fn kill_worker(&self, id: LinkId) {
+        let wire = self.supervisor.lock().wire(id);
+        if let Some(wire) = wire {
+            wire.signal(Signal::KILL);
+        }
+    }
+
+    /// Sends a signal to every worker.
+    pub(super) fn signal_all(&self, signal: Signal) {
+        if self.is_copy() {
+            return;
+        }
+        let mut supervisor = self.supervisor.lock();
+        supervisor.expect_deaths();
+        let wires = supervisor.wires();
+        drop(supervisor);
+        for wire in wires {
+            wire.signal(signal);
+        }
+    }
+
+    // The end.
+
+    pub(super) fn close(&self) {
+        if self.is_copy() {
+            return;
+        }
+        self.supervisor.lock().closed = true;
+        self.room.notify_all();
+        self.ended.notify_all();
+        self.ring_all();
+    }
+
+    pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
+        // A callback may stand in the way of the very task that is waited for.
+        if self.is_copy() || self.owns_thread() || !host::may_block() {
+            return false;
+        }
+        let until = deadline(timeout);
+        let mut supervisor = self.supervisor.lock();
+        if !supervisor.closed {
+            return false;
+        }
+        while !supervisor.is_empty() {
+            match until {
+                None => self.ended.wait(&mut supervisor),
+                Some(until) => {
+                    if self.ended.wait_until(&mut supervisor, until).timed_out() && !supervisor.is_empty() {
+                        return false;
+                    }
+                }
+            }
+        }
+        drop(supervisor);
+        if timeout.is_none() {
+            // They have nothing more to do than to end.
+            let threads = std::mem::take(&mut *self.threads.lock());
+            for thread in threads {
+                // What a thread of the pool could panic of is caught further in.
+                let _ = thread.join();
+            }
+        }
+        true
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        if self.is_copy() {
+            return Stats::default();
+        }
+        let supervisor = self.supervisor.lock();
+        Stats {
+            workers: supervisor.workers(),
+            idle: supervisor.idle(),
+            pending: supervisor.pending(),
+            running: supervisor.running(),
+            completed: self.completed.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            respawned: supervisor.respawned,
+        }
+    }
+}
+
+/// Why no worker can be started from this process at all.
+fn unusable() -> Option<Error> {
+    let cause = if entry::own_offset().is_none() {
+        "this crate is part of a shared library, not of the main program, so a worker process, which is another copy of the \
+         program, would not find it"
+            .into()
+    } else if entry::was_missed() {
+        "this process was started as a worker but has reached `main`: make `concurrent_futures::init()` the first line of it"
+            .into()
+    } else if entry::depth() >= entry::MAX_DEPTH {
+        format!(
+            "this is a worker process of a worker process and so on, {} deep, and no more are allowed: use threads here, or \
+             return what is to be done and submit it from further out",
+            entry::depth()
+        )
+    } else {
+        return None;
+    };
+    Some(Error::Broken(Broken::new(cause)))
+}
+
+/// For the threads of the pool, in which callbacks run: they belong to the executor. Nobody waits in them.
+impl Host for Pool {
+    fn started(&self) {}
+    fn cancelled(&self) {}
+    fn refused(&self) {}
+    fn claimed(&self, _cell: *const ()) {}
+    fn claim_ended(&self, _ran: Ran) {}
+    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
+    fn block(&self, _need: Need) {}
+    fn unblock(&self, _need: Need) {}
+}
+
+impl Pool {
+    /// Runs the task of a job, whose call is encoded in the caller's thread.
+    pub(super) fn execute(&self, task: Arc<dyn Runnable>) {
+        let parcel = match task.ship() {
+            Ok(parcel) => parcel,
+            Err(error) => {
+                task.fail(error);
+                return;
+            }
+        };
+        let size = parcel.argument.len() as u64;
+        if size > self.settings.max_frame {
+            task.fail(Error::TooLarge(crate::error::TooLarge::new(size, self.settings.max_frame)));
+            return;
+        }
+        let Some(pool) = self.me.upgrade() else { return };
+        let flight = Flight::new(Arc::clone(&task), pool, parcel);
+        if task.give_away(Arc::clone(&flight) as _) {
+            self.submit(flight);
+        } else {
+            *flight.place.lock() = Place::Revoked;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a worker answers: results as they are, errors taken apart here and put together again there.
+#![forbid(unsafe_code)]
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{BoxError, Broken, Decode, Encode, Error, Failed, Panic, Panicked, Part, TooLarge};
+use crate::sync::Mutex;
+
+const PANICKED: u8 = 0;
+const FAILED: u8 = 1;
+const ENCODE: u8 = 2;
+const DECODE: u8 = 3;
+const TOO_LARGE: u8 = 4;
+const OTHER: u8 = 5;
+
+/// Texts of a panic: message, location, worker, backtrace.
+type PanicTexts = (String, Option<String>, Option<String>, Option<String>);
+
+/// The error of a task as bytes.
+pub(super) fn to_bytes(error: &Error) -> Vec<u8> {
+    let text = |text: Option<&str>| text.map(String::from);
+    match error {
+        Error::Panicked(panic) => {
+            let message = panic.message().to_owned();
+            put(PANICKED, &(message, text(panic.location()), text(panic.worker_name()), text(panic.backtrace())))
+        }
+        Error::Failed(failed) => put(FAILED, &(failed.type_name(), chain_of(failed))),
+        Error::Encode(encode) => put(ENCODE, &(part_to_byte(encode.part()), encode.message())),
+        Error::Decode(decode) => put(DECODE, &(part_to_byte(decode.part()), decode.message())),
+        Error::TooLarge(large) => put(TOO_LARGE, &(large.size(), large.limit())),
+        other => put(OTHER, &other.to_string()),
+    }
+}
+
+fn put<T: Serialize>(kind: u8, parts: &T) -> Vec<u8> {
+    // Texts and numbers always have an encoding.
+    postcard::to_extend(parts, vec![kind]).unwrap_or_else(|_| vec![OTHER])
+}
+
+/// The messages of an error and its sources. They are the user's to write: one that panics has none.
+fn chain_of(error: &dyn StdError) -> Vec<String> {
+    let message = |error: &dyn StdError| {
+        let message = crate::panics::catch(|| Ok(error.to_string()));
+        message.unwrap_or_else(|panic| format!("(its message cannot be shown: {panic})"))
+    };
+    std::iter::successors(Some(error), |error| (*error).source()).map(message).take(64).collect()
+}
+
+/// The error that a worker took apart. It may be anything, if a task has damaged the worker.
+pub(super) fn from_bytes(bytes: &[u8]) -> Error {
+    read(bytes).unwrap_or_else(|| Error::Broken(Broken::new("a worker process sent an error that cannot be read")))
+}
+
+fn read(bytes: &[u8]) -> Option<Error> {
+    let (kind, parts) = bytes.split_first()?;
+    Some(match *kind {
+        PANICKED => {
+            let (message, location, worker, backtrace): PanicTexts = parse(parts)?;
+            let boxed = |text: Option<String>| text.map(String::into_boxed_str);
+            Error::Panicked(Panicked::new(Panic {
+                message: message.into(),
+                location: boxed(location),
+                worker: boxed(worker),
+                backtrace: boxed(backtrace),
+                payload: Mutex::new(None),
+            }))
+        }
+        FAILED => {
+            let (type_name, chain): (String, Vec<String>) = parse(parts)?;
+            Error::Failed(Failed::named(Crossed::from_chain(chain)?, type_name.into()))
+        }
+        ENCODE => {
+            let (part, message): (u8, String) = parse(parts)?;
+            Error::Encode(Encode::new(part_from_byte(part)?, message))
+        }
+        DECODE => {
+            let (part, message): (u8, String) = parse(parts)?;
+            Error::Decode(Decode::new(part_from_byte(part)?, message))
+        }
+        TOO_LARGE => {
+            let (size, limit) = parse(parts)?;
+            Error::TooLarge(TooLarge::new(size, limit))
+        }
+        OTHER => Error::Broken(Broken::new(parse::<String>(parts)?)),
+        _ => return None,
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::from_bytes(bytes).ok()
+}
+
+fn part_to_byte(part: Part) -> u8 {
+    match part {
+        Part::Argument => 0,
+        Part::Result => 1,
+        Part::Function => 2,
+    }
+}
+
+fn part_from_byte(byte: u8) -> Option<Part> {
+    Some(match byte {
+        0 => Part::Argument,
+        1 => Part::Result,
+        2 => Part::Function,
+        _ => return None,
+    })
+}
+
+/// An error from another process: its message, and its source's.
+#[derive(Debug)]
+struct Crossed {
+    message: String,
+    source: Option<Box<Crossed>>,
+}
+
+impl Crossed {
+    fn from_chain(chain: Vec<String>) -> Option<BoxError> {
+        let link = |source, message| Some(Box::new(Self { message, source }));
+        chain.into_iter().rev().fold(None, link).map(|error| error as BoxError)
+    }
+}
+
+impl fmt::Display for Crossed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Crossed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| source as &dyn StdError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_come_back_as_they_were() {
+        let errors = [
+            Error::Failed(Failed::new(std::io::Error::other("the disk is full"))),
+            Error::Encode(Encode::new(Part::Result, "no")),
+            Error::Decode(Decode::new(Part::Argument, "no")),
+            Error::TooLarge(TooLarge::new(7, 5)),
+        ];
+        for error in errors {
+            let back = from_bytes(&to_bytes(&error));
+            assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        for bytes in [&[][..], &[PANICKED], &[FAILED, 0, 0], &[DECODE, 9, 0], &[77, 1], &[TOO_LARGE, 255]] {
+            assert!(matches!(from_bytes(bytes), Error::Broken(_)), "{bytes:?}");
+        }
+    }
+}

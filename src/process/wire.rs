@@ -1,0 +1,266 @@
+//! [`Wire`]: the pool's end of the connection to one worker, for everybody who has something to send.
+//!
+//! Whoever gives a worker a task sends it from his own thread, without blocking; what the socket does not take stays in the outbox,
+//! and the thread that looks after the worker sends it when there is room. Nobody but that thread receives.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, OnceLock};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg, shutdown};
+use rustix::process::Signal;
+
+use super::child::Child;
+use super::flight::Flight;
+use super::frame::{HEADER, Header, Kind, TaskHead};
+use super::slots::Slots;
+use super::supervisor::Order;
+use crate::sync::Mutex;
+
+/// Arguments up to this length are copied behind their heads, so that many tasks are one piece of memory.
+const COPIED: usize = 16 << 10;
+
+/// How many pieces are handed to the kernel at once.
+const PIECES: usize = 16;
+
+pub(super) struct Wire {
+    socket: OwnedFd,
+    /// Wakes the thread that looks after the worker.
+    bell: OwnedFd,
+    outbox: Mutex<Outbox>,
+    pub(super) slots: Arc<Slots>,
+    /// Once it was spawned.
+    child: OnceLock<Child>,
+}
+
+#[derive(Default)]
+struct Outbox {
+    pieces: VecDeque<Piece>,
+    /// How much of the first piece was sent.
+    sent: usize,
+    /// Goes along with the first byte.
+    descriptor: Option<OwnedFd>,
+    /// The other side is gone: nothing is kept for it.
+    closed: bool,
+    /// Memory of a piece that was sent, for the next.
+    spare: Vec<u8>,
+}
+
+enum Piece {
+    Bytes(Vec<u8>),
+    /// The argument of a task that is too long to copy.
+    Argument(Arc<Flight>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Argument(flight) => &flight.argument,
+        }
+    }
+}
+
+impl Wire {
+    /// Makes a wire, and the socket for the worker's end. `setup` and the slots are the first that goes there.
+    pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (slots, memory) = Slots::create()?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let outbox = Outbox { pieces: VecDeque::from([Piece::Bytes(setup)]), descriptor: Some(memory), ..Outbox::default() };
+        let wire = Self {
+            socket: ours.into(),
+            bell,
+            outbox: Mutex::new(outbox),
+            slots: Arc::new(slots),
+            child: OnceLock::new(),
+        };
+        Ok((wire, theirs.into()))
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    pub(super) fn set_child(&self, child: Child) {
+        self.child.get_or_init(|| child);
+    }
+
+    pub(super) fn child(&self) -> Option<&Child> {
+        self.child.get()
+    }
+
+    /// Sends tasks, or keeps them for later; then the thread that looks after the worker is told, unless it is this one.
+    pub(super) fn send(&self, orders: impl IntoIterator<Item = Order>, tell: bool) {
+        let mut outbox = self.outbox.lock();
+        if outbox.closed {
+            return;
+        }
+        for order in orders {
+            outbox.put(order);
+        }
+        let left = !outbox.flush(self.socket());
+        drop(outbox);
+        if left && tell {
+            self.ring();
+        }
+    }
+
+    /// Sends what is left. Is there still some left?
+    pub(super) fn flush(&self) -> bool {
+        !self.outbox.lock().flush(self.socket())
+    }
+
+    /// Wakes the thread that looks after the worker.
+    pub(super) fn ring(&self) {
+        // It fails only when the counter is full: then the bell has been rung.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// The bell was heard.
+    pub(super) fn hush(&self) {
+        // It fails only when the bell has not been rung.
+        let _ = rustix::io::read(&self.bell, &mut [0_u8; 8][..]);
+    }
+
+    /// Tells the worker that nothing more will come. Its end stays open for what it still has to say.
+    pub(super) fn say_no_more(&self) {
+        // It fails only if the worker is gone already.
+        let _ = shutdown(&self.socket, Shutdown::Write);
+    }
+
+    /// Drops what was not sent, and whatever is sent from now on.
+    pub(super) fn close(&self) {
+        let was = {
+            let mut outbox = self.outbox.lock();
+            std::mem::replace(&mut *outbox, Outbox { closed: true, ..Outbox::default() })
+        };
+        drop(was);
+    }
+
+    /// Sends a signal to the worker and all it has started, unless it was reaped.
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Some(child) = self.child.get() {
+            child.signal(signal);
+        }
+    }
+}
+
+impl Outbox {
+    fn put(&mut self, order: Order) {
+        let Order { flight, slot, sequence } = order;
+        let (items, first) = match (&flight.items, flight.range()) {
+            (Some(items), Some((first, _))) => (items.ends.len() as u32, first),
+            _ => (0, 0),
+        };
+        let head = TaskHead {
+            id: flight.task.id().to_u64(),
+            enter: flight.call.enter,
+            function: flight.call.function,
+            items,
+            first,
+        };
+        let chunk = flight.items.as_ref().map(|items| {
+            let mut start = if first == 0 { 0 } else { items.ends[first as usize - 1] };
+            let mut body = Vec::with_capacity(flight.argument.len() - start + 4 * (items.ends.len() - first as usize));
+            for end in &items.ends[first as usize..] {
+                body.extend_from_slice(&((end - start) as u32).to_le_bytes());
+                body.extend_from_slice(&flight.argument[start..*end]);
+                start = *end;
+            }
+            body
+        });
+        let argument = chunk.as_deref().unwrap_or(&flight.argument);
+        let length = (TaskHead::LENGTH + argument.len()) as u64;
+        let header = Header { length, sequence, kind: Kind::Task, slot };
+        let copied = chunk.is_some() || argument.len() <= COPIED;
+        let bytes = self.tail();
+        bytes.reserve(HEADER + TaskHead::LENGTH + if copied { argument.len() } else { 0 });
+        bytes.extend_from_slice(&header.to_bytes());
+        bytes.extend_from_slice(&head.to_bytes());
+        if copied {
+            bytes.extend_from_slice(argument);
+        } else {
+            self.pieces.push_back(Piece::Argument(flight));
+        }
+    }
+
+    /// The bytes at the end, to append to.
+    fn tail(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.pieces.back(), Some(Piece::Bytes(_))) {
+            let spare = std::mem::take(&mut self.spare);
+            self.pieces.push_back(Piece::Bytes(spare));
+        }
+        match self.pieces.back_mut() {
+            Some(Piece::Bytes(bytes)) => bytes,
+            _ => unreachable!("bytes were put at the end a moment ago"),
+        }
+    }
+
+    /// Sends what the socket takes. Is everything sent?
+    fn flush(&mut self, socket: BorrowedFd<'_>) -> bool {
+        while !self.pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            for (slice, (position, piece)) in slices.iter_mut().zip(self.pieces.iter().enumerate()) {
+                let from = if position == 0 { self.sent } else { 0 };
+                *slice = IoSlice::new(&piece.bytes()[from..]);
+            }
+            let slices = &slices[..self.pieces.len().min(PIECES)];
+            match self.descriptor.as_ref().map_or_else(
+                || sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), FLAGS),
+                |descriptor| send_with(socket, slices, descriptor),
+            ) {
+                Ok(sent) => {
+                    self.descriptor = None;
+                    self.advance(sent);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return false,
+                Err(_) => {
+                    // The worker is gone; its thread will hear of it, and give its tasks to others.
+                    *self = Self { closed: true, ..Self::default() };
+                }
+            }
+        }
+        true
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        const KEPT: usize = 64 << 10;
+        while let Some(first) = self.pieces.front() {
+            let left = first.bytes().len() - self.sent;
+            if sent < left {
+                self.sent += sent;
+                return;
+            }
+            sent -= left;
+            self.sent = 0;
+            if let Some(Piece::Bytes(mut bytes)) = self.pieces.pop_front()
+                && bytes.capacity() <= KEPT
+            {
+                bytes.clear();
+                self.spare = bytes;
+            }
+        }
+    }
+}
+
+const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+fn send_with(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>], descriptor: &OwnedFd) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(socket, slices, &mut control, FLAGS)
+}
