@@ -175,7 +175,8 @@ impl ProcessPoolBuilder {
         let settings = Settings {
             max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(num_cpus::get),
             initializer,
-            max_tasks_per_worker: positive("max_tasks_per_worker", self.max_tasks_per_worker)?.map(|tasks| tasks as u64),
+            max_tasks_per_worker: positive("max_tasks_per_worker", self.max_tasks_per_worker)?
+                .map(|tasks| tasks as u64),
             memory_limit: bytes("memory_limit", self.memory_limit)?,
             keep_alive: longer("keep_alive", self.keep_alive)?,
             max_pending: positive("max_pending", self.max_pending)?,
@@ -183,7 +184,8 @@ impl ProcessPoolBuilder {
             environment: self.environment,
             current_dir: self.current_dir,
         };
-        let options = longer("time_limit", self.time_limit)?.map(|limit| Arc::new(TaskOptions::new().time_limit(limit)));
+        let options =
+            longer("time_limit", self.time_limit)?.map(|limit| Arc::new(TaskOptions::new().time_limit(limit)));
         Ok(ProcessPoolExecutor::from_pool(Pool::new(settings), options))
     }
 }

@@ -112,12 +112,7 @@ impl Call {
     }
 
     /// Makes the call in this process. `None`: there are no such functions in this program.
-    pub(super) fn make(
-        enter: u64,
-        function: u64,
-        argument: &[u8],
-        reply: Vec<u8>,
-    ) -> Option<Result<Vec<u8>, Error>> {
+    pub(super) fn make(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>) -> Option<Result<Vec<u8>, Error>> {
         let enter = address_of(enter)?;
         let function = address_of(function)?;
         // SAFETY: both are functions of the main program, sent by a process of the same build that had them from

@@ -183,11 +183,7 @@ mod automatic {
         std::hint::black_box(entry);
     }
 
-    unsafe extern "C" fn enter(
-        arguments: c_int,
-        values: *const *const c_char,
-        environment: *const *const c_char,
-    ) {
+    unsafe extern "C" fn enter(arguments: c_int, values: *const *const c_char, environment: *const *const c_char) {
         // A panic must not leave through the loader.
         let entered = std::panic::catch_unwind(|| {
             if let Some(announced) = announced() {

@@ -107,7 +107,7 @@ impl Flight {
             Some(items) => {
                 let mut ledger = std::mem::take(&mut *items.ledger.lock());
                 ledger.replies.resize_with(items.ends.len(), || ItemReply::Error(error.clone()));
-                self.task.complete_items(ledger.into_replies().collect());
+                self.task.complete_items(ledger.replies_in_order().collect());
             }
         }
     }
@@ -197,7 +197,7 @@ impl Ledger {
         self.replies.push(reply);
     }
 
-    fn into_replies(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
+    fn replies_in_order(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
         let mut start = 0;
         self.replies.iter().map(move |reply| match reply {
             ItemReply::Value(end) => Ok(&self.values[std::mem::replace(&mut start, *end)..*end]),

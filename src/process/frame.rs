@@ -48,16 +48,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
-        Self::Setup,
-        Self::Task,
-        Self::Hello,
-        Self::Ready,
-        Self::Unfit,
-        Self::Value,
-        Self::Fault,
-        Self::Items,
-    ];
+    const ALL: [Self; 8] =
+        [Self::Setup, Self::Task, Self::Hello, Self::Ready, Self::Unfit, Self::Value, Self::Fault, Self::Items];
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)

@@ -125,7 +125,8 @@ impl Pool {
     /// Gives a task to a worker, or ends it with the reason why not.
     pub(super) fn submit(&self, flight: Arc<Flight>) {
         if self.is_copy() {
-            let cause = "this process is a forked copy of the one that made the executor; make another one after the fork";
+            let cause =
+                "this process is a forked copy of the one that made the executor; make another one after the fork";
             return flight.fail(&Error::Broken(Broken::new(cause)));
         }
         let owned = self.owns_thread();
@@ -162,7 +163,7 @@ impl Pool {
             return Some(error.clone());
         }
         // A callback on a thread of the executor may go on submitting.
-        if supervisor.closed && !(owned && !supervisor.is_empty()) {
+        if supervisor.closed && (!owned || supervisor.is_empty()) {
             return Some(Error::ShutDown);
         }
         if supervisor.cancelling {

@@ -160,11 +160,8 @@ impl Slots {
     /// Takes back the items of a chunk that were not begun.
     pub(super) fn curtail(&self, slot: u8) {
         let lower = |word| Some(pair(first_of(word), first_of(word)));
-        let _ = self.shared().items[usize::from(slot) % COUNT].fetch_update(
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-            lower,
-        );
+        let _ =
+            self.shared().items[usize::from(slot) % COUNT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
     /// How many items were begun, the first ones counted that were not even sent.

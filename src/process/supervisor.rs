@@ -507,11 +507,19 @@ impl<W: Clone> Supervisor<W> {
                 curtail(&sent.flight, slots, sent.slot);
             }
             for flight in back {
-                if keep(&flight) { kept.push(flight) } else { pending.push(flight) }
+                if keep(&flight) {
+                    kept.push(flight);
+                } else {
+                    pending.push(flight);
+                }
             }
         }
         for flight in queued {
-            if keep(&flight) { kept.push(flight) } else { pending.push(flight) }
+            if keep(&flight) {
+                kept.push(flight);
+            } else {
+                pending.push(flight);
+            }
         }
         for flight in kept.into_iter().rev() {
             self.requeue(flight);

@@ -73,7 +73,8 @@ impl Wire {
         let (ours, theirs) = UnixStream::pair()?;
         let (slots, memory) = Slots::create()?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let outbox = Outbox { pieces: VecDeque::from([Piece::Bytes(setup)]), descriptor: Some(memory), ..Outbox::default() };
+        let outbox =
+            Outbox { pieces: VecDeque::from([Piece::Bytes(setup)]), descriptor: Some(memory), ..Outbox::default() };
         let wire = Self {
             socket: ours.into(),
             bell,

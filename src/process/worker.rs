@@ -172,14 +172,15 @@ impl Worker {
 
     fn one(&self, head: TaskHead, argument: &[u8], slot: u8, sequence: u64, mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.resize(HEADER, 0);
-        let (kind, mut bytes) = match call(head.enter, head.function, argument, bytes).and_then(|bytes| self.sized(bytes)) {
-            Ok(bytes) => (Kind::Value, bytes),
-            Err(error) => {
-                let mut bytes = vec![0; HEADER];
-                bytes.extend_from_slice(&reply::to_bytes(&error));
-                (Kind::Fault, bytes)
-            }
-        };
+        let (kind, mut bytes) =
+            match call(head.enter, head.function, argument, bytes).and_then(|bytes| self.sized(bytes)) {
+                Ok(bytes) => (Kind::Value, bytes),
+                Err(error) => {
+                    let mut bytes = vec![0; HEADER];
+                    bytes.extend_from_slice(&reply::to_bytes(&error));
+                    (Kind::Fault, bytes)
+                }
+            };
         self.finish(slot, sequence);
         let header = Header { length: (bytes.len() - HEADER) as u64, sequence, kind, slot };
         bytes[..HEADER].copy_from_slice(&header.to_bytes());
@@ -311,7 +312,9 @@ fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
             Err(Errno::INTR) => {}
             Err(error) => {
                 if error != Errno::PIPE && error != Errno::CONNRESET {
-                    complain(&format!("a worker process cannot send its result: {error}; was its socket closed by a task?"));
+                    complain(&format!(
+                        "a worker process cannot send its result: {error}; was its socket closed by a task?"
+                    ));
                 }
                 std::process::exit(LOST);
             }
