@@ -15,6 +15,7 @@ mod inline;
 mod job;
 mod map;
 mod map_unordered;
+mod processes;
 mod promise;
 mod shared;
 mod sizes;

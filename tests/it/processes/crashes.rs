@@ -1,0 +1,1 @@
+//! What costs the task that did it, and nothing else.

@@ -1,0 +1,1 @@
+//! Tasks that damage their worker: descriptors, output, children, limits.

@@ -1,0 +1,10 @@
+//! The pool of worker processes.
+
+mod crashes;
+mod damage;
+mod payloads;
+mod settings;
+mod start_up;
+mod states;
+mod stopping;
+mod support;

@@ -1,0 +1,1 @@
+//! Workers that do not come up, and initializers.

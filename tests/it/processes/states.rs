@@ -1,0 +1,1 @@
+//! Everything a future does, while its task is elsewhere.

@@ -1,0 +1,1 @@
+//! Time limits, aborts, signals, shutdowns.
