@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 
-use concurrent_futures::{Backend, Error, Exit, Executor, Future, ProcessPoolExecutor, State, TaskOptions};
+use concurrent_futures::{Backend, Error, Executor, Exit, Future, ProcessPoolExecutor, State, TaskOptions};
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::support::*;
@@ -117,7 +117,7 @@ fn a_busy_worker_that_is_killed_costs_its_task() {
     within(LONG, || {
         for (number, name) in [(Signal::KILL, "SIGKILL"), (Signal::TERM, "SIGTERM")] {
             let processes = ProcessPoolExecutor::new(2);
-            let mut door = Door::new();
+            let door = Door::new();
             let first = processes.submit(pass, door.path());
             let victim = door.arrived();
             let second = processes.submit(pass, door.path());
@@ -154,7 +154,7 @@ fn ten_crashes_in_a_row_leave_the_good_tasks_alone() {
             assert_eq!(future.result().unwrap(), n * n);
         }
         // Two at a time again.
-        let mut door = Door::new();
+        let door = Door::new();
         let both = [(); 2].map(|()| processes.submit(pass, door.path()));
         assert_ne!(door.arrived(), door.arrived());
         assert_eq!(processes.stats().respawned, 10);
@@ -258,7 +258,8 @@ fn a_task_is_tried_again_as_often_as_it_may() {
         for (crashes, retries) in [(0, 0), (1, 1), (1, 5), (3, 3), (1, 0), (4, 3)] {
             let file = directory.path().join(format!("{crashes} {retries}"));
             let before = processes.stats();
-            let task = processes.with(TaskOptions::new().retries(retries)).submit(crash_at_first, (file.clone(), crashes));
+            let task =
+                processes.with(TaskOptions::new().retries(retries)).submit(crash_at_first, (file.clone(), crashes));
             let behind = processes.submit(square, 3);
             let tries = (crashes + 1).min(retries as usize + 1);
             match task.result() {
@@ -282,7 +283,7 @@ fn a_task_is_tried_again_as_often_as_it_may() {
 #[test]
 fn a_task_that_is_tried_again_stays_running() {
     within(LONG, || {
-        let (mut start, mut work) = (Door::new(), Door::new());
+        let (start, work) = (Door::new(), Door::new());
         let processes =
             ProcessPoolExecutor::builder().max_workers(1).initializer(|door: PathBuf| enter(&door), start.path());
         let processes = processes.build().unwrap();
@@ -311,7 +312,7 @@ fn a_task_that_is_tried_again_stays_running() {
 #[test]
 fn a_task_between_two_tries_can_be_aborted() {
     within(LONG, || {
-        let (mut start, mut work) = (Door::new(), Door::new());
+        let (start, work) = (Door::new(), Door::new());
         let processes =
             ProcessPoolExecutor::builder().max_workers(1).initializer(|door: PathBuf| enter(&door), start.path());
         let processes = processes.build().unwrap();
@@ -331,7 +332,7 @@ fn a_task_between_two_tries_can_be_aborted() {
 #[test]
 fn a_chunk_between_two_tries_can_be_cancelled() {
     within(LONG, || {
-        let mut start = Door::new();
+        let start = Door::new();
         let processes =
             ProcessPoolExecutor::builder().max_workers(1).initializer(|door: PathBuf| enter(&door), start.path());
         let processes = processes.build().unwrap();
@@ -417,7 +418,7 @@ fn die_while_answering(door: PathBuf) -> Vec<u8> {
 fn a_worker_that_dies_with_half_a_result_costs_its_task() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
-        let mut door = Door::new();
+        let door = Door::new();
         let (entered, wait_for_callback) = channel();
         let (leave, wait_for_leave) = channel::<()>();
         let held = processes.submit(pass, door.path());

@@ -1,6 +1,7 @@
 //! What several tests of processes need.
 #![allow(dead_code)]
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -88,7 +89,7 @@ pub(super) fn is_gone(pid: u32) -> bool {
 /// Two FIFOs, which this side holds open in both directions: so nobody blocks to open them, and what is written stays.
 pub(super) struct Door {
     directory: TempDir,
-    arrivals: BufReader<File>,
+    arrivals: RefCell<BufReader<File>>,
     entries: File,
 }
 
@@ -100,7 +101,7 @@ impl Door {
             mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
             OpenOptions::new().read(true).write(true).open(path).expect("a FIFO")
         };
-        let (arrivals, entries) = (BufReader::new(fifo("arrivals")), fifo("entries"));
+        let (arrivals, entries) = (RefCell::new(BufReader::new(fifo("arrivals"))), fifo("entries"));
         Self { directory, arrivals, entries }
     }
 
@@ -110,14 +111,14 @@ impl Door {
     }
 
     /// Waits until the next one has come, and returns the id of its process.
-    pub(super) fn arrived(&mut self) -> u32 {
+    pub(super) fn arrived(&self) -> u32 {
         self.heard().parse().expect("an id")
     }
 
     /// Waits until the next one has come, and returns what it says.
-    pub(super) fn heard(&mut self) -> String {
+    pub(super) fn heard(&self) -> String {
         let mut line = String::new();
-        self.arrivals.read_line(&mut line).expect("a FIFO can be read");
+        self.arrivals.borrow_mut().read_line(&mut line).expect("a FIFO can be read");
         line.trim_end().to_owned()
     }
 
