@@ -128,6 +128,8 @@ impl Flight {
             // Those before are known already, from a journal that was sent and not yet emptied.
             if position == ledger.replies.len() {
                 ledger.add(kind, body);
+                // Whatever a worker died of before, it was not what comes next.
+                self.deaths.store(0, Ordering::Relaxed);
             }
         }
         bytes.is_empty()
@@ -218,7 +220,8 @@ impl Remote for Flight {
     }
 
     fn revoke(&self) -> bool {
-        self.pool.revoke(self)
+        // Between two tries it is in the queue, and not to be taken from there.
+        !self.is_retried() && self.pool.revoke(self)
     }
 
     fn stop(&self) -> bool {

@@ -423,8 +423,10 @@ impl<'a> Link<'a> {
         }
         let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
         if !is_done && flight.may_retry() {
-            // It stays running, also where nobody could see that it had begun.
-            flight.task.start();
+            if flight.items.is_none() {
+                // It stays running, also where nobody could see that it had begun. A chunk can be taken back.
+                flight.task.start();
+            }
             return self.requeue(flight);
         }
         if !is_done {

@@ -594,7 +594,7 @@ impl<W: Clone> Supervisor<W> {
         link.since = now;
         self.move_to(id, Stage::Leaving);
         for flight in untouched.into_iter().rev() {
-            if self.broken.is_some() || self.cancelling {
+            if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
                 *flight.place.lock() = Place::Revoked;
                 death.orphans.push(flight);
             } else {
