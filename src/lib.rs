@@ -50,6 +50,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bytes;
 mod codec;
 mod completed;
 mod error;
@@ -78,6 +79,7 @@ mod wait;
 mod with;
 mod work;
 
+pub use bytes::Bytes;
 pub use completed::{AsCompleted, as_completed};
 pub use error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,

@@ -9,6 +9,7 @@ use super::call::{Call, Parcel};
 use super::frame::{Kind, take_item};
 use super::pool::Pool;
 use super::reply;
+use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
 use crate::error::Error;
@@ -23,6 +24,10 @@ pub(super) struct Flight {
     pub(super) pool: Arc<Pool>,
     pub(super) call: Call,
     pub(super) argument: Vec<u8>,
+    /// The segments that go along with the argument.
+    pub(super) leases: Vec<Lease>,
+    /// The task has kept bytes of them.
+    pub(super) kept: AtomicBool,
     /// Of a chunk.
     pub(super) items: Option<Items>,
     /// Written under the lock of the supervisor only.
@@ -68,11 +73,12 @@ enum ItemReply {
 }
 
 impl Flight {
-    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel) -> Arc<Self> {
+    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, ends } = parcel;
         let items = ends.map(|ends| Items { ends, curtailed: AtomicBool::new(false), ledger: Mutex::default() });
         let place = Mutex::new(Place::Queued);
-        Arc::new(Self { task, pool, call, argument, items, place, deaths: AtomicU32::new(0) })
+        let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths })
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -182,6 +188,14 @@ impl Flight {
     /// Has the task failed, as a whole?
     pub(super) fn has_failed(&self) -> bool {
         self.task.snapshot().raised.is_some()
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.leases.is_empty() {
+            self.pool.segments.release(&self.leases, *self.kept.get_mut());
+        }
     }
 }
 

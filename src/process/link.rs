@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,10 +22,12 @@ use super::flight::Flight;
 use super::frame::{self, Header, ItemsHead, Kind, Reader};
 use super::image::{image, program};
 use super::pool::Pool;
+use super::segments::{Known, Mapping};
 use super::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, Victim};
 use super::wire::Wire;
 use super::worker::Setup;
 use super::{entry, reply, slots};
+use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::host;
 
@@ -72,6 +75,11 @@ struct Link<'a> {
     /// Why it ended before it was ready, if it said so or was caught at it.
     complaint: Option<Error>,
     oom: OomCounter,
+    /// The segments of the worker.
+    known: Arc<Known>,
+    carrier: Arc<dyn Carrier>,
+    /// How many of them were copied out.
+    collected: u64,
     orders: Vec<Order>,
     answers: Vec<Answer>,
 }
@@ -122,6 +130,7 @@ impl<'a> Link<'a> {
         drop(command);
         pool.decide(|supervisor, _| supervisor.attach(id, Arc::clone(&wire)));
         let unsent = wire.flush();
+        let known = Arc::<Known>::default();
         Ok(Self {
             pool,
             id,
@@ -135,6 +144,9 @@ impl<'a> Link<'a> {
             hung_up: false,
             complaint: None,
             oom,
+            carrier: Arc::clone(&known) as _,
+            known,
+            collected: 0,
             orders: Vec::new(),
             answers: Vec::new(),
         })
@@ -256,6 +268,14 @@ impl<'a> Link<'a> {
                     self.stage = Stage::Ending;
                     self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
                 }
+                (Stage::Serving | Stage::Ending, Kind::Segment) => {
+                    let memory = self.reader.descriptor()?;
+                    let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
+                    self.known.add(number, Mapping::of_peer(memory)?);
+                }
+                (Stage::Serving | Stage::Ending, Kind::Forget) => {
+                    self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX));
+                }
                 (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => {
                     self.answered(header, body)?;
                 }
@@ -305,19 +325,37 @@ impl<'a> Link<'a> {
         self.answers = answers;
     }
 
-    fn deliver(&self, answer: Answer) {
+    fn deliver(&mut self, answer: Answer) {
         let Answer { header, body, items, flight } = answer;
-        // An answer to a task that it does not have, or had.
-        let Some(flight) = flight else { return };
+        // There is none if it is an answer to a task that the worker does not have.
+        if let Some(flight) = flight {
+            if header.kept {
+                flight.kept.store(true, Ordering::Relaxed);
+            }
+            let carries = !flight.leases.is_empty();
+            self.complete(flight, header, items, body);
+            if carries {
+                self.pool.trim_segments();
+            }
+        }
+        if header.segments > 0 {
+            self.collected += u64::from(header.segments);
+            self.wire.slots.collect(self.collected);
+        }
+    }
+
+    fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
         let body = self.reader.body(body);
         match (items, &flight.items) {
-            (None, None) => flight.complete(header.kind, body),
+            (None, None) => {
+                carried(&self.carrier, || flight.complete(header.kind, body));
+            }
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if !head.last {
                     return;
                 }
                 // What is missing was taken back.
-                flight.fail(&Error::Cancelled);
+                carried(&self.carrier, || flight.fail(&Error::Cancelled));
             }
             _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
         }

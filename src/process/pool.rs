@@ -24,10 +24,12 @@ use rustix::process::Signal;
 
 use super::call::Parcel;
 use super::flight::{Flight, Place};
+use super::segments::{Lease, Store};
 use super::supervisor::{Limits, LinkId, Submitted, Supervisor};
 use super::wire::Wire;
 use super::{entry, fork, link};
-use crate::error::{Broken, Error, Full};
+use crate::bytes::{Carrier, carried};
+use crate::error::{Broken, Error, Full, TooLarge};
 use crate::host::{self, Host, Need};
 use crate::options::Stats;
 use crate::panics;
@@ -52,6 +54,9 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     /// Tells executors apart in the names of workers.
     number: u32,
+    /// Long bytes on their way to workers.
+    pub(super) segments: Arc<Store>,
+    carrier: Arc<dyn Carrier>,
     supervisor: Mutex<Supervisor<Arc<Wire>>>,
     /// Submitters that wait for room.
     room: Condvar,
@@ -77,8 +82,11 @@ impl Pool {
         };
         let mut supervisor = Supervisor::new(limits);
         supervisor.broken = unusable();
+        let segments = Arc::<Store>::default();
         Arc::new_cyclic(|me| Self {
             settings,
+            carrier: Arc::clone(&segments) as _,
+            segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
             supervisor: Mutex::new(supervisor),
             room: Condvar::new(),
@@ -249,6 +257,17 @@ impl Pool {
         self.ended.notify_all();
     }
 
+    /// Tells the workers of segments that are gone.
+    pub(super) fn trim_segments(&self) {
+        let gone = self.segments.trim();
+        if !gone.is_empty() {
+            let wires = self.supervisor.lock().wires();
+            for wire in wires {
+                wire.forget(&gone);
+            }
+        }
+    }
+
     /// Lets every worker's thread look what there is to do.
     pub(super) fn ring_all(&self) {
         let wires = self.supervisor.lock().wires();
@@ -375,24 +394,33 @@ impl Host for Pool {
 impl Pool {
     /// Runs the task of a job, whose call is encoded in the caller's thread.
     pub(super) fn execute(&self, task: Arc<dyn Runnable>) {
-        let parcel = match task.ship() {
+        let (parcel, taken) = carried(&self.carrier, || task.ship());
+        let leases = if taken.is_empty() { Vec::new() } else { self.segments.leases(&taken) };
+        let parcel = match parcel.and_then(|parcel| self.sized(parcel, &leases)) {
             Ok(parcel) => parcel,
             Err(error) => {
+                self.segments.release(&leases, false);
                 task.fail(error);
                 return;
             }
         };
-        let size = parcel.argument.len() as u64;
-        if size > self.settings.max_frame {
-            task.fail(Error::TooLarge(crate::error::TooLarge::new(size, self.settings.max_frame)));
-            return;
-        }
         let Some(pool) = self.me.upgrade() else { return };
-        let flight = Flight::new(Arc::clone(&task), pool, parcel);
+        let flight = Flight::new(Arc::clone(&task), pool, parcel, leases);
         if task.give_away(Arc::clone(&flight) as _) {
             self.submit(flight);
         } else {
             *flight.place.lock() = Place::Revoked;
+        }
+    }
+
+    /// Refuses an argument that is too long.
+    fn sized(&self, parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
+        let size = parcel.argument.len() + leases.iter().map(|lease| lease.length).sum::<usize>();
+        match size as u64 {
+            size if size > self.settings.max_frame => {
+                Err(Error::TooLarge(TooLarge::new(size, self.settings.max_frame)))
+            }
+            _ => Ok(parcel),
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! - A task goes to an idle worker at once. If none is idle it is queued, and a worker is started for it, up to the limit.
 //!   Only when there are as many workers as there may be are tasks sent ahead to one that is busy: as many as it is expected to run in
-//!   [`AHEAD_TIME`], at most [`slots::COUNT`] and [`AHEAD_BYTES`]. So long tasks are never sent ahead, and short ones in large numbers.
+//!   [`AHEAD_TIME`], but one at least and [`slots::COUNT`] and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`].
 //! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started.
 //! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
 //!   started for each queued task, or the start of the last one failed a moment ago and others go on.
@@ -39,6 +39,9 @@ pub(super) struct LinkId(pub(super) u32);
 
 /// How much work is sent ahead to a worker that is busy: enough to cover the time until the pool looks at its results.
 const AHEAD_TIME: Duration = Duration::from_micros(200);
+
+/// Behind a task that takes longer, nothing is sent ahead: the gap to the next does not show.
+const LONG_TASK: Duration = Duration::from_millis(20);
 
 /// How many bytes of arguments are sent ahead.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -699,7 +702,11 @@ impl<W> Link<W> {
 
     /// How many tasks it may have, the one that it runs counted.
     fn room(&self) -> usize {
-        let ahead = self.pace.map_or(0, |pace| AHEAD_TIME.as_nanos() / pace.as_nanos().max(1));
+        let ahead = match self.pace {
+            None => 0,
+            Some(pace) if pace > LONG_TASK => 0,
+            Some(pace) => (AHEAD_TIME.as_nanos() / pace.as_nanos().max(1)).max(1),
+        };
         let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.flown.len() as u64));
         usize::try_from(ahead).unwrap_or(usize::MAX).saturating_add(1).min(most as usize)
     }
