@@ -31,22 +31,24 @@ use server::Server;
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
-    run(Arguments::read()).unwrap_or_else(|problem| {
+    let status = run(Arguments::read()).unwrap_or_else(|problem| {
         screen::complain(format_args!("flags: {problem}"));
         ExitCode::FAILURE
-    })
+    });
+    store::close();
+    status
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let executor = executor(&arguments)?;
-    let dest = arguments.dest.clone();
-    store::prepare(&dest).map_err(|cause| format!("--dest {} cannot be written to: {cause}", dest.display()))?;
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let server = Server::start(arguments.server, seed).map_err(|cause| format!("no server can be started: {cause}"))?;
-    let tasks: Vec<Task> = countries(&arguments, &server)
-        .into_iter()
-        .map(|country| Task { country, url: server.url(country), dest: dest.clone() })
-        .collect();
+    let countries = countries(&arguments, &server);
+    let dest = arguments.dest.clone();
+    let workshop = store::open(&dest, &countries)
+        .map_err(|cause| format!("--dest {} cannot be written to: {cause}", dest.display()))?;
+    let place = |country| Task { country, url: server.url(country), workshop: workshop.clone(), dest: dest.clone() };
+    let tasks: Vec<Task> = countries.into_iter().map(place).collect();
 
     if arguments.verbose {
         screen::print(format_args!("Up to {} at a time from {}\n", executor.max_workers(), server.base()));
@@ -54,7 +56,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             screen::print(format_args!("The same failures again: --seed {seed}\n"));
         }
     }
-    let mut report = Report::new(tasks.len(), dest, arguments.verbose);
+    let mut report = Report::new(tasks.len(), dest.clone(), arguments.verbose);
     if arguments.style == Style::AsCompleted {
         report = report.with_bar();
     }
@@ -129,7 +131,7 @@ fn as_they_arrive(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Repor
     }
 }
 
-/// On Ctrl-C: cancels what is pending, lets files be finished but not the downloads, and says what was saved.
+/// On Ctrl-C: cancels what is pending, lets nothing more be saved, and says what was.
 fn stop_on_interrupt(executor: Arc<dyn Backend>, report: Arc<Mutex<Report>>) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(move || {
         // Kept to the end, so that nothing more is shown.
