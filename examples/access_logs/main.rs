@@ -20,7 +20,7 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use concurrent_futures::{Backend, Executor, InlineExecutor, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Executor, InlineExecutor, ProcessPoolExecutor, ThreadPoolExecutor};
 
 use generate::{Plan, generate};
 use search::{Found, Log, search};
@@ -38,7 +38,7 @@ struct Arguments {
     dir: Option<PathBuf>,
 
     /// Where the logs are searched
-    #[arg(long, value_enum, default_value_t = Kind::Threads)]
+    #[arg(long, value_enum, default_value_t = Kind::Processes)]
     executor: Kind,
 
     /// Search up to N logs at the same time [default: one a cpu]
@@ -64,6 +64,7 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
+    Processes,
     Threads,
     Sequential,
 }
@@ -144,6 +145,7 @@ fn counted(number: u64, noun: &str) -> String {
 fn executor(arguments: &Arguments) -> io::Result<Box<dyn Backend>> {
     let workers = arguments.max_workers.map_or_else(available_parallelism, Ok)?.get();
     Ok(match arguments.executor {
+        Kind::Processes => Box::new(ProcessPoolExecutor::new(workers)),
         Kind::Threads => Box::new(ThreadPoolExecutor::new(workers)),
         Kind::Sequential => Box::new(InlineExecutor),
     })

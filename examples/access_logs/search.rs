@@ -102,6 +102,7 @@ mod tests {
     //! What is found, and what is said of files that are not as they should be.
     use std::io::Write;
 
+    use concurrent_futures::{Executor, ProcessPoolExecutor};
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
@@ -148,6 +149,20 @@ mod tests {
         assert!(matches!(error, SearchError::Damaged { lines: 200, .. }), "{error}");
         let error = search(Log { path: "/nowhere/access.log.1.gz".into(), skip_bad_lines: false }).unwrap_err();
         assert!(matches!(error, SearchError::Unreadable(_)), "{error}");
+    }
+
+    #[test]
+    fn an_error_in_a_worker_process_costs_one_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = [gzip(GOOD), b"hello".to_vec(), gzip(GOOD)].into_iter().enumerate().map(|(number, content)| {
+            let path = directory.path().join(format!("access.log.{number}.gz"));
+            std::fs::write(&path, content).unwrap();
+            Log { path, skip_bad_lines: false }
+        });
+        let outcomes: Vec<_> = ProcessPoolExecutor::new(2).try_map(search, logs).collect();
+        let [first, second, third]: [_; 3] = outcomes.try_into().unwrap();
+        assert_eq!((first.unwrap().lines, third.unwrap().lines), (2, 2));
+        assert_eq!(second.unwrap_err().to_string(), SearchError::NotGzip.to_string());
     }
 
     #[test]

@@ -92,11 +92,14 @@ fn agent() -> &'static Agent {
 #[cfg(test)]
 mod tests {
     //! Outcomes: saved whole, not found, failed.
+    use concurrent_futures::{Executor, ProcessPoolExecutor};
     use tempfile::tempdir;
 
     use super::{DownloadError, Status, Task, download};
     use crate::arguments::ServerKind;
+    use crate::country::Country;
     use crate::server::Server;
+    use crate::store;
 
     #[test]
     fn a_flag_is_saved_and_a_missing_one_is_no_error() {
@@ -113,6 +116,24 @@ mod tests {
         assert_eq!(saved, ["br.gif"]);
         let size = dest.path().join("br.gif").metadata().unwrap().len();
         assert_eq!(size, bytes as u64);
+    }
+
+    #[test]
+    fn worker_processes_save_flags_where_threads_would() {
+        let server = Server::start(ServerKind::Local, 0).unwrap();
+        let dest = tempdir().unwrap();
+        let countries: Vec<Country> = ["BR", "IN", "US"].map(|code| code.parse().unwrap()).into();
+        let workshop = tempdir().unwrap();
+        let place = |&country: &Country| {
+            let (workshop, dest) = (workshop.path().into(), dest.path().into());
+            Task { country, url: server.url(country), workshop, dest }
+        };
+        let tasks: Vec<Task> = countries.iter().map(place).collect();
+        let processes = ProcessPoolExecutor::new(2);
+        for (country, status) in countries.iter().zip(processes.try_map(download, tasks)) {
+            let size = store::path(dest.path(), *country).metadata().unwrap().len();
+            assert_eq!(status.unwrap(), Status::Saved { bytes: size as usize });
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Downloads flags over HTTP, each as a task of an executor: one after the other, or on a pool of threads.
+//! Downloads flags over HTTP, each as a task of an executor: one after the other, on threads, or on worker
+//! processes.
 //!
 //! `cargo run --release --example flags` starts a server that takes a second for each flag, and gets twenty of them.
 //! `--help` tells what else it can do.
@@ -18,7 +19,9 @@ use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::thread;
 
-use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
+use concurrent_futures::{
+    Backend, Executor, InlineExecutor, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor, as_completed,
+};
 use parking_lot::{Mutex, MutexGuard};
 
 use arguments::{Arguments, Mode, ServerKind, Style};
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    let executor = executor(&arguments)?;
+    let executor = executor(&arguments);
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let server = Server::start(arguments.server, seed).map_err(|cause| format!("no server can be started: {cause}"))?;
     let countries = countries(&arguments, &server);
@@ -74,12 +77,12 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// The one place that knows where downloads run.
-fn executor(arguments: &Arguments) -> Result<Arc<dyn Backend>, String> {
-    Ok(match arguments.mode {
+fn executor(arguments: &Arguments) -> Arc<dyn Backend> {
+    match arguments.mode {
         Mode::Sequential => Arc::new(InlineExecutor),
         Mode::Threads => Arc::new(ThreadPoolExecutor::new(arguments.max_workers)),
-        Mode::Processes => return Err("--mode processes: this version has no worker processes yet".into()),
-    })
+        Mode::Processes => Arc::new(ProcessPoolExecutor::new(arguments.max_workers)),
+    }
 }
 
 /// What was asked for, each once.

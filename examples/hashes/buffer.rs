@@ -12,7 +12,8 @@ pub(crate) struct Buffer {
     pub(crate) size: usize,
 }
 
-/// Makes the buffer, with a generator that costs little beside the hash, and hashes it.
+/// Makes the buffer and hashes it. To make it takes a sixth of the time where processors have instructions for SHA-256,
+/// and less where they have none.
 pub(crate) fn digest(buffer: Buffer) -> Digest {
     let mut bytes = vec![0; buffer.size];
     fastrand::Rng::with_seed(buffer.seed).fill(&mut bytes);

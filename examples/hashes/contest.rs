@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use concurrent_futures::{Backend, Error, Executor, InlineExecutor, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Error, Executor, InlineExecutor, ProcessPoolExecutor, ThreadPoolExecutor};
 
 use crate::buffer::{Buffer, Digest, digest};
 
@@ -38,6 +38,10 @@ pub(crate) fn contestants(max_workers: usize) -> Vec<Contestant> {
     for workers in worker_counts(max_workers) {
         let executor = Box::new(ThreadPoolExecutor::new(workers));
         contestants.push(Contestant { kind: "threads", workers, executor });
+    }
+    for workers in worker_counts(max_workers) {
+        let executor = Box::new(ProcessPoolExecutor::new(workers));
+        contestants.push(Contestant { kind: "processes", workers, executor });
     }
     contestants
 }
