@@ -2,7 +2,8 @@
 //!
 //! A flag is written in the workshop, a hidden directory in that of the flags, and then moved out. So this process can
 //! let nothing more be saved, by whomever, without asking them: it takes the workshop away. What was saved stands on
-//! the disk; it need not be counted by those who did it.
+//! the disk; it need not be counted by those who did it. A program that is killed leaves its workshop behind, and in it
+//! what was half-written.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
