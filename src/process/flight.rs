@@ -34,11 +34,15 @@ pub(super) struct Flight {
     pub(super) place: Mutex<Place>,
     /// How often a worker died of it.
     deaths: AtomicU32,
+    /// It has run, and is to run again: it is not pending, wherever it is.
+    retried: AtomicBool,
 }
 
 /// Where a flight is.
 pub(super) enum Place {
-    /// In the queue, or about to be.
+    /// On its way in.
+    New,
+    /// In the queue, or about to be there again.
     Queued,
     /// Sent to a worker, which may have started it.
     Sent { link: LinkId, slot: u8, sequence: u64, slots: Arc<Slots> },
@@ -76,9 +80,10 @@ impl Flight {
     pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, ends } = parcel;
         let items = ends.map(|ends| Items { ends, curtailed: AtomicBool::new(false), ledger: Mutex::default() });
-        let place = Mutex::new(Place::Queued);
+        let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
-        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths })
+        let retried = AtomicBool::new(false);
+        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, retried })
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -163,9 +168,18 @@ impl Flight {
         self.items.as_ref().is_some_and(|items| items.ledger.lock().replies.len() < begun as usize) || self.has_more()
     }
 
-    /// Has it run before, and is to run again? Then it is not pending.
+    /// Has it run before, and is to run again? Then it is not pending. Never so of a chunk, some items of which are.
     pub(super) fn is_retried(&self) -> bool {
-        self.items.is_none() && self.deaths.load(Ordering::Relaxed) > 0
+        self.retried.load(Ordering::Relaxed)
+    }
+
+    /// It is to run again.
+    pub(super) fn retry(&self) {
+        if self.items.is_none() {
+            // It stays running, also where nobody could see that it had begun.
+            self.task.start();
+            self.retried.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Cancels it; a chunk keeps the items that are done. Runs user code.
@@ -223,7 +237,7 @@ impl Ledger {
 impl Remote for Flight {
     fn has_started(&self) -> bool {
         match &*self.place.lock() {
-            Place::Queued | Place::Revoked => false,
+            Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, slots, .. } => {
                 matches!(slots.progress(*slot, *sequence), Progress::Running | Progress::Done)
             }

@@ -231,10 +231,6 @@ impl Reader {
         Self { buffer: Vec::new(), start: 0, end: 0, limit, descriptors: VecDeque::new() }
     }
 
-    pub(super) fn set_limit(&mut self, limit: u64) {
-        self.limit = limit;
-    }
-
     /// Receives once. 0: the other side sends no more.
     pub(super) fn fill(&mut self, socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<usize> {
         self.make_room()?;

@@ -29,7 +29,7 @@ use super::worker::Setup;
 use super::{entry, reply, slots};
 use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::host;
+use crate::{host, panics};
 
 /// A process that has not said hello by then is none of ours.
 const HELLO: Duration = Duration::from_secs(60);
@@ -39,11 +39,18 @@ const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
     host::adopt(Arc::clone(pool) as _);
+    // Whatever happens, nobody is to wait for this worker for ever.
+    struct Forget<'a>(&'a Pool, LinkId);
+    impl Drop for Forget<'_> {
+        fn drop(&mut self) {
+            self.0.forget(self.1);
+        }
+    }
+    let _forget = Forget(pool, id);
     match Link::spawn(pool, id) {
         Ok(mut link) => link.look_after(),
         Err(error) => pool.not_started(id, &error),
     }
-    pool.forget(id);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +170,7 @@ impl<'a> Link<'a> {
             if event.rung {
                 self.wire.hush();
             }
-            if event.writable {
+            if event.rung || event.writable {
                 self.unsent = self.wire.flush();
             }
             if event.readable {
@@ -172,7 +179,7 @@ impl<'a> Link<'a> {
             if event.timed_out {
                 self.ring_alarm();
             }
-            if self.stage == Stage::Serving {
+            if event.rung && self.stage == Stage::Serving {
                 self.serve();
             }
         }
@@ -257,6 +264,7 @@ impl<'a> Link<'a> {
                     self.pool.decide(|supervisor, _| supervisor.ready(self.id, wire, slots));
                     self.stage = Stage::Serving;
                     self.was_ready = true;
+                    self.serve();
                     if self.pool.settings.max_tasks_per_worker.is_some() {
                         // One that waited for its replacement may leave.
                         self.pool.ring_all();
@@ -318,6 +326,10 @@ impl<'a> Link<'a> {
             supervisor.refill(self.id, false, now, &mut orders)
         });
         self.orders = orders;
+        if matches!(self.alarm, Some((_, Alarm::Idle))) {
+            // If it is idle now, then from now on.
+            self.alarm = None;
+        }
         self.proceed(next);
         for answer in answers.drain(..) {
             self.deliver(answer);
@@ -438,10 +450,9 @@ impl<'a> Link<'a> {
         }
         let exit = child.reap();
         self.wire.close();
-        let Death { victim, orphans, expected } = self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
-        for flight in orphans {
-            flight.withdraw();
-        }
+        let Death { victim, orphans, refusal, expected } =
+            self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
+        self.pool.refuse(orphans, refusal.as_ref());
         if let Some(victim) = victim {
             self.mourn(child, &exit, victim);
         }
@@ -461,8 +472,7 @@ impl<'a> Link<'a> {
         }
         let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
         if !is_done && flight.may_retry() {
-            // It stays running, also where nobody could see that it had begun.
-            flight.task.start();
+            flight.retry();
             return self.requeue(flight);
         }
         if !is_done {
@@ -526,7 +536,7 @@ impl<'a> Link<'a> {
         if fatal || self.pool.decide(|supervisor, now| supervisor.died_early(now)) {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
-            log::warn!("{cause}; another one is started");
+            panics::shield("the program's logger", || log::warn!("{cause}; another one is started"));
         }
     }
 }

@@ -118,9 +118,13 @@ impl Pool {
         let mut supervisor = self.supervisor.lock();
         let result = decision(&mut supervisor, now);
         let hired = supervisor.hire(now);
+        let nudged = supervisor.nudged();
         drop(supervisor);
         if self.settings.max_pending.is_some() {
             self.room.notify_all();
+        }
+        for wire in nudged {
+            wire.ring();
         }
         for id in hired {
             self.start(id);
@@ -182,16 +186,24 @@ impl Pool {
     }
 
     pub(super) fn revoke(&self, flight: &Flight) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
+        !self.is_copy() && !flight.is_retried() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
     }
 
     pub(super) fn stop(&self, flight: &Flight) -> bool {
         !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(flight, now))
     }
 
-    /// Cancels tasks that were taken out of the queue, and counts them.
-    fn withdraw(flights: Vec<Arc<Flight>>) -> usize {
-        flights.into_iter().filter(|flight| flight.withdraw()).count()
+    /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
+    pub(super) fn refuse(&self, flights: Vec<Arc<Flight>>, reason: Option<&Error>) -> usize {
+        let end = |flight: &Arc<Flight>| match reason {
+            None => flight.withdraw(),
+            Some(error) => {
+                flight.fail(error);
+                self.count(flight);
+                true
+            }
+        };
+        flights.iter().filter(|flight| end(flight)).count()
     }
 
     pub(super) fn cancel_pending(&self) -> usize {
@@ -202,7 +214,7 @@ impl Pool {
             supervisor.cancelling = supervisor.closed;
             supervisor.take_pending(now, Flight::is_retried)
         });
-        Self::withdraw(pending)
+        self.refuse(pending, None)
     }
 
     /// Counts a task that has ended.
@@ -235,26 +247,26 @@ impl Pool {
         let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
-        for flight in orphans {
-            flight.fail(&error);
-            self.count(&flight);
-        }
+        self.refuse(orphans, Some(&error));
     }
 
     /// Nothing more can be run: ends what has not started, and each later task, with `error`.
     pub(super) fn break_down(&self, error: &Error) {
         let orphans = self.decide(|supervisor, now| supervisor.break_down(error, now));
         self.ring_all();
-        for flight in orphans {
-            flight.fail(error);
-            self.count(&flight);
-        }
+        self.refuse(orphans, Some(error));
     }
 
     /// The thread of a worker ends.
     pub(super) fn forget(&self, id: LinkId) {
-        self.decide(|supervisor, _| supervisor.forget(id));
+        let left = self.decide(|supervisor, _| supervisor.forget(id));
+        // There are none, unless something went wrong in here.
+        self.refuse(left, Some(&Error::Abandoned));
         self.ended.notify_all();
+        if self.settings.max_tasks_per_worker.is_some() {
+            // One that waited for its replacement may leave without it.
+            self.ring_all();
+        }
     }
 
     /// Tells the workers of segments that are gone.

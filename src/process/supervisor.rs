@@ -82,6 +82,7 @@ pub(super) struct Supervisor<W> {
     /// When workers died before they were ready, since the last that was.
     early_deaths: Vec<Instant>,
     start_again: Option<Instant>,
+    nudged: Vec<W>,
     /// Workers that died and were not replaced yet.
     vacancies: u64,
     pub(super) respawned: u64,
@@ -173,6 +174,8 @@ pub(super) struct Death {
     pub(super) victim: Option<Victim>,
     /// Tasks it did not start and that nobody is to start any more.
     pub(super) orphans: Vec<Arc<Flight>>,
+    /// Why not; if there is no reason, they are cancelled.
+    pub(super) refusal: Option<Error>,
     /// It was killed by request.
     pub(super) expected: bool,
 }
@@ -201,6 +204,7 @@ impl<W: Clone> Supervisor<W> {
             broken: None,
             early_deaths: Vec::new(),
             start_again: None,
+            nudged: Vec::new(),
             vacancies: 0,
             respawned: 0,
         }
@@ -210,6 +214,7 @@ impl<W: Clone> Supervisor<W> {
 
     /// Takes a task that is not refused.
     pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
+        *flight.place.lock() = Place::Queued;
         if let Some(id) = self.idle.pop() {
             let order = self.assign(id, flight, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
@@ -411,6 +416,7 @@ impl<W: Clone> Supervisor<W> {
         for _ in 0..count {
             if let Some(flight) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
                 stolen.push(flight);
+                self.refund(victim);
             }
         }
         for flight in stolen.into_iter().rev() {
@@ -438,6 +444,10 @@ impl<W: Clone> Supervisor<W> {
     pub(super) fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
         let mut place = flight.place.lock();
         let (link, slot, sequence) = match &*place {
+            Place::New => {
+                *place = Place::Revoked;
+                return true;
+            }
             Place::Queued => {
                 *place = Place::Revoked;
                 drop(place);
@@ -457,8 +467,9 @@ impl<W: Clone> Supervisor<W> {
         };
         *place = Place::Revoked;
         drop(place);
-        if let Some(link) = self.links.get_mut(&link) {
-            link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+        if let Some(taken) = self.links.get_mut(&link) {
+            taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+            self.refund(link);
         }
         true
     }
@@ -482,6 +493,24 @@ impl<W: Clone> Supervisor<W> {
         true
     }
 
+    /// A worker was given a task in vain.
+    fn refund(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            let counted = link.counts();
+            link.budget = link.budget.saturating_add(1);
+            self.active += usize::from(link.counts() && !counted);
+            if link.flown.is_empty() {
+                // Its thread still believes it busy, and will hear nothing from it.
+                self.nudged.extend(link.wire.clone());
+            }
+        }
+    }
+
+    /// The workers that have to look what there is to do.
+    pub(super) fn nudged(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.nudged)
+    }
+
     fn doom(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&id) {
             link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
@@ -503,12 +532,14 @@ impl<W: Clone> Supervisor<W> {
         let mut kept = Vec::new();
         let mut pending = Vec::new();
         let queued: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
-        for link in self.links.values_mut() {
+        let mut back_from = Vec::new();
+        for (id, link) in &mut self.links {
             let mut back: Vec<_> = std::iter::from_fn(|| link.take_back(now)).collect();
             back.reverse();
             if let (Some(sent), Some(slots)) = (link.flown.front(), &link.slots) {
                 curtail(&sent.flight, slots, sent.slot);
             }
+            back_from.extend(back.iter().map(|_| *id));
             for flight in back {
                 if keep(&flight) {
                     kept.push(flight);
@@ -516,6 +547,9 @@ impl<W: Clone> Supervisor<W> {
                     pending.push(flight);
                 }
             }
+        }
+        for id in back_from {
+            self.refund(id);
         }
         for flight in queued {
             if keep(&flight) {
@@ -580,6 +614,7 @@ impl<W: Clone> Supervisor<W> {
             return death;
         };
         death.expected = link.expected;
+        death.refusal = self.broken.clone();
         if link.stage == Stage::Serving {
             self.vacancies += 1;
         }
@@ -643,10 +678,16 @@ impl<W: Clone> Supervisor<W> {
         queue
     }
 
-    /// The thread that looked after the worker ends.
-    pub(super) fn forget(&mut self, id: LinkId) {
+    /// The thread that looked after the worker ends. What it still had is to be ended.
+    pub(super) fn forget(&mut self, id: LinkId) -> Vec<Arc<Flight>> {
         self.move_to(id, Stage::Leaving);
-        self.links.remove(&id);
+        self.idle.retain(|other| *other != id);
+        let left = self.links.remove(&id).map(|link| link.flown).unwrap_or_default();
+        let end = |sent: Sent| {
+            *sent.flight.place.lock() = Place::Over;
+            sent.flight
+        };
+        left.into_iter().map(end).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -112,8 +112,7 @@ struct Worker {
 impl Worker {
     /// Runs tasks until no more will come; then the code to exit with.
     fn run(mut self, setup: Setup) -> i32 {
-        let (_, max_frame, memory_limit, initializer) = setup;
-        self.reader.set_limit(max_frame.saturating_add(frame::OVERHEAD));
+        let (_, _, memory_limit, initializer) = setup;
         if let Err(error) = self.prepare(memory_limit, initializer) {
             self.say(Kind::Unfit, &reply::to_bytes(&error));
             return 0;
@@ -216,7 +215,7 @@ impl Worker {
             Ok(made) => (Kind::Value, made),
             Err(error) => {
                 let mut bytes = vec![0; HEADER];
-                bytes.extend_from_slice(&reply::to_bytes(&error));
+                bytes.extend_from_slice(&self.fault(&error));
                 (Kind::Fault, (bytes, Vec::new()))
             }
         };
@@ -232,6 +231,13 @@ impl Worker {
         bytes[..HEADER].copy_from_slice(&header.to_bytes());
         send_all(&self.socket, &bytes);
         (bytes, taken)
+    }
+
+    /// An error as bytes, unless that is too long: a message may be as long as a result.
+    fn fault(&self, error: &Error) -> Vec<u8> {
+        let bytes = reply::to_bytes(error);
+        let (size, limit) = (bytes.len() as u64, self.max_frame.max(JOURNAL as u64));
+        if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }
 
     /// Refuses a reply that is too long.
@@ -274,7 +280,7 @@ impl Worker {
                     reply
                 }
                 Err(error) => {
-                    batch.add(item, Kind::Fault, &reply::to_bytes(&error));
+                    batch.add(item, Kind::Fault, &self.fault(&error));
                     Vec::new()
                 }
             };
