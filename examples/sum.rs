@@ -1,6 +1,7 @@
 //! Sums the numbers up to 10,000, 100,000, 1,000,000 and 10,000,000, each sum a task of an executor.
 //!
-//! `cargo run --release --example sum -- --style wait` shows one of three ways to collect the results.
+//! `cargo run --release --example sum -- --style wait` shows one of three ways to collect the results, and
+//! `--executor processes` that nothing else changes with the place where the sums are made.
 
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Write};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, ReturnWhen, ThreadPoolExecutor, Waited, as_completed, wait,
+    Backend, Error, Executor, InlineExecutor, ProcessPoolExecutor, ReturnWhen, ThreadPoolExecutor, Waited,
+    as_completed, wait,
 };
 
 const WORK: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
@@ -40,6 +42,7 @@ enum Style {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
     Threads,
+    Processes,
     Sequential,
 }
 
@@ -67,6 +70,7 @@ fn is_closed_pipe(error: &io::Error) -> bool {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let executor: Box<dyn Backend> = match arguments.executor {
         Kind::Threads => Box::new(ThreadPoolExecutor::default()),
+        Kind::Processes => Box::new(ProcessPoolExecutor::default()),
         Kind::Sequential => Box::new(InlineExecutor),
     };
     let mut out = io::stdout().lock();

@@ -27,9 +27,11 @@
 //! |---|---|---|
 //! | [`InlineExecutor`] | in the calling thread, inside `submit` | plain functions |
 //! | [`ThreadPoolExecutor`] | on threads that start on demand | any closure and any type that is `Send` |
+//! | `ProcessPoolExecutor` | on other processes of the program, on Unix: a crash costs one task, and a running task can be killed | plain functions |
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to encode |
 //!
-//! A function that takes `&impl Executor` or `&dyn Backend` works with all of them.
+//! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions, methods
+//! and closures that capture nothing, with an argument and a result that serde can carry.
 //!
 //! # Which wait
 //!
@@ -43,13 +45,20 @@
 //!   reason why its task cannot run. `submit` itself never fails.
 //! - A task may wait for tasks of its own executor, at any depth. What cannot be promised stands under `# Hangs` at
 //!   [`ThreadPoolExecutor`].
-//! - A panic costs the task that panicked, and no other; nothing of yours runs under a lock of this crate.
-//! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no thread
-//!   behind.
+//! - A panic costs the task that panicked, and no other, and so does a crash of a worker process; nothing of yours runs under a lock of this crate.
+//! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no thread,
+//!   process or descriptor behind, and worker processes do not outlive the program.
 //! - Whoever sees a future done sees everything that its task and its callbacks did before.
+//!
+//! # Features
+//!
+//! - `process` (on): `ProcessPoolExecutor`, on Unix. Without it, no dependency is for processes.
+//! - `auto-entry` (on): on Linux, worker processes need no call in `main`. Elsewhere, and without it, `init` is the first
+//!   line of `main`.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bytes;
 mod codec;
 mod completed;
 mod error;
@@ -78,6 +87,7 @@ mod wait;
 mod with;
 mod work;
 
+pub use bytes::Bytes;
 pub use completed::{AsCompleted, as_completed};
 pub use error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,

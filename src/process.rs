@@ -15,6 +15,7 @@ mod image;
 mod link;
 mod pool;
 mod reply;
+mod segments;
 mod slots;
 mod supervisor;
 mod symbol;
@@ -30,6 +31,7 @@ use rustix::process::Signal;
 pub use builder::ProcessPoolBuilder;
 pub(crate) use call::{Addressed, Call, Parcel};
 pub use entry::init;
+pub(crate) use segments::Mapping;
 
 use crate::executor::Backend;
 use crate::job::Job;

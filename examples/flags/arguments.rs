@@ -64,7 +64,7 @@ pub(crate) enum Mode {
     Sequential,
     /// On a pool of threads
     Threads,
-    /// On a pool of worker processes; not in this version
+    /// On a pool of worker processes
     Processes,
 }
 

@@ -17,6 +17,7 @@ use crate::store;
 pub(crate) struct Task {
     pub(crate) country: Country,
     pub(crate) url: String,
+    pub(crate) workshop: PathBuf,
     pub(crate) dest: PathBuf,
 }
 
@@ -58,8 +59,8 @@ pub(crate) fn download(task: Task) -> Result<Status, DownloadError> {
     if !picture.starts_with(b"GIF8") {
         return Err(DownloadError::NotAPicture);
     }
-    let path = task.dest.join(format!("{}.gif", task.country.to_lowercase()));
-    store::save(task.country, &path, &picture).map_err(|cause| DownloadError::Unwritable { path, cause })?;
+    let path = store::path(&task.dest, task.country);
+    store::save(&task.workshop, &path, &picture).map_err(|cause| DownloadError::Unwritable { path, cause })?;
     Ok(Status::Saved { bytes: picture.len() })
 }
 
@@ -91,17 +92,23 @@ fn agent() -> &'static Agent {
 #[cfg(test)]
 mod tests {
     //! Outcomes: saved whole, not found, failed.
+    use concurrent_futures::{Executor, ProcessPoolExecutor};
+    use tempfile::tempdir;
+
     use super::{DownloadError, Status, Task, download};
     use crate::arguments::ServerKind;
+    use crate::country::Country;
     use crate::server::Server;
+    use crate::store;
 
     #[test]
     fn a_flag_is_saved_and_a_missing_one_is_no_error() {
         let server = Server::start(ServerKind::Local, 0).unwrap();
-        let dest = tempfile::tempdir().unwrap();
+        let (workshop, dest) = (tempdir().unwrap(), tempdir().unwrap());
         let get = |code: &str| {
             let country = code.parse().unwrap();
-            download(Task { country, url: server.url(country), dest: dest.path().into() }).unwrap()
+            let (workshop, dest) = (workshop.path().into(), dest.path().into());
+            download(Task { country, url: server.url(country), workshop, dest }).unwrap()
         };
         let Status::Saved { bytes } = get("BR") else { panic!("Brazil has a flag") };
         assert_eq!(get("ZZ"), Status::NotFound);
@@ -112,19 +119,39 @@ mod tests {
     }
 
     #[test]
+    fn worker_processes_save_flags_where_threads_would() {
+        let server = Server::start(ServerKind::Local, 0).unwrap();
+        let dest = tempdir().unwrap();
+        let countries: Vec<Country> = ["BR", "IN", "US"].map(|code| code.parse().unwrap()).into();
+        let workshop = tempdir().unwrap();
+        let place = |&country: &Country| {
+            let (workshop, dest) = (workshop.path().into(), dest.path().into());
+            Task { country, url: server.url(country), workshop, dest }
+        };
+        let tasks: Vec<Task> = countries.iter().map(place).collect();
+        let processes = ProcessPoolExecutor::new(2);
+        for (country, status) in countries.iter().zip(processes.try_map(download, tasks)) {
+            let size = store::path(dest.path(), *country).metadata().unwrap().len();
+            assert_eq!(status.unwrap(), Status::Saved { bytes: size as usize });
+        }
+    }
+
+    #[test]
     fn a_failed_download_leaves_nothing() {
         let server = Server::start(ServerKind::Local, 0).unwrap();
-        let dest = tempfile::tempdir().unwrap();
+        let (workshop, dest) = (tempdir().unwrap(), tempdir().unwrap());
         let country = "BR".parse().unwrap();
+        let get = |url| download(Task { country, url, workshop: workshop.path().into(), dest: dest.path().into() });
         // In the place of the file there is a directory.
         std::fs::create_dir(dest.path().join("br.gif")).unwrap();
-        let error = download(Task { country, url: server.url(country), dest: dest.path().into() }).unwrap_err();
+        let url = server.url(country);
+        let error = get(url.clone()).unwrap_err();
         assert!(matches!(error, DownloadError::Unwritable { .. }), "{error}");
         assert_eq!(dest.path().read_dir().unwrap().count(), 1);
+        assert_eq!(workshop.path().read_dir().unwrap().count(), 0);
         // A port that was free a moment ago: nobody answers there.
-        let url = server.url(country);
         drop(server);
-        let error = download(Task { country, url, dest: dest.path().into() }).unwrap_err();
+        let error = get(url).unwrap_err();
         assert!(error.to_string().starts_with("the server cannot be reached"), "{error}");
     }
 }

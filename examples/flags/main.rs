@@ -1,4 +1,5 @@
-//! Downloads flags over HTTP, each as a task of an executor: one after the other, or on a pool of threads.
+//! Downloads flags over HTTP, each as a task of an executor: one after the other, on threads, or on worker
+//! processes.
 //!
 //! `cargo run --release --example flags` starts a server that takes a second for each flag, and gets twenty of them.
 //! `--help` tells what else it can do.
@@ -18,7 +19,9 @@ use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::thread;
 
-use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
+use concurrent_futures::{
+    Backend, Executor, InlineExecutor, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor, as_completed,
+};
 use parking_lot::{Mutex, MutexGuard};
 
 use arguments::{Arguments, Mode, ServerKind, Style};
@@ -31,22 +34,24 @@ use server::Server;
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
-    run(Arguments::read()).unwrap_or_else(|problem| {
+    let status = run(Arguments::read()).unwrap_or_else(|problem| {
         screen::complain(format_args!("flags: {problem}"));
         ExitCode::FAILURE
-    })
+    });
+    store::close();
+    status
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    let executor = executor(&arguments)?;
-    let dest = arguments.dest.clone();
-    store::prepare(&dest).map_err(|cause| format!("--dest {} cannot be written to: {cause}", dest.display()))?;
+    let executor = executor(&arguments);
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let server = Server::start(arguments.server, seed).map_err(|cause| format!("no server can be started: {cause}"))?;
-    let tasks: Vec<Task> = countries(&arguments, &server)
-        .into_iter()
-        .map(|country| Task { country, url: server.url(country), dest: dest.clone() })
-        .collect();
+    let countries = countries(&arguments, &server);
+    let dest = arguments.dest.clone();
+    let workshop = store::open(&dest, &countries)
+        .map_err(|cause| format!("--dest {} cannot be written to: {cause}", dest.display()))?;
+    let place = |country| Task { country, url: server.url(country), workshop: workshop.clone(), dest: dest.clone() };
+    let tasks: Vec<Task> = countries.into_iter().map(place).collect();
 
     if arguments.verbose {
         screen::print(format_args!("Up to {} at a time from {}\n", executor.max_workers(), server.base()));
@@ -54,7 +59,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
             screen::print(format_args!("The same failures again: --seed {seed}\n"));
         }
     }
-    let mut report = Report::new(tasks.len(), dest, arguments.verbose);
+    let mut report = Report::new(tasks.len(), dest.clone(), arguments.verbose);
     if arguments.style == Style::AsCompleted {
         report = report.with_bar();
     }
@@ -72,12 +77,12 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// The one place that knows where downloads run.
-fn executor(arguments: &Arguments) -> Result<Arc<dyn Backend>, String> {
-    Ok(match arguments.mode {
+fn executor(arguments: &Arguments) -> Arc<dyn Backend> {
+    match arguments.mode {
         Mode::Sequential => Arc::new(InlineExecutor),
         Mode::Threads => Arc::new(ThreadPoolExecutor::new(arguments.max_workers)),
-        Mode::Processes => return Err("--mode processes: this version has no worker processes yet".into()),
-    })
+        Mode::Processes => Arc::new(ProcessPoolExecutor::new(arguments.max_workers)),
+    }
 }
 
 /// What was asked for, each once.
@@ -129,7 +134,7 @@ fn as_they_arrive(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Repor
     }
 }
 
-/// On Ctrl-C: cancels what is pending, lets files be finished but not the downloads, and says what was saved.
+/// On Ctrl-C: cancels what is pending, lets nothing more be saved, and says what was.
 fn stop_on_interrupt(executor: Arc<dyn Backend>, report: Arc<Mutex<Report>>) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(move || {
         // Kept to the end, so that nothing more is shown.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::country::Country;
 use crate::download::Status;
-use crate::screen;
+use crate::{screen, store};
 
 /// Tells the user how the downloads go, and counts them.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Report {
             Ok(Status::Saved { bytes }) => {
                 self.saved.push(country);
                 if self.verbose {
-                    let path = self.dest.join(format!("{}.gif", country.to_lowercase()));
+                    let path = store::path(&self.dest, country);
                     self.line(format_args!("{country}: {bytes} bytes saved as {}", path.display()));
                 }
             }
@@ -154,7 +154,8 @@ impl Report {
         self.row("saved", saved);
         self.row("not found", &self.not_found);
         self.row("errors", &self.failed);
-        let not_done = self.total - saved.len() - self.not_found.len() - self.failed.len();
+        let failed = self.failed.iter().filter(|country| !saved.contains(country)).count();
+        let not_done = self.total - saved.len() - self.not_found.len() - failed;
         if not_done > 0 {
             let begun = if cancelled > 0 { format!("  {cancelled} of them had not begun") } else { String::new() };
             self.line(format_args!("  not done   {not_done:4}{begun}"));

@@ -6,12 +6,14 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::image::image;
 use super::symbol;
+use crate::bytes::{Carrier, carried};
 use crate::codec;
 use crate::error::{Decode, Encode, Error, Part};
 use crate::panics;
@@ -34,8 +36,11 @@ pub(crate) struct Call {
     signature: &'static str,
 }
 
-/// Reads the argument, calls the function at the address, and appends the result to the bytes.
-type Enter = fn(function: *const (), argument: &[u8], reply: Vec<u8>) -> Result<Vec<u8>, Error>;
+/// Reads the argument, calls the function at the address, and appends the result to the bytes. What a carrier took along
+/// of the result has numbers.
+type Enter = fn(function: *const (), argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made;
+
+pub(super) type Made = Result<(Vec<u8>, Vec<u32>), Error>;
 
 /// What is a function pointer inside.
 pub(crate) trait Addressed: Sized {
@@ -69,7 +74,7 @@ impl<A, R, E> Addressed for Fallible<A, R, E> {
     }
 }
 
-fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>) -> Result<Vec<u8>, Error>
+fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made
 where
     F: Function<A, R>,
     A: DeserializeOwned,
@@ -77,17 +82,20 @@ where
 {
     // SAFETY: `Call::of` pairs this instance of `enter` with the address of an `F`, and `Call::make` checks both.
     let function = unsafe { F::at(function) };
-    let argument: A = panics::catch(|| codec::decode(Part::Argument, argument)).map_err(|error| match error {
+    let read = || panics::catch(|| codec::decode(Part::Argument, argument));
+    let argument: A = carried(carrier, read).0.map_err(|error| match error {
         Error::Panicked(panic) => Error::Decode(Decode::new(Part::Argument, panic.to_string())),
         error => error,
     })?;
     let result = panics::catch(|| function.call(argument))?;
-    let encoded = panics::catch(|| codec::encode_onto(Part::Result, &result, reply));
+    let write = || panics::catch(|| codec::encode_onto(Part::Result, &result, reply));
+    let (encoded, taken) = carried(carrier, write);
     panics::discard(result);
-    encoded.map_err(|error| match error {
-        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Result, panic.to_string())),
-        error => error,
-    })
+    match encoded {
+        Ok(encoded) => Ok((encoded, taken)),
+        Err(Error::Panicked(panic)) => Err(Error::Encode(Encode::new(Part::Result, panic.to_string()))),
+        Err(error) => Err(error),
+    }
 }
 
 impl Call {
@@ -112,13 +120,19 @@ impl Call {
     }
 
     /// Makes the call in this process. `None`: there are no such functions in this program.
-    pub(super) fn make(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>) -> Option<Result<Vec<u8>, Error>> {
+    pub(super) fn make(
+        enter: u64,
+        function: u64,
+        argument: &[u8],
+        reply: Vec<u8>,
+        carrier: &Arc<dyn Carrier>,
+    ) -> Option<Made> {
         let enter = address_of(enter)?;
         let function = address_of(function)?;
         // SAFETY: both are functions of the main program, sent by a process of the same build that had them from
         // `Call::of`, so this one is an `Enter`.
         let enter = unsafe { std::mem::transmute::<*const (), Enter>(enter) };
-        Some(enter(function, argument, reply))
+        Some(enter(function, argument, reply, carrier))
     }
 
     /// The name of the user's function, or its type if the program was stripped of names.

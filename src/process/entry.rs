@@ -9,7 +9,7 @@
 //! leaves it alone.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -160,7 +160,9 @@ fn exit_at_once() -> ! {
 
 #[cfg(all(target_os = "linux", feature = "auto-entry"))]
 mod automatic {
-    use super::{Announced, announced, c_char, c_int, exit_at_once, take_over, worker};
+    use std::ffi::{c_char, c_int};
+
+    use super::{Announced, announced, exit_at_once, take_over, worker};
 
     type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 

@@ -9,6 +9,7 @@ use super::call::{Call, Parcel};
 use super::frame::{Kind, take_item};
 use super::pool::Pool;
 use super::reply;
+use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
 use crate::error::Error;
@@ -23,17 +24,25 @@ pub(super) struct Flight {
     pub(super) pool: Arc<Pool>,
     pub(super) call: Call,
     pub(super) argument: Vec<u8>,
+    /// The segments that go along with the argument.
+    pub(super) leases: Vec<Lease>,
+    /// The task has kept bytes of them.
+    pub(super) kept: AtomicBool,
     /// Of a chunk.
     pub(super) items: Option<Items>,
     /// Written under the lock of the supervisor only.
     pub(super) place: Mutex<Place>,
     /// How often a worker died of it.
     deaths: AtomicU32,
+    /// It has run, and is to run again: it is not pending, wherever it is.
+    retried: AtomicBool,
 }
 
 /// Where a flight is.
 pub(super) enum Place {
-    /// In the queue, or about to be.
+    /// On its way in.
+    New,
+    /// In the queue, or about to be there again.
     Queued,
     /// Sent to a worker, which may have started it.
     Sent { link: LinkId, slot: u8, sequence: u64, slots: Arc<Slots> },
@@ -68,11 +77,13 @@ enum ItemReply {
 }
 
 impl Flight {
-    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel) -> Arc<Self> {
+    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, ends } = parcel;
         let items = ends.map(|ends| Items { ends, curtailed: AtomicBool::new(false), ledger: Mutex::default() });
-        let place = Mutex::new(Place::Queued);
-        Arc::new(Self { task, pool, call, argument, items, place, deaths: AtomicU32::new(0) })
+        let place = Mutex::new(Place::New);
+        let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
+        let retried = AtomicBool::new(false);
+        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, retried })
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -159,9 +170,18 @@ impl Flight {
         self.items.as_ref().is_some_and(|items| items.ledger.lock().replies.len() < begun as usize) || self.has_more()
     }
 
-    /// Has it run before, and is to run again? Then it is not pending.
+    /// Has it run before, and is to run again? Then it is not pending. Never so of a chunk, some items of which are.
     pub(super) fn is_retried(&self) -> bool {
-        self.items.is_none() && self.deaths.load(Ordering::Relaxed) > 0
+        self.retried.load(Ordering::Relaxed)
+    }
+
+    /// It is to run again.
+    pub(super) fn retry(&self) {
+        if self.items.is_none() {
+            // It stays running, also where nobody could see that it had begun.
+            self.task.start();
+            self.retried.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Cancels it; a chunk keeps the items that are done. Runs user code.
@@ -184,6 +204,14 @@ impl Flight {
     /// Has the task failed, as a whole?
     pub(super) fn has_failed(&self) -> bool {
         self.task.snapshot().raised.is_some()
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.leases.is_empty() {
+            self.pool.segments.release(&self.leases, *self.kept.get_mut());
+        }
     }
 }
 
@@ -211,7 +239,7 @@ impl Ledger {
 impl Remote for Flight {
     fn has_started(&self) -> bool {
         match &*self.place.lock() {
-            Place::Queued | Place::Revoked => false,
+            Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, slots, .. } => {
                 matches!(slots.progress(*slot, *sequence), Progress::Running | Progress::Done)
             }

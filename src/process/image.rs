@@ -100,13 +100,8 @@ impl Image {
             .filter(|header| is_readable(&memory(header)))
             .find_map(|header| build_id(header.p_align as _, bytes(memory(header))));
         let text: Vec<_> = loaded(libc::PF_X).map(memory).collect();
-        let build_id = build_id.map_or_else(
-            || {
-                fingerprint(&text.iter().filter(|segment| is_readable(segment)).cloned().map(bytes).collect::<Vec<_>>())
-                    .into()
-            },
-            <[u8]>::to_vec,
-        );
+        let code: Vec<_> = text.iter().filter(|segment| is_readable(segment)).cloned().map(bytes).collect();
+        let build_id = build_id.map_or_else(|| fingerprint(&code).into(), <[u8]>::to_vec);
         Self { bias, text, build_id }
     }
 }

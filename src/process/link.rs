@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,12 +22,14 @@ use super::flight::Flight;
 use super::frame::{self, Header, ItemsHead, Kind, Reader};
 use super::image::{image, program};
 use super::pool::Pool;
+use super::segments::{Known, Mapping};
 use super::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, Victim};
 use super::wire::Wire;
 use super::worker::Setup;
 use super::{entry, reply, slots};
+use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::host;
+use crate::{host, panics};
 
 /// A process that has not said hello by then is none of ours.
 const HELLO: Duration = Duration::from_secs(60);
@@ -36,11 +39,18 @@ const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
     host::adopt(Arc::clone(pool) as _);
+    // Whatever happens, nobody is to wait for this worker for ever.
+    struct Forget<'a>(&'a Pool, LinkId);
+    impl Drop for Forget<'_> {
+        fn drop(&mut self) {
+            self.0.forget(self.1);
+        }
+    }
+    let _forget = Forget(pool, id);
     match Link::spawn(pool, id) {
         Ok(mut link) => link.look_after(),
         Err(error) => pool.not_started(id, &error),
     }
-    pool.forget(id);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +82,11 @@ struct Link<'a> {
     /// Why it ended before it was ready, if it said so or was caught at it.
     complaint: Option<Error>,
     oom: OomCounter,
+    /// The segments of the worker.
+    known: Arc<Known>,
+    carrier: Arc<dyn Carrier>,
+    /// How many of them were copied out.
+    collected: u64,
     orders: Vec<Order>,
     answers: Vec<Answer>,
 }
@@ -122,6 +137,7 @@ impl<'a> Link<'a> {
         drop(command);
         pool.decide(|supervisor, _| supervisor.attach(id, Arc::clone(&wire)));
         let unsent = wire.flush();
+        let known = Arc::<Known>::default();
         Ok(Self {
             pool,
             id,
@@ -135,6 +151,9 @@ impl<'a> Link<'a> {
             hung_up: false,
             complaint: None,
             oom,
+            carrier: Arc::clone(&known) as _,
+            known,
+            collected: 0,
             orders: Vec::new(),
             answers: Vec::new(),
         })
@@ -151,7 +170,7 @@ impl<'a> Link<'a> {
             if event.rung {
                 self.wire.hush();
             }
-            if event.writable {
+            if event.rung || event.writable {
                 self.unsent = self.wire.flush();
             }
             if event.readable {
@@ -160,7 +179,7 @@ impl<'a> Link<'a> {
             if event.timed_out {
                 self.ring_alarm();
             }
-            if self.stage == Stage::Serving {
+            if event.rung && self.stage == Stage::Serving {
                 self.serve();
             }
         }
@@ -245,6 +264,7 @@ impl<'a> Link<'a> {
                     self.pool.decide(|supervisor, _| supervisor.ready(self.id, wire, slots));
                     self.stage = Stage::Serving;
                     self.was_ready = true;
+                    self.serve();
                     if self.pool.settings.max_tasks_per_worker.is_some() {
                         // One that waited for its replacement may leave.
                         self.pool.ring_all();
@@ -255,6 +275,14 @@ impl<'a> Link<'a> {
                     self.complain(error);
                     self.stage = Stage::Ending;
                     self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+                }
+                (Stage::Serving | Stage::Ending, Kind::Segment) => {
+                    let memory = self.reader.descriptor()?;
+                    let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
+                    self.known.add(number, Mapping::of_peer(memory)?);
+                }
+                (Stage::Serving | Stage::Ending, Kind::Forget) => {
+                    self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX));
                 }
                 (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => {
                     self.answered(header, body)?;
@@ -298,6 +326,10 @@ impl<'a> Link<'a> {
             supervisor.refill(self.id, false, now, &mut orders)
         });
         self.orders = orders;
+        if matches!(self.alarm, Some((_, Alarm::Idle))) {
+            // If it is idle now, then from now on.
+            self.alarm = None;
+        }
         self.proceed(next);
         for answer in answers.drain(..) {
             self.deliver(answer);
@@ -305,19 +337,37 @@ impl<'a> Link<'a> {
         self.answers = answers;
     }
 
-    fn deliver(&self, answer: Answer) {
+    fn deliver(&mut self, answer: Answer) {
         let Answer { header, body, items, flight } = answer;
-        // An answer to a task that it does not have, or had.
-        let Some(flight) = flight else { return };
+        // There is none if it is an answer to a task that the worker does not have.
+        if let Some(flight) = flight {
+            if header.kept {
+                flight.kept.store(true, Ordering::Relaxed);
+            }
+            let carries = !flight.leases.is_empty();
+            self.complete(flight, header, items, body);
+            if carries {
+                self.pool.trim_segments();
+            }
+        }
+        if header.segments > 0 {
+            self.collected += u64::from(header.segments);
+            self.wire.slots.collect(self.collected);
+        }
+    }
+
+    fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
         let body = self.reader.body(body);
         match (items, &flight.items) {
-            (None, None) => flight.complete(header.kind, body),
+            (None, None) => {
+                carried(&self.carrier, || flight.complete(header.kind, body));
+            }
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if !head.last {
                     return;
                 }
                 // What is missing was taken back.
-                flight.fail(&Error::Cancelled);
+                carried(&self.carrier, || flight.fail(&Error::Cancelled));
             }
             _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
         }
@@ -400,10 +450,9 @@ impl<'a> Link<'a> {
         }
         let exit = child.reap();
         self.wire.close();
-        let Death { victim, orphans, expected } = self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
-        for flight in orphans {
-            flight.withdraw();
-        }
+        let Death { victim, orphans, refusal, expected } =
+            self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
+        self.pool.refuse(orphans, refusal.as_ref());
         if let Some(victim) = victim {
             self.mourn(child, &exit, victim);
         }
@@ -423,10 +472,7 @@ impl<'a> Link<'a> {
         }
         let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
         if !is_done && flight.may_retry() {
-            if flight.items.is_none() {
-                // It stays running, also where nobody could see that it had begun. A chunk can be taken back.
-                flight.task.start();
-            }
+            flight.retry();
             return self.requeue(flight);
         }
         if !is_done {
@@ -490,7 +536,7 @@ impl<'a> Link<'a> {
         if fatal || self.pool.decide(|supervisor, now| supervisor.died_early(now)) {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
-            log::warn!("{cause}; another one is started");
+            panics::shield("the program's logger", || log::warn!("{cause}; another one is started"));
         }
     }
 }

@@ -24,10 +24,12 @@ use rustix::process::Signal;
 
 use super::call::Parcel;
 use super::flight::{Flight, Place};
+use super::segments::{Lease, Store};
 use super::supervisor::{Limits, LinkId, Submitted, Supervisor};
 use super::wire::Wire;
 use super::{entry, fork, link};
-use crate::error::{Broken, Error, Full};
+use crate::bytes::{Carrier, carried};
+use crate::error::{Broken, Error, Full, TooLarge};
 use crate::host::{self, Host, Need};
 use crate::options::Stats;
 use crate::panics;
@@ -52,6 +54,9 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     /// Tells executors apart in the names of workers.
     number: u32,
+    /// Long bytes on their way to workers.
+    pub(super) segments: Arc<Store>,
+    carrier: Arc<dyn Carrier>,
     supervisor: Mutex<Supervisor<Arc<Wire>>>,
     /// Submitters that wait for room.
     room: Condvar,
@@ -77,8 +82,11 @@ impl Pool {
         };
         let mut supervisor = Supervisor::new(limits);
         supervisor.broken = unusable();
+        let segments = Arc::<Store>::default();
         Arc::new_cyclic(|me| Self {
             settings,
+            carrier: Arc::clone(&segments) as _,
+            segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
             supervisor: Mutex::new(supervisor),
             room: Condvar::new(),
@@ -110,9 +118,13 @@ impl Pool {
         let mut supervisor = self.supervisor.lock();
         let result = decision(&mut supervisor, now);
         let hired = supervisor.hire(now);
+        let nudged = supervisor.nudged();
         drop(supervisor);
         if self.settings.max_pending.is_some() {
             self.room.notify_all();
+        }
+        for wire in nudged {
+            wire.ring();
         }
         for id in hired {
             self.start(id);
@@ -174,16 +186,24 @@ impl Pool {
     }
 
     pub(super) fn revoke(&self, flight: &Flight) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
+        !self.is_copy() && !flight.is_retried() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
     }
 
     pub(super) fn stop(&self, flight: &Flight) -> bool {
         !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(flight, now))
     }
 
-    /// Cancels tasks that were taken out of the queue, and counts them.
-    fn withdraw(flights: Vec<Arc<Flight>>) -> usize {
-        flights.into_iter().filter(|flight| flight.withdraw()).count()
+    /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
+    pub(super) fn refuse(&self, flights: Vec<Arc<Flight>>, reason: Option<&Error>) -> usize {
+        let end = |flight: &Arc<Flight>| match reason {
+            None => flight.withdraw(),
+            Some(error) => {
+                flight.fail(error);
+                self.count(flight);
+                true
+            }
+        };
+        flights.iter().filter(|flight| end(flight)).count()
     }
 
     pub(super) fn cancel_pending(&self) -> usize {
@@ -194,7 +214,7 @@ impl Pool {
             supervisor.cancelling = supervisor.closed;
             supervisor.take_pending(now, Flight::is_retried)
         });
-        Self::withdraw(pending)
+        self.refuse(pending, None)
     }
 
     /// Counts a task that has ended.
@@ -227,26 +247,37 @@ impl Pool {
         let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
-        for flight in orphans {
-            flight.fail(&error);
-            self.count(&flight);
-        }
+        self.refuse(orphans, Some(&error));
     }
 
     /// Nothing more can be run: ends what has not started, and each later task, with `error`.
     pub(super) fn break_down(&self, error: &Error) {
         let orphans = self.decide(|supervisor, now| supervisor.break_down(error, now));
         self.ring_all();
-        for flight in orphans {
-            flight.fail(error);
-            self.count(&flight);
-        }
+        self.refuse(orphans, Some(error));
     }
 
     /// The thread of a worker ends.
     pub(super) fn forget(&self, id: LinkId) {
-        self.decide(|supervisor, _| supervisor.forget(id));
+        let left = self.decide(|supervisor, _| supervisor.forget(id));
+        // There are none, unless something went wrong in here.
+        self.refuse(left, Some(&Error::Abandoned));
         self.ended.notify_all();
+        if self.settings.max_tasks_per_worker.is_some() {
+            // One that waited for its replacement may leave without it.
+            self.ring_all();
+        }
+    }
+
+    /// Tells the workers of segments that are gone.
+    pub(super) fn trim_segments(&self) {
+        let gone = self.segments.trim();
+        if !gone.is_empty() {
+            let wires = self.supervisor.lock().wires();
+            for wire in wires {
+                wire.forget(&gone);
+            }
+        }
     }
 
     /// Lets every worker's thread look what there is to do.
@@ -375,24 +406,33 @@ impl Host for Pool {
 impl Pool {
     /// Runs the task of a job, whose call is encoded in the caller's thread.
     pub(super) fn execute(&self, task: Arc<dyn Runnable>) {
-        let parcel = match task.ship() {
+        let (parcel, taken) = carried(&self.carrier, || task.ship());
+        let leases = if taken.is_empty() { Vec::new() } else { self.segments.leases(&taken) };
+        let parcel = match parcel.and_then(|parcel| self.sized(parcel, &leases)) {
             Ok(parcel) => parcel,
             Err(error) => {
+                self.segments.release(&leases, false);
                 task.fail(error);
                 return;
             }
         };
-        let size = parcel.argument.len() as u64;
-        if size > self.settings.max_frame {
-            task.fail(Error::TooLarge(crate::error::TooLarge::new(size, self.settings.max_frame)));
-            return;
-        }
         let Some(pool) = self.me.upgrade() else { return };
-        let flight = Flight::new(Arc::clone(&task), pool, parcel);
+        let flight = Flight::new(Arc::clone(&task), pool, parcel, leases);
         if task.give_away(Arc::clone(&flight) as _) {
             self.submit(flight);
         } else {
             *flight.place.lock() = Place::Revoked;
+        }
+    }
+
+    /// Refuses an argument that is too long.
+    fn sized(&self, parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
+        let size = parcel.argument.len() + leases.iter().map(|lease| lease.length).sum::<usize>();
+        match size as u64 {
+            size if size > self.settings.max_frame => {
+                Err(Error::TooLarge(TooLarge::new(size, self.settings.max_frame)))
+            }
+            _ => Ok(parcel),
         }
     }
 }

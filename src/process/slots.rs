@@ -54,6 +54,8 @@ struct Shared {
     journal_first: AtomicU64,
     /// `items << 32 | bytes` that are in the journal.
     journal_size: AtomicU64,
+    /// How many segments of the worker the pool has copied out.
+    collected: AtomicU64,
 }
 
 const JOURNAL_AT: usize = 4 << 10;
@@ -169,6 +171,11 @@ impl Slots {
         first_of(self.shared().items[usize::from(slot) % COUNT].load(Ordering::Acquire))
     }
 
+    /// So many segments of the worker were copied out.
+    pub(super) fn collect(&self, count: u64) {
+        self.shared().collected.store(count, Ordering::Release);
+    }
+
     /// What the journal has of a chunk, once its worker is dead: the first item, how many, and the replies.
     pub(super) fn read_journal(&self, sequence: u64) -> Option<(u32, u32, Vec<u8>)> {
         let shared = self.shared();
@@ -196,6 +203,10 @@ impl Slots {
 
     pub(super) fn finish(&self, slot: u8, sequence: u64) -> bool {
         self.swap(slot, sequence, RUNNING, DONE)
+    }
+
+    pub(super) fn collected(&self) -> u64 {
+        self.shared().collected.load(Ordering::Acquire)
     }
 
     /// Takes the next item of the chunk that runs in this slot.

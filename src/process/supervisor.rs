@@ -7,7 +7,7 @@
 //!
 //! - A task goes to an idle worker at once. If none is idle it is queued, and a worker is started for it, up to the limit.
 //!   Only when there are as many workers as there may be are tasks sent ahead to one that is busy: as many as it is expected to run in
-//!   [`AHEAD_TIME`], at most [`slots::COUNT`] and [`AHEAD_BYTES`]. So long tasks are never sent ahead, and short ones in large numbers.
+//!   [`AHEAD_TIME`], but one at least and [`slots::COUNT`] and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`].
 //! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started.
 //! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
 //!   started for each queued task, or the start of the last one failed a moment ago and others go on.
@@ -39,6 +39,9 @@ pub(super) struct LinkId(pub(super) u32);
 
 /// How much work is sent ahead to a worker that is busy: enough to cover the time until the pool looks at its results.
 const AHEAD_TIME: Duration = Duration::from_micros(200);
+
+/// Behind a task that takes longer, nothing is sent ahead: the gap to the next does not show.
+const LONG_TASK: Duration = Duration::from_millis(20);
 
 /// How many bytes of arguments are sent ahead.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -79,6 +82,7 @@ pub(super) struct Supervisor<W> {
     /// When workers died before they were ready, since the last that was.
     early_deaths: Vec<Instant>,
     start_again: Option<Instant>,
+    nudged: Vec<W>,
     /// Workers that died and were not replaced yet.
     vacancies: u64,
     pub(super) respawned: u64,
@@ -170,6 +174,8 @@ pub(super) struct Death {
     pub(super) victim: Option<Victim>,
     /// Tasks it did not start and that nobody is to start any more.
     pub(super) orphans: Vec<Arc<Flight>>,
+    /// Why not; if there is no reason, they are cancelled.
+    pub(super) refusal: Option<Error>,
     /// It was killed by request.
     pub(super) expected: bool,
 }
@@ -198,6 +204,7 @@ impl<W: Clone> Supervisor<W> {
             broken: None,
             early_deaths: Vec::new(),
             start_again: None,
+            nudged: Vec::new(),
             vacancies: 0,
             respawned: 0,
         }
@@ -207,6 +214,7 @@ impl<W: Clone> Supervisor<W> {
 
     /// Takes a task that is not refused.
     pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
+        *flight.place.lock() = Place::Queued;
         if let Some(id) = self.idle.pop() {
             let order = self.assign(id, flight, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
@@ -358,7 +366,10 @@ impl<W: Clone> Supervisor<W> {
 
     /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
     fn may_leave(&self, id: LinkId) -> bool {
-        self.broken.is_some() || self.links[&id].budget > 0 || self.starting == 0
+        let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.flown.is_empty();
+        self.broken.is_some()
+            || self.links[&id].budget > 0
+            || self.links.values().filter(stays).count() > self.starting
     }
 
     fn fits(&self, id: LinkId) -> bool {
@@ -408,6 +419,7 @@ impl<W: Clone> Supervisor<W> {
         for _ in 0..count {
             if let Some(flight) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
                 stolen.push(flight);
+                self.refund(victim);
             }
         }
         for flight in stolen.into_iter().rev() {
@@ -435,6 +447,10 @@ impl<W: Clone> Supervisor<W> {
     pub(super) fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
         let mut place = flight.place.lock();
         let (link, slot, sequence) = match &*place {
+            Place::New => {
+                *place = Place::Revoked;
+                return true;
+            }
             Place::Queued => {
                 *place = Place::Revoked;
                 drop(place);
@@ -454,8 +470,9 @@ impl<W: Clone> Supervisor<W> {
         };
         *place = Place::Revoked;
         drop(place);
-        if let Some(link) = self.links.get_mut(&link) {
-            link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+        if let Some(taken) = self.links.get_mut(&link) {
+            taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+            self.refund(link);
         }
         true
     }
@@ -479,6 +496,24 @@ impl<W: Clone> Supervisor<W> {
         true
     }
 
+    /// A worker was given a task in vain.
+    fn refund(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            let counted = link.counts();
+            link.budget = link.budget.saturating_add(1);
+            self.active += usize::from(link.counts() && !counted);
+            if link.flown.is_empty() {
+                // Its thread still believes it busy, and will hear nothing from it.
+                self.nudged.extend(link.wire.clone());
+            }
+        }
+    }
+
+    /// The workers that have to look what there is to do.
+    pub(super) fn nudged(&mut self) -> Vec<W> {
+        std::mem::take(&mut self.nudged)
+    }
+
     fn doom(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
         if let Some(link) = self.links.get_mut(&id) {
             link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
@@ -500,12 +535,14 @@ impl<W: Clone> Supervisor<W> {
         let mut kept = Vec::new();
         let mut pending = Vec::new();
         let queued: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
-        for link in self.links.values_mut() {
+        let mut back_from = Vec::new();
+        for (id, link) in &mut self.links {
             let mut back: Vec<_> = std::iter::from_fn(|| link.take_back(now)).collect();
             back.reverse();
             if let (Some(sent), Some(slots)) = (link.flown.front(), &link.slots) {
                 curtail(&sent.flight, slots, sent.slot);
             }
+            back_from.extend(back.iter().map(|_| *id));
             for flight in back {
                 if keep(&flight) {
                     kept.push(flight);
@@ -513,6 +550,9 @@ impl<W: Clone> Supervisor<W> {
                     pending.push(flight);
                 }
             }
+        }
+        for id in back_from {
+            self.refund(id);
         }
         for flight in queued {
             if keep(&flight) {
@@ -577,6 +617,7 @@ impl<W: Clone> Supervisor<W> {
             return death;
         };
         death.expected = link.expected;
+        death.refusal = self.broken.clone();
         if link.stage == Stage::Serving {
             self.vacancies += 1;
         }
@@ -640,10 +681,16 @@ impl<W: Clone> Supervisor<W> {
         queue
     }
 
-    /// The thread that looked after the worker ends.
-    pub(super) fn forget(&mut self, id: LinkId) {
+    /// The thread that looked after the worker ends. What it still had is to be ended.
+    pub(super) fn forget(&mut self, id: LinkId) -> Vec<Arc<Flight>> {
         self.move_to(id, Stage::Leaving);
-        self.links.remove(&id);
+        self.idle.retain(|other| *other != id);
+        let left = self.links.remove(&id).map(|link| link.flown).unwrap_or_default();
+        let end = |sent: Sent| {
+            *sent.flight.place.lock() = Place::Over;
+            sent.flight
+        };
+        left.into_iter().map(end).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -699,7 +746,11 @@ impl<W> Link<W> {
 
     /// How many tasks it may have, the one that it runs counted.
     fn room(&self) -> usize {
-        let ahead = self.pace.map_or(0, |pace| AHEAD_TIME.as_nanos() / pace.as_nanos().max(1));
+        let ahead = match self.pace {
+            None => 0,
+            Some(pace) if pace > LONG_TASK => 0,
+            Some(pace) => (AHEAD_TIME.as_nanos() / pace.as_nanos().max(1)).max(1),
+        };
         let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.flown.len() as u64));
         usize::try_from(ahead).unwrap_or(usize::MAX).saturating_add(1).min(most as usize)
     }

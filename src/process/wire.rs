@@ -4,7 +4,7 @@
 //! and the thread that looks after the worker sends it when there is room. Nobody but that thread receives.
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,7 +18,8 @@ use rustix::process::Signal;
 
 use super::child::Child;
 use super::flight::Flight;
-use super::frame::{HEADER, Header, Kind, TaskHead};
+use super::frame::{self, HEADER, Header, Kind, TaskHead};
+use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
 use crate::sync::Mutex;
@@ -44,8 +45,8 @@ struct Outbox {
     pieces: VecDeque<Piece>,
     /// How much of the first piece was sent.
     sent: usize,
-    /// Goes along with the first byte.
-    descriptor: Option<OwnedFd>,
+    /// The segments of the pool that the worker has a descriptor of.
+    known: HashSet<u32>,
     /// The other side is gone: nothing is kept for it.
     closed: bool,
     /// Memory of a piece that was sent, for the next.
@@ -54,6 +55,8 @@ struct Outbox {
 
 enum Piece {
     Bytes(Vec<u8>),
+    /// A frame with a descriptor, which goes along with its first byte.
+    Descriptor(Vec<u8>, Arc<OwnedFd>),
     /// The argument of a task that is too long to copy.
     Argument(Arc<Flight>),
 }
@@ -61,7 +64,7 @@ enum Piece {
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Bytes(bytes) => bytes,
+            Piece::Bytes(bytes) | Piece::Descriptor(bytes, _) => bytes,
             Piece::Argument(flight) => &flight.argument,
         }
     }
@@ -73,8 +76,8 @@ impl Wire {
         let (ours, theirs) = UnixStream::pair()?;
         let (slots, memory) = Slots::create()?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let outbox =
-            Outbox { pieces: VecDeque::from([Piece::Bytes(setup)]), descriptor: Some(memory), ..Outbox::default() };
+        let first = Piece::Descriptor(setup, Arc::new(memory));
+        let outbox = Outbox { pieces: VecDeque::from([first]), ..Outbox::default() };
         let wire = Self {
             socket: ours.into(),
             bell,
@@ -113,6 +116,22 @@ impl Wire {
         let left = !outbox.flush(self.socket());
         drop(outbox);
         if left && tell {
+            self.ring();
+        }
+    }
+
+    /// Tells the worker of segments that will not be used again.
+    pub(super) fn forget(&self, numbers: &[u32]) {
+        let mut outbox = self.outbox.lock();
+        for number in numbers {
+            if outbox.known.remove(number) {
+                let (kind, number) = (Kind::Forget, u64::from(*number));
+                frame::put(outbox.tail(), kind, 0, number, &[]);
+            }
+        }
+        let left = !outbox.flush(self.socket());
+        drop(outbox);
+        if left {
             self.ring();
         }
     }
@@ -160,6 +179,13 @@ impl Wire {
 impl Outbox {
     fn put(&mut self, order: Order) {
         let Order { flight, slot, sequence } = order;
+        for Lease { number, memory, .. } in &flight.leases {
+            if self.known.insert(*number) {
+                let mut frame = Vec::new();
+                frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);
+                self.pieces.push_back(Piece::Descriptor(frame, Arc::clone(memory)));
+            }
+        }
         let (items, first) = match (&flight.items, flight.range()) {
             (Some(items), Some((first, _))) => (items.ends.len() as u32, first),
             _ => (0, 0),
@@ -182,8 +208,7 @@ impl Outbox {
             body
         });
         let argument = chunk.as_deref().unwrap_or(&flight.argument);
-        let length = (TaskHead::LENGTH + argument.len()) as u64;
-        let header = Header { length, sequence, kind: Kind::Task, slot };
+        let header = Header::new(Kind::Task, slot, sequence, TaskHead::LENGTH + argument.len());
         let copied = chunk.is_some() || argument.len() <= COPIED;
         let bytes = self.tail();
         bytes.reserve(HEADER + TaskHead::LENGTH + if copied { argument.len() } else { 0 });
@@ -211,20 +236,8 @@ impl Outbox {
     /// Sends what the socket takes. Is everything sent?
     fn flush(&mut self, socket: BorrowedFd<'_>) -> bool {
         while !self.pieces.is_empty() {
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            for (slice, (position, piece)) in slices.iter_mut().zip(self.pieces.iter().enumerate()) {
-                let from = if position == 0 { self.sent } else { 0 };
-                *slice = IoSlice::new(&piece.bytes()[from..]);
-            }
-            let slices = &slices[..self.pieces.len().min(PIECES)];
-            match self.descriptor.as_ref().map_or_else(
-                || sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), FLAGS),
-                |descriptor| send_with(socket, slices, descriptor),
-            ) {
-                Ok(sent) => {
-                    self.descriptor = None;
-                    self.advance(sent);
-                }
+            match self.send_some(socket) {
+                Ok(sent) => self.advance(sent),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return false,
                 Err(_) => {
@@ -234,6 +247,26 @@ impl Outbox {
             }
         }
         true
+    }
+
+    fn send_some(&self, socket: BorrowedFd<'_>) -> Result<usize, Errno> {
+        if let Some(Piece::Descriptor(bytes, descriptor)) = self.pieces.front()
+            && self.sent == 0
+        {
+            return send_with(socket, &[IoSlice::new(bytes)], descriptor);
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            // A descriptor begins a message of its own.
+            if count > 0 && matches!(piece, Piece::Descriptor(..)) {
+                break;
+            }
+            let from = if count == 0 { self.sent } else { 0 };
+            *slice = IoSlice::new(&piece.bytes()[from..]);
+            count += 1;
+        }
+        sendmsg(socket, &slices[..count], &mut SendAncillaryBuffer::default(), FLAGS)
     }
 
     fn advance(&mut self, mut sent: usize) {

@@ -4,22 +4,26 @@
 //! process ends, whatever the other is in the middle of.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write};
+use std::collections::HashSet;
+use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::call::Call;
+use super::call::{Call, Made};
 use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, Reader, TaskHead, put, put_item};
 use super::image::image;
 use super::reply;
+use super::segments::{Lease, Mapping, WorkerCarrier};
 use super::slots::{JOURNAL, Slots};
+use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
 use crate::{panics, task};
@@ -64,22 +68,6 @@ pub(super) fn main(socket: OwnedFd) -> ! {
 /// Receives the setup, and the slots that come with it.
 fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Worker, Setup)> {
     let mut reader = Reader::new(u64::MAX);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut first = [0; HEADER];
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = loop {
-        match recvmsg(socket, &mut [io::IoSliceMut::new(&mut first)], &mut control, flags) {
-            Err(Errno::INTR) => {}
-            received => break received?.bytes,
-        }
-    };
-    reader.push(&first[..received]);
-    let descriptor = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    let slots = Slots::map(descriptor.ok_or_else(|| frame::broken("no slots came with the setup"))?)?;
     let body = loop {
         if let Some((_, body)) = reader.next()? {
             break body;
@@ -88,9 +76,21 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Worker, Setup)> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
+    let slots = Slots::map(reader.descriptor()?)?;
     let setup: Setup =
         postcard::from_bytes(reader.body(body)).map_err(|_| frame::broken("a setup that cannot be read"))?;
-    let worker = Worker { socket: Arc::clone(socket), reader, slots, max_frame: setup.1, reply: Vec::new() };
+    let carriage = Arc::<WorkerCarrier>::default();
+    let worker = Worker {
+        socket: Arc::clone(socket),
+        reader,
+        slots,
+        max_frame: setup.1,
+        reply: Vec::new(),
+        carrier: Arc::clone(&carriage) as _,
+        carriage,
+        announced: HashSet::new(),
+        handed_over: 0,
+    };
     Ok((worker, setup))
 }
 
@@ -101,13 +101,18 @@ struct Worker {
     max_frame: u64,
     /// The memory of the last reply, for the next.
     reply: Vec<u8>,
+    carriage: Arc<WorkerCarrier>,
+    carrier: Arc<dyn Carrier>,
+    /// The segments that the pool has a descriptor of.
+    announced: HashSet<u32>,
+    /// How many went out with replies.
+    handed_over: u64,
 }
 
 impl Worker {
     /// Runs tasks until no more will come; then the code to exit with.
     fn run(mut self, setup: Setup) -> i32 {
-        let (_, max_frame, memory_limit, initializer) = setup;
-        self.reader.set_limit(max_frame.saturating_add(frame::OVERHEAD));
+        let (_, _, memory_limit, initializer) = setup;
         if let Err(error) = self.prepare(memory_limit, initializer) {
             self.say(Kind::Unfit, &reply::to_bytes(&error));
             return 0;
@@ -115,7 +120,16 @@ impl Worker {
         self.say(Kind::Ready, &[]);
         loop {
             match self.reader.next() {
-                Ok(Some((header, body))) => self.perform(header, body),
+                Ok(Some((header, body))) => match header.kind {
+                    Kind::Task => self.perform(header, body),
+                    Kind::Segment => {
+                        if let Err(error) = self.learn(header) {
+                            return self.lost(&error);
+                        }
+                    }
+                    Kind::Forget => self.carriage.known.forget(header.sequence as u32),
+                    _ => {}
+                },
                 Ok(None) => match self.reader.fill(self.socket.as_fd(), RecvFlags::empty()) {
                     Ok(0) => return 0,
                     Ok(_) => {}
@@ -133,7 +147,7 @@ impl Worker {
             })?;
         }
         if let Some((enter, function, argument)) = initializer {
-            call(enter, function, &argument, Vec::new())?;
+            call(enter, function, &argument, Vec::new(), &self.carrier)?;
         }
         Ok(())
     }
@@ -152,7 +166,7 @@ impl Worker {
     /// Runs a task, unless it was taken back, and answers.
     fn perform(&mut self, header: Header, body: std::ops::Range<usize>) {
         let Header { slot, sequence, .. } = header;
-        if header.kind != Kind::Task || !self.slots.start(slot, sequence) {
+        if !self.slots.start(slot, sequence) {
             return;
         }
         let body = self.reader.body(body);
@@ -162,44 +176,90 @@ impl Worker {
         let mut bytes = std::mem::take(&mut self.reply);
         bytes.clear();
         let id = FutureId::from_u64(head.id);
-        let bytes = task::enter_remote(id, || match head.items {
+        let (bytes, taken) = task::enter_remote(id, || match head.items {
             0 => self.one(head, argument, slot, sequence, bytes),
-            _ => self.many(head, argument, slot, sequence, bytes),
+            _ => (self.many(head, argument, slot, sequence, bytes), Vec::new()),
         });
         self.reply = bytes;
         self.reply.shrink_to(KEPT);
+        self.handed_over += taken.len() as u64;
+        self.announced.extend(&taken);
+        self.carriage.store.hand_over(&taken, self.handed_over);
+        for number in self.carriage.store.trim() {
+            self.announced.remove(&number);
+            let mut forget = Vec::new();
+            put(&mut forget, Kind::Forget, 0, number.into(), &[]);
+            send_all(&self.socket, &forget);
+        }
     }
 
-    fn one(&self, head: TaskHead, argument: &[u8], slot: u8, sequence: u64, mut bytes: Vec<u8>) -> Vec<u8> {
+    /// Maps a segment of the pool.
+    fn learn(&mut self, header: Header) -> io::Result<()> {
+        let memory = self.reader.descriptor()?;
+        self.carriage.known.add(header.sequence as u32, Mapping::of_peer(memory)?);
+        Ok(())
+    }
+
+    /// Has a task kept bytes of the pool's segments?
+    fn has_kept(&self) -> bool {
+        let read = std::mem::take(&mut *self.carriage.read.lock());
+        !read.is_empty() && self.carriage.known.are_kept(&read)
+    }
+
+    fn one(&self, head: TaskHead, argument: &[u8], slot: u8, sequence: u64, mut bytes: Vec<u8>) -> (Vec<u8>, Vec<u32>) {
         bytes.resize(HEADER, 0);
-        let (kind, mut bytes) =
-            match call(head.enter, head.function, argument, bytes).and_then(|bytes| self.sized(bytes)) {
-                Ok(bytes) => (Kind::Value, bytes),
-                Err(error) => {
-                    let mut bytes = vec![0; HEADER];
-                    bytes.extend_from_slice(&reply::to_bytes(&error));
-                    (Kind::Fault, bytes)
-                }
-            };
+        self.carriage.store.collected(self.slots.collected());
+        self.carriage.room.store(u8::MAX, Ordering::Relaxed);
+        let made = call(head.enter, head.function, argument, bytes, &self.carrier);
+        let (kind, (mut bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
+            Ok(made) => (Kind::Value, made),
+            Err(error) => {
+                let mut bytes = vec![0; HEADER];
+                bytes.extend_from_slice(&self.fault(&error));
+                (Kind::Fault, (bytes, Vec::new()))
+            }
+        };
+        let kept = self.has_kept();
         self.finish(slot, sequence);
-        let header = Header { length: (bytes.len() - HEADER) as u64, sequence, kind, slot };
+        for Lease { number, memory, .. } in self.carriage.store.leases(&taken) {
+            if !self.announced.contains(&number) {
+                send_descriptor(&self.socket, number, &memory);
+            }
+        }
+        let header = Header::new(kind, slot, sequence, bytes.len() - HEADER);
+        let header = Header { segments: taken.len() as u8, kept, ..header };
         bytes[..HEADER].copy_from_slice(&header.to_bytes());
         send_all(&self.socket, &bytes);
-        bytes
+        (bytes, taken)
+    }
+
+    /// An error as bytes, unless that is too long: a message may be as long as a result.
+    fn fault(&self, error: &Error) -> Vec<u8> {
+        let bytes = reply::to_bytes(error);
+        let (size, limit) = (bytes.len() as u64, self.max_frame.max(JOURNAL as u64));
+        if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }
 
     /// Refuses a reply that is too long.
-    fn sized(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-        match (bytes.len() - HEADER) as u64 {
-            size if size > self.max_frame => Err(Error::TooLarge(TooLarge::new(size, self.max_frame))),
-            _ => Ok(bytes),
+    fn sized(&self, bytes: Vec<u8>, taken: Vec<u32>) -> Made {
+        let leases = if taken.is_empty() { Vec::new() } else { self.carriage.store.leases(&taken) };
+        let size = bytes.len() - HEADER + leases.iter().map(|lease| lease.length).sum::<usize>();
+        match size as u64 {
+            size if size > self.max_frame => {
+                self.carriage.store.release(&leases, false);
+                Err(Error::TooLarge(TooLarge::new(size, self.max_frame)))
+            }
+            _ => Ok((bytes, taken)),
         }
     }
 
     /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and
     /// is sent when the journal is full.
     fn many(&self, head: TaskHead, mut arguments: &[u8], slot: u8, sequence: u64, mut bytes: Vec<u8>) -> Vec<u8> {
-        let mut batch = Batch { worker: self, slot, sequence, first: head.first, count: 0, bytes: &mut bytes };
+        // Their results are in the journal, which outlives what is beside it.
+        self.carriage.room.store(0, Ordering::Relaxed);
+        let mut batch =
+            Batch { worker: self, slot, sequence, first: head.first, count: 0, kept: false, bytes: &mut bytes };
         batch.begin(head.first);
         let mut scratch = Vec::new();
         while let Some(item) = self.slots.take_item(slot) {
@@ -208,9 +268,9 @@ impl Worker {
             };
             scratch.clear();
             scratch.resize(HEADER, 0);
-            let result = call(head.enter, head.function, argument, scratch)
-                .and_then(|bytes| self.sized(bytes))
-                .and_then(|bytes| match u32::try_from(bytes.len()) {
+            let result = call(head.enter, head.function, argument, scratch, &self.carrier)
+                .and_then(|(bytes, taken)| self.sized(bytes, taken))
+                .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
                     Ok(_) => Ok(bytes),
                     Err(_) => Err(Error::TooLarge(TooLarge::new(bytes.len() as u64, u32::MAX.into()))),
                 });
@@ -220,12 +280,13 @@ impl Worker {
                     reply
                 }
                 Err(error) => {
-                    batch.add(item, Kind::Fault, &reply::to_bytes(&error));
+                    batch.add(item, Kind::Fault, &self.fault(&error));
                     Vec::new()
                 }
             };
             scratch.shrink_to(KEPT);
         }
+        batch.kept = self.has_kept();
         self.finish(slot, sequence);
         batch.send(true);
         bytes
@@ -250,6 +311,7 @@ struct Batch<'a> {
     sequence: u64,
     first: u32,
     count: u32,
+    kept: bool,
     bytes: &'a mut Vec<u8>,
 }
 
@@ -281,8 +343,8 @@ impl Batch<'_> {
     }
 
     fn send(&mut self, last: bool) {
-        let body = (self.bytes.len() - HEADER) as u64;
-        let header = Header { length: body, sequence: self.sequence, kind: Kind::Items, slot: self.slot };
+        let header = Header::new(Kind::Items, self.slot, self.sequence, self.bytes.len() - HEADER);
+        let header = Header { kept: self.kept, ..header };
         let head = ItemsHead { first: self.first, count: self.count, last };
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
@@ -297,8 +359,8 @@ fn next_argument<'a>(arguments: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(argument)
 }
 
-fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>) -> Result<Vec<u8>, Error> {
-    Call::make(enter, function, argument, reply).unwrap_or_else(|| {
+fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made {
+    Call::make(enter, function, argument, reply, carrier).unwrap_or_else(|| {
         let message = "there is no such function in the program of the worker";
         Err(Error::Decode(Decode::new(Part::Function, message)))
     })
@@ -320,6 +382,24 @@ fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
             }
         }
     }
+}
+
+/// Sends the descriptor of a segment.
+fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
+    let mut frame = Vec::new();
+    put(&mut frame, Kind::Segment, 0, number.into(), &[]);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [memory.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let sent = loop {
+        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            // The rest of the frame then finds out.
+            sent => break sent.unwrap_or(0),
+        }
+    };
+    send_all(socket, &frame[sent..]);
 }
 
 /// There is no logger in a worker that nobody has set.

@@ -15,6 +15,7 @@ mod inline;
 mod job;
 mod map;
 mod map_unordered;
+#[cfg(feature = "auto-entry")]
 mod processes;
 mod promise;
 mod shared;

@@ -61,7 +61,9 @@ fn idle_workers_leave_after_the_time_they_are_kept() {
             let workers = [door.arrived(), door.arrived()];
             let witnesses = workers.map(Witness::of);
             door.open();
-            both.map(|future| future.result().unwrap());
+            for future in both {
+                future.result().unwrap();
+            }
             for witness in &witnesses {
                 witness.sees_the_end();
             }

@@ -1,0 +1,293 @@
+//! [`Bytes`]: a run of bytes that crosses to another process fast.
+//!
+//! Wherever serde carries it, it is bytes. While this crate encodes a call for another process, though, a *carrier* is set for
+//! the thread: it takes long bytes along beside the encoding, which then holds only their number. So in such an encoding a
+//! `Bytes` is a pair: 0 and the bytes, or the number of what was taken along, plus one, and its length.
+#![forbid(unsafe_code)]
+
+use std::borrow::Borrow;
+use std::cell::RefCell;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeTuple, Serializer};
+
+use crate::sync::thread_local;
+
+/// Holds bytes that are to cross to another process fast.
+///
+/// serde takes a `Vec<u8>` for a sequence of small numbers, one by one, in every format: a millisecond a megabyte. A
+/// `Bytes` is written and read as a whole. What is longer than a megabyte goes to a worker process through shared
+/// memory: the worker reads it in place, and what it sends back is copied once.
+///
+/// Derefs to `[u8]`. Made from a `Vec<u8>`, and turned into one, without a copy; one that was read in place is copied
+/// then. Clones share the bytes.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Bytes, Error, Executor, InlineExecutor};
+///
+/// fn count_zeros(picture: Bytes) -> usize {
+///     picture.iter().filter(|byte| **byte == 0).count()
+/// }
+///
+/// let picture = Bytes::from(vec![0, 1, 0]);
+/// assert_eq!(InlineExecutor.submit(count_zeros, picture).result()?, 2);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Bytes(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Owned(Arc<Vec<u8>>),
+    /// In memory that is shared with another process, which does not write it any more.
+    #[cfg(all(unix, feature = "process"))]
+    Mapped(Arc<crate::process::Mapping>, usize),
+}
+
+impl Bytes {
+    /// Takes the bytes out; without a copy, unless they are shared or were read in place.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Repr::Owned(bytes) => Arc::try_unwrap(bytes).unwrap_or_else(|bytes| bytes.to_vec()),
+            #[cfg(all(unix, feature = "process"))]
+            Repr::Mapped(..) => self.to_vec(),
+        }
+    }
+
+    #[cfg(all(unix, feature = "process"))]
+    pub(crate) fn mapped(mapping: Arc<crate::process::Mapping>, length: usize) -> Self {
+        Self(Repr::Mapped(mapping, length))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Owned(bytes) => bytes,
+            #[cfg(all(unix, feature = "process"))]
+            Repr::Mapped(mapping, length) => &mapping.as_slice()[..*length],
+        }
+    }
+}
+
+impl Default for Bytes {
+    /// Creates one without bytes.
+    fn default() -> Self {
+        Self::from(Vec::new())
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Repr::Owned(Arc::new(bytes)))
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self::from(bytes.to_vec())
+    }
+}
+
+impl From<Bytes> for Vec<u8> {
+    fn from(bytes: Bytes) -> Self {
+        bytes.into_vec()
+    }
+}
+
+impl FromIterator<u8> for Bytes {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        Self::from(Vec::from_iter(bytes))
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Borrow<[u8]> for Bytes {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+impl Eq for Bytes {}
+
+impl PartialEq<[u8]> for Bytes {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl fmt::Debug for Bytes {
+    /// Shows how many there are, and the first few.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FEW: usize = 16;
+        match self.get(..FEW) {
+            Some(first) => write!(f, "Bytes({} bytes, {first:?}..)", self.len()),
+            None => write!(f, "Bytes({:?})", &**self),
+        }
+    }
+}
+
+/// Takes long bytes along beside an encoding.
+pub(crate) trait Carrier: Send + Sync {
+    /// Takes a copy along and returns its number. `None`: they are to be written where they stand.
+    fn put(&self, bytes: &[u8]) -> Option<u32>;
+    /// Returns what was taken along under this number.
+    fn get(&self, number: u32, length: u64) -> Option<Bytes>;
+}
+
+#[derive(Default)]
+struct Carriage {
+    carrier: Option<Arc<dyn Carrier>>,
+    taken: Vec<u32>,
+}
+
+thread_local! {
+    static CARRIAGE: RefCell<Carriage> = RefCell::new(Carriage { carrier: None, taken: Vec::new() });
+}
+
+/// Encodes or decodes with a carrier; returns also the numbers of what was taken along.
+#[cfg(all(unix, feature = "process"))]
+pub(crate) fn carried<R>(carrier: &Arc<dyn Carrier>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
+    struct Restore(Option<Carriage>);
+    impl Restore {
+        fn swap(&mut self) -> Vec<u32> {
+            let Some(outer) = self.0.take() else { return Vec::new() };
+            CARRIAGE.try_with(|carriage| carriage.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
+        }
+    }
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            self.swap();
+        }
+    }
+    let inner = Carriage { carrier: Some(Arc::clone(carrier)), taken: Vec::new() };
+    let mut restore = Restore(CARRIAGE.try_with(|carriage| carriage.replace(inner)).ok());
+    let result = code();
+    (result, restore.swap())
+}
+
+fn carrier() -> Option<Arc<dyn Carrier>> {
+    CARRIAGE.try_with(|carriage| carriage.borrow().carrier.clone()).ok().flatten()
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(carrier) = carrier() else {
+            return serializer.serialize_bytes(self);
+        };
+        let mut pair = serializer.serialize_tuple(2)?;
+        match carrier.put(self) {
+            Some(number) => {
+                let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().taken.push(number));
+                pair.serialize_element(&(u64::from(number) + 1))?;
+                pair.serialize_element(&(self.len() as u64))?;
+            }
+            None => {
+                pair.serialize_element(&0_u64)?;
+                pair.serialize_element(&Whole(self))?;
+            }
+        }
+        pair.end()
+    }
+}
+
+/// Written in one piece.
+struct Whole<'a>(&'a [u8]);
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match carrier() {
+            None => deserializer.deserialize_byte_buf(WholeVisitor).map(Self::from),
+            Some(carrier) => deserializer.deserialize_tuple(2, PairVisitor(carrier)),
+        }
+    }
+}
+
+/// Read in one piece.
+struct Read(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(WholeVisitor).map(Self)
+    }
+}
+
+struct WholeVisitor;
+
+impl<'de> Visitor<'de> for WholeVisitor {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
+        Ok(text.as_bytes().to_vec())
+    }
+    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Vec<u8>, S::Error> {
+        // Formats for people have no bytes, and write numbers.
+        let mut bytes = Vec::new();
+        while let Some(byte) = sequence.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(bytes)
+    }
+}
+
+struct PairVisitor(Arc<dyn Carrier>);
+
+impl<'de> Visitor<'de> for PairVisitor {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes, or the number of what was taken along")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut pair: S) -> Result<Bytes, S::Error> {
+        let missing = || de::Error::custom("bytes that are cut off");
+        let token: u64 = pair.next_element()?.ok_or_else(missing)?;
+        let Some(number) = token.checked_sub(1) else {
+            let Read(bytes) = pair.next_element()?.ok_or_else(missing)?;
+            return Ok(bytes.into());
+        };
+        let length = pair.next_element()?.ok_or_else(missing)?;
+        let number = u32::try_from(number).ok();
+        number
+            .and_then(|number| self.0.get(number, length))
+            .ok_or_else(|| de::Error::custom("bytes that were to be taken along are not there"))
+    }
+}

@@ -1,0 +1,371 @@
+//! Segments: shared memory that carries long bytes from one process to another, beside the socket.
+//!
+//! A segment belongs to the side that made it, which alone writes it. Its descriptor goes to the other side once and is then known
+//! by number. The size of its memory is sealed, so that neither side can be made to touch what is not there.
+//!
+//! - **To a worker**: the submitter copies into a free one; the worker reads it in place. It is free again when the flight is over,
+//!   unless the worker says that the task has kept some of it: then it is never used again.
+//! - **From a worker**: the worker copies into a free one; the pool copies it out before user code sees it, and says so by raising a
+//!   count in the slots. It does not trust the worker not to write meanwhile.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::bytes::{Bytes, Carrier};
+use crate::sync::Mutex;
+
+/// Bytes from this length on go through a segment.
+pub(super) const LONG: usize = 1 << 20;
+
+/// What an owner keeps of free segments, in bytes.
+const KEPT: usize = 128 << 20;
+
+/// Memory of another process or for another process.
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: it is memory; who may touch it when is said at each access.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn map(memory: impl AsFd, length: usize, protection: ProtFlags) -> io::Result<Self> {
+        // SAFETY: a new mapping at a place the kernel chooses touches no other memory.
+        let base = unsafe { mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, memory, 0) }?;
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, length })
+    }
+
+    /// Maps a segment of the other side for reading.
+    pub(super) fn of_peer(memory: impl AsFd) -> io::Result<Self> {
+        if !fcntl_get_seals(&memory)?.contains(SealFlags::SHRINK) {
+            return Err(super::frame::broken("a segment whose size is not sealed"));
+        }
+        let length = usize::try_from(fstat(&memory)?.st_size).unwrap_or(0);
+        Self::map(memory, length, ProtFlags::READ)
+    }
+
+    /// The memory. Only for segments of the pool, in its workers: it is not written while a task has it.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        // SAFETY: mapped with this length, which is sealed, for as long as `self` lives. The pool writes a segment only
+        // when no worker has a `Bytes` of it: each is counted in the `Arc` of its mapping, and told of with the reply.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.length) }
+    }
+
+    /// Copies out the first bytes.
+    fn copy(&self, length: usize) -> Option<Vec<u8>> {
+        if length > self.length {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).ok()?;
+        // SAFETY: both are long enough. A worker that writes meanwhile changes what is copied, and nothing else.
+        unsafe { self.base.as_ptr().copy_to_nonoverlapping(bytes.as_mut_ptr(), length) };
+        // SAFETY: so many bytes were written a moment ago.
+        unsafe { bytes.set_len(length) };
+        Some(bytes)
+    }
+
+    /// Copies in. Only for segments that this side owns and has not given out.
+    fn fill(&self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.length, "a segment is chosen that is long enough");
+        // SAFETY: it is long enough, and nobody reads what was not given out.
+        unsafe { self.base.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped with this length; whoever borrowed it borrowed `self`.
+        let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
+        debug_assert!(unmapped.is_ok(), "a whole mapping can be unmapped");
+    }
+}
+
+/// A segment that this side owns.
+struct Segment {
+    number: u32,
+    mapping: Arc<Mapping>,
+    memory: Arc<OwnedFd>,
+    use_: Use,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Free,
+    /// It has so many bytes for the other side.
+    Full(usize),
+    /// Of a worker: free once the pool has copied out so many.
+    Until(u64),
+}
+
+/// A segment that was given out: what the other side needs to read it.
+#[derive(Clone)]
+pub(super) struct Lease {
+    pub(super) number: u32,
+    pub(super) length: usize,
+    pub(super) memory: Arc<OwnedFd>,
+}
+
+/// The segments that one side owns.
+#[derive(Default)]
+pub(super) struct Store(Mutex<Owned>);
+
+#[derive(Default)]
+struct Owned {
+    segments: Vec<Segment>,
+    next: u32,
+    /// Of a worker: how many the pool has copied out, by what was last heard.
+    collected: u64,
+    /// Segments that were dropped, and that the other side has not been told of.
+    gone: Vec<u32>,
+}
+
+impl Segment {
+    fn is_free(&self, collected: u64) -> bool {
+        match self.use_ {
+            Use::Free => true,
+            Use::Full(_) => false,
+            Use::Until(count) => count <= collected,
+        }
+    }
+}
+
+impl Store {
+    /// What was put under these numbers.
+    pub(super) fn leases(&self, numbers: &[u32]) -> Vec<Lease> {
+        let owned = self.0.lock();
+        let lease = |number: &u32| {
+            let segment = owned.segments.iter().find(|segment| segment.number == *number)?;
+            let Use::Full(length) = segment.use_ else { return None };
+            Some(Lease { number: *number, length, memory: Arc::clone(&segment.memory) })
+        };
+        numbers.iter().filter_map(lease).collect()
+    }
+
+    /// Takes segments back; those of which something was kept are not used again.
+    pub(super) fn release(&self, leases: &[Lease], kept: bool) {
+        self.release_numbers(leases.iter().map(|lease| lease.number), kept);
+    }
+
+    pub(super) fn release_numbers(&self, numbers: impl Iterator<Item = u32>, kept: bool) {
+        let mut owned = self.0.lock();
+        for number in numbers {
+            let Some(at) = owned.segments.iter().position(|segment| segment.number == number) else {
+                continue;
+            };
+            owned.segments[at].use_ = Use::Free;
+            if kept {
+                owned.segments.remove(at);
+                owned.gone.push(number);
+            }
+        }
+    }
+
+    /// Drops free segments above what is kept; returns those that the other side is to forget.
+    pub(super) fn trim(&self) -> Vec<u32> {
+        let mut owned = self.0.lock();
+        let Owned { segments, collected, gone, .. } = &mut *owned;
+        let mut free = 0;
+        segments.retain(|segment| {
+            if segment.is_free(*collected) {
+                free += segment.mapping.length;
+            }
+            let stays = !segment.is_free(*collected) || free <= KEPT;
+            if !stays {
+                gone.push(segment.number);
+            }
+            stays
+        });
+        std::mem::take(gone)
+    }
+
+    /// Of a worker: these went out with a reply, and are free when the pool has copied out so many.
+    pub(super) fn hand_over(&self, numbers: &[u32], until: u64) {
+        for segment in &mut self.0.lock().segments {
+            if numbers.contains(&segment.number) {
+                segment.use_ = Use::Until(until);
+            }
+        }
+    }
+
+    /// Of a worker: the pool has copied out so many.
+    pub(super) fn collected(&self, count: u64) {
+        self.0.lock().collected = count;
+    }
+}
+
+impl Owned {
+    /// Finds a free segment for so many bytes, not much longer, or makes one.
+    fn take(&mut self, length: usize) -> io::Result<(u32, Arc<Mapping>)> {
+        let collected = self.collected;
+        let fits = |segment: &Segment| (length..=length.saturating_mul(2)).contains(&segment.mapping.length);
+        let found = self.segments.iter_mut().filter(|segment| segment.is_free(collected) && fits(segment));
+        if let Some(segment) = found.min_by_key(|segment| segment.mapping.length) {
+            segment.use_ = Use::Full(length);
+            return Ok((segment.number, Arc::clone(&segment.mapping)));
+        }
+        let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        // Room for the next that is a little longer.
+        let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
+        ftruncate(&memory, size as u64)?;
+        let mapping = Arc::new(Mapping::map(&memory, size, ProtFlags::READ | ProtFlags::WRITE)?);
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
+        fcntl_add_seals(&memory, seals)?;
+        let number = self.next;
+        self.next += 1;
+        let memory = Arc::new(memory);
+        self.segments.push(Segment { number, mapping: Arc::clone(&mapping), memory, use_: Use::Full(length) });
+        Ok((number, mapping))
+    }
+}
+
+impl Carrier for Store {
+    fn put(&self, bytes: &[u8]) -> Option<u32> {
+        if bytes.len() < LONG {
+            return None;
+        }
+        // Without memory or descriptors for it, the socket will do.
+        let (number, mapping) = self.0.lock().take(bytes.len()).ok()?;
+        mapping.fill(bytes);
+        Some(number)
+    }
+
+    fn get(&self, _number: u32, _length: u64) -> Option<Bytes> {
+        None
+    }
+}
+
+/// The segments that the other side owns, as far as they are known here.
+#[derive(Default)]
+pub(super) struct Known(Mutex<HashMap<u32, Arc<Mapping>>>);
+
+impl Known {
+    pub(super) fn add(&self, number: u32, mapping: Mapping) {
+        self.0.lock().insert(number, Arc::new(mapping));
+    }
+
+    pub(super) fn forget(&self, number: u32) {
+        let forgotten = self.0.lock().remove(&number);
+        drop(forgotten);
+    }
+
+    /// Does somebody still hold bytes of one of these? Then they are forgotten here, and live on for him.
+    pub(super) fn are_kept(&self, numbers: &[u32]) -> bool {
+        let mut known = self.0.lock();
+        let kept = numbers.iter().any(|number| known.get(number).is_some_and(|mapping| Arc::strong_count(mapping) > 1));
+        if kept {
+            known.retain(|number, _| !numbers.contains(number));
+        }
+        kept
+    }
+
+    fn find(&self, number: u32) -> Option<Arc<Mapping>> {
+        self.0.lock().get(&number).cloned()
+    }
+}
+
+/// What a worker carries: it reads the pool's segments in place, and writes its own.
+#[derive(Default)]
+pub(super) struct WorkerCarrier {
+    pub(super) store: Store,
+    pub(super) known: Known,
+    /// What the task that runs was sent.
+    pub(super) read: Mutex<Vec<u32>>,
+    /// How many segments this result may still have: a reply counts them in a byte.
+    pub(super) room: AtomicU8,
+}
+
+impl Carrier for WorkerCarrier {
+    fn put(&self, bytes: &[u8]) -> Option<u32> {
+        if bytes.len() < LONG || self.room.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.room.fetch_sub(1, Ordering::Relaxed);
+        self.store.put(bytes)
+    }
+
+    fn get(&self, number: u32, length: u64) -> Option<Bytes> {
+        let mapping = self.known.find(number)?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= mapping.length)?;
+        self.read.lock().push(number);
+        Some(Bytes::mapped(mapping, length))
+    }
+}
+
+/// What a pool carries from a worker: it copies.
+impl Carrier for Known {
+    fn put(&self, _bytes: &[u8]) -> Option<u32> {
+        None
+    }
+
+    fn get(&self, number: u32, length: u64) -> Option<Bytes> {
+        let mapping = self.find(number)?;
+        mapping.copy(usize::try_from(length).ok()?).map(Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_used_again_once_it_is_free() {
+        let store = Store::default();
+        let long = vec![7; LONG];
+        let first = store.put(&long).unwrap();
+        let second = store.put(&long).unwrap();
+        assert_ne!(first, second, "the first is still in use");
+        let leases = store.leases(&[first]);
+        assert_eq!(leases[0].length, LONG);
+        store.release(&leases, false);
+        assert!(store.trim().is_empty());
+        assert_eq!(store.put(&long), Some(first));
+        let leases = store.leases(&[first]);
+        store.release(&leases, true);
+        assert_eq!(store.trim(), [first], "it was kept: nobody uses it again");
+        assert_ne!(store.put(&long), Some(first));
+        assert_eq!(store.put(&long[1..]), None, "short bytes stay where they are");
+    }
+
+    #[test]
+    fn the_other_side_reads_and_cannot_write() {
+        let store = Store::default();
+        let number = store.put(&vec![7; LONG + 1]).unwrap();
+        let memory = Arc::clone(&store.leases(&[number])[0].memory);
+        let peer = Mapping::of_peer(&*memory).unwrap();
+        assert!(peer.as_slice()[..LONG + 1].iter().all(|byte| *byte == 7));
+        assert_eq!(peer.copy(2), Some(vec![7, 7]));
+        assert_eq!(peer.copy(usize::MAX), None);
+        assert!(Mapping::map(&*memory, LONG, ProtFlags::READ | ProtFlags::WRITE).is_err());
+        assert!(ftruncate(&*memory, 0).is_err());
+        let unsealed = memfd_create("unsealed", MemfdFlags::CLOEXEC).unwrap();
+        assert!(Mapping::of_peer(&unsealed).is_err());
+    }
+
+    #[test]
+    fn bytes_that_somebody_keeps_are_told_of() {
+        let store = Store::default();
+        let number = store.put(&vec![7; LONG]).unwrap();
+        let worker = WorkerCarrier::default();
+        let memory = Arc::clone(&store.leases(&[number])[0].memory);
+        worker.known.add(number, Mapping::of_peer(&*memory).unwrap());
+        let bytes = worker.get(number, LONG as u64).unwrap();
+        assert_eq!((bytes.len(), bytes[LONG - 1]), (LONG, 7));
+        assert!(worker.get(number, LONG as u64 + 1).is_none());
+        assert!(worker.known.are_kept(&[number]));
+        assert!(worker.get(number, 1).is_none(), "forgotten");
+        assert_eq!(bytes[0], 7, "but not gone");
+    }
+}
