@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::call::{Call, Parcel};
+use super::call::{Call, Cut, Parcel};
 use super::frame::{Kind, take_item};
 use super::pool::Pool;
 use super::reply;
@@ -58,6 +58,8 @@ pub(super) enum Place {
 pub(super) struct Items {
     /// Where in the argument each one ends.
     pub(super) ends: Box<[usize]>,
+    /// Those that are not sent, in order. A worker passes over them.
+    refused: Vec<(usize, Error)>,
     /// Nobody wants those that have not begun.
     pub(super) curtailed: AtomicBool,
     ledger: Mutex<Ledger>,
@@ -78,8 +80,11 @@ enum ItemReply {
 
 impl Flight {
     pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
-        let Parcel { call, argument, ends } = parcel;
-        let items = ends.map(|ends| Items { ends, curtailed: AtomicBool::new(false), ledger: Mutex::default() });
+        let Parcel { call, argument, chunk } = parcel;
+        let items = chunk.map(|Cut { ends, refused }| {
+            let curtailed = AtomicBool::new(false);
+            Items { ends, refused, curtailed, ledger: Mutex::default() }
+        });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let retried = AtomicBool::new(false);
@@ -117,7 +122,10 @@ impl Flight {
             }
             Some(items) => {
                 let mut ledger = std::mem::take(&mut *items.ledger.lock());
-                ledger.replies.resize_with(items.ends.len(), || ItemReply::Error(error.clone()));
+                for position in ledger.replies.len()..items.ends.len() {
+                    let error = items.refusal(position).unwrap_or(error);
+                    ledger.replies.push(ItemReply::Error(error.clone()));
+                }
                 self.task.complete_items(ledger.replies_in_order().collect());
             }
         }
@@ -138,7 +146,10 @@ impl Flight {
             }
             // Those before are known already, from a journal that was sent and not yet emptied.
             if position == ledger.replies.len() {
-                ledger.add(kind, body);
+                match items.refusal(position) {
+                    Some(error) => ledger.replies.push(ItemReply::Error(error.clone())),
+                    None => ledger.add(kind, body),
+                }
                 // Whatever a worker died of before, it was not what comes next.
                 self.deaths.store(0, Ordering::Relaxed);
             }
@@ -212,6 +223,14 @@ impl Drop for Flight {
         if !self.leases.is_empty() {
             self.pool.segments.release(&self.leases, *self.kept.get_mut());
         }
+    }
+}
+
+impl Items {
+    /// Why the item is not sent.
+    pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
+        let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+        Some(&self.refused[index].1)
     }
 }
 

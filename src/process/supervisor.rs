@@ -110,6 +110,8 @@ struct Link<W> {
     arrival: Option<Instant>,
     /// It was sent a signal by request.
     expected: bool,
+    /// No other worker was there, or being started, since its start was decided.
+    alone: bool,
 }
 
 struct Sent {
@@ -251,6 +253,10 @@ impl<W: Clone> Supervisor<W> {
             }
             hired.push(id);
         }
+        if !hired.is_empty() {
+            let alone = self.active == 1;
+            self.links.values_mut().filter(|link| link.stage == Stage::Starting).for_each(|link| link.alone = alone);
+        }
         hired
     }
 
@@ -367,9 +373,7 @@ impl<W: Clone> Supervisor<W> {
     /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
     fn may_leave(&self, id: LinkId) -> bool {
         let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.flown.is_empty();
-        self.broken.is_some()
-            || self.links[&id].budget > 0
-            || self.links.values().filter(stays).count() > self.starting
+        self.broken.is_some() || self.links[&id].budget > 0 || self.links.values().filter(stays).count() > self.starting
     }
 
     fn fits(&self, id: LinkId) -> bool {
@@ -661,10 +665,13 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// A worker could not be started. The tasks that nobody is left to run.
+    ///
+    /// Several that start together may take from each other what would have been enough for one: that is tried then.
     pub(super) fn not_started(&mut self, id: LinkId, now: Instant) -> Vec<Arc<Flight>> {
+        let was_alone = self.links.get(&id).is_none_or(|link| link.alone);
         self.move_to(id, Stage::Leaving);
         self.start_again = now.checked_add(START_AGAIN);
-        if self.active > 0 { Vec::new() } else { self.take_queue() }
+        if self.active > 0 || !was_alone { Vec::new() } else { self.take_queue() }
     }
 
     /// Nothing runs any more but what has started. The tasks that have not.
@@ -736,6 +743,7 @@ impl<W> Link<W> {
             pace: None,
             arrival: None,
             expected: false,
+            alone: false,
         }
     }
 

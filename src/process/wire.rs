@@ -18,7 +18,7 @@ use rustix::process::Signal;
 
 use super::child::Child;
 use super::flight::Flight;
-use super::frame::{self, HEADER, Header, Kind, TaskHead};
+use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
@@ -200,9 +200,13 @@ impl Outbox {
         let chunk = flight.items.as_ref().map(|items| {
             let mut start = if first == 0 { 0 } else { items.ends[first as usize - 1] };
             let mut body = Vec::with_capacity(flight.argument.len() - start + 4 * (items.ends.len() - first as usize));
-            for end in &items.ends[first as usize..] {
-                body.extend_from_slice(&((end - start) as u32).to_le_bytes());
-                body.extend_from_slice(&flight.argument[start..*end]);
+            for (position, end) in items.ends.iter().enumerate().skip(first as usize) {
+                if items.refusal(position).is_some() {
+                    body.extend_from_slice(&NOT_SENT.to_le_bytes());
+                } else {
+                    body.extend_from_slice(&((end - start) as u32).to_le_bytes());
+                    body.extend_from_slice(&flight.argument[start..*end]);
+                }
                 start = *end;
             }
             body

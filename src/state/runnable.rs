@@ -42,7 +42,7 @@ where
 }
 
 /// What a panic in the user's `Serialize` is to the task.
-fn unwritten(error: Error) -> Error {
+pub(crate) fn unwritten(error: Error) -> Error {
     match error {
         Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
         error => error,

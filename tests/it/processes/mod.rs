@@ -2,6 +2,7 @@
 
 mod crashes;
 mod damage;
+mod marked;
 mod payloads;
 mod settings;
 mod start_up;
