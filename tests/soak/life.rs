@@ -167,8 +167,8 @@ impl Life {
         let position = random.usize(..futures.len());
         let (ticket, future) = &futures[position];
         match random.u32(..40) {
-            0..2 if future.cancel() => ticket.cancelled.store(true, Ordering::SeqCst),
-            2..4 if future.abort() => ticket.aborted.store(true, Ordering::SeqCst),
+            0..2 if !ticket.is_done() && future.cancel() => ticket.cancelled.store(true, Ordering::SeqCst),
+            2..4 if !ticket.is_done() && future.abort() => ticket.aborted.store(true, Ordering::SeqCst),
             4 => futures.swap_remove(position).1.detach(),
             5 => {
                 future.wait_timeout(Duration::from_millis(random.u64(..20)));
@@ -215,15 +215,12 @@ impl Life {
             }
             let shared = random.choice(&*self.shared.lock().unwrap()).cloned();
             match (random.u32(..100), shared) {
-                (0..20, Some((ticket, future))) if future.cancel() => {
-                    if !ticket.aborted.load(Ordering::SeqCst) {
-                        ticket.cancelled.store(true, Ordering::SeqCst);
-                    }
+                // Of two calls that said yes, the first has done it.
+                (0..20, Some((ticket, future))) if !ticket.is_done() && future.cancel() => {
+                    ticket.cancelled.store(true, Ordering::SeqCst);
                 }
-                (20..30, Some((ticket, future))) if future.abort() => {
-                    if !ticket.cancelled.load(Ordering::SeqCst) {
-                        ticket.aborted.store(true, Ordering::SeqCst);
-                    }
+                (20..30, Some((ticket, future))) if !ticket.is_done() && future.abort() => {
+                    ticket.aborted.store(true, Ordering::SeqCst);
                 }
                 (60..68, _) => {
                     self.deeds.purged.fetch_add(1, Ordering::SeqCst);

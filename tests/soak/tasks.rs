@@ -7,7 +7,7 @@ use std::process::{abort, exit};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use concurrent_futures::{Executor, ProcessPoolExecutor};
+use concurrent_futures::{Bytes, Executor, ProcessPoolExecutor};
 use rustix::process::{Resource, Signal, getpid, getrlimit, kill_process};
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -51,12 +51,37 @@ pub(crate) enum Act {
     UnreadableResult,
 }
 
+/// Bytes that cross in one of two ways.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Data {
+    Plain(Vec<u8>),
+    /// In shared memory, if they are many.
+    Bytes(Bytes),
+}
+
+impl Data {
+    /// So many bytes that belong to this number, to cross in the way that belongs to it.
+    pub(crate) fn new(number: u64, length: usize) -> Self {
+        let bytes = vec![number as u8; length];
+        if number.is_multiple_of(3) { Self::Plain(bytes) } else { Self::Bytes(bytes.into()) }
+    }
+
+    pub(crate) fn is_right(&self, number: u64, length: usize) -> bool {
+        let bytes: &[u8] = match self {
+            Self::Plain(bytes) => bytes,
+            Self::Bytes(bytes) => bytes,
+        };
+        bytes.len() == length && bytes.iter().all(|byte| *byte == number as u8)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) id: u64,
     pub(crate) act: Act,
     pub(crate) number: u64,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Data,
+    pub(crate) given: usize,
     /// How many bytes it is to return.
     pub(crate) asked: usize,
     pub(crate) trap: Trap,
@@ -65,7 +90,7 @@ pub(crate) struct Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Reply {
     pub(crate) number: u64,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Data,
     trap: Trap,
 }
 
@@ -109,18 +134,13 @@ pub(crate) fn answer_to(number: u64) -> u64 {
     number.wrapping_mul(3).wrapping_add(1)
 }
 
-/// The byte that data for this number is made of.
-pub(crate) fn filling(number: u64) -> u8 {
-    number as u8
-}
-
 /// The initializer: panics say nothing, there will be many.
 pub(crate) fn be_quiet(_: ()) {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
 pub(crate) fn perform(order: Order) -> Result<Reply, String> {
-    let Order { id, act, number, data, asked, .. } = order;
+    let Order { id, act, number, data, given, asked, .. } = order;
     note(id);
     let mut trap = Trap::None;
     match act {
@@ -157,14 +177,14 @@ pub(crate) fn perform(order: Order) -> Result<Reply, String> {
             let bytes = if getrlimit(Resource::As).current.is_some() { 8 << 30 } else { 1 << 47 };
             std::hint::black_box(Vec::<u8>::with_capacity(bytes));
         }
-        Act::UnwritableResult => trap = if number % 2 == 0 { Trap::Write } else { Trap::WritePanic },
-        Act::UnreadableResult => trap = if number % 2 == 0 { Trap::Read } else { Trap::ReadPanic },
+        Act::UnwritableResult => trap = if number.is_multiple_of(2) { Trap::Write } else { Trap::WritePanic },
+        Act::UnreadableResult => trap = if number.is_multiple_of(2) { Trap::Read } else { Trap::ReadPanic },
         Act::Answer | Act::Big | Act::Item | Act::UnwritableArgument | Act::UnreadableArgument => {}
     }
-    if data.iter().any(|byte| *byte != filling(number)) {
+    if !data.is_right(number, given) {
         return Err("the argument is damaged".into());
     }
-    Ok(Reply { number: answer_to(number), data: vec![filling(number); asked], trap })
+    Ok(Reply { number: answer_to(number), data: Data::new(number, asked), trap })
 }
 
 fn hang() {

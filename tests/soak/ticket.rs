@@ -8,7 +8,7 @@ use concurrent_futures::{Error, Outcome, TaskOptions};
 use fastrand::Rng;
 
 use crate::settings::Settings;
-use crate::tasks::{Act, Order, Reply, Trap, answer_to, filling};
+use crate::tasks::{Act, Data, Order, Reply, Trap, answer_to};
 
 #[derive(Debug)]
 pub(crate) struct Ticket {
@@ -68,12 +68,13 @@ impl Ticket {
     }
 
     pub(crate) fn order(&self) -> Order {
-        let even = self.number % 2 == 0;
+        let even = self.number.is_multiple_of(2);
         Order {
             id: self.id,
             act: self.act,
             number: self.number,
-            data: vec![filling(self.number); self.given],
+            data: Data::new(self.number, self.given),
+            given: self.given,
             asked: self.asked,
             trap: match self.act {
                 Act::UnwritableArgument if even => Trap::Write,
@@ -124,10 +125,7 @@ impl Ticket {
     }
 
     fn is_right(&self, reply: &Reply) -> bool {
-        let filling = filling(self.number);
-        reply.number == answer_to(self.number)
-            && reply.data.len() == self.asked
-            && reply.data.iter().all(|byte| *byte == filling)
+        reply.number == answer_to(self.number) && reply.data.is_right(self.number, self.asked)
     }
 
     pub(crate) fn is_done(&self) -> bool {
