@@ -12,6 +12,7 @@ use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
+use crate::bytes::carried;
 use crate::error::Error;
 use crate::host::{Host, Need, Remote};
 use crate::state::{Ran, Runnable};
@@ -118,7 +119,9 @@ impl Flight {
             Some(items) => {
                 let mut ledger = std::mem::take(&mut *items.ledger.lock());
                 ledger.replies.resize_with(items.ends.len(), || ItemReply::Error(error.clone()));
-                self.task.complete_items(ledger.replies_in_order().collect());
+                // No item brings segments along, so any carrier reads it; some come from workers that are gone.
+                let complete = || self.task.complete_items(ledger.replies_in_order().collect());
+                carried(&self.pool.carrier, complete);
             }
         }
     }
