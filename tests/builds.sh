@@ -62,6 +62,7 @@ shared_library() {
     cargo build --quiet --package library && python3 library/load.py "$target/debug/liblibrary.so"
 }
 
+# All other builds use the compiler's own choice, which on x86-64 Linux is the lld that it brings along.
 # Is there a linker of this name, for the compiler driver that links?
 has_linker() {
     echo 'int main(void) { return 0; }' | cc "-fuse-ld=$1" -x c -o /dev/null - 2>/dev/null
