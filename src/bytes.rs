@@ -168,6 +168,18 @@ thread_local! {
     static CARRIAGE: RefCell<Carriage> = RefCell::new(Carriage { carrier: None, taken: Vec::new() });
 }
 
+/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without a carrier.
+pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn Carrier>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().carrier = self.0.take());
+        }
+    }
+    let _restore = Restore(CARRIAGE.try_with(|carriage| carriage.borrow_mut().carrier.take()).ok().flatten());
+    code()
+}
+
 /// Encodes or decodes with a carrier; returns also the numbers of what was taken along.
 #[cfg(all(unix, feature = "process"))]
 pub(crate) fn carried<R>(carrier: &Arc<dyn Carrier>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {

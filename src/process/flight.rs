@@ -12,6 +12,7 @@ use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
+use crate::bytes::carried;
 use crate::error::Error;
 use crate::host::{Host, Need, Remote};
 use crate::state::{Ran, Runnable};
@@ -126,7 +127,9 @@ impl Flight {
                     let error = items.refusal(position).unwrap_or(error);
                     ledger.replies.push(ItemReply::Error(error.clone()));
                 }
-                self.task.complete_items(ledger.replies_in_order().collect());
+                // No item brings segments along, so any carrier reads it; some come from workers that are gone.
+                let complete = || self.task.complete_items(ledger.replies_in_order().collect());
+                carried(&self.pool.carrier, complete);
             }
         }
     }

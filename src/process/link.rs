@@ -367,7 +367,7 @@ impl<'a> Link<'a> {
                     return;
                 }
                 // What is missing was taken back.
-                carried(&self.carrier, || flight.fail(&Error::Cancelled));
+                flight.fail(&Error::Cancelled);
             }
             _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
         }

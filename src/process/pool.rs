@@ -57,7 +57,7 @@ pub(super) struct Pool {
     number: u32,
     /// Long bytes on their way to workers.
     pub(super) segments: Arc<Store>,
-    carrier: Arc<dyn Carrier>,
+    pub(super) carrier: Arc<dyn Carrier>,
     supervisor: Mutex<Supervisor<Arc<Wire>>>,
     /// Submitters that wait for room.
     room: Condvar,

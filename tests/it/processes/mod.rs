@@ -1,5 +1,6 @@
 //! The pool of worker processes.
 
+mod carried;
 mod crashes;
 mod damage;
 mod marked;
