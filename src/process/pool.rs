@@ -449,3 +449,22 @@ impl Pool {
         Ok(parcel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{Executor, ProcessPoolExecutor};
+
+    #[test]
+    fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
+        let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();
+        let pool = Arc::downgrade(&processes.pool);
+        let [first, second, third] = [1, 2, 3].map(|n: u64| processes.submit(|n| n + 1, n));
+        assert!(third.cancel(), "there is no worker yet that could have started it");
+        assert_eq!((first.result().unwrap(), second.result().unwrap()), (2, 3));
+        drop(third);
+        drop(processes);
+        assert!(pool.upgrade().is_none());
+    }
+}

@@ -385,6 +385,7 @@ impl<W: Clone> Supervisor<W> {
     fn pop(&mut self) -> Option<Arc<Flight>> {
         while let Some(flight) = self.queue.pop_front() {
             if matches!(*flight.place.lock(), Place::Queued) {
+                self.sweep();
                 return Some(flight);
             }
             self.dead -= 1;
@@ -526,9 +527,10 @@ impl<W: Clone> Supervisor<W> {
         self.vacancies += 1;
     }
 
+    /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
     fn sweep(&mut self) {
         const FEW: usize = 64;
-        if self.dead > FEW && 2 * self.dead > self.queue.len() {
+        if self.dead == self.queue.len() || self.dead > FEW && 2 * self.dead > self.queue.len() {
             self.queue.retain(|flight| matches!(*flight.place.lock(), Place::Queued));
             self.dead = 0;
         }

@@ -36,7 +36,7 @@ const KINDS: [(Act, u32); 19] = [
     (Act::Stop, 2),
     (Act::Hang, 2),
     (Act::DieOnce, 4),
-    (Act::Allocate, 2),
+    (Act::Allocate, 1),
     (Act::UnwritableArgument, 2),
     (Act::UnreadableArgument, 2),
     (Act::UnwritableResult, 3),
