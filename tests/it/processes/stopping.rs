@@ -315,6 +315,7 @@ fn signals_to_all_workers_cost_only_what_runs() {
                 assert_eq!(future.result().unwrap(), n * n);
             }
             assert!(dead.into_iter().all(is_gone));
+            processes.shutdown();
             assert_eq!((processes.stats().failed, processes.stats().completed), (2, 50));
         }
     });
