@@ -506,6 +506,9 @@ impl<'a> Link<'a> {
         if let Some(error) = refused {
             flight.fail(&error);
             self.pool.count(&flight);
+        } else {
+            // Those that have become idle since the worker died do not know of it.
+            self.pool.ring_all();
         }
     }
 
