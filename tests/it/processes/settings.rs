@@ -202,6 +202,7 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
         // Who can do with less goes on.
         let tried = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_err();
         assert!(processes.submit(tried, 1 << 30).result().unwrap());
+        processes.shutdown();
         assert_eq!((processes.stats().failed, processes.stats().completed), (3, 7));
     });
 }
