@@ -261,10 +261,16 @@ impl<'a> Link<'a> {
                 }
                 (Stage::SettingUp, Kind::Ready) => {
                     let (wire, slots) = (Arc::clone(&self.wire), Arc::clone(&self.wire.slots));
-                    self.pool.decide(|supervisor, _| supervisor.ready(self.id, wire, slots));
                     self.stage = Stage::Serving;
                     self.was_ready = true;
-                    self.serve();
+                    let mut orders = std::mem::take(&mut self.orders);
+                    // In one decision: in between, another worker would be started for the task that this one is for.
+                    let next = self.pool.decide(|supervisor, now| {
+                        supervisor.ready(self.id, wire, slots);
+                        supervisor.refill(self.id, false, now, &mut orders)
+                    });
+                    self.orders = orders;
+                    self.proceed(next);
                     if self.pool.settings.max_tasks_per_worker.is_some() {
                         // One that waited for its replacement may leave.
                         self.pool.ring_all();
@@ -500,6 +506,9 @@ impl<'a> Link<'a> {
         if let Some(error) = refused {
             flight.fail(&error);
             self.pool.count(&flight);
+        } else {
+            // Those that have become idle since the worker died do not know of it.
+            self.pool.ring_all();
         }
     }
 

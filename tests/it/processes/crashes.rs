@@ -47,6 +47,9 @@ mod libc_number {
     pub(super) const SIGTERM: i32 = 15;
 }
 
+/// A crash, its name, and how the worker ends.
+type Crash = (fn(()), &'static str, Exit);
+
 fn ended_by(signal: &str) -> Exit {
     Exit::Signal(signal.into())
 }
@@ -59,7 +62,7 @@ fn square(n: u64) -> u64 {
 fn a_crash_costs_its_task_and_says_who_died_of_what_and_how() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
-        let crashes: [(fn(()), &str, Exit); 7] = [
+        let crashes: [Crash; 7] = [
             (segfault, "segfault", ended_by("SIGSEGV")),
             (abort, "abort", ended_by("SIGABRT")),
             (overflow_the_stack, "overflow_the_stack", ended_by("SIGSEGV")),
@@ -209,7 +212,7 @@ fn one_item_of_a_chunk_crashes_alone() {
     const ITEMS: u8 = 40;
     within(LONG, || {
         // The journal holds many results, a few, one, or not even one.
-        for length in [1, 1000, 30_000, 60_000, 61_435, 61_436, 65_536, 200_000] {
+        for length in [1, 30_000, 61_436, 200_000] {
             let processes = ProcessPoolExecutor::new(2);
             for (chunk, bad) in [(10, vec![0, 9, 10, 25, 39]), (40, vec![0, 1, 2, 20, 39]), (7, vec![6, 7, 8])] {
                 let chunked = processes.with(TaskOptions::new().chunk_size(chunk));

@@ -168,22 +168,21 @@ fn the_replacement_is_there_before_the_old_worker_leaves() {
             builder(1).max_tasks_per_worker(1).initializer(|door: PathBuf| enter(&door), start.path()).build();
         let processes = processes.unwrap();
         let futures: Vec<_> = (0..4).map(|_| processes.submit(pid, ())).collect();
-        let mut old = start.arrived();
+        let mut workers = vec![start.arrived()];
         start.let_in(1);
         for (round, future) in futures.into_iter().enumerate() {
-            let witness = Witness::of(old);
-            assert_eq!(future.result().unwrap(), old);
             if round < 3 {
-                let new = start.arrived();
-                // The old one has nothing more to do, and was not told to go.
-                assert_eq!(processes.stats().workers, 2);
-                assert!(witness.is_alive());
+                // It is started as soon as the other one has its last task, and must not be late.
+                workers.push(start.arrived());
+                assert_eq!(future.result().unwrap(), workers[round]);
+                assert!(processes.stats().workers >= 2, "the old one was told to go");
                 start.let_in(1);
-                old = new;
+            } else {
+                assert_eq!(future.result().unwrap(), workers[round]);
             }
-            // After the last task nobody comes.
-            witness.sees_the_end();
         }
+        processes.shutdown();
+        assert!(workers.into_iter().all(is_gone));
         assert_eq!(processes.stats().failed, 0);
     });
 }
@@ -203,6 +202,7 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
         // Who can do with less goes on.
         let tried = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_err();
         assert!(processes.submit(tried, 1 << 30).result().unwrap());
+        processes.shutdown();
         assert_eq!((processes.stats().failed, processes.stats().completed), (3, 7));
     });
 }

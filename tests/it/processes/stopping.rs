@@ -102,6 +102,7 @@ fn items_of_a_map_have_their_own_limits() {
 }
 
 /// A task that leaves a process behind, says its id, and waits.
+#[expect(clippy::zombie_processes, reason = "it is to be there when the task ends")]
 fn have_a_child(door: PathBuf) -> u32 {
     let child = Command::new("sleep").arg("1000").spawn().expect("a child");
     say(&door, &child.id().to_string());
@@ -293,7 +294,8 @@ fn tasks_that_were_sent_ahead_can_be_cancelled() {
 #[test]
 fn signals_to_all_workers_cost_only_what_runs() {
     within(LONG, || {
-        let ends: [(fn(&ProcessPoolExecutor), &str); 2] =
+        type End = (fn(&ProcessPoolExecutor), &'static str);
+        let ends: [End; 2] =
             [(ProcessPoolExecutor::terminate_workers, "SIGTERM"), (ProcessPoolExecutor::kill_workers, "SIGKILL")];
         for (end, name) in ends {
             let processes = ProcessPoolExecutor::new(2);
@@ -315,6 +317,7 @@ fn signals_to_all_workers_cost_only_what_runs() {
                 assert_eq!(future.result().unwrap(), n * n);
             }
             assert!(dead.into_iter().all(is_gone));
+            processes.shutdown();
             assert_eq!((processes.stats().failed, processes.stats().completed), (2, 50));
         }
     });
@@ -357,14 +360,15 @@ fn in_the_middle((file, how): (PathBuf, u32)) -> (usize, usize, Vec<String>) {
     // What the first pool of a process leaves for the others.
     drop(ProcessPoolExecutor::new(1).submit(square, 1).result());
     let before = (count("/proc/self/task"), count("/proc/self/fd"));
-    let processes = ProcessPoolExecutor::builder().max_workers(3).time_limit(LIMIT).build().expect("a pool");
+    let processes = ProcessPoolExecutor::builder().max_workers(3).build().expect("a pool");
+    let limited = processes.with(TaskOptions::new().time_limit(LIMIT));
     let mut futures = Vec::new();
     for n in 0..6 {
         futures.push(processes.submit(
             |(_, n): (PathBuf, u32)| if n % 2 == 0 { std::process::exit(3) } else { std::process::abort() },
             (file.clone(), n),
         ));
-        futures.push(processes.submit(
+        futures.push(limited.submit(
             |_: (PathBuf, u32)| loop {
                 thread::park();
             },
