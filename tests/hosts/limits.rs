@@ -62,8 +62,7 @@ fn counted(host: Host, what: &str) -> (u32, u32) {
     let (status, output, errors) = host.ends();
     assert!(status.success() && !errors.contains("panicked"), "{what}: {status} {output}{errors}");
     let (run, not_run) = output.trim().split_once(' ').unwrap_or_else(|| panic!("{what}: {output}{errors}"));
-    let counts = (run.parse().expect("a number"), not_run.parse().expect("a number"));
-    counts
+    (run.parse().expect("a number"), not_run.parse().expect("a number"))
 }
 
 fn few_descriptors(name: &str) {
