@@ -456,14 +456,14 @@ impl<'a> Link<'a> {
         }
         let exit = child.reap();
         self.wire.close();
-        let Death { victim, orphans, refusal, expected } =
+        let Death { victim, orphans, refusal, expected, is_the_end } =
             self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
         self.pool.refuse(orphans, refusal.as_ref());
         if let Some(victim) = victim {
             self.mourn(child, &exit, victim);
         }
         if !self.was_ready && !expected {
-            self.report(&exit);
+            self.report(&exit, is_the_end);
         }
     }
 
@@ -521,7 +521,7 @@ impl<'a> Link<'a> {
     }
 
     /// Tells the pool of a worker that never was ready.
-    fn report(&self, exit: &Exit) {
+    fn report(&self, exit: &Exit, is_the_end: bool) {
         let initializer = self.pool.settings.initializer.is_some();
         let said_hello = self.stage_reached == Stage::SettingUp;
         let cause = match &self.complaint {
@@ -542,10 +542,10 @@ impl<'a> Link<'a> {
             ),
         };
         let fatal = said_hello && (initializer || self.complaint.is_some());
-        if fatal || self.pool.decide(|supervisor, now| supervisor.died_early(now)) {
+        if fatal || is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
-            panics::shield("the program's logger", || log::warn!("{cause}; another one is started"));
+            panics::shield("the program's logger", || log::warn!("{cause}"));
         }
     }
 }

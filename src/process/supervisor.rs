@@ -82,6 +82,8 @@ pub(super) struct Supervisor<W> {
     /// When workers died before they were ready, since the last that was.
     early_deaths: Vec<Instant>,
     start_again: Option<Instant>,
+    /// The last of them was the last: the pool is about to be broken.
+    hopeless: bool,
     nudged: Vec<W>,
     /// Workers that died and were not replaced yet.
     vacancies: u64,
@@ -180,6 +182,8 @@ pub(super) struct Death {
     pub(super) refusal: Option<Error>,
     /// It was killed by request.
     pub(super) expected: bool,
+    /// Workers die one after the other before they are ready.
+    pub(super) is_the_end: bool,
 }
 
 /// A task that a worker died of.
@@ -206,6 +210,7 @@ impl<W: Clone> Supervisor<W> {
             broken: None,
             early_deaths: Vec::new(),
             start_again: None,
+            hopeless: false,
             nudged: Vec::new(),
             vacancies: 0,
             respawned: 0,
@@ -240,6 +245,7 @@ impl<W: Clone> Supervisor<W> {
         while self.active < self.limits.max_workers
             && self.starting < self.waiting()
             && self.broken.is_none()
+            && !self.hopeless
             && (self.active == 0 || self.start_again.is_none_or(|then| then <= now))
         {
             let id = LinkId(self.next_link);
@@ -639,7 +645,9 @@ impl<W: Clone> Supervisor<W> {
             }
         }
         link.since = now;
+        let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
+        death.is_the_end = is_early && self.died_early(was_alone, now);
         for flight in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
                 *flight.place.lock() = Place::Revoked;
@@ -660,10 +668,17 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// A worker died before it was ready, not by our doing. Is that the end?
-    pub(super) fn died_early(&mut self, now: Instant) -> bool {
+    ///
+    /// Not while there are others: a limit may have been reached, and the pool makes do with fewer workers.
+    fn died_early(&mut self, was_alone: bool, now: Instant) -> bool {
         self.early_deaths.retain(|then| now.saturating_duration_since(*then) < DEATHS_WITHIN);
         self.early_deaths.push(now);
-        self.early_deaths.len() >= DEATHS_IN_A_ROW
+        if self.early_deaths.len() < DEATHS_IN_A_ROW {
+            return false;
+        }
+        self.start_again = now.checked_add(START_AGAIN);
+        self.hopeless = self.active == 0 && was_alone;
+        self.hopeless
     }
 
     /// A worker could not be started. The tasks that nobody is left to run.

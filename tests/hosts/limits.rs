@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -19,6 +21,12 @@ pub(crate) const CASES: &[Case] = &[
 /// How many processes and threads the program's user may have.
 const PROCESSES: &str = "CONCURRENT_FUTURES_TEST_PROCESSES";
 
+fn work(n: u32) -> u32 {
+    // Long enough for all workers to be wanted.
+    thread::sleep(Duration::from_millis(10));
+    n + 1
+}
+
 /// Says how many tasks were run, and how many could not be. All end.
 fn count() {
     if let Ok(limit) = std::env::var(PROCESSES) {
@@ -28,7 +36,7 @@ fn count() {
     let pool = ProcessPoolExecutor::new(8);
     let (mut run, mut not_run) = (0, 0);
     for round in 0..3 {
-        let futures: Vec<_> = (0..20).map(|n| pool.submit(|n: u32| n + 1, n)).collect();
+        let futures: Vec<_> = (0..20).map(|n| pool.submit(work, n)).collect();
         for (n, future) in futures.into_iter().enumerate() {
             match future.result() {
                 Ok(next) => {
@@ -54,11 +62,7 @@ fn counted(host: Host, what: &str) -> (u32, u32) {
     let (status, output, errors) = host.ends();
     assert!(status.success() && !errors.contains("panicked"), "{what}: {status} {output}{errors}");
     let (run, not_run) = output.trim().split_once(' ').unwrap_or_else(|| panic!("{what}: {output}{errors}"));
-    let counts = (run.parse().expect("a number"), not_run.parse().expect("a number"));
-    if std::env::var("V").is_ok() {
-        eprintln!("{what}: {counts:?} {errors}");
-    }
-    counts
+    (run.parse().expect("a number"), not_run.parse().expect("a number"))
 }
 
 fn few_descriptors(name: &str) {

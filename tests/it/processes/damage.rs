@@ -139,7 +139,7 @@ fn what_a_task_changes_stays_in_its_worker() {
         }
         assert_eq!(look(()), before);
         pool.works();
-        died(pool.submit(|signal: i32| -> () { die_by(signal) }, Signal::KILL.as_raw()).result());
+        died(pool.submit(|signal| -> u8 { die_by(signal) }, Signal::KILL.as_raw()).result());
         assert_eq!(pool.submit(look, ()).result().unwrap(), before, "so does its successor");
     });
 }
