@@ -26,7 +26,8 @@ fn a_vec_goes_in_and_out_without_a_copy() {
     assert_eq!(bytes.as_ptr(), place);
     let vec = bytes.into_vec();
     assert_eq!((vec.as_ptr(), &*vec), (place, &[1, 2, 3][..]));
-    assert_eq!(Vec::from(Bytes::from(vec)).as_ptr(), place);
+    let vec = Vec::from(Bytes::from(vec));
+    assert_eq!(vec.as_ptr(), place);
 }
 
 #[test]
@@ -38,7 +39,8 @@ fn clones_share_until_one_is_taken_out() {
     assert_ne!(vec.as_ptr(), bytes.as_ptr());
     assert_eq!(vec, *bytes);
     let place = bytes.as_ptr();
-    assert_eq!(bytes.into_vec().as_ptr(), place, "the last one has them for itself");
+    let vec = bytes.into_vec();
+    assert_eq!(vec.as_ptr(), place, "the last one has them for itself");
 }
 
 #[test]
