@@ -98,6 +98,9 @@ where
     let write = || panics::catch(|| codec::encode_onto(Part::Result, &result, reply));
     let (encoded, taken) = carried(carrier, write);
     panics::discard(result);
+    if encoded.is_err() {
+        carrier.put_back(&taken);
+    }
     match encoded {
         Ok(encoded) => Ok((encoded, taken)),
         Err(Error::Panicked(panic)) => Err(Error::Encode(Encode::new(Part::Result, panic.to_string()))),

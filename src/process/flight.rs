@@ -12,7 +12,7 @@ use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
-use crate::bytes::carried;
+use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Need, Remote};
 use crate::state::{Ran, Runnable};
@@ -107,10 +107,10 @@ impl Flight {
         self.deaths.fetch_add(1, Ordering::Relaxed) < self.task.options().retry_count()
     }
 
-    /// Completes the future with what a worker answered. Runs user code.
-    pub(super) fn complete(&self, kind: Kind, body: &[u8]) {
+    /// Completes the future with what a worker answered, and took along. Runs user code.
+    pub(super) fn complete(&self, kind: Kind, body: &[u8], carrier: &Arc<dyn Carrier>) {
         match kind {
-            Kind::Value => self.task.complete(Ok(body)),
+            Kind::Value => self.task.complete_shipped(body, carrier),
             _ => self.task.complete(Err(reply::from_bytes(body))),
         };
     }
@@ -128,8 +128,7 @@ impl Flight {
                     ledger.replies.push(ItemReply::Error(error.clone()));
                 }
                 // No item brings segments along, so any carrier reads it; some come from workers that are gone.
-                let complete = || self.task.complete_items(ledger.replies_in_order().collect());
-                carried(&self.pool.carrier, complete);
+                self.task.complete_items(ledger.replies_in_order().collect(), &self.pool.carrier);
             }
         }
     }

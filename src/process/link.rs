@@ -27,7 +27,7 @@ use super::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, Victim};
 use super::wire::Wire;
 use super::worker::Setup;
 use super::{entry, reply, slots};
-use crate::bytes::{Carrier, carried};
+use crate::bytes::Carrier;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::{host, panics};
 
@@ -365,9 +365,7 @@ impl<'a> Link<'a> {
     fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
         let body = self.reader.body(body);
         match (items, &flight.items) {
-            (None, None) => {
-                carried(&self.carrier, || flight.complete(header.kind, body));
-            }
+            (None, None) => flight.complete(header.kind, body, &self.carrier),
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if !head.last {
                     return;

@@ -21,7 +21,7 @@ use super::call::{Call, Made};
 use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, Reader, TaskHead, put, put_item};
 use super::image::image;
 use super::reply;
-use super::segments::{Lease, Mapping, WorkerCarrier};
+use super::segments::{Lease, WorkerCarrier};
 use super::slots::{JOURNAL, Slots};
 use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
@@ -127,7 +127,7 @@ impl Worker {
                             return self.lost(&error);
                         }
                     }
-                    Kind::Forget => self.carriage.known.forget(header.sequence as u32),
+                    Kind::Forget => self.carriage.forget(header.sequence as u32),
                     _ => {}
                 },
                 Ok(None) => match self.reader.fill(self.socket.as_fd(), RecvFlags::empty()) {
@@ -196,7 +196,7 @@ impl Worker {
     /// Maps a segment of the pool.
     fn learn(&mut self, header: Header) -> io::Result<()> {
         let memory = self.reader.descriptor()?;
-        self.carriage.known.add(header.sequence as u32, Mapping::of_peer(memory)?);
+        self.carriage.learn(header.sequence as u32, memory);
         Ok(())
     }
 
