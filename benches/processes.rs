@@ -54,7 +54,7 @@ fn contest(quick: bool) {
     let round_trip = contest.enter("round trip of a task", scaled(5_000), Scale::Micros, |times| {
         time(|| (0..times).for_each(|n| assert_eq!(one.submit(next, n).result().unwrap(), n + 1)))
     });
-    round_trip.against(PING_PONG).target(Target::AtMostTimes(2.0));
+    round_trip.against(PING_PONG).target(Target::Times(2.0));
     contest.enter(PING_PONG, scaled(5_000), Scale::Micros, |times| time(|| (0..times).for_each(|_| ball.ping())));
 
     let many = contest.enter("many tasks", scaled(100_000), Scale::Micros, |times| {
@@ -65,18 +65,18 @@ fn contest(quick: bool) {
             }
         })
     });
-    many.target(Target::AtMostMicros(3.0));
+    many.target(Target::Micros(3.0));
     let map = contest.enter("map, chunk_size(1000)", scaled(1_000_000), Scale::Micros, |times| {
         let chunks = two.with(TaskOptions::new().chunk_size(1000));
         time(|| assert!(chunks.map(next, 0..times).zip(1..).all(|(outcome, n)| outcome.unwrap() == n)))
     });
-    map.target(Target::AtMostMicros(0.3));
+    map.target(Target::Micros(0.3));
 
     let rate = Scale::Gigabytes(LONG as u64);
     let argument = contest.enter("50 MB argument", 1, rate, |_| {
         time(|| assert_eq!(one.submit(length, long.clone()).result().unwrap(), LONG))
     });
-    argument.against(COPY).target(Target::AtLeastGigabytes(1.5));
+    argument.against(COPY).target(Target::Gigabytes(1.5));
     contest.enter("50 MB result", 1, rate, |_| time(|| one.submit(kept, ()).result().unwrap())).against(COPY);
     let both =
         contest.enter("50 MB there and back", 1, rate, |_| time(|| one.submit(same, long.clone()).result().unwrap()));
@@ -91,7 +91,7 @@ fn contest(quick: bool) {
         let mut fresh = None;
         time(|| assert_eq!(fresh.insert(ProcessPoolExecutor::new(1)).submit(next, 1).result().unwrap(), 2))
     });
-    first.against(SPAWN).target(Target::AtMostMillis(5.0));
+    first.against(SPAWN).target(Target::Millis(5.0));
     contest.enter(SPAWN, 1, Scale::Millis, |_| {
         time(|| assert!(own_program(EXIT_FLAG).status().expect("a process").success()))
     });

@@ -33,13 +33,17 @@ pub(crate) enum Scale {
     Gigabytes(u64),
 }
 
+/// What the median is to be.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    AtMostMicros(f64),
-    AtMostMillis(f64),
-    AtLeastGigabytes(f64),
-    /// So many times what the other contestant takes.
-    AtMostTimes(f64),
+    /// At most so many microseconds.
+    Micros(f64),
+    /// At most so many milliseconds.
+    Millis(f64),
+    /// At least so many gigabytes a second.
+    Gigabytes(f64),
+    /// At most so many times what the other contestant takes.
+    Times(f64),
 }
 
 impl<'a> Contest<'a> {
@@ -97,10 +101,10 @@ impl Target {
     /// `figure` is in the unit of the target.
     fn judge(self, figure: f64, ratio: Option<f64>) -> String {
         match self {
-            Self::AtMostMicros(limit) => verdict(&format!("<= {limit} us"), figure <= limit),
-            Self::AtMostMillis(limit) => verdict(&format!("<= {limit} ms"), figure <= limit),
-            Self::AtLeastGigabytes(limit) => verdict(&format!(">= {limit} GB/s"), figure >= limit),
-            Self::AtMostTimes(limit) => verdict(&format!("<= {limit} x"), ratio.is_some_and(|ratio| ratio <= limit)),
+            Self::Micros(limit) => verdict(&format!("<= {limit} us"), figure <= limit),
+            Self::Millis(limit) => verdict(&format!("<= {limit} ms"), figure <= limit),
+            Self::Gigabytes(limit) => verdict(&format!(">= {limit} GB/s"), figure >= limit),
+            Self::Times(limit) => verdict(&format!("<= {limit} x"), ratio.is_some_and(|ratio| ratio <= limit)),
         }
     }
 }
