@@ -35,6 +35,8 @@ pub(super) struct Flight {
     pub(super) place: Mutex<Place>,
     /// How often a worker died of it.
     deaths: AtomicU32,
+    /// How often a worker died that was to start it next.
+    misses: AtomicU32,
     /// It has run, and is to run again: it is not pending, wherever it is.
     retried: AtomicBool,
 }
@@ -71,6 +73,8 @@ pub(super) struct Items {
 struct Ledger {
     replies: Vec<ItemReply>,
     values: Vec<u8>,
+    /// What the next item has died of, if it is to be tried again.
+    last_death: Option<Error>,
 }
 
 enum ItemReply {
@@ -88,8 +92,8 @@ impl Flight {
         });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
-        let retried = AtomicBool::new(false);
-        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, retried })
+        let (retried, misses) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, misses, retried })
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -100,6 +104,11 @@ impl Flight {
     pub(super) fn range(&self) -> Option<(u32, u32)> {
         let items = self.items.as_ref()?;
         Some((items.ledger.lock().replies.len() as u32, items.ends.len() as u32))
+    }
+
+    /// A worker died that was to start it next. How often has that been?
+    pub(super) fn misses(&self) -> u32 {
+        self.misses.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A worker died of it. May it be run again?
@@ -123,6 +132,10 @@ impl Flight {
             }
             Some(items) => {
                 let mut ledger = std::mem::take(&mut *items.ledger.lock());
+                if let Some(died) = ledger.last_death.take() {
+                    // It has run, so it was not cancelled.
+                    ledger.replies.push(ItemReply::Error(died));
+                }
                 for position in ledger.replies.len()..items.ends.len() {
                     let error = items.refusal(position).unwrap_or(error);
                     ledger.replies.push(ItemReply::Error(error.clone()));
@@ -154,6 +167,7 @@ impl Flight {
                 }
                 // Whatever a worker died of before, it was not what comes next.
                 self.deaths.store(0, Ordering::Relaxed);
+                ledger.last_death = None;
             }
         }
         bytes.is_empty()
@@ -168,6 +182,7 @@ impl Flight {
             }
             // What comes after it has not been tried.
             self.deaths.store(0, Ordering::Relaxed);
+            ledger.last_death = None;
         }
     }
 
@@ -188,9 +203,11 @@ impl Flight {
         self.retried.load(Ordering::Relaxed)
     }
 
-    /// It is to run again.
-    pub(super) fn retry(&self) {
-        if self.items.is_none() {
+    /// It is to run again. Of a chunk: the item it died of is, and has this error if that does not come to pass.
+    pub(super) fn retry(&self, error: Error) {
+        if let Some(items) = &self.items {
+            items.ledger.lock().last_death = Some(error);
+        } else {
             // It stays running, also where nobody could see that it had begun.
             self.task.start();
             self.retried.store(true, Ordering::Relaxed);
@@ -199,8 +216,12 @@ impl Flight {
 
     /// Cancels it; a chunk keeps the items that are done. Runs user code.
     pub(super) fn withdraw(&self) -> bool {
-        match self.range() {
-            Some((first, _)) if first > 0 => {
+        let begun = |items: &Items| {
+            let ledger = items.ledger.lock();
+            !ledger.replies.is_empty() || ledger.last_death.is_some()
+        };
+        match &self.items {
+            Some(items) if begun(items) => {
                 self.fail(&Error::Cancelled);
                 true
             }

@@ -31,7 +31,7 @@ use crate::bytes::Carrier;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::{host, panics};
 
-/// A process that has not said hello by then is none of ours.
+/// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's.
 const HELLO: Duration = Duration::from_secs(60);
 
 /// How long a worker that was told to leave, or that has closed its connection, may take to exit.
@@ -179,8 +179,12 @@ impl<'a> Link<'a> {
             if event.timed_out {
                 self.ring_alarm();
             }
-            if event.rung && self.stage == Stage::Serving {
-                self.serve();
+            if event.rung {
+                match self.stage {
+                    Stage::Serving => self.serve(),
+                    Stage::Spawned | Stage::SettingUp => self.leave_unneeded(),
+                    Stage::Ending => {}
+                }
             }
         }
         self.bury(child);
@@ -221,6 +225,15 @@ impl<'a> Link<'a> {
         self.wire.signal(Signal::KILL);
     }
 
+    /// Lets it go while it is set up, if the pool was closed and has nothing for it.
+    fn leave_unneeded(&mut self) {
+        if self.pool.decide(|supervisor, _| supervisor.dismiss(self.id)) {
+            self.wire.say_no_more();
+            self.stage = Stage::Ending;
+            self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+        }
+    }
+
     fn hang_up(&mut self) {
         // It may be about to exit; if not, it can do nothing any more.
         self.hung_up = true;
@@ -257,7 +270,10 @@ impl<'a> Link<'a> {
                     }
                     self.stage = Stage::SettingUp;
                     self.stage_reached = Stage::SettingUp;
-                    self.alarm = None;
+                    if self.pool.settings.initializer.is_some() {
+                        // That may take as long as it likes.
+                        self.alarm = None;
+                    }
                 }
                 (Stage::SettingUp, Kind::Ready) => {
                     let (wire, slots) = (Arc::clone(&self.wire), Arc::clone(&self.wire.slots));
@@ -282,6 +298,8 @@ impl<'a> Link<'a> {
                     self.stage = Stage::Ending;
                     self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
                 }
+                // Too late: it is to leave.
+                (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
                 (Stage::Serving | Stage::Ending, Kind::Segment) => {
                     let memory = self.reader.descriptor()?;
                     let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
@@ -418,8 +436,8 @@ impl<'a> Link<'a> {
         match self.alarm {
             Some((then, _)) if then > Instant::now() => {}
             Some((_, Alarm::Kill)) => {
-                if self.stage == Stage::Spawned {
-                    let text = format!("a worker process did not say hello within {HELLO:?}");
+                if matches!(self.stage, Stage::Spawned | Stage::SettingUp) {
+                    let text = format!("a worker process was not ready within {HELLO:?}");
                     self.complain(Error::Broken(Broken::new(text)));
                 }
                 self.kill();
@@ -475,10 +493,6 @@ impl<'a> Link<'a> {
             flight.note(first, count, &replies);
         }
         let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
-        if !is_done && flight.may_retry() {
-            flight.retry();
-            return self.requeue(flight);
-        }
         if !is_done {
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(flight.call.name().into_owned()));
             let died = match self.hint(exit) {
@@ -486,6 +500,10 @@ impl<'a> Link<'a> {
                 None => died,
             };
             let error = Error::WorkerDied(died);
+            if flight.may_retry() {
+                flight.retry(error);
+                return self.requeue(flight);
+            }
             if flight.items.is_none() {
                 flight.fail(&error);
                 return self.pool.count(&flight);
@@ -504,9 +522,6 @@ impl<'a> Link<'a> {
         if let Some(error) = refused {
             flight.fail(&error);
             self.pool.count(&flight);
-        } else {
-            // Those that have become idle since the worker died do not know of it.
-            self.pool.ring_all();
         }
     }
 

@@ -53,6 +53,9 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 const DEATHS_IN_A_ROW: usize = 3;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
 
+/// So many workers may die with a task that they were to start next.
+const MISSES: u32 = 3;
+
 /// How long a result that is done may take to arrive, past its time limit.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
@@ -237,13 +240,16 @@ impl<W: Clone> Supervisor<W> {
     pub(super) fn requeue(&mut self, flight: Arc<Flight>) {
         *flight.place.lock() = Place::Queued;
         self.queue.push_front(flight);
+        // Who is idle believes that the queue is empty.
+        let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
+        self.nudged.extend(idle);
     }
 
     /// Counts the workers that are to be started for what is queued. Each is to be started, or reported as failed.
     pub(super) fn hire(&mut self, now: Instant) -> Vec<LinkId> {
         let mut hired = Vec::new();
         while self.active < self.limits.max_workers
-            && self.starting < self.waiting()
+            && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
             && (self.active == 0 || self.start_again.is_none_or(|then| then <= now))
@@ -287,6 +293,17 @@ impl<W: Clone> Supervisor<W> {
         if let Some(link) = self.links.get_mut(&id) {
             link.wire = Some(wire);
         }
+    }
+
+    /// Lets a worker go that is not ready yet, if there is nothing for it and will be nothing.
+    pub(super) fn dismiss(&mut self, id: LinkId) -> bool {
+        let over = (self.closed || self.broken.is_some()) && self.waiting() == 0;
+        let Some(link) = self.links.get_mut(&id).filter(|link| over && link.stage == Stage::Starting) else {
+            return false;
+        };
+        link.expected = true;
+        self.move_to(id, Stage::Leaving);
+        true
     }
 
     /// All workers are about to be sent a signal.
@@ -636,12 +653,14 @@ impl<W: Clone> Supervisor<W> {
         let mut untouched = Vec::new();
         while let Some(sent) = link.flown.pop_front() {
             let was_ready = link.slots.as_ref().is_some_and(|slots| slots.revoke(sent.slot, sent.sequence));
-            // It ran one task at a time, whatever its memory says now.
-            if was_ready || death.victim.is_some() {
-                untouched.push(sent.flight);
-            } else {
+            let is_next = untouched.is_empty() && death.victim.is_none();
+            // It ran one task at a time, whatever its memory says now. And a task that one worker after the other dies of
+            // before it starts, as one whose argument has no room there, would have no end.
+            if death.victim.is_none() && (!was_ready || (is_next && sent.flight.misses() >= MISSES)) {
                 *sent.flight.place.lock() = Place::Over;
                 death.victim = Some(Victim { flight: sent.flight, slot: sent.slot, sequence: sent.sequence });
+            } else {
+                untouched.push(sent.flight);
             }
         }
         link.since = now;

@@ -113,7 +113,7 @@ impl Wire {
         for order in orders {
             outbox.put(order);
         }
-        let left = !outbox.flush(self.socket());
+        let left = self.push(&mut outbox);
         drop(outbox);
         if left && tell {
             self.ring();
@@ -129,7 +129,7 @@ impl Wire {
                 frame::put(outbox.tail(), kind, 0, number, &[]);
             }
         }
-        let left = !outbox.flush(self.socket());
+        let left = self.push(&mut outbox);
         drop(outbox);
         if left {
             self.ring();
@@ -138,7 +138,23 @@ impl Wire {
 
     /// Sends what is left. Is there still some left?
     pub(super) fn flush(&self) -> bool {
-        !self.outbox.lock().flush(self.socket())
+        self.push(&mut self.outbox.lock())
+    }
+
+    /// Sends what the socket takes. Is something left?
+    fn push(&self, outbox: &mut Outbox) -> bool {
+        match outbox.flush(self.socket()) {
+            Ok(sent) => !sent,
+            Err(error) => {
+                // The thread that looks after the worker hears of its end, and gives its tasks to others.
+                *outbox = Outbox { closed: true, ..Outbox::default() };
+                if !matches!(error, Errno::PIPE | Errno::CONNRESET) {
+                    // The system does not let us send; but the worker is there, and would wait for ever.
+                    self.signal(Signal::KILL);
+                }
+                false
+            }
+        }
     }
 
     /// Wakes the thread that looks after the worker.
@@ -238,19 +254,16 @@ impl Outbox {
     }
 
     /// Sends what the socket takes. Is everything sent?
-    fn flush(&mut self, socket: BorrowedFd<'_>) -> bool {
+    fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<bool, Errno> {
         while !self.pieces.is_empty() {
             match self.send_some(socket) {
                 Ok(sent) => self.advance(sent),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return false,
-                Err(_) => {
-                    // The worker is gone; its thread will hear of it, and give its tasks to others.
-                    *self = Self { closed: true, ..Self::default() };
-                }
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        true
+        Ok(true)
     }
 
     fn send_some(&self, socket: BorrowedFd<'_>) -> Result<usize, Errno> {

@@ -78,10 +78,8 @@ impl Judge<'_> {
                 is_true(ticket.retries > 0 || runs.len() == 1, "ran again")
             }
             Err(Error::Cancelled) => {
-                // A chunk that is to be retried is pending, so an item that its worker died of may be cancelled.
-                let is_retried = matches!(ticket.act, Act::Item | Act::FatalItem) && ticket.retries > 0;
                 let by_whom = self.count(&self.deeds.withdrawn) > 0;
-                is_true(by_whom && (runs.is_empty() || is_retried), "cancelled by nobody, or ran")
+                is_true(by_whom && runs.is_empty(), "cancelled by nobody, or ran")
             }
             Err(Error::ShutDown) => {
                 is_true(self.count(&self.deeds.closed) > 0 && runs.is_empty(), "refused without reason, or ran")
