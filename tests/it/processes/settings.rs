@@ -208,6 +208,17 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
 }
 
 #[test]
+fn an_argument_that_has_no_room_in_a_worker_has_an_end() {
+    within(LONG, || {
+        let processes = builder(1).memory_limit(32 << 20).build().unwrap();
+        let long = processes.submit(|text: String| text.len(), "x".repeat(64 << 20));
+        let next = processes.submit(square, 3);
+        died(long.result());
+        assert_eq!(next.result().unwrap(), 9);
+    });
+}
+
+#[test]
 fn environment_and_directory_are_those_of_the_builder() {
     within(LONG, || {
         let directory = tempfile::tempdir().unwrap();
