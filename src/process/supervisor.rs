@@ -367,9 +367,7 @@ impl<W: Clone> Supervisor<W> {
     /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
     fn may_leave(&self, id: LinkId) -> bool {
         let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.flown.is_empty();
-        self.broken.is_some()
-            || self.links[&id].budget > 0
-            || self.links.values().filter(stays).count() > self.starting
+        self.broken.is_some() || self.links[&id].budget > 0 || self.links.values().filter(stays).count() > self.starting
     }
 
     fn fits(&self, id: LinkId) -> bool {

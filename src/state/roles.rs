@@ -57,10 +57,10 @@ pub(crate) trait Runnable: Observed {
     /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.
     fn attach(&self, host: Arc<dyn Host>) -> bool;
     /// Encodes the call for another process of this program, and drops the work: its bytes are what is left of it.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error>;
     /// Says who has what was shipped. False: it is over.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn give_away(&self, host: Arc<dyn Host>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the work out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
@@ -77,7 +77,7 @@ pub(crate) trait Runnable: Observed {
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }

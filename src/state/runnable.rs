@@ -83,7 +83,7 @@ where
         waits
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error> {
         let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
             return Err(Error::Cancelled);
@@ -93,7 +93,7 @@ where
         parcel
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn give_away(&self, host: Arc<dyn Host>) -> bool {
         let mut inner = self.inner.lock();
         let open = inner.phase.work().is_some();
@@ -201,7 +201,7 @@ where
         self.end(outcome, By::Owner)
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>) -> bool {
         self.end(W::decode_items(replies), By::Owner)
     }
