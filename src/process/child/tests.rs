@@ -1,7 +1,7 @@
 #![allow(unsafe_code)]
 use super::*;
 use crate::process::image::program;
-use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::os::fd::AsFd;
 use std::process::Stdio;
 
@@ -34,7 +34,8 @@ fn wait(descriptor: impl AsFd, what: &str) {
 }
 
 /// Likewise, but the script begins only when the first end of a pipe is dropped: not before we looked at the child.
-fn spawn_held(script: &str) -> (Child, PipeWriter, PipeReader) {
+#[cfg(all(target_os = "linux", not(portable)))]
+fn spawn_held(script: &str) -> (Child, std::io::PipeWriter, PipeReader) {
     let ((input, hold), (reader, writer)) = (pipe().unwrap(), pipe().unwrap());
     let mut script = shell(&format!("read line; {script}"));
     (Child::spawn(script.stdin(input).stdout(writer)).unwrap(), hold, reader)

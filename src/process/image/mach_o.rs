@@ -117,7 +117,8 @@ mod tests {
             uuid(7),
         ];
         let found = parse(&commands.concat());
-        assert_eq!(found, Commands { text: vec![1 << 32..(1 << 32) + 0x4000], id: Some(vec![7; 16]) });
+        let text = 1 << 32..(1 << 32) + 0x4000;
+        assert_eq!(found, Commands { text: Vec::from([text]), id: Some(vec![7; 16]) });
     }
 
     #[test]
