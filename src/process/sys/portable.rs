@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, ftruncate};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags};
@@ -21,6 +21,7 @@ use rustix::shm;
 
 use crate::error::Exit;
 use crate::process::child::exit;
+use crate::sync::Mutex;
 
 /// With what is sent: no SIGPIPE if the other side is gone. Apple wants it said once of each socket.
 #[cfg(not(target_vendor = "apple"))]
@@ -175,13 +176,15 @@ pub(in crate::process) struct Process {
     /// `None`: it has gone.
     pid: Option<Pid>,
     ended: PipeReader,
+    /// The thread, until it was joined.
+    waits: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Process {
     /// Watches a child. `None`: it was reaped already, or never was ours.
     pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
         let (ended, mut end) = pipe()?;
-        let process = Self { pid: Some(pid), ended };
+        let mut process = Self { pid: Some(pid), ended, waits: Mutex::default() };
         if !process.is_unreaped() {
             return Ok(None);
         }
@@ -193,7 +196,8 @@ impl Process {
             let _ = end.write(&[1]);
         };
         const STACK: usize = 64 << 10;
-        std::thread::Builder::new().name("process-end".into()).stack_size(STACK).spawn(wait)?;
+        let thread = thread::Builder::new().name("process-end".into()).stack_size(STACK).spawn(wait)?;
+        *process.waits.get_mut() = Some(thread);
         Ok(Some(process))
     }
 
@@ -201,7 +205,7 @@ impl Process {
     pub(in crate::process) fn gone() -> io::Result<Self> {
         let (ended, mut end) = pipe()?;
         end.write_all(&[1])?;
-        Ok(Self { pid: None, ended })
+        Ok(Self { pid: None, ended, waits: Mutex::default() })
     }
 
     /// Returns a descriptor that is readable from when the process has ended.
@@ -230,7 +234,9 @@ impl Process {
     /// Waits until the process has ended, and says how it did.
     pub(in crate::process) fn reap(&self) -> Exit {
         // Not before the other thread has seen it: it waits for a number.
-        let _ = retry_on_intr(|| poll(&mut [PollFd::new(&self.ended, PollFlags::IN)], None));
+        if let Some(thread) = self.waits.lock().take() {
+            let _ = thread.join();
+        }
         let reaped = self.pid.map(|pid| retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())));
         match reaped {
             Some(Ok(Some((_, status)))) => exit::of(status.exit_status(), status.terminating_signal()),
