@@ -143,9 +143,9 @@ impl fmt::Debug for Bytes {
     /// Shows how many there are, and the first few.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const FEW: usize = 16;
-        match self.get(..FEW) {
-            Some(first) => write!(f, "Bytes({} bytes, {first:?}..)", self.len()),
-            None => write!(f, "Bytes({:?})", &**self),
+        match self.split_at_checked(FEW) {
+            Some((first, [_, ..])) => write!(f, "Bytes({} bytes, {first:?}..)", self.len()),
+            _ => write!(f, "Bytes({:?})", &**self),
         }
     }
 }
@@ -154,6 +154,8 @@ impl fmt::Debug for Bytes {
 pub(crate) trait Carrier: Send + Sync {
     /// Takes a copy along and returns its number. `None`: they are to be written where they stand.
     fn put(&self, bytes: &[u8]) -> Option<u32>;
+    /// What was taken along under these numbers is not needed after all.
+    fn put_back(&self, numbers: &[u32]);
     /// Returns what was taken along under this number.
     fn get(&self, number: u32, length: u64) -> Option<Bytes>;
 }
@@ -166,6 +168,18 @@ struct Carriage {
 
 thread_local! {
     static CARRIAGE: RefCell<Carriage> = RefCell::new(Carriage { carrier: None, taken: Vec::new() });
+}
+
+/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without a carrier.
+pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn Carrier>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().carrier = self.0.take());
+        }
+    }
+    let _restore = Restore(CARRIAGE.try_with(|carriage| carriage.borrow_mut().carrier.take()).ok().flatten());
+    code()
 }
 
 /// Encodes or decodes with a carrier; returns also the numbers of what was taken along.
@@ -286,8 +300,8 @@ impl<'de> Visitor<'de> for PairVisitor {
         };
         let length = pair.next_element()?.ok_or_else(missing)?;
         let number = u32::try_from(number).ok();
-        number
-            .and_then(|number| self.0.get(number, length))
-            .ok_or_else(|| de::Error::custom("bytes that were to be taken along are not there"))
+        number.and_then(|number| self.0.get(number, length)).ok_or_else(|| {
+            de::Error::custom("bytes that were taken along are not there, or there is no memory for them")
+        })
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::bytes;
 use crate::state::Runnable;
 use crate::sync::thread_local;
 
@@ -112,7 +113,7 @@ pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
     }
     let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() + 1));
     let _leave = Leave;
-    callback()
+    bytes::apart(callback)
 }
 
 /// May this thread sleep, or run a task it waits for? Not in a callback: whoever completes the future would be held up.

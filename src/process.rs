@@ -32,7 +32,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub use builder::ProcessPoolBuilder;
-pub(crate) use call::{Addressed, Call, Parcel};
+pub(crate) use call::{Addressed, Call, Cut, Parcel};
 pub use entry::init;
 pub(crate) use segments::Mapping;
 

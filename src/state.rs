@@ -52,7 +52,7 @@ use std::sync::Arc;
 
 pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
 #[cfg(processes)]
-pub(crate) use runnable::unread;
+pub(crate) use runnable::{unread, unwritten};
 
 use crate::error::{Error, Outcome};
 use crate::host::{self, Host};

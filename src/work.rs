@@ -10,9 +10,9 @@ use crate::executor::Payload;
 use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
-use crate::process::{Addressed, Call, Parcel};
+use crate::process::{Addressed, Call, Cut, Parcel};
 #[cfg(processes)]
-use crate::state::unread;
+use crate::state::{unread, unwritten};
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {
@@ -164,7 +164,7 @@ where
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(Parcel { call: Call::of::<F, A, R>(self.function)?, argument, ends: None })
+        Ok(Parcel { call: Call::of::<F, A, R>(self.function)?, argument, chunk: None })
     }
 }
 
@@ -236,13 +236,21 @@ where
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let call = Call::of::<F, A, R>(self.function.0)?;
-        let mut argument = Vec::new();
+        let (mut argument, mut scratch) = (Vec::new(), Vec::new());
         let mut ends = Vec::with_capacity(self.arguments.len());
-        for item in &self.arguments {
-            argument = codec::encode_onto(Part::Argument, item, argument)?;
+        let mut refused = Vec::new();
+        for (position, item) in self.arguments.iter().enumerate() {
+            match panics::catch(|| codec::encode_onto(Part::Argument, item, std::mem::take(&mut scratch))) {
+                Ok(encoded) => {
+                    argument.extend_from_slice(&encoded);
+                    scratch = encoded;
+                    scratch.clear();
+                }
+                Err(error) => refused.push((position, unwritten(error))),
+            }
             ends.push(argument.len());
         }
-        Ok(Parcel { call, argument, ends: Some(ends.into()) })
+        Ok(Parcel { call, argument, chunk: Some(Cut { ends: ends.into(), refused }) })
     }
     #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use super::ProcessPoolExecutor;
 use super::call::Parcel;
 use super::pool::{Pool, Settings};
+use super::segments::Known;
+use crate::bytes::{Carrier, carried};
 use crate::error::{BoxError, BuildError, Error};
 use crate::executor::Payload;
 use crate::options::TaskOptions;
@@ -192,7 +194,9 @@ impl ProcessPoolBuilder {
 
 fn ship<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<Parcel, Error> {
     let work = Portable { function, argument };
-    let parcel = panics::catch(|| Work::<()>::ship(&work));
+    // It is written once for all workers, so nothing is taken along beside it.
+    let nothing: Arc<dyn Carrier> = Arc::<Known>::default();
+    let (parcel, _) = carried(&nothing, || panics::catch(|| Work::<()>::ship(&work)));
     panics::discard(work);
     parcel
 }

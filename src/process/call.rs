@@ -24,8 +24,15 @@ pub(crate) struct Parcel {
     pub(crate) call: Call,
     /// The encoded argument; of a chunk, the encoded arguments one after the other.
     pub(crate) argument: Vec<u8>,
-    /// Of a chunk: where in `argument` each item ends.
-    pub(crate) ends: Option<Box<[usize]>>,
+    pub(crate) chunk: Option<Cut>,
+}
+
+/// How the argument of a chunk is made of those of its items.
+pub(crate) struct Cut {
+    /// Where in the argument each item ends.
+    pub(crate) ends: Box<[usize]>,
+    /// Items that are not sent, in order, and why. They have no bytes.
+    pub(crate) refused: Vec<(usize, Error)>,
 }
 
 /// The functions of a call, as offsets in the program.
@@ -91,6 +98,9 @@ where
     let write = || panics::catch(|| codec::encode_onto(Part::Result, &result, reply));
     let (encoded, taken) = carried(carrier, write);
     panics::discard(result);
+    if encoded.is_err() {
+        carrier.put_back(&taken);
+    }
     match encoded {
         Ok(encoded) => Ok((encoded, taken)),
         Err(Error::Panicked(panic)) => Err(Error::Encode(Encode::new(Part::Result, panic.to_string()))),

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::call::{Call, Parcel};
+use super::call::{Call, Cut, Parcel};
 use super::frame::{Kind, take_item};
 use super::pool::Pool;
 use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
+use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Need, Remote};
 use crate::state::{Ran, Runnable};
@@ -34,6 +35,8 @@ pub(super) struct Flight {
     pub(super) place: Mutex<Place>,
     /// How often a worker died of it.
     deaths: AtomicU32,
+    /// How often a worker died that was to start it next.
+    misses: AtomicU32,
     /// It has run, and is to run again: it is not pending, wherever it is.
     retried: AtomicBool,
 }
@@ -58,6 +61,8 @@ pub(super) enum Place {
 pub(super) struct Items {
     /// Where in the argument each one ends.
     pub(super) ends: Box<[usize]>,
+    /// Those that are not sent, in order. A worker passes over them.
+    refused: Vec<(usize, Error)>,
     /// Nobody wants those that have not begun.
     pub(super) curtailed: AtomicBool,
     ledger: Mutex<Ledger>,
@@ -68,6 +73,8 @@ pub(super) struct Items {
 struct Ledger {
     replies: Vec<ItemReply>,
     values: Vec<u8>,
+    /// What the next item has died of, if it is to be tried again.
+    last_death: Option<Error>,
 }
 
 enum ItemReply {
@@ -78,12 +85,15 @@ enum ItemReply {
 
 impl Flight {
     pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
-        let Parcel { call, argument, ends } = parcel;
-        let items = ends.map(|ends| Items { ends, curtailed: AtomicBool::new(false), ledger: Mutex::default() });
+        let Parcel { call, argument, chunk } = parcel;
+        let items = chunk.map(|Cut { ends, refused }| {
+            let curtailed = AtomicBool::new(false);
+            Items { ends, refused, curtailed, ledger: Mutex::default() }
+        });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
-        let retried = AtomicBool::new(false);
-        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, retried })
+        let (retried, misses) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, misses, retried })
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -96,15 +106,20 @@ impl Flight {
         Some((items.ledger.lock().replies.len() as u32, items.ends.len() as u32))
     }
 
+    /// A worker died that was to start it next. How often has that been?
+    pub(super) fn misses(&self) -> u32 {
+        self.misses.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// A worker died of it. May it be run again?
     pub(super) fn may_retry(&self) -> bool {
         self.deaths.fetch_add(1, Ordering::Relaxed) < self.task.options().retry_count()
     }
 
-    /// Completes the future with what a worker answered. Runs user code.
-    pub(super) fn complete(&self, kind: Kind, body: &[u8]) {
+    /// Completes the future with what a worker answered, and took along. Runs user code.
+    pub(super) fn complete(&self, kind: Kind, body: &[u8], carrier: &Arc<dyn Carrier>) {
         match kind {
-            Kind::Value => self.task.complete(Ok(body)),
+            Kind::Value => self.task.complete_shipped(body, carrier),
             _ => self.task.complete(Err(reply::from_bytes(body))),
         };
     }
@@ -117,8 +132,16 @@ impl Flight {
             }
             Some(items) => {
                 let mut ledger = std::mem::take(&mut *items.ledger.lock());
-                ledger.replies.resize_with(items.ends.len(), || ItemReply::Error(error.clone()));
-                self.task.complete_items(ledger.replies_in_order().collect());
+                if let Some(died) = ledger.last_death.take() {
+                    // It has run, so it was not cancelled.
+                    ledger.replies.push(ItemReply::Error(died));
+                }
+                for position in ledger.replies.len()..items.ends.len() {
+                    let error = items.refusal(position).unwrap_or(error);
+                    ledger.replies.push(ItemReply::Error(error.clone()));
+                }
+                // No item brings segments along, so any carrier reads it; some come from workers that are gone.
+                self.task.complete_items(ledger.replies_in_order().collect(), &self.pool.carrier);
             }
         }
     }
@@ -138,7 +161,13 @@ impl Flight {
             }
             // Those before are known already, from a journal that was sent and not yet emptied.
             if position == ledger.replies.len() {
-                ledger.add(kind, body);
+                match items.refusal(position) {
+                    Some(error) => ledger.replies.push(ItemReply::Error(error.clone())),
+                    None => ledger.add(kind, body),
+                }
+                // Whatever a worker died of before, it was not what comes next.
+                self.deaths.store(0, Ordering::Relaxed);
+                ledger.last_death = None;
             }
         }
         bytes.is_empty()
@@ -153,6 +182,7 @@ impl Flight {
             }
             // What comes after it has not been tried.
             self.deaths.store(0, Ordering::Relaxed);
+            ledger.last_death = None;
         }
     }
 
@@ -173,9 +203,11 @@ impl Flight {
         self.retried.load(Ordering::Relaxed)
     }
 
-    /// It is to run again.
-    pub(super) fn retry(&self) {
-        if self.items.is_none() {
+    /// It is to run again. Of a chunk: the item it died of is, and has this error if that does not come to pass.
+    pub(super) fn retry(&self, error: Error) {
+        if let Some(items) = &self.items {
+            items.ledger.lock().last_death = Some(error);
+        } else {
             // It stays running, also where nobody could see that it had begun.
             self.task.start();
             self.retried.store(true, Ordering::Relaxed);
@@ -184,8 +216,12 @@ impl Flight {
 
     /// Cancels it; a chunk keeps the items that are done. Runs user code.
     pub(super) fn withdraw(&self) -> bool {
-        match self.range() {
-            Some((first, _)) if first > 0 => {
+        let begun = |items: &Items| {
+            let ledger = items.ledger.lock();
+            !ledger.replies.is_empty() || ledger.last_death.is_some()
+        };
+        match &self.items {
+            Some(items) if begun(items) => {
                 self.fail(&Error::Cancelled);
                 true
             }
@@ -210,6 +246,14 @@ impl Drop for Flight {
         if !self.leases.is_empty() {
             self.pool.segments.release(&self.leases, *self.kept.get_mut());
         }
+    }
+}
+
+impl Items {
+    /// Why the item is not sent.
+    pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
+        let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+        Some(&self.refused[index].1)
     }
 }
 
@@ -246,7 +290,8 @@ impl Remote for Flight {
     }
 
     fn revoke(&self) -> bool {
-        self.pool.revoke(self)
+        // Between two tries it is in the queue, and not to be taken from there.
+        !self.is_retried() && self.pool.revoke(self)
     }
 
     fn stop(&self) -> bool {

@@ -7,7 +7,7 @@
 //! | kind | way | body |
 //! |---|---|---|
 //! | `Setup` | to the worker, first, with the descriptor of the slots, and of its lifeline where there is one | [`Setup`](super::worker::Setup), in postcard's format |
-//! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument |
+//! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
 //! | `Unfit` | from the worker, if it cannot be set up | why, as in a `Fault` |
@@ -186,6 +186,9 @@ impl ItemsHead {
         Some((Self { first: u32_at(head, 0)?, count: u32_at(head, 4)?, last: head[8] != 0 }, rest))
     }
 }
+
+/// The length that says that an item of a chunk is not sent, and is to be passed over.
+pub(super) const NOT_SENT: u32 = u32::MAX;
 
 /// Appends the reply to one item.
 pub(super) fn put_item(bytes: &mut Vec<u8>, kind: Kind, reply: &[u8]) {

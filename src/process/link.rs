@@ -27,11 +27,11 @@ use super::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, Victim};
 use super::wire::Wire;
 use super::worker::Setup;
 use super::{entry, reply, slots};
-use crate::bytes::{Carrier, carried};
+use crate::bytes::Carrier;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::{host, panics};
 
-/// A process that has not said hello by then is none of ours.
+/// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's.
 const HELLO: Duration = Duration::from_secs(60);
 
 /// How long a worker that was told to leave, or that has closed its connection, may take to exit.
@@ -179,8 +179,12 @@ impl<'a> Link<'a> {
             if event.timed_out {
                 self.ring_alarm();
             }
-            if event.rung && self.stage == Stage::Serving {
-                self.serve();
+            if event.rung {
+                match self.stage {
+                    Stage::Serving => self.serve(),
+                    Stage::Spawned | Stage::SettingUp => self.leave_unneeded(),
+                    Stage::Ending => {}
+                }
             }
         }
         self.bury(child);
@@ -221,6 +225,15 @@ impl<'a> Link<'a> {
         self.wire.signal(Signal::KILL);
     }
 
+    /// Lets it go while it is set up, if the pool was closed and has nothing for it.
+    fn leave_unneeded(&mut self) {
+        if self.pool.decide(|supervisor, _| supervisor.dismiss(self.id)) {
+            self.wire.say_no_more();
+            self.stage = Stage::Ending;
+            self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+        }
+    }
+
     fn hang_up(&mut self) {
         // It may be about to exit; if not, it can do nothing any more.
         self.hung_up = true;
@@ -257,14 +270,23 @@ impl<'a> Link<'a> {
                     }
                     self.stage = Stage::SettingUp;
                     self.stage_reached = Stage::SettingUp;
-                    self.alarm = None;
+                    if self.pool.settings.initializer.is_some() {
+                        // That may take as long as it likes.
+                        self.alarm = None;
+                    }
                 }
                 (Stage::SettingUp, Kind::Ready) => {
                     let (wire, slots) = (Arc::clone(&self.wire), Arc::clone(&self.wire.slots));
-                    self.pool.decide(|supervisor, _| supervisor.ready(self.id, wire, slots));
                     self.stage = Stage::Serving;
                     self.was_ready = true;
-                    self.serve();
+                    let mut orders = std::mem::take(&mut self.orders);
+                    // In one decision: in between, another worker would be started for the task that this one is for.
+                    let next = self.pool.decide(|supervisor, now| {
+                        supervisor.ready(self.id, wire, slots);
+                        supervisor.refill(self.id, false, now, &mut orders)
+                    });
+                    self.orders = orders;
+                    self.proceed(next);
                     if self.pool.settings.max_tasks_per_worker.is_some() {
                         // One that waited for its replacement may leave.
                         self.pool.ring_all();
@@ -276,6 +298,8 @@ impl<'a> Link<'a> {
                     self.stage = Stage::Ending;
                     self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
                 }
+                // Too late: it is to leave.
+                (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
                 (Stage::Serving | Stage::Ending, Kind::Segment) => {
                     let memory = self.reader.descriptor()?;
                     let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
@@ -359,15 +383,13 @@ impl<'a> Link<'a> {
     fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
         let body = self.reader.body(body);
         match (items, &flight.items) {
-            (None, None) => {
-                carried(&self.carrier, || flight.complete(header.kind, body));
-            }
+            (None, None) => flight.complete(header.kind, body, &self.carrier),
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if !head.last {
                     return;
                 }
                 // What is missing was taken back.
-                carried(&self.carrier, || flight.fail(&Error::Cancelled));
+                flight.fail(&Error::Cancelled);
             }
             _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
         }
@@ -414,8 +436,8 @@ impl<'a> Link<'a> {
         match self.alarm {
             Some((then, _)) if then > Instant::now() => {}
             Some((_, Alarm::Kill)) => {
-                if self.stage == Stage::Spawned {
-                    let text = format!("a worker process did not say hello within {HELLO:?}");
+                if matches!(self.stage, Stage::Spawned | Stage::SettingUp) {
+                    let text = format!("a worker process was not ready within {HELLO:?}");
                     self.complain(Error::Broken(Broken::new(text)));
                 }
                 self.kill();
@@ -450,14 +472,14 @@ impl<'a> Link<'a> {
         }
         let exit = child.reap();
         self.wire.close();
-        let Death { victim, orphans, refusal, expected } =
+        let Death { victim, orphans, refusal, expected, is_the_end } =
             self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
         self.pool.refuse(orphans, refusal.as_ref());
         if let Some(victim) = victim {
             self.mourn(child, &exit, victim);
         }
         if !self.was_ready && !expected {
-            self.report(&exit);
+            self.report(&exit, is_the_end);
         }
     }
 
@@ -471,10 +493,6 @@ impl<'a> Link<'a> {
             flight.note(first, count, &replies);
         }
         let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
-        if !is_done && flight.may_retry() {
-            flight.retry();
-            return self.requeue(flight);
-        }
         if !is_done {
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(flight.call.name().into_owned()));
             let died = match self.hint(exit) {
@@ -482,6 +500,10 @@ impl<'a> Link<'a> {
                 None => died,
             };
             let error = Error::WorkerDied(died);
+            if flight.may_retry() {
+                flight.retry(error);
+                return self.requeue(flight);
+            }
             if flight.items.is_none() {
                 flight.fail(&error);
                 return self.pool.count(&flight);
@@ -512,7 +534,7 @@ impl<'a> Link<'a> {
     }
 
     /// Tells the pool of a worker that never was ready.
-    fn report(&self, exit: &Exit) {
+    fn report(&self, exit: &Exit, is_the_end: bool) {
         let initializer = self.pool.settings.initializer.is_some();
         let said_hello = self.stage_reached == Stage::SettingUp;
         let cause = match &self.complaint {
@@ -533,10 +555,10 @@ impl<'a> Link<'a> {
             ),
         };
         let fatal = said_hello && (initializer || self.complaint.is_some());
-        if fatal || self.pool.decide(|supervisor, now| supervisor.died_early(now)) {
+        if fatal || is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
-            panics::shield("the program's logger", || log::warn!("{cause}; another one is started"));
+            panics::shield("the program's logger", || log::warn!("{cause}"));
         }
     }
 }

@@ -24,6 +24,7 @@ use rustix::process::Signal;
 
 use super::call::Parcel;
 use super::flight::{Flight, Place};
+use super::frame::NOT_SENT;
 use super::segments::{Lease, Store};
 use super::supervisor::{Limits, LinkId, Submitted, Supervisor};
 use super::wire::Wire;
@@ -56,7 +57,7 @@ pub(super) struct Pool {
     number: u32,
     /// Long bytes on their way to workers.
     pub(super) segments: Arc<Store>,
-    carrier: Arc<dyn Carrier>,
+    pub(super) carrier: Arc<dyn Carrier>,
     supervisor: Mutex<Supervisor<Arc<Wire>>>,
     /// Submitters that wait for room.
     room: Condvar,
@@ -425,14 +426,45 @@ impl Pool {
         }
     }
 
-    /// Refuses an argument that is too long.
-    fn sized(&self, parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
-        let size = parcel.argument.len() + leases.iter().map(|lease| lease.length).sum::<usize>();
-        match size as u64 {
-            size if size > self.settings.max_frame => {
-                Err(Error::TooLarge(TooLarge::new(size, self.settings.max_frame)))
-            }
-            _ => Ok(parcel),
+    /// Refuses an argument that is too long; of a chunk, that item.
+    fn sized(&self, mut parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
+        let limit = self.settings.max_frame;
+        let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
+        let lengths = leases.iter().map(|lease| lease.length as u64);
+        let Some(chunk) = &mut parcel.chunk else {
+            let size = parcel.argument.len() as u64 + lengths.sum::<u64>();
+            return refusal(size, limit).map_or(Ok(parcel), Err);
+        };
+        // Whose bytes are in a segment is not known: too many of them are too many for each item.
+        if let Some(error) = lengths.max().and_then(|longest| refusal(longest, limit)) {
+            return Err(error);
         }
+        let limit = limit.min(u64::from(NOT_SENT) - 1);
+        let mut start = 0;
+        for (position, end) in chunk.ends.iter().enumerate() {
+            let size = end - std::mem::replace(&mut start, *end);
+            chunk.refused.extend(refusal(size as u64, limit).map(|error| (position, error)));
+        }
+        chunk.refused.sort_by_key(|(position, _)| *position);
+        Ok(parcel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{Executor, ProcessPoolExecutor};
+
+    #[test]
+    fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
+        let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();
+        let pool = Arc::downgrade(&processes.pool);
+        let [first, second, third] = [1, 2, 3].map(|n: u64| processes.submit(|n| n + 1, n));
+        assert!(third.cancel(), "there is no worker yet that could have started it");
+        assert_eq!((first.result().unwrap(), second.result().unwrap()), (2, 3));
+        drop(third);
+        drop(processes);
+        assert!(pool.upgrade().is_none());
     }
 }

@@ -173,24 +173,14 @@ impl Store {
                 owned.gone.push(number);
             }
         }
+        owned.trim();
     }
 
     /// Drops free segments above what is kept; returns those that the other side is to forget.
     pub(super) fn trim(&self) -> Vec<u32> {
         let mut owned = self.0.lock();
-        let Owned { segments, collected, gone, .. } = &mut *owned;
-        let mut free = 0;
-        segments.retain(|segment| {
-            if segment.is_free(*collected) {
-                free += segment.mapping.length;
-            }
-            let stays = !segment.is_free(*collected) || free <= KEPT;
-            if !stays {
-                gone.push(segment.number);
-            }
-            stays
-        });
-        std::mem::take(gone)
+        owned.trim();
+        std::mem::take(&mut owned.gone)
     }
 
     /// Of a worker: these went out with a reply, and are free when the pool has copied out so many.
@@ -209,6 +199,21 @@ impl Store {
 }
 
 impl Owned {
+    fn trim(&mut self) {
+        let Self { segments, collected, gone, .. } = self;
+        let mut free = 0;
+        segments.retain(|segment| {
+            if segment.is_free(*collected) {
+                free += segment.mapping.length;
+            }
+            let stays = !segment.is_free(*collected) || free <= KEPT;
+            if !stays {
+                gone.push(segment.number);
+            }
+            stays
+        });
+    }
+
     /// Finds a free segment for so many bytes, not much longer, or makes one.
     fn take(&mut self, length: usize) -> io::Result<(u32, Arc<Mapping>)> {
         let collected = self.collected;
@@ -239,6 +244,10 @@ impl Carrier for Store {
         let (number, mapping) = self.0.lock().take(bytes.len()).ok()?;
         mapping.fill(bytes);
         Some(number)
+    }
+
+    fn put_back(&self, numbers: &[u32]) {
+        self.release_numbers(numbers.iter().copied(), false);
     }
 
     fn get(&self, _number: u32, _length: u64) -> Option<Bytes> {
@@ -280,10 +289,33 @@ impl Known {
 pub(super) struct WorkerCarrier {
     pub(super) store: Store,
     pub(super) known: Known,
+    /// Segments of the pool for which there was no memory when they came.
+    unmapped: Mutex<HashMap<u32, OwnedFd>>,
     /// What the task that runs was sent.
     pub(super) read: Mutex<Vec<u32>>,
     /// How many segments this result may still have: a reply counts them in a byte.
     pub(super) room: AtomicU8,
+}
+
+impl WorkerCarrier {
+    /// A segment of the pool has come. Without memory for it, the task that needs it fails, and no other.
+    pub(super) fn learn(&self, number: u32, memory: OwnedFd) {
+        self.unmapped.lock().insert(number, memory);
+        self.map(number);
+    }
+
+    pub(super) fn forget(&self, number: u32) {
+        let forgotten = self.unmapped.lock().remove(&number);
+        drop(forgotten);
+        self.known.forget(number);
+    }
+
+    fn map(&self, number: u32) -> Option<Arc<Mapping>> {
+        let mut unmapped = self.unmapped.lock();
+        self.known.add(number, Mapping::of_peer(unmapped.get(&number)?).ok()?);
+        unmapped.remove(&number);
+        self.known.find(number)
+    }
 }
 
 impl Carrier for WorkerCarrier {
@@ -295,8 +327,12 @@ impl Carrier for WorkerCarrier {
         self.store.put(bytes)
     }
 
+    fn put_back(&self, numbers: &[u32]) {
+        self.store.put_back(numbers);
+    }
+
     fn get(&self, number: u32, length: u64) -> Option<Bytes> {
-        let mapping = self.known.find(number)?;
+        let mapping = self.known.find(number).or_else(|| self.map(number))?;
         let length = usize::try_from(length).ok().filter(|length| *length <= mapping.length)?;
         self.read.lock().push(number);
         Some(Bytes::mapped(mapping, length))
@@ -308,6 +344,8 @@ impl Carrier for Known {
     fn put(&self, _bytes: &[u8]) -> Option<u32> {
         None
     }
+
+    fn put_back(&self, _numbers: &[u32]) {}
 
     fn get(&self, number: u32, length: u64) -> Option<Bytes> {
         let mapping = self.find(number)?;

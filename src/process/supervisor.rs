@@ -53,6 +53,9 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 const DEATHS_IN_A_ROW: usize = 3;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
 
+/// So many workers may die with a task that they were to start next.
+const MISSES: u32 = 3;
+
 /// How long a result that is done may take to arrive, past its time limit.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
@@ -82,6 +85,8 @@ pub(super) struct Supervisor<W> {
     /// When workers died before they were ready, since the last that was.
     early_deaths: Vec<Instant>,
     start_again: Option<Instant>,
+    /// The last of them was the last: the pool is about to be broken.
+    hopeless: bool,
     nudged: Vec<W>,
     /// Workers that died and were not replaced yet.
     vacancies: u64,
@@ -110,6 +115,8 @@ struct Link<W> {
     arrival: Option<Instant>,
     /// It was sent a signal by request.
     expected: bool,
+    /// No other worker was there, or being started, since its start was decided.
+    alone: bool,
 }
 
 struct Sent {
@@ -178,6 +185,8 @@ pub(super) struct Death {
     pub(super) refusal: Option<Error>,
     /// It was killed by request.
     pub(super) expected: bool,
+    /// Workers die one after the other before they are ready.
+    pub(super) is_the_end: bool,
 }
 
 /// A task that a worker died of.
@@ -204,6 +213,7 @@ impl<W: Clone> Supervisor<W> {
             broken: None,
             early_deaths: Vec::new(),
             start_again: None,
+            hopeless: false,
             nudged: Vec::new(),
             vacancies: 0,
             respawned: 0,
@@ -230,14 +240,18 @@ impl<W: Clone> Supervisor<W> {
     pub(super) fn requeue(&mut self, flight: Arc<Flight>) {
         *flight.place.lock() = Place::Queued;
         self.queue.push_front(flight);
+        // Who is idle believes that the queue is empty.
+        let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
+        self.nudged.extend(idle);
     }
 
     /// Counts the workers that are to be started for what is queued. Each is to be started, or reported as failed.
     pub(super) fn hire(&mut self, now: Instant) -> Vec<LinkId> {
         let mut hired = Vec::new();
         while self.active < self.limits.max_workers
-            && self.starting < self.waiting()
+            && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
+            && !self.hopeless
             && (self.active == 0 || self.start_again.is_none_or(|then| then <= now))
         {
             let id = LinkId(self.next_link);
@@ -250,6 +264,10 @@ impl<W: Clone> Supervisor<W> {
                 self.respawned += 1;
             }
             hired.push(id);
+        }
+        if !hired.is_empty() {
+            let alone = self.active == 1;
+            self.links.values_mut().filter(|link| link.stage == Stage::Starting).for_each(|link| link.alone = alone);
         }
         hired
     }
@@ -275,6 +293,17 @@ impl<W: Clone> Supervisor<W> {
         if let Some(link) = self.links.get_mut(&id) {
             link.wire = Some(wire);
         }
+    }
+
+    /// Lets a worker go that is not ready yet, if there is nothing for it and will be nothing.
+    pub(super) fn dismiss(&mut self, id: LinkId) -> bool {
+        let over = (self.closed || self.broken.is_some()) && self.waiting() == 0;
+        let Some(link) = self.links.get_mut(&id).filter(|link| over && link.stage == Stage::Starting) else {
+            return false;
+        };
+        link.expected = true;
+        self.move_to(id, Stage::Leaving);
+        true
     }
 
     /// All workers are about to be sent a signal.
@@ -379,6 +408,7 @@ impl<W: Clone> Supervisor<W> {
     fn pop(&mut self) -> Option<Arc<Flight>> {
         while let Some(flight) = self.queue.pop_front() {
             if matches!(*flight.place.lock(), Place::Queued) {
+                self.sweep();
                 return Some(flight);
             }
             self.dead -= 1;
@@ -520,9 +550,10 @@ impl<W: Clone> Supervisor<W> {
         self.vacancies += 1;
     }
 
+    /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
     fn sweep(&mut self) {
         const FEW: usize = 64;
-        if self.dead > FEW && 2 * self.dead > self.queue.len() {
+        if self.dead == self.queue.len() || self.dead > FEW && 2 * self.dead > self.queue.len() {
             self.queue.retain(|flight| matches!(*flight.place.lock(), Place::Queued));
             self.dead = 0;
         }
@@ -622,18 +653,22 @@ impl<W: Clone> Supervisor<W> {
         let mut untouched = Vec::new();
         while let Some(sent) = link.flown.pop_front() {
             let was_ready = link.slots.as_ref().is_some_and(|slots| slots.revoke(sent.slot, sent.sequence));
-            // It ran one task at a time, whatever its memory says now.
-            if was_ready || death.victim.is_some() {
-                untouched.push(sent.flight);
-            } else {
+            let is_next = untouched.is_empty() && death.victim.is_none();
+            // It ran one task at a time, whatever its memory says now. And a task that one worker after the other dies of
+            // before it starts, as one whose argument has no room there, would have no end.
+            if death.victim.is_none() && (!was_ready || (is_next && sent.flight.misses() >= MISSES)) {
                 *sent.flight.place.lock() = Place::Over;
                 death.victim = Some(Victim { flight: sent.flight, slot: sent.slot, sequence: sent.sequence });
+            } else {
+                untouched.push(sent.flight);
             }
         }
         link.since = now;
+        let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
+        death.is_the_end = is_early && self.died_early(was_alone, now);
         for flight in untouched.into_iter().rev() {
-            if self.broken.is_some() || self.cancelling {
+            if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
                 *flight.place.lock() = Place::Revoked;
                 death.orphans.push(flight);
             } else {
@@ -652,17 +687,27 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// A worker died before it was ready, not by our doing. Is that the end?
-    pub(super) fn died_early(&mut self, now: Instant) -> bool {
+    ///
+    /// Not while there are others: a limit may have been reached, and the pool makes do with fewer workers.
+    fn died_early(&mut self, was_alone: bool, now: Instant) -> bool {
         self.early_deaths.retain(|then| now.saturating_duration_since(*then) < DEATHS_WITHIN);
         self.early_deaths.push(now);
-        self.early_deaths.len() >= DEATHS_IN_A_ROW
+        if self.early_deaths.len() < DEATHS_IN_A_ROW {
+            return false;
+        }
+        self.start_again = now.checked_add(START_AGAIN);
+        self.hopeless = self.active == 0 && was_alone;
+        self.hopeless
     }
 
     /// A worker could not be started. The tasks that nobody is left to run.
+    ///
+    /// Several that start together may take from each other what would have been enough for one: that is tried then.
     pub(super) fn not_started(&mut self, id: LinkId, now: Instant) -> Vec<Arc<Flight>> {
+        let was_alone = self.links.get(&id).is_none_or(|link| link.alone);
         self.move_to(id, Stage::Leaving);
         self.start_again = now.checked_add(START_AGAIN);
-        if self.active > 0 { Vec::new() } else { self.take_queue() }
+        if self.active > 0 || !was_alone { Vec::new() } else { self.take_queue() }
     }
 
     /// Nothing runs any more but what has started. The tasks that have not.
@@ -734,6 +779,7 @@ impl<W> Link<W> {
             pace: None,
             arrival: None,
             expected: false,
+            alone: false,
         }
     }
 

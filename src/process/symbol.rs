@@ -1,12 +1,14 @@
 //! The name of a function, for the message about the worker that died in it. Of programs in ELF.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use object::read::{NativeFile, ReadCache};
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::image;
+use crate::sync::Mutex;
 
 /// Returns the name of the function of the main program that begins at this address, without hashes.
 ///
@@ -14,8 +16,18 @@ use super::image;
 /// function pointer is `FnOnce::call_once` to most compilers. The linker may have folded functions that are alike into
 /// one; then this is the name of one of them.
 ///
-/// Reads the symbol table from the program file, which costs milliseconds; keeps nothing of it.
+/// Reads the symbol table from the program file once for each function, which costs milliseconds; keeps the name.
 pub(super) fn name_of(address: usize) -> Option<String> {
+    static NAMES: Mutex<BTreeMap<usize, Option<String>>> = Mutex::new(BTreeMap::new());
+    if let Some(name) = NAMES.lock().get(&address) {
+        return name.clone();
+    }
+    let name = look_up(address);
+    NAMES.lock().insert(address, name.clone());
+    name
+}
+
+fn look_up(address: usize) -> Option<String> {
     let image = image::image();
     let offset = image.offset_of(address)?;
     let cache = ReadCache::new(File::open(image::program()).ok()?);

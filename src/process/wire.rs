@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use super::child::Child;
 use super::flight::Flight;
-use super::frame::{self, HEADER, Header, Kind, TaskHead};
+use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
@@ -117,7 +117,7 @@ impl Wire {
         for order in orders {
             outbox.put(order);
         }
-        let left = !outbox.flush(self.socket());
+        let left = self.push(&mut outbox);
         drop(outbox);
         if left && tell {
             self.ring();
@@ -133,7 +133,7 @@ impl Wire {
                 frame::put(outbox.tail(), kind, 0, number, &[]);
             }
         }
-        let left = !outbox.flush(self.socket());
+        let left = self.push(&mut outbox);
         drop(outbox);
         if left {
             self.ring();
@@ -142,7 +142,23 @@ impl Wire {
 
     /// Sends what is left. Is there still some left?
     pub(super) fn flush(&self) -> bool {
-        !self.outbox.lock().flush(self.socket())
+        self.push(&mut self.outbox.lock())
+    }
+
+    /// Sends what the socket takes. Is something left?
+    fn push(&self, outbox: &mut Outbox) -> bool {
+        match outbox.flush(self.socket()) {
+            Ok(sent) => !sent,
+            Err(error) => {
+                // The thread that looks after the worker hears of its end, and gives its tasks to others.
+                *outbox = Outbox { closed: true, ..Outbox::default() };
+                if !matches!(error, Errno::PIPE | Errno::CONNRESET) {
+                    // The system does not let us send; but the worker is there, and would wait for ever.
+                    self.signal(Signal::KILL);
+                }
+                false
+            }
+        }
     }
 
     /// Wakes the thread that looks after the worker.
@@ -202,9 +218,13 @@ impl Outbox {
         let chunk = flight.items.as_ref().map(|items| {
             let mut start = if first == 0 { 0 } else { items.ends[first as usize - 1] };
             let mut body = Vec::with_capacity(flight.argument.len() - start + 4 * (items.ends.len() - first as usize));
-            for end in &items.ends[first as usize..] {
-                body.extend_from_slice(&((end - start) as u32).to_le_bytes());
-                body.extend_from_slice(&flight.argument[start..*end]);
+            for (position, end) in items.ends.iter().enumerate().skip(first as usize) {
+                if items.refusal(position).is_some() {
+                    body.extend_from_slice(&NOT_SENT.to_le_bytes());
+                } else {
+                    body.extend_from_slice(&((end - start) as u32).to_le_bytes());
+                    body.extend_from_slice(&flight.argument[start..*end]);
+                }
                 start = *end;
             }
             body
@@ -236,19 +256,16 @@ impl Outbox {
     }
 
     /// Sends what the socket takes. Is everything sent?
-    fn flush(&mut self, socket: BorrowedFd<'_>) -> bool {
+    fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<bool, Errno> {
         while !self.pieces.is_empty() {
             match self.send_some(socket) {
                 Ok(sent) => self.advance(sent),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return false,
-                Err(_) => {
-                    // The worker is gone; its thread will hear of it, and give its tasks to others.
-                    *self = Self { closed: true, ..Self::default() };
-                }
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        true
+        Ok(true)
     }
 
     fn send_some(&self, socket: BorrowedFd<'_>) -> Result<usize, Errno> {

@@ -16,10 +16,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
 
 use super::call::{Call, Made};
-use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, Reader, TaskHead, put, put_item};
+use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, Reader, TaskHead, put, put_item};
 use super::image::image;
 use super::reply;
-use super::segments::{Lease, Mapping, WorkerCarrier};
+use super::segments::{Lease, WorkerCarrier};
 use super::slots::{JOURNAL, Slots};
 use super::sys;
 use crate::bytes::Carrier;
@@ -127,7 +127,7 @@ impl Worker {
                             return self.lost(&error);
                         }
                     }
-                    Kind::Forget => self.carriage.known.forget(header.sequence as u32),
+                    Kind::Forget => self.carriage.forget(header.sequence as u32),
                     _ => {}
                 },
                 Ok(None) => match self.reader.fill(self.socket.as_fd(), RecvFlags::empty()) {
@@ -196,7 +196,7 @@ impl Worker {
     /// Maps a segment of the pool.
     fn learn(&mut self, header: Header) -> io::Result<()> {
         let memory = self.reader.descriptor()?;
-        self.carriage.known.add(header.sequence as u32, Mapping::of_peer(memory)?);
+        self.carriage.learn(header.sequence as u32, memory);
         Ok(())
     }
 
@@ -268,7 +268,8 @@ impl Worker {
             };
             scratch.clear();
             scratch.resize(HEADER, 0);
-            let result = call(head.enter, head.function, argument, scratch, &self.carrier)
+            let result = argument
+                .and_then(|argument| call(head.enter, head.function, argument, scratch, &self.carrier))
                 .and_then(|(bytes, taken)| self.sized(bytes, taken))
                 .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
                     Ok(_) => Ok(bytes),
@@ -352,11 +353,18 @@ impl Batch<'_> {
     }
 }
 
-fn next_argument<'a>(arguments: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = frame::u32_at(arguments, 0)? as usize;
-    let (argument, rest) = arguments[4..].split_at_checked(length)?;
+/// Takes the next argument from the front; `Err` if it was not sent.
+fn next_argument<'a>(arguments: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
+    let length = frame::u32_at(arguments, 0)?;
+    let rest = &arguments[4..];
+    if length == NOT_SENT {
+        *arguments = rest;
+        // The pool knows why.
+        return Some(Err(Error::Abandoned));
+    }
+    let (argument, rest) = rest.split_at_checked(length as usize)?;
     *arguments = rest;
-    Some(argument)
+    Some(Ok(argument))
 }
 
 fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Snapshot;
+#[cfg(processes)]
+use crate::bytes::Carrier;
 use crate::error::{Error, Outcome};
 use crate::host::{Host, Need};
 use crate::id::FutureId;
@@ -76,9 +78,12 @@ pub(crate) trait Runnable: Observed {
     fn expire(&self, limit: Duration) -> bool;
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
+    /// Completes what was shipped with an encoded result.
+    #[cfg(processes)]
+    fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
     #[cfg(processes)]
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>) -> bool;
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }
 

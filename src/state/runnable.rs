@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
+#[cfg(processes)]
+use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Part, TimeLimit};
 use crate::host::{self, Host};
 use crate::options::TaskOptions;
@@ -42,7 +44,7 @@ where
 }
 
 /// What a panic in the user's `Serialize` is to the task.
-fn unwritten(error: Error) -> Error {
+pub(crate) fn unwritten(error: Error) -> Error {
     match error {
         Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
         error => error,
@@ -202,8 +204,16 @@ where
     }
 
     #[cfg(processes)]
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>) -> bool {
-        self.end(W::decode_items(replies), By::Owner)
+    fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool {
+        // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the carrier.
+        let (outcome, _) = carried(carrier, || panics::catch(|| W::decode(result)).map_err(unread));
+        self.end(outcome, By::Owner)
+    }
+
+    #[cfg(processes)]
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool {
+        let (outcome, _) = carried(carrier, || W::decode_items(replies));
+        self.end(outcome, By::Owner)
     }
 
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {

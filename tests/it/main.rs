@@ -4,6 +4,7 @@ mod api;
 mod awaiting;
 mod backend;
 mod blocking;
+mod bytes;
 mod callbacks;
 mod codec;
 mod completed;

@@ -1,1 +1,283 @@
 //! Tasks that damage their worker: descriptors, output, children, limits.
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::panic;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use concurrent_futures::{Backend, Error, Executor, Exit, TaskOptions};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Mode;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, umask};
+
+use super::marked::*;
+use super::support::*;
+
+/// The code a worker exits with that cannot reach its pool.
+const LOST: i32 = 74;
+
+fn descriptors() -> Vec<RawFd> {
+    let names: Vec<_> = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.iter().map(|name| name.to_str().unwrap().parse().unwrap()).collect()
+}
+
+fn close(descriptors: impl IntoIterator<Item = RawFd>) {
+    for descriptor in descriptors {
+        #[allow(unsafe_code)]
+        // SAFETY: none: that a task does this is what the test is about. Its process has a copy of every owner.
+        unsafe {
+            libc::close(descriptor);
+        }
+    }
+}
+
+/// The worker's end of its connection.
+fn connection() -> OwnedFd {
+    let is_socket = |fd: &RawFd| {
+        let target = fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+        *fd > 2 && target.to_str().unwrap().starts_with("socket:")
+    };
+    let socket = descriptors().into_iter().find(is_socket).expect("a socket");
+    #[allow(unsafe_code)]
+    // SAFETY: it is open, and the worker keeps it open.
+    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+    socket.try_clone_to_owned().unwrap()
+}
+
+/// Runs `damage` on one worker while a task runs on the other, which nothing may happen to.
+fn beside_another<R>(pool: &Marked, damage: impl FnOnce() -> R) -> R {
+    let post = Post::new();
+    let other = pool.submit(call_at, post.address());
+    let called = post.called();
+    let result = damage();
+    assert!(other.is_running());
+    drop(called);
+    other.result().expect("the other task is untouched");
+    result
+}
+
+#[test]
+fn a_task_may_close_the_standard_streams() {
+    with_pool(workers(1), |pool| {
+        let worker = pool.submit(pid, ()).result().unwrap();
+        for streams in [vec![1], vec![0, 1, 2]] {
+            let close = |streams: Vec<RawFd>| {
+                close(streams);
+                println!("into nowhere");
+                eprintln!("into nowhere");
+            };
+            pool.submit(close, streams).result().unwrap();
+        }
+        let panic = pool.submit(|()| -> u8 { panic!("into nowhere") }, ()).result();
+        assert!(matches!(panic, Err(Error::Panicked(_))), "{panic:?}");
+        assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
+        pool.works();
+    });
+}
+
+#[test]
+fn a_task_that_closes_everything_costs_itself() {
+    with_pool(workers(2), |pool| {
+        for _ in 0..3 {
+            let died = beside_another(pool, || died(pool.submit(|()| close(descriptors()), ()).result()));
+            assert_eq!(*died.exit(), Exit::Code(LOST));
+        }
+        pool.works();
+        assert_eq!((pool.stats().failed, pool.stats().respawned), (3, 3));
+    });
+}
+
+#[test]
+fn an_item_that_closes_everything_loses_no_result() {
+    with_pool(workers(2), |pool| {
+        let close_at = |n: usize| {
+            if n == 4 {
+                close(descriptors());
+            }
+            n
+        };
+        let map = pool.with(TaskOptions::new().chunk_size(10));
+        // It is only when it answers that the worker finds out: all items of its chunk have run by then, and are not lost.
+        let outcomes: Vec<_> = map.map(close_at, 0..30).collect::<Result<_, _>>().unwrap();
+        assert!(outcomes.into_iter().eq(0..30));
+        pool.works();
+    });
+}
+
+#[test]
+fn what_a_task_changes_stays_in_its_worker() {
+    fn change(directory: String) {
+        env::set_current_dir(&directory).unwrap();
+        fs::remove_dir(&directory).unwrap();
+        umask(Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        #[allow(unsafe_code)]
+        // SAFETY: no other thread of the worker reads the environment.
+        unsafe {
+            env::remove_var("PATH");
+        }
+        panic::set_hook(Box::new(|_| {}));
+    }
+    fn look(_: ()) -> (Option<String>, bool, bool) {
+        let directory = env::current_dir().ok().map(|path| path.to_str().unwrap().into());
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        (directory, status.contains("Umask:\t0777\n"), env::var("PATH").is_ok())
+    }
+    with_pool(workers(1), |pool| {
+        let before = look(());
+        assert_eq!(pool.submit(look, ()).result().unwrap(), before, "a worker begins as the program is");
+        let directory = tempfile::tempdir().unwrap();
+        pool.submit(change, directory.path().to_str().unwrap().into()).result().unwrap();
+        assert_eq!(pool.submit(look, ()).result().unwrap(), (None, true, false), "the next task is on that worker");
+        match pool.submit(|()| -> u8 { panic!("unseen") }, ()).result() {
+            Err(Error::Panicked(panic)) => assert_eq!(panic.message(), "unseen"),
+            other => panic!("not a panic: {other:?}"),
+        }
+        assert_eq!(look(()), before);
+        pool.works();
+        died(pool.submit(|signal| -> u8 { die_by(signal) }, Signal::KILL.as_raw()).result());
+        assert_eq!(pool.submit(look, ()).result().unwrap(), before, "so does its successor");
+    });
+}
+
+/// Starts a process that holds the worker's connection.
+fn leave_behind(own_group: bool) -> i32 {
+    let mut command = Command::new("sleep");
+    command.arg("1000").stdin(Stdio::from(connection())).stdout(Stdio::null()).stderr(Stdio::null());
+    if own_group {
+        command.process_group(0);
+    }
+    command.spawn().unwrap().id().cast_signed()
+}
+
+#[test]
+fn a_grandchild_that_holds_the_connection_goes_with_the_worker() {
+    with_pool(workers(2), |pool| {
+        let exit = |code: i32| -> i32 {
+            leave_behind(false);
+            std::process::exit(code)
+        };
+        let died = beside_another(pool, || died(pool.submit(exit, 3).result()));
+        assert_eq!(*died.exit(), Exit::Code(3));
+        pool.works();
+        // And one whose worker has no task, and is told to leave: the end looks that nothing is left.
+        pool.submit(leave_behind, false).result().unwrap();
+        assert_eq!(pool.processes().len(), 3);
+    });
+}
+
+#[test]
+fn a_grandchild_that_left_the_group_hides_no_death() {
+    with_pool(workers(2), |pool| {
+        let (post, other) = (Post::new(), Post::new());
+        let others = pool.submit(call_at, other.address());
+        let held = other.called();
+        let grandchild = Pid::from_raw(pool.submit(leave_behind, true).result().unwrap()).unwrap();
+        let exit = |address: String| -> u8 {
+            call_at(address);
+            std::process::exit(3)
+        };
+        let future = pool.submit(exit, post.address());
+        drop(post.called());
+        assert_eq!(*died(future.result()).exit(), Exit::Code(3));
+        pool.works_with(1);
+        drop(held);
+        others.result().unwrap();
+        kill_process(grandchild, Signal::KILL).expect("it was left alone");
+    });
+}
+
+#[test]
+fn nonsense_in_the_connection_costs_the_task_that_wrote_it() {
+    fn write((byte, count): (u8, usize)) {
+        let mut connection = UnixStream::from(connection());
+        connection.write_all(&vec![byte; count]).unwrap();
+        loop {
+            thread::park();
+        }
+    }
+    with_pool(workers(2), |pool| {
+        for byte in [0, 2, 3, 0xff] {
+            let died = beside_another(pool, || died(pool.submit(write, (byte, 200)).result()));
+            assert_eq!(*died.exit(), Exit::Signal("SIGKILL".into()));
+            assert!(died.hint().unwrap().contains("a worker process sent a frame"), "{died}");
+        }
+        pool.works();
+        assert_eq!((pool.stats().failed, pool.stats().respawned), (4, 4));
+    });
+}
+
+#[test]
+fn a_connection_that_a_task_shuts_costs_that_task() {
+    fn shut(reading: bool) {
+        use std::net::Shutdown::{Read, Write};
+        let how = if reading { Read } else { Write };
+        UnixStream::from(connection()).shutdown(how).unwrap();
+    }
+    with_pool(workers(2), |pool| {
+        let died = beside_another(pool, || died(pool.submit(shut, false).result()));
+        assert_eq!(*died.exit(), Exit::Code(LOST));
+        pool.works();
+        // What it had to say is out; then it finds that no more will come, and goes.
+        let outcome = beside_another(pool, || pool.submit(shut, true).result());
+        assert!(matches!(outcome, Ok(()) | Err(Error::WorkerDied(_))), "{outcome:?}");
+        pool.works();
+    });
+}
+
+#[test]
+fn a_worker_may_die_of_a_thread_that_a_task_left() {
+    /// Leaves a thread that ends the process when it is let go.
+    fn leave_a_thread(address: String) -> u32 {
+        thread::spawn(|| {
+            call_at(address);
+            std::process::abort();
+        });
+        std::process::id()
+    }
+    with_pool(workers(1), |pool| {
+        let post = Post::new();
+        let worker = pool.submit(leave_a_thread, post.address()).result().unwrap();
+        let worker = Pid::from_raw(worker.cast_signed()).unwrap();
+        let pidfd = pidfd_open(worker, PidfdFlags::empty()).unwrap();
+        // While it has nothing to do.
+        drop(post.called());
+        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
+        pool.works();
+        assert_eq!(pool.stats().failed, 0, "no task was there to die of it");
+        // While it runs another task.
+        let task = Post::new();
+        pool.submit(leave_a_thread, post.address()).result().unwrap();
+        let future = pool.submit(call_at, task.address());
+        let called = task.called();
+        drop(post.called());
+        assert_eq!(*died(future.result()).exit(), Exit::Signal("SIGABRT".into()));
+        drop(called);
+        pool.works();
+        assert_eq!(pool.stats().failed, 1);
+    });
+}
+
+#[test]
+fn threads_that_tasks_leave_do_not_keep_a_worker() {
+    with_pool(workers(1), |pool| {
+        let worker = pool.submit(pid, ()).result().unwrap();
+        let leave = |count: usize| {
+            for _ in 0..count {
+                thread::spawn(|| {
+                    loop {
+                        thread::park();
+                    }
+                });
+            }
+        };
+        for _ in 0..5 {
+            pool.submit(leave, 20).result().unwrap();
+        }
+        assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
+    });
+}

@@ -1,7 +1,9 @@
 //! The pool of worker processes.
 
+mod carried;
 mod crashes;
 mod damage;
+mod marked;
 mod payloads;
 mod settings;
 mod start_up;

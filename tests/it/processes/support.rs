@@ -1,15 +1,29 @@
 //! What several tests of processes need.
 #![allow(dead_code)]
 
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use concurrent_futures::{Error, Outcome, WorkerDied};
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+use tempfile::TempDir;
+
+use crate::support::LONG;
 
 /// Ends the worker by the signal of this number.
-pub(super) fn die_by(signal: i32) {
+pub(super) fn die_by(signal: i32) -> ! {
     let signal = Signal::from_named_raw(signal).expect("the number of a signal");
     kill_process(getpid(), signal).expect("a process may signal itself");
+    loop {
+        // Another thread may be the one that it is delivered to, in its own time.
+        std::thread::park();
+    }
 }
 
 /// The id of the process this runs in.
@@ -29,4 +43,135 @@ pub(super) fn died<T>(outcome: Outcome<T>) -> WorkerDied {
         Err(other) => panic!("not a death: {other}"),
         Ok(_) => panic!("it lives"),
     }
+}
+
+/// Sends a signal to another process.
+pub(super) fn signal(pid: u32, signal: Signal) {
+    kill_process(to_pid(pid), signal).expect("the process is there");
+}
+
+fn to_pid(pid: u32) -> Pid {
+    Pid::from_raw(pid.try_into().expect("an id")).expect("an id")
+}
+
+/// Watches a process that is not the test's to wait for.
+pub(super) struct Witness(OwnedFd);
+
+impl Witness {
+    /// The process must be there still.
+    pub(super) fn of(pid: u32) -> Self {
+        Self(pidfd_open(to_pid(pid), PidfdFlags::empty()).expect("the process is there"))
+    }
+
+    fn ends_within(&self, seconds: u64) -> bool {
+        let limit = Timespec { tv_sec: seconds as i64, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit)).expect("a poll") == 1
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.ends_within(0)
+    }
+
+    /// Waits until the process has ended.
+    #[track_caller]
+    pub(super) fn sees_the_end(&self) {
+        assert!(self.ends_within(LONG.as_secs()), "the process lives on");
+    }
+}
+
+/// Has the process ended, and was it reaped?
+pub(super) fn is_gone(pid: u32) -> bool {
+    !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// A door that tasks in other processes come to, and pass when they are let in. When it is dropped, whoever waits goes on.
+///
+/// Two FIFOs, which this side holds open in both directions: so nobody blocks to open them, and what is written stays.
+pub(super) struct Door {
+    directory: TempDir,
+    arrivals: RefCell<BufReader<File>>,
+    entries: File,
+}
+
+impl Door {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let fifo = |name| {
+            let path = directory.path().join(name);
+            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+            OpenOptions::new().read(true).write(true).open(path).expect("a FIFO")
+        };
+        let (arrivals, entries) = (RefCell::new(BufReader::new(fifo("arrivals"))), fifo("entries"));
+        Self { directory, arrivals, entries }
+    }
+
+    /// What a task is to know of it. Files of a test may lie there as well.
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
+    /// Waits until the next one has come, and returns the id of its process.
+    pub(super) fn arrived(&self) -> u32 {
+        self.heard().parse().expect("an id")
+    }
+
+    /// Waits until the next one has come, and returns what it says.
+    pub(super) fn heard(&self) -> String {
+        let mut line = String::new();
+        self.arrivals.borrow_mut().read_line(&mut line).expect("a FIFO can be read");
+        line.trim_end().to_owned()
+    }
+
+    /// Lets so many in, those that come later counted.
+    pub(super) fn let_in(&self, count: usize) {
+        (&self.entries).write_all(&vec![b'.'; count]).expect("a FIFO can be written");
+    }
+
+    /// Lets everybody in.
+    pub(super) fn open(&self) {
+        self.let_in(4096);
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+/// Says something at a door.
+pub(super) fn say(door: &Path, what: &str) {
+    let mut arrivals = OpenOptions::new().write(true).open(door.join("arrivals")).expect("a door");
+    // One write, which nobody else's can come between.
+    arrivals.write_all(format!("{what}\n").as_bytes()).expect("a door");
+}
+
+/// Comes to a door, and waits to be let in.
+pub(super) fn enter(door: &Path) {
+    say(door, &std::process::id().to_string());
+    wait_for_entry(door);
+}
+
+pub(super) fn wait_for_entry(door: &Path) {
+    let mut entries = File::open(door.join("entries")).expect("a door");
+    let _ = entries.read(&mut [0]).expect("a door");
+}
+
+/// A task that waits at a door.
+pub(super) fn pass(door: PathBuf) -> u32 {
+    enter(&door);
+    std::process::id()
+}
+
+/// A task that leaves a mark, and returns it.
+pub(super) fn mark((file, number): (PathBuf, u32)) -> u32 {
+    let mut file = OpenOptions::new().append(true).create(true).open(file).expect("a file");
+    file.write_all(&number.to_le_bytes()).expect("a file");
+    number
+}
+
+/// The marks that tasks have left, in their order.
+pub(super) fn marks(file: &Path) -> Vec<u32> {
+    let bytes = fs::read(file).unwrap_or_default();
+    bytes.as_chunks().0.iter().map(|mark| u32::from_le_bytes(*mark)).collect()
 }

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Builds a small program (tests/builds) in many ways, runs it, and says in a table which worked.
+#
+#     tests/builds.sh          all of them
+#     tests/builds.sh quick    those that are cheap, for CI: what a debug build can tell (debug, without `auto-entry`,
+#                              without `process`, panic=abort, tests, doctest, example), and the shared library
+set -uo pipefail
+cd "$(dirname "$0")/builds"
+target=${BUILDS_TARGET_DIR:-$PWD/target}
+export CARGO_TARGET_DIR=$target CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+# The C library can be linked in only where the programs that run during the build are told apart from the result.
+host=$(rustc -vV | sed -n 's/^host: //p')
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+
+row() {
+    printf '%-44s %-7s %4ss\n' "$1" "$2" "$3"
+}
+
+# build NAME COMMAND ..: a row of the table, and on failure what was said.
+build() {
+    local name=$1 start=$SECONDS
+    shift
+    if timeout 600 bash -c '"$@"' bash "$@" >"$log" 2>&1; then
+        row "$name" ok $((SECONDS - start))
+    else
+        row "$name" FAILED $((SECONDS - start))
+        tail -30 "$log" | sed 's/^/    /'
+        failed=1
+    fi
+}
+
+absent() {
+    row "$1" absent 0
+}
+
+program() {
+    cargo run --quiet --bin builds "$@"
+}
+
+# flags DIRECTORY FLAGS [ARGUMENT ..]: with compiler flags, which need a directory of their own.
+flags() {
+    local directory=$1 flags=$2
+    shift 2
+    RUSTFLAGS=$flags CARGO_TARGET_DIR=$target/$directory cargo run --quiet --bin builds --target "$host" "$@"
+}
+
+# Each worker that reaches `main` is an end: the program itself, and as many as it takes until the pool gives up.
+without_entry() {
+    local starts
+    starts=$(mktemp)
+    BUILDS_STARTS=$starts program --no-default-features --features process
+    local status=$? count
+    count=$(wc -l <"$starts")
+    rm -f "$starts"
+    echo "$count starts"
+    [ "$status" -eq 0 ] && [ "$count" -ge 2 ] && [ "$count" -le 8 ]
+}
+
+shared_library() {
+    cargo build --quiet --package library && python3 library/load.py "$target/debug/liblibrary.so"
+}
+
+# All other builds use the compiler's own choice, which on x86-64 Linux is the lld that it brings along.
+# Is there a linker of this name, for the compiler driver that links?
+has_linker() {
+    echo 'int main(void) { return 0; }' | cc "-fuse-ld=$1" -x c -o /dev/null - 2>/dev/null
+}
+
+export -f program without_entry shared_library flags
+export target host
+
+build "debug" program
+build "debug, init() instead of auto-entry" program --no-default-features --features init
+build "debug, neither" without_entry
+build "debug, no features" program --no-default-features
+build "debug, init() and auto-entry" program --features init
+build "panic=abort" program --profile aborting
+build "cargo test" cargo test --quiet --test test
+build "doctest" cargo test --quiet --doc
+build "example" cargo run --quiet --example example
+if command -v python3 >/dev/null; then
+    build "shared library in python3" shared_library
+else
+    absent "shared library in python3"
+fi
+
+if [ "${1:-}" != quick ]; then
+    if cargo nextest --version >/dev/null 2>&1; then
+        build "cargo nextest" cargo nextest run
+    else
+        absent "cargo nextest"
+    fi
+    build "release" program --release
+    build "release, init() instead of auto-entry" program --release --no-default-features --features init
+    build "bench" cargo bench --quiet --bench bench
+    build "lto=fat" program --profile fat
+    build "opt-level=z, strip" program --profile small
+    build "static-pie" flags static-pie "-C target-feature=+crt-static" --release
+    build "static, not pie" flags static "-C target-feature=+crt-static -C relocation-model=static" --release
+    build "static, not pie, init()" flags static "-C target-feature=+crt-static -C relocation-model=static" \
+        --release --no-default-features --features init
+    build "not pie" flags not-pie "-C relocation-model=static" --release
+    for linker in bfd gold lld mold; do
+        if has_linker $linker; then
+            build "linker $linker" flags $linker "-C link-arg=-fuse-ld=$linker" --release
+        else
+            absent "linker $linker"
+        fi
+    done
+fi
+exit $failed

@@ -1,0 +1,115 @@
+//! Programs that reach a limit: fewer workers, but never a panic, and never a hang.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use crate::host::*;
+
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
+    Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
+    Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
+];
+
+/// How many processes and threads the program's user may have.
+const PROCESSES: &str = "CONCURRENT_FUTURES_TEST_PROCESSES";
+
+fn work(n: u32) -> u32 {
+    // Long enough for all workers to be wanted.
+    thread::sleep(Duration::from_millis(10));
+    n + 1
+}
+
+/// Says how many tasks were run, and how many could not be. All end.
+fn count() {
+    if let Ok(limit) = std::env::var(PROCESSES) {
+        let limit = Some(limit.parse().expect("a number"));
+        setrlimit(Resource::Nproc, Rlimit { current: limit, maximum: limit }).expect("a lower limit");
+    }
+    let pool = ProcessPoolExecutor::new(8);
+    let (mut run, mut not_run) = (0, 0);
+    for round in 0..3 {
+        let futures: Vec<_> = (0..20).map(|n| pool.submit(work, n)).collect();
+        for (n, future) in futures.into_iter().enumerate() {
+            match future.result() {
+                Ok(next) => {
+                    assert_eq!(next as usize, n + 1);
+                    run += 1;
+                }
+                Err(Error::Broken(broken)) => {
+                    if round == 0 && not_run == 0 {
+                        eprintln!("{broken}");
+                    }
+                    not_run += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    drop(pool);
+    println!("{run} {not_run}");
+}
+
+#[track_caller]
+fn counted(host: Host, what: &str) -> (u32, u32) {
+    let (status, output, errors) = host.ends();
+    assert!(status.success() && !errors.contains("panicked"), "{what}: {status} {output}{errors}");
+    let (run, not_run) = output.trim().split_once(' ').unwrap_or_else(|| panic!("{what}: {output}{errors}"));
+    (run.parse().expect("a number"), not_run.parse().expect("a number"))
+}
+
+fn few_descriptors(name: &str) {
+    for limit in 5..=40 {
+        let script = format!(r#"ulimit -n {limit}; exec "$0""#);
+        let (run, not_run) = counted(Host::by_script(name, &script), &format!("{limit} descriptors"));
+        assert_eq!(run + not_run, 60);
+        // Enough for one worker, so all tasks are run, also when several start together and none gets what it needs.
+        assert!(limit < 10 || not_run == 0, "{not_run} of 60 were not run with {limit} descriptors");
+    }
+}
+
+fn few_processes(name: &str) {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can be another user, who has no other processes");
+        return;
+    }
+    // Root has no such limit; a user that nobody else is has it for these processes alone.
+    const USER: u32 = 54_321;
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("our directory");
+    let program = directory.path().join("host");
+    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
+    // A host has its main thread, and for each worker a thread and a process of two.
+    for limit in 1..=16 {
+        let mut command = Command::new(&program);
+        let host = Host::run(name, command.env(PROCESSES, limit.to_string()).current_dir("/").uid(USER).gid(USER));
+        let (run, not_run) = counted(host, &format!("{limit} processes"));
+        assert_eq!(run + not_run, 60);
+        assert!(limit < 4 || not_run == 0, "{not_run} of 60 were not run with {limit} processes");
+    }
+}
+
+fn use_memory() {
+    let pool = ProcessPoolExecutor::new(4);
+    let take = |bytes: usize| vec![1_u8; bytes].iter().map(|byte| usize::from(*byte)).sum::<usize>();
+    for _ in 0..3 {
+        let futures: Vec<_> = (0..20).map(|n| pool.submit(take, n * 1000)).collect();
+        let greedy = pool.submit(take, 4 << 30);
+        assert_eq!(exit_of(greedy), concurrent_futures::Exit::Signal("SIGABRT".into()));
+        for (n, future) in futures.into_iter().enumerate() {
+            assert_eq!(future.result().expect("it wants little"), n * 1000);
+        }
+    }
+    assert_works(&pool);
+}
+
+fn little_memory(name: &str) {
+    Host::by_script(name, r#"ulimit -c 0; ulimit -v 1000000; exec "$0""#).ends_well();
+}

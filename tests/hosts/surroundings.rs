@@ -1,0 +1,149 @@
+//! What a program may do around its pool, and what may be done to it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::panic;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+
+use crate::host::*;
+
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "the_program_is_deleted_while_its_pool_lives", host: outlive_the_file, check: delete },
+    Case { name: "the_program_is_replaced_while_its_pool_lives", host: outlive_the_file, check: replace },
+    Case { name: "workers_outlive_the_thread_that_made_them_start", host: leave_the_thread, check: end_well },
+    Case { name: "the_standard_streams_are_closed", host: use_it, check: close_streams },
+    Case { name: "a_panic_hook_of_the_programs_own", host: hook, check: end_well },
+    Case { name: "without_proc_a_pool_works_or_says_why_not", host: do_without_proc, check: hide_proc },
+];
+
+fn end_well(name: &str) {
+    Host::start(name).ends_well();
+}
+
+fn outlive_the_file() {
+    let pool = ProcessPoolExecutor::new(2);
+    let first = pool.submit(pid, ()).result().expect("a worker");
+    println!("started");
+    wait_to_be_told();
+    assert_works(&pool);
+    pool.kill_workers();
+    assert_works(&pool);
+    assert_ne!(pool.submit(pid, ()).result().expect("a worker"), first);
+    let error = pool.submit(|()| -> u8 { panic!("as ever") }, ()).result().unwrap_err();
+    assert!(error.to_string().contains("as ever"), "{error}");
+    exit_of(pool.submit(|()| -> u8 { std::process::exit(0) }, ()));
+    let other = ProcessPoolExecutor::new(2);
+    assert_works(&other);
+}
+
+fn while_it_runs(name: &str, change: impl FnOnce(&Path)) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("host");
+    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
+    let mut host = Host::run(name, &mut Command::new(&program));
+    assert_eq!(host.hears(), "started");
+    change(&program);
+    host.tell();
+    host.ends_well();
+}
+
+fn delete(name: &str) {
+    while_it_runs(name, |program| fs::remove_file(program).expect("our file"));
+}
+
+fn replace(name: &str) {
+    while_it_runs(name, |program| {
+        let other = program.with_extension("new");
+        fs::write(&other, "#!/bin/sh\nexit 99\n").expect("our directory");
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).expect("our file");
+        fs::rename(other, program).expect("our directory");
+    });
+}
+
+fn leave_the_thread() {
+    let pool = ProcessPoolExecutor::new(1);
+    let worker = thread::scope(|scope| scope.spawn(|| pool.submit(pid, ()).result()).join().expect("a thread"));
+    let worker = worker.expect("a worker");
+    for _ in 0..100 {
+        assert_eq!(pool.submit(pid, ()).result().expect("the worker"), worker);
+    }
+}
+
+fn use_it() {
+    let pool = ProcessPoolExecutor::new(2);
+    assert_works(&pool);
+    let print = |line: String| {
+        println!("{line}");
+        eprintln!("{line}");
+    };
+    pool.submit(print, "into nowhere".into()).result().expect("it may print");
+    exit_of(pool.submit(|code: i32| -> u8 { std::process::exit(code) }, 1));
+    assert_works(&pool);
+}
+
+fn close_streams(name: &str) {
+    for closed in ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"] {
+        // By a copy of a stream, all its processes can be waited for.
+        let host = Host::by_script(name, &format!(r#"exec 8>&1; exec 9>&2; exec "$0" {closed}"#));
+        host.ends_well();
+    }
+}
+
+static SEEN: AtomicUsize = AtomicUsize::new(0);
+
+fn hook() {
+    let count = || {
+        panic::set_hook(Box::new(|_| {
+            SEEN.fetch_add(1, Ordering::Relaxed);
+        }));
+    };
+    let fail = |text: String| -> u8 { panic!("{text}") };
+    count();
+    let pool = ProcessPoolExecutor::new(1);
+    for _ in 0..2 {
+        let error = pool.submit(fail, "in a worker".into()).result().unwrap_err();
+        let Error::Panicked(panic) = &error else { panic!("{error}") };
+        assert_eq!(panic.message(), "in a worker");
+        assert!(panic.location().is_some_and(|place| place.contains("surroundings.rs:")), "{panic}");
+        assert_eq!(SEEN.load(Ordering::Relaxed), 0, "the hook is this process's");
+        // And again with one that takes the place of the crate's.
+        count();
+    }
+    assert!(thread::spawn(|| panic!("here")).join().is_err());
+    assert_eq!(SEEN.load(Ordering::Relaxed), 1);
+    assert_works(&pool);
+}
+
+fn do_without_proc() {
+    assert!(fs::read_dir("/proc").is_ok_and(|mut names| names.next().is_none()), "/proc is hidden");
+    let pool = ProcessPoolExecutor::new(2);
+    match pool.submit(|n: u8| n + 1, 1).result() {
+        Ok(two) => {
+            assert_eq!(two, 2);
+            assert_works(&pool);
+            println!("it works");
+        }
+        Err(Error::Broken(broken)) => println!("{broken}"),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn hide_proc(name: &str) {
+    let hide = "mount -t tmpfs none /proc";
+    let mut unshare = Command::new("unshare");
+    let permitted = unshare.args(["-m", "sh", "-c", hide]).stderr(Stdio::null()).status().is_ok_and(|it| it.success());
+    if !permitted {
+        eprintln!("skipped: not permitted to mount anything over /proc");
+        return;
+    }
+    let program = std::env::current_exe().expect("the path of this program");
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!(r#"{hide} && exec "$0""#)]).arg(program);
+    let said = Host::run(name, &mut command).ends_well();
+    assert!(said == "it works\n" || said.contains("no worker process can be started"), "{said}");
+}

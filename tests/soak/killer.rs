@@ -1,0 +1,65 @@
+//! Somebody outside who signals workers.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use fastrand::Rng;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::census;
+use crate::judge::Deeds;
+use crate::settings::Settings;
+use crate::tasks::read_notes;
+
+pub(crate) struct Killer<'a> {
+    pub(crate) notes: &'a Path,
+    pub(crate) settings: &'a Settings,
+    pub(crate) deeds: &'a Deeds,
+    pub(crate) random: Rng,
+}
+
+impl Killer<'_> {
+    /// Goes on until the other end of the channel is gone.
+    pub(crate) fn haunt(mut self, over: &Receiver<()>) {
+        // Three workers in a row that die before they are ready break a pool, and one that dies in an initializer.
+        let mut newborns = if self.settings.initializer { 0 } else { 2 };
+        loop {
+            let pause = Duration::from_millis(self.random.u64(5..=200));
+            if over.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let mut victims = census::workers(self.notes);
+            if newborns > 0 && self.random.u32(..4) == 0 {
+                newborns -= 1;
+            } else {
+                let grown: Vec<_> = read_notes(self.notes).into_iter().map(|(_, pid)| pid).collect();
+                victims.retain(|pid| grown.contains(pid));
+            }
+            if let Some(victim) = self.random.choice(victims) {
+                self.strike(victim);
+            }
+        }
+    }
+
+    fn strike(&mut self, pid: u32) {
+        let Some(process) = Pid::from_raw(pid as i32) else { return };
+        let Ok(pidfd) = pidfd_open(process, PidfdFlags::empty()) else { return };
+        // From here on the number cannot be that of another process without our being told by `pidfd_send_signal`.
+        if !census::is_child(pid) {
+            return;
+        }
+        // Nobody else would end a task whose worker is stopped.
+        let stop = self.settings.time_limit.is_some() && self.random.u32(..4) == 0;
+        let signal = if stop {
+            self.deeds.stopped.fetch_add(1, Ordering::SeqCst);
+            Signal::STOP
+        } else {
+            self.deeds.killed.lock().unwrap().insert(pid);
+            if self.random.bool() { Signal::KILL } else { Signal::TERM }
+        };
+        // It may have ended just now.
+        let _ = pidfd_send_signal(&pidfd, signal);
+    }
+}
