@@ -46,7 +46,7 @@ pub struct Bytes(Repr);
 enum Repr {
     Owned(Arc<Vec<u8>>),
     /// In memory that is shared with another process, which does not write it any more.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     Mapped(Arc<crate::process::Mapping>, usize),
 }
 
@@ -55,12 +55,12 @@ impl Bytes {
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Repr::Owned(bytes) => Arc::try_unwrap(bytes).unwrap_or_else(|bytes| bytes.to_vec()),
-            #[cfg(all(unix, feature = "process"))]
+            #[cfg(processes)]
             Repr::Mapped(..) => self.to_vec(),
         }
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     pub(crate) fn mapped(mapping: Arc<crate::process::Mapping>, length: usize) -> Self {
         Self(Repr::Mapped(mapping, length))
     }
@@ -71,7 +71,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Owned(bytes) => bytes,
-            #[cfg(all(unix, feature = "process"))]
+            #[cfg(processes)]
             Repr::Mapped(mapping, length) => &mapping.as_slice()[..*length],
         }
     }
@@ -183,7 +183,7 @@ pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
 }
 
 /// Encodes or decodes with a carrier; returns also the numbers of what was taken along.
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 pub(crate) fn carried<R>(carrier: &Arc<dyn Carrier>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
     struct Restore(Option<Carriage>);
     impl Restore {

@@ -16,7 +16,7 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
 }
 
 /// Appends the value to `bytes`.
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     postcard::to_extend(value, bytes).map_err(|error| unwritten(part, value, &error))
 }

@@ -32,7 +32,7 @@ impl FutureId {
     }
 }
 
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 impl FutureId {
     pub(crate) fn to_u64(self) -> u64 {
         self.0

@@ -74,7 +74,7 @@ mod map;
 mod options;
 mod outcomes;
 mod panics;
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 mod process;
 mod promise;
 mod shared;
@@ -100,7 +100,7 @@ pub use inline::InlineExecutor;
 pub use job::Job;
 pub use map::{Map, MapUnordered};
 pub use options::{Stats, TaskOptions};
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use promise::{Promise, promise};
 pub use shared::{AwaitingShared, SharedFuture};

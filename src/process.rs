@@ -2,7 +2,8 @@
 //!
 //! `supervisor` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `wire` and
 //! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `image`, `call` and
-//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one.
+//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `sys` is what
+//! systems do in different ways.
 
 mod builder;
 mod call;
@@ -18,7 +19,9 @@ mod reply;
 mod segments;
 mod slots;
 mod supervisor;
+#[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]
 mod symbol;
+mod sys;
 mod wire;
 mod worker;
 

@@ -51,7 +51,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 pub(crate) use runnable::{unread, unwritten};
 
 use crate::error::{Error, Outcome};

@@ -18,7 +18,7 @@ thread_local! {
 enum Current {
     Own(Arc<dyn Runnable>),
     /// The future is another process's.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     Remote(FutureId),
 }
 
@@ -66,7 +66,7 @@ impl TaskContext {
     pub fn is_aborted(&self) -> bool {
         match &self.task {
             Current::Own(task) => task.is_aborted(),
-            #[cfg(all(unix, feature = "process"))]
+            #[cfg(processes)]
             Current::Remote(_) => false,
         }
     }
@@ -80,7 +80,7 @@ impl TaskContext {
     pub fn id(&self) -> FutureId {
         match &self.task {
             Current::Own(task) => task.id(),
-            #[cfg(all(unix, feature = "process"))]
+            #[cfg(processes)]
             Current::Remote(id) => *id,
         }
     }
@@ -102,7 +102,7 @@ pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `body` as a task whose future is another process's.
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
     run_as(Current::Remote(id), body)
 }

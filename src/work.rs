@@ -9,9 +9,9 @@ use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
 use crate::executor::Payload;
 use crate::outcomes::Outcomes;
 use crate::panics;
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 use crate::process::{Addressed, Call, Cut, Parcel};
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 use crate::state::{unread, unwritten};
 
 /// One call, or several in a row, that come to a `T`.
@@ -29,12 +29,12 @@ pub(crate) trait Work<T>: Send {
         Err(Error::Abandoned)
     }
     /// The call as another process of this program needs it. Runs user code.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         Err(not_portable())
     }
     /// The results of a chunk from bytes, or why there is none. Runs user code.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
         Err(Error::Abandoned)
     }
@@ -106,11 +106,11 @@ pub(crate) struct Plain<A, R>(pub(crate) fn(A) -> R);
 pub(crate) struct Fallible<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
 
 /// Without processes there is no other address space to find a function in.
-#[cfg(not(all(unix, feature = "process")))]
+#[cfg(not(processes))]
 pub(crate) trait Addressed {}
-#[cfg(not(all(unix, feature = "process")))]
+#[cfg(not(processes))]
 impl<A, R> Addressed for Plain<A, R> {}
-#[cfg(not(all(unix, feature = "process")))]
+#[cfg(not(processes))]
 impl<A, R, E> Addressed for Fallible<A, R, E> {}
 
 impl<A, R> Clone for Plain<A, R> {
@@ -161,7 +161,7 @@ where
     fn decode(bytes: &[u8]) -> Outcome<R> {
         codec::decode(Part::Result, bytes)
     }
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
         Ok(Parcel { call: Call::of::<F, A, R>(self.function)?, argument, chunk: None })
@@ -233,7 +233,7 @@ where
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
     }
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let call = Call::of::<F, A, R>(self.function.0)?;
         let (mut argument, mut scratch) = (Vec::new(), Vec::new());
@@ -252,7 +252,7 @@ where
         }
         Ok(Parcel { call, argument, chunk: Some(Cut { ends: ends.into(), refused }) })
     }
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
         let decode = |bytes| panics::catch(|| codec::decode(Part::Result, bytes)).map_err(unread);
         Ok(replies.into_iter().map(|reply| reply.and_then(decode)).collect())

@@ -1,24 +1,21 @@
 //! [`Child`]: one child process, seen from its parent.
 //!
 //! The program around us may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on its
-//! number may be anybody's. So a child is known by its pidfd, and by its number only where nothing else will do.
-#![allow(unsafe_code)]
+//! number may be anybody's. So a child is known by what [`sys`](super::sys) watches it with, and by its number only where
+//! nothing else will do.
 
-mod exit;
+pub(super) mod exit;
 mod oom;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, Signal};
 
 use super::fork;
+use super::sys::Process;
 use crate::error::Exit;
 use crate::sync::Mutex;
 
@@ -29,7 +26,7 @@ pub(super) use oom::OomCounter;
 #[derive(Debug)]
 pub(super) struct Child {
     pid: u32,
-    pidfd: OwnedFd,
+    process: Process,
     /// The process group, for as long as there is one to signal. Taken before the child is reaped, so that no signal
     /// can go to whoever gets the number next.
     group: Mutex<Option<Pid>>,
@@ -52,14 +49,12 @@ impl Child {
     }
 
     fn watch(pid: Pid) -> io::Result<Self> {
-        let (pidfd, group) = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) if is_unreaped(&pidfd) || has_ended(&pidfd) => (pidfd, Some(pid)),
-            // Reaped already. The number belongs to nobody, or to another process, or at most to a group.
-            Ok(_) | Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => (ended()?, None),
-            Err(error) => return Err(error.into()),
+        let (process, group) = match Process::watch(pid)? {
+            Some(process) => (process, Some(pid)),
+            None => (Process::gone()?, None),
         };
         let pid = pid.as_raw_pid().unsigned_abs();
-        Ok(Self { pid, pidfd, group: Mutex::new(group), parent: fork::generation() })
+        Ok(Self { pid, process, group: Mutex::new(group), parent: fork::generation() })
     }
 
     /// Returns the id the process has, or had.
@@ -68,8 +63,8 @@ impl Child {
     }
 
     /// Returns a descriptor that is readable from when the process has ended, whoever reaps it.
-    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    pub(super) fn ended(&self) -> BorrowedFd<'_> {
+        self.process.ended()
     }
 
     /// Sends a signal to the whole process group; nothing if the child was reaped. From any thread, at any time.
@@ -81,30 +76,18 @@ impl Child {
 
     /// Kills what is left of the process group, waits until the child has ended, and says how it did.
     ///
-    /// Does not block once [`pidfd`](Self::pidfd) is readable. To be called once: a second call may not know any more.
+    /// Does not block once [`ended`](Self::ended) is readable. To be called once: a second call may not know any more.
     pub(super) fn reap(&self) -> Exit {
         if let Some(group) = self.group.lock().take() {
             self.send(group, Signal::KILL);
         }
-        match retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)) {
-            Ok(Some(status)) => exit::of(status.exit_status(), status.terminating_signal()),
-            // Somebody else has reaped it.
-            _ => exit::told_by_kernel(self.pidfd()).unwrap_or(Exit::Unknown),
-        }
+        self.process.reap()
     }
 
-    /// Called under the lock of `group`. That a process has gone is no error.
+    /// Called under the lock of `group`, or by who took it.
     fn send(&self, group: Pid, signal: Signal) {
-        if fork::generation() != self.parent {
-            return;
-        }
-        if signal_group(self.pidfd(), signal) == Err(Errno::INVAL) && is_unreaped(&self.pidfd) {
-            // Linux before 6.9. The number is the child's as long as it is unreaped.
-            let _ = kill_process_group(group, signal);
-        }
-        if signal == Signal::KILL {
-            // It may have left its group.
-            let _ = pidfd_send_signal(&self.pidfd, signal);
+        if fork::generation() == self.parent {
+            self.process.signal(group, signal);
         }
     }
 }
@@ -115,31 +98,6 @@ impl Drop for Child {
             self.reap();
         }
     }
-}
-
-/// Signals the group that this process was the first of, which works without its number, and after it was reaped.
-fn signal_group(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
-    let (pidfd, signal) = (pidfd.as_raw_fd(), signal.as_raw());
-    let no_info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the descriptor is open, and the kernel fills in the information itself if it is given none.
-    let result =
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_info, libc::PIDFD_SIGNAL_PROCESS_GROUP) };
-    if result == 0 { Ok(()) } else { Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)) }
-}
-
-/// Is it a child of ours, running or waiting to be reaped?
-fn is_unreaped(pidfd: &OwnedFd) -> bool {
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    waitid(WaitId::PidFd(pidfd.as_fd()), look).is_ok()
-}
-
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
-}
-
-/// What stands in for the pidfd of a process that has gone: it is readable too.
-fn ended() -> io::Result<OwnedFd> {
-    Ok(eventfd(1, EventfdFlags::CLOEXEC)?)
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::process::{Signal, getppid};
+use rustix::process::getppid;
 
 use super::image::image;
-use super::worker;
+use super::{sys, worker};
 
 const VARIABLE: &CStr = c"CONCURRENT_FUTURES_WORKER";
 
@@ -96,22 +96,10 @@ fn announced() -> Option<Announced> {
     let mut number = || words.next()?.parse::<u64>().ok();
     let (protocol, parent, depth, offset) = (number()?, number()?, number()?, number()?);
     // A program that runs with its owner's rights takes no orders from the environment.
-    if protocol != PROTOCOL.into() || Some(offset) != own_offset() || runs_with_other_rights() {
+    if protocol != PROTOCOL.into() || Some(offset) != own_offset() || sys::runs_with_other_rights() {
         return None;
     }
     Some(Announced { parent: i32::try_from(parent).ok()?, depth: u32::try_from(depth).ok()? })
-}
-
-#[cfg(target_os = "linux")]
-fn runs_with_other_rights() -> bool {
-    // SAFETY: asks for a number, and has no preconditions.
-    let secure = unsafe { libc::getauxval(libc::AT_SECURE) };
-    secure != 0
-}
-
-#[cfg(not(target_os = "linux"))]
-fn runs_with_other_rights() -> bool {
-    rustix::process::getuid() != rustix::process::geteuid() || rustix::process::getgid() != rustix::process::getegid()
 }
 
 fn turn_into_worker(announced: Announced) {
@@ -123,8 +111,7 @@ fn turn_into_worker(announced: Announced) {
 fn take_over(announced: &Announced) -> OwnedFd {
     DEPTH.store(announced.depth, Ordering::Relaxed);
     // Before anything else, and then a look whether the parent is still there: it may have died in between.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    sys::die_with_parent();
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != announced.parent) {
         exit_at_once();
     }

@@ -6,7 +6,7 @@
 //!
 //! | kind | way | body |
 //! |---|---|---|
-//! | `Setup` | to the worker, first, with the descriptor of the slots | [`Setup`](super::worker::Setup), in postcard's format |
+//! | `Setup` | to the worker, first, with the descriptor of the slots, and of its lifeline where there is one | [`Setup`](super::worker::Setup), in postcard's format |
 //! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
@@ -26,6 +26,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use super::sys;
 
 pub(super) const HEADER: usize = 24;
 
@@ -241,7 +243,7 @@ impl Reader {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let room = &mut [IoSliceMut::new(&mut self.buffer[self.end..])];
-            match recvmsg(socket, room, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(socket, room, &mut control, flags | sys::CLOSE_ON_EXEC) {
                 Err(Errno::INTR) => {}
                 received => break received?.bytes,
             }
@@ -249,7 +251,10 @@ impl Reader {
         self.end += received;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                self.descriptors.extend(descriptors);
+                for descriptor in descriptors {
+                    sys::received(&descriptor)?;
+                    self.descriptors.push_back(descriptor);
+                }
             }
         }
         if self.descriptors.len() > DESCRIPTORS {

@@ -3,25 +3,23 @@
 //!
 //! An offset is an address less the load bias, the one thing that differs between two processes of one program file.
 //! It says nothing in another build, so build ids have to be compared before an offset is used.
-#![allow(unsafe_code)]
+//! What a program file looks like in memory is for `elf` and `mach_o` to know.
 
-use std::ffi::{CStr, OsStr, c_int, c_void};
+#[cfg(not(target_vendor = "apple"))]
+mod elf;
+#[cfg(any(target_vendor = "apple", test))]
+mod mach_o;
+
+#[cfg(not(target_vendor = "apple"))]
+use elf as format;
+#[cfg(target_vendor = "apple")]
+use mach_o as format;
+
 use std::hash::Hasher;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::ptr;
-use std::slice;
 use std::sync::OnceLock;
 
-use object::NativeEndian;
-use object::elf::{ELF_NOTE_GNU, NT_GNU_BUILD_ID};
-use object::read::elf::NoteIterator;
-
-#[cfg(target_pointer_width = "32")]
-use {libc::Elf32_Phdr as Header, object::elf::FileHeader32 as FileHeader};
-#[cfg(target_pointer_width = "64")]
-use {libc::Elf64_Phdr as Header, object::elf::FileHeader64 as FileHeader};
+pub(super) use super::sys::program;
 
 /// Where the main program lies, and which build it is.
 #[derive(Debug)]
@@ -35,26 +33,7 @@ pub(super) struct Image {
 /// Returns the main program. May be called before `main`.
 pub(super) fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
-    IMAGE.get_or_init(Image::find)
-}
-
-/// Returns a path that starts this program again.
-///
-/// On Linux the kernel's link to it, which leads to the very file that runs, even if it was deleted or replaced.
-pub(super) fn program() -> PathBuf {
-    let link = Path::new("/proc/self/exe");
-    if link.exists() {
-        return link.into();
-    }
-    // SAFETY: asks for a number, and has no preconditions.
-    let started_as = unsafe { libc::getauxval(libc::AT_EXECFN) };
-    if started_as != 0 {
-        let started_as = ptr::with_exposed_provenance(started_as as usize);
-        // SAFETY: the kernel put this string at the end of the stack; it ends with a zero and lives as long as we do.
-        let started_as = unsafe { CStr::from_ptr(started_as) };
-        return OsStr::from_bytes(started_as.to_bytes()).into();
-    }
-    std::env::current_exe().unwrap_or_default()
+    IMAGE.get_or_init(format::find)
 }
 
 impl Image {
@@ -78,66 +57,6 @@ impl Image {
     fn is_text(&self, address: usize) -> bool {
         self.text.iter().any(|segment| segment.contains(&address))
     }
-
-    fn find() -> Self {
-        let (bias, headers) = main_program();
-        let memory = |header: &Header| {
-            let start = bias.wrapping_add(header.p_vaddr as usize);
-            start..start.saturating_add(header.p_memsz as usize)
-        };
-        let loaded = |flag| headers.iter().filter(move |h| h.p_type == libc::PT_LOAD && h.p_flags & flag != 0);
-        let is_readable = |range: &Range<usize>| {
-            loaded(libc::PF_R).map(memory).any(|segment| segment.start <= range.start && range.end <= segment.end)
-        };
-        let bytes = |range: Range<usize>| -> &'static [u8] {
-            // SAFETY: every caller asks `is_readable` first. The main program stays mapped until the process ends, and
-            // nothing writes to its notes or its code.
-            unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(range.start), range.len()) }
-        };
-
-        let notes = headers.iter().filter(|header| header.p_type == libc::PT_NOTE);
-        let build_id = notes
-            .filter(|header| is_readable(&memory(header)))
-            .find_map(|header| build_id(header.p_align as _, bytes(memory(header))));
-        let text: Vec<_> = loaded(libc::PF_X).map(memory).collect();
-        let code: Vec<_> = text.iter().filter(|segment| is_readable(segment)).cloned().map(bytes).collect();
-        let build_id = build_id.map_or_else(|| fingerprint(&code).into(), <[u8]>::to_vec);
-        Self { bias, text, build_id }
-    }
-}
-
-/// The load bias and the program headers of the main program; none if the loader names no program at all.
-fn main_program() -> (usize, &'static [Header]) {
-    /// Takes the first entry, which is the main program's, and stops there.
-    unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _size: usize, found: *mut c_void) -> c_int {
-        // SAFETY: the loader lends a valid entry for this call.
-        let info = unsafe { info.read() };
-        // SAFETY: the caller below passes a pointer to exactly this, and nobody else uses it meanwhile.
-        unsafe { found.cast::<Option<libc::dl_phdr_info>>().write(Some(info)) };
-        1
-    }
-
-    let mut found: Option<libc::dl_phdr_info> = None;
-    // SAFETY: `first` gets the pointer that it expects.
-    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut found).cast()) };
-    match found {
-        Some(info) if !info.dlpi_phdr.is_null() => {
-            // SAFETY: the headers of the main program are part of it, and stay mapped until the process ends.
-            let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
-            (info.dlpi_addr as usize, headers)
-        }
-        _ => (0, &[]),
-    }
-}
-
-fn build_id(align: <FileHeader<NativeEndian> as object::read::elf::FileHeader>::Word, notes: &[u8]) -> Option<&[u8]> {
-    let mut notes = NoteIterator::<FileHeader<NativeEndian>>::new(NativeEndian, align, notes).ok()?;
-    while let Ok(Some(note)) = notes.next() {
-        if note.name() == ELF_NOTE_GNU && note.n_type(NativeEndian) == NT_GNU_BUILD_ID {
-            return Some(note.desc());
-        }
-    }
-    None
 }
 
 fn fingerprint(text: &[&[u8]]) -> [u8; 8] {
@@ -152,6 +71,8 @@ fn fingerprint(text: &[&[u8]]) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(unsafe_code)]
+
     use super::*;
     use object::Object;
     use std::process::Command;

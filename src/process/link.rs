@@ -196,7 +196,7 @@ impl<'a> Link<'a> {
         wanted.set(PollFlags::OUT, self.unsent && !self.hung_up);
         let socket = self.wire.socket();
         let mut descriptors = [
-            PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(child.ended(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.wire.bell(), PollFlags::IN),
             PollFd::from_borrowed_fd(socket, wanted),
         ];

@@ -1,7 +1,8 @@
 //! Segments: shared memory that carries long bytes from one process to another, beside the socket.
 //!
 //! A segment belongs to the side that made it, which alone writes it. Its descriptor goes to the other side once and is then known
-//! by number. The size of its memory is sealed, so that neither side can be made to touch what is not there.
+//! by number. The size of its memory is sealed where the system can do that, so that neither side can be made to touch what is not
+//! there.
 //!
 //! - **To a worker**: the submitter copies into a free one; the worker reads it in place. It is free again when the flight is over,
 //!   unless the worker says that the task has kept some of it: then it is never used again.
@@ -16,9 +17,10 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use super::sys::{self, Memory};
 use crate::bytes::{Bytes, Carrier};
 use crate::sync::Mutex;
 
@@ -49,7 +51,7 @@ impl Mapping {
 
     /// Maps a segment of the other side for reading.
     pub(super) fn of_peer(memory: impl AsFd) -> io::Result<Self> {
-        if !fcntl_get_seals(&memory)?.contains(SealFlags::SHRINK) {
+        if !sys::keeps_its_length(&memory)? {
             return Err(super::frame::broken("a segment whose size is not sealed"));
         }
         let length = usize::try_from(fstat(&memory)?.st_size).unwrap_or(0);
@@ -221,16 +223,13 @@ impl Owned {
             segment.use_ = Use::Full(length);
             return Ok((segment.number, Arc::clone(&segment.mapping)));
         }
-        let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         // Room for the next that is a little longer.
         let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
-        ftruncate(&memory, size as u64)?;
+        let memory = Memory::new(size)?;
         let mapping = Arc::new(Mapping::map(&memory, size, ProtFlags::READ | ProtFlags::WRITE)?);
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
-        fcntl_add_seals(&memory, seals)?;
         let number = self.next;
         self.next += 1;
-        let memory = Arc::new(memory);
+        let memory = Arc::new(memory.for_reading()?);
         self.segments.push(Segment { number, mapping: Arc::clone(&mapping), memory, use_: Use::Full(length) });
         Ok((number, mapping))
     }
@@ -357,6 +356,7 @@ impl Carrier for Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::ftruncate;
 
     #[test]
     fn a_segment_is_used_again_once_it_is_free() {
@@ -388,6 +388,12 @@ mod tests {
         assert_eq!(peer.copy(usize::MAX), None);
         assert!(Mapping::map(&*memory, LONG, ProtFlags::READ | ProtFlags::WRITE).is_err());
         assert!(ftruncate(&*memory, 0).is_err());
+    }
+
+    #[cfg(all(target_os = "linux", not(portable)))]
+    #[test]
+    fn a_segment_that_could_shrink_is_refused() {
+        use rustix::fs::{MemfdFlags, memfd_create};
         let unsealed = memfd_create("unsealed", MemfdFlags::CLOEXEC).unwrap();
         assert!(Mapping::of_peer(&unsealed).is_err());
     }

@@ -27,8 +27,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::sys::Memory;
 
 pub(super) const COUNT: usize = 64;
 
@@ -90,10 +91,8 @@ unsafe impl Sync for Slots {}
 impl Slots {
     /// Makes new ones, and the descriptor for the other side.
     pub(super) fn create() -> io::Result<(Self, OwnedFd)> {
-        let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        ftruncate(&memory, LENGTH as u64)?;
         // Of another size than the mapping, a look at it would be the end of the pool's process.
-        fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        let memory = Memory::new(LENGTH)?.for_both()?;
         Ok((Self::map(&memory)?, memory))
     }
 

@@ -1,4 +1,4 @@
-//! The name of a function, for the message about the worker that died in it.
+//! The name of a function, for the message about the worker that died in it. Of programs in ELF.
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;

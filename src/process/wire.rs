@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
 
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg, shutdown};
 use rustix::process::Signal;
@@ -22,6 +21,7 @@ use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
+use super::sys::{self, Bell, Lifeline};
 use crate::sync::Mutex;
 
 /// Arguments up to this length are copied behind their heads, so that many tasks are one piece of memory.
@@ -33,7 +33,8 @@ const PIECES: usize = 16;
 pub(super) struct Wire {
     socket: OwnedFd,
     /// Wakes the thread that looks after the worker.
-    bell: OwnedFd,
+    bell: Bell,
+    _lifeline: Lifeline,
     outbox: Mutex<Outbox>,
     pub(super) slots: Arc<Slots>,
     /// Once it was spawned.
@@ -55,8 +56,8 @@ struct Outbox {
 
 enum Piece {
     Bytes(Vec<u8>),
-    /// A frame with a descriptor, which goes along with its first byte.
-    Descriptor(Vec<u8>, Arc<OwnedFd>),
+    /// A frame with a descriptor or two, which go along with its first byte.
+    Descriptor(Vec<u8>, Arc<OwnedFd>, Option<OwnedFd>),
     /// The argument of a task that is too long to copy.
     Argument(Arc<Flight>),
 }
@@ -64,7 +65,7 @@ enum Piece {
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Bytes(bytes) | Piece::Descriptor(bytes, _) => bytes,
+            Piece::Bytes(bytes) | Piece::Descriptor(bytes, ..) => bytes,
             Piece::Argument(flight) => &flight.argument,
         }
     }
@@ -74,13 +75,16 @@ impl Wire {
     /// Makes a wire, and the socket for the worker's end. `setup` and the slots are the first that goes there.
     pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
+        let ours = ours.into();
+        sys::prepare(&ours)?;
         let (slots, memory) = Slots::create()?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let first = Piece::Descriptor(setup, Arc::new(memory));
+        let (lifeline, end) = Lifeline::new()?;
+        let first = Piece::Descriptor(setup, Arc::new(memory), end);
         let outbox = Outbox { pieces: VecDeque::from([first]), ..Outbox::default() };
         let wire = Self {
-            socket: ours.into(),
-            bell,
+            socket: ours,
+            bell: Bell::new()?,
+            _lifeline: lifeline,
             outbox: Mutex::new(outbox),
             slots: Arc::new(slots),
             child: OnceLock::new(),
@@ -159,14 +163,12 @@ impl Wire {
 
     /// Wakes the thread that looks after the worker.
     pub(super) fn ring(&self) {
-        // It fails only when the counter is full: then the bell has been rung.
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        self.bell.ring();
     }
 
     /// The bell was heard.
     pub(super) fn hush(&self) {
-        // It fails only when the bell has not been rung.
-        let _ = rustix::io::read(&self.bell, &mut [0_u8; 8][..]);
+        self.bell.hush();
     }
 
     /// Tells the worker that nothing more will come. Its end stays open for what it still has to say.
@@ -199,7 +201,7 @@ impl Outbox {
             if self.known.insert(*number) {
                 let mut frame = Vec::new();
                 frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);
-                self.pieces.push_back(Piece::Descriptor(frame, Arc::clone(memory)));
+                self.pieces.push_back(Piece::Descriptor(frame, Arc::clone(memory), None));
             }
         }
         let (items, first) = match (&flight.items, flight.range()) {
@@ -267,10 +269,10 @@ impl Outbox {
     }
 
     fn send_some(&self, socket: BorrowedFd<'_>) -> Result<usize, Errno> {
-        if let Some(Piece::Descriptor(bytes, descriptor)) = self.pieces.front()
+        if let Some(Piece::Descriptor(bytes, descriptor, second)) = self.pieces.front()
             && self.sent == 0
         {
-            return send_with(socket, &[IoSlice::new(bytes)], descriptor);
+            return send_with(socket, &[IoSlice::new(bytes)], descriptor, second.as_ref());
         }
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
@@ -306,12 +308,18 @@ impl Outbox {
     }
 }
 
-const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+const FLAGS: SendFlags = SendFlags::DONTWAIT.union(sys::NO_SIGNAL);
 
-fn send_with(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>], descriptor: &OwnedFd) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+fn send_with(
+    socket: BorrowedFd<'_>,
+    slices: &[IoSlice<'_>],
+    first: &OwnedFd,
+    second: Option<&OwnedFd>,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let descriptors = [first.as_fd(), second.unwrap_or(first).as_fd()];
+    let count = if second.is_some() { 2 } else { 1 };
+    control.push(SendAncillaryMessage::ScmRights(&descriptors[..count]));
     sendmsg(socket, slices, &mut control, FLAGS)
 }

@@ -12,10 +12,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
 
 use super::call::{Call, Made};
 use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, Reader, TaskHead, put, put_item};
@@ -23,6 +21,7 @@ use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
 use super::slots::{JOURNAL, Slots};
+use super::sys;
 use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
@@ -47,21 +46,22 @@ pub(super) fn main(socket: OwnedFd) -> ! {
     let mut hello = Vec::new();
     put(&mut hello, Kind::Hello, 0, 0, image().build_id());
     send_all(&socket, &hello);
-    let begun = begin(&socket).and_then(|(worker, setup)| {
+    let begun = begin(&socket).and_then(|(mut worker, setup)| {
         let name = setup.0.clone();
+        // It came with the setup, behind the slots.
+        let lifeline = worker.reader.descriptor().ok();
         std::thread::Builder::new().name(name).spawn(move || {
             // Nothing of a task's comes through here; if it does, the worker must not stand there as if it was at work.
             let run = AssertUnwindSafe(|| worker.run(setup));
             let code = panic::catch_unwind(run).unwrap_or_else(|_| std::process::abort());
             std::process::exit(code)
-        })
+        })?;
+        Ok(lifeline)
     });
-    if let Err(error) = begun {
-        complain(&format!("a worker process cannot begin: {error}"));
-        std::process::exit(LOST);
+    match begun {
+        Ok(lifeline) => sys::outlive(&socket, lifeline),
+        Err(error) => complain(&format!("a worker process cannot begin: {error}")),
     }
-    // No event is asked for: what comes unasked is that the other end is gone.
-    while let Err(Errno::INTR) = poll(&mut [PollFd::new(&*socket, PollFlags::empty())], None) {}
     std::process::exit(LOST)
 }
 
@@ -142,7 +142,7 @@ impl Worker {
 
     fn prepare(&mut self, memory_limit: Option<u64>, initializer: Option<Initializer>) -> Result<(), Error> {
         if let Some(bytes) = memory_limit {
-            limit_memory(bytes).map_err(|error| {
+            sys::limit_memory(bytes).map_err(|error| {
                 Error::Broken(crate::Broken::new(format!("the memory of a worker cannot be limited: {error}")))
             })?;
         }
@@ -377,7 +377,7 @@ fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Ar
 /// Sends everything, or ends the process: without its parent it has nothing to do.
 fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
     while !bytes.is_empty() {
-        match send(socket, bytes, SendFlags::NOSIGNAL) {
+        match send(socket, bytes, sys::NO_SIGNAL) {
             Ok(sent) => bytes = &bytes[sent..],
             Err(Errno::INTR) => {}
             Err(error) => {
@@ -401,7 +401,7 @@ fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
     let descriptors = [memory.as_fd()];
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
     let sent = loop {
-        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, SendFlags::NOSIGNAL) {
+        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, sys::NO_SIGNAL) {
             Err(Errno::INTR) => {}
             // The rest of the frame then finds out.
             sent => break sent.unwrap_or(0),
@@ -413,15 +413,4 @@ fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
 /// There is no logger in a worker that nobody has set.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "concurrent-futures: {text}");
-}
-
-/// Limits the address space to what it is now and so many bytes more.
-fn limit_memory(bytes: u64) -> io::Result<()> {
-    let size = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| frame::broken("/proc/self/statm has no size"))?;
-    let limit = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(bytes);
-    let Rlimit { maximum, .. } = getrlimit(Resource::As);
-    let current = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
-    Ok(setrlimit(Resource::As, Rlimit { current, maximum })?)
 }

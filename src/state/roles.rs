@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Snapshot;
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 use crate::bytes::Carrier;
 use crate::error::{Error, Outcome};
 use crate::host::{Host, Need};
@@ -59,10 +59,10 @@ pub(crate) trait Runnable: Observed {
     /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.
     fn attach(&self, host: Arc<dyn Host>) -> bool;
     /// Encodes the call for another process of this program, and drops the work: its bytes are what is left of it.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error>;
     /// Says who has what was shipped. False: it is over.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn give_away(&self, host: Arc<dyn Host>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the work out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
@@ -79,10 +79,10 @@ pub(crate) trait Runnable: Observed {
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
     /// Completes what was shipped with an encoded result.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
-#[cfg(all(unix, feature = "process"))]
+#[cfg(processes)]
 use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Part, TimeLimit};
 use crate::host::{self, Host};
@@ -85,7 +85,7 @@ where
         waits
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error> {
         let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
             return Err(Error::Cancelled);
@@ -95,7 +95,7 @@ where
         parcel
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn give_away(&self, host: Arc<dyn Host>) -> bool {
         let mut inner = self.inner.lock();
         let open = inner.phase.work().is_some();
@@ -203,14 +203,14 @@ where
         self.end(outcome, By::Owner)
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the carrier.
         let (outcome, _) = carried(carrier, || panics::catch(|| W::decode(result)).map_err(unread));
         self.end(outcome, By::Owner)
     }
 
-    #[cfg(all(unix, feature = "process"))]
+    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool {
         let (outcome, _) = carried(carrier, || W::decode_items(replies));
         self.end(outcome, By::Owner)

@@ -1,50 +1,15 @@
 //! How a process ended, from what the kernel says.
-#![allow(unsafe_code)]
-
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+#![forbid(unsafe_code)]
 
 use crate::error::Exit;
 
 /// Puts an exit code or the number of a signal into words.
-pub(super) fn of(code: Option<i32>, signal: Option<i32>) -> Exit {
+pub(in crate::process) fn of(code: Option<i32>, signal: Option<i32>) -> Exit {
     match (code, signal) {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal(signal_name(signal)),
         (None, None) => Exit::Unknown,
     }
-}
-
-/// Asks how a process ended that somebody else has reaped, or is about to. Linux knows since 6.15, as long as there is
-/// a pidfd.
-pub(super) fn told_by_kernel(pidfd: BorrowedFd<'_>) -> Option<Exit> {
-    let mut info = info(pidfd)?;
-    if !has_exit(&info) {
-        // The other one is still at it; the pidfd hangs up when it is through. The limit is for kernels that know
-        // neither.
-        let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
-        retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())], Some(&limit))).ok()?;
-        info = self::info(pidfd).filter(has_exit)?;
-    }
-    let status = ExitStatus::from_raw(info.exit_code);
-    Some(of(status.code(), status.signal()))
-}
-
-fn has_exit(info: &libc::pidfd_info) -> bool {
-    info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0
-}
-
-fn info(pidfd: BorrowedFd<'_>) -> Option<libc::pidfd_info> {
-    // SAFETY: plain numbers, all of which may be zero.
-    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
-    info.mask = libc::PIDFD_INFO_EXIT.into();
-    // SAFETY: the request carries the size of what the pointer leads to; a descriptor of another kind refuses it.
-    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
-    (result == 0).then_some(info)
 }
 
 macro_rules! names {
@@ -60,16 +25,27 @@ macro_rules! names {
 fn signal_name(signal: i32) -> String {
     let named = names! { signal;
         SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
-        SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR
-        SIGSYS
+        SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGSYS
     };
-    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    match named {
-        Some(name) => name.into(),
-        None if signal == *real_time.start() => "SIGRTMIN".into(),
-        None if real_time.contains(&signal) => format!("SIGRTMIN+{}", signal - real_time.start()),
-        None => format!("signal {signal}"),
+    let name = named.map(String::from).or_else(|| name_on_linux(signal));
+    name.unwrap_or_else(|| format!("signal {signal}"))
+}
+
+/// The name of a signal that not all systems have.
+#[cfg(target_os = "linux")]
+fn name_on_linux(signal: i32) -> Option<String> {
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    match signal {
+        libc::SIGPWR => Some("SIGPWR".into()),
+        _ if signal == first => Some("SIGRTMIN".into()),
+        _ if (first..=last).contains(&signal) => Some(format!("SIGRTMIN+{}", signal - first)),
+        _ => None,
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn name_on_linux(_signal: i32) -> Option<String> {
+    None
 }
 
 #[cfg(test)]
@@ -83,14 +59,14 @@ mod tests {
         for (number, name) in names {
             assert_eq!(signal_name(number), name);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn so_are_those_that_only_some_systems_have() {
+        assert_eq!(signal_name(libc::SIGPWR), "SIGPWR");
         assert_eq!(signal_name(libc::SIGRTMIN()), "SIGRTMIN");
         assert_eq!(signal_name(libc::SIGRTMIN() + 3), "SIGRTMIN+3");
         assert_eq!(signal_name(libc::SIGRTMIN() - 1), format!("signal {}", libc::SIGRTMIN() - 1));
-    }
-
-    #[test]
-    fn a_descriptor_of_another_kind_knows_no_exit() {
-        let (reader, _writer) = std::io::pipe().unwrap();
-        assert_eq!(told_by_kernel(std::os::fd::AsFd::as_fd(&reader)), None);
     }
 }

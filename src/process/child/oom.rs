@@ -64,6 +64,7 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn linux_has_a_counter() {
         assert_ne!(OomCounter::read(), OomCounter(None));

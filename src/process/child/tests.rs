@@ -1,10 +1,15 @@
 #![allow(unsafe_code)]
 use super::*;
 use crate::process::image::program;
-use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
+use std::os::fd::AsFd;
 use std::process::Stdio;
 
-use rustix::process::{Resource, Rlimit, getpgrp, getrlimit, setpgid, setrlimit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Resource, Rlimit, WaitId, WaitIdOptions, getpgrp, getrlimit, kill_process_group, setpgid, setrlimit, waitid,
+};
 
 const WATCHDOG: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 
@@ -29,7 +34,8 @@ fn wait(descriptor: impl AsFd, what: &str) {
 }
 
 /// Likewise, but the script begins only when the first end of a pipe is dropped: not before we looked at the child.
-fn spawn_held(script: &str) -> (Child, PipeWriter, PipeReader) {
+#[cfg(all(target_os = "linux", not(portable)))]
+fn spawn_held(script: &str) -> (Child, std::io::PipeWriter, PipeReader) {
     let ((input, hold), (reader, writer)) = (pipe().unwrap(), pipe().unwrap());
     let mut script = shell(&format!("read line; {script}"));
     (Child::spawn(script.stdin(input).stdout(writer)).unwrap(), hold, reader)
@@ -47,7 +53,7 @@ fn assert_gone(mut reader: PipeReader) {
 }
 
 fn ended(child: &Child) -> Exit {
-    wait(child.pidfd(), "the child ends");
+    wait(child.ended(), "the child ends");
     child.reap()
 }
 
@@ -82,18 +88,18 @@ fn a_signal_goes_to_the_whole_group() {
 fn by_its_number_too() {
     let (child, mut pipe) = spawn_holding("sleep 1000 & echo; wait");
     meet(&mut pipe);
-    assert!(is_unreaped(&child.pidfd));
+    assert!(child.process.is_unreaped());
     kill_process_group(child.group.lock().unwrap(), Signal::TERM).unwrap();
     assert_gone(pipe);
     assert_eq!(ended(&child), by("SIGTERM"));
-    assert!(!is_unreaped(&child.pidfd));
+    assert!(!child.process.is_unreaped());
 }
 
 #[test]
 fn a_stopped_child_is_killed() {
     let child = spawn("kill -STOP $$");
     let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
-    waitid(WaitId::PidFd(child.pidfd()), stopped).unwrap();
+    waitid(WaitId::Pid(child.group.lock().unwrap()), stopped).unwrap();
     child.signal(Signal::KILL);
     assert_eq!(ended(&child), by("SIGKILL"));
 }
@@ -199,6 +205,7 @@ fn in_a_process_of_its_own(test: &str) -> bool {
 }
 
 /// A child that somebody else reaped ended like this, if the kernel remembers.
+#[cfg(all(target_os = "linux", not(portable)))]
 fn assert_told(exit: Exit, expected: Exit) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split('.').map(|number| number.parse().unwrap_or(0));
@@ -206,6 +213,7 @@ fn assert_told(exit: Exit, expected: Exit) {
     assert_eq!(exit, if remembers { expected } else { Exit::Unknown }, "on Linux {release}");
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[test]
 fn a_host_that_ignores_sigchld_takes_nothing_but_the_wait() {
     if !in_a_process_of_its_own("a_host_that_ignores_sigchld_takes_nothing_but_the_wait") {
@@ -223,6 +231,7 @@ fn a_host_that_ignores_sigchld_takes_nothing_but_the_wait() {
     assert_told(spawn("exec sleep 1000").reap(), by("SIGKILL"));
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[test]
 fn so_does_a_host_that_reaps_every_child() {
     if !in_a_process_of_its_own("so_does_a_host_that_reaps_every_child") {
@@ -248,4 +257,16 @@ fn a_child_that_cannot_be_watched_is_not_left_alone() {
     let error = Child::spawn(Command::new("/bin/sh").args(["-c", "exec sleep 1000"])).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
     assert_eq!(waitid(WaitId::All, WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "none runs, none is unreaped");
+}
+
+#[cfg(any(not(target_os = "linux"), portable))]
+#[test]
+fn a_host_that_reaps_every_child_learns_that_one_has_ended() {
+    if !in_a_process_of_its_own("a_host_that_reaps_every_child_learns_that_one_has_ended") {
+        return;
+    }
+    let child = spawn("exit 3");
+    // SAFETY: no status is asked for.
+    assert_eq!(unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) }, child.pid().cast_signed());
+    assert_eq!(ended(&child), Exit::Unknown);
 }

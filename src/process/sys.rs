@@ -1,0 +1,21 @@
+//! What the pool wants of the system, in two ways: Linux's own, and that of the rest of Unix. Nothing outside of this module
+//! asks which it is, but for the automatic entry and the format of programs.
+//!
+//! | wanted | Linux | elsewhere |
+//! |---|---|---|
+//! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its maker |
+//! | [`Bell`], to end a `poll` | an eventfd | a pipe |
+//! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
+//! | [`Lifeline`]: a worker ends with its pool | hang-up of the socket, and a signal | a pipe that nobody writes to |
+//!
+//! `--cfg portable` takes the second way on Linux too, where it can be tested.
+
+#[cfg(all(target_os = "linux", not(portable)))]
+mod linux;
+#[cfg(any(not(target_os = "linux"), portable))]
+mod portable;
+
+#[cfg(all(target_os = "linux", not(portable)))]
+pub(super) use linux::*;
+#[cfg(any(not(target_os = "linux"), portable))]
+pub(super) use portable::*;

@@ -1,0 +1,268 @@
+//! Linux's way: pidfds, sealed memory, event counters.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::ptr;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, pidfd_open,
+    pidfd_send_signal, set_parent_process_death_signal, setrlimit, waitid,
+};
+
+use crate::error::Exit;
+use crate::process::child::exit;
+use crate::process::frame;
+
+/// With what is sent: no SIGPIPE if the other side is gone.
+pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+
+/// With what is received: descriptors that come along are not for the programs that this one starts.
+pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+
+/// For a descriptor that came along: nothing is left to be done.
+pub(in crate::process) fn received(_descriptor: &OwnedFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// For the pool's end of a socket: every call says for itself what it wants.
+pub(in crate::process) fn prepare(_socket: &OwnedFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// Memory for this process and another one, all zero.
+pub(in crate::process) struct Memory(OwnedFd);
+
+impl Memory {
+    pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
+        let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        ftruncate(&memory, length as u64)?;
+        Ok(Self(memory))
+    }
+
+    /// Returns what the other side needs to read and write it. Its length cannot be changed any more.
+    pub(in crate::process) fn for_both(self) -> io::Result<OwnedFd> {
+        fcntl_add_seals(&self.0, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        Ok(self.0)
+    }
+
+    /// Returns what the other side needs to read it. Its length cannot be changed any more, and it cannot be written but
+    /// through mappings that exist.
+    pub(in crate::process) fn for_reading(self) -> io::Result<OwnedFd> {
+        fcntl_add_seals(&self.0, SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL)?;
+        Ok(self.0)
+    }
+}
+
+impl AsFd for Memory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Is memory of the other side sure to keep its length?
+pub(in crate::process) fn keeps_its_length(memory: impl AsFd) -> io::Result<bool> {
+    Ok(fcntl_get_seals(memory)?.contains(SealFlags::SHRINK))
+}
+
+/// A descriptor that is readable once it was rung.
+pub(in crate::process) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(in crate::process) fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    pub(in crate::process) fn ring(&self) {
+        // It fails only when the counter is full: then the bell has been rung.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// It was heard.
+    pub(in crate::process) fn hush(&self) {
+        // It fails only when the bell has not been rung.
+        let _ = rustix::io::read(&self.0, &mut [0_u8; 8][..]);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What tells a worker that its pool is gone: nothing but its socket.
+pub(in crate::process) struct Lifeline;
+
+impl Lifeline {
+    /// Makes one, and a descriptor for the worker, where it needs one.
+    pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
+        Ok((Self, None))
+    }
+}
+
+/// Waits until the pool at the other end is gone.
+pub(in crate::process) fn outlive(socket: &OwnedFd, _lifeline: Option<OwnedFd>) {
+    // No event is asked for: what comes unasked is that the other end is gone.
+    while let Err(Errno::INTR) = poll(&mut [PollFd::new(socket, PollFlags::empty())], None) {}
+}
+
+/// Asks to be killed when the thread that started this process is gone.
+pub(in crate::process) fn die_with_parent() {
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+/// Does this program run with the rights of somebody else than who started it?
+pub(in crate::process) fn runs_with_other_rights() -> bool {
+    // SAFETY: asks for a number, and has no preconditions.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) };
+    secure != 0
+}
+
+/// Limits the address space to what it is now and so many bytes more.
+pub(in crate::process) fn limit_memory(bytes: u64) -> io::Result<()> {
+    let size = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| frame::broken("/proc/self/statm has no size"))?;
+    let limit = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(bytes);
+    let Rlimit { maximum, .. } = getrlimit(Resource::As);
+    let current = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
+    Ok(setrlimit(Resource::As, Rlimit { current, maximum })?)
+}
+
+/// Returns a path that starts this program again: the kernel's link to it, which leads to the very file that runs, even
+/// if it was deleted or replaced.
+pub(in crate::process) fn program() -> PathBuf {
+    let link = Path::new("/proc/self/exe");
+    if link.exists() {
+        return link.into();
+    }
+    // SAFETY: asks for a number, and has no preconditions.
+    let started_as = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    if started_as != 0 {
+        let started_as = ptr::with_exposed_provenance(started_as as usize);
+        // SAFETY: the kernel put this string at the end of the stack; it ends with a zero and lives as long as we do.
+        let started_as = unsafe { CStr::from_ptr(started_as) };
+        return OsStr::from_bytes(started_as.to_bytes()).into();
+    }
+    std::env::current_exe().unwrap_or_default()
+}
+
+/// A child of this process, known by its pidfd. The program around us may reap it at any time: by ignoring SIGCHLD, or with
+/// `waitpid(-1)`. From then on its number may be anybody's.
+#[derive(Debug)]
+pub(in crate::process) struct Process(OwnedFd);
+
+impl Process {
+    /// Watches a child. `None`: it was reaped already, or never was ours. The number belongs to nobody, or to another
+    /// process, or at most to a group.
+    pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
+        match pidfd_open(pid, PidfdFlags::empty()).map(Self) {
+            Ok(process) if process.is_unreaped() || process.has_ended() => Ok(Some(process)),
+            Ok(_) | Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns what stands in for a process that has gone: it has ended too.
+    pub(in crate::process) fn gone() -> io::Result<Self> {
+        Ok(Self(eventfd(1, EventfdFlags::CLOEXEC)?))
+    }
+
+    /// Returns a descriptor that is readable from when the process has ended, whoever reaps it.
+    pub(in crate::process) fn ended(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Is it a child of ours, running or waiting to be reaped?
+    pub(in crate::process) fn is_unreaped(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(self.0.as_fd()), look).is_ok()
+    }
+
+    fn has_ended(&self) -> bool {
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
+    }
+
+    /// Signals the group that this process was the first of. That it has gone is no error.
+    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) {
+        if self.signal_group(signal) == Err(Errno::INVAL) && self.is_unreaped() {
+            // Linux before 6.9. The number is the child's as long as it is unreaped.
+            let _ = kill_process_group(group, signal);
+        }
+        if signal == Signal::KILL {
+            // It may have left its group.
+            let _ = pidfd_send_signal(&self.0, signal);
+        }
+    }
+
+    /// Signals the group, which works without its number, and after the process was reaped.
+    fn signal_group(&self, signal: Signal) -> Result<(), Errno> {
+        let (pidfd, signal, flags) = (self.0.as_raw_fd(), signal.as_raw(), libc::PIDFD_SIGNAL_PROCESS_GROUP);
+        let no_info = ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open, and the kernel fills in the information itself if it is given none.
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_info, flags) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+        }
+    }
+
+    /// Waits until the process has ended, and says how it did.
+    pub(in crate::process) fn reap(&self) -> Exit {
+        match retry_on_intr(|| waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED)) {
+            Ok(Some(status)) => exit::of(status.exit_status(), status.terminating_signal()),
+            // Somebody else has reaped it.
+            _ => told_by_kernel(self.0.as_fd()).unwrap_or(Exit::Unknown),
+        }
+    }
+}
+
+/// Asks how a process ended that somebody else has reaped, or is about to. Linux knows since 6.15, as long as there is
+/// a pidfd.
+fn told_by_kernel(pidfd: BorrowedFd<'_>) -> Option<Exit> {
+    let mut info = info(pidfd)?;
+    if !has_exit(&info) {
+        // The other one is still at it; the pidfd hangs up when it is through. The limit is for kernels that know
+        // neither.
+        let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+        retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())], Some(&limit))).ok()?;
+        info = self::info(pidfd).filter(has_exit)?;
+    }
+    let status = ExitStatus::from_raw(info.exit_code);
+    Some(exit::of(status.code(), status.signal()))
+}
+
+fn has_exit(info: &libc::pidfd_info) -> bool {
+    info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0
+}
+
+fn info(pidfd: BorrowedFd<'_>) -> Option<libc::pidfd_info> {
+    // SAFETY: plain numbers, all of which may be zero.
+    let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
+    info.mask = libc::PIDFD_INFO_EXIT.into();
+    // SAFETY: the request carries the size of what the pointer leads to; a descriptor of another kind refuses it.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
+    (result == 0).then_some(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_of_another_kind_knows_no_exit() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        assert_eq!(told_by_kernel(reader.as_fd()), None);
+    }
+}

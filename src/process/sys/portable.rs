@@ -1,0 +1,246 @@
+//! The way of the rest of Unix: what POSIX has, and what its systems have in common beyond it.
+//!
+//! It promises less than Linux's: a program that ignores SIGCHLD, or reaps children that are not its own, hears late or nothing of
+//! how its workers end, and what they have started may survive them.
+#![forbid(unsafe_code)]
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+
+use rustix::fs::{Mode, ftruncate};
+use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getegid, geteuid, getgid, getuid, kill_process,
+    kill_process_group, waitid, waitpid,
+};
+use rustix::shm;
+
+use crate::error::Exit;
+use crate::process::child::exit;
+use crate::sync::Mutex;
+
+/// With what is sent: no SIGPIPE if the other side is gone. Apple wants it said once of each socket.
+#[cfg(not(target_vendor = "apple"))]
+pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::empty();
+
+/// With what is received: not all systems know a flag for descriptors that come along.
+pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
+
+/// For a descriptor that came along: it is not for the programs that this one starts.
+pub(in crate::process) fn received(descriptor: &OwnedFd) -> io::Result<()> {
+    Ok(fcntl_setfd(descriptor, FdFlags::CLOEXEC)?)
+}
+
+/// For the pool's end of a socket: it is never to block, though Apple does not heed `MSG_DONTWAIT` on sending.
+pub(in crate::process) fn prepare(socket: &OwnedFd) -> io::Result<()> {
+    #[cfg(target_vendor = "apple")]
+    rustix::net::sockopt::set_socket_nosigpipe(socket, true)?;
+    Ok(ioctl_fionbio(socket, true)?)
+}
+
+/// Memory for this process and another one, all zero.
+pub(in crate::process) struct Memory {
+    both: OwnedFd,
+    reading: OwnedFd,
+}
+
+impl Memory {
+    pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
+        let create = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+        loop {
+            // Some systems allow no more than 30 characters.
+            let name = format!("/cf-{:016x}", RandomState::new().hash_one(0));
+            let both = match shm::open(&name, create, Mode::RUSR | Mode::WUSR) {
+                Err(Errno::EXIST) => continue,
+                opened => opened?,
+            };
+            let reading = shm::open(&name, shm::OFlags::RDONLY, Mode::empty());
+            let unlinked = shm::unlink(&name);
+            ftruncate(&both, length as u64)?;
+            unlinked?;
+            return Ok(Self { both, reading: reading? });
+        }
+    }
+
+    /// Returns what the other side needs to read and write it. It can change its length, as long as it has the
+    /// descriptor, where the system allows that.
+    pub(in crate::process) fn for_both(self) -> io::Result<OwnedFd> {
+        Ok(self.both)
+    }
+
+    /// Returns what the other side needs to read it, and no more than that. Nobody keeps a descriptor to write it.
+    pub(in crate::process) fn for_reading(self) -> io::Result<OwnedFd> {
+        Ok(self.reading)
+    }
+}
+
+impl AsFd for Memory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.both.as_fd()
+    }
+}
+
+/// Is memory of the other side sure to keep its length? There is no telling: it is believed. A worker that was damaged on
+/// purpose could shrink its own where the system allows that, and be the end of the program that looks at it.
+pub(in crate::process) fn keeps_its_length(_memory: impl AsFd) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// A descriptor that is readable once it was rung.
+pub(in crate::process) struct Bell {
+    heard: PipeReader,
+    rung: PipeWriter,
+}
+
+impl Bell {
+    pub(in crate::process) fn new() -> io::Result<Self> {
+        let (heard, rung) = pipe()?;
+        ioctl_fionbio(&heard, true)?;
+        ioctl_fionbio(&rung, true)?;
+        Ok(Self { heard, rung })
+    }
+
+    pub(in crate::process) fn ring(&self) {
+        // It fails only when the pipe is full: then the bell has been rung.
+        let _ = (&self.rung).write(&[1]);
+    }
+
+    /// It was heard. If it was rung more often than fits, it is heard once more.
+    pub(in crate::process) fn hush(&self) {
+        // It fails only when the bell has not been rung.
+        let _ = (&self.heard).read(&mut [0; 256]);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.heard.as_fd()
+    }
+}
+
+/// What tells a worker that its pool is gone: the end of a pipe, by which nothing else ever comes. A `poll` for the hang-up of the
+/// socket alone sleeps for ever on some systems. A copy that the pool's process forks, and that goes on, keeps it.
+pub(in crate::process) struct Lifeline {
+    _end: PipeWriter,
+}
+
+impl Lifeline {
+    /// Makes one, and a descriptor for the worker, where it needs one.
+    pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
+        let (theirs, ours) = pipe()?;
+        Ok((Self { _end: ours }, Some(theirs.into())))
+    }
+}
+
+/// Waits until the pool at the other end is gone.
+pub(in crate::process) fn outlive(_socket: &OwnedFd, lifeline: Option<OwnedFd>) {
+    let Some(lifeline) = lifeline.map(PipeReader::from) else {
+        return;
+    };
+    while let Err(error) = (&lifeline).read(&mut [0]) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}
+
+/// There is nothing to ask: [`outlive`] has to do.
+pub(in crate::process) fn die_with_parent() {}
+
+/// Does this program run with the rights of somebody else than who started it?
+pub(in crate::process) fn runs_with_other_rights() -> bool {
+    getuid() != geteuid() || getgid() != getegid()
+}
+
+/// Refuses: there is no common way to ask for the size of the address space, which a limit would have to start from.
+pub(in crate::process) fn limit_memory(_bytes: u64) -> io::Result<()> {
+    let text = "the size of a process cannot be read on this system";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
+
+/// Returns a path that starts this program again, if its file is still there.
+pub(in crate::process) fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_default()
+}
+
+/// A child of this process, and a thread that waits for its end. The number is the child's until it was reaped, which nobody but
+/// us is expected to do.
+#[derive(Debug)]
+pub(in crate::process) struct Process {
+    /// `None`: it has gone.
+    pid: Option<Pid>,
+    ended: PipeReader,
+    /// The thread, until it was joined.
+    waits: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Process {
+    /// Watches a child. `None`: it was reaped already, or never was ours.
+    pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
+        let (ended, mut end) = pipe()?;
+        let mut process = Self { pid: Some(pid), ended, waits: Mutex::default() };
+        if !process.is_unreaped() {
+            return Ok(None);
+        }
+        let wait = move || {
+            let until = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            // It fails if somebody else has reaped it: then it has ended too.
+            let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), until));
+            // To close it would not do: a forked copy of this process may have it too.
+            let _ = end.write(&[1]);
+        };
+        const STACK: usize = 64 << 10;
+        let thread = thread::Builder::new().name("process-end".into()).stack_size(STACK).spawn(wait)?;
+        *process.waits.get_mut() = Some(thread);
+        Ok(Some(process))
+    }
+
+    /// Returns what stands in for a process that has gone: it has ended too.
+    pub(in crate::process) fn gone() -> io::Result<Self> {
+        let (ended, mut end) = pipe()?;
+        end.write_all(&[1])?;
+        Ok(Self { pid: None, ended, waits: Mutex::default() })
+    }
+
+    /// Returns a descriptor that is readable from when the process has ended.
+    pub(in crate::process) fn ended(&self) -> BorrowedFd<'_> {
+        self.ended.as_fd()
+    }
+
+    /// Is it a child of ours, running or waiting to be reaped?
+    pub(in crate::process) fn is_unreaped(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.pid.is_some_and(|pid| waitid(WaitId::Pid(pid), look).is_ok())
+    }
+
+    /// Signals the group that this process was the first of, unless it was reaped. That it has gone is no error.
+    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) {
+        if !self.is_unreaped() {
+            return;
+        }
+        let _ = kill_process_group(group, signal);
+        if signal == Signal::KILL {
+            // It may have left its group.
+            let _ = kill_process(group, signal);
+        }
+    }
+
+    /// Waits until the process has ended, and says how it did.
+    pub(in crate::process) fn reap(&self) -> Exit {
+        // Not before the other thread has seen it: it waits for a number.
+        if let Some(thread) = self.waits.lock().take() {
+            let _ = thread.join();
+        }
+        let reaped = self.pid.map(|pid| retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())));
+        match reaped {
+            Some(Ok(Some((_, status)))) => exit::of(status.exit_status(), status.terminating_signal()),
+            _ => Exit::Unknown,
+        }
+    }
+}
