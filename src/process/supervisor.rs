@@ -297,7 +297,7 @@ impl<W: Clone> Supervisor<W> {
 
     /// Lets a worker go that is not ready yet, if there is nothing for it and will be nothing.
     pub(super) fn dismiss(&mut self, id: LinkId) -> bool {
-        let over = (self.closed || self.broken.is_some()) && self.waiting() == 0;
+        let over = self.is_over();
         let Some(link) = self.links.get_mut(&id).filter(|link| over && link.stage == Stage::Starting) else {
             return false;
         };
@@ -539,7 +539,17 @@ impl<W: Clone> Supervisor<W> {
 
     /// The workers that have to look what there is to do.
     pub(super) fn nudged(&mut self) -> Vec<W> {
+        if self.starting > 0 && self.is_over() {
+            // There was something for them when they were hired.
+            let starting = self.links.values().filter(|link| link.stage == Stage::Starting);
+            self.nudged.extend(starting.filter_map(|link| link.wire.clone()));
+        }
         std::mem::take(&mut self.nudged)
+    }
+
+    /// Is there nothing left to start, nor to come?
+    fn is_over(&self) -> bool {
+        (self.closed || self.broken.is_some()) && self.waiting() == 0
     }
 
     fn doom(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
