@@ -119,6 +119,7 @@ impl Wire {
         }
         let left = self.push(&mut outbox);
         drop(outbox);
+        self.slots.note_orders();
         if left && tell {
             self.ring();
         }

@@ -20,7 +20,7 @@ use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SEN
 use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
-use super::slots::{JOURNAL, Slots};
+use super::slots::{JOURNAL, LOOKS, Slots};
 use super::sys;
 use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
@@ -90,6 +90,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Worker, Setup)> {
         carriage,
         announced: HashSet::new(),
         handed_over: 0,
+        seen: 0,
     };
     Ok((worker, setup))
 }
@@ -107,6 +108,8 @@ struct Worker {
     announced: HashSet<u32>,
     /// How many went out with replies.
     handed_over: u64,
+    /// How often the pool has sent something, when that was last looked at.
+    seen: u64,
 }
 
 impl Worker {
@@ -130,7 +133,7 @@ impl Worker {
                     Kind::Forget => self.carriage.forget(header.sequence as u32),
                     _ => {}
                 },
-                Ok(None) => match self.reader.fill(self.socket.as_fd(), RecvFlags::empty()) {
+                Ok(None) => match self.receive() {
                     Ok(0) => return 0,
                     Ok(_) => {}
                     Err(error) => return self.lost(&error),
@@ -138,6 +141,17 @@ impl Worker {
                 Err(error) => return self.lost(&error),
             }
         }
+    }
+
+    fn receive(&mut self) -> io::Result<usize> {
+        for _ in 0..LOOKS {
+            if self.slots.orders() != self.seen {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        self.seen = self.slots.orders();
+        self.reader.fill(self.socket.as_fd(), RecvFlags::empty())
     }
 
     fn prepare(&mut self, memory_limit: Option<u64>, initializer: Option<Initializer>) -> Result<(), Error> {
@@ -230,6 +244,7 @@ impl Worker {
         let header = Header { segments: taken.len() as u8, kept, ..header };
         bytes[..HEADER].copy_from_slice(&header.to_bytes());
         send_all(&self.socket, &bytes);
+        self.slots.note_answers();
         (bytes, taken)
     }
 
@@ -350,6 +365,7 @@ impl Batch<'_> {
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
         send_all(&self.worker.socket, self.bytes);
+        self.worker.slots.note_answers();
     }
 }
 

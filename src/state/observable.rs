@@ -102,7 +102,7 @@ where
     }
 
     fn sleep(&self, deadline: Option<Instant>) -> bool {
-        for _ in 0..yields(deadline) {
+        for _ in 0..yields(deadline, self.given_to().is_some()) {
             if self.inner.lock().phase.is_done() {
                 return true;
             }
