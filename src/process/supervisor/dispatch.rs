@@ -1,0 +1,178 @@
+//! How workers get their tasks, and what they are to do when there is none.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::link::{Link, Sent, Stage};
+use super::{AHEAD_BYTES, Answered, LinkId, Next, Order, Supervisor};
+use crate::process::flight::{Flight, Place};
+use crate::process::slots::Slots;
+
+impl<W: Clone> Supervisor<W> {
+    /// The process of a worker was spawned.
+    pub(in crate::process) fn attach(&mut self, id: LinkId, wire: W) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.wire = Some(wire);
+        }
+    }
+
+    /// Lets a worker go that is not ready yet, if there is nothing for it and will be nothing.
+    pub(in crate::process) fn dismiss(&mut self, id: LinkId) -> bool {
+        let over = self.is_over();
+        let Some(link) = self.links.get_mut(&id).filter(|link| over && link.stage == Stage::Starting) else {
+            return false;
+        };
+        link.expected = true;
+        self.move_to(id, Stage::Leaving);
+        true
+    }
+
+    /// The worker is ready for tasks.
+    pub(in crate::process) fn ready(&mut self, id: LinkId, wire: W, slots: Arc<Slots>) {
+        self.early_deaths.clear();
+        self.start_again = None;
+        if let Some(link) = self.links.get_mut(&id) {
+            link.wire = Some(wire);
+            link.slots = Some(slots);
+            self.move_to(id, Stage::Serving);
+        }
+    }
+
+    /// Notes an answer, and says whose it is. The last of a task takes it from the worker.
+    pub(in crate::process) fn settle(&mut self, id: LinkId, answer: Answered, now: Instant) -> Option<Arc<Flight>> {
+        let Answered { slot, sequence, last } = answer;
+        let link = self.links.get_mut(&id)?;
+        let is_it = |sent: &Sent| sent.slot == slot && sent.sequence == sequence;
+        if !last {
+            return link.flown.iter().find(|sent| is_it(sent)).map(|sent| Arc::clone(&sent.flight));
+        }
+        let flight = link.take(is_it, now)?;
+        *flight.place.lock() = Place::Over;
+        Some(flight)
+    }
+
+    /// When the worker was given the first of its tasks, or had that left.
+    pub(in crate::process) fn since(&self, id: LinkId, now: Instant) -> Instant {
+        self.links.get(&id).map_or(now, |link| link.since)
+    }
+
+    /// Notes that so many tasks took so long.
+    pub(in crate::process) fn observe(&mut self, id: LinkId, tasks: u32, took: Duration) {
+        if let Some(link) = self.links.get_mut(&id)
+            && tasks > 0
+        {
+            let each = took / tasks;
+            // Quick to take a long task for what may follow it, slower to forget it.
+            link.pace = Some(link.pace.map_or(each, |pace| each.max((pace * 3 + each) / 4)));
+        }
+    }
+
+    /// Gives a worker that serves what it can take, and says what it is to do.
+    pub(in crate::process) fn refill(
+        &mut self,
+        id: LinkId,
+        expired: bool,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) -> Next {
+        let Some(link) = self.links.get(&id) else {
+            return Next::End;
+        };
+        if link.stage != Stage::Serving {
+            return Next::End;
+        }
+        let serving = self.active.max(1);
+        let share = self.waiting().div_ceil(serving).max(1);
+        let mut room = link.room().min(share + link.flown.len()).saturating_sub(link.flown.len());
+        while room > 0 && self.fits(id) {
+            let Some(flight) = self.pop() else { break };
+            orders.push(self.assign(id, flight, now));
+            room -= 1;
+        }
+        if self.links[&id].flown.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
+            self.steal(id, now, orders);
+        }
+        let link = &self.links[&id];
+        if !link.flown.is_empty() {
+            self.idle.retain(|other| *other != id);
+            return Next::Work(link.deadline());
+        }
+        let leaves = (self.closed || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
+        if leaves {
+            self.idle.retain(|other| *other != id);
+            self.move_to(id, Stage::Leaving);
+            return Next::Leave;
+        }
+        if self.links[&id].budget > 0 && !self.idle.contains(&id) {
+            self.idle.push(id);
+        }
+        Next::Idle
+    }
+
+    /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
+    pub(super) fn may_leave(&self, id: LinkId) -> bool {
+        let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.flown.is_empty();
+        self.broken.is_some() || self.links[&id].budget > 0 || self.links.values().filter(stays).count() > self.starting
+    }
+
+    pub(super) fn fits(&self, id: LinkId) -> bool {
+        let link = &self.links[&id];
+        let next = self.queue.iter().find(|flight| matches!(*flight.place.lock(), Place::Queued));
+        link.flown.is_empty() || next.is_some_and(|flight| link.bytes + flight.argument.len() <= AHEAD_BYTES)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Arc<Flight>> {
+        while let Some(flight) = self.queue.pop_front() {
+            if matches!(*flight.place.lock(), Place::Queued) {
+                self.sweep();
+                return Some(flight);
+            }
+            self.dead -= 1;
+        }
+        None
+    }
+
+    pub(super) fn assign(&mut self, id: LinkId, flight: Arc<Flight>, now: Instant) -> Order {
+        self.next_sequence += 1;
+        let sequence = self.next_sequence;
+        let link = self.links.get_mut(&id).expect("tasks are given to links that are there");
+        let slots = Arc::clone(link.slots.as_ref().expect("a link that serves has slots"));
+        let slot = link.free.trailing_zeros() as u8;
+        link.free &= !(1 << slot);
+        slots.ready(slot, sequence, flight.range());
+        *flight.place.lock() = Place::Sent { link: id, slot, sequence, slots };
+        if link.flown.is_empty() {
+            link.since = now;
+        }
+        link.bytes += flight.argument.len();
+        link.budget -= 1;
+        link.flown.push_back(Sent { flight: Arc::clone(&flight), slot, sequence });
+        if link.budget == 0 {
+            self.active -= 1;
+        }
+        Order { flight, slot, sequence }
+    }
+
+    /// Takes half of what another worker was sent ahead, from its end.
+    pub(super) fn steal(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
+        let ahead = |link: &Link<W>| link.flown.len().saturating_sub(1);
+        let richest = self.links.iter().filter(|(other, _)| **other != id).max_by_key(|(_, link)| ahead(link));
+        let Some((victim, link)) = richest else { return };
+        let (victim, count) = (*victim, ahead(link).div_ceil(2));
+        let mut stolen = Vec::new();
+        for _ in 0..count {
+            if let Some(flight) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
+                stolen.push(flight);
+                self.refund(victim);
+            }
+        }
+        for flight in stolen.into_iter().rev() {
+            if self.links[&id].free != 0 && self.links[&id].budget > 0 {
+                orders.push(self.assign(id, flight, now));
+            } else {
+                self.requeue(flight);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What becomes of the tasks of a worker that ended, and of all when the pool is broken.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::link::{Sent, Stage};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, START_AGAIN, Supervisor, Victim};
+use crate::error::Error;
+use crate::process::flight::{Flight, Place};
+
+impl<W: Clone> Supervisor<W> {
+    /// A worker has died. Its socket was read to the end, and its results noted.
+    pub(in crate::process) fn died(&mut self, id: LinkId, now: Instant) -> Death {
+        let mut death = Death::default();
+        self.idle.retain(|other| *other != id);
+        let Some(link) = self.links.get_mut(&id) else {
+            return death;
+        };
+        death.expected = link.expected;
+        death.refusal = self.broken.clone();
+        if link.stage == Stage::Serving {
+            self.vacancies += 1;
+        }
+        let mut untouched = Vec::new();
+        while let Some(sent) = link.flown.pop_front() {
+            let was_ready = link.slots.as_ref().is_some_and(|slots| slots.revoke(sent.slot, sent.sequence));
+            let is_next = untouched.is_empty() && death.victim.is_none();
+            // It ran one task at a time, whatever its memory says now. And a task that one worker after the other dies of
+            // before it starts, as one whose argument has no room there, would have no end.
+            if death.victim.is_none() && (!was_ready || (is_next && sent.flight.misses() >= MISSES)) {
+                *sent.flight.place.lock() = Place::Over;
+                death.victim = Some(Victim { flight: sent.flight, slot: sent.slot, sequence: sent.sequence });
+            } else {
+                untouched.push(sent.flight);
+            }
+        }
+        link.since = now;
+        let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
+        self.move_to(id, Stage::Leaving);
+        death.is_the_end = is_early && self.died_early(was_alone, now);
+        for flight in untouched.into_iter().rev() {
+            if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
+                *flight.place.lock() = Place::Revoked;
+                death.orphans.push(flight);
+            } else {
+                self.requeue(flight);
+            }
+        }
+        death
+    }
+
+    /// Queues a task again that a worker died of, or says why not.
+    pub(in crate::process) fn requeue_or_refuse(&mut self, flight: &Arc<Flight>) -> Option<Error> {
+        if self.broken.is_none() {
+            self.requeue(Arc::clone(flight));
+        }
+        self.broken.clone()
+    }
+
+    /// A worker died before it was ready, not by our doing. Is that the end?
+    ///
+    /// Not while there are others: a limit may have been reached, and the pool makes do with fewer workers.
+    pub(super) fn died_early(&mut self, was_alone: bool, now: Instant) -> bool {
+        self.early_deaths.retain(|then| now.saturating_duration_since(*then) < DEATHS_WITHIN);
+        self.early_deaths.push(now);
+        if self.early_deaths.len() < DEATHS_IN_A_ROW {
+            return false;
+        }
+        self.start_again = now.checked_add(START_AGAIN);
+        self.hopeless = self.active == 0 && was_alone;
+        self.hopeless
+    }
+
+    /// A worker could not be started. The tasks that nobody is left to run.
+    ///
+    /// Several that start together may take from each other what would have been enough for one: that is tried then.
+    pub(in crate::process) fn not_started(&mut self, id: LinkId, now: Instant) -> Vec<Arc<Flight>> {
+        let was_alone = self.links.get(&id).is_none_or(|link| link.alone);
+        self.move_to(id, Stage::Leaving);
+        self.start_again = now.checked_add(START_AGAIN);
+        if self.active > 0 || !was_alone { Vec::new() } else { self.take_queue() }
+    }
+
+    /// Nothing runs any more but what has started. The tasks that have not.
+    pub(in crate::process) fn break_down(&mut self, error: &Error, now: Instant) -> Vec<Arc<Flight>> {
+        self.broken.get_or_insert_with(|| error.clone());
+        self.take_pending(now, |_| false)
+    }
+
+    pub(super) fn take_queue(&mut self) -> Vec<Arc<Flight>> {
+        let queue: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
+        for flight in &queue {
+            *flight.place.lock() = Place::Revoked;
+        }
+        queue
+    }
+
+    /// The thread that looked after the worker ends. What it still had is to be ended.
+    pub(in crate::process) fn forget(&mut self, id: LinkId) -> Vec<Arc<Flight>> {
+        self.move_to(id, Stage::Leaving);
+        self.idle.retain(|other| *other != id);
+        let left = self.links.remove(&id).map(|link| link.flown).unwrap_or_default();
+        let end = |sent: Sent| {
+            *sent.flight.place.lock() = Place::Over;
+            sent.flight
+        };
+        left.into_iter().map(end).collect()
+    }
+}

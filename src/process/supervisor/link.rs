@@ -1,0 +1,114 @@
+//! One worker, as the supervisor sees it.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{AHEAD_TIME, LONG_TASK};
+use crate::process::flight::Flight;
+use crate::process::slots::{self, Slots};
+
+pub(super) struct Link<W> {
+    pub(super) stage: Stage,
+    /// Once it was spawned.
+    pub(super) wire: Option<W>,
+    /// Once it is serving.
+    pub(super) slots: Option<Arc<Slots>>,
+    /// What it was sent, in the order in which it runs them. The first may have been started.
+    pub(super) flown: VecDeque<Sent>,
+    /// When the first became the first.
+    pub(super) since: Instant,
+    /// Bytes of arguments in `flown`.
+    pub(super) bytes: usize,
+    /// A bit for each free slot.
+    pub(super) free: u64,
+    /// Tasks it may still be given.
+    pub(super) budget: u64,
+    /// What its tasks took lately.
+    pub(super) pace: Option<Duration>,
+    /// The time limit of the first passed when it was done already; until then its result may arrive.
+    pub(super) arrival: Option<Instant>,
+    /// It was sent a signal by request.
+    pub(super) expected: bool,
+    /// No other worker was there, or being started, since its start was decided.
+    pub(super) alone: bool,
+}
+
+pub(super) struct Sent {
+    pub(super) flight: Arc<Flight>,
+    pub(super) slot: u8,
+    pub(super) sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Starting,
+    Serving,
+    Leaving,
+    Doomed,
+}
+
+impl<W> Link<W> {
+    pub(super) fn new(max_tasks: Option<u64>, now: Instant) -> Self {
+        Self {
+            stage: Stage::Starting,
+            wire: None,
+            slots: None,
+            flown: VecDeque::new(),
+            since: now,
+            bytes: 0,
+            free: u64::MAX,
+            budget: max_tasks.unwrap_or(u64::MAX),
+            pace: None,
+            arrival: None,
+            expected: false,
+            alone: false,
+        }
+    }
+
+    /// Is it one of the workers that there may only be so many of?
+    pub(super) fn counts(&self) -> bool {
+        matches!(self.stage, Stage::Starting | Stage::Serving) && self.budget > 0
+    }
+
+    /// How many tasks it may have, the one that it runs counted.
+    pub(super) fn room(&self) -> usize {
+        let ahead = match self.pace {
+            None => 0,
+            Some(pace) if pace > LONG_TASK => 0,
+            Some(pace) => (AHEAD_TIME.as_nanos() / pace.as_nanos().max(1)).max(1),
+        };
+        let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.flown.len() as u64));
+        usize::try_from(ahead).unwrap_or(usize::MAX).saturating_add(1).min(most as usize)
+    }
+
+    /// When the first task must have ended.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let limit = self.flown.front()?.flight.limit()?;
+        self.arrival.or_else(|| self.since.checked_add(limit))
+    }
+
+    pub(super) fn take(&mut self, is_it: impl Fn(&Sent) -> bool, now: Instant) -> Option<Arc<Flight>> {
+        let position = self.flown.iter().position(is_it)?;
+        let sent = self.flown.remove(position)?;
+        self.free |= 1 << sent.slot;
+        self.bytes -= sent.flight.argument.len();
+        if position == 0 {
+            self.since = now;
+            self.arrival = None;
+        }
+        Some(sent.flight)
+    }
+
+    /// Takes the last one back, if the worker has not started it.
+    pub(super) fn take_back(&mut self, now: Instant) -> Option<Arc<Flight>> {
+        let slots = self.slots.as_ref()?;
+        let last = self.flown.back()?;
+        let sequence = last.sequence;
+        if !slots.revoke(last.slot, sequence) {
+            return None;
+        }
+        self.take(|sent| sent.sequence == sequence, now)
+    }
+}

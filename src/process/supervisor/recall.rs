@@ -1,0 +1,185 @@
+//! How tasks are taken back before they start, and stopped while they run.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::link::Stage;
+use super::{ARRIVAL, Expiry, LinkId, Supervisor};
+use crate::process::flight::{Flight, Place};
+use crate::process::slots::{Progress, Slots};
+
+impl<W: Clone> Supervisor<W> {
+    /// Takes a task back if it has not started.
+    pub(in crate::process) fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
+        let mut place = flight.place.lock();
+        let (link, slot, sequence) = match &*place {
+            Place::New => {
+                *place = Place::Revoked;
+                return true;
+            }
+            Place::Queued => {
+                *place = Place::Revoked;
+                drop(place);
+                self.dead += 1;
+                self.sweep();
+                return true;
+            }
+            Place::Sent { link, slot, sequence, slots } => {
+                if !slots.revoke(*slot, *sequence) {
+                    curtail(flight, slots, *slot);
+                    return false;
+                }
+                (*link, *slot, *sequence)
+            }
+            Place::Revoked => return true,
+            Place::Stopped { .. } | Place::Over => return false,
+        };
+        *place = Place::Revoked;
+        drop(place);
+        if let Some(taken) = self.links.get_mut(&link) {
+            taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+            self.refund(link);
+        }
+        true
+    }
+
+    /// Takes a task back, or has its worker killed if it runs.
+    pub(in crate::process) fn stop(&mut self, flight: &Flight, now: Instant) -> bool {
+        if self.revoke(flight, now) {
+            return true;
+        }
+        let mut place = flight.place.lock();
+        let Place::Sent { link, slot, sequence, slots } = &*place else {
+            return false;
+        };
+        let (link, slot, sequence) = (*link, *slot, *sequence);
+        if !slots.kill(slot, sequence) {
+            return false;
+        }
+        *place = Place::Stopped { link };
+        drop(place);
+        self.doom(link, slot, sequence, now);
+        true
+    }
+
+    /// A worker was given a task in vain.
+    pub(super) fn refund(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            let counted = link.counts();
+            link.budget = link.budget.saturating_add(1);
+            self.active += usize::from(link.counts() && !counted);
+            if link.flown.is_empty() {
+                // Its thread still believes it busy, and will hear nothing from it.
+                self.nudged.extend(link.wire.clone());
+            }
+        }
+    }
+
+    pub(super) fn doom(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+        }
+        self.move_to(id, Stage::Doomed);
+        self.vacancies += 1;
+    }
+
+    /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
+    pub(super) fn sweep(&mut self) {
+        const FEW: usize = 64;
+        if self.dead == self.queue.len() || self.dead > FEW && 2 * self.dead > self.queue.len() {
+            self.queue.retain(|flight| matches!(*flight.place.lock(), Place::Queued));
+            self.dead = 0;
+        }
+    }
+
+    /// Takes everything that has not started, but for what is to be kept.
+    pub(in crate::process) fn take_pending(
+        &mut self,
+        now: Instant,
+        keep: impl Fn(&Flight) -> bool,
+    ) -> Vec<Arc<Flight>> {
+        let mut kept = Vec::new();
+        let mut pending = Vec::new();
+        let queued: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
+        let mut back_from = Vec::new();
+        for (id, link) in &mut self.links {
+            let mut back: Vec<_> = std::iter::from_fn(|| link.take_back(now)).collect();
+            back.reverse();
+            if let (Some(sent), Some(slots)) = (link.flown.front(), &link.slots) {
+                curtail(&sent.flight, slots, sent.slot);
+            }
+            back_from.extend(back.iter().map(|_| *id));
+            for flight in back {
+                if keep(&flight) {
+                    kept.push(flight);
+                } else {
+                    pending.push(flight);
+                }
+            }
+        }
+        for id in back_from {
+            self.refund(id);
+        }
+        for flight in queued {
+            if keep(&flight) {
+                kept.push(flight);
+            } else {
+                pending.push(flight);
+            }
+        }
+        for flight in kept.into_iter().rev() {
+            self.requeue(flight);
+        }
+        for flight in &pending {
+            *flight.place.lock() = Place::Revoked;
+        }
+        pending
+    }
+
+    /// Looks at the time limit of a worker's first task.
+    pub(in crate::process) fn expire(&mut self, id: LinkId, now: Instant, clock: u64) -> Expiry {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Expiry::Later(None);
+        };
+        let (Some(sent), Some(slots)) = (link.flown.front(), &link.slots) else {
+            return Expiry::Later(None);
+        };
+        let Some(deadline) = link.deadline() else {
+            return Expiry::Later(None);
+        };
+        let (slot, sequence) = (sent.slot, sent.sequence);
+        let limit = sent.flight.limit().unwrap_or(Duration::MAX);
+        // The worker knows better when it started.
+        let ran = Duration::from_nanos(clock.saturating_sub(slots.started_at()));
+        let stopped = match slots.progress(slot, sequence) {
+            Progress::Running if ran < limit => return Expiry::Later(now.checked_add(limit - ran)),
+            _ if now < deadline => return Expiry::Later(Some(deadline)),
+            Progress::Running => slots.kill(slot, sequence),
+            Progress::Ready => slots.revoke(slot, sequence),
+            Progress::Done if link.arrival.is_some() => slots.kill_done(slot, sequence),
+            Progress::Done => {
+                link.arrival = Some(now + ARRIVAL);
+                return Expiry::Later(link.arrival);
+            }
+            Progress::Strange => true,
+        };
+        if !stopped {
+            // It moved on this very moment.
+            return Expiry::Later(Some(now));
+        }
+        let flight = Arc::clone(&sent.flight);
+        *flight.place.lock() = Place::Stopped { link: id };
+        self.doom(id, slot, sequence, now);
+        Expiry::Stopped(flight)
+    }
+}
+
+/// Lets the items of a chunk that have not begun be.
+fn curtail(flight: &Flight, slots: &Slots, slot: u8) {
+    if let Some(items) = &flight.items {
+        items.curtailed.store(true, Ordering::Relaxed);
+        slots.curtail(slot);
+    }
+}
