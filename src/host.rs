@@ -15,24 +15,25 @@ use crate::sync::thread_local;
 
 /// An executor with threads of its own, as its tasks and their waiters see it.
 ///
-/// Called with no lock of a cell held; may take the executor's.
+/// Called with no lock of a cell held; may take the executor's. By default there is nothing to be done: for an executor
+/// whose tasks run elsewhere.
 pub(crate) trait Host: Send + Sync {
     /// A worker took a task from the queue and starts it now.
-    fn started(&self);
+    fn started(&self) {}
     /// A pending task was cancelled: the queue holds a dead entry.
-    fn cancelled(&self);
+    fn cancelled(&self) {}
     /// A pending task that was taken out of the queue is refused.
-    fn refused(&self);
+    fn refused(&self) {}
     /// A waiter took a pending task to run it: its entry is dead. `cell` is the address of the task.
-    fn claimed(&self, cell: *const ());
+    fn claimed(&self, _cell: *const ()) {}
     /// A claimed task has ended.
-    fn claim_ended(&self, ran: crate::state::Ran);
+    fn claim_ended(&self, _ran: crate::state::Ran) {}
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
-    fn watch(&self, task: Weak<dyn Runnable>, limit: Duration);
+    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
     /// A worker is about to sleep until others have done what it needs.
-    fn block(&self, need: Need);
+    fn block(&self, _need: Need) {}
     /// The worker goes on.
-    fn unblock(&self, need: Need);
+    fn unblock(&self, _need: Need) {}
     /// Has the task been given away? Then what has become of it is decided elsewhere. Called under the cell's lock.
     fn remote(&self) -> Option<&dyn Remote> {
         None

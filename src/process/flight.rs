@@ -1,8 +1,8 @@
 //! [`Flight`]: a task on its way through a pool of processes, from its submission until its outcome is in.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::call::{Call, Cut, Parcel};
@@ -14,8 +14,8 @@ use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
 use crate::bytes::Carrier;
 use crate::error::Error;
-use crate::host::{Host, Need, Remote};
-use crate::state::{Ran, Runnable};
+use crate::host::{Host, Remote};
+use crate::state::Runnable;
 use crate::sync::Mutex;
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
@@ -309,14 +309,6 @@ impl Remote for Flight {
 
 /// To the cell, its flight stands for the pool: there is nothing that a waiter could do for it.
 impl Host for Flight {
-    fn started(&self) {}
-    fn cancelled(&self) {}
-    fn refused(&self) {}
-    fn claimed(&self, _cell: *const ()) {}
-    fn claim_ended(&self, _ran: Ran) {}
-    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
-    fn block(&self, _need: Need) {}
-    fn unblock(&self, _need: Need) {}
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)
     }

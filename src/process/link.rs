@@ -4,32 +4,28 @@
 //! runs (reading the result, callbacks), so a slow callback holds up this worker and no other; new tasks are sent before.
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::ops::Range;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+mod answers;
+mod burial;
+mod start;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 use rustix::process::Signal;
 
 use super::child::{Child, OomCounter};
-use super::flight::Flight;
-use super::frame::{self, Header, ItemsHead, Kind, Reader};
-use super::image::{image, program};
+use super::frame::Reader;
 use super::pool::Pool;
-use super::segments::{Known, Mapping};
-use super::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, Victim};
+use super::segments::Known;
+use super::slots;
+use super::supervisor::{Expiry, LinkId, Next, Order};
 use super::wire::Wire;
-use super::worker::Setup;
-use super::{entry, reply, slots};
 use crate::bytes::Carrier;
-use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::{host, panics};
+use crate::error::{Broken, Error};
+use crate::host;
+use answers::Answer;
 
 /// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's.
 const HELLO: Duration = Duration::from_secs(60);
@@ -108,66 +104,7 @@ enum Alarm {
     Kill,
 }
 
-/// A frame that is the end of a task, or a part of it.
-struct Answer {
-    header: Header,
-    body: Range<usize>,
-    items: Option<ItemsHead>,
-    /// Whose it is.
-    flight: Option<Arc<Flight>>,
-}
-
-impl<'a> Link<'a> {
-    fn spawn(pool: &'a Arc<Pool>, id: LinkId) -> io::Result<Self> {
-        let settings = &pool.settings;
-        let initializer = settings.initializer.as_ref();
-        let initializer = initializer.map(|parcel| (parcel.call.enter, parcel.call.function, parcel.argument.clone()));
-        let setup: Setup = (pool.worker_name(id), settings.max_frame, settings.memory_limit, initializer);
-        let setup = postcard::to_stdvec(&setup).map_err(|_| frame::broken("a setup that cannot be written"))?;
-        let mut bytes = Vec::new();
-        frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
-        let (wire, theirs) = Wire::new(bytes)?;
-        let wire = Arc::new(wire);
-        let mut command = Command::new(program());
-        command.stdin(Stdio::from(theirs)).process_group(0);
-        if let Some(name) = std::env::args_os().next() {
-            command.arg0(name);
-        }
-        command.envs(settings.environment.iter().map(|(key, value)| (key, value)));
-        if let Some(directory) = &settings.current_dir {
-            command.current_dir(directory);
-        }
-        entry::announce(&mut command);
-        let oom = OomCounter::read();
-        wire.set_child(Child::spawn(&mut command)?);
-        // Its copy of the worker's end goes with it.
-        drop(command);
-        pool.decide(|supervisor, _| supervisor.attach(id, Arc::clone(&wire)));
-        let unsent = wire.flush();
-        let known = Arc::<Known>::default();
-        Ok(Self {
-            pool,
-            id,
-            wire,
-            reader: Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16)),
-            stage: Stage::Spawned,
-            stage_reached: Stage::Spawned,
-            was_ready: false,
-            alarm: deadline_in(HELLO).map(|then| (then, Alarm::Kill)),
-            unsent,
-            hung_up: false,
-            complaint: None,
-            oom,
-            carrier: Arc::clone(&known) as _,
-            known,
-            collected: 0,
-            heard: 0,
-            looked: 0,
-            orders: Vec::new(),
-            answers: Vec::new(),
-        })
-    }
-
+impl Link<'_> {
     fn look_after(&mut self) {
         let wire = Arc::clone(&self.wire);
         let Some(child) = wire.child() else { return };
@@ -268,159 +205,8 @@ impl<'a> Link<'a> {
         self.stage = Stage::Ending;
     }
 
-    /// Reads once, and takes what that completed.
-    fn receive(&mut self) {
-        match self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
-            Ok(0) => self.hang_up(),
-            Ok(_) => {
-                if let Err(error) = self.parse() {
-                    // A task has damaged its worker: there is no telling what it would send next.
-                    self.complain(Error::Broken(Broken::new(format!("a worker process sent {error}"))));
-                    self.kill();
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.hang_up(),
-        }
-    }
-
     fn complain(&mut self, error: Error) {
         self.complaint.get_or_insert(error);
-    }
-
-    fn parse(&mut self) -> io::Result<()> {
-        while let Some((header, body)) = self.reader.next()? {
-            match (self.stage, header.kind) {
-                (Stage::Spawned, Kind::Hello) => {
-                    if self.reader.body(body) != image().build_id() {
-                        return Err(frame::broken("the hello of another build of the program"));
-                    }
-                    self.stage = Stage::SettingUp;
-                    self.stage_reached = Stage::SettingUp;
-                    if self.pool.settings.initializer.is_some() {
-                        // That may take as long as it likes.
-                        self.alarm = None;
-                    }
-                }
-                (Stage::SettingUp, Kind::Ready) => {
-                    let (wire, slots) = (Arc::clone(&self.wire), Arc::clone(&self.wire.slots));
-                    self.stage = Stage::Serving;
-                    self.was_ready = true;
-                    let mut orders = std::mem::take(&mut self.orders);
-                    // In one decision: in between, another worker would be started for the task that this one is for.
-                    let next = self.pool.decide(|supervisor, now| {
-                        supervisor.ready(self.id, wire, slots);
-                        supervisor.refill(self.id, false, now, &mut orders)
-                    });
-                    self.orders = orders;
-                    self.proceed(next);
-                    if self.pool.settings.max_tasks_per_worker.is_some() {
-                        // One that waited for its replacement may leave.
-                        self.pool.ring_all();
-                    }
-                }
-                (Stage::SettingUp, Kind::Unfit) => {
-                    let error = reply::from_bytes(self.reader.body(body));
-                    self.complain(error);
-                    self.stage = Stage::Ending;
-                    self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
-                }
-                // Too late: it is to leave.
-                (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
-                (Stage::Serving | Stage::Ending, Kind::Segment) => {
-                    let memory = self.reader.descriptor()?;
-                    let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
-                    self.known.add(number, Mapping::of_peer(memory)?);
-                }
-                (Stage::Serving | Stage::Ending, Kind::Forget) => {
-                    self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX));
-                }
-                (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => {
-                    self.answered(header, body)?;
-                }
-                (stage, kind) => return Err(frame::broken(&format!("a frame of kind {kind:?} while {stage:?}"))),
-            }
-        }
-        self.settle();
-        Ok(())
-    }
-
-    fn answered(&mut self, header: Header, body: Range<usize>) -> io::Result<()> {
-        let items = match header.kind {
-            Kind::Items => {
-                let head = ItemsHead::parse(self.reader.body(body.clone()));
-                Some(head.ok_or_else(|| frame::broken("replies that are cut off"))?.0)
-            }
-            _ => None,
-        };
-        self.answers.push(Answer { header, body, items, flight: None });
-        Ok(())
-    }
-
-    /// Takes the answered tasks from the worker, gives it new ones, and then completes the answered.
-    fn settle(&mut self) {
-        if self.answers.is_empty() {
-            return;
-        }
-        let mut answers = std::mem::take(&mut self.answers);
-        let mut orders = std::mem::take(&mut self.orders);
-        let next = self.pool.decide(|supervisor, now| {
-            let since = supervisor.since(self.id, now);
-            let mut ended = 0;
-            for answer in &mut answers {
-                let Header { slot, sequence, .. } = answer.header;
-                let last = answer.items.is_none_or(|head| head.last);
-                answer.flight = supervisor.settle(self.id, Answered { slot, sequence, last }, now);
-                ended += u32::from(last);
-            }
-            supervisor.observe(self.id, ended, now.saturating_duration_since(since));
-            supervisor.refill(self.id, false, now, &mut orders)
-        });
-        self.orders = orders;
-        if matches!(self.alarm, Some((_, Alarm::Idle))) {
-            // If it is idle now, then from now on.
-            self.alarm = None;
-        }
-        self.proceed(next);
-        for answer in answers.drain(..) {
-            self.deliver(answer);
-        }
-        self.answers = answers;
-    }
-
-    fn deliver(&mut self, answer: Answer) {
-        let Answer { header, body, items, flight } = answer;
-        // There is none if it is an answer to a task that the worker does not have.
-        if let Some(flight) = flight {
-            if header.kept {
-                flight.kept.store(true, Ordering::Relaxed);
-            }
-            let carries = !flight.leases.is_empty();
-            self.complete(flight, header, items, body);
-            if carries {
-                self.pool.trim_segments();
-            }
-        }
-        if header.segments > 0 {
-            self.collected += u64::from(header.segments);
-            self.wire.slots.collect(self.collected);
-        }
-    }
-
-    fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
-        let body = self.reader.body(body);
-        match (items, &flight.items) {
-            (None, None) => flight.complete(header.kind, body, &self.carrier),
-            (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
-                if !head.last {
-                    return;
-                }
-                // What is missing was taken back.
-                flight.fail(&Error::Cancelled);
-            }
-            _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
-        }
-        self.pool.count(&flight);
     }
 
     /// Looks for what there is to do.
@@ -485,107 +271,6 @@ impl<'a> Link<'a> {
                 }
             }
             None => {}
-        }
-    }
-
-    /// The process has ended: its last words, then its exit status, then its tasks.
-    fn bury(&mut self, child: &Child) {
-        // Nobody of its group is to go on writing while we read.
-        child.signal(Signal::KILL);
-        while let Ok(1..) = self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
-            if self.parse().is_err() {
-                break;
-            }
-        }
-        let exit = child.reap();
-        self.wire.close();
-        let Death { victim, orphans, refusal, expected, is_the_end } =
-            self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
-        self.pool.refuse(orphans, refusal.as_ref());
-        if let Some(victim) = victim {
-            self.mourn(child, &exit, victim);
-        }
-        if !self.was_ready && !expected {
-            self.report(&exit, is_the_end);
-        }
-    }
-
-    /// Ends the task that the worker died of, or lets it be run again.
-    fn mourn(&self, child: &Child, exit: &Exit, victim: Victim) {
-        let Victim { flight, slot, sequence } = victim;
-        if flight.items.is_some()
-            && let Some((first, count, replies)) = self.wire.slots.read_journal(sequence)
-        {
-            // A journal that a task has written over is as good as none.
-            flight.note(first, count, &replies);
-        }
-        let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
-        if !is_done {
-            let died = WorkerDied::new(child.pid(), exit.clone(), Some(flight.call.name().into_owned()));
-            let died = match self.hint(exit) {
-                Some(hint) => died.with_hint(hint),
-                None => died,
-            };
-            let error = Error::WorkerDied(died);
-            if flight.may_retry() {
-                flight.retry(error);
-                return self.requeue(flight);
-            }
-            if flight.items.is_none() {
-                flight.fail(&error);
-                return self.pool.count(&flight);
-            }
-            flight.note_error(error);
-        }
-        if flight.has_more() {
-            return self.requeue(flight);
-        }
-        flight.fail(&Error::Cancelled);
-        self.pool.count(&flight);
-    }
-
-    fn requeue(&self, flight: Arc<Flight>) {
-        let refused = self.pool.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
-        if let Some(error) = refused {
-            flight.fail(&error);
-            self.pool.count(&flight);
-        }
-    }
-
-    fn hint(&self, exit: &Exit) -> Option<String> {
-        if let Some(complaint) = &self.complaint {
-            return Some(complaint.to_string());
-        }
-        let killed = *exit == Exit::Signal("SIGKILL".into());
-        (killed && OomCounter::read().rose_since(self.oom)).then(|| "probably by the system for want of memory".into())
-    }
-
-    /// Tells the pool of a worker that never was ready.
-    fn report(&self, exit: &Exit, is_the_end: bool) {
-        let initializer = self.pool.settings.initializer.is_some();
-        let said_hello = self.stage_reached == Stage::SettingUp;
-        let cause = match &self.complaint {
-            Some(Error::Panicked(panic)) => {
-                let location = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();
-                let worker = panic.worker_name().unwrap_or("a worker");
-                format!("the initializer of {worker} panicked{location}: {}", panic.message())
-            }
-            Some(Error::Broken(broken)) => broken.cause().to_string(),
-            Some(other) => format!("the initializer failed: {other}"),
-            None if said_hello && initializer => format!("the initializer ended its worker process, which {exit}"),
-            None if said_hello => format!("a worker process {exit} while it was set up"),
-            None if cfg!(all(target_os = "linux", feature = "auto-entry")) => {
-                format!("a worker process {exit} before it said hello")
-            }
-            None => format!(
-                "a worker process {exit} before it said hello; is `concurrent_futures::init()` the first line of `main`?"
-            ),
-        };
-        let fatal = said_hello && (initializer || self.complaint.is_some());
-        if fatal || is_the_end {
-            self.pool.break_down(&Error::Broken(Broken::new(cause)));
-        } else {
-            panics::shield("the program's logger", || log::warn!("{cause}"));
         }
     }
 }

@@ -4,19 +4,20 @@
 //! process ends, whatever the other is in the middle of.
 #![forbid(unsafe_code)]
 
+mod chunk;
+mod outgoing;
+
 use std::collections::HashSet;
-use std::io::{self, IoSlice, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
+use rustix::net::RecvFlags;
 
 use super::call::{Call, Made};
-use super::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, Reader, TaskHead, put, put_item};
+use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
@@ -26,6 +27,7 @@ use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
 use crate::{panics, task};
+use outgoing::{send_all, send_descriptor};
 
 /// The code a worker exits with that lost its connection.
 pub(super) const LOST: i32 = 74;
@@ -268,46 +270,6 @@ impl Worker {
         }
     }
 
-    /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and
-    /// is sent when the journal is full.
-    fn many(&self, head: TaskHead, mut arguments: &[u8], slot: u8, sequence: u64, mut bytes: Vec<u8>) -> Vec<u8> {
-        // Their results are in the journal, which outlives what is beside it.
-        self.carriage.room.store(0, Ordering::Relaxed);
-        let mut batch =
-            Batch { worker: self, slot, sequence, first: head.first, count: 0, kept: false, bytes: &mut bytes };
-        batch.begin(head.first);
-        let mut scratch = Vec::new();
-        while let Some(item) = self.slots.take_item(slot) {
-            let Some(argument) = next_argument(&mut arguments) else {
-                break;
-            };
-            scratch.clear();
-            scratch.resize(HEADER, 0);
-            let result = argument
-                .and_then(|argument| call(head.enter, head.function, argument, scratch, &self.carrier))
-                .and_then(|(bytes, taken)| self.sized(bytes, taken))
-                .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
-                    Ok(_) => Ok(bytes),
-                    Err(_) => Err(Error::TooLarge(TooLarge::new(bytes.len() as u64, u32::MAX.into()))),
-                });
-            scratch = match result {
-                Ok(reply) => {
-                    batch.add(item, Kind::Value, &reply[HEADER..]);
-                    reply
-                }
-                Err(error) => {
-                    batch.add(item, Kind::Fault, &self.fault(&error));
-                    Vec::new()
-                }
-            };
-            scratch.shrink_to(KEPT);
-        }
-        batch.kept = self.has_kept();
-        self.finish(slot, sequence);
-        batch.send(true);
-        bytes
-    }
-
     /// The reply is there; but not if the pool has decided to kill this process meanwhile.
     fn finish(&self, slot: u8, sequence: u64) {
         // Whoever sees the result also sees what was printed. A stream that is closed is the task's own doing.
@@ -320,110 +282,11 @@ impl Worker {
     }
 }
 
-/// Replies to items of a chunk that were not sent.
-struct Batch<'a> {
-    worker: &'a Worker,
-    slot: u8,
-    sequence: u64,
-    first: u32,
-    count: u32,
-    kept: bool,
-    bytes: &'a mut Vec<u8>,
-}
-
-impl Batch<'_> {
-    /// What comes before the replies.
-    const HEADS: usize = HEADER + ItemsHead::LENGTH;
-
-    fn begin(&mut self, first: u32) {
-        self.first = first;
-        self.count = 0;
-        self.bytes.clear();
-        self.bytes.resize(Self::HEADS, 0);
-        self.worker.slots.begin_journal(self.sequence, first);
-    }
-
-    fn add(&mut self, item: u32, kind: Kind, reply: &[u8]) {
-        if self.bytes.len() - Self::HEADS + reply.len() + ITEM_OVERHEAD > JOURNAL && self.count > 0 {
-            self.send(false);
-            self.begin(item);
-        }
-        let start = self.bytes.len();
-        put_item(self.bytes, kind, reply);
-        self.count += 1;
-        if !self.worker.slots.write_journal(&self.bytes[start..]) {
-            // Longer than the journal: it is safe once it is sent.
-            self.send(false);
-            self.begin(item + 1);
-        }
-    }
-
-    fn send(&mut self, last: bool) {
-        let header = Header::new(Kind::Items, self.slot, self.sequence, self.bytes.len() - HEADER);
-        let header = Header { kept: self.kept, ..header };
-        let head = ItemsHead { first: self.first, count: self.count, last };
-        self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
-        self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
-        send_all(&self.worker.socket, self.bytes);
-        self.worker.slots.note_answers();
-    }
-}
-
-/// Takes the next argument from the front; `Err` if it was not sent.
-fn next_argument<'a>(arguments: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
-    let length = frame::u32_at(arguments, 0)?;
-    let rest = &arguments[4..];
-    if length == NOT_SENT {
-        *arguments = rest;
-        // The pool knows why.
-        return Some(Err(Error::Abandoned));
-    }
-    let (argument, rest) = rest.split_at_checked(length as usize)?;
-    *arguments = rest;
-    Some(Ok(argument))
-}
-
 fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made {
     Call::make(enter, function, argument, reply, carrier).unwrap_or_else(|| {
         let message = "there is no such function in the program of the worker";
         Err(Error::Decode(Decode::new(Part::Function, message)))
     })
-}
-
-/// Sends everything, or ends the process: without its parent it has nothing to do.
-fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match send(socket, bytes, sys::NO_SIGNAL) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(Errno::INTR) => {}
-            Err(error) => {
-                if error != Errno::PIPE && error != Errno::CONNRESET {
-                    complain(&format!(
-                        "a worker process cannot send its result: {error}; was its socket closed by a task?"
-                    ));
-                }
-                std::process::exit(LOST);
-            }
-        }
-    }
-}
-
-/// Sends the descriptor of a segment.
-fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
-    let mut frame = Vec::new();
-    put(&mut frame, Kind::Segment, 0, number.into(), &[]);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [memory.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let sent = loop {
-        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, sys::NO_SIGNAL) {
-            Err(Errno::INTR) => {}
-            // The rest of the frame then finds out.
-            sent => break sent.unwrap_or(0),
-        }
-    };
-    send_all(socket, &frame[sent..]);
 }
 
 /// There is no logger in a worker that nobody has set.

@@ -1,0 +1,192 @@
+//! [`Reader`]: frames out of what arrives.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use super::{HEADER, Header, broken};
+use crate::process::sys;
+
+/// What one look at the socket takes at least.
+const READ: usize = 64 << 10;
+
+/// What an idle reader keeps of the room it needed once.
+const KEPT: usize = 1 << 20;
+
+/// How many descriptors may wait for their frames.
+const DESCRIPTORS: usize = 4;
+
+/// Cuts what arrives into frames, and keeps the descriptors that come along. Bodies stay in its buffer until the next
+/// [`fill`](Reader::fill).
+pub(in crate::process) struct Reader {
+    /// All of it is initialised; what lies behind `end` is room.
+    buffer: Vec<u8>,
+    /// What was given out already.
+    start: usize,
+    /// What was received.
+    end: usize,
+    limit: u64,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+impl Reader {
+    /// Refuses frames whose body is longer than `limit`.
+    pub(in crate::process) fn new(limit: u64) -> Self {
+        Self { buffer: Vec::new(), start: 0, end: 0, limit, descriptors: VecDeque::new() }
+    }
+
+    /// Receives once. 0: the other side sends no more.
+    pub(in crate::process) fn fill(&mut self, socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<usize> {
+        self.make_room()?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = loop {
+            let room = &mut [IoSliceMut::new(&mut self.buffer[self.end..])];
+            match recvmsg(socket, room, &mut control, flags | sys::CLOSE_ON_EXEC) {
+                Err(Errno::INTR) => {}
+                received => break received?.bytes,
+            }
+        };
+        self.end += received;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                for descriptor in descriptors {
+                    sys::received(&descriptor)?;
+                    self.descriptors.push_back(descriptor);
+                }
+            }
+        }
+        if self.descriptors.len() > DESCRIPTORS {
+            return Err(broken("descriptors that belong to no frame"));
+        }
+        Ok(received)
+    }
+
+    /// Makes room for the rest of the next frame, and no less than one read.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.buffer.len() > KEPT {
+                self.buffer = Vec::new();
+            }
+        }
+        let waiting = self.end - self.start;
+        let missing = match self.header()? {
+            Some(header) => usize::try_from(header.length).unwrap_or(usize::MAX).saturating_sub(waiting - HEADER),
+            None => 0,
+        };
+        let room = missing.max(READ);
+        if self.buffer.len() - self.end < room {
+            if self.buffer.len() - waiting >= room {
+                self.buffer.copy_within(self.start..self.end, 0);
+            } else {
+                let length = waiting.checked_add(room).ok_or(io::ErrorKind::OutOfMemory)?;
+                let mut larger = zeroed(length)?;
+                larger[..waiting].copy_from_slice(&self.buffer[self.start..self.end]);
+                self.buffer = larger;
+            }
+            (self.start, self.end) = (0, waiting);
+        }
+        Ok(())
+    }
+
+    /// The header of the next frame, if it is there.
+    fn header(&self) -> io::Result<Option<Header>> {
+        let Some(bytes) = self.buffer[self.start..self.end].first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let header = Header::from_bytes(bytes).ok_or_else(|| broken("a frame of an unknown kind"))?;
+        if header.length > self.limit {
+            return Err(broken(&format!("a frame of {} bytes, above the limit of {}", header.length, self.limit)));
+        }
+        Ok(Some(header))
+    }
+
+    /// Takes the next whole frame: where its body is.
+    pub(in crate::process) fn next(&mut self) -> io::Result<Option<(Header, Range<usize>)>> {
+        let Some(header) = self.header()? else {
+            return Ok(None);
+        };
+        let body = self.start + HEADER;
+        let end = body.saturating_add(usize::try_from(header.length).unwrap_or(usize::MAX));
+        if self.end < end {
+            return Ok(None);
+        }
+        self.start = end;
+        Ok(Some((header, body..end)))
+    }
+
+    pub(in crate::process) fn body(&self, range: Range<usize>) -> &[u8] {
+        &self.buffer[range]
+    }
+
+    /// Takes the descriptor that came with the frame that was taken last.
+    pub(in crate::process) fn descriptor(&mut self) -> io::Result<OwnedFd> {
+        self.descriptors.pop_front().ok_or_else(|| broken("a frame without its descriptor"))
+    }
+}
+
+/// Zeroes that the system has at hand: of a long buffer nothing is touched before it is received.
+fn zeroed(length: usize) -> io::Result<Vec<u8>> {
+    // A length that a damaged worker made up must not be the end of the program.
+    Vec::<u8>::new().try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    Ok(vec![0; length])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::net::{SendFlags, send};
+
+    use super::*;
+    use crate::process::frame::{Kind, put};
+
+    fn frames(bytes: &[u8], at_once: usize, limit: u64) -> io::Result<Vec<(Header, Vec<u8>)>> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut reader = Reader::new(limit);
+        let mut frames = Vec::new();
+        for piece in bytes.chunks(at_once) {
+            assert_eq!(send(&theirs, piece, SendFlags::empty()).unwrap(), piece.len());
+            reader.fill(ours.as_fd(), RecvFlags::empty())?;
+            while let Some((header, body)) = reader.next()? {
+                frames.push((header, reader.body(body).to_vec()));
+            }
+        }
+        Ok(frames)
+    }
+
+    #[test]
+    fn frames_are_whole_however_they_arrive() {
+        let bodies: Vec<Vec<u8>> = [0, 1, 23, 24, 25, 70_000, 3].map(|length| vec![length as u8; length]).into();
+        let mut bytes = Vec::new();
+        for (slot, body) in bodies.iter().enumerate() {
+            put(&mut bytes, Kind::Value, slot as u8, 1 << 40, body);
+        }
+        for at_once in [1, 7, 24, 1000, 60_000] {
+            let frames = frames(&bytes, at_once, 70_000).unwrap();
+            assert_eq!(frames.len(), bodies.len());
+            for (slot, ((header, body), sent)) in frames.iter().zip(&bodies).enumerate() {
+                assert_eq!((header.kind, header.slot, header.sequence), (Kind::Value, slot as u8, 1 << 40));
+                assert!(body == sent);
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_or_unknown_is_refused() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, Kind::Value, 0, 0, &[0; 11]);
+        assert!(frames(&bytes, 5, 11).is_ok());
+        assert_eq!(frames(&bytes, 5, 10).unwrap_err().to_string(), "a frame of 11 bytes, above the limit of 10");
+        bytes[16] = 99;
+        assert!(frames(&bytes, 5, 11).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! What a worker says: frames, and the tasks that they end.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::net::RecvFlags;
+
+use super::{Alarm, GRACE, Link, Stage, deadline_in};
+use crate::error::{Broken, Error};
+use crate::process::flight::Flight;
+use crate::process::frame::{self, Header, ItemsHead, Kind};
+use crate::process::image::image;
+use crate::process::reply;
+use crate::process::segments::Mapping;
+use crate::process::supervisor::Answered;
+
+/// A frame that is the end of a task, or a part of it.
+pub(super) struct Answer {
+    pub(super) header: Header,
+    pub(super) body: Range<usize>,
+    pub(super) items: Option<ItemsHead>,
+    /// Whose it is.
+    pub(super) flight: Option<Arc<Flight>>,
+}
+
+impl Link<'_> {
+    /// Reads once, and takes what that completed.
+    pub(super) fn receive(&mut self) {
+        match self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
+            Ok(0) => self.hang_up(),
+            Ok(_) => {
+                if let Err(error) = self.parse() {
+                    // A task has damaged its worker: there is no telling what it would send next.
+                    self.complain(Error::Broken(Broken::new(format!("a worker process sent {error}"))));
+                    self.kill();
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.hang_up(),
+        }
+    }
+
+    pub(super) fn parse(&mut self) -> io::Result<()> {
+        while let Some((header, body)) = self.reader.next()? {
+            match (self.stage, header.kind) {
+                (Stage::Spawned, Kind::Hello) => {
+                    if self.reader.body(body) != image().build_id() {
+                        return Err(frame::broken("the hello of another build of the program"));
+                    }
+                    self.stage = Stage::SettingUp;
+                    self.stage_reached = Stage::SettingUp;
+                    if self.pool.settings.initializer.is_some() {
+                        // That may take as long as it likes.
+                        self.alarm = None;
+                    }
+                }
+                (Stage::SettingUp, Kind::Ready) => {
+                    let (wire, slots) = (Arc::clone(&self.wire), Arc::clone(&self.wire.slots));
+                    self.stage = Stage::Serving;
+                    self.was_ready = true;
+                    let mut orders = std::mem::take(&mut self.orders);
+                    // In one decision: in between, another worker would be started for the task that this one is for.
+                    let next = self.pool.decide(|supervisor, now| {
+                        supervisor.ready(self.id, wire, slots);
+                        supervisor.refill(self.id, false, now, &mut orders)
+                    });
+                    self.orders = orders;
+                    self.proceed(next);
+                    if self.pool.settings.max_tasks_per_worker.is_some() {
+                        // One that waited for its replacement may leave.
+                        self.pool.ring_all();
+                    }
+                }
+                (Stage::SettingUp, Kind::Unfit) => {
+                    let error = reply::from_bytes(self.reader.body(body));
+                    self.complain(error);
+                    self.stage = Stage::Ending;
+                    self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+                }
+                // Too late: it is to leave.
+                (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
+                (Stage::Serving | Stage::Ending, Kind::Segment) => {
+                    let memory = self.reader.descriptor()?;
+                    let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
+                    self.known.add(number, Mapping::of_peer(memory)?);
+                }
+                (Stage::Serving | Stage::Ending, Kind::Forget) => {
+                    self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX));
+                }
+                (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => {
+                    self.answered(header, body)?;
+                }
+                (stage, kind) => return Err(frame::broken(&format!("a frame of kind {kind:?} while {stage:?}"))),
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    pub(super) fn answered(&mut self, header: Header, body: Range<usize>) -> io::Result<()> {
+        let items = match header.kind {
+            Kind::Items => {
+                let head = ItemsHead::parse(self.reader.body(body.clone()));
+                Some(head.ok_or_else(|| frame::broken("replies that are cut off"))?.0)
+            }
+            _ => None,
+        };
+        self.answers.push(Answer { header, body, items, flight: None });
+        Ok(())
+    }
+
+    /// Takes the answered tasks from the worker, gives it new ones, and then completes the answered.
+    pub(super) fn settle(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let mut answers = std::mem::take(&mut self.answers);
+        let mut orders = std::mem::take(&mut self.orders);
+        let next = self.pool.decide(|supervisor, now| {
+            let since = supervisor.since(self.id, now);
+            let mut ended = 0;
+            for answer in &mut answers {
+                let Header { slot, sequence, .. } = answer.header;
+                let last = answer.items.is_none_or(|head| head.last);
+                answer.flight = supervisor.settle(self.id, Answered { slot, sequence, last }, now);
+                ended += u32::from(last);
+            }
+            supervisor.observe(self.id, ended, now.saturating_duration_since(since));
+            supervisor.refill(self.id, false, now, &mut orders)
+        });
+        self.orders = orders;
+        if matches!(self.alarm, Some((_, Alarm::Idle))) {
+            // If it is idle now, then from now on.
+            self.alarm = None;
+        }
+        self.proceed(next);
+        for answer in answers.drain(..) {
+            self.deliver(answer);
+        }
+        self.answers = answers;
+    }
+
+    pub(super) fn deliver(&mut self, answer: Answer) {
+        let Answer { header, body, items, flight } = answer;
+        // There is none if it is an answer to a task that the worker does not have.
+        if let Some(flight) = flight {
+            if header.kept {
+                flight.kept.store(true, Ordering::Relaxed);
+            }
+            let carries = !flight.leases.is_empty();
+            self.complete(flight, header, items, body);
+            if carries {
+                self.pool.trim_segments();
+            }
+        }
+        if header.segments > 0 {
+            self.collected += u64::from(header.segments);
+            self.wire.slots.collect(self.collected);
+        }
+    }
+
+    pub(super) fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
+        let body = self.reader.body(body);
+        match (items, &flight.items) {
+            (None, None) => flight.complete(header.kind, body, &self.carrier),
+            (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
+                if !head.last {
+                    return;
+                }
+                // What is missing was taken back.
+                flight.fail(&Error::Cancelled);
+            }
+            _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
+        }
+        self.pool.count(&flight);
+    }
+}

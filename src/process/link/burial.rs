@@ -1,0 +1,117 @@
+//! The end of a worker: what it leaves behind, and what is told of it.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use rustix::net::RecvFlags;
+use rustix::process::Signal;
+
+use super::{Link, Stage};
+use crate::error::{Broken, Error, Exit, WorkerDied};
+use crate::panics;
+use crate::process::child::{Child, OomCounter};
+use crate::process::flight::Flight;
+use crate::process::supervisor::{Death, Victim};
+
+impl Link<'_> {
+    /// The process has ended: its last words, then its exit status, then its tasks.
+    pub(super) fn bury(&mut self, child: &Child) {
+        // Nobody of its group is to go on writing while we read.
+        child.signal(Signal::KILL);
+        while let Ok(1..) = self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
+            if self.parse().is_err() {
+                break;
+            }
+        }
+        let exit = child.reap();
+        self.wire.close();
+        let Death { victim, orphans, refusal, expected, is_the_end } =
+            self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
+        self.pool.refuse(orphans, refusal.as_ref());
+        if let Some(victim) = victim {
+            self.mourn(child, &exit, victim);
+        }
+        if !self.was_ready && !expected {
+            self.report(&exit, is_the_end);
+        }
+    }
+
+    /// Ends the task that the worker died of, or lets it be run again.
+    pub(super) fn mourn(&self, child: &Child, exit: &Exit, victim: Victim) {
+        let Victim { flight, slot, sequence } = victim;
+        if flight.items.is_some()
+            && let Some((first, count, replies)) = self.wire.slots.read_journal(sequence)
+        {
+            // A journal that a task has written over is as good as none.
+            flight.note(first, count, &replies);
+        }
+        let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
+        if !is_done {
+            let died = WorkerDied::new(child.pid(), exit.clone(), Some(flight.call.name().into_owned()));
+            let died = match self.hint(exit) {
+                Some(hint) => died.with_hint(hint),
+                None => died,
+            };
+            let error = Error::WorkerDied(died);
+            if flight.may_retry() {
+                flight.retry(error);
+                return self.requeue(flight);
+            }
+            if flight.items.is_none() {
+                flight.fail(&error);
+                return self.pool.count(&flight);
+            }
+            flight.note_error(error);
+        }
+        if flight.has_more() {
+            return self.requeue(flight);
+        }
+        flight.fail(&Error::Cancelled);
+        self.pool.count(&flight);
+    }
+
+    pub(super) fn requeue(&self, flight: Arc<Flight>) {
+        let refused = self.pool.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
+        if let Some(error) = refused {
+            flight.fail(&error);
+            self.pool.count(&flight);
+        }
+    }
+
+    pub(super) fn hint(&self, exit: &Exit) -> Option<String> {
+        if let Some(complaint) = &self.complaint {
+            return Some(complaint.to_string());
+        }
+        let killed = *exit == Exit::Signal("SIGKILL".into());
+        (killed && OomCounter::read().rose_since(self.oom)).then(|| "probably by the system for want of memory".into())
+    }
+
+    /// Tells the pool of a worker that never was ready.
+    pub(super) fn report(&self, exit: &Exit, is_the_end: bool) {
+        let initializer = self.pool.settings.initializer.is_some();
+        let said_hello = self.stage_reached == Stage::SettingUp;
+        let cause = match &self.complaint {
+            Some(Error::Panicked(panic)) => {
+                let location = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();
+                let worker = panic.worker_name().unwrap_or("a worker");
+                format!("the initializer of {worker} panicked{location}: {}", panic.message())
+            }
+            Some(Error::Broken(broken)) => broken.cause().to_string(),
+            Some(other) => format!("the initializer failed: {other}"),
+            None if said_hello && initializer => format!("the initializer ended its worker process, which {exit}"),
+            None if said_hello => format!("a worker process {exit} while it was set up"),
+            None if cfg!(all(target_os = "linux", feature = "auto-entry")) => {
+                format!("a worker process {exit} before it said hello")
+            }
+            None => format!(
+                "a worker process {exit} before it said hello; is `concurrent_futures::init()` the first line of `main`?"
+            ),
+        };
+        let fatal = said_hello && (initializer || self.complaint.is_some());
+        if fatal || is_the_end {
+            self.pool.break_down(&Error::Broken(Broken::new(cause)));
+        } else {
+            panics::shield("the program's logger", || log::warn!("{cause}"));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How a worker process is started.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use super::{Alarm, HELLO, Link, Stage, deadline_in};
+use crate::process::child::{Child, OomCounter};
+use crate::process::entry;
+use crate::process::frame::{self, Kind, Reader};
+use crate::process::image::program;
+use crate::process::pool::Pool;
+use crate::process::segments::Known;
+use crate::process::supervisor::LinkId;
+use crate::process::wire::Wire;
+use crate::process::worker::Setup;
+
+impl<'a> Link<'a> {
+    pub(super) fn spawn(pool: &'a Arc<Pool>, id: LinkId) -> io::Result<Self> {
+        let settings = &pool.settings;
+        let initializer = settings.initializer.as_ref();
+        let initializer = initializer.map(|parcel| (parcel.call.enter, parcel.call.function, parcel.argument.clone()));
+        let setup: Setup = (pool.worker_name(id), settings.max_frame, settings.memory_limit, initializer);
+        let setup = postcard::to_stdvec(&setup).map_err(|_| frame::broken("a setup that cannot be written"))?;
+        let mut bytes = Vec::new();
+        frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
+        let (wire, theirs) = Wire::new(bytes)?;
+        let wire = Arc::new(wire);
+        let mut command = Command::new(program());
+        command.stdin(Stdio::from(theirs)).process_group(0);
+        if let Some(name) = std::env::args_os().next() {
+            command.arg0(name);
+        }
+        command.envs(settings.environment.iter().map(|(key, value)| (key, value)));
+        if let Some(directory) = &settings.current_dir {
+            command.current_dir(directory);
+        }
+        entry::announce(&mut command);
+        let oom = OomCounter::read();
+        wire.set_child(Child::spawn(&mut command)?);
+        // Its copy of the worker's end goes with it.
+        drop(command);
+        pool.decide(|supervisor, _| supervisor.attach(id, Arc::clone(&wire)));
+        let unsent = wire.flush();
+        let known = Arc::<Known>::default();
+        Ok(Self {
+            pool,
+            id,
+            wire,
+            reader: Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16)),
+            stage: Stage::Spawned,
+            stage_reached: Stage::Spawned,
+            was_ready: false,
+            alarm: deadline_in(HELLO).map(|then| (then, Alarm::Kill)),
+            unsent,
+            hung_up: false,
+            complaint: None,
+            oom,
+            carrier: Arc::clone(&known) as _,
+            known,
+            collected: 0,
+            heard: 0,
+            looked: 0,
+            orders: Vec::new(),
+            answers: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! How tasks come into the pool, and are taken out of it before they start.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Pool;
+use crate::bytes::carried;
+use crate::error::{Broken, Error, Full, TooLarge};
+use crate::process::call::Parcel;
+use crate::process::flight::{Flight, Place};
+use crate::process::frame::NOT_SENT;
+use crate::process::segments::Lease;
+use crate::process::supervisor::{Submitted, Supervisor};
+use crate::process::wire::Wire;
+use crate::state::Runnable;
+
+impl Pool {
+    /// Runs the task of a job, whose call is encoded in the caller's thread.
+    pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>) {
+        let (parcel, taken) = carried(&self.carrier, || task.ship());
+        let leases = if taken.is_empty() { Vec::new() } else { self.segments.leases(&taken) };
+        let parcel = match parcel.and_then(|parcel| self.sized(parcel, &leases)) {
+            Ok(parcel) => parcel,
+            Err(error) => {
+                self.segments.release(&leases, false);
+                task.fail(error);
+                return;
+            }
+        };
+        let Some(pool) = self.me.upgrade() else { return };
+        let flight = Flight::new(Arc::clone(&task), pool, parcel, leases);
+        if task.give_away(Arc::clone(&flight) as _) {
+            self.submit(flight);
+        } else {
+            *flight.place.lock() = Place::Revoked;
+        }
+    }
+
+    /// Refuses an argument that is too long; of a chunk, that item.
+    pub(super) fn sized(&self, mut parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
+        let limit = self.settings.max_frame;
+        let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
+        let lengths = leases.iter().map(|lease| lease.length as u64);
+        let Some(chunk) = &mut parcel.chunk else {
+            let size = parcel.argument.len() as u64 + lengths.sum::<u64>();
+            return refusal(size, limit).map_or(Ok(parcel), Err);
+        };
+        // Whose bytes are in a segment is not known: too many of them are too many for each item.
+        if let Some(error) = lengths.max().and_then(|longest| refusal(longest, limit)) {
+            return Err(error);
+        }
+        let limit = limit.min(u64::from(NOT_SENT) - 1);
+        let mut start = 0;
+        for (position, end) in chunk.ends.iter().enumerate() {
+            let size = end - std::mem::replace(&mut start, *end);
+            chunk.refused.extend(refusal(size as u64, limit).map(|error| (position, error)));
+        }
+        chunk.refused.sort_by_key(|(position, _)| *position);
+        Ok(parcel)
+    }
+
+    /// Gives a task to a worker, or ends it with the reason why not.
+    pub(in crate::process) fn submit(&self, flight: Arc<Flight>) {
+        if self.is_copy() {
+            let cause =
+                "this process is a forked copy of the one that made the executor; make another one after the fork";
+            return flight.fail(&Error::Broken(Broken::new(cause)));
+        }
+        let owned = self.owns_thread();
+        let mut supervisor = self.supervisor.lock();
+        loop {
+            if let Some(refusal) = self.refusal(&supervisor, &flight, owned) {
+                drop(supervisor);
+                return flight.fail(&refusal);
+            }
+            if owned || !supervisor.is_full() {
+                break;
+            }
+            self.room.wait(&mut supervisor);
+        }
+        let now = Instant::now();
+        let limited = flight.limit().is_some();
+        let submitted = supervisor.submit(flight, now);
+        let hired = supervisor.hire(now);
+        drop(supervisor);
+        if let Submitted::Sent(wire, order) = submitted {
+            wire.send([order], true);
+            if limited {
+                // Its thread has to keep the time.
+                wire.ring();
+            }
+        }
+        for id in hired {
+            self.start(id);
+        }
+    }
+
+    pub(super) fn refusal(&self, supervisor: &Supervisor<Arc<Wire>>, flight: &Flight, owned: bool) -> Option<Error> {
+        if let Some(error) = &supervisor.broken {
+            return Some(error.clone());
+        }
+        // A callback on a thread of the executor may go on submitting.
+        if supervisor.closed && (!owned || supervisor.is_empty()) {
+            return Some(Error::ShutDown);
+        }
+        if supervisor.cancelling {
+            return Some(Error::Cancelled);
+        }
+        let limit = self.settings.max_pending?;
+        (supervisor.is_full() && flight.task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+    }
+
+    pub(in crate::process) fn revoke(&self, flight: &Flight) -> bool {
+        !self.is_copy() && !flight.is_retried() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
+    }
+
+    pub(in crate::process) fn stop(&self, flight: &Flight) -> bool {
+        !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(flight, now))
+    }
+
+    /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
+    pub(in crate::process) fn refuse(&self, flights: Vec<Arc<Flight>>, reason: Option<&Error>) -> usize {
+        let end = |flight: &Arc<Flight>| match reason {
+            None => flight.withdraw(),
+            Some(error) => {
+                flight.fail(error);
+                self.count(flight);
+                true
+            }
+        };
+        flights.iter().filter(|flight| end(flight)).count()
+    }
+
+    pub(in crate::process) fn cancel_pending(&self) -> usize {
+        if self.is_copy() {
+            return 0;
+        }
+        let pending = self.decide(|supervisor, now| {
+            supervisor.cancelling = supervisor.closed;
+            supervisor.take_pending(now, Flight::is_retried)
+        });
+        self.refuse(pending, None)
+    }
+}

@@ -1,0 +1,49 @@
+//! How a worker sends: it may block, since the pool always reads.
+#![forbid(unsafe_code)]
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
+
+use super::{LOST, complain};
+use crate::process::frame::{Kind, put};
+use crate::process::sys;
+
+/// Sends everything, or ends the process: without its parent it has nothing to do.
+pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match send(socket, bytes, sys::NO_SIGNAL) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                if error != Errno::PIPE && error != Errno::CONNRESET {
+                    complain(&format!(
+                        "a worker process cannot send its result: {error}; was its socket closed by a task?"
+                    ));
+                }
+                std::process::exit(LOST);
+            }
+        }
+    }
+}
+
+/// Sends the descriptor of a segment.
+pub(super) fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
+    let mut frame = Vec::new();
+    put(&mut frame, Kind::Segment, 0, number.into(), &[]);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [memory.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let sent = loop {
+        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, sys::NO_SIGNAL) {
+            Err(Errno::INTR) => {}
+            // The rest of the frame then finds out.
+            sent => break sent.unwrap_or(0),
+        }
+    };
+    send_all(socket, &frame[sent..]);
+}
