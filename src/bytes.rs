@@ -155,6 +155,7 @@ pub(crate) trait Carrier: Send + Sync {
     /// Takes a copy along and returns its number. `None`: they are to be written where they stand.
     fn put(&self, bytes: &[u8]) -> Option<u32>;
     /// What was taken along under these numbers is not needed after all.
+    #[cfg(processes)]
     fn put_back(&self, numbers: &[u32]);
     /// Returns what was taken along under this number.
     fn get(&self, number: u32, length: u64) -> Option<Bytes>;

@@ -35,7 +35,6 @@ use crate::error::{Broken, Error};
 use crate::host::{self, Host};
 use crate::options::Stats;
 use crate::panics;
-use crate::state::Runnable;
 use crate::sync::{Condvar, Mutex};
 use crate::wait::deadline;
 
