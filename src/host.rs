@@ -24,6 +24,8 @@ pub(crate) trait Host: Send + Sync {
     fn cancelled(&self) {}
     /// A pending task that was taken out of the queue is refused.
     fn refused(&self) {}
+    /// A task that was given away has ended, with an error or without; nobody sees it yet.
+    fn ended(&self, _failed: bool) {}
     /// A waiter took a pending task to run it: its entry is dead. `cell` is the address of the task.
     fn claimed(&self, _cell: *const ()) {}
     /// A claimed task has ended.

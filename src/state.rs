@@ -294,7 +294,7 @@ where
                 match by {
                     By::Cancel | By::Abort => host.cancelled(),
                     By::Refusal => host.refused(),
-                    By::Owner | By::Limit => {}
+                    By::Owner | By::Limit => host.ended(outcome.is_err()),
                 }
             }
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends

@@ -234,11 +234,6 @@ impl Flight {
         self.task.start();
         self.task.expire(limit);
     }
-
-    /// Has the task failed, as a whole?
-    pub(super) fn has_failed(&self) -> bool {
-        self.task.snapshot().raised.is_some()
-    }
 }
 
 impl Drop for Flight {
@@ -309,6 +304,9 @@ impl Remote for Flight {
 
 /// To the cell, its flight stands for the pool: there is nothing that a waiter could do for it.
 impl Host for Flight {
+    fn ended(&self, failed: bool) {
+        self.pool.count(failed);
+    }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)
     }

@@ -265,7 +265,6 @@ impl Link<'_> {
                     Expiry::Stopped(flight) => {
                         let limit = flight.limit().unwrap_or_default();
                         flight.expire(limit);
-                        self.pool.count(&flight);
                         self.kill();
                     }
                 }

@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::call::Parcel;
-use super::flight::Flight;
 use super::segments::Store;
 use super::supervisor::{Limits, LinkId, Supervisor};
 use super::wire::Wire;
@@ -136,8 +135,8 @@ impl Pool {
     // Tasks.
 
     /// Counts a task that has ended.
-    pub(super) fn count(&self, flight: &Flight) {
-        let count = if flight.has_failed() { &self.failed } else { &self.completed };
+    pub(super) fn count(&self, failed: bool) {
+        let count = if failed { &self.failed } else { &self.completed };
         count.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -175,6 +175,5 @@ impl Link<'_> {
             }
             _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
         }
-        self.pool.count(&flight);
     }
 }

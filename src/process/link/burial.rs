@@ -58,8 +58,7 @@ impl Link<'_> {
                 return self.requeue(flight);
             }
             if flight.items.is_none() {
-                flight.fail(&error);
-                return self.pool.count(&flight);
+                return flight.fail(&error);
             }
             flight.note_error(error);
         }
@@ -67,14 +66,12 @@ impl Link<'_> {
             return self.requeue(flight);
         }
         flight.fail(&Error::Cancelled);
-        self.pool.count(&flight);
     }
 
     pub(super) fn requeue(&self, flight: Arc<Flight>) {
         let refused = self.pool.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
         if let Some(error) = refused {
             flight.fail(&error);
-            self.pool.count(&flight);
         }
     }
 

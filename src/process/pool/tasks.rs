@@ -65,14 +65,16 @@ impl Pool {
         if self.is_copy() {
             let cause =
                 "this process is a forked copy of the one that made the executor; make another one after the fork";
-            return flight.fail(&Error::Broken(Broken::new(cause)));
+            flight.task.refuse(Error::Broken(Broken::new(cause)));
+            return;
         }
         let owned = self.owns_thread();
         let mut supervisor = self.supervisor.lock();
         loop {
             if let Some(refusal) = self.refusal(&supervisor, &flight, owned) {
                 drop(supervisor);
-                return flight.fail(&refusal);
+                flight.task.refuse(refusal);
+                return;
             }
             if owned || !supervisor.is_full() {
                 break;
@@ -125,7 +127,6 @@ impl Pool {
             None => flight.withdraw(),
             Some(error) => {
                 flight.fail(error);
-                self.count(flight);
                 true
             }
         };
