@@ -12,6 +12,8 @@ use serde::de::{
 };
 use serde::ser::{self, Serialize, Serializer};
 
+use super::strict::left_out;
+
 /// What the type itself says against being written; `None` if it has nothing against it.
 pub(super) fn in_writing<T: Serialize>(value: &T) -> Option<String> {
     value.serialize(Nowhere).err().map(|said| said.0)
@@ -114,13 +116,16 @@ impl Serializer for Nowhere {
 }
 
 macro_rules! parts {
-    ($($compound:ident: $($method:ident($($key:ty)?))*;)*) => {
+    ($($compound:ident: $($method:ident($($key:ty)?))* $(, $skip:ident)?;)*) => {
         $(impl ser::$compound for Nowhere {
             type Ok = ();
             type Error = Said;
             $(fn $method<T: ?Sized + Serialize>(&mut self, $(_: $key,)? value: &T) -> Result<(), Said> {
                 value.serialize(Nowhere)
             })*
+            $(fn $skip(&mut self, key: Name) -> Result<(), Said> {
+                Err(Said(left_out(key)))
+            })?
             fn end(self) -> Result<(), Said> {
                 Ok(())
             }
@@ -134,8 +139,8 @@ parts! {
     SerializeTupleStruct: serialize_field();
     SerializeTupleVariant: serialize_field();
     SerializeMap: serialize_key() serialize_value();
-    SerializeStruct: serialize_field(Name);
-    SerializeStructVariant: serialize_field(Name);
+    SerializeStruct: serialize_field(Name), skip_field;
+    SerializeStructVariant: serialize_field(Name), skip_field;
 }
 
 /// One layer of a deserialiser, and where an error's text is put while it passes through postcard's.

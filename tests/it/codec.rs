@@ -145,3 +145,23 @@ fn what_postcard_itself_says_is_kept_as_well() {
     held.take(0).complete(Ok(&[99]));
     assert_decode(future.result(), "variant");
 }
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct LeavesOut {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maybe: Option<u8>,
+    always: u8,
+}
+
+#[test]
+fn a_field_that_is_left_out_is_an_error_and_not_another_value() {
+    let held = Held::default();
+    let _future = held.submit(|value: LeavesOut| value, LeavesOut { maybe: None, always: 1 });
+    let error = held.take(0).encode().unwrap_err();
+    assert!(error.to_string().contains("the field `maybe` is left out of this value"), "{error}");
+    let future = held.submit(|value: LeavesOut| value, LeavesOut { maybe: Some(2), always: 1 });
+    let job = held.take(0);
+    let bytes = job.encode().unwrap().into_argument();
+    job.complete(Ok(&bytes));
+    assert_eq!(future.result().unwrap(), LeavesOut { maybe: Some(2), always: 1 });
+}
