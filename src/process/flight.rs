@@ -37,6 +37,8 @@ pub(super) struct Flight {
     deaths: AtomicU32,
     /// How often a worker died that was to start it next.
     misses: AtomicU32,
+    /// Aborted between two tries.
+    pub(super) stopped: AtomicBool,
     /// It has run, and is to run again: it is not pending, wherever it is.
     retried: AtomicBool,
 }
@@ -53,6 +55,8 @@ pub(super) enum Place {
     Revoked,
     /// Aborted or out of time while it ran: the worker is to be killed.
     Stopped { link: LinkId },
+    /// Its worker has died of it, and it is not decided yet whether it runs again.
+    Mourned,
     /// Its worker has answered, or has died of it.
     Over,
 }
@@ -92,8 +96,8 @@ impl Flight {
         });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
-        let (retried, misses) = (AtomicBool::new(false), AtomicU32::new(0));
-        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, misses, retried })
+        let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, misses, stopped, retried })
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -109,6 +113,11 @@ impl Flight {
     /// A worker died that was to start it next. How often has that been?
     pub(super) fn misses(&self) -> u32 {
         self.misses.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Does nobody want the items of this chunk that have not begun?
+    pub(super) fn is_curtailed(&self) -> bool {
+        self.items.as_ref().is_some_and(|items| items.curtailed.load(Ordering::Relaxed))
     }
 
     /// A worker died of it. May it be run again?
@@ -280,7 +289,7 @@ impl Remote for Flight {
             Place::Sent { slot, sequence, slots, .. } => {
                 matches!(slots.progress(*slot, *sequence), Progress::Running | Progress::Done)
             }
-            Place::Stopped { .. } | Place::Over => true,
+            Place::Stopped { .. } | Place::Mourned | Place::Over => true,
         }
     }
 

@@ -72,6 +72,8 @@ struct Link<'a> {
     /// How far it came on its own.
     stage_reached: Stage,
     was_ready: bool,
+    /// It gets no more tasks.
+    is_dead: bool,
     /// What is to happen when nothing else does until then.
     alarm: Option<(Instant, Alarm)>,
     /// Is something left in the outbox?
@@ -225,6 +227,7 @@ impl Link<'_> {
         }
         match next {
             Next::Work(deadline) => self.alarm = deadline.map(|then| (then, Alarm::Limit)),
+            Next::Wait => self.alarm = None,
             Next::Idle => {
                 if !matches!(self.alarm, Some((_, Alarm::Idle))) {
                     let keep_alive = self.pool.settings.keep_alive;
@@ -256,6 +259,7 @@ impl Link<'_> {
                 self.kill();
             }
             Some((_, Alarm::Idle)) => {
+                self.alarm = None;
                 let next = self.pool.decide(|supervisor, now| supervisor.refill(self.id, true, now, &mut self.orders));
                 self.proceed(next);
             }
@@ -264,8 +268,9 @@ impl Link<'_> {
                     Expiry::Later(then) => self.alarm = then.map(|then| (then, Alarm::Limit)),
                     Expiry::Stopped(flight) => {
                         let limit = flight.limit().unwrap_or_default();
-                        flight.expire(limit);
+                        // Before callbacks run: its worker has no more to do.
                         self.kill();
+                        flight.expire(limit);
                     }
                 }
             }

@@ -119,8 +119,9 @@ impl Pool {
         let result = decision(&mut supervisor, now);
         let hired = supervisor.hire(now);
         let nudged = supervisor.nudged();
+        let has_room = self.settings.max_pending.is_some() && !supervisor.is_full();
         drop(supervisor);
-        if self.settings.max_pending.is_some() {
+        if has_room {
             self.room.notify_all();
         }
         for wire in nudged {

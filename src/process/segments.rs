@@ -27,6 +27,9 @@ use crate::sync::Mutex;
 /// Bytes from this length on go through a segment.
 pub(super) const LONG: usize = 1 << 20;
 
+/// How many segments an owner has at most: each is a descriptor. What goes beyond takes the socket.
+const MOST: usize = 64;
+
 /// What an owner keeps of free segments, in bytes.
 const KEPT: usize = 128 << 20;
 
@@ -199,6 +202,17 @@ impl Store {
 }
 
 impl Owned {
+    /// Lets a free one go if there are as many as there may be. Fails if none is free.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.segments.len() >= MOST {
+            let collected = self.collected;
+            let free = self.segments.iter().position(|segment| segment.is_free(collected));
+            let segment = self.segments.swap_remove(free.ok_or(io::ErrorKind::QuotaExceeded)?);
+            self.gone.push(segment.number);
+        }
+        Ok(())
+    }
+
     fn trim(&mut self) {
         let Self { segments, collected, gone, .. } = self;
         let mut free = 0;
@@ -223,6 +237,7 @@ impl Owned {
             segment.use_ = Use::Full(length);
             return Ok((segment.number, Arc::clone(&segment.mapping)));
         }
+        self.make_room()?;
         // Room for the next that is a little longer.
         let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
         let memory = Memory::new(size)?;

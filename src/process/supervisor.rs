@@ -92,6 +92,8 @@ pub(super) struct Supervisor<W> {
     /// The last of them was the last: the pool is about to be broken.
     hopeless: bool,
     nudged: Vec<W>,
+    /// Tasks that a worker died of, and of which it is not known yet what becomes.
+    mourned: Vec<Arc<Flight>>,
     /// Workers that died and were not replaced yet.
     vacancies: u64,
     pub(super) respawned: u64,
@@ -117,6 +119,8 @@ pub(super) enum Next {
     Work(Option<Instant>),
     /// Nothing. It may leave after the time it is kept alive.
     Idle,
+    /// Nothing, until it is told to look again.
+    Wait,
     /// Exit.
     Leave,
     /// Nothing: it is being killed, or has been told to leave.
@@ -141,8 +145,8 @@ pub(super) struct Answered {
 /// What is left of a worker that died.
 #[derive(Default)]
 pub(super) struct Death {
-    /// What it ran.
-    pub(super) victim: Option<Victim>,
+    /// What it ran: one task, unless answers to others were lost with it.
+    pub(super) victims: Vec<Victim>,
     /// Tasks it did not start and that nobody is to start any more.
     pub(super) orphans: Vec<Arc<Flight>>,
     /// Why not; if there is no reason, they are cancelled.
@@ -179,6 +183,7 @@ impl<W: Clone> Supervisor<W> {
             start_again: None,
             hopeless: false,
             nudged: Vec::new(),
+            mourned: Vec::new(),
             vacancies: 0,
             respawned: 0,
         }
@@ -189,7 +194,9 @@ impl<W: Clone> Supervisor<W> {
     /// Takes a task that is not refused.
     pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
         *flight.place.lock() = Place::Queued;
-        if let Some(id) = self.idle.pop() {
+        if self.has_seat()
+            && let Some(id) = self.idle.pop()
+        {
             let order = self.assign(id, flight, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
                 return Submitted::Sent(wire, order);
@@ -234,6 +241,20 @@ impl<W: Clone> Supervisor<W> {
             self.links.values_mut().filter(|link| link.stage == Stage::Starting).for_each(|link| link.alone = alone);
         }
         hired
+    }
+
+    /// May one more worker run tasks? Where workers are replaced, the one to come and the one to go are both there for a
+    /// while, and only as many as were asked for have tasks.
+    pub(super) fn has_seat(&self) -> bool {
+        self.limits.max_tasks.is_none() || self.running() < self.limits.max_workers
+    }
+
+    /// A worker has no tasks any more: one that stands by may have its seat.
+    pub(super) fn free_seat(&mut self) {
+        if self.limits.max_tasks.is_some() && self.waiting() > 0 {
+            let stands_by = |link: &&Link<W>| link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+            self.nudged.extend(self.links.values().filter(stands_by).filter_map(|link| link.wire.clone()));
+        }
     }
 
     /// Tasks that wait in the queue.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
 use super::{HEADER, Header, broken};
 use crate::process::sys;
@@ -33,16 +33,21 @@ pub(in crate::process) struct Reader {
     end: usize,
     limit: u64,
     descriptors: VecDeque<OwnedFd>,
+    /// A descriptor could not be received. What comes next would be taken for it, so nothing more is received.
+    is_cut: bool,
 }
 
 impl Reader {
     /// Refuses frames whose body is longer than `limit`.
     pub(in crate::process) fn new(limit: u64) -> Self {
-        Self { buffer: Vec::new(), start: 0, end: 0, limit, descriptors: VecDeque::new() }
+        Self { buffer: Vec::new(), start: 0, end: 0, limit, descriptors: VecDeque::new(), is_cut: false }
     }
 
     /// Receives once. 0: the other side sends no more.
     pub(in crate::process) fn fill(&mut self, socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<usize> {
+        if self.is_cut {
+            return Err(broken("a descriptor that could not be received"));
+        }
         self.make_room()?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -50,9 +55,11 @@ impl Reader {
             let room = &mut [IoSliceMut::new(&mut self.buffer[self.end..])];
             match recvmsg(socket, room, &mut control, flags | sys::CLOSE_ON_EXEC) {
                 Err(Errno::INTR) => {}
-                received => break received?.bytes,
+                received => break received?,
             }
         };
+        self.is_cut = received.flags.contains(ReturnFlags::CTRUNC);
+        let received = received.bytes;
         self.end += received;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {

@@ -15,7 +15,7 @@ use crate::process::frame::{self, Header, ItemsHead, Kind};
 use crate::process::image::image;
 use crate::process::reply;
 use crate::process::segments::Mapping;
-use crate::process::supervisor::Answered;
+use crate::process::supervisor::{Answered, Next};
 
 /// A frame that is the end of a task, or a part of it.
 pub(super) struct Answer {
@@ -39,11 +39,22 @@ impl Link<'_> {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory) => {
+                self.complain(Error::Broken(Broken::new(format!("what a worker process sent is lost: {error}"))));
+                self.kill();
+            }
             Err(_) => self.hang_up(),
         }
     }
 
+    /// Takes what is there. Answers are settled also where what comes after them makes no sense.
     pub(super) fn parse(&mut self) -> io::Result<()> {
+        let taken = self.take_frames();
+        self.settle();
+        taken
+    }
+
+    fn take_frames(&mut self) -> io::Result<()> {
         while let Some((header, body)) = self.reader.next()? {
             match (self.stage, header.kind) {
                 (Stage::Spawned, Kind::Hello) => {
@@ -96,7 +107,6 @@ impl Link<'_> {
                 (stage, kind) => return Err(frame::broken(&format!("a frame of kind {kind:?} while {stage:?}"))),
             }
         }
-        self.settle();
         Ok(())
     }
 
@@ -129,7 +139,7 @@ impl Link<'_> {
                 ended += u32::from(last);
             }
             supervisor.observe(self.id, ended, now.saturating_duration_since(since));
-            supervisor.refill(self.id, false, now, &mut orders)
+            if self.is_dead { Next::End } else { supervisor.refill(self.id, false, now, &mut orders) }
         });
         self.orders = orders;
         if matches!(self.alarm, Some((_, Alarm::Idle))) {

@@ -18,6 +18,7 @@ impl Link<'_> {
     pub(super) fn bury(&mut self, child: &Child) {
         // Nobody of its group is to go on writing while we read.
         child.signal(Signal::KILL);
+        self.is_dead = true;
         while let Ok(1..) = self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
             if self.parse().is_err() {
                 break;
@@ -25,10 +26,10 @@ impl Link<'_> {
         }
         let exit = child.reap();
         self.wire.close();
-        let Death { victim, orphans, refusal, expected, is_the_end } =
+        let Death { victims, orphans, refusal, expected, is_the_end } =
             self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
         self.pool.refuse(orphans, refusal.as_ref());
-        if let Some(victim) = victim {
+        for victim in victims {
             self.mourn(child, &exit, victim);
         }
         if !self.was_ready && !expected {
@@ -53,19 +54,18 @@ impl Link<'_> {
                 None => died,
             };
             let error = Error::WorkerDied(died);
-            if flight.may_retry() {
+            if !flight.is_curtailed() && flight.may_retry() {
                 flight.retry(error);
                 return self.requeue(flight);
             }
             if flight.items.is_none() {
+                self.pool.decide(|supervisor, _| supervisor.mourned_for(&flight));
                 return flight.fail(&error);
             }
             flight.note_error(error);
         }
-        if flight.has_more() {
-            return self.requeue(flight);
-        }
-        flight.fail(&Error::Cancelled);
+        // A chunk of which nothing is left, or wanted, is over there.
+        self.requeue(flight);
     }
 
     pub(super) fn requeue(&self, flight: Arc<Flight>) {
@@ -77,7 +77,10 @@ impl Link<'_> {
 
     pub(super) fn hint(&self, exit: &Exit) -> Option<String> {
         if let Some(complaint) = &self.complaint {
-            return Some(complaint.to_string());
+            return Some(match complaint {
+                Error::Broken(broken) => broken.cause().to_string(),
+                other => other.to_string(),
+            });
         }
         let killed = *exit == Exit::Signal("SIGKILL".into());
         (killed && OomCounter::read().rose_since(self.oom)).then(|| "probably by the system for want of memory".into())

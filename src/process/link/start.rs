@@ -53,6 +53,7 @@ impl<'a> Link<'a> {
             stage: Stage::Spawned,
             stage_reached: Stage::Spawned,
             was_ready: false,
+            is_dead: false,
             alarm: deadline_in(HELLO).map(|then| (then, Alarm::Kill)),
             unsent,
             hung_up: false,

@@ -18,6 +18,13 @@ use crate::state::Runnable;
 impl Pool {
     /// Runs the task of a job, whose call is encoded in the caller's thread.
     pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>) {
+        // Before any lock: one may have been held when the process was copied.
+        if self.is_copy() {
+            let cause =
+                "this process is a forked copy of the one that made the executor; make another one after the fork";
+            task.refuse(Error::Broken(Broken::new(cause)));
+            return;
+        }
         let (parcel, taken) = carried(&self.carrier, || task.ship());
         let leases = if taken.is_empty() { Vec::new() } else { self.segments.leases(&taken) };
         let parcel = match parcel.and_then(|parcel| self.sized(parcel, &leases)) {
@@ -62,12 +69,6 @@ impl Pool {
 
     /// Gives a task to a worker, or ends it with the reason why not.
     pub(in crate::process) fn submit(&self, flight: Arc<Flight>) {
-        if self.is_copy() {
-            let cause =
-                "this process is a forked copy of the one that made the executor; make another one after the fork";
-            flight.task.refuse(Error::Broken(Broken::new(cause)));
-            return;
-        }
         let owned = self.owns_thread();
         let mut supervisor = self.supervisor.lock();
         loop {

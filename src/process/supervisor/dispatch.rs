@@ -84,13 +84,14 @@ impl<W: Clone> Supervisor<W> {
         }
         let serving = self.active.max(1);
         let share = self.waiting().div_ceil(serving).max(1);
+        let may_begin = !link.flown.is_empty() || self.has_seat();
         let mut room = link.room().min(share + link.flown.len()).saturating_sub(link.flown.len());
-        while room > 0 && self.fits(id) {
+        while may_begin && room > 0 && self.fits(id) {
             let Some(flight) = self.pop() else { break };
             orders.push(self.assign(id, flight, now));
             room -= 1;
         }
-        if self.links[&id].flown.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
+        if may_begin && self.links[&id].flown.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
             self.steal(id, now, orders);
         }
         let link = &self.links[&id];
@@ -98,13 +99,18 @@ impl<W: Clone> Supervisor<W> {
             self.idle.retain(|other| *other != id);
             return Next::Work(link.deadline());
         }
+        self.free_seat();
+        let link = &self.links[&id];
         let leaves = (self.closed || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
         if leaves {
             self.idle.retain(|other| *other != id);
             self.move_to(id, Stage::Leaving);
             return Next::Leave;
         }
-        if self.links[&id].budget > 0 && !self.idle.contains(&id) {
+        if !may_begin || self.links[&id].budget == 0 {
+            return Next::Wait;
+        }
+        if !self.idle.contains(&id) {
             self.idle.push(id);
         }
         Next::Idle
@@ -112,8 +118,15 @@ impl<W: Clone> Supervisor<W> {
 
     /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
     pub(super) fn may_leave(&self, id: LinkId) -> bool {
+        if self.broken.is_some() {
+            return true;
+        }
+        if self.links[&id].budget > 0 {
+            // There may be tasks for it that only wait for a seat.
+            return self.waiting() == 0;
+        }
         let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.flown.is_empty();
-        self.broken.is_some() || self.links[&id].budget > 0 || self.links.values().filter(stays).count() > self.starting
+        self.links.values().filter(stays).count() > self.starting
     }
 
     pub(super) fn fits(&self, id: LinkId) -> bool {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::link::{Sent, Stage};
@@ -25,12 +26,13 @@ impl<W: Clone> Supervisor<W> {
         let mut untouched = Vec::new();
         while let Some(sent) = link.flown.pop_front() {
             let was_ready = link.slots.as_ref().is_some_and(|slots| slots.revoke(sent.slot, sent.sequence));
-            let is_next = untouched.is_empty() && death.victim.is_none();
-            // It ran one task at a time, whatever its memory says now. And a task that one worker after the other dies of
-            // before it starts, as one whose argument has no room there, would have no end.
-            if death.victim.is_none() && (!was_ready || (is_next && sent.flight.misses() >= MISSES)) {
-                *sent.flight.place.lock() = Place::Over;
-                death.victim = Some(Victim { flight: sent.flight, slot: sent.slot, sequence: sent.sequence });
+            let is_next = untouched.is_empty() && death.victims.is_empty();
+            // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
+            // one whose argument has no room there, would have no end.
+            if !was_ready || (is_next && sent.flight.misses() >= MISSES) {
+                *sent.flight.place.lock() = Place::Mourned;
+                self.mourned.push(Arc::clone(&sent.flight));
+                death.victims.push(Victim { flight: sent.flight, slot: sent.slot, sequence: sent.sequence });
             } else {
                 untouched.push(sent.flight);
             }
@@ -38,6 +40,7 @@ impl<W: Clone> Supervisor<W> {
         link.since = now;
         let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
+        self.free_seat();
         death.is_the_end = is_early && self.died_early(was_alone, now);
         for flight in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
@@ -52,10 +55,22 @@ impl<W: Clone> Supervisor<W> {
 
     /// Queues a task again that a worker died of, or says why not.
     pub(in crate::process) fn requeue_or_refuse(&mut self, flight: &Arc<Flight>) -> Option<Error> {
-        if self.broken.is_none() {
-            self.requeue(Arc::clone(flight));
+        self.mourned_for(flight);
+        if let Some(error) = &self.broken {
+            return Some(error.clone());
         }
-        self.broken.clone()
+        let is_cancelled = self.cancelling && !flight.is_retried();
+        if is_cancelled || flight.stopped.load(Ordering::Relaxed) || (flight.items.is_some() && !flight.has_more()) {
+            *flight.place.lock() = Place::Over;
+            return Some(Error::Cancelled);
+        }
+        self.requeue(Arc::clone(flight));
+        None
+    }
+
+    /// It is known what becomes of a task that a worker died of.
+    pub(in crate::process) fn mourned_for(&mut self, flight: &Arc<Flight>) {
+        self.mourned.retain(|mourned| !Arc::ptr_eq(mourned, flight));
     }
 
     /// A worker died before it was ready, not by our doing. Is that the end?
@@ -79,7 +94,8 @@ impl<W: Clone> Supervisor<W> {
         let was_alone = self.links.get(&id).is_none_or(|link| link.alone);
         self.move_to(id, Stage::Leaving);
         self.start_again = now.checked_add(START_AGAIN);
-        if self.active > 0 || !was_alone { Vec::new() } else { self.take_queue() }
+        let others = self.links.values().any(|link| matches!(link.stage, Stage::Starting | Stage::Serving));
+        if others || !was_alone { Vec::new() } else { self.take_queue() }
     }
 
     /// Nothing runs any more but what has started. The tasks that have not.

@@ -34,12 +34,23 @@ impl<W: Clone> Supervisor<W> {
                 (*link, *slot, *sequence)
             }
             Place::Revoked => return true,
+            Place::Mourned => {
+                if let Some(items) = &flight.items {
+                    items.curtailed.store(true, Ordering::Relaxed);
+                }
+                return false;
+            }
             Place::Stopped { .. } | Place::Over => return false,
         };
         *place = Place::Revoked;
         drop(place);
         if let Some(taken) = self.links.get_mut(&link) {
+            let was_first = taken.flown.front().is_some_and(|sent| sent.sequence == sequence);
             taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+            if was_first {
+                // Its thread keeps the time of the first.
+                self.nudged.extend(taken.wire.clone());
+            }
             self.refund(link);
         }
         true
@@ -51,6 +62,11 @@ impl<W: Clone> Supervisor<W> {
             return true;
         }
         let mut place = flight.place.lock();
+        if matches!(*place, Place::Mourned) {
+            // Between two tries. Who mourns it looks at this before he queues it again.
+            flight.stopped.store(true, Ordering::Relaxed);
+            return true;
+        }
         let Place::Sent { link, slot, sequence, slots } = &*place else {
             return false;
         };
@@ -78,11 +94,18 @@ impl<W: Clone> Supervisor<W> {
     }
 
     pub(super) fn doom(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
+        let mut behind = Vec::new();
         if let Some(link) = self.links.get_mut(&id) {
             link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+            // What was sent ahead need not wait for its end, nor for callbacks before it.
+            behind.extend(std::iter::from_fn(|| link.take_back(now)));
         }
         self.move_to(id, Stage::Doomed);
         self.vacancies += 1;
+        for flight in behind {
+            self.requeue(flight);
+        }
+        self.free_seat();
     }
 
     /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
@@ -100,6 +123,11 @@ impl<W: Clone> Supervisor<W> {
         now: Instant,
         keep: impl Fn(&Flight) -> bool,
     ) -> Vec<Arc<Flight>> {
+        for flight in &self.mourned {
+            if let Some(items) = &flight.items {
+                items.curtailed.store(true, Ordering::Relaxed);
+            }
+        }
         let mut kept = Vec::new();
         let mut pending = Vec::new();
         let queued: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
@@ -157,7 +185,21 @@ impl<W: Clone> Supervisor<W> {
             Progress::Running if ran < limit => return Expiry::Later(now.checked_add(limit - ran)),
             _ if now < deadline => return Expiry::Later(Some(deadline)),
             Progress::Running => slots.kill(slot, sequence),
-            Progress::Ready => slots.revoke(slot, sequence),
+            Progress::Ready => {
+                // The worker would go on with the next.
+                let (slots, mut behind) = (Arc::clone(slots), Vec::new());
+                while link.flown.len() > 1
+                    && let Some(flight) = link.take_back(now)
+                {
+                    behind.push(flight);
+                }
+                for flight in behind {
+                    self.requeue(flight);
+                    self.refund(id);
+                }
+                let stopped = slots.revoke(slot, sequence);
+                return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
+            }
             Progress::Done if link.arrival.is_some() => slots.kill_done(slot, sequence),
             Progress::Done => {
                 link.arrival = Some(now + ARRIVAL);
@@ -169,7 +211,14 @@ impl<W: Clone> Supervisor<W> {
             // It moved on this very moment.
             return Expiry::Later(Some(now));
         }
-        let flight = Arc::clone(&sent.flight);
+        self.expired(id, slot, sequence, now)
+    }
+
+    fn expired(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) -> Expiry {
+        let first = self.links.get(&id).and_then(|link| link.flown.front());
+        let Some(flight) = first.map(|sent| Arc::clone(&sent.flight)) else {
+            return Expiry::Later(None);
+        };
         *flight.place.lock() = Place::Stopped { link: id };
         self.doom(id, slot, sequence, now);
         Expiry::Stopped(flight)
