@@ -148,12 +148,17 @@ pub(super) fn say(door: &Path, what: &str) {
 
 /// Comes to a door, and waits to be let in.
 pub(super) fn enter(door: &Path) {
+    // Before it is known to be here: the door may be gone as soon as it is.
+    let entries = File::open(door.join("entries")).expect("a door");
     say(door, &std::process::id().to_string());
-    wait_for_entry(door);
+    wait_at(entries);
 }
 
 pub(super) fn wait_for_entry(door: &Path) {
-    let mut entries = File::open(door.join("entries")).expect("a door");
+    wait_at(File::open(door.join("entries")).expect("a door"));
+}
+
+fn wait_at(mut entries: File) {
     let _ = entries.read(&mut [0]).expect("a door");
 }
 
