@@ -21,6 +21,10 @@ use crate::with::With;
 use crate::work::{Fallible, Function, Plain, Portable};
 
 /// Marks what can be an argument or a result of every executor: whatever serde can carry to another process.
+///
+/// A struct or enum derives it: `#[derive(Serialize, Deserialize)]`. The format is not self-describing, so
+/// `#[serde(untagged)]`, `tag`, `flatten`, `skip_serializing` and types like `serde_json::Value` do not come through; they
+/// end the task with [`Error::Encode`](crate::Error::Encode) or [`Error::Decode`](crate::Error::Decode).
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}

@@ -60,7 +60,9 @@ use pool::Pool;
 ///
 /// Standard output and error are the program's own, standard input is empty. `main` never runs: loggers and the like
 /// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
-/// keep what tasks write to them for later tasks of that worker. Ctrl-C reaches only the program, not its workers.
+/// keep what tasks write to them for later tasks of that worker. Ctrl-C reaches only the program, not its workers. Of the
+/// program's arguments there is only its name. A task has the stack of a spawned thread, 2 MiB, or what `RUST_MIN_STACK` says
+/// (`builder().env(..)` may set it). Under `cargo test`, what tasks print is not captured.
 ///
 /// # Nesting
 ///

@@ -88,6 +88,7 @@ impl ProcessPoolBuilder {
 
     /// Limits the address space of each worker to its size at its start and this many bytes more.
     ///
+    /// What the allocator has reserved by then, up to 64 MiB with glibc, comes on top.
     /// An allocation beyond it fails, which ends the worker and the task that asked, with
     /// [`Error::WorkerDied`], and no other.
     pub fn memory_limit(mut self, bytes: u64) -> Self {

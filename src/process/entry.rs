@@ -115,6 +115,7 @@ fn take_over(announced: &Announced) -> OwnedFd {
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != announced.parent) {
         exit_at_once();
     }
+    take_name();
     // SAFETY: the name ends with a zero; nothing else reads or changes the environment yet.
     unsafe { libc::unsetenv(VARIABLE.as_ptr()) };
     // std does this before `main`, which is not reached.
@@ -138,6 +139,17 @@ fn take_over(announced: &Announced) -> OwnedFd {
         exit_at_once();
     }
     socket
+}
+
+/// Shows in lists of processes under the program's name, not under that of the link it was started by.
+fn take_name() {
+    #[cfg(target_os = "linux")]
+    if let Some(program) = std::env::args_os().next()
+        && let Some(name) = std::path::Path::new(&program).file_name()
+    {
+        // Without /proc it is called as it is.
+        let _ = std::fs::write("/proc/self/comm", name.as_encoded_bytes());
+    }
 }
 
 fn exit_at_once() -> ! {

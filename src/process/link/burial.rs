@@ -12,6 +12,7 @@ use crate::panics;
 use crate::process::child::{Child, OomCounter};
 use crate::process::flight::Flight;
 use crate::process::supervisor::{Death, Victim};
+use crate::process::worker::LOST;
 
 impl Link<'_> {
     /// The process has ended: its last words, then its exit status, then its tasks.
@@ -81,6 +82,11 @@ impl Link<'_> {
                 Error::Broken(broken) => broken.cause().to_string(),
                 other => other.to_string(),
             });
+        }
+        if let Some(limit) = self.pool.settings.memory_limit
+            && (*exit == Exit::Code(LOST) || *exit == Exit::Signal("SIGABRT".into()))
+        {
+            return Some(format!("perhaps for want of memory: its memory_limit is {limit} bytes"));
         }
         let killed = *exit == Exit::Signal("SIGKILL".into());
         (killed && OomCounter::read().rose_since(self.oom)).then(|| "probably by the system for want of memory".into())
