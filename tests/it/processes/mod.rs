@@ -1,5 +1,6 @@
 //! The pool of worker processes.
 
+mod attacks;
 mod carried;
 mod crashes;
 mod damage;
