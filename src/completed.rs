@@ -151,7 +151,7 @@ impl<W: Waitable> AsCompleted<W> {
         if let Ok(key) = self.completions.try_recv() {
             return Ok(self.take(key));
         }
-        for _ in 0..yields(deadline, false) {
+        for _ in 0..yields(deadline) {
             thread::yield_now();
             if let Ok(key) = self.completions.try_recv() {
                 return Ok(self.take(key));

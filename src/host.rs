@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bytes;
 use crate::state::Runnable;
@@ -51,6 +51,8 @@ pub(crate) trait Remote: Send + Sync {
     /// Takes it back, or decides that what its worker makes of it does not count any more. `false`: it has come to an
     /// end before.
     fn stop(&self) -> bool;
+    /// Blocks while this thread can do something for the task, and may return at any time before its end.
+    fn help(&self, deadline: Option<Instant>);
     /// Ends the worker of a task that was stopped while it ran, once its future is done.
     fn stopped(&self);
 }

@@ -15,6 +15,7 @@ mod frame;
 mod image;
 mod link;
 mod pool;
+mod receiver;
 mod reply;
 mod segments;
 mod slots;

@@ -17,14 +17,8 @@ pub(crate) use imp::*;
 
 /// How often a thread that waits yields before it sleeps. Not at all before a deadline: on a busy machine a yield may
 /// be a scheduler's whole turn, and a short time limit would be over many times.
-///
-/// More often for a task that was given away: another process takes longer to answer.
-pub(crate) fn yields(deadline: Option<std::time::Instant>, given_away: bool) -> usize {
-    match (deadline, given_away) {
-        (None, false) => YIELDS,
-        (None, true) => 16 * YIELDS,
-        (Some(_), _) => 0,
-    }
+pub(crate) fn yields(deadline: Option<std::time::Instant>) -> usize {
+    if deadline.is_none() { YIELDS } else { 0 }
 }
 
 #[cfg(not(any(model = "loom", model = "shuttle")))]

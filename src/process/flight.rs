@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::call::{Call, Cut, Parcel};
 use super::frame::{Kind, take_item};
@@ -12,6 +12,7 @@ use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
+use super::wire::Wire;
 use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Remote};
@@ -33,6 +34,8 @@ pub(super) struct Flight {
     pub(super) items: Option<Items>,
     /// Written under the lock of the supervisor only.
     pub(super) place: Mutex<Place>,
+    /// Who waits for it, and receives meanwhile what its worker says.
+    help: Mutex<Help>,
     /// How often a worker died of it.
     deaths: AtomicU32,
     /// How often a worker died that was to start it next.
@@ -58,6 +61,16 @@ pub(super) enum Place {
     /// Its worker has died of it, and it is not decided yet whether it runs again.
     Mourned,
     /// Its worker has answered, or has died of it.
+    Over,
+}
+
+/// Does a thread that waits for the flight sleep where its end must wake it?
+#[derive(Default)]
+enum Help {
+    #[default]
+    No,
+    By(Arc<Wire>),
+    /// It has ended, and nobody has to be woken any more.
     Over,
 }
 
@@ -97,7 +110,51 @@ impl Flight {
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
-        Arc::new(Self { task, pool, call, argument, leases, kept, items, place, deaths, misses, stopped, retried })
+        let help = Mutex::default();
+        Arc::new(Self {
+            task,
+            pool,
+            call,
+            argument,
+            leases,
+            kept,
+            items,
+            place,
+            help,
+            deaths,
+            misses,
+            stopped,
+            retried,
+        })
+    }
+
+    /// The end of this flight is to relieve the helper of this wire. `false`: it has ended.
+    pub(super) fn expect_help(&self, wire: &Arc<Wire>) -> bool {
+        let mut help = self.help.lock();
+        let open = !matches!(*help, Help::Over);
+        if open {
+            *help = Help::By(Arc::clone(wire));
+        }
+        open
+    }
+
+    /// The helper leaves. Was he relieved?
+    pub(super) fn end_help(&self) -> bool {
+        let mut help = self.help.lock();
+        let relieved = matches!(*help, Help::Over);
+        if !relieved {
+            *help = Help::No;
+        }
+        relieved
+    }
+
+    /// It has come to its end, however it did.
+    fn relieve(&self) {
+        let mut help = self.help.lock();
+        // Under the lock: who finds `Over` there is to find that relief was rung.
+        if let Help::By(wire) = std::mem::replace(&mut *help, Help::Over) {
+            wire.receiver.relieve();
+        }
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
@@ -302,6 +359,10 @@ impl Remote for Flight {
         self.pool.stop(self)
     }
 
+    fn help(&self, deadline: Option<Instant>) {
+        self.pool.help(self, deadline);
+    }
+
     fn stopped(&self) {
         let link = match &*self.place.lock() {
             Place::Stopped { link } => *link,
@@ -313,8 +374,15 @@ impl Remote for Flight {
 
 /// To the cell, its flight stands for the pool: there is nothing that a waiter could do for it.
 impl Host for Flight {
+    fn cancelled(&self) {
+        self.relieve();
+    }
+    fn refused(&self) {
+        self.relieve();
+    }
     fn ended(&self, failed: bool) {
         self.pool.count(failed);
+        self.relieve();
     }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)

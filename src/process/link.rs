@@ -1,6 +1,7 @@
 //! One worker as its pool sees it: the thread that spawns it, reads what it answers, keeps its time, and reaps it.
 //!
-//! The thread sleeps in one `poll` on three descriptors: the socket, the process, and a bell that others ring. It runs what completing a future
+//! The thread sleeps in one `poll` on three descriptors: the ear at the socket, which a thread that [receives](super::receiver) in its place
+//! shuts, the process, and a bell that others ring. It runs what completing a future
 //! runs (reading the result, callbacks), so a slow callback holds up this worker and no other; new tasks are sent before.
 #![forbid(unsafe_code)]
 
@@ -29,9 +30,6 @@ use answers::Answer;
 
 /// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's.
 const HELLO: Duration = Duration::from_secs(60);
-
-/// So often an answer is looked for without a `poll`, which alone hears of everything else.
-const LOOKS_IN_A_ROW: u32 = 16;
 
 /// How long a worker that was told to leave, or that has closed its connection, may take to exit.
 const GRACE: Duration = Duration::from_secs(2);
@@ -67,7 +65,8 @@ struct Link<'a> {
     pool: &'a Arc<Pool>,
     id: LinkId,
     wire: Arc<Wire>,
-    reader: Reader,
+    /// Not there while this thread sleeps, and while another one receives in its place.
+    reader: Option<Box<Reader>>,
     stage: Stage,
     /// How far it came on its own.
     stage_reached: Stage,
@@ -88,10 +87,8 @@ struct Link<'a> {
     carrier: Arc<dyn Carrier>,
     /// How many of them were copied out.
     collected: u64,
-    /// How often the worker has sent something, when it was last looked at.
-    heard: u64,
-    /// How often it was looked at without a `poll`.
-    looked: u32,
+    /// It was woken by what another thread receives: it listens no more until it is rung for.
+    is_deaf: bool,
     orders: Vec<Order>,
     answers: Vec<Answer>,
 }
@@ -117,9 +114,14 @@ impl Link<'_> {
             }
             if event.rung {
                 self.wire.hush();
+                self.is_deaf = false;
             }
             if event.rung || event.writable {
                 self.unsent = self.wire.flush();
+            }
+            if event.rung {
+                // Who received in the place of this thread may have left something.
+                self.parse_or_kill();
             }
             if event.readable {
                 self.receive();
@@ -139,50 +141,41 @@ impl Link<'_> {
     }
 
     fn sleep(&mut self, child: &Child) -> Event {
-        if self.stage == Stage::Serving && self.looked < LOOKS_IN_A_ROW && self.look() {
-            self.looked += 1;
-            return Event { readable: true, ..Event::default() };
-        }
-        self.looked = 0;
-        let mut wanted = PollFlags::empty();
-        wanted.set(PollFlags::IN, !self.hung_up);
-        wanted.set(PollFlags::OUT, self.unsent && !self.hung_up);
-        let socket = self.wire.socket();
+        self.wire.receiver.lay_down(self.reader.take());
+        let event = self.poll(child);
+        self.reader = self.wire.receiver.take_up(event.readable);
+        self.is_deaf |= event.readable && self.reader.is_none();
+        event
+    }
+
+    fn poll(&self, child: &Child) -> Event {
+        let (listens, sends) = (!self.hung_up && !self.is_deaf, !self.hung_up && self.unsent);
+        // One that was hung up would not let anybody sleep, also where nothing is asked of it.
+        let or_never = |wanted, descriptor, flags| match wanted {
+            true => PollFd::from_borrowed_fd(descriptor, flags),
+            false => PollFd::from_borrowed_fd(self.wire.bell(), PollFlags::empty()),
+        };
         let mut descriptors = [
             PollFd::from_borrowed_fd(child.ended(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.wire.bell(), PollFlags::IN),
-            PollFd::from_borrowed_fd(socket, wanted),
+            or_never(listens, self.wire.ear(), PollFlags::IN),
+            or_never(sends, self.wire.socket(), PollFlags::OUT),
         ];
-        // A socket that was hung up would not let anybody sleep.
-        let count = if self.hung_up { 2 } else { 3 };
         let timeout = self.alarm.map(|(then, _)| timespec(then.saturating_duration_since(Instant::now())));
-        let ready = match poll(&mut descriptors[..count], timeout.as_ref()) {
+        let ready = match poll(&mut descriptors, timeout.as_ref()) {
             Ok(ready) => ready,
             Err(Errno::INTR) => return Event::default(),
             // No memory in the kernel: nothing is known to have happened.
             Err(_) => return Event { timed_out: true, ..Event::default() },
         };
-        self.heard = self.wire.slots.answers();
-        let [process, bell, socket] = descriptors.map(|descriptor| descriptor.revents());
+        let [process, bell, ear, socket] = descriptors.map(|descriptor| descriptor.revents());
         Event {
             exited: !process.is_empty(),
             rung: !bell.is_empty(),
-            writable: self.unsent && !self.hung_up && socket.contains(PollFlags::OUT),
-            readable: !self.hung_up && socket.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR),
+            readable: listens && !ear.is_empty(),
+            writable: sends && !socket.is_empty(),
             timed_out: ready == 0,
         }
-    }
-
-    /// Looks for an answer for a while. Is there one?
-    fn look(&mut self) -> bool {
-        for _ in 0..slots::LOOKS {
-            let answers = self.wire.slots.answers();
-            if std::mem::replace(&mut self.heard, answers) != answers {
-                return true;
-            }
-            std::thread::yield_now();
-        }
-        false
     }
 
     fn kill(&mut self) {
@@ -292,7 +285,7 @@ fn deadline_in(time: Duration) -> Option<Instant> {
     Instant::now().checked_add(time)
 }
 
-fn timespec(time: Duration) -> Timespec {
+pub(super) fn timespec(time: Duration) -> Timespec {
     let tv_sec = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
 }

@@ -14,6 +14,7 @@
 //! is to end it, and by its cell until that is done. The last thread to end makes the pool ended.
 #![forbid(unsafe_code)]
 
+mod help;
 mod tasks;
 
 use std::path::PathBuf;

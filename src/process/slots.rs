@@ -66,10 +66,24 @@ const JOURNAL_AT: usize = 4 << 10;
 const LENGTH: usize = JOURNAL_AT + JOURNAL;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
-/// How often a thread that waits for the other side yields and looks here, before it sleeps in the kernel: tens of
-/// microseconds. To wake a sleeping cpu takes longer than a tiny task there and back; with this, and with the looks of who
-/// waits for the result, a round trip took 9 to 20 us instead of 76. Who has nothing to do sleeps soon.
-pub(super) const LOOKS: usize = 200;
+/// How often who waits for the other side looks here, and lets others run in between, before he sleeps: for some tens of
+/// microseconds. To wake a cpu that sleeps takes longer than a tiny task there and back.
+const LOOKS: usize = 200;
+
+/// So often something is received that was told of, and was received before it was: then it is looked for once more.
+pub(super) const TRIES: usize = 2;
+
+/// Looks at a counter of what the other side has sent until it is another than `seen`, for a while at most. Is it?
+fn look_for_more(counter: &AtomicU64, seen: &mut u64) -> bool {
+    for _ in 0..LOOKS {
+        let now = counter.load(Ordering::Acquire);
+        if std::mem::replace(seen, now) != now {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
 
 /// Where a task is, as the pool sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,12 +193,13 @@ impl Slots {
     }
 
     /// Something was sent to the worker.
-    pub(super) fn note_orders(&self) {
+    pub(super) fn note_order(&self) {
         self.shared().orders.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn answers(&self) -> u64 {
-        self.shared().answers.load(Ordering::Acquire)
+    /// Looks for a while whether the worker has sent something since `seen`.
+    pub(super) fn look_for_answer(&self, seen: &mut u64) -> bool {
+        look_for_more(&self.shared().answers, seen)
     }
 
     /// So many segments of the worker were copied out.
@@ -222,12 +237,13 @@ impl Slots {
     }
 
     /// Something was sent to the pool.
-    pub(super) fn note_answers(&self) {
+    pub(super) fn note_answer(&self) {
         self.shared().answers.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn orders(&self) -> u64 {
-        self.shared().orders.load(Ordering::Acquire)
+    /// Looks for a while whether the pool has sent something since `seen`.
+    pub(super) fn look_for_order(&self, seen: &mut u64) -> bool {
+        look_for_more(&self.shared().orders, seen)
     }
 
     pub(super) fn collected(&self) -> u64 {

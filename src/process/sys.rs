@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its maker |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
+//! | [`Ear`], to let one thread receive in another's place | an epoll instance around the socket | nothing: the other cannot be kept from waking |
 //! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
 //! | [`Lifeline`]: a worker ends with its pool | hang-up of the socket, and a signal | a pipe that nobody writes to |
 //!

@@ -1,7 +1,7 @@
 //! [`Wire`]: the pool's end of the connection to one worker, for everybody who has something to send.
 //!
 //! Whoever gives a worker a task sends it from his own thread, without blocking; what the socket does not take stays in the outbox,
-//! and the thread that looks after the worker sends it when there is room. Nobody but that thread receives.
+//! and the thread that looks after the worker sends it when there is room. Who receives, the [`Receiver`] says.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashSet, VecDeque};
@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use super::child::Child;
 use super::flight::Flight;
 use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
+use super::receiver::{Helper, Receiver};
 use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
@@ -34,6 +35,7 @@ pub(super) struct Wire {
     socket: OwnedFd,
     /// Wakes the thread that looks after the worker.
     bell: Bell,
+    pub(super) receiver: Receiver,
     _lifeline: Lifeline,
     outbox: Mutex<Outbox>,
     pub(super) slots: Arc<Slots>,
@@ -82,6 +84,7 @@ impl Wire {
         let first = Piece::Descriptor(setup, Arc::new(memory), end);
         let outbox = Outbox { pieces: VecDeque::from([first]), ..Outbox::default() };
         let wire = Self {
+            receiver: Receiver::new(&ours)?,
             socket: ours,
             bell: Bell::new()?,
             _lifeline: lifeline,
@@ -94,6 +97,16 @@ impl Wire {
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// What is readable when there is something that the thread that looks after the worker is to receive.
+    pub(super) fn ear(&self) -> BorrowedFd<'_> {
+        self.receiver.ear(&self.socket)
+    }
+
+    /// Takes the place of the thread that looks after the worker.
+    pub(super) fn help(&self) -> Option<Helper<'_>> {
+        self.receiver.help(&self.socket, &self.slots)
     }
 
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
@@ -119,7 +132,7 @@ impl Wire {
         }
         let left = self.push(&mut outbox);
         drop(outbox);
-        self.slots.note_orders();
+        self.slots.note_order();
         if left && tell {
             self.ring();
         }

@@ -21,7 +21,7 @@ use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
-use super::slots::{JOURNAL, LOOKS, Slots};
+use super::slots::{JOURNAL, Slots, TRIES};
 use super::sys;
 use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
@@ -110,7 +110,7 @@ struct Worker {
     announced: HashSet<u32>,
     /// How many went out with replies.
     handed_over: u64,
-    /// How often the pool has sent something, when that was last looked at.
+    /// How often the pool had sent something when that was last received.
     seen: u64,
 }
 
@@ -146,13 +146,15 @@ impl Worker {
     }
 
     fn receive(&mut self) -> io::Result<usize> {
-        for _ in 0..LOOKS {
-            if self.slots.orders() != self.seen {
+        for _ in 0..TRIES {
+            if !self.slots.look_for_order(&mut self.seen) {
                 break;
             }
-            std::thread::yield_now();
+            match self.reader.fill(self.socket.as_fd(), RecvFlags::DONTWAIT) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
+            }
         }
-        self.seen = self.slots.orders();
         self.reader.fill(self.socket.as_fd(), RecvFlags::empty())
     }
 
@@ -246,7 +248,7 @@ impl Worker {
         let header = Header { segments: taken.len() as u8, kept, ..header };
         bytes[..HEADER].copy_from_slice(&header.to_bytes());
         send_all(&self.socket, &bytes);
-        self.slots.note_answers();
+        self.slots.note_answer();
         (bytes, taken)
     }
 

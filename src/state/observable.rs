@@ -102,7 +102,12 @@ where
     }
 
     fn sleep(&self, deadline: Option<Instant>) -> bool {
-        for _ in 0..yields(deadline, self.given_to().is_some()) {
+        if let Some(host) = self.given_to()
+            && let Some(remote) = host.remote()
+        {
+            remote.help(deadline);
+        }
+        for _ in 0..yields(deadline) {
             if self.inner.lock().phase.is_done() {
                 return true;
             }

@@ -54,6 +54,9 @@ pub(crate) trait Runnable: Observed {
     fn options(&self) -> &TaskOptions;
     /// Does it still hold its work? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
+    /// Will its completion run callbacks, as far as is known by now?
+    #[cfg(processes)]
+    fn has_callbacks(&self) -> bool;
     /// Is it over for its future, by abort or time limit, while it may still run?
     fn is_aborted(&self) -> bool;
     /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.

@@ -72,6 +72,11 @@ where
         matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { work: Some(_), .. })
     }
 
+    #[cfg(processes)]
+    fn has_callbacks(&self) -> bool {
+        self.inner.lock().extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
+    }
+
     fn is_aborted(&self) -> bool {
         self.inner.lock().aborted
     }

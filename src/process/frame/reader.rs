@@ -117,16 +117,27 @@ impl Reader {
 
     /// Takes the next whole frame: where its body is.
     pub(in crate::process) fn next(&mut self) -> io::Result<Option<(Header, Range<usize>)>> {
-        let Some(header) = self.header()? else {
+        let Some(header) = self.peek()? else {
             return Ok(None);
         };
         let body = self.start + HEADER;
-        let end = body.saturating_add(usize::try_from(header.length).unwrap_or(usize::MAX));
-        if self.end < end {
-            return Ok(None);
-        }
+        let end = body + header.length as usize;
         self.start = end;
         Ok(Some((header, body..end)))
+    }
+
+    /// The header of the next frame, if all of it is there.
+    pub(in crate::process) fn peek(&self) -> io::Result<Option<Header>> {
+        let is_whole = |header: &Header| {
+            let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+            self.end - self.start >= length.saturating_add(HEADER)
+        };
+        Ok(self.header()?.filter(is_whole))
+    }
+
+    /// Is there nothing that was not given out?
+    pub(in crate::process) fn is_empty(&self) -> bool {
+        self.start == self.end
     }
 
     pub(in crate::process) fn body(&self, range: Range<usize>) -> &[u8] {

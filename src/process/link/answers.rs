@@ -11,7 +11,7 @@ use rustix::net::RecvFlags;
 use super::{Alarm, GRACE, Link, Stage, deadline_in};
 use crate::error::{Broken, Error};
 use crate::process::flight::Flight;
-use crate::process::frame::{self, Header, ItemsHead, Kind};
+use crate::process::frame::{self, Header, ItemsHead, Kind, Reader};
 use crate::process::image::image;
 use crate::process::reply;
 use crate::process::segments::Mapping;
@@ -29,15 +29,10 @@ pub(super) struct Answer {
 impl Link<'_> {
     /// Reads once, and takes what that completed.
     pub(super) fn receive(&mut self) {
-        match self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
+        let Some(reader) = &mut self.reader else { return };
+        match reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
             Ok(0) => self.hang_up(),
-            Ok(_) => {
-                if let Err(error) = self.parse() {
-                    // A task has damaged its worker: there is no telling what it would send next.
-                    self.complain(Error::Broken(Broken::new(format!("a worker process sent {error}"))));
-                    self.kill();
-                }
-            }
+            Ok(_) => self.parse_or_kill(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory) => {
                 self.complain(Error::Broken(Broken::new(format!("what a worker process sent is lost: {error}"))));
@@ -47,18 +42,29 @@ impl Link<'_> {
         }
     }
 
+    /// Takes what is there, if it makes sense.
+    pub(super) fn parse_or_kill(&mut self) {
+        if let Err(error) = self.parse() {
+            // A task has damaged its worker: there is no telling what it would send next.
+            self.complain(Error::Broken(Broken::new(format!("a worker process sent {error}"))));
+            self.kill();
+        }
+    }
+
     /// Takes what is there. Answers are settled also where what comes after them makes no sense.
     pub(super) fn parse(&mut self) -> io::Result<()> {
-        let taken = self.take_frames();
-        self.settle();
+        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        let taken = self.take_frames(&mut reader);
+        self.settle(&reader);
+        self.reader = Some(reader);
         taken
     }
 
-    fn take_frames(&mut self) -> io::Result<()> {
-        while let Some((header, body)) = self.reader.next()? {
+    fn take_frames(&mut self, reader: &mut Reader) -> io::Result<()> {
+        while let Some((header, body)) = reader.next()? {
             match (self.stage, header.kind) {
                 (Stage::Spawned, Kind::Hello) => {
-                    if self.reader.body(body) != image().build_id() {
+                    if reader.body(body) != image().build_id() {
                         return Err(frame::broken("the hello of another build of the program"));
                     }
                     self.stage = Stage::SettingUp;
@@ -86,7 +92,7 @@ impl Link<'_> {
                     }
                 }
                 (Stage::SettingUp, Kind::Unfit) => {
-                    let error = reply::from_bytes(self.reader.body(body));
+                    let error = reply::from_bytes(reader.body(body));
                     self.complain(error);
                     self.stage = Stage::Ending;
                     self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
@@ -94,7 +100,7 @@ impl Link<'_> {
                 // Too late: it is to leave.
                 (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
                 (Stage::Serving | Stage::Ending, Kind::Segment) => {
-                    let memory = self.reader.descriptor()?;
+                    let memory = reader.descriptor()?;
                     let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
                     self.known.add(number, Mapping::of_peer(memory)?);
                 }
@@ -102,7 +108,7 @@ impl Link<'_> {
                     self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX));
                 }
                 (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => {
-                    self.answered(header, body)?;
+                    self.answered(header, reader.body(body.clone()), body)?;
                 }
                 (stage, kind) => return Err(frame::broken(&format!("a frame of kind {kind:?} while {stage:?}"))),
             }
@@ -110,10 +116,10 @@ impl Link<'_> {
         Ok(())
     }
 
-    pub(super) fn answered(&mut self, header: Header, body: Range<usize>) -> io::Result<()> {
+    fn answered(&mut self, header: Header, bytes: &[u8], body: Range<usize>) -> io::Result<()> {
         let items = match header.kind {
             Kind::Items => {
-                let head = ItemsHead::parse(self.reader.body(body.clone()));
+                let head = ItemsHead::parse(bytes);
                 Some(head.ok_or_else(|| frame::broken("replies that are cut off"))?.0)
             }
             _ => None,
@@ -123,7 +129,7 @@ impl Link<'_> {
     }
 
     /// Takes the answered tasks from the worker, gives it new ones, and then completes the answered.
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self, reader: &Reader) {
         if self.answers.is_empty() {
             return;
         }
@@ -148,12 +154,12 @@ impl Link<'_> {
         }
         self.proceed(next);
         for answer in answers.drain(..) {
-            self.deliver(answer);
+            self.deliver(answer, reader);
         }
         self.answers = answers;
     }
 
-    pub(super) fn deliver(&mut self, answer: Answer) {
+    fn deliver(&mut self, answer: Answer, reader: &Reader) {
         let Answer { header, body, items, flight } = answer;
         // There is none if it is an answer to a task that the worker does not have.
         if let Some(flight) = flight {
@@ -161,7 +167,7 @@ impl Link<'_> {
                 flight.kept.store(true, Ordering::Relaxed);
             }
             let carries = !flight.leases.is_empty();
-            self.complete(flight, header, items, body);
+            self.complete(flight, header, items, reader.body(body));
             if carries {
                 self.pool.trim_segments();
             }
@@ -172,8 +178,7 @@ impl Link<'_> {
         }
     }
 
-    pub(super) fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: Range<usize>) {
-        let body = self.reader.body(body);
+    fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
         match (items, &flight.items) {
             (None, None) => flight.complete(header.kind, body, &self.carrier),
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {

@@ -20,11 +20,14 @@ impl Link<'_> {
         // Nobody of its group is to go on writing while we read.
         child.signal(Signal::KILL);
         self.is_dead = true;
-        while let Ok(1..) = self.reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
-            if self.parse().is_err() {
-                break;
-            }
+        if self.reader.is_none() {
+            self.reader = self.wire.receiver.recall();
         }
+        // What a helper has left comes first.
+        while self.parse().is_ok()
+            && let Some(reader) = &mut self.reader
+            && let Ok(1..) = reader.fill(self.wire.socket(), RecvFlags::DONTWAIT)
+        {}
         let exit = child.reap();
         self.wire.close();
         let Death { victims, orphans, refusal, expected, is_the_end } =

@@ -49,7 +49,7 @@ impl<'a> Link<'a> {
             pool,
             id,
             wire,
-            reader: Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16)),
+            reader: Some(Box::new(Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16)))),
             stage: Stage::Spawned,
             stage_reached: Stage::Spawned,
             was_ready: false,
@@ -62,8 +62,7 @@ impl<'a> Link<'a> {
             carrier: Arc::clone(&known) as _,
             known,
             collected: 0,
-            heard: 0,
-            looked: 0,
+            is_deaf: false,
             orders: Vec::new(),
             answers: Vec::new(),
         })

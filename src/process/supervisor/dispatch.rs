@@ -116,6 +116,29 @@ impl<W: Clone> Supervisor<W> {
         Next::Idle
     }
 
+    /// Where a task is, if its worker has no other, and nothing waits for one.
+    pub(in crate::process) fn only(&self, flight: &Flight) -> Option<(LinkId, W, u8, u64)> {
+        let Place::Sent { link: id, slot, sequence, .. } = *flight.place.lock() else {
+            return None;
+        };
+        let link = self.links.get(&id).filter(|link| link.stage == Stage::Serving && link.flown.len() == 1)?;
+        let wire = link.wire.clone().filter(|_| self.waiting() == 0)?;
+        Some((id, wire, slot, sequence))
+    }
+
+    /// Notes that a worker has nothing to do. `false`: there is something, or it may leave, and its thread has to look.
+    pub(in crate::process) fn rest(&mut self, id: LinkId) -> bool {
+        let Some(link) = self.links.get(&id) else { return false };
+        let is_idle = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+        let is_over = self.closed || self.broken.is_some();
+        let has_more = self.waiting() > 0 || self.links.values().any(|link| link.flown.len() > 1);
+        let rests = is_idle && !is_over && !has_more;
+        if rests && !self.idle.contains(&id) {
+            self.idle.push(id);
+        }
+        rests
+    }
+
     /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
     pub(super) fn may_leave(&self, id: LinkId) -> bool {
         if self.broken.is_some() {

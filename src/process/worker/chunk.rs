@@ -103,7 +103,7 @@ impl Batch<'_> {
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
         send_all(&self.worker.socket, self.bytes);
-        self.worker.slots.note_answers();
+        self.worker.slots.note_answer();
     }
 }
 

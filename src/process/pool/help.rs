@@ -1,0 +1,48 @@
+//! What a thread can do for the task that it waits for.
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use super::Pool;
+use crate::process::flight::Flight;
+use crate::process::supervisor::Answered;
+
+impl Pool {
+    /// Receives the answer to a task in the place of the thread that looks after its worker, if it is the only task there, and
+    /// completes it.
+    ///
+    /// Returns when that is done, or somebody else is to do it, or the time is up.
+    pub(in crate::process) fn help(&self, flight: &Flight, deadline: Option<Instant>) {
+        // What comes in many frames, or with segments, leaves things to do for the worker's thread; and there callbacks run.
+        if self.is_copy() || flight.items.is_some() || !flight.leases.is_empty() || flight.task.has_callbacks() {
+            return;
+        }
+        let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(flight) else { return };
+        let Some(mut helper) = wire.help() else { return };
+        if !flight.expect_help(&wire) {
+            return;
+        }
+        let answer = helper.answer(slot, sequence, deadline, || !flight.task.has_callbacks());
+        // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
+        let answered = answer.map(|(header, body)| {
+            let (flight, is_idle) = self.decide(|supervisor, now| {
+                let took = now.saturating_duration_since(supervisor.since(id, now));
+                let flight = supervisor.settle(id, Answered { slot, sequence, last: true }, now);
+                supervisor.observe(id, 1, took);
+                (flight, supervisor.rest(id))
+            });
+            (header, body, flight, is_idle)
+        });
+        if flight.end_help() {
+            helper.was_relieved();
+        }
+        let missed = helper.leave();
+        let is_idle = answered.as_ref().is_none_or(|(.., is_idle)| *is_idle);
+        if missed || !is_idle || answered.is_some() && self.settings.keep_alive.is_some() {
+            wire.ring();
+        }
+        if let Some((header, body, Some(flight), _)) = answered {
+            flight.complete(header.kind, &body, &self.carrier);
+        }
+    }
+}

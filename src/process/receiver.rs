@@ -1,0 +1,203 @@
+//! [`Receiver`]: who reads what a worker says.
+//!
+//! Mostly that is the thread that looks after the worker. A thread that waits for the only task that a worker has takes its place
+//! until the answer is there. Then the answer goes straight to the thread that wants it, as in a bare ping-pong, and no third
+//! thread is woken in between. It looks at the slots for a while before it sleeps, and the worker does, because to wake a cpu that sleeps
+//! takes tens of microseconds.
+//!
+//! # The protocol
+//!
+//! - Who has the [`Reader`] receives; nobody else touches what comes from the worker. It changes hands by value, under the lock of the seat.
+//! - The keeper, which looks after the worker, lays it down before it sleeps and takes it up when it wakes. A [`Helper`] takes it only from
+//!   there, so only while the keeper sleeps, or is about to.
+//! - While a helper has it the ear is shut: the keeper does not wake for what the worker says. The helper opens it when it gives the
+//!   reader back, and the ear then hears also what came before.
+//! - A helper runs no user code, and sleeps only where relief wakes it. So the keeper may wait for the reader when it has to have it:
+//!   to bury the worker.
+//! - Relief is rung under the lock of whoever notes it (the seat, or the flight), and hushed by the one helper there was when he finds
+//!   the note: none is left over for the next.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+use super::frame::{Header, Kind, Reader};
+use super::link::timespec;
+use super::slots::{Slots, TRIES};
+use super::sys::{Bell, Ear};
+use crate::sync::{Condvar, Mutex};
+
+pub(super) struct Receiver {
+    ear: Ear,
+    /// Wakes a helper.
+    relief: Bell,
+    seat: Mutex<Seat>,
+    /// The reader is back.
+    back: Condvar,
+}
+
+#[derive(Default)]
+struct Seat {
+    /// Not there while the keeper is awake, and while a helper has it.
+    reader: Option<Box<Reader>>,
+    helped: bool,
+    /// The keeper waits for it.
+    recalled: bool,
+    /// How often the worker had sent something when a helper last received.
+    heard: u64,
+    /// The keeper was woken for nothing, and listens no more until it is told to.
+    deafened: bool,
+}
+
+impl Receiver {
+    pub(super) fn new(socket: &OwnedFd) -> io::Result<Self> {
+        Ok(Self { ear: Ear::new(socket)?, relief: Bell::new()?, seat: Mutex::default(), back: Condvar::new() })
+    }
+
+    /// Returns a descriptor that is readable when the worker has said something that nobody else is to read.
+    pub(super) fn ear<'a>(&'a self, socket: &'a OwnedFd) -> BorrowedFd<'a> {
+        self.ear.fd(socket)
+    }
+
+    /// Leaves the reader to whoever wants to help.
+    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>) {
+        if reader.is_some() {
+            self.seat.lock().reader = reader;
+        }
+    }
+
+    /// Takes the reader up again, unless somebody helps. `heard`: the ear was readable; then the keeper is not to listen until its bell
+    /// is rung, or it would wake over and over.
+    pub(super) fn take_up(&self, heard: bool) -> Option<Box<Reader>> {
+        let mut seat = self.seat.lock();
+        seat.deafened |= heard && seat.helped;
+        seat.reader.take()
+    }
+
+    /// Takes the reader, which must not be laid down again. Blocks until a helper has given it back, for as long as that takes him to wake.
+    pub(super) fn recall(&self) -> Option<Box<Reader>> {
+        let mut seat = self.seat.lock();
+        if seat.helped {
+            seat.recalled = true;
+            self.relieve();
+        }
+        while seat.helped {
+            self.back.wait(&mut seat);
+        }
+        seat.reader.take()
+    }
+
+    /// Wakes the helper. Only with a note that he finds when he leaves.
+    pub(super) fn relieve(&self) {
+        self.relief.ring();
+    }
+
+    /// Takes the keeper's place, while it sleeps.
+    pub(super) fn help<'a>(&'a self, socket: &'a OwnedFd, slots: &'a Slots) -> Option<Helper<'a>> {
+        let mut seat = self.seat.lock();
+        if seat.reader.is_none() || !self.ear.shut(socket) {
+            return None;
+        }
+        seat.helped = true;
+        let (reader, heard) = (seat.reader.take(), seat.heard);
+        Some(Helper { receiver: self, socket, slots, reader, heard, relieved: false })
+    }
+}
+
+/// A thread that has a worker's reader for a while.
+pub(super) struct Helper<'a> {
+    receiver: &'a Receiver,
+    socket: &'a OwnedFd,
+    slots: &'a Slots,
+    reader: Option<Box<Reader>>,
+    heard: u64,
+    /// Relief was rung, and is to be hushed.
+    relieved: bool,
+}
+
+impl Helper<'_> {
+    /// Sleeps until the answer to a task is there, and takes it if it is next, all of it is in the frame, and `is_ours` by then.
+    ///
+    /// `None`: something else came, nothing more comes, the time is up, or the helper was relieved.
+    pub(super) fn answer(
+        &mut self,
+        slot: u8,
+        sequence: u64,
+        deadline: Option<Instant>,
+        is_ours: impl FnOnce() -> bool,
+    ) -> Option<(Header, Vec<u8>)> {
+        let reader = self.reader.as_mut()?;
+        let mut tries = TRIES;
+        loop {
+            if let Some(header) = reader.peek().ok()? {
+                let is_it = header.slot == slot && header.sequence == sequence;
+                let is_plain = matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0;
+                if !is_it || !is_plain || !is_ours() {
+                    return None;
+                }
+                let (header, body) = reader.next().ok()??;
+                return Some((header, reader.body(body).to_vec()));
+            }
+            // Not before a deadline: each look may be a turn of others.
+            if tries > 0 && deadline.is_none() && self.slots.look_for_answer(&mut self.heard) {
+                tries -= 1;
+            } else {
+                tries = 0;
+                let timeout = deadline.map(|then| timespec(then.saturating_duration_since(Instant::now())));
+                let mut descriptors =
+                    [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.receiver.relief, PollFlags::IN)];
+                match poll(&mut descriptors, timeout.as_ref()) {
+                    Ok(1..) => {}
+                    Err(Errno::INTR) => continue,
+                    _ => return None,
+                }
+                if !descriptors[1].revents().is_empty() {
+                    return None;
+                }
+            }
+            match reader.fill(self.socket.as_fd(), RecvFlags::DONTWAIT) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // The keeper finds the same.
+                _ => return None,
+            }
+        }
+    }
+
+    /// Relief was rung, and noted somewhere else than in the seat.
+    pub(super) fn was_relieved(&mut self) {
+        self.relieved = true;
+    }
+
+    /// Gives the reader back. Has the keeper to be told, because it would not hear what there is?
+    pub(super) fn leave(mut self) -> bool {
+        self.give_back()
+    }
+
+    fn give_back(&mut self) -> bool {
+        let Some(reader) = self.reader.take() else { return false };
+        let mut seat = self.receiver.seat.lock();
+        if self.relieved | std::mem::take(&mut seat.recalled) {
+            self.receiver.relief.hush();
+        }
+        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty();
+        seat.reader = Some(reader);
+        seat.heard = self.heard;
+        seat.helped = false;
+        self.receiver.ear.open(self.socket);
+        drop(seat);
+        self.receiver.back.notify_all();
+        missed
+    }
+}
+
+impl Drop for Helper<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
