@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Bytes, Executor, ProcessPoolExecutor, TaskOptions};
 
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use support::contest::{Contest, Scale, Target, time, verdict};
 use support::proc;
 
@@ -21,7 +23,7 @@ const SHORTER: usize = 5_000_000;
 const PING: usize = 64;
 
 /// What others are held against.
-const PING_PONG: &str = "bare ping-pong of 64 bytes";
+const PING_PONG: &str = "bare ping-pong on one cpu";
 const COPY: &str = "50 MB into a fresh Vec";
 const SPAWN: &str = "bare spawn, exit and wait";
 
@@ -48,14 +50,25 @@ fn contest(quick: bool) {
     let scaled = |times: u64| if quick { times / 10 } else { times };
     let (one, two) = (ProcessPoolExecutor::new(1), ProcessPoolExecutor::new(2));
     let long = Bytes::from(vec![7; LONG]);
-    let mut ball = Ball::new();
+    let (mut ball, mut free_ball) = (Ball::new(), Ball::new());
+    let everywhere = sched_getaffinity(None).expect("the cpus of this thread");
     let mut contest = Contest::default();
 
     let round_trip = contest.enter("round trip of a task", scaled(5_000), Scale::Micros, |times| {
         time(|| (0..times).for_each(|n| assert_eq!(one.submit(next, n).result().unwrap(), n + 1)))
     });
     round_trip.against(PING_PONG).target(Target::Times(2.0));
-    contest.enter(PING_PONG, scaled(5_000), Scale::Micros, |times| time(|| (0..times).for_each(|_| ball.ping())));
+    contest.enter(PING_PONG, scaled(5_000), Scale::Micros, |times| {
+        let one = one_of(&everywhere);
+        ball.stay_on(&one);
+        sched_setaffinity(None, &one).expect("a cpu of this thread");
+        let took = time(|| (0..times).for_each(|_| ball.ping()));
+        sched_setaffinity(None, &everywhere).expect("the cpus of this thread");
+        took
+    });
+    contest.enter("bare ping-pong on any", scaled(5_000), Scale::Micros, |times| {
+        time(|| (0..times).for_each(|_| free_ball.ping()))
+    });
 
     let many = contest.enter("many tasks", scaled(100_000), Scale::Micros, |times| {
         time(|| {
@@ -177,6 +190,13 @@ fn own_program(argument: &str) -> Command {
     command
 }
 
+/// The first of them alone.
+fn one_of(cpus: &CpuSet) -> CpuSet {
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|cpu| cpus.is_set(*cpu)).expect("one at least"));
+    one
+}
+
 /// A child that sends back what it is sent, over a socket, as a worker is reached.
 struct Ball {
     socket: UnixStream,
@@ -188,6 +208,11 @@ impl Ball {
         let (socket, theirs) = UnixStream::pair().expect("a pair of sockets");
         let child = own_program(PONG_FLAG).stdin(Stdio::from(OwnedFd::from(theirs))).spawn().expect("a process");
         Self { socket, child }
+    }
+
+    /// Keeps the child on these cpus.
+    fn stay_on(&self, cpus: &CpuSet) {
+        sched_setaffinity(Some(Pid::from_child(&self.child)), cpus).expect("cpus that a child may run on");
     }
 
     fn ping(&mut self) {
