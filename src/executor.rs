@@ -11,6 +11,7 @@ use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
 use crate::feed::Via;
 use crate::future::Future;
+use crate::host::Sharing;
 use crate::job::Job;
 use crate::map::{Map, MapUnordered};
 use crate::options::{Stats, TaskOptions};
@@ -66,12 +67,23 @@ pub trait Backend: Send + Sync {
         Stats::default()
     }
 
+    /// The pool whose threads may share the items of a map among them; `None`: each item is a task.
+    #[doc(hidden)]
+    fn threads(&self) -> Option<Threads> {
+        None
+    }
+
     /// The options that every task of this backend gets; [`Executor::with`] sets them.
     #[doc(hidden)]
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         None
     }
 }
+
+/// Names a pool of threads of this process.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "means nothing outside")]
+pub struct Threads(pub(crate) Arc<dyn Sharing>);
 
 macro_rules! delegate_backend {
     ($($pointer:ty),*) => {$(
@@ -93,6 +105,9 @@ macro_rules! delegate_backend {
             }
             fn stats(&self) -> Stats {
                 (**self).stats()
+            }
+            fn threads(&self) -> Option<Threads> {
+                (**self).threads()
             }
             fn task_options(&self) -> Option<&Arc<TaskOptions>> {
                 (**self).task_options()

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::error::{Decode, Error, Part};
-use crate::executor::{Backend, Payload, dispatch, submit};
+use crate::error::{Decode, Error, Outcome, Part};
+use crate::executor::{Backend, Payload, Threads, dispatch, submit};
 use crate::future::Future;
+use crate::host::{self, Sharing};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
+use crate::spread::Crew;
 use crate::state::Cell;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, deadline, is_done};
@@ -21,6 +23,8 @@ use crate::work::{Chunk, Everywhere, Function};
 pub(crate) trait Submit<A, R>: Send {
     fn one(&self, argument: A) -> Future<R>;
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
+    /// The threads that may share the items among them.
+    fn crew(&self) -> Option<Arc<Crew<A, R>>>;
 }
 
 /// Submits a plain function to any executor.
@@ -45,6 +49,24 @@ where
         let task = Cell::new(Some(work), self.executor.task_options().cloned(), None);
         submit(self.executor, task)
     }
+
+    fn crew(&self) -> Option<Arc<Crew<A, R>>> {
+        let Threads(host) = self.executor.threads()?;
+        let function = self.function;
+        crew(host, self.executor.task_options(), move |argument| function.call(argument))
+    }
+}
+
+/// The threads of a pool that may share the items of a map, if they may be shared.
+///
+/// Not those of the thread that makes the map: where a worker waits for an item, it is to run that one itself.
+pub(crate) fn crew<A: Send + 'static, R: Send + 'static>(
+    host: Arc<dyn Sharing>,
+    options: Option<&Arc<TaskOptions>>,
+    function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
+) -> Option<Arc<Crew<A, R>>> {
+    let may_share = options.is_none_or(|options| options.leaves_chunks_open());
+    (may_share && !host::is_current(Arc::as_ptr(&host).cast())).then(|| Crew::new(host, options.cloned(), function))
 }
 
 /// One task of a map: an item, or a chunk of them.
@@ -99,7 +121,7 @@ impl<R> Batch<R> {
 /// Pulls inputs and submits them.
 pub(crate) struct Feed<'e, I: Iterator, R> {
     /// `None` once it ended, or when nobody wants more.
-    input: Option<I>,
+    pub(crate) input: Option<I>,
     submit: Box<dyn Submit<I::Item, R> + 'e>,
     chunk_size: usize,
     /// Items that may be in flight.

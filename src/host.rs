@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::bytes;
+use crate::error::Error;
 use crate::state::Runnable;
 use crate::sync::thread_local;
 
@@ -40,6 +41,32 @@ pub(crate) trait Host: Send + Sync {
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
+}
+
+/// A pool of threads that may share the items of a map among them.
+pub(crate) trait Sharing: Host {
+    /// Queues a task that it is the host of, and that calls some of what is shared.
+    fn push(&self, task: Arc<dyn Runnable>);
+    /// What is pending there is pending here.
+    fn enlist(&self, shared: Weak<dyn Shared>);
+    /// Some of it has ended.
+    fn add(&self, ended: Ended);
+}
+
+/// Calls that the tasks of a pool share, and that are no tasks themselves. The pool asks with none of its locks held.
+pub(crate) trait Shared: Send + Sync {
+    /// How many were not begun, less the tasks in the pool's queue that are there to begin them; and how those went of which the pool
+    /// was not told yet.
+    fn progress(&self) -> (isize, Ended);
+    /// Ends those that were not begun, and returns how many that were. Runs user code.
+    fn call_off(&self, error: &Error) -> usize;
+}
+
+/// How calls went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
 }
 
 /// Where a task was given away to, as its cell sees it. Its methods are called with no lock of a cell held.

@@ -78,6 +78,7 @@ mod panics;
 mod process;
 mod promise;
 mod shared;
+mod spread;
 mod state;
 mod sync;
 pub mod task;

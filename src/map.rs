@@ -12,6 +12,7 @@ use crate::error::{Error, Outcome, Timeout};
 use crate::feed::{Batch, Feed, Submit, unfinished};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
+use crate::spread::Spread;
 use crate::wait::{is_done, wait_until};
 
 /// Yields the outcome of each item in input order; made by [`Executor::map`](crate::Executor::map).
@@ -20,9 +21,17 @@ use crate::wait::{is_done, wait_until};
 #[must_use = "dropping a map cancels what has not started"]
 pub struct Map<'e, I: Iterator, R> {
     feed: Feed<'e, I, R>,
-    batches: VecDeque<Batch<R>>,
-    /// Outcomes that are there, of items before those in `batches`.
+    items: Items<I::Item, R>,
+    /// Outcomes that are there, of items before those in `items`.
     ready: Outcomes<R>,
+}
+
+/// What has no outcome that was seen, in input order.
+enum Items<A, R> {
+    /// In tasks of their own, or several in one.
+    Batches(VecDeque<Batch<R>>),
+    /// Shared by the threads of a pool.
+    Spread(Spread<A, R>),
 }
 
 impl<'e, I: Iterator, R> Map<'e, I, R> {
@@ -31,18 +40,53 @@ impl<'e, I: Iterator, R> Map<'e, I, R> {
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
         options: &TaskOptions,
     ) -> Self {
-        let mut map = Self {
-            feed: Feed::new(submit, arguments.into_iter(), options),
-            batches: VecDeque::new(),
-            ready: Outcomes::new(),
-        };
+        let crew = submit.crew();
+        let feed = Feed::new(submit, arguments.into_iter(), options);
+        let items = crew.map_or_else(|| Items::Batches(VecDeque::new()), |crew| Items::Spread(Spread::new(crew)));
+        let mut map = Self { feed, items, ready: Outcomes::new() };
         map.refill();
         map
     }
 
     fn refill(&mut self) {
-        while let Some((_, batch)) = self.feed.next_batch() {
-            self.batches.push_back(batch);
+        match &mut self.items {
+            Items::Batches(batches) => {
+                while let Some((_, batch)) = self.feed.next_batch() {
+                    batches.push_back(batch);
+                }
+            }
+            Items::Spread(spread) => {
+                if let Some(input) = self.feed.input.take() {
+                    self.feed.submitted = spread.fill(input);
+                }
+            }
+        }
+    }
+
+    /// Blocks until there are outcomes. `None`: there are no more. Empty: the time is up.
+    #[track_caller]
+    fn next_outcomes(&mut self) -> Option<Outcomes<R>> {
+        match &mut self.items {
+            Items::Spread(spread) => spread.next(self.feed.deadline),
+            Items::Batches(batches) => {
+                let first = batches.front()?;
+                if !is_done(first) && !wait_until(first, self.feed.deadline) {
+                    return Some(Outcomes::new());
+                }
+                let batch = batches.pop_front()?;
+                self.feed.in_flight -= batch.items();
+                Some(batch.into_outcomes())
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        match &mut self.items {
+            Items::Batches(batches) => {
+                self.feed.stop(batches.iter());
+                batches.clear();
+            }
+            Items::Spread(spread) => spread.stop(),
         }
     }
 }
@@ -53,24 +97,26 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
     #[track_caller]
     fn next(&mut self) -> Option<Outcome<R>> {
         if self.ready.len() == 0 {
-            let first = self.batches.front()?;
-            if !is_done(first) && !wait_until(first, self.feed.deadline) {
-                let timeout = Timeout::new(unfinished(self.batches.iter()), self.feed.submitted);
-                self.feed.stop(self.batches.iter());
-                self.batches.clear();
-                return Some(Err(Error::Timeout(timeout)));
+            self.ready = self.next_outcomes()?;
+            if self.ready.len() == 0 {
+                let unfinished = match &self.items {
+                    Items::Batches(batches) => unfinished(batches.iter()),
+                    Items::Spread(spread) => spread.unfinished(),
+                };
+                self.stop();
+                return Some(Err(Error::Timeout(Timeout::new(unfinished, self.feed.submitted))));
             }
-            let batch = self.batches.pop_front()?;
-            self.feed.in_flight -= batch.items();
-            self.ready = batch.into_outcomes();
             self.refill();
         }
         self.ready.pop()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let in_hand = self.ready.len() + self.batches.iter().map(Batch::items).sum::<usize>();
-        self.feed.size_hint(in_hand)
+        let behind = match &self.items {
+            Items::Batches(batches) => batches.iter().map(Batch::items).sum(),
+            Items::Spread(spread) => spread.left(),
+        };
+        self.feed.size_hint(self.ready.len() + behind)
     }
 }
 
@@ -78,7 +124,7 @@ impl<I: Iterator, R> FusedIterator for Map<'_, I, R> {}
 
 impl<I: Iterator, R> Drop for Map<'_, I, R> {
     fn drop(&mut self) {
-        self.feed.stop(self.batches.iter());
+        self.stop();
     }
 }
 

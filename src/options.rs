@@ -153,6 +153,11 @@ impl TaskOptions {
         self.buffer_size
     }
 
+    /// Is it left to the executor how the items of a map become tasks?
+    pub(crate) fn leaves_chunks_open(&self) -> bool {
+        self.chunk_size.is_none() && self.time_limit.is_none() && self.buffer_size.is_none()
+    }
+
     pub(crate) fn map_timeout(&self) -> Option<Duration> {
         self.timeout
     }

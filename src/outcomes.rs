@@ -30,8 +30,18 @@ impl<R> Outcomes<R> {
         self.0.len()
     }
 
+    pub(crate) fn push(&mut self, outcome: Outcome<R>) {
+        self.0.push_back(outcome);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Outcome<R>> {
         self.0.pop_front()
+    }
+}
+
+impl<R> Default for Outcomes<R> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

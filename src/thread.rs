@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use builder::ThreadPoolBuilder;
 pub use scope::Scope;
 
-use crate::executor::Backend;
+use crate::executor::{Backend, Threads};
 use crate::job::Job;
 use crate::options::Stats;
 use pool::Pool;
@@ -158,6 +158,10 @@ impl Backend for ThreadPoolExecutor {
         if task.attach(Arc::clone(&self.pool) as _) {
             self.pool.push(task);
         }
+    }
+
+    fn threads(&self) -> Option<Threads> {
+        self.pool.sharing().map(Threads)
     }
 
     fn max_workers(&self) -> usize {

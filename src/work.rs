@@ -16,6 +16,8 @@ use crate::state::{unread, unwritten};
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {
+    /// Is it a task to the executor's statistics?
+    const COUNTS: bool = true;
     /// Outlives the call: dropped when the outcome is stored or dropped as well.
     type Guard;
     fn guard(&mut self) -> Self::Guard;
@@ -95,7 +97,7 @@ pub(crate) struct Portable<F, A> {
 }
 
 /// How a function's return value becomes an outcome.
-pub(crate) trait Function<A, R>: Copy + Send + Addressed {
+pub(crate) trait Function<A, R>: Copy + Send + Sync + Addressed {
     fn call(self, argument: A) -> Outcome<R>;
 }
 

@@ -21,8 +21,8 @@ pub(crate) enum Ran {
     Skipped,
     Completed,
     Failed,
-    /// It was aborted meanwhile.
-    Aborted,
+    /// It was aborted meanwhile, or is counted otherwise.
+    Uncounted,
 }
 
 /// What came of asking to run an awaited task right here.

@@ -31,9 +31,10 @@ where
         let outcome = task::enter(me, || panics::catch(|| work.call()));
         let failed = outcome.is_err();
         match self.end(outcome, By::Owner) {
+            true if !W::COUNTS => Ran::Uncounted,
             true if failed => Ran::Failed,
             true => Ran::Completed,
-            false if self.was_cancelled() => Ran::Aborted,
+            false if self.was_cancelled() => Ran::Uncounted,
             false => Ran::Failed,
         }
     }

@@ -10,11 +10,12 @@ use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
 use crate::executor::{Backend, options_of};
-use crate::feed::Submit;
+use crate::feed::{Submit, crew};
 use crate::future::Future;
 use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
+use crate::spread::Crew;
 use crate::state::{Cell, Observable};
 use crate::with::With;
 use crate::work::{Chunk, Local, Shared, Work, outcome};
@@ -52,6 +53,12 @@ where
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         let function = Shared(Arc::clone(&self.function));
         queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
+    }
+
+    fn crew(&self) -> Option<Arc<Crew<A, R>>> {
+        let host = self.pool.sharing()?;
+        let function = Arc::clone(&self.function);
+        crew(host, self.options.as_ref(), move |argument| function(argument))
     }
 }
 

@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use super::timer::Timer;
 use crate::error::{Error, Full};
-use crate::host;
+use crate::host::{self, Ended, Shared, Sharing};
 use crate::options::Stats;
 use crate::panics;
 use crate::state::{Ran, Runnable};
@@ -77,9 +77,11 @@ pub(super) struct Pool {
     timer: Timer,
     /// The length of the queue, for a searcher that yields without the lock. A hint.
     length: AtomicUsize,
-    /// Tasks that ran in a waiter, which has no reason to take the lock afterwards.
+    /// What ran in a waiter, which has no reason to take the lock afterwards, and what the tasks of maps share.
     claims_completed: AtomicU64,
     claims_failed: AtomicU64,
+    /// What the tasks of maps share.
+    shared: Mutex<Vec<Weak<dyn Shared>>>,
     me: Weak<Pool>,
 }
 
@@ -98,6 +100,7 @@ impl Pool {
             length: AtomicUsize::new(0),
             claims_completed: AtomicU64::new(0),
             claims_failed: AtomicU64::new(0),
+            shared: Mutex::new(Vec::new()),
             me: me.clone(),
         })
     }
@@ -171,6 +174,15 @@ impl Pool {
         }
         let limit = self.settings.max_pending?;
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+    }
+
+    /// This pool, if its threads may share the items of a map. In a bounded queue each has its place.
+    pub(super) fn sharing(&self) -> Option<Arc<dyn Sharing>> {
+        (!self.is_bounded()).then(|| self.me() as _)
+    }
+
+    fn shared(&self) -> Vec<Arc<dyn Shared>> {
+        self.shared.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     fn is_bounded(&self) -> bool {
@@ -248,14 +260,20 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        let (mut pending, mut ended) = (0, Ended::default());
+        for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
+            pending += more;
+            ended.completed += also.completed;
+            ended.failed += also.failed;
+        }
         let queue = self.queue.lock();
         Stats {
             workers: queue.workers,
             idle: queue.workers.saturating_sub(queue.running),
-            pending: usize::try_from(queue.pending).unwrap_or(0),
+            pending: usize::try_from(queue.pending + pending).unwrap_or(0),
             running: queue.running,
-            completed: queue.completed + self.claims_completed.load(Ordering::Relaxed),
-            failed: queue.failed + self.claims_failed.load(Ordering::Relaxed),
+            completed: queue.completed + self.claims_completed.load(Ordering::Relaxed) + ended.completed,
+            failed: queue.failed + self.claims_failed.load(Ordering::Relaxed) + ended.failed,
             respawned: 0,
         }
     }

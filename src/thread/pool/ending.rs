@@ -30,6 +30,9 @@ impl Pool {
         self.work.notify_all();
         self.room.notify_all();
         self.refuse(orphans, &error);
+        for shared in self.shared() {
+            shared.call_off(&error);
+        }
     }
 
     pub(in crate::thread) fn close(&self) {
@@ -87,6 +90,8 @@ impl Pool {
         queue.cancelling = queue.closed;
         let tasks: Vec<_> = queue.tasks.iter().cloned().collect();
         drop(queue);
-        tasks.iter().filter(|task| task.withdraw()).count()
+        // First, or the tasks that were to begin these would be counted too.
+        let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
+        shared + tasks.iter().filter(|task| task.withdraw()).count()
     }
 }

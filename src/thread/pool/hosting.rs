@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Pool;
 use super::queue::{Action, Queue};
-use crate::host::{Host, Need};
+use crate::host::{Ended, Host, Need, Shared, Sharing};
 use crate::state::{Ran, Runnable};
 use crate::sync::MutexGuard;
 
@@ -19,6 +19,23 @@ impl Pool {
         if self.is_bounded() {
             self.room.notify_one();
         }
+    }
+}
+
+impl Sharing for Pool {
+    fn push(&self, task: Arc<dyn Runnable>) {
+        Pool::push(self, task);
+    }
+
+    fn enlist(&self, shared: Weak<dyn Shared>) {
+        let mut all = self.shared.lock();
+        all.retain(|other| other.strong_count() > 0);
+        all.push(shared);
+    }
+
+    fn add(&self, ended: Ended) {
+        self.claims_completed.fetch_add(ended.completed, Ordering::Relaxed);
+        self.claims_failed.fetch_add(ended.failed, Ordering::Relaxed);
     }
 }
 
@@ -58,7 +75,7 @@ impl Host for Pool {
         match ran {
             Ran::Completed => self.claims_completed.fetch_add(1, Ordering::Relaxed),
             Ran::Failed => self.claims_failed.fetch_add(1, Ordering::Relaxed),
-            Ran::Skipped | Ran::Aborted => return,
+            Ran::Skipped | Ran::Uncounted => return,
         };
     }
 

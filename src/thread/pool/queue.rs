@@ -86,7 +86,7 @@ impl Queue {
             Ran::Skipped => self.dead -= 1,
             Ran::Completed => self.completed += 1,
             Ran::Failed => self.failed += 1,
-            Ran::Aborted => {}
+            Ran::Uncounted => {}
         }
     }
 
