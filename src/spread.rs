@@ -33,7 +33,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::panics::discard;
 use crate::state::{Cell, Observable, Runnable};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, elapsed};
 use crate::work::Work;
 use block::{Block, Collected};
 
@@ -225,9 +225,8 @@ impl<A, R> Spread<A, R> {
             if pulled.len() < room && !self.crew.hungry.load(Ordering::Relaxed) {
                 continue;
             }
-            let now = Instant::now();
-            let is_quick = now.saturating_duration_since(since) < QUICK * pulled.len() as u32;
-            since = now;
+            let is_quick = elapsed(since) < QUICK * pulled.len() as u32;
+            since = Instant::now();
             room = if is_quick { (2 * room).min(MOST) } else { 1 };
             count += self.offer(std::mem::replace(&mut pulled, Vec::with_capacity(room)));
         }

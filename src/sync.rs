@@ -48,6 +48,11 @@ mod imp {
         stacker::maybe_grow(RED_ZONE, SEGMENT, body)
     }
 
+    /// The time since then.
+    pub(crate) fn elapsed(since: std::time::Instant) -> std::time::Duration {
+        since.elapsed()
+    }
+
     /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a
     /// futex round trip into a look at memory, and cost a thread with nothing to do microseconds.
     pub(crate) const YIELDS: usize = 6;

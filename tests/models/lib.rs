@@ -41,6 +41,8 @@
 //! | drop of the executor in its own task or callback | `ending::drop_in_its_own_*`, `storm::last_handles_dropped_anywhere` |
 //! | end of a scope against its tasks | `scope::end_*`, `scope::cancel_against_end`, `scope::abort_of_a_running_task_against_end`, `scope::spawn_from_a_task_against_end` |
 //! | panic of a scope's body | `scope::panic_of_the_body_against_tasks` |
+//! | items of a shared map against each other, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::a_task_of_the_pool_in_an_item`, `sharing::the_time_of_the_map_against_its_items` |
+//! | drop, cancel, shutdown, failed start against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::a_worker_that_does_not_start` |
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod cell;
@@ -49,6 +51,7 @@ mod ending;
 mod nesting;
 mod queue;
 mod scope;
+mod sharing;
 #[cfg(model = "shuttle")]
 mod storm;
 mod waiting;

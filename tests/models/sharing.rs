@@ -1,0 +1,142 @@
+//! Maps whose items the workers share: who takes which item, who comes for the rest, and who waits for what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::{Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor};
+
+use crate::checker::{Event, Tally, check, check_choices, spawn};
+
+/// Any duration: the model chooses what expires.
+const LATER: Duration = Duration::from_secs(1000);
+
+#[test]
+fn items_against_their_collector() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let doubles: Vec<u32> = pool.map(|n: u32| 2 * n, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(doubles, [2, 4, 6]);
+    });
+}
+
+#[test]
+fn two_workers_take_from_one_block() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let doubles: Vec<u32> = pool.map(|n: u32| 2 * n, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(doubles, [2, 4, 6]);
+    });
+}
+
+#[test]
+fn items_that_wait_for_each_other() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let (first, second) = (Event::new(), Event::new());
+        let meet = move |(here, there): (Event, Event)| {
+            here.set();
+            there.wait();
+        };
+        let pairs = [(first.clone(), second.clone()), (second, first)];
+        pool.map(meet, pairs).for_each(Result::unwrap);
+    });
+}
+
+#[test]
+fn a_task_of_the_pool_in_an_item() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&pool);
+        let sum = move |n: u32| inside.spawn(move || n + 1).result().unwrap();
+        let sums: Vec<u32> = pool.map(sum, [1, 2]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(sums, [2, 3]);
+    });
+}
+
+#[test]
+fn drop_of_the_map_against_its_items() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let (ran, dropped) = (Tally::default(), Tally::default());
+        let items = [dropped.counted(), dropped.counted(), dropped.counted()];
+        let run = ran.clone();
+        let mut map = pool.map(
+            move |item| {
+                run.add();
+                drop(item);
+            },
+            items,
+        );
+        map.next().unwrap().unwrap();
+        drop(map);
+        let begun = ran.count();
+        assert!((1..=3).contains(&begun));
+        drop(pool);
+        assert!(ran.count() <= begun + 1, "what had not begun was cancelled, but for one that was being taken");
+        assert_eq!(dropped.count(), 3, "nothing is kept");
+    });
+}
+
+#[test]
+fn cancel_pending_against_items() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let map = pool.map(|n: u32| n, [1, 2, 3]);
+        let cancelled = pool.cancel_pending();
+        let outcomes: Vec<_> = map.collect();
+        assert_eq!(outcomes.len(), 3);
+        let lost = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count();
+        assert_eq!(lost, cancelled);
+        assert_eq!(pool.spawn(|| 4).result().unwrap(), 4);
+    });
+}
+
+#[test]
+fn shutdown_now_against_items() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let map = pool.map(|n: u32| n, [1, 2, 3]);
+        pool.shutdown_now();
+        assert_eq!(map.count(), 3);
+        assert_eq!(pool.stats().workers, 0);
+    });
+}
+
+#[test]
+fn close_against_a_map_that_is_being_made() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let other = Arc::clone(&pool);
+        let closer = spawn(move || other.close());
+        for outcome in pool.map(|n: u32| n, [1, 2]) {
+            assert!(matches!(outcome, Ok(_) | Err(Error::ShutDown)), "{outcome:?}");
+        }
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_worker_that_does_not_start() {
+    check_choices(2, 2, |failing| {
+        Choices { failing, ..Choices::default() }.make();
+        let pool = ThreadPoolExecutor::new(2);
+        let outcomes: Vec<_> = pool.map(|n: u32| n, [1, 2]).collect();
+        assert_eq!(outcomes.len(), 2);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::Broken(_)))), "{outcomes:?}");
+        if failing == 0 {
+            assert!(outcomes.iter().all(Result::is_ok));
+        }
+    });
+}
+
+#[test]
+fn the_time_of_the_map_against_its_items() {
+    check_choices(2, 2, |expiring| {
+        Choices { expiring, ..Choices::default() }.make();
+        let pool = ThreadPoolExecutor::new(1);
+        let timed = pool.with(TaskOptions::new().timeout(LATER));
+        let outcomes: Vec<_> = timed.map(|n: u32| n, [1, 2]).collect();
+        let in_time = outcomes.iter().take_while(|outcome| outcome.is_ok()).count();
+        assert!(in_time == 2 || matches!(outcomes[in_time..], [Err(Error::Timeout(_))]), "{outcomes:?}");
+    });
+}
