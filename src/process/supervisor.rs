@@ -117,8 +117,8 @@ pub(super) enum Submitted<W> {
 pub(super) enum Next {
     /// It has tasks; the first must have ended by then.
     Work(Option<Instant>),
-    /// Nothing. It may leave after the time it is kept alive.
-    Idle,
+    /// Nothing, since then. It may leave after the time it is kept alive.
+    Idle(Instant),
     /// Nothing, until it is told to look again.
     Wait,
     /// Exit.
