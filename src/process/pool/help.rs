@@ -22,6 +22,9 @@ impl Pool {
         let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(flight) else { return };
         let Some(mut helper) = wire.help() else { return };
         if !flight.expect_help(&wire) {
+            if helper.leave() {
+                wire.ring();
+            }
             return;
         }
         let answer = helper.answer(slot, sequence, deadline, || !flight.task.has_callbacks());
