@@ -106,6 +106,19 @@ pub(crate) fn adopt(host: Arc<dyn Host>) {
     HOST.with(|slot| *slot.borrow_mut() = Some(host));
 }
 
+/// Lets this thread stand for one of `host`'s while it runs `code`.
+#[cfg(processes)]
+pub(crate) fn in_place_of<R>(host: Arc<dyn Host>, code: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn Host>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = HOST.try_with(|slot| slot.replace(self.0.take()));
+        }
+    }
+    let _restore = Restore(HOST.try_with(|slot| slot.replace(Some(host))).ok().flatten());
+    code()
+}
+
 /// The executor this thread belongs to.
 pub(crate) fn current() -> Option<Arc<dyn Host>> {
     // Past the thread's own locals (in a thread-local's drop) it belongs to nobody.

@@ -128,10 +128,11 @@ impl Flight {
         })
     }
 
-    /// The end of this flight is to relieve the helper of this wire. `false`: it has ended.
+    /// The end of this flight is to relieve the helper of this wire. `false`: it has ended, or relieves another one, who waits at
+    /// a worker that it was taken back from.
     pub(super) fn expect_help(&self, wire: &Arc<Wire>) -> bool {
         let mut help = self.help.lock();
-        let open = !matches!(*help, Help::Over);
+        let open = matches!(*help, Help::No);
         if open {
             *help = Help::By(Arc::clone(wire));
         }

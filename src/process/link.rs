@@ -221,11 +221,10 @@ impl Link<'_> {
         match next {
             Next::Work(deadline) => self.alarm = deadline.map(|then| (then, Alarm::Limit)),
             Next::Wait => self.alarm = None,
-            Next::Idle => {
-                if !matches!(self.alarm, Some((_, Alarm::Idle))) {
-                    let keep_alive = self.pool.settings.keep_alive;
-                    self.alarm = keep_alive.and_then(deadline_in).map(|then| (then, Alarm::Idle));
-                }
+            Next::Idle(since) => {
+                // Not from now on: that is not when it became idle, nor when this thread last thought so.
+                let keep_alive = self.pool.settings.keep_alive;
+                self.alarm = keep_alive.and_then(|time| since.checked_add(time)).map(|then| (then, Alarm::Idle));
             }
             Next::Leave => {
                 self.wire.say_no_more();
@@ -253,7 +252,13 @@ impl Link<'_> {
             }
             Some((_, Alarm::Idle)) => {
                 self.alarm = None;
-                let next = self.pool.decide(|supervisor, now| supervisor.refill(self.id, true, now, &mut self.orders));
+                let keep_alive = self.pool.settings.keep_alive;
+                let next = self.pool.decide(|supervisor, now| {
+                    // Somebody else may have received what it has answered meanwhile.
+                    let idle = now.saturating_duration_since(supervisor.since(self.id, now));
+                    let expired = keep_alive.is_some_and(|time| idle >= time);
+                    supervisor.refill(self.id, expired, now, &mut self.orders)
+                });
                 self.proceed(next);
             }
             Some((_, Alarm::Limit)) => {

@@ -94,6 +94,8 @@ pub(super) struct Supervisor<W> {
     nudged: Vec<W>,
     /// Tasks that a worker died of, and of which it is not known yet what becomes.
     mourned: Vec<Arc<Flight>>,
+    /// Answers that were received by who waits for them, and whose tasks are not completed yet.
+    unread: usize,
     /// Workers that died and were not replaced yet.
     vacancies: u64,
     pub(super) respawned: u64,
@@ -117,8 +119,8 @@ pub(super) enum Submitted<W> {
 pub(super) enum Next {
     /// It has tasks; the first must have ended by then.
     Work(Option<Instant>),
-    /// Nothing. It may leave after the time it is kept alive.
-    Idle,
+    /// Nothing, since then. It may leave after the time it is kept alive.
+    Idle(Instant),
     /// Nothing, until it is told to look again.
     Wait,
     /// Exit.
@@ -184,6 +186,7 @@ impl<W: Clone> Supervisor<W> {
             hopeless: false,
             nudged: Vec::new(),
             mourned: Vec::new(),
+            unread: 0,
             vacancies: 0,
             respawned: 0,
         }
@@ -313,8 +316,20 @@ impl<W: Clone> Supervisor<W> {
 
     // The end of workers.
 
+    /// Has everything ended that the pool is about?
     pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty()
+        self.links.is_empty() && self.unread == 0
+    }
+
+    /// Who waits for a task has received its answer, and is to complete it. The pool has not ended before.
+    pub(super) fn begin_reading(&mut self) {
+        self.unread += 1;
+    }
+
+    /// It is completed. Has the pool ended with that?
+    pub(super) fn end_reading(&mut self) -> bool {
+        self.unread -= 1;
+        self.is_empty()
     }
 
     pub(super) fn wire(&self, id: LinkId) -> Option<W> {

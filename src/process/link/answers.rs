@@ -81,7 +81,7 @@ impl Link<'_> {
                     let mut orders = std::mem::take(&mut self.orders);
                     // In one decision: in between, another worker would be started for the task that this one is for.
                     let next = self.pool.decide(|supervisor, now| {
-                        supervisor.ready(self.id, wire, slots);
+                        supervisor.ready(self.id, wire, slots, now);
                         supervisor.refill(self.id, false, now, &mut orders)
                     });
                     self.orders = orders;
@@ -148,10 +148,6 @@ impl Link<'_> {
             if self.is_dead { Next::End } else { supervisor.refill(self.id, false, now, &mut orders) }
         });
         self.orders = orders;
-        if matches!(self.alarm, Some((_, Alarm::Idle))) {
-            // If it is idle now, then from now on.
-            self.alarm = None;
-        }
         self.proceed(next);
         for answer in answers.drain(..) {
             self.deliver(answer, reader);

@@ -1,9 +1,11 @@
 //! What a thread can do for the task that it waits for.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pool;
+use crate::host;
 use crate::process::flight::Flight;
 use crate::process::supervisor::Answered;
 
@@ -20,6 +22,9 @@ impl Pool {
         let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(flight) else { return };
         let Some(mut helper) = wire.help() else { return };
         if !flight.expect_help(&wire) {
+            if helper.leave() {
+                wire.ring();
+            }
             return;
         }
         let answer = helper.answer(slot, sequence, deadline, || !flight.task.has_callbacks());
@@ -29,6 +34,9 @@ impl Pool {
                 let took = now.saturating_duration_since(supervisor.since(id, now));
                 let flight = supervisor.settle(id, Answered { slot, sequence, last: true }, now);
                 supervisor.observe(id, 1, took);
+                if flight.is_some() {
+                    supervisor.begin_reading();
+                }
                 (flight, supervisor.rest(id))
             });
             (header, body, flight, is_idle)
@@ -42,7 +50,11 @@ impl Pool {
             wire.ring();
         }
         if let Some((header, body, Some(flight), _)) = answered {
-            flight.complete(header.kind, &body, &self.carrier);
+            // As on the worker's thread: what runs here may submit, and must not wait for the end of the pool.
+            host::in_place_of(Arc::clone(&flight.pool) as _, || flight.complete(header.kind, &body, &self.carrier));
+            if self.supervisor.lock().end_reading() {
+                self.ended.notify_all();
+            }
         }
     }
 }

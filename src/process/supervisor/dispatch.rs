@@ -29,12 +29,13 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// The worker is ready for tasks.
-    pub(in crate::process) fn ready(&mut self, id: LinkId, wire: W, slots: Arc<Slots>) {
+    pub(in crate::process) fn ready(&mut self, id: LinkId, wire: W, slots: Arc<Slots>, now: Instant) {
         self.early_deaths.clear();
         self.start_again = None;
         if let Some(link) = self.links.get_mut(&id) {
             link.wire = Some(wire);
             link.slots = Some(slots);
+            link.since = now;
             self.move_to(id, Stage::Serving);
         }
     }
@@ -52,7 +53,7 @@ impl<W: Clone> Supervisor<W> {
         Some(flight)
     }
 
-    /// When the worker was given the first of its tasks, or had that left.
+    /// When the worker was given the first of its tasks, or had that left; or since when it has none.
     pub(in crate::process) fn since(&self, id: LinkId, now: Instant) -> Instant {
         self.links.get(&id).map_or(now, |link| link.since)
     }
@@ -113,7 +114,7 @@ impl<W: Clone> Supervisor<W> {
         if !self.idle.contains(&id) {
             self.idle.push(id);
         }
-        Next::Idle
+        Next::Idle(self.links[&id].since)
     }
 
     /// Where a task is, if its worker has no other, and nothing waits for one.

@@ -17,7 +17,7 @@ pub(super) struct Link<W> {
     pub(super) slots: Option<Arc<Slots>>,
     /// What it was sent, in the order in which it runs them. The first may have been started.
     pub(super) flown: VecDeque<Sent>,
-    /// When the first became the first.
+    /// When the first became the first; or since when there is none.
     pub(super) since: Instant,
     /// Bytes of arguments in `flown`.
     pub(super) bytes: usize,

@@ -4,6 +4,7 @@ mod attacks;
 mod carried;
 mod crashes;
 mod damage;
+mod helping;
 mod marked;
 mod payloads;
 mod settings;
