@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bytes;
 use crate::error::Error;
@@ -79,7 +79,7 @@ pub(crate) trait Remote: Send + Sync {
     /// end before.
     fn stop(&self) -> bool;
     /// Blocks while this thread can do something for the task, and may return at any time before its end.
-    fn help(&self, deadline: Option<Instant>);
+    fn help(&self);
     /// Ends the worker of a task that was stopped while it ran, once its future is done.
     fn stopped(&self);
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::call::{Call, Cut, Parcel};
 use super::frame::{Kind, take_item};
@@ -360,8 +360,8 @@ impl Remote for Flight {
         self.pool.stop(self)
     }
 
-    fn help(&self, deadline: Option<Instant>) {
-        self.pool.help(self, deadline);
+    fn help(&self) {
+        self.pool.help(self);
     }
 
     fn stopped(&self) {

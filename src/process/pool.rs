@@ -71,6 +71,14 @@ pub(super) struct Pool {
     me: Weak<Pool>,
 }
 
+/// What is to be done once the lock is free.
+#[must_use]
+struct FollowUp {
+    hired: Vec<LinkId>,
+    nudged: Vec<Arc<Wire>>,
+    has_room: bool,
+}
+
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Self> {
         static POOLS: AtomicU32 = AtomicU32::new(0);
@@ -113,15 +121,26 @@ impl Pool {
         host::is_current(std::ptr::from_ref(self).cast())
     }
 
-    /// Does what is to be decided, and then starts the workers that it takes.
+    /// Does what is to be decided, and then starts the workers that it takes. That may run user code.
     pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Supervisor<Arc<Wire>>, Instant) -> R) -> R {
+        let (result, follow_up) = self.decide_first(decision);
+        self.follow(follow_up);
+        result
+    }
+
+    /// Does what is to be decided, and says what follows.
+    fn decide_first<R>(&self, decision: impl FnOnce(&mut Supervisor<Arc<Wire>>, Instant) -> R) -> (R, FollowUp) {
         let now = Instant::now();
         let mut supervisor = self.supervisor.lock();
         let result = decision(&mut supervisor, now);
         let hired = supervisor.hire(now);
         let nudged = supervisor.nudged();
         let has_room = self.settings.max_pending.is_some() && !supervisor.is_full();
-        drop(supervisor);
+        (result, FollowUp { hired, nudged, has_room })
+    }
+
+    fn follow(&self, follow_up: FollowUp) {
+        let FollowUp { hired, nudged, has_room } = follow_up;
         if has_room {
             self.room.notify_all();
         }
@@ -131,7 +150,6 @@ impl Pool {
         for id in hired {
             self.start(id);
         }
-        result
     }
 
     // Tasks.

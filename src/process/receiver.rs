@@ -20,17 +20,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use super::frame::{Header, Kind, Reader};
-use super::link::timespec;
 use super::slots::{Slots, TRIES};
 use super::sys::{Bell, Ear};
 use crate::sync::{Condvar, Mutex};
+
+/// Answers that are longer are left to the keeper, who reads them where they are; a helper takes a copy.
+const LONG: u64 = 64 << 10;
 
 pub(super) struct Receiver {
     ear: Ear,
@@ -123,12 +124,11 @@ pub(super) struct Helper<'a> {
 impl Helper<'_> {
     /// Sleeps until the answer to a task is there, and takes it if it is next, all of it is in the frame, and `is_ours` by then.
     ///
-    /// `None`: something else came, nothing more comes, the time is up, or the helper was relieved.
+    /// `None`: something else came, nothing more comes, or the helper was relieved.
     pub(super) fn answer(
         &mut self,
         slot: u8,
         sequence: u64,
-        deadline: Option<Instant>,
         is_ours: impl FnOnce() -> bool,
     ) -> Option<(Header, Vec<u8>)> {
         let reader = self.reader.as_mut()?;
@@ -137,21 +137,20 @@ impl Helper<'_> {
             if let Some(header) = reader.peek().ok()? {
                 let is_it = header.slot == slot && header.sequence == sequence;
                 let is_plain = matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0;
+                let is_plain = is_plain && header.length <= LONG;
                 if !is_it || !is_plain || !is_ours() {
                     return None;
                 }
                 let (header, body) = reader.next().ok()??;
                 return Some((header, reader.body(body).to_vec()));
             }
-            // Not before a deadline: each look may be a turn of others.
-            if tries > 0 && deadline.is_none() && self.slots.look_for_answer(&mut self.heard) {
+            if tries > 0 && self.slots.look_for_answer(&mut self.heard) {
                 tries -= 1;
             } else {
                 tries = 0;
-                let timeout = deadline.map(|then| timespec(then.saturating_duration_since(Instant::now())));
                 let mut descriptors =
                     [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.receiver.relief, PollFlags::IN)];
-                match poll(&mut descriptors, timeout.as_ref()) {
+                match poll(&mut descriptors, None) {
                     Ok(1..) => {}
                     Err(Errno::INTR) => continue,
                     _ => return None,

@@ -26,6 +26,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -66,23 +67,27 @@ const JOURNAL_AT: usize = 4 << 10;
 const LENGTH: usize = JOURNAL_AT + JOURNAL;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
-/// How often who waits for the other side looks here, and lets others run in between, before he sleeps: for some tens of
-/// microseconds. To wake a cpu that sleeps takes longer than a tiny task there and back.
-const LOOKS: usize = 200;
+/// How long who waits for the other side looks here, and lets others run in between, before he sleeps. To wake a cpu that sleeps
+/// takes longer than a tiny task there and back.
+const LOOK: Duration = Duration::from_micros(50);
 
 /// So often something is received that was told of, and was received before it was: then it is looked for once more.
 pub(super) const TRIES: usize = 2;
 
 /// Looks at a counter of what the other side has sent until it is another than `seen`, for a while at most. Is it?
 fn look_for_more(counter: &AtomicU64, seen: &mut u64) -> bool {
-    for _ in 0..LOOKS {
+    let begin = Instant::now();
+    loop {
         let now = counter.load(Ordering::Acquire);
         if std::mem::replace(seen, now) != now {
             return true;
         }
+        // On a busy machine a single yield may be a scheduler's whole turn.
+        if begin.elapsed() > LOOK {
+            return false;
+        }
         std::thread::yield_now();
     }
-    false
 }
 
 /// Where a task is, as the pool sees it.

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::Pool;
 use crate::host;
@@ -13,8 +12,8 @@ impl Pool {
     /// Receives the answer to a task in the place of the thread that looks after its worker, if it is the only task there, and
     /// completes it.
     ///
-    /// Returns when that is done, or somebody else is to do it, or the time is up.
-    pub(in crate::process) fn help(&self, flight: &Flight, deadline: Option<Instant>) {
+    /// Returns when that is done, or somebody else is to do it.
+    pub(in crate::process) fn help(&self, flight: &Flight) {
         // What comes in many frames, or with segments, leaves things to do for the worker's thread; and there callbacks run.
         if self.is_copy() || flight.items.is_some() || !flight.leases.is_empty() || flight.task.has_callbacks() {
             return;
@@ -27,10 +26,10 @@ impl Pool {
             }
             return;
         }
-        let answer = helper.answer(slot, sequence, deadline, || !flight.task.has_callbacks());
+        let answer = helper.answer(slot, sequence, || !flight.task.has_callbacks());
         // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
         let answered = answer.map(|(header, body)| {
-            let (flight, is_idle) = self.decide(|supervisor, now| {
+            let ((flight, is_idle), follow_up) = self.decide_first(|supervisor, now| {
                 let took = now.saturating_duration_since(supervisor.since(id, now));
                 let flight = supervisor.settle(id, Answered { slot, sequence, last: true }, now);
                 supervisor.observe(id, 1, took);
@@ -39,17 +38,24 @@ impl Pool {
                 }
                 (flight, supervisor.rest(id))
             });
-            (header, body, flight, is_idle)
+            (header, body, flight, is_idle, follow_up)
         });
         if flight.end_help() {
             helper.was_relieved();
         }
         let missed = helper.leave();
-        let is_idle = answered.as_ref().is_none_or(|(.., is_idle)| *is_idle);
-        if missed || !is_idle || answered.is_some() && self.settings.keep_alive.is_some() {
+        let Some((header, body, flight, is_idle, follow_up)) = answered else {
+            if missed {
+                wire.ring();
+            }
+            return;
+        };
+        if missed || !is_idle || self.settings.keep_alive.is_some() {
             wire.ring();
         }
-        if let Some((header, body, Some(flight), _)) = answered {
+        // Only now: where a worker cannot be started, that ends tasks, which is user code.
+        self.follow(follow_up);
+        if let Some(flight) = flight {
             // As on the worker's thread: what runs here may submit, and must not wait for the end of the pool.
             host::in_place_of(Arc::clone(&flight.pool) as _, || flight.complete(header.kind, &body, &self.carrier));
             if self.supervisor.lock().end_reading() {
