@@ -8,7 +8,7 @@ use std::time::Duration;
 use concurrent_futures::{Error, Executor, ProcessPoolExecutor, TaskOptions};
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::support::{Door, enter, mark, marks, pass, pid, signal};
+use super::support::{Door, enter, mark, marks, pass, pid, signal, stop};
 use crate::support::{LONG, within};
 
 fn square(n: u64) -> u64 {
@@ -100,7 +100,7 @@ fn who_comes_after_a_task_that_never_started_in_time_is_not_hit() {
             outcome.unwrap();
         });
         let worker = processes.submit(pid, ()).result().unwrap();
-        signal(worker, Signal::STOP);
+        stop(worker);
         let late = processes.with(TaskOptions::new().time_limit(Duration::from_millis(50))).submit(square, 2);
         // The worker would go on with the next.
         late.add_done_callback(move |_| signal(worker, Signal::CONT));

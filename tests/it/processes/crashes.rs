@@ -393,7 +393,7 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
         let processes = ProcessPoolExecutor::new(1);
         let worker = processes.submit(pid, ()).result().unwrap();
         // It takes no more than the socket holds.
-        signal(worker, Signal::STOP);
+        stop(worker);
         let child = rustix::process::Pid::from_raw(worker as i32).unwrap();
         waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("it has stopped");
         let future = processes.submit(|bytes: Vec<u8>| (std::process::id(), bytes.len()), vec![7; LENGTH]);

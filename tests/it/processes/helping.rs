@@ -11,7 +11,7 @@ use concurrent_futures::{
 use rustix::process::Signal;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::support::{Door, pass, pid, signal};
+use super::support::{Door, pass, pid, signal, stop};
 use crate::support::{LONG, within};
 
 #[test]
@@ -145,7 +145,7 @@ fn a_time_limit_ends_a_task_whose_answer_is_waited_for_at_a_stopped_worker() {
         let limited = processes.with(TaskOptions::new().time_limit(Duration::from_millis(30)));
         for _ in 0..3 {
             let worker = processes.submit(pid, ()).result().unwrap();
-            signal(worker, Signal::STOP);
+            stop(worker);
             assert!(matches!(limited.submit(square, 2).result(), Err(Error::TimeLimit(_))));
         }
     });

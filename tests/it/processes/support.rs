@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use concurrent_futures::{Error, Outcome, WorkerDied};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, waitid};
 use tempfile::TempDir;
 
 use crate::support::LONG;
@@ -48,6 +49,13 @@ pub(super) fn died<T>(outcome: Outcome<T>) -> WorkerDied {
 /// Sends a signal to another process.
 pub(super) fn signal(pid: u32, signal: Signal) {
     kill_process(to_pid(pid), signal).expect("the process is there");
+}
+
+/// Stops a child of this process, and waits until it does nothing any more.
+pub(super) fn stop(pid: u32) {
+    signal(pid, Signal::STOP);
+    let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    retry_on_intr(|| waitid(WaitId::Pid(to_pid(pid)), stopped)).expect("a child that is stopped");
 }
 
 fn to_pid(pid: u32) -> Pid {
