@@ -23,6 +23,8 @@ impl Busy {
         Self { turns: turns.round().max(1.0) as u64 }
     }
 
+    /// The same code wherever it is called from.
+    #[inline(never)]
     pub(crate) fn run(self) -> u64 {
         (0..self.turns).fold(1, |number: u64, turn| black_box(number).wrapping_mul(6_364_136_223_846_793_005) ^ turn)
     }

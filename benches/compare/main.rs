@@ -1,9 +1,14 @@
 //! This crate beside what its users would pick instead and beside the least that each thing could cost, in one run:
-//! `cargo bench --bench compare`, and in half a minute with `-- --quick`. README.md has a run of it.
+//! `cargo bench --bench compare`, and in half a minute with `-- --quick`. README.md, a directory up, says what is counted.
+//!
+//! `workloads` names all of them, `tasks`, `maps` and `waits` have those of threads, `processes` those of worker processes,
+//! `resources` what is not time. Who takes part: `pools` of threads, `python`, procspawn's pool in `processes`, and `limits` and
+//! `ball`, the least. `contest` lets them take turns, `target` judges, `report` and `chart` show.
 
 mod allocator;
 mod ball;
 mod busy;
+mod chart;
 mod contest;
 mod limits;
 mod maps;
@@ -25,11 +30,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 
 use contest::Contest;
 use report::Report;
-use settings::{Effort, Settings};
+use settings::{Effort, Settings, picks};
 use workloads::{WORKLOADS, Workload};
 
 /// Compares this crate with what its users would pick instead.
@@ -41,7 +47,7 @@ struct Arguments {
     /// Runs the workloads whose names contain this
     #[arg(long, value_name = "NAME")]
     workload: Vec<String>,
-    /// Lets the peers take part whose names contain this
+    /// Lets the peers take part whose names contain this, such as rayon, tokio, procspawn or Python
     #[arg(long, value_name = "NAME")]
     peer: Vec<String>,
     /// Lists the workloads
@@ -59,8 +65,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let Arguments { quick, workload, peer, list, bench } = Arguments::parse();
-    let chosen = |name: &str| workload.is_empty() || workload.iter().any(|part| name.contains(part.as_str()));
-    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|workload| chosen(workload.name)).collect();
+    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|known| picks(&workload, known.name)).collect();
+    if workloads.is_empty() {
+        let text = "no workload is called so; --list says how they are called";
+        Arguments::command().error(ErrorKind::InvalidValue, text).exit();
+    }
     if list {
         workloads.iter().for_each(|workload| println!("{}", workload.name));
         return Ok(());
@@ -92,5 +101,7 @@ fn write(report: &Report) -> Result<(), Box<dyn Error>> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
     fs::create_dir_all(&target)?;
     fs::write(target.join("compare.json"), report.json()?)?;
+    fs::write(target.join("compare.svg"), chart::draw(&report.workloads)?)?;
+    println!("compare.json and compare.svg are in {}", target.display());
     Ok(())
 }

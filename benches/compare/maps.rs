@@ -58,7 +58,7 @@ pub(crate) fn map(contest: &mut Contest<'_>) {
         })
     });
     // A hundredth: an item is long enough there.
-    contest.python(python::THREADS, times / 100, python::run("threads map"));
+    contest.python(python::THREADS, times / 100, "threads map");
 }
 
 pub(crate) fn map_of_10_ns(contest: &mut Contest<'_>) {

@@ -54,7 +54,7 @@ pub(crate) fn round_trip(contest: &mut Contest<'_>) {
     contest.peer(PROCSPAWN, times / 10, move |times| {
         time(|| (0..times).for_each(|n| assert_eq!(pool.spawn(n, next).join().unwrap(), n + 1)))
     });
-    contest.python(python::PROCESSES, times / 10, python::run("processes round_trip"));
+    contest.python(python::PROCESSES, times / 10, "processes round_trip");
 }
 
 /// 100,000 tiny tasks.
@@ -80,7 +80,7 @@ pub(crate) fn submit(contest: &mut Contest<'_>) {
             }
         })
     });
-    contest.python(python::PROCESSES, times.div_ceil(20), python::run("processes submit"));
+    contest.python(python::PROCESSES, times.div_ceil(20), "processes submit");
 }
 
 /// 1,000,000 items.
@@ -97,8 +97,8 @@ pub(crate) fn map(contest: &mut Contest<'_>) {
         time(|| assert!(chunks.map(next, 0..times).zip(1..).all(|(outcome, n)| outcome.unwrap() == n)))
     });
     // Fewer, as one is long enough there. Without a `chunksize`, each is a task.
-    contest.python(python::PROCESSES, times.div_ceil(500), python::run("processes map"));
-    contest.python("Python processes, chunksize=1000", times.div_ceil(5), python::run("processes map_chunks"));
+    contest.python(python::PROCESSES, times.div_ceil(500), "processes map");
+    contest.python("Python processes, chunksize=1000", times.div_ceil(5), "processes map_chunks");
 }
 
 const MEGABYTE: usize = 1_000_000;
@@ -137,7 +137,7 @@ fn there_and_back(contest: &mut Contest<'_>, megabytes: usize, share: Option<f64
     contest.peer(PROCSPAWN, times, move |times| {
         time(|| (0..times).for_each(|_| drop(pool.spawn(bytes.clone(), same).join().unwrap())))
     });
-    contest.python(python::PROCESSES, times, python::run(in_python));
+    contest.python(python::PROCESSES, times, in_python);
 }
 
 fn limit_to_copy(contest: &mut Contest<'_>, times: u64, bytes: &Bytes) {
@@ -192,7 +192,7 @@ pub(crate) fn start(contest: &mut Contest<'_>) {
         let mut fresh = None;
         time(|| assert_eq!(fresh.insert(procspawn_pool()).spawn(1, next).join().unwrap(), 2))
     });
-    contest.python(python::PROCESSES, 1, python::run("processes fresh"));
+    contest.python(python::PROCESSES, 1, "processes fresh");
     contest.limit("bare spawn, exit and wait", 1, |_| time(ball::spawn_and_wait));
 }
 

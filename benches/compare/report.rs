@@ -39,7 +39,7 @@ pub(crate) fn machine() -> String {
     format!("{cpus} cpus, {model}, Linux {}", text("/proc/sys/kernel/osrelease").trim())
 }
 
-const WIDTHS: [usize; 6] = [22, 32, 12, 20, 46, 29];
+const WIDTHS: [usize; 6] = [22, 32, 12, 22, 46, 29];
 
 /// The table is written as contests end.
 pub(crate) fn print_head() {
@@ -82,7 +82,7 @@ fn figures(standing: &Standing, unit: Unit) -> (String, String) {
 }
 
 /// Some digits of it.
-fn number(number: f64) -> String {
+pub(crate) fn number(number: f64) -> String {
     match number.abs() {
         0.0 => "0".into(),
         1000.0.. => format!("{number:.0}"),

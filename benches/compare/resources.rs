@@ -93,7 +93,7 @@ pub(crate) fn memory(contest: &mut Contest<'_>) {
         let worker = pool.spawn((), pid).join().unwrap();
         proc::private_bytes(worker) as f64
     });
-    contest.python(python::PROCESSES, 1, python::run("processes private"));
+    contest.python(python::PROCESSES, 1, "processes private");
     contest.limit("bare process", 1, |_| {
         let mut child = Ball::new();
         child.ping();

@@ -30,10 +30,16 @@ impl Settings {
         (times / part).max(1)
     }
 
-    /// Do peers of this name take part?
+    /// Does a peer of this name take part?
     pub(crate) fn invites(&self, peer: &str) -> bool {
-        self.peers.is_empty() || self.peers.iter().any(|part| peer.contains(part.as_str()))
+        picks(&self.peers, peer)
     }
+}
+
+/// Does a name contain one of these, in capitals or not? There being none picks all.
+pub(crate) fn picks(parts: &[String], name: &str) -> bool {
+    let name = name.to_lowercase();
+    parts.is_empty() || parts.iter().any(|part| name.contains(&part.to_lowercase()))
 }
 
 impl Effort {

@@ -29,7 +29,7 @@ pub(crate) fn submit(contest: &mut Contest<'_>) {
     enter_ours(contest, "submit all, then collect", times, Flood).target(Target::BestPeer(0.5));
     enter_peers(contest, times, &Flood);
     // A tenth: a task is long enough there.
-    contest.python(python::THREADS, times / 10, python::run("threads submit"));
+    contest.python(python::THREADS, times / 10, "threads submit");
     contest.limit("plain loop", times, limits::plain_loop);
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn round_trip(contest: &mut Contest<'_>) {
     contest.peer("rayon install", times, move |times| {
         time(|| (0..times).map(|n| rayon.0.install(move || n)).fold(0, u64::wrapping_add))
     });
-    contest.python(python::THREADS, times, python::run("threads round_trip"));
+    contest.python(python::THREADS, times, "threads round_trip");
     contest.limit("condvar ping-pong", times, limits::condvar_ping_pong);
 }
 
