@@ -36,7 +36,9 @@ pub(crate) fn machine() -> String {
     let model = text("/proc/cpuinfo").lines().find_map(|line| Some(line.strip_prefix("model name")?.to_owned()));
     let model = model.as_deref().map_or("unknown", |model| model.trim_start_matches([' ', '\t', ':']));
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{cpus} cpus, {model}, Linux {}", text("/proc/sys/kernel/osrelease").trim())
+    let release = text("/proc/sys/kernel/osrelease");
+    let version: Vec<&str> = release.trim().split('.').take(2).collect();
+    format!("{cpus} cpus, {model}, Linux {}", version.join("."))
 }
 
 const WIDTHS: [usize; 6] = [22, 32, 12, 22, 46, 29];
