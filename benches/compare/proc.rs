@@ -8,14 +8,6 @@ pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
 }
 
-/// The processes that this one has started and that have not ended.
-pub(crate) fn children() -> Vec<u32> {
-    let own = std::process::id().to_string();
-    let processes =
-        fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    processes.filter(|pid| field(&format!("/proc/{pid}/status"), "PPid").as_ref() == Some(&own)).collect()
-}
-
 /// How often the threads of a process whose names begin so have gone to sleep: once for each time they woke up.
 pub(crate) fn sleeps(pid: u32, prefix: &str) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process that lives");
@@ -28,4 +20,22 @@ fn field(path: &str, name: &str) -> Option<String> {
     let status = fs::read_to_string(path).ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(value.trim().to_owned())
+}
+
+/// How much memory belongs to a process alone.
+pub(crate) fn private_bytes(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process that lives");
+    let private = rollup.lines().filter(|line| line.starts_with("Private_"));
+    let kilobytes = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    1024 * kilobytes.sum::<u64>()
+}
+
+/// How many seconds of cpu the threads of this process have had, but for the first one.
+pub(crate) fn cpu_seconds_of_others() -> f64 {
+    let own = std::process::id().to_string();
+    let threads = fs::read_dir("/proc/self/task").expect("/proc").filter_map(Result::ok);
+    let others = threads.filter(|thread| thread.file_name().to_str() != Some(&own));
+    let times = others.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let nanoseconds = times.filter_map(|times| times.split_whitespace().next()?.parse::<u64>().ok());
+    nanoseconds.sum::<u64>() as f64 / 1e9
 }

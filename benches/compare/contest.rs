@@ -1,0 +1,167 @@
+//! [`Contest`]: contestants take turns, round after round, so that whatever else the machine does falls on all of them alike.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::python;
+use crate::settings::Settings;
+use crate::spread::{Spread, median};
+use crate::target::{Judgement, Target, judge};
+use crate::unit::Unit;
+
+/// Does its work so many times over, and says what that came to: how many seconds, as a rule.
+type Run = Box<dyn FnMut(u64) -> f64>;
+
+pub(crate) struct Contest<'s> {
+    name: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) settings: &'s Settings,
+    once: bool,
+    contestants: Vec<Contestant>,
+}
+
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+    pub(crate) targets: Vec<Target>,
+    /// What one came to, a figure a round.
+    pub(crate) figures: Vec<f64>,
+    /// How often a round does it.
+    times: u64,
+    /// Or why it cannot take part.
+    run: Result<Run, &'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// This crate.
+    Ours,
+    /// A crate that users would pick instead.
+    Peer,
+    /// What Python's users have.
+    Python,
+    /// The least that it could cost.
+    Limit,
+}
+
+impl<'s> Contest<'s> {
+    pub(crate) fn new(name: &'static str, unit: Unit, settings: &'s Settings) -> Self {
+        Self { name, unit, settings, once: false, contestants: Vec::new() }
+    }
+
+    /// One round will do, without one to warm up: its figures hardly vary, or take long.
+    pub(crate) fn once(&mut self) {
+        self.once = true;
+    }
+
+    pub(crate) fn ours(
+        &mut self,
+        name: &'static str,
+        times: u64,
+        run: impl FnMut(u64) -> f64 + 'static,
+    ) -> &mut Contestant {
+        self.enter(name, Role::Ours, times, Ok(Box::new(run)))
+    }
+
+    pub(crate) fn limit(&mut self, name: &'static str, times: u64, run: impl FnMut(u64) -> f64 + 'static) {
+        self.enter(name, Role::Limit, times, Ok(Box::new(run)));
+    }
+
+    pub(crate) fn peer(&mut self, name: &'static str, times: u64, run: impl FnMut(u64) -> f64 + 'static) {
+        if self.settings.invites(name) {
+            self.enter(name, Role::Peer, times, Ok(Box::new(run)));
+        }
+    }
+
+    /// A workload of `peers.py`. Where it cannot be run, the row says why.
+    pub(crate) fn python(&mut self, name: &'static str, times: u64, workload: &'static str) {
+        if self.settings.invites(name) {
+            self.enter(name, Role::Python, times, python::run(workload).map(|run| Box::new(run) as _));
+        }
+    }
+
+    fn enter(&mut self, name: &'static str, role: Role, times: u64, run: Result<Run, &'static str>) -> &mut Contestant {
+        self.contestants.push(Contestant { name, role, targets: Vec::new(), figures: Vec::new(), times, run });
+        self.contestants.last_mut().expect("it was entered a moment ago")
+    }
+
+    /// Runs all rounds.
+    pub(crate) fn run(mut self) -> Standings {
+        let effort = self.settings.effort;
+        let ((at_least, at_most), warm_up) = if self.once { ((1, 1), 0) } else { (effort.rounds(), effort.warm_up()) };
+        (0..warm_up).for_each(|_| drop(self.round()));
+        let start = Instant::now();
+        for round in 1..=at_most {
+            let figures = self.round();
+            for (contestant, figure) in self.contestants.iter_mut().zip(figures) {
+                contestant.figures.extend(figure);
+            }
+            if round >= at_least && start.elapsed() >= effort.budget() {
+                break;
+            }
+        }
+        let Self { name, unit, contestants, .. } = self;
+        let standing = |contestant: &Contestant| Standing {
+            name: contestant.name,
+            role: contestant.role,
+            absent: contestant.run.as_ref().err().copied(),
+            figure: contestant.median(),
+            shown: Spread::of(contestant.figures.iter().map(|figure| unit.of(*figure))),
+            judgements: judge(contestant, &contestants, unit),
+        };
+        Standings { workload: name, unit, contestants: contestants.iter().map(standing).collect() }
+    }
+
+    /// What each contestant came to, one at a time.
+    fn round(&mut self) -> Vec<Option<f64>> {
+        let turn = |contestant: &mut Contestant| {
+            let run = contestant.run.as_mut().ok()?;
+            Some(run(contestant.times) / contestant.times as f64)
+        };
+        self.contestants.iter_mut().map(turn).collect()
+    }
+}
+
+impl Contestant {
+    pub(crate) fn target(&mut self, target: Target) -> &mut Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// In seconds, or what the unit is of.
+    pub(crate) fn median(&self) -> Option<f64> {
+        median(self.figures.iter().copied())
+    }
+}
+
+/// How a contest ended.
+#[derive(Debug, Serialize)]
+pub(crate) struct Standings {
+    pub(crate) workload: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) contestants: Vec<Standing>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Standing {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+    pub(crate) absent: Option<&'static str>,
+    /// The median in seconds, or what the unit is of.
+    pub(crate) figure: Option<f64>,
+    /// In the unit.
+    #[serde(flatten)]
+    pub(crate) shown: Option<Spread>,
+    pub(crate) judgements: Vec<Judgement>,
+}
+
+/// How many seconds this takes. What it returns is dropped off the clock.
+pub(crate) fn time<R>(work: impl FnOnce() -> R) -> f64 {
+    let start = Instant::now();
+    let result = work();
+    let took = start.elapsed();
+    drop(std::hint::black_box(result));
+    took.as_secs_f64()
+}

@@ -1,0 +1,42 @@
+//! [`Unit`]: how a figure is shown.
+
+use serde::Serialize;
+
+/// Figures are seconds, or what the name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Unit {
+    Nanos,
+    Micros,
+    Millis,
+    /// Seconds for so many bytes, shown as a rate.
+    BytesIn(u64),
+    Bytes,
+    Kilobytes,
+    Count,
+}
+
+impl Unit {
+    /// A figure, as a number of this unit.
+    pub(crate) fn of(self, figure: f64) -> f64 {
+        match self {
+            Self::Nanos => figure * 1e9,
+            Self::Micros => figure * 1e6,
+            Self::Millis => figure * 1e3,
+            Self::BytesIn(bytes) => bytes as f64 / figure / 1e9,
+            Self::Kilobytes => figure / 1e3,
+            Self::Bytes | Self::Count => figure,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nanos => "ns",
+            Self::Micros => "us",
+            Self::Millis => "ms",
+            Self::BytesIn(_) => "GB/s",
+            Self::Bytes => "bytes",
+            Self::Kilobytes => "kB",
+            Self::Count => "",
+        }
+    }
+}
