@@ -67,9 +67,9 @@ pub trait Backend: Send + Sync {
         Stats::default()
     }
 
-    /// The pool whose threads may share the items of a map among them; `None`: each item is a task.
+    /// The pool whose workers may share the items of a map among them; `None`: each item is a task.
     #[doc(hidden)]
-    fn threads(&self) -> Option<Threads> {
+    fn workers(&self) -> Option<Workers> {
         None
     }
 
@@ -80,10 +80,16 @@ pub trait Backend: Send + Sync {
     }
 }
 
-/// Names a pool of threads of this process.
+/// Names a pool whose workers may share the items of a map.
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "means nothing outside")]
-pub struct Threads(pub(crate) Arc<dyn Sharing>);
+pub struct Workers(pub(crate) Sharers);
+
+pub(crate) enum Sharers {
+    Threads(Arc<dyn Sharing>),
+    #[cfg(processes)]
+    Processes(Arc<crate::process::Pool>),
+}
 
 macro_rules! delegate_backend {
     ($($pointer:ty),*) => {$(
@@ -106,8 +112,8 @@ macro_rules! delegate_backend {
             fn stats(&self) -> Stats {
                 (**self).stats()
             }
-            fn threads(&self) -> Option<Threads> {
-                (**self).threads()
+            fn workers(&self) -> Option<Workers> {
+                (**self).workers()
             }
             fn task_options(&self) -> Option<&Arc<TaskOptions>> {
                 (**self).task_options()

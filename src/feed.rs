@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::error::{Decode, Error, Outcome, Part};
-use crate::executor::{Backend, Payload, Threads, dispatch, submit};
+use crate::executor::{Backend, Payload, Sharers, dispatch, submit};
 use crate::future::Future;
 use crate::host::{self, Sharing};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::spread::Crew;
+#[cfg(processes)]
+use crate::process::Freight;
+use crate::spread::{Crew, Hands};
 use crate::state::Cell;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, deadline, is_done};
@@ -24,7 +26,7 @@ pub(crate) trait Submit<A, R>: Send {
     fn one(&self, argument: A) -> Future<R>;
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
     /// The threads that may share the items among them.
-    fn crew(&self) -> Option<Arc<Crew<A, R>>>;
+    fn crew(&self) -> Option<Arc<dyn Crew<A, R>>>;
 }
 
 /// Submits a plain function to any executor.
@@ -50,10 +52,17 @@ where
         submit(self.executor, task)
     }
 
-    fn crew(&self) -> Option<Arc<Crew<A, R>>> {
-        let Threads(host) = self.executor.threads()?;
-        let function = self.function;
-        crew(host, self.executor.task_options(), move |argument| function.call(argument))
+    fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
+        let (function, options) = (self.function, self.executor.task_options());
+        match self.executor.workers()?.0 {
+            Sharers::Threads(host) => crew(host, options, move |argument| function.call(argument)),
+            #[cfg(processes)]
+            Sharers::Processes(pool) => {
+                let may_share = options.is_none_or(|options| options.leaves_chunks_open());
+                let freight = may_share.then(|| Freight::new(pool, options.cloned(), function)).flatten();
+                freight.map(|freight| freight as _)
+            }
+        }
     }
 }
 
@@ -64,9 +73,12 @@ pub(crate) fn crew<A: Send + 'static, R: Send + 'static>(
     host: Arc<dyn Sharing>,
     options: Option<&Arc<TaskOptions>>,
     function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
-) -> Option<Arc<Crew<A, R>>> {
+) -> Option<Arc<dyn Crew<A, R>>> {
     let may_share = options.is_none_or(|options| options.leaves_chunks_open());
-    (may_share && !host::is_current(Arc::as_ptr(&host).cast())).then(|| Crew::new(host, options.cloned(), function))
+    if !may_share || host::is_current(Arc::as_ptr(&host).cast()) {
+        return None;
+    }
+    Some(Hands::new(host, options.cloned(), function))
 }
 
 /// One task of a map: an item, or a chunk of them.

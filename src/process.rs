@@ -12,6 +12,7 @@ mod entry;
 mod flight;
 mod fork;
 mod frame;
+mod freight;
 mod image;
 mod link;
 mod pool;
@@ -37,10 +38,11 @@ pub(crate) use call::{Addressed, Call, Cut, Parcel};
 pub use entry::init;
 pub(crate) use segments::Mapping;
 
-use crate::executor::Backend;
+use crate::executor::{Backend, Sharers, Workers};
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
-use pool::Pool;
+pub(crate) use freight::Freight;
+pub(crate) use pool::Pool;
 
 /// Runs tasks on worker processes, which start on demand and are reused.
 ///
@@ -195,6 +197,10 @@ impl Default for ProcessPoolExecutor {
 impl Backend for ProcessPoolExecutor {
     fn execute(&self, job: Job) {
         self.pool.execute(job.into_task());
+    }
+
+    fn workers(&self) -> Option<Workers> {
+        Some(Workers(Sharers::Processes(Arc::clone(&self.pool))))
     }
 
     fn max_workers(&self) -> usize {

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use builder::ThreadPoolBuilder;
 pub use scope::Scope;
 
-use crate::executor::{Backend, Threads};
+use crate::executor::{Backend, Sharers, Workers};
 use crate::job::Job;
 use crate::options::Stats;
 use pool::Pool;
@@ -160,8 +160,8 @@ impl Backend for ThreadPoolExecutor {
         }
     }
 
-    fn threads(&self) -> Option<Threads> {
-        self.pool.sharing().map(Threads)
+    fn workers(&self) -> Option<Workers> {
+        self.pool.sharing().map(|pool| Workers(Sharers::Threads(pool)))
     }
 
     fn max_workers(&self) -> usize {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::executor::{Backend, Threads, options_of};
+use crate::executor::{Backend, Workers, options_of};
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 
@@ -48,8 +48,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn stats(&self) -> Stats {
         self.backend.stats()
     }
-    fn threads(&self) -> Option<Threads> {
-        self.backend.threads()
+    fn workers(&self) -> Option<Workers> {
+        self.backend.workers()
     }
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         Some(&self.options)

@@ -12,7 +12,7 @@ use crate::panics;
 #[cfg(processes)]
 use crate::process::{Addressed, Call, Cut, Parcel};
 #[cfg(processes)]
-use crate::state::{unread, unwritten};
+use crate::state::unread;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {
@@ -238,21 +238,8 @@ where
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let call = Call::of::<F, A, R>(self.function.0)?;
-        let (mut argument, mut scratch) = (Vec::new(), Vec::new());
-        let mut ends = Vec::with_capacity(self.arguments.len());
-        let mut refused = Vec::new();
-        for (position, item) in self.arguments.iter().enumerate() {
-            match panics::catch(|| codec::encode_onto(Part::Argument, item, std::mem::take(&mut scratch))) {
-                Ok(encoded) => {
-                    argument.extend_from_slice(&encoded);
-                    scratch = encoded;
-                    scratch.clear();
-                }
-                Err(error) => refused.push((position, unwritten(error))),
-            }
-            ends.push(argument.len());
-        }
-        Ok(Parcel { call, argument, chunk: Some(Cut { ends: ends.into(), refused }) })
+        let (argument, cut) = Cut::of(&self.arguments);
+        Ok(Parcel { call, argument, chunk: Some(cut) })
     }
     #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {

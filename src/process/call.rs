@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::bytes::{Carrier, carried};
 use crate::codec;
 use crate::error::{Decode, Encode, Error, Part};
 use crate::panics;
+use crate::state::unwritten;
 use crate::work::{Fallible, Function, Plain};
 
 /// A call as bytes and numbers.
@@ -33,6 +35,42 @@ pub(crate) struct Cut {
     pub(crate) ends: Box<[usize]>,
     /// Items that are not sent, in order, and why. They have no bytes.
     pub(crate) refused: Vec<(usize, Error)>,
+}
+
+impl Cut {
+    /// Encodes the arguments of a chunk. Those that cannot be have no bytes. Runs user code.
+    pub(crate) fn of<A: Serialize>(items: &[A]) -> (Vec<u8>, Self) {
+        let (mut argument, mut scratch) = (Vec::new(), Vec::new());
+        let mut ends = Vec::with_capacity(items.len());
+        let mut refused = Vec::new();
+        for (position, item) in items.iter().enumerate() {
+            match panics::catch(|| codec::encode_onto(Part::Argument, item, std::mem::take(&mut scratch))) {
+                Ok(encoded) => {
+                    argument.extend_from_slice(&encoded);
+                    scratch = encoded;
+                    scratch.clear();
+                }
+                Err(error) => refused.push((position, unwritten(error))),
+            }
+            ends.push(argument.len());
+        }
+        (argument, Self { ends: ends.into(), refused })
+    }
+
+    /// Copies some of the items of a chunk, as one of their own.
+    pub(super) fn part(
+        argument: &[u8],
+        ends: &[usize],
+        refused: &[(usize, Error)],
+        items: Range<usize>,
+    ) -> (Vec<u8>, Self) {
+        let start = if items.start == 0 { 0 } else { ends[items.start - 1] };
+        let ends: Box<[usize]> = ends[items.clone()].iter().map(|end| end - start).collect();
+        let argument = argument[start..start + ends.last().copied().unwrap_or(0)].to_vec();
+        let refused = refused.iter().filter(|(position, _)| items.contains(position));
+        let refused = refused.map(|(position, error)| (position - items.start, error.clone())).collect();
+        (argument, Self { ends, refused })
+    }
 }
 
 /// The functions of a call, as offsets in the program.

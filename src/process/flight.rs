@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::call::{Call, Cut, Parcel};
@@ -16,13 +16,15 @@ use super::wire::Wire;
 use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Remote};
+use crate::id::FutureId;
+use crate::options::TaskOptions;
 use crate::state::Runnable;
 use crate::sync::Mutex;
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
 /// die with them.
 pub(super) struct Flight {
-    pub(super) task: Arc<dyn Runnable>,
+    pub(super) addressee: Addressee,
     pub(super) pool: Arc<Pool>,
     pub(super) call: Call,
     pub(super) argument: Vec<u8>,
@@ -44,6 +46,39 @@ pub(super) struct Flight {
     pub(super) stopped: AtomicBool,
     /// It has run, and is to run again: it is not pending, wherever it is.
     retried: AtomicBool,
+    /// Nanoseconds that its worker took for it.
+    took: AtomicU64,
+}
+
+/// Who gets the outcome of a flight.
+pub(super) enum Addressee {
+    Task(Arc<dyn Runnable>),
+    Portion(Portion),
+}
+
+/// Some items of a map, which have no task.
+pub(super) struct Portion {
+    id: FutureId,
+    consignee: Arc<dyn Consignee>,
+    /// The position of the first, as the consignee counts.
+    first: usize,
+}
+
+impl Portion {
+    pub(super) fn new(consignee: Arc<dyn Consignee>, first: usize) -> Self {
+        Self { id: FutureId::next(), consignee, first }
+    }
+}
+
+/// Whose the items of a portion are.
+pub(super) trait Consignee: Send + Sync {
+    fn options(&self) -> &TaskOptions;
+    /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
+    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
+    /// One of its portions has become two. Called under the supervisor's lock.
+    fn divided(&self);
+    /// The pool takes nothing more of it.
+    fn turn_away(&self, error: &Error);
 }
 
 /// Where a flight is.
@@ -78,6 +113,8 @@ enum Help {
 pub(super) struct Items {
     /// Where in the argument each one ends.
     pub(super) ends: Box<[usize]>,
+    /// How many of them are this flight's: the others were given to another one.
+    count: AtomicUsize,
     /// Those that are not sent, in order. A worker passes over them.
     refused: Vec<(usize, Error)>,
     /// Nobody wants those that have not begun.
@@ -101,18 +138,18 @@ enum ItemReply {
 }
 
 impl Flight {
-    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
+    pub(super) fn new(addressee: Addressee, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
         let items = chunk.map(|Cut { ends, refused }| {
-            let curtailed = AtomicBool::new(false);
-            Items { ends, refused, curtailed, ledger: Mutex::default() }
+            let (count, curtailed) = (AtomicUsize::new(ends.len()), AtomicBool::new(false));
+            Items { ends, count, refused, curtailed, ledger: Mutex::default() }
         });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
-        let help = Mutex::default();
+        let (help, took) = (Mutex::default(), AtomicU64::new(0));
         Arc::new(Self {
-            task,
+            addressee,
             pool,
             call,
             argument,
@@ -125,6 +162,7 @@ impl Flight {
             misses,
             stopped,
             retried,
+            took,
         })
     }
 
@@ -158,14 +196,79 @@ impl Flight {
         }
     }
 
+    pub(super) fn id(&self) -> FutureId {
+        match &self.addressee {
+            Addressee::Task(task) => task.id(),
+            Addressee::Portion(portion) => portion.id,
+        }
+    }
+
+    pub(super) fn options(&self) -> &TaskOptions {
+        match &self.addressee {
+            Addressee::Task(task) => task.options(),
+            Addressee::Portion(portion) => portion.consignee.options(),
+        }
+    }
+
+    /// The task, if it is one and not a portion.
+    pub(super) fn task(&self) -> Option<&dyn Runnable> {
+        match &self.addressee {
+            Addressee::Task(task) => Some(&**task),
+            Addressee::Portion(_) => None,
+        }
+    }
+
     pub(super) fn limit(&self) -> Option<Duration> {
-        self.task.options().limit()
+        self.options().limit()
+    }
+
+    pub(super) fn note_time(&self, took: Duration) {
+        self.took.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Ends it because the pool does not take it. Runs user code.
+    pub(super) fn refuse(&self, error: Error) {
+        match &self.addressee {
+            Addressee::Task(task) => {
+                task.refuse(error);
+            }
+            Addressee::Portion(portion) => {
+                portion.consignee.turn_away(&error);
+                self.fail(&error);
+            }
+        }
+    }
+
+    /// Takes a portion back if it has not begun, and if it has, what of it has not. Runs user code.
+    pub(super) fn call_back(&self) {
+        if self.pool.revoke(self) {
+            self.fail(&Error::Cancelled);
+        }
+    }
+
+    /// Makes a flight of a portion's items from this one on, which no worker has begun and none is going to. Under the supervisor's lock.
+    pub(super) fn divide(&self, from: u32, to: u32) -> Option<Arc<Self>> {
+        let (Addressee::Portion(portion), Some(items)) = (&self.addressee, &self.items) else {
+            return None;
+        };
+        let range = from as usize..to as usize;
+        items.count.store(range.start, Ordering::Relaxed);
+        let (argument, cut) = Cut::part(&self.argument, &items.ends, &items.refused, range.clone());
+        let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
+        portion.consignee.divided();
+        let rest = Portion::new(Arc::clone(&portion.consignee), portion.first + range.start);
+        Some(Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new()))
+    }
+
+    /// May what of it has not begun be given to another worker?
+    pub(super) fn is_divisible(&self) -> bool {
+        matches!(self.addressee, Addressee::Portion(_)) && self.leases.is_empty() && !self.is_curtailed()
     }
 
     /// Of a chunk: the first item that nothing is known of, and how many there are in all.
     pub(super) fn range(&self) -> Option<(u32, u32)> {
         let items = self.items.as_ref()?;
-        Some((items.ledger.lock().replies.len() as u32, items.ends.len() as u32))
+        Some((items.ledger.lock().replies.len() as u32, items.count() as u32))
     }
 
     /// A worker died that was to start it next. How often has that been?
@@ -180,14 +283,15 @@ impl Flight {
 
     /// A worker died of it. May it be run again?
     pub(super) fn may_retry(&self) -> bool {
-        self.deaths.fetch_add(1, Ordering::Relaxed) < self.task.options().retry_count()
+        self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().retry_count()
     }
 
     /// Completes the future with what a worker answered, and took along. Runs user code.
     pub(super) fn complete(&self, kind: Kind, body: &[u8], carrier: &Arc<dyn Carrier>) {
+        let Some(task) = self.task() else { return };
         match kind {
-            Kind::Value => self.task.complete_shipped(body, carrier),
-            _ => self.task.complete(Err(reply::from_bytes(body))),
+            Kind::Value => task.complete_shipped(body, carrier),
+            _ => task.complete(Err(reply::from_bytes(body))),
         };
     }
 
@@ -195,7 +299,9 @@ impl Flight {
     pub(super) fn fail(&self, error: &Error) {
         match &self.items {
             None => {
-                self.task.complete(Err(error.clone()));
+                if let Some(task) = self.task() {
+                    task.complete(Err(error.clone()));
+                }
             }
             Some(items) => {
                 let mut ledger = std::mem::take(&mut *items.ledger.lock());
@@ -203,12 +309,21 @@ impl Flight {
                     // It has run, so it was not cancelled.
                     ledger.replies.push(ItemReply::Error(died));
                 }
-                for position in ledger.replies.len()..items.ends.len() {
+                for position in ledger.replies.len()..items.count() {
                     let error = items.refusal(position).unwrap_or(error);
                     ledger.replies.push(ItemReply::Error(error.clone()));
                 }
                 // No item brings segments along, so any carrier reads it; some come from workers that are gone.
-                self.task.complete_items(ledger.replies_in_order().collect(), &self.pool.carrier);
+                let (replies, carrier) = (ledger.replies_in_order().collect(), &self.pool.carrier);
+                match &self.addressee {
+                    Addressee::Task(task) => {
+                        task.complete_items(replies, carrier);
+                    }
+                    Addressee::Portion(portion) => {
+                        let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
+                        portion.consignee.deliver(portion.first, replies, carrier, took);
+                    }
+                }
             }
         }
     }
@@ -223,7 +338,7 @@ impl Flight {
             let Some((kind, body)) = take_item(&mut bytes) else {
                 return false;
             };
-            if position > ledger.replies.len() || position >= items.ends.len() {
+            if position > ledger.replies.len() || position >= items.count() {
                 return false;
             }
             // Those before are known already, from a journal that was sent and not yet emptied.
@@ -244,7 +359,7 @@ impl Flight {
     pub(super) fn note_error(&self, error: Error) {
         if let Some(items) = &self.items {
             let mut ledger = items.ledger.lock();
-            if ledger.replies.len() < items.ends.len() {
+            if ledger.replies.len() < items.count() {
                 ledger.replies.push(ItemReply::Error(error));
             }
             // What comes after it has not been tried.
@@ -256,7 +371,7 @@ impl Flight {
     /// Of a chunk: is there an item of which nothing is known, and that somebody wants?
     pub(super) fn has_more(&self) -> bool {
         self.items.as_ref().is_some_and(|items| {
-            items.ledger.lock().replies.len() < items.ends.len() && !items.curtailed.load(Ordering::Relaxed)
+            items.ledger.lock().replies.len() < items.count() && !items.curtailed.load(Ordering::Relaxed)
         })
     }
 
@@ -276,30 +391,36 @@ impl Flight {
             items.ledger.lock().last_death = Some(error);
         } else {
             // It stays running, also where nobody could see that it had begun.
-            self.task.start();
+            if let Some(task) = self.task() {
+                task.start();
+            }
             self.retried.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Cancels it; a chunk keeps the items that are done. Runs user code.
-    pub(super) fn withdraw(&self) -> bool {
+    /// Cancels it, and returns how many tasks that was: a chunk, which is one, keeps the items that are done, and a portion is as many
+    /// as it has items. Runs user code.
+    pub(super) fn withdraw(&self) -> usize {
         let begun = |items: &Items| {
             let ledger = items.ledger.lock();
             !ledger.replies.is_empty() || ledger.last_death.is_some()
         };
         match &self.items {
-            Some(items) if begun(items) => {
+            Some(items) if begun(items) || self.task().is_none() => {
+                let left = items.count() - items.ledger.lock().replies.len();
                 self.fail(&Error::Cancelled);
-                true
+                if self.task().is_none() { left } else { 1 }
             }
-            _ => self.task.withdraw(),
+            _ => self.task().is_some_and(|task| task.withdraw()).into(),
         }
     }
 
     /// Ends it because its time was up. Runs user code.
     pub(super) fn expire(&self, limit: Duration) {
-        self.task.start();
-        self.task.expire(limit);
+        if let Some(task) = self.task() {
+            task.start();
+            task.expire(limit);
+        }
     }
 }
 
@@ -312,6 +433,10 @@ impl Drop for Flight {
 }
 
 impl Items {
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Why the item is not sent.
     pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
         let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;

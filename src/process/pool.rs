@@ -32,7 +32,7 @@ use super::wire::Wire;
 use super::{entry, fork, link};
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
-use crate::host::{self, Host};
+use crate::host::{self, Ended, Host, Shared};
 use crate::options::Stats;
 use crate::panics;
 use crate::sync::{Condvar, Mutex};
@@ -51,7 +51,7 @@ pub(super) struct Settings {
     pub(super) current_dir: Option<PathBuf>,
 }
 
-pub(super) struct Pool {
+pub(crate) struct Pool {
     pub(super) settings: Settings,
     /// Tells executors apart in the names of workers.
     number: u32,
@@ -64,6 +64,8 @@ pub(super) struct Pool {
     /// Whoever waits for the workers to end.
     ended: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// What the portions of maps are taken from.
+    shared: Mutex<Vec<Weak<dyn Shared>>>,
     completed: AtomicU64,
     failed: AtomicU64,
     /// A fork of this process has another one.
@@ -101,6 +103,7 @@ impl Pool {
             room: Condvar::new(),
             ended: Condvar::new(),
             threads: Mutex::default(),
+            shared: Mutex::new(Vec::new()),
             completed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             generation: fork::generation(),
@@ -160,6 +163,12 @@ impl Pool {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts items of maps that have ended.
+    pub(super) fn add(&self, ended: Ended) {
+        self.completed.fetch_add(ended.completed, Ordering::Relaxed);
+        self.failed.fetch_add(ended.failed, Ordering::Relaxed);
+    }
+
     // Workers.
 
     /// Starts the thread of a worker that is counted already.
@@ -191,6 +200,9 @@ impl Pool {
     pub(super) fn break_down(&self, error: &Error) {
         let orphans = self.decide(|supervisor, now| supervisor.break_down(error, now));
         self.ring_all();
+        for shared in self.shared() {
+            shared.call_off(error);
+        }
         self.refuse(orphans, Some(error));
     }
 
@@ -294,11 +306,12 @@ impl Pool {
         if self.is_copy() {
             return Stats::default();
         }
+        let shared: isize = self.shared().iter().map(|shared| shared.progress().0).sum();
         let supervisor = self.supervisor.lock();
         Stats {
             workers: supervisor.workers(),
             idle: supervisor.idle(),
-            pending: supervisor.pending(),
+            pending: supervisor.pending() + shared.cast_unsigned(),
             running: supervisor.running(),
             completed: self.completed.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),

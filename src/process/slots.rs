@@ -192,6 +192,21 @@ impl Slots {
             self.shared().items[usize::from(slot) % COUNT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
+    /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. A task that has not started
+    /// is taken back whole, by other means.
+    pub(super) fn halve(&self, slot: u8, sequence: u64, count: u32) -> Option<(u32, u32)> {
+        let items = &self.shared().items[usize::from(slot) % COUNT];
+        let middle = |word| first_of(word) + (end_of(word) - first_of(word)) / 2;
+        // What the worker has made of the word is its own; what it cannot be is not believed.
+        let is_sound = |word| first_of(word) < end_of(word) && end_of(word) == count;
+        let lower = |word| is_sound(word).then(|| pair(first_of(word), middle(word)));
+        if self.progress(slot, sequence) != Progress::Running {
+            return None;
+        }
+        let word = items.fetch_update(Ordering::AcqRel, Ordering::Acquire, lower).ok()?;
+        Some((middle(word), count))
+    }
+
     /// How many items were begun, the first ones counted that were not even sent.
     pub(super) fn begun(&self, slot: u8) -> u32 {
         first_of(self.shared().items[usize::from(slot) % COUNT].load(Ordering::Acquire))

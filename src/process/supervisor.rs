@@ -8,7 +8,8 @@
 //! - A task goes to an idle worker at once. If none is idle it is queued, and a worker is started for it, up to the limit.
 //!   Only when there are as many workers as there may be are tasks sent ahead to one that is busy: as many as it is expected to run in
 //!   [`AHEAD_TIME`], but one at least and [`slots::COUNT`](super::slots::COUNT) and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`].
-//! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started.
+//! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started; if there are none,
+//!   half of what another has not begun of a map's portion.
 //! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
 //!   started for each queued task, or the start of the last one failed a moment ago and others go on.
 //! - A task is in one place at a time: in the queue, in one worker's `flown`, or with whoever took it out to end it. Whoever takes it
@@ -83,6 +84,8 @@ pub(super) struct Supervisor<W> {
     next_link: u32,
     next_sequence: u64,
     pub(super) closed: bool,
+    /// How many have said that more is to come.
+    pub(super) expected: usize,
     /// Nothing more is to start.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
@@ -179,6 +182,7 @@ impl<W: Clone> Supervisor<W> {
             next_link: 0,
             next_sequence: 0,
             closed: false,
+            expected: 0,
             cancelling: false,
             broken: None,
             early_deaths: Vec::new(),
@@ -311,7 +315,7 @@ impl<W: Clone> Supervisor<W> {
 
     /// Is there nothing left to start, nor to come?
     fn is_over(&self) -> bool {
-        (self.closed || self.broken.is_some()) && self.waiting() == 0
+        (self.closed && self.expected == 0 || self.broken.is_some()) && self.waiting() == 0
     }
 
     // The end of workers.

@@ -218,21 +218,22 @@ impl Outbox {
                 self.pieces.push_back(Piece::Descriptor(frame, Arc::clone(memory), None));
             }
         }
-        let (items, first) = match (&flight.items, flight.range()) {
-            (Some(items), Some((first, _))) => (items.ends.len() as u32, first),
+        let (count, first) = match (&flight.items, flight.range()) {
+            (Some(_), Some((first, end))) => (end, first),
             _ => (0, 0),
         };
         let head = TaskHead {
-            id: flight.task.id().to_u64(),
+            id: flight.id().to_u64(),
             enter: flight.call.enter,
             function: flight.call.function,
-            items,
+            items: count,
             first,
         };
         let chunk = flight.items.as_ref().map(|items| {
             let mut start = if first == 0 { 0 } else { items.ends[first as usize - 1] };
             let mut body = Vec::with_capacity(flight.argument.len() - start + 4 * (items.ends.len() - first as usize));
-            for (position, end) in items.ends.iter().enumerate().skip(first as usize) {
+            let own = &items.ends[..count as usize];
+            for (position, end) in own.iter().enumerate().skip(first as usize) {
                 if items.refusal(position).is_some() {
                     body.extend_from_slice(&NOT_SENT.to_le_bytes());
                 } else {

@@ -2,23 +2,47 @@
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
-use std::vec;
 
 use crate::error::{Error, Outcome};
 use crate::host::Ended;
 use crate::outcomes::Outcomes;
-use crate::panics::{self, discard};
 use crate::sync::{Condvar, Mutex, thread, yields};
 
-pub(super) struct Block<A, R> {
-    state: Mutex<State<A, R>>,
+/// Items that nobody has taken, in order.
+pub(crate) trait Stock {
+    fn count(&self) -> usize;
+    fn nothing() -> Self;
+    /// Drops them. Runs user code.
+    fn discard(self);
+}
+
+/// Where the outcomes of items come, as the map sees it.
+pub(crate) trait Collect<R>: Send + Sync {
+    /// Collects the outcomes that are there, in order. Does not block.
+    fn try_collect(&self) -> Collected<R>;
+    /// Sleeps until there are outcomes, or the time is up, and collects them.
+    fn collect(&self, deadline: Option<Instant>) -> Collected<R>;
+    /// How many items have no outcome.
+    fn unfinished(&self) -> usize;
+    /// How many items were not collected.
+    fn left(&self) -> usize;
+}
+
+/// What was collected.
+pub(crate) struct Collected<R> {
+    pub(crate) outcomes: Outcomes<R>,
+    /// Nothing more will come.
+    pub(crate) is_over: bool,
+}
+
+pub(crate) struct Block<S: Stock, R> {
+    state: Mutex<State<S, R>>,
     /// There are outcomes to collect. Notified when the collector sleeps.
     filled: Condvar,
 }
 
-struct State<A, R> {
-    /// What nobody has taken.
-    items: vec::IntoIter<A>,
+struct State<S: Stock, R> {
+    stock: S,
     /// How many were taken.
     taken: usize,
     /// The outcomes of those that come next, in a row.
@@ -33,17 +57,10 @@ struct State<A, R> {
     ended: Ended,
 }
 
-/// What was collected from a block.
-pub(super) struct Collected<R> {
-    pub(super) outcomes: Outcomes<R>,
-    /// Nothing more will come.
-    pub(super) is_over: bool,
-}
-
-impl<A, R> Block<A, R> {
-    pub(super) fn new(items: Vec<A>) -> Self {
+impl<S: Stock, R> Block<S, R> {
+    pub(crate) fn new(stock: S) -> Self {
         let state = State {
-            items: items.into_iter(),
+            stock,
             taken: 0,
             done: Outcomes::new(),
             collected: 0,
@@ -54,43 +71,88 @@ impl<A, R> Block<A, R> {
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
-    /// Runs one item after the other until none is left to take. How those went of which the pool was not told.
-    pub(super) fn work(&self, call: impl Fn(A) -> Outcome<R>) -> Ended {
-        let mut made = None;
-        loop {
-            // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by others or called off,
-            // before the next item begins, which may take as long as it likes.
-            let mut state = self.state.lock();
-            let wakes = made.take().is_some_and(|(position, outcome)| state.end(position, outcome));
-            let next = state.take();
-            let ended = if next.is_none() { std::mem::take(&mut state.ended) } else { Ended::default() };
-            drop(state);
-            if wakes {
-                self.filled.notify_one();
-            }
-            let Some((position, item)) = next else { return ended };
-            made = Some((position, panics::catch(|| call(item))));
+    /// Stores an outcome, if there is one, and takes the next item, or where there is none, how those went of which the pool was
+    /// not told.
+    pub(super) fn turn<A>(
+        &self,
+        made: &mut Option<(usize, Outcome<R>)>,
+        next: impl FnOnce(&mut S) -> Option<A>,
+    ) -> (Option<(usize, A)>, Ended) {
+        let mut state = self.state.lock();
+        let wakes = made.take().is_some_and(|(position, outcome)| state.end(position, outcome));
+        let position = state.taken;
+        let next = next(&mut state.stock).map(|item| (position, item));
+        state.taken += usize::from(next.is_some());
+        let ended = if next.is_none() { std::mem::take(&mut state.ended) } else { Ended::default() };
+        drop(state);
+        if wakes {
+            self.filled.notify_one();
+        }
+        (next, ended)
+    }
+
+    /// Takes some, with the position of the first.
+    #[cfg(processes)]
+    pub(crate) fn take<T>(&self, some: impl FnOnce(&mut S) -> T) -> (usize, T) {
+        let mut state = self.state.lock();
+        let before = state.stock.count();
+        let taken = some(&mut state.stock);
+        let position = state.taken;
+        state.taken += before - state.stock.count();
+        (position, taken)
+    }
+
+    /// Stores outcomes of items that were taken, from this position on.
+    #[cfg(processes)]
+    pub(crate) fn end(&self, first: usize, outcomes: impl IntoIterator<Item = Outcome<R>>) {
+        let mut state = self.state.lock();
+        let mut wakes = false;
+        for (position, outcome) in (first..).zip(outcomes) {
+            wakes |= state.put(position, outcome);
+        }
+        drop(state);
+        if wakes {
+            self.filled.notify_one();
         }
     }
 
     /// How many items nobody has taken.
-    pub(super) fn pending(&self) -> usize {
-        self.state.lock().items.len()
+    pub(crate) fn pending(&self) -> usize {
+        self.state.lock().stock.count()
     }
 
     /// As `pending`, and how those went of which the pool was not told.
     pub(super) fn progress(&self) -> (usize, Ended) {
         let state = self.state.lock();
-        (state.items.len(), state.ended)
+        (state.stock.count(), state.ended)
     }
 
-    /// Collects the outcomes that are there. Does not block.
-    pub(super) fn try_collect(&self) -> Collected<R> {
+    /// Takes what nobody has taken, ends it with an error, and returns how much it was.
+    pub(crate) fn call_off(&self, error: &Error) -> usize {
+        let mut state = self.state.lock();
+        let stock = std::mem::replace(&mut state.stock, S::nothing());
+        let mut wakes = false;
+        let count = stock.count();
+        for _ in 0..count {
+            let position = state.taken;
+            state.taken += 1;
+            wakes |= state.put(position, Err(error.clone()));
+        }
+        drop(state);
+        if wakes {
+            self.filled.notify_one();
+        }
+        stock.discard();
+        count
+    }
+}
+
+impl<S: Stock + Send, R: Send> Collect<R> for Block<S, R> {
+    fn try_collect(&self) -> Collected<R> {
         self.state.lock().collect()
     }
 
-    /// Sleeps until there are outcomes, or the time is up, and collects them.
-    pub(super) fn collect(&self, deadline: Option<Instant>) -> Collected<R> {
+    fn collect(&self, deadline: Option<Instant>) -> Collected<R> {
         for _ in 0..yields(deadline) {
             thread::yield_now();
             let collected = self.try_collect();
@@ -114,45 +176,18 @@ impl<A, R> Block<A, R> {
         }
     }
 
-    /// How many items have no outcome.
-    pub(super) fn unfinished(&self) -> usize {
+    fn unfinished(&self) -> usize {
         let state = self.state.lock();
-        state.taken + state.items.len() - state.collected - state.done.len() - state.early.len()
+        state.taken + state.stock.count() - state.collected - state.done.len() - state.early.len()
     }
 
-    /// How many items were not collected.
-    pub(super) fn left(&self) -> usize {
+    fn left(&self) -> usize {
         let state = self.state.lock();
-        state.taken + state.items.len() - state.collected
-    }
-
-    /// Takes what nobody has taken, ends it with an error, and returns how much it was.
-    pub(super) fn call_off(&self, error: &Error) -> usize {
-        let mut state = self.state.lock();
-        let items = std::mem::take(&mut state.items);
-        let mut wakes = false;
-        let count = items.len();
-        for _ in 0..count {
-            let position = state.taken;
-            state.taken += 1;
-            wakes |= state.put(position, Err(error.clone()));
-        }
-        drop(state);
-        if wakes {
-            self.filled.notify_one();
-        }
-        items.for_each(discard);
-        count
+        state.taken + state.stock.count() - state.collected
     }
 }
 
-impl<A, R> State<A, R> {
-    fn take(&mut self) -> Option<(usize, A)> {
-        let item = self.items.next()?;
-        self.taken += 1;
-        Some((self.taken - 1, item))
-    }
-
+impl<S: Stock, R> State<S, R> {
     /// Stores the outcome of a call. Does somebody have to be woken?
     fn end(&mut self, position: usize, outcome: Outcome<R>) -> bool {
         let count = if outcome.is_ok() { &mut self.ended.completed } else { &mut self.ended.failed };
@@ -178,15 +213,14 @@ impl<A, R> State<A, R> {
 
     fn collect(&mut self) -> Collected<R> {
         self.collected += self.done.len();
-        let is_over = self.items.as_slice().is_empty() && self.collected == self.taken;
+        let is_over = self.stock.count() == 0 && self.collected == self.taken;
         Collected { outcomes: std::mem::take(&mut self.done), is_over }
     }
 }
 
-impl<A, R> Drop for State<A, R> {
+impl<S: Stock, R> Drop for State<S, R> {
     fn drop(&mut self) {
         self.early.drain(..).for_each(|(_, outcome)| self.done.push(outcome));
-        // One by one: two drops that panic together would end the process.
-        std::mem::take(&mut self.items).for_each(discard);
+        std::mem::replace(&mut self.stock, S::nothing()).discard();
     }
 }

@@ -55,7 +55,7 @@ where
         queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
     }
 
-    fn crew(&self) -> Option<Arc<Crew<A, R>>> {
+    fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
         let host = self.pool.sharing()?;
         let function = Arc::clone(&self.function);
         crew(host, self.options.as_ref(), move |argument| function(argument))

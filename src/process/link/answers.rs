@@ -144,7 +144,11 @@ impl Link<'_> {
                 answer.flight = supervisor.settle(self.id, Answered { slot, sequence, last }, now);
                 ended += u32::from(last);
             }
-            supervisor.observe(self.id, ended, now.saturating_duration_since(since));
+            let took = now.saturating_duration_since(since);
+            supervisor.observe(self.id, ended, took);
+            for flight in answers.iter().filter_map(|answer| answer.flight.as_ref()) {
+                flight.note_time(took / ended.max(1));
+            }
             if self.is_dead { Next::End } else { supervisor.refill(self.id, false, now, &mut orders) }
         });
         self.orders = orders;

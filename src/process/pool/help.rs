@@ -15,7 +15,8 @@ impl Pool {
     /// Returns when that is done, or somebody else is to do it.
     pub(in crate::process) fn help(&self, flight: &Flight) {
         // What comes in many frames, or with segments, leaves things to do for the worker's thread; and there callbacks run.
-        if self.is_copy() || flight.items.is_some() || !flight.leases.is_empty() || flight.task.has_callbacks() {
+        let Some(task) = flight.task() else { return };
+        if self.is_copy() || flight.items.is_some() || !flight.leases.is_empty() || task.has_callbacks() {
             return;
         }
         let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(flight) else { return };
@@ -26,7 +27,7 @@ impl Pool {
             }
             return;
         }
-        let answer = helper.answer(slot, sequence, || !flight.task.has_callbacks());
+        let answer = helper.answer(slot, sequence, || !task.has_callbacks());
         // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
         let answered = answer.map(|(header, body)| {
             let ((flight, is_idle), follow_up) = self.decide_first(|supervisor, now| {

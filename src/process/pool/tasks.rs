@@ -1,14 +1,15 @@
 //! How tasks come into the pool, and are taken out of it before they start.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::Pool;
 use crate::bytes::carried;
 use crate::error::{Broken, Error, Full, TooLarge};
+use crate::host::Shared;
 use crate::process::call::Parcel;
-use crate::process::flight::{Flight, Place};
+use crate::process::flight::{Addressee, Flight, Place};
 use crate::process::frame::NOT_SENT;
 use crate::process::segments::Lease;
 use crate::process::supervisor::{Submitted, Supervisor};
@@ -36,16 +37,51 @@ impl Pool {
             }
         };
         let Some(pool) = self.me.upgrade() else { return };
-        let flight = Flight::new(Arc::clone(&task), pool, parcel, leases);
+        let flight = Flight::new(Addressee::Task(Arc::clone(&task)), pool, parcel, leases);
         if task.give_away(Arc::clone(&flight) as _) {
-            self.submit(flight);
+            self.submit(flight, false);
         } else {
             *flight.place.lock() = Place::Revoked;
         }
     }
 
+    /// Why nothing is accepted any more, if that is so.
+    pub(in crate::process) fn refuses_all(&self) -> Option<Error> {
+        let owned = self.owns_thread();
+        let supervisor = self.supervisor.lock();
+        let closed = supervisor.closed && (!owned || supervisor.is_empty());
+        let cancelled = supervisor.cancelling.then_some(Error::Cancelled);
+        supervisor.broken.clone().or(closed.then_some(Error::ShutDown)).or(cancelled)
+    }
+
+    /// More of what was accepted is to come: the workers stay.
+    pub(in crate::process) fn expect_more(&self) {
+        self.supervisor.lock().expected += 1;
+    }
+
+    /// No more is to come from somebody who said that it was.
+    pub(in crate::process) fn expect_no_more(&self) {
+        let mut supervisor = self.supervisor.lock();
+        supervisor.expected -= 1;
+        let is_over = supervisor.closed && supervisor.expected == 0;
+        drop(supervisor);
+        if is_over {
+            self.ring_all();
+        }
+    }
+
+    pub(in crate::process) fn enlist(&self, shared: Weak<dyn Shared>) {
+        let mut all = self.shared.lock();
+        all.retain(|other| other.strong_count() > 0);
+        all.push(shared);
+    }
+
+    pub(super) fn shared(&self) -> Vec<Arc<dyn Shared>> {
+        self.shared.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Refuses an argument that is too long; of a chunk, that item.
-    pub(super) fn sized(&self, mut parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
+    pub(in crate::process) fn sized(&self, mut parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
         let limit = self.settings.max_frame;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
         let lengths = leases.iter().map(|lease| lease.length as u64);
@@ -67,14 +103,14 @@ impl Pool {
         Ok(parcel)
     }
 
-    /// Gives a task to a worker, or ends it with the reason why not.
-    pub(in crate::process) fn submit(&self, flight: Arc<Flight>) {
+    /// Gives a task to a worker, or ends it with the reason why not. One that was `accepted` before may come after the pool was closed.
+    pub(in crate::process) fn submit(&self, flight: Arc<Flight>, accepted: bool) {
         let owned = self.owns_thread();
         let mut supervisor = self.supervisor.lock();
         loop {
-            if let Some(refusal) = self.refusal(&supervisor, &flight, owned) {
+            if let Some(refusal) = self.refusal(&supervisor, &flight, owned, accepted) {
                 drop(supervisor);
-                flight.task.refuse(refusal);
+                flight.refuse(refusal);
                 return;
             }
             if owned || !supervisor.is_full() {
@@ -99,19 +135,25 @@ impl Pool {
         }
     }
 
-    pub(super) fn refusal(&self, supervisor: &Supervisor<Arc<Wire>>, flight: &Flight, owned: bool) -> Option<Error> {
+    pub(super) fn refusal(
+        &self,
+        supervisor: &Supervisor<Arc<Wire>>,
+        flight: &Flight,
+        owned: bool,
+        accepted: bool,
+    ) -> Option<Error> {
         if let Some(error) = &supervisor.broken {
             return Some(error.clone());
         }
         // A callback on a thread of the executor may go on submitting.
-        if supervisor.closed && (!owned || supervisor.is_empty()) {
+        if supervisor.closed && !accepted && (!owned || supervisor.is_empty()) {
             return Some(Error::ShutDown);
         }
         if supervisor.cancelling {
             return Some(Error::Cancelled);
         }
         let limit = self.settings.max_pending?;
-        (supervisor.is_full() && flight.task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+        (supervisor.is_full() && flight.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
     pub(in crate::process) fn revoke(&self, flight: &Flight) -> bool {
@@ -128,20 +170,22 @@ impl Pool {
             None => flight.withdraw(),
             Some(error) => {
                 flight.fail(error);
-                true
+                1
             }
         };
-        flights.iter().filter(|flight| end(flight)).count()
+        flights.iter().map(end).sum()
     }
 
     pub(in crate::process) fn cancel_pending(&self) -> usize {
         if self.is_copy() {
             return 0;
         }
+        // First, or they would go on as what is pending is cancelled.
+        let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
         let pending = self.decide(|supervisor, now| {
             supervisor.cancelling = supervisor.closed;
             supervisor.take_pending(now, Flight::is_retried)
         });
-        self.refuse(pending, None)
+        shared + self.refuse(pending, None)
     }
 }

@@ -94,6 +94,9 @@ impl<W: Clone> Supervisor<W> {
         }
         if may_begin && self.links[&id].flown.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
             self.steal(id, now, orders);
+            if self.links[&id].flown.is_empty() {
+                self.divide(id, now, orders);
+            }
         }
         let link = &self.links[&id];
         if !link.flown.is_empty() {
@@ -102,7 +105,8 @@ impl<W: Clone> Supervisor<W> {
         }
         self.free_seat();
         let link = &self.links[&id];
-        let leaves = (self.closed || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
+        let is_closed = self.closed && self.expected == 0;
+        let leaves = (is_closed || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
         if leaves {
             self.idle.retain(|other| *other != id);
             self.move_to(id, Stage::Leaving);
@@ -132,7 +136,9 @@ impl<W: Clone> Supervisor<W> {
         let Some(link) = self.links.get(&id) else { return false };
         let is_idle = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
         let is_over = self.closed || self.broken.is_some();
-        let has_more = self.waiting() > 0 || self.links.values().any(|link| link.flown.len() > 1);
+        let is_shared =
+            |link: &Link<W>| link.flown.len() > 1 || link.flown.iter().any(|sent| sent.flight.is_divisible());
+        let has_more = self.waiting() > 0 || self.links.values().any(is_shared);
         let rests = is_idle && !is_over && !has_more;
         if rests && !self.idle.contains(&id) {
             self.idle.push(id);
@@ -189,6 +195,20 @@ impl<W: Clone> Supervisor<W> {
             self.active -= 1;
         }
         Order { flight, slot, sequence }
+    }
+
+    /// Takes half of what another worker has not begun of a portion.
+    fn divide(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
+        let rest = self.links.iter().filter(|(other, link)| **other != id && link.stage == Stage::Serving);
+        let mut rest = rest.filter_map(|(_, link)| {
+            let (sent, slots) = (link.flown.front()?, link.slots.as_ref()?);
+            let (_, count) = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
+            let (from, to) = slots.halve(sent.slot, sent.sequence, count)?;
+            sent.flight.divide(from, to)
+        });
+        if let Some(rest) = rest.next() {
+            orders.push(self.assign(id, rest, now));
+        }
     }
 
     /// Takes half of what another worker was sent ahead, from its end.

@@ -1,0 +1,389 @@
+//! [`Freight`]: the items of a map on their way to worker processes, a few at a time.
+//!
+//! Each item is encoded when it is pulled, and lies in a block until it is taken as part of a *portion*: a chunk that is a
+//! flight of its own. How much a portion has follows from how long items take: as much as is expected to run in [`PORTION`], one
+//! item at first. So trivial items cross by the hundred, and long ones alone.
+//!
+//! # What stays as it is with a task an item
+//!
+//! - A worker that runs out of work takes half of what another has not begun of its portion, so an item waits behind one that takes long only
+//!   while every worker has something to do.
+//! - A crash costs the item that ran, and is retried alone: that is so in every chunk.
+//! - What nobody has taken is called off at once, and what is under way as the items of any chunk are.
+//!
+//! An outcome, though, is seen when its portion is over.
+//!
+//! # Locks
+//!
+//! The yard's first, then the supervisor's or a block's. No user code under any.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::call::{Call, Cut, Parcel};
+use super::flight::{Addressee, Consignee, Flight, Portion};
+use super::pool::Pool;
+use super::segments::{Lease, Store};
+use crate::bytes::{Carrier, carried};
+use crate::codec;
+use crate::error::{Error, Outcome, Part};
+use crate::executor::Payload;
+use crate::host::{Ended, Shared};
+use crate::options::TaskOptions;
+use crate::panics;
+use crate::spread::{Block, Collect, Collected, Crew, Stock};
+use crate::state::unread;
+use crate::sync::Mutex;
+use crate::work::Function;
+
+/// How long a portion is expected to run: long beside what it costs to send, and short enough to wait for.
+const PORTION: Duration = Duration::from_micros(200);
+
+/// How many items a block has at most, and so a portion.
+const MOST: usize = 1024;
+
+/// So many portions a worker are under way: one runs, one was sent ahead, one is in the queue for whoever comes first.
+const UNDER_WAY: usize = 3;
+
+pub(crate) struct Freight<A, R> {
+    pool: Arc<Pool>,
+    call: Call,
+    options: Option<Arc<TaskOptions>>,
+    yard: Mutex<Yard<R>>,
+    /// Portions that are under way.
+    under_way: AtomicUsize,
+    /// Workers wait for what is being pulled. A hint.
+    hungry: AtomicBool,
+    me: Weak<Self>,
+    argument: PhantomData<fn(A)>,
+}
+
+struct Yard<R> {
+    /// Blocks with items that nobody has taken.
+    blocks: VecDeque<Arc<Bay<R>>>,
+    /// How many items that are.
+    untaken: usize,
+    /// How long an item took lately.
+    pace: Option<Duration>,
+    /// How many the last portion had.
+    size: usize,
+    /// The pool knows that there is more to come.
+    announced: bool,
+    flights: Vec<Weak<Flight>>,
+}
+
+/// A block, and whose it is.
+struct Bay<R> {
+    block: Block<Encoded, R>,
+    home: Arc<dyn Home>,
+}
+
+/// What a bay wants of its freight.
+trait Home: Send + Sync {
+    fn options(&self) -> &TaskOptions;
+    /// A portion of so many items has ended.
+    fn returned(&self, items: usize, took: Duration, ended: Ended);
+    /// A portion has become two.
+    fn divided(&self);
+    fn call_off(&self, error: &Error) -> usize;
+}
+
+/// Encoded arguments that nobody has taken.
+struct Encoded {
+    argument: Vec<u8>,
+    /// Where each item ends.
+    ends: Box<[usize]>,
+    refused: Vec<(usize, Error)>,
+    /// The first that nobody has taken.
+    next: usize,
+    /// Whose they are is not known: they go with all of it.
+    leases: Vec<Lease>,
+    store: Option<Arc<Store>>,
+}
+
+impl Stock for Encoded {
+    fn count(&self) -> usize {
+        self.ends.len() - self.next
+    }
+
+    fn nothing() -> Self {
+        Self {
+            argument: Vec::new(),
+            ends: Box::default(),
+            refused: Vec::new(),
+            next: 0,
+            leases: Vec::new(),
+            store: None,
+        }
+    }
+
+    fn discard(self) {}
+}
+
+impl Drop for Encoded {
+    fn drop(&mut self) {
+        if let Some(store) = &self.store
+            && !self.leases.is_empty()
+        {
+            store.release(&self.leases, false);
+        }
+    }
+}
+
+impl Encoded {
+    /// Stands for so many items that could not be encoded.
+    fn of_none(count: usize) -> Self {
+        let mut none = Self::nothing();
+        none.ends = vec![0; count].into();
+        none
+    }
+
+    /// Takes the next few items.
+    fn take(&mut self, most: usize) -> (Cut, Vec<u8>, Vec<Lease>) {
+        let leases = std::mem::take(&mut self.leases);
+        let most = if leases.is_empty() { most } else { self.ends.len() };
+        let from = self.next;
+        let to = self.ends.len().min(from + most);
+        self.next = to;
+        let (argument, cut) = Cut::part(&self.argument, &self.ends, &self.refused, from..to);
+        (cut, argument, leases)
+    }
+}
+
+impl<R> Yard<R> {
+    /// How many items the next portion is to have, where so many workers share them.
+    fn portion(&mut self, workers: usize) -> usize {
+        let expected = self.pace.map_or(1, |pace| PORTION.as_nanos() / pace.as_nanos().max(1));
+        // No more at the end than leaves something for the others.
+        let share = self.untaken / (2 * workers);
+        self.size = usize::try_from(expected).unwrap_or(MOST).min(2 * self.size).min(share).clamp(1, MOST);
+        self.size
+    }
+}
+
+impl<A: Payload, R: Payload> Freight<A, R> {
+    /// `None`: the items are to be tasks of their own, because the pool counts tasks, or to have them refused with the reason.
+    pub(crate) fn new<F: Function<A, R>>(
+        pool: Arc<Pool>,
+        options: Option<Arc<TaskOptions>>,
+        function: F,
+    ) -> Option<Arc<Self>> {
+        let counts = pool.settings.max_tasks_per_worker.is_some() || pool.settings.max_pending.is_some();
+        let call = Call::of::<F, A, R>(function).ok().filter(|_| !counts && !pool.is_copy())?;
+        let yard =
+            Yard { blocks: VecDeque::new(), untaken: 0, pace: None, size: 1, announced: false, flights: Vec::new() };
+        let freight = Arc::new_cyclic(|me| Self {
+            pool,
+            call,
+            options,
+            yard: Mutex::new(yard),
+            under_way: AtomicUsize::new(0),
+            hungry: AtomicBool::new(true),
+            me: me.clone(),
+            argument: PhantomData,
+        });
+        freight.pool.enlist(Arc::downgrade(&freight) as _);
+        Some(freight)
+    }
+
+    /// Encodes items. Those that cannot be are refused; if it is all of them, they are called off.
+    fn encode(&self, items: Vec<A>) -> Result<Encoded, Error> {
+        let (pool, call) = (&self.pool, self.call);
+        let (parcel, taken) = carried(&pool.carrier, || {
+            let (argument, cut) = Cut::of(&items);
+            Parcel { call, argument, chunk: Some(cut) }
+        });
+        // One by one: two drops that panic together would end the process.
+        items.into_iter().for_each(panics::discard);
+        let leases = if taken.is_empty() { Vec::new() } else { pool.segments.leases(&taken) };
+        let store = (!leases.is_empty()).then(|| Arc::clone(&pool.segments));
+        let parcel = pool.sized(parcel, &leases).inspect_err(|_| pool.segments.release(&leases, false))?;
+        let Cut { ends, refused } = parcel.chunk.ok_or(Error::Abandoned)?;
+        Ok(Encoded { argument: parcel.argument, ends, refused, next: 0, leases, store })
+    }
+}
+
+impl<A, R: Payload> Freight<A, R> {
+    /// Sends portions while there is something to take and workers can do with more.
+    fn load(&self) {
+        let workers = self.pool.settings.max_workers;
+        loop {
+            let mut yard = self.yard.lock();
+            if self.under_way.load(Ordering::Relaxed) >= workers.saturating_mul(UNDER_WAY) {
+                return;
+            }
+            let Some(bay) = yard.blocks.front().cloned() else {
+                self.hungry.store(true, Ordering::Relaxed);
+                return;
+            };
+            let size = yard.portion(workers);
+            let (first, (cut, argument, leases)) = bay.block.take(|stock| stock.take(size));
+            yard.untaken -= cut.ends.len();
+            if bay.block.pending() == 0 {
+                yard.blocks.pop_front();
+            }
+            self.under_way.fetch_add(1, Ordering::Relaxed);
+            let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
+            let portion = Portion::new(bay, first);
+            let flight = Flight::new(Addressee::Portion(portion), Arc::clone(&self.pool), parcel, leases);
+            yard.flights.retain(|flight| flight.strong_count() > 0);
+            yard.flights.push(Arc::downgrade(&flight));
+            let is_last = yard.blocks.is_empty() && std::mem::take(&mut yard.announced);
+            drop(yard);
+            self.pool.submit(flight, true);
+            if is_last {
+                self.pool.expect_no_more();
+            }
+        }
+    }
+}
+
+impl<A, R> Home for Freight<A, R>
+where
+    A: Payload,
+    R: Payload,
+{
+    fn options(&self) -> &TaskOptions {
+        self.options.as_deref().unwrap_or(TaskOptions::NONE)
+    }
+
+    fn returned(&self, items: usize, took: Duration, ended: Ended) {
+        self.pool.add(ended);
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        if let Ok(items) = u32::try_from(items)
+            && items > 0
+        {
+            let (mut yard, each) = (self.yard.lock(), took / items);
+            // Quick to take long items for what may follow, slower to forget them.
+            yard.pace = Some(yard.pace.map_or(each, |pace| each.max((pace * 3 + each) / 4)));
+        }
+        self.load();
+    }
+
+    fn divided(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn call_off(&self, error: &Error) -> usize {
+        let mut yard = self.yard.lock();
+        let blocks = std::mem::take(&mut yard.blocks);
+        yard.untaken = 0;
+        let is_last = std::mem::take(&mut yard.announced);
+        drop(yard);
+        if is_last {
+            self.pool.expect_no_more();
+        }
+        blocks.iter().map(|bay| bay.block.call_off(error)).sum()
+    }
+}
+
+impl<A: Payload, R: Payload> Shared for Freight<A, R> {
+    fn progress(&self) -> (isize, Ended) {
+        (self.yard.lock().untaken.cast_signed(), Ended::default())
+    }
+
+    fn call_off(&self, error: &Error) -> usize {
+        Home::call_off(self, error)
+    }
+}
+
+impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
+    fn most(&self) -> usize {
+        MOST
+    }
+
+    fn is_hungry(&self) -> &AtomicBool {
+        &self.hungry
+    }
+
+    fn offer(&self, items: Vec<A>) -> Arc<dyn Collect<R>> {
+        let count = items.len();
+        let (encoded, error) = match self.encode(items) {
+            Ok(encoded) => (encoded, None),
+            Err(error) => (Encoded::of_none(count), Some(error)),
+        };
+        let is_heavy = !encoded.leases.is_empty();
+        let home = self.me.upgrade().expect("a freight that is called is alive");
+        let bay = Arc::new(Bay { block: Block::new(encoded), home });
+        if let Some(error) = error.or_else(|| self.pool.refuses_all()) {
+            bay.block.call_off(&error);
+            return bay;
+        }
+        let mut yard = self.yard.lock();
+        if !std::mem::replace(&mut yard.announced, true) {
+            self.pool.expect_more();
+        }
+        yard.untaken += count;
+        yard.blocks.push_back(Arc::clone(&bay));
+        drop(yard);
+        self.load();
+        if is_heavy {
+            // What comes with segments cannot be divided.
+            self.hungry.store(true, Ordering::Relaxed);
+        }
+        bay
+    }
+
+    fn dismiss(&self) {
+        Home::call_off(self, &Error::Cancelled);
+        let flights = std::mem::take(&mut self.yard.lock().flights);
+        for flight in flights.iter().filter_map(Weak::upgrade) {
+            flight.call_back();
+        }
+    }
+}
+
+impl<R: Payload> Consignee for Bay<R> {
+    fn options(&self) -> &TaskOptions {
+        self.home.options()
+    }
+
+    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration) {
+        let count = replies.len();
+        let mut ended = Ended::default();
+        let decode = |bytes| panics::catch(|| codec::decode(Part::Result, bytes)).map_err(unread);
+        let (outcomes, _) = carried(carrier, || {
+            let outcomes = replies.into_iter().map(|reply| reply.and_then(decode));
+            outcomes.collect::<Vec<Outcome<R>>>()
+        });
+        for outcome in &outcomes {
+            match outcome {
+                Ok(_) => ended.completed += 1,
+                Err(Error::Cancelled) => {}
+                Err(_) => ended.failed += 1,
+            }
+        }
+        self.block.end(first, outcomes);
+        self.home.returned(count, took, ended);
+    }
+
+    fn divided(&self) {
+        self.home.divided();
+    }
+
+    fn turn_away(&self, error: &Error) {
+        self.home.call_off(error);
+    }
+}
+
+impl<R: Payload> Collect<R> for Bay<R> {
+    fn try_collect(&self) -> Collected<R> {
+        self.block.try_collect()
+    }
+
+    fn collect(&self, deadline: Option<Instant>) -> Collected<R> {
+        self.block.collect(deadline)
+    }
+
+    fn unfinished(&self) -> usize {
+        self.block.unfinished()
+    }
+
+    fn left(&self) -> usize {
+        self.block.left()
+    }
+}
