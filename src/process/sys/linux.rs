@@ -144,7 +144,12 @@ impl Lifeline {
 /// Waits until the pool at the other end is gone.
 pub(in crate::process) fn outlive(socket: &OwnedFd, _lifeline: Option<OwnedFd>) {
     // No event is asked for: what comes unasked is that the other end is gone.
-    while let Err(Errno::INTR) = poll(&mut [PollFd::new(socket, PollFlags::empty())], None) {}
+    let mut socket = [PollFd::new(socket, PollFlags::empty())];
+    while let Err(Errno::INTR) = poll(&mut socket, None) {}
+    while socket[0].revents().contains(PollFlags::NVAL) {
+        // A task has closed it. The thread that runs it finds out when it answers, and not before: until then all it does counts.
+        std::thread::park();
+    }
 }
 
 /// Asks to be killed when the thread that started this process is gone.
