@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -144,14 +144,18 @@ fn what_a_task_changes_stays_in_its_worker() {
     });
 }
 
-/// Starts a process that holds the worker's connection.
+/// Starts a process that holds the worker's connection, and waits until it is there: the environment of one that is about to be another
+/// program cannot be read.
 fn leave_behind(own_group: bool) -> i32 {
-    let mut command = Command::new("sleep");
-    command.arg("1000").stdin(Stdio::from(connection())).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo; kill -STOP $$"]);
+    command.stdin(Stdio::from(connection())).stdout(Stdio::piped()).stderr(Stdio::null());
     if own_group {
         command.process_group(0);
     }
-    command.spawn().unwrap().id().cast_signed()
+    let mut child = command.spawn().unwrap();
+    child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+    child.id().cast_signed()
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod damage;
 mod helping;
 mod marked;
 mod payloads;
+mod portions;
 mod settings;
 mod start_up;
 mod states;

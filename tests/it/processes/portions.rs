@@ -1,0 +1,230 @@
+//! A map without a chunk size: items cross in portions, whose size follows from how long they take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use concurrent_futures::{Backend, Bytes, Error, Executor, Outcome, ProcessPoolExecutor, TaskOptions};
+
+use super::support::{Door, died, enter, mark, marks, pid, say};
+use crate::support::{LONG, within};
+
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+fn squares(processes: &ProcessPoolExecutor, count: u64) {
+    let outcomes: Vec<u64> = processes.map(square, 0..count).collect::<Result<_, _>>().unwrap();
+    assert!(outcomes.into_iter().eq((0..count).map(square)));
+}
+
+#[test]
+fn trivial_items_come_back_in_order_and_are_counted_one_by_one() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(2);
+        squares(&processes, 50_000);
+        assert_eq!((processes.stats().completed, processes.stats().pending), (50_000, 0));
+        let failing = |n: u32| if n % 100 == 7 { Err(format!("{n}")) } else { Ok(n) };
+        let outcomes: Vec<Outcome<u32>> = processes.try_map(failing, 0..10_000).collect();
+        for (n, outcome) in (0..10_000).zip(outcomes) {
+            match outcome {
+                Ok(value) => assert_eq!(value, n),
+                Err(error) => assert_eq!((error.to_string(), n % 100), (n.to_string(), 7)),
+            }
+        }
+        assert_eq!((processes.stats().completed, processes.stats().failed), (59_900, 100));
+    });
+}
+
+/// Waits at the door, if there is one.
+fn at_door((door, n): (Option<PathBuf>, u32)) -> u32 {
+    if let Some(door) = door {
+        enter(&door);
+    }
+    n
+}
+
+#[test]
+fn items_behind_one_that_takes_long_go_to_another_worker() {
+    const LONG_ONE: u32 = 3_000;
+    const COUNT: u32 = 3_500;
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(2);
+        let work = |(door, n): (PathBuf, u32)| {
+            match n {
+                LONG_ONE => enter(&door),
+                LONG_ONE.. => say(&door, "done"),
+                _ => {}
+            }
+            n
+        };
+        // By then, a portion has hundreds of items.
+        let map = processes.map(work, (0..COUNT).map(|n| (door.path(), n)).collect::<Vec<_>>());
+        // It and all that are behind it, while nobody opens the door.
+        for _ in LONG_ONE..COUNT {
+            door.heard();
+        }
+        door.open();
+        assert!(map.map(Result::unwrap).eq(0..COUNT));
+    });
+}
+
+#[test]
+fn items_that_wait_for_each_other_meet() {
+    within(LONG, || {
+        let (here, there) = (Door::new(), Door::new());
+        let processes = ProcessPoolExecutor::new(2);
+        // Trivial ones first: then those that wait are in one portion.
+        let door = |n| match n {
+            2_000 => Some(here.path()),
+            2_001 => Some(there.path()),
+            _ => None,
+        };
+        let map = processes.map(at_door, (0..2_002).map(|n| (door(n), n)).collect::<Vec<_>>());
+        let [first, second] = [here.arrived(), there.arrived()];
+        assert_ne!(first, second, "both are at work at the same time");
+        here.open();
+        there.open();
+        assert_eq!(map.map(Result::unwrap).sum::<u32>(), (0..2_002).sum());
+    });
+}
+
+#[test]
+fn a_crash_costs_one_item() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(2);
+        let crash = |n: u32| if n % 1_000 == 999 { std::process::abort() } else { n };
+        let outcomes: Vec<_> = processes.map(crash, 0..5_000).collect();
+        for (n, outcome) in (0..5_000).zip(outcomes) {
+            if n % 1_000 == 999 {
+                died(outcome);
+            } else {
+                assert_eq!(outcome.unwrap(), n);
+            }
+        }
+        let retried = processes.with(TaskOptions::new().retries(2));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("marks");
+        let once = |(file, n): (PathBuf, u32)| {
+            mark((file.clone(), n));
+            if n == 3 && marks(&file).iter().filter(|mark| **mark == 3).count() < 3 {
+                std::process::abort();
+            }
+            n
+        };
+        let items: Vec<_> = (0..10).map(|n| (file.clone(), n)).collect();
+        assert!(retried.map(once, items).map(Result::unwrap).eq(0..10));
+        assert_eq!(marks(&file).len(), 12, "no other item ran twice");
+    });
+}
+
+#[test]
+fn a_map_that_is_dropped_leaves_nothing_to_run() {
+    within(LONG, || {
+        let door = Door::new();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("marks");
+        let processes = ProcessPoolExecutor::new(1);
+        let work = |(door, file, n): (PathBuf, PathBuf, u32)| {
+            mark((file, n));
+            enter(&door);
+        };
+        let map = processes.map(work, (0..100).map(|n| (door.path(), file.clone(), n)).collect::<Vec<_>>());
+        door.arrived();
+        drop(map);
+        assert_eq!(processes.stats().pending, 0);
+        door.open();
+        processes.shutdown();
+        assert_eq!(marks(&file), [0]);
+    });
+}
+
+#[test]
+fn cancel_pending_counts_items() {
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(1);
+        let map = processes.map(|door: PathBuf| enter(&door), vec![door.path(); 50]);
+        door.arrived();
+        assert_eq!(processes.stats().pending, 49);
+        assert_eq!(processes.cancel_pending(), 49);
+        door.open();
+        let outcomes: Vec<_> = map.collect();
+        assert_eq!(outcomes.len(), 50);
+        assert!(outcomes[0].is_ok());
+        assert!(outcomes[1..].iter().all(|outcome| matches!(outcome, Err(Error::Cancelled))));
+        squares(&processes, 1_000);
+    });
+}
+
+#[test]
+fn a_closed_pool_runs_what_it_has_accepted() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(2);
+        let map = processes.map(square, 0..20_000);
+        processes.close();
+        assert!(processes.map(square, 0..10).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
+        assert!(processes.join_timeout(None));
+        assert_eq!(processes.stats().workers, 0);
+        assert!(map.map(Result::unwrap).eq((0..20_000).map(square)));
+    });
+}
+
+#[test]
+fn shutdown_now_ends_a_long_map() {
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(2);
+        let map = processes.map(|door: PathBuf| enter(&door), vec![door.path(); 1_000]);
+        door.arrived();
+        door.arrived();
+        door.open();
+        processes.shutdown_now();
+        let outcomes: Vec<_> = map.collect();
+        assert_eq!(outcomes.len(), 1_000);
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Cancelled))));
+    });
+}
+
+#[test]
+fn bytes_of_all_lengths_cross_in_a_map() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(2);
+        let lengths = || (0..40).map(|n| if n % 9 == 8 { 3 << 20 } else { n * 50 });
+        let same = |bytes: Bytes| bytes;
+        let made = |length: usize| Bytes::from(vec![length as u8; length]);
+        for (length, outcome) in lengths().zip(processes.map(same, lengths().map(made))) {
+            assert!(outcome.unwrap() == made(length), "{length}");
+        }
+    });
+}
+
+#[test]
+fn input_that_comes_slowly_is_run_as_it_comes() {
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(1);
+        // Each item is only pulled once the one before has begun.
+        let items = (0..5).map(|n| {
+            if n > 0 {
+                door.arrived();
+            }
+            door.let_in(1);
+            door.path()
+        });
+        assert_eq!(processes.map(|door: PathBuf| enter(&door), items).map(Result::unwrap).count(), 5);
+    });
+}
+
+#[test]
+fn settings_that_count_tasks_count_each_item() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();
+        let mut workers: Vec<u32> = processes.map(pid, [(); 4]).collect::<Result<_, _>>().unwrap();
+        workers.sort_unstable();
+        workers.dedup();
+        assert_eq!(workers.len(), 4);
+        let limited = processes.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
+        assert_eq!(limited.map(square, 0..4).map(Result::unwrap).sum::<u64>(), 14);
+    });
+}
