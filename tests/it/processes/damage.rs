@@ -146,6 +146,7 @@ fn what_a_task_changes_stays_in_its_worker() {
 
 /// Starts a process that holds the worker's connection, and waits until it is there: the environment of one that is about to be another
 /// program cannot be read.
+#[expect(clippy::zombie_processes, reason = "its parent is gone before it, or does not care")]
 fn leave_behind(own_group: bool) -> i32 {
     let mut command = Command::new("sh");
     command.args(["-c", "echo; kill -STOP $$"]);
