@@ -211,10 +211,16 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
-    /// All tasks are submitted before this returns, unless
-    /// [`buffer_size`](TaskOptions::buffer_size) bounds them. A failed item is one `Err`, and the rest go on. Dropping
-    /// the iterator cancels what has not started. Input that is pulled after a shutdown has an
-    /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
+    /// All input is pulled before this returns, unless [`buffer_size`](TaskOptions::buffer_size) bounds that, and runs
+    /// meanwhile. A failed item is one `Err`, and the rest go on. Dropping the iterator cancels what has not started. Input
+    /// that is pulled after a shutdown has an [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over
+    /// infinite input has to look for it.
+    ///
+    /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
+    /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be
+    /// seen as late as those of the items that were sent along: as many as are expected to take a fraction of a
+    /// millisecond. With a time limit, a `buffer_size`, or in a pool that counts tasks (`max_pending`,
+    /// `max_tasks_per_worker`), each item is a task of its own.
     ///
     /// # Examples
     ///

@@ -86,7 +86,10 @@ impl TaskOptions {
         self
     }
 
-    /// Runs the items of a map in tasks of `items` items. Outcomes stay one per item. 1 if not given.
+    /// Runs the items of a map in tasks of `items` items. Outcomes stay one per item.
+    ///
+    /// Seldom needed: without it, the workers of a pool share the items as
+    /// [`map`](crate::Executor::map) says, in pieces that follow from how long they take. With 1, each item is a task.
     ///
     /// # Panics
     ///
@@ -100,7 +103,8 @@ impl TaskOptions {
 
     /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is there.
     ///
-    /// Without it a map submits all its input at once. Chunks never exceed it.
+    /// Without it a map submits all its input at once. Chunks never exceed it; without a
+    /// [`chunk_size`](TaskOptions::chunk_size), each item is a task.
     ///
     /// # Panics
     ///
@@ -184,11 +188,12 @@ pub struct Stats {
     pub workers: usize,
     /// Workers that wait for a task.
     pub idle: usize,
-    /// Tasks that have not started.
+    /// Tasks that have not started, and items of maps that nobody has taken.
     pub pending: usize,
     /// Workers that run a task. A task that runs others while it waits for them counts once.
     pub running: usize,
-    /// Tasks that returned a value. A chunk of a map is one task, whatever its items came to.
+    /// Tasks that returned a value, and items of maps that did. A chunk whose size was given is one task, whatever its
+    /// items came to.
     pub completed: u64,
     /// Tasks that ended with an error, cancelled ones not counted.
     pub failed: u64,

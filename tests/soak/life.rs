@@ -180,7 +180,7 @@ impl Life {
         }
     }
 
-    /// Runs a map in chunks, some of whose items end their worker.
+    /// Runs a map, in chunks or as the pool likes, some of whose items end their worker.
     fn map(&self, pool: &ProcessPoolExecutor, random: &mut Rng) {
         self.maps.fetch_add(1, Ordering::SeqCst);
         let retries = random.u32(..2);
@@ -188,7 +188,10 @@ impl Life {
         let items: Vec<_> = (0..random.usize(1..200))
             .map(|_| self.ticket(|id| Ticket::item(id, random.u32(..fatal) == 0, retries, random)))
             .collect();
-        let mut options = TaskOptions::new().retries(retries).chunk_size(random.usize(1..=32));
+        let mut options = TaskOptions::new().retries(retries);
+        if random.bool() {
+            options = options.chunk_size(random.usize(1..=32));
+        }
         if random.bool() {
             options = options.buffer_size(random.usize(1..=64));
         }
