@@ -59,20 +59,21 @@ pub(super) enum Addressee {
 /// Some items of a map, which have no task.
 pub(super) struct Portion {
     id: FutureId,
-    consignee: Arc<dyn Consignee>,
+    options: Option<Arc<TaskOptions>>,
+    /// Gone once it has its outcomes: a flight may lie about for longer, and is dropped under locks, but a consignee has the user's values.
+    consignee: Mutex<Option<Arc<dyn Consignee>>>,
     /// The position of the first, as the consignee counts.
     first: usize,
 }
 
 impl Portion {
-    pub(super) fn new(consignee: Arc<dyn Consignee>, first: usize) -> Self {
-        Self { id: FutureId::next(), consignee, first }
+    pub(super) fn new(consignee: Arc<dyn Consignee>, options: Option<Arc<TaskOptions>>, first: usize) -> Self {
+        Self { id: FutureId::next(), options, consignee: Mutex::new(Some(consignee)), first }
     }
 }
 
 /// Whose the items of a portion are.
 pub(super) trait Consignee: Send + Sync {
-    fn options(&self) -> &TaskOptions;
     /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
     /// One of its portions has become two. Called under the supervisor's lock.
@@ -206,7 +207,7 @@ impl Flight {
     pub(super) fn options(&self) -> &TaskOptions {
         match &self.addressee {
             Addressee::Task(task) => task.options(),
-            Addressee::Portion(portion) => portion.consignee.options(),
+            Addressee::Portion(portion) => portion.options.as_deref().unwrap_or(TaskOptions::NONE),
         }
     }
 
@@ -233,7 +234,10 @@ impl Flight {
                 task.refuse(error);
             }
             Addressee::Portion(portion) => {
-                portion.consignee.turn_away(&error);
+                let consignee = portion.consignee.lock().clone();
+                if let Some(consignee) = consignee {
+                    consignee.turn_away(&error);
+                }
                 self.fail(&error);
             }
         }
@@ -251,12 +255,13 @@ impl Flight {
         let (Addressee::Portion(portion), Some(items)) = (&self.addressee, &self.items) else {
             return None;
         };
+        let consignee = portion.consignee.lock().clone()?;
         let range = from as usize..to as usize;
         items.count.store(range.start, Ordering::Relaxed);
         let (argument, cut) = Cut::part(&self.argument, &items.ends, &items.refused, range.clone());
         let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
-        portion.consignee.divided();
-        let rest = Portion::new(Arc::clone(&portion.consignee), portion.first + range.start);
+        consignee.divided();
+        let rest = Portion::new(consignee, portion.options.clone(), portion.first + range.start);
         Some(Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new()))
     }
 
@@ -321,7 +326,10 @@ impl Flight {
                     }
                     Addressee::Portion(portion) => {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
-                        portion.consignee.deliver(portion.first, replies, carrier, took);
+                        let consignee = portion.consignee.lock().take();
+                        if let Some(consignee) = consignee {
+                            consignee.deliver(portion.first, replies, carrier, took);
+                        }
                     }
                 }
             }

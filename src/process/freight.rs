@@ -84,7 +84,6 @@ struct Bay<R> {
 
 /// What a bay wants of its freight.
 trait Home: Send + Sync {
-    fn options(&self) -> &TaskOptions;
     /// A portion of so many items has ended.
     fn returned(&self, items: usize, took: Duration, ended: Ended);
     /// A portion has become two.
@@ -228,7 +227,7 @@ impl<A, R: Payload> Freight<A, R> {
             }
             self.under_way.fetch_add(1, Ordering::Relaxed);
             let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
-            let portion = Portion::new(bay, first);
+            let portion = Portion::new(bay, self.options.clone(), first);
             let flight = Flight::new(Addressee::Portion(portion), Arc::clone(&self.pool), parcel, leases);
             yard.flights.retain(|flight| flight.strong_count() > 0);
             yard.flights.push(Arc::downgrade(&flight));
@@ -247,10 +246,6 @@ where
     A: Payload,
     R: Payload,
 {
-    fn options(&self) -> &TaskOptions {
-        self.options.as_deref().unwrap_or(TaskOptions::NONE)
-    }
-
     fn returned(&self, items: usize, took: Duration, ended: Ended) {
         self.pool.add(ended);
         self.under_way.fetch_sub(1, Ordering::Relaxed);
@@ -338,10 +333,6 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
 }
 
 impl<R: Payload> Consignee for Bay<R> {
-    fn options(&self) -> &TaskOptions {
-        self.home.options()
-    }
-
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration) {
         let count = replies.len();
         let mut ended = Ended::default();
