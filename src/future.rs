@@ -158,6 +158,10 @@ impl<T> Future<T> {
     /// As [`wait`](Future::wait).
     #[track_caller]
     pub fn result(self) -> Outcome<T> {
+        // The look whether it is done and the taking are one turn of the cell's lock for most.
+        if let Some(outcome) = self.task.take() {
+            return outcome;
+        }
         self.wait();
         self.take()
     }
@@ -199,7 +203,7 @@ impl<T> Future<T> {
     ///
     /// The future itself, if the task is not done.
     pub fn try_result(self) -> Result<Outcome<T>, Self> {
-        if self.is_done() { Ok(self.take()) } else { Err(self) }
+        self.task.take().ok_or(self)
     }
 
     fn take(self) -> Outcome<T> {

@@ -49,6 +49,7 @@ mod runnable;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
 #[cfg(processes)]
@@ -109,6 +110,9 @@ pub(crate) struct Cell<W, T> {
     inner: Mutex<Inner<W, T>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     changed: Condvar,
+    /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
+    /// nothing is ordered by it.
+    spent: AtomicBool,
 }
 
 struct Inner<W, T> {
@@ -256,6 +260,7 @@ where
                 aborted: false,
             }),
             changed: Condvar::new(),
+            spent: AtomicBool::new(false),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The handle's side of a cell: look, wait, cancel, listen, take.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{By, Callback, Cell, Observable, Observed, Phase, Snapshot, State};
@@ -158,6 +159,9 @@ where
     }
 
     fn detach(&self) {
+        if self.spent.load(Ordering::Relaxed) {
+            return;
+        }
         let mut inner = self.inner.lock();
         inner.detached = true;
         let seen = inner.seen;
@@ -180,17 +184,19 @@ where
 {
     fn take(&self) -> Option<Outcome<T>> {
         let mut inner = self.inner.lock();
-        match &inner.phase {
-            Phase::Cancelled => Some(Err(Error::Cancelled)),
+        let outcome = match &inner.phase {
+            Phase::Cancelled => Err(Error::Cancelled),
             Phase::Finished(_) => {
                 let raised = inner.phase.snapshot().raised;
                 match std::mem::replace(&mut inner.phase, Phase::Taken { raised }) {
-                    Phase::Finished(outcome) => Some(outcome),
-                    _ => None,
+                    Phase::Finished(outcome) => outcome,
+                    _ => return None,
                 }
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        self.spent.store(true, Ordering::Relaxed);
+        Some(outcome)
     }
 
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>> {
