@@ -27,7 +27,11 @@ impl Census {
         let mut differences: Vec<_> = threads.iter().map(|name| format!("a thread is left: {name}")).collect();
         let now = descriptors();
         if now.len() > self.descriptors.len() {
-            differences.push(format!("descriptors are left: {now:?}, before: {:?}", self.descriptors));
+            // It is too many either way; but which of the two it is helps to find whose they are.
+            std::thread::sleep(Duration::from_secs(3));
+            let later = descriptors().len();
+            let before = &self.descriptors;
+            differences.push(format!("descriptors are left: {now:?}, before: {before:?}; {later} after three seconds"));
         }
         differences
     }
