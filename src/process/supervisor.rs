@@ -115,6 +115,8 @@ pub(super) struct Order {
 pub(super) enum Submitted<W> {
     Sent(W, Order),
     Queued,
+    /// It was called off on its way.
+    TakenBack,
 }
 
 /// What a worker is to do next.
@@ -200,7 +202,11 @@ impl<W: Clone> Supervisor<W> {
 
     /// Takes a task that is not refused.
     pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
-        *flight.place.lock() = Place::Queued;
+        match &mut *flight.place.lock() {
+            place @ Place::New => *place = Place::Queued,
+            // It was taken back on its way here, and ended.
+            _ => return Submitted::TakenBack,
+        }
         if self.has_seat()
             && let Some(id) = self.idle.pop()
         {
