@@ -87,7 +87,9 @@ struct Bay<R> {
 trait Home: Send + Sync {
     fn options(&self) -> &TaskOptions;
     /// A portion of so many items has ended.
-    fn returned(&self, items: usize, took: Duration, ended: Ended);
+    fn returned(&self, items: usize, took: Duration);
+    /// Counts items that have ended.
+    fn count(&self, ended: Ended);
     /// A portion has become two, and this is the other one. Called under the supervisor's lock.
     fn divided(&self, rest: Weak<Flight>);
     fn call_off(&self, error: &Error) -> usize;
@@ -258,8 +260,11 @@ where
         self.options.as_deref().unwrap_or(TaskOptions::NONE)
     }
 
-    fn returned(&self, items: usize, took: Duration, ended: Ended) {
+    fn count(&self, ended: Ended) {
         self.pool.add(ended);
+    }
+
+    fn returned(&self, items: usize, took: Duration) {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
         if let Ok(items) = u32::try_from(items)
             && items > 0
@@ -367,8 +372,10 @@ impl<R: Payload> Consignee for Bay<R> {
                 Err(_) => ended.failed += 1,
             }
         }
+        // First: whoever has an outcome finds it counted.
+        self.home.count(ended);
         self.block.end(first, outcomes);
-        self.home.returned(count, took, ended);
+        self.home.returned(count, took);
     }
 
     fn divided(&self, rest: Weak<Flight>) {
