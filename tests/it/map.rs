@@ -390,3 +390,28 @@ fn errors_of_a_chunk_that_nobody_looked_at_are_logged_one_by_one() {
         assert_eq!(texts, expected);
     });
 }
+
+#[test]
+fn items_are_counted_while_others_of_their_block_run() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for _ in 0..300 {
+            let before = threads.stats().completed;
+            let (opener, gate) = gate();
+            let work = move |n: u32| {
+                if n == 2 {
+                    gate.pass();
+                }
+            };
+            let mut map = threads.map(work, [0, 1, 2]);
+            opener.arrived(1);
+            map.next().unwrap().unwrap();
+            map.next().unwrap().unwrap();
+            // Nothing is left for this one to find.
+            threads.spawn(|| ()).result().unwrap();
+            assert!(threads.stats().completed >= before + 2);
+            opener.open();
+            map.next().unwrap().unwrap();
+        }
+    });
+}
