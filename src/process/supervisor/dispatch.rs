@@ -202,8 +202,8 @@ impl<W: Clone> Supervisor<W> {
         let rest = self.links.iter().filter(|(other, link)| **other != id && link.stage == Stage::Serving);
         let mut rest = rest.filter_map(|(_, link)| {
             let (sent, slots) = (link.flown.front()?, link.slots.as_ref()?);
-            let (_, count) = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
-            let (from, to) = slots.halve(sent.slot, sent.sequence, count)?;
+            let range = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
+            let (from, to) = slots.halve(sent.slot, sent.sequence, range)?;
             sent.flight.divide(from, to)
         });
         if let Some(rest) = rest.next() {
