@@ -200,8 +200,10 @@ impl<W: Clone> Supervisor<W> {
     /// Takes half of what another worker has not begun of a portion.
     fn divide(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
         let rest = self.links.iter().filter(|(other, link)| **other != id && link.stage == Stage::Serving);
-        let mut rest = rest.filter_map(|(_, link)| {
-            let (sent, slots) = (link.flown.front()?, link.slots.as_ref()?);
+        // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
+        let sent = rest.flat_map(|(_, link)| link.flown.iter().map(|sent| (sent, &link.slots)));
+        let mut rest = sent.filter_map(|(sent, slots)| {
+            let slots = slots.as_ref()?;
             let range = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
             let (from, to) = slots.halve(sent.slot, sent.sequence, range)?;
             sent.flight.divide(from, to)
