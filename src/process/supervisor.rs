@@ -210,6 +210,11 @@ impl<W: Clone> Supervisor<W> {
         if self.has_seat()
             && let Some(id) = self.idle.pop()
         {
+            if flight.is_divisible() && flight.range().is_some_and(|(first, end)| end - first > 1) {
+                // Others that are idle believe that there is nothing to divide.
+                let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
+                self.nudged.extend(idle);
+            }
             let order = self.assign(id, flight, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
                 return Submitted::Sent(wire, order);
