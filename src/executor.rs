@@ -212,9 +212,10 @@ pub trait Executor: Backend {
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
     /// All input is pulled before this returns, unless [`buffer_size`](TaskOptions::buffer_size) bounds that, and runs
-    /// meanwhile. A failed item is one `Err`, and the rest go on. Dropping the iterator cancels what has not started. Input
-    /// that is pulled after a shutdown has an [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over
-    /// infinite input has to look for it.
+    /// meanwhile; of input that knows its length (`size_hint`), some is pulled ahead, so it must not wait for what becomes
+    /// of its own items. A failed item is one `Err`, and the rest go on. Dropping the iterator cancels what has not started.
+    /// Input that is pulled after a shutdown has an [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop
+    /// over infinite input has to look for it.
     ///
     /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
     /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be

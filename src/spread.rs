@@ -4,7 +4,7 @@
 //! behind the other, from which they are taken, and into which their outcomes come.
 //!
 //! Items begin to run while more are pulled. How many are pulled before they are offered follows from how long that takes: one by one,
-//! where the input is slow.
+//! where the input is slow, or does not know its length.
 #![forbid(unsafe_code)]
 
 mod block;
@@ -39,6 +39,11 @@ pub(crate) trait Crew<A, R>: Send + Sync {
     fn dismiss(&self);
 }
 
+fn knows_its_length(input: &impl Iterator) -> bool {
+    let (least, most) = input.size_hint();
+    most == Some(least)
+}
+
 /// The side of the map.
 pub(crate) struct Spread<A, R> {
     crew: Arc<dyn Crew<A, R>>,
@@ -54,7 +59,9 @@ impl<A, R> Spread<A, R> {
     /// Pulls all of the input, and returns how much it was.
     pub(crate) fn fill(&mut self, input: impl Iterator<Item = A>) -> usize {
         let crew = Arc::clone(&self.crew);
-        let (most, is_hungry) = (crew.most(), crew.is_hungry());
+        // Input that does not know its length may be a channel, whose next item waits for what becomes of those before it.
+        let most = if knows_its_length(&input) { crew.most() } else { 1 };
+        let is_hungry = crew.is_hungry();
         let mut count = 0;
         let mut room = 1;
         let mut since = Instant::now();

@@ -1,8 +1,8 @@
 //! [`Flight`]: a task on its way through a pool of processes, from its submission until its outcome is in.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::call::{Call, Cut, Parcel};
@@ -76,8 +76,8 @@ impl Portion {
 pub(super) trait Consignee: Send + Sync {
     /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
-    /// One of its portions has become two. Called under the supervisor's lock.
-    fn divided(&self);
+    /// One of its portions has become two, and this is the other one. Called under the supervisor's lock.
+    fn divided(&self, rest: Weak<Flight>);
     /// The pool takes nothing more of it.
     fn turn_away(&self, error: &Error);
 }
@@ -260,9 +260,10 @@ impl Flight {
         items.count.store(range.start, Ordering::Relaxed);
         let (argument, cut) = Cut::part(&self.argument, &items.ends, &items.refused, range.clone());
         let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
-        consignee.divided();
-        let rest = Portion::new(consignee, portion.options.clone(), portion.first + range.start);
-        Some(Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new()))
+        let rest = Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start);
+        let rest = Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());
+        consignee.divided(Arc::downgrade(&rest));
+        Some(rest)
     }
 
     /// May what of it has not begun be given to another worker?

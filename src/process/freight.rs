@@ -15,7 +15,7 @@
 //!
 //! # Locks
 //!
-//! The yard's first, then the supervisor's or a block's. No user code under any.
+//! The yard's first, then the supervisor's or a block's, and the list of flights last. No user code under any.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -54,6 +54,8 @@ pub(crate) struct Freight<A, R> {
     call: Call,
     options: Option<Arc<TaskOptions>>,
     yard: Mutex<Yard<R>>,
+    /// Those that are under way, whose ends may not be known here yet.
+    flights: Mutex<Vec<Weak<Flight>>>,
     /// Portions that are under way.
     under_way: AtomicUsize,
     /// Workers wait for what is being pulled. A hint.
@@ -73,7 +75,6 @@ struct Yard<R> {
     size: usize,
     /// The pool knows that there is more to come.
     announced: bool,
-    flights: Vec<Weak<Flight>>,
 }
 
 /// A block, and whose it is.
@@ -85,9 +86,11 @@ struct Bay<R> {
 /// What a bay wants of its freight.
 trait Home: Send + Sync {
     /// A portion of so many items has ended.
-    fn returned(&self, items: usize, took: Duration, ended: Ended);
-    /// A portion has become two.
-    fn divided(&self);
+    fn returned(&self, items: usize, took: Duration);
+    /// Counts items that have ended.
+    fn count(&self, ended: Ended);
+    /// A portion has become two, and this is the other one. Called under the supervisor's lock.
+    fn divided(&self, rest: Weak<Flight>);
     fn call_off(&self, error: &Error) -> usize;
 }
 
@@ -173,13 +176,13 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     ) -> Option<Arc<Self>> {
         let counts = pool.settings.max_tasks_per_worker.is_some() || pool.settings.max_pending.is_some();
         let call = Call::of::<F, A, R>(function).ok().filter(|_| !counts && !pool.is_copy())?;
-        let yard =
-            Yard { blocks: VecDeque::new(), untaken: 0, pace: None, size: 1, announced: false, flights: Vec::new() };
+        let yard = Yard { blocks: VecDeque::new(), untaken: 0, pace: None, size: 1, announced: false };
         let freight = Arc::new_cyclic(|me| Self {
             pool,
             call,
             options,
             yard: Mutex::new(yard),
+            flights: Mutex::default(),
             under_way: AtomicUsize::new(0),
             hungry: AtomicBool::new(true),
             me: me.clone(),
@@ -207,6 +210,13 @@ impl<A: Payload, R: Payload> Freight<A, R> {
 }
 
 impl<A, R: Payload> Freight<A, R> {
+    /// Notes a portion that is to be called back when nobody wants it any more.
+    fn list(&self, flight: Weak<Flight>) {
+        let mut flights = self.flights.lock();
+        flights.retain(|flight| flight.strong_count() > 0);
+        flights.push(flight);
+    }
+
     /// Sends portions while there is something to take and workers can do with more.
     fn load(&self) {
         let workers = self.pool.settings.max_workers;
@@ -229,8 +239,7 @@ impl<A, R: Payload> Freight<A, R> {
             let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
             let portion = Portion::new(bay, self.options.clone(), first);
             let flight = Flight::new(Addressee::Portion(portion), Arc::clone(&self.pool), parcel, leases);
-            yard.flights.retain(|flight| flight.strong_count() > 0);
-            yard.flights.push(Arc::downgrade(&flight));
+            self.list(Arc::downgrade(&flight));
             let is_last = yard.blocks.is_empty() && std::mem::take(&mut yard.announced);
             drop(yard);
             self.pool.submit(flight, true);
@@ -246,8 +255,11 @@ where
     A: Payload,
     R: Payload,
 {
-    fn returned(&self, items: usize, took: Duration, ended: Ended) {
+    fn count(&self, ended: Ended) {
         self.pool.add(ended);
+    }
+
+    fn returned(&self, items: usize, took: Duration) {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
         if let Ok(items) = u32::try_from(items)
             && items > 0
@@ -259,8 +271,9 @@ where
         self.load();
     }
 
-    fn divided(&self) {
+    fn divided(&self, rest: Weak<Flight>) {
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.list(rest);
     }
 
     fn call_off(&self, error: &Error) -> usize {
@@ -325,9 +338,11 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
 
     fn dismiss(&self) {
         Home::call_off(self, &Error::Cancelled);
-        let flights = std::mem::take(&mut self.yard.lock().flights);
-        for flight in flights.iter().filter_map(Weak::upgrade) {
-            flight.call_back();
+        // One by one: as long as one was not called back, it may become two.
+        while let Some(flight) = { self.flights.lock().pop() } {
+            if let Some(flight) = flight.upgrade() {
+                flight.call_back();
+            }
         }
     }
 }
@@ -348,12 +363,14 @@ impl<R: Payload> Consignee for Bay<R> {
                 Err(_) => ended.failed += 1,
             }
         }
+        // First: whoever has an outcome finds it counted.
+        self.home.count(ended);
         self.block.end(first, outcomes);
-        self.home.returned(count, took, ended);
+        self.home.returned(count, took);
     }
 
-    fn divided(&self) {
-        self.home.divided();
+    fn divided(&self, rest: Weak<Flight>) {
+        self.home.divided(rest);
     }
 
     fn turn_away(&self, error: &Error) {

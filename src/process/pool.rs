@@ -347,8 +347,47 @@ impl Host for Pool {}
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::Weak;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
-    use crate::{Executor, ProcessPoolExecutor};
+    use crate::bytes::Carrier;
+    use crate::process::call::{Call, Cut, Parcel};
+    use crate::process::flight::{Addressee, Consignee, Flight, Portion};
+    use crate::work::Plain;
+    use crate::{Backend, Error, Executor, ProcessPoolExecutor};
+
+    /// Counts what is delivered.
+    #[derive(Default)]
+    struct Tally(AtomicUsize);
+
+    impl Consignee for Tally {
+        fn deliver(&self, _: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
+            self.0.fetch_add(replies.len(), Ordering::Relaxed);
+        }
+        fn divided(&self, _: Weak<Flight>) {}
+        fn turn_away(&self, _: &Error) {}
+    }
+
+    fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<Flight> {
+        let call = Call::of(Plain(|n: u64| n + 1)).unwrap();
+        let (argument, cut) = Cut::of(&[1_u64, 2, 3]);
+        let portion = Portion::new(Arc::clone(tally) as _, None, 0);
+        let parcel = Parcel { call, argument, chunk: Some(cut) };
+        Flight::new(Addressee::Portion(portion), Arc::clone(&processes.pool), parcel, Vec::new())
+    }
+
+    #[test]
+    fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
+        let processes = ProcessPoolExecutor::new(1);
+        let tally = Arc::<Tally>::default();
+        let flight = portion(&processes, &tally);
+        flight.call_back();
+        processes.pool.submit(flight, true);
+        assert_eq!((processes.stats().workers, processes.stats().pending), (0, 0));
+        processes.shutdown();
+        assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
+    }
 
     #[test]
     fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {

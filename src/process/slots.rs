@@ -192,15 +192,16 @@ impl Slots {
             self.shared().items[usize::from(slot) % COUNT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
-    /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. A task that has not started
-    /// is taken back whole, by other means.
-    pub(super) fn halve(&self, slot: u8, sequence: u64, count: u32) -> Option<(u32, u32)> {
+    /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. The first `known` have ended:
+    /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
+    pub(super) fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
         let items = &self.shared().items[usize::from(slot) % COUNT];
-        let middle = |word| first_of(word) + (end_of(word) - first_of(word)) / 2;
+        let left = |word| (end_of(word) - first_of(word) + u32::from(first_of(word) <= known)) / 2;
+        let middle = |word| first_of(word) + left(word);
         // What the worker has made of the word is its own; what it cannot be is not believed.
         let is_sound = |word| first_of(word) < end_of(word) && end_of(word) == count;
-        let lower = |word| is_sound(word).then(|| pair(first_of(word), middle(word)));
-        if self.progress(slot, sequence) != Progress::Running {
+        let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
+        if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running) {
             return None;
         }
         let word = items.fetch_update(Ordering::AcqRel, Ordering::Acquire, lower).ok()?;
@@ -350,6 +351,25 @@ mod tests {
         assert_eq!((theirs.take_item(63), ours.begun(63)), (Some(2), 3));
         ours.curtail(63);
         assert_eq!(theirs.take_item(63), None);
+    }
+
+    #[test]
+    fn half_of_what_was_not_begun_is_taken_back() {
+        let slots = Slots::create().unwrap().0;
+        slots.ready(1, 4, Some((2, 8)));
+        assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
+        assert!(slots.start(1, 4));
+        assert_eq!(slots.halve(1, 4, (2, 5)), Some((4, 5)));
+        assert_eq!(slots.halve(1, 4, (2, 4)), Some((3, 4)));
+        assert_eq!(slots.halve(1, 4, (2, 3)), None, "it is about to be begun");
+        assert_eq!(slots.take_item(1), Some(2));
+        assert_eq!(slots.take_item(1), None);
+        slots.ready(1, 5, Some((0, 2)));
+        assert!(slots.start(1, 5));
+        assert_eq!(slots.take_item(1), Some(0));
+        assert_eq!(slots.halve(1, 5, (0, 2)), Some((1, 2)), "behind one that runs all is taken");
+        assert_eq!(slots.halve(1, 5, (0, 1)), None);
+        assert_eq!(slots.halve(1, 4, (0, 1)), None, "another task's");
     }
 
     #[test]

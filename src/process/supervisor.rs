@@ -115,6 +115,8 @@ pub(super) struct Order {
 pub(super) enum Submitted<W> {
     Sent(W, Order),
     Queued,
+    /// It was called off on its way.
+    TakenBack,
 }
 
 /// What a worker is to do next.
@@ -200,10 +202,19 @@ impl<W: Clone> Supervisor<W> {
 
     /// Takes a task that is not refused.
     pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
-        *flight.place.lock() = Place::Queued;
+        match &mut *flight.place.lock() {
+            place @ Place::New => *place = Place::Queued,
+            // It was taken back on its way here, and ended.
+            _ => return Submitted::TakenBack,
+        }
         if self.has_seat()
             && let Some(id) = self.idle.pop()
         {
+            if flight.is_divisible() && flight.range().is_some_and(|(first, end)| end - first > 1) {
+                // Others that are idle believe that there is nothing to divide.
+                let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
+                self.nudged.extend(idle);
+            }
             let order = self.assign(id, flight, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
                 return Submitted::Sent(wire, order);

@@ -127,6 +127,12 @@ impl<S: Stock, R> Block<S, R> {
         (state.stock.count(), state.ended)
     }
 
+    /// How those went of which the pool was not told, if nobody has anything left to take: it is to be told now.
+    pub(super) fn spent(&self) -> Option<Ended> {
+        let mut state = self.state.lock();
+        (state.stock.count() == 0).then(|| std::mem::take(&mut state.ended))
+    }
+
     /// Takes what nobody has taken, ends it with an error, and returns how much it was.
     pub(crate) fn call_off(&self, error: &Error) -> usize {
         let mut state = self.state.lock();

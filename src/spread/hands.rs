@@ -165,7 +165,8 @@ impl<A, R> Hands<A, R> {
             intake.open.push(Arc::clone(&block));
             return Some(block);
         }
-        intake.open.retain(|block| block.pending() > 0);
+        // What runs of the others may take long: of those that have ended the pool hears now.
+        intake.open.retain(|block| block.spent().map(|ended| self.host.add(ended)).is_none());
         // The oldest, which is collected before the others.
         intake.open.first().cloned()
     }
@@ -236,6 +237,11 @@ impl<A, R> Hands<A, R> {
         if let Some(hand) = sent.and_then(|hand| hand.upgrade()) {
             hand.cancel();
         }
-        fresh.iter().chain(&open).map(|block| block.call_off(error)).sum()
+        let call_off = |block: &Arc<Items<A, R>>| {
+            let count = block.call_off(error);
+            self.host.add(block.spent().unwrap_or_default());
+            count
+        };
+        fresh.iter().chain(&open).map(call_off).sum()
     }
 }

@@ -390,3 +390,48 @@ fn errors_of_a_chunk_that_nobody_looked_at_are_logged_one_by_one() {
         assert_eq!(texts, expected);
     });
 }
+
+#[test]
+fn items_are_counted_while_others_of_their_block_run() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for _ in 0..300 {
+            let before = threads.stats().completed;
+            let (opener, gate) = gate();
+            let work = move |n: u32| {
+                if n == 2 {
+                    gate.pass();
+                }
+            };
+            let mut map = threads.map(work, [0, 1, 2]);
+            opener.arrived(1);
+            map.next().unwrap().unwrap();
+            map.next().unwrap().unwrap();
+            // Nothing is left for this one to find.
+            threads.spawn(|| ()).result().unwrap();
+            assert!(threads.stats().completed >= before + 2);
+            opener.open();
+            map.next().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn input_may_wait_for_what_becomes_of_items_that_were_pulled() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let (found, links) = std::sync::mpsc::channel();
+        let mut seeds = vec![3_u32, 2, 1];
+        // As a crawler: first what is known, then what that has led to.
+        let input = std::iter::from_fn(move || seeds.pop().or_else(|| links.recv().ok()));
+        let visit = move |n: u32| {
+            if n < 100 {
+                found.send(n + 100).unwrap();
+            }
+            n
+        };
+        let mut visited: Vec<u32> = threads.map(visit, input.take(6)).map(Result::unwrap).collect();
+        visited.sort_unstable();
+        assert_eq!(visited, [1, 2, 3, 101, 102, 103]);
+    });
+}

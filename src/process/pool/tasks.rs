@@ -122,6 +122,7 @@ impl Pool {
         let limited = flight.limit().is_some();
         let submitted = supervisor.submit(flight, now);
         let hired = supervisor.hire(now);
+        let nudged = supervisor.nudged();
         drop(supervisor);
         if let Submitted::Sent(wire, order) = submitted {
             wire.send([order], true);
@@ -129,6 +130,9 @@ impl Pool {
                 // Its thread has to keep the time.
                 wire.ring();
             }
+        }
+        for wire in nudged {
+            wire.ring();
         }
         for id in hired {
             self.start(id);

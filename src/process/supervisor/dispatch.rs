@@ -200,10 +200,12 @@ impl<W: Clone> Supervisor<W> {
     /// Takes half of what another worker has not begun of a portion.
     fn divide(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
         let rest = self.links.iter().filter(|(other, link)| **other != id && link.stage == Stage::Serving);
-        let mut rest = rest.filter_map(|(_, link)| {
-            let (sent, slots) = (link.flown.front()?, link.slots.as_ref()?);
-            let (_, count) = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
-            let (from, to) = slots.halve(sent.slot, sent.sequence, count)?;
+        // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
+        let sent = rest.flat_map(|(_, link)| link.flown.iter().map(|sent| (sent, &link.slots)));
+        let mut rest = sent.filter_map(|(sent, slots)| {
+            let slots = slots.as_ref()?;
+            let range = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
+            let (from, to) = slots.halve(sent.slot, sent.sequence, range)?;
             sent.flight.divide(from, to)
         });
         if let Some(rest) = rest.next() {
@@ -214,14 +216,19 @@ impl<W: Clone> Supervisor<W> {
     /// Takes half of what another worker was sent ahead, from its end.
     pub(super) fn steal(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
         let ahead = |link: &Link<W>| link.flown.len().saturating_sub(1);
-        let richest = self.links.iter().filter(|(other, _)| **other != id).max_by_key(|(_, link)| ahead(link));
-        let Some((victim, link)) = richest else { return };
-        let (victim, count) = (*victim, ahead(link).div_ceil(2));
+        let others = self.links.iter().filter(|(other, link)| **other != id && ahead(link) > 0);
+        let mut victims: Vec<_> = others.map(|(other, link)| (ahead(link), *other)).collect();
+        victims.sort_unstable();
         let mut stolen = Vec::new();
-        for _ in 0..count {
-            if let Some(flight) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
-                stolen.push(flight);
-                self.refund(victim);
+        // The richest may be at the last of them already, and what it has said of those before on its way.
+        while stolen.is_empty()
+            && let Some((ahead, victim)) = victims.pop()
+        {
+            for _ in 0..ahead.div_ceil(2) {
+                if let Some(flight) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
+                    stolen.push(flight);
+                    self.refund(victim);
+                }
             }
         }
         for flight in stolen.into_iter().rev() {

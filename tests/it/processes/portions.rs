@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Bytes, Error, Executor, Outcome, ProcessPoolExecutor, TaskOptions};
 
-use super::support::{Door, died, enter, mark, marks, pid, say};
+use super::support::{Door, died, enter, mark, marks, pid, say, wait_for_entry};
 use crate::support::{LONG, within};
 
 fn square(n: u64) -> u64 {
@@ -136,6 +136,50 @@ fn a_map_that_is_dropped_leaves_nothing_to_run() {
         door.open();
         processes.shutdown();
         assert_eq!(marks(&file), [0]);
+    });
+}
+
+/// Says which one it is, and waits at the door; the long one at a door of its own.
+fn in_turn((door, other, n, long_one): (PathBuf, PathBuf, u32, u32)) {
+    if n == long_one {
+        enter(&other);
+    } else if n > long_one {
+        say(&door, &n.to_string());
+        wait_for_entry(&door);
+    }
+}
+
+#[test]
+fn what_was_taken_from_another_worker_is_left_too_when_the_map_is_dropped() {
+    const COUNT: u32 = 3_500;
+    within(LONG, || {
+        // Whether there is something behind the long one in its portion is not known.
+        for long_one in 3_000.. {
+            let (door, other) = (Door::new(), Door::new());
+            let processes = ProcessPoolExecutor::new(2);
+            let items: Vec<_> = (0..COUNT).map(|n| (door.path(), other.path(), n, long_one)).collect();
+            let map = processes.map(in_turn, items);
+            // Where it goes back the first time, that may be a portion that was sent ahead to the other worker.
+            let (mut lowest, mut back) = (COUNT, 0);
+            let taken = (long_one + 1..COUNT).find_map(|_| {
+                let n: u32 = door.heard().parse().unwrap();
+                back += u32::from(n < lowest);
+                lowest = lowest.min(n);
+                if back == 3 {
+                    return Some(n);
+                }
+                door.let_in(1);
+                None
+            });
+            let Some(taken) = taken else { continue };
+            drop(map);
+            door.open();
+            other.open();
+            processes.shutdown();
+            say(&door.path(), "over");
+            assert_eq!(door.heard(), "over", "no other ran after {taken}");
+            return;
+        }
     });
 }
 
