@@ -486,8 +486,7 @@ impl Remote for Flight {
     }
 
     fn revoke(&self) -> bool {
-        // Between two tries it is in the queue, and not to be taken from there.
-        !self.is_retried() && self.pool.revoke(self)
+        self.pool.revoke(self)
     }
 
     fn stop(&self) -> bool {

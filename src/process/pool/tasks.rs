@@ -160,8 +160,10 @@ impl Pool {
         (supervisor.is_full() && flight.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
+    /// Takes a task back if it has not started. What is to run again is running: it may come back to the queue at any moment, so
+    /// that is asked under the lock, which puts it there.
     pub(in crate::process) fn revoke(&self, flight: &Flight) -> bool {
-        !self.is_copy() && !flight.is_retried() && self.decide(|supervisor, now| supervisor.revoke(flight, now))
+        !self.is_copy() && self.decide(|supervisor, now| !flight.is_retried() && supervisor.revoke(flight, now))
     }
 
     pub(in crate::process) fn stop(&self, flight: &Flight) -> bool {

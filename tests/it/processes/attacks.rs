@@ -109,3 +109,32 @@ fn who_comes_after_a_task_that_never_started_in_time_is_not_hit() {
         assert_eq!(next.result().unwrap(), 9);
     });
 }
+
+/// Leaves a mark; the first to do so comes to the door, and dies.
+fn die_at_first((file, door): (PathBuf, PathBuf)) {
+    mark((file.clone(), 0));
+    if marks(&file).len() == 1 {
+        die_at((file, door, 0));
+    }
+}
+
+#[test]
+fn a_cancel_while_a_task_is_to_be_tried_again_comes_too_late_and_loses_nothing() {
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(1);
+        let twice = processes.with(TaskOptions::new().retries(1));
+        for n in 0..300 {
+            let file = door.path().join(n.to_string());
+            let future = twice.submit(die_at_first, (file, door.path()));
+            door.arrived();
+            thread::scope(|scope| {
+                // As often as can be, to be there in the very moment.
+                scope.spawn(|| while !future.is_done() && !future.cancel() {});
+                door.let_in(1);
+                future.wait();
+            });
+            future.result().expect("it has begun");
+        }
+    });
+}
