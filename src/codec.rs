@@ -5,6 +5,8 @@
 //! out is not written.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod model;
 mod said;
 mod strict;
 

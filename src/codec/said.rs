@@ -12,11 +12,12 @@ use serde::de::{
 };
 use serde::ser::{self, Serialize, Serializer};
 
-use super::strict::left_out;
+use super::model::Name;
+use super::strict::Strict;
 
 /// What the type itself says against being written; `None` if it has nothing against it.
 pub(super) fn in_writing<T: Serialize>(value: &T) -> Option<String> {
-    value.serialize(Nowhere).err().map(|said| said.0)
+    Strict(value).serialize(Nowhere).err().map(|said| said.0)
 }
 
 /// What is said against these bytes; `None` if they can be read.
@@ -61,8 +62,8 @@ macro_rules! ignore {
     };
 }
 
-macro_rules! compound {
-    ($($method:ident($($type:ty),*) -> $compound:ident;)*) => {
+macro_rules! begin {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $compound:ident;)*) => {
         $(type $compound = Self;)*
         $(fn $method(self, $(_: $type),*) -> Result<Self, Said> {
             Ok(self)
@@ -70,27 +71,12 @@ macro_rules! compound {
     };
 }
 
-type Name = &'static str;
-
 impl Serializer for Nowhere {
     type Ok = ();
     type Error = Said;
 
-    ignore! {
-        serialize_bool(bool) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8]) serialize_unit_struct(Name)
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
-        serialize_f32(f32) serialize_f64(f64)
-    }
-    compound! {
-        serialize_seq(Option<usize>) -> SerializeSeq;
-        serialize_tuple(usize) -> SerializeTuple;
-        serialize_tuple_struct(Name, usize) -> SerializeTupleStruct;
-        serialize_tuple_variant(Name, u32, Name, usize) -> SerializeTupleVariant;
-        serialize_map(Option<usize>) -> SerializeMap;
-        serialize_struct(Name, usize) -> SerializeStruct;
-        serialize_struct_variant(Name, u32, Name, usize) -> SerializeStructVariant;
-    }
+    scalars!(ignore);
+    compounds!(begin);
 
     fn serialize_none(self) -> Result<(), Said> {
         Ok(())
@@ -115,17 +101,14 @@ impl Serializer for Nowhere {
     }
 }
 
-macro_rules! parts {
-    ($($compound:ident: $($method:ident($($key:ty)?))* $(, $skip:ident)?;)*) => {
+macro_rules! hear_parts {
+    ($($compound:ident: $($method:ident($($key:ident: $type:ty)?))* $(, $skip:ident)?;)*) => {
         $(impl ser::$compound for Nowhere {
             type Ok = ();
             type Error = Said;
-            $(fn $method<T: ?Sized + Serialize>(&mut self, $(_: $key,)? value: &T) -> Result<(), Said> {
+            $(fn $method<T: ?Sized + Serialize>(&mut self, $(_: $type,)? value: &T) -> Result<(), Said> {
                 value.serialize(Nowhere)
             })*
-            $(fn $skip(&mut self, key: Name) -> Result<(), Said> {
-                Err(Said(left_out(key)))
-            })?
             fn end(self) -> Result<(), Said> {
                 Ok(())
             }
@@ -133,15 +116,7 @@ macro_rules! parts {
     };
 }
 
-parts! {
-    SerializeSeq: serialize_element();
-    SerializeTuple: serialize_element();
-    SerializeTupleStruct: serialize_field();
-    SerializeTupleVariant: serialize_field();
-    SerializeMap: serialize_key() serialize_value();
-    SerializeStruct: serialize_field(Name), skip_field;
-    SerializeStructVariant: serialize_field(Name), skip_field;
-}
+parts!(hear_parts);
 
 /// One layer of a deserialiser, and where an error's text is put while it passes through postcard's.
 struct Heard<'a, L> {

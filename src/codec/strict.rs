@@ -8,6 +8,8 @@ use std::fmt::Display;
 
 use serde::ser::{self, Error as _, Serialize, Serializer};
 
+use super::model::Name;
+
 /// A value that is written with all its fields, or not at all.
 pub(super) struct Strict<'a, T: ?Sized>(pub(super) &'a T);
 
@@ -17,18 +19,10 @@ impl<T: ?Sized + Serialize> Serialize for Strict<'_, T> {
     }
 }
 
-/// What there is to say of a field that is left out.
-pub(super) fn left_out(field: &str) -> String {
-    format!(
-        "the field `{field}` is left out of this value, which would garble what follows it: the format is not \
-         self-describing; take `skip_serializing_if` away"
-    )
-}
-
 /// A serialiser, or a part of one, whose values are all strict.
 struct Whole<S>(S);
 
-macro_rules! scalars {
+macro_rules! forward {
     ($($method:ident($type:ty))*) => {
         $(fn $method(self, value: $type) -> Result<S::Ok, S::Error> {
             self.0.$method(value)
@@ -36,7 +30,7 @@ macro_rules! scalars {
     };
 }
 
-macro_rules! compounds {
+macro_rules! begin {
     ($($method:ident($($argument:ident: $type:ty),*) -> $compound:ident;)*) => {
         $(type $compound = Whole<S::$compound>;)*
         $(fn $method(self, $($argument: $type),*) -> Result<Self::$compound, S::Error> {
@@ -45,27 +39,12 @@ macro_rules! compounds {
     };
 }
 
-type Name = &'static str;
-
 impl<S: Serializer> Serializer for Whole<S> {
     type Ok = S::Ok;
     type Error = S::Error;
 
-    scalars! {
-        serialize_bool(bool) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8]) serialize_unit_struct(Name)
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
-        serialize_f32(f32) serialize_f64(f64)
-    }
-    compounds! {
-        serialize_seq(length: Option<usize>) -> SerializeSeq;
-        serialize_tuple(length: usize) -> SerializeTuple;
-        serialize_tuple_struct(name: Name, length: usize) -> SerializeTupleStruct;
-        serialize_tuple_variant(name: Name, index: u32, variant: Name, length: usize) -> SerializeTupleVariant;
-        serialize_map(length: Option<usize>) -> SerializeMap;
-        serialize_struct(name: Name, length: usize) -> SerializeStruct;
-        serialize_struct_variant(name: Name, index: u32, variant: Name, length: usize) -> SerializeStructVariant;
-    }
+    scalars!(forward);
+    compounds!(begin);
 
     fn serialize_none(self) -> Result<S::Ok, S::Error> {
         self.0.serialize_none()
@@ -99,16 +78,19 @@ impl<S: Serializer> Serializer for Whole<S> {
     }
 }
 
-macro_rules! parts {
-    ($($compound:ident: $($method:ident($($key:ident)?))* $(, $skip:ident)?;)*) => {
+macro_rules! write_parts {
+    ($($compound:ident: $($method:ident($($key:ident: $type:ty)?))* $(, $skip:ident)?;)*) => {
         $(impl<C: ser::$compound> ser::$compound for Whole<C> {
             type Ok = C::Ok;
             type Error = C::Error;
-            $(fn $method<T: ?Sized + Serialize>(&mut self, $($key: Name,)? value: &T) -> Result<(), C::Error> {
+            $(fn $method<T: ?Sized + Serialize>(&mut self, $($key: $type,)? value: &T) -> Result<(), C::Error> {
                 self.0.$method($($key,)? &Strict(value))
             })*
             $(fn $skip(&mut self, key: Name) -> Result<(), C::Error> {
-                Err(C::Error::custom(left_out(key)))
+                Err(C::Error::custom(format_args!(
+                    "the field `{key}` is left out of this value, which would garble what follows it: the format is not \
+                     self-describing; take `skip_serializing_if` away"
+                )))
             })?
             fn end(self) -> Result<C::Ok, C::Error> {
                 self.0.end()
@@ -117,12 +99,4 @@ macro_rules! parts {
     };
 }
 
-parts! {
-    SerializeSeq: serialize_element();
-    SerializeTuple: serialize_element();
-    SerializeTupleStruct: serialize_field();
-    SerializeTupleVariant: serialize_field();
-    SerializeMap: serialize_key() serialize_value();
-    SerializeStruct: serialize_field(key), skip_field;
-    SerializeStructVariant: serialize_field(key), skip_field;
-}
+parts!(write_parts);
