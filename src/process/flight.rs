@@ -1,12 +1,13 @@
 //! [`Flight`]: a task on its way through a pool of processes, from its submission until its outcome is in.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::call::{Call, Cut, Parcel};
-use super::frame::{Kind, take_item};
+use super::call::{Call, Parcel};
+use super::frame::Kind;
+use super::items::Items;
 use super::pool::Pool;
 use super::reply;
 use super::segments::Lease;
@@ -110,41 +111,10 @@ enum Help {
     Over,
 }
 
-/// The items of a chunk.
-pub(super) struct Items {
-    /// Where in the argument each one ends.
-    pub(super) ends: Box<[usize]>,
-    /// How many of them are this flight's: the others were given to another one.
-    count: AtomicUsize,
-    /// Those that are not sent, in order. A worker passes over them.
-    refused: Vec<(usize, Error)>,
-    /// Nobody wants those that have not begun.
-    pub(super) curtailed: AtomicBool,
-    ledger: Mutex<Ledger>,
-}
-
-/// What is known of the items of a chunk, in input order.
-#[derive(Default)]
-struct Ledger {
-    replies: Vec<ItemReply>,
-    values: Vec<u8>,
-    /// What the next item has died of, if it is to be tried again.
-    last_death: Option<Error>,
-}
-
-enum ItemReply {
-    /// Where in the values its encoded result ends.
-    Value(usize),
-    Error(Error),
-}
-
 impl Flight {
     pub(super) fn new(addressee: Addressee, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
-        let items = chunk.map(|Cut { ends, refused }| {
-            let (count, curtailed) = (AtomicUsize::new(ends.len()), AtomicBool::new(false));
-            Items { ends, count, refused, curtailed, ledger: Mutex::default() }
-        });
+        let items = chunk.map(Items::new);
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
@@ -257,10 +227,9 @@ impl Flight {
         };
         let consignee = portion.consignee.lock().clone()?;
         let range = from as usize..to as usize;
-        items.count.store(range.start, Ordering::Relaxed);
-        let (argument, cut) = Cut::part(&self.argument, &items.ends, &items.refused, range.clone());
-        let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
         let rest = Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start);
+        let (argument, cut) = items.give_away(range, &self.argument);
+        let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
         let rest = Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());
         consignee.divided(Arc::downgrade(&rest));
         Some(rest)
@@ -274,7 +243,14 @@ impl Flight {
     /// Of a chunk: the first item that nothing is known of, and how many there are in all.
     pub(super) fn range(&self) -> Option<(u32, u32)> {
         let items = self.items.as_ref()?;
-        Some((items.ledger.lock().replies.len() as u32, items.count() as u32))
+        Some((items.known() as u32, items.count() as u32))
+    }
+
+    /// Of a chunk: nobody wants the items that have not begun.
+    pub(super) fn curtail(&self) {
+        if let Some(items) = &self.items {
+            items.curtail();
+        }
     }
 
     /// A worker died that was to start it next. How often has that been?
@@ -284,7 +260,7 @@ impl Flight {
 
     /// Does nobody want the items of this chunk that have not begun?
     pub(super) fn is_curtailed(&self) -> bool {
-        self.items.as_ref().is_some_and(|items| items.curtailed.load(Ordering::Relaxed))
+        self.items.as_ref().is_some_and(Items::is_curtailed)
     }
 
     /// A worker died of it. May it be run again?
@@ -310,17 +286,9 @@ impl Flight {
                 }
             }
             Some(items) => {
-                let mut ledger = std::mem::take(&mut *items.ledger.lock());
-                if let Some(died) = ledger.last_death.take() {
-                    // It has run, so it was not cancelled.
-                    ledger.replies.push(ItemReply::Error(died));
-                }
-                for position in ledger.replies.len()..items.count() {
-                    let error = items.refusal(position).unwrap_or(error);
-                    ledger.replies.push(ItemReply::Error(error.clone()));
-                }
+                let ledger = items.settle(error);
                 // No item brings segments along, so any carrier reads it; some come from workers that are gone.
-                let (replies, carrier) = (ledger.replies_in_order().collect(), &self.pool.carrier);
+                let (replies, carrier) = (ledger.in_order().collect(), &self.pool.carrier);
                 match &self.addressee {
                     Addressee::Task(task) => {
                         task.complete_items(replies, carrier);
@@ -338,55 +306,35 @@ impl Flight {
     }
 
     /// Of a chunk: notes the replies to `count` items from `first` on. `false`: they are not what was asked for.
-    pub(super) fn note(&self, first: u32, count: u32, mut bytes: &[u8]) -> bool {
-        let Some(items) = &self.items else {
-            return false;
-        };
-        let mut ledger = items.ledger.lock();
-        for position in (first as usize)..(first as usize).saturating_add(count as usize) {
-            let Some((kind, body)) = take_item(&mut bytes) else {
-                return false;
-            };
-            if position > ledger.replies.len() || position >= items.count() {
-                return false;
-            }
-            // Those before are known already, from a journal that was sent and not yet emptied.
-            if position == ledger.replies.len() {
-                match items.refusal(position) {
-                    Some(error) => ledger.replies.push(ItemReply::Error(error.clone())),
-                    None => ledger.add(kind, body),
-                }
-                // Whatever a worker died of before, it was not what comes next.
-                self.deaths.store(0, Ordering::Relaxed);
-                ledger.last_death = None;
-            }
-        }
-        bytes.is_empty()
+    pub(super) fn note(&self, first: u32, count: u32, bytes: &[u8]) -> bool {
+        self.items.as_ref().is_some_and(|items| self.learn(items, || items.note(first, count, bytes)))
     }
 
     /// Of a chunk: the next item ends with this error.
     pub(super) fn note_error(&self, error: Error) {
         if let Some(items) = &self.items {
-            let mut ledger = items.ledger.lock();
-            if ledger.replies.len() < items.count() {
-                ledger.replies.push(ItemReply::Error(error));
-            }
-            // What comes after it has not been tried.
-            self.deaths.store(0, Ordering::Relaxed);
-            ledger.last_death = None;
+            self.learn(items, || items.note_error(error));
         }
+    }
+
+    /// If more is known of the items then, no worker has died of the one that comes next.
+    fn learn<T>(&self, items: &Items, note: impl FnOnce() -> T) -> T {
+        let known = items.known();
+        let noted = note();
+        if items.known() > known {
+            self.deaths.store(0, Ordering::Relaxed);
+        }
+        noted
     }
 
     /// Of a chunk: is there an item of which nothing is known, and that somebody wants?
     pub(super) fn has_more(&self) -> bool {
-        self.items.as_ref().is_some_and(|items| {
-            items.ledger.lock().replies.len() < items.count() && !items.curtailed.load(Ordering::Relaxed)
-        })
+        self.items.as_ref().is_some_and(Items::has_more)
     }
 
     /// Of a chunk that a worker died of, after it had begun so many items: was it in one of them, or about to?
     pub(super) fn has_begun(&self, begun: u32) -> bool {
-        self.items.as_ref().is_some_and(|items| items.ledger.lock().replies.len() < begun as usize) || self.has_more()
+        self.items.as_ref().is_some_and(|items| items.known() < begun as usize || items.has_more())
     }
 
     /// Has it run before, and is to run again? Then it is not pending. Never so of a chunk, some items of which are.
@@ -397,7 +345,7 @@ impl Flight {
     /// It is to run again. Of a chunk: the item it died of is, and has this error if that does not come to pass.
     pub(super) fn retry(&self, error: Error) {
         if let Some(items) = &self.items {
-            items.ledger.lock().last_death = Some(error);
+            items.note_death(error);
         } else {
             // It stays running, also where nobody could see that it had begun.
             if let Some(task) = self.task() {
@@ -410,15 +358,12 @@ impl Flight {
     /// Cancels it, and returns how many tasks that was: a chunk, which is one, keeps the items that are done, and a portion is as many
     /// as it has items. Runs user code.
     pub(super) fn withdraw(&self) -> usize {
-        let begun = |items: &Items| {
-            let ledger = items.ledger.lock();
-            !ledger.replies.is_empty() || ledger.last_death.is_some()
-        };
+        let is_task = self.task().is_some();
         match &self.items {
-            Some(items) if begun(items) || self.task().is_none() => {
-                let left = items.count() - items.ledger.lock().replies.len();
+            Some(items) if items.have_begun() || !is_task => {
+                let left = items.count() - items.known();
                 self.fail(&Error::Cancelled);
-                if self.task().is_none() { left } else { 1 }
+                if is_task { 1 } else { left }
             }
             _ => self.task().is_some_and(|task| task.withdraw()).into(),
         }
@@ -438,39 +383,6 @@ impl Drop for Flight {
         if !self.leases.is_empty() {
             self.pool.segments.release(&self.leases, *self.kept.get_mut());
         }
-    }
-}
-
-impl Items {
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Why the item is not sent.
-    pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
-        let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;
-        Some(&self.refused[index].1)
-    }
-}
-
-impl Ledger {
-    fn add(&mut self, kind: Kind, body: &[u8]) {
-        let reply = match kind {
-            Kind::Value => {
-                self.values.extend_from_slice(body);
-                ItemReply::Value(self.values.len())
-            }
-            _ => ItemReply::Error(reply::from_bytes(body)),
-        };
-        self.replies.push(reply);
-    }
-
-    fn replies_in_order(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
-        let mut start = 0;
-        self.replies.iter().map(move |reply| match reply {
-            ItemReply::Value(end) => Ok(&self.values[std::mem::replace(&mut start, *end)..*end]),
-            ItemReply::Error(error) => Err(error.clone()),
-        })
     }
 }
 

@@ -19,13 +19,13 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::call::{Call, Cut, Parcel};
 use super::flight::{Addressee, Consignee, Flight, Portion};
+use super::pace::Pace;
 use super::pool::Pool;
 use super::segments::{Lease, Store};
 use crate::bytes::{Carrier, carried};
@@ -35,7 +35,7 @@ use crate::executor::Payload;
 use crate::host::{Ended, Shared};
 use crate::options::TaskOptions;
 use crate::panics;
-use crate::spread::{Block, Collect, Collected, Crew, Stock};
+use crate::spread::{Block, Collect, Crew, Stock};
 use crate::state::unread;
 use crate::sync::Mutex;
 use crate::work::Function;
@@ -53,7 +53,7 @@ pub(crate) struct Freight<A, R> {
     pool: Arc<Pool>,
     call: Call,
     options: Option<Arc<TaskOptions>>,
-    yard: Mutex<Yard<R>>,
+    yard: Mutex<Yard<A, R>>,
     /// Those that are under way, whose ends may not be known here yet.
     flights: Mutex<Vec<Weak<Flight>>>,
     /// Portions that are under way.
@@ -61,16 +61,14 @@ pub(crate) struct Freight<A, R> {
     /// Workers wait for what is being pulled. A hint.
     hungry: AtomicBool,
     me: Weak<Self>,
-    argument: PhantomData<fn(A)>,
 }
 
-struct Yard<R> {
+struct Yard<A, R> {
     /// Blocks with items that nobody has taken.
-    blocks: VecDeque<Arc<Bay<R>>>,
+    blocks: VecDeque<Arc<Bay<A, R>>>,
     /// How many items that are.
     untaken: usize,
-    /// How long an item took lately.
-    pace: Option<Duration>,
+    pace: Pace,
     /// How many the last portion had.
     size: usize,
     /// The pool knows that there is more to come.
@@ -78,20 +76,9 @@ struct Yard<R> {
 }
 
 /// A block, and whose it is.
-struct Bay<R> {
-    block: Block<Encoded, R>,
-    home: Arc<dyn Home>,
-}
-
-/// What a bay wants of its freight.
-trait Home: Send + Sync {
-    /// A portion of so many items has ended.
-    fn returned(&self, items: usize, took: Duration);
-    /// Counts items that have ended.
-    fn count(&self, ended: Ended);
-    /// A portion has become two, and this is the other one. Called under the supervisor's lock.
-    fn divided(&self, rest: Weak<Flight>);
-    fn call_off(&self, error: &Error) -> usize;
+struct Bay<A, R> {
+    block: Arc<Block<Encoded, R>>,
+    freight: Arc<Freight<A, R>>,
 }
 
 /// Encoded arguments that nobody has taken.
@@ -156,13 +143,13 @@ impl Encoded {
     }
 }
 
-impl<R> Yard<R> {
+impl<A, R> Yard<A, R> {
     /// How many items the next portion is to have, where so many workers share them.
     fn portion(&mut self, workers: usize) -> usize {
-        let expected = self.pace.map_or(1, |pace| PORTION.as_nanos() / pace.as_nanos().max(1));
+        let expected = self.pace.per(PORTION).unwrap_or(1);
         // No more at the end than leaves something for the others.
         let share = self.untaken / (2 * workers);
-        self.size = usize::try_from(expected).unwrap_or(MOST).min(2 * self.size).min(share).clamp(1, MOST);
+        self.size = expected.min(2 * self.size).min(share).clamp(1, MOST);
         self.size
     }
 }
@@ -176,7 +163,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     ) -> Option<Arc<Self>> {
         let counts = pool.settings.max_tasks_per_worker.is_some() || pool.settings.max_pending.is_some();
         let call = Call::of::<F, A, R>(function).ok().filter(|_| !counts && !pool.is_copy())?;
-        let yard = Yard { blocks: VecDeque::new(), untaken: 0, pace: None, size: 1, announced: false };
+        let yard = Yard { blocks: VecDeque::new(), untaken: 0, pace: Pace::default(), size: 1, announced: false };
         let freight = Arc::new_cyclic(|me| Self {
             pool,
             call,
@@ -186,7 +173,6 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             under_way: AtomicUsize::new(0),
             hungry: AtomicBool::new(true),
             me: me.clone(),
-            argument: PhantomData,
         });
         freight.pool.enlist(Arc::downgrade(&freight) as _);
         Some(freight)
@@ -209,7 +195,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     }
 }
 
-impl<A, R: Payload> Freight<A, R> {
+impl<A: Payload, R: Payload> Freight<A, R> {
     /// Notes a portion that is to be called back when nobody wants it any more.
     fn list(&self, flight: Weak<Flight>) {
         let mut flights = self.flights.lock();
@@ -250,30 +236,9 @@ impl<A, R: Payload> Freight<A, R> {
     }
 }
 
-impl<A, R> Home for Freight<A, R>
-where
-    A: Payload,
-    R: Payload,
-{
-    fn count(&self, ended: Ended) {
-        self.pool.add(ended);
-    }
-
-    fn returned(&self, items: usize, took: Duration) {
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
-        if let Ok(items) = u32::try_from(items)
-            && items > 0
-        {
-            let (mut yard, each) = (self.yard.lock(), took / items);
-            // Quick to take long items for what may follow, slower to forget them.
-            yard.pace = Some(yard.pace.map_or(each, |pace| each.max((pace * 3 + each) / 4)));
-        }
-        self.load();
-    }
-
-    fn divided(&self, rest: Weak<Flight>) {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        self.list(rest);
+impl<A: Payload, R: Payload> Shared for Freight<A, R> {
+    fn progress(&self) -> (isize, Ended) {
+        (self.yard.lock().untaken.cast_signed(), Ended::default())
     }
 
     fn call_off(&self, error: &Error) -> usize {
@@ -286,16 +251,6 @@ where
             self.pool.expect_no_more();
         }
         blocks.iter().map(|bay| bay.block.call_off(error)).sum()
-    }
-}
-
-impl<A: Payload, R: Payload> Shared for Freight<A, R> {
-    fn progress(&self) -> (isize, Ended) {
-        (self.yard.lock().untaken.cast_signed(), Ended::default())
-    }
-
-    fn call_off(&self, error: &Error) -> usize {
-        Home::call_off(self, error)
     }
 }
 
@@ -315,29 +270,30 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
             Err(error) => (Encoded::of_none(count), Some(error)),
         };
         let is_heavy = !encoded.leases.is_empty();
-        let home = self.me.upgrade().expect("a freight that is called is alive");
-        let bay = Arc::new(Bay { block: Block::new(encoded), home });
+        let block = Arc::new(Block::new(encoded));
         if let Some(error) = error.or_else(|| self.pool.refuses_all()) {
-            bay.block.call_off(&error);
-            return bay;
+            block.call_off(&error);
+            return block;
         }
+        let freight = self.me.upgrade().expect("a freight that is called is alive");
+        let bay = Arc::new(Bay { block: Arc::clone(&block), freight });
         let mut yard = self.yard.lock();
         if !std::mem::replace(&mut yard.announced, true) {
             self.pool.expect_more();
         }
         yard.untaken += count;
-        yard.blocks.push_back(Arc::clone(&bay));
+        yard.blocks.push_back(bay);
         drop(yard);
         self.load();
         if is_heavy {
             // What comes with segments cannot be divided.
             self.hungry.store(true, Ordering::Relaxed);
         }
-        bay
+        block
     }
 
     fn dismiss(&self) {
-        Home::call_off(self, &Error::Cancelled);
+        self.call_off(&Error::Cancelled);
         // One by one: as long as one was not called back, it may become two.
         while let Some(flight) = { self.flights.lock().pop() } {
             if let Some(flight) = flight.upgrade() {
@@ -347,7 +303,7 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
     }
 }
 
-impl<R: Payload> Consignee for Bay<R> {
+impl<A: Payload, R: Payload> Consignee for Bay<A, R> {
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration) {
         let count = replies.len();
         let mut ended = Ended::default();
@@ -363,35 +319,21 @@ impl<R: Payload> Consignee for Bay<R> {
                 Err(_) => ended.failed += 1,
             }
         }
+        let freight = &self.freight;
         // First: whoever has an outcome finds it counted.
-        self.home.count(ended);
+        freight.pool.add(ended);
         self.block.end(first, outcomes);
-        self.home.returned(count, took);
+        freight.under_way.fetch_sub(1, Ordering::Relaxed);
+        freight.yard.lock().pace.observe(count as u32, took);
+        freight.load();
     }
 
     fn divided(&self, rest: Weak<Flight>) {
-        self.home.divided(rest);
+        self.freight.under_way.fetch_add(1, Ordering::Relaxed);
+        self.freight.list(rest);
     }
 
     fn turn_away(&self, error: &Error) {
-        self.home.call_off(error);
-    }
-}
-
-impl<R: Payload> Collect<R> for Bay<R> {
-    fn try_collect(&self) -> Collected<R> {
-        self.block.try_collect()
-    }
-
-    fn collect(&self, deadline: Option<Instant>) -> Collected<R> {
-        self.block.collect(deadline)
-    }
-
-    fn unfinished(&self) -> usize {
-        self.block.unfinished()
-    }
-
-    fn left(&self) -> usize {
-        self.block.left()
+        self.freight.call_off(error);
     }
 }

@@ -324,9 +324,14 @@ impl<W: Clone> Supervisor<W> {
         std::mem::take(&mut self.nudged)
     }
 
+    /// Is nothing to come any more?
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed && self.expected == 0
+    }
+
     /// Is there nothing left to start, nor to come?
     fn is_over(&self) -> bool {
-        (self.closed && self.expected == 0 || self.broken.is_some()) && self.waiting() == 0
+        (self.is_closed() || self.broken.is_some()) && self.waiting() == 0
     }
 
     // The end of workers.

@@ -181,8 +181,16 @@ impl<A, R> Hands<A, R> {
         intake.is_coming = true;
         drop(intake);
         let hand = (self.hand)(me);
-        self.intake.lock().sent = Some(Arc::downgrade(&hand));
-        self.host.push(hand);
+        let mut intake = self.intake.lock();
+        if intake.is_coming {
+            intake.sent = Some(Arc::downgrade(&hand));
+            drop(intake);
+            self.host.push(hand);
+        } else {
+            // All was called off meanwhile.
+            drop(intake);
+            hand.cancel();
+        }
     }
 }
 

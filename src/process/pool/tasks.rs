@@ -63,9 +63,9 @@ impl Pool {
     pub(in crate::process) fn expect_no_more(&self) {
         let mut supervisor = self.supervisor.lock();
         supervisor.expected -= 1;
-        let is_over = supervisor.closed && supervisor.expected == 0;
+        let is_closed = supervisor.is_closed();
         drop(supervisor);
-        if is_over {
+        if is_closed {
             self.ring_all();
         }
     }

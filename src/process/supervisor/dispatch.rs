@@ -60,12 +60,8 @@ impl<W: Clone> Supervisor<W> {
 
     /// Notes that so many tasks took so long.
     pub(in crate::process) fn observe(&mut self, id: LinkId, tasks: u32, took: Duration) {
-        if let Some(link) = self.links.get_mut(&id)
-            && tasks > 0
-        {
-            let each = took / tasks;
-            // Quick to take a long task for what may follow it, slower to forget it.
-            link.pace = Some(link.pace.map_or(each, |pace| each.max((pace * 3 + each) / 4)));
+        if let Some(link) = self.links.get_mut(&id) {
+            link.pace.observe(tasks, took);
         }
     }
 
@@ -105,8 +101,7 @@ impl<W: Clone> Supervisor<W> {
         }
         self.free_seat();
         let link = &self.links[&id];
-        let is_closed = self.closed && self.expected == 0;
-        let leaves = (is_closed || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
+        let leaves = (self.is_closed() || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
         if leaves {
             self.idle.retain(|other| *other != id);
             self.move_to(id, Stage::Leaving);

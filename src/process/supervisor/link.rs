@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{AHEAD_TIME, LONG_TASK};
 use crate::process::flight::Flight;
+use crate::process::pace::Pace;
 use crate::process::slots::{self, Slots};
 
 pub(super) struct Link<W> {
@@ -26,7 +27,7 @@ pub(super) struct Link<W> {
     /// Tasks it may still be given.
     pub(super) budget: u64,
     /// What its tasks took lately.
-    pub(super) pace: Option<Duration>,
+    pub(super) pace: Pace,
     /// The time limit of the first passed when it was done already; until then its result may arrive.
     pub(super) arrival: Option<Instant>,
     /// It was sent a signal by request.
@@ -60,7 +61,7 @@ impl<W> Link<W> {
             bytes: 0,
             free: u64::MAX,
             budget: max_tasks.unwrap_or(u64::MAX),
-            pace: None,
+            pace: Pace::default(),
             arrival: None,
             expected: false,
             alone: false,
@@ -74,13 +75,13 @@ impl<W> Link<W> {
 
     /// How many tasks it may have, the one that it runs counted.
     pub(super) fn room(&self) -> usize {
-        let ahead = match self.pace {
-            None => 0,
-            Some(pace) if pace > LONG_TASK => 0,
-            Some(pace) => (AHEAD_TIME.as_nanos() / pace.as_nanos().max(1)).max(1),
+        let is_long = self.pace.per(LONG_TASK) == Some(0);
+        let ahead = match self.pace.per(AHEAD_TIME) {
+            Some(count) if !is_long => count.max(1),
+            _ => 0,
         };
         let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.flown.len() as u64));
-        usize::try_from(ahead).unwrap_or(usize::MAX).saturating_add(1).min(most as usize)
+        ahead.saturating_add(1).min(most as usize)
     }
 
     /// When the first task must have ended.

@@ -35,9 +35,7 @@ impl<W: Clone> Supervisor<W> {
             }
             Place::Revoked => return true,
             Place::Mourned => {
-                if let Some(items) = &flight.items {
-                    items.curtailed.store(true, Ordering::Relaxed);
-                }
+                flight.curtail();
                 return false;
             }
             Place::Stopped { .. } | Place::Over => return false,
@@ -124,9 +122,7 @@ impl<W: Clone> Supervisor<W> {
         keep: impl Fn(&Flight) -> bool,
     ) -> Vec<Arc<Flight>> {
         for flight in &self.mourned {
-            if let Some(items) = &flight.items {
-                items.curtailed.store(true, Ordering::Relaxed);
-            }
+            flight.curtail();
         }
         let mut kept = Vec::new();
         let mut pending = Vec::new();
@@ -227,8 +223,8 @@ impl<W: Clone> Supervisor<W> {
 
 /// Lets the items of a chunk that have not begun be.
 fn curtail(flight: &Flight, slots: &Slots, slot: u8) {
-    if let Some(items) = &flight.items {
-        items.curtailed.store(true, Ordering::Relaxed);
+    if flight.items.is_some() {
+        flight.curtail();
         slots.curtail(slot);
     }
 }

@@ -1,0 +1,164 @@
+//! [`Items`]: the items of a chunk or portion on its way, and what is known of each.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::call::Cut;
+use super::frame::{Kind, take_item};
+use super::reply;
+use crate::error::Error;
+use crate::sync::Mutex;
+
+pub(super) struct Items {
+    /// Where in the argument each one ends.
+    pub(super) ends: Box<[usize]>,
+    /// How many of them are this flight's: the others were given to another one.
+    count: AtomicUsize,
+    /// Those that are not sent, in order. A worker passes over them.
+    refused: Vec<(usize, Error)>,
+    /// Nobody wants those that have not begun.
+    curtailed: AtomicBool,
+    ledger: Mutex<Ledger>,
+}
+
+/// What is known, in input order.
+#[derive(Default)]
+pub(super) struct Ledger {
+    replies: Vec<ItemReply>,
+    values: Vec<u8>,
+    /// What the next item has died of, if it is to be tried again.
+    last_death: Option<Error>,
+}
+
+enum ItemReply {
+    /// Where in the values its encoded result ends.
+    Value(usize),
+    Error(Error),
+}
+
+impl Items {
+    pub(super) fn new(cut: Cut) -> Self {
+        let Cut { ends, refused } = cut;
+        let (count, curtailed) = (AtomicUsize::new(ends.len()), AtomicBool::new(false));
+        Self { ends, count, refused, curtailed, ledger: Mutex::default() }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many, from the first on, something is known of.
+    pub(super) fn known(&self) -> usize {
+        self.ledger.lock().replies.len()
+    }
+
+    /// Is there one of which nothing is known, and that somebody wants?
+    pub(super) fn has_more(&self) -> bool {
+        self.known() < self.count() && !self.is_curtailed()
+    }
+
+    /// Is something known of one, or has a worker died of one?
+    pub(super) fn have_begun(&self) -> bool {
+        let ledger = self.ledger.lock();
+        !ledger.replies.is_empty() || ledger.last_death.is_some()
+    }
+
+    /// Nobody wants those that have not begun.
+    pub(super) fn curtail(&self) {
+        self.curtailed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_curtailed(&self) -> bool {
+        self.curtailed.load(Ordering::Relaxed)
+    }
+
+    /// Gives these, the last ones, away: they are encoded in the argument.
+    pub(super) fn give_away(&self, range: Range<usize>, argument: &[u8]) -> (Vec<u8>, Cut) {
+        self.count.store(range.start, Ordering::Relaxed);
+        Cut::part(argument, &self.ends, &self.refused, range)
+    }
+
+    /// Why the item is not sent.
+    pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
+        let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;
+        Some(&self.refused[index].1)
+    }
+
+    /// Notes the replies to `count` items from `first` on. `false`: they are not what was asked for.
+    pub(super) fn note(&self, first: u32, count: u32, mut bytes: &[u8]) -> bool {
+        let mut ledger = self.ledger.lock();
+        for position in (first as usize)..(first as usize).saturating_add(count as usize) {
+            let Some((kind, body)) = take_item(&mut bytes) else {
+                return false;
+            };
+            if position > ledger.replies.len() || position >= self.count() {
+                return false;
+            }
+            // Those before are known already, from a journal that was sent and not yet emptied.
+            if position == ledger.replies.len() {
+                match self.refusal(position) {
+                    Some(error) => ledger.add_error(error.clone()),
+                    None => ledger.add(kind, body),
+                }
+            }
+        }
+        bytes.is_empty()
+    }
+
+    /// The next one ends with this error.
+    pub(super) fn note_error(&self, error: Error) {
+        let mut ledger = self.ledger.lock();
+        if ledger.replies.len() < self.count() {
+            ledger.add_error(error);
+        }
+    }
+
+    /// The next one is to be tried again, and has this error if that does not come to pass.
+    pub(super) fn note_death(&self, error: Error) {
+        self.ledger.lock().last_death = Some(error);
+    }
+
+    /// Takes what is known; those that nothing is known of have this error.
+    pub(super) fn settle(&self, error: &Error) -> Ledger {
+        let mut ledger = std::mem::take(&mut *self.ledger.lock());
+        if let Some(died) = ledger.last_death.take()
+            && ledger.replies.len() < self.count()
+        {
+            // It has run, so it was not cancelled.
+            ledger.add_error(died);
+        }
+        for position in ledger.replies.len()..self.count() {
+            ledger.add_error(self.refusal(position).unwrap_or(error).clone());
+        }
+        ledger
+    }
+}
+
+impl Ledger {
+    fn add(&mut self, kind: Kind, body: &[u8]) {
+        if kind != Kind::Value {
+            return self.add_error(reply::from_bytes(body));
+        }
+        self.values.extend_from_slice(body);
+        self.push(ItemReply::Value(self.values.len()));
+    }
+
+    fn add_error(&mut self, error: Error) {
+        self.push(ItemReply::Error(error));
+    }
+
+    fn push(&mut self, reply: ItemReply) {
+        self.replies.push(reply);
+        // Whatever a worker died of before, it was not what comes next.
+        self.last_death = None;
+    }
+
+    pub(super) fn in_order(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
+        let mut start = 0;
+        self.replies.iter().map(move |reply| match reply {
+            ItemReply::Value(end) => Ok(&self.values[std::mem::replace(&mut start, *end)..*end]),
+            ItemReply::Error(error) => Err(error.clone()),
+        })
+    }
+}
