@@ -171,10 +171,10 @@ fn what_was_taken_from_another_worker_is_left_too_when_the_map_is_dropped() {
                 door.let_in(1);
                 None
             });
-            let Some(taken) = taken else { continue };
             drop(map);
             door.open();
             other.open();
+            let Some(taken) = taken else { continue };
             processes.shutdown();
             say(&door.path(), "over");
             assert_eq!(door.heard(), "over", "no other ran after {taken}");
