@@ -15,6 +15,7 @@
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
 //! | `Forget` | both | `sequence` is the number of a segment that will not be used again |
+//! | `Bell` | from the worker | there is [mail](super::slots) |
 //! | `Items` | from the worker | [`ItemsHead`], then for each item `kind: u8`, `length: u32` and a value or fault |
 #![forbid(unsafe_code)]
 
@@ -42,10 +43,11 @@ pub(super) enum Kind {
     Items,
     Segment,
     Forget,
+    Bell,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Setup,
         Self::Task,
         Self::Hello,
@@ -56,6 +58,7 @@ impl Kind {
         Self::Items,
         Self::Segment,
         Self::Forget,
+        Self::Bell,
     ];
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
@@ -91,7 +94,7 @@ impl Header {
         bytes
     }
 
-    fn from_bytes(bytes: &[u8; HEADER]) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8; HEADER]) -> Option<Self> {
         Some(Self {
             length: u64_at(bytes, 0)?,
             sequence: u64_at(bytes, 8)?,

@@ -91,6 +91,8 @@ struct Link<'a> {
     is_deaf: bool,
     orders: Vec<Order>,
     answers: Vec<Answer>,
+    /// The bodies of letters.
+    mail: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl Link<'_> {
             if event.rung || event.writable {
                 self.unsent = self.wire.flush();
             }
-            if event.rung {
+            if event.rung || event.mail {
                 // Who received in the place of this thread may have left something.
                 self.parse_or_kill();
             }
@@ -141,14 +143,14 @@ impl Link<'_> {
     }
 
     fn sleep(&mut self, child: &Child) -> Event {
-        self.wire.receiver.lay_down(self.reader.take());
-        let event = self.poll(child);
-        self.reader = self.wire.receiver.take_up(event.readable);
+        let has_mail = self.wire.lay_down(self.reader.take());
+        let event = self.poll(child, has_mail);
+        self.reader = self.wire.take_up(event.readable);
         self.is_deaf |= event.readable && self.reader.is_none();
         event
     }
 
-    fn poll(&self, child: &Child) -> Event {
+    fn poll(&self, child: &Child, has_mail: bool) -> Event {
         let (listens, sends) = (!self.hung_up && !self.is_deaf, !self.hung_up && self.unsent);
         // One that was hung up would not let anybody sleep, also where nothing is asked of it.
         let or_never = |wanted, descriptor, flags| match wanted {
@@ -161,7 +163,10 @@ impl Link<'_> {
             or_never(listens, self.wire.ear(), PollFlags::IN),
             or_never(sends, self.wire.socket(), PollFlags::OUT),
         ];
-        let timeout = self.alarm.map(|(then, _)| timespec(then.saturating_duration_since(Instant::now())));
+        let timeout = match self.alarm {
+            _ if has_mail => Some(Timespec::default()),
+            alarm => alarm.map(|(then, _)| timespec(then.saturating_duration_since(Instant::now()))),
+        };
         let ready = match poll(&mut descriptors, timeout.as_ref()) {
             Ok(ready) => ready,
             Err(Errno::INTR) => return Event::default(),
@@ -173,6 +178,7 @@ impl Link<'_> {
             exited: !process.is_empty(),
             rung: !bell.is_empty(),
             readable: listens && !ear.is_empty(),
+            mail: has_mail,
             writable: sends && !socket.is_empty(),
             timed_out: ready == 0,
         }
@@ -282,6 +288,8 @@ struct Event {
     exited: bool,
     rung: bool,
     readable: bool,
+    /// There was mail before it slept, so it did not.
+    mail: bool,
     writable: bool,
     timed_out: bool,
 }

@@ -10,8 +10,9 @@
 //! - Who has the [`Reader`] receives; nobody else touches what comes from the worker. It changes hands by value, under the lock of the seat.
 //! - The keeper, which looks after the worker, lays it down before it sleeps and takes it up when it wakes. A [`Helper`] takes it only from
 //!   there, so only while the keeper sleeps, or is about to.
-//! - While a helper has it the ear is shut: the keeper does not wake for what the worker says. The helper opens it when it gives the
-//!   reader back, and the ear then hears also what came before.
+//! - While a helper that has it sleeps the ear is shut: the keeper does not wake for what the worker says. The helper opens it when it gives
+//!   the reader back, and the ear then hears also what came before. While it is awake, short answers come as mail, which wakes nobody.
+//! - Who has the reader reads the mail, and says of himself whether he sleeps; who gives it back says that the keeper does.
 //! - A helper runs no user code, and sleeps only where relief wakes it. So the keeper may wait for the reader when it has to have it:
 //!   to bury the worker.
 //! - Relief is rung under the lock of whoever notes it (the seat, or the flight), and hushed by the one helper there was when he finds
@@ -53,6 +54,8 @@ struct Seat {
     heard: u64,
     /// The keeper was woken for nothing, and listens no more until it is told to.
     deafened: bool,
+    /// The last answer that a helper received was none that comes as mail.
+    was_long: bool,
 }
 
 impl Receiver {
@@ -65,19 +68,24 @@ impl Receiver {
         self.ear.fd(socket)
     }
 
-    /// Leaves the reader to whoever wants to help.
-    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>) {
-        if reader.is_some() {
-            self.seat.lock().reader = reader;
+    /// Leaves the reader to whoever wants to help. `true`: there is mail, and the keeper must not sleep.
+    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>, slots: &Slots) -> bool {
+        if reader.is_none() {
+            return false;
         }
+        let mut seat = self.seat.lock();
+        seat.reader = reader;
+        slots.rest()
     }
 
     /// Takes the reader up again, unless somebody helps. `heard`: the ear was readable; then the keeper is not to listen until its bell
     /// is rung, or it would wake over and over.
-    pub(super) fn take_up(&self, heard: bool) -> Option<Box<Reader>> {
+    pub(super) fn take_up(&self, heard: bool, slots: &Slots) -> Option<Box<Reader>> {
         let mut seat = self.seat.lock();
         seat.deafened |= heard && seat.helped;
-        seat.reader.take()
+        let reader = seat.reader.take()?;
+        slots.rise();
+        Some(reader)
     }
 
     /// Takes the reader, which must not be laid down again. Blocks until a helper has given it back, for as long as that takes him to wake.
@@ -101,12 +109,16 @@ impl Receiver {
     /// Takes the keeper's place, while it sleeps.
     pub(super) fn help<'a>(&'a self, socket: &'a OwnedFd, slots: &'a Slots) -> Option<Helper<'a>> {
         let mut seat = self.seat.lock();
-        if seat.reader.is_none() || !self.ear.shut(socket) {
+        // Else the keeper would wake as well.
+        let is_shut = seat.reader.is_some() && seat.was_long;
+        if is_shut && !self.ear.shut(socket) {
             return None;
         }
+        let reader = Some(seat.reader.take()?);
+        slots.rise();
         seat.helped = true;
-        let (reader, heard) = (seat.reader.take(), seat.heard);
-        Some(Helper { receiver: self, socket, slots, reader, heard, relieved: false })
+        let (heard, was_long) = (seat.heard, seat.was_long);
+        Some(Helper { receiver: self, socket, slots, reader, heard, was_long, is_shut, relieved: false })
     }
 }
 
@@ -117,6 +129,9 @@ pub(super) struct Helper<'a> {
     slots: &'a Slots,
     reader: Option<Box<Reader>>,
     heard: u64,
+    was_long: bool,
+    /// The ear is shut.
+    is_shut: bool,
     /// Relief was rung, and is to be hushed.
     relieved: bool,
 }
@@ -131,41 +146,78 @@ impl Helper<'_> {
         sequence: u64,
         is_ours: impl FnOnce() -> bool,
     ) -> Option<(Header, Vec<u8>)> {
-        let reader = self.reader.as_mut()?;
+        let is_it = |header: &Header| {
+            let is_plain = matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0;
+            header.slot == slot && header.sequence == sequence && is_plain && header.length <= LONG
+        };
         let mut tries = TRIES;
         loop {
-            if let Some(header) = reader.peek().ok()? {
-                let is_it = header.slot == slot && header.sequence == sequence;
-                let is_plain = matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0;
-                let is_plain = is_plain && header.length <= LONG;
-                if !is_it || !is_plain || !is_ours() {
-                    return None;
+            if self.slots.has_letter(slot) {
+                let mut bytes = Vec::new();
+                let (header, _) = self.slots.read_letter(slot, &mut bytes).filter(|(header, _)| is_it(header))?;
+                is_ours().then(|| self.slots.drop_letter(slot))?;
+                self.was_long = false;
+                return Some((header, bytes));
+            }
+            if self.slots.has_mail() {
+                return None;
+            }
+            let reader = self.reader.as_mut()?;
+            while let Some(header) = reader.peek().ok()? {
+                if header.kind != Kind::Bell {
+                    self.was_long = true;
+                    if !is_it(&header) || !is_ours() {
+                        return None;
+                    }
+                    let (header, body) = reader.next().ok()??;
+                    return Some((header, reader.body(body).to_vec()));
                 }
-                let (header, body) = reader.next().ok()??;
-                return Some((header, reader.body(body).to_vec()));
+                reader.next().ok()?;
             }
             if tries > 0 && self.slots.look_for_answer(&mut self.heard) {
                 tries -= 1;
+                if self.slots.has_mail() {
+                    continue;
+                }
             } else {
                 tries = 0;
-                let mut descriptors =
-                    [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.receiver.relief, PollFlags::IN)];
-                match poll(&mut descriptors, None) {
-                    Ok(1..) => {}
-                    Err(Errno::INTR) => continue,
-                    _ => return None,
-                }
-                if !descriptors[1].revents().is_empty() {
-                    return None;
+                if !self.sleep()? {
+                    continue;
                 }
             }
-            match reader.fill(self.socket.as_fd(), RecvFlags::DONTWAIT) {
+            match self.reader.as_mut()?.fill(self.socket.as_fd(), RecvFlags::DONTWAIT) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The keeper finds the same.
                 _ => return None,
             }
         }
+    }
+
+    /// Sleeps until the worker says something. `false`: there may be mail. `None`: the helper was relieved, or cannot sleep.
+    fn sleep(&mut self) -> Option<bool> {
+        if !self.shut() {
+            return None;
+        }
+        let mut descriptors =
+            [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.receiver.relief, PollFlags::IN)];
+        if self.slots.rest() {
+            self.slots.rise();
+            return Some(false);
+        }
+        let polled = poll(&mut descriptors, None);
+        self.slots.rise();
+        match polled {
+            Ok(1..) if descriptors[1].revents().is_empty() => Some(true),
+            Err(Errno::INTR) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Lets the keeper not wake for what the worker says. `false`: that cannot be had.
+    fn shut(&mut self) -> bool {
+        self.is_shut = self.is_shut || self.receiver.ear.shut(self.socket);
+        self.is_shut
     }
 
     /// Relief was rung, and noted somewhere else than in the seat.
@@ -184,11 +236,13 @@ impl Helper<'_> {
         if self.relieved | std::mem::take(&mut seat.recalled) {
             self.receiver.relief.hush();
         }
-        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty();
+        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty() | self.slots.rest();
         seat.reader = Some(reader);
-        seat.heard = self.heard;
+        (seat.heard, seat.was_long) = (self.heard, self.was_long);
         seat.helped = false;
-        self.receiver.ear.open(self.socket);
+        if self.is_shut {
+            self.receiver.ear.open(self.socket);
+        }
         drop(seat);
         self.receiver.back.notify_all();
         missed

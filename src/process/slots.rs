@@ -19,8 +19,12 @@
 //! cancel what was not taken. And there is a journal, which survives the worker: what it has to say of the items of a chunk is
 //! there before it begins the next one, and is sent when the journal is full or the chunk over. The pool reads it after a death.
 //!
+//! Short answers take no other way than this memory: see [`mail`].
+//!
 //! The memory can be written by the worker, so by whatever its tasks do: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
+
+mod mail;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,6 +35,7 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::sys::Memory;
+use mail::{LETTER, Mail};
 
 pub(super) const COUNT: usize = 64;
 
@@ -61,10 +66,12 @@ struct Shared {
     /// How often the pool has sent something, and the worker: hints for who looks here before he sleeps.
     orders: AtomicU64,
     answers: AtomicU64,
+    mail: Mail,
 }
 
 const JOURNAL_AT: usize = 4 << 10;
-const LENGTH: usize = JOURNAL_AT + JOURNAL;
+const LETTERS_AT: usize = JOURNAL_AT + JOURNAL;
+const LENGTH: usize = LETTERS_AT + COUNT * LETTER;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
 /// How long who waits for the other side looks here, and lets others run in between, before he sleeps. To wake a cpu that sleeps
@@ -74,12 +81,13 @@ const LOOK: Duration = Duration::from_micros(50);
 /// So often something is received that was told of, and was received before it was: then it is looked for once more.
 pub(super) const TRIES: usize = 2;
 
-/// Looks at a counter of what the other side has sent until it is another than `seen`, for a while at most. Is it?
-fn look_for_more(counter: &AtomicU64, seen: &mut u64) -> bool {
+/// Looks at a counter of what the other side has sent until it is another than `seen`, or there is something else, for a while at
+/// most. Is it?
+fn look_for_more(counter: &AtomicU64, seen: &mut u64, or_else: impl Fn() -> bool) -> bool {
     let begin = Instant::now();
     loop {
         let now = counter.load(Ordering::Acquire);
-        if std::mem::replace(seen, now) != now {
+        if std::mem::replace(seen, now) != now || or_else() {
             return true;
         }
         // On a busy machine a single yield may be a scheduler's whole turn.
@@ -139,6 +147,15 @@ impl Slots {
     fn journal(&self) -> *mut u8 {
         // SAFETY: the mapping goes on behind this place.
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
+    }
+
+    fn mail(&self) -> &Mail {
+        &self.shared().mail
+    }
+
+    fn letter(&self, slot: u8) -> *mut u8 {
+        // SAFETY: the mapping ends behind the last of the letters.
+        unsafe { self.base.as_ptr().add(LETTERS_AT + usize::from(slot) % COUNT * LETTER) }
     }
 
     fn swap(&self, slot: u8, sequence: u64, from: u64, to: u64) -> bool {
@@ -218,9 +235,9 @@ impl Slots {
         self.shared().orders.fetch_add(1, Ordering::Release);
     }
 
-    /// Looks for a while whether the worker has sent something since `seen`.
+    /// Looks for a while whether the worker has sent something since `seen`, or there is mail.
     pub(super) fn look_for_answer(&self, seen: &mut u64) -> bool {
-        look_for_more(&self.shared().answers, seen)
+        look_for_more(&self.shared().answers, seen, || self.has_mail())
     }
 
     /// So many segments of the worker were copied out.
@@ -264,7 +281,7 @@ impl Slots {
 
     /// Looks for a while whether the pool has sent something since `seen`.
     pub(super) fn look_for_order(&self, seen: &mut u64) -> bool {
-        look_for_more(&self.shared().orders, seen)
+        look_for_more(&self.shared().orders, seen, || false)
     }
 
     pub(super) fn collected(&self) -> u64 {

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use super::child::Child;
 use super::flight::Flight;
-use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
+use super::frame::{self, HEADER, Header, Kind, NOT_SENT, Reader, TaskHead};
 use super::receiver::{Helper, Receiver};
 use super::segments::Lease;
 use super::slots::Slots;
@@ -102,6 +102,17 @@ impl Wire {
     /// What is readable when there is something that the thread that looks after the worker is to receive.
     pub(super) fn ear(&self) -> BorrowedFd<'_> {
         self.receiver.ear(&self.socket)
+    }
+
+    /// Leaves the reader to whoever wants to help, while the thread that looks after the worker sleeps. `true`: there is mail, and it
+    /// must not.
+    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>) -> bool {
+        self.receiver.lay_down(reader, &self.slots)
+    }
+
+    /// Takes the reader up again, see [`Receiver::take_up`].
+    pub(super) fn take_up(&self, heard: bool) -> Option<Box<Reader>> {
+        self.receiver.take_up(heard, &self.slots)
     }
 
     /// Takes the place of the thread that looks after the worker.

@@ -247,8 +247,16 @@ impl Worker {
         let header = Header::new(kind, slot, sequence, bytes.len() - HEADER);
         let header = Header { segments: taken.len() as u8, kept, ..header };
         bytes[..HEADER].copy_from_slice(&header.to_bytes());
-        send_all(&self.socket, &bytes);
-        self.slots.note_answer();
+        // What needs descriptors comes behind them.
+        let posted = if taken.is_empty() { self.slots.post(slot, &bytes) } else { None };
+        match posted {
+            Some(true) => self.say(Kind::Bell, &[]),
+            Some(false) => {}
+            None => {
+                send_all(&self.socket, &bytes);
+                self.slots.note_answer();
+            }
+        }
         (bytes, taken)
     }
 

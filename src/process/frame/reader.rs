@@ -144,6 +144,11 @@ impl Reader {
         &self.buffer[range]
     }
 
+    /// Where the bodies are.
+    pub(in crate::process) fn buffer(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Takes the descriptor that came with the frame that was taken last.
     pub(in crate::process) fn descriptor(&mut self) -> io::Result<OwnedFd> {
         self.descriptors.pop_front().ok_or_else(|| broken("a frame without its descriptor"))

@@ -54,9 +54,32 @@ impl Link<'_> {
     /// Takes what is there. Answers are settled also where what comes after them makes no sense.
     pub(super) fn parse(&mut self) -> io::Result<()> {
         let Some(mut reader) = self.reader.take() else { return Ok(()) };
-        let taken = self.take_frames(&mut reader);
-        self.settle(&reader);
+        let taken = self.take_mail().and_then(|()| {
+            let taken = self.take_frames(&mut reader);
+            self.settle(reader.buffer());
+            taken
+        });
         self.reader = Some(reader);
+        taken
+    }
+
+    /// Takes what came without the socket.
+    fn take_mail(&mut self) -> io::Result<()> {
+        let mut bytes = std::mem::take(&mut self.mail);
+        bytes.clear();
+        let mut taken = Ok(());
+        for letter in self.wire.slots.take_mail(&mut bytes) {
+            match letter {
+                Some((header, body)) if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 => {
+                    self.answers.push(Answer { header, body, items: None, flight: None });
+                }
+                _ => taken = Err(frame::broken("a letter that cannot be read")),
+            }
+        }
+        // In the order in which it ran them.
+        self.answers.sort_unstable_by_key(|answer| answer.header.sequence);
+        self.settle(&bytes);
+        self.mail = bytes;
         taken
     }
 
@@ -110,6 +133,8 @@ impl Link<'_> {
                 (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => {
                     self.answered(header, reader.body(body.clone()), body)?;
                 }
+                // It was read before this.
+                (_, Kind::Bell) => {}
                 (stage, kind) => return Err(frame::broken(&format!("a frame of kind {kind:?} while {stage:?}"))),
             }
         }
@@ -129,7 +154,7 @@ impl Link<'_> {
     }
 
     /// Takes the answered tasks from the worker, gives it new ones, and then completes the answered.
-    fn settle(&mut self, reader: &Reader) {
+    fn settle(&mut self, buffer: &[u8]) {
         if self.answers.is_empty() {
             return;
         }
@@ -154,12 +179,12 @@ impl Link<'_> {
         self.orders = orders;
         self.proceed(next);
         for answer in answers.drain(..) {
-            self.deliver(answer, reader);
+            self.deliver(answer, buffer);
         }
         self.answers = answers;
     }
 
-    fn deliver(&mut self, answer: Answer, reader: &Reader) {
+    fn deliver(&mut self, answer: Answer, buffer: &[u8]) {
         let Answer { header, body, items, flight } = answer;
         // There is none if it is an answer to a task that the worker does not have.
         if let Some(flight) = flight {
@@ -167,7 +192,7 @@ impl Link<'_> {
                 flight.kept.store(true, Ordering::Relaxed);
             }
             let carries = !flight.leases.is_empty();
-            self.complete(flight, header, items, reader.body(body));
+            self.complete(flight, header, items, &buffer[body]);
             if carries {
                 self.pool.trim_segments();
             }

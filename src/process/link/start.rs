@@ -65,6 +65,7 @@ impl<'a> Link<'a> {
             is_deaf: false,
             orders: Vec::new(),
             answers: Vec::new(),
+            mail: Vec::new(),
         })
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
             Err(error) => {
                 if error != Errno::PIPE && error != Errno::CONNRESET {
                     complain(&format!(
-                        "a worker process cannot send its result: {error}; was its socket closed by a task?"
+                        "a worker process cannot reach its pool: {error}; was its socket closed by a task?"
                     ));
                 }
                 std::process::exit(LOST);

@@ -80,11 +80,29 @@ fn a_task_may_close_the_standard_streams() {
     });
 }
 
+/// Closes everything, and returns so many bytes.
+fn close_everything(length: usize) -> Vec<u8> {
+    close(descriptors());
+    vec![1; length]
+}
+
 #[test]
-fn a_task_that_closes_everything_costs_itself() {
+fn a_short_result_needs_no_descriptor() {
+    with_pool(workers(2), |pool| {
+        for length in [0, 100, 400] {
+            let result = beside_another(pool, || pool.submit(close_everything, length).result());
+            assert_eq!(result.unwrap(), vec![1; length]);
+            pool.works();
+        }
+        assert_eq!(pool.stats().failed, 0);
+    });
+}
+
+#[test]
+fn a_task_that_closes_everything_and_has_much_to_say_costs_itself() {
     with_pool(workers(2), |pool| {
         for _ in 0..3 {
-            let died = beside_another(pool, || died(pool.submit(|()| close(descriptors()), ()).result()));
+            let died = beside_another(pool, || died(pool.submit(close_everything, 1000).result()));
             assert_eq!(*died.exit(), Exit::Code(LOST));
         }
         pool.works();
@@ -218,18 +236,22 @@ fn nonsense_in_the_connection_costs_the_task_that_wrote_it() {
 
 #[test]
 fn a_connection_that_a_task_shuts_costs_that_task() {
-    fn shut(reading: bool) {
+    fn shut((reading, length): (bool, usize)) -> Vec<u8> {
         use std::net::Shutdown::{Read, Write};
         let how = if reading { Read } else { Write };
         UnixStream::from(connection()).shutdown(how).unwrap();
+        vec![1; length]
     }
     with_pool(workers(2), |pool| {
-        let died = beside_another(pool, || died(pool.submit(shut, false).result()));
+        let died = beside_another(pool, || died(pool.submit(shut, (false, 1000)).result()));
         assert_eq!(*died.exit(), Exit::Code(LOST));
         pool.works();
+        let result = beside_another(pool, || pool.submit(shut, (false, 10)).result());
+        assert_eq!(result.expect("it is short, and takes another way").len(), 10);
+        pool.works();
         // What it had to say is out; then it finds that no more will come, and goes.
-        let outcome = beside_another(pool, || pool.submit(shut, true).result());
-        assert!(matches!(outcome, Ok(()) | Err(Error::WorkerDied(_))), "{outcome:?}");
+        let outcome = beside_another(pool, || pool.submit(shut, (true, 1000)).result());
+        assert!(matches!(outcome, Ok(_) | Err(Error::WorkerDied(_))), "{outcome:?}");
         pool.works();
     });
 }
