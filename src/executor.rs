@@ -212,8 +212,8 @@ pub trait Executor: Backend {
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
     /// All input is pulled before this returns, unless [`buffer_size`](TaskOptions::buffer_size) bounds that, and runs
-    /// meanwhile; of input that knows its length (`size_hint`), some is pulled ahead, so it must not wait for what becomes
-    /// of its own items. A failed item is one `Err`, and the rest go on. Dropping the iterator cancels what has not started.
+    /// meanwhile: the input may take its time, and may wait for what its items before do. A failed item is one `Err`, and
+    /// the rest go on. Dropping the iterator cancels what has not started.
     /// Input that is pulled after a shutdown has an [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop
     /// over infinite input has to look for it.
     ///

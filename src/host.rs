@@ -45,6 +45,8 @@ pub(crate) trait Host: Send + Sync {
 
 /// A pool of threads that may share the items of a map among them.
 pub(crate) trait Sharing: Host {
+    /// How many threads it has at most, those not counted that come for blocked ones.
+    fn max_workers(&self) -> usize;
     /// Queues a task that it is the host of, and that calls some of what is shared.
     fn push(&self, task: Arc<dyn Runnable>);
     /// What is pending there is pending here.

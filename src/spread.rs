@@ -3,16 +3,15 @@
 //! Who makes that possible is a [`Crew`]: the [threads](Hands) of a pool, or its processes. The items lie in blocks, one
 //! behind the other, from which they are taken, and into which their outcomes come.
 //!
-//! Items begin to run while more are pulled. How many are pulled before they are offered follows from how long that takes: one by one,
-//! where the input is slow, or does not know its length.
+//! Items begin to run while more are pulled. In between they are in the [`Inlet`].
 #![forbid(unsafe_code)]
 
 mod block;
 mod hands;
+mod inlet;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::host::{self, Need, Spare};
@@ -23,25 +22,38 @@ use crate::sync::elapsed;
 pub(crate) use block::{Block, Stock};
 pub(crate) use block::{Collect, Collected};
 pub(crate) use hands::Hands;
+pub(crate) use inlet::Inlet;
 
-/// Input that takes longer an item is offered item by item.
+/// Input that takes longer an item is handed over item by item.
 const QUICK: Duration = Duration::from_micros(1);
 
 /// Workers that take the items of a map among them.
 pub(crate) trait Crew<A, R>: Send + Sync {
     /// How many items a block should have at most.
     fn most(&self) -> usize;
-    /// Somebody has found nothing to take: what was pulled is to be offered. A hint.
-    fn is_hungry(&self) -> &AtomicBool;
-    /// Takes items in, the next in input order, and says where their outcomes come. May run user code.
-    fn offer(&self, items: Vec<A>) -> Arc<dyn Collect<R>>;
-    /// Cancels what has not begun: nobody wants more.
+    fn inlet(&self) -> &Inlet<A, R>;
+    /// Have the workers enough to do, and will one look into the inlet before it rests? Also called under its lock.
+    fn is_engaged(&self) -> bool;
+    /// Takes items from the inlet, and says where their outcomes come, and what is to be done then. Called under its lock; what is to
+    /// be done is not, and may run user code.
+    fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>);
+    /// Cancels what has not begun: nobody wants more. Runs user code.
     fn dismiss(&self);
 }
 
-fn knows_its_length(input: &impl Iterator) -> bool {
-    let (least, most) = input.size_hint();
-    most == Some(least)
+pub(crate) type FollowUp<'a> = Box<dyn FnOnce() + 'a>;
+
+/// May the next item take its time? Not where the items are there already, or are counted, as can be told from the name of the type. With
+/// any other name each item costs a turn of a lock, no more.
+fn may_wait<I: Iterator>(_: &I) -> bool {
+    const PLAIN: [&str; 4] = [
+        "core::ops::range::Range",
+        "alloc::vec::into_iter::IntoIter<",
+        "core::array::iter::IntoIter<",
+        "core::slice::iter::Iter<",
+    ];
+    let name = std::any::type_name::<I>();
+    !PLAIN.iter().any(|plain| name.starts_with(plain))
 }
 
 /// The side of the map.
@@ -58,33 +70,26 @@ impl<A, R> Spread<A, R> {
 
     /// Pulls all of the input, and returns how much it was.
     pub(crate) fn fill(&mut self, input: impl Iterator<Item = A>) -> usize {
-        let crew = Arc::clone(&self.crew);
-        // Input that does not know its length may be a channel, whose next item waits for what becomes of those before it.
-        let most = if knows_its_length(&input) { crew.most() } else { 1 };
-        let is_hungry = crew.is_hungry();
-        let mut count = 0;
-        let mut room = 1;
+        let (inlet, most) = (self.crew.inlet(), self.crew.most());
+        let may_wait = may_wait(&input);
+        let (mut count, mut handed_over, mut room) = (0, 0, 1);
         let mut since = Instant::now();
         let mut pulled = Vec::new();
         for item in input {
+            count += 1;
             pulled.push(item);
-            if pulled.len() < room && !is_hungry.load(Ordering::Relaxed) {
+            if !may_wait && pulled.len() < room && self.crew.is_engaged() {
                 continue;
             }
-            let is_quick = elapsed(since) < QUICK * pulled.len() as u32;
-            room = if is_quick { (2 * room).min(most) } else { 1 };
-            count += self.offer(std::mem::replace(&mut pulled, Vec::with_capacity(room)));
-            since = Instant::now();
+            if inlet.add(&mut pulled, room, &*self.crew) {
+                let is_quick = elapsed(since) < QUICK * u32::try_from(count - handed_over).unwrap_or(u32::MAX);
+                room = if is_quick { (2 * room).min(most) } else { 1 };
+                handed_over = count;
+                since = Instant::now();
+            }
         }
-        count + self.offer(pulled)
-    }
-
-    fn offer(&mut self, items: Vec<A>) -> usize {
-        let count = items.len();
-        if count > 0 {
-            self.crew.is_hungry().store(false, Ordering::Relaxed);
-            self.blocks.push_back(self.crew.offer(items));
-        }
+        inlet.add(&mut pulled, 1, &*self.crew);
+        self.blocks = inlet.close();
         count
     }
 
@@ -118,6 +123,7 @@ impl<A, R> Spread<A, R> {
 
     /// Nobody wants more: what has not begun will not.
     pub(crate) fn stop(&mut self) {
+        self.crew.inlet().clear();
         self.crew.dismiss();
         discard(std::mem::take(&mut self.blocks));
     }

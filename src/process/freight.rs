@@ -1,6 +1,6 @@
 //! [`Freight`]: the items of a map on their way to worker processes, a few at a time.
 //!
-//! Each item is encoded when it is pulled, and lies in a block until it is taken as part of a *portion*: a chunk that is a
+//! Items are encoded when they leave the inlet, and lie in a block until they are taken as part of a *portion*: a chunk that is a
 //! flight of its own. How much a portion has follows from how long items take: as much as is expected to run in [`PORTION`], one
 //! item at first. So trivial items cross by the hundred, and long ones alone.
 //!
@@ -15,7 +15,8 @@
 //!
 //! # Locks
 //!
-//! The yard's first, then the supervisor's or a block's, and the list of flights last. No user code under any.
+//! The inlet's and then a block's; or the yard's first, then the supervisor's or a block's, and the list of flights last. No user code
+//! under any.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -35,7 +36,7 @@ use crate::executor::Payload;
 use crate::host::{Ended, Shared};
 use crate::options::TaskOptions;
 use crate::panics;
-use crate::spread::{Block, Collect, Crew, Stock};
+use crate::spread::{Block, Collect, Crew, FollowUp, Inlet, Stock};
 use crate::state::unread;
 use crate::sync::Mutex;
 use crate::work::Function;
@@ -58,8 +59,11 @@ pub(crate) struct Freight<A, R> {
     flights: Mutex<Vec<Weak<Flight>>>,
     /// Portions that are under way.
     under_way: AtomicUsize,
-    /// Workers wait for what is being pulled. A hint.
-    hungry: AtomicBool,
+    inlet: Inlet<A, R>,
+    /// What came last has segments, and cannot be divided: what comes next had better come in small blocks.
+    is_heavy: AtomicBool,
+    /// Nobody wants anything of it.
+    is_dismissed: AtomicBool,
     me: Weak<Self>,
 }
 
@@ -124,7 +128,7 @@ impl Drop for Encoded {
 }
 
 impl Encoded {
-    /// Stands for so many items that could not be encoded.
+    /// Stands for so many items that are not encoded.
     fn of_none(count: usize) -> Self {
         let mut none = Self::nothing();
         none.ends = vec![0; count].into();
@@ -171,7 +175,9 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             yard: Mutex::new(yard),
             flights: Mutex::default(),
             under_way: AtomicUsize::new(0),
-            hungry: AtomicBool::new(true),
+            inlet: Inlet::default(),
+            is_heavy: AtomicBool::new(false),
+            is_dismissed: AtomicBool::new(false),
             me: me.clone(),
         });
         freight.pool.enlist(Arc::downgrade(&freight) as _);
@@ -203,6 +209,34 @@ impl<A: Payload, R: Payload> Freight<A, R> {
         flights.push(flight);
     }
 
+    /// Encodes items for a block that stands for them, and sends what can be sent.
+    fn stock(&self, block: Arc<Block<Encoded, R>>, items: Vec<A>) {
+        let count = items.len();
+        let encoded = self.encode(items).and_then(|encoded| self.pool.refuses_all().map_or(Ok(encoded), Err));
+        let (encoded, freight) = match (encoded, self.me.upgrade()) {
+            (Ok(encoded), Some(freight)) => (encoded, freight),
+            (encoded, _) => {
+                block.call_off(&encoded.err().unwrap_or(Error::Cancelled));
+                return;
+            }
+        };
+        self.is_heavy.store(!encoded.leases.is_empty(), Ordering::Relaxed);
+        block.restock(encoded);
+        let bay = Arc::new(Bay { block, freight });
+        let mut yard = self.yard.lock();
+        if !std::mem::replace(&mut yard.announced, true) {
+            self.pool.expect_more();
+        }
+        yard.untaken += count;
+        yard.blocks.push_back(bay);
+        drop(yard);
+        // Whoever dismisses all says so first, and then looks into the yard.
+        if self.is_dismissed.load(Ordering::Relaxed) {
+            self.call_off(&Error::Cancelled);
+        }
+        self.load();
+    }
+
     /// Sends portions while there is something to take and workers can do with more.
     fn load(&self) {
         let workers = self.pool.settings.max_workers;
@@ -212,7 +246,9 @@ impl<A: Payload, R: Payload> Freight<A, R> {
                 return;
             }
             let Some(bay) = yard.blocks.front().cloned() else {
-                self.hungry.store(true, Ordering::Relaxed);
+                drop(yard);
+                // What it hands over is loaded there.
+                self.inlet.flush(self);
                 return;
             };
             let size = yard.portion(workers);
@@ -259,40 +295,23 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
         MOST
     }
 
-    fn is_hungry(&self) -> &AtomicBool {
-        &self.hungry
+    fn inlet(&self) -> &Inlet<A, R> {
+        &self.inlet
     }
 
-    fn offer(&self, items: Vec<A>) -> Arc<dyn Collect<R>> {
-        let count = items.len();
-        let (encoded, error) = match self.encode(items) {
-            Ok(encoded) => (encoded, None),
-            Err(error) => (Encoded::of_none(count), Some(error)),
-        };
-        let is_heavy = !encoded.leases.is_empty();
-        let block = Arc::new(Block::new(encoded));
-        if let Some(error) = error.or_else(|| self.pool.refuses_all()) {
-            block.call_off(&error);
-            return block;
-        }
-        let freight = self.me.upgrade().expect("a freight that is called is alive");
-        let bay = Arc::new(Bay { block: Arc::clone(&block), freight });
-        let mut yard = self.yard.lock();
-        if !std::mem::replace(&mut yard.announced, true) {
-            self.pool.expect_more();
-        }
-        yard.untaken += count;
-        yard.blocks.push_back(bay);
-        drop(yard);
-        self.load();
-        if is_heavy {
-            // What comes with segments cannot be divided.
-            self.hungry.store(true, Ordering::Relaxed);
-        }
-        block
+    fn is_engaged(&self) -> bool {
+        let is_enough = self.under_way.load(Ordering::Relaxed) >= self.pool.settings.max_workers;
+        is_enough && !self.is_heavy.load(Ordering::Relaxed)
+    }
+
+    fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
+        let block = Arc::new(Block::new(Encoded::of_none(items.len())));
+        let stocked = Arc::clone(&block);
+        (block, Box::new(move || self.stock(stocked, items)))
     }
 
     fn dismiss(&self) {
+        self.is_dismissed.store(true, Ordering::Relaxed);
         self.call_off(&Error::Cancelled);
         // One by one: as long as one was not called back, it may become two.
         while let Some(flight) = { self.flights.lock().pop() } {

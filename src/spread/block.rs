@@ -116,6 +116,13 @@ impl<S: Stock, R> Block<S, R> {
         }
     }
 
+    /// Brings what there was a stand-in for.
+    #[cfg(processes)]
+    pub(crate) fn restock(&self, stock: S) {
+        let stand_in = std::mem::replace(&mut self.state.lock().stock, stock);
+        stand_in.discard();
+    }
+
     /// How many items nobody has taken.
     pub(crate) fn pending(&self) -> usize {
         self.state.lock().stock.count()

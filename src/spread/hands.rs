@@ -15,26 +15,31 @@
 //!
 //! # Locks
 //!
-//! The intake's first, then a block's. The pool's with neither. No user code under any.
+//! The inlet's first, then the intake's, then a block's. The pool's with none of them. No user code under any.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 use std::vec;
 
-use super::Crew;
 use super::block::{Block, Collect, Stock};
+use super::{Crew, FollowUp, Inlet};
 use crate::error::{Error, Outcome};
 use crate::host::{Ended, Shared, Sharing};
+use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::panics::{self, discard};
 use crate::state::{Cell, Observable, Runnable};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::work::Work;
 
 /// How many items a block has at most.
 const MOST: usize = 256;
+
+/// To wake a worker for an item that takes longer pays.
+const SHORT: Duration = Duration::from_micros(10);
 
 impl<A> Stock for vec::IntoIter<A> {
     fn count(&self) -> usize {
@@ -71,9 +76,12 @@ pub(crate) struct Hands<A, R> {
     host: Arc<dyn Sharing>,
     /// Makes the task that is a hand.
     hand: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
+    inlet: Inlet<A, R>,
     intake: Mutex<Intake<A, R>>,
-    /// A hand has found nothing: what was pulled is to be offered. A hint.
-    hungry: AtomicBool,
+    /// How many hands are at work, or were sent.
+    engaged: AtomicUsize,
+    /// The items of the last block were. Then a hand will look for more before one that would have to be woken is there.
+    are_short: AtomicBool,
     me: Weak<Self>,
 }
 
@@ -84,8 +92,8 @@ struct Intake<A, R> {
     open: Vec<Arc<Items<A, R>>>,
     /// A hand is in the pool's queue, or about to be.
     is_coming: bool,
-    /// The last that was sent there.
-    sent: Option<Weak<dyn Runnable>>,
+    /// Which it is, once it was sent there.
+    sent: Option<(FutureId, Weak<dyn Runnable>)>,
 }
 
 /// A task of the pool that runs what it finds. The calls count in its place.
@@ -97,8 +105,8 @@ struct Hand<F, A, R> {
 impl<F, A, R> Work<()> for Hand<F, A, R>
 where
     F: Fn(A) -> Outcome<R> + Send + Sync,
-    A: Send,
-    R: Send,
+    A: Send + 'static,
+    R: Send + 'static,
 {
     const COUNTS: bool = false;
     type Guard = ();
@@ -121,10 +129,10 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             let host = Arc::clone(&hands.host);
             let hand = Hand { hands: Arc::clone(&hands), function: Arc::clone(&function) };
             let task: Arc<dyn Observable<()>> = Cell::new(Some(hand), options.clone(), Some(host));
+            let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    // It will not come: what it was for has the same error.
-                    hands.call_off(error);
+                    hands.lose(id, error);
                 }
             }));
             task.detach();
@@ -134,8 +142,10 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         let hands = Arc::new_cyclic(|me| Self {
             host,
             hand: Box::new(hand),
+            inlet: Inlet::default(),
             intake: Mutex::new(intake),
-            hungry: AtomicBool::new(true),
+            engaged: AtomicUsize::new(0),
+            are_short: AtomicBool::new(false),
             me: me.clone(),
         });
         hands.host.enlist(Arc::downgrade(&hands) as _);
@@ -143,17 +153,39 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     }
 }
 
-impl<A, R> Hands<A, R> {
+impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     /// What a hand does.
     fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
-        self.intake.lock().is_coming = false;
+        self.begin();
         let mut finished = None;
-        while let Some(block) = self.next_block(finished.take()) {
-            self.recruit();
-            self.host.add(block.work(function));
-            finished = Some(block);
+        loop {
+            while let Some(block) = self.next_block(finished.take()) {
+                self.recruit();
+                let begin = Instant::now();
+                let ended = block.work(function);
+                self.are_short
+                    .store(elapsed(begin) < SHORT * (ended.completed + ended.failed) as u32, Ordering::Relaxed);
+                self.host.add(ended);
+                finished = Some(block);
+            }
+            // Meanwhile there may be more than one.
+            for _ in 0..YIELDS {
+                thread::yield_now();
+            }
+            // In this order: whoever has seen it engaged has left to it what he pulled.
+            self.engaged.fetch_sub(1, Ordering::Relaxed);
+            if !self.inlet.flush(self) {
+                return;
+            }
+            self.engaged.fetch_add(1, Ordering::Relaxed);
         }
-        self.hungry.store(true, Ordering::Relaxed);
+    }
+
+    /// A hand has come.
+    fn begin(&self) {
+        let mut intake = self.intake.lock();
+        intake.is_coming = false;
+        intake.sent = None;
     }
 
     fn next_block(&self, finished: Option<Arc<Items<A, R>>>) -> Option<Arc<Items<A, R>>> {
@@ -182,14 +214,21 @@ impl<A, R> Hands<A, R> {
         drop(intake);
         let hand = (self.hand)(me);
         let mut intake = self.intake.lock();
-        if intake.is_coming {
-            intake.sent = Some(Arc::downgrade(&hand));
+        // Else all was called off meanwhile, or another one has been sent for what came since.
+        if intake.is_coming && intake.sent.is_none() {
+            intake.sent = Some((hand.id(), Arc::downgrade(&hand)));
             drop(intake);
+            self.engaged.fetch_add(1, Ordering::Relaxed);
             self.host.push(hand);
-        } else {
-            // All was called off meanwhile.
-            drop(intake);
-            hand.cancel();
+        }
+    }
+
+    /// A hand will not come. What it was for has the same error.
+    fn lose(&self, hand: FutureId, error: &Error) {
+        self.engaged.fetch_sub(1, Ordering::Relaxed);
+        let is_awaited = self.intake.lock().sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
+        if is_awaited {
+            self.call_off(error);
         }
     }
 }
@@ -199,15 +238,19 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
         MOST
     }
 
-    fn is_hungry(&self) -> &AtomicBool {
-        &self.hungry
+    fn inlet(&self) -> &Inlet<A, R> {
+        &self.inlet
     }
 
-    fn offer(&self, items: Vec<A>) -> Arc<dyn Collect<R>> {
+    fn is_engaged(&self) -> bool {
+        let enough = if self.are_short.load(Ordering::Relaxed) { 1 } else { self.host.max_workers() };
+        self.engaged.load(Ordering::Relaxed) >= enough
+    }
+
+    fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
         let block = Arc::new(Block::new(items.into_iter()));
         self.intake.lock().fresh.push_back(Arc::clone(&block));
-        self.recruit();
-        block
+        (block, Box::new(|| self.recruit()))
     }
 
     fn dismiss(&self) {
@@ -242,7 +285,7 @@ impl<A, R> Hands<A, R> {
         intake.is_coming = false;
         let sent = intake.sent.take();
         drop(intake);
-        if let Some(hand) = sent.and_then(|hand| hand.upgrade()) {
+        if let Some(hand) = sent.and_then(|(_, hand)| hand.upgrade()) {
             hand.cancel();
         }
         let call_off = |block: &Arc<Items<A, R>>| {

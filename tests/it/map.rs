@@ -1,8 +1,8 @@
 //! `map`: eager, in input order, an outcome for each item; chunks, buffers and timeouts.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
@@ -433,5 +433,28 @@ fn input_may_wait_for_what_becomes_of_items_that_were_pulled() {
         let mut visited: Vec<u32> = threads.map(visit, input.take(6)).map(Result::unwrap).collect();
         visited.sort_unstable();
         assert_eq!(visited, [1, 2, 3, 101, 102, 103]);
+    });
+}
+
+#[test]
+fn input_may_wait_for_all_items_that_were_pulled() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for first_to_wait in 1..60 {
+            let done = Arc::new((Mutex::new(0), Condvar::new()));
+            let seen = Arc::clone(&done);
+            // It comes quickly at first, and its length is known.
+            let input = (0..first_to_wait + 3).inspect(move |n| {
+                if *n >= first_to_wait {
+                    let _done = seen.1.wait_while(seen.0.lock().unwrap(), |done| *done < *n).unwrap();
+                }
+            });
+            let count = move |n: u32| {
+                *done.0.lock().unwrap() += 1;
+                done.1.notify_all();
+                n
+            };
+            assert_eq!(threads.map(count, input).map(Result::unwrap).count() as u32, first_to_wait + 3);
+        }
     });
 }

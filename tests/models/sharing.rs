@@ -43,6 +43,23 @@ fn items_that_wait_for_each_other() {
 }
 
 #[test]
+fn input_that_waits_for_the_items_before_it() {
+    for workers in [1, 2] {
+        check(2, || {
+            let pool = ThreadPoolExecutor::new(workers);
+            let done = [Event::new(), Event::new(), Event::new()];
+            let seen = done.clone();
+            let input = (0..3).inspect(move |n: &usize| {
+                if let Some(before) = n.checked_sub(1) {
+                    seen[before].wait();
+                }
+            });
+            pool.map(move |n: usize| done[n].set(), input).for_each(Result::unwrap);
+        });
+    }
+}
+
+#[test]
 fn a_task_of_the_pool_in_an_item() {
     check(2, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));

@@ -23,6 +23,10 @@ impl Pool {
 }
 
 impl Sharing for Pool {
+    fn max_workers(&self) -> usize {
+        self.settings.max_workers
+    }
+
     fn push(&self, task: Arc<dyn Runnable>) {
         Pool::push(self, task);
     }

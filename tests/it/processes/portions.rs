@@ -261,6 +261,27 @@ fn input_that_comes_slowly_is_run_as_it_comes() {
 }
 
 #[test]
+fn input_may_wait_for_all_items_that_were_pulled() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(2);
+        for first_to_wait in [1, 2, 5, 10, 30, 50, 80, 100, 200] {
+            let door = Door::new();
+            let mut done = 0;
+            // It comes quickly at first, and its length is known.
+            let input = (0..first_to_wait + 3).map(|n| {
+                while n >= first_to_wait && done < n {
+                    door.heard();
+                    done += 1;
+                }
+                (door.path(), n)
+            });
+            let say_it = |(door, n): (PathBuf, u32)| say(&door, &n.to_string());
+            assert_eq!(processes.map(say_it, input).map(Result::unwrap).count() as u32, first_to_wait + 3);
+        }
+    });
+}
+
+#[test]
 fn settings_that_count_tasks_count_each_item() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();

@@ -1,0 +1,73 @@
+//! [`Inlet`]: items of a map that were pulled, and that no worker was given yet.
+//!
+//! To hand items over one by one takes longer than short ones run, so they are held back until they are many. But the input may take
+//! as long as it likes for the next one, or even wait for what becomes of those before it. So: *what is in the inlet, a worker will look
+//! for that is [engaged](Crew::is_engaged) now.* It is engaged no more *and then* looks here; whoever adds an item looks whether anybody
+//! is engaged, and hands it over if not. Both is under the lock.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Collect, Crew};
+use crate::panics::discard;
+use crate::sync::{Mutex, MutexGuard};
+
+pub(crate) struct Inlet<A, R> {
+    state: Mutex<State<A, R>>,
+}
+
+struct State<A, R> {
+    /// The next ones in input order.
+    pulled: Vec<A>,
+    /// The blocks of those before them.
+    blocks: VecDeque<Arc<dyn Collect<R>>>,
+}
+
+impl<A, R> Default for Inlet<A, R> {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { pulled: Vec::new(), blocks: VecDeque::new() }) }
+    }
+}
+
+impl<A, R> Inlet<A, R> {
+    /// Adds items. Hands over what is there if that is so many, or if a worker is not engaged. Was it?
+    pub(super) fn add(&self, items: &mut Vec<A>, most: usize, crew: &dyn Crew<A, R>) -> bool {
+        let mut state = self.state.lock();
+        state.pulled.append(items);
+        let is_due = state.pulled.len() >= most || !crew.is_engaged();
+        is_due && Self::hand_over(state, most, crew)
+    }
+
+    /// Hands over what is there. Was there something? May run user code.
+    pub(crate) fn flush(&self, crew: &dyn Crew<A, R>) -> bool {
+        Self::hand_over(self.state.lock(), 0, crew)
+    }
+
+    fn hand_over(mut state: MutexGuard<'_, State<A, R>>, capacity: usize, crew: &dyn Crew<A, R>) -> bool {
+        let items = std::mem::replace(&mut state.pulled, Vec::with_capacity(capacity));
+        if items.is_empty() {
+            return false;
+        }
+        let (block, follow_up) = crew.take_in(items);
+        state.blocks.push_back(block);
+        drop(state);
+        follow_up();
+        true
+    }
+
+    /// Takes the blocks, in input order, when nothing more is to come.
+    pub(super) fn close(&self) -> VecDeque<Arc<dyn Collect<R>>> {
+        std::mem::take(&mut self.state.lock().blocks)
+    }
+
+    /// Drops what nobody wants any more. Runs user code.
+    pub(super) fn clear(&self) {
+        let mut state = self.state.lock();
+        let (pulled, blocks) = (std::mem::take(&mut state.pulled), std::mem::take(&mut state.blocks));
+        drop(state);
+        // One by one: two drops that panic together would end the process.
+        pulled.into_iter().for_each(discard);
+        discard(blocks);
+    }
+}
