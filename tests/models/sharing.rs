@@ -45,7 +45,7 @@ fn items_that_wait_for_each_other() {
 #[test]
 fn input_that_waits_for_the_items_before_it() {
     for workers in [1, 2] {
-        check(2, || {
+        check(2, move || {
             let pool = ThreadPoolExecutor::new(workers);
             let done = [Event::new(), Event::new(), Event::new()];
             let seen = done.clone();
