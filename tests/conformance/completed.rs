@@ -93,13 +93,13 @@ fn out_of_time_it_says_how_many_are_unfinished(make: Make) {
     let executor = make(2);
     let door = Door::new();
     let held = [1, 2].map(|n| executor.submit(pass_with, (door.path(), n)));
-    let running = held.iter().map(|_| door.arrived()).count();
+    held.iter().for_each(|_| assert!(door.arrived() > 0));
     let refused = InlineExecutor.submit(double, 3);
     let mut completed = as_completed(held.iter().chain([&refused]));
     assert_eq!(completed.next_timeout(Duration::ZERO).unwrap().unwrap().id(), refused.id());
     for timeout in [Duration::from_millis(5), Duration::ZERO] {
         let unfinished = completed.next_timeout(timeout).unwrap_err();
-        assert_eq!((unfinished.unfinished(), unfinished.total()), (running, 3));
+        assert_eq!((unfinished.unfinished(), unfinished.total()), (2, 3));
         assert_eq!(unfinished.to_string(), "2 (of 3) futures unfinished");
     }
     door.open();

@@ -25,10 +25,10 @@ pub(crate) const POINTS: Points = list![
 static VALUES: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts itself.
-struct Value;
+pub(crate) struct Value;
 
 impl Value {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         VALUES.fetch_add(1, Ordering::SeqCst);
         Self
     }
@@ -52,12 +52,12 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-fn alive() -> usize {
+pub(crate) fn alive() -> usize {
     VALUES.load(Ordering::SeqCst)
 }
 
 /// Only one test may count at a time.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(alive(), 0);

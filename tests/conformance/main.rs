@@ -17,7 +17,6 @@ mod callbacks;
 mod cancel;
 mod completed;
 mod costs;
-#[allow(dead_code)]
 #[path = "../it/processes/support.rs"]
 mod doors;
 mod future;

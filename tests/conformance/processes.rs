@@ -7,6 +7,7 @@ use concurrent_futures::{Backend, Error, Executor, Exit, Future, Outcome, Part, 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::Own;
+use crate::costs::{Value, alive, alone};
 use crate::doors::{Door, Witness, died, mark, marks, pass, pid};
 use crate::tools::{double, occupy};
 
@@ -24,6 +25,7 @@ pub(crate) const OWN: Own = list![
     an_aborted_task_takes_its_worker_along_and_no_other,
     zero_workers_are_refused,
     a_full_queue_refuses_if_asked_to,
+    nothing_of_a_task_stays_in_its_worker,
     a_task_may_have_a_pool_of_its_own,
     a_dropped_pool_leaves_no_process,
     a_detached_pool_ends_what_it_has,
@@ -219,7 +221,7 @@ fn zero_workers_are_refused() {
     let error = ProcessPoolExecutor::builder().max_workers(0).build().unwrap_err();
     assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
     assert!(crate::support::panic_text(|| ProcessPoolExecutor::new(0)).contains("max_workers must be at least 1"));
-    assert!(ProcessPoolExecutor::default().max_workers() >= 1);
+    assert_eq!(ProcessPoolExecutor::default().max_workers(), num_cpus::get());
 }
 
 fn a_full_queue_refuses_if_asked_to() {
@@ -234,6 +236,16 @@ fn a_full_queue_refuses_if_asked_to() {
     }
     assert!(queued[0].cancel(), "it makes room");
     assert!(!refusing.submit(double, 4).is_done());
+}
+
+fn nothing_of_a_task_stays_in_its_worker() {
+    let _alone = alone();
+    let processes = ProcessPoolExecutor::new(1);
+    let values = |count: usize| (0..count).map(|_| Value::new()).collect::<Vec<_>>();
+    // Each task counts the values in its own process.
+    assert_eq!(processes.submit(|values: Vec<Value>| (values.len(), alive()), values(3)).result().unwrap(), (3, 3));
+    assert_eq!(processes.submit(values, 5).result().unwrap().len(), 5);
+    assert_eq!(processes.submit(|()| alive(), ()).result().unwrap(), 0);
 }
 
 fn a_task_may_have_a_pool_of_its_own() {

@@ -13,7 +13,9 @@ fn rows() -> Vec<[String; 3]> {
     let cells = |line: &str| -> Vec<String> {
         line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()
     };
-    let lines = include_str!("README.md").lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Point"));
+    let lines = include_str!("README.md")
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| Point") && !line.starts_with("| ---"));
     lines.map(|line| cells(line).try_into().unwrap_or_else(|cells| panic!("not three columns: {cells:?}"))).collect()
 }
 

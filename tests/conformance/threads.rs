@@ -206,7 +206,7 @@ fn a_closure_takes_its_surroundings_along() {
     let threads = ThreadPoolExecutor::new(1);
     let span = "request 7".to_owned();
     assert_eq!(threads.submit(move |n: u8| format!("{span}: {n}"), 1).result().unwrap(), "request 7: 1");
-    let data = vec![1, 2, 3];
+    let data = [1, 2, 3];
     let sum = threads.scope(|scope| scope.spawn(|| data.iter().sum::<i32>()).result());
     assert_eq!((sum.unwrap(), data.len()), (6, 3));
 }
