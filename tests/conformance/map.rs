@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use concurrent_futures::{Backend, Error, Executor, TaskOptions};
 
 use crate::doors::{Door, enter, mark, marks};
-use crate::support::panic_text;
+use crate::support::{LONG, panic_text};
 use crate::tools::{double, occupy, parse, pass_with, second_waits};
 use crate::{Make, Points};
 
@@ -156,11 +156,17 @@ fn outcomes_are_there_while_a_later_item_runs(make: Make) {
 }
 
 fn dropping_it_cancels_what_has_not_started(make: Make) {
-    let (executor, door) = (make(1), Door::new());
-    let map = executor.map(pass_and_mark, items(&door, 10));
-    door.arrived();
-    drop(map);
-    assert_eq!(ran(executor, &door), [0], "the one that ran");
+    let options = TaskOptions::new;
+    // Shared by the workers, in chunks, and each a task of its own.
+    for options in [options(), options().chunk_size(2), options().buffer_size(5), options().time_limit(LONG)] {
+        let (executor, door) = (make(1), Door::new());
+        let limited = executor.with(options);
+        let map = limited.map(pass_and_mark, items(&door, 10));
+        door.arrived();
+        drop(map);
+        drop(limited);
+        assert_eq!(ran(executor, &door), [0], "the one that ran");
+    }
 }
 
 fn dropping_it_half_way_cancels_the_rest(make: Make) {
@@ -193,12 +199,16 @@ fn unordered_has_an_outcome_for_every_item(make: Make) {
 }
 
 fn dropping_an_unordered_one_cancels_the_rest(make: Make) {
-    let (executor, door) = (make(1), Door::new());
-    let mut map = executor.map_unordered(second_waits, items(&door, 10));
-    assert!(matches!(map.next(), Some((0, Ok(0)))));
-    door.arrived();
-    drop(map);
-    assert_eq!(ran(executor, &door), [0, 1]);
+    for options in [TaskOptions::new(), TaskOptions::new().time_limit(LONG)] {
+        let (executor, door) = (make(1), Door::new());
+        let limited = executor.with(options);
+        let mut map = limited.map_unordered(second_waits, items(&door, 10));
+        assert!(matches!(map.next(), Some((0, Ok(0)))));
+        door.arrived();
+        drop(map);
+        drop(limited);
+        assert_eq!(ran(executor, &door), [0, 1]);
+    }
 }
 
 fn cancelled_items_are_errs_in_their_places(make: Make) {

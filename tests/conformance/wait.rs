@@ -18,6 +18,7 @@ pub(crate) const POINTS: Points = list![
     first_error_returns_with_the_first_that_failed,
     first_error_returns_at_once_if_one_failed_before,
     a_cancelled_future_is_no_error,
+    one_that_is_cancelled_meanwhile_is_no_error,
     without_an_error_first_error_waits_for_all,
     out_of_time_it_tells_who_is_done_and_who_is_not,
     a_zero_timeout_looks_only,
@@ -97,6 +98,28 @@ fn a_cancelled_future_is_no_error(make: Make) {
     assert_eq!((waited.done[0].id(), waited.not_done[0].id()), (cancelled.id(), pending.id()));
     door.open();
     assert_eq!(counts(&wait([cancelled, pending], None, ReturnWhen::FirstError)), (2, 0));
+}
+
+fn one_that_is_cancelled_meanwhile_is_no_error(make: Make) {
+    let executor = make(1);
+    // Nothing tells that a thread waits, so in some rounds it comes too late to see the cancel happen.
+    for round in 0..20 {
+        let door = Door::new();
+        let held = executor.submit(pass_with, (door.path(), round)).share();
+        let cancelled = executor.submit(double, round).share();
+        door.arrived();
+        let (all, (started, has_started)) = ([cancelled.clone(), held], channel());
+        let waiter = thread::spawn(move || {
+            started.send(()).unwrap();
+            counts(&wait(all, None, ReturnWhen::FirstError))
+        });
+        has_started.recv().unwrap();
+        thread::yield_now();
+        assert!(cancelled.cancel());
+        thread::yield_now();
+        door.open();
+        assert_eq!(waiter.join().unwrap(), (2, 0));
+    }
 }
 
 fn without_an_error_first_error_waits_for_all(make: Make) {
