@@ -7,7 +7,7 @@ use std::task::Waker;
 
 /// Hears of the end of several tasks, each under a key.
 pub(crate) trait Listen: Send + Sync {
-    /// Called once for each key, outside every lock. Runs no user code.
+    /// Called once for each key, mostly under the lock of the task's cell. Runs no user code and takes no such lock.
     fn done(&self, key: usize, failed: bool);
 }
 
@@ -42,12 +42,17 @@ impl Listener {
         }
     }
 
-    pub(crate) fn notify(self, failed: bool) {
-        match self {
-            Listener::Set(set, key) => set.done(key, failed),
-            Listener::Waker(waker, _) => {
-                crate::panics::shield("the waker of a future", move || waker.wake());
-            }
+    /// Tells a wait-set, under the lock that publishes.
+    pub(crate) fn tell(&self, failed: bool) {
+        if let Listener::Set(set, key) = self {
+            set.done(*key, failed);
+        }
+    }
+
+    /// Wakes who awaits, outside every lock.
+    pub(crate) fn wake(self) {
+        if let Listener::Waker(waker, _) = self {
+            crate::panics::shield("the waker of a future", move || waker.wake());
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! An `Arc<Cell>` is unsized twice: [`Runnable`] for executors, [`Observable`] for the handle. Everything is
 //! under the cell's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde
-//! code) runs or drops while it is held, and no other lock is taken under it.
+//! code) runs or drops while it is held, and no other lock is taken under it but the one inside of a wait-set,
+//! under which none is taken.
 //!
 //! # Who may leave a state
 //!
@@ -33,6 +34,8 @@
 //!   ends under the lock that publishes; added after, by the adder. There is no in-between.
 //! - **Callback against take**: the outcome is out of a `Finished` cell while a late callback looks at it. It
 //!   cannot be taken then, because the adder borrows the handle that taking would consume.
+//! - **Wait-set against finish**: told under the lock that publishes, so the order in which futures come out is one in
+//!   which they can have been seen done.
 //! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
 //!   stored and the poll is ready.
 //! - **Given away**: of a task that another process may start, that place decides, before this one: `cancel` and
@@ -348,13 +351,17 @@ where
         };
         let failed = raised.is_some() && matches!(inner.phase.snapshot().state, State::Finished);
         let (first, rest) = inner.take_listeners();
+        // Before anybody can see it done: it is in their sets by then, ahead of whatever ends because of that.
+        for listener in first.iter().chain(&rest) {
+            listener.tell(failed);
+        }
         let waiters = inner.waiters;
         drop(inner);
         if waiters > 0 {
             self.changed.notify_all();
         }
         for listener in first.into_iter().chain(rest) {
-            listener.notify(failed);
+            listener.wake();
         }
         if let Some((outcome, seen)) = unclaimed {
             self.lose(outcome, seen);

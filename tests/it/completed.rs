@@ -40,6 +40,27 @@ fn they_come_in_completion_order() {
 }
 
 #[test]
+fn what_was_seen_done_comes_out_of_a_poll_before_what_ends_later() {
+    within(LONG, || {
+        let (first, first_future) = promise::<u8>();
+        let (second, second_future) = promise::<u8>();
+        let both = [second_future.share(), first_future.share()];
+        // Many, so that it takes a while to tell all of them: none may miss what others see meanwhile.
+        let mut sets: Vec<_> = (0..5_000).map(|_| as_completed(&both)).collect();
+        let completer = thread::spawn(move || assert!(first.complete(Ok(1))));
+        both[1].wait();
+        let last = sets.last_mut().unwrap();
+        let polled = last.next_timeout(Duration::ZERO).map(|future| future.map(SharedFuture::id));
+        assert_eq!(polled, Ok(Some(both[1].id())));
+        assert!(second.complete(Ok(2)));
+        completer.join().unwrap();
+        for set in &mut sets[..4_999] {
+            assert_eq!(set.next().unwrap().id(), both[1].id());
+        }
+    });
+}
+
+#[test]
 fn several_that_are_done_come_in_the_order_they_were() {
     let (promises, futures) = tagged(4);
     let mut promises: Vec<_> = promises.into_iter().map(Some).collect();

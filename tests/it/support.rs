@@ -58,7 +58,9 @@ impl Opener {
     pub(crate) fn arrived(&self, count: usize) {
         let (state, changed) = &*self.0.0;
         let state = state.lock().unwrap();
-        let (_state, timeout) = changed.wait_timeout_while(state, LONG, |state| state.0 < count).unwrap();
+        let (state, timeout) = changed.wait_timeout_while(state, LONG, |state| state.0 < count).unwrap();
+        // Not under the lock: the opener's drop takes it as well.
+        drop(state);
         assert!(!timeout.timed_out(), "nobody came to the gate");
     }
 

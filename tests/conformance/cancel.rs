@@ -1,0 +1,165 @@
+//! `cancel` and `abort`, and who hears of them.
+
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use concurrent_futures::{Error, Executor, ReturnWhen, State, as_completed, wait};
+
+use crate::doors::{Door, mark, marks, pass};
+use crate::tools::{Seen, double, occupy};
+use crate::{Make, Points};
+
+pub(crate) const POINTS: Points = list![
+    a_running_or_finished_task_cannot_be_cancelled,
+    a_cancelled_task_never_runs,
+    cancelling_twice_is_true_twice_and_calls_back_once,
+    callbacks_of_a_cancelled_future_run_in_the_thread_that_cancels,
+    cancel_wakes_result,
+    cancel_wakes_wait,
+    cancel_wakes_as_completed,
+    cancel_wakes_await,
+    only_as_many_tasks_as_workers_are_running,
+    a_running_task_can_be_aborted,
+    abort_of_a_pending_task_cancels_it,
+];
+
+/// A file for marks, which lies beside a door.
+fn file(door: &Door) -> PathBuf {
+    door.path().join("marks")
+}
+
+fn a_running_or_finished_task_cannot_be_cancelled(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let task = occupy(&*executor, &door);
+    assert!(!task.cancel());
+    assert_eq!(task.state(), State::Running);
+    door.open();
+    task.wait();
+    assert!(!task.cancel());
+    assert!(task.result().is_ok(), "it was left alone");
+}
+
+fn a_cancelled_task_never_runs(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let running = occupy(&*executor, &door);
+    let tasks: Vec<_> = (0..6).map(|n| executor.submit(mark, (file(&door), n))).collect();
+    let cancelled: Vec<_> = tasks.iter().map(|task| task.cancel()).collect();
+    assert_eq!(cancelled, [true; 6]);
+    let last = executor.submit(mark, (file(&door), 6));
+    door.open();
+    running.wait();
+    assert_eq!(last.result().unwrap(), 6);
+    assert_eq!(marks(&file(&door)), [6]);
+}
+
+fn cancelling_twice_is_true_twice_and_calls_back_once(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy(&*executor, &door);
+    let (task, seen) = (executor.submit(double, 1), Seen::new());
+    let see = seen.clone();
+    task.add_done_callback(move |outcome| see.push(outcome.is_err()));
+    assert!(task.cancel() && task.cancel());
+    assert_eq!(seen.all(), [true]);
+}
+
+fn callbacks_of_a_cancelled_future_run_in_the_thread_that_cancels(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy(&*executor, &door);
+    let (task, seen) = (executor.submit(double, 1), Seen::new());
+    let see = seen.clone();
+    task.add_done_callback(move |_| see.push(thread::current().id()));
+    assert!(task.cancel());
+    assert_eq!(seen.all(), [thread::current().id()]);
+}
+
+fn cancel_wakes_result(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy(&*executor, &door);
+    let task = executor.submit(double, 1).share();
+    let (asked, (started, has_started)) = (task.clone(), channel());
+    let waiter = thread::spawn(move || {
+        started.send(()).unwrap();
+        asked.result().copied()
+    });
+    has_started.recv().unwrap();
+    assert!(task.cancel());
+    assert!(matches!(waiter.join().unwrap(), Err(Error::Cancelled)));
+}
+
+fn cancel_wakes_wait(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy(&*executor, &door);
+    let tasks = [1, 2].map(|n| executor.submit(double, n).share());
+    for return_when in [ReturnWhen::AllCompleted, ReturnWhen::FirstError] {
+        let (asked, (started, has_started)) = (tasks.clone(), channel());
+        let waiter = thread::spawn(move || {
+            started.send(()).unwrap();
+            wait(asked, None, return_when).done.len()
+        });
+        has_started.recv().unwrap();
+        assert!(tasks.iter().all(|task| task.cancel()));
+        assert_eq!(waiter.join().unwrap(), 2);
+    }
+}
+
+fn cancel_wakes_as_completed(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy(&*executor, &door);
+    let tasks = [1, 2].map(|n| executor.submit(double, n).share());
+    let mut completed = as_completed(tasks.clone());
+    let (started, has_started) = channel();
+    let waiter = thread::spawn(move || {
+        started.send(()).unwrap();
+        completed.by_ref().map(|task| task.id()).collect::<Vec<_>>()
+    });
+    has_started.recv().unwrap();
+    assert!(tasks[1].cancel() && tasks[0].cancel());
+    assert_eq!(waiter.join().unwrap(), [tasks[1].id(), tasks[0].id()]);
+}
+
+fn cancel_wakes_await(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy(&*executor, &door);
+    let task = executor.submit(double, 1).share();
+    let (asked, (started, has_started)) = (task.clone(), channel());
+    let waiter = thread::spawn(move || {
+        started.send(()).unwrap();
+        smol::block_on(async { (&asked).await.copied() })
+    });
+    has_started.recv().unwrap();
+    assert!(task.cancel());
+    assert!(matches!(waiter.join().unwrap(), Err(Error::Cancelled)));
+}
+
+fn only_as_many_tasks_as_workers_are_running(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let running = occupy(&*executor, &door);
+    let waiting: Vec<_> = (0..6).map(|n| executor.submit(double, n)).collect();
+    assert!(running.is_running());
+    assert!(waiting.iter().all(|task| task.state() == State::Pending));
+    assert!(waiting.iter().all(|task| task.cancel()));
+}
+
+fn a_running_task_can_be_aborted(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let task = occupy(&*executor, &door);
+    assert!(task.abort());
+    assert!(task.is_cancelled());
+    assert!(matches!(task.result(), Err(Error::Cancelled)));
+    door.open();
+    assert_eq!(executor.submit(double, 4).result().unwrap(), 8, "the executor goes on");
+}
+
+fn abort_of_a_pending_task_cancels_it(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let running = occupy(&*executor, &door);
+    let pending = executor.submit(mark, (file(&door), 1));
+    assert!(pending.abort() && pending.abort());
+    assert!(matches!(pending.result(), Err(Error::Cancelled)));
+    door.open();
+    running.wait();
+    executor.submit(pass, door.path()).wait();
+    assert!(!running.abort(), "it was done");
+    assert!(marks(&file(&door)).is_empty());
+}

@@ -1,0 +1,111 @@
+//! What Python documents of `concurrent.futures`, and what its users miss there, on every executor.
+//!
+//!     cargo test --test conformance                  # everything
+//!     cargo test --test conformance -- processes::   # one kind of executor
+//!
+//! A point is written once, against the trait, and runs on every backend of [`BACKENDS`]: its functions are plain, and its values
+//! can be written and read. What only one kind of executor has is in a file of its own, and so is what needs no executor.
+//! README.md has the table of all points; `table.rs` holds it to the tests.
+#![forbid(unsafe_code)]
+
+/// Makes a list of tests: functions with their names. One that is forgotten is dead code.
+macro_rules! list {
+    ($($test:ident),* $(,)?) => { &[$((stringify!($test), $test)),*] };
+}
+
+mod callbacks;
+mod cancel;
+mod completed;
+mod costs;
+#[path = "../it/processes/support.rs"]
+mod doors;
+mod future;
+mod map;
+mod map_limits;
+#[cfg(feature = "auto-entry")]
+mod processes;
+mod promises;
+mod shutdown;
+mod submit;
+#[allow(dead_code)]
+#[path = "../it/support.rs"]
+mod support;
+mod table;
+mod threads;
+mod tools;
+mod wait;
+
+#[cfg(feature = "auto-entry")]
+use concurrent_futures::ProcessPoolExecutor;
+use concurrent_futures::{Backend, ThreadPoolExecutor, task};
+use libtest_mimic::{Arguments, Trial};
+
+use support::{LONG, within};
+
+/// Makes an executor with so many workers.
+type Make = fn(usize) -> Box<dyn Backend>;
+
+/// The tests of a file: each point with its name.
+type Points = &'static [(&'static str, fn(Make))];
+
+/// The tests of a file that choose their executors, if they need any.
+type Own = &'static [(&'static str, fn())];
+
+/// A new kind of executor is one line.
+const BACKENDS: &[(&str, Make)] = &[
+    ("threads", |workers| Box::new(ThreadPoolExecutor::new(workers))),
+    #[cfg(feature = "auto-entry")]
+    ("processes", |workers| Box::new(ProcessPoolExecutor::new(workers))),
+];
+
+const POINTS: &[(&str, Points)] = &[
+    ("callbacks", callbacks::POINTS),
+    ("cancel", cancel::POINTS),
+    ("completed", completed::POINTS),
+    ("costs", costs::POINTS),
+    ("future", future::POINTS),
+    ("map", map::POINTS),
+    ("map_limits", map_limits::POINTS),
+    ("shutdown", shutdown::POINTS),
+    ("submit", submit::POINTS),
+    ("wait", wait::POINTS),
+];
+
+const OWN: &[(&str, Own)] = &[
+    #[cfg(feature = "auto-entry")]
+    ("processes", processes::OWN),
+    ("promises", promises::OWN),
+    ("table", table::OWN),
+    ("threads", threads::OWN),
+];
+
+fn trial(name: String, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, || {
+        within(LONG, test);
+        Ok(())
+    })
+}
+
+fn main() {
+    // What tasks panic with is theirs, and belongs to the tests.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if task::current().is_none() {
+            hook(panic);
+        }
+    }));
+    // From the start, so that nothing which is to be logged is missed.
+    support::logged("");
+    let mut trials = Vec::new();
+    for &(backend, make) in BACKENDS {
+        for &(file, points) in POINTS {
+            trials.extend(
+                points.iter().map(|&(name, test)| trial(format!("{backend}::{file}::{name}"), move || test(make))),
+            );
+        }
+    }
+    for &(file, tests) in OWN {
+        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{file}::own::{name}"), test)));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
