@@ -69,7 +69,9 @@ impl Mail {
     pub fn post(&self, slot: u8) -> bool {
         self.flags.fetch_or(flag(slot), Ordering::Release);
         fence(Ordering::SeqCst);
-        self.sleeps.load(Ordering::Relaxed) != 0 && self.sleeps.swap(0, Ordering::Relaxed) != 0
+        let note = self.sleeps.load(Ordering::Relaxed);
+        // Where it changes meanwhile, who reads is awake, and will look.
+        note != 0 && self.sleeps.compare_exchange(note, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
