@@ -11,7 +11,7 @@ use loom as checker;
 #[cfg(model = "shuttle")]
 use shuttle as checker;
 
-use checker::sync::{Condvar, Mutex};
+pub(crate) use checker::sync::{Condvar, Mutex, atomic};
 use checker::thread::JoinHandle;
 
 /// Runs a model under every schedule with at most so many preemptions (loom), or under random ones (shuttle).
