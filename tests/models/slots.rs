@@ -160,3 +160,18 @@ fn death_against_stop() {
         assert_eq!(untouched, !started, "what was touched is not run again, and what was not is not blamed");
     });
 }
+
+#[test]
+fn start_against_a_look_at_its_time() {
+    check(5, || {
+        let (theirs, words) = page(None);
+        assert!(words.start(SLOT, TASK, 10) && words.finish(SLOT, TASK));
+        words.ready(SLOT, TASK + 1, None);
+        let worker = spawn(move || theirs.start(SLOT, TASK + 1, 20));
+        match words.progress(SLOT, TASK + 1) {
+            Progress::Running(since) => assert_eq!(since, 20, "that was the task before"),
+            progress => assert_eq!(progress, Progress::Ready),
+        }
+        assert!(worker.join().unwrap());
+    });
+}

@@ -103,11 +103,11 @@ impl<const COUNT: usize> Words<COUNT> {
 
     /// Where is the task?
     pub fn progress(&self, slot: u8, sequence: u64) -> Progress {
-        let started_at = self.started_at.load(Ordering::Relaxed);
         let word = self.word(slot).load(Ordering::Acquire);
         match (word >> 3 == sequence, word & 7) {
             (true, READY) => Progress::Ready,
-            (true, RUNNING) => Progress::Running(started_at),
+            // Not before the word: that may be the time of the task before.
+            (true, RUNNING) => Progress::Running(self.started_at.load(Ordering::Relaxed)),
             (true, DONE) => Progress::Done,
             _ => Progress::Strange,
         }
