@@ -70,6 +70,10 @@ mod id;
 mod inline;
 mod job;
 mod listener;
+// There are no processes in a model, but what a pool and its workers agree by.
+#[cfg(any(model = "loom", model = "shuttle"))]
+#[path = "process/slots/mail.rs"]
+mod mail;
 mod map;
 mod options;
 mod outcomes;
@@ -86,6 +90,9 @@ mod text;
 mod thread;
 mod wait;
 mod with;
+#[cfg(any(model = "loom", model = "shuttle"))]
+#[path = "process/slots/words.rs"]
+mod words;
 mod work;
 
 pub use bytes::Bytes;
@@ -106,13 +113,17 @@ pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use promise::{Promise, promise};
 pub use shared::{AwaitingShared, SharedFuture};
 pub use state::State;
-#[cfg(any(model = "loom", model = "shuttle"))]
-#[doc(hidden)]
-pub use sync::Choices;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;
 pub use work::Encoded;
+#[cfg(any(model = "loom", model = "shuttle"))]
+#[doc(hidden)]
+pub use {
+    mail::Mail,
+    sync::Choices,
+    words::{Progress, Words},
+};
 
 /// Brings in the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.
 ///

@@ -391,7 +391,7 @@ impl Remote for Flight {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, slots, .. } => {
-                matches!(slots.progress(*slot, *sequence), Progress::Running | Progress::Done)
+                matches!(slots.words().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
             }
             Place::Stopped { .. } | Place::Mourned | Place::Over => true,
         }

@@ -75,7 +75,7 @@ impl Receiver {
         }
         let mut seat = self.seat.lock();
         seat.reader = reader;
-        slots.rest()
+        slots.mail().rest()
     }
 
     /// Takes the reader up again, unless somebody helps. `heard`: the ear was readable; then the keeper is not to listen until its bell
@@ -84,7 +84,7 @@ impl Receiver {
         let mut seat = self.seat.lock();
         seat.deafened |= heard && seat.helped;
         let reader = seat.reader.take()?;
-        slots.rise();
+        slots.mail().rise();
         Some(reader)
     }
 
@@ -115,7 +115,7 @@ impl Receiver {
             return None;
         }
         let reader = Some(seat.reader.take()?);
-        slots.rise();
+        slots.mail().rise();
         seat.helped = true;
         let (heard, was_long) = (seat.heard, seat.was_long);
         Some(Helper { receiver: self, socket, slots, reader, heard, was_long, is_shut, relieved: false })
@@ -152,14 +152,14 @@ impl Helper<'_> {
         };
         let mut tries = TRIES;
         loop {
-            if self.slots.has_letter(slot) {
+            if self.slots.mail().is_in(slot) {
                 let mut bytes = Vec::new();
                 let (header, _) = self.slots.read_letter(slot, &mut bytes).filter(|(header, _)| is_it(header))?;
-                is_ours().then(|| self.slots.drop_letter(slot))?;
+                is_ours().then(|| self.slots.mail().clear(slot))?;
                 self.was_long = false;
                 return Some((header, bytes));
             }
-            if self.slots.has_mail() {
+            if self.slots.mail().is_there() {
                 return None;
             }
             let reader = self.reader.as_mut()?;
@@ -176,7 +176,7 @@ impl Helper<'_> {
             }
             if tries > 0 && self.slots.look_for_answer(&mut self.heard) {
                 tries -= 1;
-                if self.slots.has_mail() {
+                if self.slots.mail().is_there() {
                     continue;
                 }
             } else {
@@ -201,12 +201,12 @@ impl Helper<'_> {
         }
         let mut descriptors =
             [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.receiver.relief, PollFlags::IN)];
-        if self.slots.rest() {
-            self.slots.rise();
+        if self.slots.mail().rest() {
+            self.slots.mail().rise();
             return Some(false);
         }
         let polled = poll(&mut descriptors, None);
-        self.slots.rise();
+        self.slots.mail().rise();
         match polled {
             Ok(1..) if descriptors[1].revents().is_empty() => Some(true),
             Err(Errno::INTR) => Some(false),
@@ -236,7 +236,7 @@ impl Helper<'_> {
         if self.relieved | std::mem::take(&mut seat.recalled) {
             self.receiver.relief.hush();
         }
-        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty() | self.slots.rest();
+        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty() | self.slots.mail().rest();
         seat.reader = Some(reader);
         (seat.heard, seat.was_long) = (self.heard, self.was_long);
         seat.helped = false;

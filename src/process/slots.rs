@@ -1,30 +1,17 @@
 //! The page that a pool shares with one worker: which task is at what point, decided by compare-and-swap.
 //!
-//! A task that was sent to a worker is in one of 64 slots. Its word is `sequence << 3 | state`; no two tasks of a pool have
-//! the same sequence number, so a swap that was meant for a task before it fails.
+//! A task that was sent to a worker is in one of 64 slots: see [`words`]. And there is a journal, which survives the worker: what it
+//! has to say of the items of a chunk is there before it begins the next one, and is sent when the journal is full or the chunk over.
+//! The pool reads it after a death.
 //!
-//! | from | to | who | when |
-//! |---|---|---|---|
-//! | anything | `READY` | pool | before it sends the frame |
-//! | `READY` | `RUNNING` | worker | before the call. If that fails, it skips the frame |
-//! | `RUNNING` | `DONE` | worker | when the result is encoded, before it is sent. If that fails, it parks |
-//! | `READY` | `REVOKED` | pool | cancel, or to give the task to another worker |
-//! | `RUNNING` | `KILLED` | pool | abort, time limit; only then the worker is killed |
-//! | `DONE` | `KILLED` | pool | time limit, if the result does not arrive |
-//!
-//! So `cancel() == true` is exact, and after a death the right task is blamed: the one that is `RUNNING`, or `DONE`
-//! without its result; one that is `READY` was not touched.
-//!
-//! A chunk has in addition a word `next << 32 | end`: the worker takes an item by raising `next`, and the pool lowers `end` to
-//! cancel what was not taken. And there is a journal, which survives the worker: what it has to say of the items of a chunk is
-//! there before it begins the next one, and is sent when the journal is full or the chunk over. The pool reads it after a death.
-//!
-//! Short answers take no other way than this memory: see [`mail`].
+//! Short answers take no other way than this memory: see [`letters`] and [`mail`].
 //!
 //! The memory can be written by the worker, so by whatever its tasks do: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
 
+mod letters;
 mod mail;
+mod words;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,26 +22,20 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::sys::Memory;
-use mail::{LETTER, Mail};
+use letters::LETTER;
+use mail::Mail;
+pub(super) use words::Progress;
+use words::{Words, end_of, first_of, pair};
 
 pub(super) const COUNT: usize = 64;
 
 /// Bytes of the journal.
 pub(super) const JOURNAL: usize = 60 << 10;
 
-const READY: u64 = 1;
-const RUNNING: u64 = 2;
-const DONE: u64 = 3;
-const REVOKED: u64 = 4;
-const KILLED: u64 = 5;
-
 /// What both sides map. All zero at first.
 #[repr(C)]
 struct Shared {
-    words: [AtomicU64; COUNT],
-    items: [AtomicU64; COUNT],
-    /// When the task that runs was started, by [`now`].
-    started_at: AtomicU64,
+    words: Words<COUNT>,
     /// The sequence number of the chunk that the journal is of.
     journal_of: AtomicU64,
     /// The item that the journal begins with.
@@ -98,16 +79,6 @@ fn look_for_more(counter: &AtomicU64, seen: &mut u64, or_else: impl Fn() -> bool
     }
 }
 
-/// Where a task is, as the pool sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Ready,
-    Running,
-    Done,
-    /// Another task's word, or nothing that was ever written here by the rules.
-    Strange,
-}
-
 /// Nanoseconds by a clock that all processes share and that nobody sets.
 pub(super) fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -149,7 +120,11 @@ impl Slots {
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
-    fn mail(&self) -> &Mail {
+    pub(super) fn words(&self) -> &Words<COUNT> {
+        &self.shared().words
+    }
+
+    pub(super) fn mail(&self) -> &Mail {
         &self.shared().mail
     }
 
@@ -158,77 +133,7 @@ impl Slots {
         unsafe { self.base.as_ptr().add(LETTERS_AT + usize::from(slot) % COUNT * LETTER) }
     }
 
-    fn swap(&self, slot: u8, sequence: u64, from: u64, to: u64) -> bool {
-        let word = &self.shared().words[usize::from(slot) % COUNT];
-        let tagged = |state| sequence << 3 | state;
-        word.compare_exchange(tagged(from), tagged(to), Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
     // The pool's side.
-
-    /// The task may be started from now on. `items`: of a chunk, the first and how many it has in all.
-    pub(super) fn ready(&self, slot: u8, sequence: u64, items: Option<(u32, u32)>) {
-        let index = usize::from(slot) % COUNT;
-        if let Some((first, end)) = items {
-            self.shared().items[index].store(pair(first, end), Ordering::Relaxed);
-        }
-        self.shared().words[index].store(sequence << 3 | READY, Ordering::Release);
-    }
-
-    pub(super) fn revoke(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, READY, REVOKED)
-    }
-
-    pub(super) fn kill(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, RUNNING, KILLED)
-    }
-
-    pub(super) fn kill_done(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, DONE, KILLED)
-    }
-
-    pub(super) fn progress(&self, slot: u8, sequence: u64) -> Progress {
-        let word = self.shared().words[usize::from(slot) % COUNT].load(Ordering::Acquire);
-        match (word >> 3 == sequence, word & 7) {
-            (true, READY) => Progress::Ready,
-            (true, RUNNING) => Progress::Running,
-            (true, DONE) => Progress::Done,
-            _ => Progress::Strange,
-        }
-    }
-
-    /// When the task that was seen `Running` was started, by [`now`].
-    pub(super) fn started_at(&self) -> u64 {
-        self.shared().started_at.load(Ordering::Relaxed)
-    }
-
-    /// Takes back the items of a chunk that were not begun.
-    pub(super) fn curtail(&self, slot: u8) {
-        let lower = |word| Some(pair(first_of(word), first_of(word)));
-        let _ =
-            self.shared().items[usize::from(slot) % COUNT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
-    }
-
-    /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. The first `known` have ended:
-    /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
-    pub(super) fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
-        let items = &self.shared().items[usize::from(slot) % COUNT];
-        let left = |word| (end_of(word) - first_of(word) + u32::from(first_of(word) <= known)) / 2;
-        let middle = |word| first_of(word) + left(word);
-        // What the worker has made of the word is its own; what it cannot be is not believed.
-        let is_sound = |word| first_of(word) < end_of(word) && end_of(word) == count;
-        let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
-        if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running) {
-            return None;
-        }
-        let word = items.fetch_update(Ordering::AcqRel, Ordering::Acquire, lower).ok()?;
-        Some((middle(word), count))
-    }
-
-    /// How many items were begun, the first ones counted that were not even sent.
-    pub(super) fn begun(&self, slot: u8) -> u32 {
-        first_of(self.shared().items[usize::from(slot) % COUNT].load(Ordering::Acquire))
-    }
 
     /// Something was sent to the worker.
     pub(super) fn note_order(&self) {
@@ -237,7 +142,7 @@ impl Slots {
 
     /// Looks for a while whether the worker has sent something since `seen`, or there is mail.
     pub(super) fn look_for_answer(&self, seen: &mut u64) -> bool {
-        look_for_more(&self.shared().answers, seen, || self.has_mail())
+        look_for_more(&self.shared().answers, seen, || self.mail().is_there())
     }
 
     /// So many segments of the worker were copied out.
@@ -265,15 +170,6 @@ impl Slots {
 
     // The worker's side.
 
-    pub(super) fn start(&self, slot: u8, sequence: u64) -> bool {
-        self.shared().started_at.store(now(), Ordering::Relaxed);
-        self.swap(slot, sequence, READY, RUNNING)
-    }
-
-    pub(super) fn finish(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, RUNNING, DONE)
-    }
-
     /// Something was sent to the pool.
     pub(super) fn note_answer(&self) {
         self.shared().answers.fetch_add(1, Ordering::Release);
@@ -286,13 +182,6 @@ impl Slots {
 
     pub(super) fn collected(&self) -> u64 {
         self.shared().collected.load(Ordering::Acquire)
-    }
-
-    /// Takes the next item of the chunk that runs in this slot.
-    pub(super) fn take_item(&self, slot: u8) -> Option<u32> {
-        let raise = |word| (first_of(word) < end_of(word)).then(|| pair(first_of(word) + 1, end_of(word)));
-        let items = &self.shared().items[usize::from(slot) % COUNT];
-        items.fetch_update(Ordering::AcqRel, Ordering::Acquire, raise).ok().map(first_of)
     }
 
     /// Empties the journal; what comes next is of the chunk `sequence` from the item `first` on.
@@ -320,18 +209,6 @@ impl Slots {
     }
 }
 
-fn pair(first: u32, end: u32) -> u64 {
-    u64::from(first) << 32 | u64::from(end)
-}
-
-fn first_of(word: u64) -> u32 {
-    (word >> 32) as u32
-}
-
-fn end_of(word: u64) -> u32 {
-    word as u32
-}
-
 impl Drop for Slots {
     fn drop(&mut self) {
         // SAFETY: mapped with this length, and every borrow of it ends with `self`.
@@ -345,48 +222,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_two_wins_a_task() {
-        let slots = Slots::create().unwrap().0;
-        slots.ready(3, 7, None);
-        assert_eq!(slots.progress(3, 7), Progress::Ready);
-        assert!(slots.start(3, 7) && !slots.revoke(3, 7));
-        assert_eq!(slots.progress(3, 7), Progress::Running);
-        assert!(slots.finish(3, 7) && !slots.kill(3, 7));
-        assert!(slots.kill_done(3, 7));
-        slots.ready(3, 8, None);
-        assert!(!slots.start(3, 7), "the swap of a task before it");
-        assert!(slots.revoke(3, 8) && !slots.start(3, 8));
-        assert_eq!(slots.progress(3, 8), Progress::Strange);
-    }
-
-    #[test]
     fn the_other_side_sees_the_same() {
         let (ours, memory) = Slots::create().unwrap();
         let theirs = Slots::map(&memory).unwrap();
+        let (ours, theirs) = (ours.words(), theirs.words());
         ours.ready(63, 1, Some((2, 5)));
-        assert!(theirs.start(63, 1));
+        assert!(theirs.start(63, 1, now()));
         assert_eq!((theirs.take_item(63), ours.begun(63)), (Some(2), 3));
         ours.curtail(63);
         assert_eq!(theirs.take_item(63), None);
-    }
-
-    #[test]
-    fn half_of_what_was_not_begun_is_taken_back() {
-        let slots = Slots::create().unwrap().0;
-        slots.ready(1, 4, Some((2, 8)));
-        assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
-        assert!(slots.start(1, 4));
-        assert_eq!(slots.halve(1, 4, (2, 5)), Some((4, 5)));
-        assert_eq!(slots.halve(1, 4, (2, 4)), Some((3, 4)));
-        assert_eq!(slots.halve(1, 4, (2, 3)), None, "it is about to be begun");
-        assert_eq!(slots.take_item(1), Some(2));
-        assert_eq!(slots.take_item(1), None);
-        slots.ready(1, 5, Some((0, 2)));
-        assert!(slots.start(1, 5));
-        assert_eq!(slots.take_item(1), Some(0));
-        assert_eq!(slots.halve(1, 5, (0, 2)), Some((1, 2)), "behind one that runs all is taken");
-        assert_eq!(slots.halve(1, 5, (0, 1)), None);
-        assert_eq!(slots.halve(1, 4, (0, 1)), None, "another task's");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use loom as checker;
 #[cfg(model = "shuttle")]
 use shuttle as checker;
 
+pub(crate) use checker::sync::atomic;
 pub(crate) use checker::thread_local;
 
 /// What the clock and the operating system do in a model: `expiring` says which timed waits expire,

@@ -43,15 +43,25 @@
 //! | panic of a scope's body | `scope::panic_of_the_body_against_tasks` |
 //! | items of a shared map against each other, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::a_task_of_the_pool_in_an_item`, `sharing::the_time_of_the_map_against_its_items` |
 //! | drop, cancel, shutdown, failed start against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::a_worker_that_does_not_start` |
+//! | start against revoke, abort, a revoke for the task before | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
+//! | time limit and abort against finish, in a worker process | `slots::finish_against_kill`, `slots::time_limit_against_start_and_answer` |
+//! | death of a worker process against abort and halve | `slots::death_against_stop`, `chunks::death_in_a_chunk_against_halve` |
+//! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mail::a_slot_is_given_again` |
+//! | halve of a chunk against its items, another halve, curtail, the next chunk | `chunks::halve_against_*`, `chunks::two_halves_against_take_item` |
+//! | letter against a reader going to sleep, or awake | `mail::post_*`, `mail::two_posts_against_going_to_sleep`, `mail::a_letter_among_others` |
+//! | letter against a reader that changes hands | `mail::posts_against_a_reader_that_changes_hands` |
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod cell;
 mod checker;
+mod chunks;
 mod ending;
+mod mail;
 mod nesting;
 mod queue;
 mod scope;
 mod sharing;
+mod slots;
 #[cfg(model = "shuttle")]
 mod storm;
 mod waiting;

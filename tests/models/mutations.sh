@@ -1,6 +1,6 @@
 #!/bin/sh
 # Shows that the models can fail: breaks a copy of the source in one place at a time, and runs the models on it under
-# shuttle. Takes minutes, and is no part of CI.
+# shuttle, or those of what processes share under loom. Takes minutes, and is no part of CI.
 #
 #     tests/models/mutations.sh [NAME ..]
 #
@@ -9,17 +9,27 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-export RUSTFLAGS='--cfg model="shuttle"' CARGO_TARGET_DIR="${MUTATIONS_TARGET_DIR:-$root/target/mutations}"
+target="${MUTATIONS_TARGET_DIR:-$root/target/mutations}"
 export MODEL_SCHEDULES="${MODEL_SCHEDULES:-1500}" RUST_BACKTRACE=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=1
 only=" $* "
 missed=0
+
+# under CHECKER [MODULE ..]: which models are run, all if none are named.
+under() {
+    export RUSTFLAGS="--cfg model=\"$1\"" CARGO_TARGET_DIR="$target/$1"
+    shift
+    models=$(echo "$*" | tr ' ' '|')
+}
 
 fresh() {
     rm -rf "$copy/src" "$copy/tests"
     mkdir -p "$copy/tests"
     cp -r "$root/src" "$copy/"
     cp -r "$root/tests/models" "$copy/tests/"
-    cp "$root/Cargo.toml" "$copy/"
+    # Without what is not there.
+    perl -0pe 's/^\[\[\w+\]\]\n(\w.*\n)+//mg' "$root/Cargo.toml" >"$copy/Cargo.toml"
+    # To compile the others takes longer than to run these.
+    [ -z "$models" ] || perl -0pi -e "s/^(#\[.*\]\n)?mod (?!checker|$models).*\n//mg" "$copy/tests/models/lib.rs"
 }
 
 # mutate NAME FILE SUBSTITUTION
@@ -47,6 +57,7 @@ hosting=src/thread/pool/hosting.rs
 state=src/state.rs
 observable=src/state/observable.rs
 runnable=src/state/runnable.rs
+under shuttle
 mutate no-decide-after-pop $pool 's/(queue\.pending -= 1;\n\s+\}\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate no-decide-after-push $pool 's/(push_back\(task\);\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate no-look-after-search $pool 's/(queue\.searching = false;\n\s+)continue;/$1/'
@@ -67,4 +78,34 @@ mutate listener-on-a-done-cell $observable 's/if snapshot\.state\.is_done\(\) \{
 mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
 mutate scope-guard-before-outcome $runnable 's/let _guard = work\.guard\(\);/drop(work.guard());/'
+
+words=src/process/slots/words.rs
+mail=src/process/slots/mail.rs
+# Shuttle does not know that two sides may see what is written in another order.
+under loom chunks mail slots
+mutate start-with-a-plain-store $words 's/self\.swap\(slot, sequence, READY, RUNNING\)/{ self.word(slot).store(sequence << 3 | RUNNING, Ordering::Release); true }/'
+mutate start-looks-and-stores $words 's/self\.swap\(slot, sequence, READY, RUNNING\)/{ let is_ready = self.word(slot).load(Ordering::Acquire) == sequence << 3 | READY; if is_ready { self.word(slot).store(sequence << 3 | RUNNING, Ordering::Release); } is_ready }/'
+mutate finish-with-a-plain-store $words 's/self\.swap\(slot, sequence, RUNNING, DONE\)/{ self.word(slot).store(sequence << 3 | DONE, Ordering::Release); true }/'
+mutate revoke-of-what-runs $words 's/(self\.swap\(slot, sequence, READY, REVOKED\))/$1 || self.swap(slot, sequence, RUNNING, REVOKED)/'
+mutate swap-of-any-task $words 's/(let tagged = )/let sequence = self.word(slot).load(Ordering::Acquire) >> 3;\n$1/'
+mutate ready-releases-nothing $words 's/(sequence << 3 \| READY, )Ordering::Release/$1Ordering::Relaxed/'
+mutate start-acquires-nothing $words 's/(tagged\(to\), )Ordering::AcqRel, Ordering::Acquire/$1Ordering::Release, Ordering::Relaxed/'
+mutate time-before-the-word $words 's/(let word = self\.word\(slot\)\.load\(Ordering::Acquire\);\n)(.*?)Progress::Running\(self\.started_at\.load\(Ordering::Relaxed\)\)/let time = self.started_at.load(Ordering::Relaxed);\n$1$2Progress::Running(time)/s'
+mutate time-after-the-start $words 's/(self\.started_at\.store\(now, Ordering::Relaxed\);)\n\s+(self\.swap\(slot, sequence, READY, RUNNING\))/let won = $2;\n$1\nwon/'
+mutate halve-of-any-task $words 's/if !matches!\(self\.progress\(slot, sequence\), [^{]*\{/if false {/'
+mutate halve-takes-the-next $words 's/ \+ u32::from\(first_of\(word\) <= known\)\) \/ 2/ + u32::from(known > count)) \/ 2/'
+mutate halve-with-a-plain-store $words 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, lower\)\.ok\(\)\?;/self.items(slot).load(Ordering::Acquire); self.items(slot).store(lower(word)?, Ordering::Release);/'
+mutate curtail-with-a-plain-store $words 's/let _ = self\.items\(slot\)\.fetch_update\(Ordering::Relaxed, Ordering::Relaxed, lower\);/let word = lower(self.items(slot).load(Ordering::Acquire)); self.items(slot).store(word.unwrap_or(0), Ordering::Release);/'
+mutate item-taken-with-a-plain-store $words 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, raise\)\.ok\(\)\.map\(first_of\)/{ let word = self.items(slot).load(Ordering::Acquire); self.items(slot).store(raise(word)?, Ordering::Release); Some(first_of(word)) }/'
+mutate no-fence-at-rest $mail 's/(self\.sleeps\.store\(1, Ordering::Relaxed\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
+mutate no-fence-at-post $mail 's/(Ordering::Release\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
+mutate look-before-the-note $mail 's/self\.sleeps\.store\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.is_there\(\)/let is_there = self.is_there();\n$1 self.sleeps.store(1, Ordering::Relaxed);\nis_there/'
+mutate no-rise $mail 's/self\.sleeps\.store\(0, Ordering::Relaxed\);//'
+mutate note-left $mail 's/note != 0 && [^\n]*/note != 0/'
+mutate nobody-rung $mail 's/note != 0 && [^\n]*/note > 1/'
+mutate flag-with-a-plain-store $mail 's/self\.flags\.fetch_or\(flag\(slot\), Ordering::Release\)/self.flags.store(flag(slot), Ordering::Release)/'
+mutate post-releases-nothing $mail 's/(fetch_or\(flag\(slot\), )Ordering::Release/$1Ordering::Relaxed/'
+mutate take-acquires-nothing $mail 's/(swap\(0, )Ordering::Acquire/$1Ordering::Relaxed/'
+mutate letter-acquires-nothing $mail 's/(load\()Ordering::Acquire(\) & flag)/$1Ordering::Relaxed$2/'
+mutate clear-of-all $mail 's/self\.flags\.fetch_and\(!flag\(slot\), Ordering::Relaxed\)/self.flags.store(u64::from(slot) * 0, Ordering::Relaxed)/'
 exit $missed

@@ -50,7 +50,7 @@ impl Link<'_> {
             // A journal that a task has written over is as good as none.
             flight.note(first, count, &replies);
         }
-        let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.begun(slot));
+        let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.words().begun(slot));
         if !is_done {
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(flight.call.name().into_owned()));
             let died = match self.hint(exit) {

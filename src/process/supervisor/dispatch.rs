@@ -178,7 +178,7 @@ impl<W: Clone> Supervisor<W> {
         let slots = Arc::clone(link.slots.as_ref().expect("a link that serves has slots"));
         let slot = link.free.trailing_zeros() as u8;
         link.free &= !(1 << slot);
-        slots.ready(slot, sequence, flight.range());
+        slots.words().ready(slot, sequence, flight.range());
         *flight.place.lock() = Place::Sent { link: id, slot, sequence, slots };
         if link.flown.is_empty() {
             link.since = now;
@@ -200,7 +200,7 @@ impl<W: Clone> Supervisor<W> {
         let mut rest = sent.filter_map(|(sent, slots)| {
             let slots = slots.as_ref()?;
             let range = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
-            let (from, to) = slots.halve(sent.slot, sent.sequence, range)?;
+            let (from, to) = slots.words().halve(sent.slot, sent.sequence, range)?;
             sent.flight.divide(from, to)
         });
         if let Some(rest) = rest.next() {

@@ -25,7 +25,7 @@ impl<W: Clone> Supervisor<W> {
         }
         let mut untouched = Vec::new();
         while let Some(sent) = link.flown.pop_front() {
-            let was_ready = link.slots.as_ref().is_some_and(|slots| slots.revoke(sent.slot, sent.sequence));
+            let was_ready = link.slots.as_ref().is_some_and(|slots| slots.words().revoke(sent.slot, sent.sequence));
             let is_next = untouched.is_empty() && death.victims.is_empty();
             // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
             // one whose argument has no room there, would have no end.

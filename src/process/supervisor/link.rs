@@ -107,7 +107,7 @@ impl<W> Link<W> {
         let slots = self.slots.as_ref()?;
         let last = self.flown.back()?;
         let sequence = last.sequence;
-        if !slots.revoke(last.slot, sequence) {
+        if !slots.words().revoke(last.slot, sequence) {
             return None;
         }
         self.take(|sent| sent.sequence == sequence, now)

@@ -27,7 +27,7 @@ impl<W: Clone> Supervisor<W> {
                 return true;
             }
             Place::Sent { link, slot, sequence, slots } => {
-                if !slots.revoke(*slot, *sequence) {
+                if !slots.words().revoke(*slot, *sequence) {
                     curtail(flight, slots, *slot);
                     return false;
                 }
@@ -69,7 +69,7 @@ impl<W: Clone> Supervisor<W> {
             return false;
         };
         let (link, slot, sequence) = (*link, *slot, *sequence);
-        if !slots.kill(slot, sequence) {
+        if !slots.words().kill(slot, sequence) {
             return false;
         }
         *place = Place::Stopped { link };
@@ -176,11 +176,13 @@ impl<W: Clone> Supervisor<W> {
         let (slot, sequence) = (sent.slot, sent.sequence);
         let limit = sent.flight.limit().unwrap_or(Duration::MAX);
         // The worker knows better when it started.
-        let ran = Duration::from_nanos(clock.saturating_sub(slots.started_at()));
-        let stopped = match slots.progress(slot, sequence) {
-            Progress::Running if ran < limit => return Expiry::Later(now.checked_add(limit - ran)),
+        let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
+        let stopped = match slots.words().progress(slot, sequence) {
+            Progress::Running(since) if ran(since) < limit => {
+                return Expiry::Later(now.checked_add(limit - ran(since)));
+            }
             _ if now < deadline => return Expiry::Later(Some(deadline)),
-            Progress::Running => slots.kill(slot, sequence),
+            Progress::Running(_) => slots.words().kill(slot, sequence),
             Progress::Ready => {
                 // The worker would go on with the next.
                 let (slots, mut behind) = (Arc::clone(slots), Vec::new());
@@ -193,10 +195,10 @@ impl<W: Clone> Supervisor<W> {
                     self.requeue(flight);
                     self.refund(id);
                 }
-                let stopped = slots.revoke(slot, sequence);
+                let stopped = slots.words().revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
             }
-            Progress::Done if link.arrival.is_some() => slots.kill_done(slot, sequence),
+            Progress::Done if link.arrival.is_some() => slots.words().kill_done(slot, sequence),
             Progress::Done => {
                 link.arrival = Some(now + ARRIVAL);
                 return Expiry::Later(link.arrival);
@@ -225,6 +227,6 @@ impl<W: Clone> Supervisor<W> {
 fn curtail(flight: &Flight, slots: &Slots, slot: u8) {
     if flight.items.is_some() {
         flight.curtail();
-        slots.curtail(slot);
+        slots.words().curtail(slot);
     }
 }

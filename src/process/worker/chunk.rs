@@ -26,7 +26,7 @@ impl Worker {
             Batch { worker: self, slot, sequence, first: head.first, count: 0, kept: false, bytes: &mut bytes };
         batch.begin(head.first);
         let mut scratch = Vec::new();
-        while let Some(item) = self.slots.take_item(slot) {
+        while let Some(item) = self.slots.words().take_item(slot) {
             let Some(argument) = next_argument(&mut arguments) else {
                 break;
             };

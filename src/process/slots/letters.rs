@@ -1,0 +1,110 @@
+//! Letters: short answers that need no socket.
+//!
+//! Each slot has room for one letter, which is a frame; [`Mail`](super::mail::Mail) says which have one. A letter outlives the worker, like
+//! the journal.
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+use super::{COUNT, Slots};
+use crate::process::frame::{HEADER, Header};
+
+/// The longest frame that goes as a letter.
+pub(super) const LETTER: usize = 512;
+
+const _: () = assert!(COUNT == u64::BITS as usize, "a flag for each slot");
+
+impl Slots {
+    // The pool's side. Only whoever has the reader.
+
+    /// Appends the letter that [is in](super::mail::Mail::is_in) this slot to `bytes`: its header, and where its body is; `None` if it
+    /// makes no sense.
+    pub(in crate::process) fn read_letter(&self, slot: u8, bytes: &mut Vec<u8>) -> Option<(Header, Range<usize>)> {
+        let letter = self.letter(slot);
+        let mut header = [0; HEADER];
+        // SAFETY: a letter is longer than a header. A worker that writes meanwhile changes what is copied, and nothing else.
+        unsafe { letter.copy_to_nonoverlapping(header.as_mut_ptr(), HEADER) };
+        let header = Header::from_bytes(&header)?;
+        let length = usize::try_from(header.length).ok().filter(|length| *length <= LETTER - HEADER)?;
+        let start = bytes.len();
+        bytes.resize(start + length, 0);
+        // SAFETY: the body begins behind the header, in the letter.
+        let body = unsafe { letter.add(HEADER) };
+        // SAFETY: the letter has that many bytes more, and so has the vector; as above.
+        unsafe { body.copy_to_nonoverlapping(bytes[start..].as_mut_ptr(), length) };
+        Some((header, start..start + length))
+    }
+
+    /// Takes all letters, and appends them to `bytes`: for each its header and where its body is, or `None` if it makes no sense.
+    pub(in crate::process) fn take_mail(
+        &self,
+        bytes: &mut Vec<u8>,
+    ) -> impl Iterator<Item = Option<(Header, Range<usize>)>> {
+        self.mail().take().map(|slot| self.read_letter(slot, bytes))
+    }
+
+    // The worker's side.
+
+    /// Posts a frame, the answer to the task that has the slot. `None`: it is too long. `Some(true)`: the pool is to be rung.
+    pub(in crate::process) fn post(&self, slot: u8, frame: &[u8]) -> Option<bool> {
+        if frame.len() > LETTER {
+            return None;
+        }
+        // SAFETY: the letter is long enough; nobody reads it before its flag is up, and it was taken before the slot was given again.
+        unsafe { self.letter(slot).copy_from_nonoverlapping(frame.as_ptr(), frame.len()) };
+        Some(self.mail().post(slot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::frame::{Kind, put};
+
+    fn frame(slot: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put(&mut bytes, Kind::Value, slot, 7, body);
+        bytes
+    }
+
+    #[test]
+    fn a_letter_is_read_as_it_was_posted() {
+        let (ours, memory) = Slots::create().unwrap();
+        let theirs = Slots::map(&memory).unwrap();
+        let longest = [9; LETTER - HEADER];
+        for (slot, body) in [(63, &b"last"[..]), (0, b""), (5, &longest)] {
+            assert_eq!(theirs.post(slot, &frame(slot, body)), Some(false), "nobody sleeps");
+        }
+        assert_eq!(theirs.post(6, &frame(6, &[0; LETTER - HEADER + 1])), None);
+        let mut bytes = Vec::new();
+        assert!(ours.mail().is_in(63) && !ours.mail().is_in(6));
+        let (header, body) = ours.read_letter(63, &mut bytes).unwrap();
+        ours.mail().clear(63);
+        assert_eq!((header.kind, header.slot, header.sequence, &bytes[body]), (Kind::Value, 63, 7, &b"last"[..]));
+        let letters: Vec<_> = ours.take_mail(&mut bytes).map(Option::unwrap).collect();
+        let read = letters.iter().map(|(header, body)| (header.slot, &bytes[body.clone()]));
+        assert!(read.eq([(0, &b""[..]), (5, &longest)]));
+        assert!(!ours.mail().is_there() && ours.take_mail(&mut bytes).next().is_none());
+    }
+
+    #[test]
+    fn who_sleeps_is_rung_once() {
+        let slots = Slots::create().unwrap().0;
+        assert!(!slots.mail().rest());
+        assert_eq!(slots.post(0, &frame(0, b"")), Some(true));
+        assert_eq!(slots.post(1, &frame(1, b"")), Some(false), "it was rung");
+        assert!(slots.mail().rest(), "there is mail");
+        slots.mail().rise();
+        assert_eq!(slots.post(2, &frame(2, b"")), Some(false), "it is awake");
+        assert_eq!(slots.take_mail(&mut Vec::new()).count(), 3);
+        assert!(!slots.mail().rest());
+    }
+
+    #[test]
+    fn a_letter_that_makes_no_sense_is_none() {
+        let slots = Slots::create().unwrap().0;
+        slots.post(0, &[255; HEADER]);
+        slots.post(1, &Header::new(Kind::Value, 1, 7, LETTER).to_bytes());
+        assert!(slots.take_mail(&mut Vec::new()).all(|letter| letter.is_none()));
+    }
+}

@@ -1,0 +1,211 @@
+//! [`Words`]: which task is at what point, and which items of a chunk were begun, decided by compare-and-swap.
+//!
+//! A task's word is `sequence << 3 | state`; no two tasks of a pool have the same sequence number, so a swap that was meant for a task
+//! before it fails.
+//!
+//! | from | to | who | when |
+//! |---|---|---|---|
+//! | anything | `READY` | pool | before it sends the frame |
+//! | `READY` | `RUNNING` | worker | before the call. If that fails, it skips the frame |
+//! | `RUNNING` | `DONE` | worker | when the result is encoded, before it is sent. If that fails, it parks |
+//! | `READY` | `REVOKED` | pool | cancel, or to give the task to another worker |
+//! | `RUNNING` | `KILLED` | pool | abort, time limit; only then the worker is killed |
+//! | `DONE` | `KILLED` | pool | time limit, if the result does not arrive |
+//!
+//! So `cancel() == true` is exact, and after a death the right task is blamed: the one that is `RUNNING`, or `DONE`
+//! without its result; one that is `READY` was not touched.
+//!
+//! A chunk has in addition a word `next << 32 | end`: the worker takes an item by raising `next`, and the pool lowers `end` to
+//! cancel what was not taken, or to give it to another worker. The pool does so under one lock.
+#![forbid(unsafe_code)]
+// The models see it from outside the crate.
+#![allow(unreachable_pub)]
+
+use std::sync::atomic::Ordering;
+
+use crate::sync::atomic::AtomicU64;
+
+const READY: u64 = 1;
+const RUNNING: u64 = 2;
+const DONE: u64 = 3;
+const REVOKED: u64 = 4;
+const KILLED: u64 = 5;
+
+/// The words of `COUNT` slots. All zero at first.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Words<const COUNT: usize> {
+    words: [AtomicU64; COUNT],
+    items: [AtomicU64; COUNT],
+    /// When the task that runs was started.
+    started_at: AtomicU64,
+}
+
+/// Where a task is, as the pool sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It was not started.
+    Ready,
+    /// It was started at this time. (Or after it, where it has ended meanwhile.)
+    Running(u64),
+    /// It has ended.
+    Done,
+    /// Another task's word, or nothing that was ever written here by the rules.
+    Strange,
+}
+
+impl<const COUNT: usize> Words<COUNT> {
+    /// Those of slots that nobody has used.
+    #[cfg(any(test, model = "loom", model = "shuttle"))]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        let zeros = || std::array::from_fn(|_| AtomicU64::new(0));
+        Self { words: zeros(), items: zeros(), started_at: AtomicU64::new(0) }
+    }
+
+    fn word(&self, slot: u8) -> &AtomicU64 {
+        &self.words[usize::from(slot) % COUNT]
+    }
+
+    fn items(&self, slot: u8) -> &AtomicU64 {
+        &self.items[usize::from(slot) % COUNT]
+    }
+
+    fn swap(&self, slot: u8, sequence: u64, from: u64, to: u64) -> bool {
+        let tagged = |state| sequence << 3 | state;
+        self.word(slot).compare_exchange(tagged(from), tagged(to), Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    // The pool's side.
+
+    /// The task may be started from now on. `items`: of a chunk, the first and how many it has in all.
+    pub fn ready(&self, slot: u8, sequence: u64, items: Option<(u32, u32)>) {
+        if let Some((first, end)) = items {
+            self.items(slot).store(pair(first, end), Ordering::Relaxed);
+        }
+        self.word(slot).store(sequence << 3 | READY, Ordering::Release);
+    }
+
+    /// Takes the task back, if it was not started.
+    pub fn revoke(&self, slot: u8, sequence: u64) -> bool {
+        self.swap(slot, sequence, READY, REVOKED)
+    }
+
+    /// Decides that the worker is to be killed, if the task runs.
+    pub fn kill(&self, slot: u8, sequence: u64) -> bool {
+        self.swap(slot, sequence, RUNNING, KILLED)
+    }
+
+    /// Decides that the worker is to be killed, if the task has ended.
+    pub fn kill_done(&self, slot: u8, sequence: u64) -> bool {
+        self.swap(slot, sequence, DONE, KILLED)
+    }
+
+    /// Where is the task?
+    pub fn progress(&self, slot: u8, sequence: u64) -> Progress {
+        let word = self.word(slot).load(Ordering::Acquire);
+        match (word >> 3 == sequence, word & 7) {
+            (true, READY) => Progress::Ready,
+            // Not before the word: that may be the time of the task before.
+            (true, RUNNING) => Progress::Running(self.started_at.load(Ordering::Relaxed)),
+            (true, DONE) => Progress::Done,
+            _ => Progress::Strange,
+        }
+    }
+
+    /// Takes back the items of a chunk that were not begun.
+    pub fn curtail(&self, slot: u8) {
+        let lower = |word| Some(pair(first_of(word), first_of(word)));
+        let _ = self.items(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+    }
+
+    /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. The first `known` have ended:
+    /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
+    pub fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
+        let left = |word| (end_of(word) - first_of(word) + u32::from(first_of(word) <= known)) / 2;
+        let middle = |word| first_of(word) + left(word);
+        // What the worker has made of the word is its own; what it cannot be is not believed.
+        let is_sound = |word| first_of(word) < end_of(word) && end_of(word) == count;
+        let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
+        if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running(_)) {
+            return None;
+        }
+        let word = self.items(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, lower).ok()?;
+        Some((middle(word), count))
+    }
+
+    /// How many items were begun, the first ones counted that were not even sent.
+    pub fn begun(&self, slot: u8) -> u32 {
+        first_of(self.items(slot).load(Ordering::Acquire))
+    }
+
+    // The worker's side.
+
+    /// Starts the task, unless it was taken back.
+    pub fn start(&self, slot: u8, sequence: u64, now: u64) -> bool {
+        self.started_at.store(now, Ordering::Relaxed);
+        self.swap(slot, sequence, READY, RUNNING)
+    }
+
+    /// Ends the task, unless the worker is to be killed.
+    pub fn finish(&self, slot: u8, sequence: u64) -> bool {
+        self.swap(slot, sequence, RUNNING, DONE)
+    }
+
+    /// Takes the next item of the chunk that runs in this slot.
+    pub fn take_item(&self, slot: u8) -> Option<u32> {
+        let raise = |word| (first_of(word) < end_of(word)).then(|| pair(first_of(word) + 1, end_of(word)));
+        self.items(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, raise).ok().map(first_of)
+    }
+}
+
+pub(super) fn pair(first: u32, end: u32) -> u64 {
+    u64::from(first) << 32 | u64::from(end)
+}
+
+pub(super) fn first_of(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+pub(super) fn end_of(word: u64) -> u32 {
+    word as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_two_wins_a_task() {
+        let words = Words::<4>::new();
+        words.ready(3, 7, None);
+        assert_eq!(words.progress(3, 7), Progress::Ready);
+        assert!(words.start(3, 7, 11) && !words.revoke(3, 7));
+        assert_eq!(words.progress(3, 7), Progress::Running(11));
+        assert!(words.finish(3, 7) && !words.kill(3, 7));
+        assert!(words.kill_done(3, 7));
+        words.ready(3, 8, None);
+        assert!(!words.start(3, 7, 12), "the swap of a task before it");
+        assert!(words.revoke(3, 8) && !words.start(3, 8, 12));
+        assert_eq!(words.progress(3, 8), Progress::Strange);
+    }
+
+    #[test]
+    fn half_of_what_was_not_begun_is_taken_back() {
+        let words = Words::<4>::new();
+        words.ready(1, 4, Some((2, 8)));
+        assert_eq!(words.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
+        assert!(words.start(1, 4, 0));
+        assert_eq!(words.halve(1, 4, (2, 5)), Some((4, 5)));
+        assert_eq!(words.halve(1, 4, (2, 4)), Some((3, 4)));
+        assert_eq!(words.halve(1, 4, (2, 3)), None, "it is about to be begun");
+        assert_eq!(words.take_item(1), Some(2));
+        assert_eq!(words.take_item(1), None);
+        words.ready(1, 5, Some((0, 2)));
+        assert!(words.start(1, 5, 0));
+        assert_eq!(words.take_item(1), Some(0));
+        assert_eq!(words.halve(1, 5, (0, 2)), Some((1, 2)), "behind one that runs all is taken");
+        assert_eq!(words.halve(1, 5, (0, 1)), None);
+        assert_eq!(words.halve(1, 4, (0, 1)), None, "another task's");
+    }
+}

@@ -1,0 +1,177 @@
+//! The words of a page that a pool shares with a worker: who wins a task.
+
+use std::sync::Arc;
+
+use concurrent_futures::{Mail, Progress, Words};
+
+use crate::checker::{Mutex, Slot, check, check_choices, spawn};
+
+/// The slot of a task.
+pub(crate) const SLOT: u8 = 1;
+/// The sequence number of the task that is there first.
+pub(crate) const TASK: u64 = 7;
+
+/// What two sides map, with a task in it.
+pub(crate) fn page(items: Option<(u32, u32)>) -> (Arc<Words<2>>, Arc<Words<2>>) {
+    let words = Arc::new(Words::new());
+    words.ready(SLOT, TASK, items);
+    (Arc::clone(&words), words)
+}
+
+#[test]
+fn start_against_revoke() {
+    check(5, || {
+        let (theirs, words) = page(None);
+        let worker = spawn(move || theirs.start(SLOT, TASK, 0));
+        let revoked = words.revoke(SLOT, TASK);
+        assert_ne!(worker.join().unwrap(), revoked, "one of the two has it");
+    });
+}
+
+#[test]
+fn start_against_two_revokes() {
+    check(5, || {
+        let (theirs, words) = page(None);
+        let worker = spawn(move || theirs.start(SLOT, TASK, 0));
+        let other = Arc::clone(&words);
+        let other = spawn(move || other.revoke(SLOT, TASK));
+        let won = [words.revoke(SLOT, TASK), other.join().unwrap(), worker.join().unwrap()];
+        assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
+    });
+}
+
+#[test]
+fn start_against_a_revoke_meant_for_the_task_before() {
+    check(4, || {
+        let (theirs, words) = page(None);
+        let (report, frame) = (Slot::new(), Slot::new());
+        let (reported, next) = (report.clone(), frame.clone());
+        let worker = spawn(move || {
+            let first = theirs.start(SLOT, TASK, 0);
+            assert!(!first || theirs.finish(SLOT, TASK));
+            report.put(first);
+            (first, theirs.start(SLOT, next.take(), 0))
+        });
+        let late = Arc::clone(&words);
+        let late = spawn(move || late.revoke(SLOT, TASK));
+        let revoked = words.revoke(SLOT, TASK);
+        if !revoked {
+            reported.take();
+        }
+        words.ready(SLOT, TASK + 1, None);
+        frame.put(TASK + 1);
+        let (first, second) = worker.join().unwrap();
+        let won = [first, revoked, late.join().unwrap()];
+        assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
+        assert!(second, "nobody has revoked that one");
+    });
+}
+
+#[test]
+fn finish_against_kill() {
+    check(5, || {
+        let (theirs, words) = page(None);
+        let worker = spawn(move || theirs.start(SLOT, TASK, 0) && theirs.finish(SLOT, TASK));
+        let killed = words.kill(SLOT, TASK);
+        assert_ne!(worker.join().unwrap(), killed, "a worker that is to be killed says nothing");
+    });
+}
+
+#[test]
+fn stop_against_start_and_finish() {
+    check(5, || {
+        let (theirs, words) = page(None);
+        let worker = spawn(move || {
+            let started = theirs.start(SLOT, TASK, 0);
+            (started, started && theirs.finish(SLOT, TASK))
+        });
+        let revoked = words.revoke(SLOT, TASK);
+        let killed = !revoked && words.kill(SLOT, TASK);
+        let (started, finished) = worker.join().unwrap();
+        assert_eq!((started, finished), (!revoked, !revoked && !killed));
+    });
+}
+
+#[test]
+fn time_limit_against_start_and_answer() {
+    check(4, || {
+        let (theirs, words) = page(None);
+        // The lock of the supervisor: is the task still the worker's?
+        let sent = Arc::new(Mutex::new(true));
+        let settling = Arc::clone(&sent);
+        let worker = spawn(move || {
+            let answers = theirs.start(SLOT, TASK, 0) && theirs.finish(SLOT, TASK);
+            answers && std::mem::take(&mut *settling.lock().unwrap())
+        });
+        let mut sent = sent.lock().unwrap();
+        let stopped = *sent
+            && match words.progress(SLOT, TASK) {
+                Progress::Ready => words.revoke(SLOT, TASK),
+                Progress::Running(_) => words.kill(SLOT, TASK),
+                Progress::Done => words.kill_done(SLOT, TASK),
+                Progress::Strange => unreachable!(),
+            };
+        *sent &= !stopped;
+        drop(sent);
+        assert_ne!(worker.join().unwrap(), stopped, "it has one end");
+    });
+}
+
+#[test]
+fn start_sees_what_it_was_given() {
+    check(5, || {
+        let words = Arc::new(Words::<2>::new());
+        words.ready(SLOT, TASK - 1, Some((0, 0)));
+        let theirs = Arc::clone(&words);
+        let worker = spawn(move || theirs.start(SLOT, TASK, 0).then(|| theirs.take_item(SLOT)));
+        words.ready(SLOT, TASK, Some((2, 3)));
+        assert!(matches!(worker.join().unwrap(), None | Some(Some(2))));
+    });
+}
+
+/// Whom a death is blamed on, at whatever step the worker dies, while somebody aborts the task.
+#[test]
+fn death_against_stop() {
+    check_choices(4, 2, |steps| {
+        let (theirs, words) = page(None);
+        let mail = Arc::new(Mail::default());
+        let letters = Arc::clone(&mail);
+        let worker = spawn(move || {
+            // It starts, finishes, and posts its answer, or does not come so far.
+            let started = steps > 0 && theirs.start(SLOT, TASK, 0);
+            let finished = started && steps > 1 && theirs.finish(SLOT, TASK);
+            let posted = finished && steps > 2;
+            if posted {
+                letters.post(SLOT);
+            }
+            (started, posted)
+        });
+        let revoked = words.revoke(SLOT, TASK);
+        let killed = !revoked && words.kill(SLOT, TASK);
+        let (started, posted) = worker.join().unwrap();
+        if revoked || killed {
+            assert_eq!((started, posted), (killed, false));
+            return;
+        }
+        // Its answer is read first.
+        let answered = mail.take().any(|slot| slot == SLOT);
+        assert_eq!(answered, posted);
+        let untouched = !answered && words.revoke(SLOT, TASK);
+        assert_eq!(untouched, !started, "what was touched is not run again, and what was not is not blamed");
+    });
+}
+
+#[test]
+fn start_against_a_look_at_its_time() {
+    check(5, || {
+        let (theirs, words) = page(None);
+        assert!(words.start(SLOT, TASK, 10) && words.finish(SLOT, TASK));
+        words.ready(SLOT, TASK + 1, None);
+        let worker = spawn(move || theirs.start(SLOT, TASK + 1, 20));
+        match words.progress(SLOT, TASK + 1) {
+            Progress::Running(since) => assert_eq!(since, 20, "that was the task before"),
+            progress => assert_eq!(progress, Progress::Ready),
+        }
+        assert!(worker.join().unwrap());
+    });
+}
