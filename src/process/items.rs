@@ -162,3 +162,6 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -138,6 +138,9 @@ impl StdError for Crossed {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -341,6 +341,9 @@ impl Drop for Slots {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
