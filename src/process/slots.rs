@@ -213,10 +213,12 @@ impl Slots {
     /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
     pub(super) fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
         let items = &self.shared().items[usize::from(slot) % COUNT];
-        let left = |word| (end_of(word) - first_of(word) + u32::from(first_of(word) <= known)) / 2;
-        let middle = |word| first_of(word) + left(word);
+        let middle = |word| {
+            let left = end_of(word) - first_of(word);
+            first_of(word) + if first_of(word) > known { left / 2 } else { left.div_ceil(2) }
+        };
         // What the worker has made of the word is its own; what it cannot be is not believed.
-        let is_sound = |word| first_of(word) < end_of(word) && end_of(word) == count;
+        let is_sound = |word| known <= first_of(word) && first_of(word) < end_of(word) && end_of(word) == count;
         let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
         if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running) {
             return None;

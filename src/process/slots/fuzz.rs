@@ -91,7 +91,8 @@ fn scribble() -> impl Strategy<Value = Scribble> {
 enum Deed {
     Ready(Option<(u32, u32)>),
     Look,
-    Halve(u32, u32),
+    /// The worker says that it is at the last of the three.
+    Halve(u32, u32, Option<u32>),
     Curtail,
     Stop,
     Mail,
@@ -99,12 +100,12 @@ enum Deed {
 
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
-        prop::option::of((item(), item())).prop_map(Deed::Ready),
-        Just(Deed::Look),
-        (item(), item()).prop_map(|(known, count)| Deed::Halve(known, count)),
-        Just(Deed::Curtail),
-        Just(Deed::Stop),
-        Just(Deed::Mail),
+        1 => prop::option::of((item(), item())).prop_map(Deed::Ready),
+        1 => Just(Deed::Look),
+        3 => (item(), item(), prop::option::of(item())).prop_map(|(known, count, next)| Deed::Halve(known, count, next)),
+        1 => Just(Deed::Curtail),
+        1 => Just(Deed::Stop),
+        1 => Just(Deed::Mail),
     ]
 }
 
@@ -153,7 +154,11 @@ proptest! {
                     prop_assert_eq!(slots.progress(slot, sequence), Progress::Ready);
                 }
                 Deed::Look => look(&slots, slot, sequence),
-                Deed::Halve(known, count) => {
+                Deed::Halve(known, count, next) => {
+                    if let Some(next) = next {
+                        Scribble::State(slot, sequence, RUNNING).write(&page);
+                        Scribble::Items(slot, next, count).write(&page);
+                    }
                     if let Some((from, to)) = slots.halve(slot, sequence, (known, count)) {
                         prop_assert!(known <= from && from < to && to == count, "of {known}..{count} it took {from}..{to}");
                         prop_assert!(slots.begun(slot) <= from);
