@@ -175,10 +175,13 @@ impl<W: Clone> Supervisor<W> {
         };
         let (slot, sequence) = (sent.slot, sent.sequence);
         let limit = sent.flight.limit().unwrap_or(Duration::MAX);
-        // The worker knows better when it started.
+        // The worker knows better when it started. But a task may have written over what it says.
         let ran = Duration::from_nanos(clock.saturating_sub(slots.started_at()));
         let stopped = match slots.progress(slot, sequence) {
-            Progress::Running if ran < limit => return Expiry::Later(now.checked_add(limit - ran)),
+            Progress::Running if ran < limit && link.due.is_none() => {
+                link.due = now.checked_add(limit - ran);
+                return Expiry::Later(link.due);
+            }
             _ if now < deadline => return Expiry::Later(Some(deadline)),
             Progress::Running => slots.kill(slot, sequence),
             Progress::Ready => {
