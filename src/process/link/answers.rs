@@ -203,7 +203,7 @@ impl Link<'_> {
         }
     }
 
-    fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
+    fn complete(&mut self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
         match (items, &flight.items) {
             (None, None) => flight.complete(header.kind, body, &self.carrier),
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
@@ -213,7 +213,16 @@ impl Link<'_> {
                 // What is missing was taken back.
                 flight.fail(&Error::Cancelled);
             }
-            _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
+            // It has the task still, and may have more to say of it: that is over when the worker is.
+            (Some(head), _) if !head.last => {
+                self.complain(unreadable());
+                self.kill();
+            }
+            _ => flight.fail(&unreadable()),
         }
     }
+}
+
+fn unreadable() -> Error {
+    Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))
 }
