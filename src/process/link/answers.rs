@@ -123,6 +123,9 @@ impl Link<'_> {
                 // Too late: it is to leave.
                 (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
                 (Stage::Serving | Stage::Ending, Kind::Segment) => {
+                    if self.known.is_full() {
+                        return Err(frame::broken("more segments than it may have"));
+                    }
                     let memory = reader.descriptor()?;
                     let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
                     self.known.add(number, Mapping::of_peer(memory)?);
