@@ -45,7 +45,7 @@ fn look_at<T>(outcome: Result<T, Error>) {
 }
 
 fn outlast(part: Part) {
-    let pool = ProcessPoolExecutor::builder().max_workers(2).env(PART, part.to_string()).build().unwrap();
+    let pool = ProcessPoolExecutor::builder().max_workers(2).env(PART, part.text()).build().unwrap();
     let limited = pool.with(TaskOptions::new().time_limit(LIMIT));
     let tasks: Vec<_> = (0..3).map(|n: u8| limited.submit(|n: u8| n, n)).collect();
     let chunked = pool.with(TaskOptions::new().time_limit(LIMIT).chunk_size(2));
@@ -86,7 +86,7 @@ fn one_that_shuts_its_connection() {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
                 let part = Part { stage, deed: Deed::Shut, seed: 0 };
-                let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.to_string()).build().unwrap();
+                let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
                 let outcome = pool.submit(|n: u8| n, 1).result();
                 assert!(matches!(outcome, Err(Error::WorkerDied(_) | Error::Broken(_))), "{stage:?}: {outcome:?}");
             });
@@ -127,7 +127,7 @@ fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
 fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
     within("it", || {
         let part = Part { stage: Stage::Working, deed: Deed::Mumble, seed: 0 };
-        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.to_string()).build().unwrap();
+        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
         for _ in 0..2 {
             match pool.submit(|n: u8| n, 1).result() {
                 Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("cannot be read"), "{died}"),
@@ -141,7 +141,7 @@ fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
 fn one_that_sends_segments_without_end_is_stopped() {
     within("it", || {
         let part = Part { stage: Stage::Working, deed: Deed::Segments, seed: 0 };
-        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.to_string()).build().unwrap();
+        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("segment"), "{died}"),
             other => panic!("{other:?}"),

@@ -83,7 +83,7 @@ impl Part {
         matches!(self.deed, Deed::Write | Deed::Frames | Deed::Promise)
     }
 
-    pub(super) fn to_string(self) -> String {
+    pub(super) fn text(self) -> String {
         format!("{} {} {}", self.stage as u8, self.deed as u8, self.seed)
     }
 
