@@ -16,6 +16,7 @@ pub(crate) fn cases(short: u32) -> ProptestConfig {
 }
 
 /// Numbers, those at which things begin and end more often than others.
+#[cfg(processes)]
 pub(crate) fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..70_u64,

@@ -117,7 +117,6 @@ fn one_that_takes_a_task() {
     outlast_all(Stage::Working, &[Deed::Flood, Deed::Scribble, Deed::Answer, Deed::Letters]);
 }
 
-/// Of these, one a number does no more than others: each is the whole story.
 #[test]
 fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
     within("it", || outlast(Part { stage: Stage::Working, deed: Deed::Postpone, seed: 0 }));
