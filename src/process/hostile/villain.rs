@@ -108,7 +108,8 @@ extern "C" fn enter() {
     }
     let Some(part) = std::env::var(PART).ok().as_deref().and_then(Part::parse) else { return };
     sys::die_with_parent();
-    // It fails when the pool has had enough of it.
+    // It fails when the pool has had enough of it, which is nothing to tell of.
+    std::panic::set_hook(Box::new(|_| {}));
     let _ = std::panic::catch_unwind(|| Villain::new(part.seed).play(part));
     // SAFETY: ends the process, without running anything of the program's.
     unsafe { libc::_exit(7) }
