@@ -56,3 +56,6 @@ fn explained<T: ?Sized>(error: &postcard::Error) -> String {
         error => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod fuzz;

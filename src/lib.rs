@@ -65,6 +65,8 @@ mod error;
 mod executor;
 mod feed;
 mod future;
+#[cfg(test)]
+mod fuzz;
 mod host;
 mod id;
 mod inline;

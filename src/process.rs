@@ -13,6 +13,8 @@ mod flight;
 mod fork;
 mod frame;
 mod freight;
+#[cfg(all(test, target_os = "linux", feature = "auto-entry", not(portable)))]
+mod hostile;
 mod image;
 mod items;
 mod link;

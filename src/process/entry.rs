@@ -96,7 +96,7 @@ fn announced() -> Option<Announced> {
     let mut number = || words.next()?.parse::<u64>().ok();
     let (protocol, parent, depth, offset) = (number()?, number()?, number()?, number()?);
     // A program that runs with its owner's rights takes no orders from the environment.
-    if protocol != PROTOCOL.into() || Some(offset) != own_offset() || sys::runs_with_other_rights() {
+    if protocol != u64::from(PROTOCOL) || Some(offset) != own_offset() || sys::runs_with_other_rights() {
         return None;
     }
     Some(Announced { parent: i32::try_from(parent).ok()?, depth: u32::try_from(depth).ok()? })

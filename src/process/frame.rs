@@ -209,3 +209,6 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 pub(super) fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+pub(super) mod fuzz;

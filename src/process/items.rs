@@ -50,7 +50,9 @@ impl Items {
 
     /// How many, from the first on, something is known of.
     pub(super) fn known(&self) -> usize {
-        self.ledger.lock().replies.len()
+        let known = self.ledger.lock().replies.len();
+        // A damaged worker may go on with items while they are given away.
+        known.min(self.count())
     }
 
     /// Is there one of which nothing is known, and that somebody wants?
@@ -122,6 +124,8 @@ impl Items {
     /// Takes what is known; those that nothing is known of have this error.
     pub(super) fn settle(&self, error: &Error) -> Ledger {
         let mut ledger = std::mem::take(&mut *self.ledger.lock());
+        // What is beyond belongs to another flight, which has outcomes of its own for it.
+        ledger.replies.truncate(self.count());
         if let Some(died) = ledger.last_death.take()
             && ledger.replies.len() < self.count()
         {
@@ -162,3 +166,6 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -17,6 +17,9 @@ const DECODE: u8 = 3;
 const TOO_LARGE: u8 = 4;
 const OTHER: u8 = 5;
 
+/// How many causes of an error are sent, and taken: each is inside the one before, and a task may have damaged who sends them.
+const CAUSES: usize = 64;
+
 /// Texts of a panic: message, location, worker, backtrace.
 type PanicTexts = (String, Option<String>, Option<String>, Option<String>);
 
@@ -47,7 +50,7 @@ fn chain_of(error: &dyn StdError) -> Vec<String> {
         let message = crate::panics::catch(|| Ok(error.to_string()));
         message.unwrap_or_else(|panic| format!("(its message cannot be shown: {panic})"))
     };
-    std::iter::successors(Some(error), |error| (*error).source()).map(message).take(64).collect()
+    std::iter::successors(Some(error), |error| (*error).source()).map(message).take(CAUSES).collect()
 }
 
 /// The error that a worker took apart. It may be anything, if a task has damaged the worker.
@@ -119,7 +122,8 @@ struct Crossed {
 }
 
 impl Crossed {
-    fn from_chain(chain: Vec<String>) -> Option<BoxError> {
+    fn from_chain(mut chain: Vec<String>) -> Option<BoxError> {
+        chain.truncate(CAUSES);
         let link = |source, message| Some(Box::new(Self { message, source }));
         chain.into_iter().rev().fold(None, link).map(|error| error as BoxError)
     }
@@ -136,6 +140,9 @@ impl StdError for Crossed {
         self.source.as_ref().map(|source| source as &dyn StdError)
     }
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

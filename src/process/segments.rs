@@ -31,6 +31,10 @@ pub(super) const LONG: usize = 256 << 10;
 /// How many segments an owner has at most: each is a descriptor. What goes beyond takes the socket.
 const MOST: usize = 64;
 
+/// How many of the other side are mapped: it may have dropped some, and told us later. One that sends more is damaged, and would take
+/// all the mappings that a process may have.
+const MOST_KNOWN: usize = 4 * MOST;
+
 /// What an owner keeps of free segments, in bytes.
 const KEPT: usize = 128 << 20;
 
@@ -278,6 +282,11 @@ pub(super) struct Known(Mutex<HashMap<u32, Arc<Mapping>>>);
 impl Known {
     pub(super) fn add(&self, number: u32, mapping: Mapping) {
         self.0.lock().insert(number, Arc::new(mapping));
+    }
+
+    /// Is there no room for more?
+    pub(super) fn is_full(&self) -> bool {
+        self.0.lock().len() >= MOST_KNOWN
     }
 
     pub(super) fn forget(&self, number: u32) {

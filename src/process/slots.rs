@@ -218,6 +218,9 @@ impl Drop for Slots {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

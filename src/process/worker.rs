@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
-mod outgoing;
+pub(super) mod outgoing;
 
 use std::collections::HashSet;
 use std::io::{self, Write};

@@ -123,6 +123,9 @@ impl Link<'_> {
                 // Too late: it is to leave.
                 (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}
                 (Stage::Serving | Stage::Ending, Kind::Segment) => {
+                    if self.known.is_full() {
+                        return Err(frame::broken("more segments than it may have"));
+                    }
                     let memory = reader.descriptor()?;
                     let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
                     self.known.add(number, Mapping::of_peer(memory)?);
@@ -203,7 +206,7 @@ impl Link<'_> {
         }
     }
 
-    fn complete(&self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
+    fn complete(&mut self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
         match (items, &flight.items) {
             (None, None) => flight.complete(header.kind, body, &self.carrier),
             (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
@@ -213,7 +216,16 @@ impl Link<'_> {
                 // What is missing was taken back.
                 flight.fail(&Error::Cancelled);
             }
-            _ => flight.fail(&Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))),
+            // It has the task still, and may have more to say of it: that is over when the worker is.
+            (Some(head), _) if !head.last => {
+                self.complain(unreadable());
+                self.kill();
+            }
+            _ => flight.fail(&unreadable()),
         }
     }
+}
+
+fn unreadable() -> Error {
+    Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))
 }

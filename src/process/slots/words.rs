@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use crate::sync::atomic::AtomicU64;
 
 const READY: u64 = 1;
-const RUNNING: u64 = 2;
+pub(super) const RUNNING: u64 = 2;
 const DONE: u64 = 3;
 const REVOKED: u64 = 4;
 const KILLED: u64 = 5;
@@ -122,10 +122,12 @@ impl<const COUNT: usize> Words<COUNT> {
     /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. The first `known` have ended:
     /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
     pub fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
-        let left = |word| (end_of(word) - first_of(word) + u32::from(first_of(word) <= known)) / 2;
-        let middle = |word| first_of(word) + left(word);
+        let middle = |word| {
+            let left = end_of(word) - first_of(word);
+            first_of(word) + if first_of(word) > known { left / 2 } else { left.div_ceil(2) }
+        };
         // What the worker has made of the word is its own; what it cannot be is not believed.
-        let is_sound = |word| first_of(word) < end_of(word) && end_of(word) == count;
+        let is_sound = |word| known <= first_of(word) && first_of(word) < end_of(word) && end_of(word) == count;
         let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
         if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running(_)) {
             return None;

@@ -30,6 +30,8 @@ pub(super) struct Link<W> {
     pub(super) pace: Pace,
     /// The time limit of the first passed when it was done already; until then its result may arrive.
     pub(super) arrival: Option<Instant>,
+    /// When the time of the first is up by what the worker has said of its start. It is asked once.
+    pub(super) due: Option<Instant>,
     /// It was sent a signal by request.
     pub(super) expected: bool,
     /// No other worker was there, or being started, since its start was decided.
@@ -63,6 +65,7 @@ impl<W> Link<W> {
             budget: max_tasks.unwrap_or(u64::MAX),
             pace: Pace::default(),
             arrival: None,
+            due: None,
             expected: false,
             alone: false,
         }
@@ -87,7 +90,7 @@ impl<W> Link<W> {
     /// When the first task must have ended.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let limit = self.flown.front()?.flight.limit()?;
-        self.arrival.or_else(|| self.since.checked_add(limit))
+        self.arrival.or(self.due).or_else(|| self.since.checked_add(limit))
     }
 
     pub(super) fn take(&mut self, is_it: impl Fn(&Sent) -> bool, now: Instant) -> Option<Arc<Flight>> {
@@ -98,6 +101,7 @@ impl<W> Link<W> {
         if position == 0 {
             self.since = now;
             self.arrival = None;
+            self.due = None;
         }
         Some(sent.flight)
     }

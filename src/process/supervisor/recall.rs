@@ -175,11 +175,12 @@ impl<W: Clone> Supervisor<W> {
         };
         let (slot, sequence) = (sent.slot, sent.sequence);
         let limit = sent.flight.limit().unwrap_or(Duration::MAX);
-        // The worker knows better when it started.
+        // The worker knows better when it started. But a task may have written over what it says.
         let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
         let stopped = match slots.words().progress(slot, sequence) {
-            Progress::Running(since) if ran(since) < limit => {
-                return Expiry::Later(now.checked_add(limit - ran(since)));
+            Progress::Running(since) if ran(since) < limit && link.due.is_none() => {
+                link.due = now.checked_add(limit - ran(since));
+                return Expiry::Later(link.due);
             }
             _ if now < deadline => return Expiry::Later(Some(deadline)),
             Progress::Running(_) => slots.words().kill(slot, sequence),

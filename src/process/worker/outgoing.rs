@@ -31,7 +31,7 @@ pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
 }
 
 /// Sends the descriptor of a segment.
-pub(super) fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
+pub(in crate::process) fn send_descriptor(socket: &OwnedFd, number: u32, memory: &OwnedFd) {
     let mut frame = Vec::new();
     put(&mut frame, Kind::Segment, 0, number.into(), &[]);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

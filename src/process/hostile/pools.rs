@@ -1,0 +1,147 @@
+//! A pool that does not keep to the rules: its worker goes, and says that it has lost it.
+#![forbid(unsafe_code)]
+
+use std::process::{Child, Command, Stdio};
+
+use proptest::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendFlags, send};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::fuzz::{bytes, cases, number};
+use crate::process::call::Call;
+use crate::process::entry;
+use crate::process::frame::fuzz::kind;
+use crate::process::frame::{Header, Kind, TaskHead, put};
+use crate::process::image::program;
+use crate::process::wire::Wire;
+use crate::process::worker::{LOST, Setup};
+use crate::work::Plain;
+
+#[derive(Clone, Debug)]
+enum Say {
+    Bytes(Vec<u8>),
+    Frame(Kind, u8, u64, Vec<u8>),
+    /// A head without what it is the head of.
+    Head(Kind, u64),
+    /// A task, ready to be begun.
+    Task {
+        slot: u8,
+        items: Option<(u32, u32)>,
+        of: u32,
+        is_there: bool,
+        argument: Vec<u8>,
+    },
+}
+
+fn say() -> impl Strategy<Value = Say> {
+    let items = prop::option::of((0..5_u32, 0..5_u32));
+    prop_oneof![
+        1 => bytes(200).prop_map(Say::Bytes),
+        2 => (kind(), any::<u8>(), number(), bytes(100)).prop_map(|(kind, slot, sequence, body)| Say::Frame(kind, slot, sequence, body)),
+        1 => (kind(), number()).prop_map(|(kind, length)| Say::Head(kind, length)),
+        4 => (any::<u8>(), items, 0..5_u32, any::<bool>(), bytes(60)).prop_map(|(slot, items, of, is_there, argument)| {
+            Say::Task { slot, items, of, is_there, argument }
+        }),
+    ]
+}
+
+/// What the worker is set up with: as it should be, or anything.
+fn setup() -> impl Strategy<Value = Vec<u8>> {
+    let initializer = prop::option::of((0..4096_u64, 1 << 50..1_u64 << 60, bytes(20)));
+    let good = (any::<String>(), number(), initializer).prop_map(|(name, most, initializer)| {
+        let name = name.replace('\0', "");
+        let setup: Setup =
+            (name, most, None, initializer.map(|(_, function, argument)| (function, function, argument)));
+        postcard::to_stdvec(&setup).unwrap()
+    });
+    let framed = |body: Vec<u8>| {
+        let mut frame = Vec::new();
+        put(&mut frame, Kind::Setup, 0, 0, &body);
+        frame
+    };
+    prop_oneof![6 => good.prop_map(framed), 1 => bytes(60).prop_map(framed), 1 => bytes(60)]
+}
+
+fn start(setup: Vec<u8>) -> (Wire, Child) {
+    // Nothing cannot be sent with a descriptor.
+    let setup = if setup.is_empty() { vec![0] } else { setup };
+    let (wire, theirs) = Wire::new(setup).unwrap();
+    let mut command = Command::new(program());
+    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    entry::announce(&mut command);
+    let child = command.spawn().unwrap();
+    drop(command);
+    wire.flush();
+    (wire, child)
+}
+
+/// The code it exits with, once it has.
+fn code(mut child: Child) -> Option<i32> {
+    let pid = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+    let long = Timespec { tv_sec: 30, tv_nsec: 0 };
+    let ended = poll(&mut [PollFd::new(&pid, PollFlags::IN)], Some(&long)).unwrap() == 1;
+    if !ended {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    assert!(ended, "the worker hangs");
+    status.code()
+}
+
+fn add_up(numbers: Vec<u8>) -> u8 {
+    numbers.into_iter().fold(0, u8::wrapping_add)
+}
+
+fn bytes_of(say: &Say, sequence: u64, wire: &Wire) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match say {
+        Say::Bytes(noise) => bytes.extend_from_slice(noise),
+        Say::Frame(kind, slot, sequence, body) => put(&mut bytes, *kind, *slot, *sequence, body),
+        Say::Head(kind, length) => {
+            let header = Header { length: *length, ..Header::new(*kind, 0, 0, 0) };
+            bytes.extend_from_slice(&header.to_bytes());
+        }
+        Say::Task { slot, items, of, is_there, argument } => {
+            let call = Call::of(Plain(add_up as fn(Vec<u8>) -> u8)).unwrap();
+            // Where there is no function, in no program.
+            let enter = if *is_there { call.enter } else { 1 << 50 };
+            let first = items.map_or(0, |(first, _)| first);
+            let head =
+                TaskHead { id: sequence, enter, function: call.function, items: items.map_or(0, |_| *of), first };
+            wire.slots.words().ready(*slot, sequence, *items);
+            put(&mut bytes, Kind::Task, *slot, sequence, &[&head.to_bytes()[..], argument].concat());
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(cases(25))]
+
+    #[test]
+    fn a_worker_whose_pool_talks_nonsense_goes(setup in setup(), said in prop::collection::vec(say(), 0..6)) {
+        let (wire, child) = start(setup);
+        for (sequence, say) in (1..).zip(&said) {
+            let bytes = bytes_of(say, sequence, &wire);
+            // It may have gone already.
+            if send(wire.socket(), &bytes, SendFlags::NOSIGNAL).is_err() {
+                break;
+            }
+            wire.slots.note_order();
+        }
+        wire.say_no_more();
+        let code = code(child);
+        prop_assert!(matches!(code, Some(0 | LOST)), "{code:?}");
+    }
+}
+
+/// Also without a word.
+#[test]
+fn a_worker_whose_pool_says_nothing_goes_with_it() {
+    for setup in [vec![0], vec![0xff; 40], Header::new(Kind::Setup, 0, 0, 0).to_bytes().to_vec()] {
+        let (wire, child) = start(setup);
+        drop(wire);
+        assert_eq!(code(child), Some(LOST));
+    }
+}

@@ -1,0 +1,70 @@
+//! Errors that nobody has sent.
+#![forbid(unsafe_code)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fuzz::{Damage, bytes, cases, damage};
+
+/// As many causes as an error may have, and what is around them.
+const MOST: usize = 70;
+
+/// It is an error that can be shown, with all that caused it, sent on, and dropped.
+fn look_at(bytes: &[u8]) {
+    let error = from_bytes(bytes);
+    assert!(!format!("{error} {error:?}").is_empty());
+    let mut source = error.source();
+    for _ in 0..MOST {
+        source = source.and_then(StdError::source);
+    }
+    assert!(source.is_none(), "as deep as no error of a worker");
+    to_bytes(&error);
+}
+
+fn error() -> impl Strategy<Value = Error> {
+    let part = prop::sample::select(vec![Part::Argument, Part::Result, Part::Function]);
+    prop_oneof![
+        any::<(String, Option<String>, Option<String>, Option<String>)>().prop_map(|texts| {
+            let boxed = |text: Option<String>| text.map(String::into_boxed_str);
+            Error::Panicked(Panicked::new(Panic {
+                message: texts.0.into(),
+                location: boxed(texts.1),
+                worker: boxed(texts.2),
+                backtrace: boxed(texts.3),
+                payload: Mutex::new(None),
+            }))
+        }),
+        (any::<String>(), prop::collection::vec(any::<String>(), 1..5)).prop_map(|(name, chain)| {
+            Error::Failed(Failed::named(Crossed::from_chain(chain).expect("a link at least"), name.into()))
+        }),
+        (part.clone(), any::<String>()).prop_map(|(part, message)| Error::Encode(Encode::new(part, message))),
+        (part, any::<String>()).prop_map(|(part, message)| Error::Decode(Decode::new(part, message))),
+        any::<(u64, u64)>().prop_map(|(size, limit)| Error::TooLarge(TooLarge::new(size, limit))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn any_bytes_are_an_error(kind in 0..8_u8, bytes in bytes(400)) {
+        look_at(&bytes);
+        look_at(&[&[kind], &bytes[..]].concat());
+    }
+
+    #[test]
+    fn an_error_comes_back_as_it_was(error in error(), damage in prop::collection::vec(damage(), 1..4)) {
+        let bytes = to_bytes(&error);
+        let back = from_bytes(&bytes);
+        prop_assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()));
+        prop_assert_eq!(to_bytes(&back), &bytes[..]);
+        look_at(&damage.iter().fold(bytes, |bytes: Vec<u8>, damage: &Damage| damage.done_to(bytes)));
+    }
+}
+
+/// Each cause is inside the one before: to drop so many would take more than a thread's stack.
+#[test]
+fn causes_without_end_are_cut_off() {
+    let chain = vec![String::new(); 1_000_000];
+    look_at(&put(FAILED, &("name", chain)));
+}

@@ -1,0 +1,186 @@
+//! A page that tasks have scribbled over: the pool reads nonsense there, but never beyond it, and decides nothing that cannot be.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use proptest::prelude::*;
+
+use super::words::RUNNING;
+use super::*;
+use crate::fuzz::{bytes, cases, number};
+use crate::process::frame::{HEADER, Header, Kind};
+
+/// What the worker has written, and where.
+#[derive(Clone, Debug)]
+enum Scribble {
+    Word(usize, u64),
+    /// A slot's word as it should be, or nearly.
+    State(u8, u64, u64),
+    Items(u8, u32, u32),
+    Journal {
+        of: u64,
+        first: u64,
+        count: u32,
+        length: u32,
+    },
+    Letter(u8, Vec<u8>),
+    LetterHead(u8, u64, u64),
+    Flags(u64),
+    Bytes(usize, Vec<u8>),
+}
+
+impl Scribble {
+    fn write(&self, page: &File) {
+        let put = |at: usize, bytes: &[u8]| {
+            let length = bytes.len().min(LENGTH - at);
+            page.write_all_at(&bytes[..length], at as u64).expect("it is as long as that");
+        };
+        let word = |at: usize, word: u64| put(at, &word.to_le_bytes());
+        let field = |at: usize| JOURNAL_WORDS + 8 * at;
+        match self {
+            Self::Word(at, value) => word(at % (size_of::<Shared>() / 8) * 8, *value),
+            Self::State(slot, sequence, state) => word(usize::from(*slot) % COUNT * 8, sequence << 3 | state),
+            Self::Items(slot, first, end) => word((COUNT + usize::from(*slot) % COUNT) * 8, pair(*first, *end)),
+            Self::Journal { of, first, count, length } => {
+                word(field(0), *of);
+                word(field(1), *first);
+                word(field(2), pair(*count, *length));
+            }
+            Self::Letter(slot, letter) => put(letter_at(*slot), letter),
+            Self::LetterHead(slot, length, sequence) => {
+                let header = Header { length: *length, ..Header::new(Kind::Value, *slot, *sequence, 0) };
+                put(letter_at(*slot), &header.to_bytes());
+            }
+            Self::Flags(flags) => word(std::mem::offset_of!(Shared, mail), *flags),
+            Self::Bytes(at, bytes) => put(at % LENGTH, bytes),
+        }
+    }
+}
+
+const JOURNAL_WORDS: usize = std::mem::offset_of!(Shared, journal_of);
+
+fn letter_at(slot: u8) -> usize {
+    LETTERS_AT + usize::from(slot) % COUNT * LETTER
+}
+
+/// Few, so that what is scribbled and what is asked for meet.
+fn slot() -> impl Strategy<Value = u8> {
+    prop_oneof![0..3_u8, Just(63), any::<u8>()]
+}
+
+fn item() -> impl Strategy<Value = u32> {
+    prop_oneof![0..12_u32, number().prop_map(|number| number as u32)]
+}
+
+fn scribble() -> impl Strategy<Value = Scribble> {
+    prop_oneof![
+        (any::<usize>(), number()).prop_map(|(at, word)| Scribble::Word(at, word)),
+        (slot(), 0..4_u64, 0..8_u64).prop_map(|(slot, sequence, state)| Scribble::State(slot, sequence, state)),
+        (slot(), item(), item()).prop_map(|(slot, first, end)| Scribble::Items(slot, first, end)),
+        (0..4_u64, number(), item(), number())
+            .prop_map(|(of, first, count, length)| { Scribble::Journal { of, first, count, length: length as u32 } }),
+        (slot(), bytes(LETTER)).prop_map(|(slot, letter)| Scribble::Letter(slot, letter)),
+        (slot(), number(), number()).prop_map(|(slot, length, sequence)| Scribble::LetterHead(slot, length, sequence)),
+        prop_oneof![Just(u64::MAX), Just(0b1011), any::<u64>()].prop_map(Scribble::Flags),
+        (any::<usize>(), bytes(5000)).prop_map(|(at, bytes)| Scribble::Bytes(at, bytes)),
+    ]
+}
+
+/// What the pool does with a task that it has sent.
+#[derive(Clone, Debug)]
+enum Deed {
+    Ready(Option<(u32, u32)>),
+    Look,
+    /// The worker says that it is at the last of the three.
+    Halve(u32, u32, Option<u32>),
+    Curtail,
+    Stop,
+    Mail,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        1 => prop::option::of((item(), item())).prop_map(Deed::Ready),
+        1 => Just(Deed::Look),
+        3 => (item(), item(), prop::option::of(item())).prop_map(|(known, count, next)| Deed::Halve(known, count, next)),
+        1 => Just(Deed::Curtail),
+        1 => Just(Deed::Stop),
+        1 => Just(Deed::Mail),
+    ]
+}
+
+fn look(slots: &Slots, slot: u8, sequence: u64) {
+    slots.words().progress(slot, sequence);
+    slots.words().begun(slot);
+    if let Some((_, _, replies)) = slots.read_journal(sequence) {
+        assert!(replies.len() <= JOURNAL);
+    }
+}
+
+fn read_mail(slots: &Slots, slot: u8) {
+    let mut bytes = Vec::new();
+    let is_sound = |(header, body): &(Header, std::ops::Range<usize>)| {
+        body.len() as u64 == header.length && body.len() <= LETTER - HEADER
+    };
+    if slots.mail().is_in(slot)
+        && let Some(letter) = slots.read_letter(slot, &mut bytes)
+    {
+        assert!(is_sound(&letter) && letter.1.end == bytes.len());
+        slots.mail().clear(slot);
+        assert!(!slots.mail().is_in(slot));
+    }
+    bytes.clear();
+    let letters: Vec<_> = slots.take_mail(&mut bytes).flatten().collect();
+    assert!(letters.iter().all(is_sound) && bytes.len() <= COUNT * LETTER);
+    assert!(!slots.mail().rest(), "who has taken it all may sleep");
+    slots.mail().rise();
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn what_a_worker_writes_is_not_believed(
+        acts in prop::collection::vec((prop::collection::vec(scribble(), 0..4), slot(), 0..4_u64, deed()), 1..12),
+    ) {
+        let (slots, page) = Slots::create().unwrap();
+        let page = File::from(page);
+        for (scribbles, slot, sequence, deed) in acts {
+            scribbles.iter().for_each(|scribble| scribble.write(&page));
+            match deed {
+                Deed::Ready(items) => {
+                    slots.words().ready(slot, sequence, items);
+                    prop_assert_eq!(slots.words().progress(slot, sequence), Progress::Ready);
+                }
+                Deed::Look => look(&slots, slot, sequence),
+                Deed::Halve(known, count, next) => {
+                    if let Some(next) = next {
+                        Scribble::State(slot, sequence, RUNNING).write(&page);
+                        Scribble::Items(slot, next, count).write(&page);
+                    }
+                    if let Some((from, to)) = slots.words().halve(slot, sequence, (known, count)) {
+                        prop_assert!(known <= from && from < to && to == count, "of {known}..{count} it took {from}..{to}");
+                        prop_assert!(slots.words().begun(slot) <= from);
+                    }
+                }
+                Deed::Curtail => slots.words().curtail(slot),
+                Deed::Stop => {
+                    let won = [slots.words().revoke(slot, sequence), slots.words().kill(slot, sequence), slots.words().kill_done(slot, sequence)];
+                    prop_assert!(won.iter().filter(|won| **won).count() <= 1);
+                }
+                Deed::Mail => read_mail(&slots, slot),
+            }
+        }
+    }
+}
+
+/// Worked out by hand: a worker that says it has begun fewer items than it has answered.
+#[test]
+fn what_has_ended_is_not_given_away() {
+    let (slots, page) = Slots::create().unwrap();
+    slots.words().ready(1, 4, Some((0, 10)));
+    assert!(slots.words().start(1, 4, 0));
+    Scribble::Items(1, 0, 10).write(&File::from(page));
+    assert_eq!(slots.words().halve(1, 4, (8, 10)), None, "eight have ended, so eight were begun");
+}
