@@ -248,8 +248,9 @@ impl Slots {
 
     // The worker's side.
 
-    pub(super) fn start(&self, slot: u8, sequence: u64) -> bool {
-        self.shared().started_at.store(now(), Ordering::Relaxed);
+    /// Begins a task, at this time by [`now`].
+    pub(super) fn start(&self, slot: u8, sequence: u64, clock: u64) -> bool {
+        self.shared().started_at.store(clock, Ordering::Relaxed);
         self.swap(slot, sequence, READY, RUNNING)
     }
 
@@ -332,13 +333,13 @@ mod tests {
         let slots = Slots::create().unwrap().0;
         slots.ready(3, 7, None);
         assert_eq!(slots.progress(3, 7), Progress::Ready);
-        assert!(slots.start(3, 7) && !slots.revoke(3, 7));
+        assert!(slots.start(3, 7, 0) && !slots.revoke(3, 7));
         assert_eq!(slots.progress(3, 7), Progress::Running);
         assert!(slots.finish(3, 7) && !slots.kill(3, 7));
         assert!(slots.kill_done(3, 7));
         slots.ready(3, 8, None);
-        assert!(!slots.start(3, 7), "the swap of a task before it");
-        assert!(slots.revoke(3, 8) && !slots.start(3, 8));
+        assert!(!slots.start(3, 7, 0), "the swap of a task before it");
+        assert!(slots.revoke(3, 8) && !slots.start(3, 8, 0));
         assert_eq!(slots.progress(3, 8), Progress::Strange);
     }
 
@@ -347,7 +348,7 @@ mod tests {
         let (ours, memory) = Slots::create().unwrap();
         let theirs = Slots::map(&memory).unwrap();
         ours.ready(63, 1, Some((2, 5)));
-        assert!(theirs.start(63, 1));
+        assert!(theirs.start(63, 1, 0));
         assert_eq!((theirs.take_item(63), ours.begun(63)), (Some(2), 3));
         ours.curtail(63);
         assert_eq!(theirs.take_item(63), None);
@@ -358,14 +359,14 @@ mod tests {
         let slots = Slots::create().unwrap().0;
         slots.ready(1, 4, Some((2, 8)));
         assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
-        assert!(slots.start(1, 4));
+        assert!(slots.start(1, 4, 0));
         assert_eq!(slots.halve(1, 4, (2, 5)), Some((4, 5)));
         assert_eq!(slots.halve(1, 4, (2, 4)), Some((3, 4)));
         assert_eq!(slots.halve(1, 4, (2, 3)), None, "it is about to be begun");
         assert_eq!(slots.take_item(1), Some(2));
         assert_eq!(slots.take_item(1), None);
         slots.ready(1, 5, Some((0, 2)));
-        assert!(slots.start(1, 5));
+        assert!(slots.start(1, 5, 0));
         assert_eq!(slots.take_item(1), Some(0));
         assert_eq!(slots.halve(1, 5, (0, 2)), Some((1, 2)), "behind one that runs all is taken");
         assert_eq!(slots.halve(1, 5, (0, 1)), None);

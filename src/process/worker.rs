@@ -21,7 +21,7 @@ use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
-use super::slots::{JOURNAL, Slots, TRIES};
+use super::slots::{self, JOURNAL, Slots, TRIES};
 use super::sys;
 use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
@@ -184,7 +184,7 @@ impl Worker {
     /// Runs a task, unless it was taken back, and answers.
     fn perform(&mut self, header: Header, body: std::ops::Range<usize>) {
         let Header { slot, sequence, .. } = header;
-        if !self.slots.start(slot, sequence) {
+        if !self.slots.start(slot, sequence, slots::now()) {
             return;
         }
         let body = self.reader.body(body);

@@ -11,8 +11,20 @@ use crate::process::flight::{Flight, Place};
 use crate::process::slots::{Progress, Slots};
 
 impl<W: Clone> Supervisor<W> {
+    /// Takes a task back if it is pending. What is to run again is running: it may come back to the queue at any moment, so
+    /// that is asked under the lock, which puts it there.
+    pub(in crate::process) fn cancel(&mut self, flight: &Flight, now: Instant) -> bool {
+        !flight.is_retried() && self.revoke(flight, now)
+    }
+
+    /// Takes all that is pending. After that nothing more starts, if the pool is closed.
+    pub(in crate::process) fn cancel_pending(&mut self, now: Instant) -> Vec<Arc<Flight>> {
+        self.cancelling = self.closed;
+        self.take_pending(now, Flight::is_retried)
+    }
+
     /// Takes a task back if it has not started.
-    pub(in crate::process) fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
+    fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
         let mut place = flight.place.lock();
         let (link, slot, sequence) = match &*place {
             Place::New => {
@@ -116,11 +128,7 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Takes everything that has not started, but for what is to be kept.
-    pub(in crate::process) fn take_pending(
-        &mut self,
-        now: Instant,
-        keep: impl Fn(&Flight) -> bool,
-    ) -> Vec<Arc<Flight>> {
+    pub(super) fn take_pending(&mut self, now: Instant, keep: impl Fn(&Flight) -> bool) -> Vec<Arc<Flight>> {
         for flight in &self.mourned {
             flight.curtail();
         }
