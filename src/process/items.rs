@@ -106,11 +106,12 @@ impl Items {
         bytes.is_empty()
     }
 
-    /// The next one ends with this error.
+    /// The next one ends with this error, unless it was not even sent.
     pub(super) fn note_error(&self, error: Error) {
         let mut ledger = self.ledger.lock();
-        if ledger.replies.len() < self.count() {
-            ledger.add_error(error);
+        let next = ledger.replies.len();
+        if next < self.count() {
+            ledger.add_error(self.refusal(next).cloned().unwrap_or(error));
         }
     }
 
@@ -126,7 +127,7 @@ impl Items {
             && ledger.replies.len() < self.count()
         {
             // It has run, so it was not cancelled.
-            ledger.add_error(died);
+            ledger.add_error(self.refusal(ledger.replies.len()).cloned().unwrap_or(died));
         }
         for position in ledger.replies.len()..self.count() {
             ledger.add_error(self.refusal(position).unwrap_or(error).clone());
