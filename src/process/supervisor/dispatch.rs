@@ -99,7 +99,10 @@ impl<W: Clone> Supervisor<W> {
             self.idle.retain(|other| *other != id);
             return Next::Work(link.deadline());
         }
-        self.free_seat();
+        if may_begin {
+            // One that has none itself has none to give, and would be told of its own standing by.
+            self.free_seat();
+        }
         let link = &self.links[&id];
         let leaves = (self.is_closed() || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
         if leaves {
