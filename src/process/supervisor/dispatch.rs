@@ -104,8 +104,10 @@ impl<W: Clone> Supervisor<W> {
             self.free_seat();
         }
         let link = &self.links[&id];
-        let leaves = (self.is_closed() || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
-        if leaves {
+        // It was to be replaced, and a task was taken back from it when its replacement was on the way.
+        let is_surplus = link.counts() && self.active > self.limits.max_workers;
+        let is_done = self.is_closed() || self.broken.is_some() || expired || link.budget == 0;
+        if is_surplus || is_done && self.may_leave(id) {
             self.idle.retain(|other| *other != id);
             self.move_to(id, Stage::Leaving);
             return Next::Leave;
