@@ -22,6 +22,9 @@
 //! The memory can be written by the worker, so by whatever its tasks do: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+pub(super) mod meanwhile;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
@@ -61,6 +64,14 @@ struct Shared {
     /// How often the pool has sent something, and the worker: hints for who looks here before he sleeps.
     orders: AtomicU64,
     answers: AtomicU64,
+}
+
+impl Shared {
+    fn swap(&self, slot: u8, sequence: u64, from: u64, to: u64) -> bool {
+        let word = &self.words[usize::from(slot) % COUNT];
+        let tagged = |state| sequence << 3 | state;
+        word.compare_exchange(tagged(from), tagged(to), Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
 }
 
 const JOURNAL_AT: usize = 4 << 10;
@@ -141,13 +152,14 @@ impl Slots {
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
-    fn swap(&self, slot: u8, sequence: u64, from: u64, to: u64) -> bool {
-        let word = &self.shared().words[usize::from(slot) % COUNT];
-        let tagged = |state| sequence << 3 | state;
-        word.compare_exchange(tagged(from), tagged(to), Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
     // The pool's side.
+
+    /// Here others may come in between.
+    fn look(&self) -> &Shared {
+        #[cfg(test)]
+        meanwhile::happens();
+        self.shared()
+    }
 
     /// The task may be started from now on. `items`: of a chunk, the first and how many it has in all.
     pub(super) fn ready(&self, slot: u8, sequence: u64, items: Option<(u32, u32)>) {
@@ -159,19 +171,19 @@ impl Slots {
     }
 
     pub(super) fn revoke(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, READY, REVOKED)
+        self.look().swap(slot, sequence, READY, REVOKED)
     }
 
     pub(super) fn kill(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, RUNNING, KILLED)
+        self.look().swap(slot, sequence, RUNNING, KILLED)
     }
 
     pub(super) fn kill_done(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, DONE, KILLED)
+        self.look().swap(slot, sequence, DONE, KILLED)
     }
 
     pub(super) fn progress(&self, slot: u8, sequence: u64) -> Progress {
-        let word = self.shared().words[usize::from(slot) % COUNT].load(Ordering::Acquire);
+        let word = self.look().words[usize::from(slot) % COUNT].load(Ordering::Acquire);
         match (word >> 3 == sequence, word & 7) {
             (true, READY) => Progress::Ready,
             (true, RUNNING) => Progress::Running,
@@ -188,14 +200,13 @@ impl Slots {
     /// Takes back the items of a chunk that were not begun.
     pub(super) fn curtail(&self, slot: u8) {
         let lower = |word| Some(pair(first_of(word), first_of(word)));
-        let _ =
-            self.shared().items[usize::from(slot) % COUNT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+        let _ = self.look().items[usize::from(slot) % COUNT].fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
     /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. The first `known` have ended:
     /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
     pub(super) fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
-        let items = &self.shared().items[usize::from(slot) % COUNT];
+        let items = &self.look().items[usize::from(slot) % COUNT];
         let left = |word| (end_of(word) - first_of(word) + u32::from(first_of(word) <= known)) / 2;
         let middle = |word| first_of(word) + left(word);
         // What the worker has made of the word is its own; what it cannot be is not believed.
@@ -251,11 +262,11 @@ impl Slots {
     /// Begins a task, at this time by [`now`].
     pub(super) fn start(&self, slot: u8, sequence: u64, clock: u64) -> bool {
         self.shared().started_at.store(clock, Ordering::Relaxed);
-        self.swap(slot, sequence, READY, RUNNING)
+        self.shared().swap(slot, sequence, READY, RUNNING)
     }
 
     pub(super) fn finish(&self, slot: u8, sequence: u64) -> bool {
-        self.swap(slot, sequence, RUNNING, DONE)
+        self.shared().swap(slot, sequence, RUNNING, DONE)
     }
 
     /// Something was sent to the pool.

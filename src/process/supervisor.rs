@@ -29,6 +29,8 @@ mod dispatch;
 mod ending;
 mod link;
 mod recall;
+#[cfg(test)]
+mod simulation;
 mod victim;
 
 use std::collections::{BTreeMap, VecDeque};

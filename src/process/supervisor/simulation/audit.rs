@@ -1,0 +1,127 @@
+//! What holds whenever the supervisor's lock is free, and what holds at the end.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::Arc;
+
+use super::world::World;
+use crate::process::flight::{Flight, Place};
+use crate::process::supervisor::AHEAD_BYTES;
+use crate::process::supervisor::link::Stage;
+
+impl World<'_> {
+    pub(super) fn audit(&self) {
+        self.audit_counts();
+        self.audit_places();
+        self.audit_progress();
+    }
+
+    /// What is counted is what is there.
+    fn audit_counts(&self) {
+        let supervisor = &self.supervisor;
+        let queued = |flight: &&Arc<Flight>| matches!(*flight.place.lock(), Place::Queued);
+        let live = supervisor.queue.iter().filter(queued).count();
+        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
+        let links = || supervisor.links.values();
+        assert_eq!(supervisor.active, links().filter(|link| link.counts()).count(), "active");
+        assert_eq!(supervisor.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
+        // One that was to be replaced may have been given a task in vain, and counts again until it looks.
+        let is_fixed = self.weather.max_tasks.is_none();
+        assert!(!is_fixed || supervisor.active <= self.weather.max_workers, "too many workers");
+        let seated = is_fixed || supervisor.running() <= self.weather.max_workers;
+        assert!(seated, "more workers have tasks than there are seats");
+        let others = links().filter(|link| matches!(link.stage, Stage::Starting | Stage::Leaving));
+        assert!(others.map(|link| link.flown.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
+        // What a doomed one is at has been given up.
+        let is_at_work = |id| supervisor.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
+        let floor = self.floor.borrow();
+        let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
+        assert!(running <= self.weather.max_workers, "too many workers are at work");
+        // What a dead one had is with others.
+        for link in links().filter(|link| matches!(link.stage, Stage::Serving | Stage::Doomed)) {
+            let taken = link.flown.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
+            assert_eq!(taken.count_ones() as usize, link.flown.len(), "two tasks have one slot");
+            assert_eq!(!taken, link.free, "slots that are neither free nor taken");
+            assert_eq!(link.flown.iter().map(|sent| sent.flight.argument.len()).sum::<usize>(), link.bytes, "bytes");
+            assert!(link.flown.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
+        }
+        for (nth, id) in supervisor.idle.iter().enumerate() {
+            let link = &supervisor.links[id];
+            assert!(!supervisor.idle[..nth].contains(id), "idle twice");
+            assert!(link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0, "not idle");
+        }
+    }
+
+    /// Each task is in one place, and knows in which.
+    fn audit_places(&self) {
+        let supervisor = &self.supervisor;
+        let mut found: HashMap<*const Flight, u32> = HashMap::new();
+        let address = |flight: &Arc<Flight>| Arc::as_ptr(flight);
+        for flight in &supervisor.queue {
+            if matches!(*flight.place.lock(), Place::Queued) {
+                *found.entry(address(flight)).or_default() += 1;
+            }
+        }
+        for (id, link) in &supervisor.links {
+            for sent in &link.flown {
+                let Place::Sent { link, slot, sequence, .. } = *sent.flight.place.lock() else {
+                    panic!("a worker has a task that is not there");
+                };
+                assert_eq!((link, slot, sequence), (*id, sent.slot, sent.sequence));
+                *found.entry(address(&sent.flight)).or_default() += 1;
+            }
+        }
+        for flight in &supervisor.mourned {
+            *found.entry(address(flight)).or_default() += 1;
+        }
+        for flight in &self.flights {
+            let times = found.remove(&ptr::from_ref::<Flight>(flight)).unwrap_or(0);
+            let expected = match *flight.place.lock() {
+                Place::Queued | Place::Sent { .. } => 1,
+                Place::New | Place::Revoked | Place::Stopped { .. } | Place::Over => 0,
+                // Once it is known what becomes of it, it ends.
+                Place::Mourned => times.min(1),
+            };
+            assert_eq!(times, expected, "a task that is in several places, or in none");
+        }
+        assert!(found.is_empty(), "tasks that nobody has submitted");
+    }
+
+    /// Nobody waits for what nobody is about to do.
+    fn audit_progress(&self) {
+        let supervisor = &self.supervisor;
+        if supervisor.waiting() == 0 || supervisor.broken.is_some() || supervisor.hopeless {
+            return;
+        }
+        let enough = supervisor.active >= self.weather.max_workers
+            || supervisor.starting + supervisor.idle.len() >= supervisor.waiting()
+            || (supervisor.active > 0 && supervisor.start_again.is_some());
+        assert!(enough, "tasks wait for a worker that is not hired");
+        for id in &supervisor.idle {
+            let looks = !supervisor.has_seat() || self.keepers[id].will_look();
+            assert!(looks, "a worker is idle while tasks wait");
+        }
+    }
+
+    /// Everything that was submitted has ended.
+    pub(super) fn audit_outcomes(&self) {
+        for (number, call) in self.book.lock().calls.iter().enumerate() {
+            assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
+        }
+        assert!(self.supervisor.active <= self.weather.max_workers, "too many workers for good");
+        assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
+    }
+
+    /// Nothing is left.
+    pub(super) fn audit_end(&self) {
+        let supervisor = &self.supervisor;
+        assert!(supervisor.is_empty(), "workers are left");
+        assert!(supervisor.queue.is_empty() && supervisor.dead == 0, "entries are left in the queue");
+        assert!(supervisor.mourned.is_empty() && supervisor.idle.is_empty());
+        assert_eq!((supervisor.active, supervisor.starting, supervisor.unread), (0, 0, 0));
+        for flight in &self.flights {
+            assert_eq!(Arc::strong_count(flight), 1, "a task that has ended is kept");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! [`Keeper`]: the thread that looks after a worker, as `link` has it.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::errand::open_calls;
+use super::worker::{Said, Worker};
+use super::world::{Due, World};
+use crate::error::{Broken, Error, Exit, WorkerDied};
+use crate::process::flight::{Flight, Place};
+use crate::process::slots::Slots;
+use crate::process::supervisor::{Answered, Death, Expiry, LinkId, Next, Order};
+
+const GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct Keeper {
+    pub(super) stage: Stage,
+    /// What it does before it sleeps.
+    pub(super) dues: VecDeque<Due>,
+    pub(super) rung: bool,
+    pub(super) alarm: Option<(Instant, Alarm)>,
+    /// Who waits for this task receives in its place.
+    pub(super) helped: Option<(Arc<Flight>, u8, u64)>,
+    was_ready: bool,
+    is_dead: bool,
+    is_unfit: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    #[default]
+    Hired,
+    SettingUp,
+    Serving,
+    Ending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    Limit,
+    Idle,
+    Kill,
+}
+
+impl Keeper {
+    /// Is there something to wake for?
+    pub(super) fn wakes(&self, has_said: bool, has_died: bool, now: Instant) -> bool {
+        let is_rung = self.rung || self.alarm.is_some_and(|(then, _)| then <= now);
+        self.stage == Stage::Hired
+            || !self.dues.is_empty()
+            || is_rung
+            || has_died
+            || (has_said && self.helped.is_none())
+    }
+
+    /// Is it going to look for what there is to do?
+    pub(super) fn will_look(&self) -> bool {
+        self.rung || self.dues.iter().any(|due| matches!(due, Due::Look))
+    }
+
+    /// The task that a thread waits for is at that worker no more.
+    pub(super) fn is_relieved(&self) -> bool {
+        self.helped.as_ref().is_some_and(
+            |(flight, _, asked)| !matches!(*flight.place.lock(), Place::Sent { sequence, .. } if sequence == *asked),
+        )
+    }
+}
+
+impl World<'_> {
+    fn keeper(&mut self, id: LinkId) -> &mut Keeper {
+        self.keepers.get_mut(&id).expect("a keeper that acts is there")
+    }
+
+    pub(super) fn keep(&mut self, id: LinkId) {
+        if let Some(due) = self.keeper(id).dues.pop_front() {
+            let next = self.perform_for(id, due);
+            if let Some(keeper) = self.keepers.get_mut(&id) {
+                next.into_iter().rev().for_each(|due| keeper.dues.push_front(due));
+            }
+            return;
+        }
+        if self.keeper(id).stage == Stage::Hired {
+            return self.spawn(id);
+        }
+        let now = self.now();
+        let (has_died, said) = {
+            let floor = self.floor.borrow();
+            let worker = &floor.workers[&id];
+            (!worker.is_alive, worker.outbox.len())
+        };
+        let keeper = self.keepers.get_mut(&id).expect("it is there");
+        if has_died {
+            // Whoever helps gives the reader back first.
+            keeper.helped = None;
+            keeper.is_dead = true;
+            keeper.dues.extend([Due::Receive(usize::MAX), Due::Died]);
+        } else if keeper.rung || (said > 0 && keeper.helped.is_none()) {
+            let rung = std::mem::take(&mut keeper.rung);
+            if said > 0 && keeper.helped.is_none() {
+                let count = self.rng.usize(usize::from(!rung)..=said);
+                keeper.dues.push_back(Due::Receive(count));
+            }
+            if rung {
+                keeper.dues.push_back(Due::Look);
+            }
+        } else if keeper.alarm.is_some_and(|(then, _)| then <= now) {
+            self.ring_alarm(id);
+        }
+    }
+
+    fn spawn(&mut self, id: LinkId) {
+        let failed_starts = self.weather.failed_starts;
+        if self.once_in(failed_starts) {
+            self.trace(|| format!("keeper {} cannot start", id.0));
+            let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
+            let error = Error::Broken(Broken::new("no worker process can be started"));
+            self.keeper(id).stage = Stage::Ending;
+            self.keeper(id).dues.extend([Due::RingAll, Due::Refuse(orphans, Some(error)), Due::Forget]);
+            return;
+        }
+        self.trace(|| format!("keeper {} starts", id.0));
+        let slots = self.stock.slots.pop().unwrap_or_else(|| Arc::new(Slots::create().expect("there is memory").0));
+        let unfit = self.weather.unfit;
+        let is_unfit = self.once_in(unfit);
+        self.floor.borrow_mut().workers.insert(id, Worker::new(slots, is_unfit));
+        self.decide(|supervisor, _| supervisor.attach(id, id));
+        self.keeper(id).stage = Stage::SettingUp;
+    }
+
+    /// What is to come next.
+    fn perform_for(&mut self, id: LinkId, due: Due) -> Vec<Due> {
+        self.trace(|| format!("keeper {}: {}", id.0, due.name()));
+        match due {
+            Due::Send(to, orders, _) => self.send(to, orders),
+            Due::Receive(count) => return self.receive(id, count),
+            Due::Look => return self.look(id),
+            Due::Deliver(flight, said) => self.deliver(flight, said, true),
+            Due::Refuse(flights, error) => self.refuse(&flights, error.as_ref()),
+            Due::Died => return self.died(id),
+            Due::Mourn(victim) => {
+                self.mourned(&victim.flight);
+                let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+                let died = || Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None));
+                return vec![match victim.judge(&slots, died) {
+                    None => Due::Requeue(victim.flight),
+                    Some(error) => Due::Bury(victim.flight, error),
+                }];
+            }
+            Due::Requeue(flight) => {
+                let refused = self.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
+                if let Some(error) = refused {
+                    flight.fail(&error);
+                }
+            }
+            Due::Bury(flight, error) => {
+                self.decide(|supervisor, _| supervisor.mourned_for(&flight));
+                flight.fail(&error);
+            }
+            Due::Expire(flight) => flight.expire(flight.limit().expect("it had a limit")),
+            Due::Kill(_) => self.kill(id),
+            Due::Break => {
+                let error = Error::Broken(Broken::new("workers do not start"));
+                let orphans = self.decide(|supervisor, now| supervisor.break_down(&error, now));
+                return vec![Due::RingAll, Due::Refuse(orphans, Some(error))];
+            }
+            Due::RingAll => self.ring_all(),
+            Due::Forget => {
+                let left = self.decide(|supervisor, _| supervisor.forget(id));
+                assert!(left.is_empty(), "a worker is forgotten with its tasks");
+                self.keepers.remove(&id);
+                if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
+                    self.stock.slots.push(worker.slots);
+                }
+                if self.weather.max_tasks.is_some() {
+                    self.ring_all();
+                }
+            }
+            Due::Read(..) => unreachable!("who waited does that"),
+        }
+        Vec::new()
+    }
+
+    fn mourned(&mut self, flight: &Flight) {
+        let mut book = self.book.lock();
+        for call in open_calls(flight) {
+            book.calls[call].mourned += 1;
+        }
+    }
+
+    fn look(&mut self, id: LinkId) -> Vec<Due> {
+        match self.keeper(id).stage {
+            Stage::Serving => {
+                let mut orders = Vec::new();
+                let next = self.decide(|supervisor, now| supervisor.refill(id, false, now, &mut orders));
+                self.proceed(id, next, orders)
+            }
+            Stage::SettingUp => {
+                if self.decide(|supervisor, _| supervisor.dismiss(id)) {
+                    self.end(id);
+                }
+                Vec::new()
+            }
+            Stage::Hired | Stage::Ending => Vec::new(),
+        }
+    }
+
+    fn end(&mut self, id: LinkId) {
+        if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
+            worker.no_more = true;
+        }
+        let then = self.now() + GRACE;
+        self.keeper(id).stage = Stage::Ending;
+        self.keeper(id).alarm = Some((then, Alarm::Kill));
+    }
+
+    fn proceed(&mut self, id: LinkId, next: Next, orders: Vec<Order>) -> Vec<Due> {
+        self.trace(|| format!("keeper {}: {next:?}, {} sent", id.0, orders.len()));
+        let keep_alive = self.weather.keep_alive;
+        let keeper = self.keeper(id);
+        match next {
+            Next::Work(deadline) => keeper.alarm = deadline.map(|then| (then, Alarm::Limit)),
+            Next::Wait => keeper.alarm = None,
+            Next::Idle(since) => keeper.alarm = keep_alive.map(|time| (since + time, Alarm::Idle)),
+            Next::Leave => self.end(id),
+            Next::End if keeper.stage == Stage::Serving => {
+                keeper.stage = Stage::Ending;
+                keeper.alarm = None;
+            }
+            Next::End => {}
+        }
+        if orders.is_empty() { Vec::new() } else { vec![Due::Send(id, orders, false)] }
+    }
+
+    fn receive(&mut self, id: LinkId, count: usize) -> Vec<Due> {
+        let mut next = Vec::new();
+        let said: Vec<_> = {
+            let mut floor = self.floor.borrow_mut();
+            let worker = floor.workers.get_mut(&id).expect("its worker is there");
+            let count = count.min(worker.outbox.len());
+            worker.outbox.drain(..count).collect()
+        };
+        let mut answers = Vec::new();
+        for said in said {
+            match (self.keeper(id).stage, said) {
+                (Stage::SettingUp, Said::Ready) => {
+                    self.keeper(id).stage = Stage::Serving;
+                    self.keeper(id).was_ready = true;
+                    let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+                    let mut orders = Vec::new();
+                    let decided = self.decide(|supervisor, now| {
+                        supervisor.ready(id, id, slots, now);
+                        supervisor.refill(id, false, now, &mut orders)
+                    });
+                    next.extend(self.proceed(id, decided, orders));
+                    if self.weather.max_tasks.is_some() {
+                        next.push(Due::RingAll);
+                    }
+                }
+                (Stage::SettingUp, Said::Unfit) => {
+                    self.keeper(id).is_unfit = true;
+                    self.keeper(id).stage = Stage::Ending;
+                }
+                (Stage::Ending, Said::Ready | Said::Unfit) => {}
+                (Stage::Serving | Stage::Ending, said) => answers.push(said),
+                (stage, _) => panic!("an answer while {stage:?}"),
+            }
+        }
+        if !answers.is_empty() {
+            next.extend(self.settle(id, answers));
+        }
+        next
+    }
+
+    fn settle(&mut self, id: LinkId, answers: Vec<Said>) -> Vec<Due> {
+        let (is_dead, mut orders, mut delivered) = (self.keeper(id).is_dead, Vec::new(), Vec::new());
+        let next = self.decide(|supervisor, now| {
+            let since = supervisor.since(id, now);
+            let mut ended = 0;
+            for said in answers {
+                let answered = said.answered().expect("an answer");
+                ended += u32::from(answered.last);
+                let flight = supervisor.settle(id, answered, now);
+                delivered.extend(flight.map(|flight| Due::Deliver(flight, said)));
+            }
+            supervisor.observe(id, ended, now.saturating_duration_since(since));
+            if is_dead { Next::End } else { supervisor.refill(id, false, now, &mut orders) }
+        });
+        let mut dues = self.proceed(id, next, orders);
+        dues.extend(delivered);
+        dues
+    }
+
+    fn died(&mut self, id: LinkId) -> Vec<Due> {
+        let Death { victims, orphans, refusal, expected, is_the_end } =
+            self.decide(|supervisor, now| supervisor.died(id, now));
+        self.trace(|| format!("keeper {} buries, {} victims", id.0, victims.len()));
+        let mut dues = vec![Due::Refuse(orphans, refusal)];
+        dues.extend(victims.into_iter().map(Due::Mourn));
+        let keeper = self.keeper(id);
+        if !keeper.was_ready && !expected && (keeper.is_unfit || is_the_end) {
+            dues.push(Due::Break);
+        }
+        dues.push(Due::Forget);
+        dues
+    }
+
+    fn ring_alarm(&mut self, id: LinkId) {
+        let Some((_, alarm)) = self.keeper(id).alarm.take() else { return };
+        self.trace(|| format!("keeper {}: {alarm:?}", id.0));
+        match alarm {
+            Alarm::Kill => {
+                self.keeper(id).stage = Stage::Ending;
+                self.kill(id);
+            }
+            Alarm::Idle => {
+                let (keep_alive, mut orders) = (self.weather.keep_alive, Vec::new());
+                let next = self.decide(|supervisor, now| {
+                    let idle = now.saturating_duration_since(supervisor.since(id, now));
+                    let expired = keep_alive.is_some_and(|time| idle >= time);
+                    supervisor.refill(id, expired, now, &mut orders)
+                });
+                let dues = self.proceed(id, next, orders);
+                self.keeper(id).dues.extend(dues);
+            }
+            Alarm::Limit => {
+                let clock = self.clock();
+                match self.decide(|supervisor, now| supervisor.expire(id, now, clock)) {
+                    Expiry::Later(then) => self.keeper(id).alarm = then.map(|then| (then, Alarm::Limit)),
+                    Expiry::Stopped(flight) => {
+                        let keeper = self.keeper(id);
+                        keeper.stage = Stage::Ending;
+                        keeper.dues.extend([Due::Kill(id), Due::Expire(flight)]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Said {
+    pub(super) fn answered(&self) -> Option<Answered> {
+        match *self {
+            Said::Value { slot, sequence, .. } => Some(Answered { slot, sequence, last: true }),
+            Said::Items { slot, sequence, last, .. } => Some(Answered { slot, sequence, last }),
+            Said::Ready | Said::Unfit => None,
+        }
+    }
+}
