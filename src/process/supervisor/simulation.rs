@@ -3,8 +3,7 @@
 //! The supervisor and the slots are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
 //! between any two steps. After each event it is asked whether all still holds that is to hold.
 //!
-//! A schedule that fails prints its number. `SIMULATION_SEED=<number>` runs that one again, and tells what happens;
-//! `SIMULATION_SCHEDULES=<count>` runs so many others.
+//! A schedule that fails prints its number, with which [`seeds`] runs it again.
 //!
 //! ```text
 //! SIMULATION_SCHEDULES=1000000 cargo test --release --lib simulation
@@ -23,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::call;
 use crate::process::pool::{Pool, Settings};
+use crate::process::seeds;
 use crate::work::Plain;
 use book::Call;
 use keeper::Alarm;
@@ -119,21 +119,7 @@ impl World<'_> {
     }
 }
 
-/// Runs the schedule that follows from a number.
-fn run(seed: u64, stock: &mut Stock) {
-    struct Tell(u64);
-    impl Drop for Tell {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("this was SIMULATION_SEED={}", self.0);
-            }
-        }
-    }
-    let _tell = Tell(seed);
-    World::new(seed, stock).live();
-}
-
-fn stock(traces: bool) -> Stock {
+fn stock() -> Stock {
     let settings = Settings {
         max_workers: 1,
         initializer: None,
@@ -146,27 +132,14 @@ fn stock(traces: bool) -> Stock {
         current_dir: None,
     };
     let call = call::Call::of(Plain(|number: u32| number)).expect("a function of this program");
-    Stock { pool: Pool::new(settings), call, slots: Vec::new(), base: Instant::now(), traces }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is to be a number, not {text}")))
+    Stock { pool: Pool::new(settings), call, slots: Vec::new(), base: Instant::now(), traces: false }
 }
 
 #[test]
 fn what_is_to_hold_holds_in_every_schedule() {
-    if let Some(seed) = number("SIMULATION_SEED") {
-        return run(seed, &mut stock(true));
-    }
-    let count = number("SIMULATION_SCHEDULES");
-    // Always the same, unless somebody asks for more.
-    let first = count.map_or(0, |_| fastrand::u64(..1 << 40));
-    let (mut stock, begin) = (stock(false), Instant::now());
-    for seed in first..first + count.unwrap_or(SCHEDULES) {
-        run(seed, &mut stock);
-    }
-    if let Some(count) = count {
-        println!("{count} schedules from {first} on, {:.0} a second", count as f64 / begin.elapsed().as_secs_f64());
-    }
+    let mut stock = stock();
+    seeds::each(SCHEDULES, |seed, traces| {
+        stock.traces = traces;
+        World::new(seed, &mut stock).live();
+    });
 }
