@@ -281,11 +281,16 @@ impl<W: Clone> Supervisor<W> {
         self.limits.max_tasks.is_none() || self.running() < self.limits.max_workers
     }
 
-    /// A worker has no tasks any more: one that stands by may have its seat.
-    pub(super) fn free_seat(&mut self) {
-        if self.limits.max_tasks.is_some() && self.waiting() > 0 {
-            let stands_by = |link: &&Link<W>| link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
-            self.nudged.extend(self.links.values().filter(stands_by).filter_map(|link| link.wire.clone()));
+    /// A worker has no tasks any more: one that stands by may have its seat, for a task that waits or for the next to come.
+    pub(super) fn free_seat(&mut self, by: LinkId) {
+        if self.limits.max_tasks.is_some() {
+            let has_tasks = self.waiting() > 0;
+            let stands_by = |(id, link): &(&LinkId, &Link<W>)| {
+                let may_begin = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+                may_begin && **id != by && (has_tasks || !self.idle.contains(id))
+            };
+            let stand_by = self.links.iter().filter(stands_by);
+            self.nudged.extend(stand_by.filter_map(|(_, link)| link.wire.clone()));
         }
     }
 

@@ -101,7 +101,7 @@ impl<W: Clone> Supervisor<W> {
         }
         if may_begin {
             // One that has none itself has none to give, and would be told of its own standing by.
-            self.free_seat();
+            self.free_seat(id);
         }
         let link = &self.links[&id];
         // It was to be replaced, and a task was taken back from it when its replacement was on the way.

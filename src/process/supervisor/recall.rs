@@ -115,7 +115,7 @@ impl<W: Clone> Supervisor<W> {
         for flight in behind {
             self.requeue(flight);
         }
-        self.free_seat();
+        self.free_seat(id);
     }
 
     /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
