@@ -4,17 +4,23 @@
 use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::world::World;
+use super::errand::open_calls;
+use super::world::{Due, LATE, World};
 use crate::process::flight::{Flight, Place};
-use crate::process::supervisor::AHEAD_BYTES;
-use crate::process::supervisor::link::Stage;
+use crate::process::slots::Progress;
+use crate::process::supervisor::link::{Link, Stage};
+use crate::process::supervisor::{AHEAD_BYTES, LinkId, MISSES};
 
 impl World<'_> {
     pub(super) fn audit(&self) {
         self.audit_counts();
         self.audit_places();
         self.audit_progress();
+        self.audit_sharing();
+        self.audit_limits();
+        self.audit_starting();
     }
 
     /// What is counted is what is there.
@@ -98,9 +104,82 @@ impl World<'_> {
             || supervisor.starting + supervisor.idle.len() >= supervisor.waiting()
             || (supervisor.active > 0 && supervisor.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
-        for id in &supervisor.idle {
-            let looks = !supervisor.has_seat() || self.keepers[id].will_look();
-            assert!(looks, "a worker is idle while tasks wait");
+        let is_free = |link: &&Link<_>| link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+        let free = supervisor.links.iter().filter(|(_, link)| is_free(link));
+        let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
+        let seats = self.weather.max_workers.saturating_sub(supervisor.running());
+        let seats = if self.weather.max_tasks.is_some() { seats } else { usize::MAX };
+        let wanted = seats.min(supervisor.waiting());
+        assert!(others.is_empty() || told.len() >= wanted, "a worker has nothing to do while tasks wait");
+    }
+
+    /// Nobody is idle who could take a part of what another has.
+    fn audit_sharing(&self) {
+        let supervisor = &self.supervisor;
+        if !supervisor.idle.iter().any(|id| !self.keepers[id].will_look()) {
+            return;
+        }
+        for link in supervisor.links.values().filter(|link| link.stage == Stage::Serving) {
+            for sent in link.flown.iter().filter(|sent| sent.flight.is_divisible()) {
+                let begun = link.slots.as_ref().map_or(0, |slots| slots.begun(sent.slot));
+                let left = sent.flight.range().map_or(0, |(_, end)| end.saturating_sub(begun));
+                assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
+            }
+        }
+    }
+
+    /// Of what has a limit, somebody keeps the time.
+    fn audit_limits(&self) {
+        for (id, link) in self.supervisor.links.iter().filter(|(_, link)| link.stage == Stage::Serving) {
+            let keeper = &self.keepers[id];
+            let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
+            let Some(deadline) = link.deadline().filter(|_| !keeper.will_look() && !self.dues.iter().any(is_told))
+            else {
+                continue;
+            };
+            let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
+            // From its start, if that was later. Who decides may have looked at the clock a while before.
+            let (limit, slots) = (link.flown[0].flight.limit(), link.slots.as_ref());
+            let started =
+                slots.map_or(self.stock.base, |slots| self.stock.base + Duration::from_nanos(slots.started_at()));
+            let latest = deadline.max(started + limit.unwrap_or_default()) + LATE;
+            assert!(then <= latest.max(self.now()), "the time of another task is kept");
+        }
+    }
+
+    /// Whoever is being started for nothing is about to hear of it.
+    fn audit_starting(&self) {
+        let is_told = |due: &Due| matches!(due, Due::RingAll);
+        if !self.supervisor.is_over() || self.dues.iter().any(is_told) {
+            return;
+        }
+        let starting =
+            self.supervisor.links.iter().filter(|(_, link)| link.stage == Stage::Starting && link.wire.is_some());
+        for (id, _) in starting {
+            let keeper = &self.keepers[id];
+            assert!(keeper.will_look() || !keeper.is_asleep(), "nobody tells a worker that there is nothing for it");
+        }
+    }
+
+    /// What runs again comes before all others.
+    pub(super) fn audit_next(&self, flight: &Arc<Flight>) {
+        let is_first = self.supervisor.queue.front().is_some_and(|first| Arc::ptr_eq(first, flight));
+        assert!(is_first, "a task that runs again waits for others");
+    }
+
+    /// No worker goes on with it.
+    pub(super) fn audit_stopped(&self, id: LinkId, (slot, sequence): (u8, u64)) {
+        let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+        assert_eq!(slots.progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
+    }
+
+    /// A worker died before it started a task, and another one is to.
+    pub(super) fn audit_missed(&self, flight: &Flight) {
+        // The items of a portion go from one flight to another.
+        for call in open_calls(flight).into_iter().filter(|_| flight.items.is_none()) {
+            let call = &mut self.book.lock().calls[call];
+            call.missed += 1;
+            assert!(call.missed < MISSES, "one worker after the other dies before a task");
         }
     }
 

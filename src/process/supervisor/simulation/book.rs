@@ -28,13 +28,17 @@ pub(super) struct Call {
     begun: u32,
     /// How often a worker died that was at it.
     deaths: u32,
-    /// How often its task was mourned.
-    pub(super) mourned: u32,
+    /// How often a worker died that was to start its task next.
+    pub(super) missed: u32,
+    /// How often it was blamed for a worker's death.
+    pub(super) blamed: u32,
     /// Its result has left the worker, or is where it outlives the worker.
     is_safe: bool,
     /// Nothing is to begin it any more.
     is_unwanted: bool,
     end: Option<End>,
+    /// Somebody wanted no more of it than was under way.
+    is_called_off: bool,
     /// Who holds its future has ended it. What the pool says later does not count.
     ended_outside: bool,
 }
@@ -97,11 +101,18 @@ impl Call {
     /// What has begun may go on, and nothing else is to begin.
     pub(super) fn let_be(&mut self) {
         self.is_unwanted = self.begun == 0 || self.is_safe;
+        self.is_called_off = true;
     }
 
-    /// Its holder has called it off: before it began, or wherever it was.
-    pub(super) fn end_outside(&mut self, is_pending: bool) {
+    /// It is nobody's any more, unless it has ended already.
+    pub(super) fn call_off(&mut self) {
+        self.is_called_off = true;
+    }
+
+    /// Its holder has called it off: before it began, or wherever it was. A chunk may be cancelled between two tries.
+    pub(super) fn end_outside(&mut self, is_pending: bool, is_item: bool) {
         assert!(!is_pending || self.at.is_none(), "a task was cancelled that runs: {self:?}");
+        assert!(!is_pending || is_item || self.begun == 0, "a task was cancelled that has begun: {self:?}");
         self.is_unwanted = true;
         self.ended_outside |= self.end.is_none();
         self.end.get_or_insert(End::Cancelled);
@@ -117,7 +128,8 @@ impl Call {
             // It may have been done at that very moment.
             End::Late => {}
             End::Cancelled => assert_eq!(self.begun, 0, "a task was cancelled that has begun: {self:?}"),
-            End::Died => assert!(self.mourned > 0, "nothing died of it: {self:?}"),
+            End::Died if self.is_called_off => assert!(self.blamed > 0, "nothing died of it: {self:?}"),
+            End::Died => assert_eq!(self.blamed, 1 + self.retries, "a task is not tried as often as it may: {self:?}"),
             // Of a task that a worker died of, once the pool is broken.
             End::Refused => assert_eq!(self.begun, self.deaths, "a task was refused that runs: {self:?}"),
         }

@@ -142,6 +142,7 @@ impl World<'_> {
         if self.is_over(flight) {
             return;
         }
+        self.call_off(flight);
         let taken = self.decide(|supervisor, now| supervisor.cancel(flight, now));
         self.trace(|| format!("cancel {:?}: {taken}", open_calls(flight)));
         match flight.task() {
@@ -159,14 +160,27 @@ impl World<'_> {
         if flight.task().is_none() || self.is_over(flight) {
             return;
         }
+        self.call_off(flight);
+        let sent = match *flight.place.lock() {
+            Place::Sent { slot, sequence, .. } => Some((slot, sequence)),
+            _ => None,
+        };
         let stopped = self.decide(|supervisor, now| supervisor.stop(flight, now));
         self.trace(|| format!("abort {:?}: {stopped}", open_calls(flight)));
         if stopped {
             self.end_outside(flight, false);
-            if let Place::Stopped { link } = *flight.place.lock() {
-                self.dues.push_back(Due::Kill(link));
+            let place = flight.place.lock();
+            if let (Place::Stopped { link }, Some(sent)) = (&*place, sent) {
+                self.audit_stopped(*link, sent);
+                self.dues.push_back(Due::Kill(*link));
             }
         }
+    }
+
+    /// Somebody tries to.
+    pub(super) fn call_off(&self, flight: &Flight) {
+        let mut book = self.book.lock();
+        open_calls(flight).iter().for_each(|call| book.calls[*call].call_off());
     }
 
     /// Its future ends where it is held.
@@ -175,12 +189,13 @@ impl World<'_> {
         let items = flight.items.as_ref().map_or(1, |items| items.ends.len());
         let first = flight.task().expect("a portion has no future").id().to_u64() as usize;
         for call in &mut book.calls[first..first + items] {
-            call.end_outside(is_pending);
+            call.end_outside(is_pending, flight.items.is_some());
         }
     }
 
     pub(super) fn cancel_pending(&mut self) {
         self.trace(|| "cancel_pending".into());
+        self.flights.iter().for_each(|flight| self.call_off(flight));
         let pending = self.decide(|supervisor, now| supervisor.cancel_pending(now));
         self.dues.push_back(Due::Refuse(pending, None));
     }

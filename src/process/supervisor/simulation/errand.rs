@@ -45,6 +45,14 @@ pub(super) fn open_calls(flight: &Flight) -> Vec<usize> {
     }
 }
 
+/// The next one of those, if it was sent.
+pub(super) fn next_call(flight: &Flight) -> Option<usize> {
+    match flight.range() {
+        None => Some(call_of(&flight.argument)),
+        Some((next, end)) => (next < end).then(|| call_at(flight, next as usize))?,
+    }
+}
+
 impl Errand {
     /// What is shipped: for each call its number, and so many bytes behind it.
     pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<Cut>) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::errand::open_calls;
+use super::errand::next_call;
 use super::worker::{Said, Worker};
 use super::world::{Due, World};
 use crate::error::{Broken, Error, Exit, WorkerDied};
@@ -56,9 +56,13 @@ impl Keeper {
             || (has_said && self.helped.is_none())
     }
 
-    /// Is it going to look for what there is to do?
+    /// Is it going to look for what there is to do, or to bury its worker?
     pub(super) fn will_look(&self) -> bool {
-        self.rung || self.dues.iter().any(|due| matches!(due, Due::Look))
+        self.rung || self.dues.iter().any(|due| matches!(due, Due::Look | Due::Died))
+    }
+
+    pub(super) fn is_asleep(&self) -> bool {
+        self.dues.is_empty()
     }
 
     /// The task that a thread waits for is at that worker no more.
@@ -141,9 +145,14 @@ impl World<'_> {
             Due::Refuse(flights, error) => self.refuse(&flights, error.as_ref()),
             Due::Died => return self.died(id),
             Due::Mourn(victim) => {
-                self.mourned(&victim.flight);
                 let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
-                let died = || Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None));
+                let died = || {
+                    // By now it is known what the worker had done before.
+                    if let Some(call) = next_call(&victim.flight) {
+                        self.book.lock().calls[call].blamed += 1;
+                    }
+                    Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None))
+                };
                 return vec![match victim.judge(&slots, died) {
                     None => Due::Requeue(victim.flight),
                     Some(error) => Due::Bury(victim.flight, error),
@@ -151,8 +160,9 @@ impl World<'_> {
             }
             Due::Requeue(flight) => {
                 let refused = self.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
-                if let Some(error) = refused {
-                    flight.fail(&error);
+                match refused {
+                    Some(error) => flight.fail(&error),
+                    None => self.audit_next(&flight),
                 }
             }
             Due::Bury(flight, error) => {
@@ -163,6 +173,7 @@ impl World<'_> {
             Due::Kill(_) => self.kill(id),
             Due::Break => {
                 let error = Error::Broken(Broken::new("workers do not start"));
+                self.flights.iter().for_each(|flight| self.call_off(flight));
                 let orphans = self.decide(|supervisor, now| supervisor.break_down(&error, now));
                 return vec![Due::RingAll, Due::Refuse(orphans, Some(error))];
             }
@@ -181,13 +192,6 @@ impl World<'_> {
             Due::Read(..) => unreachable!("who waited does that"),
         }
         Vec::new()
-    }
-
-    fn mourned(&mut self, flight: &Flight) {
-        let mut book = self.book.lock();
-        for call in open_calls(flight) {
-            book.calls[call].mourned += 1;
-        }
     }
 
     fn look(&mut self, id: LinkId) -> Vec<Due> {
@@ -294,8 +298,12 @@ impl World<'_> {
     }
 
     fn died(&mut self, id: LinkId) -> Vec<Due> {
+        let first = self.supervisor.links[&id].flown.front().map(|sent| Arc::clone(&sent.flight));
         let Death { victims, orphans, refusal, expected, is_the_end } =
             self.decide(|supervisor, now| supervisor.died(id, now));
+        if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.flight, first))) {
+            self.audit_missed(&missed);
+        }
         self.trace(|| format!("keeper {} buries, {} victims", id.0, victims.len()));
         let mut dues = vec![Due::Refuse(orphans, refusal)];
         dues.extend(victims.into_iter().map(Due::Mourn));
@@ -327,9 +335,11 @@ impl World<'_> {
             }
             Alarm::Limit => {
                 let clock = self.clock();
+                let first = self.supervisor.links[&id].flown.front().map(|sent| (sent.slot, sent.sequence));
                 match self.decide(|supervisor, now| supervisor.expire(id, now, clock)) {
                     Expiry::Later(then) => self.keeper(id).alarm = then.map(|then| (then, Alarm::Limit)),
                     Expiry::Stopped(flight) => {
+                        self.audit_stopped(id, first.expect("it had a task"));
                         let keeper = self.keeper(id);
                         keeper.stage = Stage::Ending;
                         keeper.dues.extend([Due::Kill(id), Due::Expire(flight)]);

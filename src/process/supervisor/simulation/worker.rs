@@ -54,6 +54,8 @@ pub(super) struct Frame {
 impl From<Order> for Frame {
     fn from(Order { flight, slot, sequence }: Order) -> Self {
         let items = flight.range();
+        let has_some = items.is_none_or(|(first, end)| first < end) || flight.is_curtailed();
+        assert!(has_some, "a worker is sent what others have got");
         Self { flight, slot, sequence, items }
     }
 }

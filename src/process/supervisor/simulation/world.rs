@@ -23,6 +23,9 @@ use crate::process::pool::Pool;
 use crate::process::slots::{Slots, meanwhile};
 use crate::process::supervisor::{Limits, LinkId, Order, Supervisor, Victim};
 
+/// How long ago who decides may have looked at the clock.
+pub(super) const LATE: Duration = Duration::from_micros(100);
+
 /// What lasts from one schedule to the next.
 pub(super) struct Stock {
     /// What flights belong to. No thread or process of it is ever started.
@@ -146,7 +149,7 @@ impl<'a> World<'a> {
         };
         let Weather { max_workers, max_pending, max_tasks, .. } = weather;
         let book = book::Shared::default();
-        let deaths = one_of(&mut rng, &[0, 0, 100, 30, 8]);
+        let deaths = one_of(&mut rng, &[0, 0, 100, 30, 8, 3]);
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
         let floor = Floor { workers, clock, book: Arc::clone(&book), rng: rng.fork(), deaths };
         let floor = Rc::new(RefCell::new(floor));
@@ -202,8 +205,8 @@ impl<'a> World<'a> {
     /// As the pool does.
     pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Supervisor<LinkId>, Instant) -> R) -> R {
         // It looks at the clock before it has the lock.
-        let late = if self.once_in(8) { self.rng.u64(..100_000) } else { 0 };
-        let now = self.now() - Duration::from_nanos(late);
+        let late = if self.once_in(8) { LATE.mul_f64(self.rng.f64()) } else { Duration::ZERO };
+        let now = self.now() - late;
         let result = decision(&mut self.supervisor, now);
         self.follow(now);
         self.room |= self.supervisor.has_room();
@@ -312,6 +315,7 @@ impl<'a> World<'a> {
 
     pub(super) fn refuse(&mut self, flights: &[Arc<Flight>], error: Option<&Error>) {
         for flight in flights {
+            self.call_off(flight);
             match error {
                 None => {
                     flight.withdraw();
