@@ -12,6 +12,14 @@ pub(in crate::process) fn let_happen(others: Option<Box<dyn FnMut()>>) {
     OTHERS.set(others);
 }
 
+/// Looks without letting anything happen.
+pub(in crate::process) fn apart<R>(look: impl FnOnce() -> R) -> R {
+    let others = OTHERS.take();
+    let seen = look();
+    OTHERS.set(others);
+    seen
+}
+
 /// The pool is about to look.
 pub(super) fn happens() {
     if let Some(mut others) = OTHERS.take() {

@@ -6,10 +6,10 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::errand::open_calls;
+use super::errand::{call_of, open_calls};
 use super::world::{Due, LATE, World};
 use crate::process::flight::{Flight, Place};
-use crate::process::slots::Progress;
+use crate::process::slots::{Progress, meanwhile};
 use crate::process::supervisor::link::{Link, Stage};
 use crate::process::supervisor::{AHEAD_BYTES, LinkId, MISSES};
 
@@ -17,6 +17,7 @@ impl World<'_> {
     pub(super) fn audit(&self) {
         self.audit_counts();
         self.audit_places();
+        self.audit_turns();
         self.audit_progress();
         self.audit_sharing();
         self.audit_limits();
@@ -52,6 +53,8 @@ impl World<'_> {
             assert_eq!(link.flown.iter().map(|sent| sent.flight.argument.len()).sum::<usize>(), link.bytes, "bytes");
             assert!(link.flown.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
+        let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
+        assert!(supervisor.unread == unread && (unread == 0 || !supervisor.is_empty()), "not all is read");
         for (nth, id) in supervisor.idle.iter().enumerate() {
             let link = &supervisor.links[id];
             assert!(!supervisor.idle[..nth].contains(id), "idle twice");
@@ -92,6 +95,26 @@ impl World<'_> {
             assert_eq!(times, expected, "a task that is in several places, or in none");
         }
         assert!(found.is_empty(), "tasks that nobody has submitted");
+    }
+
+    /// First come, first served.
+    fn audit_turns(&self) {
+        let mut book = self.book.lock();
+        for flight in self.flights.iter().filter(|flight| flight.items.is_none()) {
+            let place = flight.place.lock();
+            if matches!(*place, Place::Queued | Place::Sent { .. }) {
+                book.calls[call_of(&flight.argument)].see(!matches!(*place, Place::Queued));
+            }
+        }
+        let turn = |flight: &Arc<Flight>| book.calls.get(call_of(&flight.argument))?.turn;
+        let are_in_turn = |flights: &mut dyn Iterator<Item = &Arc<Flight>>| {
+            let whole = flights.filter(|flight| flight.items.is_none());
+            whole.filter_map(turn).is_sorted()
+        };
+        assert!(are_in_turn(&mut self.supervisor.queue.iter()), "a task has overtaken another one in the queue");
+        for link in self.supervisor.links.values() {
+            assert!(are_in_turn(&mut link.flown.iter().map(|sent| &sent.flight)), "a task has overtaken another one");
+        }
     }
 
     /// Nobody waits for what nobody is about to do.
@@ -137,6 +160,10 @@ impl World<'_> {
             else {
                 continue;
             };
+            let first = &link.flown[0];
+            let progress = || link.slots.as_ref().map(|slots| slots.progress(first.slot, first.sequence));
+            let is_done = || meanwhile::apart(progress) == Some(Progress::Done);
+            assert!(link.arrival.is_none() || is_done(), "a result is waited for that is not there");
             let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
             // From its start, if that was later. Who decides may have looked at the clock a while before.
             let (limit, slots) = (link.flown[0].flight.limit(), link.slots.as_ref());
@@ -181,6 +208,21 @@ impl World<'_> {
             call.missed += 1;
             assert!(call.missed < MISSES, "one worker after the other dies before a task");
         }
+    }
+
+    /// A worker is to leave: there is a reason, and nothing that it could do.
+    pub(super) fn audit_leaving(&self, id: LinkId) {
+        let (supervisor, weather) = (&self.supervisor, &self.weather);
+        let link = &supervisor.links[&id];
+        let is_surplus = supervisor.active >= weather.max_workers || link.budget == 0;
+        let idle = (self.now() + LATE).saturating_duration_since(link.since);
+        let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
+        let is_closed = supervisor.closed && supervisor.expected == 0;
+        assert!(is_closed || is_surplus || is_expired || supervisor.broken.is_some(), "a worker leaves for no reason");
+        assert!(
+            supervisor.waiting() == 0 || is_surplus || supervisor.broken.is_some(),
+            "a worker leaves while tasks wait"
+        );
     }
 
     /// Everything that was submitted has ended.

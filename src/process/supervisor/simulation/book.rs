@@ -28,6 +28,9 @@ pub(super) struct Call {
     begun: u32,
     /// How often a worker died that was at it.
     deaths: u32,
+    /// When its task was submitted, among others. Of one that was sent and came back, and of items, nothing is known.
+    pub(super) turn: Option<usize>,
+    was_sent: bool,
     /// How often a worker died that was to start its task next.
     pub(super) missed: u32,
     /// How often it was blamed for a worker's death.
@@ -71,6 +74,14 @@ impl Call {
 
     pub(super) fn is_over(&self) -> bool {
         self.end.is_some()
+    }
+
+    /// It was seen with a worker, or in the queue.
+    pub(super) fn see(&mut self, is_sent: bool) {
+        if self.was_sent && !is_sent {
+            self.turn = None;
+        }
+        self.was_sent |= is_sent;
     }
 
     pub(super) fn begin(&mut self, worker: LinkId) {

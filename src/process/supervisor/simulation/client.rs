@@ -108,6 +108,10 @@ impl World<'_> {
         if !owned && self.supervisor.is_full() {
             return self.blocked.push_back(flight);
         }
+        if flight.items.is_none() {
+            self.turns += 1;
+            self.book.lock().calls[open_calls(&flight)[0]].turn = Some(self.turns);
+        }
         let now = self.now();
         let limited = flight.limit().is_some();
         let submitted = self.supervisor.submit(flight, now);

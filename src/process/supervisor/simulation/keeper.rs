@@ -11,7 +11,7 @@ use super::world::{Due, World};
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::flight::{Flight, Place};
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Answered, Death, Expiry, LinkId, Next, Order};
+use crate::process::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, link};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -228,7 +228,10 @@ impl World<'_> {
             Next::Work(deadline) => keeper.alarm = deadline.map(|then| (then, Alarm::Limit)),
             Next::Wait => keeper.alarm = None,
             Next::Idle(since) => keeper.alarm = keep_alive.map(|time| (since + time, Alarm::Idle)),
-            Next::Leave => self.end(id),
+            Next::Leave => {
+                self.audit_leaving(id);
+                self.end(id);
+            }
             Next::End if keeper.stage == Stage::Serving => {
                 keeper.stage = Stage::Ending;
                 keeper.alarm = None;
@@ -298,12 +301,15 @@ impl World<'_> {
     }
 
     fn died(&mut self, id: LinkId) -> Vec<Due> {
-        let first = self.supervisor.links[&id].flown.front().map(|sent| Arc::clone(&sent.flight));
+        let link = &self.supervisor.links[&id];
+        let (was_doomed, first) =
+            (link.stage == link::Stage::Doomed, link.flown.front().map(|sent| Arc::clone(&sent.flight)));
         let Death { victims, orphans, refusal, expected, is_the_end } =
             self.decide(|supervisor, now| supervisor.died(id, now));
         if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.flight, first))) {
             self.audit_missed(&missed);
         }
+        assert!(!was_doomed || victims.is_empty(), "a worker was killed for one task, and another has died of it");
         self.trace(|| format!("keeper {} buries, {} victims", id.0, victims.len()));
         let mut dues = vec![Due::Refuse(orphans, refusal)];
         dues.extend(victims.into_iter().map(Due::Mourn));

@@ -65,6 +65,8 @@ pub(super) struct World<'a> {
     pub(super) dues: VecDeque<Due>,
     /// Tasks whose submitters wait for room.
     pub(super) blocked: VecDeque<Arc<Flight>>,
+    /// Tasks that were submitted.
+    pub(super) turns: usize,
     /// They were told that there is some.
     pub(super) room: bool,
     /// Nobody submits any more.
@@ -142,14 +144,14 @@ impl<'a> World<'a> {
             max_pending: (rng.u32(..4) == 0).then(|| rng.usize(1..6)),
             max_tasks: (rng.u32(..4) == 0).then(|| rng.u64(1..5)),
             keep_alive: (rng.u32(..3) == 0).then(|| Duration::from_millis(rng.u64(..50))),
-            failed_starts: one_of(&mut rng, &[0, 0, 16, 3]),
+            failed_starts: one_of(&mut rng, &[0, 0, 0, 16, 16, 3, 1]),
             unfit: one_of(&mut rng, &[0, 0, 0, 0, 40]),
             calm: rng.u32(2..12),
             patience: one_of(&mut rng, &[2, 3, 5, 20]),
         };
         let Weather { max_workers, max_pending, max_tasks, .. } = weather;
         let book = book::Shared::default();
-        let deaths = one_of(&mut rng, &[0, 0, 100, 30, 8, 3]);
+        let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
         let floor = Floor { workers, clock, book: Arc::clone(&book), rng: rng.fork(), deaths };
         let floor = Rc::new(RefCell::new(floor));
@@ -174,6 +176,7 @@ impl<'a> World<'a> {
             flights: Vec::new(),
             dues: VecDeque::new(),
             blocked: VecDeque::new(),
+            turns: 0,
             room: false,
             is_calm: false,
         }
@@ -215,7 +218,10 @@ impl<'a> World<'a> {
 
     /// Starts and rings for whom the supervisor says.
     pub(super) fn follow(&mut self, now: Instant) {
-        for id in self.supervisor.hire(now) {
+        let hired = self.supervisor.hire(now);
+        let coming = self.supervisor.starting + self.supervisor.idle();
+        assert!(hired.is_empty() || coming <= self.supervisor.waiting(), "more workers are hired than tasks wait");
+        for id in hired {
             self.keepers.insert(id, Keeper::default());
         }
         for id in self.supervisor.nudged() {
