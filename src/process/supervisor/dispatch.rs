@@ -100,7 +100,7 @@ impl<W: Clone> Supervisor<W> {
             return Next::Work(link.deadline());
         }
         if may_begin {
-            // One that has none itself has none to give, and would be told of its own standing by.
+            // One that has none has none to give: two that stand by would wake each other over and over.
             self.free_seat(id);
         }
         let link = &self.links[&id];

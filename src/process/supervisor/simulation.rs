@@ -10,9 +10,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod answers;
 mod audit;
 mod book;
 mod client;
+mod due;
 mod errand;
 mod keeper;
 mod worker;

@@ -6,8 +6,9 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::due::Due;
 use super::errand::{call_of, open_calls};
-use super::world::{Due, LATE, World};
+use super::world::{LATE, World};
 use crate::process::flight::{Flight, Place};
 use crate::process::slots::{Progress, meanwhile};
 use crate::process::supervisor::link::{Link, Stage};

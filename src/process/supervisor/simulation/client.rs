@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::book::Call;
+use super::due::Due;
 use super::errand::{Errand, open_calls};
 use super::keeper::Stage;
 use super::worker::Said;
-use super::world::{Due, World};
+use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::call::Parcel;
 use crate::process::flight::{Addressee, Flight, Place, Portion};
 use crate::process::frame::Kind;
-use crate::process::supervisor::{Answered, Submitted};
+use crate::process::supervisor::{Answered, LinkId, Submitted};
 
 impl World<'_> {
     /// Asks something.
@@ -217,7 +218,7 @@ impl World<'_> {
     }
 
     /// Who waits hears something.
-    pub(super) fn help(&mut self, id: crate::process::supervisor::LinkId) {
+    pub(super) fn help(&mut self, id: LinkId) {
         let keeper = self.keepers.get_mut(&id).expect("who is helped is there");
         let (_, slot, sequence) = keeper.helped.take().expect("somebody helps");
         let said = {

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::due::Due;
 use super::errand::next_call;
-use super::worker::{Said, Worker};
-use super::world::{Due, World};
+use super::worker::Worker;
+use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::flight::{Flight, Place};
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Answered, Death, Expiry, LinkId, Next, Order, link};
+use crate::process::supervisor::{Death, Expiry, LinkId, Next, Order, link};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -24,9 +25,9 @@ pub(super) struct Keeper {
     pub(super) alarm: Option<(Instant, Alarm)>,
     /// Who waits for this task receives in its place.
     pub(super) helped: Option<(Arc<Flight>, u8, u64)>,
-    was_ready: bool,
-    is_dead: bool,
-    is_unfit: bool,
+    pub(super) was_ready: bool,
+    pub(super) is_dead: bool,
+    pub(super) is_unfit: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Keeper {
 }
 
 impl World<'_> {
-    fn keeper(&mut self, id: LinkId) -> &mut Keeper {
+    pub(super) fn keeper(&mut self, id: LinkId) -> &mut Keeper {
         self.keepers.get_mut(&id).expect("a keeper that acts is there")
     }
 
@@ -220,7 +221,7 @@ impl World<'_> {
         self.keeper(id).alarm = Some((then, Alarm::Kill));
     }
 
-    fn proceed(&mut self, id: LinkId, next: Next, orders: Vec<Order>) -> Vec<Due> {
+    pub(super) fn proceed(&mut self, id: LinkId, next: Next, orders: Vec<Order>) -> Vec<Due> {
         self.trace(|| format!("keeper {}: {next:?}, {} sent", id.0, orders.len()));
         let keep_alive = self.weather.keep_alive;
         let keeper = self.keeper(id);
@@ -239,65 +240,6 @@ impl World<'_> {
             Next::End => {}
         }
         if orders.is_empty() { Vec::new() } else { vec![Due::Send(id, orders, false)] }
-    }
-
-    fn receive(&mut self, id: LinkId, count: usize) -> Vec<Due> {
-        let mut next = Vec::new();
-        let said: Vec<_> = {
-            let mut floor = self.floor.borrow_mut();
-            let worker = floor.workers.get_mut(&id).expect("its worker is there");
-            let count = count.min(worker.outbox.len());
-            worker.outbox.drain(..count).collect()
-        };
-        let mut answers = Vec::new();
-        for said in said {
-            match (self.keeper(id).stage, said) {
-                (Stage::SettingUp, Said::Ready) => {
-                    self.keeper(id).stage = Stage::Serving;
-                    self.keeper(id).was_ready = true;
-                    let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
-                    let mut orders = Vec::new();
-                    let decided = self.decide(|supervisor, now| {
-                        supervisor.ready(id, id, slots, now);
-                        supervisor.refill(id, false, now, &mut orders)
-                    });
-                    next.extend(self.proceed(id, decided, orders));
-                    if self.weather.max_tasks.is_some() {
-                        next.push(Due::RingAll);
-                    }
-                }
-                (Stage::SettingUp, Said::Unfit) => {
-                    self.keeper(id).is_unfit = true;
-                    self.keeper(id).stage = Stage::Ending;
-                }
-                (Stage::Ending, Said::Ready | Said::Unfit) => {}
-                (Stage::Serving | Stage::Ending, said) => answers.push(said),
-                (stage, _) => panic!("an answer while {stage:?}"),
-            }
-        }
-        if !answers.is_empty() {
-            next.extend(self.settle(id, answers));
-        }
-        next
-    }
-
-    fn settle(&mut self, id: LinkId, answers: Vec<Said>) -> Vec<Due> {
-        let (is_dead, mut orders, mut delivered) = (self.keeper(id).is_dead, Vec::new(), Vec::new());
-        let next = self.decide(|supervisor, now| {
-            let since = supervisor.since(id, now);
-            let mut ended = 0;
-            for said in answers {
-                let answered = said.answered().expect("an answer");
-                ended += u32::from(answered.last);
-                let flight = supervisor.settle(id, answered, now);
-                delivered.extend(flight.map(|flight| Due::Deliver(flight, said)));
-            }
-            supervisor.observe(id, ended, now.saturating_duration_since(since));
-            if is_dead { Next::End } else { supervisor.refill(id, false, now, &mut orders) }
-        });
-        let mut dues = self.proceed(id, next, orders);
-        dues.extend(delivered);
-        dues
     }
 
     fn died(&mut self, id: LinkId) -> Vec<Due> {
@@ -352,16 +294,6 @@ impl World<'_> {
                     }
                 }
             }
-        }
-    }
-}
-
-impl Said {
-    pub(super) fn answered(&self) -> Option<Answered> {
-        match *self {
-            Said::Value { slot, sequence, .. } => Some(Answered { slot, sequence, last: true }),
-            Said::Items { slot, sequence, last, .. } => Some(Answered { slot, sequence, last }),
-            Said::Ready | Said::Unfit => None,
         }
     }
 }
