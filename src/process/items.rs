@@ -163,3 +163,25 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::TooLarge;
+
+    #[test]
+    fn a_worker_does_not_die_of_an_item_that_was_not_sent() {
+        let refused = || Error::TooLarge(TooLarge::new(2, 1));
+        let items = |at| Items::new(Cut { ends: [0, 0].into(), refused: vec![(at, refused())] });
+        for at in [0, 1] {
+            let (noted, retried) = (items(at), items(at));
+            noted.note_error(Error::Abandoned);
+            retried.note_death(Error::Abandoned);
+            for items in [noted, retried] {
+                let errors = items.settle(&Error::Cancelled);
+                let errors: Vec<_> = errors.in_order().map(|reply| reply.unwrap_err().variant()).collect();
+                assert_eq!(errors, if at == 0 { ["TooLarge", "Cancelled"] } else { ["Abandoned", "TooLarge"] });
+            }
+        }
+    }
+}

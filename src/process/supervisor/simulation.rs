@@ -13,6 +13,7 @@
 mod answers;
 mod audit;
 mod book;
+mod cases;
 mod client;
 mod due;
 mod errand;

@@ -74,16 +74,32 @@ impl World<'_> {
         if !is_portion && !is_chunk && self.once_in(4) {
             options = options.time_limit(Duration::from_micros(self.rng.u64(1..20_000)));
         }
+        let is_chunk = is_portion || is_chunk;
+        let padding = if count == 1 && self.once_in(16) { 100 << 10 } else { 0 };
+        let flight = self.flight(options, is_chunk.then_some(count), is_portion, padding);
+        if self.once_in(32) {
+            self.cancel(&flight);
+        }
+        self.submit(flight, owned, is_portion);
+    }
+
+    /// A task, or with `items` a chunk or portion.
+    pub(super) fn flight(
+        &mut self,
+        options: TaskOptions,
+        items: Option<usize>,
+        is_portion: bool,
+        padding: usize,
+    ) -> Arc<Flight> {
         let mut book = self.book.lock();
         let first = book.calls.len();
-        for _ in 0..count {
-            let is_refused = (is_portion || is_chunk) && self.rng.u32(..16) == 0;
+        for _ in 0..items.unwrap_or(1) {
+            let is_refused = items.is_some() && self.rng.u32(..16) == 0;
             book.calls.push(Call::new(options.retry_count(), is_refused));
         }
         let calls = first..book.calls.len();
         drop(book);
-        let errand = Errand { options, calls, is_chunk: is_portion || is_chunk, book: Arc::clone(&self.book) };
-        let padding = if count == 1 && self.once_in(16) { 100 << 10 } else { 0 };
+        let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
         let (argument, chunk) = errand.argument(padding);
         let options = Arc::new(errand.options.clone());
         let addressee = match Arc::new(errand) {
@@ -92,12 +108,9 @@ impl World<'_> {
         };
         let parcel = Parcel { call: self.stock.call, argument, chunk };
         let flight = Flight::new(addressee, Arc::clone(&self.stock.pool), parcel, Vec::new());
-        self.trace(|| format!("flight {} of {count}: {:?}", self.flights.len(), flight.options()));
+        self.trace(|| format!("flight {} of {items:?}: {:?}", self.flights.len(), flight.options()));
         self.flights.push(Arc::clone(&flight));
-        if self.once_in(32) {
-            self.cancel(&flight);
-        }
-        self.submit(flight, owned, is_portion);
+        flight
     }
 
     fn submit(&mut self, flight: Arc<Flight>, owned: bool, is_portion: bool) {

@@ -96,9 +96,13 @@ impl<'a> World<'a> {
             calm: rng.u32(2..12),
             patience: one_of(&mut rng, &[2, 3, 5, 20]),
         };
+        let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
+        Self::under(weather, deaths, rng, stock)
+    }
+
+    pub(super) fn under(weather: Weather, deaths: u32, mut rng: Rng, stock: &'a mut Stock) -> Self {
         let Weather { max_workers, max_pending, max_tasks, .. } = weather;
         let book = book::Shared::default();
-        let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
         let floor = Floor { workers, clock, book: Arc::clone(&book), rng: rng.fork(), deaths };
         let floor = Rc::new(RefCell::new(floor));
