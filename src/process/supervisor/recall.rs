@@ -197,9 +197,14 @@ impl<W: Clone> Supervisor<W> {
                 {
                     behind.push(flight);
                 }
+                let is_at_work = link.put_first_what_runs();
+                let deadline = link.deadline();
                 for flight in behind {
                     self.requeue(flight);
                     self.refund(id);
+                }
+                if is_at_work {
+                    return Expiry::Later(deadline);
                 }
                 let stopped = slots.revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
