@@ -51,6 +51,11 @@ impl World<'_> {
                 self.audit();
             }
         }
+        if self.rng.u32(..4) == 0 {
+            for flight in self.flights.clone() {
+                self.begin_help(flight);
+            }
+        }
         while self.supervisor.expected > 0 {
             self.expect_no_more();
         }
@@ -65,6 +70,9 @@ impl World<'_> {
     /// One event.
     fn happen(&mut self, actors: &mut Vec<Actor>) {
         self.is_calm = false;
+        if self.rng.u32(..8) == 0 {
+            self.retire();
+        }
         let by = match self.rng.u32(..40) {
             0 => self.rng.u64(..4_000_000_000),
             1..4 => self.rng.u64(..20_000_000),
@@ -84,7 +92,10 @@ impl World<'_> {
     fn settle_down(&mut self, actors: &mut Vec<Actor>, is_end: bool) {
         self.trace(|| "nobody asks for anything".into());
         self.is_calm = true;
-        for _ in 0..STEPS {
+        for step in 0..STEPS {
+            if step % 8 == 0 {
+                self.retire();
+            }
             self.actors(actors);
             if let Some(nth) = actors.len().checked_sub(1) {
                 let actor = actors[self.rng.usize(..=nth)];

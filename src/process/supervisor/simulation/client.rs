@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::Call;
+use super::book::{self, Call};
 use super::due::Due;
 use super::errand::{Errand, open_calls};
 use super::keeper::Stage;
@@ -16,6 +16,12 @@ use crate::process::call::Parcel;
 use crate::process::flight::{Addressee, Flight, Place, Portion};
 use crate::process::frame::Kind;
 use crate::process::supervisor::{Answered, LinkId, Submitted};
+
+/// Has everything of it ended that is its own, and was sent?
+pub(super) fn is_over(book: &book::Shared, flight: &Flight) -> bool {
+    let book = book.lock();
+    open_calls(flight).iter().all(|call| book.calls[*call].is_over())
+}
 
 impl World<'_> {
     /// Asks something.
@@ -151,13 +157,8 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn is_over(&self, flight: &Flight) -> bool {
-        let book = self.book.lock();
-        open_calls(flight).iter().all(|call| book.calls[*call].is_over())
-    }
-
     fn cancel(&mut self, flight: &Flight) {
-        if self.is_over(flight) {
+        if is_over(&self.book, flight) {
             return;
         }
         self.call_off(flight);
@@ -175,7 +176,7 @@ impl World<'_> {
     }
 
     fn abort(&mut self, flight: &Flight) {
-        if flight.task().is_none() || self.is_over(flight) {
+        if flight.task().is_none() || is_over(&self.book, flight) {
             return;
         }
         self.call_off(flight);
@@ -219,7 +220,7 @@ impl World<'_> {
     }
 
     /// Waits for a task, and so receives in the place of the thread that looks after its worker.
-    fn begin_help(&mut self, flight: Arc<Flight>) {
+    pub(super) fn begin_help(&mut self, flight: Arc<Flight>) {
         if flight.items.is_some() || flight.task().is_none() {
             return;
         }
@@ -237,8 +238,8 @@ impl World<'_> {
         let said = {
             let mut floor = self.floor.borrow_mut();
             let outbox = &mut floor.workers.get_mut(&id).expect("its worker is there").outbox;
-            let is_it = |said: &mut Said| matches!(said, Said::Value { slot: s, sequence: q, .. } if (*s, *q) == (slot, sequence));
-            outbox.pop_front_if(is_it)
+            let is_it = |said: &Said| matches!(said, Said::Value { slot: of, sequence: nth, .. } if (*of, *nth) == (slot, sequence));
+            if outbox.front().is_some_and(is_it) { outbox.pop_front() } else { None }
         };
         let missed = !self.floor.borrow().workers[&id].outbox.is_empty();
         let Some(said) = said else {

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::book;
 use super::due::Due;
 use super::keeper::Keeper;
 use super::worker::{Floor, Frame};
+use super::{book, client};
 use crate::process::call::Call;
-use crate::process::flight::Flight;
+use crate::process::flight::{Flight, Place};
 use crate::process::pool::Pool;
 use crate::process::slots::{Slots, meanwhile};
 use crate::process::supervisor::{Limits, LinkId, Order, Supervisor};
@@ -60,6 +60,8 @@ pub(super) struct World<'a> {
     pub(super) book: book::Shared,
     pub(super) keepers: BTreeMap<LinkId, Keeper>,
     pub(super) flights: Vec<Arc<Flight>>,
+    /// Those that have come to their end.
+    pub(super) past: Vec<Arc<Flight>>,
     /// What threads outside are about to do, in any order.
     pub(super) dues: VecDeque<Due>,
     /// Tasks whose submitters wait for room.
@@ -109,10 +111,11 @@ impl<'a> World<'a> {
         let (others, mut dice) = (Rc::clone(&floor), rng.fork());
         let others = move || {
             let mut floor = others.borrow_mut();
-            if dice.u32(..4) == 0 && !floor.workers.is_empty() {
+            let steps = dice.u32(..16).saturating_sub(12);
+            if steps > 0 && !floor.workers.is_empty() {
                 let nth = dice.usize(..floor.workers.len());
                 let id = *floor.workers.keys().nth(nth).expect("one of them");
-                floor.step(id);
+                (0..steps).for_each(|_| floor.step(id));
             }
         };
         meanwhile::let_happen(Some(Box::new(others)));
@@ -125,6 +128,7 @@ impl<'a> World<'a> {
             book,
             keepers: BTreeMap::new(),
             flights: Vec::new(),
+            past: Vec::new(),
             dues: VecDeque::new(),
             blocked: VecDeque::new(),
             turns: 0,
@@ -181,6 +185,15 @@ impl<'a> World<'a> {
         let divided = std::mem::take(&mut self.book.lock().divided);
         let divided = divided.iter().map(|flight| flight.upgrade().expect("what was divided off is not dropped"));
         self.flights.extend(divided);
+    }
+
+    /// Looks no more at what has come to its end.
+    pub(super) fn retire(&mut self) {
+        let is_past = |flight: &mut Arc<Flight>| {
+            let is_nowhere = matches!(*flight.place.lock(), Place::Revoked | Place::Stopped { .. } | Place::Over);
+            is_nowhere && client::is_over(&self.book, flight)
+        };
+        self.past.extend(self.flights.extract_if(.., is_past));
     }
 
     pub(super) fn ring(&mut self, id: LinkId) {
