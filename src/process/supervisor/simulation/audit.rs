@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::due::Due;
 use super::errand::{call_of, open_calls};
+use super::keeper::Keeper;
 use super::world::{LATE, World};
 use crate::process::flight::{Flight, Place};
 use crate::process::slots::{Progress, meanwhile};
@@ -130,7 +131,13 @@ impl World<'_> {
         let free = supervisor.links.iter().filter(|(_, link)| is_free(link));
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
         let seats = self.weather.max_workers.saturating_sub(supervisor.running());
-        let seats = if self.weather.max_tasks.is_some() { seats } else { usize::MAX };
+        // Who is about to bury a worker gives its seat away then.
+        let is_any_dying = self.keepers.values().any(Keeper::is_dying);
+        let seats = match self.weather.max_tasks {
+            Some(_) if is_any_dying => 0,
+            Some(_) => seats,
+            None => usize::MAX,
+        };
         let wanted = seats.min(supervisor.waiting());
         assert!(others.is_empty() || told.len() >= wanted, "a worker has nothing to do while tasks wait");
     }

@@ -62,6 +62,10 @@ impl Keeper {
         self.rung || self.dues.iter().any(|due| matches!(due, Due::Look | Due::Died))
     }
 
+    pub(super) fn is_dying(&self) -> bool {
+        self.dues.iter().any(|due| matches!(due, Due::Died))
+    }
+
     pub(super) fn is_asleep(&self) -> bool {
         self.dues.is_empty()
     }
