@@ -127,9 +127,11 @@ impl World<'_> {
             || supervisor.starting + supervisor.idle.len() >= supervisor.waiting()
             || (supervisor.active > 0 && supervisor.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
-        let is_free = |link: &&Link<_>| link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
-        let free = supervisor.links.iter().filter(|(_, link)| is_free(link));
+        // One that is to be replaced gives its seat away when it looks.
+        let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.flown.is_empty();
+        let free = supervisor.links.iter().filter(|(_, link)| serves(link));
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
+        let others = others.iter().filter(|(_, link)| link.budget > 0).count();
         let seats = self.weather.max_workers.saturating_sub(supervisor.running());
         // Who is about to bury a worker gives its seat away then.
         let is_any_dying = self.keepers.values().any(Keeper::is_dying);
@@ -139,7 +141,7 @@ impl World<'_> {
             None => usize::MAX,
         };
         let wanted = seats.min(supervisor.waiting());
-        assert!(others.is_empty() || told.len() >= wanted, "a worker has nothing to do while tasks wait");
+        assert!(others == 0 || told.len() >= wanted, "a worker has nothing to do while tasks wait");
     }
 
     /// Nobody is idle who could take a part of what another has.
