@@ -141,7 +141,8 @@ impl World<'_> {
         let others = others.iter().filter(|(_, link)| link.budget > 0).count();
         let seats = self.weather.max_workers.saturating_sub(supervisor.running());
         // Who is about to bury a worker gives its seat away then.
-        let is_any_dying = self.keepers.values().any(Keeper::is_dying);
+        let is_doomed = supervisor.links.values().any(|link| link.stage == Stage::Doomed);
+        let is_any_dying = is_doomed || self.keepers.values().any(Keeper::is_dying);
         let seats = match self.weather.max_tasks {
             Some(_) if is_any_dying => 0,
             Some(_) => seats,
