@@ -190,26 +190,27 @@ impl<W: Clone> Supervisor<W> {
             _ if now < deadline => return Expiry::Later(Some(deadline)),
             Progress::Running => slots.kill(slot, sequence),
             Progress::Ready => {
-                // The worker would go on with the next.
-                let (slots, mut behind) = (Arc::clone(slots), Vec::new());
-                while link.flown.len() > 1
-                    && let Some(flight) = link.take_back(now)
+                let slots = Arc::clone(slots);
+                if !self.isolate(id, now)
+                    && let Some(link) = self.links.get_mut(&id)
+                    && link.put_first_what_runs()
                 {
-                    behind.push(flight);
-                }
-                let is_at_work = link.put_first_what_runs();
-                let deadline = link.deadline();
-                for flight in behind {
-                    self.requeue(flight);
-                    self.refund(id);
-                }
-                if is_at_work {
-                    return Expiry::Later(deadline);
+                    return Expiry::Later(link.deadline());
                 }
                 let stopped = slots.revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
             }
-            Progress::Done if link.arrival.is_some() => slots.kill_done(slot, sequence),
+            Progress::Done if link.arrival.is_some() => {
+                let slots = Arc::clone(slots);
+                if !self.isolate(id, now)
+                    && let Some(link) = self.links.get_mut(&id)
+                {
+                    // It has gone on, so the result was sent.
+                    link.arrival = Some(now + ARRIVAL);
+                    return Expiry::Later(link.arrival);
+                }
+                slots.kill_done(slot, sequence)
+            }
             Progress::Done => {
                 link.arrival = Some(now + ARRIVAL);
                 return Expiry::Later(link.arrival);
@@ -221,6 +222,23 @@ impl<W: Clone> Supervisor<W> {
             return Expiry::Later(Some(now));
         }
         self.expired(id, slot, sequence, now)
+    }
+
+    /// Takes back what a worker has behind its first task, with which it would go on. `false`: it has begun one of them.
+    fn isolate(&mut self, id: LinkId, now: Instant) -> bool {
+        let mut behind = Vec::new();
+        if let Some(link) = self.links.get_mut(&id) {
+            while link.flown.len() > 1
+                && let Some(flight) = link.take_back(now)
+            {
+                behind.push(flight);
+            }
+        }
+        for flight in behind {
+            self.requeue(flight);
+            self.refund(id);
+        }
+        self.links.get(&id).is_some_and(|link| link.flown.len() == 1)
     }
 
     fn expired(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) -> Expiry {

@@ -32,7 +32,7 @@ use keeper::Alarm;
 use world::{Actor, Stock, World};
 
 /// What takes a few seconds where nothing is optimised.
-const SCHEDULES: u64 = 3000;
+const SCHEDULES: u64 = 2500;
 
 /// So many steps, and it is not going anywhere.
 const STEPS: usize = 100_000;
@@ -84,7 +84,8 @@ impl World<'_> {
             self.call();
         } else {
             let actor = actors[self.rng.usize(..actors.len())];
-            self.act(actor);
+            let waits = self.weather.are_lazy && matches!(actor, Actor::Worker(_)) && self.rng.u32(..8) != 0;
+            if waits { self.call() } else { self.act(actor) }
         }
     }
 

@@ -25,6 +25,7 @@ fn world(stock: &mut Stock) -> World<'_> {
         failed_starts: 0,
         unfit: 0,
         calm: 1,
+        are_lazy: false,
         patience: 1,
     };
     World::under(weather, 0, Rng::with_seed(0), stock)

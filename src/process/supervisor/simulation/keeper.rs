@@ -203,7 +203,12 @@ impl World<'_> {
         match self.keeper(id).stage {
             Stage::Serving => {
                 let mut orders = Vec::new();
+                let rung = |world: &Self| world.keepers.values().filter(|keeper| keeper.rung).count();
+                let before = rung(self);
                 let next = self.decide(|supervisor, now| supervisor.refill(id, false, now, &mut orders));
+                let stands_by = next == Next::Wait && self.supervisor.links[&id].budget > 0;
+                let wakes_nobody = rung(self) == before || self.supervisor.is_over();
+                assert!(!stands_by || wakes_nobody, "those who stand by wake each other");
                 self.proceed(id, next, orders)
             }
             Stage::SettingUp => {

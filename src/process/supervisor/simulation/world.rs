@@ -47,6 +47,8 @@ pub(super) struct Weather {
     pub(super) unfit: u32,
     /// One of so many events is a call from outside.
     pub(super) calm: u32,
+    /// Workers take their time.
+    pub(super) are_lazy: bool,
     /// One of so many calls from outside takes tasks back; the others bring some.
     pub(super) patience: u32,
 }
@@ -96,6 +98,7 @@ impl<'a> World<'a> {
             failed_starts: one_of(&mut rng, &[0, 0, 0, 16, 16, 3, 1]),
             unfit: one_of(&mut rng, &[0, 0, 0, 0, 40]),
             calm: rng.u32(2..12),
+            are_lazy: rng.u32(..3) == 0,
             patience: one_of(&mut rng, &[2, 3, 5, 20]),
         };
         let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
