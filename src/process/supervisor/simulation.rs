@@ -32,7 +32,7 @@ use keeper::Alarm;
 use world::{Actor, Stock, World};
 
 /// What takes a few seconds where nothing is optimised.
-const SCHEDULES: u64 = 2500;
+const SCHEDULES: u64 = 1500;
 
 /// So many steps, and it is not going anywhere.
 const STEPS: usize = 100_000;
