@@ -22,6 +22,8 @@ mod pace;
 mod pool;
 mod receiver;
 mod reply;
+#[cfg(test)]
+mod seeds;
 mod segments;
 mod slots;
 mod supervisor;

@@ -108,11 +108,12 @@ impl Items {
         bytes.is_empty()
     }
 
-    /// The next one ends with this error.
+    /// The next one ends with this error, unless it was not even sent.
     pub(super) fn note_error(&self, error: Error) {
         let mut ledger = self.ledger.lock();
-        if ledger.replies.len() < self.count() {
-            ledger.add_error(error);
+        let next = ledger.replies.len();
+        if next < self.count() {
+            ledger.add_error(self.refusal(next).cloned().unwrap_or(error));
         }
     }
 
@@ -130,7 +131,7 @@ impl Items {
             && ledger.replies.len() < self.count()
         {
             // It has run, so it was not cancelled.
-            ledger.add_error(died);
+            ledger.add_error(self.refusal(ledger.replies.len()).cloned().unwrap_or(died));
         }
         for position in ledger.replies.len()..self.count() {
             ledger.add_error(self.refusal(position).unwrap_or(error).clone());
@@ -169,3 +170,24 @@ impl Ledger {
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::TooLarge;
+
+    #[test]
+    fn a_worker_does_not_die_of_an_item_that_was_not_sent() {
+        let refused = || Error::TooLarge(TooLarge::new(2, 1));
+        let items = |at| Items::new(Cut { ends: [0, 0].into(), refused: vec![(at, refused())] });
+        for at in [0, 1] {
+            let (noted, retried) = (items(at), items(at));
+            noted.note_error(Error::Abandoned);
+            retried.note_death(Error::Abandoned);
+            for items in [noted, retried] {
+                let errors = items.settle(&Error::Cancelled);
+                let errors: Vec<_> = errors.in_order().map(|reply| reply.unwrap_err().variant()).collect();
+                assert_eq!(errors, if at == 0 { ["TooLarge", "Cancelled"] } else { ["Abandoned", "TooLarge"] });
+            }
+        }
+    }
+}

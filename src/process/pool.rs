@@ -138,7 +138,7 @@ impl Pool {
         let result = decision(&mut supervisor, now);
         let hired = supervisor.hire(now);
         let nudged = supervisor.nudged();
-        let has_room = self.settings.max_pending.is_some() && !supervisor.is_full();
+        let has_room = supervisor.has_room();
         (result, FollowUp { hired, nudged, has_room })
     }
 

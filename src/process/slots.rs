@@ -11,6 +11,8 @@
 
 mod letters;
 mod mail;
+#[cfg(test)]
+pub(super) mod meanwhile;
 mod words;
 
 use std::io;
@@ -121,6 +123,9 @@ impl Slots {
     }
 
     pub(super) fn words(&self) -> &Words<COUNT> {
+        // Here others may come in between.
+        #[cfg(test)]
+        meanwhile::happens();
         &self.shared().words
     }
 

@@ -29,14 +29,18 @@ mod dispatch;
 mod ending;
 mod link;
 mod recall;
+#[cfg(test)]
+mod simulation;
+mod victim;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flight::{Flight, Place};
-use crate::error::Error;
+use crate::error::{Error, Full};
 use link::{Link, Stage};
+pub(super) use victim::Victim;
 
 /// Names a worker process, and the thread of the pool that looks after it. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,13 +168,6 @@ pub(super) struct Death {
     pub(super) is_the_end: bool,
 }
 
-/// A task that a worker died of.
-pub(super) struct Victim {
-    pub(super) flight: Arc<Flight>,
-    pub(super) slot: u8,
-    pub(super) sequence: u64,
-}
-
 impl<W: Clone> Supervisor<W> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -199,6 +196,23 @@ impl<W: Clone> Supervisor<W> {
     }
 
     // Tasks in.
+
+    /// Why a task is not taken, if that is so: an `owned` thread is one of the executor's own, and one that was `accepted` before
+    /// may come after the pool was closed.
+    pub(super) fn refusal(&self, flight: &Flight, owned: bool, accepted: bool) -> Option<Error> {
+        if let Some(error) = &self.broken {
+            return Some(error.clone());
+        }
+        // A callback on a thread of the executor may go on submitting.
+        if self.closed && !accepted && (!owned || self.is_empty()) {
+            return Some(Error::ShutDown);
+        }
+        if self.cancelling {
+            return Some(Error::Cancelled);
+        }
+        let limit = self.limits.max_pending?;
+        (self.is_full() && flight.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+    }
 
     /// Takes a task that is not refused.
     pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
@@ -267,11 +281,16 @@ impl<W: Clone> Supervisor<W> {
         self.limits.max_tasks.is_none() || self.running() < self.limits.max_workers
     }
 
-    /// A worker has no tasks any more: one that stands by may have its seat.
-    pub(super) fn free_seat(&mut self) {
-        if self.limits.max_tasks.is_some() && self.waiting() > 0 {
-            let stands_by = |link: &&Link<W>| link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
-            self.nudged.extend(self.links.values().filter(stands_by).filter_map(|link| link.wire.clone()));
+    /// A worker has no tasks any more: one that stands by may have its seat, for a task that waits or for the next to come.
+    pub(super) fn free_seat(&mut self, by: LinkId) {
+        if self.limits.max_tasks.is_some() {
+            let has_tasks = self.waiting() > 0;
+            let stands_by = |(id, link): &(&LinkId, &Link<W>)| {
+                let may_begin = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+                may_begin && **id != by && (has_tasks || !self.idle.contains(id))
+            };
+            let stand_by = self.links.iter().filter(stands_by);
+            self.nudged.extend(stand_by.filter_map(|(_, link)| link.wire.clone()));
         }
     }
 
@@ -287,6 +306,11 @@ impl<W: Clone> Supervisor<W> {
 
     pub(super) fn is_full(&self) -> bool {
         self.limits.max_pending.is_some_and(|limit| self.idle.is_empty() && self.pending() >= limit)
+    }
+
+    /// May somebody wait for room, and there is some?
+    pub(super) fn has_room(&self) -> bool {
+        self.limits.max_pending.is_some() && !self.is_full()
     }
 
     // Workers.

@@ -1,6 +1,9 @@
 //! [`Reader`]: frames out of what arrives.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod torn;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;

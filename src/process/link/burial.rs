@@ -43,33 +43,21 @@ impl Link<'_> {
 
     /// Ends the task that the worker died of, or lets it be run again.
     pub(super) fn mourn(&self, child: &Child, exit: &Exit, victim: Victim) {
-        let Victim { flight, slot, sequence } = victim;
-        if flight.items.is_some()
-            && let Some((first, count, replies)) = self.wire.slots.read_journal(sequence)
-        {
-            // A journal that a task has written over is as good as none.
-            flight.note(first, count, &replies);
-        }
-        let is_done = flight.items.is_some() && !flight.has_begun(self.wire.slots.words().begun(slot));
-        if !is_done {
-            let died = WorkerDied::new(child.pid(), exit.clone(), Some(flight.call.name().into_owned()));
-            let died = match self.hint(exit) {
+        let died = || {
+            let name = victim.flight.call.name().into_owned();
+            let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
+            Error::WorkerDied(match self.hint(exit) {
                 Some(hint) => died.with_hint(hint),
                 None => died,
-            };
-            let error = Error::WorkerDied(died);
-            if !flight.is_curtailed() && flight.may_retry() {
-                flight.retry(error);
-                return self.requeue(flight);
+            })
+        };
+        match victim.judge(&self.wire.slots, died) {
+            None => self.requeue(victim.flight),
+            Some(error) => {
+                self.pool.decide(|supervisor, _| supervisor.mourned_for(&victim.flight));
+                victim.flight.fail(&error);
             }
-            if flight.items.is_none() {
-                self.pool.decide(|supervisor, _| supervisor.mourned_for(&flight));
-                return flight.fail(&error);
-            }
-            flight.note_error(error);
         }
-        // A chunk of which nothing is left, or wanted, is over there.
-        self.requeue(flight);
     }
 
     pub(super) fn requeue(&self, flight: Arc<Flight>) {

@@ -6,14 +6,13 @@ use std::time::Instant;
 
 use super::Pool;
 use crate::bytes::carried;
-use crate::error::{Broken, Error, Full, TooLarge};
+use crate::error::{Broken, Error, TooLarge};
 use crate::host::Shared;
 use crate::process::call::Parcel;
 use crate::process::flight::{Addressee, Flight, Place};
 use crate::process::frame::NOT_SENT;
 use crate::process::segments::Lease;
-use crate::process::supervisor::{Submitted, Supervisor};
-use crate::process::wire::Wire;
+use crate::process::supervisor::Submitted;
 use crate::state::Runnable;
 
 impl Pool {
@@ -108,7 +107,7 @@ impl Pool {
         let owned = self.owns_thread();
         let mut supervisor = self.supervisor.lock();
         loop {
-            if let Some(refusal) = self.refusal(&supervisor, &flight, owned, accepted) {
+            if let Some(refusal) = supervisor.refusal(&flight, owned, accepted) {
                 drop(supervisor);
                 flight.refuse(refusal);
                 return;
@@ -139,31 +138,8 @@ impl Pool {
         }
     }
 
-    pub(super) fn refusal(
-        &self,
-        supervisor: &Supervisor<Arc<Wire>>,
-        flight: &Flight,
-        owned: bool,
-        accepted: bool,
-    ) -> Option<Error> {
-        if let Some(error) = &supervisor.broken {
-            return Some(error.clone());
-        }
-        // A callback on a thread of the executor may go on submitting.
-        if supervisor.closed && !accepted && (!owned || supervisor.is_empty()) {
-            return Some(Error::ShutDown);
-        }
-        if supervisor.cancelling {
-            return Some(Error::Cancelled);
-        }
-        let limit = self.settings.max_pending?;
-        (supervisor.is_full() && flight.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
-    }
-
-    /// Takes a task back if it has not started. What is to run again is running: it may come back to the queue at any moment, so
-    /// that is asked under the lock, which puts it there.
     pub(in crate::process) fn revoke(&self, flight: &Flight) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| !flight.is_retried() && supervisor.revoke(flight, now))
+        !self.is_copy() && self.decide(|supervisor, now| supervisor.cancel(flight, now))
     }
 
     pub(in crate::process) fn stop(&self, flight: &Flight) -> bool {
@@ -188,10 +164,7 @@ impl Pool {
         }
         // First, or they would go on as what is pending is cancelled.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
-        let pending = self.decide(|supervisor, now| {
-            supervisor.cancelling = supervisor.closed;
-            supervisor.take_pending(now, Flight::is_retried)
-        });
+        let pending = self.decide(|supervisor, now| supervisor.cancel_pending(now));
         shared + self.refuse(pending, None)
     }
 }

@@ -99,10 +99,15 @@ impl<W: Clone> Supervisor<W> {
             self.idle.retain(|other| *other != id);
             return Next::Work(link.deadline());
         }
-        self.free_seat();
+        if may_begin {
+            // One that has none has none to give: two that stand by would wake each other over and over.
+            self.free_seat(id);
+        }
         let link = &self.links[&id];
-        let leaves = (self.is_closed() || self.broken.is_some() || expired || link.budget == 0) && self.may_leave(id);
-        if leaves {
+        // It was to be replaced, and a task was taken back from it when its replacement was on the way.
+        let is_surplus = link.counts() && self.active > self.limits.max_workers;
+        let is_done = self.is_closed() || self.broken.is_some() || expired || link.budget == 0;
+        if is_surplus || is_done && self.may_leave(id) {
             self.idle.retain(|other| *other != id);
             self.move_to(id, Stage::Leaving);
             return Next::Leave;

@@ -40,7 +40,7 @@ impl<W: Clone> Supervisor<W> {
         link.since = now;
         let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
-        self.free_seat();
+        self.free_seat(id);
         death.is_the_end = is_early && self.died_early(was_alone, now);
         for flight in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{AHEAD_TIME, LONG_TASK};
 use crate::process::flight::Flight;
 use crate::process::pace::Pace;
-use crate::process::slots::{self, Slots};
+use crate::process::slots::{self, Progress, Slots};
 
 pub(super) struct Link<W> {
     pub(super) stage: Stage,
@@ -104,6 +104,18 @@ impl<W> Link<W> {
             self.due = None;
         }
         Some(sent.flight)
+    }
+
+    /// Of tasks that two threads have sent at once, the later may have come first. Does the worker run one that is not the first? Then that
+    /// one is the first from now on.
+    pub(super) fn put_first_what_runs(&mut self) -> bool {
+        let Some(slots) = &self.slots else { return false };
+        let has_begun = |sent: &Sent| slots.words().progress(sent.slot, sent.sequence) != Progress::Ready;
+        let position = self.flown.iter().position(has_begun).filter(|position| *position > 0);
+        let sent = position.and_then(|position| self.flown.remove(position));
+        let is_another = sent.is_some();
+        sent.into_iter().for_each(|sent| self.flown.push_front(sent));
+        is_another
     }
 
     /// Takes the last one back, if the worker has not started it.

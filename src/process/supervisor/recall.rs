@@ -11,8 +11,20 @@ use crate::process::flight::{Flight, Place};
 use crate::process::slots::{Progress, Slots};
 
 impl<W: Clone> Supervisor<W> {
+    /// Takes a task back if it is pending. What is to run again is running: it may come back to the queue at any moment, so
+    /// that is asked under the lock, which puts it there.
+    pub(in crate::process) fn cancel(&mut self, flight: &Flight, now: Instant) -> bool {
+        !flight.is_retried() && self.revoke(flight, now)
+    }
+
+    /// Takes all that is pending. After that nothing more starts, if the pool is closed.
+    pub(in crate::process) fn cancel_pending(&mut self, now: Instant) -> Vec<Arc<Flight>> {
+        self.cancelling = self.closed;
+        self.take_pending(now, Flight::is_retried)
+    }
+
     /// Takes a task back if it has not started.
-    pub(in crate::process) fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
+    fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
         let mut place = flight.place.lock();
         let (link, slot, sequence) = match &*place {
             Place::New => {
@@ -103,7 +115,7 @@ impl<W: Clone> Supervisor<W> {
         for flight in behind {
             self.requeue(flight);
         }
-        self.free_seat();
+        self.free_seat(id);
     }
 
     /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
@@ -116,11 +128,7 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Takes everything that has not started, but for what is to be kept.
-    pub(in crate::process) fn take_pending(
-        &mut self,
-        now: Instant,
-        keep: impl Fn(&Flight) -> bool,
-    ) -> Vec<Arc<Flight>> {
+    pub(super) fn take_pending(&mut self, now: Instant, keep: impl Fn(&Flight) -> bool) -> Vec<Arc<Flight>> {
         for flight in &self.mourned {
             flight.curtail();
         }
@@ -185,21 +193,27 @@ impl<W: Clone> Supervisor<W> {
             _ if now < deadline => return Expiry::Later(Some(deadline)),
             Progress::Running(_) => slots.words().kill(slot, sequence),
             Progress::Ready => {
-                // The worker would go on with the next.
-                let (slots, mut behind) = (Arc::clone(slots), Vec::new());
-                while link.flown.len() > 1
-                    && let Some(flight) = link.take_back(now)
+                let slots = Arc::clone(slots);
+                if !self.isolate(id, now)
+                    && let Some(link) = self.links.get_mut(&id)
+                    && link.put_first_what_runs()
                 {
-                    behind.push(flight);
-                }
-                for flight in behind {
-                    self.requeue(flight);
-                    self.refund(id);
+                    return Expiry::Later(link.deadline());
                 }
                 let stopped = slots.words().revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
             }
-            Progress::Done if link.arrival.is_some() => slots.words().kill_done(slot, sequence),
+            Progress::Done if link.arrival.is_some() => {
+                let slots = Arc::clone(slots);
+                if !self.isolate(id, now)
+                    && let Some(link) = self.links.get_mut(&id)
+                {
+                    // It has gone on, so the result was sent.
+                    link.arrival = Some(now + ARRIVAL);
+                    return Expiry::Later(link.arrival);
+                }
+                slots.words().kill_done(slot, sequence)
+            }
             Progress::Done => {
                 link.arrival = Some(now + ARRIVAL);
                 return Expiry::Later(link.arrival);
@@ -211,6 +225,23 @@ impl<W: Clone> Supervisor<W> {
             return Expiry::Later(Some(now));
         }
         self.expired(id, slot, sequence, now)
+    }
+
+    /// Takes back what a worker has behind its first task, with which it would go on. `false`: it has begun one of them.
+    fn isolate(&mut self, id: LinkId, now: Instant) -> bool {
+        let mut behind = Vec::new();
+        if let Some(link) = self.links.get_mut(&id) {
+            while link.flown.len() > 1
+                && let Some(flight) = link.take_back(now)
+            {
+                behind.push(flight);
+            }
+        }
+        for flight in behind {
+            self.requeue(flight);
+            self.refund(id);
+        }
+        self.links.get(&id).is_some_and(|link| link.flown.len() == 1)
     }
 
     fn expired(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) -> Expiry {

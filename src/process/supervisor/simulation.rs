@@ -1,0 +1,160 @@
+//! Thousands of lives of a pool, each of them one sequence of events that follows from a number.
+//!
+//! The supervisor and the slots are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
+//! between any two steps. After each event it is asked whether all still holds that is to hold.
+//!
+//! A schedule that fails prints its number, with which [`seeds`] runs it again.
+//!
+//! ```text
+//! SIMULATION_SCHEDULES=1000000 cargo test --release --lib simulation
+//! ```
+#![forbid(unsafe_code)]
+
+mod answers;
+mod audit;
+mod book;
+mod cases;
+mod client;
+mod due;
+mod errand;
+mod keeper;
+mod worker;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use crate::process::call;
+use crate::process::pool::{Pool, Settings};
+use crate::process::seeds;
+use crate::work::Plain;
+use book::Call;
+use keeper::Alarm;
+use world::{Actor, Stock, World};
+
+/// What takes a few seconds where nothing is optimised.
+const SCHEDULES: u64 = 1500;
+
+/// So many steps, and it is not going anywhere.
+const STEPS: usize = 100_000;
+
+impl World<'_> {
+    fn live(&mut self) {
+        let mut actors = Vec::new();
+        for _ in 0..self.rng.usize(10..120) {
+            self.happen(&mut actors);
+            self.audit();
+        }
+        if self.rng.bool() {
+            self.settle_down(&mut actors, false);
+            for _ in 0..self.rng.usize(..40) {
+                self.happen(&mut actors);
+                self.audit();
+            }
+        }
+        if self.rng.u32(..4) == 0 {
+            for flight in self.flights.clone() {
+                self.begin_help(flight);
+            }
+        }
+        while self.supervisor.expected > 0 {
+            self.expect_no_more();
+        }
+        self.close();
+        if self.rng.u32(..8) == 0 {
+            self.cancel_pending();
+        }
+        self.settle_down(&mut actors, true);
+        self.audit_end();
+    }
+
+    /// One event.
+    fn happen(&mut self, actors: &mut Vec<Actor>) {
+        self.is_calm = false;
+        if self.rng.u32(..8) == 0 {
+            self.retire();
+        }
+        let by = match self.rng.u32(..40) {
+            0 => self.rng.u64(..4_000_000_000),
+            1..4 => self.rng.u64(..20_000_000),
+            _ => self.rng.u64(..60_000),
+        };
+        self.advance(Duration::from_nanos(by));
+        self.actors(actors);
+        if actors.is_empty() || self.rng.u32(..self.weather.calm) == 0 {
+            self.call();
+        } else {
+            let actor = actors[self.rng.usize(..actors.len())];
+            let waits = self.weather.are_lazy && matches!(actor, Actor::Worker(_)) && self.rng.u32(..8) != 0;
+            if waits { self.call() } else { self.act(actor) }
+        }
+    }
+
+    /// Nobody asks for anything, until nothing happens any more, or all has ended.
+    fn settle_down(&mut self, actors: &mut Vec<Actor>, is_end: bool) {
+        self.trace(|| "nobody asks for anything".into());
+        self.is_calm = true;
+        for step in 0..STEPS {
+            if step % 8 == 0 {
+                self.retire();
+            }
+            self.actors(actors);
+            if let Some(nth) = actors.len().checked_sub(1) {
+                let actor = actors[self.rng.usize(..=nth)];
+                self.act(actor);
+            } else if !self.pass_time(is_end) {
+                return self.audit_outcomes();
+            }
+            self.audit();
+        }
+        panic!("it does not come to an end");
+    }
+
+    /// Lets the next alarm ring, where something is still to come. `false`: nothing is.
+    fn pass_time(&mut self, is_end: bool) -> bool {
+        let is_done = self.book.lock().calls.iter().all(Call::is_over) && self.blocked.is_empty();
+        if is_done && (!is_end || self.keepers.is_empty()) {
+            return false;
+        }
+        let alarms = self.keepers.values().filter_map(|keeper| keeper.alarm);
+        let next = alarms.filter(|(_, alarm)| *alarm != Alarm::Idle).map(|(then, _)| then).min();
+        if let Some(next) = next {
+            self.advance(next.saturating_duration_since(self.now()));
+            return true;
+        }
+        // Nobody keeps the time of what has no limit.
+        let floor = self.floor.borrow();
+        let hung = floor.workers.iter().find(|(_, worker)| worker.hangs && worker.is_alive);
+        let hung = hung.map(|(id, _)| *id);
+        drop(floor);
+        let Some(hung) = hung else { return false };
+        let first = self.supervisor.links[&hung].flown.front();
+        assert!(first.is_none_or(|sent| sent.flight.limit().is_none()), "nobody keeps the time of a task");
+        self.kill(hung);
+        true
+    }
+}
+
+fn stock() -> Stock {
+    let settings = Settings {
+        max_workers: 1,
+        initializer: None,
+        max_tasks_per_worker: None,
+        memory_limit: None,
+        keep_alive: None,
+        max_pending: None,
+        max_frame: u64::MAX,
+        environment: Vec::new(),
+        current_dir: None,
+    };
+    let call = call::Call::of(Plain(|number: u32| number)).expect("a function of this program");
+    Stock { pool: Pool::new(settings), call, slots: Vec::new(), base: Instant::now(), traces: false }
+}
+
+#[test]
+fn what_is_to_hold_holds_in_every_schedule() {
+    let mut stock = stock();
+    seeds::each(SCHEDULES, |seed, traces| {
+        stock.traces = traces;
+        World::new(seed, &mut stock).live();
+    });
+}

@@ -1,0 +1,266 @@
+//! What holds whenever the supervisor's lock is free, and what holds at the end.
+#![forbid(unsafe_code)]
+
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::due::Due;
+use super::errand::{call_of, open_calls};
+use super::keeper::Keeper;
+use super::world::{LATE, World};
+use crate::process::flight::{Flight, Place};
+use crate::process::slots::Progress;
+use crate::process::supervisor::link::{Link, Sent, Stage};
+use crate::process::supervisor::{AHEAD_BYTES, LinkId, MISSES};
+
+impl World<'_> {
+    pub(super) fn audit(&self) {
+        self.audit_counts();
+        self.audit_places();
+        self.audit_turns();
+        self.audit_progress();
+        self.audit_sharing();
+        self.audit_limits();
+        self.audit_starting();
+    }
+
+    /// What is counted is what is there.
+    fn audit_counts(&self) {
+        let supervisor = &self.supervisor;
+        let queued = |flight: &&Arc<Flight>| matches!(*flight.place.lock(), Place::Queued);
+        let live = supervisor.queue.iter().filter(queued).count();
+        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
+        let links = || supervisor.links.values();
+        assert_eq!(supervisor.active, links().filter(|link| link.counts()).count(), "active");
+        assert_eq!(supervisor.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
+        // One that was to be replaced may have been given a task in vain, and counts again until it looks.
+        let is_fixed = self.weather.max_tasks.is_none();
+        assert!(!is_fixed || supervisor.active <= self.weather.max_workers, "too many workers");
+        let seated = is_fixed || supervisor.running() <= self.weather.max_workers;
+        assert!(seated, "more workers have tasks than there are seats");
+        let others = links().filter(|link| matches!(link.stage, Stage::Starting | Stage::Leaving));
+        assert!(others.map(|link| link.flown.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
+        // What a doomed one is at has been given up.
+        let is_at_work = |id| supervisor.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
+        let floor = self.floor.borrow();
+        let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
+        assert!(running <= self.weather.max_workers, "too many workers are at work");
+        // What a dead one had is with others.
+        for link in links().filter(|link| matches!(link.stage, Stage::Serving | Stage::Doomed)) {
+            let taken = link.flown.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
+            assert_eq!(taken.count_ones() as usize, link.flown.len(), "two tasks have one slot");
+            assert_eq!(!taken, link.free, "slots that are neither free nor taken");
+            assert_eq!(link.flown.iter().map(|sent| sent.flight.argument.len()).sum::<usize>(), link.bytes, "bytes");
+            assert!(link.flown.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
+        }
+        let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
+        assert!(supervisor.unread == unread && (unread == 0 || !supervisor.is_empty()), "not all is read");
+        for (nth, id) in supervisor.idle.iter().enumerate() {
+            let link = &supervisor.links[id];
+            assert!(!supervisor.idle[..nth].contains(id), "idle twice");
+            assert!(link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0, "not idle");
+        }
+    }
+
+    /// Each task is in one place, and knows in which.
+    fn audit_places(&self) {
+        let supervisor = &self.supervisor;
+        let mut found = Vec::new();
+        for flight in &supervisor.queue {
+            if matches!(*flight.place.lock(), Place::Queued) {
+                found.push(Arc::as_ptr(flight));
+            }
+        }
+        for (id, link) in &supervisor.links {
+            for sent in &link.flown {
+                let Place::Sent { link, slot, sequence, .. } = *sent.flight.place.lock() else {
+                    panic!("a worker has a task that is not there");
+                };
+                assert_eq!((link, slot, sequence), (*id, sent.slot, sent.sequence));
+                found.push(Arc::as_ptr(&sent.flight));
+            }
+        }
+        for flight in &supervisor.mourned {
+            found.push(Arc::as_ptr(flight));
+        }
+        for flight in &self.flights {
+            let times = found.extract_if(.., |other| ptr::eq(*other, Arc::as_ptr(flight))).count();
+            let expected = match *flight.place.lock() {
+                Place::Queued | Place::Sent { .. } => 1,
+                Place::New | Place::Revoked | Place::Stopped { .. } | Place::Over => 0,
+                // Once it is known what becomes of it, it ends.
+                Place::Mourned => times.min(1),
+            };
+            assert_eq!(times, expected, "a task that is in several places, or in none");
+        }
+        assert!(found.is_empty(), "tasks that nobody has submitted");
+    }
+
+    /// First come, first served.
+    fn audit_turns(&self) {
+        let mut book = self.book.lock();
+        for flight in self.flights.iter().filter(|flight| flight.items.is_none()) {
+            let place = flight.place.lock();
+            if matches!(*place, Place::Queued | Place::Sent { .. }) {
+                book.calls[call_of(&flight.argument)].see(!matches!(*place, Place::Queued));
+            }
+        }
+        let turn = |flight: &Arc<Flight>| book.calls.get(call_of(&flight.argument))?.turn;
+        let are_in_turn = |flights: &mut dyn Iterator<Item = &Arc<Flight>>| {
+            let whole = flights.filter(|flight| flight.items.is_none());
+            whole.filter_map(turn).is_sorted()
+        };
+        assert!(are_in_turn(&mut self.supervisor.queue.iter()), "a task has overtaken another one in the queue");
+        for link in self.supervisor.links.values() {
+            // What runs may have been sent before what was to come first.
+            let progress = |sent: &Sent| {
+                let slots = link.slots.as_ref()?;
+                Some(slots.quiet_words().progress(sent.slot, sent.sequence))
+            };
+            let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
+            let mut waiting = link.flown.iter().skip_while(runs).map(|sent| &sent.flight);
+            assert!(are_in_turn(&mut waiting), "a task has overtaken another one");
+        }
+    }
+
+    /// Nobody waits for what nobody is about to do.
+    fn audit_progress(&self) {
+        let supervisor = &self.supervisor;
+        if supervisor.waiting() == 0 || supervisor.broken.is_some() || supervisor.hopeless {
+            return;
+        }
+        let enough = supervisor.active >= self.weather.max_workers
+            || supervisor.starting + supervisor.idle.len() >= supervisor.waiting()
+            || (supervisor.active > 0 && supervisor.start_again.is_some());
+        assert!(enough, "tasks wait for a worker that is not hired");
+        // One that is to be replaced gives its seat away when it looks.
+        let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.flown.is_empty();
+        let free = supervisor.links.iter().filter(|(_, link)| serves(link));
+        let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
+        let others = others.iter().filter(|(_, link)| link.budget > 0).count();
+        let seats = self.weather.max_workers.saturating_sub(supervisor.running());
+        // Who is about to bury a worker gives its seat away then.
+        let is_doomed = supervisor.links.values().any(|link| link.stage == Stage::Doomed);
+        let is_any_dying = is_doomed || self.keepers.values().any(Keeper::is_dying);
+        let seats = match self.weather.max_tasks {
+            Some(_) if is_any_dying => 0,
+            Some(_) => seats,
+            None => usize::MAX,
+        };
+        let wanted = seats.min(supervisor.waiting());
+        assert!(others == 0 || told.len() >= wanted, "a worker has nothing to do while tasks wait");
+    }
+
+    /// Nobody is idle who could take a part of what another has.
+    fn audit_sharing(&self) {
+        let supervisor = &self.supervisor;
+        if !supervisor.idle.iter().any(|id| !self.keepers[id].will_look()) {
+            return;
+        }
+        for link in supervisor.links.values().filter(|link| link.stage == Stage::Serving) {
+            for sent in link.flown.iter().filter(|sent| sent.flight.is_divisible()) {
+                let begun = link.slots.as_ref().map_or(0, |slots| slots.quiet_words().begun(sent.slot));
+                let left = sent.flight.range().map_or(0, |(_, end)| end.saturating_sub(begun));
+                assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
+            }
+        }
+    }
+
+    /// Of what has a limit, somebody keeps the time.
+    fn audit_limits(&self) {
+        for (id, link) in self.supervisor.links.iter().filter(|(_, link)| link.stage == Stage::Serving) {
+            let keeper = &self.keepers[id];
+            let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
+            let Some(deadline) = link.deadline().filter(|_| !keeper.will_look() && !self.dues.iter().any(is_told))
+            else {
+                continue;
+            };
+            let first = &link.flown[0];
+            let progress = link.slots.as_ref().map(|slots| slots.quiet_words().progress(first.slot, first.sequence));
+            let is_done = progress == Some(Progress::Done);
+            assert!(link.arrival.is_none() || is_done, "a result is waited for that is not there");
+            let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
+            // From its start, if that was later. Who decides may have looked at the clock a while before.
+            let limit = first.flight.limit();
+            let started = match progress {
+                Some(Progress::Running(since)) => self.stock.base + Duration::from_nanos(since),
+                _ => self.stock.base,
+            };
+            let latest = deadline.max(started + limit.unwrap_or_default()) + LATE;
+            assert!(then <= latest.max(self.now()), "the time of another task is kept");
+        }
+    }
+
+    /// Whoever is being started for nothing is about to hear of it.
+    fn audit_starting(&self) {
+        let is_told = |due: &Due| matches!(due, Due::RingAll);
+        if !self.supervisor.is_over() || self.dues.iter().any(is_told) {
+            return;
+        }
+        let starting =
+            self.supervisor.links.iter().filter(|(_, link)| link.stage == Stage::Starting && link.wire.is_some());
+        for (id, _) in starting {
+            let keeper = &self.keepers[id];
+            assert!(keeper.will_look() || !keeper.is_asleep(), "nobody tells a worker that there is nothing for it");
+        }
+    }
+
+    /// What runs again comes before all others.
+    pub(super) fn audit_next(&self, flight: &Arc<Flight>) {
+        let is_first = self.supervisor.queue.front().is_some_and(|first| Arc::ptr_eq(first, flight));
+        assert!(is_first, "a task that runs again waits for others");
+    }
+
+    /// No worker goes on with it.
+    pub(super) fn audit_stopped(&self, id: LinkId, (slot, sequence): (u8, u64)) {
+        let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+        assert_eq!(slots.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
+    }
+
+    /// A worker died before it started a task, and another one is to.
+    pub(super) fn audit_missed(&self, flight: &Flight) {
+        // The items of a portion go from one flight to another.
+        for call in open_calls(flight).into_iter().filter(|_| flight.items.is_none()) {
+            let call = &mut self.book.lock().calls[call];
+            call.missed += 1;
+            assert!(call.missed < MISSES, "one worker after the other dies before a task");
+        }
+    }
+
+    /// A worker is to leave: there is a reason, and nothing that it could do.
+    pub(super) fn audit_leaving(&self, id: LinkId) {
+        let (supervisor, weather) = (&self.supervisor, &self.weather);
+        let link = &supervisor.links[&id];
+        let is_surplus = supervisor.active >= weather.max_workers || link.budget == 0;
+        let idle = (self.now() + LATE).saturating_duration_since(link.since);
+        let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
+        let is_closed = supervisor.closed && supervisor.expected == 0;
+        assert!(is_closed || is_surplus || is_expired || supervisor.broken.is_some(), "a worker leaves for no reason");
+        assert!(
+            supervisor.waiting() == 0 || is_surplus || supervisor.broken.is_some(),
+            "a worker leaves while tasks wait"
+        );
+    }
+
+    /// Everything that was submitted has ended.
+    pub(super) fn audit_outcomes(&self) {
+        for (number, call) in self.book.lock().calls.iter().enumerate() {
+            assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
+        }
+        assert!(self.supervisor.active <= self.weather.max_workers, "too many workers for good");
+        assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
+    }
+
+    /// Nothing is left.
+    pub(super) fn audit_end(&self) {
+        let supervisor = &self.supervisor;
+        assert!(supervisor.is_empty(), "workers are left");
+        assert!(supervisor.queue.is_empty() && supervisor.dead == 0, "entries are left in the queue");
+        assert!(supervisor.mourned.is_empty() && supervisor.idle.is_empty());
+        assert_eq!((supervisor.active, supervisor.starting, supervisor.unread), (0, 0, 0));
+        for flight in self.flights.iter().chain(&self.past) {
+            assert_eq!(Arc::strong_count(flight), 1, "a task that has ended is kept");
+        }
+    }
+}

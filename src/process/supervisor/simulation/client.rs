@@ -1,0 +1,286 @@
+//! What the threads of a program ask of a pool: to take tasks, to give them back, to end.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::book::{self, Call};
+use super::due::Due;
+use super::errand::{Errand, open_calls};
+use super::keeper::Stage;
+use super::worker::Said;
+use super::world::World;
+use crate::error::Error;
+use crate::options::TaskOptions;
+use crate::process::call::Parcel;
+use crate::process::flight::{Addressee, Flight, Place, Portion};
+use crate::process::frame::Kind;
+use crate::process::supervisor::{Answered, LinkId, Submitted};
+
+/// Has everything of it ended that is its own, and was sent?
+pub(super) fn is_over(book: &book::Shared, flight: &Flight) -> bool {
+    let book = book.lock();
+    open_calls(flight).iter().all(|call| book.calls[*call].is_over())
+}
+
+impl World<'_> {
+    /// Asks something.
+    pub(super) fn call(&mut self) {
+        let patience = self.weather.patience;
+        if !self.once_in(patience) {
+            return self.bring(false);
+        }
+        let nth = self.rng.usize(..self.flights.len().max(1));
+        let flight = self.flights.get(nth).cloned();
+        match (self.rng.u32(..40), flight) {
+            (0..12, Some(flight)) => self.cancel(&flight),
+            (12..20, Some(flight)) => self.abort(&flight),
+            (20..34, Some(flight)) => self.begin_help(flight),
+            (34, _) => self.cancel_pending(),
+            (35, _) => {
+                self.trace(|| "all are killed".into());
+                self.supervisor.expect_deaths();
+                let wires = self.supervisor.wires();
+                self.dues.extend(wires.into_iter().map(Due::Kill));
+            }
+            (36, _) if self.once_in(4) => self.close(),
+            (37, _) => self.supervisor.expected += 1,
+            (38 | 39, _) => self.expect_no_more(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.trace(|| "close".into());
+        self.supervisor.closed = true;
+        self.ring_all();
+    }
+
+    pub(super) fn expect_no_more(&mut self) {
+        if self.supervisor.expected > 0 {
+            self.supervisor.expected -= 1;
+            if self.supervisor.is_closed() {
+                self.dues.push_back(Due::RingAll);
+            }
+        }
+    }
+
+    /// Submits something; `owned`: in a callback.
+    fn bring(&mut self, owned: bool) {
+        let freights = self.weather.max_tasks.is_none() && self.weather.max_pending.is_none();
+        let (is_portion, is_chunk) = (freights && self.once_in(3), self.once_in(4));
+        let count = if is_portion || is_chunk { self.rng.usize(1..8) } else { 1 };
+        let mut options = TaskOptions::new();
+        if self.once_in(3) {
+            options = options.retries(self.rng.u32(1..3));
+        }
+        if self.once_in(4) {
+            options = options.refuse_when_full();
+        }
+        if !is_portion && !is_chunk && self.once_in(4) {
+            options = options.time_limit(Duration::from_micros(self.rng.u64(1..20_000)));
+        }
+        let is_chunk = is_portion || is_chunk;
+        let padding = if count == 1 && self.once_in(16) { 100 << 10 } else { 0 };
+        let flight = self.flight(options, is_chunk.then_some(count), is_portion, padding);
+        if self.once_in(32) {
+            self.cancel(&flight);
+        }
+        self.submit(flight, owned, is_portion);
+    }
+
+    /// A task, or with `items` a chunk or portion.
+    pub(super) fn flight(
+        &mut self,
+        options: TaskOptions,
+        items: Option<usize>,
+        is_portion: bool,
+        padding: usize,
+    ) -> Arc<Flight> {
+        let mut book = self.book.lock();
+        let first = book.calls.len();
+        for _ in 0..items.unwrap_or(1) {
+            let is_refused = items.is_some() && self.rng.u32(..16) == 0;
+            book.calls.push(Call::new(options.retry_count(), is_refused));
+        }
+        let calls = first..book.calls.len();
+        drop(book);
+        let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
+        let (argument, chunk) = errand.argument(padding);
+        let options = Arc::new(errand.options.clone());
+        let addressee = match Arc::new(errand) {
+            errand if is_portion => Addressee::Portion(Portion::new(errand, Some(options), 0)),
+            errand => Addressee::Task(errand),
+        };
+        let parcel = Parcel { call: self.stock.call, argument, chunk };
+        let flight = Flight::new(addressee, Arc::clone(&self.stock.pool), parcel, Vec::new());
+        self.trace(|| format!("flight {} of {items:?}: {:?}", self.flights.len(), flight.options()));
+        self.flights.push(Arc::clone(&flight));
+        flight
+    }
+
+    fn submit(&mut self, flight: Arc<Flight>, owned: bool, is_portion: bool) {
+        // What a map has announced comes also after the end.
+        let accepted = is_portion && self.supervisor.expected > 0;
+        if let Some(refusal) = self.supervisor.refusal(&flight, owned, accepted) {
+            return self.turn_away(&flight, refusal);
+        }
+        if !owned && self.supervisor.is_full() {
+            return self.blocked.push_back(flight);
+        }
+        if flight.items.is_none() {
+            self.turns += 1;
+            self.book.lock().calls[open_calls(&flight)[0]].turn = Some(self.turns);
+        }
+        let now = self.now();
+        let limited = flight.limit().is_some();
+        let submitted = self.supervisor.submit(flight, now);
+        self.follow(now);
+        if let Submitted::Sent(id, order) = submitted {
+            self.dues.push_back(Due::Send(id, vec![order], limited));
+        }
+    }
+
+    fn turn_away(&mut self, flight: &Flight, refusal: Error) {
+        // Not where it was taken back before: the cell does not hear it then.
+        flight.refuse(refusal);
+        *flight.place.lock() = Place::Revoked;
+    }
+
+    /// A submitter that waits for room looks again.
+    pub(super) fn unblock(&mut self) {
+        // All were woken.
+        self.room = false;
+        for _ in 0..self.blocked.len() {
+            let flight = self.blocked.pop_front().expect("counted");
+            self.submit(flight, false, false);
+        }
+    }
+
+    fn cancel(&mut self, flight: &Flight) {
+        if is_over(&self.book, flight) {
+            return;
+        }
+        self.call_off(flight);
+        let taken = self.decide(|supervisor, now| supervisor.cancel(flight, now));
+        self.trace(|| format!("cancel {:?}: {taken}", open_calls(flight)));
+        match flight.task() {
+            Some(_) if taken => self.end_outside(flight, true),
+            None if taken => flight.fail(&Error::Cancelled),
+            _ if flight.items.is_some() => {
+                let mut book = self.book.lock();
+                open_calls(flight).iter().for_each(|call| book.calls[*call].let_be());
+            }
+            _ => {}
+        }
+    }
+
+    fn abort(&mut self, flight: &Flight) {
+        if flight.task().is_none() || is_over(&self.book, flight) {
+            return;
+        }
+        self.call_off(flight);
+        let sent = match *flight.place.lock() {
+            Place::Sent { slot, sequence, .. } => Some((slot, sequence)),
+            _ => None,
+        };
+        let stopped = self.decide(|supervisor, now| supervisor.stop(flight, now));
+        self.trace(|| format!("abort {:?}: {stopped}", open_calls(flight)));
+        if stopped {
+            self.end_outside(flight, false);
+            let place = flight.place.lock();
+            if let (Place::Stopped { link }, Some(sent)) = (&*place, sent) {
+                self.audit_stopped(*link, sent);
+                self.dues.push_back(Due::Kill(*link));
+            }
+        }
+    }
+
+    /// Somebody tries to.
+    pub(super) fn call_off(&self, flight: &Flight) {
+        let mut book = self.book.lock();
+        open_calls(flight).iter().for_each(|call| book.calls[*call].call_off());
+    }
+
+    /// Its future ends where it is held.
+    fn end_outside(&mut self, flight: &Flight, is_pending: bool) {
+        let mut book = self.book.lock();
+        let items = flight.items.as_ref().map_or(1, |items| items.ends.len());
+        let first = flight.task().expect("a portion has no future").id().to_u64() as usize;
+        for call in &mut book.calls[first..first + items] {
+            call.end_outside(is_pending, flight.items.is_some());
+        }
+    }
+
+    pub(super) fn cancel_pending(&mut self) {
+        self.trace(|| "cancel_pending".into());
+        self.flights.iter().for_each(|flight| self.call_off(flight));
+        let pending = self.decide(|supervisor, now| supervisor.cancel_pending(now));
+        self.dues.push_back(Due::Refuse(pending, None));
+    }
+
+    /// Waits for a task, and so receives in the place of the thread that looks after its worker.
+    pub(super) fn begin_help(&mut self, flight: Arc<Flight>) {
+        if flight.items.is_some() || flight.task().is_none() {
+            return;
+        }
+        let Some((id, _, slot, sequence)) = self.supervisor.only(&flight) else { return };
+        let keeper = self.keepers.get_mut(&id).expect("a link has a keeper");
+        if keeper.stage == Stage::Serving && keeper.dues.is_empty() && keeper.helped.is_none() {
+            keeper.helped = Some((flight, slot, sequence));
+        }
+    }
+
+    /// Who waits hears something.
+    pub(super) fn help(&mut self, id: LinkId) {
+        let keeper = self.keepers.get_mut(&id).expect("who is helped is there");
+        let (_, slot, sequence) = keeper.helped.take().expect("somebody helps");
+        let said = {
+            let mut floor = self.floor.borrow_mut();
+            let outbox = &mut floor.workers.get_mut(&id).expect("its worker is there").outbox;
+            let is_it = |said: &Said| matches!(said, Said::Value { slot: of, sequence: nth, .. } if (*of, *nth) == (slot, sequence));
+            if outbox.front().is_some_and(is_it) { outbox.pop_front() } else { None }
+        };
+        let missed = !self.floor.borrow().workers[&id].outbox.is_empty();
+        let Some(said) = said else {
+            if missed {
+                self.ring(id);
+            }
+            return;
+        };
+        let (flight, is_idle) = self.decide(|supervisor, now| {
+            let took = now.saturating_duration_since(supervisor.since(id, now));
+            let flight = supervisor.settle(id, Answered { slot, sequence, last: true }, now);
+            supervisor.observe(id, 1, took);
+            if flight.is_some() {
+                supervisor.begin_reading();
+            }
+            (flight, supervisor.rest(id))
+        });
+        self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
+        if missed || !is_idle || self.weather.keep_alive.is_some() {
+            self.ring(id);
+        }
+        if let Some(flight) = flight {
+            self.dues.push_back(Due::Read(flight, said));
+        }
+    }
+
+    /// Completes what a worker has answered. What runs there may submit.
+    pub(super) fn deliver(&mut self, flight: Arc<Flight>, said: Said, owned: bool) {
+        let carrier = &self.stock.pool.carrier;
+        match said {
+            Said::Value { bytes, .. } => flight.complete(Kind::Value, &bytes, carrier),
+            Said::Items { first, count, last, bytes, .. } => {
+                assert!(flight.note(first, count, &bytes), "replies to something else");
+                if last {
+                    flight.fail(&Error::Cancelled);
+                }
+            }
+            Said::Ready | Said::Unfit => unreachable!("no answers"),
+        }
+        if owned && !self.is_calm && self.once_in(16) {
+            self.bring(true);
+        }
+    }
+}

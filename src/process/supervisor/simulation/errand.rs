@@ -1,0 +1,205 @@
+//! [`Errand`]: what stands for a future, or for the map that a portion is of, and notes how it ends.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::book::{self, End};
+use crate::bytes::Carrier;
+use crate::error::{Error, TooLarge};
+use crate::host::Host;
+use crate::id::FutureId;
+use crate::listener::{Listener, ListenerKey};
+use crate::options::TaskOptions;
+use crate::process::call::{Cut, Parcel};
+use crate::process::flight::{Consignee, Flight};
+use crate::state::{Claim, Observed, Ran, Runnable, Snapshot};
+use crate::work::Encoded;
+
+pub(super) struct Errand {
+    pub(super) options: TaskOptions,
+    /// Its calls in the book.
+    pub(super) calls: Range<usize>,
+    pub(super) is_chunk: bool,
+    pub(super) book: book::Shared,
+}
+
+/// The call that an argument is of.
+pub(super) fn call_of(bytes: &[u8]) -> usize {
+    u32::from_le_bytes(*bytes.first_chunk().expect("an argument that was cut wrong")) as usize
+}
+
+/// The call that an item of a chunk is; `None`: it was not sent.
+pub(super) fn call_at(flight: &Flight, position: usize) -> Option<usize> {
+    let items = flight.items.as_ref()?;
+    let start = position.checked_sub(1).map_or(0, |before| items.ends[before]);
+    items.refusal(position).is_none().then(|| call_of(&flight.argument[start..items.ends[position]]))
+}
+
+/// The calls of a flight that it has not given away, and of which nothing is known.
+pub(super) fn open_calls(flight: &Flight) -> Vec<usize> {
+    match &flight.items {
+        None => vec![call_of(&flight.argument)],
+        Some(items) => (items.known()..items.count()).filter_map(|position| call_at(flight, position)).collect(),
+    }
+}
+
+/// The next one of those, if it was sent.
+pub(super) fn next_call(flight: &Flight) -> Option<usize> {
+    match flight.range() {
+        None => Some(call_of(&flight.argument)),
+        Some((next, end)) => (next < end).then(|| call_at(flight, next as usize))?,
+    }
+}
+
+impl Errand {
+    /// What is shipped: for each call its number, and so many bytes behind it.
+    pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<Cut>) {
+        let (mut argument, mut ends, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let book = self.book.lock();
+        for (position, call) in self.calls.clone().enumerate() {
+            if book.calls[call].is_refused {
+                refused.push((position, Error::TooLarge(TooLarge::new(2, 1))));
+            } else {
+                argument.extend_from_slice(&(call as u32).to_le_bytes());
+                argument.resize(argument.len() + padding, 0);
+            }
+            ends.push(argument.len());
+        }
+        (argument, self.is_chunk.then(|| Cut { ends: ends.into(), refused }))
+    }
+
+    /// Every call of it ends, if none has.
+    fn end_all(&self, end: End) -> bool {
+        self.book.lock().calls[self.calls.clone()].iter_mut().for_each(|call| call.end(end));
+        true
+    }
+
+    fn end_each(&self, first: usize, replies: Vec<Result<&[u8], Error>>) {
+        let mut book = self.book.lock();
+        for (call, reply) in (self.calls.start + first..).zip(replies) {
+            assert!(self.calls.contains(&call), "there is no such item");
+            let end = match reply {
+                Ok(bytes) => {
+                    assert_eq!(call_of(bytes), call, "the result of another item");
+                    End::Value
+                }
+                Err(error) => End::of(&error),
+            };
+            let is_refused = book.calls[call].is_refused;
+            assert!(!is_refused || end != End::Value, "a result of what was not sent");
+            book.calls[call].end(end);
+        }
+    }
+}
+
+impl Consignee for Errand {
+    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
+        self.end_each(first, replies);
+    }
+    fn divided(&self, rest: Weak<Flight>) {
+        self.book.lock().divided.push(rest);
+    }
+    fn turn_away(&self, _: &Error) {}
+}
+
+impl Runnable for Errand {
+    fn options(&self) -> &TaskOptions {
+        &self.options
+    }
+    fn has_callbacks(&self) -> bool {
+        false
+    }
+    fn start(&self) -> bool {
+        true
+    }
+    fn withdraw(&self) -> bool {
+        self.end_all(End::Cancelled)
+    }
+    fn refuse(&self, error: Error) -> bool {
+        self.end_all(End::of(&error))
+    }
+    fn fail(&self, error: Error) -> bool {
+        self.end_all(End::of(&error))
+    }
+    fn expire(&self, _: Duration) -> bool {
+        self.end_all(End::Late)
+    }
+    fn complete(&self, reply: Result<&[u8], Error>) -> bool {
+        self.end_all(reply.err().as_ref().map_or(End::Value, End::of))
+    }
+    fn complete_shipped(&self, result: &[u8], _: &Arc<dyn Carrier>) -> bool {
+        assert_eq!(call_of(result), self.calls.start, "the result of another task");
+        self.end_all(End::Value)
+    }
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>) -> bool {
+        assert_eq!(replies.len(), self.calls.len());
+        self.end_each(0, replies);
+        true
+    }
+
+    // What a pool does not ask.
+
+    fn is_waiting(&self) -> bool {
+        unreachable!()
+    }
+    fn is_aborted(&self) -> bool {
+        unreachable!()
+    }
+    fn attach(&self, _: Arc<dyn Host>) -> bool {
+        unreachable!()
+    }
+    fn ship(&self) -> Result<Parcel, Error> {
+        unreachable!()
+    }
+    fn give_away(&self, _: Arc<dyn Host>) -> bool {
+        unreachable!()
+    }
+    fn run(&self, _: Arc<dyn Runnable>) -> Ran {
+        unreachable!()
+    }
+    fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn Host>) -> Claim {
+        unreachable!()
+    }
+    fn encode(&self) -> Result<Encoded, Error> {
+        unreachable!()
+    }
+    fn on_abort(&self, _: Box<dyn FnOnce() + Send>) {
+        unreachable!()
+    }
+}
+
+impl Observed for Errand {
+    fn id(&self) -> FutureId {
+        FutureId::from_u64(self.calls.start as u64)
+    }
+    fn snapshot(&self) -> Snapshot {
+        unreachable!()
+    }
+    fn look(&self) -> Snapshot {
+        unreachable!()
+    }
+    fn runs_here(&self) -> bool {
+        unreachable!()
+    }
+    fn cancel(&self) -> bool {
+        unreachable!()
+    }
+    fn abort(&self) -> bool {
+        unreachable!()
+    }
+    fn listen(&self, _: Listener) -> Option<bool> {
+        unreachable!()
+    }
+    fn unlisten(&self, _: ListenerKey) {
+        unreachable!()
+    }
+    fn sleep(&self, _: Option<Instant>) -> bool {
+        unreachable!()
+    }
+    fn error(&self) -> Option<Error> {
+        unreachable!()
+    }
+    fn detach(&self) {}
+}

@@ -1,0 +1,308 @@
+//! [`Keeper`]: the thread that looks after a worker, as `link` has it.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::due::Due;
+use super::errand::next_call;
+use super::worker::Worker;
+use super::world::World;
+use crate::error::{Broken, Error, Exit, WorkerDied};
+use crate::process::flight::{Flight, Place};
+use crate::process::slots::Slots;
+use crate::process::supervisor::{Death, Expiry, LinkId, Next, Order, link};
+
+const GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(super) struct Keeper {
+    pub(super) stage: Stage,
+    /// What it does before it sleeps.
+    pub(super) dues: VecDeque<Due>,
+    pub(super) rung: bool,
+    pub(super) alarm: Option<(Instant, Alarm)>,
+    /// Who waits for this task receives in its place.
+    pub(super) helped: Option<(Arc<Flight>, u8, u64)>,
+    pub(super) was_ready: bool,
+    pub(super) is_dead: bool,
+    pub(super) is_unfit: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    #[default]
+    Hired,
+    SettingUp,
+    Serving,
+    Ending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    Limit,
+    Idle,
+    Kill,
+}
+
+impl Keeper {
+    /// Is there something to wake for?
+    pub(super) fn wakes(&self, has_said: bool, has_died: bool, now: Instant) -> bool {
+        let is_rung = self.rung || self.alarm.is_some_and(|(then, _)| then <= now);
+        self.stage == Stage::Hired
+            || !self.dues.is_empty()
+            || is_rung
+            || has_died
+            || (has_said && self.helped.is_none())
+    }
+
+    /// Is it going to look for what there is to do, or to bury its worker?
+    pub(super) fn will_look(&self) -> bool {
+        self.rung || self.dues.iter().any(|due| matches!(due, Due::Look | Due::Died))
+    }
+
+    pub(super) fn is_dying(&self) -> bool {
+        self.dues.iter().any(|due| matches!(due, Due::Died))
+    }
+
+    pub(super) fn is_asleep(&self) -> bool {
+        self.dues.is_empty()
+    }
+
+    /// The task that a thread waits for is at that worker no more.
+    pub(super) fn is_relieved(&self) -> bool {
+        self.helped.as_ref().is_some_and(
+            |(flight, _, asked)| !matches!(*flight.place.lock(), Place::Sent { sequence, .. } if sequence == *asked),
+        )
+    }
+}
+
+impl World<'_> {
+    pub(super) fn keeper(&mut self, id: LinkId) -> &mut Keeper {
+        self.keepers.get_mut(&id).expect("a keeper that acts is there")
+    }
+
+    pub(super) fn keep(&mut self, id: LinkId) {
+        if let Some(due) = self.keeper(id).dues.pop_front() {
+            let next = self.perform_for(id, due);
+            if let Some(keeper) = self.keepers.get_mut(&id) {
+                next.into_iter().rev().for_each(|due| keeper.dues.push_front(due));
+            }
+            return;
+        }
+        if self.keeper(id).stage == Stage::Hired {
+            return self.spawn(id);
+        }
+        let now = self.now();
+        let (has_died, said) = {
+            let floor = self.floor.borrow();
+            let worker = &floor.workers[&id];
+            (!worker.is_alive, worker.outbox.len())
+        };
+        let keeper = self.keepers.get_mut(&id).expect("it is there");
+        if has_died {
+            // Whoever helps gives the reader back first.
+            keeper.helped = None;
+            keeper.is_dead = true;
+            keeper.dues.extend([Due::Receive(usize::MAX), Due::Died]);
+        } else if keeper.rung || (said > 0 && keeper.helped.is_none()) {
+            let rung = std::mem::take(&mut keeper.rung);
+            if said > 0 && keeper.helped.is_none() {
+                let count = self.rng.usize(usize::from(!rung)..=said);
+                keeper.dues.push_back(Due::Receive(count));
+            }
+            if rung {
+                keeper.dues.push_back(Due::Look);
+            }
+        } else if keeper.alarm.is_some_and(|(then, _)| then <= now) {
+            self.ring_alarm(id);
+        }
+    }
+
+    fn spawn(&mut self, id: LinkId) {
+        let failed_starts = self.weather.failed_starts;
+        if self.once_in(failed_starts) {
+            self.trace(|| format!("keeper {} cannot start", id.0));
+            let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
+            let error = Error::Broken(Broken::new("no worker process can be started"));
+            self.keeper(id).stage = Stage::Ending;
+            self.keeper(id).dues.extend([Due::RingAll, Due::Refuse(orphans, Some(error)), Due::Forget]);
+            return;
+        }
+        self.trace(|| format!("keeper {} starts", id.0));
+        let slots = self.stock.slots.pop().unwrap_or_else(|| Arc::new(Slots::create().expect("there is memory").0));
+        let unfit = self.weather.unfit;
+        let is_unfit = self.once_in(unfit);
+        self.floor.borrow_mut().workers.insert(id, Worker::new(slots, is_unfit));
+        self.decide(|supervisor, _| supervisor.attach(id, id));
+        self.keeper(id).stage = Stage::SettingUp;
+    }
+
+    /// What is to come next.
+    fn perform_for(&mut self, id: LinkId, due: Due) -> Vec<Due> {
+        self.trace(|| format!("keeper {}: {}", id.0, due.name()));
+        match due {
+            Due::Send(to, orders, _) => self.send(to, orders),
+            Due::Receive(count) => return self.receive(id, count),
+            Due::Look => return self.look(id),
+            Due::Deliver(flight, said) => self.deliver(flight, said, true),
+            Due::Refuse(flights, error) => self.refuse(&flights, error.as_ref()),
+            Due::Died => return self.died(id),
+            Due::Mourn(victim) => {
+                let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+                let died = || {
+                    // By now it is known what the worker had done before.
+                    if let Some(call) = next_call(&victim.flight) {
+                        self.book.lock().calls[call].blamed += 1;
+                    }
+                    Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None))
+                };
+                return vec![match victim.judge(&slots, died) {
+                    None => Due::Requeue(victim.flight),
+                    Some(error) => Due::Bury(victim.flight, error),
+                }];
+            }
+            Due::Requeue(flight) => {
+                let refused = self.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
+                match refused {
+                    Some(error) => flight.fail(&error),
+                    None => self.audit_next(&flight),
+                }
+            }
+            Due::Bury(flight, error) => {
+                self.decide(|supervisor, _| supervisor.mourned_for(&flight));
+                flight.fail(&error);
+            }
+            Due::Expire(flight) => flight.expire(flight.limit().expect("it had a limit")),
+            Due::Kill(_) => self.kill(id),
+            Due::Break => {
+                let error = Error::Broken(Broken::new("workers do not start"));
+                self.flights.iter().for_each(|flight| self.call_off(flight));
+                let orphans = self.decide(|supervisor, now| supervisor.break_down(&error, now));
+                return vec![Due::RingAll, Due::Refuse(orphans, Some(error))];
+            }
+            Due::RingAll => self.ring_all(),
+            Due::Forget => {
+                let left = self.decide(|supervisor, _| supervisor.forget(id));
+                assert!(left.is_empty(), "a worker is forgotten with its tasks");
+                self.keepers.remove(&id);
+                if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
+                    self.stock.slots.push(worker.slots);
+                }
+                if self.weather.max_tasks.is_some() {
+                    self.ring_all();
+                }
+            }
+            Due::Read(..) => unreachable!("who waited does that"),
+        }
+        Vec::new()
+    }
+
+    fn look(&mut self, id: LinkId) -> Vec<Due> {
+        match self.keeper(id).stage {
+            Stage::Serving => {
+                let mut orders = Vec::new();
+                let rung = |world: &Self| world.keepers.values().filter(|keeper| keeper.rung).count();
+                let before = rung(self);
+                let next = self.decide(|supervisor, now| supervisor.refill(id, false, now, &mut orders));
+                let stands_by = next == Next::Wait && self.supervisor.links[&id].budget > 0;
+                let wakes_nobody = rung(self) == before || self.supervisor.is_over();
+                assert!(!stands_by || wakes_nobody, "those who stand by wake each other");
+                self.proceed(id, next, orders)
+            }
+            Stage::SettingUp => {
+                if self.decide(|supervisor, _| supervisor.dismiss(id)) {
+                    self.end(id);
+                }
+                Vec::new()
+            }
+            Stage::Hired | Stage::Ending => Vec::new(),
+        }
+    }
+
+    fn end(&mut self, id: LinkId) {
+        if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
+            worker.no_more = true;
+        }
+        let then = self.now() + GRACE;
+        self.keeper(id).stage = Stage::Ending;
+        self.keeper(id).alarm = Some((then, Alarm::Kill));
+    }
+
+    pub(super) fn proceed(&mut self, id: LinkId, next: Next, orders: Vec<Order>) -> Vec<Due> {
+        self.trace(|| format!("keeper {}: {next:?}, {} sent", id.0, orders.len()));
+        let keep_alive = self.weather.keep_alive;
+        let keeper = self.keeper(id);
+        match next {
+            Next::Work(deadline) => keeper.alarm = deadline.map(|then| (then, Alarm::Limit)),
+            Next::Wait => keeper.alarm = None,
+            Next::Idle(since) => keeper.alarm = keep_alive.map(|time| (since + time, Alarm::Idle)),
+            Next::Leave => {
+                self.audit_leaving(id);
+                self.end(id);
+            }
+            Next::End if keeper.stage == Stage::Serving => {
+                keeper.stage = Stage::Ending;
+                keeper.alarm = None;
+            }
+            Next::End => {}
+        }
+        if orders.is_empty() { Vec::new() } else { vec![Due::Send(id, orders, false)] }
+    }
+
+    fn died(&mut self, id: LinkId) -> Vec<Due> {
+        let link = &self.supervisor.links[&id];
+        let (was_doomed, first) =
+            (link.stage == link::Stage::Doomed, link.flown.front().map(|sent| Arc::clone(&sent.flight)));
+        let Death { victims, orphans, refusal, expected, is_the_end } =
+            self.decide(|supervisor, now| supervisor.died(id, now));
+        if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.flight, first))) {
+            self.audit_missed(&missed);
+        }
+        assert!(!was_doomed || victims.is_empty(), "a worker was killed for one task, and another has died of it");
+        self.trace(|| format!("keeper {} buries, {} victims", id.0, victims.len()));
+        let mut dues = vec![Due::Refuse(orphans, refusal)];
+        dues.extend(victims.into_iter().map(Due::Mourn));
+        let keeper = self.keeper(id);
+        if !keeper.was_ready && !expected && (keeper.is_unfit || is_the_end) {
+            dues.push(Due::Break);
+        }
+        dues.push(Due::Forget);
+        dues
+    }
+
+    fn ring_alarm(&mut self, id: LinkId) {
+        let Some((_, alarm)) = self.keeper(id).alarm.take() else { return };
+        self.trace(|| format!("keeper {}: {alarm:?}", id.0));
+        match alarm {
+            Alarm::Kill => {
+                self.keeper(id).stage = Stage::Ending;
+                self.kill(id);
+            }
+            Alarm::Idle => {
+                let (keep_alive, mut orders) = (self.weather.keep_alive, Vec::new());
+                let next = self.decide(|supervisor, now| {
+                    let idle = now.saturating_duration_since(supervisor.since(id, now));
+                    let expired = keep_alive.is_some_and(|time| idle >= time);
+                    supervisor.refill(id, expired, now, &mut orders)
+                });
+                let dues = self.proceed(id, next, orders);
+                self.keeper(id).dues.extend(dues);
+            }
+            Alarm::Limit => {
+                let clock = self.clock();
+                let first = self.supervisor.links[&id].flown.front().map(|sent| (sent.slot, sent.sequence));
+                match self.decide(|supervisor, now| supervisor.expire(id, now, clock)) {
+                    Expiry::Later(then) => self.keeper(id).alarm = then.map(|then| (then, Alarm::Limit)),
+                    Expiry::Stopped(flight) => {
+                        self.audit_stopped(id, first.expect("it had a task"));
+                        let keeper = self.keeper(id);
+                        keeper.stage = Stage::Ending;
+                        keeper.dues.extend([Due::Kill(id), Due::Expire(flight)]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! [`Worker`]: a process, as far as a pool can tell. It takes one step at a time, and may die between any two.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use super::book;
+use super::errand::{call_at, call_of};
+use crate::error::Error;
+use crate::process::flight::Flight;
+use crate::process::frame::{Kind, put_item};
+use crate::process::reply;
+use crate::process::slots::Slots;
+use crate::process::supervisor::{LinkId, Order};
+
+/// All processes, and the clock that they share with the pool.
+pub(super) struct Floor {
+    pub(super) workers: BTreeMap<LinkId, Worker>,
+    pub(super) clock: u64,
+    pub(super) book: book::Shared,
+    pub(super) rng: Rng,
+    /// One step of so many is a worker's last; 0: none is.
+    pub(super) deaths: u32,
+}
+
+pub(super) struct Worker {
+    pub(super) slots: Arc<Slots>,
+    /// Frames that were sent to it.
+    pub(super) inbox: VecDeque<Frame>,
+    /// What it has sent.
+    pub(super) outbox: VecDeque<Said>,
+    /// Nothing more will come.
+    pub(super) no_more: bool,
+    /// A signal is on its way that it will not survive.
+    pub(super) killed: bool,
+    pub(super) is_alive: bool,
+    /// It does not go on, and nobody sees why.
+    pub(super) hangs: bool,
+    pub(super) is_unfit: bool,
+    at: At,
+}
+
+/// A task on the wire.
+pub(super) struct Frame {
+    flight: Arc<Flight>,
+    slot: u8,
+    sequence: u64,
+    /// Of a chunk: the first item in it, and where they end.
+    items: Option<(u32, u32)>,
+}
+
+impl From<Order> for Frame {
+    fn from(Order { flight, slot, sequence }: Order) -> Self {
+        let items = flight.range();
+        let has_some = items.is_none_or(|(first, end)| first < end) || flight.is_curtailed();
+        assert!(has_some, "a worker is sent what others have got");
+        Self { flight, slot, sequence, items }
+    }
+}
+
+pub(super) enum Said {
+    Ready,
+    Unfit,
+    Value { slot: u8, sequence: u64, bytes: [u8; 4] },
+    Items { slot: u8, sequence: u64, first: u32, count: u32, last: bool, bytes: Vec<u8> },
+}
+
+enum At {
+    SettingUp,
+    Receiving,
+    /// So many steps away from its result.
+    Task(Frame, u32),
+    Items(Frame, Batch),
+    /// The result is there, and not sent.
+    Done(Frame, Option<Batch>),
+    /// The pool has decided to kill it.
+    Parked(Frame, Option<Batch>),
+}
+
+/// Replies to items that were not sent.
+#[derive(Default)]
+struct Batch {
+    item: Option<u32>,
+    first: u32,
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl Worker {
+    pub(super) fn new(slots: Arc<Slots>, is_unfit: bool) -> Self {
+        slots.begin_journal(0, 0);
+        let (inbox, outbox, at) = (VecDeque::new(), VecDeque::new(), At::SettingUp);
+        Self { slots, inbox, outbox, no_more: false, killed: false, is_alive: true, hangs: false, is_unfit, at }
+    }
+
+    pub(super) fn can_step(&self) -> bool {
+        let goes_on = match &self.at {
+            At::Receiving => self.no_more || !self.inbox.is_empty(),
+            At::Parked(..) => false,
+            _ => true,
+        };
+        self.is_alive && (self.killed || (goes_on && !self.hangs))
+    }
+
+    /// Is a call under way?
+    pub(super) fn runs(&self) -> bool {
+        self.is_alive && matches!(self.at, At::Task(..) | At::Items(..))
+    }
+
+    fn die(&mut self, book: &book::Shared) {
+        self.is_alive = false;
+        let at_work = match &self.at {
+            At::Task(frame, _) | At::Done(frame, None) | At::Parked(frame, None) => frame.call(None),
+            At::Items(frame, batch) | At::Parked(frame, Some(batch)) => {
+                batch.item.and_then(|item| frame.call(Some(item)))
+            }
+            _ => None,
+        };
+        if let Some(call) = at_work {
+            book.lock().calls[call].die();
+        }
+        self.inbox.clear();
+    }
+}
+
+impl Frame {
+    /// The number of its call, or of one of its items; `None`: that was not sent.
+    fn call(&self, item: Option<u32>) -> Option<usize> {
+        match item {
+            None => Some(call_of(&self.flight.argument)),
+            Some(item) => call_at(&self.flight, item as usize),
+        }
+    }
+}
+
+impl Floor {
+    /// Lets one worker do what it does next.
+    pub(super) fn step(&mut self, id: LinkId) {
+        let Self { workers, clock, book, rng, deaths } = self;
+        let Some(worker) = workers.get_mut(&id).filter(|worker| worker.can_step()) else { return };
+        if worker.killed || (*deaths > 0 && rng.u32(..*deaths) == 0) {
+            return worker.die(book);
+        }
+        worker.at = match std::mem::replace(&mut worker.at, At::Receiving) {
+            At::SettingUp => {
+                worker.outbox.push_back(if worker.is_unfit { Said::Unfit } else { Said::Ready });
+                worker.is_alive = !worker.is_unfit;
+                At::Receiving
+            }
+            At::Receiving => match worker.inbox.pop_front() {
+                None => {
+                    worker.is_alive = false;
+                    At::Receiving
+                }
+                Some(frame) => worker.begin(id, frame, *clock, book, rng),
+            },
+            At::Task(frame, left @ 1..) => At::Task(frame, left - 1),
+            At::Task(frame, 0) if worker.slots.quiet_words().finish(frame.slot, frame.sequence) => {
+                At::Done(frame, None)
+            }
+            At::Task(frame, 0) => At::Parked(frame, None),
+            At::Items(frame, batch) => worker.go_on(id, frame, batch, book, rng),
+            At::Done(frame, None) => {
+                let (slot, sequence) = (frame.slot, frame.sequence);
+                let call = frame.call(None).expect("a task has an argument");
+                book.lock().calls[call].leave();
+                worker.outbox.push_back(Said::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
+                At::Receiving
+            }
+            At::Done(frame, Some(mut batch)) => {
+                worker.send(&frame, &mut batch, true);
+                At::Receiving
+            }
+            at @ At::Parked(..) => at,
+        };
+        // Only of what somebody keeps the time: nobody could tell of another that it does not take long.
+        let limited = |worker: &Worker| match &worker.at {
+            At::Task(frame, _) | At::Done(frame, _) => frame.flight.limit().is_some(),
+            At::Receiving => worker.inbox.front().is_some_and(|frame| frame.flight.limit().is_some()),
+            _ => false,
+        };
+        worker.hangs = rng.u32(..64) == 0 && limited(worker);
+    }
+}
+
+impl Worker {
+    fn begin(&mut self, id: LinkId, frame: Frame, clock: u64, book: &book::Shared, rng: &mut Rng) -> At {
+        if !self.slots.quiet_words().start(frame.slot, frame.sequence, clock) {
+            return At::Receiving;
+        }
+        match frame.items {
+            None => {
+                let call = frame.call(None).expect("a task has an argument");
+                book.lock().calls[call].begin(id);
+                At::Task(frame, rng.u32(..4))
+            }
+            Some((first, _)) => {
+                self.slots.begin_journal(frame.sequence, first);
+                At::Items(frame, Batch { first, ..Batch::default() })
+            }
+        }
+    }
+
+    /// Takes an item, or notes the reply to the one that was taken.
+    fn go_on(&mut self, id: LinkId, frame: Frame, mut batch: Batch, book: &book::Shared, rng: &mut Rng) -> At {
+        let Some(item) = batch.item.take() else {
+            let Some(item) = self.slots.quiet_words().take_item(frame.slot) else {
+                let is_ours = self.slots.quiet_words().finish(frame.slot, frame.sequence);
+                return if is_ours { At::Done(frame, Some(batch)) } else { At::Parked(frame, Some(batch)) };
+            };
+            assert!(frame.items.is_some_and(|(_, end)| item < end), "an item is to run that was not sent");
+            assert_eq!(item, batch.first + batch.count, "an item is passed over");
+            if let Some(call) = frame.call(Some(item)) {
+                book.lock().calls[call].begin(id);
+            }
+            batch.item = Some(item);
+            return At::Items(frame, batch);
+        };
+        // The journal is full.
+        if batch.count > 0 && rng.u32(..8) == 0 {
+            self.send(&frame, &mut batch, false);
+            batch = Batch { first: item, ..Batch::default() };
+            self.slots.begin_journal(frame.sequence, item);
+        }
+        let start = batch.bytes.len();
+        let call = frame.call(Some(item));
+        match call {
+            Some(call) => put_item(&mut batch.bytes, Kind::Value, &(call as u32).to_le_bytes()),
+            None => put_item(&mut batch.bytes, Kind::Fault, &reply::to_bytes(&Error::Abandoned)),
+        }
+        batch.count += 1;
+        // One that the journal has no room for is sent.
+        if rng.u32(..8) == 0 {
+            self.send(&frame, &mut batch, false);
+            batch = Batch { first: item + 1, ..Batch::default() };
+            self.slots.begin_journal(frame.sequence, item + 1);
+        } else {
+            assert!(self.slots.write_journal(&batch.bytes[start..]));
+        }
+        if let Some(call) = call {
+            book.lock().calls[call].leave();
+        }
+        At::Items(frame, batch)
+    }
+
+    fn send(&mut self, frame: &Frame, batch: &mut Batch, last: bool) {
+        let Frame { slot, sequence, .. } = *frame;
+        let Batch { first, count, .. } = *batch;
+        self.outbox.push_back(Said::Items {
+            slot,
+            sequence,
+            first,
+            count,
+            last,
+            bytes: std::mem::take(&mut batch.bytes),
+        });
+    }
+}

@@ -1,0 +1,276 @@
+//! [`World`]: a supervisor, and all who call it or are called for it, as one thread that takes one step after the other.
+//!
+//! What a pool and the threads of its links do around each decision is done here once more, without descriptors. Between a decision
+//! and what follows from it, anything else may come.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::due::Due;
+use super::keeper::Keeper;
+use super::worker::{Floor, Frame};
+use super::{book, client};
+use crate::process::call::Call;
+use crate::process::flight::{Flight, Place};
+use crate::process::pool::Pool;
+use crate::process::slots::{Slots, meanwhile};
+use crate::process::supervisor::{Limits, LinkId, Order, Supervisor};
+
+/// How long ago who decides may have looked at the clock.
+pub(super) const LATE: Duration = Duration::from_micros(100);
+
+/// What lasts from one schedule to the next.
+pub(super) struct Stock {
+    /// What flights belong to. No thread or process of it is ever started.
+    pub(super) pool: Arc<Pool>,
+    pub(super) call: Call,
+    pub(super) slots: Vec<Arc<Slots>>,
+    pub(super) base: Instant,
+    pub(super) traces: bool,
+}
+
+/// How often what happens, and how the pool is set up.
+pub(super) struct Weather {
+    pub(super) max_workers: usize,
+    pub(super) max_pending: Option<usize>,
+    pub(super) max_tasks: Option<u64>,
+    pub(super) keep_alive: Option<Duration>,
+    /// One of so many starts fails; 0: none.
+    pub(super) failed_starts: u32,
+    /// One of so many workers is unfit; 0: none.
+    pub(super) unfit: u32,
+    /// One of so many events is a call from outside.
+    pub(super) calm: u32,
+    /// Workers take their time.
+    pub(super) are_lazy: bool,
+    /// One of so many calls from outside takes tasks back; the others bring some.
+    pub(super) patience: u32,
+}
+
+pub(super) struct World<'a> {
+    pub(super) stock: &'a mut Stock,
+    pub(super) weather: Weather,
+    pub(super) rng: Rng,
+    pub(super) supervisor: Supervisor<LinkId>,
+    pub(super) floor: Rc<RefCell<Floor>>,
+    pub(super) book: book::Shared,
+    pub(super) keepers: BTreeMap<LinkId, Keeper>,
+    pub(super) flights: Vec<Arc<Flight>>,
+    /// Those that have come to their end.
+    pub(super) past: Vec<Arc<Flight>>,
+    /// What threads outside are about to do, in any order.
+    pub(super) dues: VecDeque<Due>,
+    /// Tasks whose submitters wait for room.
+    pub(super) blocked: VecDeque<Arc<Flight>>,
+    /// Tasks that were submitted.
+    pub(super) turns: usize,
+    /// They were told that there is some.
+    pub(super) room: bool,
+    /// Nobody submits any more.
+    pub(super) is_calm: bool,
+}
+
+/// Somebody who may go on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Actor {
+    Worker(LinkId),
+    Keeper(LinkId),
+    Helper(LinkId),
+    Due(usize),
+    Blocked,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(seed: u64, stock: &'a mut Stock) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let one_of = |rng: &mut Rng, of: &[u32]| of[rng.usize(..of.len())];
+        let weather = Weather {
+            max_workers: rng.usize(1..=4),
+            max_pending: (rng.u32(..4) == 0).then(|| rng.usize(1..6)),
+            max_tasks: (rng.u32(..4) == 0).then(|| rng.u64(1..5)),
+            keep_alive: (rng.u32(..3) == 0).then(|| Duration::from_millis(rng.u64(..50))),
+            failed_starts: one_of(&mut rng, &[0, 0, 0, 16, 16, 3, 1]),
+            unfit: one_of(&mut rng, &[0, 0, 0, 0, 40]),
+            calm: rng.u32(2..12),
+            are_lazy: rng.u32(..3) == 0,
+            patience: one_of(&mut rng, &[2, 3, 5, 20]),
+        };
+        let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
+        Self::under(weather, deaths, rng, stock)
+    }
+
+    pub(super) fn under(weather: Weather, deaths: u32, mut rng: Rng, stock: &'a mut Stock) -> Self {
+        let Weather { max_workers, max_pending, max_tasks, .. } = weather;
+        let book = book::Shared::default();
+        let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
+        let floor = Floor { workers, clock, book: Arc::clone(&book), rng: rng.fork(), deaths };
+        let floor = Rc::new(RefCell::new(floor));
+        let (others, mut dice) = (Rc::clone(&floor), rng.fork());
+        let others = move || {
+            let mut floor = others.borrow_mut();
+            let steps = dice.u32(..16).saturating_sub(12);
+            if steps > 0 && !floor.workers.is_empty() {
+                let nth = dice.usize(..floor.workers.len());
+                let id = *floor.workers.keys().nth(nth).expect("one of them");
+                (0..steps).for_each(|_| floor.step(id));
+            }
+        };
+        meanwhile::let_happen(Some(Box::new(others)));
+        Self {
+            stock,
+            weather,
+            rng,
+            supervisor: Supervisor::new(Limits { max_workers, max_pending, max_tasks }),
+            floor,
+            book,
+            keepers: BTreeMap::new(),
+            flights: Vec::new(),
+            past: Vec::new(),
+            dues: VecDeque::new(),
+            blocked: VecDeque::new(),
+            turns: 0,
+            room: false,
+            is_calm: false,
+        }
+    }
+
+    /// One of so many times; never of 0.
+    pub(super) fn once_in(&mut self, times: u32) -> bool {
+        times > 0 && self.rng.u32(..times) == 0
+    }
+
+    pub(super) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.stock.traces {
+            eprintln!("{:>12} {}", self.clock() - 1_000_000_000, what());
+        }
+    }
+
+    pub(super) fn clock(&self) -> u64 {
+        self.floor.borrow().clock
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.stock.base + Duration::from_nanos(self.clock())
+    }
+
+    pub(super) fn advance(&mut self, by: Duration) {
+        self.floor.borrow_mut().clock += by.as_nanos() as u64;
+    }
+
+    /// As the pool does.
+    pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Supervisor<LinkId>, Instant) -> R) -> R {
+        // It looks at the clock before it has the lock.
+        let late = if self.once_in(8) { LATE.mul_f64(self.rng.f64()) } else { Duration::ZERO };
+        let now = self.now() - late;
+        let result = decision(&mut self.supervisor, now);
+        self.follow(now);
+        self.room |= self.supervisor.has_room();
+        result
+    }
+
+    /// Starts and rings for whom the supervisor says.
+    pub(super) fn follow(&mut self, now: Instant) {
+        let hired = self.supervisor.hire(now);
+        let coming = self.supervisor.starting + self.supervisor.idle();
+        assert!(hired.is_empty() || coming <= self.supervisor.waiting(), "more workers are hired than tasks wait");
+        for id in hired {
+            self.keepers.insert(id, Keeper::default());
+        }
+        for id in self.supervisor.nudged() {
+            self.ring(id);
+        }
+        let divided = std::mem::take(&mut self.book.lock().divided);
+        let divided = divided.iter().map(|flight| flight.upgrade().expect("what was divided off is not dropped"));
+        self.flights.extend(divided);
+    }
+
+    /// Looks no more at what has come to its end.
+    pub(super) fn retire(&mut self) {
+        let is_past = |flight: &mut Arc<Flight>| {
+            let is_nowhere = matches!(*flight.place.lock(), Place::Revoked | Place::Stopped { .. } | Place::Over);
+            is_nowhere && client::is_over(&self.book, flight)
+        };
+        self.past.extend(self.flights.extract_if(.., is_past));
+    }
+
+    pub(super) fn ring(&mut self, id: LinkId) {
+        if let Some(keeper) = self.keepers.get_mut(&id) {
+            keeper.rung = true;
+        }
+    }
+
+    pub(super) fn ring_all(&mut self) {
+        for id in self.supervisor.wires() {
+            self.ring(id);
+        }
+    }
+
+    pub(super) fn send(&mut self, id: LinkId, orders: Vec<Order>) {
+        let mut floor = self.floor.borrow_mut();
+        if let Some(worker) = floor.workers.get_mut(&id).filter(|worker| worker.is_alive) {
+            worker.inbox.extend(orders.into_iter().map(Frame::from));
+        }
+    }
+
+    pub(super) fn kill(&mut self, id: LinkId) {
+        if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
+            worker.killed = true;
+        }
+    }
+
+    /// Who may go on by himself.
+    pub(super) fn actors(&self, actors: &mut Vec<Actor>) {
+        actors.clear();
+        let now = self.now();
+        let floor = self.floor.borrow();
+        actors.extend((0..self.dues.len()).map(Actor::Due));
+        for (id, keeper) in &self.keepers {
+            let worker = floor.workers.get(id);
+            if worker.is_some_and(|worker| worker.can_step()) {
+                actors.push(Actor::Worker(*id));
+            }
+            let has_said = worker.is_some_and(|worker| !worker.outbox.is_empty());
+            let has_died = worker.is_some_and(|worker| !worker.is_alive);
+            if keeper.helped.is_some() && (has_said || has_died || keeper.is_relieved()) {
+                actors.push(Actor::Helper(*id));
+            }
+            if keeper.wakes(has_said, has_died, now) {
+                actors.push(Actor::Keeper(*id));
+            }
+        }
+        if self.room && !self.blocked.is_empty() {
+            actors.push(Actor::Blocked);
+        }
+    }
+
+    pub(super) fn act(&mut self, actor: Actor) {
+        match actor {
+            Actor::Worker(id) => {
+                self.trace(|| format!("worker {}", id.0));
+                self.floor.borrow_mut().step(id);
+            }
+            Actor::Keeper(id) => self.keep(id),
+            Actor::Helper(id) => self.help(id),
+            Actor::Due(index) => {
+                let due = self.dues.swap_remove_back(index).expect("one of them");
+                self.perform(due);
+            }
+            Actor::Blocked => self.unblock(),
+        }
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        meanwhile::let_happen(None);
+        for (_, worker) in std::mem::take(&mut self.floor.borrow_mut().workers) {
+            self.stock.slots.push(worker.slots);
+        }
+    }
+}
