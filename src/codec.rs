@@ -9,11 +9,14 @@
 mod model;
 mod said;
 mod strict;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Decode, Encode, Error, Part};
+use crate::sync::with_room_for;
 use strict::Strict;
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
@@ -31,15 +34,16 @@ fn unwritten<T: Serialize>(part: Part, value: &T, error: &postcard::Error) -> Er
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    let message = match postcard::take_from_bytes::<T>(bytes) {
-        Ok((value, [])) => return Ok(value),
-        Ok((_, rest)) => format!("{} bytes are left over", rest.len()),
-        Err(error) => match error {
+    // A value that one side could write is not to overflow the stack of the other.
+    let decoded = with_room_for(bytes.len(), || match postcard::take_from_bytes::<T>(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
+        Err(error) => Err(match error {
             postcard::Error::WontImplement | postcard::Error::NotYetImplemented => explained::<T>(&error),
             _ => said::in_reading::<T>(bytes).unwrap_or_else(|| explained::<T>(&error)),
-        },
-    };
-    Err(Error::Decode(Decode::new(part, message)))
+        }),
+    });
+    decoded.map_err(|message| Error::Decode(Decode::new(part, message)))
 }
 
 /// What postcard says, in terms of what can be done about it.

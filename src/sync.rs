@@ -43,11 +43,28 @@ mod imp {
         handle.is_finished()
     }
 
+    const SEGMENT: usize = 2 << 20;
+
+    /// Stack for the deepest value that is decoded: what a thread of the usual size can encode takes less. Where it is not used it is
+    /// not there.
+    pub(crate) const DEEPEST: usize = 16 << 20;
+
     /// Runs `body` with room on the stack for it, on a new segment if this one is nearly used up.
     pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
         const RED_ZONE: usize = 128 << 10;
-        const SEGMENT: usize = 2 << 20;
         stacker::maybe_grow(RED_ZONE, SEGMENT, body)
+    }
+
+    /// Runs `body`, which may go as deep as there are so many bytes, as decoding does. No deeper than [`DEEPEST`] has room for.
+    pub(crate) fn with_room_for<R>(bytes: usize, body: impl FnOnce() -> R) -> R {
+        // What a level takes in a build without optimisation, and some more.
+        const LEVEL: usize = 512;
+        const FEW: usize = 1 << 10;
+        if bytes <= FEW {
+            return body();
+        }
+        let room = bytes.saturating_mul(LEVEL).min(DEEPEST);
+        stacker::maybe_grow(room, room + SEGMENT, body)
     }
 
     /// The time since then.

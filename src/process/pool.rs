@@ -35,7 +35,7 @@ use crate::error::{Broken, Error};
 use crate::host::{self, Ended, Host, Shared};
 use crate::options::Stats;
 use crate::panics;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, DEEPEST, Mutex};
 use crate::wait::deadline;
 
 /// What the builder was told.
@@ -176,7 +176,8 @@ impl Pool {
         let Some(pool) = self.me.upgrade() else { return };
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
-        let thread = std::thread::Builder::new().name(self.worker_name(id));
+        // Results are decoded there: it need not look for room for each.
+        let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size((2 << 20) + DEEPEST);
         let spawned = thread.spawn(move || link::run(&pool, id));
         match spawned {
             Ok(thread) => threads.push(thread),
