@@ -7,13 +7,14 @@ mod villain;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::fuzz::cases;
 use crate::options::TaskOptions;
 use crate::process::ProcessPoolExecutor;
+use crate::process::link::HELLO;
 use villain::{Deed, PART, Part, STAGES, Stage};
 
 /// Far longer than anything here takes: only a hang reaches it.
@@ -93,6 +94,26 @@ fn one_that_shuts_its_connection() {
         })
     });
     all.into_iter().for_each(|one| one.join().unwrap());
+}
+
+/// It may have been stopped from outside: the next one may do better, and is tried.
+#[test]
+fn one_that_keeps_silent_is_replaced() {
+    let stages = [Stage::Spawned, Stage::SettingUp].map(|stage| {
+        thread::spawn(move || {
+            within(&format!("{stage:?}"), move || {
+                let part = Part { stage, deed: Deed::Wait, seed: 0 };
+                let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+                let begin = Instant::now();
+                let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
+                    panic!("it has no worker");
+                };
+                assert!(broken.cause().to_string().contains("not ready within"), "{broken}");
+                assert!(begin.elapsed() >= 3 * HELLO, "three were tried");
+            });
+        })
+    });
+    stages.into_iter().for_each(|stage| stage.join().unwrap());
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::host;
 use answers::Answer;
 
 /// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's.
-const HELLO: Duration = Duration::from_secs(60);
+pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
 /// How long a worker that was told to leave, or that has closed its connection, may take to exit.
 const GRACE: Duration = Duration::from_secs(2);
@@ -81,6 +81,8 @@ struct Link<'a> {
     hung_up: bool,
     /// Why it ended before it was ready, if it said so or was caught at it.
     complaint: Option<Error>,
+    /// It said itself that it cannot serve.
+    is_unfit: bool,
     oom: OomCounter,
     /// The segments of the worker.
     known: Arc<Known>,

@@ -42,6 +42,8 @@ pub(super) enum Deed {
     Write,
     /// Sends frames of any kind, and goes.
     Frames,
+    /// Says nothing, and stays.
+    Wait,
     /// Shuts the connection, and stays.
     Shut,
     /// Sends the head of a frame that never comes, and goes.
@@ -63,9 +65,10 @@ pub(super) enum Deed {
 }
 
 pub(super) const STAGES: [Stage; 4] = [Stage::Spawned, Stage::SettingUp, Stage::Serving, Stage::Working];
-const DEEDS: [Deed; 11] = [
+const DEEDS: [Deed; 12] = [
     Deed::Write,
     Deed::Frames,
+    Deed::Wait,
     Deed::Shut,
     Deed::Promise,
     Deed::Flood,
@@ -143,6 +146,9 @@ impl Villain {
         match part.deed {
             Deed::Write => self.write(),
             Deed::Frames => self.frames(),
+            Deed::Wait => loop {
+                std::thread::park();
+            },
             Deed::Shut => shutdown(&self.socket, Shutdown::Both).unwrap(),
             Deed::Promise => {
                 let length = [1, 70, 60_000, 1 << 20, 1 << 26, 1 << 40, usize::MAX][self.random.usize(..7)];

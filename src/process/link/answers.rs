@@ -117,6 +117,7 @@ impl Link<'_> {
                 (Stage::SettingUp, Kind::Unfit) => {
                     let error = reply::from_bytes(reader.body(body));
                     self.complain(error);
+                    self.is_unfit = true;
                     self.stage = Stage::Ending;
                     self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
                 }

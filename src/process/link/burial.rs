@@ -104,7 +104,7 @@ impl Link<'_> {
                 "a worker process {exit} before it said hello; is `concurrent_futures::init()` the first line of `main`?"
             ),
         };
-        let fatal = said_hello && (initializer || self.complaint.is_some());
+        let fatal = said_hello && (initializer || self.is_unfit);
         if fatal || is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {

@@ -58,6 +58,7 @@ impl<'a> Link<'a> {
             unsent,
             hung_up: false,
             complaint: None,
+            is_unfit: false,
             oom,
             carrier: Arc::clone(&known) as _,
             known,

@@ -23,6 +23,7 @@ impl<W: Clone> Supervisor<W> {
         if link.stage == Stage::Serving {
             self.vacancies += 1;
         }
+        let born = link.since;
         let mut untouched = Vec::new();
         while let Some(sent) = link.flown.pop_front() {
             let was_ready = link.slots.as_ref().is_some_and(|slots| slots.words().revoke(sent.slot, sent.sequence));
@@ -41,7 +42,7 @@ impl<W: Clone> Supervisor<W> {
         let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
         self.free_seat(id);
-        death.is_the_end = is_early && self.died_early(was_alone, now);
+        death.is_the_end = is_early && self.died_early(was_alone, born, now);
         for flight in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
                 *flight.place.lock() = Place::Revoked;
@@ -76,8 +77,9 @@ impl<W: Clone> Supervisor<W> {
     /// A worker died before it was ready, not by our doing. Is that the end?
     ///
     /// Not while there are others: a limit may have been reached, and the pool makes do with fewer workers.
-    pub(super) fn died_early(&mut self, was_alone: bool, now: Instant) -> bool {
-        self.early_deaths.retain(|then| now.saturating_duration_since(*then) < DEATHS_WITHIN);
+    /// How long it was waited for in vain does not count, or one that keeps silent would be replaced for ever.
+    pub(super) fn died_early(&mut self, was_alone: bool, born: Instant, now: Instant) -> bool {
+        self.early_deaths.retain(|then| born.saturating_duration_since(*then) < DEATHS_WITHIN);
         self.early_deaths.push(now);
         if self.early_deaths.len() < DEATHS_IN_A_ROW {
             return false;
