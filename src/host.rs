@@ -45,8 +45,8 @@ pub(crate) trait Host: Send + Sync {
 
 /// A pool of threads that may share the items of a map among them.
 pub(crate) trait Sharing: Host {
-    /// How many threads it has at most, those not counted that come for blocked ones.
-    fn max_workers(&self) -> usize;
+    /// How many threads it may have now, those counted that sleep in a task.
+    fn workers(&self) -> usize;
     /// Queues a task that it is the host of, and that calls some of what is shared.
     fn push(&self, task: Arc<dyn Runnable>);
     /// What is pending there is pending here.
@@ -62,6 +62,8 @@ pub(crate) trait Shared: Send + Sync {
     fn progress(&self) -> (isize, Ended);
     /// Ends those that were not begun, and returns how many that were. Runs user code.
     fn call_off(&self, error: &Error) -> usize;
+    /// A worker goes to sleep: what was held back for it, another one is to come for.
+    fn hand_over(&self) {}
 }
 
 /// How calls went.

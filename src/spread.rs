@@ -33,7 +33,9 @@ pub(crate) trait Crew<A, R>: Send + Sync {
     fn most(&self) -> usize;
     fn inlet(&self) -> &Inlet<A, R>;
     /// Have the workers enough to do, and will one look into the inlet before it rests? Also called under its lock.
-    fn is_engaged(&self) -> bool;
+    ///
+    /// `may_wait`: the input may, for as long as any item takes.
+    fn is_engaged(&self, may_wait: bool) -> bool;
     /// Takes items from the inlet, and says where their outcomes come, and what is to be done then. Called under its lock; what is to
     /// be done is not, and may run user code.
     fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>);
@@ -78,17 +80,17 @@ impl<A, R> Spread<A, R> {
         for item in input {
             count += 1;
             pulled.push(item);
-            if !may_wait && pulled.len() < room && self.crew.is_engaged() {
+            if !may_wait && pulled.len() < room && self.crew.is_engaged(may_wait) {
                 continue;
             }
-            if inlet.add(&mut pulled, room, &*self.crew) {
+            if inlet.add(&mut pulled, room, &*self.crew, may_wait) {
                 let is_quick = elapsed(since) < QUICK * u32::try_from(count - handed_over).unwrap_or(u32::MAX);
                 room = if is_quick { (2 * room).min(most) } else { 1 };
                 handed_over = count;
                 since = Instant::now();
             }
         }
-        inlet.add(&mut pulled, 1, &*self.crew);
+        inlet.add(&mut pulled, 1, &*self.crew, may_wait);
         self.blocks = inlet.close();
         count
     }

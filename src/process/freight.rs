@@ -299,7 +299,7 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
         &self.inlet
     }
 
-    fn is_engaged(&self) -> bool {
+    fn is_engaged(&self, _may_wait: bool) -> bool {
         let is_enough = self.under_way.load(Ordering::Relaxed) >= self.pool.settings.max_workers;
         is_enough && !self.is_heavy.load(Ordering::Relaxed)
     }

@@ -223,13 +223,20 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         }
     }
 
-    /// A hand will not come. What it was for has the same error.
+    /// A hand will not come. What it was for has the same error, unless another one is at work, which takes what there is.
     fn lose(&self, hand: FutureId, error: &Error) {
-        self.engaged.fetch_sub(1, Ordering::Relaxed);
-        let is_awaited = self.intake.lock().sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
+        let others = self.engaged.fetch_sub(1, Ordering::Relaxed) > 1;
+        let mut intake = self.intake.lock();
+        let is_awaited = intake.sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
         if is_awaited {
+            intake.is_coming = false;
+            intake.sent = None;
+        }
+        drop(intake);
+        if is_awaited && !others {
             self.call_off(error);
         }
+        self.inlet.flush(self);
     }
 }
 
@@ -242,8 +249,9 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
         &self.inlet
     }
 
-    fn is_engaged(&self) -> bool {
-        let enough = if self.are_short.load(Ordering::Relaxed) { 1 } else { self.host.max_workers() };
+    fn is_engaged(&self, may_wait: bool) -> bool {
+        // One hand that is there may be in an item that takes as long as the input waits.
+        let enough = if may_wait || !self.are_short.load(Ordering::Relaxed) { self.host.workers() } else { 1 };
         self.engaged.load(Ordering::Relaxed) >= enough
     }
 
@@ -258,7 +266,7 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
     }
 }
 
-impl<A: Send, R: Send> Shared for Hands<A, R> {
+impl<A: Send + 'static, R: Send + 'static> Shared for Hands<A, R> {
     fn progress(&self) -> (isize, Ended) {
         let intake = self.intake.lock();
         let mut pending = -isize::from(intake.is_coming);
@@ -274,6 +282,10 @@ impl<A: Send, R: Send> Shared for Hands<A, R> {
 
     fn call_off(&self, error: &Error) -> usize {
         Hands::call_off(self, error)
+    }
+
+    fn hand_over(&self) {
+        self.inlet.flush(self);
     }
 }
 

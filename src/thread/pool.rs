@@ -38,7 +38,7 @@ mod hosting;
 mod queue;
 mod threads;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -82,6 +82,10 @@ pub(super) struct Pool {
     claims_failed: AtomicU64,
     /// What the tasks of maps share.
     shared: Mutex<Vec<Weak<dyn Shared>>>,
+    /// There was something of it once.
+    has_shared: AtomicBool,
+    /// How many workers sleep in a task. A copy, for who does not have the lock.
+    asleep: AtomicUsize,
     me: Weak<Pool>,
 }
 
@@ -101,6 +105,8 @@ impl Pool {
             claims_completed: AtomicU64::new(0),
             claims_failed: AtomicU64::new(0),
             shared: Mutex::new(Vec::new()),
+            has_shared: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
             me: me.clone(),
         })
     }

@@ -23,8 +23,8 @@ impl Pool {
 }
 
 impl Sharing for Pool {
-    fn max_workers(&self) -> usize {
-        self.settings.max_workers
+    fn workers(&self) -> usize {
+        self.settings.max_workers + self.asleep.load(Ordering::Relaxed)
     }
 
     fn push(&self, task: Arc<dyn Runnable>) {
@@ -32,6 +32,7 @@ impl Sharing for Pool {
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {
+        self.has_shared.store(true, Ordering::Relaxed);
         let mut all = self.shared.lock();
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
@@ -90,13 +91,18 @@ impl Host for Pool {
     fn block(&self, need: Need) {
         let mut queue = self.queue.lock();
         *queue.sleepers(need) += 1;
+        self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         let action = queue.decide();
         self.release(queue, action);
+        if self.has_shared.load(Ordering::Relaxed) {
+            self.shared().iter().for_each(|shared| shared.hand_over());
+        }
     }
 
     fn unblock(&self, need: Need) {
         let mut queue = self.queue.lock();
         *queue.sleepers(need) -= 1;
+        self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         let mut action = Action::Nothing;
         if queue.workers > queue.limit() && queue.idle > 0 {
             // One too many now: let a sleeper leave.
