@@ -3,7 +3,7 @@
 #
 #     tests/builds.sh          all of them
 #     tests/builds.sh quick    those that are cheap, for CI: what a debug build can tell (debug, without `auto-entry`,
-#                              without `process`, panic=abort, tests, doctest, example), and the shared library
+#                              without `process`, tests, doctest, example), and the shared library
 set -uo pipefail
 cd "$(dirname "$0")/builds"
 target=${BUILDS_TARGET_DIR:-$PWD/target}
@@ -76,7 +76,6 @@ build "debug, init() instead of auto-entry" program --no-default-features --feat
 build "debug, neither" without_entry
 build "debug, no features" program --no-default-features
 build "debug, init() and auto-entry" program --features init
-build "panic=abort" program --profile aborting
 build "cargo test" cargo test --quiet --test test
 build "doctest" cargo test --quiet --doc
 build "example" cargo run --quiet --example example
@@ -92,6 +91,7 @@ if [ "${1:-}" != quick ]; then
     else
         absent "cargo nextest"
     fi
+    build "panic=abort" program --profile aborting
     build "release" program --release
     build "release, init() instead of auto-entry" program --release --no-default-features --features init
     build "bench" cargo bench --quiet --bench bench
