@@ -274,10 +274,12 @@ impl<A: Payload, R: Payload> Freight<A, R> {
 
 impl<A: Payload, R: Payload> Shared for Freight<A, R> {
     fn progress(&self) -> (isize, Ended) {
-        (self.yard.lock().untaken.cast_signed(), Ended::default())
+        let held_back = self.inlet.count();
+        ((held_back + self.yard.lock().untaken).cast_signed(), Ended::default())
     }
 
     fn call_off(&self, error: &Error) -> usize {
+        let held_back = self.inlet.call_off(error);
         let mut yard = self.yard.lock();
         let blocks = std::mem::take(&mut yard.blocks);
         yard.untaken = 0;
@@ -286,7 +288,7 @@ impl<A: Payload, R: Payload> Shared for Freight<A, R> {
         if is_last {
             self.pool.expect_no_more();
         }
-        blocks.iter().map(|bay| bay.block.call_off(error)).sum()
+        held_back + blocks.iter().map(|bay| bay.block.call_off(error)).sum::<usize>()
     }
 }
 

@@ -268,8 +268,9 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
 
 impl<A: Send + 'static, R: Send + 'static> Shared for Hands<A, R> {
     fn progress(&self) -> (isize, Ended) {
+        let held_back = self.inlet.count().cast_signed();
         let intake = self.intake.lock();
-        let mut pending = -isize::from(intake.is_coming);
+        let mut pending = held_back - isize::from(intake.is_coming);
         let mut ended = Ended::default();
         for block in intake.fresh.iter().chain(&intake.open) {
             let (more, also) = block.progress();
@@ -281,7 +282,7 @@ impl<A: Send + 'static, R: Send + 'static> Shared for Hands<A, R> {
     }
 
     fn call_off(&self, error: &Error) -> usize {
-        Hands::call_off(self, error)
+        self.inlet.call_off(error) + Hands::call_off(self, error)
     }
 
     fn hand_over(&self) {

@@ -9,7 +9,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::block::Block;
 use super::{Collect, Crew};
+use crate::error::Error;
 use crate::panics::discard;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -54,6 +56,28 @@ impl<A, R> Inlet<A, R> {
         drop(state);
         follow_up();
         true
+    }
+
+    /// How many items are there.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().pulled.len()
+    }
+
+    /// Ends what is there with an error, and returns how much it was. Runs user code.
+    pub(crate) fn call_off(&self, error: &Error) -> usize
+    where
+        A: Send + 'static,
+        R: Send + 'static,
+    {
+        let mut state = self.state.lock();
+        let items = std::mem::take(&mut state.pulled);
+        if items.is_empty() {
+            return 0;
+        }
+        let block = Arc::new(Block::new(items.into_iter()));
+        state.blocks.push_back(Arc::clone(&block) as _);
+        drop(state);
+        block.call_off(error)
     }
 
     /// Takes the blocks, in input order, when nothing more is to come.

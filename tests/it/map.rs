@@ -524,7 +524,7 @@ fn an_item_is_not_held_back_from_who_comes_for_a_sleeping_worker() {
 }
 
 #[test]
-fn what_is_held_back_runs_though_a_hand_for_it_was_cancelled() {
+fn what_is_held_back_is_pending_as_well() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, busy) = occupy(&threads);
@@ -533,7 +533,8 @@ fn what_is_held_back_runs_though_a_hand_for_it_was_cancelled() {
         let seen = ran.clone();
         let input = (0..10).inspect(|n| {
             if *n == 6 {
-                threads.cancel_pending();
+                assert_eq!(threads.stats().pending, 6);
+                assert_eq!(threads.cancel_pending(), 6);
                 drop(opener.take());
             }
             if *n == 9 {
@@ -547,7 +548,7 @@ fn what_is_held_back_runs_though_a_hand_for_it_was_cancelled() {
             n
         };
         let outcomes: Vec<_> = threads.map(run, input).collect();
-        assert!(matches!(outcomes[0], Err(Error::Cancelled)), "{outcomes:?}");
+        assert!(outcomes[..6].iter().all(|outcome| matches!(outcome, Err(Error::Cancelled))), "{outcomes:?}");
         assert!(outcomes[6..].iter().all(Result::is_ok), "{outcomes:?}");
         busy.result().unwrap();
     });
