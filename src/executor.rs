@@ -213,9 +213,8 @@ pub trait Executor: Backend {
     ///
     /// All input is pulled before this returns, unless [`buffer_size`](TaskOptions::buffer_size) bounds that, and runs
     /// meanwhile: the input may take its time, and may wait for what its items before do. A failed item is one `Err`, and
-    /// the rest go on. Dropping the iterator cancels what has not started.
-    /// Input that is pulled after a shutdown has an [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop
-    /// over infinite input has to look for it.
+    /// the rest go on. Dropping the iterator cancels what has not started. Input that is pulled after a shutdown has an
+    /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
     ///
     /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
     /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be

@@ -20,6 +20,7 @@ mod items;
 mod link;
 mod pace;
 mod pool;
+mod portion;
 mod receiver;
 mod reply;
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! [`Flight`]: a task on its way through a pool of processes, from its submission until its outcome is in.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::call::{Call, Parcel};
 use super::frame::Kind;
 use super::items::Items;
 use super::pool::Pool;
+use super::portion::Portion;
 use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
@@ -55,32 +56,6 @@ pub(super) struct Flight {
 pub(super) enum Addressee {
     Task(Arc<dyn Runnable>),
     Portion(Portion),
-}
-
-/// Some items of a map, which have no task.
-pub(super) struct Portion {
-    id: FutureId,
-    options: Option<Arc<TaskOptions>>,
-    /// Gone once it has its outcomes: a flight may lie about for longer, and is dropped under locks, but a consignee has the user's values.
-    consignee: Mutex<Option<Arc<dyn Consignee>>>,
-    /// The position of the first, as the consignee counts.
-    first: usize,
-}
-
-impl Portion {
-    pub(super) fn new(consignee: Arc<dyn Consignee>, options: Option<Arc<TaskOptions>>, first: usize) -> Self {
-        Self { id: FutureId::next(), options, consignee: Mutex::new(Some(consignee)), first }
-    }
-}
-
-/// Whose the items of a portion are.
-pub(super) trait Consignee: Send + Sync {
-    /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
-    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
-    /// One of its portions has become two, and this is the other one. Called under the supervisor's lock.
-    fn divided(&self, rest: Weak<Flight>);
-    /// The pool takes nothing more of it.
-    fn turn_away(&self, error: &Error);
 }
 
 /// Where a flight is.

@@ -19,16 +19,18 @@
 //! under any.
 #![forbid(unsafe_code)]
 
+mod encoded;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::call::{Call, Cut, Parcel};
-use super::flight::{Addressee, Consignee, Flight, Portion};
+use super::flight::{Addressee, Flight};
 use super::pace::Pace;
 use super::pool::Pool;
-use super::segments::{Lease, Store};
+use super::portion::{Consignee, Portion};
 use crate::bytes::{Carrier, carried};
 use crate::codec;
 use crate::error::{Error, Outcome, Part};
@@ -36,10 +38,11 @@ use crate::executor::Payload;
 use crate::host::{Ended, Shared};
 use crate::options::TaskOptions;
 use crate::panics;
-use crate::spread::{Block, Collect, Crew, FollowUp, Inlet, Stock};
+use crate::spread::{Block, Collect, Crew, FollowUp, Inlet};
 use crate::state::unread;
 use crate::sync::Mutex;
 use crate::work::Function;
+use encoded::Encoded;
 
 /// How long a portion is expected to run: long beside what it costs to send, and short enough to wait for.
 const PORTION: Duration = Duration::from_micros(200);
@@ -83,68 +86,6 @@ struct Yard<A, R> {
 struct Bay<A, R> {
     block: Arc<Block<Encoded, R>>,
     freight: Arc<Freight<A, R>>,
-}
-
-/// Encoded arguments that nobody has taken.
-struct Encoded {
-    argument: Vec<u8>,
-    /// Where each item ends.
-    ends: Box<[usize]>,
-    refused: Vec<(usize, Error)>,
-    /// The first that nobody has taken.
-    next: usize,
-    /// Whose they are is not known: they go with all of it.
-    leases: Vec<Lease>,
-    store: Option<Arc<Store>>,
-}
-
-impl Stock for Encoded {
-    fn count(&self) -> usize {
-        self.ends.len() - self.next
-    }
-
-    fn nothing() -> Self {
-        Self {
-            argument: Vec::new(),
-            ends: Box::default(),
-            refused: Vec::new(),
-            next: 0,
-            leases: Vec::new(),
-            store: None,
-        }
-    }
-
-    fn discard(self) {}
-}
-
-impl Drop for Encoded {
-    fn drop(&mut self) {
-        if let Some(store) = &self.store
-            && !self.leases.is_empty()
-        {
-            store.release(&self.leases, false);
-        }
-    }
-}
-
-impl Encoded {
-    /// Stands for so many items that are not encoded.
-    fn of_none(count: usize) -> Self {
-        let mut none = Self::nothing();
-        none.ends = vec![0; count].into();
-        none
-    }
-
-    /// Takes the next few items.
-    fn take(&mut self, most: usize) -> (Cut, Vec<u8>, Vec<Lease>) {
-        let leases = std::mem::take(&mut self.leases);
-        let most = if leases.is_empty() { most } else { self.ends.len() };
-        let from = self.next;
-        let to = self.ends.len().min(from + most);
-        self.next = to;
-        let (argument, cut) = Cut::part(&self.argument, &self.ends, &self.refused, from..to);
-        (cut, argument, leases)
-    }
 }
 
 impl<A, R> Yard<A, R> {

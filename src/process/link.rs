@@ -28,7 +28,8 @@ use crate::error::{Broken, Error};
 use crate::host;
 use answers::Answer;
 
-/// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's.
+/// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's. Shorter in the crate's
+/// own tests, in which some never say it.
 pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
 /// How long a worker that was told to leave, or that has closed its connection, may take to exit.

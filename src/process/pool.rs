@@ -347,14 +347,14 @@ impl Host for Pool {}
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::Weak;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Weak};
     use std::time::Duration;
 
     use crate::bytes::Carrier;
     use crate::process::call::{Call, Cut, Parcel};
-    use crate::process::flight::{Addressee, Consignee, Flight, Portion};
+    use crate::process::flight::{Addressee, Flight};
+    use crate::process::portion::{Consignee, Portion};
     use crate::work::Plain;
     use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 

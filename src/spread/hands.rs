@@ -151,9 +151,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         hands.host.enlist(Arc::downgrade(&hands) as _);
         hands
     }
-}
 
-impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     /// What a hand does.
     fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
         self.begin();
@@ -163,8 +161,8 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
                 self.recruit();
                 let begin = Instant::now();
                 let ended = block.work(function);
-                self.are_short
-                    .store(elapsed(begin) < SHORT * (ended.completed + ended.failed) as u32, Ordering::Relaxed);
+                let count = (ended.completed + ended.failed) as u32;
+                self.are_short.store(elapsed(begin) < SHORT * count, Ordering::Relaxed);
                 self.host.add(ended);
                 finished = Some(block);
             }

@@ -2,8 +2,8 @@
 //!
 //! To hand items over one by one takes longer than short ones run, so they are held back until they are many. But the input may take
 //! as long as it likes for the next one, or even wait for what becomes of those before it. So: *what is in the inlet, a worker will look
-//! for that is [engaged](Crew::is_engaged) now.* It is engaged no more *and then* looks here; whoever adds an item looks whether anybody
-//! is engaged, and hands it over if not. Both is under the lock. One that goes to sleep in an item hands over what was left to it.
+//! for that is [engaged](Crew::is_engaged) now.* It is engaged no more *and then* looks here, under the lock; whoever adds an item asks
+//! under the lock whether enough are engaged, and hands it over if not. One that goes to sleep in an item hands over what was left to it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ impl<A, R> Default for Inlet<A, R> {
 }
 
 impl<A, R> Inlet<A, R> {
-    /// Adds items. Hands over what is there if that is so many, or if a worker is not engaged. Was it?
+    /// Adds items. Hands over what is there if that is so many, or if too few workers are engaged. Was it?
     pub(super) fn add(&self, items: &mut Vec<A>, most: usize, crew: &dyn Crew<A, R>, may_wait: bool) -> bool {
         let mut state = self.state.lock();
         state.pulled.append(items);

@@ -126,6 +126,7 @@ impl Pool {
 
     fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
         self.length.store(queue.tasks.len(), Ordering::Relaxed);
+        self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         drop(queue);
         match action {
             Action::Nothing => {}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use concurrent_futures::{Error, Executor, ReturnWhen, State, as_completed, wait};
 
@@ -73,16 +73,23 @@ fn callbacks_of_a_cancelled_future_run_in_the_thread_that_cancels(make: Make) {
     assert_eq!(seen.all(), [thread::current().id()]);
 }
 
+/// Waits on a thread of its own, which is about to begin when this returns.
+fn waiting<R: Send + 'static>(wait: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
+    let (started, has_started) = channel();
+    let waiter = thread::spawn(move || {
+        started.send(()).unwrap();
+        wait()
+    });
+    has_started.recv().unwrap();
+    waiter
+}
+
 fn cancel_wakes_result(make: Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy(&*executor, &door);
     let task = executor.submit(double, 1).share();
-    let (asked, (started, has_started)) = (task.clone(), channel());
-    let waiter = thread::spawn(move || {
-        started.send(()).unwrap();
-        asked.result().copied()
-    });
-    has_started.recv().unwrap();
+    let asked = task.clone();
+    let waiter = waiting(move || asked.result().copied());
     assert!(task.cancel());
     assert!(matches!(waiter.join().unwrap(), Err(Error::Cancelled)));
 }
@@ -92,12 +99,8 @@ fn cancel_wakes_wait(make: Make) {
     let _running = occupy(&*executor, &door);
     let tasks = [1, 2].map(|n| executor.submit(double, n).share());
     for return_when in [ReturnWhen::AllCompleted, ReturnWhen::FirstError] {
-        let (asked, (started, has_started)) = (tasks.clone(), channel());
-        let waiter = thread::spawn(move || {
-            started.send(()).unwrap();
-            wait(asked, None, return_when).done.len()
-        });
-        has_started.recv().unwrap();
+        let asked = tasks.clone();
+        let waiter = waiting(move || wait(asked, None, return_when).done.len());
         assert!(tasks.iter().all(|task| task.cancel()));
         assert_eq!(waiter.join().unwrap(), 2);
     }
@@ -108,12 +111,7 @@ fn cancel_wakes_as_completed(make: Make) {
     let _running = occupy(&*executor, &door);
     let tasks = [1, 2].map(|n| executor.submit(double, n).share());
     let mut completed = as_completed(tasks.clone());
-    let (started, has_started) = channel();
-    let waiter = thread::spawn(move || {
-        started.send(()).unwrap();
-        completed.by_ref().map(|task| task.id()).collect::<Vec<_>>()
-    });
-    has_started.recv().unwrap();
+    let waiter = waiting(move || completed.by_ref().map(|task| task.id()).collect::<Vec<_>>());
     assert!(tasks[1].cancel() && tasks[0].cancel());
     assert_eq!(waiter.join().unwrap(), [tasks[1].id(), tasks[0].id()]);
 }
@@ -122,12 +120,8 @@ fn cancel_wakes_await(make: Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy(&*executor, &door);
     let task = executor.submit(double, 1).share();
-    let (asked, (started, has_started)) = (task.clone(), channel());
-    let waiter = thread::spawn(move || {
-        started.send(()).unwrap();
-        smol::block_on(async { (&asked).await.copied() })
-    });
-    has_started.recv().unwrap();
+    let asked = task.clone();
+    let waiter = waiting(move || smol::block_on(async { (&asked).await.copied() }));
     assert!(task.cancel());
     assert!(matches!(waiter.join().unwrap(), Err(Error::Cancelled)));
 }

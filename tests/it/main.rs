@@ -15,6 +15,7 @@ mod future;
 mod inline;
 mod job;
 mod map;
+mod map_input;
 mod map_unordered;
 #[cfg(feature = "auto-entry")]
 mod processes;

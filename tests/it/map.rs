@@ -2,11 +2,10 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor, promise};
+use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
 
 use crate::support::{Drops, Held, LONG, gate, logged, occupy, within};
 
@@ -142,11 +141,22 @@ fn a_result_is_let_go_when_it_is_yielded() {
     let threads = ThreadPoolExecutor::new(1);
     let drops = Drops::default();
     let inside = drops.clone();
-    let mut map = threads.map(move |_: u8| inside.token(), 0..3);
+    let (begins, begun) = mpsc::channel();
+    let mut map = threads.map(
+        move |_: u8| {
+            begins.send(()).unwrap();
+            inside.token()
+        },
+        0..3,
+    );
     drop(map.next());
     assert_eq!(drops.count(), 1);
     drop(map.next());
     assert_eq!(drops.count(), 2);
+    // One that has not begun would be cancelled by the drop of the map.
+    for _ in 0..3 {
+        begun.recv_timeout(LONG).expect("all of them run");
+    }
     drop(map);
     threads.shutdown();
     assert_eq!(drops.count(), 3);
@@ -414,142 +424,5 @@ fn items_are_counted_while_others_of_their_block_run() {
             opener.open();
             map.next().unwrap().unwrap();
         }
-    });
-}
-
-#[test]
-fn input_may_wait_for_what_becomes_of_items_that_were_pulled() {
-    within(LONG, || {
-        let threads = ThreadPoolExecutor::new(2);
-        let (found, links) = std::sync::mpsc::channel();
-        let mut seeds = vec![3_u32, 2, 1];
-        // As a crawler: first what is known, then what that has led to.
-        let input = std::iter::from_fn(move || seeds.pop().or_else(|| links.recv().ok()));
-        let visit = move |n: u32| {
-            if n < 100 {
-                found.send(n + 100).unwrap();
-            }
-            n
-        };
-        let mut visited: Vec<u32> = threads.map(visit, input.take(6)).map(Result::unwrap).collect();
-        visited.sort_unstable();
-        assert_eq!(visited, [1, 2, 3, 101, 102, 103]);
-    });
-}
-
-#[test]
-fn input_may_wait_for_all_items_that_were_pulled() {
-    within(LONG, || {
-        let threads = ThreadPoolExecutor::new(2);
-        for first_to_wait in 1..60 {
-            let done = Arc::new((Mutex::new(0), Condvar::new()));
-            let seen = Arc::clone(&done);
-            // It comes quickly at first, and its length is known.
-            let input = (0..first_to_wait + 3).inspect(move |n| {
-                if *n >= first_to_wait {
-                    let _done = seen.1.wait_while(seen.0.lock().unwrap(), |done| *done < *n).unwrap();
-                }
-            });
-            let count = move |n: u32| {
-                *done.0.lock().unwrap() += 1;
-                done.1.notify_all();
-                n
-            };
-            assert_eq!(threads.map(count, input).map(Result::unwrap).count() as u32, first_to_wait + 3);
-        }
-    });
-}
-
-/// Something that happens once.
-#[derive(Clone, Default)]
-struct Event(Arc<(Mutex<bool>, Condvar)>);
-
-impl Event {
-    fn set(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
-
-    fn wait(&self) {
-        let _set = self.0.1.wait_while(self.0.0.lock().unwrap(), |set| !*set).unwrap();
-    }
-}
-
-/// Maps many short items, of which one waits until one that is pulled later has run; the input waits for both.
-fn meet(workers: usize, wait: impl Fn(&Event) + Send + Sync + 'static) {
-    const FIRST: u32 = 2000;
-    const SECOND: u32 = FIRST + 1;
-    let threads = ThreadPoolExecutor::new(workers);
-    let (began, ran) = (Event::default(), Event::default());
-    let (seen_begun, seen_ran, late) = (began.clone(), ran.clone(), SECOND + 1);
-    let input = (0..=late).inspect(move |n| match *n {
-        SECOND => seen_begun.wait(),
-        n if n == late => seen_ran.wait(),
-        _ => {}
-    });
-    let meet = move |n: u32| match n {
-        FIRST => {
-            began.set();
-            wait(&ran);
-        }
-        SECOND => ran.set(),
-        _ => {}
-    };
-    assert_eq!(threads.map(meet, input).map(Result::unwrap).count() as u32, late + 1);
-}
-
-#[test]
-fn an_item_is_not_held_back_from_a_free_worker() {
-    within(LONG, || (0..20).for_each(|_| meet(2, Event::wait)));
-}
-
-#[test]
-fn an_item_is_not_held_back_from_who_comes_for_a_sleeping_worker() {
-    within(LONG, || {
-        for _ in 0..20 {
-            let (promise, future) = promise();
-            let promise = Mutex::new(Some(promise));
-            let future = future.share();
-            // It waits as a worker does: another one comes for it.
-            meet(1, move |ran: &Event| {
-                let (promise, ran) = (promise.lock().unwrap().take().unwrap(), ran.clone());
-                thread::spawn(move || {
-                    ran.wait();
-                    assert!(promise.complete(Ok(())));
-                });
-                assert!(future.wait_timeout(LONG));
-            });
-        }
-    });
-}
-
-#[test]
-fn what_is_held_back_is_pending_as_well() {
-    within(LONG, || {
-        let threads = ThreadPoolExecutor::new(1);
-        let (opener, busy) = occupy(&threads);
-        let opener = Cell::new(Some(opener));
-        let ran = Event::default();
-        let seen = ran.clone();
-        let input = (0..10).inspect(|n| {
-            if *n == 6 {
-                assert_eq!(threads.stats().pending, 6);
-                assert_eq!(threads.cancel_pending(), 6);
-                drop(opener.take());
-            }
-            if *n == 9 {
-                seen.wait();
-            }
-        });
-        let run = move |n: u32| {
-            if n == 8 {
-                ran.set();
-            }
-            n
-        };
-        let outcomes: Vec<_> = threads.map(run, input).collect();
-        assert!(outcomes[..6].iter().all(|outcome| matches!(outcome, Err(Error::Cancelled))), "{outcomes:?}");
-        assert!(outcomes[6..].iter().all(Result::is_ok), "{outcomes:?}");
-        busy.result().unwrap();
     });
 }

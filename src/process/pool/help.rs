@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::Pool;
 use crate::host;
 use crate::process::flight::Flight;
-use crate::process::supervisor::Answered;
 
 impl Pool {
     /// Receives the answer to a task in the place of the thread that looks after its worker, if it is the only task there, and
@@ -30,15 +29,8 @@ impl Pool {
         let answer = helper.answer(slot, sequence, || !task.has_callbacks());
         // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
         let answered = answer.map(|(header, body)| {
-            let ((flight, is_idle), follow_up) = self.decide_first(|supervisor, now| {
-                let took = now.saturating_duration_since(supervisor.since(id, now));
-                let flight = supervisor.settle(id, Answered { slot, sequence, last: true }, now);
-                supervisor.observe(id, 1, took);
-                if flight.is_some() {
-                    supervisor.begin_reading();
-                }
-                (flight, supervisor.rest(id))
-            });
+            let ((flight, is_idle), follow_up) =
+                self.decide_first(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
             (header, body, flight, is_idle, follow_up)
         });
         if flight.end_help() {

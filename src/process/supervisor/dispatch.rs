@@ -131,8 +131,26 @@ impl<W: Clone> Supervisor<W> {
         Some((id, wire, slot, sequence))
     }
 
+    /// Takes a worker's [only](Self::only) task from it, which it has answered to somebody who is no thread of the pool: his end of
+    /// [reading](Self::end_reading) is waited for. Does the worker rest?
+    pub(in crate::process) fn settle_only(
+        &mut self,
+        id: LinkId,
+        slot: u8,
+        sequence: u64,
+        now: Instant,
+    ) -> (Option<Arc<Flight>>, bool) {
+        let took = now.saturating_duration_since(self.since(id, now));
+        let flight = self.settle(id, Answered { slot, sequence, last: true }, now);
+        self.observe(id, 1, took);
+        if flight.is_some() {
+            self.begin_reading();
+        }
+        (flight, self.rest(id))
+    }
+
     /// Notes that a worker has nothing to do. `false`: there is something, or it may leave, and its thread has to look.
-    pub(in crate::process) fn rest(&mut self, id: LinkId) -> bool {
+    fn rest(&mut self, id: LinkId) -> bool {
         let Some(link) = self.links.get(&id) else { return false };
         let is_idle = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
         let is_over = self.closed || self.broken.is_some();

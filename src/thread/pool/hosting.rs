@@ -91,7 +91,6 @@ impl Host for Pool {
     fn block(&self, need: Need) {
         let mut queue = self.queue.lock();
         *queue.sleepers(need) += 1;
-        self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         let action = queue.decide();
         self.release(queue, action);
         if self.has_shared.load(Ordering::Relaxed) {
@@ -102,7 +101,6 @@ impl Host for Pool {
     fn unblock(&self, need: Need) {
         let mut queue = self.queue.lock();
         *queue.sleepers(need) -= 1;
-        self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         let mut action = Action::Nothing;
         if queue.workers > queue.limit() && queue.idle > 0 {
             // One too many now: let a sleeper leave.

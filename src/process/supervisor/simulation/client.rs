@@ -13,9 +13,10 @@ use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::call::Parcel;
-use crate::process::flight::{Addressee, Flight, Place, Portion};
+use crate::process::flight::{Addressee, Flight, Place};
 use crate::process::frame::Kind;
-use crate::process::supervisor::{Answered, LinkId, Submitted};
+use crate::process::portion::Portion;
+use crate::process::supervisor::{LinkId, Submitted};
 
 /// Has everything of it ended that is its own, and was sent?
 pub(super) fn is_over(book: &book::Shared, flight: &Flight) -> bool {
@@ -248,15 +249,7 @@ impl World<'_> {
             }
             return;
         };
-        let (flight, is_idle) = self.decide(|supervisor, now| {
-            let took = now.saturating_duration_since(supervisor.since(id, now));
-            let flight = supervisor.settle(id, Answered { slot, sequence, last: true }, now);
-            supervisor.observe(id, 1, took);
-            if flight.is_some() {
-                supervisor.begin_reading();
-            }
-            (flight, supervisor.rest(id))
-        });
+        let (flight, is_idle) = self.decide(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
         self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
         if missed || !is_idle || self.weather.keep_alive.is_some() {
             self.ring(id);

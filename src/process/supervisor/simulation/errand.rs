@@ -13,7 +13,8 @@ use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey};
 use crate::options::TaskOptions;
 use crate::process::call::{Cut, Parcel};
-use crate::process::flight::{Consignee, Flight};
+use crate::process::flight::Flight;
+use crate::process::portion::Consignee;
 use crate::state::{Claim, Observed, Ran, Runnable, Snapshot};
 use crate::work::Encoded;
 

@@ -1,0 +1,71 @@
+//! [`Encoded`]: items of a map that are encoded, and that no portion has.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::process::call::Cut;
+use crate::process::segments::{Lease, Store};
+use crate::spread::Stock;
+
+/// Encoded arguments that nobody has taken.
+pub(super) struct Encoded {
+    pub(super) argument: Vec<u8>,
+    /// Where each item ends.
+    pub(super) ends: Box<[usize]>,
+    pub(super) refused: Vec<(usize, Error)>,
+    /// The first that nobody has taken.
+    pub(super) next: usize,
+    /// Whose they are is not known: they go with all of it.
+    pub(super) leases: Vec<Lease>,
+    pub(super) store: Option<Arc<Store>>,
+}
+
+impl Stock for Encoded {
+    fn count(&self) -> usize {
+        self.ends.len() - self.next
+    }
+
+    fn nothing() -> Self {
+        Self {
+            argument: Vec::new(),
+            ends: Box::default(),
+            refused: Vec::new(),
+            next: 0,
+            leases: Vec::new(),
+            store: None,
+        }
+    }
+
+    fn discard(self) {}
+}
+
+impl Drop for Encoded {
+    fn drop(&mut self) {
+        if let Some(store) = &self.store
+            && !self.leases.is_empty()
+        {
+            store.release(&self.leases, false);
+        }
+    }
+}
+
+impl Encoded {
+    /// Stands for so many items that are not encoded.
+    pub(super) fn of_none(count: usize) -> Self {
+        let mut none = Self::nothing();
+        none.ends = vec![0; count].into();
+        none
+    }
+
+    /// Takes the next few items.
+    pub(super) fn take(&mut self, most: usize) -> (Cut, Vec<u8>, Vec<Lease>) {
+        let leases = std::mem::take(&mut self.leases);
+        let most = if leases.is_empty() { most } else { self.ends.len() };
+        let from = self.next;
+        let to = self.ends.len().min(from + most);
+        self.next = to;
+        let (argument, cut) = Cut::part(&self.argument, &self.ends, &self.refused, from..to);
+        (cut, argument, leases)
+    }
+}
