@@ -47,6 +47,8 @@ pub(crate) trait Host: Send + Sync {
 pub(crate) trait Sharing: Host {
     /// How many threads it may have now, those counted that sleep in a task.
     fn workers(&self) -> usize;
+    /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
+    fn refuses_all(&self) -> Option<Error>;
     /// Queues a task that it is the host of, and that calls some of what is shared.
     fn push(&self, task: Arc<dyn Runnable>);
     /// What is pending there is pending here.

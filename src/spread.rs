@@ -32,6 +32,8 @@ pub(crate) trait Crew<A, R>: Send + Sync {
     /// How many items a block should have at most.
     fn most(&self) -> usize;
     fn inlet(&self) -> &Inlet<A, R>;
+    /// Ends items that the pool takes no more of the calling thread, because it was closed, say. Is that so? Runs user code.
+    fn refuse(&self, items: &mut Vec<A>) -> bool;
     /// Have the workers enough to do, and will one look into the inlet before it rests? Also called under its lock.
     ///
     /// `may_wait`: the input may, for as long as any item takes.

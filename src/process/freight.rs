@@ -153,8 +153,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     /// Encodes items for a block that stands for them, and sends what can be sent.
     fn stock(&self, block: Arc<Block<Encoded, R>>, items: Vec<A>) {
         let count = items.len();
-        let encoded = self.encode(items).and_then(|encoded| self.pool.refuses_all().map_or(Ok(encoded), Err));
-        let (encoded, freight) = match (encoded, self.me.upgrade()) {
+        let (encoded, freight) = match (self.encode(items), self.me.upgrade()) {
             (Ok(encoded), Some(freight)) => (encoded, freight),
             (encoded, _) => {
                 block.call_off(&encoded.err().unwrap_or(Error::Cancelled));
@@ -163,11 +162,14 @@ impl<A: Payload, R: Payload> Freight<A, R> {
         };
         self.is_heavy.store(!encoded.leases.is_empty(), Ordering::Relaxed);
         block.restock(encoded);
-        let bay = Arc::new(Bay { block, freight });
         let mut yard = self.yard.lock();
-        if !std::mem::replace(&mut yard.announced, true) {
-            self.pool.expect_more();
+        if let Err(error) = self.pool.expect_more(!yard.announced) {
+            drop(yard);
+            block.call_off(&error);
+            return;
         }
+        yard.announced = true;
+        let bay = Arc::new(Bay { block, freight });
         yard.untaken += count;
         yard.blocks.push_back(bay);
         drop(yard);
@@ -240,6 +242,10 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
 
     fn inlet(&self) -> &Inlet<A, R> {
         &self.inlet
+    }
+
+    fn refuse(&self, items: &mut Vec<A>) -> bool {
+        self.inlet.refuse(items, self, self.pool.refuses_all())
     }
 
     fn is_engaged(&self, _may_wait: bool) -> bool {

@@ -18,7 +18,7 @@ mod help;
 mod tasks;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -68,6 +68,8 @@ pub(crate) struct Pool {
     shared: Mutex<Vec<Weak<dyn Shared>>>,
     completed: AtomicU64,
     failed: AtomicU64,
+    /// Closed or broken. A copy, for who does not have the lock.
+    closing: AtomicBool,
     /// A fork of this process has another one.
     generation: u32,
     me: Weak<Pool>,
@@ -106,6 +108,7 @@ impl Pool {
             shared: Mutex::new(Vec::new()),
             completed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
             generation: fork::generation(),
             me: me.clone(),
         })
@@ -200,6 +203,7 @@ impl Pool {
     /// Nothing more can be run: ends what has not started, and each later task, with `error`.
     pub(super) fn break_down(&self, error: &Error) {
         let orphans = self.decide(|supervisor, now| supervisor.break_down(error, now));
+        self.closing.store(true, Ordering::Relaxed);
         self.ring_all();
         for shared in self.shared() {
             shared.call_off(error);
@@ -266,6 +270,7 @@ impl Pool {
             return;
         }
         self.supervisor.lock().closed = true;
+        self.closing.store(true, Ordering::Relaxed);
         self.room.notify_all();
         self.ended.notify_all();
         self.ring_all();

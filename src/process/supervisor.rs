@@ -200,18 +200,20 @@ impl<W: Clone> Supervisor<W> {
     /// Why a task is not taken, if that is so: an `owned` thread is one of the executor's own, and one that was `accepted` before
     /// may come after the pool was closed.
     pub(super) fn refusal(&self, flight: &Flight, owned: bool, accepted: bool) -> Option<Error> {
-        if let Some(error) = &self.broken {
-            return Some(error.clone());
-        }
-        // A callback on a thread of the executor may go on submitting.
-        if self.closed && !accepted && (!owned || self.is_empty()) {
-            return Some(Error::ShutDown);
-        }
-        if self.cancelling {
-            return Some(Error::Cancelled);
+        let refusal = self.refuses_all(owned, accepted);
+        if refusal.is_some() {
+            return refusal;
         }
         let limit = self.limits.max_pending?;
         (self.is_full() && flight.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+    }
+
+    /// Why no task is taken, if that is so.
+    pub(super) fn refuses_all(&self, owned: bool, accepted: bool) -> Option<Error> {
+        // A callback on a thread of the executor may go on submitting.
+        let is_late = self.closed && !accepted && (!owned || self.is_empty());
+        let closed = is_late.then_some(Error::ShutDown);
+        self.broken.clone().or(closed).or(self.cancelling.then_some(Error::Cancelled))
     }
 
     /// Takes a task that is not refused.

@@ -247,6 +247,10 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
         &self.inlet
     }
 
+    fn refuse(&self, items: &mut Vec<A>) -> bool {
+        self.inlet.refuse(items, self, self.host.refuses_all())
+    }
+
     fn is_engaged(&self, may_wait: bool) -> bool {
         // One hand that is there may be in an item that takes as long as the input waits.
         let enough = if may_wait || !self.are_short.load(Ordering::Relaxed) { self.host.workers() } else { 1 };

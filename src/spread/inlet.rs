@@ -32,9 +32,39 @@ impl<A, R> Default for Inlet<A, R> {
     }
 }
 
+impl<A: Send + 'static, R: Send + 'static> Inlet<A, R> {
+    /// Ends items, which come after all that is there, instead of adding them, if there is a reason to. Was there? Runs user code.
+    pub(crate) fn refuse(&self, items: &mut Vec<A>, crew: &dyn Crew<A, R>, reason: Option<Error>) -> bool {
+        let Some(error) = reason else { return false };
+        self.flush(crew);
+        Self::end(self.state.lock(), std::mem::take(items), &error);
+        true
+    }
+
+    /// Ends what is there with an error, and returns how much it was. Runs user code.
+    pub(crate) fn call_off(&self, error: &Error) -> usize {
+        let mut state = self.state.lock();
+        let items = std::mem::take(&mut state.pulled);
+        Self::end(state, items, error)
+    }
+
+    fn end(mut state: MutexGuard<'_, State<A, R>>, items: Vec<A>, error: &Error) -> usize {
+        if items.is_empty() {
+            return 0;
+        }
+        let block = Arc::new(Block::new(items.into_iter()));
+        state.blocks.push_back(Arc::clone(&block) as _);
+        drop(state);
+        block.call_off(error)
+    }
+}
+
 impl<A, R> Inlet<A, R> {
-    /// Adds items. Hands over what is there if that is so many, or if too few workers are engaged. Was it?
+    /// Adds items, or has them refused. Hands over what is there if that is so many, or if too few workers are engaged. Was it?
     pub(super) fn add(&self, items: &mut Vec<A>, most: usize, crew: &dyn Crew<A, R>, may_wait: bool) -> bool {
+        if crew.refuse(items) {
+            return true;
+        }
         let mut state = self.state.lock();
         state.pulled.append(items);
         let is_due = state.pulled.len() >= most || !crew.is_engaged(may_wait);
@@ -61,23 +91,6 @@ impl<A, R> Inlet<A, R> {
     /// How many items are there.
     pub(crate) fn count(&self) -> usize {
         self.state.lock().pulled.len()
-    }
-
-    /// Ends what is there with an error, and returns how much it was. Runs user code.
-    pub(crate) fn call_off(&self, error: &Error) -> usize
-    where
-        A: Send + 'static,
-        R: Send + 'static,
-    {
-        let mut state = self.state.lock();
-        let items = std::mem::take(&mut state.pulled);
-        if items.is_empty() {
-            return 0;
-        }
-        let block = Arc::new(Block::new(items.into_iter()));
-        state.blocks.push_back(Arc::clone(&block) as _);
-        drop(state);
-        block.call_off(error)
     }
 
     /// Takes the blocks, in input order, when nothing more is to come.

@@ -84,6 +84,8 @@ pub(super) struct Pool {
     shared: Mutex<Vec<Weak<dyn Shared>>>,
     /// There was something of it once.
     has_shared: AtomicBool,
+    /// Closed or broken. A copy, for who does not have the lock.
+    closing: AtomicBool,
     /// How many workers sleep in a task. A copy, for who does not have the lock.
     asleep: AtomicUsize,
     me: Weak<Pool>,
@@ -106,6 +108,7 @@ impl Pool {
             claims_failed: AtomicU64::new(0),
             shared: Mutex::new(Vec::new()),
             has_shared: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
             me: me.clone(),
         })
@@ -169,18 +172,20 @@ impl Pool {
     }
 
     fn refusal(&self, queue: &Queue, task: &dyn Runnable) -> Option<Error> {
-        if let Some(error) = &queue.broken {
-            return Some(error.clone());
-        }
-        // What belongs to the executor may go on submitting while workers are left to run it.
-        if queue.closed && (queue.workers == 0 || !self.owns_thread()) {
-            return Some(Error::ShutDown);
-        }
-        if queue.cancelling {
-            return Some(Error::Cancelled);
+        let refusal = self.refuses_every(queue);
+        if refusal.is_some() {
+            return refusal;
         }
         let limit = self.settings.max_pending?;
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+    }
+
+    /// Why it takes no task of the calling thread, if that is so.
+    fn refuses_every(&self, queue: &Queue) -> Option<Error> {
+        // What belongs to the executor may go on submitting while workers are left to run it.
+        let is_late = queue.closed && (queue.workers == 0 || !self.owns_thread());
+        let closed = is_late.then_some(Error::ShutDown);
+        queue.broken.clone().or(closed).or(queue.cancelling.then_some(Error::Cancelled))
     }
 
     /// This pool, if its threads may share the items of a map. In a bounded queue each has its place.

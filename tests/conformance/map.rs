@@ -15,6 +15,7 @@ pub(crate) const POINTS: Points = list![
     everything_is_submitted_before_it_returns,
     an_empty_input_is_the_end,
     an_empty_input_after_shutdown_is_the_end,
+    input_that_comes_after_a_shutdown_is_refused,
     a_panicking_input_comes_out_of_the_call,
     a_failed_item_is_one_err_and_the_rest_go_on,
     a_chunk_loses_only_the_item_that_fails,
@@ -92,6 +93,24 @@ fn an_empty_input_after_shutdown_is_the_end(make: Make) {
     executor.shutdown();
     assert!(executor.map(double, []).next().is_none(), "nothing was submitted");
     assert!(matches!(executor.map(double, [1]).next(), Some(Err(Error::ShutDown))));
+}
+
+fn input_that_comes_after_a_shutdown_is_refused(make: Make) {
+    let (executor, door) = (make(1), Door::new());
+    let input = (0..5).map(|n| {
+        if n == 2 {
+            // The worker is in the first, and would look for more of this map before it ends.
+            door.arrived();
+            executor.close();
+            door.open();
+        }
+        (door.path(), n)
+    });
+    let outcomes: Vec<_> = executor.map(pass_with, input).collect();
+    let [accepted @ .., Err(Error::ShutDown), Err(Error::ShutDown), Err(Error::ShutDown)] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert!(matches!(accepted, [Ok(0), Ok(1)]), "{accepted:?}");
 }
 
 fn a_panicking_input_comes_out_of_the_call(make: Make) {

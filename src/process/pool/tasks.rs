@@ -1,6 +1,7 @@
 //! How tasks come into the pool, and are taken out of it before they start.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -44,18 +45,24 @@ impl Pool {
         }
     }
 
-    /// Why nothing is accepted any more, if that is so.
+    /// Why nothing is accepted of the calling thread any more, if that is so.
     pub(in crate::process) fn refuses_all(&self) -> Option<Error> {
+        if !self.closing.load(Ordering::Relaxed) {
+            return None;
+        }
         let owned = self.owns_thread();
-        let supervisor = self.supervisor.lock();
-        let closed = supervisor.closed && (!owned || supervisor.is_empty());
-        let cancelled = supervisor.cancelling.then_some(Error::Cancelled);
-        supervisor.broken.clone().or(closed.then_some(Error::ShutDown)).or(cancelled)
+        self.supervisor.lock().refuses_all(owned, false)
     }
 
-    /// More of what was accepted is to come: the workers stay.
-    pub(in crate::process) fn expect_more(&self) {
-        self.supervisor.lock().expected += 1;
+    /// More of what was accepted is to come, or it is too late for that. If it is the `first` of somebody, the workers stay until he
+    /// expects no more.
+    pub(in crate::process) fn expect_more(&self, first: bool) -> Result<(), Error> {
+        let mut supervisor = self.supervisor.lock();
+        // Where no worker is left, somebody may have been told that the pool has ended.
+        let accepted = !first || !supervisor.is_empty();
+        supervisor.refuses_all(false, accepted).map_or(Ok(()), Err)?;
+        supervisor.expected += usize::from(first);
+        Ok(())
     }
 
     /// No more is to come from somebody who said that it was.

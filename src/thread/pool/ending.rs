@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Pool;
@@ -25,6 +26,7 @@ impl Pool {
     pub(in crate::thread) fn break_down(&self, error: Error) {
         let mut queue = self.queue.lock();
         queue.broken.get_or_insert_with(|| error.clone());
+        self.closing.store(true, Ordering::Relaxed);
         let orphans = std::mem::take(&mut queue.tasks);
         drop(queue);
         self.work.notify_all();
@@ -38,6 +40,7 @@ impl Pool {
     pub(in crate::thread) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
+        self.closing.store(true, Ordering::Relaxed);
         let last = queue.is_last();
         drop(queue);
         self.work.notify_all();

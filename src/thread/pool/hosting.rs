@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Pool;
 use super::queue::{Action, Queue};
+use crate::error::Error;
 use crate::host::{Ended, Host, Need, Shared, Sharing};
 use crate::state::{Ran, Runnable};
 use crate::sync::MutexGuard;
@@ -25,6 +26,13 @@ impl Pool {
 impl Sharing for Pool {
     fn workers(&self) -> usize {
         self.settings.max_workers + self.asleep.load(Ordering::Relaxed)
+    }
+
+    fn refuses_all(&self) -> Option<Error> {
+        if !self.closing.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.refuses_every(&self.queue.lock())
     }
 
     fn push(&self, task: Arc<dyn Runnable>) {
