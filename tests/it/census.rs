@@ -1,6 +1,6 @@
 //! What there is in the system of this program: descriptors, threads, children. Read from /proc.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,11 +12,17 @@ use rustix::thread::gettid;
 /// Far longer than the end of anything takes that has begun to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What there is, as texts. Each has the number that the system knows it by, so none is taken for another.
+/// What there is. Each has the number that the system knows it by, so none is taken for another.
 pub(crate) struct Census {
     descriptors: BTreeSet<String>,
-    threads: BTreeSet<String>,
+    threads: BTreeMap<String, String>,
     children: BTreeSet<String>,
+}
+
+/// Starts what smol keeps for good once somebody has awaited with it: a thread that runs, and one that waits, with what it
+/// waits on. For a census after it.
+pub(crate) fn start_smol() {
+    smol::block_on(smol::spawn(smol::Timer::after(Duration::ZERO)));
 }
 
 impl Census {
@@ -26,32 +32,36 @@ impl Census {
 
     /// What is there now that was not then. Threads come first: they take along what they have.
     pub(crate) fn left(&self) -> Vec<String> {
-        let threads = self.threads_left();
-        let [descriptors, children] =
-            [(descriptors(), &self.descriptors), (children(), &self.children)].map(|(now, before)| &now - before);
-        let texts = |what: &'static str, left: BTreeSet<String>| left.into_iter().map(move |one| format!("{what} {one}"));
-        texts("thread", threads).chain(texts("descriptor", descriptors)).chain(texts("child", children)).collect()
+        let mut left = self.threads_left();
+        left.extend((&descriptors() - &self.descriptors).into_iter().map(|one| format!("descriptor {one}")));
+        left.extend((&children() - &self.children).into_iter().map(|one| format!("child {one}")));
+        left
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_nothing_is_left(&self) {
+        let left = self.left();
+        assert!(left.is_empty(), "left: {left:#?}");
     }
 
     /// One that was joined, or that nobody joins, is still there for a moment, of which the system sends no word.
-    fn threads_left(&self) -> BTreeSet<String> {
+    fn threads_left(&self) -> Vec<String> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let left = &threads() - &self.threads;
+            let mut left = threads();
+            left.retain(|number, _| !self.threads.contains_key(number));
             if left.is_empty() || Instant::now() > until {
-                return left;
+                return left.into_iter().map(|(number, name)| format!("thread {number}: {name}")).collect();
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-fn descriptors() -> BTreeSet<String> {
-    let directory = "/proc/self/fd";
+pub(crate) fn descriptors() -> BTreeSet<String> {
     // The one that the directory is read by is another one each time.
-    let own = fs::read_link("/proc/self").expect("/proc is there");
-    let own = Path::new("/proc").join(own).join("fd");
-    let entries = fs::read_dir(directory).expect("/proc is there").filter_map(|entry| {
+    let own = Path::new("/proc").join(std::process::id().to_string()).join("fd");
+    let entries = fs::read_dir("/proc/self/fd").expect("/proc is there").filter_map(|entry| {
         let entry = entry.ok()?;
         let target = fs::read_link(entry.path()).ok()?;
         (target != own).then(|| format!("{}: {}", entry.file_name().display(), target.display()))
@@ -59,21 +69,21 @@ fn descriptors() -> BTreeSet<String> {
     entries.collect()
 }
 
-/// All but this one.
-fn threads() -> BTreeSet<String> {
+/// The numbers and names of all but this one. A thread names itself, so it may not have its name at first.
+pub(crate) fn threads() -> BTreeMap<String, String> {
     let own = gettid().as_raw_nonzero().to_string();
     let entries = fs::read_dir("/proc/self/task").expect("/proc is there").filter_map(|entry| {
         let entry = entry.ok()?;
         // None: it has ended meanwhile.
         let name = fs::read_to_string(entry.path().join("comm")).ok()?;
         let number = entry.file_name().to_str()?.to_owned();
-        (number != own).then(|| format!("{number}: {}", name.trim_end()))
+        (number != own).then(|| (number, name.trim_end().to_owned()))
     });
     entries.collect()
 }
 
 /// Also those that have ended and were not reaped: they have no command line any more.
-fn children() -> BTreeSet<String> {
+pub(crate) fn children() -> BTreeSet<String> {
     let children = pids().filter(|pid| is_child(*pid));
     let text = |pid: u32| {
         let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -7,25 +7,29 @@
 
 use std::fs;
 use std::io::{Read, Seek};
-use std::process::{Command, ExitStatus};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::channel;
 use std::thread;
 
 use concurrent_futures::ThreadPoolExecutor;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::thread::gettid;
 
-use crate::census::{Census, processes_with, survivors};
+use crate::census::{self, Census, processes_with, survivors};
 
 static BEFORE: OnceLock<Census> = OnceLock::new();
 
 /// Before a test.
 pub(crate) fn count() {
+    census::start_smol();
     assert!(BEFORE.set(Census::take()).is_ok(), "counted once");
 }
 
 /// After it.
 pub(crate) fn compare() {
-    let left = BEFORE.get().expect("it was counted before").left();
-    assert!(left.is_empty(), "left: {left:#?}");
+    BEFORE.get().expect("it was counted before").assert_nothing_is_left();
 }
 
 /// The names of tests, of those that are ignored or of all.
@@ -47,10 +51,11 @@ fn run(name: String) -> Option<String> {
     command.stdout(output.try_clone().expect("a file")).stderr(output.try_clone().expect("a file"));
     let status = command.status().expect("this program");
     let survivors = survivors(processes_with("TMPDIR", directory.path()));
-    let files: Vec<_> = fs::read_dir(directory.path()).expect("a directory").flatten().map(|file| file.path()).collect();
+    let files: Vec<_> =
+        fs::read_dir(directory.path()).expect("a directory").flatten().map(|file| file.path()).collect();
     let mut text = String::new();
     output.rewind().and_then(|()| output.read_to_string(&mut text)).expect("a file");
-    let well = ExitStatus::success(&status) && text.contains("3 passed");
+    let well = status.success() && text.contains("3 passed");
     let nothing = survivors.is_empty() && files.is_empty();
     (!well || !nothing).then(|| format!("{name}: {status}, processes {survivors:?}, files {files:?}\n{text}"))
 }
@@ -66,4 +71,44 @@ fn every_test_leaves_nothing() {
     let complaints: Vec<_> =
         ThreadPoolExecutor::new(at_a_time).map(run, names).filter_map(|outcome| outcome.expect("it is run")).collect();
     assert!(complaints.is_empty(), "{} of them leave something:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+// Next to other tests: each looks for its own.
+
+#[test]
+fn a_census_sees_a_descriptor() {
+    let file = tempfile::tempfile().expect("a file");
+    let own = format!("{}: ", file.as_raw_fd());
+    assert!(census::descriptors().iter().any(|one| one.starts_with(&own)));
+}
+
+#[test]
+fn a_census_sees_a_thread() {
+    let (number, told) = channel();
+    let (end, wait_for_end) = channel::<()>();
+    let thread = thread::Builder::new().name("left".into()).spawn(move || {
+        number.send(gettid().as_raw_nonzero().to_string()).expect("somebody asks");
+        let _ = wait_for_end.recv();
+    });
+    let thread = thread.expect("a thread");
+    let number = told.recv().expect("it says it");
+    assert_eq!(census::threads().get(&number).map(String::as_str), Some("left"));
+    drop(end);
+    thread.join().expect("it ends well");
+}
+
+#[test]
+fn a_census_sees_a_child_that_lives_and_one_that_was_not_reaped() {
+    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().expect("a child");
+    let seen = |child: &std::process::Child| {
+        let own = format!("{}: cat: ", child.id());
+        census::children().into_iter().find_map(|text| text.strip_prefix(&own).map(str::to_owned))
+    };
+    assert_eq!(seen(&child).as_deref(), Some("cat"));
+    drop(child.stdin.take());
+    // Until it has ended, and no further.
+    waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("a child");
+    assert_eq!(seen(&child).as_deref(), Some("ended, and was not reaped"));
+    child.wait().expect("a child");
+    assert_eq!(seen(&child), None);
 }
