@@ -68,6 +68,15 @@ struct World {
 /// What is done again and again, and how much rarer than the others.
 type Operation = (&'static str, usize, fn(&World));
 
+/// Panics with a text when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("on purpose".to_owned()));
+    }
+}
+
 fn few(world: &World) -> Vec<Future<usize>> {
     (0..4).map(|n| world.threads.spawn(move || n)).collect()
 }
@@ -85,6 +94,7 @@ const ON_THREADS: &[Operation] = &[
     ("bind", 1, |world| drop(world.threads.bind(|n: u64| n)(1).result())),
     ("inline", 1, |_| drop(InlineExecutor.submit(|n: u64| n, 1).result())),
     ("panic", 10, |world| drop(world.threads.spawn(|| std::panic::resume_unwind(Box::new("on purpose"))).result())),
+    ("a drop that panics", 1, |world| world.threads.spawn(|| Bomb).detach()),
     ("error", 1, |world| drop(world.threads.try_spawn(|| Err::<(), _>("on purpose")).result())),
     ("cancel", 1, |world| {
         for future in few(world) {
