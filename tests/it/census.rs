@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,9 @@ pub(crate) struct Census {
 /// Starts what smol keeps for good once somebody has awaited with it: a thread that runs, and one that waits, with what it
 /// waits on. For a census after it.
 pub(crate) fn start_smol() {
-    smol::block_on(smol::spawn(smol::Timer::after(Duration::ZERO)));
+    // Registered, so what it waits on is there when this returns.
+    drop(smol::Async::<UnixStream>::pair());
+    smol::block_on(smol::spawn(async {}));
 }
 
 impl Census {
