@@ -104,10 +104,8 @@ pub(crate) fn shield(what: &str, code: impl FnOnce()) {
 /// Drops a value of the user's; a panic of its `Drop` goes no further.
 pub(crate) fn discard<D>(value: D) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
-        let text = text_of(&*payload);
-        // The payload of a panicking drop may panic when dropped as well, and so on: an end to it.
-        std::mem::forget(payload);
-        report("the drop of a task's value", text);
+        report("the drop of a task's value", text_of(&*payload));
+        let_go(payload);
     }
 }
 
@@ -116,6 +114,13 @@ fn report(what: &str, text: Option<String>) {
     let text = text.as_deref().unwrap_or("a payload that is no text");
     let log = || log::error!("{what} panicked: {text}");
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(log)) {
+        let_go(payload);
+    }
+}
+
+/// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to it.
+fn let_go(payload: Box<dyn Any + Send>) {
+    if !payload.is::<String>() && !payload.is::<&'static str>() {
         std::mem::forget(payload);
     }
 }

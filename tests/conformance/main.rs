@@ -2,6 +2,7 @@
 //!
 //!     cargo test --test conformance                  # everything
 //!     cargo test --test conformance -- processes::   # one kind of executor
+//!     cargo test --test conformance -- --test-threads=1   # and each leaves nothing: no descriptor, thread or process
 //!
 //! A point is written once, against the trait, and runs on every backend of [`BACKENDS`]: its functions are plain, and its values
 //! can be written and read. What only one kind of executor has is in a file of its own, and so is what needs no executor.
@@ -15,6 +16,9 @@ macro_rules! list {
 
 mod callbacks;
 mod cancel;
+#[allow(dead_code)]
+#[path = "../it/census.rs"]
+mod census;
 mod completed;
 mod costs;
 #[path = "../it/processes/support.rs"]
@@ -40,6 +44,7 @@ use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{Backend, ThreadPoolExecutor, task};
 use libtest_mimic::{Arguments, Trial};
 
+use census::Census;
 use support::{LONG, within};
 
 /// Makes an executor with so many workers.
@@ -79,9 +84,14 @@ const OWN: &[(&str, Own)] = &[
     ("threads", threads::OWN),
 ];
 
-fn trial(name: String, test: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::test(name, || {
+/// One that is alone is to leave nothing. Of those that run side by side nobody could say what is whose.
+fn trial(name: String, is_alone: bool, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let before = is_alone.then(Census::take);
         within(LONG, test);
+        if let Some(before) = before {
+            before.assert_nothing_is_left();
+        }
         Ok(())
     })
 }
@@ -96,16 +106,23 @@ fn main() {
     }));
     // From the start, so that nothing which is to be logged is missed.
     support::logged("");
+    let arguments = Arguments::from_args();
+    let is_alone = arguments.test_threads == Some(1);
+    if is_alone {
+        census::start_smol();
+    }
     let mut trials = Vec::new();
     for &(backend, make) in BACKENDS {
         for &(file, points) in POINTS {
             trials.extend(
-                points.iter().map(|&(name, test)| trial(format!("{backend}::{file}::{name}"), move || test(make))),
+                points
+                    .iter()
+                    .map(|&(name, test)| trial(format!("{backend}::{file}::{name}"), is_alone, move || test(make))),
             );
         }
     }
     for &(file, tests) in OWN {
-        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{file}::own::{name}"), test)));
+        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{file}::own::{name}"), is_alone, test)));
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    libtest_mimic::run(&arguments, trials).exit();
 }

@@ -28,6 +28,9 @@
 //! What tasks do to their own worker is in `tests/it/processes/damage.rs`, and workers that were never any in `src/process/hostile.rs`.
 
 mod allocator;
+#[allow(dead_code)]
+#[path = "../it/census.rs"]
+mod census;
 mod clock;
 mod crowd;
 mod disk;
@@ -43,6 +46,7 @@ mod surroundings;
 
 use libtest_mimic::{Arguments, Trial};
 
+use census::Census;
 use host::{Case, HOST, within};
 
 fn cases() -> impl Iterator<Item = &'static Case> {
@@ -67,12 +71,19 @@ fn main() {
         let case = cases().find(|case| case.name == name).expect("the name of a case");
         return (case.host)();
     }
+    let arguments = Arguments::from_args();
+    // With `--test-threads=1`, each of them is to leave nothing: no descriptor, thread or process.
+    let is_alone = arguments.test_threads == Some(1);
     let trial = |case: &'static Case| {
-        let check = || {
+        let check = move || {
+            let before = is_alone.then(Census::take);
             within(|| (case.check)(case.name));
+            if let Some(before) = before {
+                before.assert_nothing_is_left();
+            }
             Ok(())
         };
         Trial::test(case.name, check)
     };
-    libtest_mimic::run(&Arguments::from_args(), cases().map(trial).collect()).exit();
+    libtest_mimic::run(&arguments, cases().map(trial).collect()).exit();
 }
