@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 targets=("${@:-conformance soak}")
 reports=$(mktemp -d)
-export RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/sanitize RUST_BACKTRACE=0
+export RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/sanitize
 # What does not fit into memory is an error, and a crash on purpose stays what it is. Every process writes a file of its own.
 export ASAN_OPTIONS=allocator_may_return_null=1:handle_segv=0:handle_abort=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:log_path=$reports/report
 

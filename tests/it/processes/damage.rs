@@ -13,7 +13,7 @@ use std::thread;
 use concurrent_futures::{Backend, Error, Executor, Exit, TaskOptions};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, umask};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, umask};
 
 use super::marked::*;
 use super::support::*;
@@ -165,16 +165,17 @@ fn what_a_task_changes_stays_in_its_worker() {
 /// Starts a process that holds the worker's connection, and waits until it is there: the environment of one that is about to be another
 /// program cannot be read.
 #[expect(clippy::zombie_processes, reason = "its parent is gone before it, or does not care")]
-fn leave_behind(own_group: bool) -> i32 {
+fn leave_behind(own_group: bool) -> u32 {
     let mut command = Command::new("sh");
-    command.args(["-c", "echo; kill -STOP $$"]);
+    // A stopped group that its parent leaves is hung up on, and goes on.
+    command.args(["-c", "trap '' HUP; echo; while :; do kill -STOP $$; done"]);
     command.stdin(Stdio::from(connection())).stdout(Stdio::piped()).stderr(Stdio::null());
     if own_group {
         command.process_group(0);
     }
     let mut child = command.spawn().unwrap();
     child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
-    child.id().cast_signed()
+    child.id()
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn a_grandchild_that_left_the_group_hides_no_death() {
         let (post, other) = (Post::new(), Post::new());
         let others = pool.submit(call_at, other.address());
         let held = other.called();
-        let grandchild = Pid::from_raw(pool.submit(leave_behind, true).result().unwrap()).unwrap();
+        let grandchild = pool.submit(leave_behind, true).result().unwrap();
         let exit = |address: String| -> u8 {
             call_at(address);
             std::process::exit(3)
@@ -210,7 +211,8 @@ fn a_grandchild_that_left_the_group_hides_no_death() {
         pool.works_with(1);
         drop(held);
         others.result().unwrap();
-        kill_process(grandchild, Signal::KILL).expect("it was left alone");
+        assert!(Witness::of(grandchild).is_alive(), "it was not left alone");
+        signal(grandchild, Signal::KILL);
     });
 }
 
