@@ -59,6 +59,7 @@ mod ending;
 mod mail;
 mod nesting;
 mod queue;
+mod receiver;
 mod scope;
 mod sharing;
 mod slots;
