@@ -63,6 +63,8 @@ impl<'a> Keeper<'a> {
 
     fn poll(&self, mail: bool) -> Event {
         let listens = !self.hung_up && !self.is_deaf;
+        self.pool.wire.socket.tell(|told| told.kept = true);
+        self.pool.wire.socket.tell(|told| told.kept = true);
         self.pool.wire.socket.poll(|told| {
             let (exited, rung, readable) = (told.exited, told.rung, listens && told.is_heard());
             (exited || rung || readable || mail || told.expired).then(|| {

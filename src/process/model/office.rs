@@ -42,6 +42,11 @@ impl Office {
         Keeper::new(&self.0).look_after();
     }
 
+    /// Waits until the keeper has left its place to who wants to help: there is none before.
+    pub fn wait_for_keeper(&self) {
+        self.0.wire.socket.poll(|told| told.kept.then_some(()));
+    }
+
     /// The worker waits for a task.
     pub fn next(&self) -> (u8, u64) {
         self.0.wire.socket.poll(|told| told.orders.pop_front())

@@ -23,6 +23,8 @@ pub(super) struct Told {
     pub(super) frames: VecDeque<Frame>,
     /// The worker is gone.
     pub(super) exited: bool,
+    /// The keeper sleeps, or did.
+    pub(super) kept: bool,
     /// The keeper's bell was rung.
     pub(super) rung: bool,
     /// The helper's bell was rung.
