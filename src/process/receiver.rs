@@ -12,6 +12,8 @@
 //!   there, so only while the keeper sleeps, or is about to.
 //! - While a helper that has it sleeps the ear is shut: the keeper does not wake for what the worker says. The helper opens it when it gives
 //!   the reader back, and the ear then hears also what came before. While it is awake, short answers come as mail, which wakes nobody.
+//! - Who gives the reader back, and leaves something in it or in the mail, rings the keeper's bell after that; the keeper hushes the bell before it
+//!   takes the reader up. The other way round, a ring might be hushed whose cause it has not seen.
 //! - Who has the reader reads the mail, and says of himself whether he sleeps; who gives it back says that the keeper does.
 //! - A helper runs no user code, and sleeps only where relief wakes it. So the keeper may wait for the reader when it has to have it:
 //!   to bury the worker.

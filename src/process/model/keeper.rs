@@ -36,10 +36,6 @@ impl<'a> Keeper<'a> {
             if event.exited {
                 break;
             }
-            if event.rung {
-                self.pool.wire.hush();
-                self.is_deaf = false;
-            }
             if event.rung || event.mail {
                 self.parse();
             }
@@ -56,6 +52,10 @@ impl<'a> Keeper<'a> {
     fn sleep(&mut self) -> Event {
         let has_mail = self.pool.wire.lay_down(self.reader.take());
         let event = self.poll(has_mail);
+        if event.rung {
+            self.pool.wire.hush();
+            self.is_deaf = false;
+        }
         self.reader = self.pool.wire.take_up(event.readable);
         self.is_deaf |= event.readable && self.reader.is_none();
         event
