@@ -50,6 +50,11 @@
 //! | halve of a chunk against its items, another halve, curtail, the next chunk | `chunks::halve_against_*`, `chunks::two_halves_against_take_item` |
 //! | letter against a reader going to sleep, or awake | `mail::post_*`, `mail::two_posts_against_going_to_sleep`, `mail::a_letter_among_others` |
 //! | letter against a reader that changes hands | `mail::posts_against_a_reader_that_changes_hands` |
+//! | helper against the keeper that wakes, deaf or not, and the ways that an answer takes | `receiver::help_against_a_keeper_that_wakes`, `receiver::help_and_then_none` |
+//! | helper against the answer to another task, against another helper | `receiver::help_against_the_answer_to_another_task`, `receiver::help_against_another_helper`, `receiver::two_helpers_of_one_task` |
+//! | cancel, abort, time limit, callback against a helper that sleeps | `receiver::help_against_cancel`, `receiver::help_against_abort`, `receiver::help_against_a_time_limit`, `receiver::help_against_a_callback` |
+//! | death of a worker process against a helper, recall against his sleep | `receiver::help_against_the_end_of_the_worker` |
+//! | join, and the burial before it, against a helper that completes | `receiver::join_against_a_helper` |
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod cell;

@@ -37,9 +37,6 @@ impl World<'_> {
     /// What is counted is what is there.
     fn audit_counts(&self) {
         let supervisor = &self.supervisor;
-        let queued = |flight: &&Arc<Flight>| matches!(*flight.place.lock(), Place::Queued);
-        let live = supervisor.queue.iter().filter(queued).count();
-        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
         let links = || supervisor.links.values();
         assert_eq!(supervisor.active, links().filter(|link| link.counts()).count(), "active");
         assert_eq!(supervisor.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
@@ -77,16 +74,25 @@ impl World<'_> {
         assert!(running <= self.weather.max_workers, "too many workers are at work");
     }
 
-    /// Each task is in one place, and knows in which.
+    /// Each task is in one place, and knows in which. The book is told where it was seen.
     fn audit_places(&self) {
         let supervisor = &self.supervisor;
         // Sums stand for sets: where those are different, so are these, but for a chance of one in 2^64.
-        let (mut found, mut expected) = (0_u64, 0_u64);
+        let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
+        let mut book = self.book.lock();
+        let mut see = |flight: &Flight, is_sent| {
+            if flight.items.is_none() {
+                book.calls[call_of(&flight.argument)].see(is_sent);
+            }
+        };
         for flight in &supervisor.queue {
             if matches!(*flight.place.lock(), Place::Queued) {
                 found = found.wrapping_add(mark(flight));
+                live += 1;
+                see(flight, false);
             }
         }
+        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
         for (id, link) in &supervisor.links {
             for sent in &link.flown {
                 let Place::Sent { link, slot, sequence, .. } = *sent.flight.place.lock() else {
@@ -94,6 +100,7 @@ impl World<'_> {
                 };
                 assert_eq!((link, slot, sequence), (*id, sent.slot, sent.sequence));
                 found = found.wrapping_add(mark(&sent.flight));
+                see(&sent.flight, true);
             }
         }
         for flight in &self.flights {
@@ -112,13 +119,7 @@ impl World<'_> {
 
     /// First come, first served.
     fn audit_turns(&self) {
-        let mut book = self.book.lock();
-        for flight in self.flights.iter().filter(|flight| flight.items.is_none()) {
-            let place = flight.place.lock();
-            if matches!(*place, Place::Queued | Place::Sent { .. }) {
-                book.calls[call_of(&flight.argument)].see(!matches!(*place, Place::Queued));
-            }
-        }
+        let book = self.book.lock();
         let turn = |flight: &Arc<Flight>| book.calls.get(call_of(&flight.argument))?.turn;
         let are_in_turn = |flights: &mut dyn Iterator<Item = &Arc<Flight>>| {
             let whole = flights.filter(|flight| flight.items.is_none());
