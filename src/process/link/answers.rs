@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-
 use super::{Alarm, GRACE, Link, Stage, deadline_in};
 use crate::error::{Broken, Error};
 use crate::process::flight::Flight;
