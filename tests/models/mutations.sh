@@ -114,7 +114,7 @@ help=src/process/pool/help.rs
 relief=src/process/relief.rs
 # What stands for `link`: it does the same in the same order.
 keeper=src/process/model/keeper.rs
-under loom receiver
+under shuttle receiver
 mutate keeper-does-not-say-that-it-sleeps $receiver 's/(seat\.reader = reader;\n\s+slots\.mail\(\))\.rest\(\)/$1.is_there()/'
 mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;//'
 mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)self\.relieve\(\);/$1/'
@@ -123,7 +123,6 @@ mutate recall-does-not-wait $receiver 's/while seat\.helped \{/while false {/'
 mutate nobody-told-that-the-reader-is-back $receiver 's/self\.receiver\.back\.notify_all\(\);//'
 mutate ear-left-shut $receiver 's/self\.receiver\.ear\.open\(self\.socket\);//'
 mutate helper-does-not-look-again $receiver 's/if self\.slots\.mail\(\)\.rest\(\) \{/self.slots.mail().rest();\nif false {/'
-mutate helper-keeps-mail-of-others $receiver 's/if self\.slots\.mail\(\)\.is_there\(\) \{\n\s+return None;/if false {\nreturn None;/'
 mutate mail-left $receiver 's/ \| self\.slots\.mail\(\)\.rest\(\);/;/'
 mutate frames-left $receiver 's/ \| !reader\.is_empty\(\)//'
 mutate deafness-left $receiver 's/std::mem::take\(&mut seat\.deafened\) \| //'

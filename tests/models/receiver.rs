@@ -204,7 +204,7 @@ fn help_against_a_time_limit() {
 /// The answer of a worker that died after it counts, and one that died before it keeps nobody waiting.
 #[test]
 fn help_against_the_end_of_the_worker() {
-    check_choices(1, 3, |choices| {
+    check_choices(1, 4, |choices| {
         let answers = choices & 4 == 0;
         let work = move |office: &Office| {
             if answers {
@@ -212,7 +212,10 @@ fn help_against_the_end_of_the_worker() {
             } else {
                 office.start(office.next());
             }
-            office.exit();
+            match choices & 8 {
+                0 => office.exit(),
+                _ => office.exit_alone(),
+            }
         };
         with_office(choices & 2 == 0, work, |office| {
             let outcome = task(office).result();

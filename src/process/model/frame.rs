@@ -36,9 +36,9 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
-        let (mut came, exited) = socket.look(|told| (std::mem::take(&mut told.frames), told.exited));
+        let (mut came, hung_up) = socket.look(|told| (std::mem::take(&mut told.frames), told.hung_up));
         match came.len() {
-            0 if !exited => Err(io::ErrorKind::WouldBlock.into()),
+            0 if !hung_up => Err(io::ErrorKind::WouldBlock.into()),
             count => {
                 self.frames.append(&mut came);
                 Ok(count)

@@ -8,6 +8,7 @@ use super::flight::Flight;
 use super::frame::{Header, Kind};
 use super::keeper::Keeper;
 use super::pool::Pool;
+use super::sys::Told;
 use crate::error::Error;
 use crate::executor::Backend;
 use crate::job::Job;
@@ -87,6 +88,11 @@ impl Office {
 
     /// The worker ends.
     pub fn exit(&self) {
+        self.0.wire.socket.tell(Told::exit);
+    }
+
+    /// The worker ends, and something that it has started holds its socket.
+    pub fn exit_alone(&self) {
         self.0.wire.socket.tell(|told| told.exited = true);
     }
 

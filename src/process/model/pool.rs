@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::flight::Flight;
+use super::sys::Told;
 use super::wire::Wire;
 use crate::host::Host;
 use crate::sync::{Condvar, Mutex};
@@ -111,7 +112,7 @@ impl Pool {
 
     pub(super) fn kill_the_doomed(&self) {
         if self.supervisor.lock().is_doomed {
-            self.wire.socket.tell(|told| told.exited = true);
+            self.wire.socket.tell(Told::exit);
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Told {
     pub(super) frames: VecDeque<Frame>,
     /// The worker is gone.
     pub(super) exited: bool,
+    /// And so is its end of the socket, unless something that it has started holds it.
+    pub(super) hung_up: bool,
     /// The keeper sleeps, or did.
     pub(super) kept: bool,
     /// The keeper's bell was rung.
@@ -37,14 +39,19 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// The worker ends.
+    pub(super) fn exit(&mut self) {
+        (self.exited, self.hung_up) = (true, true);
+    }
+
     /// Can something be read from the socket?
     fn is_readable(&self) -> bool {
-        !self.frames.is_empty() || self.exited
+        !self.frames.is_empty() || self.hung_up
     }
 
     /// Can something be read from the ear? That a worker has hung up is heard through a lid.
     pub(super) fn is_heard(&self) -> bool {
-        self.is_readable() && !self.is_shut || self.exited
+        self.is_readable() && !self.is_shut || self.hung_up
     }
 }
 
