@@ -5,7 +5,7 @@
 //! simulation looks after the rules of the real one. `model/keeper.rs` does what `link` does with any of these.
 #![forbid(unsafe_code)]
 // The models see some of it from outside the crate, and what they have no use for is there as well.
-#![allow(unreachable_pub, dead_code)]
+#![allow(unreachable_pub, dead_code, missing_debug_implementations)]
 
 #[path = "model/flight.rs"]
 mod flight;
