@@ -113,7 +113,7 @@ pub(crate) fn adopt(host: Arc<dyn Host>) {
 }
 
 /// Lets this thread stand for one of `host`'s while it runs `code`.
-#[cfg(processes)]
+#[cfg(any(processes, model = "loom", model = "shuttle"))]
 pub(crate) fn in_place_of<R>(host: Arc<dyn Host>, code: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn Host>>);
     impl Drop for Restore {

@@ -72,15 +72,15 @@ mod id;
 mod inline;
 mod job;
 mod listener;
-// There are no processes in a model, but what a pool and its workers agree by.
-#[cfg(any(model = "loom", model = "shuttle"))]
-#[path = "process/slots/mail.rs"]
-mod mail;
 mod map;
 mod options;
 mod outcomes;
 mod panics;
 #[cfg(processes)]
+mod process;
+// There are no processes in a model, but what a pool and its workers agree by.
+#[cfg(any(model = "loom", model = "shuttle"))]
+#[path = "process/model.rs"]
 mod process;
 mod promise;
 mod shared;
@@ -92,9 +92,6 @@ mod text;
 mod thread;
 mod wait;
 mod with;
-#[cfg(any(model = "loom", model = "shuttle"))]
-#[path = "process/slots/words.rs"]
-mod words;
 mod work;
 
 pub use bytes::Bytes;
@@ -122,9 +119,8 @@ pub use work::Encoded;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
-    mail::Mail,
+    process::{Mail, Office, Progress, Size, Words},
     sync::Choices,
-    words::{Progress, Words},
 };
 
 /// Brings in the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.

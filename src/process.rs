@@ -22,6 +22,7 @@ mod pace;
 mod pool;
 mod portion;
 mod receiver;
+mod relief;
 mod reply;
 #[cfg(test)]
 mod seeds;

@@ -10,11 +10,11 @@ use super::frame::Kind;
 use super::items::Items;
 use super::pool::Pool;
 use super::portion::Portion;
+use super::relief::Relief;
 use super::reply;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
-use super::wire::Wire;
 use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Remote};
@@ -39,7 +39,7 @@ pub(super) struct Flight {
     /// Written under the lock of the supervisor only.
     pub(super) place: Mutex<Place>,
     /// Who waits for it, and receives meanwhile what its worker says.
-    help: Mutex<Help>,
+    pub(super) relief: Relief,
     /// How often a worker died of it.
     deaths: AtomicU32,
     /// How often a worker died that was to start it next.
@@ -76,16 +76,6 @@ pub(super) enum Place {
     Over,
 }
 
-/// Does a thread that waits for the flight sleep where its end must wake it?
-#[derive(Default)]
-enum Help {
-    #[default]
-    No,
-    By(Arc<Wire>),
-    /// It has ended, and nobody has to be woken any more.
-    Over,
-}
-
 impl Flight {
     pub(super) fn new(addressee: Addressee, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
@@ -93,7 +83,7 @@ impl Flight {
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
-        let (help, took) = (Mutex::default(), AtomicU64::new(0));
+        let (relief, took) = (Relief::default(), AtomicU64::new(0));
         Arc::new(Self {
             addressee,
             pool,
@@ -103,43 +93,13 @@ impl Flight {
             kept,
             items,
             place,
-            help,
+            relief,
             deaths,
             misses,
             stopped,
             retried,
             took,
         })
-    }
-
-    /// The end of this flight is to relieve the helper of this wire. `false`: it has ended, or relieves another one, who waits at
-    /// a worker that it was taken back from.
-    pub(super) fn expect_help(&self, wire: &Arc<Wire>) -> bool {
-        let mut help = self.help.lock();
-        let open = matches!(*help, Help::No);
-        if open {
-            *help = Help::By(Arc::clone(wire));
-        }
-        open
-    }
-
-    /// The helper leaves. Was he relieved?
-    pub(super) fn end_help(&self) -> bool {
-        let mut help = self.help.lock();
-        let relieved = matches!(*help, Help::Over);
-        if !relieved {
-            *help = Help::No;
-        }
-        relieved
-    }
-
-    /// It has come to its end, however it did.
-    fn relieve(&self) {
-        let mut help = self.help.lock();
-        // Under the lock: who finds `Over` there is to find that relief was rung.
-        if let Help::By(wire) = std::mem::replace(&mut *help, Help::Over) {
-            wire.receiver.relieve();
-        }
     }
 
     pub(super) fn id(&self) -> FutureId {
@@ -396,14 +356,14 @@ impl Remote for Flight {
 /// To the cell, its flight stands for the pool: there is nothing that a waiter could do for it.
 impl Host for Flight {
     fn cancelled(&self) {
-        self.relieve();
+        self.relief.ring();
     }
     fn refused(&self) {
-        self.relieve();
+        self.relief.ring();
     }
     fn ended(&self, failed: bool) {
         self.pool.count(failed);
-        self.relieve();
+        self.relief.ring();
     }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)

@@ -117,10 +117,6 @@ impl Link<'_> {
             if event.exited {
                 break;
             }
-            if event.rung {
-                self.wire.hush();
-                self.is_deaf = false;
-            }
             if event.rung || event.writable {
                 self.unsent = self.wire.flush();
             }
@@ -148,6 +144,12 @@ impl Link<'_> {
     fn sleep(&mut self, child: &Child) -> Event {
         let has_mail = self.wire.lay_down(self.reader.take());
         let event = self.poll(child, has_mail);
+        if event.rung {
+            // Before it takes the reader up: who rings because of what he has left there has given it back by then. Hushed later, his ring
+            // might be lost with one that came before it.
+            self.wire.hush();
+            self.is_deaf = false;
+        }
         self.reader = self.wire.take_up(event.readable);
         self.is_deaf |= event.readable && self.reader.is_none();
         event

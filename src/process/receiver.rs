@@ -12,6 +12,8 @@
 //!   there, so only while the keeper sleeps, or is about to.
 //! - While a helper that has it sleeps the ear is shut: the keeper does not wake for what the worker says. The helper opens it when it gives
 //!   the reader back, and the ear then hears also what came before. While it is awake, short answers come as mail, which wakes nobody.
+//! - Who gives the reader back, and leaves something in it or in the mail, rings the keeper's bell after that; the keeper hushes the bell before it
+//!   takes the reader up. The other way round, a ring might be hushed whose cause it has not seen.
 //! - Who has the reader reads the mail, and says of himself whether he sleeps; who gives it back says that the keeper does.
 //! - A helper runs no user code, and sleeps only where relief wakes it. So the keeper may wait for the reader when it has to have it:
 //!   to bury the worker.
@@ -20,22 +22,18 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::net::RecvFlags;
 
 use super::frame::{Header, Kind, Reader};
 use super::slots::{Slots, TRIES};
-use super::sys::{Bell, Ear};
+use super::sys::{self, Bell, Ear, Socket};
 use crate::sync::{Condvar, Mutex};
 
 /// Answers that are longer are left to the keeper, who reads them where they are; a helper takes a copy.
 const LONG: u64 = 64 << 10;
 
 pub(super) struct Receiver {
-    ear: Ear,
+    /// Is readable when the worker has said something that nobody else is to read.
+    pub(super) ear: Ear,
     /// Wakes a helper.
     relief: Bell,
     seat: Mutex<Seat>,
@@ -59,13 +57,8 @@ struct Seat {
 }
 
 impl Receiver {
-    pub(super) fn new(socket: &OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(socket: &Socket) -> io::Result<Self> {
         Ok(Self { ear: Ear::new(socket)?, relief: Bell::new()?, seat: Mutex::default(), back: Condvar::new() })
-    }
-
-    /// Returns a descriptor that is readable when the worker has said something that nobody else is to read.
-    pub(super) fn ear<'a>(&'a self, socket: &'a OwnedFd) -> BorrowedFd<'a> {
-        self.ear.fd(socket)
     }
 
     /// Leaves the reader to whoever wants to help. `true`: there is mail, and the keeper must not sleep.
@@ -107,7 +100,7 @@ impl Receiver {
     }
 
     /// Takes the keeper's place, while it sleeps.
-    pub(super) fn help<'a>(&'a self, socket: &'a OwnedFd, slots: &'a Slots) -> Option<Helper<'a>> {
+    pub(super) fn help<'a>(&'a self, socket: &'a Socket, slots: &'a Slots) -> Option<Helper<'a>> {
         let mut seat = self.seat.lock();
         // Else the keeper would wake as well.
         let is_shut = seat.reader.is_some() && seat.was_long;
@@ -125,7 +118,7 @@ impl Receiver {
 /// A thread that has a worker's reader for a while.
 pub(super) struct Helper<'a> {
     receiver: &'a Receiver,
-    socket: &'a OwnedFd,
+    socket: &'a Socket,
     slots: &'a Slots,
     reader: Option<Box<Reader>>,
     heard: u64,
@@ -185,7 +178,7 @@ impl Helper<'_> {
                     continue;
                 }
             }
-            match self.reader.as_mut()?.fill(self.socket.as_fd(), RecvFlags::DONTWAIT) {
+            match self.reader.as_mut()?.receive(self.socket) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The keeper finds the same.
@@ -199,19 +192,13 @@ impl Helper<'_> {
         if !self.shut() {
             return None;
         }
-        let mut descriptors =
-            [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.receiver.relief, PollFlags::IN)];
         if self.slots.mail().rest() {
             self.slots.mail().rise();
             return Some(false);
         }
-        let polled = poll(&mut descriptors, None);
+        let woken = sys::sleep(self.socket, &self.receiver.relief);
         self.slots.mail().rise();
-        match polled {
-            Ok(1..) if descriptors[1].revents().is_empty() => Some(true),
-            Err(Errno::INTR) => Some(false),
-            _ => None,
-        }
+        woken
     }
 
     /// Lets the keeper not wake for what the worker says. `false`: that cannot be had.

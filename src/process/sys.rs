@@ -11,6 +11,11 @@
 //!
 //! `--cfg portable` takes the second way on Linux too, where it can be tested.
 
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
 #[cfg(all(target_os = "linux", not(portable)))]
 mod linux;
 #[cfg(any(not(target_os = "linux"), portable))]
@@ -20,3 +25,17 @@ mod portable;
 pub(super) use linux::*;
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
+
+/// The pool's end of what connects it to a worker.
+pub(super) type Socket = OwnedFd;
+
+/// Sleeps until something is there to be received. `Some(false)`: perhaps there is nothing. `None`: the bell was rung, or the system does not let us
+/// sleep.
+pub(super) fn sleep(socket: &Socket, bell: &Bell) -> Option<bool> {
+    let mut descriptors = [PollFd::new(socket, PollFlags::IN), PollFd::new(bell, PollFlags::IN)];
+    match poll(&mut descriptors, None) {
+        Ok(1..) if descriptors[1].revents().is_empty() => Some(true),
+        Err(Errno::INTR) => Some(false),
+        _ => None,
+    }
+}

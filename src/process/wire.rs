@@ -101,7 +101,7 @@ impl Wire {
 
     /// What is readable when there is something that the thread that looks after the worker is to receive.
     pub(super) fn ear(&self) -> BorrowedFd<'_> {
-        self.receiver.ear(&self.socket)
+        self.receiver.ear.fd(&self.socket)
     }
 
     /// Leaves the reader to whoever wants to help, while the thread that looks after the worker sleeps. `true`: there is mail, and it

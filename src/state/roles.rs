@@ -55,7 +55,7 @@ pub(crate) trait Runnable: Observed {
     /// Does it still hold its work? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
     /// Will its completion run callbacks, as far as is known by now?
-    #[cfg(processes)]
+    #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool;
     /// Is it over for its future, by abort or time limit, while it may still run?
     fn is_aborted(&self) -> bool;

@@ -73,7 +73,7 @@ where
         matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { work: Some(_), .. })
     }
 
-    #[cfg(processes)]
+    #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool {
         self.inner.lock().extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
     }

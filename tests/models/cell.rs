@@ -243,7 +243,7 @@ fn waker_against_cancel() {
 
 #[test]
 fn two_wakers_against_finish() {
-    check(5, || {
+    check(4, || {
         let (promise, future) = promise();
         let shared = future.share();
         let other = shared.clone();
@@ -303,5 +303,61 @@ fn abort_against_start() {
         assert_ne!(aborted, finished);
         assert!(started || aborted);
         assert_eq!(future.is_cancelled(), aborted);
+    });
+}
+
+#[test]
+fn two_aborts_against_finish() {
+    check(3, || {
+        let (promise, future) = promise();
+        assert!(promise.start());
+        let future = future.share();
+        let other = future.clone();
+        let other = spawn(move || other.abort());
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        let aborted = future.abort();
+        assert_eq!(other.join().unwrap(), aborted, "both hear what has become of it");
+        assert_ne!(finisher.join().unwrap(), aborted);
+        assert_eq!(future.result().is_err(), aborted);
+    });
+}
+
+#[test]
+fn callback_against_abort() {
+    check(4, || {
+        let (promise, future) = promise::<u8>();
+        assert!(promise.start());
+        let future = future.share();
+        let aborter = future.clone();
+        let aborter = spawn(move || aborter.abort());
+        let called = Tally::default();
+        let callback = called.clone();
+        future.add_done_callback(move |outcome| {
+            assert!(matches!(outcome, Err(Error::Cancelled)));
+            callback.add();
+        });
+        assert!(aborter.join().unwrap());
+        assert_eq!(called.count(), 1);
+        assert!(!promise.complete(Ok(7)));
+        assert_eq!(called.count(), 1);
+    });
+}
+
+#[test]
+fn drop_of_the_handle_against_its_callback() {
+    check(4, || {
+        let (promise, future) = promise();
+        let (dropped, called) = (Tally::default(), Tally::default());
+        let (value, callback) = (dropped.counted(), called.clone());
+        let finisher = spawn(move || {
+            promise.complete(Ok(value));
+        });
+        future.add_done_callback(move |outcome| {
+            assert!(outcome.is_ok());
+            callback.add();
+        });
+        drop(future);
+        finisher.join().unwrap();
+        assert_eq!((called.count(), dropped.count()), (1, 1));
     });
 }

@@ -15,12 +15,12 @@
 //! | cancel against start | `cell::cancel_against_start`, `queue::cancel_against_pop` |
 //! | finish against cancel | `cell::finish_against_cancel`, `cell::two_cancels_and_a_finish` |
 //! | finish against take | `cell::finish_against_take`, `cell::abandon_against_take`, `cell::finish_against_two_that_look` |
-//! | callback against finish and cancel | `cell::callback_against_finish`, `cell::callback_against_cancel_and_finish` |
+//! | callback against finish and cancel | `cell::callback_against_finish`, `cell::callback_against_cancel_and_finish`, `cell::callback_against_abort` |
 //! | callback against take | `cell::callback_against_look_and_take`, `cell::callback_against_take_of_a_shared_future` |
 //! | two callbacks on a done future | `cell::two_callbacks_on_a_done_future` |
 //! | waker against finish and cancel | `cell::waker_against_finish`, `cell::waker_against_cancel`, `cell::two_wakers_against_finish` |
-//! | drop of the handle against finish | `cell::drop_of_the_handle_against_finish`, `queue::drop_of_the_handle_against_run` |
-//! | abort against start and finish | `cell::abort_against_start`, `cell::abort_against_finish`, `queue::abort_against_finish` |
+//! | drop of the handle against finish | `cell::drop_of_the_handle_against_finish`, `cell::drop_of_the_handle_against_its_callback`, `queue::drop_of_the_handle_against_run` |
+//! | abort against start and finish | `cell::abort_against_start`, `cell::abort_against_finish`, `cell::two_aborts_against_finish`, `queue::abort_against_finish` |
 //! | time limit against finish | `ending::time_limit_against_finish`, `storm::time_limits_among_other_tasks` |
 //! | `wait` against finish and cancel | `waiting::wait_*`, `waiting::first_*`, `waiting::two_waits_for_one_future` |
 //! | `as_completed` against finish and cancel | `waiting::as_completed_*`, `waiting::push_*`, `waiting::unfinished_*` |
@@ -49,7 +49,12 @@
 //! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mail::a_slot_is_given_again` |
 //! | halve of a chunk against its items, another halve, curtail, the next chunk | `chunks::halve_against_*`, `chunks::two_halves_against_take_item` |
 //! | letter against a reader going to sleep, or awake | `mail::post_*`, `mail::two_posts_against_going_to_sleep`, `mail::a_letter_among_others` |
-//! | letter against a reader that changes hands | `mail::posts_against_a_reader_that_changes_hands` |
+//! | letter against a reader that changes hands | `receiver::help_against_the_answer_to_another_task`, `receiver::help_and_then_none` |
+//! | helper against the keeper that wakes, deaf or not, and the ways that an answer takes | `receiver::help_against_a_keeper_that_wakes`, `receiver::help_and_then_none` |
+//! | helper against the answer to another task, against another helper | `receiver::help_against_the_answer_to_another_task`, `receiver::help_against_another_helper`, `receiver::two_helpers_of_one_task` |
+//! | cancel, abort, time limit, callback against a helper that sleeps | `receiver::help_against_cancel`, `receiver::help_against_abort`, `receiver::help_against_a_time_limit`, `receiver::help_against_a_callback` |
+//! | death of a worker process against a helper, recall against his sleep | `receiver::help_against_the_end_of_the_worker` |
+//! | join, and the burial before it, against a helper that completes | `receiver::join_against_a_helper` |
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod cell;
@@ -59,6 +64,7 @@ mod ending;
 mod mail;
 mod nesting;
 mod queue;
+mod receiver;
 mod scope;
 mod sharing;
 mod slots;

@@ -108,4 +108,34 @@ mutate post-releases-nothing $mail 's/(fetch_or\(flag\(slot\), )Ordering::Releas
 mutate take-acquires-nothing $mail 's/(swap\(0, )Ordering::Acquire/$1Ordering::Relaxed/'
 mutate letter-acquires-nothing $mail 's/(load\()Ordering::Acquire(\) & flag)/$1Ordering::Relaxed$2/'
 mutate clear-of-all $mail 's/self\.flags\.fetch_and\(!flag\(slot\), Ordering::Relaxed\)/self.flags.store(u64::from(slot) * 0, Ordering::Relaxed)/'
+
+receiver=src/process/receiver.rs
+help=src/process/pool/help.rs
+relief=src/process/relief.rs
+# What stands for `link`: it does the same in the same order.
+keeper=src/process/model/keeper.rs
+under shuttle receiver
+mutate keeper-does-not-say-that-it-sleeps $receiver 's/(seat\.reader = reader;\n\s+slots\.mail\(\))\.rest\(\)/$1.is_there()/'
+mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;//'
+mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)self\.relieve\(\);/$1/'
+mutate recall-not-noted $receiver 's/seat\.recalled = true;//'
+mutate recall-does-not-wait $receiver 's/while seat\.helped \{/while false {/'
+mutate nobody-told-that-the-reader-is-back $receiver 's/self\.receiver\.back\.notify_all\(\);//'
+mutate ear-left-shut $receiver 's/self\.receiver\.ear\.open\(self\.socket\);//'
+mutate helper-does-not-look-again $receiver 's/if self\.slots\.mail\(\)\.rest\(\) \{/self.slots.mail().rest();\nif false {/'
+mutate mail-left $receiver 's/ \| self\.slots\.mail\(\)\.rest\(\);/;/'
+mutate frames-left $receiver 's/ \| !reader\.is_empty\(\)//'
+mutate deafness-left $receiver 's/std::mem::take\(&mut seat\.deafened\) \| //'
+mutate relief-left-over $receiver 's/self\.receiver\.relief\.hush\(\);//'
+mutate flight-relieves-nobody $relief 's/wire\.receiver\.relieve\(\);//'
+mutate helper-not-expected $relief 's/\*help = Help::By\(Arc::clone\(wire\)\);//'
+mutate relief-forgotten $help 's/helper\.was_relieved\(\);//'
+mutate no-ring-for-what-was-left $help 's/(else \{\n\s+if missed \{\n\s+)wire\.ring\(\);/$1/'
+mutate no-ring-after-an-answer $help 's/if missed \|\| /if /'
+mutate ring-before-the-reader-is-back $help 's/(let missed = helper\.leave\(\);)(.*?)if missed \{\n\s+wire\.ring\(\);\n\s+\}/wire.ring();\n$1$2let _ = missed;/s'
+mutate settled-after-the-reader-is-back $help 's/(let answered = .*?\}\);\n)(.*?let missed = helper\.leave\(\);\n)/$2$1/s'
+mutate nobody-told-of-the-last-reading $help 's/self\.ended\.notify_all\(\);//'
+mutate hush-after-the-reader-is-up $keeper 's/(let event = self\.poll\(has_mail\);\n)(\s+if event\.rung \{\n.*?\n\s+\}\n)(.*?self\.is_deaf \|= [^\n]*\n)/$1$3$2/s'
+mutate keeper-stays-deaf $keeper 's/self\.is_deaf = false;//'
+mutate keeper-does-not-look-when-rung $keeper 's/if event\.rung \|\| event\.mail/if event.mail/'
 exit $missed

@@ -43,7 +43,7 @@ fn wait_against_cancel() {
 
 #[test]
 fn two_waits_for_one_future() {
-    check(5, || {
+    check(4, || {
         let (promise, future) = promise();
         let future = Arc::new(future);
         let other = Arc::clone(&future);
@@ -57,7 +57,7 @@ fn two_waits_for_one_future() {
 
 #[test]
 fn first_completed_leaves_while_another_finishes() {
-    check(5, || {
+    check(4, || {
         let (first_promise, first) = promise();
         let (second_promise, second) = promise();
         let finishers = [(first_promise, 1), (second_promise, 2)]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
@@ -44,6 +44,11 @@ impl Reader {
     /// Refuses frames whose body is longer than `limit`.
     pub(in crate::process) fn new(limit: u64) -> Self {
         Self { buffer: Vec::new(), start: 0, end: 0, limit, descriptors: VecDeque::new(), is_cut: false }
+    }
+
+    /// Receives what is there. 0: the other side sends no more.
+    pub(in crate::process) fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        self.fill(socket.as_fd(), RecvFlags::DONTWAIT)
     }
 
     /// Receives once. 0: the other side sends no more.
@@ -170,7 +175,6 @@ mod fuzz;
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
     use rustix::net::{SendFlags, send};

@@ -6,8 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::net::RecvFlags;
-
 use super::{Alarm, GRACE, Link, Stage, deadline_in};
 use crate::error::{Broken, Error};
 use crate::process::flight::Flight;
@@ -30,7 +28,7 @@ impl Link<'_> {
     /// Reads once, and takes what that completed.
     pub(super) fn receive(&mut self) {
         let Some(reader) = &mut self.reader else { return };
-        match reader.fill(self.wire.socket(), RecvFlags::DONTWAIT) {
+        match reader.receive(self.wire.socket()) {
             Ok(0) => self.hang_up(),
             Ok(_) => self.parse_or_kill(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

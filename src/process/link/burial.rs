@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use rustix::net::RecvFlags;
 use rustix::process::Signal;
 
 use super::{Link, Stage};
@@ -26,7 +25,7 @@ impl Link<'_> {
         // What a helper has left comes first.
         while self.parse().is_ok()
             && let Some(reader) = &mut self.reader
-            && let Ok(1..) = reader.fill(self.wire.socket(), RecvFlags::DONTWAIT)
+            && let Ok(1..) = reader.receive(self.wire.socket())
         {}
         let exit = child.reap();
         self.wire.close();

@@ -20,7 +20,7 @@ impl Pool {
         }
         let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(flight) else { return };
         let Some(mut helper) = wire.help() else { return };
-        if !flight.expect_help(&wire) {
+        if !flight.relief.expect(&wire) {
             if helper.leave() {
                 wire.ring();
             }
@@ -33,7 +33,7 @@ impl Pool {
                 self.decide_first(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
             (header, body, flight, is_idle, follow_up)
         });
-        if flight.end_help() {
+        if flight.relief.end() {
             helper.was_relieved();
         }
         let missed = helper.leave();

@@ -1,7 +1,6 @@
 //! What holds whenever the supervisor's lock is free, and what holds at the end.
 #![forbid(unsafe_code)]
 
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,17 @@ use crate::process::slots::Progress;
 use crate::process::supervisor::link::{Link, Sent, Stage};
 use crate::process::supervisor::{AHEAD_BYTES, LinkId, MISSES};
 
+/// A number of its own for each flight, whose bits have nothing to do with those of another one.
+fn mark(flight: &Arc<Flight>) -> u64 {
+    // The last step of splitmix64.
+    let address = Arc::as_ptr(flight).addr() as u64;
+    let mixed = (address ^ address >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
 impl World<'_> {
+    /// After whatever is no step of a worker: what those do the supervisor does not hear of before somebody else acts.
     pub(super) fn audit(&self) {
         self.audit_counts();
         self.audit_places();
@@ -28,9 +37,6 @@ impl World<'_> {
     /// What is counted is what is there.
     fn audit_counts(&self) {
         let supervisor = &self.supervisor;
-        let queued = |flight: &&Arc<Flight>| matches!(*flight.place.lock(), Place::Queued);
-        let live = supervisor.queue.iter().filter(queued).count();
-        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
         let links = || supervisor.links.values();
         assert_eq!(supervisor.active, links().filter(|link| link.counts()).count(), "active");
         assert_eq!(supervisor.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
@@ -41,11 +47,7 @@ impl World<'_> {
         assert!(seated, "more workers have tasks than there are seats");
         let others = links().filter(|link| matches!(link.stage, Stage::Starting | Stage::Leaving));
         assert!(others.map(|link| link.flown.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
-        // What a doomed one is at has been given up.
-        let is_at_work = |id| supervisor.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
-        let floor = self.floor.borrow();
-        let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
-        assert!(running <= self.weather.max_workers, "too many workers are at work");
+        self.audit_work();
         // What a dead one had is with others.
         for link in links().filter(|link| matches!(link.stage, Stage::Serving | Stage::Doomed)) {
             let taken = link.flown.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
@@ -63,49 +65,61 @@ impl World<'_> {
         }
     }
 
-    /// Each task is in one place, and knows in which.
+    /// No more workers are at work than there may be.
+    pub(super) fn audit_work(&self) {
+        // What a doomed one is at has been given up.
+        let is_at_work = |id| self.supervisor.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
+        let floor = self.floor.borrow();
+        let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
+        assert!(running <= self.weather.max_workers, "too many workers are at work");
+    }
+
+    /// Each task is in one place, and knows in which. The book is told where it was seen.
     fn audit_places(&self) {
         let supervisor = &self.supervisor;
-        let mut found = Vec::new();
+        // Sums stand for sets: where those are different, so are these, but for a chance of one in 2^64.
+        let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
+        let mut book = self.book.lock();
+        let mut see = |flight: &Flight, is_sent| {
+            if flight.items.is_none() {
+                book.calls[call_of(&flight.argument)].see(is_sent);
+            }
+        };
         for flight in &supervisor.queue {
             if matches!(*flight.place.lock(), Place::Queued) {
-                found.push(Arc::as_ptr(flight));
+                found = found.wrapping_add(mark(flight));
+                live += 1;
+                see(flight, false);
             }
         }
+        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
         for (id, link) in &supervisor.links {
             for sent in &link.flown {
                 let Place::Sent { link, slot, sequence, .. } = *sent.flight.place.lock() else {
                     panic!("a worker has a task that is not there");
                 };
                 assert_eq!((link, slot, sequence), (*id, sent.slot, sent.sequence));
-                found.push(Arc::as_ptr(&sent.flight));
+                found = found.wrapping_add(mark(&sent.flight));
+                see(&sent.flight, true);
             }
         }
-        for flight in &supervisor.mourned {
-            found.push(Arc::as_ptr(flight));
-        }
         for flight in &self.flights {
-            let times = found.extract_if(.., |other| ptr::eq(*other, Arc::as_ptr(flight))).count();
-            let expected = match *flight.place.lock() {
-                Place::Queued | Place::Sent { .. } => 1,
-                Place::New | Place::Revoked | Place::Stopped { .. } | Place::Over => 0,
-                // Once it is known what becomes of it, it ends.
-                Place::Mourned => times.min(1),
-            };
-            assert_eq!(times, expected, "a task that is in several places, or in none");
+            if matches!(*flight.place.lock(), Place::Queued | Place::Sent { .. }) {
+                expected = expected.wrapping_add(mark(flight));
+            }
         }
-        assert!(found.is_empty(), "tasks that nobody has submitted");
+        assert_eq!(found, expected, "a task that is in several places, or in none, or that nobody has submitted");
+        // Once it is known what becomes of one, it ends: there are few.
+        for (nth, flight) in supervisor.mourned.iter().enumerate() {
+            let is_it = |other: &Arc<Flight>| Arc::ptr_eq(other, flight);
+            let is_once = !supervisor.mourned[..nth].iter().any(is_it) && self.flights.iter().any(is_it);
+            assert!(is_once && matches!(*flight.place.lock(), Place::Mourned), "a task is mourned that is elsewhere");
+        }
     }
 
     /// First come, first served.
     fn audit_turns(&self) {
-        let mut book = self.book.lock();
-        for flight in self.flights.iter().filter(|flight| flight.items.is_none()) {
-            let place = flight.place.lock();
-            if matches!(*place, Place::Queued | Place::Sent { .. }) {
-                book.calls[call_of(&flight.argument)].see(!matches!(*place, Place::Queued));
-            }
-        }
+        let book = self.book.lock();
         let turn = |flight: &Arc<Flight>| book.calls.get(call_of(&flight.argument))?.turn;
         let are_in_turn = |flights: &mut dyn Iterator<Item = &Arc<Flight>>| {
             let whole = flights.filter(|flight| flight.items.is_none());

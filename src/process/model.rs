@@ -1,0 +1,30 @@
+//! The pool's side of one worker, for the models: who receives what it says.
+//!
+//! The [`receiver`], the [`relief`], what a waiter does (`pool/help.rs`), and the page that both sides share are the real ones. Around them
+//! stand doubles that promise no more than what they stand for: descriptors, under a lock of the checker, and a supervisor of one worker, as the
+//! simulation looks after the rules of the real one. `model/keeper.rs` does what `link` does with any of these.
+#![forbid(unsafe_code)]
+// The models see some of it from outside the crate, and what they have no use for is there as well.
+#![allow(unreachable_pub, dead_code, missing_debug_implementations)]
+
+#[path = "model/flight.rs"]
+mod flight;
+#[path = "model/frame.rs"]
+mod frame;
+#[path = "model/keeper.rs"]
+mod keeper;
+#[path = "model/office.rs"]
+mod office;
+#[path = "model/pool.rs"]
+mod pool;
+mod receiver;
+mod relief;
+#[path = "model/slots.rs"]
+mod slots;
+#[path = "model/sys.rs"]
+mod sys;
+#[path = "model/wire.rs"]
+mod wire;
+
+pub use office::{Office, Size};
+pub use slots::{Mail, Progress, Words};

@@ -1,0 +1,76 @@
+//! The flight of a model: a task that one worker has.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::frame::Kind;
+use super::pool::Pool;
+use super::relief::Relief;
+use crate::error::Error;
+use crate::host::{Host, Remote};
+use crate::state::Runnable;
+
+pub(super) struct Flight {
+    pub(super) task: Arc<dyn Runnable>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) relief: Relief,
+    pub(super) items: Option<()>,
+    pub(super) leases: Vec<()>,
+}
+
+impl Flight {
+    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self { task, pool, relief: Relief::default(), items: None, leases: Vec::new() })
+    }
+
+    pub(super) fn task(&self) -> Option<&dyn Runnable> {
+        Some(&*self.task)
+    }
+
+    pub(super) fn complete(&self, _: Kind, body: &[u8], _carrier: &()) {
+        self.task.complete(Ok(body));
+    }
+
+    pub(super) fn fail(&self, error: Error) {
+        self.task.fail(error);
+    }
+}
+
+impl Remote for Flight {
+    fn has_started(&self) -> bool {
+        self.pool.has_started(self)
+    }
+
+    fn revoke(&self) -> bool {
+        self.pool.revoke(self)
+    }
+
+    fn stop(&self) -> bool {
+        self.pool.stop(self)
+    }
+
+    fn help(&self) {
+        self.pool.help(self);
+    }
+
+    fn stopped(&self) {
+        self.pool.kill_the_doomed();
+    }
+}
+
+/// As the real one.
+impl Host for Flight {
+    fn cancelled(&self) {
+        self.relief.ring();
+    }
+    fn refused(&self) {
+        self.relief.ring();
+    }
+    fn ended(&self, _failed: bool) {
+        self.pool.count();
+        self.relief.ring();
+    }
+    fn remote(&self) -> Option<&dyn Remote> {
+        Some(self)
+    }
+}

@@ -1,0 +1,141 @@
+//! The thread that looks after a worker, as `link` has it.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::frame::{Header, Kind, Reader};
+use super::pool::Pool;
+use crate::error::Error;
+
+pub(super) struct Keeper<'a> {
+    pool: &'a Pool,
+    reader: Option<Box<Reader>>,
+    is_deaf: bool,
+    hung_up: bool,
+    answers: Vec<(Header, Vec<u8>)>,
+}
+
+struct Event {
+    exited: bool,
+    rung: bool,
+    readable: bool,
+    mail: bool,
+    expired: bool,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(pool: &'a Pool) -> Self {
+        Self { pool, reader: Some(Box::default()), is_deaf: false, hung_up: false, answers: Vec::new() }
+    }
+
+    /// Until the worker is buried.
+    pub(super) fn look_after(&mut self) {
+        loop {
+            let event = self.sleep();
+            if event.exited {
+                break;
+            }
+            if event.rung || event.mail {
+                self.parse();
+            }
+            if event.readable {
+                self.receive();
+            }
+            if event.expired {
+                self.expire();
+            }
+        }
+        self.bury();
+    }
+
+    fn sleep(&mut self) -> Event {
+        let has_mail = self.pool.wire.lay_down(self.reader.take());
+        let event = self.poll(has_mail);
+        if event.rung {
+            self.pool.wire.hush();
+            self.is_deaf = false;
+        }
+        self.reader = self.pool.wire.take_up(event.readable);
+        self.is_deaf |= event.readable && self.reader.is_none();
+        event
+    }
+
+    fn poll(&self, mail: bool) -> Event {
+        let listens = !self.hung_up && !self.is_deaf;
+        self.pool.wire.socket.tell(|told| told.kept = true);
+        self.pool.wire.socket.tell(|told| told.kept = true);
+        self.pool.wire.socket.poll(|told| {
+            let (exited, rung, readable) = (told.exited, told.rung, listens && told.is_heard());
+            (exited || rung || readable || mail || told.expired).then(|| {
+                let expired = std::mem::take(&mut told.expired);
+                Event { exited, rung, readable, mail, expired }
+            })
+        })
+    }
+
+    fn receive(&mut self) {
+        let Some(reader) = &mut self.reader else { return };
+        match reader.receive(&self.pool.wire.socket) {
+            Ok(0) => self.hung_up = true,
+            Ok(_) => self.parse(),
+            Err(_) => {}
+        }
+    }
+
+    fn parse(&mut self) {
+        let Some(mut reader) = self.reader.take() else { return };
+        let slots = &self.pool.wire.slots;
+        for slot in slots.mail().take() {
+            let mut body = Vec::new();
+            let (header, _) = slots.read_letter(slot, &mut body).expect("a letter comes with a flag");
+            self.answers.push((header, body));
+        }
+        self.settle();
+        while let Ok(Some((header, body))) = reader.next() {
+            if header.kind != Kind::Bell {
+                self.answers.push((header, reader.body(body).to_vec()));
+            }
+        }
+        self.settle();
+        self.reader = Some(reader);
+    }
+
+    fn settle(&mut self) {
+        for (header, body) in std::mem::take(&mut self.answers) {
+            let flight = self.pool.supervisor.lock().settle(header.slot, header.sequence);
+            if let Some(flight) = flight {
+                flight.complete(header.kind, &body, &());
+            }
+        }
+    }
+
+    fn expire(&self) {
+        let expired = self.pool.supervisor.lock().expire();
+        if let Some(flight) = expired {
+            self.pool.kill_the_doomed();
+            flight.task.start();
+            flight.task.expire(Duration::ZERO);
+        }
+    }
+
+    fn bury(&mut self) {
+        let wire = Arc::clone(&self.pool.wire);
+        if self.reader.is_none() {
+            self.reader = wire.receiver.recall();
+        }
+        loop {
+            self.parse();
+            let reader = self.reader.as_mut().expect("the helper has given it back");
+            if !matches!(reader.receive(&wire.socket), Ok(1..)) {
+                break;
+            }
+        }
+        let left = self.pool.supervisor.lock().died();
+        for sent in left {
+            sent.flight.fail(Error::Abandoned);
+        }
+        self.pool.supervisor.lock().forget();
+        self.pool.ended.notify_all();
+    }
+}

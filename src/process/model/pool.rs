@@ -1,0 +1,193 @@
+//! The pool of a model, and its supervisor: one worker, which is sent every task at once.
+#![forbid(unsafe_code)]
+
+#[path = "../pool/help.rs"]
+mod help;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::flight::Flight;
+use super::sys::Told;
+use super::wire::Wire;
+use crate::host::Host;
+use crate::sync::{Condvar, Mutex};
+
+pub(super) struct Pool {
+    pub(super) supervisor: Mutex<Supervisor>,
+    pub(super) ended: Condvar,
+    pub(super) wire: Arc<Wire>,
+    settings: Settings,
+    carrier: (),
+    completed: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Settings {
+    keep_alive: Option<()>,
+}
+
+impl Host for Pool {}
+
+pub(super) struct Supervisor {
+    wire: Arc<Wire>,
+    flown: Vec<Sent>,
+    next_sequence: u64,
+    /// The worker is to be killed.
+    is_doomed: bool,
+    /// The worker has been buried.
+    is_gone: bool,
+    unread: usize,
+}
+
+pub(super) struct Sent {
+    pub(super) flight: Arc<Flight>,
+    pub(super) slot: u8,
+    pub(super) sequence: u64,
+}
+
+impl Pool {
+    pub(super) fn new() -> Arc<Self> {
+        let wire = Wire::new();
+        let supervisor = Supervisor {
+            wire: Arc::clone(&wire),
+            flown: Vec::new(),
+            next_sequence: 0,
+            is_doomed: false,
+            is_gone: false,
+            unread: 0,
+        };
+        Arc::new(Self {
+            supervisor: Mutex::new(supervisor),
+            ended: Condvar::new(),
+            wire,
+            settings: Settings::default(),
+            carrier: (),
+            completed: AtomicUsize::new(0),
+        })
+    }
+
+    /// Sends a task to the worker, if it is there.
+    pub(super) fn send(&self, flight: &Arc<Flight>) -> bool {
+        let mut supervisor = self.supervisor.lock();
+        if supervisor.is_gone || supervisor.is_doomed {
+            return false;
+        }
+        supervisor.next_sequence += 1;
+        let sequence = supervisor.next_sequence;
+        let has_slot = |slot: &u8| supervisor.flown.iter().all(|sent| sent.slot != *slot);
+        let slot = (0..2).find(has_slot).expect("a model has two tasks at most");
+        self.wire.slots.words().ready(slot, sequence, None);
+        supervisor.flown.push(Sent { flight: Arc::clone(flight), slot, sequence });
+        drop(supervisor);
+        self.wire.socket.tell(|told| told.orders.push_back((slot, sequence)));
+        true
+    }
+
+    pub(super) fn is_copy(&self) -> bool {
+        false
+    }
+
+    pub(super) fn decide_first<R>(&self, decision: impl FnOnce(&mut Supervisor, Instant) -> R) -> (R, ()) {
+        (decision(&mut self.supervisor.lock(), Instant::now()), ())
+    }
+
+    fn follow(&self, (): ()) {}
+
+    pub(super) fn has_started(&self, flight: &Flight) -> bool {
+        let supervisor = self.supervisor.lock();
+        let sent = supervisor.find(flight).map(|at| &supervisor.flown[at]);
+        sent.is_none_or(|sent| self.wire.slots.words().progress(sent.slot, sent.sequence) != super::Progress::Ready)
+    }
+
+    pub(super) fn revoke(&self, flight: &Flight) -> bool {
+        self.supervisor.lock().revoke(flight)
+    }
+
+    pub(super) fn stop(&self, flight: &Flight) -> bool {
+        let mut supervisor = self.supervisor.lock();
+        supervisor.revoke(flight) || supervisor.kill(flight).is_some()
+    }
+
+    pub(super) fn kill_the_doomed(&self) {
+        if self.supervisor.lock().is_doomed {
+            self.wire.socket.tell(Told::exit);
+        }
+    }
+
+    pub(super) fn count(&self) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn completed(&self) -> usize {
+        self.completed.load(Ordering::Relaxed)
+    }
+}
+
+impl Supervisor {
+    fn find(&self, flight: &Flight) -> Option<usize> {
+        self.flown.iter().position(|sent| std::ptr::eq(&*sent.flight, flight))
+    }
+
+    fn only(&self, flight: &Flight) -> Option<((), Arc<Wire>, u8, u64)> {
+        let sent = &self.flown[self.find(flight).filter(|_| self.flown.len() == 1 && !self.is_doomed)?];
+        Some(((), Arc::clone(&self.wire), sent.slot, sent.sequence))
+    }
+
+    pub(super) fn settle(&mut self, slot: u8, sequence: u64) -> Option<Arc<Flight>> {
+        let position = self.flown.iter().position(|sent| sent.slot == slot && sent.sequence == sequence)?;
+        Some(self.flown.remove(position).flight)
+    }
+
+    fn settle_only(&mut self, (): (), slot: u8, sequence: u64, _: Instant) -> (Option<Arc<Flight>>, bool) {
+        let flight = self.settle(slot, sequence);
+        self.unread += usize::from(flight.is_some());
+        (flight, self.flown.is_empty())
+    }
+
+    fn revoke(&mut self, flight: &Flight) -> bool {
+        let Some(at) = self.find(flight) else { return false };
+        let revoked = self.wire.slots.words().revoke(self.flown[at].slot, self.flown[at].sequence);
+        if revoked {
+            self.flown.remove(at);
+        }
+        revoked
+    }
+
+    /// Takes a task that runs, of which its worker is to be killed.
+    fn kill(&mut self, flight: &Flight) -> Option<Arc<Flight>> {
+        let at = self.find(flight)?;
+        let Sent { slot, sequence, .. } = self.flown[at];
+        if !self.wire.slots.words().kill(slot, sequence) {
+            return None;
+        }
+        self.is_doomed = true;
+        Some(self.flown.remove(at).flight)
+    }
+
+    /// The time of the first is up.
+    pub(super) fn expire(&mut self) -> Option<Arc<Flight>> {
+        let first = self.flown.first().map(|sent| Arc::clone(&sent.flight))?;
+        self.kill(&first)
+    }
+
+    /// The tasks that the worker had.
+    pub(super) fn died(&mut self) -> Vec<Sent> {
+        self.is_doomed = true;
+        std::mem::take(&mut self.flown)
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.is_gone = true;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_gone && self.unread == 0
+    }
+
+    fn end_reading(&mut self) -> bool {
+        self.unread -= 1;
+        self.is_empty()
+    }
+}

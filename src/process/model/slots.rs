@@ -1,0 +1,64 @@
+//! The page of a model. Only its letters are doubles: the models of the mail show that they are read as they were written.
+#![forbid(unsafe_code)]
+
+#[path = "../slots/mail.rs"]
+mod mail;
+#[path = "../slots/words.rs"]
+mod words;
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use super::frame::{Frame, Header};
+use crate::sync::atomic::AtomicU64;
+
+pub use mail::Mail;
+pub use words::{Progress, Words};
+
+/// A look finds all that two would.
+pub(super) const TRIES: usize = 1;
+
+pub(super) struct Slots {
+    words: Words<2>,
+    mail: Mail,
+    /// Not the checker's, so they add no schedules.
+    letters: std::sync::Mutex<[Option<Frame>; 2]>,
+    answers: AtomicU64,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        Self { words: Words::new(), mail: Mail::default(), letters: Default::default(), answers: AtomicU64::new(0) }
+    }
+
+    pub(super) fn words(&self) -> &Words<2> {
+        &self.words
+    }
+
+    pub(super) fn mail(&self) -> &Mail {
+        &self.mail
+    }
+
+    pub(super) fn read_letter(&self, slot: u8, bytes: &mut Vec<u8>) -> Option<(Header, Range<usize>)> {
+        let (header, body) = self.letters.lock().unwrap()[usize::from(slot)].clone()?;
+        let start = bytes.len();
+        bytes.extend_from_slice(&body);
+        Some((header, start..bytes.len()))
+    }
+
+    pub(super) fn post(&self, letter: Frame) -> bool {
+        let slot = letter.0.slot;
+        self.letters.lock().unwrap()[usize::from(slot)] = Some(letter);
+        self.mail.post(slot)
+    }
+
+    pub(super) fn note_answer(&self) {
+        self.answers.fetch_add(1, Ordering::Release);
+    }
+
+    /// How long it looks says nothing.
+    pub(super) fn look_for_answer(&self, seen: &mut u64) -> bool {
+        let now = self.answers.load(Ordering::Acquire);
+        std::mem::replace(seen, now) != now || self.mail.is_there()
+    }
+}

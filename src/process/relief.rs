@@ -1,0 +1,52 @@
+//! [`Relief`]: whom the end of a flight wakes, because he [receives](super::receiver) in the place of another thread while he waits for it.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::wire::Wire;
+use crate::sync::Mutex;
+
+#[derive(Default)]
+pub(super) struct Relief(Mutex<Help>);
+
+/// Does a thread that waits for the flight sleep where its end must wake it?
+#[derive(Default)]
+enum Help {
+    #[default]
+    No,
+    By(Arc<Wire>),
+    /// It has ended, and nobody has to be woken any more.
+    Over,
+}
+
+impl Relief {
+    /// The end of the flight is to relieve the helper of this wire. `false`: it has ended, or relieves another one, who waits at
+    /// a worker that it was taken back from.
+    pub(super) fn expect(&self, wire: &Arc<Wire>) -> bool {
+        let mut help = self.0.lock();
+        let open = matches!(*help, Help::No);
+        if open {
+            *help = Help::By(Arc::clone(wire));
+        }
+        open
+    }
+
+    /// The helper leaves. Was he relieved?
+    pub(super) fn end(&self) -> bool {
+        let mut help = self.0.lock();
+        let relieved = matches!(*help, Help::Over);
+        if !relieved {
+            *help = Help::No;
+        }
+        relieved
+    }
+
+    /// The flight has come to its end, however it did.
+    pub(super) fn ring(&self) {
+        let mut help = self.0.lock();
+        // Under the lock: who finds `Over` there is to find that relief was rung.
+        if let Help::By(wire) = std::mem::replace(&mut *help, Help::Over) {
+            wire.receiver.relieve();
+        }
+    }
+}
