@@ -17,8 +17,8 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::child::{Child, OomCounter};
-use super::frame::Reader;
 use super::pool::Pool;
+use super::receiver::Keeper;
 use super::segments::Known;
 use super::slots;
 use super::supervisor::{Expiry, LinkId, Next, Order};
@@ -66,8 +66,8 @@ struct Link<'a> {
     pool: &'a Arc<Pool>,
     id: LinkId,
     wire: Arc<Wire>,
-    /// Not there while this thread sleeps, and while another one receives in its place.
-    reader: Option<Box<Reader>>,
+    /// What this thread is to whoever receives in its place.
+    keeper: Keeper,
     stage: Stage,
     /// How far it came on its own.
     stage_reached: Stage,
@@ -90,8 +90,6 @@ struct Link<'a> {
     carrier: Arc<dyn Carrier>,
     /// How many of them were copied out.
     collected: u64,
-    /// It was woken by what another thread receives: it listens no more until it is rung for.
-    is_deaf: bool,
     orders: Vec<Order>,
     answers: Vec<Answer>,
     /// The bodies of letters.
@@ -142,21 +140,14 @@ impl Link<'_> {
     }
 
     fn sleep(&mut self, child: &Child) -> Event {
-        let has_mail = self.wire.lay_down(self.reader.take());
+        let has_mail = self.wire.lay_down(&mut self.keeper);
         let event = self.poll(child, has_mail);
-        if event.rung {
-            // Before it takes the reader up: who rings because of what he has left there has given it back by then. Hushed later, his ring
-            // might be lost with one that came before it.
-            self.wire.hush();
-            self.is_deaf = false;
-        }
-        self.reader = self.wire.take_up(event.readable);
-        self.is_deaf |= event.readable && self.reader.is_none();
+        self.wire.take_up(&mut self.keeper, event.rung, event.readable);
         event
     }
 
     fn poll(&self, child: &Child, has_mail: bool) -> Event {
-        let (listens, sends) = (!self.hung_up && !self.is_deaf, !self.hung_up && self.unsent);
+        let (listens, sends) = (!self.hung_up && self.keeper.listens(), !self.hung_up && self.unsent);
         // One that was hung up would not let anybody sleep, also where nothing is asked of it.
         let or_never = |wanted, descriptor, flags| match wanted {
             true => PollFd::from_borrowed_fd(descriptor, flags),

@@ -2,7 +2,7 @@
 //!
 //! The [`receiver`], the [`relief`], what a waiter does (`pool/help.rs`), and the page that both sides share are the real ones. Around them
 //! stand doubles that promise no more than what they stand for: descriptors, under a lock of the checker, and a supervisor of one worker, as the
-//! simulation looks after the rules of the real one. `model/keeper.rs` does what `link` does with any of these.
+//! simulation looks after the rules of the real one. `model/link.rs` does what `link` does with any of these.
 #![forbid(unsafe_code)]
 // The models see some of it from outside the crate, and what they have no use for is there as well.
 #![allow(unreachable_pub, dead_code, missing_debug_implementations)]
@@ -11,8 +11,8 @@
 mod flight;
 #[path = "model/frame.rs"]
 mod frame;
-#[path = "model/keeper.rs"]
-mod keeper;
+#[path = "model/link.rs"]
+mod link;
 #[path = "model/office.rs"]
 mod office;
 #[path = "model/pool.rs"]

@@ -61,39 +61,6 @@ impl Receiver {
         Ok(Self { ear: Ear::new(socket)?, relief: Bell::new()?, seat: Mutex::default(), back: Condvar::new() })
     }
 
-    /// Leaves the reader to whoever wants to help. `true`: there is mail, and the keeper must not sleep.
-    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>, slots: &Slots) -> bool {
-        if reader.is_none() {
-            return false;
-        }
-        let mut seat = self.seat.lock();
-        seat.reader = reader;
-        slots.mail().rest()
-    }
-
-    /// Takes the reader up again, unless somebody helps. `heard`: the ear was readable; then the keeper is not to listen until its bell
-    /// is rung, or it would wake over and over.
-    pub(super) fn take_up(&self, heard: bool, slots: &Slots) -> Option<Box<Reader>> {
-        let mut seat = self.seat.lock();
-        seat.deafened |= heard && seat.helped;
-        let reader = seat.reader.take()?;
-        slots.mail().rise();
-        Some(reader)
-    }
-
-    /// Takes the reader, which must not be laid down again. Blocks until a helper has given it back, for as long as that takes him to wake.
-    pub(super) fn recall(&self) -> Option<Box<Reader>> {
-        let mut seat = self.seat.lock();
-        if seat.helped {
-            seat.recalled = true;
-            self.relieve();
-        }
-        while seat.helped {
-            self.back.wait(&mut seat);
-        }
-        seat.reader.take()
-    }
-
     /// Wakes the helper. Only with a note that he finds when he leaves.
     pub(super) fn relieve(&self) {
         self.relief.ring();
@@ -112,6 +79,66 @@ impl Receiver {
         seat.helped = true;
         let (heard, was_long) = (seat.heard, seat.was_long);
         Some(Helper { receiver: self, socket, slots, reader, heard, was_long, is_shut, relieved: false })
+    }
+}
+
+/// The thread that looks after a worker.
+pub(super) struct Keeper {
+    /// Not there while it sleeps, and while a helper has it.
+    pub(super) reader: Option<Box<Reader>>,
+    /// It was woken by what a helper receives: it listens no more until its bell is rung, or it would wake over and over.
+    is_deaf: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self { reader: Some(Box::new(reader)), is_deaf: false }
+    }
+
+    /// Is it to wake for what there is to be heard?
+    pub(super) fn listens(&self) -> bool {
+        !self.is_deaf
+    }
+
+    /// Leaves the reader to whoever wants to help: it is about to sleep. `true`: there is mail, and it must not.
+    pub(super) fn lay_down(&mut self, receiver: &Receiver, slots: &Slots) -> bool {
+        let Some(reader) = self.reader.take() else { return false };
+        let mut seat = receiver.seat.lock();
+        seat.reader = Some(reader);
+        slots.mail().rest()
+    }
+
+    /// Takes the reader up again, unless somebody helps: it has woken, because its bell was `rung` or something is to be `heard`.
+    pub(super) fn take_up(&mut self, receiver: &Receiver, slots: &Slots, rung: bool, heard: bool, hush: impl FnOnce()) {
+        if rung {
+            // First: who rings because of what he has left with the reader has given that back by then. Hushed later, his ring might be
+            // lost with one that came before it.
+            hush();
+            self.is_deaf = false;
+        }
+        let mut seat = receiver.seat.lock();
+        seat.deafened |= heard && seat.helped;
+        self.reader = seat.reader.take();
+        if self.reader.is_some() {
+            slots.mail().rise();
+        }
+        self.is_deaf |= heard && self.reader.is_none();
+    }
+
+    /// Takes the reader, to keep it. Blocks until a helper has given it back, for as long as that takes him to wake.
+    pub(super) fn recall(&mut self, receiver: &Receiver) {
+        if self.reader.is_some() {
+            return;
+        }
+        let mut seat = receiver.seat.lock();
+        if seat.helped {
+            seat.recalled = true;
+            receiver.relieve();
+        }
+        while seat.helped {
+            receiver.back.wait(&mut seat);
+        }
+        self.reader = seat.reader.take();
     }
 }
 

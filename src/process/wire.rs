@@ -17,8 +17,8 @@ use rustix::process::Signal;
 
 use super::child::Child;
 use super::flight::Flight;
-use super::frame::{self, HEADER, Header, Kind, NOT_SENT, Reader, TaskHead};
-use super::receiver::{Helper, Receiver};
+use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
+use super::receiver::{Helper, Keeper, Receiver};
 use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
@@ -106,13 +106,13 @@ impl Wire {
 
     /// Leaves the reader to whoever wants to help, while the thread that looks after the worker sleeps. `true`: there is mail, and it
     /// must not.
-    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>) -> bool {
-        self.receiver.lay_down(reader, &self.slots)
+    pub(super) fn lay_down(&self, keeper: &mut Keeper) -> bool {
+        keeper.lay_down(&self.receiver, &self.slots)
     }
 
-    /// Takes the reader up again, see [`Receiver::take_up`].
-    pub(super) fn take_up(&self, heard: bool) -> Option<Box<Reader>> {
-        self.receiver.take_up(heard, &self.slots)
+    /// That thread has woken, see [`Keeper::take_up`].
+    pub(super) fn take_up(&self, keeper: &mut Keeper, rung: bool, heard: bool) {
+        keeper.take_up(&self.receiver, &self.slots, rung, heard, || self.bell.hush());
     }
 
     /// Takes the place of the thread that looks after the worker.
@@ -189,11 +189,6 @@ impl Wire {
     /// Wakes the thread that looks after the worker.
     pub(super) fn ring(&self) {
         self.bell.ring();
-    }
-
-    /// The bell was heard.
-    pub(super) fn hush(&self) {
-        self.bell.hush();
     }
 
     /// Tells the worker that nothing more will come. Its end stays open for what it still has to say.

@@ -113,11 +113,11 @@ receiver=src/process/receiver.rs
 help=src/process/pool/help.rs
 relief=src/process/relief.rs
 # What stands for `link`: it does the same in the same order.
-keeper=src/process/model/keeper.rs
+link=src/process/model/link.rs
 under shuttle receiver
-mutate keeper-does-not-say-that-it-sleeps $receiver 's/(seat\.reader = reader;\n\s+slots\.mail\(\))\.rest\(\)/$1.is_there()/'
+mutate keeper-does-not-say-that-it-sleeps $receiver 's/(seat\.reader = Some\(reader\);\n\s+slots\.mail\(\))\.rest\(\)/$1.is_there()/'
 mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;//'
-mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)self\.relieve\(\);/$1/'
+mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)receiver\.relieve\(\);/$1/'
 mutate recall-not-noted $receiver 's/seat\.recalled = true;//'
 mutate recall-does-not-wait $receiver 's/while seat\.helped \{/while false {/'
 mutate nobody-told-that-the-reader-is-back $receiver 's/self\.receiver\.back\.notify_all\(\);//'
@@ -135,7 +135,7 @@ mutate no-ring-after-an-answer $help 's/if missed \|\| /if /'
 mutate ring-before-the-reader-is-back $help 's/(let missed = helper\.leave\(\);)(.*?)if missed \{\n\s+wire\.ring\(\);\n\s+\}/wire.ring();\n$1$2let _ = missed;/s'
 mutate settled-after-the-reader-is-back $help 's/(let answered = .*?\}\);\n)(.*?let missed = helper\.leave\(\);\n)/$2$1/s'
 mutate nobody-told-of-the-last-reading $help 's/self\.ended\.notify_all\(\);//'
-mutate hush-after-the-reader-is-up $keeper 's/(let event = self\.poll\(has_mail\);\n)(\s+if event\.rung \{\n.*?\n\s+\}\n)(.*?self\.is_deaf \|= [^\n]*\n)/$1$3$2/s'
-mutate keeper-stays-deaf $keeper 's/self\.is_deaf = false;//'
-mutate keeper-does-not-look-when-rung $keeper 's/if event\.rung \|\| event\.mail/if event.mail/'
+mutate hush-after-the-reader-is-up $receiver 's/(        if rung \{\n.*?\n        \}\n)(.*?)(\s+self\.is_deaf \|= [^\n]*\n)/$2drop(seat);\n$1$3/s'
+mutate keeper-stays-deaf $receiver 's/self\.is_deaf = false;//'
+mutate keeper-does-not-look-when-rung $link 's/if event\.rung \|\| event\.mail/if event.mail/'
 exit $missed

@@ -27,7 +27,7 @@ pub(super) struct Answer {
 impl Link<'_> {
     /// Reads once, and takes what that completed.
     pub(super) fn receive(&mut self) {
-        let Some(reader) = &mut self.reader else { return };
+        let Some(reader) = &mut self.keeper.reader else { return };
         match reader.receive(self.wire.socket()) {
             Ok(0) => self.hang_up(),
             Ok(_) => self.parse_or_kill(),
@@ -51,13 +51,13 @@ impl Link<'_> {
 
     /// Takes what is there. Answers are settled also where what comes after them makes no sense.
     pub(super) fn parse(&mut self) -> io::Result<()> {
-        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        let Some(mut reader) = self.keeper.reader.take() else { return Ok(()) };
         let taken = self.take_mail().and_then(|()| {
             let taken = self.take_frames(&mut reader);
             self.settle(reader.buffer());
             taken
         });
-        self.reader = Some(reader);
+        self.keeper.reader = Some(reader);
         taken
     }
 

@@ -19,12 +19,10 @@ impl Link<'_> {
         // Nobody of its group is to go on writing while we read.
         child.signal(Signal::KILL);
         self.is_dead = true;
-        if self.reader.is_none() {
-            self.reader = self.wire.receiver.recall();
-        }
+        self.keeper.recall(&self.wire.receiver);
         // What a helper has left comes first.
         while self.parse().is_ok()
-            && let Some(reader) = &mut self.reader
+            && let Some(reader) = &mut self.keeper.reader
             && let Ok(1..) = reader.receive(self.wire.socket())
         {}
         let exit = child.reap();

@@ -12,6 +12,7 @@ use crate::process::entry;
 use crate::process::frame::{self, Kind, Reader};
 use crate::process::image::program;
 use crate::process::pool::Pool;
+use crate::process::receiver::Keeper;
 use crate::process::segments::Known;
 use crate::process::supervisor::LinkId;
 use crate::process::wire::Wire;
@@ -49,7 +50,7 @@ impl<'a> Link<'a> {
             pool,
             id,
             wire,
-            reader: Some(Box::new(Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16)))),
+            keeper: Keeper::new(Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16))),
             stage: Stage::Spawned,
             stage_reached: Stage::Spawned,
             was_ready: false,
@@ -63,7 +64,6 @@ impl<'a> Link<'a> {
             carrier: Arc::clone(&known) as _,
             known,
             collected: 0,
-            is_deaf: false,
             orders: Vec::new(),
             answers: Vec::new(),
             mail: Vec::new(),

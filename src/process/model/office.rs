@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::flight::Flight;
 use super::frame::{Header, Kind};
-use super::keeper::Keeper;
+use super::link::Link;
 use super::pool::Pool;
 use super::sys::Told;
 use crate::error::Error;
@@ -40,7 +40,7 @@ impl Office {
 
     /// Looks after the worker until it is buried.
     pub fn keep(&self) {
-        Keeper::new(&self.0).look_after();
+        Link::new(&self.0).look_after();
     }
 
     /// Waits until the keeper has left its place to who wants to help: there is none before.

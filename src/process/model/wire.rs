@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use super::frame::Reader;
-use super::receiver::{Helper, Receiver};
+use super::receiver::{Helper, Keeper, Receiver};
 use super::slots::Slots;
 use super::sys::Line;
 
@@ -21,12 +20,12 @@ impl Wire {
         Arc::new(Self { socket, receiver, slots: Slots::new() })
     }
 
-    pub(super) fn lay_down(&self, reader: Option<Box<Reader>>) -> bool {
-        self.receiver.lay_down(reader, &self.slots)
+    pub(super) fn lay_down(&self, keeper: &mut Keeper) -> bool {
+        keeper.lay_down(&self.receiver, &self.slots)
     }
 
-    pub(super) fn take_up(&self, heard: bool) -> Option<Box<Reader>> {
-        self.receiver.take_up(heard, &self.slots)
+    pub(super) fn take_up(&self, keeper: &mut Keeper, rung: bool, heard: bool) {
+        keeper.take_up(&self.receiver, &self.slots, rung, heard, || self.socket.look(|told| told.rung = false));
     }
 
     pub(super) fn help(&self) -> Option<Helper<'_>> {
@@ -35,9 +34,5 @@ impl Wire {
 
     pub(super) fn ring(&self) {
         self.socket.tell(|told| told.rung = true);
-    }
-
-    pub(super) fn hush(&self) {
-        self.socket.look(|told| told.rung = false);
     }
 }

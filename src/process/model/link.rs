@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::frame::{Header, Kind, Reader};
 use super::pool::Pool;
+use super::receiver::Keeper;
 use crate::error::Error;
 
-pub(super) struct Keeper<'a> {
+pub(super) struct Link<'a> {
     pool: &'a Pool,
-    reader: Option<Box<Reader>>,
-    is_deaf: bool,
+    keeper: Keeper,
     hung_up: bool,
     answers: Vec<(Header, Vec<u8>)>,
 }
@@ -24,9 +24,9 @@ struct Event {
     expired: bool,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> Link<'a> {
     pub(super) fn new(pool: &'a Pool) -> Self {
-        Self { pool, reader: Some(Box::default()), is_deaf: false, hung_up: false, answers: Vec::new() }
+        Self { pool, keeper: Keeper::new(Reader::default()), hung_up: false, answers: Vec::new() }
     }
 
     /// Until the worker is buried.
@@ -50,20 +50,14 @@ impl<'a> Keeper<'a> {
     }
 
     fn sleep(&mut self) -> Event {
-        let has_mail = self.pool.wire.lay_down(self.reader.take());
+        let has_mail = self.pool.wire.lay_down(&mut self.keeper);
         let event = self.poll(has_mail);
-        if event.rung {
-            self.pool.wire.hush();
-            self.is_deaf = false;
-        }
-        self.reader = self.pool.wire.take_up(event.readable);
-        self.is_deaf |= event.readable && self.reader.is_none();
+        self.pool.wire.take_up(&mut self.keeper, event.rung, event.readable);
         event
     }
 
     fn poll(&self, mail: bool) -> Event {
-        let listens = !self.hung_up && !self.is_deaf;
-        self.pool.wire.socket.tell(|told| told.kept = true);
+        let listens = !self.hung_up && self.keeper.listens();
         self.pool.wire.socket.tell(|told| told.kept = true);
         self.pool.wire.socket.poll(|told| {
             let (exited, rung, readable) = (told.exited, told.rung, listens && told.is_heard());
@@ -75,7 +69,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn receive(&mut self) {
-        let Some(reader) = &mut self.reader else { return };
+        let Some(reader) = &mut self.keeper.reader else { return };
         match reader.receive(&self.pool.wire.socket) {
             Ok(0) => self.hung_up = true,
             Ok(_) => self.parse(),
@@ -84,7 +78,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn parse(&mut self) {
-        let Some(mut reader) = self.reader.take() else { return };
+        let Some(mut reader) = self.keeper.reader.take() else { return };
         let slots = &self.pool.wire.slots;
         for slot in slots.mail().take() {
             let mut body = Vec::new();
@@ -98,7 +92,7 @@ impl<'a> Keeper<'a> {
             }
         }
         self.settle();
-        self.reader = Some(reader);
+        self.keeper.reader = Some(reader);
     }
 
     fn settle(&mut self) {
@@ -121,12 +115,10 @@ impl<'a> Keeper<'a> {
 
     fn bury(&mut self) {
         let wire = Arc::clone(&self.pool.wire);
-        if self.reader.is_none() {
-            self.reader = wire.receiver.recall();
-        }
+        self.keeper.recall(&wire.receiver);
         loop {
             self.parse();
-            let reader = self.reader.as_mut().expect("the helper has given it back");
+            let reader = self.keeper.reader.as_mut().expect("the helper has given it back");
             if !matches!(reader.receive(&wire.socket), Ok(1..)) {
                 break;
             }
