@@ -144,4 +144,10 @@ fn a_task_is_one_allocation_and_a_wait_is_none() {
         (0..100).for_each(|_| leave());
         assert!(LIVE.load(Ordering::SeqCst) <= live, "futures in completion order leave nothing behind");
     }
+
+    let map = || assert_eq!(threads.map(|n: usize| n, 0..10).map(Result::unwrap).sum::<usize>(), 45);
+    map();
+    let live = LIVE.load(Ordering::SeqCst);
+    (0..100).for_each(|_| map());
+    assert!(LIVE.load(Ordering::SeqCst) < live + 50, "a map leaves nothing behind");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use concurrent_futures::ReturnWhen::{AllCompleted, FirstCompleted, FirstError};
 use concurrent_futures::{
-    Error, Executor, Future, InlineExecutor, Promise, ThreadPoolExecutor, Waitable, Waited, promise, wait,
+    Backend, Error, Executor, Future, InlineExecutor, Promise, ThreadPoolExecutor, Waitable, Waited, promise, wait,
 };
 
 use crate::support::{LONG, gate, occupy, within};

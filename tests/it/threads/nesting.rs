@@ -4,7 +4,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Executor, Future, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, wait};
+use concurrent_futures::{
+    Backend, Executor, Future, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, promise, wait,
+};
 
 use super::support::*;
 
@@ -339,6 +341,24 @@ fn spare_workers_leave_when_they_are_not_needed_any_more() {
         assert_eq!(spawn(&threads, 50, step).result().unwrap(), 50);
         // Each blocked a worker but the last. Now two may stay, and each of the others tells when it has left.
         while threads.stats().workers > 2 {
+            soon(&ended);
+        }
+    });
+}
+
+#[test]
+fn a_spare_worker_that_sleeps_is_woken_to_leave() {
+    in_time(|| {
+        // Whether it sleeps by then, nobody can tell: often enough, it does.
+        for _ in 0..20 {
+            let (initializer, ended) = farewells();
+            let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+            let (promise, promised) = promise::<u8>();
+            let waiting = threads.spawn(move || promised.result());
+            // While that one waits, a spare worker runs this one.
+            threads.spawn(|| ()).result().unwrap();
+            promise.complete(Ok(1));
+            assert_eq!(waiting.result().unwrap().unwrap(), 1);
             soon(&ended);
         }
     });

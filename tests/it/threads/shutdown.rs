@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Error, Executor, Future, TaskOptions, ThreadPoolExecutor};
 
 use super::support::*;
 
@@ -225,6 +225,28 @@ fn two_threads_may_shut_down_at_the_same_time() {
             }
             assert!(futures.iter().all(|future| future.is_done()));
         }
+    });
+}
+
+#[test]
+fn a_join_with_a_limit_goes_on_when_one_of_the_workers_has_ended() {
+    in_time(|| {
+        let (promise, ended) = farewells();
+        let threads = ThreadPoolExecutor::builder().max_workers(2).initializer(promise).build().unwrap();
+        let (first, last) = (Gate::default(), Gate::default());
+        let busy = [occupy(&threads, &first), occupy(&threads, &last)];
+        threads.close();
+        let (joins, begin) = channel();
+        let opener = thread::spawn(move || {
+            soon(&begin);
+            first.open();
+            soon(&ended);
+            last.open();
+        });
+        joins.send(()).unwrap();
+        assert!(threads.join_timeout(Some(LONG)));
+        opener.join().unwrap();
+        assert!(busy.iter().all(Future::is_done));
     });
 }
 
