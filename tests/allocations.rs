@@ -150,4 +150,10 @@ fn a_task_is_one_allocation_and_a_wait_is_none() {
     let live = LIVE.load(Ordering::SeqCst);
     (0..100).for_each(|_| map());
     assert!(LIVE.load(Ordering::SeqCst) < live + 50, "a map leaves nothing behind");
+
+    threads.scope(|scope| {
+        let live = LIVE.load(Ordering::SeqCst);
+        (0..5000).for_each(|_| scope.spawn(|| ()).result().unwrap());
+        assert!(LIVE.load(Ordering::SeqCst) < live + 500, "a scope forgets tasks that have ended");
+    });
 }
