@@ -353,13 +353,18 @@ fn a_spare_worker_that_sleeps_is_woken_to_leave() {
         for _ in 0..20 {
             let (initializer, ended) = farewells();
             let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
-            let (promise, promised) = promise::<u8>();
-            let waiting = threads.spawn(move || promised.result());
+            let ((promise, promised), gate) = (promise::<u8>(), Gate::default());
+            let hold = gate.clone();
+            let waiting = threads.spawn(move || {
+                promised.wait();
+                hold.pass();
+            });
             // While that one waits, a spare worker runs this one.
             threads.spawn(|| ()).result().unwrap();
             promise.complete(Ok(1));
-            assert_eq!(waiting.result().unwrap().unwrap(), 1);
             soon(&ended);
+            gate.open();
+            waiting.result().unwrap();
         }
     });
 }

@@ -314,6 +314,26 @@ fn stats_count_the_items_of_a_map_while_its_last_one_runs() {
 }
 
 #[test]
+fn cancel_pending_forgets_no_item_that_has_ended() {
+    in_time(|| {
+        let (threads, gate, (reached, middle)) = (ThreadPoolExecutor::new(1), Gate::default(), channel());
+        let hold = gate.clone();
+        let work = move |n: u32| {
+            if n == 32 {
+                reached.send(()).unwrap();
+                hold.pass();
+            }
+        };
+        let map = threads.map(work, 0..64);
+        soon(&middle);
+        assert_eq!(threads.cancel_pending(), 31);
+        assert_eq!((threads.stats().completed, threads.stats().pending), (32, 0));
+        gate.open();
+        assert_eq!(map.filter(Result::is_ok).count(), 33);
+    });
+}
+
+#[test]
 fn cancel_pending_cancels_the_items_of_every_map() {
     in_time(|| {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());

@@ -229,24 +229,17 @@ fn two_threads_may_shut_down_at_the_same_time() {
 }
 
 #[test]
-fn a_join_with_a_limit_goes_on_when_one_of_the_workers_has_ended() {
+fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
     in_time(|| {
-        let (promise, ended) = farewells();
-        let threads = ThreadPoolExecutor::builder().max_workers(2).initializer(promise).build().unwrap();
-        let (first, last) = (Gate::default(), Gate::default());
-        let busy = [occupy(&threads, &first), occupy(&threads, &last)];
-        threads.close();
-        let (joins, begin) = channel();
-        let opener = thread::spawn(move || {
-            soon(&begin);
-            first.open();
-            soon(&ended);
-            last.open();
-        });
-        joins.send(()).unwrap();
-        assert!(threads.join_timeout(Some(LONG)));
-        opener.join().unwrap();
-        assert!(busy.iter().all(Future::is_done));
+        for _ in 0..50 {
+            let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());
+            let busy: Vec<_> = (0..4).map(|_| occupy(&threads, &gate)).collect();
+            threads.close();
+            let opener = thread::spawn(move || gate.open());
+            assert!(threads.join_timeout(Some(LONG)));
+            opener.join().unwrap();
+            assert!(busy.iter().all(Future::is_done));
+        }
     });
 }
 
