@@ -251,5 +251,7 @@ mod tests {
         assert!(!slots.write_journal(&vec![0; JOURNAL]));
         slots.begin_journal(9, 6);
         assert_eq!(slots.read_journal(9), Some((6, 0, vec![])));
+        assert!(slots.write_journal(&vec![1; JOURNAL]) && !slots.write_journal(b"x"), "it may be full");
+        assert_eq!(slots.read_journal(9), Some((6, 1, vec![1; JOURNAL])));
     }
 }

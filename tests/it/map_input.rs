@@ -196,7 +196,7 @@ fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
                     map.filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count()
                 });
                 waits.recv().unwrap();
-                thread::yield_now();
+                (0..100).for_each(|_| thread::yield_now());
                 assert_eq!(threads.cancel_pending(), 5);
                 assert_eq!(waiter.join().unwrap(), 5);
             });
@@ -209,25 +209,24 @@ fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
 #[test]
 fn items_that_threads_share_are_counted_as_others_are() {
     within(LONG, || {
-        let threads = ThreadPoolExecutor::new(1);
-        let (opener, at_gate) = gate();
-        let work = move |n: u32| {
-            if n == 2 {
-                at_gate.pass();
-            }
-            n
+        let threads = ThreadPoolExecutor::new(2);
+        let ((opener, at_gate), (ran, others_ran)) = (gate(), std::sync::mpsc::channel());
+        let work = move |n: u32| match n {
+            100 => at_gate.pass(),
+            _ => ran.send(()).unwrap(),
         };
         let limited = threads.with(TaskOptions::new().timeout(Duration::from_millis(1)));
         let mut map = limited.map(work, 0..300);
-        // Those before it have ended.
-        opener.arrived(1);
-        for n in 0..2 {
-            assert_eq!(map.next().unwrap().unwrap(), n);
-            // The time may run out, which is one more.
-            assert_eq!(map.size_hint(), (0, Some(300 - n as usize)));
+        assert_eq!(others_ran.iter().take(299).count(), 299);
+        // The worker that is free has nothing left to find.
+        threads.spawn(|| ()).result().unwrap();
+        for n in 1..=100 {
+            map.next().unwrap().unwrap();
+            // That the time runs out may be one more.
+            assert_eq!(map.size_hint(), (0, Some(300 - n + 1)));
         }
-        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("it is not done in time") };
-        assert_eq!(timeout.to_string(), "298 (of 300) futures unfinished");
+        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("it is held") };
+        assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished");
         opener.open();
         let map = threads.map(|n: u32| n, 0..300);
         assert_eq!(map.size_hint(), (300, Some(300)));
