@@ -1,7 +1,7 @@
 //! Tasks that submit to their own executor and wait: at any depth, in any way, on one worker.
 
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use concurrent_futures::{
@@ -343,6 +343,26 @@ fn spare_workers_leave_when_they_are_not_needed_any_more() {
         while threads.stats().workers > 2 {
             soon(&ended);
         }
+    });
+}
+
+#[test]
+fn tasks_with_time_limits_that_are_awaited_together_may_meet() {
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::new(2));
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let limited = own.with(TaskOptions::new().time_limit(LONG));
+            let barrier = Arc::new(Barrier::new(2));
+            // Not run by their waiter, who is no worker meanwhile: both others are there for them.
+            let meet = || {
+                let barrier = Arc::clone(&barrier);
+                move || drop(barrier.wait())
+            };
+            let inner: Vec<_> = (0..2).map(|_| limited.spawn(meet())).collect();
+            wait(inner, None, ReturnWhen::AllCompleted).done.len()
+        });
+        assert_eq!(outer.result().unwrap(), 2);
     });
 }
 
