@@ -357,7 +357,7 @@ fn tasks_with_time_limits_that_are_awaited_together_may_meet() {
             // Not run by their waiter, who is no worker meanwhile: both others are there for them.
             let meet = || {
                 let barrier = Arc::clone(&barrier);
-                move || drop(barrier.wait())
+                move || barrier.wait().is_leader()
             };
             let inner: Vec<_> = (0..2).map(|_| limited.spawn(meet())).collect();
             wait(inner, None, ReturnWhen::AllCompleted).done.len()
