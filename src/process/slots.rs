@@ -242,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dropped_is_unmapped() {
+        let (_ours, memory) = Slots::create().unwrap();
+        // More mappings than Linux lets a process have, as it comes.
+        for _ in 0..70_000 {
+            Slots::map(&memory).unwrap();
+        }
+    }
+
+    #[test]
     fn a_journal_is_read_back() {
         let slots = Slots::create().unwrap().0;
         slots.begin_journal(9, 4);

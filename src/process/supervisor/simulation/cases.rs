@@ -144,3 +144,30 @@ fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before
     });
     assert!(stopped.is_some_and(|stopped| Arc::ptr_eq(&stopped, &flights[1])));
 }
+
+#[test]
+fn a_time_limit_counts_from_when_the_worker_began() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let second = Duration::from_secs(1);
+    let mut stock = stock();
+    let mut world = world_of_one(None, &mut stock);
+    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
+    let slots = Arc::new(Slots::create().unwrap().0);
+    world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
+    let (_, orders) = world.refill(FIRST);
+    // So long it was on its way.
+    world.advance(4 * second);
+    assert!(slots.words().start(orders[0].slot, orders[0].sequence, world.clock()));
+    let due = world.now() + LIMIT;
+    for _ in 0..9 {
+        world.advance(second);
+        let clock = world.clock();
+        let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
+        let Expiry::Later(Some(then)) = expiry else { panic!("it has time left") };
+        assert!(due - second < then && then <= due, "{:?} from {due:?}", due.max(then) - due.min(then));
+    }
+    world.advance(2 * second);
+    let clock = world.clock();
+    let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
+    assert!(matches!(expiry, Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
+}
