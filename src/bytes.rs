@@ -267,9 +267,6 @@ impl<'de> Visitor<'de> for WholeVisitor {
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
         Ok(bytes.to_vec())
     }
-    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-        Ok(bytes)
-    }
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
         Ok(text.as_bytes().to_vec())
     }

@@ -60,7 +60,7 @@ fn may_wait<I: Iterator>(_: &I) -> bool {
     !PLAIN.iter().any(|plain| name.starts_with(plain))
 }
 
-/// The side of the map.
+/// The side of the map, which [stops](Spread::stop) it in the end.
 pub(crate) struct Spread<A, R> {
     crew: Arc<dyn Crew<A, R>>,
     /// What was not collected, in input order.
@@ -130,11 +130,5 @@ impl<A, R> Spread<A, R> {
         self.crew.inlet().clear();
         self.crew.dismiss();
         discard(std::mem::take(&mut self.blocks));
-    }
-}
-
-impl<A, R> Drop for Spread<A, R> {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

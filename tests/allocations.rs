@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use concurrent_futures::{Executor, Future, InlineExecutor, ReturnWhen, ThreadPoolExecutor, promise, wait};
+use concurrent_futures::{
+    AsCompleted, Executor, Future, InlineExecutor, ReturnWhen, ThreadPoolExecutor, as_completed, promise, wait,
+};
 
 struct Counting;
 
@@ -126,4 +128,32 @@ fn a_task_is_one_allocation_and_a_wait_is_none() {
     assert_eq!([wait_for(64, true), wait_for(4096, true)], [1, 1], "a wait costs the same for any number");
     // What is not done moves to a list of its own, which grows by doubling.
     assert!(wait_for(4096, false) <= 1 + 12);
+
+    let (promises, futures): (Vec<_>, Vec<_>) = (0..64).map(|_| promise::<u8>()).unzip();
+    let mut promises = promises.into_iter();
+    for way in [|completed| drop(completed), |completed: AsCompleted<_>| drop(completed.into_unfinished())] {
+        // Some have come out before.
+        promises.next().map(|promise| promise.complete(Ok(1)));
+        let leave = || {
+            let mut completed = as_completed(&futures);
+            assert!(completed.next_timeout(Duration::ZERO).is_ok());
+            way(completed);
+        };
+        leave();
+        let live = LIVE.load(Ordering::SeqCst);
+        (0..100).for_each(|_| leave());
+        assert!(LIVE.load(Ordering::SeqCst) <= live, "futures in completion order leave nothing behind");
+    }
+
+    let map = || assert_eq!(threads.map(|n: usize| n, 0..10).map(Result::unwrap).sum::<usize>(), 45);
+    map();
+    let live = LIVE.load(Ordering::SeqCst);
+    (0..100).for_each(|_| map());
+    assert!(LIVE.load(Ordering::SeqCst) < live + 50, "a map leaves nothing behind");
+
+    threads.scope(|scope| {
+        let live = LIVE.load(Ordering::SeqCst);
+        (0..5000).for_each(|_| scope.spawn(|| ()).result().unwrap());
+        assert!(LIVE.load(Ordering::SeqCst) < live + 500, "a scope forgets tasks that have ended");
+    });
 }

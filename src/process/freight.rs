@@ -305,3 +305,61 @@ impl<A: Payload, R: Payload> Consignee for Bay<A, R> {
         self.freight.call_off(error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::work::Plain;
+    use crate::{Executor, ProcessPoolExecutor};
+
+    /// Says who it is; the first one goes on when it is told to.
+    fn call((place, n): (PathBuf, u8)) -> u8 {
+        let mut test = UnixStream::connect(place).expect("the test listens");
+        test.write_all(&[n]).expect("the test listens");
+        if n == 0 {
+            let _ = test.read(&mut [0]).expect("the test answers");
+        }
+        n
+    }
+
+    #[test]
+    fn what_is_behind_a_long_item_in_its_portion_goes_to_another_worker() {
+        const COUNT: u8 = 40;
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("test");
+        let listener = UnixListener::bind(&place).unwrap();
+        let processes = ProcessPoolExecutor::new(2);
+        let freight = Freight::new(Arc::clone(&processes.pool), None, Plain(call)).unwrap();
+        // As if many had been quick before.
+        let mut yard = freight.yard.lock();
+        yard.pace.observe(1000, Duration::from_micros(1000));
+        yard.size = MOST;
+        drop(yard);
+        let (block, follow_up) = freight.take_in((0..COUNT).map(|n| (place.clone(), n)).collect());
+        follow_up();
+        let mut first = None;
+        for _ in 0..COUNT {
+            let (mut item, mut n) = (listener.accept().unwrap().0, [0]);
+            item.read_exact(&mut n).unwrap();
+            if n == [0] {
+                first = Some(item);
+            }
+        }
+        // All the others have begun, also those that were sent with it.
+        first.unwrap().write_all(&[1]).unwrap();
+        let mut next = 0;
+        while next < COUNT {
+            let mut outcomes = block.collect(None).outcomes;
+            while let Some(outcome) = outcomes.pop() {
+                assert_eq!(outcome.unwrap(), next);
+                next += 1;
+            }
+        }
+        processes.shutdown();
+        assert_eq!(freight.under_way.load(Ordering::Relaxed), 0, "each part was counted");
+    }
+}

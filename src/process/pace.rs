@@ -21,3 +21,22 @@ impl Pace {
         Some(usize::try_from(count).unwrap_or(usize::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_ones_are_believed_at_once_and_short_ones_by_and_by() {
+        let ms = Duration::from_millis;
+        let mut pace = Pace::default();
+        pace.observe(0, ms(1));
+        assert_eq!(pace.per(ms(10)), None, "nothing has run");
+        pace.observe(2, ms(2));
+        assert_eq!(pace.per(ms(10)), Some(10));
+        pace.observe(1, ms(8));
+        assert_eq!(pace.per(ms(16)), Some(2));
+        pace.observe(1, ms(0));
+        assert_eq!(pace.per(ms(18)), Some(3), "three quarters of what it was");
+    }
+}

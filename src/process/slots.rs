@@ -242,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dropped_is_unmapped() {
+        let (_ours, memory) = Slots::create().unwrap();
+        // More mappings than Linux lets a process have, as it comes.
+        for _ in 0..70_000 {
+            Slots::map(&memory).unwrap();
+        }
+    }
+
+    #[test]
     fn a_journal_is_read_back() {
         let slots = Slots::create().unwrap().0;
         slots.begin_journal(9, 4);
@@ -251,5 +260,7 @@ mod tests {
         assert!(!slots.write_journal(&vec![0; JOURNAL]));
         slots.begin_journal(9, 6);
         assert_eq!(slots.read_journal(9), Some((6, 0, vec![])));
+        assert!(slots.write_journal(&vec![1; JOURNAL]) && !slots.write_journal(b"x"), "it may be full");
+        assert_eq!(slots.read_journal(9), Some((6, 1, vec![1; JOURNAL])));
     }
 }

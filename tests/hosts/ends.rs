@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use concurrent_futures::{Executor, Future, ProcessPoolExecutor};
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use crate::host::*;
 
@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "the_program_is_killed_with_busy_workers", host: wait_busy, check: killed_busy },
     Case { name: "the_program_is_terminated_with_busy_workers", host: wait_busy, check: terminated_busy },
     Case { name: "the_program_is_killed_with_idle_workers", host: wait_idle, check: killed_idle },
+    Case { name: "the_program_is_killed_with_a_stopped_worker", host: wait_stopped, check: killed_stopped },
     Case { name: "the_program_is_killed_while_workers_start", host: wait_starting, check: killed_starting },
     Case { name: "the_workers_follow_a_program_that_ctrl_c_ends", host: wait_busy, check: interrupted },
     Case { name: "ctrl_c_reaches_the_program_and_not_the_workers", host: handle_interrupt, check: interrupt_handled },
@@ -124,6 +125,23 @@ fn wait_idle() {
 fn killed_idle(name: &str) {
     let mut host = Host::start(name);
     assert_eq!(host.hears(), "idle");
+    host.kill(Signal::KILL);
+    ends_by(host, Signal::KILL);
+}
+
+fn wait_stopped() {
+    let pool = ProcessPoolExecutor::new(1);
+    let worker = Pid::from_raw(pool.submit(pid, ()).result().expect("a worker") as i32).expect("a process");
+    kill_process(worker, Signal::STOP).expect("a worker");
+    waitid(WaitId::Pid(worker), WaitIdOptions::STOPPED).expect("a child");
+    println!("stopped");
+    wait_for_ever();
+}
+
+/// It cannot even hear that its pool is gone.
+fn killed_stopped(name: &str) {
+    let mut host = Host::start(name);
+    assert_eq!(host.hears(), "stopped");
     host.kill(Signal::KILL);
     ends_by(host, Signal::KILL);
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use concurrent_futures::{Backend, Bytes, Executor, InlineExecutor, ThreadPoolExecutor};
+use serde::Deserialize as _;
+use serde::de::value::{SeqDeserializer, StrDeserializer, U8Deserializer};
 
 use crate::support::Held;
 
@@ -71,10 +73,14 @@ fn serde_writes_them_as_it_writes_bytes() {
     assert_eq!(encoded, [3, 7, 8, 9]);
     assert!(postcard::from_bytes::<Bytes>(&encoded).unwrap() == [7, 8, 9][..]);
     // As a sequence, and as text.
+    type Said = serde::de::value::Error;
     assert!(postcard::from_bytes::<Bytes>(&postcard::to_stdvec("abc").unwrap()).unwrap() == b"abc"[..]);
-    let sequence = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new([7_u8, 8].into_iter());
-    assert!(serde::Deserialize::deserialize(sequence).is_ok_and(|bytes: Bytes| bytes == [7, 8][..]));
+    let sequence = SeqDeserializer::<_, Said>::new([7_u8, 8].into_iter());
+    assert!(Bytes::deserialize(sequence).is_ok_and(|bytes| bytes == [7, 8][..]));
+    assert!(Bytes::deserialize(StrDeserializer::<Said>::new("abc")).is_ok_and(|bytes| bytes == b"abc"[..]));
     assert!(postcard::from_bytes::<Bytes>(&encoded[..2]).is_err());
+    let error = Bytes::deserialize(U8Deserializer::<Said>::new(7)).unwrap_err();
+    assert_eq!(error.to_string(), "invalid type: integer `7`, expected bytes");
 }
 
 #[test]

@@ -228,6 +228,32 @@ fn added_to_a_done_future_while_another_thread_delivers_it_is_run_next_by_that_o
 }
 
 #[test]
+fn whoever_asks_for_the_error_while_a_late_one_runs_waits_for_it() {
+    within(LONG, || {
+        // Nobody can tell when the other thread sleeps: often enough, it does.
+        for _ in 0..300 {
+            let (promise, future) = promise::<u8>();
+            promise.complete(Err(Error::ShutDown));
+            let future = Arc::new(future);
+            let (opener, at_gate) = gate();
+            let late = Arc::clone(&future);
+            let deliverer = thread::spawn(move || late.add_done_callback(move |_| at_gate.pass()));
+            opener.arrived(1);
+            let (about_to, asks) = mpsc::channel();
+            let asker = thread::spawn(move || {
+                about_to.send(()).unwrap();
+                future.error()
+            });
+            asks.recv().unwrap();
+            thread::yield_now();
+            opener.open();
+            assert!(matches!(asker.join().unwrap(), Some(Error::ShutDown)));
+            deliverer.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn added_in_a_callback_it_runs_after_those_that_are_there() {
     let (promise, future) = promise::<u8>();
     let future = Arc::new(future);

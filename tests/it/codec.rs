@@ -165,3 +165,29 @@ fn a_field_that_is_left_out_is_an_error_and_not_another_value() {
     job.complete(Ok(&bytes));
     assert_eq!(future.result().unwrap(), LeavesOut { maybe: Some(2), always: 1 });
 }
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Number(u8),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Flat {
+    #[serde(flatten)]
+    rest: BTreeMap<String, u8>,
+}
+
+#[test]
+fn what_the_format_is_not_made_for_is_said_with_a_way_out() {
+    let held = Held::default();
+    let future = held.submit(|_: u8| Untagged::Number(1), 1);
+    held.take(0).complete(Ok(&[1]));
+    let error = future.result().unwrap_err();
+    assert_decode::<()>(Err(error.clone()), "Untagged asks what comes next");
+    assert!(error.to_string().contains("send such a value as text"), "{error}");
+    let _future = held.submit(|_: Flat| 1, Flat { rest: BTreeMap::from([("one".into(), 1)]) });
+    let error = held.take(0).encode().unwrap_err();
+    assert_encode::<()>(Err(error.clone()), "Flat has parts whose number is not known in advance");
+    assert!(error.to_string().contains("collect them first, or send it as text"), "{error}");
+}

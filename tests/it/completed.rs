@@ -231,6 +231,15 @@ fn a_timeout_says_how_many_are_unfinished_and_keeps_them() {
 }
 
 #[test]
+fn a_timeout_counts_what_was_pushed_too() {
+    let (_promises, mut futures) = tagged(3);
+    let pushed = futures.pop().unwrap();
+    let mut completed = as_completed(futures);
+    completed.push(pushed);
+    assert_eq!(completed.next_timeout(Duration::ZERO).unwrap_err().to_string(), "3 (of 3) futures unfinished");
+}
+
+#[test]
 fn a_late_caller_gets_what_is_done() {
     let (promise, future) = promise::<u8>();
     promise.complete(Ok(1));

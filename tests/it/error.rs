@@ -119,6 +119,8 @@ fn a_panic_keeps_its_message_place_and_worker() {
     let column = location.strip_prefix(&format!("{}:{line}:", file!())).expect(location);
     assert!(column.parse::<u32>().is_ok(), "{location}");
     assert_eq!(error.to_string(), format!("the task panicked at {location} on located-0: with 2 parts"));
+    let text = format!("{error:?}");
+    assert!(["with 2 parts", location, "located-0"].iter().all(|part| text.contains(part)), "{text}");
 }
 
 #[test]

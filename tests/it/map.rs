@@ -360,6 +360,28 @@ fn it_knows_its_size() {
 }
 
 #[test]
+fn an_input_that_has_ended_is_not_asked_again() {
+    let held = Held::default();
+    for (chunk, buffer) in [(1, 1), (2, 2), (2, 4)] {
+        let options = TaskOptions::new().chunk_size(chunk).buffer_size(buffer);
+        let mut has_ended = false;
+        let mut left = 3;
+        let input = std::iter::from_fn(|| {
+            assert!(!has_ended, "it would begin again");
+            has_ended = left == 0;
+            (!has_ended).then(|| left -= 1)
+        });
+        let executor = held.with(options);
+        let mut map = executor.map(|()| 1, input);
+        for _ in 0..3 {
+            held.run_all();
+            assert_eq!(map.next().unwrap().unwrap(), 1);
+        }
+        assert!(map.next().is_none() && map.next().is_none());
+    }
+}
+
+#[test]
 fn a_panicking_input_comes_out_of_the_call_and_cancels_the_rest() {
     let held = Held::default();
     let input = (0..5).map(|n: u32| if n == 3 { panic!("no more input") } else { n });

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, ThreadPoolExecutor, promise};
+use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor, promise};
 
-use crate::support::{LONG, occupy, within};
+use crate::support::{LONG, gate, occupy, panic_text, within};
 
 #[test]
 fn input_may_wait_for_what_becomes_of_items_that_were_pulled() {
@@ -142,5 +143,92 @@ fn what_is_held_back_is_pending_as_well() {
         assert!(outcomes[..6].iter().all(|outcome| matches!(outcome, Err(Error::Cancelled))), "{outcomes:?}");
         assert!(outcomes[6..].iter().all(Result::is_ok), "{outcomes:?}");
         busy.result().unwrap();
+    });
+}
+
+#[test]
+fn an_item_may_wait_for_the_next_one() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for waiting in 0..40 {
+            let ran = Event::default();
+            let run = move |n: u32| match n {
+                n if n == waiting => ran.wait(),
+                n if n == waiting + 1 => ran.set(),
+                _ => {}
+            };
+            assert_eq!(threads.map(run, 0..64).map(Result::unwrap).count(), 64);
+        }
+    });
+}
+
+#[test]
+fn what_was_pulled_before_a_panic_of_the_input_does_not_run() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (opener, busy) = occupy(&threads);
+        let ran = Arc::new(Mutex::new(Vec::new()));
+        let see = Arc::clone(&ran);
+        let mut left = vec![9, 8, 7, 6, 5];
+        let input = std::iter::from_fn(move || Some(left.pop().expect("the input ends in a panic")));
+        let text = panic_text(|| threads.map(move |n: u32| see.lock().unwrap().push(n), input).count());
+        assert!(text.contains("the input ends in a panic"), "{text}");
+        opener.open();
+        busy.result().unwrap();
+        threads.spawn(|| ()).result().unwrap();
+        assert!(ran.lock().unwrap().is_empty(), "{ran:?}");
+        assert_eq!(threads.stats().pending, 0);
+    });
+}
+
+#[test]
+fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
+    within(LONG, || {
+        // Nobody can tell when the other thread sleeps: often enough, it does.
+        for _ in 0..50 {
+            let threads = ThreadPoolExecutor::new(1);
+            let (opener, busy) = occupy(&threads);
+            let map = threads.map(|n: u32| n, 0..5);
+            let (about_to, waits) = std::sync::mpsc::channel();
+            thread::scope(|scope| {
+                let waiter = scope.spawn(move || {
+                    about_to.send(()).unwrap();
+                    map.filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count()
+                });
+                waits.recv().unwrap();
+                (0..100).for_each(|_| thread::yield_now());
+                assert_eq!(threads.cancel_pending(), 5);
+                assert_eq!(waiter.join().unwrap(), 5);
+            });
+            opener.open();
+            busy.result().unwrap();
+        }
+    });
+}
+
+#[test]
+fn items_that_threads_share_are_counted_as_others_are() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let ((opener, at_gate), (ran, others_ran)) = (gate(), std::sync::mpsc::channel());
+        let work = move |n: u32| match n {
+            100 => at_gate.pass(),
+            _ => ran.send(()).unwrap(),
+        };
+        let limited = threads.with(TaskOptions::new().timeout(Duration::from_millis(1)));
+        let mut map = limited.map(work, 0..300);
+        assert_eq!(others_ran.iter().take(299).count(), 299);
+        // The worker that is free has nothing left to find.
+        threads.spawn(|| ()).result().unwrap();
+        for n in 1..=100 {
+            map.next().unwrap().unwrap();
+            // That the time runs out may be one more.
+            assert_eq!(map.size_hint(), (0, Some(300 - n + 1)));
+        }
+        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("it is held") };
+        assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished");
+        opener.open();
+        let map = threads.map(|n: u32| n, 0..300);
+        assert_eq!(map.size_hint(), (300, Some(300)));
     });
 }

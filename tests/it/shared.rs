@@ -50,6 +50,7 @@ fn queries_agree_between_clones() {
     assert_eq!(clone.id(), pending.id());
     assert_eq!(clone.state(), State::Pending);
     assert!(running.is_running() && !running.is_done());
+    assert!(!clone.is_running() && !clone.is_cancelled());
     assert!(!running.cancel(), "it runs");
     assert!(clone.try_result().is_none());
     assert!(clone.result_timeout(Duration::ZERO).is_none());
@@ -57,7 +58,7 @@ fn queries_agree_between_clones() {
     assert!(!clone.wait_timeout(Duration::ZERO));
     opener.open();
     pending.wait();
-    assert!(clone.is_done() && !clone.is_cancelled());
+    assert!(clone.is_done() && !clone.is_cancelled() && !clone.is_running());
     assert!(clone.wait_timeout(Duration::ZERO));
     assert!(clone.error().is_none());
     assert_eq!(clone.result().unwrap(), &5);

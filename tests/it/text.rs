@@ -148,3 +148,20 @@ fn promises_and_contexts_can_be_printed() {
     let context = threads.spawn(|| format!("{:?}", concurrent_futures::task::current())).result().unwrap();
     assert!(context.contains("TaskContext"), "{context}");
 }
+
+#[test]
+fn executors_and_what_they_lend_can_be_printed() {
+    let builder = format!("{:?}", ThreadPoolExecutor::builder().max_workers(3).thread_name_prefix("typist"));
+    assert!(builder.contains("ThreadPoolBuilder") && builder.contains('3') && builder.contains("typist"), "{builder}");
+    let threads = ThreadPoolExecutor::new(3);
+    let (opener, _held) = occupy(&threads);
+    let executor = format!("{threads:?}");
+    assert!(executor.contains("ThreadPoolExecutor") && executor.contains("max_workers: 3"), "{executor}");
+    assert!(executor.contains("running: 1"), "{executor}");
+    opener.open();
+    let scope = threads.scope(|scope| format!("{scope:?}"));
+    assert!(scope.contains("Scope"), "{scope}");
+    let shared = promise::<u8>().1.share();
+    let awaiting = format!("{:?}", (&shared).into_future());
+    assert!(awaiting.contains("AwaitingShared") && awaiting.contains("state=finished"), "{awaiting}");
+}

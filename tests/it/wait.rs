@@ -1,16 +1,16 @@
 //! `wait`: when it returns, and what comes out of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use concurrent_futures::ReturnWhen::{AllCompleted, FirstCompleted, FirstError};
 use concurrent_futures::{
-    Error, Executor, Future, InlineExecutor, Promise, ThreadPoolExecutor, Waitable, Waited, promise, wait,
+    Backend, Error, Executor, Future, InlineExecutor, Promise, ThreadPoolExecutor, Waitable, Waited, promise, wait,
 };
 
-use crate::support::{LONG, occupy, within};
+use crate::support::{LONG, gate, occupy, within};
 
 fn promises(count: usize) -> (Vec<Promise<usize>>, Vec<Future<usize>>) {
     (0..count).map(|_| promise()).unzip()
@@ -333,5 +333,58 @@ fn a_task_waits_for_tasks_of_its_own_executor() {
                 assert!(if when == FirstCompleted { done >= 1 } else { done == 5 }, "{when:?} {timeout:?} {done}");
             }
         }
+    });
+}
+
+#[test]
+fn a_worker_that_waits_for_all_runs_them_itself() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let inner: Vec<_> = (0..5).map(|_| inside.spawn(|| thread::current().id())).collect();
+            let ran_by = wait(inner, None, AllCompleted).done.into_iter().map(|future| future.result().unwrap());
+            ran_by.filter(|by| *by == thread::current().id()).count()
+        });
+        assert_eq!(outer.result().unwrap(), 5);
+        assert_eq!(threads.stats().workers, 1, "nobody else was needed");
+    });
+}
+
+#[test]
+fn a_worker_that_waits_for_the_first_begins_none_that_could_hold_it_up() {
+    for when in [FirstCompleted, FirstError] {
+        within(LONG, move || {
+            let threads = Arc::new(ThreadPoolExecutor::new(1));
+            let (opener, gate) = gate();
+            let (promise, promised) = promise();
+            let inside = Arc::clone(&threads);
+            let outer = threads.spawn(move || {
+                let held = inside.spawn(move || gate.pass());
+                wait([held, promised], None, when).done.len()
+            });
+            // Begun by another worker, which takes the place of the one that waits.
+            opener.arrived(1);
+            promise.complete(Err(Error::ShutDown));
+            assert_eq!(outer.result().unwrap(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_task_may_wait_for_the_first_of_another_and_itself() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let (hand_over, handed_over) = mpsc::channel::<Future<usize>>();
+        let (report, reported) = mpsc::channel();
+        let inside = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let own = handed_over.recv().unwrap();
+            let other = inside.spawn(|| 1);
+            wait([&other, &own], None, FirstCompleted).done.len()
+        });
+        outer.add_done_callback(move |outcome| report.send(outcome.clone()).unwrap());
+        hand_over.send(outer).unwrap();
+        assert_eq!(reported.recv().unwrap().unwrap(), 1);
     });
 }

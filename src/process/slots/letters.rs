@@ -60,6 +60,7 @@ impl Slots {
 mod tests {
     use super::*;
     use crate::process::frame::{Kind, put};
+    use crate::process::slots::JOURNAL;
 
     fn frame(slot: u8, body: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -85,6 +86,23 @@ mod tests {
         let read = letters.iter().map(|(header, body)| (header.slot, &bytes[body.clone()]));
         assert!(read.eq([(0, &b""[..]), (5, &longest)]));
         assert!(!ours.mail().is_there() && ours.take_mail(&mut bytes).next().is_none());
+    }
+
+    #[test]
+    fn each_letter_has_its_own_place_behind_the_journal() {
+        let slots = Slots::create().unwrap().0;
+        let journal = vec![1; JOURNAL];
+        slots.begin_journal(1, 0);
+        assert!(slots.write_journal(&journal));
+        for slot in 0..COUNT as u8 {
+            assert_eq!(slots.post(slot, &frame(slot, &[slot; LETTER - HEADER])), Some(false));
+        }
+        for slot in 0..COUNT as u8 {
+            let mut bytes = Vec::new();
+            let (header, body) = slots.read_letter(slot, &mut bytes).unwrap();
+            assert_eq!((header.slot, &bytes[body]), (slot, &[slot; LETTER - HEADER][..]));
+        }
+        assert_eq!(slots.read_journal(1), Some((0, 1, journal)));
     }
 
     #[test]

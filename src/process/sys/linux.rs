@@ -297,6 +297,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_that_was_handed_over_keeps_its_length_and_what_it_is_for() {
+        const LENGTH: usize = 4096;
+        let both = Memory::new(LENGTH).unwrap();
+        assert!(!keeps_its_length(&both).unwrap());
+        let reading = Memory::new(LENGTH).unwrap();
+        let (both, reading) = (both.for_both().unwrap(), reading.for_reading().unwrap());
+        for memory in [&both, &reading] {
+            assert!(keeps_its_length(memory).unwrap());
+            assert_eq!(ftruncate(memory, 0), Err(Errno::PERM));
+            assert_eq!(ftruncate(memory, 2 * LENGTH as u64), Err(Errno::PERM));
+            assert_eq!(fcntl_add_seals(memory, SealFlags::WRITE), Err(Errno::PERM), "no more is sealed");
+        }
+        assert_eq!(rustix::io::write(&both, b"x"), Ok(1));
+        assert_eq!(rustix::io::write(&reading, b"x"), Err(Errno::PERM));
+    }
+
+    #[test]
     fn a_descriptor_of_another_kind_knows_no_exit() {
         let (reader, _writer) = std::io::pipe().unwrap();
         assert_eq!(told_by_kernel(reader.as_fd()), None);

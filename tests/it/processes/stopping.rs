@@ -488,6 +488,19 @@ fn nothing_is_left_of_a_pool_that_ends_in_the_middle() {
 }
 
 #[test]
+fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
+    within(LONG, || {
+        for _ in 0..5 {
+            let processes = ProcessPoolExecutor::new(4);
+            let futures: Vec<_> = (0..20).map(|n| processes.submit(square, n)).collect();
+            processes.close();
+            assert!(processes.join_timeout(Some(LONG)));
+            assert!(futures.iter().all(Future::is_done));
+        }
+    });
+}
+
+#[test]
 fn a_detached_pool_ends_what_it_has() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);

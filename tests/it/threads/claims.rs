@@ -94,10 +94,11 @@ fn a_task_may_look_at_itself_for_a_while() {
         let future: Future<()> = threads.spawn(move || {
             let own: Future<()> = handed_over.recv_timeout(PATIENCE).unwrap();
             let waited = own.wait_timeout(Duration::from_millis(1));
-            report.send((waited, own.is_running(), own.wait_timeout(Duration::ZERO))).unwrap();
+            let came_out = as_completed([&own]).next_timeout(Duration::from_millis(1)).is_ok();
+            report.send((waited, came_out, own.is_running(), own.wait_timeout(Duration::ZERO))).unwrap();
         });
         hand_over.send(future).unwrap();
-        assert_eq!(soon(&reported), (false, true, false));
+        assert_eq!(soon(&reported), (false, false, true, false));
     });
 }
 

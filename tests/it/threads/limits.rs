@@ -82,6 +82,21 @@ fn a_limit_counts_from_the_start() {
 }
 
 #[test]
+fn a_limit_holds_when_another_worker_has_left() {
+    in_time(|| {
+        let (initializer, ended) = farewells();
+        let builder = ThreadPoolExecutor::builder().max_workers(2).keep_alive(Duration::from_millis(1));
+        let (threads, gate) = (builder.initializer(initializer).build().unwrap(), Gate::default());
+        let (late, context, _census) = overdue(&threads, Duration::from_millis(300), &gate);
+        soon(&context);
+        threads.spawn(|| ()).result().unwrap();
+        soon(&ended);
+        assert!(matches!(late.result(), Err(Error::TimeLimit(_))));
+        gate.open();
+    });
+}
+
+#[test]
 fn limits_are_each_tasks_own() {
     in_time(|| {
         let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());

@@ -1,10 +1,12 @@
 //! Tasks that submit to their own executor and wait: at any depth, in any way, on one worker.
 
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Executor, Future, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, wait};
+use concurrent_futures::{
+    Backend, Executor, Future, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, promise, wait,
+};
 
 use super::support::*;
 
@@ -340,6 +342,49 @@ fn spare_workers_leave_when_they_are_not_needed_any_more() {
         // Each blocked a worker but the last. Now two may stay, and each of the others tells when it has left.
         while threads.stats().workers > 2 {
             soon(&ended);
+        }
+    });
+}
+
+#[test]
+fn tasks_with_time_limits_that_are_awaited_together_may_meet() {
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::new(2));
+        let own = Arc::clone(&threads);
+        let outer = threads.spawn(move || {
+            let limited = own.with(TaskOptions::new().time_limit(LONG));
+            let barrier = Arc::new(Barrier::new(2));
+            // Not run by their waiter, who is no worker meanwhile: both others are there for them.
+            let meet = || {
+                let barrier = Arc::clone(&barrier);
+                move || barrier.wait().is_leader()
+            };
+            let inner: Vec<_> = (0..2).map(|_| limited.spawn(meet())).collect();
+            wait(inner, None, ReturnWhen::AllCompleted).done.len()
+        });
+        assert_eq!(outer.result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_spare_worker_that_sleeps_is_woken_to_leave() {
+    in_time(|| {
+        // Whether it sleeps by then, nobody can tell: often enough, it does.
+        for _ in 0..20 {
+            let (initializer, ended) = farewells();
+            let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+            let ((promise, promised), gate) = (promise::<u8>(), Gate::default());
+            let hold = gate.clone();
+            let waiting = threads.spawn(move || {
+                promised.wait();
+                hold.pass();
+            });
+            // While that one waits, a spare worker runs this one.
+            threads.spawn(|| ()).result().unwrap();
+            promise.complete(Ok(1));
+            soon(&ended);
+            gate.open();
+            waiting.result().unwrap();
         }
     });
 }

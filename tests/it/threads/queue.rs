@@ -265,6 +265,92 @@ fn stats_count_claimed_tasks_once() {
 }
 
 #[test]
+fn cancelled_tasks_that_a_worker_comes_upon_are_not_counted_again() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(1);
+        let gate = Gate::default();
+        let busy = occupy(&threads, &gate);
+        let cancelled: Vec<_> = (0..3).map(|_| threads.spawn(|| ())).collect();
+        assert!(cancelled.iter().all(Future::cancel));
+        assert_eq!(threads.stats().pending, 0);
+        // Behind them in the queue: the worker has gone over them when this one has run.
+        let behind = threads.spawn(|| ());
+        gate.open();
+        busy.result().unwrap();
+        behind.result().unwrap();
+        let again = Gate::default();
+        let busy = occupy(&threads, &again);
+        let pending = threads.spawn(|| ());
+        assert_eq!(threads.stats().pending, 1);
+        again.open();
+        busy.result().unwrap();
+        pending.result().unwrap();
+    });
+}
+
+#[test]
+fn stats_count_the_items_of_a_map_while_its_last_one_runs() {
+    in_time(|| {
+        let (threads, gate, (reached, last)) = (ThreadPoolExecutor::new(1), Gate::default(), channel());
+        let hold = gate.clone();
+        let map = threads.try_map(
+            move |n: u32| match n {
+                63 => {
+                    reached.send(()).unwrap();
+                    hold.pass();
+                    Ok(n)
+                }
+                n if n % 2 == 0 => Ok(n),
+                _ => Err("odd"),
+            },
+            0..64,
+        );
+        soon(&last);
+        let stats = threads.stats();
+        assert_eq!((stats.completed, stats.failed, stats.pending, stats.running), (32, 31, 0, 1));
+        gate.open();
+        assert_eq!(map.filter(Result::is_ok).count(), 33);
+    });
+}
+
+#[test]
+fn cancel_pending_forgets_no_item_that_has_ended() {
+    in_time(|| {
+        let (threads, gate, (reached, middle)) = (ThreadPoolExecutor::new(1), Gate::default(), channel());
+        let hold = gate.clone();
+        let work = move |n: u32| {
+            if n == 32 {
+                reached.send(()).unwrap();
+                hold.pass();
+            }
+        };
+        let map = threads.map(work, 0..64);
+        soon(&middle);
+        assert_eq!(threads.cancel_pending(), 31);
+        assert_eq!((threads.stats().completed, threads.stats().pending), (32, 0));
+        gate.open();
+        assert_eq!(map.filter(Result::is_ok).count(), 33);
+    });
+}
+
+#[test]
+fn cancel_pending_cancels_the_items_of_every_map() {
+    in_time(|| {
+        let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
+        let busy = occupy(&threads, &gate);
+        let maps = [threads.map(|n: u32| n, 0..10), threads.map(|n: u32| n, 0..20), threads.map(|n: u32| n, 0..30)];
+        assert_eq!(threads.stats().pending, 60);
+        assert_eq!(threads.cancel_pending(), 60);
+        assert_eq!(threads.stats().pending, 0);
+        gate.open();
+        for map in maps {
+            assert!(map.into_iter().all(|outcome| matches!(outcome, Err(Error::Cancelled))));
+        }
+        busy.result().unwrap();
+    });
+}
+
+#[test]
 fn aborted_tasks_count_neither_as_completed_nor_as_failed() {
     in_time(|| {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());

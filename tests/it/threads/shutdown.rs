@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Error, Executor, Future, TaskOptions, ThreadPoolExecutor};
 
 use super::support::*;
 
@@ -224,6 +224,21 @@ fn two_threads_may_shut_down_at_the_same_time() {
                 ender.join().unwrap();
             }
             assert!(futures.iter().all(|future| future.is_done()));
+        }
+    });
+}
+
+#[test]
+fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
+    in_time(|| {
+        for _ in 0..50 {
+            let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());
+            let busy: Vec<_> = (0..4).map(|_| occupy(&threads, &gate)).collect();
+            threads.close();
+            let opener = thread::spawn(move || gate.open());
+            assert!(threads.join_timeout(Some(LONG)));
+            opener.join().unwrap();
+            assert!(busy.iter().all(Future::is_done));
         }
     });
 }

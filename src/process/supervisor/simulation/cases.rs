@@ -1,7 +1,9 @@
-//! What schedules have found, told in as few steps as it takes: workers that are replaced after each task.
+//! What schedules have found, told in as few steps as it takes: workers that are replaced after each task; and what they do not come
+//! upon: tasks that come to a worker in another order than they were sent in.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -10,17 +12,22 @@ use super::world::{Stock, Weather, World};
 use crate::options::TaskOptions;
 use crate::process::flight::Flight;
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Answered, LinkId, Next, Order, Submitted};
+use crate::process::supervisor::{Answered, Expiry, LinkId, Next, Order, Submitted};
 
 const FIRST: LinkId = LinkId(0);
 const SECOND: LinkId = LinkId(1);
 
 /// One worker, which may have one task.
 fn world(stock: &mut Stock) -> World<'_> {
+    world_of_one(Some(1), stock)
+}
+
+/// One worker, which may have so many tasks.
+fn world_of_one(max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
     let weather = Weather {
         max_workers: 1,
         max_pending: None,
-        max_tasks: Some(1),
+        max_tasks,
         keep_alive: None,
         failed_starts: 0,
         unfit: 0,
@@ -33,7 +40,11 @@ fn world(stock: &mut Stock) -> World<'_> {
 
 impl World<'_> {
     fn submit_task(&mut self) -> (Arc<Flight>, Submitted<LinkId>) {
-        let flight = self.flight(TaskOptions::new(), None, false, 0);
+        self.submit_with(TaskOptions::new())
+    }
+
+    fn submit_with(&mut self, options: TaskOptions) -> (Arc<Flight>, Submitted<LinkId>) {
+        let flight = self.flight(options, None, false, 0);
         let submitted = self.decide(|supervisor, now| supervisor.submit(Arc::clone(&flight), now));
         (flight, submitted)
     }
@@ -99,4 +110,64 @@ fn who_stands_by_takes_the_seat_also_while_nothing_waits() {
     assert!(world.is_rung(SECOND), "the next task would wait for the first worker to exit");
     assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
     assert!(matches!(world.submit_task().1, Submitted::Sent(SECOND, _)));
+}
+
+#[test]
+fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let mut stock = stock();
+    let mut world = world_of_one(None, &mut stock);
+    let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
+    let slots = Arc::new(Slots::create().unwrap().0);
+    world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
+    // They are short as a rule, so that one is sent ahead.
+    world.decide(|supervisor, _| supervisor.observe(FIRST, 100, Duration::from_micros(100)));
+    let (_, orders) = world.refill(FIRST);
+    let [sent, late] = &orders[..] else { panic!("{} were sent", orders.len()) };
+    assert!(Arc::ptr_eq(&sent.flight, &flights[0]) && Arc::ptr_eq(&late.flight, &flights[1]));
+    assert!(slots.words().start(late.slot, late.sequence, world.clock()));
+    // Nobody is stopped for the other's sake.
+    for _ in 0..3 {
+        let clock = world.clock();
+        let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
+        assert!(matches!(expiry, Expiry::Later(Some(_))));
+        world.advance(LIMIT / 2);
+    }
+    world.advance(LIMIT);
+    let mut look = || {
+        let clock = world.clock();
+        world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock))
+    };
+    let stopped = (0..3).find_map(|_| match look() {
+        Expiry::Stopped(flight) => Some(flight),
+        Expiry::Later(_) => None,
+    });
+    assert!(stopped.is_some_and(|stopped| Arc::ptr_eq(&stopped, &flights[1])));
+}
+
+#[test]
+fn a_time_limit_counts_from_when_the_worker_began() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let second = Duration::from_secs(1);
+    let mut stock = stock();
+    let mut world = world_of_one(None, &mut stock);
+    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
+    let slots = Arc::new(Slots::create().unwrap().0);
+    world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
+    let (_, orders) = world.refill(FIRST);
+    // So long it was on its way.
+    world.advance(4 * second);
+    assert!(slots.words().start(orders[0].slot, orders[0].sequence, world.clock()));
+    let due = world.now() + LIMIT;
+    for _ in 0..9 {
+        world.advance(second);
+        let clock = world.clock();
+        let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
+        let Expiry::Later(Some(then)) = expiry else { panic!("it has time left") };
+        assert!(due - second < then && then <= due, "{:?} from {due:?}", due.max(then) - due.min(then));
+    }
+    world.advance(2 * second);
+    let clock = world.clock();
+    let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
+    assert!(matches!(expiry, Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
 }
