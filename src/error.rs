@@ -83,7 +83,7 @@ impl Error {
     ///
     /// # Errors
     ///
-    /// Gives the error back if it is no panic, or if its payload is gone already.
+    /// Gives the error back if it is no panic, or if its payload is gone already: it does not come along from another process.
     ///
     /// # Examples
     ///

@@ -26,6 +26,10 @@ use crate::work::{Fallible, Function, Plain, Portable};
 /// A struct or enum derives it: `#[derive(Serialize, Deserialize)]`. The format is not self-describing, so
 /// `#[serde(untagged)]`, `tag`, `flatten`, `skip_serializing` and types like `serde_json::Value` do not come through; they
 /// end the task with [`Error::Encode`](crate::Error::Encode) or [`Error::Decode`](crate::Error::Decode).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be carried to another process",
+    note = "derive serde's `Serialize` and `Deserialize` for it, or use the methods of `ThreadPoolExecutor` itself, which take any type"
+)]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}

@@ -146,7 +146,8 @@ impl ThreadPoolExecutor {
 }
 
 impl Default for ThreadPoolExecutor {
-    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, as Python does, for tasks that wait a lot.
+    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, for tasks that wait a lot: as many as Python does, but never
+    /// fewer than there are cpus.
     fn default() -> Self {
         Self::new(builder::default_workers())
     }

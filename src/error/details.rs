@@ -193,7 +193,7 @@ impl Full {
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the queue is full: {} tasks are pending already", self.0)
+        write!(f, "the queue is full: `max_pending` is {}", self.0)
     }
 }
 

@@ -174,6 +174,10 @@ impl TooLarge {
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a message of {} bytes passes the frame limit of {} bytes", self.size, self.limit)
+        write!(
+            f,
+            "a message of {} bytes passes the frame limit of {} bytes, which `max_frame` sets",
+            self.size, self.limit
+        )
     }
 }

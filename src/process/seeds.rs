@@ -1,7 +1,7 @@
 //! The numbers from which the schedules of a simulation follow.
 //!
 //! One that fails is printed. `SIMULATION_SEED=<number>` runs that one again, and tells what happens; `SIMULATION_SCHEDULES=<count>` runs
-//! so many others than usually.
+//! so many others than usual.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;

@@ -122,7 +122,7 @@ fn main() {
         }
     }
     for &(file, tests) in OWN {
-        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{file}::own::{name}"), is_alone, test)));
+        trials.extend(tests.iter().map(|&(name, test)| trial(format!("{file}::{name}"), is_alone, test)));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

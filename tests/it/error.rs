@@ -57,10 +57,10 @@ fn each_says_what_happened() {
         "the worker process 7 was ended by SIGSEGV while it ran flags::fetch",
         "the executor is broken: no thread can be started",
         "the executor was shut down and accepts no new tasks",
-        "the queue is full: 3 tasks are pending already",
+        "the queue is full: `max_pending` is 3",
         "the argument cannot be serialised by the caller: a lock is poisoned",
         "the result cannot be deserialised by the caller: 2 bytes are left over",
-        "a message of 2000 bytes passes the frame limit of 1000 bytes",
+        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_frame` sets",
         "the task was abandoned: nobody is left to complete it",
     ];
     for (text, expected) in texts.iter().zip(expected) {

@@ -274,7 +274,13 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
             let argument = processes.submit(count, vec![7; longest + 1]);
             assert_eq!(argument.state(), State::Finished);
             let text = argument.error().unwrap().to_string();
-            assert_eq!(text, format!("a message of {} bytes passes the frame limit of {limit} bytes", limit + 1));
+            assert_eq!(
+                text,
+                format!(
+                    "a message of {} bytes passes the frame limit of {limit} bytes, which `max_frame` sets",
+                    limit + 1
+                )
+            );
             assert_eq!(too_large(argument.result()), (limit + 1, limit));
             assert_eq!(processes.submit(make, longest).result().unwrap().len(), longest);
             assert_eq!(too_large(processes.submit(make, longest + 1).result()), (limit + 1, limit));
