@@ -49,7 +49,7 @@ pub(crate) trait Sharing: Host {
     fn workers(&self) -> usize;
     /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
     fn refuses_all(&self) -> Option<Error>;
-    /// Queues a task that it is the host of, and that calls some of what is shared.
+    /// Queues a task that it is the host of, and that calls some of what is shared. Also after a close, as long as workers are left.
     fn push(&self, task: Arc<dyn Runnable>);
     /// What is pending there is pending here.
     fn enlist(&self, shared: Weak<dyn Shared>);

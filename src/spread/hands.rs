@@ -221,9 +221,9 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         }
     }
 
-    /// A hand will not come. What it was for has the same error, unless another one is at work, which takes what there is.
+    /// A hand will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
     fn lose(&self, hand: FutureId, error: &Error) {
-        let others = self.engaged.fetch_sub(1, Ordering::Relaxed) > 1;
+        self.engaged.fetch_sub(1, Ordering::Relaxed);
         let mut intake = self.intake.lock();
         let is_awaited = intake.sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
         if is_awaited {
@@ -231,7 +231,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             intake.sent = None;
         }
         drop(intake);
-        if is_awaited && !others {
+        if is_awaited {
             self.call_off(error);
         }
         self.inlet.flush(self);

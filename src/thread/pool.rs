@@ -142,6 +142,11 @@ impl Pool {
 
     /// Queues a task that is attached to this pool, or ends it with the reason why not.
     pub(super) fn push(&self, task: Arc<dyn Runnable>) {
+        self.push_for(task, self.owns_thread());
+    }
+
+    /// The same. One that is `accepted` may come after the pool was closed.
+    fn push_for(&self, task: Arc<dyn Runnable>, accepted: bool) {
         if task.options().limit().is_some()
             && let Err(error) = self.start_timer()
         {
@@ -150,7 +155,7 @@ impl Pool {
         }
         let mut queue = self.queue.lock();
         loop {
-            if let Some(refusal) = self.refusal(&queue, &*task) {
+            if let Some(refusal) = self.refusal(&queue, &*task, accepted) {
                 let last = queue.is_last();
                 drop(queue);
                 if last {
@@ -171,21 +176,13 @@ impl Pool {
         self.release(queue, action);
     }
 
-    fn refusal(&self, queue: &Queue, task: &dyn Runnable) -> Option<Error> {
-        let refusal = self.refuses_every(queue);
+    fn refusal(&self, queue: &Queue, task: &dyn Runnable, accepted: bool) -> Option<Error> {
+        let refusal = queue.refusal(accepted);
         if refusal.is_some() {
             return refusal;
         }
         let limit = self.settings.max_pending?;
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
-    }
-
-    /// Why it takes no task of the calling thread, if that is so.
-    fn refuses_every(&self, queue: &Queue) -> Option<Error> {
-        // What belongs to the executor may go on submitting while workers are left to run it.
-        let is_late = queue.closed && (queue.workers == 0 || !self.owns_thread());
-        let closed = is_late.then_some(Error::ShutDown);
-        queue.broken.clone().or(closed).or(queue.cancelling.then_some(Error::Cancelled))
     }
 
     /// This pool, if its threads may share the items of a map. In a bounded queue each has its place.

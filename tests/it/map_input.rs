@@ -232,3 +232,21 @@ fn items_that_threads_share_are_counted_as_others_are() {
         assert_eq!(map.size_hint(), (300, Some(300)));
     });
 }
+
+#[test]
+fn what_was_pulled_before_a_close_runs_though_the_worker_that_would_look_for_it_has_just_looked() {
+    within(LONG, || {
+        for round in 0..500_usize {
+            let threads = ThreadPoolExecutor::new(1);
+            threads.spawn(|| ()).wait();
+            // By then the worker has run the first, or is about to have enough of waiting for more.
+            let input = (0..3).inspect(|n| match n {
+                1 => (0..round % 64).for_each(|_| thread::yield_now()),
+                2 => threads.close(),
+                _ => {}
+            });
+            let outcomes: Vec<_> = threads.map(|n: u32| n, input).collect();
+            assert!(matches!(outcomes[..], [Ok(0), Ok(1), Err(Error::ShutDown)]), "{outcomes:?}");
+        }
+    });
+}

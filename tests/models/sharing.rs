@@ -119,6 +119,21 @@ fn shutdown_now_against_items() {
     });
 }
 
+/// What was pulled before runs, though the hand that would look for it is about to go.
+#[test]
+fn close_by_the_input_against_a_hand_that_ends() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let input = (0..3).inspect(|n: &u32| {
+            if *n == 2 {
+                pool.close();
+            }
+        });
+        let outcomes: Vec<_> = pool.map(|n: u32| n, input).collect();
+        assert!(matches!(outcomes[..], [Ok(0), Ok(1), Err(Error::ShutDown)]), "{outcomes:?}");
+    });
+}
+
 #[test]
 fn close_against_a_map_that_is_being_made() {
     check(2, || {

@@ -32,11 +32,12 @@ impl Sharing for Pool {
         if !self.closing.load(Ordering::Relaxed) {
             return None;
         }
-        self.refuses_every(&self.queue.lock())
+        let accepted = self.owns_thread();
+        self.queue.lock().refusal(accepted)
     }
 
     fn push(&self, task: Arc<dyn Runnable>) {
-        Pool::push(self, task);
+        self.push_for(task, true);
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {

@@ -90,6 +90,14 @@ impl Queue {
         }
     }
 
+    /// Why no task is taken, if that is so. What is `accepted`, or comes from the executor itself, may come after the close while
+    /// workers are left to run it.
+    pub(super) fn refusal(&self, accepted: bool) -> Option<Error> {
+        let is_late = self.closed && (self.workers == 0 || !accepted);
+        let closed = is_late.then_some(Error::ShutDown);
+        self.broken.clone().or(closed).or(self.cancelling.then_some(Error::Cancelled))
+    }
+
     /// Nothing is running that could submit more, and nothing more is accepted.
     pub(super) fn is_over(&self) -> bool {
         self.broken.is_some() || (self.closed && self.running == 0)
