@@ -19,7 +19,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use std::vec;
@@ -32,6 +32,7 @@ use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::panics::{self, discard};
 use crate::state::{Cell, Observable, Runnable};
+use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::work::Work;
 
@@ -94,6 +95,13 @@ struct Intake<A, R> {
     is_coming: bool,
     /// Which it is, once it was sent there.
     sent: Option<(FutureId, Weak<dyn Runnable>)>,
+}
+
+impl<A, R> Intake<A, R> {
+    /// Is there an item that nobody has taken?
+    fn has_more(&self) -> bool {
+        !self.fresh.is_empty() || self.open.iter().any(|block| block.pending() > 0)
+    }
 }
 
 /// A task of the pool that runs what it finds. The calls count in its place.
@@ -170,9 +178,10 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             for _ in 0..YIELDS {
                 thread::yield_now();
             }
-            // In this order: whoever has seen it engaged has left to it what he pulled.
+            // In this order: whoever has seen it engaged has left to it what he pulled. He may also have handed that over himself, and a
+            // worker that goes now may be the last of a closed pool.
             self.engaged.fetch_sub(1, Ordering::Relaxed);
-            if !self.inlet.flush(self) {
+            if !self.inlet.flush(self) && !self.intake.lock().has_more() {
                 return;
             }
             self.engaged.fetch_add(1, Ordering::Relaxed);
@@ -205,7 +214,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     fn recruit(&self) {
         let Some(me) = self.me.upgrade() else { return };
         let mut intake = self.intake.lock();
-        if intake.is_coming || intake.fresh.is_empty() && intake.open.iter().all(|block| block.pending() == 0) {
+        if intake.is_coming || !intake.has_more() {
             return;
         }
         intake.is_coming = true;

@@ -122,7 +122,7 @@ fn shutdown_now_against_items() {
 /// What was pulled before runs, though the hand that would look for it is about to go.
 #[test]
 fn close_by_the_input_against_a_hand_that_ends() {
-    check(2, || {
+    check(4, || {
         let pool = ThreadPoolExecutor::new(1);
         let input = (0..3).inspect(|n: &u32| {
             if *n == 2 {
