@@ -90,6 +90,7 @@ impl TaskOptions {
     ///
     /// Seldom needed: without it, the workers of a pool share the items as
     /// [`map`](crate::Executor::map) says, in pieces that follow from how long they take. With 1, each item is a task.
+    /// A task is submitted when all its items are pulled: after a shutdown meanwhile, those pulled before it are refused too.
     ///
     /// # Panics
     ///
