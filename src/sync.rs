@@ -3,7 +3,8 @@
 //! Under `--cfg model="loom"` and `--cfg model="shuttle"` the locks, threads and thread-locals are the
 //! checker's. `Arc` is always std's, because the checkers' do not unsize. Everything that takes part in a
 //! protocol is under one of these locks; most atomics (ids, counters, the mirror of the queue's length) are
-//! std's, as no proof rests on their order; those of the page that a pool shares with a worker are the checker's.
+//! std's, as no proof rests on their order; those of the page that a pool shares with a worker, and the number of hands of a map, are
+//! the checker's.
 //! Whether a timeout fires and whether a thread starts is up to the model: see `Choices`.
 #![forbid(unsafe_code)]
 
@@ -26,7 +27,6 @@ mod imp {
     pub(crate) use crossbeam_channel as channel;
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::OnceLock;
-    #[cfg(processes)]
     pub(crate) use std::sync::atomic;
     pub(crate) use std::thread;
 
