@@ -355,7 +355,8 @@ fn what_is_done_again_and_again_leaves_nothing() {
     let runs = std::env::var("GROWTH_RUNS").map_or(1000, |text| text.parse().expect("a number"));
     let (promise, pending) = promise();
     let world = World { threads: ThreadPoolExecutor::new(1), _promise: promise, pending };
-    let mut complaints = watch(&world, ON_THREADS, runs);
+    let mut complaints = Vec::new();
+    complaints.extend(watch(&world, ON_THREADS, runs));
     #[cfg(feature = "auto-entry")]
     {
         complaints.extend(processes::watch(processes::OPERATIONS, runs, true));
