@@ -3,9 +3,8 @@
 //! Under `--cfg model="loom"` and `--cfg model="shuttle"` the locks, threads and thread-locals are the
 //! checker's. `Arc` is always std's, because the checkers' do not unsize. Everything that takes part in a
 //! protocol is under one of these locks; most atomics (ids, counters, the mirror of the queue's length) are
-//! std's, as no proof rests on their order; those of the page that a pool shares with a worker, and the number of hands of a map, are
-//! the checker's.
-//! Whether a timeout fires and whether a thread starts is up to the model: see `Choices`.
+//! std's, as no proof rests on their order; those of the page that a pool shares with a worker, and the number of
+//! hands of a map, are the checker's. Whether a timeout fires and whether a thread starts is up to the model: see `Choices`.
 #![forbid(unsafe_code)]
 
 #[cfg(any(model = "loom", model = "shuttle"))]

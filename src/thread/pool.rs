@@ -142,11 +142,11 @@ impl Pool {
 
     /// Queues a task that is attached to this pool, or ends it with the reason why not.
     pub(super) fn push(&self, task: Arc<dyn Runnable>) {
-        self.push_for(task, self.owns_thread());
+        self.push_if(task, || self.owns_thread());
     }
 
-    /// The same. One that is `accepted` may come after the pool was closed.
-    fn push_for(&self, task: Arc<dyn Runnable>, accepted: bool) {
+    /// The same. Whether it `is_accepted` after the pool was closed is asked only then.
+    fn push_if(&self, task: Arc<dyn Runnable>, is_accepted: impl Fn() -> bool) {
         if task.options().limit().is_some()
             && let Err(error) = self.start_timer()
         {
@@ -155,7 +155,7 @@ impl Pool {
         }
         let mut queue = self.queue.lock();
         loop {
-            if let Some(refusal) = self.refusal(&queue, &*task, accepted) {
+            if let Some(refusal) = self.refusal(&queue, &*task, &is_accepted) {
                 let last = queue.is_last();
                 drop(queue);
                 if last {
@@ -176,8 +176,8 @@ impl Pool {
         self.release(queue, action);
     }
 
-    fn refusal(&self, queue: &Queue, task: &dyn Runnable, accepted: bool) -> Option<Error> {
-        let refusal = queue.refusal(accepted);
+    fn refusal(&self, queue: &Queue, task: &dyn Runnable, is_accepted: impl Fn() -> bool) -> Option<Error> {
+        let refusal = queue.refusal(is_accepted);
         if refusal.is_some() {
             return refusal;
         }

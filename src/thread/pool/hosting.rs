@@ -32,12 +32,11 @@ impl Sharing for Pool {
         if !self.closing.load(Ordering::Relaxed) {
             return None;
         }
-        let accepted = self.owns_thread();
-        self.queue.lock().refusal(accepted)
+        self.queue.lock().refusal(|| self.owns_thread())
     }
 
     fn push(&self, task: Arc<dyn Runnable>) {
-        self.push_for(task, true);
+        self.push_if(task, || true);
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {

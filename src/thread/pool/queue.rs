@@ -90,10 +90,10 @@ impl Queue {
         }
     }
 
-    /// Why no task is taken, if that is so. What is `accepted`, or comes from the executor itself, may come after the close while
+    /// Why no task is taken, if that is so. What `is_accepted`, because it comes from the executor itself say, may come after the close while
     /// workers are left to run it.
-    pub(super) fn refusal(&self, accepted: bool) -> Option<Error> {
-        let is_late = self.closed && (self.workers == 0 || !accepted);
+    pub(super) fn refusal(&self, is_accepted: impl Fn() -> bool) -> Option<Error> {
+        let is_late = self.closed && (self.workers == 0 || !is_accepted());
         let closed = is_late.then_some(Error::ShutDown);
         self.broken.clone().or(closed).or(self.cancelling.then_some(Error::Cancelled))
     }
