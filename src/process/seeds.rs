@@ -1,35 +1,59 @@
 //! The numbers from which the schedules of a simulation follow.
 //!
 //! One that fails is printed. `SIMULATION_SEED=<number>` runs that one again, and tells what happens; `SIMULATION_SCHEDULES=<count>` runs
-//! so many others than usual.
+//! so many others than usual, on all processors.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
-/// Runs so many schedules, always the same, unless something else is asked for. `run` takes the number, and whether it is to tell what
-/// happens.
-pub(super) fn each(usually: u64, mut run: impl FnMut(u64, bool)) {
+/// Runs so many schedules, always the same, unless something else is asked for. What `runner` makes takes the number, and whether it is to
+/// tell what happens.
+pub(super) fn each<R: FnMut(u64, bool)>(usually: u64, runner: impl Fn() -> R + Sync) {
     if let Some(seed) = number("SIMULATION_SEED") {
-        return run(seed, true);
+        return runner()(seed, true);
     }
-    let count = number("SIMULATION_SCHEDULES");
-    let first = count.map_or(0, |_| fastrand::u64(..1 << 40));
+    let Some(count) = number("SIMULATION_SCHEDULES") else {
+        return Seeds { next: AtomicU64::new(0), end: usually }.run(runner());
+    };
+    let first = fastrand::u64(..1 << 40);
+    let seeds = Seeds { next: AtomicU64::new(first), end: first + count };
     let begin = Instant::now();
-    for seed in first..first + count.unwrap_or(usually) {
-        let _tell = Tell(seed);
-        run(seed, false);
-    }
-    if let Some(count) = count {
-        println!("{count} schedules from {first} on, {:.0} a second", count as f64 / begin.elapsed().as_secs_f64());
+    thread::scope(|scope| {
+        for _ in 0..num_cpus::get() {
+            scope.spawn(|| seeds.run(runner()));
+        }
+    });
+    println!("{count} schedules from {first} on, {:.0} a second", count as f64 / begin.elapsed().as_secs_f64());
+}
+
+struct Seeds {
+    next: AtomicU64,
+    end: u64,
+}
+
+impl Seeds {
+    fn run(&self, mut run: impl FnMut(u64, bool)) {
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.end {
+                return;
+            }
+            let _tell = Tell(self, seed);
+            run(seed, false);
+        }
     }
 }
 
-struct Tell(u64);
+struct Tell<'a>(&'a Seeds, u64);
 
-impl Drop for Tell {
+impl Drop for Tell<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("this was SIMULATION_SEED={}", self.0);
+        if thread::panicking() {
+            eprintln!("this was SIMULATION_SEED={}", self.1);
+            // One that fails is enough.
+            self.0.next.store(self.0.end, Ordering::Relaxed);
         }
     }
 }

@@ -163,9 +163,11 @@ fn stock() -> Stock {
 
 #[test]
 fn what_is_to_hold_holds_in_every_schedule() {
-    let mut stock = stock();
-    seeds::each(SCHEDULES, |seed, traces| {
-        stock.traces = traces;
-        World::new(seed, &mut stock).live();
+    seeds::each(SCHEDULES, || {
+        let mut stock = stock();
+        move |seed, traces| {
+            stock.traces = traces;
+            World::new(seed, &mut stock).live();
+        }
     });
 }

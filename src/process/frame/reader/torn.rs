@@ -88,53 +88,59 @@ fn a_stream_that_is_torn_at_any_byte_is_the_same() {
 
 #[test]
 fn streams_that_are_torn_at_random_are_the_same() {
-    seeds::each(STREAMS, |seed, _| {
-        let mut rng = Rng::with_seed(seed);
-        let limit = rng.usize(1..LONGEST);
-        let (frames, bytes) = stream(&mut rng, limit);
-        let (read, error) = read(&pieces(&bytes, &mut rng), limit);
-        assert!(read == frames && error.is_none());
+    seeds::each(STREAMS, || {
+        |seed, _| {
+            let mut rng = Rng::with_seed(seed);
+            let limit = rng.usize(1..LONGEST);
+            let (frames, bytes) = stream(&mut rng, limit);
+            let (read, error) = read(&pieces(&bytes, &mut rng), limit);
+            assert!(read == frames && error.is_none());
+        }
     });
 }
 
 #[test]
 fn a_stream_that_is_damaged_is_read_up_to_there() {
-    seeds::each(STREAMS, |seed, _| {
-        let mut rng = Rng::with_seed(seed);
-        let limit = rng.usize(1..LONGEST);
-        let (frames, mut bytes) = stream(&mut rng, limit);
-        let at = rng.usize(..bytes.len());
-        match rng.u32(..4) {
-            0 => bytes.truncate(at),
-            1 => drop(bytes.drain(at..(at + rng.usize(1..30)).min(bytes.len()))),
-            2 => drop(bytes.splice(at..at, std::iter::repeat_with(|| rng.u8(..)).take(10))),
-            _ => bytes[at] ^= 1 << rng.u32(..8),
+    seeds::each(STREAMS, || {
+        |seed, _| {
+            let mut rng = Rng::with_seed(seed);
+            let limit = rng.usize(1..LONGEST);
+            let (frames, mut bytes) = stream(&mut rng, limit);
+            let at = rng.usize(..bytes.len());
+            match rng.u32(..4) {
+                0 => bytes.truncate(at),
+                1 => drop(bytes.drain(at..(at + rng.usize(1..30)).min(bytes.len()))),
+                2 => drop(bytes.splice(at..at, std::iter::repeat_with(|| rng.u8(..)).take(10))),
+                _ => bytes[at] ^= 1 << rng.u32(..8),
+            }
+            let (read, _) = read(&pieces(&bytes, &mut rng), limit);
+            let mut end = 0;
+            for (sent, read) in frames.iter().zip(&read) {
+                end += HEADER + sent.1.len();
+                assert!(end > at || sent == read, "what came before the damage is as it was");
+            }
+            assert!(read.iter().all(|(header, body)| body.len() as u64 == header.length && body.len() <= limit));
         }
-        let (read, _) = read(&pieces(&bytes, &mut rng), limit);
-        let mut end = 0;
-        for (sent, read) in frames.iter().zip(&read) {
-            end += HEADER + sent.1.len();
-            assert!(end > at || sent == read, "what came before the damage is as it was");
-        }
-        assert!(read.iter().all(|(header, body)| body.len() as u64 == header.length && body.len() <= limit));
     });
 }
 
 /// A worker that a task has damaged says anything.
 #[test]
 fn bodies_of_anything_are_read_or_refused() {
-    seeds::each(STREAMS, |seed, _| {
-        let mut rng = Rng::with_seed(seed);
-        let mut body: Vec<u8> = (0..rng.usize(..80)).map(|_| rng.u8(..)).collect();
-        if rng.bool() {
-            // Small numbers are lengths that fit, and kinds that there are.
-            body.iter_mut().for_each(|byte| *byte %= 12);
+    seeds::each(STREAMS, || {
+        |seed, _| {
+            let mut rng = Rng::with_seed(seed);
+            let mut body: Vec<u8> = (0..rng.usize(..80)).map(|_| rng.u8(..)).collect();
+            if rng.bool() {
+                // Small numbers are lengths that fit, and kinds that there are.
+                body.iter_mut().for_each(|byte| *byte %= 12);
+            }
+            let _ = (TaskHead::parse(&body), reply::from_bytes(&body));
+            let (mut items, mut count) = (ItemsHead::parse(&body).map_or(&body[..], |(_, items)| items), 0);
+            while take_item(&mut items).is_some() {
+                count += 1;
+            }
+            assert!(count <= body.len());
         }
-        let _ = (TaskHead::parse(&body), reply::from_bytes(&body));
-        let (mut items, mut count) = (ItemsHead::parse(&body).map_or(&body[..], |(_, items)| items), 0);
-        while take_item(&mut items).is_some() {
-            count += 1;
-        }
-        assert!(count <= body.len());
     });
 }
