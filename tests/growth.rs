@@ -65,9 +65,6 @@ struct World {
     pending: Future<u64>,
 }
 
-/// What is done again and again, and how much rarer than the others.
-type Operation = (&'static str, usize, fn(&World));
-
 /// Panics with a text when it is dropped.
 struct Bomb;
 
@@ -77,7 +74,7 @@ impl Drop for Bomb {
     }
 }
 
-fn few(world: &World) -> Vec<Future<usize>> {
+fn few(world: &World) -> Vec<Future<u64>> {
     (0..4).map(|n| world.threads.spawn(move || n)).collect()
 }
 
@@ -87,20 +84,46 @@ fn poll_once<F: IntoFuture<IntoFuture: std::future::Future + Unpin>>(future: F) 
     drop(polled);
 }
 
-const ON_THREADS: &[Operation] = &[
+/// What is done again and again, and how much rarer than the others.
+type Operations<F> = &'static [(&'static str, usize, F)];
+
+/// With the futures of any pool.
+const ON_FUTURES: Operations<fn(Vec<Future<u64>>)> = &[
+    ("submit and drop", 1, drop),
+    ("cancel", 1, |futures| futures.iter().for_each(|future| _ = future.cancel())),
+    ("as_completed", 1, |futures| _ = as_completed(futures).count()),
+    ("as_completed and drop", 1, |futures| drop(as_completed(futures).next())),
+    ("wait", 1, |futures| drop(wait(futures, None, ReturnWhen::AllCompleted))),
+    ("wait for the first", 1, |futures| drop(wait(futures, None, ReturnWhen::FirstCompleted))),
+    ("await", 1, |futures| futures.into_iter().for_each(poll_once)),
+    ("callbacks", 1, |futures| {
+        for future in futures {
+            let bytes = vec![0; 100];
+            future.add_done_callback(move |_| drop(bytes));
+        }
+    }),
+    ("share", 1, |futures| {
+        for shared in futures.into_iter().map(Future::share) {
+            let other = shared.clone();
+            shared.add_done_callback(move |_| drop(other));
+        }
+    }),
+    ("share and await", 1, |futures| {
+        for shared in futures.into_iter().map(Future::share) {
+            poll_once(&shared);
+            drop(shared.result());
+        }
+    }),
+];
+
+const ON_THREADS: Operations<fn(&World)> = &[
     ("submit and result", 1, |world| drop(world.threads.submit(|n: u64| n, 1).result())),
-    ("submit and drop", 1, |world| drop(few(world))),
     ("detach", 1, |world| world.threads.spawn(|| vec![0; 100]).detach()),
     ("bind", 1, |world| drop(world.threads.bind(|n: u64| n)(1).result())),
     ("inline", 1, |_| drop(InlineExecutor.submit(|n: u64| n, 1).result())),
     ("panic", 10, |world| drop(world.threads.spawn(|| std::panic::resume_unwind(Box::new("on purpose"))).result())),
     ("a drop that panics", 1, |world| world.threads.spawn(|| Bomb).detach()),
     ("error", 1, |world| drop(world.threads.try_spawn(|| Err::<(), _>("on purpose")).result())),
-    ("cancel", 1, |world| {
-        for future in few(world) {
-            future.cancel();
-        }
-    }),
     ("abort", 1, |world| {
         for future in few(world) {
             future.abort();
@@ -124,19 +147,14 @@ const ON_THREADS: &[Operation] = &[
         let options = TaskOptions::new().timeout(Duration::ZERO);
         _ = world.threads.with(options).map(|n: u64| n, 0..20).count();
     }),
-    ("as_completed", 1, |world| _ = as_completed(few(world)).count()),
-    ("as_completed and drop", 1, |world| drop(as_completed(few(world)).next())),
     ("as_completed of one that is pending", 1, |world| {
         _ = as_completed([&world.pending]).next_timeout(Duration::ZERO);
         drop(as_completed([&world.pending]).into_unfinished());
     }),
-    ("wait", 1, |world| drop(wait(few(world), None, ReturnWhen::AllCompleted))),
-    ("wait for the first", 1, |world| drop(wait(few(world), None, ReturnWhen::FirstCompleted))),
     ("wait for one that is pending", 1, |world| {
         drop(wait([&world.pending], Duration::from_nanos(1), ReturnWhen::AllCompleted));
         world.pending.wait_timeout(Duration::from_nanos(1));
     }),
-    ("await", 1, |world| few(world).into_iter().for_each(poll_once)),
     ("scope", 1, |world| {
         let sum = AtomicUsize::new(0);
         world.threads.scope(|scope| {
@@ -152,26 +170,6 @@ const ON_THREADS: &[Operation] = &[
     }),
     ("time limit that is over", 10, |world| {
         drop(world.threads.with(TaskOptions::new().time_limit(Duration::from_nanos(1))).spawn(|| 1).result());
-    }),
-    ("callbacks", 1, |world| {
-        for future in few(world) {
-            let bytes = vec![0; 100];
-            future.add_done_callback(move |_| drop(bytes));
-        }
-    }),
-    ("share", 1, |world| {
-        for future in few(world) {
-            let shared = future.share();
-            let other = shared.clone();
-            shared.add_done_callback(move |_| drop(other));
-        }
-    }),
-    ("share and await", 1, |world| {
-        for future in few(world) {
-            let shared = future.share();
-            poll_once(&shared);
-            drop(shared.result());
-        }
     }),
     ("promise", 1, |_| {
         let (promise, future) = promise::<Vec<u8>>();
@@ -202,34 +200,45 @@ const ON_THREADS: &[Operation] = &[
     }),
 ];
 
-/// So often it is waited for all, or the queue would need more and more room.
+/// So often all is waited for, or the queue would need more and more room.
 const PAUSE: usize = 16;
 
-/// Repeats each, and looks how many bytes more there are than before.
-fn watch(world: &World, operations: &[Operation], runs: usize) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for (name, rarer, operation) in operations {
-        let runs = (runs / rarer).max(1);
+struct Watch<'a> {
+    runs: usize,
+    /// Returns once all before it is gone, with how many bytes the worker has, where that is another process.
+    catch_up: Box<dyn Fn() -> isize + 'a>,
+    /// Of what was not flat.
+    complaints: Vec<String>,
+}
+
+impl Watch<'_> {
+    /// Repeats it, and looks how many bytes more there are than before.
+    fn repeat(&mut self, name: &str, rarer: usize, operation: impl Fn()) {
+        let runs = (self.runs / rarer).max(1);
         let repeat = |runs| {
+            let mut there = 0;
             for run in 0..runs {
-                operation(world);
+                operation();
                 if run % PAUSE == 0 || run == runs - 1 {
-                    // What was before it is gone.
-                    drop(world.threads.spawn(|| ()).result());
+                    there = (self.catch_up)();
                 }
             }
+            (there, live(()))
         };
         // Queues and tables get the room that they need.
-        repeat(runs.div_ceil(2));
-        let before = live(());
-        repeat(runs);
-        let growth = live(()) - before;
-        println!("{name}: {growth} bytes more after {runs} runs");
-        if !is_flat(growth, runs) {
-            complaints.push(format!("{name}: {growth} bytes more after {runs} runs"));
+        let before = repeat(runs.div_ceil(2));
+        let after = repeat(runs);
+        let (there, here) = (after.0 - before.0, after.1 - before.1);
+        let found = format!("{name}: {here} bytes more after {runs} runs, and {there} in the worker");
+        println!("{found}");
+        if !is_flat(here, runs) || !is_flat(there, runs) {
+            self.complaints.push(found);
         }
     }
-    complaints
+
+    fn end(self) {
+        assert!(self.complaints.is_empty(), "{}", self.complaints.join("\n"));
+    }
 }
 
 /// The least that could be left is a word a time. What a thread keeps for its next task comes and goes.
@@ -243,22 +252,18 @@ mod processes {
 
     use super::*;
 
-    pub(super) type OnProcesses = (&'static str, usize, fn(&ProcessPoolExecutor));
-
     fn few(pool: &ProcessPoolExecutor) -> Vec<Future<u64>> {
         (0..4).map(|n| pool.submit(|n| n, n)).collect()
     }
 
     const LENGTH: usize = 300 << 10;
 
-    pub(super) const OPERATIONS: &[OnProcesses] = &[
+    const OPERATIONS: Operations<fn(&ProcessPoolExecutor)> = &[
         ("processes: submit and result", 1, |pool| drop(pool.submit(|n: u64| n, 1).result())),
-        ("processes: submit and drop", 1, |pool| drop(few(pool))),
         ("processes: panic", 10, |pool| {
             drop(pool.submit(|(): ()| -> () { std::panic::resume_unwind(Box::new("on purpose")) }, ()).result());
         }),
         ("processes: error", 1, |pool| drop(pool.try_submit(|(): ()| Err::<(), _>("on purpose"), ()).result())),
-        ("processes: cancel", 1, |pool| few(pool).iter().for_each(|future| _ = future.cancel())),
         ("processes: cancel_pending", 1, |pool| {
             let futures = few(pool);
             pool.cancel_pending();
@@ -267,22 +272,6 @@ mod processes {
         ("processes: time limit", 1, |pool| {
             drop(pool.with(TaskOptions::new().time_limit(LONG)).submit(|n: u64| n, 1).result());
         }),
-        ("processes: callbacks", 1, |pool| {
-            for future in few(pool) {
-                let bytes = vec![0; 100];
-                future.add_done_callback(move |_| drop(bytes));
-            }
-        }),
-        ("processes: share", 1, |pool| {
-            for future in few(pool) {
-                let shared = future.share();
-                let other = shared.clone();
-                shared.add_done_callback(move |_| drop(other));
-            }
-        }),
-        ("processes: as_completed", 1, |pool| drop(as_completed(few(pool)).next())),
-        ("processes: wait", 1, |pool| drop(wait(few(pool), None, ReturnWhen::AllCompleted))),
-        ("processes: await", 1, |pool| few(pool).into_iter().for_each(poll_once)),
         ("processes: map", 10, |pool| assert_eq!(pool.map(|n: u64| n, 0..100).count(), 100)),
         ("processes: map and drop", 10, |pool| drop(pool.map(|n: u64| n, 0..100).next())),
         ("processes: map_unordered", 10, |pool| _ = pool.map_unordered(|n: u64| n, 0..100).take(50).count()),
@@ -306,7 +295,7 @@ mod processes {
     ];
 
     /// These end workers: what they keep is not asked for.
-    pub(super) const ENDS: &[OnProcesses] = &[
+    const ENDS: Operations<fn(&ProcessPoolExecutor)> = &[
         ("processes: abort", 100, |pool| {
             for future in few(pool) {
                 future.abort();
@@ -322,31 +311,24 @@ mod processes {
         }),
     ];
 
-    /// As for threads, and in the worker as well.
-    pub(super) fn watch(operations: &[OnProcesses], runs: usize, also_in_worker: bool) -> Vec<String> {
-        let mut complaints = Vec::new();
+    pub(super) fn watch(runs: usize) {
         let pool = ProcessPoolExecutor::new(1);
-        for (name, rarer, operation) in operations {
-            let runs = (runs / rarer).max(1);
-            let repeat = |runs| {
-                let mut there = 0;
-                for run in 0..runs {
-                    operation(&pool);
-                    if run % PAUSE == 0 || run == runs - 1 {
-                        // All before it have ended.
-                        there = pool.submit(live, ()).result().expect("it works");
-                    }
-                }
-                there
-            };
-            let (there, here) = (repeat(runs.div_ceil(2)), live(()));
-            let (there, here) = (repeat(runs) - there, live(()) - here);
-            println!("{name}: {here} bytes more after {runs} runs, and {there} in the worker");
-            if !is_flat(here, runs) || also_in_worker && !is_flat(there, runs) {
-                complaints.push(format!("{name}: {here} bytes more after {runs} runs, and {there} in the worker"));
-            }
+        let catch_up = || pool.submit(live, ()).result().expect("it works");
+        let mut watch = Watch { runs, catch_up: Box::new(catch_up), complaints: Vec::new() };
+        for (name, rarer, operation) in ON_FUTURES {
+            watch.repeat(&format!("processes: {name}"), *rarer, || operation(few(&pool)));
         }
-        complaints
+        for (name, rarer, operation) in OPERATIONS {
+            watch.repeat(name, *rarer, || operation(&pool));
+        }
+        watch.catch_up = Box::new(|| {
+            catch_up();
+            0
+        });
+        for (name, rarer, operation) in ENDS {
+            watch.repeat(name, *rarer, || operation(&pool));
+        }
+        watch.end();
     }
 }
 
@@ -355,12 +337,18 @@ fn what_is_done_again_and_again_leaves_nothing() {
     let runs = std::env::var("GROWTH_RUNS").map_or(1000, |text| text.parse().expect("a number"));
     let (promise, pending) = promise();
     let world = World { threads: ThreadPoolExecutor::new(1), _promise: promise, pending };
-    let mut complaints = Vec::new();
-    complaints.extend(watch(&world, ON_THREADS, runs));
-    #[cfg(feature = "auto-entry")]
-    {
-        complaints.extend(processes::watch(processes::OPERATIONS, runs, true));
-        complaints.extend(processes::watch(processes::ENDS, runs, false));
+    let catch_up = || {
+        world.threads.spawn(|| ()).result().expect("it works");
+        0
+    };
+    let mut watch = Watch { runs, catch_up: Box::new(catch_up), complaints: Vec::new() };
+    for (name, rarer, operation) in ON_FUTURES {
+        watch.repeat(name, *rarer, || operation(few(&world)));
     }
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    for (name, rarer, operation) in ON_THREADS {
+        watch.repeat(name, *rarer, || operation(&world));
+    }
+    watch.end();
+    #[cfg(feature = "auto-entry")]
+    processes::watch(runs);
 }
