@@ -29,7 +29,7 @@ use super::call::Parcel;
 use super::segments::Store;
 use super::supervisor::{Limits, LinkId, Supervisor};
 use super::wire::Wire;
-use super::{entry, fork, link};
+use super::{entry, fork, link, sys};
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
 use crate::host::{self, Ended, Host, Shared};
@@ -331,6 +331,10 @@ fn unusable() -> Option<Error> {
     let cause = if entry::own_offset().is_none() {
         "this crate is part of a shared library, not of the main program, so a worker process, which is another copy of the \
          program, would not find it"
+            .into()
+    } else if sys::runs_with_other_rights() {
+        "this program runs with other rights than those of who started it (set-user-ID, set-group-ID or file capabilities), and \
+         its workers would take orders from anyone who starts it with the right environment: use `ThreadPoolExecutor`"
             .into()
     } else if entry::was_missed() {
         "this process was started as a worker but has reached `main`: make `concurrent_futures::init()` the first line of it"

@@ -1,8 +1,9 @@
 //! Programs that reach a limit: fewer workers, but never a panic, and never a hang.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
     Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
+    Case { name: "the_rights_of_another_user_are_a_reason", host: borrow_rights, check: lend_rights },
 ];
 
 /// How many processes and threads the program's user may have.
@@ -75,17 +77,25 @@ fn few_descriptors(name: &str) {
     }
 }
 
+/// One that nobody else is.
+const USER: u32 = 54_321;
+
+/// A copy of this program that any user may start.
+fn copy_for_all(directory: &Path) -> PathBuf {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("our directory");
+    let program = directory.join("host");
+    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
+    program
+}
+
 fn few_processes(name: &str) {
     if !rustix::process::getuid().is_root() {
         eprintln!("skipped: only root can be another user, who has no other processes");
         return;
     }
     // Root has no such limit; a user that nobody else is has it for these processes alone.
-    const USER: u32 = 54_321;
     let directory = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("our directory");
-    let program = directory.path().join("host");
-    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
+    let program = copy_for_all(directory.path());
     // A host has its main thread, and for each worker a thread and a process of two.
     for limit in 1..=16 {
         let mut command = Command::new(&program);
@@ -112,4 +122,25 @@ fn use_memory() {
 
 fn little_memory(name: &str) {
     Host::by_script(name, r#"ulimit -c 0; ulimit -v 1000000; exec "$0""#).ends_well();
+}
+
+/// A worker of it would take its orders from whoever started it.
+fn borrow_rights() {
+    let refused = ProcessPoolExecutor::new(2).submit(work, 1).result();
+    println!("{}", refused.unwrap_err());
+}
+
+fn lend_rights(name: &str) {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can make a program that runs with the rights of another user");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = copy_for_all(directory.path());
+    chown(&program, Some(USER), Some(USER)).expect("our file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).expect("our file");
+    let said = Host::run(name, Command::new(&program).current_dir("/")).ends_well();
+    // Once: its `main` is not run again in place of a worker.
+    assert_eq!(said.matches("the executor is broken").count(), 1, "{said}");
+    assert!(said.contains("rights") && said.contains("ThreadPoolExecutor"), "{said}");
 }

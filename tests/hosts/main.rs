@@ -5,6 +5,7 @@
 //! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers` |
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
+//! | the rights of another user (set-user-ID) | `limits::the_rights_of_another_user_are_a_reason`, as root |
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
