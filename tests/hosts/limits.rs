@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+use concurrent_futures::{Error, Executor, Exit, ProcessPoolExecutor};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::host::*;
@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
     Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
+    Case { name: "who_is_killed_for_want_of_memory_is_told_so", host: want_memory, check: short_of_memory },
     Case { name: "the_rights_of_another_user_are_a_reason", host: borrow_rights, check: lend_rights },
 ];
 
@@ -112,7 +113,7 @@ fn use_memory() {
     for _ in 0..3 {
         let futures: Vec<_> = (0..20).map(|n| pool.submit(take, n * 1000)).collect();
         let greedy = pool.submit(take, 4 << 30);
-        assert_eq!(exit_of(greedy), concurrent_futures::Exit::Signal("SIGABRT".into()));
+        assert_eq!(exit_of(greedy), Exit::Signal("SIGABRT".into()));
         for (n, future) in futures.into_iter().enumerate() {
             assert_eq!(future.result().expect("it wants little"), n * 1000);
         }
@@ -122,6 +123,51 @@ fn use_memory() {
 
 fn little_memory(name: &str) {
     Host::by_script(name, r#"ulimit -c 0; ulimit -v 1000000; exec "$0""#).ends_well();
+}
+
+fn want_memory() {
+    let pool = ProcessPoolExecutor::new(1);
+    let take = |bytes: usize| vec![1_u8; bytes].len();
+    let Err(Error::WorkerDied(died)) = pool.submit(take, 1 << 30).result() else { panic!("there is not so much") };
+    assert_eq!(*died.exit(), Exit::Signal("SIGKILL".into()));
+    assert_eq!(died.hint(), Some("probably by the system for want of memory"));
+    assert_works(&pool);
+}
+
+/// A control group that may have little memory.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None`: that is not permitted.
+    fn new() -> Option<Self> {
+        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let directory = groups.lines().find_map(|line| {
+            let (root, path) = match line.split_once(":memory:") {
+                Some((_, path)) => ("/sys/fs/cgroup/memory", path),
+                None => ("/sys/fs/cgroup", line.strip_prefix("0::")?),
+            };
+            let directory = format!("{root}{path}/concurrent-futures-{}", std::process::id());
+            fs::create_dir(&directory).ok().map(|()| Self(directory.into()))
+        })?;
+        // One for each version.
+        let limited = ["memory.limit_in_bytes", "memory.max"].map(|file| fs::write(directory.0.join(file), "256M"));
+        limited.iter().any(Result::is_ok).then_some(directory)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn short_of_memory(name: &str) {
+    let Some(group) = Group::new() else {
+        eprintln!("skipped: not permitted to make a control group");
+        return;
+    };
+    let script = format!(r#"echo $$ >"{}"/cgroup.procs && exec "$0""#, group.0.display());
+    Host::by_script(name, &script).ends_well();
 }
 
 /// A worker of it would take its orders from whoever started it.

@@ -5,6 +5,7 @@
 //! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers` |
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
+//! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
 //! | the rights of another user (set-user-ID) | `limits::the_rights_of_another_user_are_a_reason`, as root |
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
