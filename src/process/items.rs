@@ -174,6 +174,30 @@ mod fuzz;
 mod tests {
     use super::*;
     use crate::error::TooLarge;
+    use crate::process::frame::put_item;
+
+    fn values(replies: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        replies.iter().for_each(|reply| put_item(&mut bytes, Kind::Value, reply));
+        bytes
+    }
+
+    #[test]
+    fn replies_are_to_items_that_were_asked_for_and_come_in_order() {
+        let items = Items::new(Cut { ends: [1, 2, 3, 4].into(), refused: Vec::new() });
+        assert!(!items.note(1, 1, &values(&[b"b"])), "the one before is missing");
+        assert!(items.note(0, 2, &values(&[b"a", b"b"])));
+        assert!(!items.note(2, 2, &values(&[b"c"])), "one is cut off");
+        assert!(!items.note(3, 1, &[&values(&[b"d"])[..], b"?"].concat()), "something is left");
+        items.give_away(3..4, b"wxyz");
+        for first in [3, u32::MAX] {
+            assert!(!items.note(first, 1, &values(&[b"d"])), "it is another flight's, or nobody's");
+        }
+        assert!(items.note(1, 2, &values(&[b"B", b"C"])), "what is known may come again");
+        let ledger = items.settle(&Error::Cancelled);
+        let replies: Vec<_> = ledger.in_order().map(|reply| reply.unwrap()).collect();
+        assert_eq!(replies, [b"a", b"b", b"c"]);
+    }
 
     #[test]
     fn a_worker_does_not_die_of_an_item_that_was_not_sent() {

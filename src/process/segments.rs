@@ -403,6 +403,19 @@ mod tests {
     }
 
     #[test]
+    fn a_free_segment_makes_room_for_one_of_another_length() {
+        let store = Store::default();
+        let long = vec![7; LONG];
+        let numbers: Vec<_> = (0..MOST).map(|_| store.put(&long).unwrap()).collect();
+        assert_eq!(store.put(&long), None, "all are in use, and there are as many as there may be");
+        store.put_back(&numbers[3..5]);
+        let longer = vec![7; 2 * LONG + 1];
+        assert!(store.put(&longer).is_some_and(|number| !numbers.contains(&number)));
+        assert_eq!(store.trim(), [numbers[3]], "the other side is to forget it");
+        assert_eq!(store.put(&long), Some(numbers[4]), "no more of them go than have to");
+    }
+
+    #[test]
     fn the_other_side_reads_and_cannot_write() {
         let store = Store::default();
         let number = store.put(&vec![7; LONG + 1]).unwrap();

@@ -69,3 +69,21 @@ impl Encoded {
         (cut, argument, leases)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::Carrier;
+    use crate::process::segments::LONG;
+
+    #[test]
+    fn segments_that_no_portion_took_along_are_free_again() {
+        let store = Arc::<Store>::default();
+        let number = store.put(&[7; LONG]).unwrap();
+        let mut items = Encoded::of_none(1);
+        items.leases = store.leases(&[number]);
+        items.store = Some(Arc::clone(&store));
+        items.discard();
+        assert_eq!(store.put(&[7; LONG]), Some(number));
+    }
+}

@@ -185,6 +185,7 @@ mod tests {
         assert!(words.start(3, 7, 11) && !words.revoke(3, 7));
         assert_eq!(words.progress(3, 7), Progress::Running(11));
         assert!(words.finish(3, 7) && !words.kill(3, 7));
+        assert_eq!(words.progress(3, 7), Progress::Done);
         assert!(words.kill_done(3, 7));
         words.ready(3, 8, None);
         assert!(!words.start(3, 7, 12), "the swap of a task before it");
