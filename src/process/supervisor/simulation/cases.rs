@@ -16,16 +16,17 @@ use crate::process::supervisor::{Answered, Expiry, LinkId, Next, Order, Submitte
 
 const FIRST: LinkId = LinkId(0);
 const SECOND: LinkId = LinkId(1);
+const THIRD: LinkId = LinkId(2);
 
 /// One worker, which may have one task.
 fn world(stock: &mut Stock) -> World<'_> {
-    world_of_one(Some(1), stock)
+    world_of(1, Some(1), stock)
 }
 
-/// One worker, which may have so many tasks.
-fn world_of_one(max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
+/// So many workers, each of which may have so many tasks.
+fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
     let weather = Weather {
-        max_workers: 1,
+        max_workers,
         max_pending: None,
         max_tasks,
         keep_alive: None,
@@ -113,10 +114,36 @@ fn who_stands_by_takes_the_seat_also_while_nothing_waits() {
 }
 
 #[test]
+fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
+    let mut stock = stock();
+    let mut world = world_of(2, Some(1), &mut stock);
+    world.submit_task();
+    world.make_ready(FIRST);
+    assert_eq!(world.refill(FIRST).0, Next::Work(None));
+    // Two more come for tasks that are not to be.
+    let flights = [(); 2].map(|()| world.submit_task().0);
+    for flight in flights {
+        assert!(world.decide(|supervisor, now| supervisor.cancel(&flight, now)));
+    }
+    for id in [SECOND, THIRD] {
+        world.make_ready(id);
+        assert!(matches!(world.refill(id).0, Next::Idle(_)));
+    }
+    assert!(matches!(world.submit_task().1, Submitted::Sent(THIRD, _)));
+    assert!(matches!(world.submit_task().1, Submitted::Queued), "two are at work already");
+    let answered = Answered { slot: 0, sequence: 1, last: true };
+    world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now));
+    world.is_rung(SECOND);
+    world.refill(FIRST);
+    assert!(world.is_rung(SECOND), "the task would wait for the third worker");
+    assert_eq!(world.refill(SECOND).0, Next::Work(None));
+}
+
+#[test]
 fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
     const LIMIT: Duration = Duration::from_secs(10);
     let mut stock = stock();
-    let mut world = world_of_one(None, &mut stock);
+    let mut world = world_of(1, None, &mut stock);
     let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let slots = Arc::new(Slots::create().unwrap().0);
     world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
@@ -150,7 +177,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     const LIMIT: Duration = Duration::from_secs(10);
     let second = Duration::from_secs(1);
     let mut stock = stock();
-    let mut world = world_of_one(None, &mut stock);
+    let mut world = world_of(1, None, &mut stock);
     let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let slots = Arc::new(Slots::create().unwrap().0);
     world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
