@@ -1,6 +1,9 @@
-//! What schedules have found, told in as few steps as it takes: workers that are replaced after each task; and what they do not come
-//! upon: tasks that come to a worker in another order than they were sent in.
+//! What schedules have found, told in as few steps as it takes: workers that are replaced after each task; and what they seldom come
+//! upon, or never.
 #![forbid(unsafe_code)]
+
+mod deaths;
+mod limits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use super::world::{Stock, Weather, World};
 use crate::options::TaskOptions;
 use crate::process::flight::Flight;
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Answered, Expiry, LinkId, Next, Order, Submitted};
+use crate::process::supervisor::{Answered, LinkId, Next, Order, Submitted};
 
 const FIRST: LinkId = LinkId(0);
 const SECOND: LinkId = LinkId(1);
@@ -50,9 +53,19 @@ impl World<'_> {
         (flight, submitted)
     }
 
-    fn make_ready(&mut self, id: LinkId) {
+    fn make_ready(&mut self, id: LinkId) -> Arc<Slots> {
         let slots = Arc::new(Slots::create().unwrap().0);
-        self.decide(|supervisor, now| supervisor.ready(id, id, slots, now));
+        self.decide(|supervisor, now| supervisor.ready(id, id, Arc::clone(&slots), now));
+        slots
+    }
+
+    /// It is ready, and is sent two of the tasks.
+    fn send_two(&mut self, id: LinkId) -> (Arc<Slots>, [Order; 2]) {
+        let slots = self.make_ready(id);
+        // They are short as a rule, so that one is sent ahead.
+        self.decide(|supervisor, _| supervisor.observe(id, 100, Duration::from_micros(100)));
+        let Ok(orders) = self.refill(id).1.try_into() else { panic!("one is sent ahead") };
+        (slots, orders)
     }
 
     fn refill(&mut self, id: LinkId) -> (Next, Vec<Order>) {
@@ -140,61 +153,17 @@ fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
 }
 
 #[test]
-fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
-    const LIMIT: Duration = Duration::from_secs(10);
+fn an_answer_is_to_the_task_that_has_the_slot_now() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
-    let slots = Arc::new(Slots::create().unwrap().0);
-    world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
-    // They are short as a rule, so that one is sent ahead.
-    world.decide(|supervisor, _| supervisor.observe(FIRST, 100, Duration::from_micros(100)));
-    let (_, orders) = world.refill(FIRST);
-    let [sent, late] = &orders[..] else { panic!("{} were sent", orders.len()) };
-    assert!(Arc::ptr_eq(&sent.flight, &flights[0]) && Arc::ptr_eq(&late.flight, &flights[1]));
-    assert!(slots.words().start(late.slot, late.sequence, world.clock()));
-    // Nobody is stopped for the other's sake.
-    for _ in 0..3 {
-        let clock = world.clock();
-        let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
-        assert!(matches!(expiry, Expiry::Later(Some(_))));
-        world.advance(LIMIT / 2);
-    }
-    world.advance(LIMIT);
-    let mut look = || {
-        let clock = world.clock();
-        world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock))
+    let (flight, _) = world.submit_task();
+    world.make_ready(FIRST);
+    world.refill(FIRST);
+    let mut settle = |slot, sequence| {
+        let answered = Answered { slot, sequence, last: true };
+        world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now))
     };
-    let stopped = (0..3).find_map(|_| match look() {
-        Expiry::Stopped(flight) => Some(flight),
-        Expiry::Later(_) => None,
-    });
-    assert!(stopped.is_some_and(|stopped| Arc::ptr_eq(&stopped, &flights[1])));
-}
-
-#[test]
-fn a_time_limit_counts_from_when_the_worker_began() {
-    const LIMIT: Duration = Duration::from_secs(10);
-    let second = Duration::from_secs(1);
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
-    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
-    let slots = Arc::new(Slots::create().unwrap().0);
-    world.decide(|supervisor, now| supervisor.ready(FIRST, FIRST, Arc::clone(&slots), now));
-    let (_, orders) = world.refill(FIRST);
-    // So long it was on its way.
-    world.advance(4 * second);
-    assert!(slots.words().start(orders[0].slot, orders[0].sequence, world.clock()));
-    let due = world.now() + LIMIT;
-    for _ in 0..9 {
-        world.advance(second);
-        let clock = world.clock();
-        let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
-        let Expiry::Later(Some(then)) = expiry else { panic!("it has time left") };
-        assert!(due - second < then && then <= due, "{:?} from {due:?}", due.max(then) - due.min(then));
-    }
-    world.advance(2 * second);
-    let clock = world.clock();
-    let expiry = world.decide(|supervisor, now| supervisor.expire(FIRST, now, clock));
-    assert!(matches!(expiry, Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
+    assert!(settle(0, 2).is_none() && settle(1, 1).is_none(), "nobody has asked for these");
+    assert!(settle(0, 1).is_some_and(|settled| Arc::ptr_eq(&settled, &flight)));
+    assert!(settle(0, 1).is_none(), "it has been answered");
 }

@@ -1,0 +1,109 @@
+//! Workers that die: what they had, and whether there is to be another one.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::{FIRST, SECOND, World, stock, world_of};
+use crate::error::Error;
+use crate::options::TaskOptions;
+use crate::process::flight::Flight;
+use crate::process::supervisor::{Death, LinkId, MISSES};
+
+impl World<'_> {
+    fn die(&mut self, id: LinkId) -> Death {
+        let death = self.decide(|supervisor, now| supervisor.died(id, now));
+        assert!(self.decide(|supervisor, _| supervisor.forget(id)).is_empty());
+        death
+    }
+
+    /// It dies while it runs this task, and nothing else.
+    fn die_of(&mut self, id: LinkId, flight: &Arc<Flight>) {
+        let slots = self.make_ready(id);
+        let (_, orders) = self.refill(id);
+        assert!(slots.words().start(orders[0].slot, orders[0].sequence, self.clock()));
+        let victims = self.die(id).victims;
+        assert!(matches!(&victims[..], [victim] if Arc::ptr_eq(&victim.flight, flight)));
+    }
+
+    fn try_again(&mut self, flight: &Arc<Flight>) -> Option<Error> {
+        flight.retry(Error::Abandoned);
+        self.decide(|supervisor, _| supervisor.requeue_or_refuse(flight))
+    }
+
+    /// None can be started.
+    fn fail_to_start(&mut self, id: LinkId) -> usize {
+        let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
+        self.decide(|supervisor, _| supervisor.forget(id));
+        orphans.len()
+    }
+}
+
+#[test]
+fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (flight, _) = world.submit_with(TaskOptions::new().retries(1));
+    world.die_of(FIRST, &flight);
+    world.supervisor.closed = true;
+    assert!(world.decide(|supervisor, now| supervisor.cancel_pending(now)).is_empty());
+    assert!(world.try_again(&flight).is_none(), "it has begun");
+    world.make_ready(SECOND);
+    assert_eq!(world.refill(SECOND).1.len(), 1);
+    // It was not the one that this worker died of.
+    let Death { victims, orphans, .. } = world.die(SECOND);
+    assert!(victims.is_empty() && orphans.is_empty());
+    assert_eq!(world.supervisor.waiting(), 1);
+}
+
+#[test]
+fn what_is_aborted_between_two_tries_does_not_run_again() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (flight, _) = world.submit_with(TaskOptions::new().retries(1));
+    world.die_of(FIRST, &flight);
+    assert!(world.decide(|supervisor, now| supervisor.stop(&flight, now)));
+    assert!(matches!(world.try_again(&flight), Some(Error::Cancelled)));
+    assert_eq!(world.supervisor.waiting(), 0);
+}
+
+#[test]
+fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (deadly, _) = world.submit_with(TaskOptions::new().retries(MISSES + 1));
+    world.submit_task();
+    for id in (0..=MISSES).map(LinkId) {
+        let (slots, [first, _]) = world.send_two(id);
+        assert!(Arc::ptr_eq(&first.flight, &deadly));
+        assert!(slots.words().start(first.slot, first.sequence, world.clock()));
+        assert_eq!(world.die(id).victims.len(), 1);
+        assert!(world.try_again(&deadly).is_none());
+    }
+}
+
+#[test]
+fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    assert_eq!([0, 1, 2].map(|id| world.die(LinkId(id)).is_the_end), [false, false, true]);
+}
+
+#[test]
+fn one_is_tried_alone_before_the_pool_gives_up() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    world.submit_task();
+    world.submit_task();
+    // The fourth was started beside the third.
+    assert_eq!([0, 1, 2, 3, 4].map(|id| world.die(LinkId(id)).is_the_end), [false, false, false, false, true]);
+}
+
+#[test]
+fn one_is_started_alone_before_tasks_are_given_up() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    world.submit_task();
+    world.submit_task();
+    assert_eq!([0, 1, 2].map(|id| world.fail_to_start(LinkId(id))), [0, 0, 2]);
+}

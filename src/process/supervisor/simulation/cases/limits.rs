@@ -1,0 +1,105 @@
+//! Time limits, where tasks come to a worker in another order than they were sent in, or late; and results that come late.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::world::LATE;
+use super::{FIRST, World, stock, world_of};
+use crate::options::TaskOptions;
+use crate::process::supervisor::{ARRIVAL, Expiry};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+impl World<'_> {
+    /// Looks at the time limit of the first worker.
+    fn expire(&mut self) -> Expiry {
+        let clock = self.clock();
+        self.decide(|supervisor, now| supervisor.expire(FIRST, now, clock))
+    }
+}
+
+#[test]
+fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
+    let (slots, [sent, late]) = world.send_two(FIRST);
+    assert!(Arc::ptr_eq(&sent.flight, &flights[0]) && Arc::ptr_eq(&late.flight, &flights[1]));
+    assert!(slots.words().start(late.slot, late.sequence, world.clock()));
+    // Nobody is stopped for the other's sake.
+    for _ in 0..3 {
+        assert!(matches!(world.expire(), Expiry::Later(Some(_))));
+        world.advance(LIMIT / 2);
+    }
+    world.advance(LIMIT);
+    let stopped = (0..3).find_map(|_| match world.expire() {
+        Expiry::Stopped(flight) => Some(flight),
+        Expiry::Later(_) => None,
+    });
+    assert!(stopped.is_some_and(|stopped| Arc::ptr_eq(&stopped, &flights[1])));
+}
+
+#[test]
+fn a_time_limit_counts_from_when_the_worker_began() {
+    let second = Duration::from_secs(1);
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
+    let slots = world.make_ready(FIRST);
+    let (_, orders) = world.refill(FIRST);
+    // So long it was on its way.
+    world.advance(4 * second);
+    assert!(slots.words().start(orders[0].slot, orders[0].sequence, world.clock()));
+    let due = world.now() + LIMIT;
+    for _ in 0..9 {
+        world.advance(second);
+        let Expiry::Later(Some(then)) = world.expire() else { panic!("it has time left") };
+        assert!(due - second < then && then <= due, "{:?} from {due:?}", due.max(then) - due.min(then));
+    }
+    world.advance(2 * second);
+    assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
+}
+
+/// When it is to be looked again.
+#[track_caller]
+fn then(expiry: Expiry) -> Instant {
+    let Expiry::Later(Some(then)) = expiry else { panic!("it is not waited for") };
+    then
+}
+
+#[test]
+fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
+    let slots = world.make_ready(FIRST);
+    let (_, orders) = world.refill(FIRST);
+    assert!(slots.words().start(orders[0].slot, orders[0].sequence, world.clock()));
+    assert!(slots.words().finish(orders[0].slot, orders[0].sequence));
+    world.advance(2 * LIMIT);
+    let until = then(world.expire());
+    assert!(until + LATE >= world.now() + ARRIVAL, "it was done in time");
+    world.advance(ARRIVAL / 2);
+    assert_eq!(then(world.expire()), until, "once");
+    world.advance(ARRIVAL);
+    assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
+}
+
+#[test]
+fn a_worker_that_has_gone_on_has_sent_its_result() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
+    let (slots, [first, second]) = world.send_two(FIRST);
+    assert!(slots.words().start(first.slot, first.sequence, world.clock()));
+    assert!(slots.words().finish(first.slot, first.sequence));
+    assert!(slots.words().start(second.slot, second.sequence, world.clock()));
+    world.advance(2 * LIMIT);
+    for _ in 0..3 {
+        let until = then(world.expire());
+        assert!(until + LATE >= world.now() + ARRIVAL, "it may be about to be read");
+        world.advance(until - world.now() + LATE);
+    }
+    drop(flights);
+}
