@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::executor::Executor;
+use crate::executor::{Backend, Executor};
 use crate::fuzz::cases;
 use crate::options::TaskOptions;
 use crate::process::ProcessPoolExecutor;
@@ -117,6 +117,20 @@ fn one_that_keeps_silent_is_replaced() {
 }
 
 #[test]
+fn one_that_goes_before_it_is_ready() {
+    for (stage, when) in [(Stage::Spawned, "before it said hello"), (Stage::SettingUp, "while it was set up")] {
+        within(when, move || {
+            let part = Part { stage, deed: Deed::Leave, seed: 0 };
+            let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+            let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
+                panic!("it has no worker");
+            };
+            assert!(broken.cause().to_string().ends_with(when), "{broken}");
+        });
+    }
+}
+
+#[test]
 fn one_that_says_no_hello() {
     outlast_all(Stage::Spawned, &ANY_TIME);
 }
@@ -154,6 +168,21 @@ fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
                 other => panic!("{other:?}"),
             }
         }
+    });
+}
+
+#[test]
+fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
+    within("it", || {
+        let part = Part { stage: Stage::Working, deed: Deed::Conclude, seed: 0 };
+        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+        match pool.submit(|n: u8| n, 1).result() {
+            Err(Error::Broken(broken)) => assert!(broken.to_string().contains("cannot be read"), "{broken}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((pool.stats().workers, pool.stats().respawned), (1, 0));
+        // It would not hear that it may go.
+        pool.kill_workers();
     });
 }
 

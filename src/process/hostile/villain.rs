@@ -38,6 +38,8 @@ pub(super) enum Stage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
+    /// Goes.
+    Leave,
     /// Sends any bytes, and goes.
     Write,
     /// Sends frames of any kind, and goes.
@@ -60,12 +62,15 @@ pub(super) enum Deed {
     Postpone,
     /// Answers with a part of what was not asked for, and stays.
     Mumble,
+    /// Likewise, and says that this was all.
+    Conclude,
     /// Sends one segment after the other.
     Segments,
 }
 
 pub(super) const STAGES: [Stage; 4] = [Stage::Spawned, Stage::SettingUp, Stage::Serving, Stage::Working];
-const DEEDS: [Deed; 12] = [
+const DEEDS: [Deed; 14] = [
+    Deed::Leave,
     Deed::Write,
     Deed::Frames,
     Deed::Wait,
@@ -77,13 +82,14 @@ const DEEDS: [Deed; 12] = [
     Deed::Letters,
     Deed::Postpone,
     Deed::Mumble,
+    Deed::Conclude,
     Deed::Segments,
 ];
 
 impl Part {
     /// Does a task end that has no time limit?
     pub(super) fn ends(self) -> bool {
-        matches!(self.deed, Deed::Write | Deed::Frames | Deed::Promise)
+        matches!(self.deed, Deed::Leave | Deed::Write | Deed::Frames | Deed::Promise)
     }
 
     pub(super) fn text(self) -> String {
@@ -144,6 +150,7 @@ impl Villain {
         }
         let task = if part.stage == Stage::Working { self.begin() } else { Header::new(Kind::Task, 0, 1, 0) };
         match part.deed {
+            Deed::Leave => {}
             Deed::Write => self.write(),
             Deed::Frames => self.frames(),
             Deed::Wait => loop {
@@ -163,8 +170,8 @@ impl Villain {
                 self.write_word(STARTED_AT, u64::MAX);
                 std::thread::yield_now();
             },
-            Deed::Mumble => {
-                let head = ItemsHead { first: 3, count: 9, last: false };
+            Deed::Mumble | Deed::Conclude => {
+                let head = ItemsHead { first: 3, count: 9, last: part.deed == Deed::Conclude };
                 self.put(Kind::Items, task.slot, task.sequence, &head.to_bytes());
             }
             Deed::Segments => self.segments(),

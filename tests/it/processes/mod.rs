@@ -1,5 +1,7 @@
 //! The pool of worker processes.
 
+#[cfg(target_os = "linux")]
+mod asleep;
 mod attacks;
 mod carried;
 mod crashes;

@@ -196,14 +196,18 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
             assert_eq!(processes.submit(allocate, 128 << 20).result().unwrap(), 128 << 20);
             let behind = processes.submit(allocate, 1 << 30);
             let next = processes.submit(square, 3);
-            assert_eq!(died(behind.result()).exit(), &Exit::Signal("SIGABRT".into()));
+            let death = died(behind.result());
+            assert_eq!(death.exit(), &Exit::Signal("SIGABRT".into()));
+            assert_eq!(death.hint(), Some("perhaps for want of memory: its memory_limit is 268435456 bytes"));
             assert_eq!(next.result().unwrap(), 9);
         }
+        let exit = |code: i32| -> u8 { std::process::exit(code) };
+        assert_eq!(died(processes.submit(exit, 3).result()).hint(), None);
         // Who can do with less goes on.
         let tried = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_err();
         assert!(processes.submit(tried, 1 << 30).result().unwrap());
         processes.shutdown();
-        assert_eq!((processes.stats().failed, processes.stats().completed), (3, 7));
+        assert_eq!((processes.stats().failed, processes.stats().completed), (4, 7));
     });
 }
 
@@ -213,7 +217,8 @@ fn an_argument_that_has_no_room_in_a_worker_has_an_end() {
         let processes = builder(1).memory_limit(32 << 20).build().unwrap();
         let long = processes.submit(|text: String| text.len(), "x".repeat(64 << 20));
         let next = processes.submit(square, 3);
-        died(long.result());
+        let death = died(long.result());
+        assert!(death.hint().is_some_and(|hint| hint.ends_with("its memory_limit is 33554432 bytes")), "{death}");
         assert_eq!(next.result().unwrap(), 9);
     });
 }

@@ -1,6 +1,8 @@
 //! Workers that do not come up, and initializers.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -51,7 +53,9 @@ fn workers_that_die_before_hello_break_the_pool() {
     }
 }
 
-fn fail_as_told(how: String) -> Result<(), String> {
+fn fail_as_told((how, tries): (String, PathBuf)) -> Result<(), String> {
+    let mut tries = File::options().append(true).create(true).open(tries).expect("a file");
+    tries.write_all(b".").expect("a file");
     match how.as_str() {
         "panic" => panic!("no flags today"),
         "exit" => std::process::exit(3),
@@ -71,12 +75,16 @@ fn an_initializer_that_goes_wrong_breaks_the_pool_at_once() {
     ];
     for (how, first, then) in cases {
         for count in [1, 3] {
-            with_pool(workers(count).try_initializer(fail_as_told, how.into()), move |pool| {
+            let directory = tempfile::tempdir().unwrap();
+            let tries = directory.path().join("tries");
+            with_pool(workers(count).try_initializer(fail_as_told, (how.into(), tries.clone())), move |pool| {
                 let futures = (0..5).map(|_| pool.submit(pid, ())).collect();
                 assert_broken(pool, futures, |cause| cause.contains(first) && cause.contains(then));
-                assert_eq!(pool.stats().respawned, 0, "it is not tried again");
+                assert_eq!(pool.stats().respawned, 0);
                 pool.shutdown();
             });
+            let tried = fs::metadata(&tries).unwrap().len();
+            assert!((1..=count as u64).contains(&tried), "it is not tried again: {tried} times for {count}");
         }
     }
 }
@@ -164,6 +172,19 @@ fn a_pool_may_be_shut_down_while_it_is_set_up() {
         drop(called);
         pool.shutdown();
         future.result().expect("what was queued is run");
+    });
+}
+
+#[test]
+fn an_initializer_that_does_not_end_keeps_no_pool_for_which_there_is_nothing_to_do() {
+    let post = Post::new();
+    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+        let future = pool.submit(pid, ());
+        let called = post.called();
+        assert!(future.cancel());
+        pool.shutdown();
+        assert_eq!(pool.processes(), []);
+        drop(called);
     });
 }
 

@@ -12,6 +12,7 @@ use fastrand::Rng;
 
 use super::stock;
 use super::world::{Stock, Weather, World};
+use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::flight::Flight;
 use crate::process::slots::Slots;
@@ -166,4 +167,93 @@ fn an_answer_is_to_the_task_that_has_the_slot_now() {
     assert!(settle(0, 2).is_none() && settle(1, 1).is_none(), "nobody has asked for these");
     assert!(settle(0, 1).is_some_and(|settled| Arc::ptr_eq(&settled, &flight)));
     assert!(settle(0, 1).is_none(), "it has been answered");
+}
+
+#[test]
+fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    let flights = [(); 3].map(|()| world.submit_task().0);
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).1.len(), 1);
+    }
+    world.decide(|supervisor, _| supervisor.observe(FIRST, 100, Duration::from_micros(100)));
+    let (_, ahead) = world.refill(FIRST);
+    assert!(matches!(&ahead[..], [order] if Arc::ptr_eq(&order.flight, &flights[2])));
+    let answered = Answered { slot: 0, sequence: 2, last: true };
+    assert!(world.decide(|supervisor, now| supervisor.settle(SECOND, answered, now)).is_some());
+    let (_, orders) = world.refill(SECOND);
+    assert!(matches!(&orders[..], [order] if Arc::ptr_eq(&order.flight, &flights[2])));
+}
+
+/// What a worker does whose only task somebody else has taken the answer of.
+fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool {
+    let mut stock = stock();
+    let mut world = world_of(2, max_tasks, &mut stock);
+    world.submit_task();
+    world.make_ready(FIRST);
+    world.refill(FIRST);
+    meanwhile(&mut world);
+    let (flight, rests) = world.decide(|supervisor, now| supervisor.settle_only(FIRST, 0, 1, now));
+    assert!(flight.is_some() && world.supervisor.idle.contains(&FIRST) == rests);
+    rests
+}
+
+#[test]
+fn a_worker_rests_where_its_thread_has_nothing_to_do() {
+    assert!(rests(None, |_| {}));
+    assert!(!rests(Some(1), |_| {}), "it has had its last task");
+    assert!(!rests(None, |world| world.supervisor.closed = true));
+    assert!(!rests(None, |world| world.supervisor.broken = Some(Error::Abandoned)));
+    assert!(!rests(None, |world| drop(world.submit_task())), "that one waits");
+    let send_ahead = |world: &mut World<'_>| {
+        world.submit_task();
+        world.make_ready(SECOND);
+        world.refill(SECOND);
+        world.decide(|supervisor, _| supervisor.observe(SECOND, 100, Duration::from_micros(100)));
+        world.submit_task();
+        assert_eq!(world.refill(SECOND).1.len(), 1);
+    };
+    assert!(!rests(None, send_ahead), "it could take that");
+    let send_portion = |world: &mut World<'_>| {
+        let portion = world.flight(TaskOptions::new(), Some(3), true, 0);
+        world.decide(|supervisor, now| supervisor.submit(portion, now));
+        world.make_ready(SECOND);
+        assert_eq!(world.refill(SECOND).1.len(), 1);
+    };
+    assert!(!rests(None, send_portion), "it could take a part");
+}
+
+#[test]
+fn nobody_takes_more_than_he_may_have() {
+    const MOST: u64 = 6;
+    let mut stock = stock();
+    let mut world = world_of(2, Some(MOST), &mut stock);
+    for _ in 0..2 {
+        world.submit_task();
+    }
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).1.len(), 1);
+    }
+    // All but one.
+    for sequence in 2..=MOST {
+        if sequence == MOST {
+            for _ in 0..4 {
+                world.submit_task();
+            }
+            world.decide(|supervisor, _| supervisor.observe(FIRST, 1000, Duration::from_micros(1000)));
+            let ahead: usize = (0..4).map(|_| world.refill(FIRST).1.len()).sum();
+            assert_eq!(ahead, 4);
+        }
+        let answered = Answered { slot: 0, sequence, last: true };
+        assert!(world.decide(|supervisor, now| supervisor.settle(SECOND, answered, now)).is_some());
+        if sequence < MOST {
+            assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
+            assert!(matches!(world.submit_task().1, Submitted::Sent(SECOND, _)));
+        }
+    }
+    assert_eq!(world.refill(SECOND).1.len(), 1, "it takes two of four, and may have one");
+    assert_eq!(world.supervisor.waiting(), 1);
 }

@@ -90,6 +90,18 @@ fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
 }
 
 #[test]
+fn those_that_were_killed_by_request_do_not_count() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    for id in (0..5).map(LinkId) {
+        world.supervisor.expect_deaths();
+        let Death { expected, is_the_end, .. } = world.die(id);
+        assert!(expected && !is_the_end);
+    }
+}
+
+#[test]
 fn one_is_tried_alone_before_the_pool_gives_up() {
     let mut stock = stock();
     let mut world = world_of(2, None, &mut stock);
