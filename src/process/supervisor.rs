@@ -164,7 +164,7 @@ pub(super) struct Death {
     pub(super) refusal: Option<Error>,
     /// It was killed by request.
     pub(super) expected: bool,
-    /// Workers die one after the other before they are ready.
+    /// No worker will be ready: the pool is to be broken.
     pub(super) is_the_end: bool,
 }
 

@@ -27,8 +27,11 @@ impl Link<'_> {
         {}
         let exit = child.reap();
         self.wire.close();
+        // The next one would do no better. In one decision with the death, or the next one would be started.
+        let said_hello = self.stage_reached == Stage::SettingUp;
+        let is_fatal = said_hello && (self.pool.settings.initializer.is_some() || self.is_unfit);
         let Death { victims, orphans, refusal, expected, is_the_end } =
-            self.pool.decide(|supervisor, now| supervisor.died(self.id, now));
+            self.pool.decide(|supervisor, now| supervisor.died(self.id, is_fatal, now));
         self.pool.refuse(orphans, refusal.as_ref());
         for victim in victims {
             self.mourn(child, &exit, victim);
@@ -101,8 +104,7 @@ impl Link<'_> {
                 "a worker process {exit} before it said hello; is `concurrent_futures::init()` the first line of `main`?"
             ),
         };
-        let fatal = said_hello && (initializer || self.is_unfit);
-        if fatal || is_the_end {
+        if is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
             panics::shield("the program's logger", || log::warn!("{cause}"));

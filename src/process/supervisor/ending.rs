@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::process::flight::{Flight, Place};
 
 impl<W: Clone> Supervisor<W> {
-    /// A worker has died. Its socket was read to the end, and its results noted.
-    pub(in crate::process) fn died(&mut self, id: LinkId, now: Instant) -> Death {
+    /// A worker has died. Its socket was read to the end, and its results noted. `is_fatal`: if it was not ready, no other one would be.
+    pub(in crate::process) fn died(&mut self, id: LinkId, is_fatal: bool, now: Instant) -> Death {
         let mut death = Death::default();
         self.idle.retain(|other| *other != id);
         let Some(link) = self.links.get_mut(&id) else {
@@ -42,7 +42,8 @@ impl<W: Clone> Supervisor<W> {
         let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
         self.free_seat(id);
-        death.is_the_end = is_early && self.died_early(was_alone, born, now);
+        death.is_the_end = is_early && (is_fatal || self.died_early(was_alone, born, now));
+        self.hopeless |= death.is_the_end;
         for flight in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
                 *flight.place.lock() = Place::Revoked;
@@ -85,8 +86,7 @@ impl<W: Clone> Supervisor<W> {
             return false;
         }
         self.start_again = now.checked_add(START_AGAIN);
-        self.hopeless = self.active == 0 && was_alone;
-        self.hopeless
+        self.active == 0 && was_alone
     }
 
     /// A worker could not be started. The tasks that nobody is left to run.

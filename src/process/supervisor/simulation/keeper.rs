@@ -255,8 +255,9 @@ impl World<'_> {
         let link = &self.supervisor.links[&id];
         let (was_doomed, first) =
             (link.stage == link::Stage::Doomed, link.flown.front().map(|sent| Arc::clone(&sent.flight)));
+        let is_fatal = self.keeper(id).is_unfit;
         let Death { victims, orphans, refusal, expected, is_the_end } =
-            self.decide(|supervisor, now| supervisor.died(id, now));
+            self.decide(|supervisor, now| supervisor.died(id, is_fatal, now));
         if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.flight, first))) {
             self.audit_missed(&missed);
         }
@@ -264,8 +265,8 @@ impl World<'_> {
         self.trace(|| format!("keeper {} buries, {} victims", id.0, victims.len()));
         let mut dues = vec![Due::Refuse(orphans, refusal)];
         dues.extend(victims.into_iter().map(Due::Mourn));
-        let keeper = self.keeper(id);
-        if !keeper.was_ready && !expected && (keeper.is_unfit || is_the_end) {
+        if is_the_end {
+            assert!(!self.keeper(id).was_ready && !expected);
             dues.push(Due::Break);
         }
         dues.push(Due::Forget);

@@ -11,7 +11,11 @@ use crate::process::supervisor::{Death, LinkId, MISSES};
 
 impl World<'_> {
     fn die(&mut self, id: LinkId) -> Death {
-        let death = self.decide(|supervisor, now| supervisor.died(id, now));
+        self.die_with(id, false)
+    }
+
+    fn die_with(&mut self, id: LinkId, is_fatal: bool) -> Death {
+        let death = self.decide(|supervisor, now| supervisor.died(id, is_fatal, now));
         assert!(self.decide(|supervisor, _| supervisor.forget(id)).is_empty());
         death
     }
@@ -99,6 +103,15 @@ fn those_that_were_killed_by_request_do_not_count() {
         let Death { expected, is_the_end, .. } = world.die(id);
         assert!(expected && !is_the_end);
     }
+}
+
+#[test]
+fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    world.submit_task();
+    assert!(world.die_with(FIRST, true).is_the_end);
+    assert!(world.supervisor.links.is_empty());
 }
 
 #[test]
