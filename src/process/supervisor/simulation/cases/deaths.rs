@@ -106,6 +106,19 @@ fn those_that_were_killed_by_request_do_not_count() {
 }
 
 #[test]
+fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    let (flight, _) = world.submit_task();
+    world.die_of(FIRST, &flight);
+    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (0, 0));
+    world.submit_task();
+    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (1, 1));
+    world.submit_task();
+    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (2, 1));
+}
+
+#[test]
 fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
     let mut stock = stock();
     let mut world = world_of(2, None, &mut stock);
