@@ -93,7 +93,7 @@ mutate start-acquires-nothing $words 's/(tagged\(to\), )Ordering::AcqRel, Orderi
 mutate time-before-the-word $words 's/(let word = self\.word\(slot\)\.load\(Ordering::Acquire\);\n)(.*?)Progress::Running\(self\.started_at\.load\(Ordering::Relaxed\)\)/let time = self.started_at.load(Ordering::Relaxed);\n$1$2Progress::Running(time)/s'
 mutate time-after-the-start $words 's/(self\.started_at\.store\(now, Ordering::Relaxed\);)\n\s+(self\.swap\(slot, sequence, READY, RUNNING\))/let won = $2;\n$1\nwon/'
 mutate halve-of-any-task $words 's/if !matches!\(self\.progress\(slot, sequence\), [^{]*\{/if false {/'
-mutate halve-takes-the-next $words 's/ \+ u32::from\(first_of\(word\) <= known\)\) \/ 2/ + u32::from(known > count)) \/ 2/'
+mutate halve-takes-the-next $words 's/if first_of\(word\) > known \{ left \/ 2 \} else \{ left\.div_ceil\(2\) \}/left \/ 2/'
 mutate halve-with-a-plain-store $words 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, lower\)\.ok\(\)\?;/self.items(slot).load(Ordering::Acquire); self.items(slot).store(lower(word)?, Ordering::Release);/'
 mutate curtail-with-a-plain-store $words 's/let _ = self\.items\(slot\)\.fetch_update\(Ordering::Relaxed, Ordering::Relaxed, lower\);/let word = lower(self.items(slot).load(Ordering::Acquire)); self.items(slot).store(word.unwrap_or(0), Ordering::Release);/'
 mutate item-taken-with-a-plain-store $words 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, raise\)\.ok\(\)\.map\(first_of\)/{ let word = self.items(slot).load(Ordering::Acquire); self.items(slot).store(raise(word)?, Ordering::Release); Some(first_of(word)) }/'
