@@ -1,6 +1,6 @@
 #!/bin/sh
-# Shows that the models can fail: breaks a copy of the source in one place at a time, and runs the models on it under
-# shuttle, or those of what processes share under loom. Takes minutes, and is no part of CI.
+# Shows that the models can fail: breaks a copy of the source in one place at a time, and runs on it the models of what
+# is broken, under shuttle, or loom where shuttle is blind. Takes half an hour, and is no part of CI.
 #
 #     tests/models/mutations.sh [NAME ..]
 #
@@ -10,15 +10,16 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 target="${MUTATIONS_TARGET_DIR:-$root/target/mutations}"
-export MODEL_SCHEDULES="${MODEL_SCHEDULES:-1500}" RUST_BACKTRACE=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=1
+export MODEL_SCHEDULES="${MODEL_SCHEDULES:-1500}" RUST_BACKTRACE=0 CARGO_PROFILE_DEV_DEBUG=0
 only=" $* "
 missed=0
 
-# under CHECKER [MODULE ..]: which models are run, all if none are named.
+# under CHECKER MODULE[::MODEL] ..: which models are run.
 under() {
     export RUSTFLAGS="--cfg model=\"$1\"" CARGO_TARGET_DIR="$target/$1"
     shift
-    models=$(echo "$*" | tr ' ' '|')
+    models=$*
+    modules=$(for model in "$@"; do echo "${model%%::*}"; done | sort -u | paste -sd '|' -)
 }
 
 fresh() {
@@ -29,7 +30,7 @@ fresh() {
     # Without what is not there.
     perl -0pe 's/^\[\[\w+\]\]\n(\w.*\n)+//mg' "$root/Cargo.toml" >"$copy/Cargo.toml"
     # To compile the others takes longer than to run these.
-    [ -z "$models" ] || perl -0pi -e "s/^(#\[.*\]\n)?mod (?!checker|$models).*\n//mg" "$copy/tests/models/lib.rs"
+    perl -0pi -e "s/^(#\[.*\]\n)?mod (?!(checker|$modules);).*\n//mg" "$copy/tests/models/lib.rs"
 }
 
 # mutate NAME FILE SUBSTITUTION
@@ -41,8 +42,15 @@ mutate() {
         echo "$1: does not compile"
         tail -20 "$copy/log"
         missed=1
-    elif (cd "$copy" && timeout 300 cargo test --quiet --manifest-path tests/models/Cargo.toml >"$copy/log" 2>&1); then
+        return 0
+    fi
+    result=0
+    (cd "$copy" && timeout 600 cargo test --quiet --manifest-path tests/models/Cargo.toml -- $models >"$copy/log" 2>&1) || result=$?
+    if [ $result = 0 ]; then
         echo "$1: MISSED"
+        missed=1
+    elif [ $result = 124 ]; then
+        echo "$1: takes too long"
         missed=1
     else
         echo "$1: caught by $(grep -c '^    [a-z]*::' "$copy/log" || true) models, $(grep -m1 '^    [a-z]*::' "$copy/log" || echo 'which aborts')"
@@ -54,10 +62,7 @@ queue=src/thread/pool/queue.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
 hosting=src/thread/pool/hosting.rs
-state=src/state.rs
-observable=src/state/observable.rs
-runnable=src/state/runnable.rs
-under shuttle
+under shuttle queue
 mutate no-decide-after-pop $pool 's/(queue\.pending -= 1;\n\s+\}\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate no-decide-after-push $pool 's/(push_back\(task\);\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate no-look-after-search $pool 's/(queue\.searching = false;\n\s+)continue;/$1/'
@@ -65,19 +70,54 @@ mutate permit-not-taken $pool 's/queue\.permits -= 1;\n\s+break;/break;/'
 mutate notify-without-permit $queue 's/self\.permits \+= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
 mutate no-decide-at-leaving $threads 's/(let action = )queue\.decide\(\)(;\n\s+let over)/$1Action::Nothing$2/'
+mutate room-forgotten-at-cancel $hosting 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
+mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
+mutate room-forgotten-at-refusal $hosting 's/(fn refused\(&self\) \{\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
+under shuttle ending
 mutate close-wakes-nobody $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
 mutate leaver-wakes-nobody $threads 's/if over \{/if false {/'
 mutate close-while-running $queue 's/self\.closed && self\.running == 0/self.closed/'
-mutate room-forgotten-at-cancel $hosting 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
-mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
+mutate timer-left-at-a-refusal $pool 's/if last \{\n(\s+\/\/ Nobody)/if false {\n$1/'
+mutate timer-left-at-a-failed-start $threads 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)if last \{/$1if false {/'
+mutate timer-left-at-a-close $ending 's/if last \{/if false {/'
+under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
 mutate block-starts-nobody $hosting 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate claim-takes-the-newest $hosting 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
+mutate claim-makes-no-room $hosting 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
+
+state=src/state.rs
+observable=src/state/observable.rs
+runnable=src/state/runnable.rs
+shared=src/shared.rs
+under shuttle cell
 mutate waiter-not-counted $observable 's/inner\.waiters \+= 1;\n(\s+let timed_out)/$1/'
 mutate publish-before-callbacks $state 's/inner = self\.deliver\(inner, &outcome\);\n\s+self\.publish\(inner, outcome\);/drop(inner); self.publish(self.inner.lock(), outcome);/'
-mutate listener-on-a-done-cell $observable 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+discard\(listener\))/if false {\n$1/'
 mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
+mutate abort-that-a-cancel-forestalled $observable 's/ended \|\| self\.was_cancelled\(\)/ended/'
+mutate second-waker-forgotten $observable 's/Some\(std::mem::replace\(slot, listener\)\)/{ let _ = slot; Some(listener) }/'
+mutate abort-forgets-its-hook $state 's/if aborts \{ \(hook, None\) \}/if false { (hook, None) }/'
+mutate hook-after-an-abort-lost $runnable 's/if inner\.aborted \{/if false {/'
+mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
+under shuttle waiting
+mutate listener-on-a-done-cell $observable 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+discard\(listener\))/if false {\n$1/'
+under shuttle scope
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
 mutate scope-guard-before-outcome $runnable 's/let _guard = work\.guard\(\);/drop(work.guard());/'
+
+hands=src/spread/hands.rs
+inlet=src/spread/inlet.rs
+under shuttle sharing
+mutate nothing-refused-after-a-close $inlet 's/if crew\.refuse\(items\) \{/if false {/'
+mutate refusal-before-what-was-pulled $inlet 's/(return false \};\n\s+)self\.flush\(crew\);/$1/'
+mutate hand-refused-after-a-close $hosting 's/self\.push_if\(task, \|\| true\);/self.push_if(task, || self.owns_thread());/'
+mutate no-last-look $hands 's/ && !self\.intake\.lock\(\)\.has_more\(\)//'
+mutate inlet-not-looked-into $hands 's/if !self\.inlet\.flush\(self\) && /if /'
+mutate disengaged-after-the-last-look $hands 's/self\.engaged\.fetch_sub\(1, Ordering::Relaxed\);\n(\s+if [^\n]*\{\n)(\s+)return;\n(\s+\}\n)\s+self\.engaged\.fetch_add\(1, Ordering::Relaxed\);/$1 self.engaged.fetch_sub(1, Ordering::Relaxed);\n$2return;\n$3/'
+mutate no-hand-for-the-rest $hands 's/(Some\(block\) = self\.next_block\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
+mutate items-of-a-lost-hand-left $hands 's/if is_awaited \{\n(\s+self\.call_off)/if false {\n$1/'
+mutate nothing-handed-over-at-sleep $hosting 's/if self\.has_shared\.load\(Ordering::Relaxed\) \{/if false {/'
+mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
 
 words=src/process/slots/words.rs
 mail=src/process/slots/mail.rs
