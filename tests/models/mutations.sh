@@ -100,7 +100,6 @@ shared=src/shared.rs
 under shuttle cell
 mutate waiter-not-counted $observable 's/inner\.waiters \+= 1;\n(\s+let timed_out)/$1/'
 mutate publish-before-callbacks $state 's/inner = self\.deliver\(inner, &outcome\);\n\s+self\.publish\(inner, outcome\);/drop(inner); self.publish(self.inner.lock(), outcome);/'
-mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
 mutate abort-that-a-cancel-forestalled $observable 's/ended \|\| self\.was_cancelled\(\)/ended/'
 mutate second-waker-forgotten $observable 's/Some\(std::mem::replace\(slot, listener\)\)/{ let _ = slot; Some(listener) }/'
 mutate abort-forgets-its-hook $state 's/if aborts \{ \(hook, None\) \}/if false { (hook, None) }/'
@@ -109,6 +108,7 @@ mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
 under shuttle waiting
 mutate listener-on-a-done-cell $observable 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+discard\(listener\))/if false {\n$1/'
 under shuttle scope
+mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
 mutate scope-guard-before-outcome $runnable 's/let _guard = work\.guard\(\);/drop(work.guard());/'
 
