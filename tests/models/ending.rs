@@ -4,7 +4,9 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concurrent_futures::{Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor, task};
+use concurrent_futures::{
+    Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor, as_completed, task,
+};
 
 use crate::checker::{Event, Tally, check, check_choices, spawn};
 
@@ -55,6 +57,19 @@ fn close_against_a_wake() {
         pool.shutdown();
         assert_eq!(pool.stats().workers, 0);
         assert_eq!(future.result().unwrap(), 1);
+    });
+}
+
+/// As long as something runs that may submit more, nobody goes: no third thread is needed, and none can be started.
+#[test]
+fn close_against_a_sleeper_that_is_needed() {
+    check(2, || {
+        Choices { expiring: 0, failing: !0b11 }.make();
+        let (inside, pool) = shared_pool(2);
+        pool.spawn(|| ()).detach();
+        let outer = pool.spawn(move || as_completed([inside.spawn(|| 1)]).next().unwrap().result().unwrap());
+        pool.close();
+        assert_eq!(outer.result().unwrap(), 1);
     });
 }
 

@@ -36,7 +36,7 @@
 //! | claim against pop, cancel, abort, push, a wake, another claim | `nesting::claim_against_*`, `nesting::two_claims_of_one_task`, `storm::cancels_claims_and_pops` |
 //! | nested submit and wait | `nesting::nested_*`, `storm::deep_nesting`, `storm::nesting_in_every_way` |
 //! | spare worker coming and going, against push, failed start, breakdown, close, another one | `nesting::spare_worker_*` |
-//! | close against push, sleep, wake | `ending::close_against_push`, `ending::close_against_going_to_sleep`, `ending::close_against_two_sleepers`, `ending::close_against_a_wake`, `ending::detach_against_queued_tasks` |
+//! | close against push, sleep, wake | `ending::close_against_push`, `ending::close_against_going_to_sleep`, `ending::close_against_two_sleepers`, `ending::close_against_a_wake`, `ending::close_against_a_sleeper_that_is_needed`, `ending::detach_against_queued_tasks` |
 //! | close against nested submit | `ending::close_against_nested_*`, `storm::tasks_that_submit_while_closing` |
 //! | close against the timer's start, and the failure of that | `ending::close_against_push_with_a_time_limit` |
 //! | join against the last worker, another close | `ending::join_against_the_last_of_two_workers`, `ending::two_shutdowns` |

@@ -76,7 +76,6 @@ mutate no-look-after-search $pool 's/(queue\.searching = false;\n\s+)continue;/$
 mutate permit-not-taken $pool 's/queue\.permits -= 1;\n\s+break;/break;/'
 mutate notify-without-permit $queue 's/self\.permits \+= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
-mutate no-decide-at-leaving $threads 's/(let action = )queue\.decide\(\)(;\n\s+let over)/$1super::queue::Action::Nothing$2/'
 mutate room-forgotten-at-cancel $hosting 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
 mutate room-forgotten-at-refusal $hosting 's/(fn refused\(&self\) \{\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
@@ -90,6 +89,7 @@ mutate timer-left-at-a-close $ending 's/if last \{/if false {/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
 mutate block-starts-nobody $hosting 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate no-decide-at-leaving $threads 's/(let action = )queue\.decide\(\)(;\n\s+let over)/$1super::queue::Action::Nothing$2/'
 mutate claim-takes-the-newest $hosting 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
 mutate claim-makes-no-room $hosting 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
 
@@ -163,6 +163,7 @@ relief=src/process/relief.rs
 link=src/process/model/link.rs
 under shuttle receiver
 mutate keeper-does-not-say-that-it-sleeps $receiver 's/(seat\.reader = Some\(reader\);\n\s+slots\.mail\(\))\.rest\(\)/$1.is_there()/'
+mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;//'
 mutate recall-not-noted $receiver 's/seat\.recalled = true;//'
 mutate nobody-told-that-the-reader-is-back $receiver 's/self\.receiver\.back\.notify_all\(\);//'
 mutate ear-left-shut $receiver 's/self\.receiver\.ear\.open\(self\.socket\);//'
@@ -181,7 +182,6 @@ mutate keeper-stays-deaf $receiver 's/self\.is_deaf = false;//'
 mutate keeper-does-not-look-when-rung $link 's/if event\.rung \|\| event\.mail/if event.mail/'
 # It takes one of few schedules, which shuttle does not always hit upon.
 under loom receiver::help_against_a_keeper_that_wakes receiver::help_against_the_end_of_the_worker receiver::help_against_the_answer_to_another_task
-mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;//'
 mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)receiver\.relieve\(\);/$1/'
 mutate recall-does-not-wait $receiver 's/while seat\.helped \{/while false {/'
 mutate no-ring-after-an-answer $help 's/if missed \|\| /if /'

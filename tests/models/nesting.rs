@@ -304,6 +304,24 @@ fn spare_worker_whose_initializer_panics() {
     });
 }
 
+/// One too many goes, and looks after what was pushed before it had: another one sleeps.
+#[test]
+fn spare_worker_that_goes_against_push() {
+    check(1, || {
+        let (inside, pool) = shared_pool(2);
+        let outer = pool.spawn(move || {
+            let futures = [inside.spawn(|| 1), inside.spawn(|| 2)];
+            let sum: i32 = as_completed(futures).map(|future| future.result().unwrap()).sum();
+            let there = Event::new();
+            let arrived = there.clone();
+            inside.spawn(move || arrived.set()).detach();
+            there.wait();
+            sum
+        });
+        assert_eq!(outer.result().unwrap(), 3);
+    });
+}
+
 #[test]
 fn spare_worker_against_expiry() {
     check_choices(2, 2, |expiring| {
