@@ -176,6 +176,7 @@ mutate flight-relieves-nobody $relief 's/wire\.receiver\.relieve\(\);//'
 mutate helper-not-expected $relief 's/\*help = Help::By\(Arc::clone\(wire\)\);//'
 mutate relief-forgotten $help 's/helper\.was_relieved\(\);//'
 mutate no-ring-for-what-was-left $help 's/(else \{\n\s+if missed \{\n\s+)wire\.ring\(\);/$1/'
+mutate no-ring-after-an-answer $help 's/if missed \|\| /if /'
 mutate ring-before-the-reader-is-back $help 's/(let missed = helper\.leave\(\);)(.*?)if missed \{\n\s+wire\.ring\(\);\n\s+\}/wire.ring();\n$1$2let _ = missed;/s'
 mutate nobody-told-of-the-last-reading $help 's/self\.ended\.notify_all\(\);//'
 mutate keeper-stays-deaf $receiver 's/self\.is_deaf = false;//'
@@ -184,7 +185,6 @@ mutate keeper-does-not-look-when-rung $link 's/if event\.rung \|\| event\.mail/i
 under loom receiver::help_against_a_keeper_that_wakes receiver::help_against_the_end_of_the_worker receiver::help_against_the_answer_to_another_task
 mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)receiver\.relieve\(\);/$1/'
 mutate recall-does-not-wait $receiver 's/while seat\.helped \{/while false {/'
-mutate no-ring-after-an-answer $help 's/if missed \|\| /if /'
 mutate settled-after-the-reader-is-back $help 's/(let answered = .*?\}\);\n)(.*?let missed = helper\.leave\(\);\n)/$2$1/s'
 mutate hush-after-the-reader-is-up $receiver 's/(        if rung \{\n.*?\n        \}\n)(.*?)(\s+self\.is_deaf \|= [^\n]*\n)/$2drop(seat);\n$1$3/s'
 exit $missed
