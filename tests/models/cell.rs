@@ -1,8 +1,12 @@
 //! The races on one cell, through a promise: no executor takes part.
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use concurrent_futures::{Error, promise};
+use concurrent_futures::{Backend, Error, Executor as _, Job, promise};
 
 use crate::checker::{Event, Slot, Tally, block_on, check, spawn};
 
@@ -55,6 +59,26 @@ fn two_cancels_and_a_finish() {
         // A cancel that finds the task cancelled says so, too.
         assert!(if finished { cancelled == (false, false) } else { cancelled.0 || cancelled.1 });
         assert_eq!(future.is_cancelled(), !finished);
+    });
+}
+
+/// Each says what has become of the task, whoever of them did it.
+#[test]
+fn cancel_against_abort() {
+    check(4, || {
+        let (promise, future) = promise();
+        let future = future.share();
+        let called = Tally::default();
+        let callback = called.clone();
+        future.add_done_callback(move |_| callback.add());
+        let other = future.clone();
+        let canceller = spawn(move || other.cancel());
+        let owner = spawn(move || promise.start() && promise.complete(Ok(7)));
+        let aborted = future.abort();
+        let cancelled = canceller.join().unwrap();
+        assert_ne!(owner.join().unwrap(), aborted);
+        assert!(aborted || !cancelled);
+        assert_eq!((future.is_cancelled(), called.count()), (aborted, 1));
     });
 }
 
@@ -203,6 +227,34 @@ fn two_callbacks_on_a_done_future() {
 }
 
 #[test]
+fn two_callbacks_on_a_done_shared_future() {
+    check(4, || {
+        let (promise, future) = promise();
+        promise.complete(Ok(7));
+        let future = future.share();
+        let (called, inside) = (Tally::default(), Tally::default());
+        let add = || {
+            let (future, called, inside) = (future.clone(), called.clone(), inside.clone());
+            move || {
+                future.add_done_callback(move |outcome| {
+                    inside.add();
+                    assert_eq!(inside.count(), called.count() + 1, "one at a time");
+                    // A point at which the other thread may run.
+                    Event::new().set();
+                    assert_eq!(*outcome.as_ref().unwrap(), 7);
+                    called.add();
+                });
+            }
+        };
+        let other = spawn(add());
+        add()();
+        assert_eq!(*future.result().unwrap(), 7);
+        other.join().unwrap();
+        assert_eq!(called.count(), 2);
+    });
+}
+
+#[test]
 fn callback_against_waits_of_others() {
     check(5, || {
         let (promise, future) = promise();
@@ -238,6 +290,53 @@ fn waker_against_cancel() {
         assert!(matches!(block_on(&shared), Err(Error::Cancelled)));
         assert!(canceller.join().unwrap());
         assert!(!promise.complete(Ok(1)));
+    });
+}
+
+/// Each poll may come with another waker, and the last one counts.
+#[test]
+fn a_new_waker_against_finish() {
+    check(5, || {
+        let (promise, future) = promise();
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        let mut awaiting = future.into_future();
+        let outcome = match Pin::new(&mut awaiting).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => block_on(awaiting),
+        };
+        assert_eq!(outcome.unwrap(), 7);
+        finisher.join().unwrap();
+    });
+}
+
+#[test]
+fn drop_of_an_await_against_finish() {
+    check(5, || {
+        let (promise, future) = promise();
+        let dropped = Tally::default();
+        let value = dropped.counted();
+        let finisher = spawn(move || promise.complete(Ok(value)));
+        let mut awaiting = future.into_future();
+        let polled = Pin::new(&mut awaiting).poll(&mut Context::from_waker(Waker::noop()));
+        drop(awaiting);
+        assert!(finisher.join().unwrap());
+        drop(polled);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn two_that_wait_against_abort() {
+    check(3, || {
+        let (promise, future) = promise::<u8>();
+        assert!(promise.start());
+        let future = future.share();
+        let (awaits, sleeps) = (future.clone(), future.clone());
+        let awaits = spawn(move || matches!(block_on(&awaits), Err(Error::Cancelled)));
+        let sleeps = spawn(move || matches!(sleeps.result(), Err(Error::Cancelled)));
+        assert!(future.abort());
+        assert!(awaits.join().unwrap() && sleeps.join().unwrap());
+        assert!(!promise.complete(Ok(7)));
     });
 }
 
@@ -359,5 +458,45 @@ fn drop_of_the_handle_against_its_callback() {
         drop(future);
         finisher.join().unwrap();
         assert_eq!((called.count(), dropped.count()), (1, 1));
+    });
+}
+
+/// An executor that leaves its jobs to whoever comes for them.
+struct Desk(Slot<Job>);
+
+impl Backend for Desk {
+    fn execute(&self, job: Job) {
+        self.0.put(job);
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {}
+    fn join_timeout(&self, _: Option<Duration>) -> bool {
+        true
+    }
+}
+
+/// What a task wants to have done at its abort is done then, and only then.
+#[test]
+fn abort_against_its_hook() {
+    check(4, || {
+        let desk = Desk(Slot::new());
+        let future = desk.submit(|n: u8| n, 7);
+        let job = desk.0.take();
+        assert!(job.start());
+        let (called, dropped) = (Tally::default(), Tally::default());
+        let (call, counted) = (called.clone(), dropped.counted());
+        let owner = spawn(move || {
+            job.on_abort(move || {
+                let _counted = counted;
+                call.add();
+            });
+            job.run();
+        });
+        let aborted = future.abort();
+        owner.join().unwrap();
+        assert_eq!(future.result().is_err(), aborted);
+        assert_eq!((called.count(), dropped.count()), (usize::from(aborted), 1));
     });
 }

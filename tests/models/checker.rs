@@ -90,6 +90,8 @@ fn sample_named(name: &str, schedules: usize, model: impl Fn() + Send + Sync + '
     config.stack_size = 1 << 18;
     // It takes all orderings for the strongest, and says so. That is what loom is for.
     config.silence_warnings = true;
+    // None of them takes a tenth of that, but for those that run in circles.
+    config.max_steps = shuttle::MaxSteps::FailAfter(100_000);
     let begin = std::time::Instant::now();
     let model = Arc::new(move || {
         Choices::default().make();

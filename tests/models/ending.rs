@@ -4,9 +4,11 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concurrent_futures::{Backend as _, Error, Executor as _, TaskOptions, ThreadPoolExecutor, task};
+use concurrent_futures::{
+    Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor, as_completed, task,
+};
 
-use crate::checker::{Event, Tally, check, spawn};
+use crate::checker::{Event, Tally, check, check_choices, spawn};
 
 fn shared_pool(workers: usize) -> (Arc<ThreadPoolExecutor>, Arc<ThreadPoolExecutor>) {
     let pool = Arc::new(ThreadPoolExecutor::new(workers));
@@ -42,6 +44,73 @@ fn close_against_two_sleepers() {
         let pool = ThreadPoolExecutor::new(2);
         let futures = [pool.spawn(|| 1), pool.spawn(|| 2)];
         assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2]);
+    });
+}
+
+/// A sleeper that was woken for a task runs it first.
+#[test]
+fn close_against_a_wake() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        pool.spawn(|| ()).result().unwrap();
+        let future = pool.spawn(|| 1);
+        pool.shutdown();
+        assert_eq!(pool.stats().workers, 0);
+        assert_eq!(future.result().unwrap(), 1);
+    });
+}
+
+/// As long as something runs that may submit more, nobody goes: no third thread is needed, and none can be started.
+#[test]
+fn close_against_a_sleeper_that_is_needed() {
+    check(2, || {
+        Choices { expiring: 0, failing: !0b11 }.make();
+        let (inside, pool) = shared_pool(2);
+        pool.spawn(|| ()).detach();
+        let outer = pool.spawn(move || as_completed([inside.spawn(|| 1)]).next().unwrap().result().unwrap());
+        pool.close();
+        assert_eq!(outer.result().unwrap(), 1);
+    });
+}
+
+#[test]
+fn close_against_expiry() {
+    check_choices(3, 1, |expiring| {
+        Choices { expiring, failing: 0 }.make();
+        let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(Duration::from_secs(1000)).build().unwrap();
+        pool.spawn(|| ()).result().unwrap();
+        pool.shutdown();
+        assert_eq!(pool.stats().workers, 0);
+    });
+}
+
+#[test]
+fn close_against_a_failed_start() {
+    check(3, || {
+        Choices { expiring: 0, failing: 1 }.make();
+        let (client, pool) = shared_pool(1);
+        let client = spawn(move || client.spawn(|| 1).result());
+        pool.shutdown();
+        let outcome = client.join().unwrap();
+        assert!(matches!(outcome, Err(Error::Broken(_) | Error::ShutDown)), "{outcome:?}");
+        assert_eq!(pool.stats().workers, 0);
+    });
+}
+
+/// The thread that keeps the time is started first, and has to end though no worker comes who would end it.
+#[test]
+fn close_against_push_with_a_time_limit() {
+    check_choices(2, 2, |failing| {
+        Choices { expiring: 0, failing }.make();
+        let (client, pool) = shared_pool(1);
+        let client = spawn(move || {
+            let limited = client.with(TaskOptions::new().time_limit(Duration::from_secs(1000)));
+            limited.spawn(|| 1).result()
+        });
+        pool.shutdown();
+        let outcome = client.join().unwrap();
+        assert!(matches!(outcome, Ok(1) | Err(Error::ShutDown | Error::Broken(_))), "{outcome:?}");
+        assert!(failing > 0 || !matches!(outcome, Err(Error::Broken(_))), "{outcome:?}");
     });
 }
 
@@ -127,6 +196,44 @@ fn shutdown_now_against_push() {
 }
 
 #[test]
+fn shutdown_now_against_nested_push() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let (ran, dropped) = (Tally::default(), Tally::default());
+        let (run, counted) = (ran.clone(), dropped.counted());
+        let outer = pool.spawn(move || {
+            let inner = inside.spawn(move || {
+                let _counted = counted;
+                run.add();
+            });
+            inner.detach();
+        });
+        pool.shutdown_now();
+        assert!(outer.is_done());
+        assert!(ran.count() <= 1);
+        assert_eq!(dropped.count(), 1, "run or not, it has ended");
+    });
+}
+
+#[test]
+fn shutdown_now_against_drop_of_the_handle() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let (ran, dropped) = (Tally::default(), Tally::default());
+        let (run, counted) = (ran.clone(), dropped.counted());
+        let future = pool.spawn(move || {
+            run.add();
+            counted
+        });
+        let dropper = spawn(move || drop(future));
+        pool.shutdown_now();
+        dropper.join().unwrap();
+        assert!(ran.count() <= 1);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
 fn broken_against_push() {
     check(3, || {
         // Resumed, not raised: the hook would print it for every schedule.
@@ -165,6 +272,40 @@ fn broken_against_a_blocked_submitter() {
     });
 }
 
+/// One worker sleeps, or is woken, when the other one breaks the pool.
+#[test]
+fn broken_against_a_sleeper() {
+    check(2, || {
+        let begun = Tally::default();
+        let initializer = move || {
+            begun.add();
+            if begun.count() == 2 {
+                resume_unwind(Box::new("no second lamp"));
+            }
+        };
+        let pool = ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap();
+        for future in [pool.spawn(|| ()), pool.spawn(|| ()), pool.spawn(|| ())] {
+            assert!(matches!(future.result(), Ok(()) | Err(Error::Broken(_))));
+        }
+    });
+}
+
+#[test]
+fn broken_against_close() {
+    check_choices(3, 1, |now| {
+        let initializer = || resume_unwind(Box::new("no lamp"));
+        let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+        let future = pool.spawn(|| 1);
+        match now {
+            0 => pool.shutdown(),
+            _ => pool.shutdown_now(),
+        }
+        assert_eq!(pool.stats().workers, 0);
+        let outcome = future.result();
+        assert!(matches!(outcome, Err(Error::Broken(_))) || now == 1 && matches!(outcome, Err(Error::Cancelled)));
+    });
+}
+
 #[test]
 fn drop_in_its_own_task() {
     check(3, || {
@@ -173,6 +314,19 @@ fn drop_in_its_own_task() {
         drop(pool);
         // Whoever drops the last handle, the task ends and so does the worker.
         future.result().unwrap();
+    });
+}
+
+/// Who sleeps meanwhile goes as well.
+#[test]
+fn drop_in_its_own_task_against_a_sleeper() {
+    check(2, || {
+        let (inside, pool) = shared_pool(2);
+        let first = pool.spawn(|| 1);
+        let second = pool.spawn(move || drop(inside));
+        drop(pool);
+        assert_eq!(first.result().unwrap(), 1);
+        second.result().unwrap();
     });
 }
 
@@ -210,6 +364,42 @@ fn time_limit_against_finish() {
         drop(outcome);
         drop(pool);
         assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn time_limit_against_abort() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
+        let dropped = Tally::default();
+        let counted = dropped.counted();
+        let future = limited.spawn(move || counted);
+        let aborted = future.abort();
+        let outcome = future.result();
+        assert_eq!(matches!(outcome, Err(Error::Cancelled)), aborted);
+        assert!(matches!(outcome, Ok(_) | Err(Error::Cancelled | Error::TimeLimit(_))));
+        drop(outcome);
+        drop(pool);
+        assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn time_limit_against_callback_and_drop_of_the_handle() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
+        let (called, dropped) = (Tally::default(), Tally::default());
+        let (call, counted) = (called.clone(), dropped.counted());
+        let future = limited.spawn(move || counted);
+        future.add_done_callback(move |outcome| {
+            assert!(matches!(outcome, Ok(_) | Err(Error::TimeLimit(_))));
+            call.add();
+        });
+        drop(future);
+        drop(pool);
+        assert_eq!((called.count(), dropped.count()), (1, 1));
     });
 }
 

@@ -16,34 +16,41 @@
 //! | finish against cancel | `cell::finish_against_cancel`, `cell::two_cancels_and_a_finish` |
 //! | finish against take | `cell::finish_against_take`, `cell::abandon_against_take`, `cell::finish_against_two_that_look` |
 //! | callback against finish and cancel | `cell::callback_against_finish`, `cell::callback_against_cancel_and_finish`, `cell::callback_against_abort` |
-//! | callback against take | `cell::callback_against_look_and_take`, `cell::callback_against_take_of_a_shared_future` |
-//! | two callbacks on a done future | `cell::two_callbacks_on_a_done_future` |
-//! | waker against finish and cancel | `cell::waker_against_finish`, `cell::waker_against_cancel`, `cell::two_wakers_against_finish` |
-//! | drop of the handle against finish | `cell::drop_of_the_handle_against_finish`, `cell::drop_of_the_handle_against_its_callback`, `queue::drop_of_the_handle_against_run` |
-//! | abort against start and finish | `cell::abort_against_start`, `cell::abort_against_finish`, `cell::two_aborts_against_finish`, `queue::abort_against_finish` |
-//! | time limit against finish | `ending::time_limit_against_finish`, `storm::time_limits_among_other_tasks` |
+//! | callback against take, and a wait | `cell::callback_against_look_and_take`, `cell::callback_against_take_of_a_shared_future`, `cell::callback_against_waits_of_others` |
+//! | two callbacks on a done future | `cell::two_callbacks_on_a_done_future`, `cell::two_callbacks_on_a_done_shared_future` |
+//! | waker against finish, cancel and abort | `cell::waker_against_*`, `cell::two_wakers_against_finish`, `cell::two_that_wait_against_abort` |
+//! | a poll again, or the drop of an await, against finish | `cell::a_new_waker_against_finish`, `cell::drop_of_an_await_against_finish` |
+//! | drop of the handle against start, finish, callback, time limit, shutdown | `cell::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
+//! | abort against start, finish, panic, cancel, its hook | `cell::abort_against_*`, `cell::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `cell::cancel_against_abort` |
+//! | time limit against finish, abort and callback | `ending::time_limit_against_*`, `storm::time_limits_among_other_tasks` |
+//! | refusal against cancel and claim | `queue::failed_start_against_cancel`, `nesting::claim_against_breakdown` |
 //! | `wait` against finish and cancel | `waiting::wait_*`, `waiting::first_*`, `waiting::two_waits_for_one_future` |
 //! | `as_completed` against finish and cancel | `waiting::as_completed_*`, `waiting::push_*`, `waiting::unfinished_*` |
 //! | a timeout against finish | `waiting::timeout*` |
 //! | push against a worker going to sleep | `queue::push_against_going_to_sleep`, `queue::two_pushes_against_going_to_sleep` |
-//! | two pushes, two workers | `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
-//! | keep-alive expiry against push | `queue::expiry_against_*` |
-//! | thread start failure against push | `queue::failed_start_*`, `storm::failed_starts_among_clients` |
-//! | full queue against start, cancel, close, claim, breakdown | `queue::blocked_submitter_*`, `queue::two_blocked_submitters_*`, `nesting::claim_makes_room_*`, `ending::broken_against_a_blocked_submitter` |
-//! | claim against pop, cancel, abort | `nesting::claim_against_*`, `storm::cancels_claims_and_pops` |
+//! | two pushes, two workers | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
+//! | keep-alive expiry against push, another expiry, a failed start | `queue::expiry_against_*` |
+//! | keep-alive expiry against claim, spare worker, close | `nesting::claim_against_expiry`, `nesting::spare_worker_against_expiry`, `ending::close_against_expiry` |
+//! | thread start failure against push, cancel, close | `queue::failed_start_*`, `ending::close_against_a_failed_start`, `storm::failed_starts_among_clients` |
+//! | full queue against start, cancel, close, shutdown, failed start, claim, breakdown | `queue::blocked_submitter_*`, `queue::two_blocked_submitters_*`, `nesting::claim_makes_room_*`, `ending::broken_against_a_blocked_submitter`, `storm::a_full_queue_*` |
+//! | claim against pop, cancel, abort, push, a wake, another claim | `nesting::claim_against_*`, `nesting::two_claims_of_one_task`, `storm::cancels_claims_and_pops` |
 //! | nested submit and wait | `nesting::nested_*`, `storm::deep_nesting`, `storm::nesting_in_every_way` |
-//! | spare worker coming and going | `nesting::spare_worker_*` |
-//! | close against push and sleep | `ending::close_against_push`, `ending::close_against_going_to_sleep`, `ending::close_against_two_sleepers` |
+//! | spare worker coming and going, against push, failed start, breakdown, close, another one | `nesting::spare_worker_*` |
+//! | close against push, sleep, wake | `ending::close_against_push`, `ending::close_against_going_to_sleep`, `ending::close_against_two_sleepers`, `ending::close_against_a_wake`, `ending::close_against_a_sleeper_that_is_needed`, `ending::detach_against_queued_tasks` |
 //! | close against nested submit | `ending::close_against_nested_*`, `storm::tasks_that_submit_while_closing` |
-//! | join against the last worker | `ending::join_against_the_last_of_two_workers`, `ending::two_shutdowns` |
-//! | `shutdown_now` against run and push | `ending::shutdown_now_*`, `storm::clients_and_a_shutdown` |
-//! | initializer panic against push | `ending::broken_*` |
-//! | drop of the executor in its own task or callback | `ending::drop_in_its_own_*`, `storm::last_handles_dropped_anywhere` |
-//! | end of a scope against its tasks | `scope::end_*`, `scope::cancel_against_end`, `scope::abort_of_a_running_task_against_end`, `scope::spawn_from_a_task_against_end` |
-//! | panic of a scope's body | `scope::panic_of_the_body_against_tasks` |
-//! | items of a shared map against each other, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::a_task_of_the_pool_in_an_item`, `sharing::the_time_of_the_map_against_its_items` |
-//! | drop, cancel, shutdown, failed start against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::a_worker_that_does_not_start` |
-//! | start against revoke, abort, a revoke for the task before | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
+//! | close against the timer's start, and the failure of that | `ending::close_against_push_with_a_time_limit` |
+//! | join against the last worker, another close | `ending::join_against_the_last_of_two_workers`, `ending::two_shutdowns` |
+//! | `shutdown_now` against run, push, claim | `ending::shutdown_now_*`, `nesting::claim_against_shutdown_now`, `storm::clients_and_a_shutdown` |
+//! | initializer panic against push, sleep, wake, close, another one | `ending::broken_*` |
+//! | drop of the executor in its own task or callback, against another drop, and a sleeper | `ending::drop_in_its_own_*`, `storm::last_handles_dropped_anywhere` |
+//! | end of a scope against its tasks | `scope::end_*`, `scope::outcome_against_end`, `scope::cancel_against_end`, `scope::abort_of_a_running_task_against_end`, `scope::panic_of_a_task_against_end`, `scope::spawn_from_a_task_against_end`, `storm::scopes_*` |
+//! | end of a scope against shutdown and breakdown | `scope::cancel_pending_against_end`, `scope::broken_against_end` |
+//! | end of a scope in a task: claim against pop, and a spawn that has not pushed | `scope::scope_inside_a_task`, `scope::spawn_from_a_task_against_claim_at_the_end` |
+//! | panic of a scope's body | `scope::panic_of_the_body_*` |
+//! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
+//! | items that sleep against what is left to them | `sharing::an_item_that_waits_for_one_behind_it`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
+//! | drop, cancel, shutdown, breakdown, failed start, another map against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::broken_against_items`, `sharing::a_worker_that_does_not_start`, `sharing::two_maps_of_one_pool` |
+//! | start against revoke, abort, a revoke for the task before, a look at its time | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
 //! | time limit and abort against finish, in a worker process | `slots::finish_against_kill`, `slots::time_limit_against_start_and_answer` |
 //! | death of a worker process against abort and halve | `slots::death_against_stop`, `chunks::death_in_a_chunk_against_halve` |
 //! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mail::a_slot_is_given_again` |
@@ -55,6 +62,22 @@
 //! | cancel, abort, time limit, callback against a helper that sleeps | `receiver::help_against_cancel`, `receiver::help_against_abort`, `receiver::help_against_a_time_limit`, `receiver::help_against_a_callback` |
 //! | death of a worker process against a helper, recall against his sleep | `receiver::help_against_the_end_of_the_worker` |
 //! | join, and the burial before it, against a helper that completes | `receiver::join_against_a_helper` |
+//!
+//! The other pairs cannot race, or are one of these:
+//!
+//! - Take, `detach` and `share` take the handle by value, so nothing that is asked of a handle meets them, nor a submit, which makes it.
+//!   `share` touches nothing of the task.
+//! - Two that register with a task (waker, wait-set, callback), and a registration against start: each is one turn of the cell's lock, and
+//!   none waits. Wait-sets and wakers are in one list, so what holds of one against an end holds of both.
+//! - A panic is a finish. A time limit counts from the start, so it meets no start and no cancel of what is pending; nor does a second one.
+//! - What ends a task does so in `Cell::end`, under the lock of the cell: a breakdown, a close and a failed start differ in what they do to
+//!   the queue only. `cancel_pending` is a cancel of each task; so two of them, or one and a drop, are two cancels.
+//! - Keep-alive expiry against breakdown, or a drop in a task: each lets the worker leave, in the same turn of the queue's lock. A worker
+//!   that goes has found no task, so it makes no room; and a start that makes room is the same on a spare worker.
+//! - The drop of the last handle, wherever it is, is a close. No push meets it, which takes a handle, and no task is left to a broken pool.
+//! - Maps with chunks, a buffer or a time limit, and those of a bounded queue, are futures of their own.
+//! - What the pool does to the words of a slot (revoke, kill, halve, curtail, ready) is done under its one lock, and start, take, finish and
+//!   death by one thread of the worker. Items and words do not depend on each other but for a halve.
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod cell;
@@ -70,4 +93,5 @@ mod sharing;
 mod slots;
 #[cfg(model = "shuttle")]
 mod storm;
+mod table;
 mod waiting;

@@ -1,9 +1,12 @@
 //! Tasks that wait for tasks of their own executor: claims and spare workers.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concurrent_futures::{Choices, ReturnWhen, ThreadPoolExecutor, as_completed, wait};
+use concurrent_futures::{
+    Backend as _, Choices, Error, Executor as _, ReturnWhen, SharedFuture, ThreadPoolExecutor, as_completed, wait,
+};
 
 use crate::checker::{Event, Slot, Tally, block_on, check, check_choices, spawn};
 
@@ -13,6 +16,19 @@ const LATER: Duration = Duration::from_secs(1000);
 fn shared_pool(workers: usize) -> (Arc<ThreadPoolExecutor>, Arc<ThreadPoolExecutor>) {
     let pool = Arc::new(ThreadPoolExecutor::new(workers));
     (Arc::clone(&pool), pool)
+}
+
+/// A pool whose second worker breaks it.
+fn with_a_bad_second_worker(workers: usize) -> ThreadPoolExecutor {
+    let begun = Tally::default();
+    let initializer = move || {
+        begun.add();
+        if begun.count() == 2 {
+            // Resumed, not raised: the hook would print it for every schedule.
+            resume_unwind(Box::new("no second lamp"));
+        }
+    };
+    ThreadPoolExecutor::builder().max_workers(workers).initializer(initializer).build().unwrap()
 }
 
 #[test]
@@ -81,6 +97,94 @@ fn claim_against_pop_and_abort() {
         assert_eq!(inner.is_cancelled(), aborted);
         drop(pool);
         assert_eq!(dropped.count(), 1);
+    });
+}
+
+/// The entry of what is claimed is the newest in the queue, or is not any more.
+#[test]
+fn claim_against_push() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result().unwrap());
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+        assert_eq!(outer.result().unwrap(), 1);
+        assert_eq!(pool.stats().pending, 0);
+    });
+}
+
+/// A worker that is woken for a task which another one claims goes back to sleep.
+#[test]
+fn claim_against_a_worker_that_wakes() {
+    check(2, || {
+        let (inside, pool) = shared_pool(2);
+        let outer = pool.spawn(move || [1, 2].map(|n| inside.spawn(move || n).result().unwrap()));
+        assert_eq!(outer.result().unwrap(), [1, 2]);
+        assert_eq!(pool.spawn(|| 3).result().unwrap(), 3);
+    });
+}
+
+#[test]
+fn two_claims_of_one_task() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let (slots, ran) = ([Slot::new(), Slot::new()], Tally::default());
+        let outers = slots.clone().map(|given| {
+            pool.spawn(move || {
+                let inner: SharedFuture<i32> = given.take();
+                *inner.result().unwrap()
+            })
+        });
+        let run = ran.clone();
+        let inner = pool.spawn(move || {
+            run.add();
+            1
+        });
+        let inner = inner.share();
+        for slot in slots {
+            slot.put(inner.clone());
+        }
+        assert_eq!(outers.map(|outer| outer.result().unwrap()), [1, 1]);
+        assert_eq!(ran.count(), 1);
+    });
+}
+
+/// Whoever runs it meanwhile, the worker that would have may go.
+#[test]
+fn claim_against_expiry() {
+    check_choices(2, 2, |expiring| {
+        Choices { expiring, failing: 0 }.make();
+        let pool = ThreadPoolExecutor::builder().max_workers(2).keep_alive(LATER).build().unwrap();
+        let pool = Arc::new(pool);
+        let inside = Arc::clone(&pool);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result().unwrap());
+        assert_eq!(outer.result().unwrap(), 1);
+    });
+}
+
+/// A worker that breaks the pool refuses what another one claims.
+#[test]
+fn claim_against_breakdown() {
+    check(3, || {
+        let pool = Arc::new(with_a_bad_second_worker(2));
+        let inside = Arc::clone(&pool);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result());
+        let inner = outer.result().unwrap();
+        assert!(matches!(inner, Ok(1) | Err(Error::Broken(_))), "{inner:?}");
+    });
+}
+
+/// What is taken out of the queue is claimed, or not; nothing new begins.
+#[test]
+fn claim_against_shutdown_now() {
+    check(3, || {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result());
+        pool.shutdown_now();
+        match outer.result() {
+            Ok(inner) => assert!(matches!(inner, Ok(1) | Err(Error::Cancelled)), "{inner:?}"),
+            Err(error) => assert!(matches!(error, Error::Cancelled), "{error:?}"),
+        }
+        assert_eq!(pool.stats().workers, 0);
     });
 }
 
@@ -160,7 +264,7 @@ fn spare_worker_for_the_first_completed() {
 
 #[test]
 fn spare_worker_for_a_wait_with_timeout() {
-    check_choices(3, 2, |expiring| {
+    check_choices(3, 1, |expiring| {
         Choices { expiring, failing: 0 }.make();
         let (inside, pool) = shared_pool(1);
         let outer = pool.spawn(move || match inside.spawn(|| 1).result_timeout(LATER) {
@@ -184,6 +288,68 @@ fn spare_worker_that_cannot_start() {
         });
         assert!(outer.result().unwrap());
         assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
+fn spare_worker_whose_initializer_panics() {
+    check(3, || {
+        let pool = Arc::new(with_a_bad_second_worker(1));
+        let inside = Arc::clone(&pool);
+        let outer = pool.spawn(move || {
+            let first = as_completed([inside.spawn(|| 1)]).next().unwrap();
+            matches!(first.result(), Err(Error::Broken(_)))
+        });
+        assert!(outer.result().unwrap());
+    });
+}
+
+/// One too many goes, and looks after what was pushed before it had: another one sleeps.
+#[test]
+fn spare_worker_that_goes_against_push() {
+    check(1, || {
+        let (inside, pool) = shared_pool(2);
+        let outer = pool.spawn(move || {
+            let futures = [inside.spawn(|| 1), inside.spawn(|| 2)];
+            let sum: i32 = as_completed(futures).map(|future| future.result().unwrap()).sum();
+            let there = Event::new();
+            let arrived = there.clone();
+            inside.spawn(move || arrived.set()).detach();
+            there.wait();
+            sum
+        });
+        assert_eq!(outer.result().unwrap(), 3);
+    });
+}
+
+#[test]
+fn spare_worker_against_expiry() {
+    check_choices(2, 2, |expiring| {
+        Choices { expiring, failing: 0 }.make();
+        let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(LATER).build().unwrap();
+        let pool = Arc::new(pool);
+        let inside = Arc::clone(&pool);
+        let outer = pool.spawn(move || as_completed([inside.spawn(|| 1)]).next().unwrap().result().unwrap());
+        assert_eq!(outer.result().unwrap(), 1);
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+/// What the spare worker is for ends, and nobody is left to need one.
+#[test]
+fn spare_worker_against_close() {
+    check_choices(2, 1, |now| {
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || as_completed([inside.spawn(|| 1)]).next().unwrap().result());
+        match now {
+            0 => pool.shutdown(),
+            _ => pool.shutdown_now(),
+        }
+        match outer.result() {
+            Ok(inner) => assert!(matches!(inner, Ok(1)) || now == 1 && matches!(inner, Err(Error::Cancelled))),
+            Err(error) => assert!(now == 1 && matches!(error, Error::Cancelled), "{error:?}"),
+        }
+        assert_eq!(pool.stats().workers, 0);
     });
 }
 

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use concurrent_futures::ThreadPoolExecutor;
+use concurrent_futures::{Backend as _, Error, ThreadPoolExecutor};
 
-use crate::checker::{Event, Tally, check};
+use crate::checker::{Event, Tally, check, spawn};
 
 #[test]
 fn end_against_the_last_task() {
@@ -92,6 +92,89 @@ fn cancel_against_end() {
 }
 
 #[test]
+fn panic_of_a_task_against_end() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let dropped = Tally::default();
+        pool.scope(|scope| {
+            let counted = dropped.counted();
+            // Resumed, not raised: the hook would print it for every schedule.
+            scope
+                .spawn(move || {
+                    let _counted = counted;
+                    resume_unwind(Box::new("the task"))
+                })
+                .detach();
+        });
+        assert_eq!(dropped.count(), 1);
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+    });
+}
+
+/// Another thread takes what the scope waits for out of the queue, and drops it.
+#[test]
+fn cancel_pending_against_end() {
+    check(3, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let (ran, dropped) = (Tally::default(), Tally::default());
+        let other = Arc::clone(&pool);
+        let other = spawn(move || other.cancel_pending());
+        pool.scope(|scope| {
+            let (counted, run) = (dropped.counted(), &ran);
+            scope
+                .spawn(move || {
+                    run.add();
+                    drop(counted);
+                })
+                .detach();
+        });
+        assert_eq!(dropped.count(), 1);
+        assert_eq!(other.join().unwrap() + ran.count(), 1);
+    });
+}
+
+#[test]
+fn broken_against_end() {
+    check(3, || {
+        let initializer = || resume_unwind(Box::new("no lamp"));
+        let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+        let dropped = Tally::default();
+        let outcome = pool.scope(|scope| {
+            let [first, second] = [dropped.counted(), dropped.counted()];
+            scope.spawn(move || drop(first)).detach();
+            scope.spawn(move || drop(second)).result()
+        });
+        assert_eq!(dropped.count(), 2);
+        assert!(matches!(outcome, Err(Error::Broken(_))));
+    });
+}
+
+/// What a task spawns meanwhile is cancelled before it is in the queue, or is run.
+#[test]
+fn panic_of_the_body_against_spawn_from_a_task() {
+    check(3, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let dropped = Tally::default();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            pool.scope(|scope| {
+                let (first, second) = (dropped.counted(), dropped.counted());
+                scope
+                    .spawn(move || {
+                        scope.spawn(move || drop(second)).detach();
+                        drop(first);
+                    })
+                    .detach();
+                resume_unwind(Box::new("the body"))
+            })
+        }));
+        assert_eq!(*result.unwrap_err().downcast::<&str>().unwrap(), "the body");
+        assert_eq!(dropped.count(), 2);
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+        assert_eq!(pool.stats().pending, 0);
+    });
+}
+
+#[test]
 fn panic_of_the_body_against_tasks() {
     check(3, || {
         let pool = ThreadPoolExecutor::new(1);
@@ -124,6 +207,31 @@ fn scope_inside_a_task() {
             ended.count()
         });
         assert_eq!(outer.result().unwrap(), 2);
+    });
+}
+
+/// Who waits for the end of the scope claims a task that is not in the queue yet.
+#[test]
+fn spawn_from_a_task_against_claim_at_the_end() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(2));
+        let inside = Arc::clone(&pool);
+        let outer = pool.spawn(move || {
+            let ended = Tally::default();
+            inside.scope(|scope| {
+                let ended = &ended;
+                scope
+                    .spawn(move || {
+                        scope.spawn(move || ended.add()).detach();
+                        ended.add();
+                    })
+                    .detach();
+            });
+            ended.count()
+        });
+        assert_eq!(outer.result().unwrap(), 2);
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+        assert_eq!(pool.stats().pending, 0);
     });
 }
 

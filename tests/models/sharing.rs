@@ -1,11 +1,12 @@
 //! Maps whose items the workers share: who takes which item, who comes for the rest, and who waits for what.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concurrent_futures::{Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor, promise};
 
-use crate::checker::{Event, Tally, check, check_choices, spawn};
+use crate::checker::{Event, Slot, Tally, check, check_choices, spawn};
 
 /// Any duration: the model chooses what expires.
 const LATER: Duration = Duration::from_secs(1000);
@@ -67,6 +68,36 @@ fn a_task_of_the_pool_in_an_item() {
         let sum = move |n: u32| inside.spawn(move || n + 1).result().unwrap();
         let sums: Vec<u32> = pool.map(sum, [1, 2]).collect::<Result<_, _>>().unwrap();
         assert_eq!(sums, [2, 3]);
+    });
+}
+
+/// What was left to the worker that goes to sleep another one runs.
+#[test]
+fn an_item_that_waits_for_one_behind_it() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let (promise, future) = promise();
+        let (promised, awaited) = (Slot::new(), Slot::new());
+        promised.put(promise);
+        awaited.put(future);
+        // The type of this input does not say that it never waits.
+        let input = (0..2).inspect(|_| ());
+        let call = move |n| match n {
+            0 => awaited.take().result().unwrap(),
+            _ => usize::from(promised.take().complete(Ok(n))),
+        };
+        assert!(pool.map(call, input).map(Result::unwrap).eq([1, 1]));
+    });
+}
+
+#[test]
+fn two_maps_of_one_pool() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let other = Arc::clone(&pool);
+        let other = spawn(move || other.map(|n: u32| n, [1]).map(Result::unwrap).sum::<u32>());
+        assert!(pool.map(|n: u32| n, [2]).map(Result::unwrap).eq([2]));
+        assert_eq!(other.join().unwrap(), 1);
     });
 }
 
@@ -148,13 +179,34 @@ fn close_against_a_map_that_is_being_made() {
 }
 
 #[test]
+fn broken_against_items() {
+    check(2, || {
+        let begun = Tally::default();
+        let initializer = move || {
+            begun.add();
+            if begun.count() == 2 {
+                // Resumed, not raised: the hook would print it for every schedule.
+                resume_unwind(Box::new("no second lamp"));
+            }
+        };
+        let pool = ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap();
+        let outcomes: Vec<_> = pool.map(|n: u32| n, [1, 2]).collect();
+        assert_eq!(outcomes.len(), 2);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::Broken(_)))), "{outcomes:?}");
+    });
+}
+
+#[test]
 fn a_worker_that_does_not_start() {
     check_choices(2, 2, |failing| {
         Choices { failing, ..Choices::default() }.make();
+        // Shuttle takes no model in which no thread starts at all.
+        let another = spawn(|| ());
         let pool = ThreadPoolExecutor::new(2);
         let outcomes: Vec<_> = pool.map(|n: u32| n, [1, 2]).collect();
         assert_eq!(outcomes.len(), 2);
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::Broken(_)))), "{outcomes:?}");
+        another.join().unwrap();
         if failing == 0 {
             assert!(outcomes.iter().all(Result::is_ok));
         }

@@ -153,7 +153,7 @@ fn unfinished_against_finish() {
 
 #[test]
 fn timeout_against_finish() {
-    check_choices(5, 2, |expiring| {
+    check_choices(5, 1, |expiring| {
         Choices { expiring, failing: 0 }.make();
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
