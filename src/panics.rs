@@ -124,3 +124,34 @@ fn let_go(payload: Box<dyn Any + Send>) {
         std::mem::forget(payload);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use super::{discard, shield};
+
+    /// Panics when it is dropped, and so does what it panics with.
+    struct Grenade;
+
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic::panic_any(Splinter);
+        }
+    }
+
+    struct Splinter;
+
+    impl Drop for Splinter {
+        fn drop(&mut self) {
+            panic!("boom in the drop of a payload");
+        }
+    }
+
+    #[test]
+    fn a_panic_whose_payload_panics_goes_no_further() {
+        discard(Grenade);
+        shield("a test", || panic::panic_any(Splinter));
+        shield("a test", || panic::panic_any(Grenade));
+    }
+}

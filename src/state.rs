@@ -389,3 +389,23 @@ impl<W, T> Cell<W, T> {
         matches!(self.inner.lock().phase, Phase::Cancelled | Phase::Delivering { cancelled: true, .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, Observable, Runnable};
+    use crate::work::Local;
+
+    #[test]
+    #[cfg(processes)]
+    fn a_task_knows_whether_its_end_runs_callbacks() {
+        let cell = Cell::new(Some(Local(|| Ok(()))), None, None);
+        assert!(!cell.has_callbacks());
+        let callback = || Box::new(|_: &crate::Outcome<()>| ());
+        cell.add_callback(callback());
+        assert!(cell.has_callbacks());
+        assert!(cell.withdraw());
+        assert!(!cell.has_callbacks());
+        cell.add_callback(callback());
+        assert!(!cell.has_callbacks());
+    }
+}

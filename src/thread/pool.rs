@@ -36,6 +36,8 @@
 mod ending;
 mod hosting;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
