@@ -99,11 +99,11 @@ fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
 #[test]
 fn no_count_is_left_of_tasks_that_are_refused() {
     let pool = Pool::new(settings(1));
-    let (dead, alive) = (task(&pool), task(&pool));
+    let [dead, alive, other] = [task(&pool), task(&pool), task(&pool)];
     {
         let mut queue = pool.queue.lock();
-        queue.tasks.extend([Arc::clone(&dead) as _, Arc::clone(&alive) as _]);
-        queue.pending = 2;
+        queue.tasks.extend([Arc::clone(&dead) as _, alive as _, other as _]);
+        queue.pending = 3;
     }
     assert!(dead.cancel());
     assert_eq!(pool.queue.lock().dead, 1);
