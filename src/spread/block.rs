@@ -240,6 +240,7 @@ impl<S: Stock, R> Drop for State<S, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
     use std::vec;
 
     use super::{Block, Collect};
@@ -271,6 +272,16 @@ mod tests {
         assert_eq!(counts(), (2, 4));
         assert_eq!(items.try_collect().outcomes.len(), 2);
         assert_eq!(counts(), (2, 2));
+    }
+
+    #[test]
+    fn what_is_there_is_collected_at_once() {
+        let items = Items::<u32, u32>::new(vec![10].into_iter());
+        take(&items);
+        end(&items, 0);
+        // It does not look before it would sleep, where there is a deadline.
+        let collected = items.collect(Some(Instant::now() + Duration::from_secs(60)));
+        assert_eq!((collected.outcomes.len(), collected.is_over), (1, true));
     }
 
     /// Panics when it is dropped: two at once end the process.

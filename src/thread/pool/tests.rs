@@ -6,7 +6,7 @@ use super::queue::{Action, Queue};
 use super::{Pool, Settings};
 use crate::error::{Broken, Error};
 use crate::host::{Ended, Host, Need, Shared, Sharing};
-use crate::state::{Cell, Observable};
+use crate::state::{Cell, Observable, Ran};
 use crate::work::Local;
 
 fn settings(max_workers: usize) -> Settings {
@@ -73,6 +73,17 @@ fn a_pool_is_over_with_its_last_worker_if_nothing_more_is_to_come() {
         (0, true, broken(), true),
     ] {
         assert_eq!(Queue { workers, closed, broken, ..Queue::default() }.is_last(), is_last);
+    }
+}
+
+#[test]
+fn each_end_of_a_task_has_its_count() {
+    for (ran, counts) in
+        [(Ran::Skipped, (4, 5, 5)), (Ran::Completed, (5, 6, 5)), (Ran::Failed, (5, 5, 6)), (Ran::Uncounted, (5, 5, 5))]
+    {
+        let mut queue = Queue { dead: 5, completed: 5, failed: 5, ..Queue::default() };
+        queue.count(ran);
+        assert_eq!((queue.dead, queue.completed, queue.failed), counts, "{ran:?}");
     }
 }
 
