@@ -9,7 +9,7 @@ use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Once;
 
 use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
@@ -60,20 +60,17 @@ pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
 
 /// Chains the hook, once, from a thread that is not panicking.
 pub(crate) fn install_hook() {
-    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    static INSTALLED: Once = Once::new();
     // `set_hook` panics on a panicking thread: a later task will install it.
-    if !LOCATES_PANICS
-        || INSTALLED.load(Ordering::Relaxed)
-        || std::thread::panicking()
-        || INSTALLED.swap(true, Ordering::Relaxed)
-    {
-        return;
+    if LOCATES_PANICS && !std::thread::panicking() {
+        INSTALLED.call_once(|| {
+            let previous = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                record(info);
+                previous(info);
+            }));
+        });
     }
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        record(info);
-        previous(info);
-    }));
 }
 
 fn record(info: &PanicHookInfo<'_>) {
