@@ -392,15 +392,29 @@ impl<W, T> Cell<W, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Observable, Runnable};
+    use std::sync::Arc;
+
+    use super::{Cell, Observable, Ran, Runnable};
+    use crate::error::{Error, Outcome};
     use crate::work::Local;
+
+    #[test]
+    fn a_run_tells_how_it_went() {
+        let cell = |outcome: Outcome<()>| Cell::new(Some(Local(move || outcome)), None, None);
+        let run = |cell: Arc<dyn Runnable>| cell.run(Arc::clone(&cell));
+        assert_eq!(run(cell(Ok(()))), Ran::Completed);
+        assert_eq!(run(cell(Err(Error::ShutDown))), Ran::Failed);
+        let cancelled = cell(Ok(()));
+        assert!(cancelled.withdraw());
+        assert_eq!(run(cancelled), Ran::Skipped);
+    }
 
     #[test]
     #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
         let cell = Cell::new(Some(Local(|| Ok(()))), None, None);
         assert!(!cell.has_callbacks());
-        let callback = || Box::new(|_: &crate::Outcome<()>| ());
+        let callback = || Box::new(|_: &Outcome<()>| ());
         cell.add_callback(callback());
         assert!(cell.has_callbacks());
         assert!(cell.withdraw());

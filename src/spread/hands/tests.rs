@@ -5,7 +5,7 @@ use super::Hands;
 use crate::error::{Error, Outcome};
 use crate::host::{Ended, Host, Shared, Sharing};
 use crate::spread::Crew;
-use crate::state::Runnable;
+use crate::state::{Ran, Runnable};
 
 /// A pool whose threads are the test: it keeps the hands that were sent.
 #[derive(Default)]
@@ -48,7 +48,10 @@ impl Desk {
             let mut sent = self.sent.lock().unwrap();
             (!sent.is_empty()).then(|| sent.remove(0))
         };
-        hand.map(|hand| hand.run(Arc::clone(&hand))).is_some()
+        let ran = hand.map(|hand| hand.run(Arc::clone(&hand)));
+        // Its items count, it does not.
+        assert!(matches!(ran, None | Some(Ran::Uncounted | Ran::Skipped)));
+        ran.is_some()
     }
 }
 
