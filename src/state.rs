@@ -396,6 +396,7 @@ mod tests {
 
     use super::{Cell, Observable, Ran, Runnable};
     use crate::error::{Error, Outcome};
+    use crate::host::Host;
     use crate::work::Local;
 
     #[test]
@@ -407,6 +408,20 @@ mod tests {
         let cancelled = cell(Ok(()));
         assert!(cancelled.withdraw());
         assert_eq!(run(cancelled), Ran::Skipped);
+    }
+
+    #[test]
+    fn only_what_may_still_run_goes_into_a_queue() {
+        struct Nobody;
+        impl Host for Nobody {}
+        let cell = || Cell::new(Some(Local(|| Ok(()))), None, None);
+        let waiting = cell();
+        assert!(waiting.attach(Arc::new(Nobody)));
+        assert!(waiting.start());
+        assert!(waiting.attach(Arc::new(Nobody)), "the far side has it");
+        let cancelled = cell();
+        assert!(cancelled.withdraw());
+        assert!(!cancelled.attach(Arc::new(Nobody)));
     }
 
     #[test]
