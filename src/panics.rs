@@ -9,7 +9,7 @@ use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
@@ -60,16 +60,19 @@ pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
 
 /// Chains the hook, once, from a thread that is not panicking.
 pub(crate) fn install_hook() {
-    static INSTALLED: Once = Once::new();
-    // `set_hook` panics on a panicking thread: a later task will install it.
-    if LOCATES_PANICS && !std::thread::panicking() {
-        INSTALLED.call_once(|| {
-            let previous = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
-                record(info);
-                previous(info);
-            }));
-        });
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that one may wait for
+    // a hook that runs.
+    if LOCATES_PANICS
+        && !INSTALLED.load(Ordering::Relaxed)
+        && !std::thread::panicking()
+        && !INSTALLED.swap(true, Ordering::Relaxed)
+    {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            record(info);
+            previous(info);
+        }));
     }
 }
 
