@@ -236,3 +236,27 @@ impl<W: Waitable> fmt::Debug for AsCompleted<W> {
         f.debug_struct("AsCompleted").field("remaining", &self.remaining).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::as_completed;
+    use crate::promise::promise;
+
+    #[test]
+    fn futures_that_are_given_back_are_not_listened_to() {
+        let (mut promises, futures): (Vec<_>, Vec<_>) = (0..4).map(|_| promise::<u8>()).unzip();
+        let mut all = as_completed(futures);
+        let listener = Arc::downgrade(&all.sender);
+        assert!(promises.remove(0).complete(Ok(1)));
+        assert!(all.next().is_some());
+        let rest = all.into_unfinished();
+        assert_eq!(rest.len(), 3);
+        assert!(listener.upgrade().is_none());
+        let all = as_completed(&rest);
+        let listener = Arc::downgrade(&all.sender);
+        drop(all);
+        assert!(listener.upgrade().is_none());
+    }
+}

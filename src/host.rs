@@ -218,3 +218,18 @@ impl Drop for Spare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::thread_token;
+
+    #[test]
+    fn each_thread_has_a_number_of_its_own() {
+        let (here, there) = (thread_token(), thread::spawn(thread_token).join().unwrap());
+        assert_eq!(here, thread_token());
+        // Zero is nobody's.
+        assert!(here != 0 && there != 0 && here != there);
+    }
+}

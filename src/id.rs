@@ -49,3 +49,20 @@ impl fmt::Display for FutureId {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::FutureId;
+
+    #[test]
+    fn a_thread_takes_many_in_a_row() {
+        const IDS: usize = 5000;
+        let thread = thread::spawn(|| (0..IDS).map(|_| FutureId::next().0).collect::<Vec<_>>());
+        let ids = thread.join().unwrap();
+        let in_a_row = ids.windows(2).filter(|pair| pair[0] + 1 == pair[1]).count();
+        assert!(in_a_row > IDS - 10, "{in_a_row} of {IDS}");
+        assert!(!ids.contains(&0));
+    }
+}

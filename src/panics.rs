@@ -61,19 +61,19 @@ pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
 /// Chains the hook, once, from a thread that is not panicking.
 pub(crate) fn install_hook() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    // `set_hook` panics on a panicking thread: a later task will install it.
-    if !LOCATES_PANICS
-        || INSTALLED.load(Ordering::Relaxed)
-        || std::thread::panicking()
-        || INSTALLED.swap(true, Ordering::Relaxed)
+    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that one may wait for
+    // a hook that runs.
+    if LOCATES_PANICS
+        && !INSTALLED.load(Ordering::Relaxed)
+        && !std::thread::panicking()
+        && !INSTALLED.swap(true, Ordering::Relaxed)
     {
-        return;
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            record(info);
+            previous(info);
+        }));
     }
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        record(info);
-        previous(info);
-    }));
 }
 
 fn record(info: &PanicHookInfo<'_>) {
@@ -122,5 +122,36 @@ fn report(what: &str, text: Option<String>) {
 fn let_go(payload: Box<dyn Any + Send>) {
     if !payload.is::<String>() && !payload.is::<&'static str>() {
         std::mem::forget(payload);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use super::{discard, shield};
+
+    /// Panics when it is dropped, and so does what it panics with.
+    struct Grenade;
+
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic::panic_any(Splinter);
+        }
+    }
+
+    struct Splinter;
+
+    impl Drop for Splinter {
+        fn drop(&mut self) {
+            panic!("boom in the drop of a payload");
+        }
+    }
+
+    #[test]
+    fn a_panic_whose_payload_panics_goes_no_further() {
+        discard(Grenade);
+        shield("a test", || panic::panic_any(Splinter));
+        shield("a test", || panic::panic_any(Grenade));
     }
 }

@@ -389,3 +389,52 @@ impl<W, T> Cell<W, T> {
         matches!(self.inner.lock().phase, Phase::Cancelled | Phase::Delivering { cancelled: true, .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Cell, Observable, Ran, Runnable};
+    use crate::error::{Error, Outcome};
+    use crate::host::Host;
+    use crate::work::Local;
+
+    #[test]
+    fn a_run_tells_how_it_went() {
+        let cell = |outcome: Outcome<()>| Cell::new(Some(Local(move || outcome)), None, None);
+        let run = |cell: Arc<dyn Runnable>| cell.run(Arc::clone(&cell));
+        assert_eq!(run(cell(Ok(()))), Ran::Completed);
+        assert_eq!(run(cell(Err(Error::ShutDown))), Ran::Failed);
+        let cancelled = cell(Ok(()));
+        assert!(cancelled.withdraw());
+        assert_eq!(run(cancelled), Ran::Skipped);
+    }
+
+    #[test]
+    fn only_what_may_still_run_goes_into_a_queue() {
+        struct Nobody;
+        impl Host for Nobody {}
+        let cell = || Cell::new(Some(Local(|| Ok(()))), None, None);
+        let waiting = cell();
+        assert!(waiting.attach(Arc::new(Nobody)));
+        assert!(waiting.start());
+        assert!(waiting.attach(Arc::new(Nobody)), "the far side has it");
+        let cancelled = cell();
+        assert!(cancelled.withdraw());
+        assert!(!cancelled.attach(Arc::new(Nobody)));
+    }
+
+    #[test]
+    #[cfg(processes)]
+    fn a_task_knows_whether_its_end_runs_callbacks() {
+        let cell = Cell::new(Some(Local(|| Ok(()))), None, None);
+        assert!(!cell.has_callbacks());
+        let callback = || Box::new(|_: &Outcome<()>| ());
+        cell.add_callback(callback());
+        assert!(cell.has_callbacks());
+        assert!(cell.withdraw());
+        assert!(!cell.has_callbacks());
+        cell.add_callback(callback());
+        assert!(!cell.has_callbacks());
+    }
+}

@@ -237,3 +237,81 @@ impl<S: Stock, R> Drop for State<S, R> {
         std::mem::replace(&mut self.stock, S::nothing()).discard();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+    use std::vec;
+
+    use super::{Block, Collect};
+    use crate::error::Error;
+
+    type Items<A, R> = Block<vec::IntoIter<A>, R>;
+
+    fn take(items: &Items<u32, u32>) -> Option<(usize, u32)> {
+        items.turn(&mut None, vec::IntoIter::next).0
+    }
+
+    fn end(items: &Items<u32, u32>, position: usize) {
+        items.turn(&mut Some((position, Ok(0))), |_| None::<u32>);
+    }
+
+    #[test]
+    fn what_is_to_come_is_counted_whatever_the_order() {
+        let items = Items::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter());
+        let counts = || (items.unfinished(), items.left());
+        assert_eq!(counts(), (5, 5));
+        assert_eq!([take(&items), take(&items), take(&items)], [Some((0, 10)), Some((1, 11)), Some((2, 12))]);
+        end(&items, 2);
+        assert_eq!(counts(), (4, 5));
+        end(&items, 0);
+        assert_eq!(counts(), (3, 5));
+        assert_eq!(items.try_collect().outcomes.len(), 1);
+        assert_eq!(counts(), (3, 4));
+        end(&items, 1);
+        assert_eq!(counts(), (2, 4));
+        assert_eq!(items.try_collect().outcomes.len(), 2);
+        assert_eq!(counts(), (2, 2));
+    }
+
+    #[test]
+    fn what_is_there_is_collected_at_once() {
+        let items = Items::<u32, u32>::new(vec![10].into_iter());
+        take(&items);
+        end(&items, 0);
+        // It does not look before it would sleep, where there is a deadline.
+        let collected = items.collect(Some(Instant::now() + Duration::from_secs(60)));
+        assert_eq!((collected.outcomes.len(), collected.is_over), (1, true));
+    }
+
+    /// Panics when it is dropped: two at once end the process.
+    struct Grenade;
+
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic!("boom in a drop");
+        }
+    }
+
+    #[test]
+    fn items_whose_drops_panic_go_one_by_one() {
+        let grenades = || vec![Grenade, Grenade].into_iter();
+        drop(Items::<Grenade, u32>::new(grenades()));
+        let block = Items::<Grenade, u32>::new(grenades());
+        assert_eq!(block.call_off(&Error::Cancelled), 2);
+        assert_eq!(block.left(), 2);
+    }
+
+    #[test]
+    fn outcomes_whose_drops_panic_go_one_by_one() {
+        let items = Items::<u32, Grenade>::new(vec![0; 5].into_iter());
+        for _ in 0..5 {
+            items.turn(&mut None, vec::IntoIter::next);
+        }
+        // Two in a row, and two that are early.
+        for position in [0, 1, 3, 4] {
+            items.turn(&mut Some((position, Ok(Grenade))), |_| None::<u32>);
+        }
+        drop(items);
+    }
+}

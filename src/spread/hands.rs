@@ -18,6 +18,9 @@
 //! The inlet's first, then the intake's, then a block's. The pool's with none of them. No user code under any.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};

@@ -36,6 +36,8 @@
 mod ending;
 mod hosting;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -212,9 +214,9 @@ impl Pool {
                 queue.pending += 1;
             }
         }
-        let mut searched = false;
+        let mut may_search = true;
         loop {
-            if queue.workers > queue.limit() || queue.broken.is_some() {
+            if queue.workers > queue.limit() {
                 self.leave(queue, number);
                 return None;
             }
@@ -231,16 +233,10 @@ impl Pool {
                 self.leave(queue, number);
                 return None;
             }
-            if !searched && !queue.searching {
-                searched = true;
-                queue.searching = true;
+            if may_search && queue.begin_search() {
+                may_search = false;
                 drop(queue);
-                for _ in 0..YIELDS {
-                    if self.length.load(Ordering::Relaxed) > 0 {
-                        break;
-                    }
-                    thread::yield_now();
-                }
+                self.look_for_more();
                 queue = self.queue.lock();
                 queue.searching = false;
                 continue;
@@ -264,7 +260,17 @@ impl Pool {
                     Some(until) => expired = self.work.wait_until(&mut queue, until).timed_out(),
                 }
             }
-            searched = false;
+            may_search = true;
+        }
+    }
+
+    /// Yields until there is a task, or for long enough.
+    fn look_for_more(&self) {
+        for _ in 0..YIELDS {
+            if self.length.load(Ordering::Relaxed) > 0 {
+                break;
+            }
+            thread::yield_now();
         }
     }
 

@@ -10,7 +10,7 @@ use concurrent_futures::{
     ThreadPoolExecutor, TimeLimit, Timeout, TooLarge, WorkerDied, promise,
 };
 
-use crate::support::{Drops, Grenade, logged, occupy};
+use crate::support::{Drops, Grenade, logged, occupy, panic_text};
 
 fn panicked(error: &Error) -> &Panicked {
     match error {
@@ -220,6 +220,30 @@ fn another_hook_means_no_location() {
     std::panic::set_hook(Box::new(|_| ()));
     let error = threads.spawn(|| -> u8 { panic!("unhooked") }).result().unwrap_err();
     assert_eq!((panicked(&error).message(), panicked(&error).location()), ("unhooked", None));
+}
+
+const FIRST: &str = "CONCURRENT_FUTURES_TEST_FIRST";
+
+/// A thread that panics must not chain a hook: that would end the process.
+#[test]
+fn the_first_executor_may_be_made_while_its_thread_panics() {
+    if std::env::var_os(FIRST).is_none() {
+        let this = "error::the_first_executor_may_be_made_while_its_thread_panics";
+        return run_alone(this, &[(FIRST, "1")]);
+    }
+    struct Cleanup;
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            assert_eq!(ThreadPoolExecutor::new(1).spawn(|| 1).result().unwrap(), 1);
+        }
+    }
+    let text = panic_text(|| {
+        let _cleanup = Cleanup;
+        panic!("on the way out");
+    });
+    assert_eq!(text, "on the way out");
+    let error = ThreadPoolExecutor::new(1).spawn(|| -> u8 { panic!("later") }).result().unwrap_err();
+    assert!(panicked(&error).location().is_some(), "the second one has chained it");
 }
 
 #[derive(Debug, thiserror::Error)]

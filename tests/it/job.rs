@@ -133,13 +133,14 @@ fn an_abort_of_a_running_job_calls_its_hook_once_it_is_done() {
 #[test]
 fn a_hook_is_not_called_for_a_task_that_was_not_aborted_while_it_ran() {
     let held = Held::default();
+    let (call, calls) = mpsc::channel();
     let hooked = |drops: &Drops| {
         let future = held.submit(|n: u8| n, 1);
         let job = held.take(0);
-        let token = drops.token();
+        let (token, call) = (drops.token(), call.clone());
         job.on_abort(move || {
             drop(token);
-            panic!("called");
+            call.send(()).unwrap();
         });
         (future, job)
     };
@@ -160,6 +161,7 @@ fn a_hook_is_not_called_for_a_task_that_was_not_aborted_while_it_ran() {
     job.complete(Ok(&[1]));
     assert_eq!(drops.count(), 4);
     assert_eq!((finished.result().unwrap(), again.result().unwrap()), (1, 1));
+    assert!(calls.try_recv().is_err(), "called");
 }
 
 #[test]

@@ -69,6 +69,11 @@ impl Queue {
         Action::Nothing
     }
 
+    /// Is nobody looking for tasks without the lock? Then the caller is.
+    pub(super) fn begin_search(&mut self) -> bool {
+        !std::mem::replace(&mut self.searching, true)
+    }
+
     /// How many workers there may be, so that as many as were asked for are awake, and never none.
     pub(super) fn limit(&self) -> usize {
         self.max_workers.max(self.waiting + 1).saturating_add(self.blocked)

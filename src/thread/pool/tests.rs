@@ -1,0 +1,184 @@
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use super::queue::{Action, Queue};
+use super::{Pool, Settings};
+use crate::error::{Broken, Error};
+use crate::host::{Ended, Host, Need, Shared, Sharing};
+use crate::state::{Cell, Observable, Ran};
+use crate::work::Local;
+
+fn settings(max_workers: usize) -> Settings {
+    let prefix = "pool".to_owned();
+    Settings { max_workers, prefix, initializer: None, stack_size: None, keep_alive: None, max_pending: None }
+}
+
+fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
+    Cell::new(Some(Local(|| Ok(()))), None, Some(Arc::clone(pool) as _))
+}
+
+#[test]
+fn there_may_be_one_more_worker_for_each_that_sleeps() {
+    let pool = Pool::new(settings(3));
+    assert_eq!(pool.workers(), 3);
+    pool.block(Need::Worker);
+    assert_eq!(pool.workers(), 4);
+    pool.block(Need::Progress);
+    assert_eq!(pool.workers(), 5);
+    pool.unblock(Need::Worker);
+    assert_eq!(pool.workers(), 4);
+    pool.unblock(Need::Progress);
+    assert_eq!(pool.workers(), 3);
+}
+
+#[test]
+fn a_sleeper_is_told_to_leave_when_it_is_one_too_many() {
+    let pool = Pool::new(settings(1));
+    let counts = || {
+        let queue = pool.queue.lock();
+        (queue.idle, queue.permits)
+    };
+    for (workers, idle, told) in [(2, 1, 1), (2, 0, 0), (1, 1, 0), (1, 0, 0)] {
+        pool.block(Need::Worker);
+        {
+            let mut queue = pool.queue.lock();
+            (queue.workers, queue.idle, queue.permits) = (workers, idle, 0);
+        }
+        pool.unblock(Need::Worker);
+        assert_eq!(counts(), (idle - told, told), "{workers} workers, {idle} idle");
+    }
+}
+
+#[test]
+fn nobody_is_called_while_somebody_is_on_the_way() {
+    let pool = Pool::new(settings(1));
+    let queue = || Queue { tasks: [task(&pool) as _].into(), idle: 1, workers: 1, max_workers: 2, ..Queue::default() };
+    assert!(matches!(queue().decide(), Action::Notify));
+    assert!(matches!(Queue { permits: 1, ..queue() }.decide(), Action::Nothing));
+    assert!(matches!(Queue { searching: true, ..queue() }.decide(), Action::Nothing));
+    assert!(matches!(Queue { idle: 0, ..queue() }.decide(), Action::Start(_)));
+    assert!(matches!(Queue { idle: 0, workers: 2, ..queue() }.decide(), Action::Nothing));
+}
+
+#[test]
+fn a_pool_is_over_with_its_last_worker_if_nothing_more_is_to_come() {
+    let broken = || Some(Error::Broken(Broken::new("a test")));
+    for (workers, closed, broken, is_last) in [
+        (0, false, None, false),
+        (1, true, None, false),
+        (1, false, broken(), false),
+        (0, true, None, true),
+        (0, false, broken(), true),
+        (0, true, broken(), true),
+    ] {
+        assert_eq!(Queue { workers, closed, broken, ..Queue::default() }.is_last(), is_last);
+    }
+}
+
+#[test]
+fn each_end_of_a_task_has_its_count() {
+    for (ran, counts) in
+        [(Ran::Skipped, (4, 5, 5)), (Ran::Completed, (5, 6, 5)), (Ran::Failed, (5, 5, 6)), (Ran::Uncounted, (5, 5, 5))]
+    {
+        let mut queue = Queue { dead: 5, completed: 5, failed: 5, ..Queue::default() };
+        queue.count(ran);
+        assert_eq!((queue.dead, queue.completed, queue.failed), counts, "{ran:?}");
+    }
+}
+
+#[test]
+fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
+    for (awake, is_left) in [(0, false), (1, true)] {
+        // No address space has that much.
+        let pool = Pool::new(Settings { stack_size: Some(1 << 60), ..settings(1) });
+        let task = task(&pool);
+        {
+            let mut queue = pool.queue.lock();
+            queue.tasks.push_back(Arc::clone(&task) as _);
+            (queue.blocked, queue.waiting, queue.pending) = (1, 2, 1);
+            // And the one that is to be started.
+            (queue.workers, queue.starting) = (3 + awake + 1, 1);
+        }
+        pool.start(0);
+        assert_eq!(task.is_waiting(), is_left);
+        let queue = pool.queue.lock();
+        assert_eq!((queue.tasks.len(), queue.workers, queue.starting), (usize::from(is_left), 3 + awake, 0));
+    }
+}
+
+#[test]
+fn no_count_is_left_of_tasks_that_are_refused() {
+    let pool = Pool::new(settings(1));
+    let [dead, alive, other] = [task(&pool), task(&pool), task(&pool)];
+    {
+        let mut queue = pool.queue.lock();
+        queue.tasks.extend([Arc::clone(&dead) as _, alive as _, other as _]);
+        queue.pending = 3;
+    }
+    assert!(dead.cancel());
+    assert_eq!(pool.queue.lock().dead, 1);
+    pool.break_down(Error::Broken(Broken::new("a test")));
+    let queue = pool.queue.lock();
+    assert_eq!((queue.tasks.len(), queue.dead, queue.pending), (0, 0, 0));
+}
+
+#[test]
+fn maps_that_are_gone_are_forgotten() {
+    struct Nothing;
+    impl Shared for Nothing {
+        fn progress(&self) -> (isize, Ended) {
+            (0, Ended::default())
+        }
+        fn call_off(&self, _error: &Error) -> usize {
+            0
+        }
+    }
+    let pool = Pool::new(settings(1));
+    let alive = Arc::new(Nothing);
+    pool.enlist(Arc::downgrade(&alive) as _);
+    for _ in 0..3 {
+        pool.enlist(Weak::<Nothing>::new() as _);
+    }
+    assert_eq!(pool.shared().len(), 1);
+    assert_eq!(pool.shared.lock().len(), 2, "that which is there, and the last one");
+}
+
+#[test]
+fn an_initializer_whose_drop_panics_does_no_harm() {
+    struct Grenade;
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic!("boom in a drop");
+        }
+    }
+    let grenade = Grenade;
+    let initializer = Box::new(move || {
+        let _grenade = &grenade;
+    });
+    drop(Pool::new(Settings { initializer: Some(initializer), ..settings(1) }));
+}
+
+#[test]
+fn a_thread_that_has_left_is_kept_to_be_joined_until_it_has_ended() {
+    let pool = Pool::new(settings(1));
+    let (hold, held) = channel::<()>();
+    let running = thread::spawn(move || held.recv().unwrap_or_default());
+    let ended = thread::spawn(|| ());
+    // Of its end the system sends no word.
+    while !ended.is_finished() {
+        thread::yield_now();
+    }
+    let (running_id, ended_id) = (running.thread().id(), ended.thread().id());
+    {
+        let mut queue = pool.queue.lock();
+        queue.leaving.extend([running, ended]);
+        // One to come, that goes at once.
+        (queue.workers, queue.starting, queue.closed) = (1, 1, true);
+    }
+    pool.start(0);
+    let kept: Vec<_> = pool.queue.lock().leaving.iter().map(|handle| handle.thread().id()).collect();
+    assert!(kept.contains(&running_id) && !kept.contains(&ended_id));
+    drop(hold);
+    assert!(pool.join(None));
+}
