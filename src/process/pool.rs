@@ -361,6 +361,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::bytes::Carrier;
+    use crate::host::{Ended, Shared};
     use crate::process::call::{Call, Cut, Parcel};
     use crate::process::flight::{Addressee, Flight};
     use crate::process::portion::{Consignee, Portion};
@@ -409,5 +410,51 @@ mod tests {
         drop(third);
         drop(processes);
         assert!(pool.upgrade().is_none());
+    }
+
+    #[test]
+    fn the_threads_that_are_remembered_are_those_that_may_be_there() {
+        let processes = ProcessPoolExecutor::new(2);
+        let futures = [1, 2].map(|n: u64| processes.submit(|n| n, n));
+        assert_eq!(processes.pool.threads.lock().len(), 2, "no worker is there yet, so none has gone");
+        assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2]);
+    }
+
+    struct Nothing;
+
+    impl Shared for Nothing {
+        fn progress(&self) -> (isize, Ended) {
+            (0, Ended::default())
+        }
+        fn call_off(&self, _: &Error) -> usize {
+            0
+        }
+        fn hand_over(&self) {}
+    }
+
+    #[test]
+    fn what_was_shared_is_forgotten() {
+        let processes = ProcessPoolExecutor::new(1);
+        for _ in 0..3 {
+            let shared: Arc<dyn Shared> = Arc::new(Nothing);
+            processes.pool.enlist(Arc::downgrade(&shared));
+        }
+        assert_eq!(processes.pool.shared.lock().len(), 1);
+    }
+
+    #[test]
+    fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
+        let processes = ProcessPoolExecutor::new(1);
+        let pool = &processes.pool;
+        assert_eq!(processes.submit(|n: u64| n, 1).result().unwrap(), 1);
+        pool.expect_more(true).unwrap();
+        processes.close();
+        pool.expect_more(false).unwrap();
+        // They stay for him who expected more before.
+        pool.expect_more(true).unwrap();
+        pool.expect_no_more();
+        pool.expect_no_more();
+        assert!(processes.join_timeout(None));
+        assert!(matches!(pool.expect_more(true), Err(Error::ShutDown)));
     }
 }
