@@ -361,10 +361,12 @@ mod tests {
     use std::time::Duration;
 
     use crate::bytes::Carrier;
-    use crate::host::{Ended, Shared};
+    use crate::host::{Ended, Host, Shared};
     use crate::process::call::{Call, Cut, Parcel};
     use crate::process::flight::{Addressee, Flight};
+    use crate::process::frame::{Kind, put_item};
     use crate::process::portion::{Consignee, Portion};
+    use crate::process::receiver::tests::Desk;
     use crate::work::Plain;
     use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 
@@ -398,6 +400,38 @@ mod tests {
         assert_eq!((processes.stats().workers, processes.stats().pending), (0, 0));
         processes.shutdown();
         assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
+    }
+
+    #[test]
+    fn of_a_portion_what_has_not_begun_is_withdrawn() {
+        let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
+        let flight = portion(&processes, &tally);
+        let mut first = Vec::new();
+        put_item(&mut first, Kind::Value, &[2]);
+        assert!(flight.note(0, 1, &first));
+        assert_eq!(flight.withdraw(), 2);
+        assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
+    }
+
+    #[test]
+    fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
+        let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
+        let flight = portion(&processes, &tally);
+        assert!(flight.has_begun(0), "it was about to");
+        flight.curtail();
+        assert!(!flight.has_begun(0), "nobody wants them");
+        assert!(flight.has_begun(1), "it was in the first");
+    }
+
+    #[test]
+    fn whoever_helps_is_relieved_by_each_end_of_a_flight() {
+        let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
+        for end in [Flight::cancelled, Flight::refused, |flight: &Flight| flight.ended(false)] {
+            let (desk, flight) = (Desk::new(), portion(&processes, &tally));
+            assert!(flight.relief.expect(&desk.wire));
+            end(&flight);
+            assert!(desk.is_relieved());
+        }
     }
 
     #[test]

@@ -570,6 +570,23 @@ fn callbacks_may_submit_and_shut_down() {
 }
 
 #[test]
+fn chunks_that_are_cancelled_before_they_begin_have_not_ended() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        let door = Door::new();
+        let held = processes.submit(pass, door.path());
+        door.arrived();
+        let mut map = processes.with(TaskOptions::new().chunk_size(2)).map(square, 0..4);
+        assert_eq!(processes.cancel_pending(), 2);
+        assert!(map.all(|outcome| matches!(outcome, Err(Error::Cancelled))));
+        let stats = processes.stats();
+        assert_eq!((stats.completed, stats.failed), (0, 0));
+        door.open();
+        held.result().unwrap();
+    });
+}
+
+#[test]
 fn a_callback_of_another_executor_does_not_wait_for_the_pool() {
     within(LONG, || {
         let processes = Arc::new(ProcessPoolExecutor::new(1));
