@@ -576,7 +576,8 @@ fn chunks_that_are_cancelled_before_they_begin_have_not_ended() {
         let door = Door::new();
         let held = processes.submit(pass, door.path());
         door.arrived();
-        let mut map = processes.with(TaskOptions::new().chunk_size(2)).map(square, 0..4);
+        let chunks = processes.with(TaskOptions::new().chunk_size(2));
+        let mut map = chunks.map(square, 0..4);
         assert_eq!(processes.cancel_pending(), 2);
         assert!(map.all(|outcome| matches!(outcome, Err(Error::Cancelled))));
         let stats = processes.stats();
