@@ -303,3 +303,35 @@ impl<'de> Visitor<'de> for PairVisitor {
         })
     }
 }
+
+#[cfg(all(test, processes))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Carrier for Nobody {
+        fn put(&self, _: &[u8]) -> Option<u32> {
+            None
+        }
+        fn put_back(&self, _: &[u32]) {}
+        fn get(&self, _: u32, _: u64) -> Option<Bytes> {
+            None
+        }
+    }
+
+    /// A type may panic as it is encoded, and a callback as well.
+    #[test]
+    fn a_panic_leaves_no_carrier_behind_and_takes_none_away() {
+        let nobody: Arc<dyn Carrier> = Arc::new(Nobody);
+        let boom = || -> () { resume_unwind(Box::new(())) };
+        carried(&nobody, || {
+            assert!(catch_unwind(|| apart(boom)).is_err());
+            assert!(carrier().is_some());
+        });
+        assert!(catch_unwind(AssertUnwindSafe(|| carried(&nobody, boom))).is_err());
+        assert!(carrier().is_none());
+    }
+}

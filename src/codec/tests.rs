@@ -43,3 +43,23 @@ fn what_one_thread_could_write_another_can_read() {
     let small = thread::Builder::new().stack_size(256 << 10).spawn(read);
     assert_eq!(small.unwrap().join().unwrap(), DEPTH);
 }
+
+/// Has something against being written.
+struct Shy;
+
+impl Serialize for Shy {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("not today"))
+    }
+}
+
+#[derive(Serialize)]
+struct Wrapped(Shy);
+
+#[test]
+fn what_a_type_says_is_heard_through_what_is_around_it() {
+    match encode(Part::Result, &Wrapped(Shy)) {
+        Err(Error::Encode(error)) => assert_eq!(error.message(), "not today"),
+        other => panic!("{other:?}"),
+    }
+}

@@ -268,3 +268,6 @@ impl Drop for Helper<'_> {
         self.give_back();
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

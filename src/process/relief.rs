@@ -50,3 +50,32 @@ impl Relief {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Relief;
+    use crate::process::receiver::tests::Desk;
+
+    #[test]
+    fn the_end_of_a_flight_relieves_who_helps_then() {
+        let (desk, relief) = (Desk::new(), Relief::default());
+        assert!(relief.expect(&desk.wire));
+        assert!(!relief.expect(&desk.wire), "one at a time");
+        assert!(!relief.end(), "he leaves before");
+        assert!(relief.expect(&desk.wire));
+        relief.ring();
+        assert!(desk.is_relieved());
+        assert!(relief.end());
+        assert!(!relief.expect(&desk.wire), "it is over");
+    }
+
+    #[test]
+    fn the_end_of_a_flight_relieves_nobody_who_has_left() {
+        let (desk, relief) = (Desk::new(), Relief::default());
+        assert!(relief.expect(&desk.wire));
+        assert!(!relief.end());
+        relief.ring();
+        assert!(!desk.is_relieved());
+        assert!(!relief.expect(&desk.wire), "it is over");
+    }
+}

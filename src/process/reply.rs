@@ -160,6 +160,8 @@ mod tests {
             let back = from_bytes(&to_bytes(&error));
             assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()));
         }
+        let Error::Broken(other) = from_bytes(&to_bytes(&Error::Abandoned)) else { panic!("it has no variant there") };
+        assert_eq!(other.cause().to_string(), Error::Abandoned.to_string());
     }
 
     #[test]

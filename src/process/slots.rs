@@ -130,6 +130,8 @@ impl Slots {
     }
 
     pub(super) fn mail(&self) -> &Mail {
+        #[cfg(test)]
+        meanwhile::happens();
         &self.shared().mail
     }
 

@@ -303,3 +303,58 @@ fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Ar
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "concurrent-futures: {text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{SendFlags, send};
+
+    use super::*;
+    use crate::Bytes;
+    use crate::process::wire::Wire;
+    use crate::work::Plain;
+
+    /// One that runs what it is told to in this process, and the pool's end.
+    fn worker() -> (Worker, Wire) {
+        let setup: Setup = ("a worker".into(), u64::MAX, None, None);
+        let mut frame = Vec::new();
+        put(&mut frame, Kind::Setup, 0, 0, &postcard::to_stdvec(&setup).unwrap());
+        let (wire, theirs) = Wire::new(frame).unwrap();
+        assert!(!wire.flush());
+        (begin(&Arc::new(theirs)).unwrap().0, wire)
+    }
+
+    fn zeros(length: usize) -> Bytes {
+        vec![0; length].into()
+    }
+
+    #[test]
+    fn a_segment_is_used_again_when_the_pool_has_copied_it_and_not_before() {
+        let (mut worker, wire) = worker();
+        let mut reader = Reader::new(u64::MAX);
+        let call = Call::of(Plain(zeros as fn(usize) -> Bytes)).unwrap();
+        let mut announced = Vec::new();
+        for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
+            wire.slots.collect(collected);
+            wire.slots.words().ready(0, sequence, None);
+            let head = TaskHead { id: sequence, enter: call.enter, function: call.function, items: 0, first: 0 };
+            let body = [&head.to_bytes()[..], &postcard::to_stdvec(&(1_usize << 20)).unwrap()].concat();
+            let mut task = Vec::new();
+            put(&mut task, Kind::Task, 0, sequence, &body);
+            send(wire.socket(), &task, SendFlags::empty()).unwrap();
+            worker.receive().unwrap();
+            let (header, body) = worker.reader.next().unwrap().unwrap();
+            worker.perform(header, body);
+            loop {
+                match reader.next().unwrap() {
+                    Some((header, _)) if header.kind == Kind::Segment => announced.push(sequence),
+                    Some((header, _)) => {
+                        assert_eq!((header.kind, header.segments), (Kind::Value, 1));
+                        break;
+                    }
+                    None => assert_ne!(reader.receive(wire.socket()).unwrap(), 0),
+                }
+            }
+        }
+        assert_eq!(announced, [1, 2]);
+    }
+}

@@ -214,6 +214,28 @@ mod tests {
     }
 
     #[test]
+    fn the_room_that_a_long_frame_needed_is_not_kept() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut reader = Reader::new(u64::MAX);
+        for (length, is_long) in [(2 * KEPT, true), (1, false)] {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut bytes = Vec::new();
+                    put(&mut bytes, Kind::Value, 0, 0, &vec![7; length]);
+                    let mut left = &bytes[..];
+                    while !left.is_empty() {
+                        left = &left[send(&theirs, left, SendFlags::empty()).unwrap()..];
+                    }
+                });
+                while reader.next().unwrap().is_none() {
+                    reader.fill(ours.as_fd(), RecvFlags::empty()).unwrap();
+                }
+            });
+            assert_eq!(reader.buffer().len() > KEPT, is_long);
+        }
+    }
+
+    #[test]
     fn a_frame_that_is_too_long_or_unknown_is_refused() {
         let mut bytes = Vec::new();
         put(&mut bytes, Kind::Value, 0, 0, &[0; 11]);

@@ -46,6 +46,12 @@ fn say() -> impl Strategy<Value = Say> {
     ]
 }
 
+fn framed(body: Vec<u8>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    put(&mut frame, Kind::Setup, 0, 0, &body);
+    frame
+}
+
 /// What the worker is set up with: as it should be, or anything.
 fn setup() -> impl Strategy<Value = Vec<u8>> {
     let initializer = prop::option::of((0..4096_u64, 1 << 50..1_u64 << 60, bytes(20)));
@@ -55,23 +61,22 @@ fn setup() -> impl Strategy<Value = Vec<u8>> {
             (name, most, None, initializer.map(|(_, function, argument)| (function, function, argument)));
         postcard::to_stdvec(&setup).unwrap()
     });
-    let framed = |body: Vec<u8>| {
-        let mut frame = Vec::new();
-        put(&mut frame, Kind::Setup, 0, 0, &body);
-        frame
-    };
     prop_oneof![6 => good.prop_map(framed), 1 => bytes(60).prop_map(framed), 1 => bytes(60)]
+}
+
+/// A worker that has this for its connection.
+fn worker(connection: impl Into<Stdio>) -> Command {
+    let mut command = Command::new(program());
+    command.stdin(connection).stdout(Stdio::null()).stderr(Stdio::null());
+    entry::announce(&mut command);
+    command
 }
 
 fn start(setup: Vec<u8>) -> (Wire, Child) {
     // Nothing cannot be sent with a descriptor.
     let setup = if setup.is_empty() { vec![0] } else { setup };
     let (wire, theirs) = Wire::new(setup).unwrap();
-    let mut command = Command::new(program());
-    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-    entry::announce(&mut command);
-    let child = command.spawn().unwrap();
-    drop(command);
+    let child = worker(theirs).spawn().unwrap();
     wire.flush();
     (wire, child)
 }
@@ -144,4 +149,31 @@ fn a_worker_whose_pool_says_nothing_goes_with_it() {
         drop(wire);
         assert_eq!(code(child), Some(LOST));
     }
+}
+
+/// The code that a worker exits with, and what it prints.
+fn last_words(connection: impl Into<Stdio>) -> (Option<i32>, String) {
+    let output = worker(connection).stderr(Stdio::piped()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_worker_that_loses_its_pool_says_why() {
+    let setup: Setup = ("a worker".into(), 1000, None, None);
+    let (wire, theirs) = Wire::new(framed(postcard::to_stdvec(&setup).unwrap())).unwrap();
+    wire.flush();
+    send(wire.socket(), &[0xff; 24], SendFlags::NOSIGNAL).unwrap();
+    let (code, text) = last_words(theirs);
+    assert_eq!(code, Some(LOST));
+    assert_eq!(text, "concurrent-futures: a worker process lost its connection: a frame of an unknown kind\n");
+}
+
+#[test]
+fn a_worker_that_cannot_send_says_why_unless_its_pool_has_gone() {
+    let (code, text) = last_words(Stdio::null());
+    assert_eq!(code, Some(LOST));
+    assert!(text.starts_with("concurrent-futures: a worker process cannot reach its pool: "), "{text}");
+    let (wire, theirs) = Wire::new(vec![0]).unwrap();
+    drop(wire);
+    assert_eq!(last_words(theirs), (Some(LOST), String::new()));
 }

@@ -129,10 +129,12 @@ fn what_a_task_keeps_stays_what_it_was() {
             bytes
         };
         processes.submit(keep_and_return, made((3, 2 * MIB))).result().unwrap();
+        let chunks = processes.with(TaskOptions::new().chunk_size(2));
+        chunks.map(keep, (4..6).map(|seed| made((seed, 2 * MIB)))).for_each(Result::unwrap);
         for other in 0..20 {
             processes.submit(same, made((200 + other, 2 * MIB))).result().unwrap();
         }
-        let expected: Vec<_> = (0..4).map(|seed| checksum(made((seed, 2 * MIB)))).collect();
+        let expected: Vec<_> = (0..6).map(|seed| checksum(made((seed, 2 * MIB)))).collect();
         assert_eq!(processes.submit(look, ()).result().unwrap(), expected);
     });
 }

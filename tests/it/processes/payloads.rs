@@ -351,6 +351,24 @@ fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
 }
 
 #[test]
+fn results_of_a_chunk_go_together_only_as_far_as_a_frame_may_be_long() {
+    fn zeros(length: usize) -> Blob {
+        Blob(vec![0; length])
+    }
+    for limit in [51_000, 100_000] {
+        with_pool(workers(1).max_frame(limit as u64), move |pool| {
+            let worker = pool.submit(pid, ()).result().unwrap();
+            let lengths = [100, limit - 3, limit - 3, 30_000, 30_000, 30_000, limit - 3, 0];
+            let map = pool.with(TaskOptions::new().chunk_size(lengths.len()));
+            for (length, outcome) in lengths.into_iter().zip(map.map(zeros, lengths)) {
+                assert_eq!(outcome.unwrap().0.len(), length);
+            }
+            assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
+        });
+    }
+}
+
+#[test]
 fn an_error_of_any_length_costs_the_task_alone() {
     fn shout(length: usize) {
         // Without the hook, which would print it.
@@ -372,12 +390,20 @@ fn an_error_of_any_length_costs_the_task_alone() {
             }
         }
         // The text of an error may be longer than a result, but not as long as it likes.
-        let too_large = |outcome| matches!(outcome, Err(Error::TooLarge(large)) if large.limit() == 60 << 10);
+        const LIMIT: usize = 60 << 10;
+        let too_large = |outcome| matches!(outcome, Err(Error::TooLarge(large)) if large.limit() == LIMIT as u64);
         for length in [500_000, 5_000_000] {
             assert!(too_large(pool.submit(shout, length).result()));
             assert!(too_large(pool.try_submit(explain, length).result()));
             assert!(map.map(shout, [length; 4]).all(too_large));
         }
+        let size = match pool.submit(shout, 500_000).result() {
+            Err(Error::TooLarge(large)) => large.size() as usize,
+            outcome => panic!("not too large: {outcome:?}"),
+        };
+        let longest = LIMIT - (size - 500_000);
+        assert_eq!(panicked(pool.submit(shout, longest).result()).message().len(), longest);
+        assert!(too_large(pool.submit(shout, longest + 1).result()));
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
     });
 }

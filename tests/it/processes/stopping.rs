@@ -3,15 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Exit, Future, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
+    Backend, Error, Executor, Exit, Future, InlineExecutor, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::support::*;
 use crate::support::{LONG, within};
@@ -564,6 +565,77 @@ fn callbacks_may_submit_and_shut_down() {
         assert_eq!(receiver.recv().unwrap().result().unwrap(), 9);
         assert_eq!(receiver.recv().unwrap().result().unwrap(), 16, "a callback may go on submitting");
         assert!(matches!(processes.submit(square, 5).result(), Err(Error::ShutDown)));
+        assert!(processes.join_timeout(None));
+    });
+}
+
+#[test]
+fn chunks_that_are_cancelled_before_they_begin_have_not_ended() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        let door = Door::new();
+        let held = processes.submit(pass, door.path());
+        door.arrived();
+        let chunks = processes.with(TaskOptions::new().chunk_size(2));
+        let mut map = chunks.map(square, 0..4);
+        assert_eq!(processes.cancel_pending(), 2);
+        assert!(map.all(|outcome| matches!(outcome, Err(Error::Cancelled))));
+        let stats = processes.stats();
+        assert_eq!((stats.completed, stats.failed), (0, 0));
+        door.open();
+        held.result().unwrap();
+    });
+}
+
+#[test]
+fn a_callback_of_another_executor_does_not_wait_for_the_pool() {
+    within(LONG, || {
+        let processes = Arc::new(ProcessPoolExecutor::new(1));
+        let door = Door::new();
+        let held = processes.submit(pass, door.path());
+        door.arrived();
+        let (sender, receiver) = channel();
+        let other = Arc::clone(&processes);
+        InlineExecutor.submit(square, 2).add_done_callback(move |_| {
+            other.shutdown();
+            sender.send(other.join_timeout(None)).unwrap();
+        });
+        assert!(!receiver.recv().unwrap());
+        door.open();
+        held.result().unwrap();
+        assert!(processes.join_timeout(None));
+    });
+}
+
+/// A pool that is shut down when the next [`Last`] is read, and who hears whether it had ended then.
+static POOL: Mutex<Option<(Arc<ProcessPoolExecutor>, Sender<bool>)>> = Mutex::new(None);
+
+#[derive(Serialize)]
+struct Last(u32);
+
+impl<'de> Deserialize<'de> for Last {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let worker = u32::deserialize(deserializer)?;
+        if let Some((processes, sender)) = POOL.lock().unwrap().take() {
+            processes.close();
+            sender.send(processes.join_timeout(None)).unwrap();
+        }
+        Ok(Self(worker))
+    }
+}
+
+#[test]
+fn a_pool_may_be_shut_down_by_a_result_that_is_read() {
+    within(LONG, || {
+        let processes = Arc::new(ProcessPoolExecutor::new(1));
+        let door = Door::new();
+        let held = processes.submit(|door| Last(pass(door)), door.path());
+        let worker = door.arrived();
+        let (sender, receiver) = channel();
+        *POOL.lock().unwrap() = Some((Arc::clone(&processes), sender));
+        door.open();
+        assert!(!receiver.recv().unwrap(), "it does not wait for the thread that reads");
+        assert_eq!(held.result().unwrap().0, worker);
         assert!(processes.join_timeout(None));
     });
 }
