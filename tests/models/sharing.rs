@@ -91,6 +91,41 @@ fn an_item_that_waits_for_one_behind_it() {
 }
 
 #[test]
+fn an_item_that_waits_for_one_that_was_left_to_it() {
+    check(1, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let (promise, future) = promise();
+        let (promised, awaited) = (Slot::new(), Slot::new());
+        promised.put(promise);
+        awaited.put(future);
+        let (begun, done) = (Event::new(), Event::new());
+        let (has_begun, is_done, other) = (begun.clone(), done.clone(), Arc::clone(&pool));
+        let input = (0..3).inspect(move |n| match n {
+            1 => {
+                has_begun.wait();
+                // The hand that would come next, too.
+                other.cancel_pending();
+            }
+            2 => is_done.wait(),
+            _ => {}
+        });
+        let call = move |n| match n {
+            0 => {
+                begun.set();
+                awaited.take().result().unwrap()
+            }
+            1 => {
+                let kept = promised.take().complete(Ok(1));
+                done.set();
+                usize::from(kept)
+            }
+            _ => n,
+        };
+        assert!(pool.map(call, input).map(Result::unwrap).eq([1, 1, 2]));
+    });
+}
+
+#[test]
 fn two_maps_of_one_pool() {
     check(2, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));

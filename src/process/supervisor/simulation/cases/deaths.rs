@@ -108,14 +108,16 @@ fn those_that_were_killed_by_request_do_not_count() {
 #[test]
 fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
     let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut world = world_of(3, None, &mut stock);
     let (flight, _) = world.submit_task();
+    // While it was about to take its task, a second one came for that.
     world.die_of(FIRST, &flight);
-    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (0, 0));
+    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (1, 0));
     world.submit_task();
-    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (1, 1));
     world.submit_task();
     assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (2, 1));
+    world.submit_task();
+    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (3, 1));
 }
 
 #[test]
