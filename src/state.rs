@@ -394,7 +394,7 @@ impl<W, T> Cell<W, T> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Cell, Observable, Ran, Runnable};
+    use super::{Cell, Ran, Runnable};
     use crate::error::{Error, Outcome};
     use crate::host::Host;
     use crate::work::Local;
@@ -427,6 +427,8 @@ mod tests {
     #[test]
     #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
+        use super::Observable;
+
         let cell = Cell::new(Some(Local(|| Ok(()))), None, None);
         assert!(!cell.has_callbacks());
         let callback = || Box::new(|_: &Outcome<()>| ());
