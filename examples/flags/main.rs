@@ -116,18 +116,15 @@ fn as_they_arrive(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Repor
     for task in tasks {
         let country = task.country;
         let future = executor.try_submit(download, task);
+        // Lets a worker begin, so that the future shows whether it has one.
+        thread::yield_now();
+        report.lock().scheduled(country, &future);
         if future.is_done() {
             // Without workers each task is done when it is submitted: no reason to keep its result back.
-            report.lock().scheduled(country, &future);
             report.lock().completed(country, future);
         } else {
             downloads.push((country, future));
         }
-        // Lets the worker begin, so that the futures below show which have one and which wait for one.
-        thread::yield_now();
-    }
-    for (country, future) in &downloads {
-        report.lock().scheduled(*country, future);
     }
     for (country, future) in as_completed(downloads) {
         report.lock().completed(country, future);
