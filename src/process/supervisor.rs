@@ -257,7 +257,8 @@ impl<W: Clone> Supervisor<W> {
             && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
-            && (self.active == 0 || self.start_again.is_none_or(|then| then <= now))
+            // What the last one lacked may be what another one has, also one that only stays until it is replaced.
+            && (self.links.is_empty() || self.start_again.is_none_or(|then| then <= now))
         {
             let id = LinkId(self.next_link);
             self.next_link += 1;

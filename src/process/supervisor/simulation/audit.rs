@@ -146,7 +146,7 @@ impl World<'_> {
         }
         let enough = supervisor.active >= self.weather.max_workers
             || supervisor.starting + supervisor.idle.len() >= supervisor.waiting()
-            || (supervisor.active > 0 && supervisor.start_again.is_some());
+            || (!supervisor.links.is_empty() && supervisor.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
         // One that is to be replaced gives its seat away when it looks.
         let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.flown.is_empty();

@@ -7,7 +7,7 @@ use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::flight::Flight;
-use crate::process::supervisor::{Death, LinkId, MISSES};
+use crate::process::supervisor::{Answered, Death, LinkId, MISSES, Next};
 
 impl World<'_> {
     fn die(&mut self, id: LinkId) -> Death {
@@ -137,6 +137,25 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
     world.submit_task();
     // The fourth was started beside the third.
     assert_eq!([0, 1, 2, 3, 4].map(|id| world.die(LinkId(id)).is_the_end), [false, false, false, false, true]);
+}
+
+#[test]
+fn a_worker_whose_replacement_cannot_be_started_makes_room_for_it() {
+    let mut stock = stock();
+    let mut world = world_of(1, Some(1), &mut stock);
+    world.submit_task();
+    world.make_ready(FIRST);
+    assert_eq!(world.refill(FIRST).0, Next::Work(None));
+    world.submit_task();
+    let answered = Answered { slot: 0, sequence: 1, last: true };
+    assert!(world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now)).is_some());
+    assert_eq!(world.refill(FIRST).0, Next::Wait, "its replacement is on the way");
+    assert_eq!(world.fail_to_start(SECOND), 0);
+    assert_eq!(world.supervisor.starting, 0, "it would lack the same again");
+    assert_eq!(world.refill(FIRST).0, Next::Leave);
+    assert_eq!(world.supervisor.starting, 0, "not before it has gone");
+    world.die(FIRST);
+    assert_eq!(world.supervisor.starting, 1);
 }
 
 #[test]
