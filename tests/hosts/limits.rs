@@ -15,6 +15,7 @@ use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
+    Case { name: "a_worker_makes_room_for_its_replacement", host: recycle, check: room_for_one },
     Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
     Case { name: "who_is_killed_for_want_of_memory_is_told_so", host: want_memory, check: short_of_memory },
@@ -75,6 +76,20 @@ fn few_descriptors(name: &str) {
         assert_eq!(run + not_run, 60);
         // Enough for one worker, so all tasks are run, also when several start together and none gets what it needs.
         assert!(limit < 10 || not_run == 0, "{not_run} of 60 were not run with {limit} descriptors");
+    }
+}
+
+fn recycle() {
+    let pool = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().expect("a pool");
+    let futures: Vec<_> = (0..4).map(|n| pool.submit(work, n)).collect();
+    for (n, future) in (1..).zip(futures) {
+        assert_eq!(future.result().expect("one worker has room"), n);
+    }
+}
+
+fn room_for_one(name: &str) {
+    for limit in 11..=18 {
+        Host::by_script(name, &format!(r#"ulimit -n {limit}; exec "$0""#)).ends_well();
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | surroundings | looked at by |
 //! |---|---|
-//! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers` |
+//! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers`, `limits::a_worker_makes_room_for_its_replacement` |
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
 //! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
