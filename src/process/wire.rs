@@ -344,3 +344,34 @@ fn send_with(
     control.push(SendAncillaryMessage::ScmRights(&descriptors[..count]));
     sendmsg(socket, slices, &mut control, FLAGS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::frame::Reader;
+
+    #[test]
+    fn a_descriptor_goes_along_with_its_frame_also_where_others_are_before_it() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut outbox = Outbox::default();
+        frame::put(outbox.tail(), Kind::Bell, 0, 0, &[]);
+        let mut segment = Vec::new();
+        frame::put(&mut segment, Kind::Segment, 0, 7, &[]);
+        let memory = Arc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
+        outbox.pieces.push_back(Piece::Descriptor(segment, memory, None));
+        frame::put(outbox.tail(), Kind::Bell, 0, 0, &[]);
+        assert!(outbox.flush(ours.as_fd()).unwrap());
+        let mut reader = Reader::new(1 << 16);
+        let mut kinds = Vec::new();
+        while kinds.len() < 3 {
+            reader.receive(theirs.as_fd()).unwrap();
+            while let Some((header, _)) = reader.next().unwrap() {
+                kinds.push(header.kind);
+                if header.kind == Kind::Segment {
+                    reader.descriptor().unwrap();
+                }
+            }
+        }
+        assert_eq!(kinds, [Kind::Bell, Kind::Segment, Kind::Bell]);
+    }
+}
