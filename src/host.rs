@@ -220,10 +220,23 @@ impl Drop for Spare {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::thread;
 
-    use super::thread_token;
+    use super::{Ended, Shared, thread_token};
+    use crate::error::Error;
+
+    /// What stands for a map of which nothing is left.
+    pub(crate) struct Nothing;
+
+    impl Shared for Nothing {
+        fn progress(&self) -> (isize, Ended) {
+            (0, Ended::default())
+        }
+        fn call_off(&self, _: &Error) -> usize {
+            0
+        }
+    }
 
     #[test]
     fn each_thread_has_a_number_of_its_own() {

@@ -69,6 +69,12 @@ fn outlast(part: Part) {
     pool.shutdown();
 }
 
+/// A pool whose one worker is played by a villain.
+fn pool_of(stage: Stage, deed: Deed) -> ProcessPoolExecutor {
+    let part = Part { stage, deed, seed: 0 };
+    ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap()
+}
+
 fn outlast_all(stage: Stage, deeds: &[Deed]) {
     for seed in 0..u64::from(cases(2).cases) {
         for deed in deeds {
@@ -86,8 +92,7 @@ fn one_that_shuts_its_connection() {
     let all = STAGES.map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
-                let part = Part { stage, deed: Deed::Shut, seed: 0 };
-                let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+                let pool = pool_of(stage, Deed::Shut);
                 let outcome = pool.submit(|n: u8| n, 1).result();
                 assert!(matches!(outcome, Err(Error::WorkerDied(_) | Error::Broken(_))), "{stage:?}: {outcome:?}");
             });
@@ -102,8 +107,7 @@ fn one_that_keeps_silent_is_replaced() {
     let stages = [Stage::Spawned, Stage::SettingUp].map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
-                let part = Part { stage, deed: Deed::Wait, seed: 0 };
-                let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+                let pool = pool_of(stage, Deed::Wait);
                 let begin = Instant::now();
                 let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
                     panic!("it has no worker");
@@ -120,8 +124,7 @@ fn one_that_keeps_silent_is_replaced() {
 fn one_that_goes_before_it_is_ready() {
     for (stage, when) in [(Stage::Spawned, "before it said hello"), (Stage::SettingUp, "while it was set up")] {
         within(when, move || {
-            let part = Part { stage, deed: Deed::Leave, seed: 0 };
-            let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+            let pool = pool_of(stage, Deed::Leave);
             let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
                 panic!("it has no worker");
             };
@@ -160,8 +163,7 @@ fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
 #[test]
 fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
     within("it", || {
-        let part = Part { stage: Stage::Working, deed: Deed::Mumble, seed: 0 };
-        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+        let pool = pool_of(Stage::Working, Deed::Mumble);
         for _ in 0..2 {
             match pool.submit(|n: u8| n, 1).result() {
                 Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("cannot be read"), "{died}"),
@@ -174,8 +176,7 @@ fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
 #[test]
 fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
     within("it", || {
-        let part = Part { stage: Stage::Working, deed: Deed::Conclude, seed: 0 };
-        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+        let pool = pool_of(Stage::Working, Deed::Conclude);
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::Broken(broken)) => assert!(broken.to_string().contains("cannot be read"), "{broken}"),
             other => panic!("{other:?}"),
@@ -189,8 +190,7 @@ fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
 #[test]
 fn one_that_sends_segments_without_end_is_stopped() {
     within("it", || {
-        let part = Part { stage: Stage::Working, deed: Deed::Segments, seed: 0 };
-        let pool = ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap();
+        let pool = pool_of(Stage::Working, Deed::Segments);
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("segment"), "{died}"),
             other => panic!("{other:?}"),

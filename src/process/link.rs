@@ -69,8 +69,7 @@ struct Link<'a> {
     /// What this thread is to whoever receives in its place.
     keeper: Keeper,
     stage: Stage,
-    /// How far it came on its own.
-    stage_reached: Stage,
+    said_hello: bool,
     was_ready: bool,
     /// It gets no more tasks.
     is_dead: bool,

@@ -1,9 +1,12 @@
 //! [`Host`]: a program with a pool, seen from the test; and what such programs have in common.
 
 use std::fmt::Debug;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -117,6 +120,17 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A user that nobody else is.
+pub(crate) const USER: u32 = 54_321;
+
+/// A copy of this program that any user may start.
+pub(crate) fn copy_for_all(directory: &Path) -> PathBuf {
+    fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("our directory");
+    let program = directory.join("host");
+    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
+    program
 }
 
 // For the programs.

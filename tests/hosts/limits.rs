@@ -1,9 +1,8 @@
 //! Programs that reach a limit: fewer workers, but never a panic, and never a hang.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -19,7 +18,6 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
     Case { name: "who_is_killed_for_want_of_memory_is_told_so", host: want_memory, check: short_of_memory },
-    Case { name: "the_rights_of_another_user_are_a_reason", host: borrow_rights, check: lend_rights },
 ];
 
 /// How many processes and threads the program's user may have.
@@ -91,17 +89,6 @@ fn room_for_one(name: &str) {
     for limit in 11..=18 {
         Host::by_script(name, &format!(r#"ulimit -n {limit}; exec "$0""#)).ends_well();
     }
-}
-
-/// One that nobody else is.
-const USER: u32 = 54_321;
-
-/// A copy of this program that any user may start.
-fn copy_for_all(directory: &Path) -> PathBuf {
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("our directory");
-    let program = directory.join("host");
-    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
-    program
 }
 
 fn few_processes(name: &str) {
@@ -183,25 +170,4 @@ fn short_of_memory(name: &str) {
     };
     let script = format!(r#"echo $$ >"{}"/cgroup.procs && exec "$0""#, group.0.display());
     Host::by_script(name, &script).ends_well();
-}
-
-/// A worker of it would take its orders from whoever started it.
-fn borrow_rights() {
-    let refused = ProcessPoolExecutor::new(2).submit(work, 1).result();
-    println!("{}", refused.unwrap_err());
-}
-
-fn lend_rights(name: &str) {
-    if !rustix::process::getuid().is_root() {
-        eprintln!("skipped: only root can make a program that runs with the rights of another user");
-        return;
-    }
-    let directory = tempfile::tempdir().expect("a directory");
-    let program = copy_for_all(directory.path());
-    chown(&program, Some(USER), Some(USER)).expect("our file");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).expect("our file");
-    let said = Host::run(name, Command::new(&program).current_dir("/")).ends_well();
-    // Once: its `main` is not run again in place of a worker.
-    assert_eq!(said.matches("the executor is broken").count(), 1, "{said}");
-    assert!(said.contains("rights") && said.contains("ThreadPoolExecutor"), "{said}");
 }

@@ -6,7 +6,7 @@
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
 //! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
-//! | the rights of another user (set-user-ID) | `limits::the_rights_of_another_user_are_a_reason`, as root |
+//! | the rights of another user (set-user-ID) | `rights::the_rights_of_another_user_are_a_reason`, as root |
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
@@ -43,6 +43,7 @@ mod host;
 mod limits;
 mod output;
 mod reaping;
+mod rights;
 mod signals;
 mod surroundings;
 
@@ -62,6 +63,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         limits::CASES,
         output::CASES,
         reaping::CASES,
+        rights::CASES,
         signals::CASES,
         surroundings::CASES,
     ];

@@ -43,8 +43,7 @@ fn outlive_the_file() {
 
 fn while_it_runs(name: &str, change: impl FnOnce(&Path)) {
     let directory = tempfile::tempdir().expect("a directory");
-    let program = directory.path().join("host");
-    fs::copy("/proc/self/exe", &program).expect("a copy of this program");
+    let program = copy_for_all(directory.path());
     let mut host = Host::run(name, &mut Command::new(&program));
     assert_eq!(host.hears(), "started");
     change(&program);

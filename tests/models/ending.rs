@@ -272,18 +272,23 @@ fn broken_against_a_blocked_submitter() {
     });
 }
 
+pub(crate) fn broken_by_the_second_worker() -> ThreadPoolExecutor {
+    let begun = Tally::default();
+    let initializer = move || {
+        begun.add();
+        if begun.count() == 2 {
+            // Resumed, not raised: the hook would print it for every schedule.
+            resume_unwind(Box::new("no second lamp"));
+        }
+    };
+    ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap()
+}
+
 /// One worker sleeps, or is woken, when the other one breaks the pool.
 #[test]
 fn broken_against_a_sleeper() {
     check(2, || {
-        let begun = Tally::default();
-        let initializer = move || {
-            begun.add();
-            if begun.count() == 2 {
-                resume_unwind(Box::new("no second lamp"));
-            }
-        };
-        let pool = ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap();
+        let pool = broken_by_the_second_worker();
         for future in [pool.spawn(|| ()), pool.spawn(|| ()), pool.spawn(|| ())] {
             assert!(matches!(future.result(), Ok(()) | Err(Error::Broken(_))));
         }

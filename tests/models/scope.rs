@@ -210,25 +210,28 @@ fn scope_inside_a_task() {
     });
 }
 
+/// A task that spawns another one in its scope. How many had ended with that.
+fn spawn_from_a_task(pool: &ThreadPoolExecutor) -> usize {
+    let ended = Tally::default();
+    pool.scope(|scope| {
+        let ended = &ended;
+        scope
+            .spawn(move || {
+                scope.spawn(move || ended.add()).detach();
+                ended.add();
+            })
+            .detach();
+    });
+    ended.count()
+}
+
 /// Who waits for the end of the scope claims a task that is not in the queue yet.
 #[test]
 fn spawn_from_a_task_against_claim_at_the_end() {
     check(2, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let inside = Arc::clone(&pool);
-        let outer = pool.spawn(move || {
-            let ended = Tally::default();
-            inside.scope(|scope| {
-                let ended = &ended;
-                scope
-                    .spawn(move || {
-                        scope.spawn(move || ended.add()).detach();
-                        ended.add();
-                    })
-                    .detach();
-            });
-            ended.count()
-        });
+        let outer = pool.spawn(move || spawn_from_a_task(&inside));
         assert_eq!(outer.result().unwrap(), 2);
         assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
         assert_eq!(pool.stats().pending, 0);
@@ -239,16 +242,6 @@ fn spawn_from_a_task_against_claim_at_the_end() {
 fn spawn_from_a_task_against_end() {
     check(3, || {
         let pool = ThreadPoolExecutor::new(1);
-        let ended = Tally::default();
-        pool.scope(|scope| {
-            let ended = &ended;
-            scope
-                .spawn(move || {
-                    scope.spawn(move || ended.add()).detach();
-                    ended.add();
-                })
-                .detach();
-        });
-        assert_eq!(ended.count(), 2);
+        assert_eq!(spawn_from_a_task(&pool), 2);
     });
 }

@@ -1,12 +1,12 @@
 //! Maps whose items the workers share: who takes which item, who comes for the rest, and who waits for what.
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor, promise};
 
 use crate::checker::{Event, Slot, Tally, check, check_choices, spawn};
+use crate::ending::broken_by_the_second_worker;
 
 /// Any duration: the model chooses what expires.
 const LATER: Duration = Duration::from_secs(1000);
@@ -71,7 +71,7 @@ fn a_task_of_the_pool_in_an_item() {
     });
 }
 
-/// What was left to the worker that goes to sleep another one runs.
+/// A hand that is on its way finds what was left to the worker that goes to sleep.
 #[test]
 fn an_item_that_waits_for_one_behind_it() {
     check(2, || {
@@ -90,6 +90,7 @@ fn an_item_that_waits_for_one_behind_it() {
     });
 }
 
+/// None is on its way: the worker that goes to sleep hands over what was left to it.
 #[test]
 fn an_item_that_waits_for_one_that_was_left_to_it() {
     check(1, || {
@@ -216,15 +217,7 @@ fn close_against_a_map_that_is_being_made() {
 #[test]
 fn broken_against_items() {
     check(2, || {
-        let begun = Tally::default();
-        let initializer = move || {
-            begun.add();
-            if begun.count() == 2 {
-                // Resumed, not raised: the hook would print it for every schedule.
-                resume_unwind(Box::new("no second lamp"));
-            }
-        };
-        let pool = ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap();
+        let pool = broken_by_the_second_worker();
         let outcomes: Vec<_> = pool.map(|n: u32| n, [1, 2]).collect();
         assert_eq!(outcomes.len(), 2);
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::Broken(_)))), "{outcomes:?}");

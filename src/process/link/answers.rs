@@ -89,7 +89,7 @@ impl Link<'_> {
                         return Err(frame::broken("the hello of another build of the program"));
                     }
                     self.stage = Stage::SettingUp;
-                    self.stage_reached = Stage::SettingUp;
+                    self.said_hello = true;
                     if self.pool.settings.initializer.is_some() {
                         // That may take as long as it likes.
                         self.alarm = None;

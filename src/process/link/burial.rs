@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 
-use super::{Link, Stage};
+use super::Link;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
@@ -28,8 +28,7 @@ impl Link<'_> {
         let exit = child.reap();
         self.wire.close();
         // The next one would do no better. In one decision with the death, or the next one would be started.
-        let said_hello = self.stage_reached == Stage::SettingUp;
-        let is_fatal = said_hello && (self.pool.settings.initializer.is_some() || self.is_unfit);
+        let is_fatal = self.said_hello && (self.pool.settings.initializer.is_some() || self.is_unfit);
         let Death { victims, orphans, refusal, expected, is_the_end } =
             self.pool.decide(|supervisor, now| supervisor.died(self.id, is_fatal, now));
         self.pool.refuse(orphans, refusal.as_ref());
@@ -86,7 +85,6 @@ impl Link<'_> {
     /// Tells the pool of a worker that never was ready.
     pub(super) fn report(&self, exit: &Exit, is_the_end: bool) {
         let initializer = self.pool.settings.initializer.is_some();
-        let said_hello = self.stage_reached == Stage::SettingUp;
         let cause = match &self.complaint {
             Some(Error::Panicked(panic)) => {
                 let location = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();
@@ -95,8 +93,8 @@ impl Link<'_> {
             }
             Some(Error::Broken(broken)) => broken.cause().to_string(),
             Some(other) => format!("the initializer failed: {other}"),
-            None if said_hello && initializer => format!("the initializer ended its worker process, which {exit}"),
-            None if said_hello => format!("a worker process {exit} while it was set up"),
+            None if self.said_hello && initializer => format!("the initializer ended its worker process, which {exit}"),
+            None if self.said_hello => format!("a worker process {exit} while it was set up"),
             None if cfg!(all(target_os = "linux", feature = "auto-entry")) => {
                 format!("a worker process {exit} before it said hello")
             }

@@ -52,7 +52,7 @@ impl<'a> Link<'a> {
             wire,
             keeper: Keeper::new(Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16))),
             stage: Stage::Spawned,
-            stage_reached: Stage::Spawned,
+            said_hello: false,
             was_ready: false,
             is_dead: false,
             alarm: deadline_in(HELLO).map(|then| (then, Alarm::Kill)),

@@ -70,6 +70,27 @@ impl Log {
     }
 }
 
+/// Hands that note their items.
+fn noting(workers: usize) -> (Arc<Desk>, Log, Arc<Hands<u32, u32>>) {
+    let (desk, log) = (Desk::new(workers), Log::default());
+    let seen = log.clone();
+    let hands = hands(&desk, move |n| seen.note(n));
+    (desk, log, hands)
+}
+
+/// The same, but in item 0, before it is noted, the next hand works.
+fn interrupted() -> (Arc<Desk>, Log, Arc<Hands<u32, u32>>) {
+    let (desk, log) = (Desk::new(2), Log::default());
+    let (there, seen) = (Arc::clone(&desk), log.clone());
+    let hands = hands(&desk, move |n| {
+        if n == 0 {
+            there.work();
+        }
+        seen.note(n)
+    });
+    (desk, log, hands)
+}
+
 fn hands(desk: &Arc<Desk>, function: impl Fn(u32) -> Outcome<u32> + Send + Sync + 'static) -> Arc<Hands<u32, u32>> {
     Hands::new(Arc::clone(desk) as _, None, function)
 }
@@ -86,15 +107,7 @@ fn hold_back(hands: &Hands<u32, u32>, items: impl IntoIterator<Item = u32>) {
 
 #[test]
 fn a_hand_is_on_its_way_while_an_item_is_left() {
-    let (desk, log) = (Desk::new(2), Log::default());
-    let (there, seen) = (Arc::clone(&desk), log.clone());
-    let hands = hands(&desk, move |n| {
-        // The next one can take the rest meanwhile.
-        if n == 0 {
-            there.work();
-        }
-        seen.note(n)
-    });
+    let (desk, log, hands) = interrupted();
     hand_over(&hands, 0..3);
     assert_eq!(desk.waiting(), 1);
     assert!(desk.work());
@@ -106,14 +119,7 @@ fn a_hand_is_on_its_way_while_an_item_is_left() {
 
 #[test]
 fn a_hand_goes_on_with_what_another_has_begun() {
-    let (desk, log) = (Desk::new(2), Log::default());
-    let (there, seen) = (Arc::clone(&desk), log.clone());
-    let hands = hands(&desk, move |n| {
-        if n == 0 {
-            there.work();
-        }
-        seen.note(n)
-    });
+    let (desk, log, hands) = interrupted();
     hand_over(&hands, [0, 1, 2]);
     hand_over(&hands, [3, 4]);
     assert!(desk.work());
@@ -122,9 +128,7 @@ fn a_hand_goes_on_with_what_another_has_begun() {
 
 #[test]
 fn what_is_held_back_is_there_to_be_counted_and_called_off() {
-    let (desk, log) = (Desk::new(1), Log::default());
-    let seen = log.clone();
-    let hands = hands(&desk, move |n| seen.note(n));
+    let (desk, log, hands) = noting(1);
     hand_over(&hands, [0, 1]);
     hold_back(&hands, [2, 3, 4]);
     // The hand that was sent is counted by the pool.
@@ -157,9 +161,7 @@ fn what_was_left_to_a_hand_that_goes_to_sleep_is_handed_over() {
 
 #[test]
 fn a_hand_looks_for_what_was_held_back_before_it_goes() {
-    let (desk, log) = (Desk::new(1), Log::default());
-    let seen = log.clone();
-    let hands = hands(&desk, move |n| seen.note(n));
+    let (desk, log, hands) = noting(1);
     hand_over(&hands, [0]);
     hold_back(&hands, [1, 2]);
     assert!(desk.work());
@@ -181,9 +183,7 @@ fn items_are_held_back_as_long_as_all_workers_are_engaged() {
 
 #[test]
 fn nothing_that_was_pulled_is_left_when_nobody_wants_more() {
-    let (desk, log) = (Desk::new(1), Log::default());
-    let seen = log.clone();
-    let hands = hands(&desk, move |n| seen.note(n));
+    let (desk, log, hands) = noting(1);
     hand_over(&hands, [0]);
     hold_back(&hands, [1, 2]);
     hands.inlet().clear();

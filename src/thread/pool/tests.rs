@@ -5,7 +5,8 @@ use std::thread;
 use super::queue::{Action, Queue};
 use super::{Pool, Settings};
 use crate::error::{Broken, Error};
-use crate::host::{Ended, Host, Need, Shared, Sharing};
+use crate::host::tests::Nothing;
+use crate::host::{Host, Need, Sharing};
 use crate::state::{Cell, Observable, Ran};
 use crate::work::Local;
 
@@ -125,15 +126,6 @@ fn no_count_is_left_of_tasks_that_are_refused() {
 
 #[test]
 fn maps_that_are_gone_are_forgotten() {
-    struct Nothing;
-    impl Shared for Nothing {
-        fn progress(&self) -> (isize, Ended) {
-            (0, Ended::default())
-        }
-        fn call_off(&self, _error: &Error) -> usize {
-            0
-        }
-    }
     let pool = Pool::new(settings(1));
     let alive = Arc::new(Nothing);
     pool.enlist(Arc::downgrade(&alive) as _);

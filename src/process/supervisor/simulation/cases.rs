@@ -74,6 +74,12 @@ impl World<'_> {
         (self.decide(|supervisor, now| supervisor.refill(id, false, now, &mut orders)), orders)
     }
 
+    /// The worker answers a task for good. Whose is it?
+    fn answer(&mut self, id: LinkId, slot: u8, sequence: u64) -> Option<Arc<Flight>> {
+        let answered = Answered { slot, sequence, last: true };
+        self.decide(|supervisor, now| supervisor.settle(id, answered, now))
+    }
+
     fn is_rung(&mut self, id: LinkId) -> bool {
         std::mem::take(&mut self.keepers.get_mut(&id).unwrap().rung)
     }
@@ -118,9 +124,7 @@ fn who_stands_by_takes_the_seat_also_while_nothing_waits() {
     assert_eq!(world.refill(SECOND).0, Next::Wait);
     assert!(world.decide(|supervisor, now| supervisor.cancel(&next, now)));
     world.is_rung(SECOND);
-    let answered = Answered { slot: 0, sequence: 1, last: true };
-    let settled = world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now));
-    assert!(settled.is_some_and(|settled| Arc::ptr_eq(&settled, &flight)));
+    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &flight)));
     world.refill(FIRST);
     assert!(world.is_rung(SECOND), "the next task would wait for the first worker to exit");
     assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
@@ -145,8 +149,7 @@ fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
     }
     assert!(matches!(world.submit_task().1, Submitted::Sent(THIRD, _)));
     assert!(matches!(world.submit_task().1, Submitted::Queued), "two are at work already");
-    let answered = Answered { slot: 0, sequence: 1, last: true };
-    world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now));
+    world.answer(FIRST, 0, 1);
     world.is_rung(SECOND);
     world.refill(FIRST);
     assert!(world.is_rung(SECOND), "the task would wait for the third worker");
@@ -160,13 +163,9 @@ fn an_answer_is_to_the_task_that_has_the_slot_now() {
     let (flight, _) = world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
-    let mut settle = |slot, sequence| {
-        let answered = Answered { slot, sequence, last: true };
-        world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now))
-    };
-    assert!(settle(0, 2).is_none() && settle(1, 1).is_none(), "nobody has asked for these");
-    assert!(settle(0, 1).is_some_and(|settled| Arc::ptr_eq(&settled, &flight)));
-    assert!(settle(0, 1).is_none(), "it has been answered");
+    assert!(world.answer(FIRST, 0, 2).is_none() && world.answer(FIRST, 1, 1).is_none(), "nobody has asked for these");
+    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &flight)));
+    assert!(world.answer(FIRST, 0, 1).is_none(), "it has been answered");
 }
 
 #[test]
@@ -181,8 +180,7 @@ fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
     world.decide(|supervisor, _| supervisor.observe(FIRST, 100, Duration::from_micros(100)));
     let (_, ahead) = world.refill(FIRST);
     assert!(matches!(&ahead[..], [order] if Arc::ptr_eq(&order.flight, &flights[2])));
-    let answered = Answered { slot: 0, sequence: 2, last: true };
-    assert!(world.decide(|supervisor, now| supervisor.settle(SECOND, answered, now)).is_some());
+    assert!(world.answer(SECOND, 0, 2).is_some());
     let (_, orders) = world.refill(SECOND);
     assert!(matches!(&orders[..], [order] if Arc::ptr_eq(&order.flight, &flights[2])));
 }
@@ -247,8 +245,7 @@ fn nobody_takes_more_than_he_may_have() {
             let ahead: usize = (0..4).map(|_| world.refill(FIRST).1.len()).sum();
             assert_eq!(ahead, 4);
         }
-        let answered = Answered { slot: 0, sequence, last: true };
-        assert!(world.decide(|supervisor, now| supervisor.settle(SECOND, answered, now)).is_some());
+        assert!(world.answer(SECOND, 0, sequence).is_some());
         if sequence < MOST {
             assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
             assert!(matches!(world.submit_task().1, Submitted::Sent(SECOND, _)));

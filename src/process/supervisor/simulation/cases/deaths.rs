@@ -7,7 +7,7 @@ use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::flight::Flight;
-use crate::process::supervisor::{Answered, Death, LinkId, MISSES, Next};
+use crate::process::supervisor::{Death, LinkId, MISSES, Next};
 
 impl World<'_> {
     fn die(&mut self, id: LinkId) -> Death {
@@ -147,8 +147,7 @@ fn a_worker_whose_replacement_cannot_be_started_makes_room_for_it() {
     world.make_ready(FIRST);
     assert_eq!(world.refill(FIRST).0, Next::Work(None));
     world.submit_task();
-    let answered = Answered { slot: 0, sequence: 1, last: true };
-    assert!(world.decide(|supervisor, now| supervisor.settle(FIRST, answered, now)).is_some());
+    assert!(world.answer(FIRST, 0, 1).is_some());
     assert_eq!(world.refill(FIRST).0, Next::Wait, "its replacement is on the way");
     assert_eq!(world.fail_to_start(SECOND), 0);
     assert_eq!(world.supervisor.starting, 0, "it would lack the same again");

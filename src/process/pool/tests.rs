@@ -1,0 +1,124 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::bytes::Carrier;
+use crate::host::tests::Nothing;
+use crate::host::{Host, Shared};
+use crate::process::call::{Call, Cut, Parcel};
+use crate::process::flight::{Addressee, Flight};
+use crate::process::frame::{Kind, put_item};
+use crate::process::portion::{Consignee, Portion};
+use crate::process::receiver::tests::Desk;
+use crate::work::Plain;
+use crate::{Backend, Error, Executor, ProcessPoolExecutor};
+
+/// Counts what is delivered.
+#[derive(Default)]
+struct Tally(AtomicUsize);
+
+impl Consignee for Tally {
+    fn deliver(&self, _: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
+        self.0.fetch_add(replies.len(), Ordering::Relaxed);
+    }
+    fn divided(&self, _: Weak<Flight>) {}
+    fn turn_away(&self, _: &Error) {}
+}
+
+fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<Flight> {
+    let call = Call::of(Plain(|n: u64| n + 1)).unwrap();
+    let (argument, cut) = Cut::of(&[1_u64, 2, 3]);
+    let portion = Portion::new(Arc::clone(tally) as _, None, 0);
+    let parcel = Parcel { call, argument, chunk: Some(cut) };
+    Flight::new(Addressee::Portion(portion), Arc::clone(&processes.pool), parcel, Vec::new())
+}
+
+#[test]
+fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
+    let processes = ProcessPoolExecutor::new(1);
+    let tally = Arc::<Tally>::default();
+    let flight = portion(&processes, &tally);
+    flight.call_back();
+    processes.pool.submit(flight, true);
+    assert_eq!((processes.stats().workers, processes.stats().pending), (0, 0));
+    processes.shutdown();
+    assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
+}
+
+#[test]
+fn of_a_portion_what_has_not_begun_is_withdrawn() {
+    let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
+    let flight = portion(&processes, &tally);
+    let mut first = Vec::new();
+    put_item(&mut first, Kind::Value, &[2]);
+    assert!(flight.note(0, 1, &first));
+    assert_eq!(flight.withdraw(), 2);
+    assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
+}
+
+#[test]
+fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
+    let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
+    let flight = portion(&processes, &tally);
+    assert!(flight.has_begun(0), "it was about to");
+    flight.curtail();
+    assert!(!flight.has_begun(0), "nobody wants them");
+    assert!(flight.has_begun(1), "it was in the first");
+}
+
+#[test]
+fn whoever_helps_is_relieved_by_each_end_of_a_flight() {
+    let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
+    for end in [Flight::cancelled, Flight::refused, |flight: &Flight| flight.ended(false)] {
+        let (desk, flight) = (Desk::new(), portion(&processes, &tally));
+        assert!(flight.relief.expect(&desk.wire));
+        end(&flight);
+        assert!(desk.is_relieved());
+    }
+}
+
+#[test]
+fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
+    let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();
+    let pool = Arc::downgrade(&processes.pool);
+    let [first, second, third] = [1, 2, 3].map(|n: u64| processes.submit(|n| n + 1, n));
+    assert!(third.cancel(), "there is no worker yet that could have started it");
+    assert_eq!((first.result().unwrap(), second.result().unwrap()), (2, 3));
+    drop(third);
+    drop(processes);
+    assert!(pool.upgrade().is_none());
+}
+
+#[test]
+fn the_threads_that_are_remembered_are_those_that_may_be_there() {
+    let processes = ProcessPoolExecutor::new(2);
+    let futures = [1, 2].map(|n: u64| processes.submit(|n| n, n));
+    assert_eq!(processes.pool.threads.lock().len(), 2, "no worker is there yet, so none has gone");
+    assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2]);
+}
+
+#[test]
+fn what_was_shared_is_forgotten() {
+    let processes = ProcessPoolExecutor::new(1);
+    for _ in 0..3 {
+        let shared: Arc<dyn Shared> = Arc::new(Nothing);
+        processes.pool.enlist(Arc::downgrade(&shared));
+    }
+    assert_eq!(processes.pool.shared.lock().len(), 1);
+}
+
+#[test]
+fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
+    let processes = ProcessPoolExecutor::new(1);
+    let pool = &processes.pool;
+    assert_eq!(processes.submit(|n: u64| n, 1).result().unwrap(), 1);
+    pool.expect_more(true).unwrap();
+    processes.close();
+    let (accepted, more) = (pool.expect_more(false), pool.expect_more(true));
+    for _ in 0..1 + usize::from(more.is_ok()) {
+        pool.expect_no_more();
+    }
+    assert!(processes.join_timeout(None));
+    accepted.and(more).expect("they stay for him who expected more before");
+    assert!(matches!(pool.expect_more(true), Err(Error::ShutDown)));
+}
