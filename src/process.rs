@@ -1,7 +1,7 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
 //!
 //! `supervisor` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `wire` and
-//! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `image`, `call` and
+//! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
 //! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `sys` is what
 //! systems do in different ways.
 
@@ -18,6 +18,7 @@ mod hostile;
 mod image;
 mod items;
 mod link;
+mod obstacle;
 mod pace;
 mod pool;
 mod portion;

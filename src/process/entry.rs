@@ -1,27 +1,38 @@
 //! How a worker process begins: this program is started again, and turns into a worker before its `main`.
 //!
-//! The pool starts the program with a variable in its environment and with one end of a socket as standard input. On Linux, with
-//! the feature `auto-entry`, a function among the program's initialisers looks for the variable; in a normal process
-//! that is one `getenv`. Elsewhere [`init`] does, as the first line of `main`.
+//! The pool starts the program with a [`Mark`] as its one argument and with one end of a socket as standard input. On Linux, with
+//! the feature `auto-entry`, a function among the program's initialisers looks for the mark; in a normal process
+//! that is a look at one argument. Elsewhere [`init`] does, as the first line of `main`.
 //!
-//! The variable says which version of the protocol is spoken, who the parent is, how deep pools are nested, and where in
-//! the program the copy of this crate lies that asks: another copy of it in the same program, of another version,
-//! leaves it alone.
+//! A process with a mark never runs `main` in place of a worker. It becomes one, or leaves the mark to another copy of this crate,
+//! or exits with the code of a [`Refusal`], of which the pool makes an error after that one try.
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod mark;
+mod refusal;
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use rustix::net::SocketType;
+use rustix::net::sockopt::socket_type;
 use rustix::process::getppid;
 
 use super::image::image;
 use super::{sys, worker};
+use mark::{Copy, How, Mark, Reading, first_arguments, is_mark};
+pub(super) use refusal::Refusal;
 
-const VARIABLE: &CStr = c"CONCURRENT_FUTURES_WORKER";
+/// Do workers enter before `main`?
+pub(super) const ENTERS_BY_ITSELF: bool = cfg!(all(target_os = "linux", feature = "auto-entry"));
 
-const PROTOCOL: u32 = 1;
+/// How this copy of the crate sees its marks.
+const HOW: How = if ENTERS_BY_ITSELF { How::Entry } else { How::Init };
 
 /// How many pools may be nested: a task that uses a pool of its own, whose tasks do, and so on.
 pub(super) const MAX_DEPTH: u32 = 8;
@@ -33,26 +44,62 @@ pub(super) fn depth() -> u32 {
     DEPTH.load(Ordering::Relaxed)
 }
 
+/// Until a worker of this program has said hello, it is not known whether one can, and only one is tried at a time.
+static HAS_COME_UP: AtomicBool = AtomicBool::new(false);
+
+/// Has a worker of this program ever said hello?
+pub(super) fn has_come_up() -> bool {
+    HAS_COME_UP.load(Ordering::Relaxed)
+}
+
+/// A worker has said hello.
+pub(super) fn note_hello() {
+    HAS_COME_UP.store(true, Ordering::Relaxed);
+}
+
+/// Was this process started with a mark?
+#[cfg(test)]
+pub(super) fn is_marked() -> bool {
+    first_arguments().get(1).is_some_and(|argument| is_mark(argument.as_encoded_bytes()))
+}
+
 /// Was this process started as a worker without having become one?
 pub(super) fn was_missed() -> bool {
-    std::env::var_os(name()).is_some()
+    depth() == 0 && matches!(reading(mark::is_code), Some(Reading::Own(_) | Reading::Nobody(_)))
 }
 
-fn name() -> &'static str {
-    VARIABLE.to_str().expect("a plain name")
-}
-
-/// Tells the process that `command` starts what it is.
+/// Tells the process that `command` starts what it is, and what the program is called.
 pub(super) fn announce(command: &mut Command) {
     #[cfg(all(target_os = "linux", feature = "auto-entry"))]
     automatic::keep();
-    let own = own_offset().unwrap_or_default();
-    command.env(name(), format!("{PROTOCOL} {} {} {own}", std::process::id(), depth() + 1));
+    let own = Copy { how: HOW, offset: own_offset().unwrap_or_default() };
+    let parent = std::process::id().cast_signed();
+    if let Some(name) = program_name() {
+        command.arg0(name);
+    }
+    command.arg(Mark { parent, depth: depth() + 1 }.for_copy(own));
+}
+
+/// Can a worker see its mark before `main`? Where the C library gives initialisers no arguments, only by `/proc`.
+pub(super) fn is_visible() -> bool {
+    #[cfg(all(target_os = "linux", feature = "auto-entry"))]
+    return automatic::HAVE_ARGUMENTS || mark::of_kernel().is_ok();
+    #[cfg(not(all(target_os = "linux", feature = "auto-entry")))]
+    true
+}
+
+/// What the program was called by who started it.
+fn program_name() -> Option<OsString> {
+    first_arguments().into_iter().next()
 }
 
 /// Where in the program this copy of the crate lies. `None`: in a shared library.
 pub(super) fn own_offset() -> Option<u64> {
-    image().offset_of((turn_into_worker as fn(Announced)) as *const () as usize)
+    #[cfg(all(target_os = "linux", feature = "auto-entry"))]
+    let address = automatic::address();
+    #[cfg(not(all(target_os = "linux", feature = "auto-entry")))]
+    let address = (take_over as fn(&Mark) -> OwnedFd) as *const () as usize;
+    image().offset_of(address)
 }
 
 /// Turns this process into a worker if it was started as one; otherwise does nothing.
@@ -73,51 +120,34 @@ pub(super) fn own_offset() -> Option<u64> {
 /// }
 /// ```
 pub fn init() {
-    if let Some(announced) = announced() {
-        turn_into_worker(announced);
+    match reading(|copy| copy.how == How::Init && mark::is_code(copy)) {
+        Some(Reading::Own(mark)) => worker::main(take_over(&mark)),
+        Some(Reading::Nobody(refusal)) => exit_at_once(refusal.code()),
+        Some(Reading::Another) | None => {}
     }
 }
 
-struct Announced {
-    parent: i32,
-    depth: u32,
-}
-
-/// What the variable says, if it is meant for this copy of the crate.
-fn announced() -> Option<Announced> {
-    // SAFETY: the name ends with a zero; this runs before anything can change the environment, or at the start of `main`.
-    let value = unsafe { libc::getenv(VARIABLE.as_ptr()) };
-    if value.is_null() {
-        return None;
+/// Reads the mark that this process was started with, if there is one.
+fn reading(comes_later: impl Fn(Copy) -> bool) -> Option<Reading> {
+    let argument = first_arguments().into_iter().nth(1).filter(|argument| is_mark(argument.as_encoded_bytes()))?;
+    // A copy in a shared library has no marks, and leaves all to those in the program.
+    let own = Copy { how: HOW, offset: own_offset()? };
+    if sys::runs_with_other_rights() {
+        // It takes no orders from whoever started it.
+        return Some(Reading::Nobody(Refusal::Rights));
     }
-    // SAFETY: what `getenv` returns is a string, and it lives until the environment is changed.
-    let value = unsafe { CStr::from_ptr(value) };
-    let mut words = value.to_str().ok()?.split(' ');
-    let mut number = || words.next()?.parse::<u64>().ok();
-    let (protocol, parent, depth, offset) = (number()?, number()?, number()?, number()?);
-    // A program that runs with its owner's rights takes no orders from the environment.
-    if protocol != u64::from(PROTOCOL) || Some(offset) != own_offset() || sys::runs_with_other_rights() {
-        return None;
-    }
-    Some(Announced { parent: i32::try_from(parent).ok()?, depth: u32::try_from(depth).ok()? })
-}
-
-fn turn_into_worker(announced: Announced) {
-    let socket = take_over(&announced);
-    worker::main(socket);
+    Some(mark::read(argument.as_encoded_bytes(), own, comes_later))
 }
 
 /// Makes the process a worker: the socket for itself, and nothing that its tasks could stumble over.
-fn take_over(announced: &Announced) -> OwnedFd {
-    DEPTH.store(announced.depth, Ordering::Relaxed);
+fn take_over(mark: &Mark) -> OwnedFd {
+    DEPTH.store(mark.depth, Ordering::Relaxed);
     // Before anything else, and then a look whether the parent is still there: it may have died in between.
     sys::die_with_parent();
-    if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != announced.parent) {
-        exit_at_once();
+    if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != mark.parent) {
+        exit_at_once(Refusal::Parent.code());
     }
     take_name();
-    // SAFETY: the name ends with a zero; nothing else reads or changes the environment yet.
-    unsafe { libc::unsetenv(VARIABLE.as_ptr()) };
     // std does this before `main`, which is not reached.
     // SAFETY: to ignore a signal has no preconditions.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
@@ -127,24 +157,33 @@ fn take_over(announced: &Announced) -> OwnedFd {
     // SAFETY: copies descriptor 0, the socket, to one above the three that belong to the tasks.
     let socket = unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3) };
     if socket < 0 {
-        exit_at_once();
+        let is_closed = io::Error::last_os_error().raw_os_error() == Some(libc::EBADF);
+        exit_at_once(if is_closed { Refusal::Socket.code() } else { worker::LOST });
     }
     // SAFETY: the descriptor was made a moment ago, for this owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    let Ok(nothing) = std::fs::File::open("/dev/null") else {
-        exit_at_once();
+    if socket_type(&socket) != Ok(SocketType::STREAM) {
+        exit_at_once(Refusal::Socket.code());
+    }
+    let Ok(nothing) = nothing_to_read() else {
+        exit_at_once(worker::LOST);
     };
     // SAFETY: replaces descriptor 0, which this process has and nothing uses yet.
     if unsafe { libc::dup2(nothing.as_raw_fd(), 0) } < 0 {
-        exit_at_once();
+        exit_at_once(worker::LOST);
     }
     socket
+}
+
+/// What ends as soon as it is read: `/dev/null`, or where there is none (`chroot`), a pipe that nobody writes to.
+fn nothing_to_read() -> io::Result<OwnedFd> {
+    File::open("/dev/null").map(OwnedFd::from).or_else(|_| io::pipe().map(|(reader, _)| reader.into()))
 }
 
 /// Shows in lists of processes under the program's name, not under that of the link it was started by.
 fn take_name() {
     #[cfg(target_os = "linux")]
-    if let Some(program) = std::env::args_os().next()
+    if let Some(program) = program_name()
         && let Some(name) = std::path::Path::new(&program).file_name()
     {
         // Without /proc it is called as it is.
@@ -152,16 +191,18 @@ fn take_name() {
     }
 }
 
-fn exit_at_once() -> ! {
+fn exit_at_once(code: i32) -> ! {
     // SAFETY: ends the process, without running anything of the program's.
-    unsafe { libc::_exit(worker::LOST) }
+    unsafe { libc::_exit(code) }
 }
 
 #[cfg(all(target_os = "linux", feature = "auto-entry"))]
 mod automatic {
-    use std::ffi::{c_char, c_int};
+    use std::ffi::{CStr, c_char, c_int};
+    use std::ptr;
 
-    use super::{Announced, announced, exit_at_once, take_over, worker};
+    use super::mark::{self, Copy, How, Mark, Reading, is_mark};
+    use super::{exit_at_once, image, reading, take_over, worker};
 
     type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
@@ -184,23 +225,60 @@ mod automatic {
         std::hint::black_box(entry);
     }
 
-    unsafe extern "C" fn enter(arguments: c_int, values: *const *const c_char, environment: *const *const c_char) {
+    /// Where the initialiser is.
+    pub(super) fn address() -> usize {
+        enter as Initialiser as usize
+    }
+
+    /// Do initialisers get what `main` gets? They do by the GNU C library, and not by musl: there they must not look at it.
+    pub(super) const HAVE_ARGUMENTS: bool = cfg!(any(target_env = "gnu", target_env = "uclibc"));
+
+    unsafe extern "C" fn enter(count: c_int, values: *const *const c_char, environment: *const *const c_char) {
+        let first = if HAVE_ARGUMENTS && count > 1 {
+            // SAFETY: the loader lends a list with so many arguments.
+            let first = unsafe { values.add(1) };
+            // SAFETY: likewise.
+            let text = unsafe { first.read() };
+            // SAFETY: an argument is a string that ends with a zero.
+            (!text.is_null() && is_mark(unsafe { CStr::from_ptr(text) }.to_bytes())).then_some(first)
+        } else {
+            None
+        };
+        if HAVE_ARGUMENTS && first.is_none() {
+            return;
+        }
         // A panic must not leave through the loader.
-        let entered = std::panic::catch_unwind(|| {
-            if let Some(announced) = announced() {
-                become_worker(&announced, |initialiser| {
-                    // SAFETY: the loader would call it next, with the same arguments.
-                    unsafe { initialiser(arguments, values, environment) };
+        let entered = std::panic::catch_unwind(|| match reading(comes_later) {
+            Some(Reading::Own(mark)) => {
+                if let Some(first) = first {
+                    // Nobody is to see it who asks for the program's arguments: the list ends before it.
+                    // SAFETY: the list is the process's own, on its stack; std reads it up to this, and nobody else is there yet.
+                    unsafe { first.cast_mut().write(ptr::null()) };
+                }
+                become_worker(&mark, |initialiser| {
+                    // SAFETY: the loader would call it next, with the same arguments, of which there is one less now.
+                    unsafe { initialiser(if HAVE_ARGUMENTS { 1 } else { count }, values, environment) };
                 });
             }
+            Some(Reading::Nobody(refusal)) => exit_at_once(refusal.code()),
+            Some(Reading::Another) | None => {}
         });
         if entered.is_err() {
-            exit_at_once();
+            exit_at_once(worker::LOST);
         }
     }
 
-    fn become_worker(announced: &Announced, initialise: impl Fn(Initialiser)) {
-        let socket = take_over(announced);
+    /// Will another copy of this crate see its mark? As one of the initialisers, or when `main` calls its `init()`.
+    fn comes_later(copy: Copy) -> bool {
+        match (copy.how, image().address_of(copy.offset)) {
+            (How::Entry, Some(address)) => initialisers().contains(&address),
+            (How::Init, _) => mark::is_code(copy),
+            (How::Entry, None) => false,
+        }
+    }
+
+    fn become_worker(mark: &Mark, initialise: impl Fn(Initialiser)) {
+        let socket = take_over(mark);
         // `main` is never reached, but what other parts of the program set up before it is for tasks as well.
         for initialiser in later_initialisers() {
             initialise(initialiser);
@@ -208,15 +286,18 @@ mod automatic {
         worker::main(socket);
     }
 
-    /// The initialisers that the loader would call after ours.
-    fn later_initialisers() -> impl Iterator<Item = Initialiser> {
+    /// The addresses of the program's initialisers, in the order in which the loader calls them.
+    fn initialisers() -> &'static [usize] {
         let start = (&raw const __init_array_start).cast::<usize>();
         let end = (&raw const __init_array_end).cast::<usize>();
         let count = (end.addr() - start.addr()) / size_of::<usize>();
         // SAFETY: between the two are as many words as was computed, which nobody writes any more.
-        let words = unsafe { std::slice::from_raw_parts(start, count) };
-        let own = enter as Initialiser as usize;
-        let later = words.iter().skip_while(move |word| **word != own).skip(1);
+        unsafe { std::slice::from_raw_parts(start, count) }
+    }
+
+    /// The initialisers that the loader would call after ours.
+    fn later_initialisers() -> impl Iterator<Item = Initialiser> {
+        let later = initialisers().iter().skip_while(|word| **word != address()).skip(1);
         later.filter(|word| !matches!(**word, 0 | usize::MAX)).map(|word| {
             let address = std::ptr::with_exposed_provenance::<()>(*word);
             // SAFETY: the section holds pointers to functions of this type; 0 and -1 are markers of old linkers.

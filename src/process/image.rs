@@ -36,6 +36,11 @@ pub(super) fn image() -> &'static Image {
     IMAGE.get_or_init(format::find)
 }
 
+/// Was this program started by naming it to its loader? Then [`program`] is the loader.
+pub(super) fn was_started_by_loader() -> bool {
+    format::was_started_by_loader()
+}
+
 impl Image {
     /// Returns what to call this address in other processes of this build. `None`: it is no code of the main program,
     /// but of a shared library, or was generated at run time.

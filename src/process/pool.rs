@@ -31,7 +31,7 @@ use super::call::Parcel;
 use super::segments::Store;
 use super::supervisor::{Limits, LinkId, Supervisor};
 use super::wire::Wire;
-use super::{entry, fork, link, sys};
+use super::{entry, fork, link, obstacle};
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
 use crate::host::{self, Ended, Host, Shared};
@@ -96,7 +96,8 @@ impl Pool {
             max_tasks: settings.max_tasks_per_worker,
         };
         let mut supervisor = Supervisor::new(limits);
-        supervisor.broken = unusable();
+        supervisor.broken = obstacle::for_good().map(|cause| Error::Broken(Broken::new(cause)));
+        supervisor.is_first_try = !entry::has_come_up();
         let segments = Arc::<Store>::default();
         Arc::new_cyclic(|me| Self {
             settings,
@@ -326,31 +327,6 @@ impl Pool {
             respawned: supervisor.respawned,
         }
     }
-}
-
-/// Why no worker can be started from this process at all.
-fn unusable() -> Option<Error> {
-    let cause = if entry::own_offset().is_none() {
-        "this crate is part of a shared library, not of the main program, so a worker process, which is another copy of the \
-         program, would not find it"
-            .into()
-    } else if sys::runs_with_other_rights() {
-        "this program runs with other rights than those of who started it (set-user-ID, set-group-ID or file capabilities), and \
-         its workers would take orders from anyone who starts it with the right environment: use `ThreadPoolExecutor`"
-            .into()
-    } else if entry::was_missed() {
-        "this process was started as a worker but has reached `main`: make `concurrent_futures::init()` the first line of it"
-            .into()
-    } else if entry::depth() >= entry::MAX_DEPTH {
-        format!(
-            "this is a worker process of a worker process and so on, {} deep, and no more are allowed: use threads here, or \
-             return what is to be done and submit it from further out",
-            entry::depth()
-        )
-    } else {
-        return None;
-    };
-    Some(Error::Broken(Broken::new(cause)))
 }
 
 /// For the threads of the pool, in which callbacks run: they belong to the executor. Nobody waits in them.

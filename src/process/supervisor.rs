@@ -11,7 +11,8 @@
 //! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started; if there are none,
 //!   half of what another has not begun of a map's portion.
 //! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
-//!   started for each queued task, or the start of the last one failed a moment ago and others go on.
+//!   started for each queued task, or the start of the last one failed a moment ago and others go on, or the first that this program
+//!   ever started has not said hello: what runs in its place may be anything, and once of that is enough.
 //! - A task is in one place at a time: in the queue, in one worker's `flown`, or with whoever took it out to end it. Whoever takes it
 //!   out ends it.
 //!
@@ -96,6 +97,8 @@ pub(super) struct Supervisor<W> {
     /// When workers died before they were ready, since the last that was.
     early_deaths: Vec<Instant>,
     start_again: Option<Instant>,
+    /// No worker of this program has said hello yet: one at a time is started.
+    pub(super) is_first_try: bool,
     /// The last of them was the last: the pool is about to be broken.
     hopeless: bool,
     nudged: Vec<W>,
@@ -153,6 +156,17 @@ pub(super) struct Answered {
     pub(super) last: bool,
 }
 
+/// What the end of a worker that never was ready says of the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prospect {
+    /// It may do better: so many in a row are tried.
+    Fair,
+    /// It would do no better, unless this one only lacked what others have.
+    Poor,
+    /// It would do no better.
+    None,
+}
+
 /// What is left of a worker that died.
 #[derive(Default)]
 pub(super) struct Death {
@@ -186,6 +200,7 @@ impl<W: Clone> Supervisor<W> {
             broken: None,
             early_deaths: Vec::new(),
             start_again: None,
+            is_first_try: false,
             hopeless: false,
             nudged: Vec::new(),
             mourned: Vec::new(),
@@ -258,7 +273,7 @@ impl<W: Clone> Supervisor<W> {
             && self.broken.is_none()
             && !self.hopeless
             // What the last one lacked may be what another one has, also one that only stays until it is replaced.
-            && (self.links.is_empty() || self.start_again.is_none_or(|then| then <= now))
+            && (self.links.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
         {
             let id = LinkId(self.next_link);
             self.next_link += 1;

@@ -6,12 +6,17 @@
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
 //! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
-//! | the rights of another user (set-user-ID) | `rights::the_rights_of_another_user_are_a_reason`, as root |
+//! | the rights of another user (set-user-ID; `seteuid` and the like), from the start or later | `rights`, as root |
+//! | a made-up mark of a worker, and a real one that is not seen | `marks` |
+//! | an initialiser that clears the environment | `marks::an_initialiser_that_clears_the_environment` |
+//! | a start by `ld.so` | `marks::a_program_that_the_loader_was_told_to_start` |
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
 //! | a current directory that was removed | `disk::a_directory_that_is_gone` |
 //! | no `/proc` | `surroundings::without_proc_a_pool_works_or_says_why_not`, likewise |
+//! | a root directory without `/proc` and `/dev` (`chroot`) | `surroundings::another_root_directory_has_nothing_but_the_program`, as root |
+//! | a kernel without `pidfd_open`, or a filter | `surroundings::a_kernel_without_process_descriptors_is_a_reason` |
 //! | closed standard streams | `surroundings::the_standard_streams_are_closed` |
 //! | output that nobody reads | `output` |
 //! | the program deleted or replaced | `surroundings::the_program_is_deleted_while_its_pool_lives`, `..replaced..` |
@@ -41,6 +46,7 @@ mod exercise;
 mod fork;
 mod host;
 mod limits;
+mod marks;
 mod output;
 mod reaping;
 mod rights;
@@ -61,6 +67,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         ends::CASES,
         fork::CASES,
         limits::CASES,
+        marks::CASES,
         output::CASES,
         reaping::CASES,
         rights::CASES,

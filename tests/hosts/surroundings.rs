@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,6 +11,7 @@ use std::thread;
 
 use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
 
+use crate::exercise::calculate;
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
@@ -19,6 +21,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "the_standard_streams_are_closed", host: use_it, check: close_streams },
     Case { name: "a_panic_hook_of_the_programs_own", host: hook, check: end_well },
     Case { name: "without_proc_a_pool_works_or_says_why_not", host: do_without_proc, check: hide_proc },
+    Case { name: "another_root_directory_has_nothing_but_the_program", host: exercise_once, check: change_root },
+    Case { name: "a_kernel_without_process_descriptors_is_a_reason", host: deny_pidfds, check: end_well },
 ];
 
 fn end_well(name: &str) {
@@ -145,4 +149,103 @@ fn hide_proc(name: &str) {
     command.args(["-m", "sh", "-c", &format!(r#"{hide} && exec "$0""#)]).arg(program);
     let said = Host::run(name, &mut command).ends_well();
     assert!(said == "it works\n" || said.contains("no worker process can be started"), "{said}");
+}
+
+fn exercise_once() {
+    println!("main");
+    assert!(fs::metadata("/dev/null").is_err() && fs::metadata("/proc/self").is_err(), "there is nothing else");
+    let pool = ProcessPoolExecutor::new(2);
+    let read = |()| std::io::stdin().lines().count();
+    assert_eq!(pool.submit(read, ()).result().expect("a worker"), 0, "standard input is empty");
+    calculate(&pool);
+    exit_of(pool.submit(|()| -> u8 { std::process::exit(3) }, ()));
+    calculate(&pool);
+}
+
+fn change_root(name: &str) {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can change the root directory");
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    copy_for_all(root.path());
+    // What the program is linked with, where it looks for it.
+    let maps = fs::read_to_string("/proc/self/maps").expect("what is mapped here");
+    for line in maps.lines() {
+        let path = line.split_whitespace().nth(5).unwrap_or_default();
+        if let Some(inside) = path.strip_prefix('/').filter(|path| path.contains(".so")) {
+            let inside = root.path().join(inside);
+            fs::create_dir_all(inside.parent().expect("a directory")).expect("our directory");
+            fs::copy(path, inside).expect("our directory");
+        }
+    }
+    // The loader has its name in the program by a link.
+    for link in ["lib", "lib64"] {
+        if let Ok(to) = fs::read_link(Path::new("/").join(link)) {
+            fs::create_dir_all(root.path().join(&to)).expect("our directory");
+            let _ = fs::remove_dir_all(root.path().join(link));
+            std::os::unix::fs::symlink(to, root.path().join(link)).expect("our directory");
+        }
+    }
+    copy_loaders(root.path());
+    let directory = root.path().to_owned();
+    let mut command = Command::new("/host");
+    let enter = move || {
+        std::os::unix::fs::chroot(&directory)?;
+        std::env::set_current_dir("/")
+    };
+    #[allow(unsafe_code)]
+    // SAFETY: two system calls, and no memory of the program's that another thread could be in the middle of changing.
+    unsafe {
+        command.pre_exec(enter);
+    }
+    assert_eq!(Host::run(name, &mut command).ends_well(), "main\n");
+}
+
+/// Files that a loader of 64-bit x86 is looked for at are links elsewhere.
+fn copy_loaders(root: &Path) {
+    for name in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"] {
+        let inside = root.join(&name[1..]);
+        if Path::new(name).exists() && !inside.exists() {
+            fs::create_dir_all(inside.parent().expect("a directory")).expect("our directory");
+            fs::copy(name, inside).expect("our directory");
+        }
+    }
+}
+
+/// Has the kernel answer `pidfd_open` as one that does not know it.
+#[allow(unsafe_code)]
+fn forget_pidfd_open() {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_pidfd_open as u32),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: takes numbers.
+    let promised = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the filter outlives the call, which copies it. The threads that are there have it too.
+    let filtered = unsafe {
+        let (set, all) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+        libc::syscall(libc::SYS_seccomp, set, all, &raw const program)
+    };
+    assert_eq!((promised, filtered), (0, 0), "{}", std::io::Error::last_os_error());
+}
+
+fn deny_pidfds() {
+    let reason = |pool: &ProcessPoolExecutor| match pool.submit(pid, ()).result() {
+        Err(Error::Broken(broken)) => broken.to_string(),
+        other => panic!("not broken: {other:?}"),
+    };
+    // One that has a worker keeps it.
+    let [used, unused] = [1, 1].map(ProcessPoolExecutor::new);
+    let worker = used.submit(pid, ()).result().expect("a worker");
+    forget_pidfd_open();
+    for pool in [&unused, &ProcessPoolExecutor::new(1)] {
+        let reason = reason(pool);
+        assert!(reason.contains("pidfd_open") && reason.contains("5.4") && !reason.contains("os error"), "{reason}");
+    }
+    assert_eq!(used.submit(pid, ()).result().expect("it has a worker"), worker);
 }

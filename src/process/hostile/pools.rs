@@ -1,6 +1,8 @@
 //! A pool that does not keep to the rules: its worker goes, and says that it has lost it.
 #![forbid(unsafe_code)]
 
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 
 use proptest::prelude::*;
@@ -10,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::fuzz::{bytes, cases, number};
 use crate::process::call::Call;
-use crate::process::entry;
+use crate::process::entry::{self, Refusal};
 use crate::process::frame::fuzz::kind;
 use crate::process::frame::{Header, Kind, TaskHead, put};
 use crate::process::image::program;
@@ -170,10 +172,29 @@ fn a_worker_that_loses_its_pool_says_why() {
 
 #[test]
 fn a_worker_that_cannot_send_says_why_unless_its_pool_has_gone() {
-    let (code, text) = last_words(Stdio::null());
+    // A socket that is not connected.
+    let directory = tempfile::tempdir().unwrap();
+    let unconnected = UnixListener::bind(directory.path().join("socket")).unwrap();
+    let (code, text) = last_words(OwnedFd::from(unconnected));
     assert_eq!(code, Some(LOST));
     assert!(text.starts_with("concurrent-futures: a worker process cannot reach its pool: "), "{text}");
     let (wire, theirs) = Wire::new(vec![0]).unwrap();
     drop(wire);
     assert_eq!(last_words(theirs), (Some(LOST), String::new()));
+}
+
+#[test]
+fn a_worker_that_has_no_socket_is_none() {
+    assert_eq!(last_words(Stdio::null()), (Some(Refusal::Socket.code()), String::new()));
+}
+
+#[test]
+fn a_worker_of_another_parent_is_none() {
+    let (_wire, theirs) = Wire::new(vec![0]).unwrap();
+    let marked = worker(Stdio::null());
+    let mut shell = Command::new("/bin/sh");
+    // It does not end with the program's name, so the shell stays to be the parent.
+    shell.args(["-c", r#""$@"; exit $?"#, "sh"]).arg(program().canonicalize().unwrap()).args(marked.get_args());
+    let status = shell.stdin(theirs).status().unwrap();
+    assert_eq!(status.code(), Some(Refusal::Parent.code()));
 }

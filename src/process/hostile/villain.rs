@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, send, shutdown};
 
+use crate::process::entry;
 use crate::process::frame::{HEADER, Header, ItemsHead, Kind, Reader, put};
 use crate::process::image::image;
 use crate::process::slots::{self, Slots};
@@ -112,7 +113,7 @@ static ENTRY: extern "C" fn() = enter;
 
 extern "C" fn enter() {
     // Both are there in a process that a pool has started to play a part.
-    if std::env::var_os("CONCURRENT_FUTURES_WORKER").is_none() {
+    if !entry::is_marked() {
         return;
     }
     let Some(part) = std::env::var(PART).ok().as_deref().and_then(Part::parse) else { return };

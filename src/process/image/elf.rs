@@ -7,7 +7,7 @@ use std::ptr;
 use std::slice;
 
 use object::NativeEndian;
-use object::elf::{ELF_NOTE_GNU, NT_GNU_BUILD_ID, PF_R, PF_X, PT_LOAD, PT_NOTE};
+use object::elf::{ELF_NOTE_GNU, NT_GNU_BUILD_ID, PF_R, PF_X, PT_INTERP, PT_LOAD, PT_NOTE};
 use object::read::elf::{NoteIterator, ProgramHeader};
 
 #[cfg(target_pointer_width = "32")]
@@ -47,6 +47,21 @@ pub(super) fn find() -> Image {
     let code: Vec<_> = text.iter().filter(|segment| is_readable(segment)).cloned().map(bytes).collect();
     let build_id = build_id.map_or_else(|| fingerprint(&code).into(), <[u8]>::to_vec);
     Image { bias, text, build_id }
+}
+
+/// Has this program a loader that the system did not load? Then that was started, and told to load the program.
+#[cfg(target_os = "linux")]
+pub(super) fn was_started_by_loader() -> bool {
+    let asks_for_one = main_program().1.iter().any(|header| header.p_type(NativeEndian) == PT_INTERP);
+    // SAFETY: asks for a number, and has no preconditions.
+    let loaders_base = unsafe { libc::getauxval(libc::AT_BASE) };
+    asks_for_one && loaders_base == 0
+}
+
+/// Nobody has said how to tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn was_started_by_loader() -> bool {
+    false
 }
 
 /// The load bias and the program headers of the main program; none if the loader names no program at all.

@@ -52,6 +52,12 @@ pub(super) fn find() -> Image {
     Image { bias, text, build_id }
 }
 
+/// It cannot be: the system's loader takes no program to start.
+#[cfg(target_vendor = "apple")]
+pub(super) fn was_started_by_loader() -> bool {
+    false
+}
+
 fn parse(mut commands: &[u8]) -> Commands {
     let mut found = Commands::default();
     while let (Some(kind), Some(length)) = (u32_at(commands, 0), u32_at(commands, 4)) {

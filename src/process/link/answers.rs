@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Alarm, GRACE, Link, Stage, deadline_in};
 use crate::error::{Broken, Error};
+use crate::process::entry;
 use crate::process::flight::Flight;
 use crate::process::frame::{self, Header, ItemsHead, Kind, Reader};
 use crate::process::image::image;
@@ -86,8 +87,12 @@ impl Link<'_> {
             match (self.stage, header.kind) {
                 (Stage::Spawned, Kind::Hello) => {
                     if reader.body(body) != image().build_id() {
+                        // So would be all others.
+                        self.is_unfit = true;
                         return Err(frame::broken("the hello of another build of the program"));
                     }
+                    entry::note_hello();
+                    self.pool.decide(|supervisor, _| supervisor.is_first_try = false);
                     self.stage = Stage::SettingUp;
                     self.said_hello = true;
                     if self.pool.settings.initializer.is_some() {

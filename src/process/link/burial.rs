@@ -9,9 +9,23 @@ use super::Link;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
+use crate::process::entry::{ENTERS_BY_ITSELF, Refusal};
 use crate::process::flight::Flight;
-use crate::process::supervisor::{Death, Victim};
+use crate::process::supervisor::{Death, Prospect, Victim};
 use crate::process::worker::LOST;
+
+/// The code that a program exits with whose libraries cannot be loaded.
+const NOT_LOADED: i32 = 127;
+
+/// What ends a process for what it did itself.
+const CRASHES: [&str; 7] = ["SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"];
+
+const IS_INIT_MISSING: &str = "is `concurrent_futures::init()` the first line of `main`?";
+
+/// Why the process refused to be a worker, if that is what it ended with.
+fn refusal(exit: &Exit) -> Option<Refusal> {
+    if let Exit::Code(code) = exit { Refusal::of(*code) } else { None }
+}
 
 impl Link<'_> {
     /// The process has ended: its last words, then its exit status, then its tasks.
@@ -27,16 +41,46 @@ impl Link<'_> {
         {}
         let exit = child.reap();
         self.wire.close();
-        // The next one would do no better. In one decision with the death, or the next one would be started.
-        let is_fatal = self.said_hello && (self.pool.settings.initializer.is_some() || self.is_unfit);
+        // In one decision with the death, or the next one would be started.
+        let prospect = self.prospect(&exit);
         let Death { victims, orphans, refusal, expected, is_the_end } =
-            self.pool.decide(|supervisor, now| supervisor.died(self.id, is_fatal, now));
+            self.pool.decide(|supervisor, now| supervisor.died(self.id, prospect, now));
         self.pool.refuse(orphans, refusal.as_ref());
         for victim in victims {
             self.mourn(child, &exit, victim);
         }
         if !self.was_ready && !expected {
             self.report(&exit, is_the_end);
+        }
+    }
+
+    /// What is to be expected of the next worker, if this one was not ready.
+    ///
+    /// | it ended | others |
+    /// |---|---|
+    /// | while its initializer ran, or said that it cannot serve | would do no better |
+    /// | before hello, with the code of a [`Refusal`] | would do no better |
+    /// | before hello, with [`LOST`] | may find what this one lacked |
+    /// | before hello, with the code of a loader, or by a signal of its own doing | would do no better, if it was alone |
+    /// | before hello, with any other code | would do no better: some other program has run, or `main` |
+    /// | before hello, by another signal, or nobody knows how | may do better: who sent that did not mean the program |
+    /// | was killed because it said nothing | may do better, unless that is `main`, which was to call `init()` |
+    fn prospect(&self, exit: &Exit) -> Prospect {
+        if self.is_unfit {
+            return Prospect::None;
+        }
+        if self.said_hello {
+            return if self.pool.settings.initializer.is_some() { Prospect::None } else { Prospect::Fair };
+        }
+        if self.complaint.is_some() {
+            return if ENTERS_BY_ITSELF { Prospect::Fair } else { Prospect::None };
+        }
+        match exit {
+            Exit::Code(LOST) => Prospect::Fair,
+            Exit::Code(NOT_LOADED) => Prospect::Poor,
+            Exit::Code(_) => Prospect::None,
+            Exit::Signal(name) if CRASHES.contains(&name.as_str()) => Prospect::Poor,
+            _ => Prospect::Fair,
         }
     }
 
@@ -91,16 +135,20 @@ impl Link<'_> {
                 let worker = panic.worker_name().unwrap_or("a worker");
                 format!("the initializer of {worker} panicked{location}: {}", panic.message())
             }
-            Some(Error::Broken(broken)) => broken.cause().to_string(),
+            Some(Error::Broken(broken)) if self.said_hello || ENTERS_BY_ITSELF => broken.cause().to_string(),
+            Some(Error::Broken(broken)) => format!("{}; {IS_INIT_MISSING}", broken.cause()),
             Some(other) => format!("the initializer failed: {other}"),
             None if self.said_hello && initializer => format!("the initializer ended its worker process, which {exit}"),
             None if self.said_hello => format!("a worker process {exit} while it was set up"),
-            None if cfg!(all(target_os = "linux", feature = "auto-entry")) => {
-                format!("a worker process {exit} before it said hello")
+            None if refusal(exit).is_some() => refusal(exit).map_or("", Refusal::reason).into(),
+            None if ENTERS_BY_ITSELF && matches!(exit, Exit::Code(code) if ![LOST, NOT_LOADED].contains(code)) => {
+                format!(
+                    "what was started as a worker has run something else, which may be another program in the place of this one, a wrapper of it, \
+                 or what it does before `main`: a worker process {exit} before it said hello"
+                )
             }
-            None => format!(
-                "a worker process {exit} before it said hello; is `concurrent_futures::init()` the first line of `main`?"
-            ),
+            None if ENTERS_BY_ITSELF => format!("a worker process {exit} before it said hello"),
+            None => format!("a worker process {exit} before it said hello; {IS_INIT_MISSING}"),
         };
         if is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));

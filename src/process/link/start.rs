@@ -11,6 +11,7 @@ use crate::process::child::{Child, OomCounter};
 use crate::process::entry;
 use crate::process::frame::{self, Kind, Reader};
 use crate::process::image::program;
+use crate::process::obstacle;
 use crate::process::pool::Pool;
 use crate::process::receiver::Keeper;
 use crate::process::segments::Known;
@@ -20,6 +21,9 @@ use crate::process::worker::Setup;
 
 impl<'a> Link<'a> {
     pub(super) fn spawn(pool: &'a Arc<Pool>, id: LinkId) -> io::Result<Self> {
+        if let Some(cause) = obstacle::for_now() {
+            return Err(io::Error::other(cause));
+        }
         let settings = &pool.settings;
         let initializer = settings.initializer.as_ref();
         let initializer = initializer.map(|parcel| (parcel.call.enter, parcel.call.function, parcel.argument.clone()));
@@ -31,9 +35,6 @@ impl<'a> Link<'a> {
         let wire = Arc::new(wire);
         let mut command = Command::new(program());
         command.stdin(Stdio::from(theirs)).process_group(0);
-        if let Some(name) = std::env::args_os().next() {
-            command.arg0(name);
-        }
         command.envs(settings.environment.iter().map(|(key, value)| (key, value)));
         if let Some(directory) = &settings.current_dir {
             command.current_dir(directory);

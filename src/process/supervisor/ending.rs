@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::link::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, START_AGAIN, Supervisor, Victim};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, Prospect, START_AGAIN, Supervisor, Victim};
 use crate::error::Error;
 use crate::process::flight::{Flight, Place};
 
 impl<W: Clone> Supervisor<W> {
-    /// A worker has died. Its socket was read to the end, and its results noted. `is_fatal`: if it was not ready, no other one would be.
-    pub(in crate::process) fn died(&mut self, id: LinkId, is_fatal: bool, now: Instant) -> Death {
+    /// A worker has died. Its socket was read to the end, and its results noted. `prospect`: of others, if it was not ready.
+    pub(in crate::process) fn died(&mut self, id: LinkId, prospect: Prospect, now: Instant) -> Death {
         let mut death = Death::default();
         self.idle.retain(|other| *other != id);
         let Some(link) = self.links.get_mut(&id) else {
@@ -42,7 +42,16 @@ impl<W: Clone> Supervisor<W> {
         let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
         self.move_to(id, Stage::Leaving);
         self.free_seat(id);
-        death.is_the_end = is_early && (is_fatal || self.died_early(was_alone, born, now));
+        death.is_the_end = is_early
+            && match prospect {
+                Prospect::None => true,
+                Prospect::Poor => {
+                    // The next one is tried alone, when all others are gone.
+                    self.start_again = now.checked_add(START_AGAIN);
+                    self.active == 0 && was_alone
+                }
+                Prospect::Fair => self.died_early(was_alone, born, now),
+            };
         self.hopeless |= death.is_the_end;
         for flight in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {

@@ -164,6 +164,22 @@ pub(in crate::process) fn runs_with_other_rights() -> bool {
     secure != 0
 }
 
+/// Returns what the system does not have that a pool cannot do without, and what to do. A few microseconds.
+pub(in crate::process) fn lacks() -> Option<&'static str> {
+    let own = rustix::process::getpid();
+    let looked = pidfd_open(own, PidfdFlags::empty()).and_then(|own| {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        waitid(WaitId::PidFd(own.as_fd()), look)
+    });
+    match looked {
+        Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::INVAL) => Some(
+            "`pidfd_open` or `waitid` with it, by which worker processes are told apart, does not work here: that takes Linux 5.4 or              later, and no filter (seccomp, a container's) or emulator (valgrind before 3.21) that denies it; where it cannot be had,              use `ThreadPoolExecutor`",
+        ),
+        // It is no child of ours, which only who knows the call can say; or there is no descriptor just now.
+        _ => None,
+    }
+}
+
 /// Limits the address space to what it is now and so many bytes more.
 pub(in crate::process) fn limit_memory(bytes: u64) -> io::Result<()> {
     let size = std::fs::read_to_string("/proc/self/statm")?;

@@ -178,6 +178,11 @@ pub(in crate::process) fn runs_with_other_rights() -> bool {
     getuid() != geteuid() || getgid() != getegid()
 }
 
+/// Returns what the system does not have that a pool cannot do without: `build.rs` names only systems that have it all.
+pub(in crate::process) fn lacks() -> Option<&'static str> {
+    None
+}
+
 /// Refuses: there is no common way to ask for the size of the address space, which a limit would have to start from.
 pub(in crate::process) fn limit_memory(_bytes: u64) -> io::Result<()> {
     let text = "the size of a process cannot be read on this system";

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::flight::{Flight, Place};
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Death, Expiry, LinkId, Next, Order, link};
+use crate::process::supervisor::{Death, Expiry, LinkId, Next, Order, Prospect, link};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -255,9 +255,9 @@ impl World<'_> {
         let link = &self.supervisor.links[&id];
         let (was_doomed, first) =
             (link.stage == link::Stage::Doomed, link.flown.front().map(|sent| Arc::clone(&sent.flight)));
-        let is_fatal = self.keeper(id).is_unfit;
+        let prospect = if self.keeper(id).is_unfit { Prospect::None } else { Prospect::Fair };
         let Death { victims, orphans, refusal, expected, is_the_end } =
-            self.decide(|supervisor, now| supervisor.died(id, is_fatal, now));
+            self.decide(|supervisor, now| supervisor.died(id, prospect, now));
         if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.flight, first))) {
             self.audit_missed(&missed);
         }

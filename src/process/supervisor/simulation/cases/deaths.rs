@@ -7,15 +7,15 @@ use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::flight::Flight;
-use crate::process::supervisor::{Death, LinkId, MISSES, Next};
+use crate::process::supervisor::{Death, LinkId, MISSES, Next, Prospect};
 
 impl World<'_> {
     fn die(&mut self, id: LinkId) -> Death {
-        self.die_with(id, false)
+        self.die_with(id, Prospect::Fair)
     }
 
-    fn die_with(&mut self, id: LinkId, is_fatal: bool) -> Death {
-        let death = self.decide(|supervisor, now| supervisor.died(id, is_fatal, now));
+    fn die_with(&mut self, id: LinkId, prospect: Prospect) -> Death {
+        let death = self.decide(|supervisor, now| supervisor.died(id, prospect, now));
         assert!(self.decide(|supervisor, _| supervisor.forget(id)).is_empty());
         death
     }
@@ -94,6 +94,31 @@ fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
 }
 
 #[test]
+fn one_that_would_do_no_better_alone_is_not_tried() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    let _tasks = [world.submit_task(), world.submit_task()];
+    // One may have taken from the other what it lacked.
+    assert!(!world.die_with(FIRST, Prospect::Poor).is_the_end);
+    assert!(!world.die_with(SECOND, Prospect::Poor).is_the_end);
+    assert!(world.die_with(LinkId(2), Prospect::Poor).is_the_end);
+}
+
+#[test]
+fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
+    let mut stock = stock();
+    let mut world = world_of(3, None, &mut stock);
+    world.supervisor.is_first_try = true;
+    let _tasks = [world.submit_task(), world.submit_task(), world.submit_task()];
+    assert_eq!(world.supervisor.workers(), 1);
+    // It was killed: that says nothing of others, of which one is tried.
+    world.die_with(FIRST, Prospect::Fair);
+    assert_eq!(world.supervisor.workers(), 1);
+    world.decide(|supervisor, _| supervisor.is_first_try = false);
+    assert_eq!(world.supervisor.workers(), 3);
+}
+
+#[test]
 fn those_that_were_killed_by_request_do_not_count() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
@@ -125,7 +150,7 @@ fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
     let mut stock = stock();
     let mut world = world_of(2, None, &mut stock);
     world.submit_task();
-    assert!(world.die_with(FIRST, true).is_the_end);
+    assert!(world.die_with(FIRST, Prospect::None).is_the_end);
     assert!(world.supervisor.links.is_empty());
 }
 

@@ -1,0 +1,180 @@
+//! [`Mark`]: the argument that a process is started with to become a worker.
+//!
+//! `--concurrent-futures-worker=<how> <offset> <protocol> <parent> <depth>`, as the first argument behind the program's name.
+//! An argument goes to the process that is started and to no other: what a task starts does not inherit it, and nothing that
+//! runs before us clears it. A worker takes it off its list of arguments.
+//!
+//! A program may contain several copies of this crate, of different versions. So the first two words mean the same in all of
+//! them: where in the program the copy lies that asks, and whether it looks for its mark among the initialisers (`entry`; the
+//! offset is that of the initialiser) or in `init()` (`init`). The others are its own business. A copy does with a mark:
+//!
+//! | the mark | an initialiser | `init()` |
+//! |---|---|---|
+//! | any, but the process has other rights than who started it | exits | exits |
+//! | its own | becomes a worker | becomes a worker |
+//! | its own, of another protocol, or with more or other words | exits | exits |
+//! | `entry`, of another initialiser of this program | leaves it to that | exits: that has left it |
+//! | `init`, of other code of this program | leaves it to that | leaves it to that |
+//! | anything else | exits | exits |
+//!
+//! So `main` is reached with a mark only on the way to an `init()`, or to where one is missing; there a pool of the same copy
+//! refuses to start anything.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::str::Split;
+use std::{fs, io};
+
+use super::Refusal;
+use crate::process::image::image;
+
+/// What each mark begins with.
+pub(super) const PREFIX: &str = "--concurrent-futures-worker=";
+
+const PROTOCOL: u32 = 1;
+
+/// How a copy of this crate comes to see its marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// By an initialiser of the program.
+    Entry,
+    /// By `init()`.
+    Init,
+}
+
+impl How {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Init => "init",
+        }
+    }
+}
+
+/// A copy of this crate in a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) how: How,
+    pub(super) offset: u64,
+}
+
+/// What a mark says to the copy that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) parent: i32,
+    pub(super) depth: u32,
+}
+
+/// Whom a mark is for, as one copy reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Own(Mark),
+    /// Another copy is to see it.
+    Another,
+    Nobody(Refusal),
+}
+
+impl Mark {
+    /// Returns the argument that says this to a copy.
+    pub(super) fn for_copy(self, copy: Copy) -> OsString {
+        let Copy { how, offset } = copy;
+        OsString::from(format!("{PREFIX}{} {offset} {PROTOCOL} {} {}", how.word(), self.parent, self.depth))
+    }
+
+    fn parse(words: &mut Split<'_, char>) -> Result<Self, Refusal> {
+        let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or(Refusal::Unreadable);
+        if number()? != PROTOCOL {
+            return Err(Refusal::Program);
+        }
+        let parent = i32::try_from(number()?).map_err(|_| Refusal::Unreadable)?;
+        let depth = number()?;
+        if depth == 0 || words.next().is_some() { Err(Refusal::Unreadable) } else { Ok(Self { parent, depth }) }
+    }
+}
+
+/// Is this a mark at all?
+pub(super) fn is_mark(argument: &[u8]) -> bool {
+    argument.starts_with(PREFIX.as_bytes())
+}
+
+/// Reads a mark, as `own`. `comes_later`: whether another copy, which asks for it in this way from that offset, will get to see it.
+pub(super) fn read(argument: &[u8], own: Copy, comes_later: impl Fn(Copy) -> bool) -> Reading {
+    let text = argument.strip_prefix(PREFIX.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
+    let mut words = text.unwrap_or_default().split(' ');
+    let how = match words.next() {
+        Some("entry") => How::Entry,
+        Some("init") => How::Init,
+        _ => return Reading::Nobody(Refusal::Unreadable),
+    };
+    let Some(offset) = words.next().and_then(|word| word.parse().ok()) else {
+        return Reading::Nobody(Refusal::Unreadable);
+    };
+    match (Copy { how, offset }) {
+        copy if copy == own => Mark::parse(&mut words).map_or_else(Reading::Nobody, Reading::Own),
+        copy if comes_later(copy) => Reading::Another,
+        _ => Reading::Nobody(Refusal::Program),
+    }
+}
+
+/// Does this lie in the code of the program?
+pub(super) fn is_code(copy: Copy) -> bool {
+    image().address_of(copy.offset).is_some()
+}
+
+/// The program's name and the first argument, as this process was started with.
+///
+/// Where the C library gives initialisers no arguments, std has none before `main`; nor has it where `main` is not Rust's.
+pub(super) fn first_arguments() -> Vec<OsString> {
+    let known: Vec<_> = std::env::args_os().take(2).collect();
+    if known.is_empty() { of_kernel().unwrap_or_default() } else { known }
+}
+
+/// What Linux says that the program was started with.
+pub(super) fn of_kernel() -> io::Result<Vec<OsString>> {
+    let line = fs::read("/proc/self/cmdline")?;
+    let whole = line.strip_suffix(b"\0").unwrap_or(&line);
+    Ok(whole.split(|byte| *byte == 0).take(2).map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Copy = Copy { how: How::Entry, offset: 4096 };
+    const MARK: Mark = Mark { parent: 77, depth: 2 };
+
+    fn reading(rest: &str) -> Reading {
+        let later = [Copy { how: How::Entry, offset: 8192 }, Copy { how: How::Init, offset: 9999 }];
+        read(format!("{PREFIX}{rest}").as_bytes(), OWN, |copy| later.contains(&copy))
+    }
+
+    #[test]
+    fn a_mark_is_read_by_who_it_is_for() {
+        let text = MARK.for_copy(OWN);
+        assert!(is_mark(text.as_encoded_bytes()));
+        assert_eq!(read(text.as_encoded_bytes(), OWN, |_| false), Reading::Own(MARK));
+        assert_eq!(reading("entry 4096 1 77 2"), Reading::Own(MARK));
+    }
+
+    #[test]
+    fn a_mark_for_another_copy_is_left_to_it() {
+        for rest in ["entry 8192 1 77 2", "entry 8192 and what it means there", "init 9999"] {
+            assert_eq!(reading(rest), Reading::Another, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_mark_for_nobody_says_why() {
+        for rest in ["entry 1 1 77 2", "init 4096 1 77 2", "init 8192 1 77 2", "entry 9999 1 77 2", "entry 4096 2 77 2"]
+        {
+            assert_eq!(reading(rest), Reading::Nobody(Refusal::Program), "{rest}");
+        }
+        let short = ["", "entry", "entry ", "entry x 1 77 2", "entry 4096", "entry 4096 1", "entry 4096 1 77"];
+        let wrong = [" entry 4096 1 77 2", "entry 4096 1 77 0", "entry 4096 1 -1 2", "entry 4096 1 99999999999 2"];
+        for rest in short.into_iter().chain(wrong).chain(["entry 4096 1 77 2 ", "entry 4096 1 77 2 3", "exit 4096"]) {
+            assert_eq!(reading(rest), Reading::Nobody(Refusal::Unreadable), "{rest}");
+        }
+        assert_eq!(read(b"--concurrent-futures-worker=\xff", OWN, |_| true), Reading::Nobody(Refusal::Unreadable));
+    }
+}

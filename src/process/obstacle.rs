@@ -1,0 +1,58 @@
+//! Why this process cannot have workers, if that is so: for good, which a pool asks when it is built, and now, which it asks before
+//! it starts one.
+//!
+//! All of this could be learnt from a worker that does not come up. But that would take a process to no purpose, and tell less.
+#![forbid(unsafe_code)]
+
+use rustix::process::{getegid, geteuid, getgid, getuid};
+
+use super::{entry, image, sys};
+
+/// Returns why no worker can ever be started from this process, and what to do.
+pub(super) fn for_good() -> Option<String> {
+    let cause = if entry::own_offset().is_none() {
+        "this crate is part of a shared library, not of the main program, so a worker process, which is another copy of the \
+         program, would not find it"
+            .into()
+    } else if sys::runs_with_other_rights() {
+        "this program runs with other rights than those of who started it (set-user-ID, set-group-ID or file capabilities), and \
+         its workers would take orders from anyone who starts it with the right argument: use `ThreadPoolExecutor`"
+            .into()
+    } else if entry::was_missed() {
+        "this process was started as a worker but has reached `main`: make `concurrent_futures::init()` the first line of it"
+            .into()
+    } else if entry::depth() >= entry::MAX_DEPTH {
+        format!(
+            "this is a worker process of a worker process and so on, {} deep, and no more are allowed: use threads here, or \
+             return what is to be done and submit it from further out",
+            entry::depth()
+        )
+    } else if image::was_started_by_loader() {
+        "this program was started by its loader (`ld.so PROGRAM`), which is what the system takes for the program and would start in \
+         place of a worker process: start the program by its own name (with `LD_LIBRARY_PATH` instead of `--library-path`), \
+         or use `ThreadPoolExecutor`"
+            .into()
+    } else {
+        return sys::lacks().map(String::from);
+    };
+    Some(cause)
+}
+
+/// Returns why this thread cannot start a worker as things are, and what to do. The system may be asked for less from some time on, and
+/// ids may be changed back.
+pub(super) fn for_now() -> Option<String> {
+    let ids = [("user", getuid().as_raw(), geteuid().as_raw()), ("group", getgid().as_raw(), getegid().as_raw())];
+    match ids.into_iter().find(|(_, real, effective)| real != effective) {
+        Some((kind, real, effective)) => Some(format!(
+            "the effective {kind} id of this program, {effective}, is not its real one, {real} (`seteuid`, `setegid`, `setreuid`), \
+             so the system would start a worker process as it starts a set-user-ID program, which takes no orders: let them be the \
+             same while there are tasks (`setresuid` and `setresgid` change both), or use `ThreadPoolExecutor`"
+        )),
+        None if !entry::is_visible() => Some(
+            "there is no /proc, which a program for this C library needs to see before `main` that it is a worker: mount it, or use \
+             `ThreadPoolExecutor`"
+                .into(),
+        ),
+        None => sys::lacks().map(String::from),
+    }
+}
