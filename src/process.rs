@@ -73,8 +73,31 @@ pub(crate) use pool::Pool;
 /// Standard output and error are the program's own, standard input is empty. `main` never runs: loggers and the like
 /// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
 /// keep what tasks write to them for later tasks of that worker. Ctrl-C reaches only the program, not its workers. Of the
-/// program's arguments there is only its name. A task has the stack of a spawned thread, 2 MiB, or what `RUST_MIN_STACK` says
+/// program's arguments there is only its name (not even that with musl; where [`init`] makes the worker, the pool's own argument follows).
+/// A task has the stack of a spawned thread, 2 MiB, or what `RUST_MIN_STACK` says
 /// (`builder().env(..)` may set it). Under `cargo test`, what tasks print is not captured.
+///
+/// # What a program must not do
+///
+/// A worker is started as the program itself was, with one argument that makes a worker of it. It takes orders only from the process that
+/// started it. Where that cannot be, `main` does not run in its place: the process exits at once, and tasks end with
+/// [`Error::Broken`](crate::Error::Broken), which says what is missing and what to do. So a program that uses a pool should not:
+///
+/// - **Run with borrowed rights.** A program that is set-user-ID, set-group-ID or has file capabilities has no workers. One whose effective ids
+///   differ from its real ones (`seteuid`, `setegid`, `setreuid`) starts none until they are the same again; those that are there go
+///   on. To give up rights for good, change both, with `setresuid` and `setresgid`.
+/// - **Be started by its loader.** The system takes `ld.so PROGRAM` for a run of `ld.so`, and would start that.
+/// - **Hide its file.** On Linux a worker is the very file that runs, also if it was deleted or replaced. Where there is no `/proc` (after `chroot`),
+///   and on other systems, it is what lies at the program's path by then. If that is another program, it runs once, with the argument.
+///   A program for musl has no workers without `/proc`.
+/// - **Come between the pool and its workers**, by a wrapper that starts processes in their place and does not hand on arguments, standard input
+///   and parent, or by an initialiser or preloaded library that takes them away.
+/// - **Do something before [`init`]**, where that is needed: it is done in each worker as well. If `init` is missing, `main` runs once in place of
+///   the first worker, up to its own end; pools in it refuse all tasks.
+/// - **Use a pool after `fork`.** The copy has neither its threads nor its workers. It may make one of its own.
+///
+/// It takes Linux 5.4 or later, with `pidfd_open` permitted; containers and emulators may lack it. The first worker of a program is
+/// started alone, and others when it has come up.
 ///
 /// # Nesting
 ///

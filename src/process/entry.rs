@@ -107,6 +107,9 @@ pub(super) fn own_offset() -> Option<u64> {
 /// The first line of `main`, where worker processes do not enter by themselves: without the feature `auto-entry`, and on
 /// other systems than Linux. Harmless where they do. In a worker it does not return.
 ///
+/// What stands before it runs in each worker as well. If it is missing, `main` runs in place of the first worker, once and to its end, and
+/// tasks end with [`Error::Broken`](crate::Error::Broken).
+///
 /// # Examples
 ///
 /// ```

@@ -16,6 +16,8 @@
 //! | a current directory that was removed | `disk::a_directory_that_is_gone` |
 //! | no `/proc` | `surroundings::without_proc_a_pool_works_or_says_why_not`, likewise |
 //! | a root directory without `/proc` and `/dev` (`chroot`) | `surroundings::another_root_directory_has_nothing_but_the_program`, as root |
+//! | `chroot` by the program itself, to where it is not | `surroundings::a_program_that_leaves_its_root_directory_is_told_why`, as root |
+//! | a program that its user may not start | `surroundings::a_program_that_its_user_may_not_start_is_told_why`, as root |
 //! | a kernel without `pidfd_open`, or a filter | `surroundings::a_kernel_without_process_descriptors_is_a_reason` |
 //! | closed standard streams | `surroundings::the_standard_streams_are_closed` |
 //! | output that nobody reads | `output` |

@@ -22,6 +22,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "a_panic_hook_of_the_programs_own", host: hook, check: end_well },
     Case { name: "without_proc_a_pool_works_or_says_why_not", host: do_without_proc, check: hide_proc },
     Case { name: "another_root_directory_has_nothing_but_the_program", host: exercise_once, check: change_root },
+    Case { name: "a_program_that_leaves_its_root_directory_is_told_why", host: leave_the_root, check: leave_as_root },
+    Case { name: "a_program_that_its_user_may_not_start_is_told_why", host: become_a_stranger, check: forbid },
     Case { name: "a_kernel_without_process_descriptors_is_a_reason", host: deny_pidfds, check: end_well },
 ];
 
@@ -155,6 +157,10 @@ fn exercise_once() {
     println!("main");
     assert!(fs::metadata("/dev/null").is_err() && fs::metadata("/proc/self").is_err(), "there is nothing else");
     let pool = ProcessPoolExecutor::new(2);
+    if cfg!(target_env = "musl") {
+        let reason = reason(&pool);
+        return assert!(reason.contains("/proc"), "{reason}");
+    }
     let read = |()| std::io::stdin().lines().count();
     assert_eq!(pool.submit(read, ()).result().expect("a worker"), 0, "standard input is empty");
     calculate(&pool);
@@ -202,6 +208,60 @@ fn change_root(name: &str) {
     assert_eq!(Host::run(name, &mut command).ends_well(), "main\n");
 }
 
+/// What the one task ends with.
+#[track_caller]
+fn reason(pool: &ProcessPoolExecutor) -> String {
+    match pool.submit(pid, ()).result() {
+        Err(Error::Broken(broken)) => broken.to_string(),
+        other => panic!("not broken: {other:?}"),
+    }
+}
+
+fn leave_the_root() {
+    println!("main");
+    let nothing = tempfile::tempdir().expect("a directory");
+    let used = ProcessPoolExecutor::new(1);
+    assert_works(&used);
+    std::os::unix::fs::chroot(nothing.path()).expect("we are root");
+    used.submit(pid, ()).result().expect("a worker is there");
+    exit_of(used.submit(|()| -> u8 { std::process::exit(0) }, ()));
+    for pool in [&used, &ProcessPoolExecutor::new(1)] {
+        let reason = reason(pool);
+        assert!(reason.contains("/proc") && reason.contains("ThreadPoolExecutor"), "{reason}");
+    }
+}
+
+fn leave_as_root(name: &str) {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can change the root directory");
+        return;
+    }
+    assert_eq!(Host::start(name).ends_well(), "main\n");
+}
+
+/// Gives up its rights, and with them that to start the program's file.
+#[allow(unsafe_code)]
+fn become_a_stranger() {
+    println!("main");
+    // SAFETY: takes numbers.
+    let result = unsafe { libc::setresgid(USER, USER, USER) | libc::setresuid(USER, USER, USER) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    let reason = reason(&ProcessPoolExecutor::new(1));
+    assert!(reason.contains("program's file") && reason.contains("ThreadPoolExecutor"), "{reason}");
+}
+
+fn forbid(name: &str) {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = copy_for_all(directory.path());
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("our file");
+    let said = Host::run(name, Command::new(&program).current_dir("/")).ends_well();
+    assert_eq!(said, "main\n");
+}
+
 /// Files that a loader of 64-bit x86 is looked for at are links elsewhere.
 fn copy_loaders(root: &Path) {
     for name in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"] {
@@ -235,10 +295,6 @@ fn forget_pidfd_open() {
 }
 
 fn deny_pidfds() {
-    let reason = |pool: &ProcessPoolExecutor| match pool.submit(pid, ()).result() {
-        Err(Error::Broken(broken)) => broken.to_string(),
-        other => panic!("not broken: {other:?}"),
-    };
     // One that has a worker keeps it.
     let [used, unused] = [1, 1].map(ProcessPoolExecutor::new);
     let worker = used.submit(pid, ()).result().expect("a worker");
@@ -246,6 +302,7 @@ fn deny_pidfds() {
     for pool in [&unused, &ProcessPoolExecutor::new(1)] {
         let reason = reason(pool);
         assert!(reason.contains("pidfd_open") && reason.contains("5.4") && !reason.contains("os error"), "{reason}");
+        assert!(!reason.contains("  "), "{reason}");
     }
     assert_eq!(used.submit(pid, ()).result().expect("it has a worker"), worker);
 }

@@ -73,6 +73,7 @@ mod tests {
     fn each_code_is_one_refusals_and_nobody_elses() {
         for refusal in Refusal::ALL {
             assert_eq!(Refusal::of(refusal.code()), Some(refusal));
+            assert!(!refusal.reason().contains("  "), "{refusal:?}");
         }
         for code in [0, 1, 2, LOST, 101, 126, 127, 128 + 9, 255] {
             assert_eq!(Refusal::of(code), None, "{code}");

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -33,7 +34,8 @@ impl<'a> Link<'a> {
         frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
         let (wire, theirs) = Wire::new(bytes)?;
         let wire = Arc::new(wire);
-        let mut command = Command::new(program());
+        let program = program();
+        let mut command = Command::new(&program);
         command.stdin(Stdio::from(theirs)).process_group(0);
         command.envs(settings.environment.iter().map(|(key, value)| (key, value)));
         if let Some(directory) = &settings.current_dir {
@@ -41,7 +43,7 @@ impl<'a> Link<'a> {
         }
         entry::announce(&mut command);
         let oom = OomCounter::read();
-        wire.set_child(Child::spawn(&mut command)?);
+        wire.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program))?);
         // Its copy of the worker's end goes with it.
         drop(command);
         pool.decide(|supervisor, _| supervisor.attach(id, Arc::clone(&wire)));
@@ -70,4 +72,22 @@ impl<'a> Link<'a> {
             mail: Vec::new(),
         })
     }
+}
+
+/// Says what the system means by an error, where that is the program's file.
+fn explain(error: io::Error, program: &Path) -> io::Error {
+    let text = match error.kind() {
+        io::ErrorKind::NotFound if !program.exists() => format!(
+            "there is no /proc to find the program by, and nothing at {}, where it was started: mount /proc if this is another root directory, \
+             or use `ThreadPoolExecutor`",
+            program.display()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "{error}: let this user start the program's file ({}) and enter the directory that the pool is to work in, or use \
+             `ThreadPoolExecutor`",
+            program.display()
+        ),
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
 }

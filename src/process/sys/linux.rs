@@ -173,7 +173,9 @@ pub(in crate::process) fn lacks() -> Option<&'static str> {
     });
     match looked {
         Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::INVAL) => Some(
-            "`pidfd_open` or `waitid` with it, by which worker processes are told apart, does not work here: that takes Linux 5.4 or              later, and no filter (seccomp, a container's) or emulator (valgrind before 3.21) that denies it; where it cannot be had,              use `ThreadPoolExecutor`",
+            "`pidfd_open` or `waitid` with it, by which worker processes are told apart, does not work here: that takes Linux 5.4 or \
+             later, and no filter (seccomp, a container's) or emulator (valgrind before 3.21) that denies it; where it cannot be had, \
+             use `ThreadPoolExecutor`",
         ),
         // It is no child of ours, which only who knows the call can say; or there is no descriptor just now.
         _ => None,

@@ -97,8 +97,14 @@ mod checks {
 /// Worker processes reach `main` here. That has to end soon, with an error that says what is missing.
 #[cfg(not(any(feature = "auto-entry", feature = "init")))]
 pub(crate) fn check_that_init_is_missed() {
-    match ProcessPoolExecutor::new(2).submit(|n: u64| n, 1).result() {
-        Err(Error::Broken(broken)) => assert!(broken.to_string().contains("`concurrent_futures::init()`"), "{broken}"),
-        other => panic!("it is to be broken, not {other:?}"),
+    let processes = ProcessPoolExecutor::new(2);
+    let futures: Vec<_> = (0..4).map(|n| processes.submit(|n: u64| n, n)).collect();
+    for future in futures {
+        match future.result() {
+            Err(Error::Broken(broken)) => {
+                assert!(broken.to_string().contains("`concurrent_futures::init()`"), "{broken}");
+            }
+            other => panic!("it is to be broken, not {other:?}"),
+        }
     }
 }
