@@ -58,7 +58,7 @@ pub(super) fn note_hello() {
 }
 
 /// Was this process started with a mark?
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux", feature = "auto-entry", not(portable)))]
 pub(super) fn is_marked() -> bool {
     first_arguments().get(1).is_some_and(|argument| is_mark(argument.as_encoded_bytes()))
 }

@@ -1,6 +1,6 @@
 //! What makes a worker of a process: an argument. It is made up, it is all that is left, or who is to see it is not reached.
 
-use std::ffi::CStr;
+use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn forge(name: &str) {
 }
 
 /// Asks for an initialiser that leaves nothing in the environment but this and the name of the case.
-const CLEAR: &CStr = c"CONCURRENT_FUTURES_TEST_CLEAR";
+const CLEAR: &str = "CONCURRENT_FUTURES_TEST_CLEAR";
 
 /// Called by the loader long before what makes a worker of the process.
 #[used]
@@ -56,18 +56,17 @@ const CLEAR: &CStr = c"CONCURRENT_FUTURES_TEST_CLEAR";
 #[unsafe(link_section = ".init_array.00001")]
 static EARLY: extern "C" fn() = clear_environment;
 
-#[allow(unsafe_code)]
 extern "C" fn clear_environment() {
-    // SAFETY: no other thread is there; the names end with a zero, and the value is kept by nobody who changes it.
-    unsafe {
-        let case = libc::getenv(c"CONCURRENT_FUTURES_TEST_HOST".as_ptr());
-        if case.is_null() || libc::getenv(CLEAR.as_ptr()).is_null() {
-            return;
+    let kept = [HOST, CLEAR];
+    if kept.iter().any(|name| env::var_os(name).is_none()) {
+        return;
+    }
+    for (name, _) in env::vars_os().filter(|(name, _)| !kept.iter().any(|kept| name == kept)) {
+        #[allow(unsafe_code)]
+        // SAFETY: no other thread is there.
+        unsafe {
+            env::remove_var(name);
         }
-        let case = CStr::from_ptr(case).to_owned();
-        libc::clearenv();
-        libc::setenv(c"CONCURRENT_FUTURES_TEST_HOST".as_ptr(), case.as_ptr(), 1);
-        libc::setenv(CLEAR.as_ptr(), c"1".as_ptr(), 1);
     }
 }
 
@@ -75,20 +74,19 @@ fn use_it_once() {
     println!("main");
     let pool = ProcessPoolExecutor::builder().max_workers(2).env("LOST", "1").build().expect("a pool");
     assert_works(&pool);
-    let left = pool.submit(|()| std::env::var("LOST").is_err(), ());
+    let left = pool.submit(|()| env::var("LOST").is_err(), ());
     assert!(left.result().expect("the pool works"), "the initialiser has run before");
 }
 
 fn clear(name: &str) {
-    let clear = CLEAR.to_str().expect("plain characters");
-    let said = Host::run(name, Command::new("/proc/self/exe").env(clear, "1")).ends_well();
+    let said = Host::run(name, Command::new("/proc/self/exe").env(CLEAR, "1")).ends_well();
     assert_eq!(said, "main\n", "its `main` runs in no other process");
 }
 
 fn start_itself() {
     let pool = ProcessPoolExecutor::new(1);
-    let arguments = |()| std::env::args().collect::<Vec<_>>();
-    let own: Vec<_> = std::env::args().collect();
+    let arguments = |()| env::args().collect::<Vec<_>>();
+    let own: Vec<_> = env::args().collect();
     let seen = pool.submit(arguments, ()).result().expect("a worker");
     assert_eq!(seen, if cfg!(target_env = "musl") { Vec::new() } else { own }, "there is only the program's name");
     let list = |()| {
@@ -120,7 +118,7 @@ fn start_by_loader(name: &str) {
         eprintln!("skipped: the program has no loader");
         return;
     };
-    let program = std::env::current_exe().expect("the path of this program");
+    let program = env::current_exe().expect("the path of this program");
     let said = Host::run(name, Command::new(loader).arg(program)).ends_well();
     assert_eq!(said.matches("main\n").count(), 1, "{said}");
     assert_eq!(said.matches("ld.so").count(), 4, "{said}");

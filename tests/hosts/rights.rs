@@ -70,19 +70,22 @@ fn lend(name: &str) {
 /// Names the call by which a program changes its ids.
 const CALL: &str = "CONCURRENT_FUTURES_TEST_CALL";
 
-/// Changes the effective ids, or the real ones.
+/// Changes the effective ids, or the real ones, of the whole program.
 #[allow(unsafe_code)]
 fn change(call: &str) {
-    // SAFETY: takes numbers, and has no preconditions.
-    let result = unsafe {
-        match call {
-            "seteuid" => libc::seteuid(USER),
-            "setegid" => libc::setegid(USER),
-            "setreuid" => libc::setreuid(USER, 0),
-            "setregid" => libc::setregid(USER, 0),
-            "alike again" => libc::setregid(0, 0) | libc::setreuid(0, 0),
-            other => panic!("{other}"),
-        }
+    // SAFETY, of all: takes numbers, and has no preconditions.
+    let result = match call {
+        // SAFETY: as above.
+        "seteuid" => unsafe { libc::seteuid(USER) },
+        // SAFETY: as above.
+        "setegid" => unsafe { libc::setegid(USER) },
+        // SAFETY: as above.
+        "setreuid" => unsafe { libc::setreuid(USER, 0) },
+        // SAFETY: as above.
+        "setregid" => unsafe { libc::setregid(USER, 0) },
+        // SAFETY: as above.
+        "alike again" => unsafe { libc::seteuid(0) },
+        other => panic!("{other}"),
     };
     assert_eq!(result, 0, "{call}: {}", io::Error::last_os_error());
 }

@@ -244,8 +244,10 @@ fn leave_as_root(name: &str) {
 fn become_a_stranger() {
     println!("main");
     // SAFETY: takes numbers.
-    let result = unsafe { libc::setresgid(USER, USER, USER) | libc::setresuid(USER, USER, USER) };
-    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    let group = unsafe { libc::setresgid(USER, USER, USER) };
+    // SAFETY: takes numbers.
+    let user = unsafe { libc::setresuid(USER, USER, USER) };
+    assert_eq!((group, user), (0, 0), "{}", std::io::Error::last_os_error());
     let reason = reason(&ProcessPoolExecutor::new(1));
     assert!(reason.contains("program's file") && reason.contains("ThreadPoolExecutor"), "{reason}");
 }
