@@ -48,18 +48,16 @@ impl<R> Outcomes<R> {
         }
     }
 
+    /// Takes the next one, unless they are large.
     pub(crate) fn pop(&mut self) -> Option<Outcome<R>> {
-        if const { is_large::<R>() } {
-            let outcome = self.pop_boxed()?;
-            return Some(*outcome);
-        }
         match &mut self.0 {
             List::Small(outcomes) => outcomes.pop_front(),
             List::Large(_) => None,
         }
     }
 
-    fn pop_boxed(&mut self) -> Option<Box<Outcome<R>>> {
+    /// Takes the next one, if they are large.
+    pub(crate) fn pop_boxed(&mut self) -> Option<Box<Outcome<R>>> {
         match &mut self.0 {
             List::Small(_) => None,
             List::Large(outcomes) => outcomes.pop_front(),
@@ -89,10 +87,8 @@ impl<R> Drop for Outcomes<R> {
         while let Some(outcome) = self.pop_boxed() {
             lose(outcome, of_a_map);
         }
-        if const { !is_large::<R>() } {
-            while let Some(outcome) = self.pop() {
-                lose(outcome, of_a_map);
-            }
+        while let Some(outcome) = self.pop() {
+            lose(outcome, of_a_map);
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
 use crate::process::{Addressed, Call, Cut, Parcel};
+use crate::state::caught;
 #[cfg(processes)]
 use crate::state::read;
-use crate::state::caught;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {

@@ -128,10 +128,7 @@ impl ThreadPoolExecutor {
         self.scope_held::<R, R>(body)
     }
 
-    fn scope_held<'env, R, H: Held<R>>(
-        &self,
-        body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
-    ) -> H {
+    fn scope_held<'env, R, H: Held<R>>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> H {
         let tasks = Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new() };
         let scope =
             Scope { pool: Arc::clone(&self.pool), tasks: Arc::new(tasks), scope: PhantomData, env: PhantomData };
