@@ -281,6 +281,9 @@ impl<T> Future<T> {
     }
 
     /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
+    ///
+    /// The value is kept in the place that all handles share. A large one is copied there, three times on the stack of the
+    /// thread that first looks at it: share a `Box` or `Arc` of it.
     pub fn share(self) -> SharedFuture<T>
     where
         T: Send + Sync,

@@ -87,8 +87,10 @@ impl<R> Drop for Outcomes<R> {
         while let Some(outcome) = self.pop_boxed() {
             lose(outcome, of_a_map);
         }
-        while let Some(outcome) = self.pop() {
-            lose(outcome, of_a_map);
+        if const { !is_large::<R>() } {
+            while let Some(outcome) = self.pop() {
+                lose(outcome, of_a_map);
+            }
         }
     }
 }
