@@ -35,15 +35,21 @@ fn unwritten<T: Serialize>(part: Part, value: &T, error: &postcard::Error) -> Er
 
 pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Error> {
     // A value that one side could write is not to overflow the stack of the other.
-    let decoded = with_room_for(bytes.len(), || match postcard::take_from_bytes::<T>(bytes) {
+    let decoded = with_room_for(bytes.len(), || read::<T>(bytes));
+    decoded.map_err(|message| Error::Decode(Decode::new(part, message)))
+}
+
+/// Not inlined: what it has on the stack, the values of the type's own code among that, is on the one with the room.
+#[inline(never)]
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match postcard::take_from_bytes::<T>(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
         Err(error) => Err(match error {
             postcard::Error::WontImplement | postcard::Error::NotYetImplemented => explained::<T>(&error),
             _ => said::in_reading::<T>(bytes).unwrap_or_else(|| explained::<T>(&error)),
         }),
-    });
-    decoded.map_err(|message| Error::Decode(Decode::new(part, message)))
+    }
 }
 
 /// What postcard says, in terms of what can be done about it.

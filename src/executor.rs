@@ -11,15 +11,16 @@ use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
 use crate::feed::Via;
 use crate::future::Future;
+use crate::held::is_large;
 use crate::host::Sharing;
 use crate::job::Job;
 use crate::map::{Map, MapUnordered};
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
-use crate::state::{Cell, Observable};
+use crate::state::{Observable, new_task};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
-use crate::work::{Fallible, Function, Plain, Portable};
+use crate::work::{Fallible, Function, Plain, Portable, Unboxing};
 
 /// Marks what can be an argument or a result of every executor: whatever serde can carry to another process.
 ///
@@ -406,7 +407,12 @@ where
     A: Payload,
     R: Payload,
 {
-    let task = Cell::new(Some(Portable { function, argument }), backend.task_options().cloned(), None);
+    let options = backend.task_options().cloned();
+    let task = if const { is_large::<A>() } {
+        new_task(Some(Portable { function: Unboxing(function), argument: Box::new(argument) }), options, None)
+    } else {
+        new_task(Some(Portable { function, argument }), options, None)
+    };
     submit(backend, task)
 }
 

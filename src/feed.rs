@@ -10,21 +10,26 @@ use std::time::Instant;
 use crate::error::{Decode, Error, Outcome, Part};
 use crate::executor::{Backend, Payload, Sharers, dispatch, submit};
 use crate::future::Future;
+use crate::held::is_large;
 use crate::host::{self, Sharing};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 #[cfg(processes)]
 use crate::process::Freight;
 use crate::spread::{Crew, Hands};
-use crate::state::Cell;
+use crate::state::new_task;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, deadline, is_done};
-use crate::work::{Chunk, Everywhere, Function};
+use crate::work::{Chunk, Everywhere, Function, Unboxing};
 
 /// Submits the items of a map.
 pub(crate) trait Submit<A, R>: Send {
     fn one(&self, argument: A) -> Future<R>;
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
+    /// As `one`, for an argument that is [large](is_large).
+    fn one_boxed(&self, argument: Box<A>) -> Future<R>;
+    /// As `many`, for arguments that are [large](is_large).
+    fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
     /// The threads that may share the items among them.
     fn crew(&self) -> Option<Arc<dyn Crew<A, R>>>;
 }
@@ -47,12 +52,32 @@ where
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
+        let options = self.executor.task_options().cloned();
         let work = Chunk { function: Everywhere(self.function), arguments, stop };
-        let task = Cell::new(Some(work), self.executor.task_options().cloned(), None);
-        submit(self.executor, task)
+        submit(self.executor, new_task(Some(work), options, None))
+    }
+
+    fn one_boxed(&self, argument: Box<A>) -> Future<R> {
+        if const { is_large::<A>() } {
+            dispatch(self.executor, Unboxing(self.function), argument)
+        } else {
+            self.one(*argument)
+        }
+    }
+
+    fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
+        if const { is_large::<A>() } {
+            let unboxing = Via { executor: self.executor, function: Unboxing(self.function) };
+            unboxing.many(arguments, stop)
+        } else {
+            self.many(arguments.into_iter().map(|argument| *argument).collect(), stop)
+        }
     }
 
     fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
+        if const { is_large::<A>() || is_large::<R>() } {
+            return None;
+        }
         let (function, options) = (self.function, self.executor.task_options());
         match self.executor.workers()?.0 {
             Sharers::Threads(host) => crew(host, options, move |argument| function.call(argument)),
@@ -75,7 +100,7 @@ pub(crate) fn crew<A: Send + 'static, R: Send + 'static>(
     function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
 ) -> Option<Arc<dyn Crew<A, R>>> {
     let may_share = options.is_none_or(|options| options.leaves_chunks_open());
-    if !may_share || host::is_current(Arc::as_ptr(&host).cast()) {
+    if const { is_large::<A>() || is_large::<R>() } || !may_share || host::is_current(Arc::as_ptr(&host).cast()) {
         return None;
     }
     Some(Hands::new(host, options.cloned(), function))
@@ -114,6 +139,10 @@ impl<R> Batch<R> {
     /// The outcomes of a batch that is done, one per item.
     pub(crate) fn into_outcomes(self) -> Outcomes<R> {
         match self {
+            Batch::One(future) if const { is_large::<R>() } => {
+                future.wait();
+                [future.take_boxed()].into_iter().collect()
+            }
             Batch::One(future) => Outcomes::from_iter([future.result()]),
             Batch::Many(future, items) => {
                 // They may come from elsewhere: one too few would shift all that follow.
@@ -124,7 +153,7 @@ impl<R> Batch<R> {
                         format!("{count} results came back for a chunk of {items} items"),
                     ))),
                 });
-                complete.unwrap_or_else(|error| (0..items).map(|_| Err(error.clone())).collect())
+                complete.unwrap_or_else(|error| (0..items).map(|_| Err::<R, _>(error.clone())).collect())
             }
         }
     }
@@ -165,7 +194,18 @@ impl<'e, I: Iterator, R> Feed<'e, I, R> {
             return None;
         }
         let input = self.input.as_mut()?;
-        let (items, batch) = if self.chunk_size == 1 {
+        let (items, batch) = if const { is_large::<I::Item>() } {
+            // From the input into its box.
+            let mut items: Vec<Box<I::Item>> = input.take(size).map(Box::new).collect();
+            let count = items.len();
+            let one = if self.chunk_size == 1 { items.pop() } else { None };
+            let batch = match one {
+                Some(item) => Some(Batch::One(self.submit.one_boxed(item))),
+                None if count == 0 => None,
+                None => Some(Batch::Many(self.submit.many_boxed(items, Arc::clone(&self.stop)), count)),
+            };
+            (count, batch)
+        } else if self.chunk_size == 1 {
             let item = input.next();
             (usize::from(item.is_some()), item.map(|item| Batch::One(self.submit.one(item))))
         } else {

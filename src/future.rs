@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::{Error, Outcome};
+use crate::held::is_large;
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::shared::SharedFuture;
@@ -57,6 +58,8 @@ pub struct Future<T> {
     /// `Send` and `Sync` if `T` is `Send`: like a shared mutex, it moves the one `T` between threads.
     owns: PhantomData<Arc<Mutex<T>>>,
 }
+
+const WHOLE: &str = "a done task whose handle is whole has its outcome";
 
 impl<T> Future<T> {
     pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
@@ -159,10 +162,15 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn result(self) -> Outcome<T> {
         // The look whether it is done and the taking are one turn of the cell's lock for most.
-        if let Some(outcome) = self.task.take() {
+        if const { !is_large::<T>() }
+            && let Some(outcome) = self.task.take()
+        {
             return outcome;
         }
         self.wait();
+        if const { is_large::<T>() } {
+            return *self.take_boxed();
+        }
         self.take()
     }
 
@@ -194,7 +202,13 @@ impl<T> Future<T> {
     /// ```
     #[track_caller]
     pub fn result_timeout(self, timeout: Duration) -> Result<Outcome<T>, Self> {
-        if self.wait_timeout(timeout) { Ok(self.take()) } else { Err(self) }
+        if !self.wait_timeout(timeout) {
+            return Err(self);
+        }
+        if const { is_large::<T>() } {
+            return Ok(*self.take_boxed());
+        }
+        Ok(self.take())
     }
 
     /// Takes the outcome if the task is done. Does not block.
@@ -203,11 +217,20 @@ impl<T> Future<T> {
     ///
     /// The future itself, if the task is not done.
     pub fn try_result(self) -> Result<Outcome<T>, Self> {
+        if const { is_large::<T>() } {
+            return if self.is_done() { Ok(*self.take_boxed()) } else { Err(self) };
+        }
         self.task.take().ok_or(self)
     }
 
+    /// Takes the outcome of a done task.
     fn take(self) -> Outcome<T> {
-        self.task.take().expect("a done task whose handle is whole has its outcome")
+        self.task.take().expect(WHOLE)
+    }
+
+    /// Takes a large outcome, which goes from its box into the caller's place: it is on the stack only there.
+    pub(crate) fn take_boxed(self) -> Box<Outcome<T>> {
+        self.task.take_boxed().expect(WHOLE)
     }
 
     /// Blocks until the task is done and returns its error; `None` if it succeeded.
@@ -258,6 +281,9 @@ impl<T> Future<T> {
     }
 
     /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
+    ///
+    /// The value is kept in the place that all handles share. A large one is copied there, three times on the stack of the
+    /// thread that first looks at it: share a `Box` or `Arc` of it.
     pub fn share(self) -> SharedFuture<T>
     where
         T: Send + Sync,
@@ -326,6 +352,9 @@ impl<T> std::future::Future for Awaiting<T> {
         }
         this.claim = PolledClaim::default();
         let future = this.future.take().expect("it was there a moment ago");
+        if const { is_large::<T>() } {
+            return Poll::Ready(*future.take_boxed());
+        }
         Poll::Ready(future.take())
     }
 }

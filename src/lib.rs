@@ -67,6 +67,7 @@ mod feed;
 mod future;
 #[cfg(test)]
 mod fuzz;
+mod held;
 mod host;
 mod id;
 mod inline;

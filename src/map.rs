@@ -10,6 +10,7 @@ use std::iter::FusedIterator;
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::{Error, Outcome, Timeout};
 use crate::feed::{Batch, Feed, Submit, unfinished};
+use crate::held::is_large;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::spread::Spread;
@@ -108,6 +109,9 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
             }
             self.refill();
         }
+        if const { is_large::<R>() } {
+            return Some(*self.ready.pop_boxed()?);
+        }
         self.ready.pop()
     }
 
@@ -199,10 +203,12 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
                 }
             }
         }
-        let outcome = self.ready.1.pop()?;
         let position = self.ready.0;
         self.ready.0 += 1;
-        Some((position, outcome))
+        if const { is_large::<R>() } {
+            return Some((position, *self.ready.1.pop_boxed()?));
+        }
+        Some((position, self.ready.1.pop()?))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

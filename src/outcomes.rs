@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, Outcome};
+use crate::held::{Held, is_large};
 use crate::panics::{discard, shield};
 
 /// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's wish.
-pub(crate) fn lose<T>(outcome: Outcome<T>, task: impl FnOnce() -> String) {
-    if let Err(error) = &outcome
+pub(crate) fn lose<T>(outcome: impl Held<Outcome<T>>, task: impl FnOnce() -> String) {
+    if let Err(error) = outcome.get()
         && !matches!(error, Error::Cancelled)
     {
         shield("the display of a task's error", || {
@@ -19,23 +20,48 @@ pub(crate) fn lose<T>(outcome: Outcome<T>, task: impl FnOnce() -> String) {
 }
 
 /// The outcomes of a chunk in input order. Those that nobody takes go one by one, each as that of a task alone would.
-pub(crate) struct Outcomes<R>(VecDeque<Outcome<R>>);
+pub(crate) struct Outcomes<R>(List<R>);
+
+/// Large outcomes are handed on in their [boxes](crate::held).
+enum List<R> {
+    Small(VecDeque<Outcome<R>>),
+    Large(VecDeque<Box<Outcome<R>>>),
+}
 
 impl<R> Outcomes<R> {
     pub(crate) fn new() -> Self {
-        Self(VecDeque::new())
+        Self(if const { is_large::<R>() } { List::Large(VecDeque::new()) } else { List::Small(VecDeque::new()) })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            List::Small(outcomes) => outcomes.len(),
+            List::Large(outcomes) => outcomes.len(),
+        }
     }
 
-    pub(crate) fn push(&mut self, outcome: Outcome<R>) {
-        self.0.push_back(outcome);
+    pub(crate) fn push(&mut self, outcome: impl Held<Outcome<R>>) {
+        match &mut self.0 {
+            List::Large(outcomes) => outcomes.push_back(outcome.boxed()),
+            List::Small(_) if const { is_large::<R>() } => {}
+            List::Small(outcomes) => outcomes.push_back(outcome.release()),
+        }
     }
 
+    /// Takes the next one, unless they are large.
     pub(crate) fn pop(&mut self) -> Option<Outcome<R>> {
-        self.0.pop_front()
+        match &mut self.0 {
+            List::Small(outcomes) => outcomes.pop_front(),
+            List::Large(_) => None,
+        }
+    }
+
+    /// Takes the next one, if they are large.
+    pub(crate) fn pop_boxed(&mut self) -> Option<Box<Outcome<R>>> {
+        match &mut self.0 {
+            List::Small(_) => None,
+            List::Large(outcomes) => outcomes.pop_front(),
+        }
     }
 }
 
@@ -45,16 +71,26 @@ impl<R> Default for Outcomes<R> {
     }
 }
 
-impl<R> FromIterator<Outcome<R>> for Outcomes<R> {
-    fn from_iter<I: IntoIterator<Item = Outcome<R>>>(outcomes: I) -> Self {
-        Self(outcomes.into_iter().collect())
+impl<R, H: Held<Outcome<R>>> FromIterator<H> for Outcomes<R> {
+    fn from_iter<I: IntoIterator<Item = H>>(outcomes: I) -> Self {
+        Self(if const { is_large::<R>() } {
+            List::Large(outcomes.into_iter().map(H::boxed).collect())
+        } else {
+            List::Small(outcomes.into_iter().map(H::release).collect())
+        })
     }
 }
 
 impl<R> Drop for Outcomes<R> {
     fn drop(&mut self) {
-        while let Some(outcome) = self.pop() {
-            lose(outcome, || "an item of a map".into());
+        let of_a_map = || "an item of a map".into();
+        while let Some(outcome) = self.pop_boxed() {
+            lose(outcome, of_a_map);
+        }
+        if const { !is_large::<R>() } {
+            while let Some(outcome) = self.pop() {
+                lose(outcome, of_a_map);
+            }
         }
     }
 }

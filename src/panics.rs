@@ -28,10 +28,18 @@ thread_local! {
 
 /// Runs a task's function: a panic becomes [`Error::Panicked`].
 pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    catch_or(function, Err)
+}
+
+/// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
+pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
     let outer = RECORD.try_with(|record| record.replace(Some(None))).ok().flatten();
     let result = panic::catch_unwind(AssertUnwindSafe(function));
     let record = RECORD.try_with(|record| record.replace(outer)).ok().flatten().flatten();
-    result.unwrap_or_else(|payload| Err(describe(payload, record)))
+    match result {
+        Ok(returned) => returned,
+        Err(payload) => panicked(describe(payload, record)),
+    }
 }
 
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
@@ -103,7 +111,9 @@ pub(crate) fn shield(what: &str, code: impl FnOnce()) {
 
 /// Drops a value of the user's; a panic of its `Drop` goes no further.
 pub(crate) fn discard<D>(value: D) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(move || drop(value))) {
+    // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
+    let mut place = Some(value);
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| place = None)) {
         report("the drop of a task's value", text_of(&*payload));
         let_go(payload);
     }

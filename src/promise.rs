@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Outcome};
 use crate::future::Future;
-use crate::state::{Cell, Observable, State};
+use crate::state::{Observable, State, new_task};
 use crate::text::write_future;
 use crate::work::Nothing;
 
@@ -25,7 +25,7 @@ use crate::work::Nothing;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 pub fn promise<T: Send + 'static>() -> (Promise<T>, Future<T>) {
-    let task: Arc<dyn Observable<T>> = Cell::<Nothing, T>::new(None, None, None);
+    let task: Arc<dyn Observable<T>> = new_task::<Nothing, T>(None, None, None);
     (Promise { task: Arc::clone(&task) }, Future::new(task))
 }
 
@@ -57,7 +57,7 @@ impl<T> Promise<T> {
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         // Changes nothing if the task is done.
-        self.task.finish(Err(Error::Abandoned));
+        self.task.fail(Error::Abandoned);
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Outcome};
 use crate::future::Future;
+use crate::held::is_large;
 use crate::host;
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey, WakerKey};
@@ -70,7 +71,13 @@ impl<T> SharedFuture<T> {
 
     /// The outcome of a task that is done. Does not block: the cell is asked only after it said so.
     fn outcome(&self) -> Result<&T, Error> {
-        let take = || self.task().take().expect("a done task that is shared has its outcome");
+        const WHOLE: &str = "a done task that is shared has its outcome";
+        let take = || {
+            if const { is_large::<T>() } {
+                return *self.task().take_boxed().expect(WHOLE);
+            }
+            self.task().take().expect(WHOLE)
+        };
         self.0.outcome.get_or_init(take).as_ref().map_err(Clone::clone)
     }
 

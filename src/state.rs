@@ -55,10 +55,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
+pub(crate) use runnable::caught;
 #[cfg(processes)]
-pub(crate) use runnable::{unread, unwritten};
+pub(crate) use runnable::{read, unread, unwritten};
 
 use crate::error::{Error, Outcome};
+use crate::held::{Held, is_large};
 use crate::host::{self, Host};
 use crate::id::FutureId;
 use crate::listener::Listener;
@@ -107,10 +109,11 @@ pub(crate) struct Snapshot {
     pub(crate) raised: Option<&'static str>,
 }
 
-pub(crate) struct Cell<W, T> {
+/// `H` is how it [holds](Held) its outcome.
+pub(crate) struct Cell<W, T, H = Outcome<T>> {
     id: FutureId,
     options: Option<Arc<TaskOptions>>,
-    inner: Mutex<Inner<W, T>>,
+    inner: Mutex<Inner<W, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     changed: Condvar,
     /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
@@ -118,8 +121,8 @@ pub(crate) struct Cell<W, T> {
     spent: AtomicBool,
 }
 
-struct Inner<W, T> {
-    phase: Phase<W, T>,
+struct Inner<W, T, H> {
+    phase: Phase<W, H>,
     /// The pool whose queue the task is in, or who has it if it was given away. Taken by whoever makes it leave
     /// `Pending`, or ends it.
     host: Option<Arc<dyn Host>>,
@@ -143,7 +146,7 @@ struct Extras<T> {
     on_abort: Option<Box<dyn FnOnce() + Send>>,
 }
 
-enum Phase<W, T> {
+enum Phase<W, H> {
     /// Not started. `None` while the work is out to be encoded, or for a promise.
     Pending(Option<W>),
     /// Started. The work is still here if it runs somewhere else; `thread` is the one that runs it, or 0.
@@ -156,7 +159,7 @@ enum Phase<W, T> {
         shown: Snapshot,
         cancelled: bool,
     },
-    Finished(Outcome<T>),
+    Finished(H),
     Cancelled,
     /// Finished, and the outcome was handed over.
     Taken {
@@ -188,13 +191,13 @@ fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
     outcome.as_ref().err().map(Error::variant)
 }
 
-impl<W, T> Phase<W, T> {
+impl<W, T, H: Held<Outcome<T>>> Inner<W, T, H> {
     fn snapshot(&self) -> Snapshot {
-        let (state, raised) = match self {
+        let (state, raised) = match &self.phase {
             Phase::Pending(_) => (State::Pending, None),
             Phase::Running { .. } => (State::Running, None),
             Phase::Delivering { shown, .. } => (shown.state, shown.raised),
-            Phase::Finished(outcome) => (State::Finished, raised(outcome)),
+            Phase::Finished(outcome) => (State::Finished, raised(outcome.get())),
             Phase::Cancelled => (State::Cancelled, None),
             Phase::Taken { raised } => (State::Finished, *raised),
         };
@@ -204,7 +207,9 @@ impl<W, T> Phase<W, T> {
     fn is_done(&self) -> bool {
         self.snapshot().state.is_done()
     }
+}
 
+impl<W, H> Phase<W, H> {
     fn runs_here(&self) -> bool {
         matches!(self, Phase::Running { thread, .. } if *thread == host::thread_token())
     }
@@ -223,7 +228,7 @@ impl<T> Default for Extras<T> {
     }
 }
 
-impl<W, T> Inner<W, T> {
+impl<W, T, H> Inner<W, T, H> {
     fn extras(&mut self) -> &mut Extras<T> {
         self.extras.get_or_insert_default()
     }
@@ -243,12 +248,30 @@ impl<W, T> Inner<W, T> {
     }
 }
 
-impl<W, T> Cell<W, T>
+/// Makes a task. A large outcome lies in a box.
+pub(crate) fn new_task<'a, W, T>(
+    work: Option<W>,
+    options: Option<Arc<TaskOptions>>,
+    host: Option<Arc<dyn Host>>,
+) -> Arc<dyn Observable<T> + 'a>
+where
+    W: Work<T> + 'a,
+    T: Send + 'a,
+{
+    if const { is_large::<T>() } {
+        Cell::<W, T, Box<Outcome<T>>>::new(work, options, host)
+    } else {
+        Cell::<W, T>::new(work, options, host)
+    }
+}
+
+impl<W, T, H> Cell<W, T, H>
 where
     W: Work<T>,
     T: Send,
+    H: Held<Outcome<T>>,
 {
-    pub(crate) fn new(work: Option<W>, options: Option<Arc<TaskOptions>>, host: Option<Arc<dyn Host>>) -> Arc<Self> {
+    fn new(work: Option<W>, options: Option<Arc<TaskOptions>>, host: Option<Arc<dyn Host>>) -> Arc<Self> {
         Arc::new(Self {
             id: FutureId::next(),
             options,
@@ -267,9 +290,19 @@ where
         })
     }
 
+    /// Ends the task with an error; see [`end`](Self::end).
+    fn end_with(&self, error: Error, by: By) -> bool {
+        // A box as large as the value, for nothing.
+        if const { is_large::<T>() } && self.inner.lock().is_done() {
+            discard(error);
+            return false;
+        }
+        self.end(H::hold(|| Err(error)), by)
+    }
+
     /// Ends the task, if `by` may end it in its present state. Publishes only when the work has been dropped and
     /// the callbacks have run.
-    fn end(&self, outcome: Outcome<T>, by: By) -> bool {
+    fn end(&self, outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
@@ -283,8 +316,8 @@ where
             discard(outcome);
             return false;
         }
-        let cancelled = matches!(outcome, Err(Error::Cancelled));
-        let shown = inner.phase.snapshot();
+        let cancelled = matches!(outcome.get(), Err(Error::Cancelled));
+        let shown = inner.snapshot();
         let was = std::mem::replace(&mut inner.phase, Phase::Delivering { shown, cancelled });
         let work = match was {
             Phase::Pending(work) | Phase::Running { work, .. } => work,
@@ -302,7 +335,7 @@ where
                 match by {
                     By::Cancel | By::Abort => host.cancelled(),
                     By::Refusal => host.refused(),
-                    By::Owner | By::Limit => host.ended(outcome.is_err()),
+                    By::Owner | By::Limit => host.ended(outcome.get().is_err()),
                 }
             }
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
@@ -314,7 +347,7 @@ where
             shield("the drop of a task", || with_room(|| host::in_callback(drops)));
             inner = self.inner.lock();
         }
-        inner = self.deliver(inner, &outcome);
+        inner = self.deliver(inner, outcome.get());
         self.publish(inner, outcome);
         if let Some(on_abort) = on_abort {
             shield("an on_abort hook", on_abort);
@@ -325,9 +358,9 @@ where
     /// Runs callbacks until there is none, and returns with the lock that says so.
     fn deliver<'a>(
         &'a self,
-        mut inner: MutexGuard<'a, Inner<W, T>>,
+        mut inner: MutexGuard<'a, Inner<W, T, H>>,
         outcome: &Outcome<T>,
-    ) -> MutexGuard<'a, Inner<W, T>> {
+    ) -> MutexGuard<'a, Inner<W, T, H>> {
         while let Some(callback) = inner.next_callback() {
             inner.seen = true;
             drop(inner);
@@ -338,10 +371,10 @@ where
         inner
     }
 
-    fn publish(&self, mut inner: MutexGuard<'_, Inner<W, T>>, outcome: Outcome<T>) {
-        let raised = raised(&outcome);
+    fn publish(&self, mut inner: MutexGuard<'_, Inner<W, T, H>>, outcome: H) {
+        let raised = raised(outcome.get());
         let mut unclaimed = None;
-        inner.phase = if matches!(outcome, Err(Error::Cancelled)) {
+        inner.phase = if matches!(outcome.get(), Err(Error::Cancelled)) {
             Phase::Cancelled
         } else if inner.detached {
             unclaimed = Some((outcome, inner.seen));
@@ -349,7 +382,7 @@ where
         } else {
             Phase::Finished(outcome)
         };
-        let failed = raised.is_some() && matches!(inner.phase.snapshot().state, State::Finished);
+        let failed = raised.is_some() && matches!(inner.snapshot().state, State::Finished);
         let (first, rest) = inner.take_listeners();
         // Before anybody can see it done: it is in their sets by then, ahead of whatever ends because of that.
         for listener in first.iter().chain(&rest) {
@@ -369,7 +402,7 @@ where
     }
 
     /// Drops an outcome that nobody will take.
-    fn lose(&self, outcome: Outcome<T>, seen: bool) {
+    fn lose(&self, outcome: H, seen: bool) {
         if seen {
             return discard(outcome);
         }
@@ -378,7 +411,7 @@ where
     }
 }
 
-impl<W, T> Cell<W, T> {
+impl<W, T, H> Cell<W, T, H> {
     /// Who has the task, if it was given away and has not come back.
     fn given_to(&self) -> Option<Arc<dyn Host>> {
         let inner = self.inner.lock();
@@ -394,14 +427,14 @@ impl<W, T> Cell<W, T> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Cell, Ran, Runnable};
+    use super::{Ran, Runnable, new_task};
     use crate::error::{Error, Outcome};
     use crate::host::Host;
     use crate::work::Local;
 
     #[test]
     fn a_run_tells_how_it_went() {
-        let cell = |outcome: Outcome<()>| Cell::new(Some(Local(move || outcome)), None, None);
+        let cell = |outcome: Outcome<()>| new_task(Some(Local(move || outcome)), None, None);
         let run = |cell: Arc<dyn Runnable>| cell.run(Arc::clone(&cell));
         assert_eq!(run(cell(Ok(()))), Ran::Completed);
         assert_eq!(run(cell(Err(Error::ShutDown))), Ran::Failed);
@@ -414,7 +447,7 @@ mod tests {
     fn only_what_may_still_run_goes_into_a_queue() {
         struct Nobody;
         impl Host for Nobody {}
-        let cell = || Cell::new(Some(Local(|| Ok(()))), None, None);
+        let cell = || new_task(Some(Local(|| Ok(()))), None, None);
         let waiting = cell();
         assert!(waiting.attach(Arc::new(Nobody)));
         assert!(waiting.start());
@@ -429,7 +462,7 @@ mod tests {
     fn a_task_knows_whether_its_end_runs_callbacks() {
         use super::Observable;
 
-        let cell = Cell::new(Some(Local(|| Ok(()))), None, None);
+        let cell = new_task(Some(Local(|| Ok(()))), None, None);
         assert!(!cell.has_callbacks());
         let callback = || Box::new(|_: &Outcome<()>| ());
         cell.add_callback(callback());

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::codec;
 use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
 use crate::executor::Payload;
+use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
 use crate::process::{Addressed, Call, Cut, Parcel};
+use crate::state::caught;
 #[cfg(processes)]
-use crate::state::unread;
+use crate::state::read;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {
@@ -107,6 +109,10 @@ pub(crate) struct Plain<A, R>(pub(crate) fn(A) -> R);
 /// A function whose `Err` is the task's error.
 pub(crate) struct Fallible<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
 
+/// A function whose argument comes in a [box](crate::held), and is taken out at the call.
+#[derive(Clone, Copy)]
+pub(crate) struct Unboxing<F>(pub(crate) F);
+
 /// Without processes there is no other address space to find a function in.
 #[cfg(not(processes))]
 pub(crate) trait Addressed {}
@@ -114,6 +120,8 @@ pub(crate) trait Addressed {}
 impl<A, R> Addressed for Plain<A, R> {}
 #[cfg(not(processes))]
 impl<A, R, E> Addressed for Fallible<A, R, E> {}
+#[cfg(not(processes))]
+impl<F> Addressed for Unboxing<F> {}
 
 impl<A, R> Clone for Plain<A, R> {
     fn clone(&self) -> Self {
@@ -140,7 +148,14 @@ impl<A, R, E: Into<BoxError>> Function<A, R> for Fallible<A, R, E> {
     }
 }
 
+impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
+    fn call(self, argument: Box<A>) -> Outcome<R> {
+        self.0.call(*argument)
+    }
+}
+
 /// What a `try_` function returned, as the outcome of its task.
+#[inline(always)]
 pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> {
     result.map_err(|error| Error::Failed(Failed::new(error)))
 }
@@ -161,12 +176,28 @@ where
         Ok(Encoded { argument, items: None })
     }
     fn decode(bytes: &[u8]) -> Outcome<R> {
-        codec::decode(Part::Result, bytes)
+        result(bytes)
     }
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
         Ok(Parcel { call: Call::of::<F, A, R>(self.function)?, argument, chunk: None })
+    }
+}
+
+/// Decodes a result. Runs user code.
+pub(crate) fn result<R: Payload>(bytes: &[u8]) -> Outcome<R> {
+    if const { is_large::<R>() } {
+        return codec::decode::<Box<R>>(Part::Result, bytes).map(|result| *result);
+    }
+    codec::decode(Part::Result, bytes)
+}
+
+#[cfg(processes)]
+fn read_reply<R: Payload, H: Held<Outcome<R>>>(reply: Result<&[u8], Error>) -> H {
+    match reply {
+        Ok(bytes) => read(|| result(bytes)),
+        Err(error) => H::hold(|| Err(error)),
     }
 }
 
@@ -180,13 +211,21 @@ pub(crate) struct Chunk<C, A> {
 
 impl<C, A> Chunk<C, A> {
     fn run<R>(mut self, call: impl Fn(&C, A) -> Outcome<R>) -> Outcomes<R> {
+        if const { is_large::<R>() } {
+            self.run_held::<R, Box<Outcome<R>>>(call)
+        } else {
+            self.run_held::<R, Outcome<R>>(call)
+        }
+    }
+
+    fn run_held<R, H: Held<Outcome<R>>>(&mut self, call: impl Fn(&C, A) -> Outcome<R>) -> Outcomes<R> {
         let arguments = std::mem::take(&mut self.arguments);
         let one = |argument| {
             if self.stop.load(Ordering::Relaxed) {
                 panics::discard(argument);
-                return Err(Error::Cancelled);
+                return H::hold(|| Err(Error::Cancelled));
             }
-            panics::catch(|| call(&self.function, argument))
+            caught(|| call(&self.function, argument))
         };
         arguments.into_iter().map(one).collect()
     }
@@ -243,8 +282,11 @@ where
     }
     #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
-        let decode = |bytes| panics::catch(|| codec::decode(Part::Result, bytes)).map_err(unread);
-        Ok(replies.into_iter().map(|reply| reply.and_then(decode)).collect())
+        if const { is_large::<R>() } {
+            Ok(replies.into_iter().map(read_reply::<R, Box<Outcome<R>>>).collect())
+        } else {
+            Ok(replies.into_iter().map(read_reply::<R, Outcome<R>>).collect())
+        }
     }
 }
 

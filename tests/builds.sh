@@ -3,7 +3,7 @@
 #
 #     tests/builds.sh          all of them
 #     tests/builds.sh quick    those that are cheap, for CI: what a debug build can tell (debug, without `auto-entry`,
-#                              without `process`, tests, doctest, example), and the shared library
+#                              without `process`, tests, doctest, example), one release build, and the shared library
 set -uo pipefail
 cd "$(dirname "$0")/builds"
 target=${BUILDS_TARGET_DIR:-$PWD/target}
@@ -79,6 +79,7 @@ build "debug, init() and auto-entry" program --features init
 build "cargo test" cargo test --quiet --test test
 build "doctest" cargo test --quiet --doc
 build "example" cargo run --quiet --example example
+build "release" program --release
 if command -v python3 >/dev/null; then
     build "shared library in python3" shared_library
 else
@@ -92,7 +93,6 @@ if [ "${1:-}" != quick ]; then
         absent "cargo nextest"
     fi
     build "panic=abort" program --profile aborting
-    build "release" program --release
     build "release, init() instead of auto-entry" program --release --no-default-features --features init
     build "bench" cargo bench --quiet --bench bench
     build "lto=fat" program --profile fat

@@ -16,10 +16,11 @@ use super::image::image;
 use super::symbol;
 use crate::bytes::{Carrier, carried};
 use crate::codec;
-use crate::error::{Decode, Encode, Error, Part};
+use crate::error::{Decode, Encode, Error, Outcome, Part};
+use crate::held::{Held, is_large};
 use crate::panics;
 use crate::state::unwritten;
-use crate::work::{Fallible, Function, Plain};
+use crate::work::{Fallible, Function, Plain, Unboxing};
 
 /// A call as bytes and numbers.
 pub(crate) struct Parcel {
@@ -119,6 +120,16 @@ impl<A, R, E> Addressed for Fallible<A, R, E> {
     }
 }
 
+impl<F: Addressed> Addressed for Unboxing<F> {
+    fn address(self) -> *const () {
+        self.0.address()
+    }
+    unsafe fn at(address: *const ()) -> Self {
+        // SAFETY: the caller's word is the one that is asked for.
+        Self(unsafe { F::at(address) })
+    }
+}
+
 fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made
 where
     F: Function<A, R>,
@@ -132,10 +143,29 @@ where
         Error::Panicked(panic) => Error::Decode(Decode::new(Part::Argument, panic.to_string())),
         error => error,
     })?;
-    let result = panics::catch(|| function.call(argument))?;
-    let write = || panics::catch(|| codec::encode_onto(Part::Result, &result, reply));
+    if const { is_large::<R>() } {
+        run::<F, A, R, Box<Outcome<R>>>(function, argument, reply, carrier)
+    } else {
+        run::<F, A, R, Outcome<R>>(function, argument, reply, carrier)
+    }
+}
+
+/// Makes the call, holds its outcome in `H`, and writes the result.
+fn run<F, A, R, H>(function: F, argument: A, reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made
+where
+    F: Function<A, R>,
+    R: Serialize,
+    H: Held<Outcome<R>>,
+{
+    let call = || H::hold(|| function.call(argument));
+    let outcome = panics::catch_or(call, |panicked| H::hold(|| Err(panicked)));
+    let result = match outcome.get() {
+        Ok(result) => result,
+        Err(error) => return Err(error.clone()),
+    };
+    let write = || panics::catch(|| codec::encode_onto(Part::Result, result, reply));
     let (encoded, taken) = carried(carrier, write);
-    panics::discard(result);
+    panics::discard(outcome);
     if encoded.is_err() {
         carrier.put_back(&taken);
     }

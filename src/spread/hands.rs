@@ -34,7 +34,7 @@ use crate::host::{Ended, Shared, Sharing};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::panics::{self, discard};
-use crate::state::{Cell, Observable, Runnable};
+use crate::state::{Observable, Runnable, new_task};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::work::Work;
@@ -139,7 +139,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         let hand = move |hands: Arc<Self>| -> Arc<dyn Runnable> {
             let host = Arc::clone(&hands.host);
             let hand = Hand { hands: Arc::clone(&hands), function: Arc::clone(&function) };
-            let task: Arc<dyn Observable<()>> = Cell::new(Some(hand), options.clone(), Some(host));
+            let task: Arc<dyn Observable<()>> = new_task(Some(hand), options.clone(), Some(host));
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{By, Callback, Cell, Observable, Observed, Phase, Snapshot, State};
 use crate::error::{Error, Outcome};
+use crate::held::Held;
 use crate::host::{self, Remote};
 use crate::id::FutureId;
 use crate::listener::{Listener, ListenerKey};
@@ -13,17 +14,18 @@ use crate::panics::discard;
 use crate::sync::{thread, yields};
 use crate::work::Work;
 
-impl<W, T> Observed for Cell<W, T>
+impl<W, T, H> Observed for Cell<W, T, H>
 where
     W: Work<T>,
     T: Send,
+    H: Held<Outcome<T>> + Send,
 {
     fn id(&self) -> FutureId {
         self.id
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.inner.lock().phase.snapshot()
+        self.inner.lock().snapshot()
     }
 
     fn look(&self) -> Snapshot {
@@ -47,7 +49,7 @@ where
         {
             return self.was_cancelled();
         }
-        self.end(Err(Error::Cancelled), By::Cancel) || self.was_cancelled()
+        self.end_with(Error::Cancelled, By::Cancel) || self.was_cancelled()
     }
 
     fn abort(&self) -> bool {
@@ -56,7 +58,7 @@ where
         if remote.is_some_and(|remote| !remote.stop()) {
             return self.was_cancelled();
         }
-        let ended = self.end(Err(Error::Cancelled), By::Abort);
+        let ended = self.end_with(Error::Cancelled, By::Abort);
         if let Some(remote) = remote {
             remote.stopped();
         }
@@ -65,7 +67,7 @@ where
 
     fn listen(&self, listener: Listener) -> Option<bool> {
         let mut inner = self.inner.lock();
-        let snapshot = inner.phase.snapshot();
+        let snapshot = inner.snapshot();
         if snapshot.state.is_done() {
             drop(inner);
             discard(listener);
@@ -111,13 +113,13 @@ where
             remote.help();
         }
         for _ in 0..yields(deadline) {
-            if self.inner.lock().phase.is_done() {
+            if self.inner.lock().is_done() {
                 return true;
             }
             thread::yield_now();
         }
         let mut inner = self.inner.lock();
-        while !inner.phase.is_done() {
+        while !inner.is_done() {
             inner.waiters += 1;
             let timed_out = match deadline {
                 Some(deadline) => self.changed.wait_until(&mut inner, deadline).timed_out(),
@@ -128,7 +130,7 @@ where
             };
             inner.waiters -= 1;
             if timed_out {
-                return inner.phase.is_done();
+                return inner.is_done();
             }
         }
         true
@@ -139,7 +141,7 @@ where
         loop {
             match &inner.phase {
                 Phase::Finished(outcome) => {
-                    let error = outcome.as_ref().err().cloned();
+                    let error = outcome.get().as_ref().err().cloned();
                     inner.seen = true;
                     return error;
                 }
@@ -168,7 +170,7 @@ where
         if !matches!(inner.phase, Phase::Finished(_)) {
             return;
         }
-        let raised = inner.phase.snapshot().raised;
+        let raised = inner.snapshot().raised;
         let was = std::mem::replace(&mut inner.phase, Phase::Taken { raised });
         drop(inner);
         if let Phase::Finished(outcome) = was {
@@ -177,17 +179,17 @@ where
     }
 }
 
-impl<W, T> Observable<T> for Cell<W, T>
+impl<W, T, H> Cell<W, T, H>
 where
-    W: Work<T>,
-    T: Send,
+    H: Held<Outcome<T>>,
 {
-    fn take(&self) -> Option<Outcome<T>> {
+    #[inline(always)]
+    fn take_held(&self) -> Option<H> {
         let mut inner = self.inner.lock();
         let outcome = match &inner.phase {
-            Phase::Cancelled => Err(Error::Cancelled),
+            Phase::Cancelled => H::hold(|| Err(Error::Cancelled)),
             Phase::Finished(_) => {
-                let raised = inner.phase.snapshot().raised;
+                let raised = inner.snapshot().raised;
                 match std::mem::replace(&mut inner.phase, Phase::Taken { raised }) {
                     Phase::Finished(outcome) => outcome,
                     _ => return None,
@@ -198,10 +200,25 @@ where
         self.spent.store(true, Ordering::Relaxed);
         Some(outcome)
     }
+}
+
+impl<W, T, H> Observable<T> for Cell<W, T, H>
+where
+    W: Work<T>,
+    T: Send,
+    H: Held<Outcome<T>> + Send,
+{
+    fn take(&self) -> Option<Outcome<T>> {
+        self.take_held().map(H::release)
+    }
+
+    fn take_boxed(&self) -> Option<Box<Outcome<T>>> {
+        self.take_held().map(H::boxed)
+    }
 
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>> {
         let mut inner = self.inner.lock();
-        if inner.phase.is_done() {
+        if inner.is_done() {
             return Err(callback);
         }
         inner.extras().callbacks.push_back(callback);
@@ -209,12 +226,12 @@ where
     }
 
     fn finish(&self, outcome: Outcome<T>) -> bool {
-        self.end(outcome, By::Owner)
+        self.end(H::hold(|| outcome), By::Owner)
     }
 
     fn add_callback(&self, callback: Callback<T>) {
         let mut inner = self.inner.lock();
-        let shown = inner.phase.snapshot();
+        let shown = inner.snapshot();
         let is_cancelled = match inner.phase {
             Phase::Finished(_) => false,
             Phase::Cancelled => true,
@@ -227,9 +244,9 @@ where
         let lent = Phase::Delivering { shown, cancelled: is_cancelled };
         let outcome = match std::mem::replace(&mut inner.phase, lent) {
             Phase::Finished(outcome) => outcome,
-            _ => Err(Error::Cancelled),
+            _ => H::hold(|| Err(Error::Cancelled)),
         };
-        inner = self.deliver(inner, &outcome);
+        inner = self.deliver(inner, outcome.get());
         inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };
         let waiters = inner.waiters;
         drop(inner);

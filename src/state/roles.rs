@@ -118,6 +118,8 @@ pub(crate) type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
 pub(crate) trait Observable<T>: Runnable {
     /// Takes the outcome of a done task. Once.
     fn take(&self) -> Option<Outcome<T>>;
+    /// As `take`; without a copy where the outcome is large.
+    fn take_boxed(&self) -> Option<Box<Outcome<T>>>;
     /// Adds a callback; to a done task, runs it here. Only the one handle that may take the outcome may ask.
     fn add_callback(&self, callback: Callback<T>);
     /// Adds a callback, or gives it back if the task is done.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
 #[cfg(processes)]
 use crate::bytes::{Carrier, carried};
-use crate::error::{Broken, Decode, Encode, Error, Part, TimeLimit};
+use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
+use crate::held::Held;
 use crate::host::{self, Host};
 use crate::options::TaskOptions;
 use crate::panics::{self, discard, shield};
@@ -16,10 +17,11 @@ use crate::sync::with_room;
 use crate::task;
 use crate::work::{Encoded, Work};
 
-impl<W, T> Cell<W, T>
+impl<W, T, H> Cell<W, T, H>
 where
     W: Work<T>,
     T: Send,
+    H: Held<Outcome<T>>,
 {
     /// Runs work that was taken out of `Pending`.
     fn perform(&self, me: Arc<dyn Runnable>, mut work: W, host: Option<&Arc<dyn Host>>) -> Ran {
@@ -28,8 +30,8 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
         let _guard = work.guard();
-        let outcome = task::enter(me, || panics::catch(|| work.call()));
-        let failed = outcome.is_err();
+        let outcome: H = task::enter(me, || caught(|| work.call()));
+        let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !W::COUNTS => Ran::Uncounted,
             true if failed => Ran::Failed,
@@ -60,10 +62,21 @@ pub(crate) fn unread(error: Error) -> Error {
     }
 }
 
-impl<W, T> Runnable for Cell<W, T>
+/// What a call comes to, a panic included.
+pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
+    panics::catch_or(|| H::hold(call), |panicked| H::hold(|| Err(panicked)))
+}
+
+/// What a result comes to that the user's `Deserialize` reads.
+pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
+    panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
+}
+
+impl<W, T, H> Runnable for Cell<W, T, H>
 where
     W: Work<T>,
     T: Send,
+    H: Held<Outcome<T>> + Send,
 {
     fn options(&self) -> &TaskOptions {
         self.options.as_deref().unwrap_or(TaskOptions::NONE)
@@ -128,7 +141,7 @@ where
 
     fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim {
         let mut inner = self.inner.lock();
-        if inner.phase.is_done() {
+        if inner.is_done() {
             return Claim::Done;
         }
         if inner.phase.runs_here() {
@@ -175,19 +188,19 @@ where
     }
 
     fn withdraw(&self) -> bool {
-        self.end(Err(Error::Cancelled), By::Cancel)
+        self.end_with(Error::Cancelled, By::Cancel)
     }
 
     fn refuse(&self, error: Error) -> bool {
-        self.end(Err(error), By::Refusal)
+        self.end_with(error, By::Refusal)
     }
 
     fn fail(&self, error: Error) -> bool {
-        self.end(Err(error), By::Owner)
+        self.end_with(error, By::Owner)
     }
 
     fn expire(&self, limit: Duration) -> bool {
-        self.end(Err(Error::TimeLimit(TimeLimit::new(limit))), By::Limit)
+        self.end_with(Error::TimeLimit(TimeLimit::new(limit)), By::Limit)
     }
 
     fn encode(&self) -> Result<Encoded, Error> {
@@ -205,20 +218,22 @@ where
     }
 
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
-        let outcome = reply.and_then(|bytes| panics::catch(|| W::decode(bytes)).map_err(unread));
-        self.end(outcome, By::Owner)
+        match reply {
+            Ok(bytes) => self.end(read(|| W::decode(bytes)), By::Owner),
+            Err(error) => self.end_with(error, By::Owner),
+        }
     }
 
     #[cfg(processes)]
     fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the carrier.
-        let (outcome, _) = carried(carrier, || panics::catch(|| W::decode(result)).map_err(unread));
+        let (outcome, _) = carried(carrier, || read(|| W::decode(result)));
         self.end(outcome, By::Owner)
     }
 
     #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool {
-        let (outcome, _) = carried(carrier, || W::decode_items(replies));
+        let (outcome, _) = carried(carrier, || H::hold(|| W::decode_items(replies)));
         self.end(outcome, By::Owner)
     }
 

@@ -60,7 +60,11 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets the size of each thread's stack, in bytes. That of `std::thread::Builder` if not given.
+    /// Sets the size of each thread's stack, in bytes. That of `std::thread::Builder` if not given: 2 MiB, unless
+    /// `RUST_MIN_STACK` says otherwise.
+    ///
+    /// A task that overflows it ends the program. [Large values](ThreadPoolExecutor#large-values) that are passed by value
+    /// need room for two copies.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self

@@ -12,11 +12,12 @@ use crate::error::{BoxError, Outcome};
 use crate::executor::{Backend, options_of};
 use crate::feed::{Submit, crew};
 use crate::future::Future;
+use crate::held::is_large;
 use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::spread::Crew;
-use crate::state::{Cell, Observable};
+use crate::state::{Observable, new_task};
 use crate::with::With;
 use crate::work::{Chunk, Local, Shared, Work, outcome};
 
@@ -26,10 +27,23 @@ where
     W: Work<T> + 'static,
     T: Send + 'static,
 {
-    let task: Arc<dyn Observable<T>> = Cell::new(Some(work), options, Some(Arc::clone(pool) as _));
+    let task: Arc<dyn Observable<T>> = new_task(Some(work), options, Some(Arc::clone(pool) as _));
     let future = Future::new(Arc::clone(&task));
     pool.push(task);
     future
+}
+
+/// Queues a call. What is large of it lies in a box from here on.
+fn queue_call<C, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, call: C) -> Future<T>
+where
+    C: FnOnce() -> Outcome<T> + Send + 'static,
+    T: Send + 'static,
+{
+    if const { is_large::<C>() } {
+        let call: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(call);
+        return queue(pool, options, Local(call));
+    }
+    queue(pool, options, Local(call))
 }
 
 /// Submits a closure that the items of a map share.
@@ -47,11 +61,28 @@ where
 {
     fn one(&self, argument: A) -> Future<R> {
         let function = Arc::clone(&self.function);
-        queue(self.pool, self.options.clone(), Local(move || function(argument)))
+        queue_call(self.pool, self.options.clone(), move || function(argument))
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         let function = Shared(Arc::clone(&self.function));
+        queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
+    }
+
+    fn one_boxed(&self, argument: Box<A>) -> Future<R> {
+        if const { !is_large::<A>() } {
+            return self.one(*argument);
+        }
+        let function = Arc::clone(&self.function);
+        queue(self.pool, self.options.clone(), Local(move || function(*argument)))
+    }
+
+    fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
+        if const { !is_large::<A>() } {
+            return self.many(arguments.into_iter().map(|argument| *argument).collect(), stop);
+        }
+        let function = Arc::clone(&self.function);
+        let function = Shared(Arc::new(move |argument: Box<A>| function(*argument)));
         queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
     }
 
@@ -78,12 +109,12 @@ impl<'e> With<'e, ThreadPoolExecutor> {
 macro_rules! closure_methods {
     ([$($generics:tt)*] $executor:ty, $e:lifetime) => {
         impl $($generics)* $executor {
-            fn queue<W, T>(&self, work: W) -> Future<T>
+            fn queue<C, T>(&self, call: C) -> Future<T>
             where
-                W: Work<T> + 'static,
+                C: FnOnce() -> Outcome<T> + Send + 'static,
                 T: Send + 'static,
             {
-                queue(self.pool(), self.task_options().cloned(), work)
+                queue_call(self.pool(), self.task_options().cloned(), call)
             }
 
             fn closure<F>(&self, function: F) -> Closure<$e, F> {
@@ -94,7 +125,8 @@ macro_rules! closure_methods {
             /// Calls `function` with `argument` on a worker; as [`Executor::submit`](crate::Executor::submit), for any
             /// closure and any type that is `Send`.
             ///
-            /// Blocks only while a bounded queue is full, and never on a thread of this executor.
+            /// Blocks only while a bounded queue is full, and never on a thread of this executor. A value of hundreds of
+            /// kilobytes belongs into a `Box`: see [large values](ThreadPoolExecutor#large-values).
             ///
             /// # Examples
             ///
@@ -113,7 +145,7 @@ macro_rules! closure_methods {
                 A: Send + 'static,
                 R: Send + 'static,
             {
-                self.queue(Local(move || Ok(function(argument))))
+                self.queue(move || Ok(function(argument)))
             }
 
             /// Calls a closure that returns `Result` with `argument` on a worker: its `Err` becomes the future's
@@ -136,7 +168,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
                 E: Into<BoxError>,
             {
-                self.queue(Local(move || outcome(function(argument))))
+                self.queue(move || outcome(function(argument)))
             }
 
             /// Calls a closure without an argument on a worker.
@@ -156,7 +188,7 @@ macro_rules! closure_methods {
                 F: FnOnce() -> R + Send + 'static,
                 R: Send + 'static,
             {
-                self.queue(Local(move || Ok(function())))
+                self.queue(move || Ok(function()))
             }
 
             /// Calls a closure without an argument on a worker: its `Err` becomes the future's
@@ -167,7 +199,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
                 E: Into<BoxError>,
             {
-                self.queue(Local(move || outcome(function())))
+                self.queue(move || outcome(function()))
             }
 
             /// Calls a closure on every argument, and yields the outcomes in input order; as

@@ -25,8 +25,9 @@ use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
 use crate::future::Future;
+use crate::held::{Held, is_large};
 use crate::host::{self, Need, Spare};
-use crate::state::{Cell, Observable, Runnable};
+use crate::state::{Observable, Runnable, new_task};
 use crate::sync::{Condvar, Mutex};
 use crate::work::{Work, outcome};
 
@@ -121,10 +122,17 @@ impl ThreadPoolExecutor {
     /// });
     /// ```
     pub fn scope<'env, R>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
+        if const { is_large::<R>() } {
+            return *self.scope_held::<R, Box<R>>(body);
+        }
+        self.scope_held::<R, R>(body)
+    }
+
+    fn scope_held<'env, R, H: Held<R>>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> H {
         let tasks = Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new() };
         let scope =
             Scope { pool: Arc::clone(&self.pool), tasks: Arc::new(tasks), scope: PhantomData, env: PhantomData };
-        let result = panic::catch_unwind(AssertUnwindSafe(|| body(&scope)));
+        let result = panic::catch_unwind(AssertUnwindSafe(|| H::hold(|| body(&scope))));
         // From here to the end of `join` nothing may unwind: the borrows would end before the tasks.
         let bomb = AbortOnUnwind;
         if result.is_err() {
@@ -176,8 +184,13 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let ended = Some(self.tasks.open());
-        let work = Scoped { function, ended };
-        let task: Arc<dyn Observable<T> + 'scope> = Cell::new(Some(work), None, Some(Arc::clone(&self.pool) as _));
+        let host = Some(Arc::clone(&self.pool) as _);
+        let task: Arc<dyn Observable<T> + 'scope> = if const { is_large::<F>() } {
+            let function: Box<dyn FnOnce() -> Outcome<T> + Send + 'scope> = Box::new(function);
+            new_task(Some(Scoped { function, ended }), None, host)
+        } else {
+            new_task(Some(Scoped { function, ended }), None, host)
+        };
         // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. What the cell holds
         // that lives for `'scope` only, closure and outcome, is out of it before `'scope` ends, as the head of this
         // file shows; after that the cell is used only through methods that find neither.

@@ -29,6 +29,7 @@
 //! | an allocator of the program's own | all, for it is theirs; `allocator::an_allocator_of_the_programs_own` looks that it is used |
 //! | signals at some kHz, and nothing begun again | `signals::signals_arrive_all_the_time` |
 //! | Ctrl-C, SIGTERM and SIGKILL | `ends` |
+//! | threads with 2 MiB of stack, and values of hundreds of kilobytes | `large::large_values_leave_room_on_the_stack` |
 //! | one cpu | `crowd::one_cpu_is_enough` |
 //! | 200 threads that submit | `crowd::two_hundred_threads_submit_to_one_pool` |
 //! | a wall clock that jumps | `clock::the_wall_clock_jumps`, as far as the C library tells the time |
@@ -47,6 +48,7 @@ mod ends;
 mod exercise;
 mod fork;
 mod host;
+mod large;
 mod limits;
 mod marks;
 mod output;
@@ -68,6 +70,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         disk::CASES,
         ends::CASES,
         fork::CASES,
+        large::CASES,
         limits::CASES,
         marks::CASES,
         output::CASES,

@@ -7,7 +7,7 @@ use super::{Pool, Settings};
 use crate::error::{Broken, Error};
 use crate::host::tests::Nothing;
 use crate::host::{Host, Need, Sharing};
-use crate::state::{Cell, Observable, Ran};
+use crate::state::{Observable, Ran, new_task};
 use crate::work::Local;
 
 fn settings(max_workers: usize) -> Settings {
@@ -16,7 +16,7 @@ fn settings(max_workers: usize) -> Settings {
 }
 
 fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
-    Cell::new(Some(Local(|| Ok(()))), None, Some(Arc::clone(pool) as _))
+    new_task(Some(Local(|| Ok(()))), None, Some(Arc::clone(pool) as _))
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! builds::check();
 //! ```
 
+mod large;
 #[cfg(feature = "process")]
 mod processes;
 mod threads;
@@ -16,6 +17,7 @@ pub fn double(n: u64) -> u64 {
 /// Checks all that a build of this kind can do.
 pub fn check() {
     threads::check();
+    large::check();
     #[cfg(any(feature = "auto-entry", feature = "init"))]
     processes::check();
     #[cfg(all(feature = "process", not(any(feature = "auto-entry", feature = "init"))))]
