@@ -111,7 +111,7 @@ fn turn_into_worker(announced: Announced) {
 fn take_over(announced: &Announced) -> OwnedFd {
     DEPTH.store(announced.depth, Ordering::Relaxed);
     // Before anything else, and then a look whether the parent is still there: it may have died in between.
-    sys::die_with_parent();
+    sys::die_with_parent(announced.parent);
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != announced.parent) {
         exit_at_once();
     }

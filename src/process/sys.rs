@@ -7,7 +7,7 @@
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
 //! | [`Ear`], to let one thread receive in another's place | an epoll instance around the socket | nothing: the other cannot be kept from waking |
 //! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
-//! | [`Lifeline`]: a worker ends with its pool | hang-up of the socket, and a signal | a pipe that nobody writes to |
+//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
 //!
 //! `--cfg portable` takes the second way on Linux too, where it can be tested.
 
@@ -16,13 +16,19 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+mod group;
 #[cfg(all(target_os = "linux", not(portable)))]
 mod linux;
+#[cfg(all(target_os = "linux", not(portable)))]
+mod parent;
 #[cfg(any(not(target_os = "linux"), portable))]
 mod portable;
 
+pub(super) use group::{end_group, end_rest_of_group};
 #[cfg(all(target_os = "linux", not(portable)))]
 pub(super) use linux::*;
+#[cfg(all(target_os = "linux", not(portable)))]
+pub(super) use parent::{die_with_parent, die_with_parent_too};
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
 

@@ -21,7 +21,7 @@
 //! | panic hooks, set before and after | `surroundings::a_panic_hook_of_the_programs_own` |
 //! | an allocator of the program's own | all, for it is theirs; `allocator::an_allocator_of_the_programs_own` looks that it is used |
 //! | signals at some kHz, and nothing begun again | `signals::signals_arrive_all_the_time` |
-//! | Ctrl-C, SIGTERM and SIGKILL | `ends` |
+//! | Ctrl-C, SIGTERM and SIGKILL | `ends`, and what tasks have started: `started` |
 //! | one cpu | `crowd::one_cpu_is_enough` |
 //! | 200 threads that submit | `crowd::two_hundred_threads_submit_to_one_pool` |
 //! | a wall clock that jumps | `clock::the_wall_clock_jumps`, as far as the C library tells the time |
@@ -45,6 +45,7 @@ mod output;
 mod reaping;
 mod rights;
 mod signals;
+mod started;
 mod surroundings;
 
 use libtest_mimic::{Arguments, Trial};
@@ -65,6 +66,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         reaping::CASES,
         rights::CASES,
         signals::CASES,
+        started::CASES,
         surroundings::CASES,
     ];
     modules.into_iter().flatten()

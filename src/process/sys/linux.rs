@@ -16,7 +16,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, pidfd_open,
-    pidfd_send_signal, set_parent_process_death_signal, setrlimit, waitid,
+    pidfd_send_signal, setrlimit, waitid,
 };
 
 use crate::error::Exit;
@@ -141,20 +141,16 @@ impl Lifeline {
     }
 }
 
-/// Waits until the pool at the other end is gone.
+/// Waits until the pool at the other end is gone. For the main thread, when another one [dies with the parent](die_with_parent_too).
 pub(in crate::process) fn outlive(socket: &OwnedFd, _lifeline: Option<OwnedFd>) {
+    super::parent::go_on_with_death();
     // No event is asked for: what comes unasked is that the other end is gone.
     let mut socket = [PollFd::new(socket, PollFlags::empty())];
     while let Err(Errno::INTR) = poll(&mut socket, None) {}
-    while socket[0].revents().contains(PollFlags::NVAL) {
+    if socket[0].revents().contains(PollFlags::NVAL) {
         // A task has closed it. The thread that runs it finds out when it answers, and not before: until then all it does counts.
-        std::thread::park();
+        super::parent::wait_for_death();
     }
-}
-
-/// Asks to be killed when the thread that started this process is gone.
-pub(in crate::process) fn die_with_parent() {
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// Does this program run with the rights of somebody else than who started it?

@@ -171,7 +171,8 @@ pub(in crate::process) fn outlive(_socket: &OwnedFd, lifeline: Option<OwnedFd>) 
 }
 
 /// There is nothing to ask: [`outlive`] has to do.
-pub(in crate::process) fn die_with_parent() {}
+pub(in crate::process) fn die_with_parent(_parent: i32) {}
+pub(in crate::process) fn die_with_parent_too() {}
 
 /// Does this program run with the rights of somebody else than who started it?
 pub(in crate::process) fn runs_with_other_rights() -> bool {
