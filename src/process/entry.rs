@@ -9,8 +9,10 @@
 //! leaves it alone.
 #![allow(unsafe_code)]
 
+mod surroundings;
+
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -118,27 +120,7 @@ fn take_over(announced: &Announced) -> OwnedFd {
     take_name();
     // SAFETY: the name ends with a zero; nothing else reads or changes the environment yet.
     unsafe { libc::unsetenv(VARIABLE.as_ptr()) };
-    // std does this before `main`, which is not reached.
-    // SAFETY: to ignore a signal has no preconditions.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    // A worker is not in the terminal's group, and may print all the same.
-    // SAFETY: to ignore a signal has no preconditions.
-    unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
-    // SAFETY: copies descriptor 0, the socket, to one above the three that belong to the tasks.
-    let socket = unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3) };
-    if socket < 0 {
-        exit_at_once();
-    }
-    // SAFETY: the descriptor was made a moment ago, for this owner.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    let Ok(nothing) = std::fs::File::open("/dev/null") else {
-        exit_at_once();
-    };
-    // SAFETY: replaces descriptor 0, which this process has and nothing uses yet.
-    if unsafe { libc::dup2(nothing.as_raw_fd(), 0) } < 0 {
-        exit_at_once();
-    }
-    socket
+    surroundings::take_over().unwrap_or_else(|_| exit_at_once())
 }
 
 /// Shows in lists of processes under the program's name, not under that of the link it was started by.

@@ -11,10 +11,11 @@
 //!
 //! `--cfg portable` takes the second way on Linux too, where it can be tested.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 mod group;
 #[cfg(all(target_os = "linux", not(portable)))]
@@ -31,6 +32,16 @@ pub(super) use linux::*;
 pub(super) use parent::{die_with_parent, die_with_parent_too};
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
+
+/// Moves a descriptor out of the numbers of the standard streams, which it was given if one of them was closed: what is printed must not
+/// go there. All that are made in here or arrive here go through this.
+pub(super) fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    const STREAMS: i32 = 3;
+    match descriptor.as_raw_fd() {
+        ..STREAMS => Ok(fcntl_dupfd_cloexec(descriptor, STREAMS)?),
+        _ => Ok(descriptor),
+    }
+}
 
 /// The pool's end of what connects it to a worker.
 pub(super) type Socket = OwnedFd;

@@ -12,7 +12,10 @@
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
 //! | a current directory that was removed | `disk::a_directory_that_is_gone` |
 //! | no `/proc` | `surroundings::without_proc_a_pool_works_or_says_why_not`, likewise |
-//! | closed standard streams | `surroundings::the_standard_streams_are_closed` |
+//! | closed standard streams | `surroundings::the_standard_streams_are_closed`, `inherited::streams_that_the_program_has_closed_are_nothing`, `inherited::nothing_of_a_pool_is_a_standard_stream` |
+//! | signals that are blocked or ignored | `inherited::blocked_and_ignored_signals_are_not_inherited` |
+//! | descriptors that are open across `exec` | `inherited::descriptors_are_not_inherited` |
+//! | a terminal | `inherited::reading_from_the_terminal_fails` |
 //! | output that nobody reads | `output` |
 //! | the program deleted or replaced | `surroundings::the_program_is_deleted_while_its_pool_lives`, `..replaced..` |
 //! | SIGCHLD ignored | `reaping::a_program_that_ignores_sigchld` |
@@ -40,6 +43,7 @@ mod ends;
 mod exercise;
 mod fork;
 mod host;
+mod inherited;
 mod limits;
 mod output;
 mod reaping;
@@ -61,6 +65,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         disk::CASES,
         ends::CASES,
         fork::CASES,
+        inherited::CASES,
         limits::CASES,
         output::CASES,
         reaping::CASES,

@@ -19,6 +19,7 @@ use rustix::process::{
     pidfd_send_signal, setrlimit, waitid,
 };
 
+use super::above_streams;
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::process::frame;
@@ -29,9 +30,9 @@ pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 /// With what is received: descriptors that come along are not for the programs that this one starts.
 pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 
-/// For a descriptor that came along: nothing is left to be done.
-pub(in crate::process) fn received(_descriptor: &OwnedFd) -> io::Result<()> {
-    Ok(())
+/// For a descriptor that came along: it is no standard stream.
+pub(in crate::process) fn received(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    above_streams(descriptor)
 }
 
 /// For the pool's end of a socket: every call says for itself what it wants.
@@ -45,6 +46,7 @@ pub(in crate::process) struct Memory(OwnedFd);
 impl Memory {
     pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
         let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let memory = above_streams(memory)?;
         ftruncate(&memory, length as u64)?;
         Ok(Self(memory))
     }
@@ -79,7 +81,7 @@ pub(in crate::process) struct Bell(OwnedFd);
 
 impl Bell {
     pub(in crate::process) fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+        Ok(Self(above_streams(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)?))
     }
 
     pub(in crate::process) fn ring(&self) {
@@ -106,7 +108,7 @@ pub(in crate::process) struct Ear(OwnedFd);
 impl Ear {
     /// Makes one for a socket, open.
     pub(in crate::process) fn new(socket: &OwnedFd) -> io::Result<Self> {
-        let ear = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let ear = above_streams(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
         epoll::add(&ear, socket, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
         Ok(Self(ear))
     }
@@ -198,16 +200,17 @@ impl Process {
     /// Watches a child. `None`: it was reaped already, or never was ours. The number belongs to nobody, or to another
     /// process, or at most to a group.
     pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
-        match pidfd_open(pid, PidfdFlags::empty()).map(Self) {
-            Ok(process) if process.is_unreaped() || process.has_ended() => Ok(Some(process)),
-            Ok(_) | Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => Self(above_streams(descriptor)?),
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok((process.is_unreaped() || process.has_ended()).then_some(process))
     }
 
     /// Returns what stands in for a process that has gone: it has ended too.
     pub(in crate::process) fn gone() -> io::Result<Self> {
-        Ok(Self(eventfd(1, EventfdFlags::CLOEXEC)?))
+        Ok(Self(above_streams(eventfd(1, EventfdFlags::CLOEXEC)?)?))
     }
 
     /// Returns a descriptor that is readable from when the process has ended, whoever reaps it.

@@ -26,7 +26,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_parent_process_death_signal};
 
-use super::end_group;
+use super::{above_streams, end_group};
 
 /// A signal that the kernel never sends by itself, that programs leave alone, and that ends who does not handle it.
 #[cfg(not(any(
@@ -88,7 +88,7 @@ pub(super) fn wait_for_death() {
 /// Fails if it is dead, or if the system does not let us look.
 fn parent_if_alive() -> rustix::io::Result<OwnedFd> {
     let parent = Pid::from_raw(PARENT.load(Ordering::Relaxed)).ok_or(Errno::SRCH)?;
-    let descriptor = pidfd_open(parent, PidfdFlags::empty())?;
+    let descriptor = above_streams(pidfd_open(parent, PidfdFlags::empty())?).map_err(|_| Errno::MFILE)?;
     // As long as this process is its child, nobody else has its number.
     if is_alive() { Ok(descriptor) } else { Err(Errno::SRCH) }
 }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -19,6 +19,7 @@ use rustix::process::{
 };
 use rustix::shm;
 
+use super::above_streams;
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::sync::Mutex;
@@ -32,9 +33,17 @@ pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::empty();
 /// With what is received: not all systems know a flag for descriptors that come along.
 pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 
-/// For a descriptor that came along: it is not for the programs that this one starts.
-pub(in crate::process) fn received(descriptor: &OwnedFd) -> io::Result<()> {
-    Ok(fcntl_setfd(descriptor, FdFlags::CLOEXEC)?)
+/// For a descriptor that came along: it is no standard stream, and not for the programs that this one starts.
+pub(in crate::process) fn received(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    let descriptor = above_streams(descriptor)?;
+    fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
+    Ok(descriptor)
+}
+
+/// A pipe of which neither end is a standard stream.
+fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((above_streams(reader.into())?.into(), above_streams(writer.into())?.into()))
 }
 
 /// For the pool's end of a socket: it is never to block, though Apple does not heed `MSG_DONTWAIT` on sending.
@@ -62,9 +71,10 @@ impl Memory {
             };
             let reading = shm::open(&name, shm::OFlags::RDONLY, Mode::empty());
             let unlinked = shm::unlink(&name);
+            let both = above_streams(both)?;
             ftruncate(&both, length as u64)?;
             unlinked?;
-            return Ok(Self { both, reading: reading? });
+            return Ok(Self { both, reading: above_streams(reading?)? });
         }
     }
 
