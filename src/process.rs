@@ -81,6 +81,9 @@ pub(crate) use pool::Pool;
 /// `exec` are closed, but for the standard streams, and a stream that is closed in the program is `/dev/null`. A file that a task needs it opens
 /// itself; on Linux, `/proc/<id of the program>/fd/<number>` is a way to one that the program has open.
 ///
+/// Where files may not be long (`ulimit -f`), shared memory may not either: long bytes take the socket then, and below 96 KiB there is no worker
+/// ([`Error::Broken`](crate::Error::Broken) says why).
+///
 /// # Processes that a task starts
 ///
 /// Each worker is the first of a process group of its own, and the programs that a task starts belong to it. When a worker ends, for

@@ -16,6 +16,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{Resource, getrlimit};
 
 mod group;
 #[cfg(all(target_os = "linux", not(portable)))]
@@ -40,6 +41,21 @@ pub(super) fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     match descriptor.as_raw_fd() {
         ..STREAMS => Ok(fcntl_dupfd_cloexec(descriptor, STREAMS)?),
         _ => Ok(descriptor),
+    }
+}
+
+/// Refuses memory that is longer than a file may be here (`ulimit -f`): the attempt would raise SIGXFSZ, and that ends the program, or
+/// the worker. A limit that another thread lowers in this very moment is seen by the next one.
+fn check_file_size(length: usize) -> io::Result<()> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < length as u64 => {
+            let text = format!(
+                "shared memory of {length} bytes is longer than a file may be in this process, which is {limit} bytes (RLIMIT_FSIZE): \
+                 raise the limit (`ulimit -f`), or use a ThreadPoolExecutor"
+            );
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
+        }
+        _ => Ok(()),
     }
 }
 

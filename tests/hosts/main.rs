@@ -4,6 +4,7 @@
 //! |---|---|
 //! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers`, `limits::a_worker_makes_room_for_its_replacement` |
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
+//! | small files (`ulimit -f`) | `limits::small_files_are_no_end_of_the_program`, `limits::small_files_of_a_worker_are_no_end_of_it` |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
 //! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
 //! | the rights of another user (set-user-ID) | `rights::the_rights_of_another_user_are_a_reason`, as root |

@@ -8,18 +8,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::mm::{Advice, madvise};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, pidfd_open,
     pidfd_send_signal, setrlimit, waitid,
 };
 
-use super::above_streams;
+use super::{above_streams, check_file_size};
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::process::frame;
@@ -45,6 +46,7 @@ pub(in crate::process) struct Memory(OwnedFd);
 
 impl Memory {
     pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
+        check_file_size(length)?;
         let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let memory = above_streams(memory)?;
         ftruncate(&memory, length as u64)?;
@@ -68,6 +70,17 @@ impl Memory {
 impl AsFd for Memory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// Has the system provide memory that was mapped for writing. Where there is none, that is an error, and not a SIGBUS for who touches it
+/// first. Costs no more than to touch it.
+pub(in crate::process) fn back(base: NonNull<u8>, length: usize) -> io::Result<()> {
+    // SAFETY: changes no contents, wherever that is; where nothing is mapped for writing, it is an error.
+    match unsafe { madvise(base.as_ptr().cast(), length, Advice::LinuxPopulateWrite) } {
+        // Linux before 5.14 does not know how.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -293,6 +306,8 @@ fn info(pidfd: BorrowedFd<'_>) -> Option<libc::pidfd_info> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
     use super::*;
 
     #[test]
@@ -310,6 +325,20 @@ mod tests {
         }
         assert_eq!(rustix::io::write(&both, b"x"), Ok(1));
         assert_eq!(rustix::io::write(&reading, b"x"), Err(Errno::PERM));
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error_and_no_signal() {
+        let page = rustix::param::page_size();
+        let memory = Memory::new(page).unwrap();
+        let (protection, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: a new mapping at a place the kernel chooses touches no other memory.
+        let base = unsafe { mmap(ptr::null_mut(), 2 * page, protection, shared, &memory, 0) }.unwrap();
+        let base = NonNull::new(base.cast()).unwrap();
+        assert!(back(base, page).is_ok());
+        assert!(back(base, 2 * page).is_err(), "the file ends before");
+        // SAFETY: mapped with this length, and nobody looks there any more.
+        unsafe { munmap(base.as_ptr().cast(), 2 * page) }.unwrap();
     }
 
     #[test]

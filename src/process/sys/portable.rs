@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Mode, ftruncate};
@@ -19,7 +20,7 @@ use rustix::process::{
 };
 use rustix::shm;
 
-use super::above_streams;
+use super::{above_streams, check_file_size};
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::sync::Mutex;
@@ -61,6 +62,7 @@ pub(in crate::process) struct Memory {
 
 impl Memory {
     pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
+        check_file_size(length)?;
         let create = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         loop {
             // Some systems allow no more than 30 characters.
@@ -94,6 +96,11 @@ impl AsFd for Memory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.both.as_fd()
     }
+}
+
+/// There is no common way to ask for it: who touches memory that the system does not have is sent SIGBUS.
+pub(in crate::process) fn back(_base: NonNull<u8>, _length: usize) -> io::Result<()> {
+    Ok(())
 }
 
 /// Is memory of the other side sure to keep its length? There is no telling: it is believed. A worker that was damaged on
