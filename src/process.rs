@@ -66,16 +66,43 @@ pub(crate) use pool::Pool;
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). A program that ends, however it ends, takes its
-/// workers with it.
+/// workers with it, and the programs that they have started.
 ///
 /// # In a worker
 ///
 /// Standard output and error are the program's own, standard input is empty. `main` never runs: loggers and the like
 /// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
-/// keep what tasks write to them for later tasks of that worker. Ctrl-C reaches only the program, not its workers. Of the
+/// keep what tasks write to them for later tasks of that worker. Of the
 /// program's arguments there is only its name (not even that with musl; where [`init`] makes the worker, the pool's own argument follows).
 /// A task has the stack of a spawned thread, 2 MiB, or what `RUST_MIN_STACK` says
 /// (`builder().env(..)` may set it). Under `cargo test`, what tasks print is not captured.
+///
+/// A worker inherits the program's environment, current directory, limits and rights. Not its signals: none is blocked, and none is ignored
+/// but SIGPIPE, SIGTTIN and SIGTTOU (the programs that a task starts ignore the last two as well, unless they say otherwise). SIGHUP and
+/// SIGSTKFLT are handled on Linux: with them the kernel tells of the end of the program. Not its descriptors either: those that are open across
+/// `exec` are closed, but for the standard streams, and a stream that is closed in the program is `/dev/null`. A file that a task needs it opens
+/// itself; on Linux, `/proc/<id of the program>/fd/<number>` is a way to one that the program has open.
+///
+/// Where files may not be long (`ulimit -f`), shared memory may not either: long bytes take the socket then, and below 96 KiB there is no worker
+/// ([`Error::Broken`](crate::Error::Broken) says why).
+///
+/// # Processes that a task starts
+///
+/// Each worker is the first of a process group of its own, and the programs that a task starts belong to it. When a worker ends, for
+/// whatever reason, all that is left of the group is killed; also if it ends because the program does. What leaves the group (`setsid`,
+/// `setpgid`) lives on. So does, after a worker and the program were killed by somebody else at the very same time, what the worker has started.
+///
+/// # At the terminal
+///
+/// Ctrl-C reaches the program and not its workers, which then end with it, or as the program wants. Ctrl-Z stops the program alone: tasks
+/// that run go on, and their results wait until the program does; time limits do not stop, so one that was exceeded meanwhile ends its task then.
+/// Tasks may print. To read from the terminal (`/dev/tty`) is an error for them, and for what they start. What stops a worker (SIGSTOP) is not
+/// noticed; a time limit ends that.
+///
+/// # A program that replaces itself
+///
+/// After `exec`, the workers and what they have started are killed, as at the end of the program. The new program is their parent and does not
+/// know of them: until it reaps them (`waitpid`) or ends, they are left as zombies. A program that does not want that drops its executors before.
 ///
 /// # What a program must not do
 ///

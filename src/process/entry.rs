@@ -10,11 +10,10 @@
 
 mod mark;
 mod refusal;
+mod surroundings;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -146,41 +145,16 @@ fn reading(comes_later: impl Fn(Copy) -> bool) -> Option<Reading> {
 fn take_over(mark: &Mark) -> OwnedFd {
     DEPTH.store(mark.depth, Ordering::Relaxed);
     // Before anything else, and then a look whether the parent is still there: it may have died in between.
-    sys::die_with_parent();
+    sys::die_with_parent(mark.parent);
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != mark.parent) {
         exit_at_once(Refusal::Parent.code());
     }
     take_name();
-    // std does this before `main`, which is not reached.
-    // SAFETY: to ignore a signal has no preconditions.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    // A worker is not in the terminal's group, and may print all the same.
-    // SAFETY: to ignore a signal has no preconditions.
-    unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
-    // SAFETY: copies descriptor 0, the socket, to one above the three that belong to the tasks.
-    let socket = unsafe { libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3) };
-    if socket < 0 {
-        let is_closed = io::Error::last_os_error().raw_os_error() == Some(libc::EBADF);
-        exit_at_once(if is_closed { Refusal::Socket.code() } else { worker::LOST });
+    match surroundings::take_over() {
+        Ok(socket) if socket_type(&socket) == Ok(SocketType::STREAM) => socket,
+        Err(error) if error.raw_os_error() != Some(libc::EBADF) => exit_at_once(worker::LOST),
+        _ => exit_at_once(Refusal::Socket.code()),
     }
-    // SAFETY: the descriptor was made a moment ago, for this owner.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    if socket_type(&socket) != Ok(SocketType::STREAM) {
-        exit_at_once(Refusal::Socket.code());
-    }
-    let Ok(nothing) = nothing_to_read() else {
-        exit_at_once(worker::LOST);
-    };
-    // SAFETY: replaces descriptor 0, which this process has and nothing uses yet.
-    if unsafe { libc::dup2(nothing.as_raw_fd(), 0) } < 0 {
-        exit_at_once(worker::LOST);
-    }
-    socket
-}
-
-/// What ends as soon as it is read: `/dev/null`, or where there is none (`chroot`), a pipe that nobody writes to.
-fn nothing_to_read() -> io::Result<OwnedFd> {
-    File::open("/dev/null").map(OwnedFd::from).or_else(|_| io::pipe().map(|(reader, _)| reader.into()))
 }
 
 /// Shows in lists of processes under the program's name, not under that of the link it was started by.

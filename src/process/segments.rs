@@ -87,6 +87,11 @@ impl Mapping {
         Some(bytes)
     }
 
+    /// Has the system provide the first bytes. Only for segments that this side owns.
+    fn back(&self, length: usize) -> io::Result<()> {
+        sys::back(self.base, length.min(self.length))
+    }
+
     /// Copies in. Only for segments that this side owns and has not given out.
     fn fill(&self, bytes: &[u8]) {
         assert!(bytes.len() <= self.length, "a segment is chosen that is long enough");
@@ -247,6 +252,7 @@ impl Owned {
         let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
         let memory = Memory::new(size)?;
         let mapping = Arc::new(Mapping::map(&memory, size, ProtFlags::READ | ProtFlags::WRITE)?);
+        mapping.back(length)?;
         let number = self.next;
         self.next += 1;
         let memory = Arc::new(memory.for_reading()?);

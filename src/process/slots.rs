@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::sys::Memory;
+use super::sys::{self, Memory};
 use letters::LETTER;
 use mail::Mail;
 pub(super) use words::Progress;
@@ -101,7 +101,9 @@ impl Slots {
     pub(super) fn create() -> io::Result<(Self, OwnedFd)> {
         // Of another size than the mapping, a look at it would be the end of the pool's process.
         let memory = Memory::new(LENGTH)?.for_both()?;
-        Ok((Self::map(&memory)?, memory))
+        let slots = Self::map(&memory)?;
+        sys::back(slots.base, LENGTH)?;
+        Ok((slots, memory))
     }
 
     /// Maps those of the other side.

@@ -77,7 +77,7 @@ impl Wire {
     /// Makes a wire, and the socket for the worker's end. `setup` and the slots are the first that goes there.
     pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        let ours = ours.into();
+        let (ours, theirs) = (sys::above_streams(ours.into())?, sys::above_streams(theirs.into())?);
         sys::prepare(&ours)?;
         let (slots, memory) = Slots::create()?;
         let (lifeline, end) = Lifeline::new()?;
@@ -92,7 +92,7 @@ impl Wire {
             slots: Arc::new(slots),
             child: OnceLock::new(),
         };
-        Ok((wire, theirs.into()))
+        Ok((wire, theirs))
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {

@@ -53,18 +53,28 @@ pub(super) fn main(socket: OwnedFd) -> ! {
         // It came with the setup, behind the slots.
         let lifeline = worker.reader.descriptor().ok();
         std::thread::Builder::new().name(name).spawn(move || {
+            sys::die_with_parent_too();
             // Nothing of a task's comes through here; if it does, the worker must not stand there as if it was at work.
             let run = AssertUnwindSafe(|| worker.run(setup));
             let code = panic::catch_unwind(run).unwrap_or_else(|_| std::process::abort());
-            std::process::exit(code)
+            leave(code)
         })?;
         Ok(lifeline)
     });
     match begun {
-        Ok(lifeline) => sys::outlive(&socket, lifeline),
+        Ok(lifeline) => {
+            sys::outlive(&socket, lifeline);
+            sys::end_group();
+        }
         Err(error) => complain(&format!("a worker process cannot begin: {error}")),
     }
-    std::process::exit(LOST)
+    leave(LOST)
+}
+
+/// Ends the process, and before it what tasks have started: the pool would, but it may be gone before it has seen our end.
+fn leave(code: i32) -> ! {
+    sys::end_rest_of_group();
+    std::process::exit(code)
 }
 
 /// Receives the setup, and the slots that come with it.

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, Exit, ProcessPoolExecutor};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use concurrent_futures::{Bytes, Error, Executor, Exit, ProcessPoolExecutor};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::host::*;
 
@@ -16,6 +16,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
     Case { name: "a_worker_makes_room_for_its_replacement", host: recycle, check: room_for_one },
     Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
+    Case { name: "small_files_are_no_end_of_the_program", host: use_no_long_file, check: small_files },
+    Case { name: "small_files_of_a_worker_are_no_end_of_it", host: lower_in_workers, check: end_well },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
     Case { name: "who_is_killed_for_want_of_memory_is_told_so", host: want_memory, check: short_of_memory },
 ];
@@ -107,6 +109,65 @@ fn few_processes(name: &str) {
         assert_eq!(run + not_run, 60);
         assert!(limit < 4 || not_run == 0, "{not_run} of 60 were not run with {limit} processes");
     }
+}
+
+fn lower_file_size(bytes: u64) {
+    let current = Some(bytes);
+    setrlimit(Resource::Fsize, Rlimit { current, maximum: getrlimit(Resource::Fsize).maximum }).expect("a lower limit");
+}
+
+fn echo_long(pool: &ProcessPoolExecutor) -> Result<(), Error> {
+    let long = Bytes::from(vec![7; 1 << 20]);
+    let back = pool.submit(|bytes: Bytes| bytes, long.clone()).result()?;
+    assert!(back == long);
+    Ok(())
+}
+
+fn use_no_long_file() {
+    let pool = ProcessPoolExecutor::new(2);
+    match echo_long(&pool) {
+        Ok(()) => assert_works(&pool),
+        Err(error) => println!("{error}"),
+    }
+    // Also where there is a worker, and the limit comes later.
+    if getrlimit(Resource::Fsize).current.is_none_or(|limit| limit > 1 << 20) {
+        let pool = ProcessPoolExecutor::new(1);
+        assert_works(&pool);
+        lower_file_size(1000);
+        echo_long(&pool).expect("the socket will do");
+        pool.kill_workers();
+        assert!(matches!(pool.submit(work, 1).result(), Ok(_) | Err(Error::WorkerDied(_) | Error::Broken(_))));
+        println!("{}", ProcessPoolExecutor::new(1).submit(work, 1).result().expect_err("no page is shared"));
+    }
+}
+
+fn small_files(name: &str) {
+    // In 512 bytes: none for what is shared with a worker, none for segments, enough for both.
+    for (limit, works) in
+        [("0", false), ("100", false), ("300", true), ("1000", true), ("100000", false), ("unlimited", false)]
+    {
+        let said = Host::by_script(name, &format!(r#"ulimit -f {limit}; exec "$0""#)).ends_well();
+        assert_eq!(said.is_empty(), works, "{limit}: {said}");
+        let told = ["RLIMIT_FSIZE", "ulimit -f", "98304 bytes"].iter().all(|part| said.contains(part));
+        assert!(works || told, "{limit}: {said}");
+    }
+}
+
+fn lower_in_workers() {
+    let builder = ProcessPoolExecutor::builder().max_workers(1).initializer(lower_file_size, 1000);
+    let pool = builder.build().expect("a pool");
+    echo_long(&pool).expect("the socket will do");
+    // What tasks write themselves is theirs.
+    let write = |()| {
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, &[0; 2000]).is_ok()
+    };
+    assert_eq!(exit_of(pool.submit(write, ())), Exit::Signal("SIGXFSZ".into()));
+    echo_long(&pool).expect("another worker");
+}
+
+fn end_well(name: &str) {
+    Host::by_script(name, r#"ulimit -c 0; exec "$0""#).ends_well();
 }
 
 fn use_memory() {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers`, `limits::a_worker_makes_room_for_its_replacement` |
 //! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
+//! | small files (`ulimit -f`) | `limits::small_files_are_no_end_of_the_program`, `limits::small_files_of_a_worker_are_no_end_of_it` |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
 //! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
 //! | the rights of another user (set-user-ID; `seteuid` and the like), from the start or later | `rights`, as root |
@@ -19,7 +20,10 @@
 //! | `chroot` by the program itself, to where it is not | `surroundings::a_program_that_leaves_its_root_directory_is_told_why`, as root |
 //! | a program that its user may not start | `surroundings::a_program_that_its_user_may_not_start_is_told_why`, as root |
 //! | a kernel without `pidfd_open`, or a filter | `surroundings::a_kernel_without_process_descriptors_is_a_reason` |
-//! | closed standard streams | `surroundings::the_standard_streams_are_closed` |
+//! | closed standard streams | `surroundings::the_standard_streams_are_closed`, `inherited::streams_that_the_program_has_closed_are_nothing`, `inherited::nothing_of_a_pool_is_a_standard_stream` |
+//! | signals that are blocked or ignored | `inherited::blocked_and_ignored_signals_are_not_inherited` |
+//! | descriptors that are open across `exec` | `inherited::descriptors_are_not_inherited` |
+//! | a terminal | `inherited::reading_from_the_terminal_fails` |
 //! | output that nobody reads | `output` |
 //! | the program deleted or replaced | `surroundings::the_program_is_deleted_while_its_pool_lives`, `..replaced..` |
 //! | SIGCHLD ignored | `reaping::a_program_that_ignores_sigchld` |
@@ -28,8 +32,8 @@
 //! | panic hooks, set before and after | `surroundings::a_panic_hook_of_the_programs_own` |
 //! | an allocator of the program's own | all, for it is theirs; `allocator::an_allocator_of_the_programs_own` looks that it is used |
 //! | signals at some kHz, and nothing begun again | `signals::signals_arrive_all_the_time` |
-//! | Ctrl-C, SIGTERM and SIGKILL | `ends` |
 //! | threads with 2 MiB of stack, and values of hundreds of kilobytes | `large::large_values_leave_room_on_the_stack` |
+//! | Ctrl-C, SIGTERM and SIGKILL | `ends`, and what tasks have started: `started` |
 //! | one cpu | `crowd::one_cpu_is_enough` |
 //! | 200 threads that submit | `crowd::two_hundred_threads_submit_to_one_pool` |
 //! | a wall clock that jumps | `clock::the_wall_clock_jumps`, as far as the C library tells the time |
@@ -48,6 +52,7 @@ mod ends;
 mod exercise;
 mod fork;
 mod host;
+mod inherited;
 mod large;
 mod limits;
 mod marks;
@@ -55,6 +60,7 @@ mod output;
 mod reaping;
 mod rights;
 mod signals;
+mod started;
 mod surroundings;
 
 use libtest_mimic::{Arguments, Trial};
@@ -70,6 +76,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         disk::CASES,
         ends::CASES,
         fork::CASES,
+        inherited::CASES,
         large::CASES,
         limits::CASES,
         marks::CASES,
@@ -77,6 +84,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         reaping::CASES,
         rights::CASES,
         signals::CASES,
+        started::CASES,
         surroundings::CASES,
     ];
     modules.into_iter().flatten()

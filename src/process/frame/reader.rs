@@ -72,8 +72,7 @@ impl Reader {
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 for descriptor in descriptors {
-                    sys::received(&descriptor)?;
-                    self.descriptors.push_back(descriptor);
+                    self.descriptors.push_back(sys::received(descriptor)?);
                 }
             }
         }

@@ -117,7 +117,7 @@ extern "C" fn enter() {
         return;
     }
     let Some(part) = std::env::var(PART).ok().as_deref().and_then(Part::parse) else { return };
-    sys::die_with_parent();
+    sys::die_with_parent(std::os::unix::process::parent_id() as i32);
     // It fails when the pool has had enough of it, which is nothing to tell of.
     std::panic::set_hook(Box::new(|_| {}));
     let _ = std::panic::catch_unwind(|| Villain::new(part.seed).play(part));

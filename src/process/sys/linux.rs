@@ -8,17 +8,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::mm::{Advice, madvise};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, pidfd_open,
-    pidfd_send_signal, set_parent_process_death_signal, setrlimit, waitid,
+    pidfd_send_signal, setrlimit, waitid,
 };
 
+use super::{above_streams, check_file_size};
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::process::frame;
@@ -29,9 +31,9 @@ pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 /// With what is received: descriptors that come along are not for the programs that this one starts.
 pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 
-/// For a descriptor that came along: nothing is left to be done.
-pub(in crate::process) fn received(_descriptor: &OwnedFd) -> io::Result<()> {
-    Ok(())
+/// For a descriptor that came along: it is no standard stream.
+pub(in crate::process) fn received(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    above_streams(descriptor)
 }
 
 /// For the pool's end of a socket: every call says for itself what it wants.
@@ -44,7 +46,9 @@ pub(in crate::process) struct Memory(OwnedFd);
 
 impl Memory {
     pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
+        check_file_size(length)?;
         let memory = memfd_create("concurrent-futures", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let memory = above_streams(memory)?;
         ftruncate(&memory, length as u64)?;
         Ok(Self(memory))
     }
@@ -69,6 +73,17 @@ impl AsFd for Memory {
     }
 }
 
+/// Has the system provide memory that was mapped for writing. Where there is none, that is an error, and not a SIGBUS for who touches it
+/// first. Costs no more than to touch it.
+pub(in crate::process) fn back(base: NonNull<u8>, length: usize) -> io::Result<()> {
+    // SAFETY: changes no contents, wherever that is; where nothing is mapped for writing, it is an error.
+    match unsafe { madvise(base.as_ptr().cast(), length, Advice::LinuxPopulateWrite) } {
+        // Linux before 5.14 does not know how.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Is memory of the other side sure to keep its length?
 pub(in crate::process) fn keeps_its_length(memory: impl AsFd) -> io::Result<bool> {
     Ok(fcntl_get_seals(memory)?.contains(SealFlags::SHRINK))
@@ -79,7 +94,7 @@ pub(in crate::process) struct Bell(OwnedFd);
 
 impl Bell {
     pub(in crate::process) fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+        Ok(Self(above_streams(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)?))
     }
 
     pub(in crate::process) fn ring(&self) {
@@ -106,7 +121,7 @@ pub(in crate::process) struct Ear(OwnedFd);
 impl Ear {
     /// Makes one for a socket, open.
     pub(in crate::process) fn new(socket: &OwnedFd) -> io::Result<Self> {
-        let ear = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let ear = above_streams(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
         epoll::add(&ear, socket, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
         Ok(Self(ear))
     }
@@ -141,20 +156,16 @@ impl Lifeline {
     }
 }
 
-/// Waits until the pool at the other end is gone.
+/// Waits until the pool at the other end is gone. For the main thread, when another one [dies with the parent](die_with_parent_too).
 pub(in crate::process) fn outlive(socket: &OwnedFd, _lifeline: Option<OwnedFd>) {
+    super::parent::go_on_with_death();
     // No event is asked for: what comes unasked is that the other end is gone.
     let mut socket = [PollFd::new(socket, PollFlags::empty())];
     while let Err(Errno::INTR) = poll(&mut socket, None) {}
-    while socket[0].revents().contains(PollFlags::NVAL) {
+    if socket[0].revents().contains(PollFlags::NVAL) {
         // A task has closed it. The thread that runs it finds out when it answers, and not before: until then all it does counts.
-        std::thread::park();
+        super::parent::wait_for_death();
     }
-}
-
-/// Asks to be killed when the thread that started this process is gone.
-pub(in crate::process) fn die_with_parent() {
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// Does this program run with the rights of somebody else than who started it?
@@ -220,16 +231,17 @@ impl Process {
     /// Watches a child. `None`: it was reaped already, or never was ours. The number belongs to nobody, or to another
     /// process, or at most to a group.
     pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
-        match pidfd_open(pid, PidfdFlags::empty()).map(Self) {
-            Ok(process) if process.is_unreaped() || process.has_ended() => Ok(Some(process)),
-            Ok(_) | Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => Self(above_streams(descriptor)?),
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok((process.is_unreaped() || process.has_ended()).then_some(process))
     }
 
     /// Returns what stands in for a process that has gone: it has ended too.
     pub(in crate::process) fn gone() -> io::Result<Self> {
-        Ok(Self(eventfd(1, EventfdFlags::CLOEXEC)?))
+        Ok(Self(above_streams(eventfd(1, EventfdFlags::CLOEXEC)?)?))
     }
 
     /// Returns a descriptor that is readable from when the process has ended, whoever reaps it.
@@ -312,6 +324,8 @@ fn info(pidfd: BorrowedFd<'_>) -> Option<libc::pidfd_info> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
     use super::*;
 
     #[test]
@@ -329,6 +343,20 @@ mod tests {
         }
         assert_eq!(rustix::io::write(&both, b"x"), Ok(1));
         assert_eq!(rustix::io::write(&reading, b"x"), Err(Errno::PERM));
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error_and_no_signal() {
+        let page = rustix::param::page_size();
+        let memory = Memory::new(page).unwrap();
+        let (protection, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: a new mapping at a place the kernel chooses touches no other memory.
+        let base = unsafe { mmap(ptr::null_mut(), 2 * page, protection, shared, &memory, 0) }.unwrap();
+        let base = NonNull::new(base.cast()).unwrap();
+        assert!(back(base, page).is_ok());
+        assert!(back(base, 2 * page).is_err(), "the file ends before");
+        // SAFETY: mapped with this length, and nobody looks there any more.
+        unsafe { munmap(base.as_ptr().cast(), 2 * page) }.unwrap();
     }
 
     #[test]

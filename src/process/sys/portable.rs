@@ -5,9 +5,10 @@
 #![forbid(unsafe_code)]
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Mode, ftruncate};
@@ -19,6 +20,7 @@ use rustix::process::{
 };
 use rustix::shm;
 
+use super::{above_streams, check_file_size};
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::sync::Mutex;
@@ -32,9 +34,17 @@ pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::empty();
 /// With what is received: not all systems know a flag for descriptors that come along.
 pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 
-/// For a descriptor that came along: it is not for the programs that this one starts.
-pub(in crate::process) fn received(descriptor: &OwnedFd) -> io::Result<()> {
-    Ok(fcntl_setfd(descriptor, FdFlags::CLOEXEC)?)
+/// For a descriptor that came along: it is no standard stream, and not for the programs that this one starts.
+pub(in crate::process) fn received(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    let descriptor = above_streams(descriptor)?;
+    fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
+    Ok(descriptor)
+}
+
+/// A pipe of which neither end is a standard stream.
+fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((above_streams(reader.into())?.into(), above_streams(writer.into())?.into()))
 }
 
 /// For the pool's end of a socket: it is never to block, though Apple does not heed `MSG_DONTWAIT` on sending.
@@ -52,6 +62,7 @@ pub(in crate::process) struct Memory {
 
 impl Memory {
     pub(in crate::process) fn new(length: usize) -> io::Result<Self> {
+        check_file_size(length)?;
         let create = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
         loop {
             // Some systems allow no more than 30 characters.
@@ -62,9 +73,10 @@ impl Memory {
             };
             let reading = shm::open(&name, shm::OFlags::RDONLY, Mode::empty());
             let unlinked = shm::unlink(&name);
+            let both = above_streams(both)?;
             ftruncate(&both, length as u64)?;
             unlinked?;
-            return Ok(Self { both, reading: reading? });
+            return Ok(Self { both, reading: above_streams(reading?)? });
         }
     }
 
@@ -84,6 +96,11 @@ impl AsFd for Memory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.both.as_fd()
     }
+}
+
+/// There is no common way to ask for it: who touches memory that the system does not have is sent SIGBUS.
+pub(in crate::process) fn back(_base: NonNull<u8>, _length: usize) -> io::Result<()> {
+    Ok(())
 }
 
 /// Is memory of the other side sure to keep its length? There is no telling: it is believed. A worker that was damaged on
@@ -171,7 +188,8 @@ pub(in crate::process) fn outlive(_socket: &OwnedFd, lifeline: Option<OwnedFd>) 
 }
 
 /// There is nothing to ask: [`outlive`] has to do.
-pub(in crate::process) fn die_with_parent() {}
+pub(in crate::process) fn die_with_parent(_parent: i32) {}
+pub(in crate::process) fn die_with_parent_too() {}
 
 /// Does this program run with the rights of somebody else than who started it?
 pub(in crate::process) fn runs_with_other_rights() -> bool {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
 
-use super::{LOST, complain};
+use super::{LOST, complain, leave};
 use crate::process::frame::{Kind, put};
 use crate::process::sys;
 
@@ -24,7 +24,7 @@ pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
                         "a worker process cannot reach its pool: {error}; was its socket closed by a task?"
                     ));
                 }
-                std::process::exit(LOST);
+                leave(LOST);
             }
         }
     }
