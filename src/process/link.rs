@@ -73,6 +73,8 @@ struct Link<'a> {
     was_ready: bool,
     /// It gets no more tasks.
     is_dead: bool,
+    /// It cannot be killed, and does not end.
+    is_given_up: bool,
     /// What is to happen when nothing else does until then.
     alarm: Option<(Instant, Alarm)>,
     /// Is something left in the outbox?
@@ -103,6 +105,8 @@ enum Alarm {
     Idle,
     /// It should have said hello, or exited.
     Kill,
+    /// It cannot be killed, and should have ended by itself.
+    GiveUp,
 }
 
 impl Link<'_> {
@@ -126,6 +130,9 @@ impl Link<'_> {
             }
             if event.timed_out {
                 self.ring_alarm();
+                if self.is_given_up {
+                    break;
+                }
             }
             if event.rung {
                 match self.stage {
@@ -181,8 +188,14 @@ impl Link<'_> {
 
     fn kill(&mut self) {
         self.stage = Stage::Ending;
-        self.alarm = None;
         self.wire.signal(Signal::KILL);
+        self.alarm = if self.wire.refusal().is_some() { self.until_gone() } else { None };
+    }
+
+    /// How long the worker may take to end by itself, and what happens then: it is killed, if that is possible.
+    fn until_gone(&self) -> Option<(Instant, Alarm)> {
+        let alarm = if self.wire.refusal().is_some() { Alarm::GiveUp } else { Alarm::Kill };
+        deadline_in(GRACE).map(|then| (then, alarm))
     }
 
     /// Lets it go while it is set up, if the pool was closed and has nothing for it.
@@ -190,14 +203,14 @@ impl Link<'_> {
         if self.pool.decide(|supervisor, _| supervisor.dismiss(self.id)) {
             self.wire.say_no_more();
             self.stage = Stage::Ending;
-            self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+            self.alarm = self.until_gone();
         }
     }
 
     fn hang_up(&mut self) {
         // It may be about to exit; if not, it can do nothing any more.
         self.hung_up = true;
-        self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+        self.alarm = self.until_gone();
         self.stage = Stage::Ending;
     }
 
@@ -230,7 +243,7 @@ impl Link<'_> {
             Next::Leave => {
                 self.wire.say_no_more();
                 self.stage = Stage::Ending;
-                self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+                self.alarm = self.until_gone();
             }
             Next::End => {
                 if self.stage == Stage::Serving {
@@ -251,6 +264,7 @@ impl Link<'_> {
                 }
                 self.kill();
             }
+            Some((_, Alarm::GiveUp)) => self.is_given_up = true,
             Some((_, Alarm::Idle)) => {
                 self.alarm = None;
                 let keep_alive = self.pool.settings.keep_alive;

@@ -7,6 +7,8 @@
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
 //! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
 //! | the rights of another user (set-user-ID) | `rights::the_rights_of_another_user_are_a_reason`, as root |
+//! | rights given up (`setuid`) while workers run | `powerless`, as root |
+//! | filters of system calls that forbid signals | `powerless` |
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
@@ -42,6 +44,7 @@ mod fork;
 mod host;
 mod limits;
 mod output;
+mod powerless;
 mod reaping;
 mod rights;
 mod signals;
@@ -62,6 +65,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         fork::CASES,
         limits::CASES,
         output::CASES,
+        powerless::CASES,
         reaping::CASES,
         rights::CASES,
         signals::CASES,

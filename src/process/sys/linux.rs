@@ -15,8 +15,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftrunc
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, pidfd_open,
-    pidfd_send_signal, set_parent_process_death_signal, setrlimit, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, kill_process_group,
+    pidfd_open, pidfd_send_signal, set_parent_process_death_signal, setrlimit, waitid,
 };
 
 use crate::error::Exit;
@@ -139,6 +139,9 @@ impl Lifeline {
     pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
         Ok((Self, None))
     }
+
+    /// Has the worker believe that its pool is gone: it sees that by the socket, which was shut.
+    pub(in crate::process) fn cut(&self) {}
 }
 
 /// Waits until the pool at the other end is gone.
@@ -229,15 +232,27 @@ impl Process {
         poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
     }
 
-    /// Signals the group that this process was the first of. That it has gone is no error.
-    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) {
-        if self.signal_group(signal) == Err(Errno::INVAL) && self.is_unreaped() {
-            // Linux before 6.9. The number is the child's as long as it is unreaped.
-            let _ = kill_process_group(group, signal);
-        }
+    /// Signals the group that this process was the first of.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to signal the process: it runs with more rights than this one has by now, or a filter of
+    /// system calls forbids it. That it has gone is no error.
+    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
+        let mut sent = self.or_by_number(self.signal_group(signal), || kill_process_group(group, signal));
         if signal == Signal::KILL {
             // It may have left its group.
-            let _ = pidfd_send_signal(&self.0, signal);
+            sent = self.or_by_number(pidfd_send_signal(&self.0, signal), || kill_process(group, signal));
+        }
+        if sent == Err(Errno::SRCH) { Ok(()) } else { sent }
+    }
+
+    /// Signals by a number what could not be signalled by its descriptor: Linux before 6.9 does not know groups that way, and
+    /// a filter of system calls may not know the call at all. The number is the child's as long as it is unreaped.
+    fn or_by_number(&self, sent: Result<(), Errno>, send: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+        match sent {
+            Err(error) if error != Errno::SRCH && self.is_unreaped() => send(),
+            sent => sent,
         }
     }
 
