@@ -2,7 +2,7 @@
 //!
 //! The thread sleeps in one `poll` on three descriptors: the ear at the socket, which a thread that [receives](super::receiver) in its place
 //! shuts, the process, and a bell that others ring. It runs what completing a future
-//! runs (reading the result, callbacks), so a slow callback holds up this worker and no other; new tasks are sent before.
+//! runs (reading the result, callbacks, drops), all of it as a callback, so a slow callback holds up this worker and no other; new tasks are sent before.
 #![forbid(unsafe_code)]
 
 mod answers;
@@ -45,10 +45,12 @@ pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
         }
     }
     let _forget = Forget(pool, id);
-    match Link::spawn(pool, id) {
+    // Whatever it runs of the program's (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task: that one's
+    // answer may be for this very thread to read.
+    host::in_callback(|| match Link::spawn(pool, id) {
         Ok(mut link) => link.look_after(),
         Err(error) => pool.not_started(id, &error),
-    }
+    });
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@
 //! | SIGCHLD ignored | `reaping::a_program_that_ignores_sigchld` |
 //! | `waitpid(-1)` elsewhere in the program | `reaping::a_program_that_reaps_every_child` |
 //! | `fork` elsewhere in the program | `fork::a_forked_copy_cannot_use_the_pool_and_does_it_no_harm` |
+//! | a logger, a waker, a `Drop` and a `Deserialize` that wait for the pool | `own_threads` |
 //! | panic hooks, set before and after | `surroundings::a_panic_hook_of_the_programs_own` |
 //! | an allocator of the program's own | all, for it is theirs; `allocator::an_allocator_of_the_programs_own` looks that it is used |
 //! | signals at some kHz, and nothing begun again | `signals::signals_arrive_all_the_time` |
@@ -44,6 +45,7 @@ mod fork;
 mod host;
 mod limits;
 mod output;
+mod own_threads;
 mod powerless;
 mod reaping;
 mod rights;
@@ -65,6 +67,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         fork::CASES,
         limits::CASES,
         output::CASES,
+        own_threads::CASES,
         powerless::CASES,
         reaping::CASES,
         rights::CASES,
