@@ -12,6 +12,7 @@
 //! `--cfg portable` takes the second way on Linux too, where it can be tested.
 
 use std::os::fd::OwnedFd;
+use std::thread::{Builder, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -20,11 +21,27 @@ use rustix::io::Errno;
 mod linux;
 #[cfg(any(not(target_os = "linux"), portable))]
 mod portable;
+mod thread;
 
 #[cfg(all(target_os = "linux", not(portable)))]
 pub(super) use linux::*;
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
+
+/// The stack of a thread that does nothing but wait.
+const SMALL: usize = 64 << 10;
+
+/// Has `vanished` run when a thread has ended that never returns: the system can end it alone.
+///
+/// The kernel wakes who joins a thread also where that thread had no time to say that it ends. Where no thread can be started, nobody sees
+/// it.
+pub(super) fn witness<T: Send + 'static>(thread: JoinHandle<T>, vanished: impl FnOnce() + Send + 'static) {
+    let witness = move || {
+        thread::wait(thread);
+        vanished();
+    };
+    let _ = Builder::new().name("worker-witness".into()).stack_size(SMALL).spawn(witness);
+}
 
 /// The pool's end of what connects it to a worker.
 pub(super) type Socket = OwnedFd;

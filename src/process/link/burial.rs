@@ -13,6 +13,10 @@ use crate::process::flight::Flight;
 use crate::process::supervisor::{Death, Victim};
 use crate::process::worker::LOST;
 
+/// The kernel ends a thread alone at a bare `exit` call, in the strict mode of seccomp, and by a filter's `KILL_THREAD`.
+const VANISHED: &str =
+    "the thread that runs tasks ended without its process, by a bare `exit` system call or a filter of system calls";
+
 impl Link<'_> {
     /// The process has ended, or was given up: its last words, then its exit status, then its tasks.
     pub(super) fn bury(&mut self, child: &Child) {
@@ -27,6 +31,9 @@ impl Link<'_> {
             && let Some(reader) = &mut self.keeper.reader
             && let Ok(1..) = reader.receive(self.wire.socket())
         {}
+        if self.wire.slots.has_vanished() {
+            self.complain(Error::Broken(Broken::new(VANISHED)));
+        }
         let exit = if self.is_given_up { self.give_up(child) } else { child.reap() };
         self.wire.close();
         // The next one would do no better. In one decision with the death, or the next one would be started.
