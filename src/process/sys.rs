@@ -34,9 +34,14 @@ const SMALL: usize = 64 << 10;
 /// Has `vanished` run when a thread has ended that never returns: the system can end it alone.
 ///
 /// The kernel wakes who joins a thread also where that thread had no time to say that it ends. Where no thread can be started, nobody sees
-/// it.
-pub(super) fn witness<T: Send + 'static>(thread: JoinHandle<T>, vanished: impl FnOnce() + Send + 'static) {
+/// it. `starting` is dropped when it runs.
+pub(super) fn witness<T: Send + 'static>(
+    thread: JoinHandle<T>,
+    starting: impl Send + 'static,
+    vanished: impl FnOnce() + Send + 'static,
+) {
     let witness = move || {
+        drop(starting);
         thread::wait(thread);
         vanished();
     };

@@ -28,6 +28,7 @@
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -43,15 +44,28 @@ const LIMIT: Duration = Duration::from_millis(250);
 pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
     let desk = Arc::new(Desk::default());
     let (name, slots) = (setup.0.clone(), Arc::clone(&worker.slots));
-    let clocks = Arc::clone(&desk);
+    let (starting, all_run) = channel::<()>();
+    let clock = {
+        let (desk, starting) = (Arc::clone(&desk), starting.clone());
+        move || {
+            drop(starting);
+            run(&desk, None)
+        }
+    };
     let runner = Builder::new().name(name.clone()).spawn(move || {
-        exit_on_panic(|| worker.set_up(setup));
+        exit_on_panic(|| {
+            if setup.2.is_some() {
+                // What the others need of the address space is no task's: a limit starts from there. Nothing comes but the end.
+                let _ = all_run.recv();
+            }
+            worker.set_up(setup)
+        });
         run(&desk, Some(worker));
     })?;
-    sys::witness(runner, vanished(&slots));
+    sys::witness(runner, starting.clone(), vanished(&slots));
     // Where there is no room for it, a flush takes as long as it takes.
-    if let Ok(clock) = Builder::new().name(name).spawn(move || run(&clocks, None)) {
-        sys::witness(clock, vanished(&slots));
+    if let Ok(clock) = Builder::new().name(name).spawn(clock) {
+        sys::witness(clock, starting, vanished(&slots));
     }
     Ok(())
 }
