@@ -75,6 +75,18 @@ pub(crate) use pool::Pool;
 /// program's arguments there is only its name. A task has the stack of a spawned thread, 2 MiB, or what `RUST_MIN_STACK` says
 /// (`builder().env(..)` may set it). Under `cargo test`, what tasks print is not captured.
 ///
+/// Standard output is flushed before a result is sent, so whoever sees the result also sees what was printed. That waits for a quarter of
+/// a second at most: where another thread of the worker keeps standard output locked, or nobody reads what is printed, the result comes
+/// first, later tasks run on another thread of the worker, and the output follows when it can. A copy of the worker that a task forks, and
+/// that comes back from the task's function, ends there.
+///
+/// # When a worker cannot be killed
+///
+/// A program that gave up its rights (`setuid`) may not signal the workers it had before, and a filter of system calls (seccomp) may allow no
+/// signals at all. Then a worker that is to be killed has its connection shut, and ends by itself; what it has started may go on. A worker that
+/// does not end in two seconds, because it is stopped, is reported by `log::error!` with its process id and left behind: no future waits for
+/// it, and neither does the end of the pool.
+///
 /// # Nesting
 ///
 /// A task may use a process pool of its own, a few levels deep. It cannot wait for a task of the pool that it runs on: an executor
