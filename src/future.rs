@@ -262,7 +262,9 @@ impl<T> Future<T> {
     /// caller's), outside every lock. Who sees the future done sees what they did. Added to a done future, it
     /// runs at once in the calling thread; while another thread runs callbacks of this future, that thread runs
     /// it next. One that panics is reported through `log::error!`, and the others still run. It must not block
-    /// on a future: that panics.
+    /// on a future: that panics. So must nothing else of yours that a pool of processes runs on its own threads, or in the place of one
+    /// while you wait for a result: a `Deserialize`, the `Drop` of a value that nobody takes, a waker, a logger. (A thread that sleeps by
+    /// other means there, such as a `block_on`, is not noticed, and holds up its worker.)
     ///
     /// # Examples
     ///

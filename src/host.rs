@@ -177,8 +177,9 @@ pub(crate) fn may_block() -> bool {
 pub(crate) fn assert_may_block() {
     assert!(
         may_block(),
-        "a callback must not block on a future that is not done: it would hold up the thread that runs it; \
-         submit a task, or add a callback to that future instead"
+        "a callback must not block on a future that is not done, nor may what an executor runs in the place of one (a `Drop`, a \
+         `Deserialize`, a waker, a logger): it would hold up the thread that runs it; submit a task, or add a callback to that \
+         future instead"
     );
 }
 

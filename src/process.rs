@@ -86,6 +86,11 @@ pub(crate) use pool::Pool;
 /// Where files may not be long (`ulimit -f`), shared memory may not either: long bytes take the socket then, and below 96 KiB there is no worker
 /// ([`Error::Broken`](crate::Error::Broken) says why).
 ///
+/// Standard output is flushed before a result is sent, so whoever sees the result also sees what was printed. That waits for a quarter of
+/// a second at most: where another thread of the worker keeps standard output locked, or nobody reads what is printed, the result comes
+/// first, later tasks run on another thread of the worker, and the output follows when it can. A copy of the worker that a task forks, and
+/// that comes back from the task's function, ends there.
+///
 /// # Processes that a task starts
 ///
 /// Each worker is the first of a process group of its own, and the programs that a task starts belong to it. When a worker ends, for
@@ -103,6 +108,13 @@ pub(crate) use pool::Pool;
 ///
 /// After `exec`, the workers and what they have started are killed, as at the end of the program. The new program is their parent and does not
 /// know of them: until it reaps them (`waitpid`) or ends, they are left as zombies. A program that does not want that drops its executors before.
+///
+/// # When a worker cannot be killed
+///
+/// A program that gave up its rights (`setuid`) may not signal the workers it had before, and a filter of system calls (seccomp) may allow no
+/// signals at all. Then a worker that is to be killed has its connection shut, and ends by itself; what it has started may go on. A worker that
+/// does not end in two seconds, because it is stopped, is reported by `log::error!` with its process id and left behind: no future waits for
+/// it, and neither does the end of the pool.
 ///
 /// # What a program must not do
 ///

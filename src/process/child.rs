@@ -12,6 +12,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use super::fork;
@@ -22,7 +23,7 @@ use crate::sync::Mutex;
 pub(super) use oom::OomCounter;
 
 /// A child process and its process group. Dropped unreaped, it is killed and reaped, except in a forked copy of its
-/// parent.
+/// parent, and where it cannot be killed.
 #[derive(Debug)]
 pub(super) struct Child {
     pid: u32,
@@ -43,8 +44,10 @@ impl Child {
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.process_group(0).spawn()?;
         Self::watch(Pid::from_child(&child)).inspect_err(|_| {
-            let _ = child.kill();
-            let _ = child.wait();
+            // One that cannot be killed finds that nobody is at the other end of its socket.
+            if child.kill().is_ok() {
+                let _ = child.wait();
+            }
         })
     }
 
@@ -68,33 +71,44 @@ impl Child {
     }
 
     /// Sends a signal to the whole process group; nothing if the child was reaped. From any thread, at any time.
-    pub(super) fn signal(&self, signal: Signal) {
-        if let Some(group) = *self.group.lock() {
-            self.send(group, signal);
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses: see [`Process::signal`].
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        match *self.group.lock() {
+            Some(group) => self.send(group, signal),
+            None => Ok(()),
         }
     }
 
     /// Kills what is left of the process group, waits until the child has ended, and says how it did.
     ///
-    /// Does not block once [`ended`](Self::ended) is readable. To be called once: a second call may not know any more.
+    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. To be called once: a second call may not know any more.
     pub(super) fn reap(&self) -> Exit {
         if let Some(group) = self.group.lock().take() {
-            self.send(group, Signal::KILL);
+            // What cannot be killed is left: the child itself has ended.
+            let _ = self.send(group, Signal::KILL);
         }
         self.process.reap()
     }
 
+    /// Gives up a child that can neither be killed nor waited for: it is not signalled any more, and never reaped.
+    pub(super) fn abandon(&self) {
+        self.group.lock().take();
+    }
+
     /// Called under the lock of `group`, or by who took it.
-    fn send(&self, group: Pid, signal: Signal) {
-        if fork::generation() == self.parent {
-            self.process.signal(group, signal);
-        }
+    fn send(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
+        if fork::generation() == self.parent { self.process.signal(group, signal) } else { Ok(()) }
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.group.get_mut().is_some() && fork::generation() == self.parent {
+        let is_ours = self.group.get_mut().is_some() && fork::generation() == self.parent;
+        // One that cannot be killed would be waited for in vain.
+        if is_ours && self.signal(Signal::KILL).is_ok() {
             self.reap();
         }
     }

@@ -22,6 +22,7 @@ use rustix::net::SocketType;
 use rustix::net::sockopt::socket_type;
 use rustix::process::getppid;
 
+use super::fork::exit_at_once;
 use super::image::image;
 use super::{sys, worker};
 use mark::{Copy, How, Mark, Reading, first_arguments, is_mark};
@@ -166,11 +167,6 @@ fn take_name() {
         // Without /proc it is called as it is.
         let _ = std::fs::write("/proc/self/comm", name.as_encoded_bytes());
     }
-}
-
-fn exit_at_once(code: i32) -> ! {
-    // SAFETY: ends the process, without running anything of the program's.
-    unsafe { libc::_exit(code) }
 }
 
 #[cfg(all(target_os = "linux", feature = "auto-entry"))]

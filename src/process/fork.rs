@@ -24,6 +24,13 @@ pub(super) fn generation() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
+/// Ends this process, and runs nothing of the program's: what that would wait for may never come, and in a forked copy it is not the
+/// copy's to run.
+pub(super) fn exit_at_once(code: i32) -> ! {
+    // SAFETY: ends the process, which has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
 /// Runs in the child of a fork, before `fork` returns there.
 unsafe extern "C" fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);

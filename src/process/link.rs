@@ -2,7 +2,7 @@
 //!
 //! The thread sleeps in one `poll` on three descriptors: the ear at the socket, which a thread that [receives](super::receiver) in its place
 //! shuts, the process, and a bell that others ring. It runs what completing a future
-//! runs (reading the result, callbacks), so a slow callback holds up this worker and no other; new tasks are sent before.
+//! runs (reading the result, callbacks, drops), all of it as a callback, so a slow callback holds up this worker and no other; new tasks are sent before.
 #![forbid(unsafe_code)]
 
 mod answers;
@@ -45,10 +45,12 @@ pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
         }
     }
     let _forget = Forget(pool, id);
-    match Link::spawn(pool, id) {
+    // Whatever it runs of the program's (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task: that one's
+    // answer may be for this very thread to read.
+    host::in_callback(|| match Link::spawn(pool, id) {
         Ok(mut link) => link.look_after(),
         Err(error) => pool.not_started(id, &error),
-    }
+    });
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,8 @@ struct Link<'a> {
     was_ready: bool,
     /// It gets no more tasks.
     is_dead: bool,
+    /// It cannot be killed, and does not end.
+    is_given_up: bool,
     /// What is to happen when nothing else does until then.
     alarm: Option<(Instant, Alarm)>,
     /// Is something left in the outbox?
@@ -103,6 +107,8 @@ enum Alarm {
     Idle,
     /// It should have said hello, or exited.
     Kill,
+    /// It cannot be killed, and should have ended by itself.
+    GiveUp,
 }
 
 impl Link<'_> {
@@ -126,6 +132,9 @@ impl Link<'_> {
             }
             if event.timed_out {
                 self.ring_alarm();
+                if self.is_given_up {
+                    break;
+                }
             }
             if event.rung {
                 match self.stage {
@@ -181,8 +190,14 @@ impl Link<'_> {
 
     fn kill(&mut self) {
         self.stage = Stage::Ending;
-        self.alarm = None;
         self.wire.signal(Signal::KILL);
+        self.alarm = if self.wire.refusal().is_some() { self.until_gone() } else { None };
+    }
+
+    /// How long the worker may take to end by itself, and what happens then: it is killed, if that is possible.
+    fn until_gone(&self) -> Option<(Instant, Alarm)> {
+        let alarm = if self.wire.refusal().is_some() { Alarm::GiveUp } else { Alarm::Kill };
+        deadline_in(GRACE).map(|then| (then, alarm))
     }
 
     /// Lets it go while it is set up, if the pool was closed and has nothing for it.
@@ -190,14 +205,14 @@ impl Link<'_> {
         if self.pool.decide(|supervisor, _| supervisor.dismiss(self.id)) {
             self.wire.say_no_more();
             self.stage = Stage::Ending;
-            self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+            self.alarm = self.until_gone();
         }
     }
 
     fn hang_up(&mut self) {
         // It may be about to exit; if not, it can do nothing any more.
         self.hung_up = true;
-        self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+        self.alarm = self.until_gone();
         self.stage = Stage::Ending;
     }
 
@@ -230,7 +245,7 @@ impl Link<'_> {
             Next::Leave => {
                 self.wire.say_no_more();
                 self.stage = Stage::Ending;
-                self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+                self.alarm = self.until_gone();
             }
             Next::End => {
                 if self.stage == Stage::Serving {
@@ -251,6 +266,7 @@ impl Link<'_> {
                 }
                 self.kill();
             }
+            Some((_, Alarm::GiveUp)) => self.is_given_up = true,
             Some((_, Alarm::Idle)) => {
                 self.alarm = None;
                 let keep_alive = self.pool.settings.keep_alive;

@@ -49,6 +49,8 @@ struct Shared {
     /// How often the pool has sent something, and the worker: hints for who looks here before he sleeps.
     orders: AtomicU64,
     answers: AtomicU64,
+    /// Not zero: a thread of the worker that runs tasks has vanished, and the worker ends for that reason.
+    vanished: AtomicU64,
     mail: Mail,
 }
 
@@ -159,6 +161,11 @@ impl Slots {
         self.shared().collected.store(count, Ordering::Release);
     }
 
+    /// Has the worker ended because a thread vanished that runs tasks? So it says.
+    pub(super) fn has_vanished(&self) -> bool {
+        self.shared().vanished.load(Ordering::Acquire) != 0
+    }
+
     /// What the journal has of a chunk, once its worker is dead: the first item, how many, and the replies.
     pub(super) fn read_journal(&self, sequence: u64) -> Option<(u32, u32, Vec<u8>)> {
         let shared = self.shared();
@@ -178,6 +185,11 @@ impl Slots {
     }
 
     // The worker's side.
+
+    /// A thread that runs tasks has vanished.
+    pub(super) fn note_vanished(&self) {
+        self.shared().vanished.store(1, Ordering::Release);
+    }
 
     /// Something was sent to the pool.
     pub(super) fn note_answer(&self) {

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread::{Builder, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -25,6 +26,7 @@ mod linux;
 mod parent;
 #[cfg(any(not(target_os = "linux"), portable))]
 mod portable;
+mod thread;
 
 pub(super) use group::{end_group, end_rest_of_group};
 #[cfg(all(target_os = "linux", not(portable)))]
@@ -57,6 +59,26 @@ fn check_file_size(length: usize) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The stack of a thread that does nothing but wait.
+const SMALL: usize = 64 << 10;
+
+/// Has `vanished` run when a thread has ended that never returns: the system can end it alone.
+///
+/// The kernel wakes who joins a thread also where that thread had no time to say that it ends. Where no thread can be started, nobody sees
+/// it. `starting` is dropped when it runs.
+pub(super) fn witness<T: Send + 'static>(
+    thread: JoinHandle<T>,
+    starting: impl Send + 'static,
+    vanished: impl FnOnce() + Send + 'static,
+) {
+    let witness = move || {
+        drop(starting);
+        thread::wait(thread);
+        vanished();
+    };
+    let _ = Builder::new().name("worker-witness".into()).stack_size(SMALL).spawn(witness);
 }
 
 /// The pool's end of what connects it to a worker.

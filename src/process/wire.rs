@@ -36,11 +36,13 @@ pub(super) struct Wire {
     /// Wakes the thread that looks after the worker.
     bell: Bell,
     pub(super) receiver: Receiver,
-    _lifeline: Lifeline,
+    lifeline: Lifeline,
     outbox: Mutex<Outbox>,
     pub(super) slots: Arc<Slots>,
     /// Once it was spawned.
     child: OnceLock<Child>,
+    /// Why it could not be signalled.
+    refusal: OnceLock<Errno>,
 }
 
 #[derive(Default)]
@@ -87,10 +89,11 @@ impl Wire {
             receiver: Receiver::new(&ours)?,
             socket: ours,
             bell: Bell::new()?,
-            _lifeline: lifeline,
+            lifeline,
             outbox: Mutex::new(outbox),
             slots: Arc::new(slots),
             child: OnceLock::new(),
+            refusal: OnceLock::new(),
         };
         Ok((wire, theirs))
     }
@@ -206,11 +209,27 @@ impl Wire {
         drop(was);
     }
 
-    /// Sends a signal to the worker and all it has started, unless it was reaped.
+    /// Sends a signal to the worker and all it has started, unless it was reaped. Where the system refuses that, the worker is
+    /// cut off: its main thread then ends it from inside, and the thread that looks after it finds its connection hung up.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Some(child) = self.child.get() {
-            child.signal(signal);
+        if let Some(child) = self.child.get()
+            && let Err(refusal) = child.signal(signal)
+        {
+            self.refusal.get_or_init(|| refusal);
+            self.cut_off();
         }
+    }
+
+    /// Why the worker could not be signalled, if that was tried in vain.
+    pub(super) fn refusal(&self) -> Option<Errno> {
+        self.refusal.get().copied()
+    }
+
+    /// Has the worker believe that its pool is gone. What it has sent before can still be received.
+    pub(super) fn cut_off(&self) {
+        // It fails only if the worker is gone already.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+        self.lifeline.cut();
     }
 }
 

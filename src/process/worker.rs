@@ -1,22 +1,23 @@
 //! What a worker process does: it says hello, gets set up, and runs one task after the other until no more will come.
 //!
-//! Two threads: one, named as a worker, receives, runs and answers. The main thread waits for the parent to go away; then the
-//! process ends, whatever the other is in the middle of.
+//! One thread, named as a worker, receives, runs and answers; [`runner`] says what others there are, to be there when it is not. The
+//! main thread waits for the parent to go away; then the process ends, whatever the others are in the middle of.
 #![forbid(unsafe_code)]
 
 mod chunk;
 pub(super) mod outgoing;
+mod runner;
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::net::RecvFlags;
 
 use super::call::{Call, Made};
+use super::fork;
 use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
 use super::reply;
@@ -27,6 +28,7 @@ use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
 use crate::{panics, task};
+use chunk::Batch;
 use outgoing::{send_all, send_descriptor};
 
 /// The code a worker exits with that lost its connection.
@@ -49,16 +51,9 @@ pub(super) fn main(socket: OwnedFd) -> ! {
     put(&mut hello, Kind::Hello, 0, 0, image().build_id());
     send_all(&socket, &hello);
     let begun = begin(&socket).and_then(|(mut worker, setup)| {
-        let name = setup.0.clone();
         // It came with the setup, behind the slots.
         let lifeline = worker.reader.descriptor().ok();
-        std::thread::Builder::new().name(name).spawn(move || {
-            sys::die_with_parent_too();
-            // Nothing of a task's comes through here; if it does, the worker must not stand there as if it was at work.
-            let run = AssertUnwindSafe(|| worker.run(setup));
-            let code = panic::catch_unwind(run).unwrap_or_else(|_| std::process::abort());
-            leave(code)
-        })?;
+        runner::start(worker, setup)?;
         Ok(lifeline)
     });
     match begun {
@@ -68,7 +63,8 @@ pub(super) fn main(socket: OwnedFd) -> ! {
         }
         Err(error) => complain(&format!("a worker process cannot begin: {error}")),
     }
-    leave(LOST)
+    // Whatever a task is in the middle of: what runs at a proper exit could wait for that.
+    fork::exit_at_once(LOST)
 }
 
 /// Ends the process, and before it what tasks have started: the pool would, but it may be gone before it has seen our end.
@@ -78,7 +74,7 @@ fn leave(code: i32) -> ! {
 }
 
 /// Receives the setup, and the slots that come with it.
-fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Worker, Setup)> {
+fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
     let mut reader = Reader::new(u64::MAX);
     let body = loop {
         if let Some((_, body)) = reader.next()? {
@@ -88,7 +84,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Worker, Setup)> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
-    let slots = Slots::map(reader.descriptor()?)?;
+    let slots = Arc::new(Slots::map(reader.descriptor()?)?);
     let setup: Setup =
         postcard::from_bytes(reader.body(body)).map_err(|_| frame::broken("a setup that cannot be read"))?;
     let carriage = Arc::<WorkerCarrier>::default();
@@ -98,22 +94,25 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Worker, Setup)> {
         slots,
         max_frame: setup.1,
         reply: Vec::new(),
+        due: None,
         carrier: Arc::clone(&carriage) as _,
         carriage,
         announced: HashSet::new(),
         handed_over: 0,
         seen: 0,
     };
-    Ok((worker, setup))
+    Ok((Box::new(worker), setup))
 }
 
 struct Worker {
     socket: Arc<OwnedFd>,
     reader: Reader,
-    slots: Slots,
+    slots: Arc<Slots>,
     max_frame: u64,
     /// The memory of the last reply, for the next.
     reply: Vec<u8>,
+    /// What a task has come to, until it is sent.
+    due: Option<Reply>,
     carriage: Arc<WorkerCarrier>,
     carrier: Arc<dyn Carrier>,
     /// The segments that the pool has a descriptor of.
@@ -124,33 +123,69 @@ struct Worker {
     seen: u64,
 }
 
+/// What is to be said of a task that has run.
+struct Reply {
+    slot: u8,
+    sequence: u64,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    One {
+        kind: Kind,
+        /// Behind the room for the header.
+        bytes: Vec<u8>,
+        /// The segments that go along.
+        taken: Vec<u32>,
+        /// It has kept bytes of the pool's segments.
+        kept: bool,
+    },
+    /// What was not sent of a chunk.
+    Items(Batch),
+}
+
 impl Worker {
-    /// Runs tasks until no more will come; then the code to exit with.
-    fn run(mut self, setup: Setup) -> i32 {
+    /// Gets ready. If it cannot, it says so, and the code to exit with is returned.
+    fn set_up(&mut self, setup: Setup) -> Option<i32> {
         let (_, _, memory_limit, initializer) = setup;
         if let Err(error) = self.prepare(memory_limit, initializer) {
             self.say(Kind::Unfit, &reply::to_bytes(&error));
-            return 0;
+            return Some(0);
         }
         self.say(Kind::Ready, &[]);
+        None
+    }
+
+    /// Runs tasks until no more will come; then the code to exit with. `None`: another thread has taken the worker, in the middle
+    /// of a flush.
+    fn serve(mut self: Box<Self>, desk: &runner::Desk) -> Option<i32> {
         loop {
+            if let Some(reply) = self.due.take() {
+                self.answer(reply);
+            }
             match self.reader.next() {
                 Ok(Some((header, body))) => match header.kind {
-                    Kind::Task => self.perform(header, body),
+                    Kind::Task => {
+                        self.due = self.perform(header, body);
+                        if self.due.is_some() {
+                            // Whoever sees the result also sees what was printed.
+                            self = desk.flush(self)?;
+                        }
+                    }
                     Kind::Segment => {
                         if let Err(error) = self.learn(header) {
-                            return self.lost(&error);
+                            return Some(self.lost(&error));
                         }
                     }
                     Kind::Forget => self.carriage.forget(header.sequence as u32),
                     _ => {}
                 },
                 Ok(None) => match self.receive() {
-                    Ok(0) => return 0,
+                    Ok(0) => return Some(0),
                     Ok(_) => {}
-                    Err(error) => return self.lost(&error),
+                    Err(error) => return Some(self.lost(&error)),
                 },
-                Err(error) => return self.lost(&error),
+                Err(error) => return Some(self.lost(&error)),
             }
         }
     }
@@ -191,23 +226,42 @@ impl Worker {
         LOST
     }
 
-    /// Runs a task, unless it was taken back, and answers.
-    fn perform(&mut self, header: Header, body: std::ops::Range<usize>) {
+    /// Runs a task, unless it was taken back.
+    fn perform(&mut self, header: Header, body: std::ops::Range<usize>) -> Option<Reply> {
         let Header { slot, sequence, .. } = header;
         if !self.slots.words().start(slot, sequence, slots::now()) {
-            return;
+            return None;
         }
-        let body = self.reader.body(body);
-        let Some((head, argument)) = TaskHead::parse(body) else {
-            return;
-        };
         let mut bytes = std::mem::take(&mut self.reply);
         bytes.clear();
+        let (head, argument) = TaskHead::parse(self.reader.body(body))?;
         let id = FutureId::from_u64(head.id);
-        let (bytes, taken) = task::enter_remote(id, || match head.items {
-            0 => self.one(head, argument, slot, sequence, bytes),
-            _ => (self.many(head, argument, slot, sequence, bytes), Vec::new()),
+        let outcome = task::enter_remote(id, || match head.items {
+            0 => self.one(head, argument, bytes),
+            _ => Outcome::Items(self.many(head, argument, slot, sequence, bytes)),
         });
+        Some(Reply { slot, sequence, outcome })
+    }
+
+    /// Sends what a task has come to.
+    fn answer(&mut self, reply: Reply) {
+        let Reply { slot, sequence, outcome } = reply;
+        if !self.slots.words().finish(slot, sequence) {
+            // The pool has decided to kill this process.
+            loop {
+                std::thread::park();
+            }
+        }
+        let (bytes, taken) = match outcome {
+            Outcome::Items(batch) => (batch.finish(self), Vec::new()),
+            Outcome::One { kind, mut bytes, taken, kept } => {
+                let header = Header::new(kind, slot, sequence, bytes.len() - HEADER);
+                let header = Header { segments: taken.len() as u8, kept, ..header };
+                bytes[..HEADER].copy_from_slice(&header.to_bytes());
+                self.send(slot, &bytes, &taken);
+                (bytes, taken)
+            }
+        };
         self.reply = bytes;
         self.reply.shrink_to(KEPT);
         self.handed_over += taken.len() as u64;
@@ -218,6 +272,25 @@ impl Worker {
             let mut forget = Vec::new();
             put(&mut forget, Kind::Forget, 0, number.into(), &[]);
             send_all(&self.socket, &forget);
+        }
+    }
+
+    /// Sends a frame behind the segments that go along, by the shortest way.
+    fn send(&self, slot: u8, bytes: &[u8], taken: &[u32]) {
+        for Lease { number, memory, .. } in self.carriage.store.leases(taken) {
+            if !self.announced.contains(&number) {
+                send_descriptor(&self.socket, number, &memory);
+            }
+        }
+        // What needs descriptors comes behind them.
+        let posted = if taken.is_empty() { self.slots.post(slot, bytes) } else { None };
+        match posted {
+            Some(true) => self.say(Kind::Bell, &[]),
+            Some(false) => {}
+            None => {
+                send_all(&self.socket, bytes);
+                self.slots.note_answer();
+            }
         }
     }
 
@@ -234,12 +307,12 @@ impl Worker {
         !read.is_empty() && self.carriage.known.are_kept(&read)
     }
 
-    fn one(&self, head: TaskHead, argument: &[u8], slot: u8, sequence: u64, mut bytes: Vec<u8>) -> (Vec<u8>, Vec<u32>) {
+    fn one(&self, head: TaskHead, argument: &[u8], mut bytes: Vec<u8>) -> Outcome {
         bytes.resize(HEADER, 0);
         self.carriage.store.collected(self.slots.collected());
         self.carriage.room.store(u8::MAX, Ordering::Relaxed);
         let made = call(head.enter, head.function, argument, bytes, &self.carrier);
-        let (kind, (mut bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
+        let (kind, (bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
             Ok(made) => (Kind::Value, made),
             Err(error) => {
                 let mut bytes = vec![0; HEADER];
@@ -247,27 +320,7 @@ impl Worker {
                 (Kind::Fault, (bytes, Vec::new()))
             }
         };
-        let kept = self.has_kept();
-        self.finish(slot, sequence);
-        for Lease { number, memory, .. } in self.carriage.store.leases(&taken) {
-            if !self.announced.contains(&number) {
-                send_descriptor(&self.socket, number, &memory);
-            }
-        }
-        let header = Header::new(kind, slot, sequence, bytes.len() - HEADER);
-        let header = Header { segments: taken.len() as u8, kept, ..header };
-        bytes[..HEADER].copy_from_slice(&header.to_bytes());
-        // What needs descriptors comes behind them.
-        let posted = if taken.is_empty() { self.slots.post(slot, &bytes) } else { None };
-        match posted {
-            Some(true) => self.say(Kind::Bell, &[]),
-            Some(false) => {}
-            None => {
-                send_all(&self.socket, &bytes);
-                self.slots.note_answer();
-            }
-        }
-        (bytes, taken)
+        Outcome::One { kind, bytes, taken, kept: self.has_kept() }
     }
 
     /// An error as bytes, unless that is too long: a message may be as long as a result.
@@ -289,29 +342,25 @@ impl Worker {
             _ => Ok((bytes, taken)),
         }
     }
-
-    /// The reply is there; but not if the pool has decided to kill this process meanwhile.
-    fn finish(&self, slot: u8, sequence: u64) {
-        // Whoever sees the result also sees what was printed. A stream that is closed is the task's own doing.
-        let _ = io::stdout().flush();
-        if !self.slots.words().finish(slot, sequence) {
-            loop {
-                std::thread::park();
-            }
-        }
-    }
 }
 
+/// Calls a function of the program. A forked copy of the worker that comes back from it ends here: the pool knows nothing of it, and it
+/// would run and answer the worker's tasks as well.
 fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made {
-    Call::make(enter, function, argument, reply, carrier).unwrap_or_else(|| {
+    let worker = std::process::id();
+    let made = Call::make(enter, function, argument, reply, carrier);
+    if std::process::id() != worker {
+        fork::exit_at_once(0);
+    }
+    made.unwrap_or_else(|| {
         let message = "there is no such function in the program of the worker";
         Err(Error::Decode(Decode::new(Part::Function, message)))
     })
 }
 
-/// There is no logger in a worker that nobody has set.
+/// There is no logger in a worker that nobody has set. A thread of a task's may keep standard error locked, so this asks for no lock.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "concurrent-futures: {text}");
+    let _ = rustix::io::write(io::stderr(), format!("concurrent-futures: {text}\n").as_bytes());
 }
 
 #[cfg(test)]
@@ -324,7 +373,7 @@ mod tests {
     use crate::work::Plain;
 
     /// One that runs what it is told to in this process, and the pool's end.
-    fn worker() -> (Worker, Wire) {
+    fn worker() -> (Box<Worker>, Wire) {
         let setup: Setup = ("a worker".into(), u64::MAX, None, None);
         let mut frame = Vec::new();
         put(&mut frame, Kind::Setup, 0, 0, &postcard::to_stdvec(&setup).unwrap());
@@ -353,7 +402,8 @@ mod tests {
             send(wire.socket(), &task, SendFlags::empty()).unwrap();
             worker.receive().unwrap();
             let (header, body) = worker.reader.next().unwrap().unwrap();
-            worker.perform(header, body);
+            let reply = worker.perform(header, body).unwrap();
+            worker.answer(reply);
             loop {
                 match reader.next().unwrap() {
                     Some((header, _)) if header.kind == Kind::Segment => announced.push(sequence),

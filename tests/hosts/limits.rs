@@ -101,7 +101,7 @@ fn few_processes(name: &str) {
     // Root has no such limit; a user that nobody else is has it for these processes alone.
     let directory = tempfile::tempdir().expect("a directory");
     let program = copy_for_all(directory.path());
-    // A host has its main thread, and for each worker a thread and a process of two.
+    // A host has its main thread, and for each worker a thread and a process of two: its other threads are those that there is room for.
     for limit in 1..=16 {
         let mut command = Command::new(&program);
         let host = Host::run(name, command.env(PROCESSES, limit.to_string()).current_dir("/").uid(USER).gid(USER));

@@ -11,6 +11,8 @@
 //! | a made-up mark of a worker, and a real one that is not seen | `marks` |
 //! | an initialiser that clears the environment | `marks::an_initialiser_that_clears_the_environment` |
 //! | a start by `ld.so` | `marks::a_program_that_the_loader_was_told_to_start` |
+//! | rights given up (`setuid`) while workers run | `powerless`, as root |
+//! | filters of system calls that forbid signals | `powerless` |
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
@@ -29,6 +31,7 @@
 //! | SIGCHLD ignored | `reaping::a_program_that_ignores_sigchld` |
 //! | `waitpid(-1)` elsewhere in the program | `reaping::a_program_that_reaps_every_child` |
 //! | `fork` elsewhere in the program | `fork::a_forked_copy_cannot_use_the_pool_and_does_it_no_harm` |
+//! | a logger, a waker, a `Drop` and a `Deserialize` that wait for the pool | `own_threads` |
 //! | panic hooks, set before and after | `surroundings::a_panic_hook_of_the_programs_own` |
 //! | an allocator of the program's own | all, for it is theirs; `allocator::an_allocator_of_the_programs_own` looks that it is used |
 //! | signals at some kHz, and nothing begun again | `signals::signals_arrive_all_the_time` |
@@ -57,6 +60,8 @@ mod large;
 mod limits;
 mod marks;
 mod output;
+mod own_threads;
+mod powerless;
 mod reaping;
 mod rights;
 mod signals;
@@ -81,6 +86,8 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         limits::CASES,
         marks::CASES,
         output::CASES,
+        own_threads::CASES,
+        powerless::CASES,
         reaping::CASES,
         rights::CASES,
         signals::CASES,

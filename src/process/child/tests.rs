@@ -79,7 +79,7 @@ fn a_signal_is_told_by_name() {
 fn a_signal_goes_to_the_whole_group() {
     let (child, mut pipe) = spawn_holding("sleep 1000 & echo; wait");
     meet(&mut pipe);
-    child.signal(Signal::TERM);
+    child.signal(Signal::TERM).unwrap();
     assert_gone(pipe);
     assert_eq!(ended(&child), by("SIGTERM"));
 }
@@ -100,7 +100,7 @@ fn a_stopped_child_is_killed() {
     let child = spawn("kill -STOP $$");
     let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(child.group.lock().unwrap()), stopped).unwrap();
-    child.signal(Signal::KILL);
+    child.signal(Signal::KILL).unwrap();
     assert_eq!(ended(&child), by("SIGKILL"));
 }
 
@@ -112,7 +112,7 @@ fn a_child_that_left_its_group_is_killed() {
     // SAFETY: a system call, and nothing else, between fork and exec.
     unsafe { command.pre_exec(leave) };
     let child = Child::spawn(&mut command).unwrap();
-    child.signal(Signal::KILL);
+    child.signal(Signal::KILL).unwrap();
     assert_eq!(ended(&child), by("SIGKILL"));
 }
 
@@ -142,7 +142,7 @@ fn a_reaped_child_is_not_signalled() {
     let child = spawn("exit 0");
     ended(&child);
     assert_eq!(*child.group.lock(), None);
-    child.signal(Signal::KILL);
+    child.signal(Signal::KILL).unwrap();
     assert!(matches!(child.reap(), Exit::Code(0) | Exit::Unknown), "told by the kernel, or not");
 }
 
@@ -167,7 +167,7 @@ fn a_process_that_is_not_ours_is_left_alone() {
     let pid: i32 = lines.next().unwrap().parse().unwrap();
 
     let child = Child::watch(Pid::from_raw(pid).unwrap()).unwrap();
-    child.signal(Signal::KILL);
+    child.signal(Signal::KILL).unwrap();
     assert_eq!(ended(&child), Exit::Unknown);
     drop(child);
     to_cat.write_all(b"still here\n").unwrap();
@@ -181,13 +181,13 @@ fn a_forked_copy_of_the_parent_kills_nothing() {
     // SAFETY: the copy makes system calls, and nothing else.
     let copy = unsafe { libc::fork() };
     if copy == 0 {
-        child.signal(Signal::KILL);
+        let _ = child.signal(Signal::KILL);
         drop(child);
         // SAFETY: ends the copy at once: nothing of the parent's runs in it.
         unsafe { libc::_exit(0) }
     }
     waitid(WaitId::Pid(Pid::from_raw(copy).unwrap()), WaitIdOptions::EXITED).unwrap();
-    child.signal(Signal::TERM);
+    child.signal(Signal::TERM).unwrap();
     assert_eq!(ended(&child), by("SIGTERM"), "and not SIGKILL");
 }
 
@@ -241,7 +241,7 @@ fn so_does_a_host_that_reaps_every_child() {
     let pid = child.pid().cast_signed();
     // SAFETY: no status is asked for.
     assert_eq!(unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) }, pid);
-    child.signal(Signal::CONT);
+    child.signal(Signal::CONT).unwrap();
     assert_told(ended(&child), Exit::Code(3));
     assert_gone(pipe);
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Alarm, GRACE, Link, Stage, deadline_in};
+use super::{Link, Stage};
 use crate::error::{Broken, Error};
 use crate::process::entry;
 use crate::process::flight::Flight;
@@ -122,7 +122,7 @@ impl Link<'_> {
                     self.complain(error);
                     self.is_unfit = true;
                     self.stage = Stage::Ending;
-                    self.alarm = deadline_in(GRACE).map(|then| (then, Alarm::Kill));
+                    self.alarm = self.until_gone();
                 }
                 // Too late: it is to leave.
                 (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) => {}

@@ -27,11 +27,17 @@ fn refusal(exit: &Exit) -> Option<Refusal> {
     if let Exit::Code(code) = exit { Refusal::of(*code) } else { None }
 }
 
+/// The kernel ends a thread alone at a bare `exit` call, in the strict mode of seccomp, and by a filter's `KILL_THREAD`.
+const VANISHED: &str =
+    "the thread that runs tasks ended without its process, by a bare `exit` system call or a filter of system calls";
+
 impl Link<'_> {
-    /// The process has ended: its last words, then its exit status, then its tasks.
+    /// The process has ended, or was given up: its last words, then its exit status, then its tasks.
     pub(super) fn bury(&mut self, child: &Child) {
         // Nobody of its group is to go on writing while we read.
-        child.signal(Signal::KILL);
+        if child.signal(Signal::KILL).is_err() {
+            self.wire.cut_off();
+        }
         self.is_dead = true;
         self.keeper.recall(&self.wire.receiver);
         // What a helper has left comes first.
@@ -39,7 +45,10 @@ impl Link<'_> {
             && let Some(reader) = &mut self.keeper.reader
             && let Ok(1..) = reader.receive(self.wire.socket())
         {}
-        let exit = child.reap();
+        if self.wire.slots.has_vanished() {
+            self.complain(Error::Broken(Broken::new(VANISHED)));
+        }
+        let exit = if self.is_given_up { self.give_up(child) } else { child.reap() };
         self.wire.close();
         // In one decision with the death, or the next one would be started.
         let prospect = self.prospect(&exit);
@@ -84,6 +93,18 @@ impl Link<'_> {
         }
     }
 
+    /// Leaves a worker to itself that nothing ends: it is reported, and nobody waits for it any more. Where the kernel may kill it, it
+    /// does so when this thread, which has spawned it, ends.
+    fn give_up(&self, child: &Child) -> Exit {
+        let pid = child.pid();
+        let reason = self.wire.refusal().map(|error| error.to_string()).unwrap_or_default();
+        child.abandon();
+        panics::shield("the program's logger", || {
+            log::error!("the worker process {pid} cannot be killed ({reason}) and does not end: it is left behind");
+        });
+        Exit::Unknown
+    }
+
     /// Ends the task that the worker died of, or lets it be run again.
     pub(super) fn mourn(&self, child: &Child, exit: &Exit, victim: Victim) {
         let died = || {
@@ -116,6 +137,10 @@ impl Link<'_> {
                 Error::Broken(broken) => broken.cause().to_string(),
                 other => other.to_string(),
             });
+        }
+        if let Some(refusal) = self.wire.refusal() {
+            let then = if self.is_given_up { ", without effect" } else { "" };
+            return Some(format!("the system refused to signal it ({refusal}), so its connection was shut{then}"));
         }
         if let Some(limit) = self.pool.settings.memory_limit
             && (*exit == Exit::Code(LOST) || *exit == Exit::Signal("SIGABRT".into()))

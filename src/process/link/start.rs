@@ -58,6 +58,7 @@ impl<'a> Link<'a> {
             said_hello: false,
             was_ready: false,
             is_dead: false,
+            is_given_up: false,
             alarm: deadline_in(HELLO).map(|then| (then, Alarm::Kill)),
             unsent,
             hung_up: false,

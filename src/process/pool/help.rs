@@ -49,8 +49,9 @@ impl Pool {
         // Only now: where a worker cannot be started, that ends tasks, which is user code.
         self.follow(follow_up);
         if let Some(flight) = flight {
-            // As on the worker's thread: what runs here may submit, and must not wait for the end of the pool.
-            host::in_place_of(Arc::clone(&flight.pool) as _, || flight.complete(header.kind, &body, &self.carrier));
+            // As on the worker's thread: what runs here may submit, and must not wait.
+            let complete = || host::in_callback(|| flight.complete(header.kind, &body, &self.carrier));
+            host::in_place_of(Arc::clone(&flight.pool) as _, complete);
             if self.supervisor.lock().end_reading() {
                 self.ended.notify_all();
             }

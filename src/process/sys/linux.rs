@@ -16,8 +16,8 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::{Advice, madvise};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, pidfd_open,
-    pidfd_send_signal, setrlimit, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, kill_process_group,
+    pidfd_open, pidfd_send_signal, setrlimit, waitid,
 };
 
 use super::{above_streams, check_file_size};
@@ -154,6 +154,9 @@ impl Lifeline {
     pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
         Ok((Self, None))
     }
+
+    /// Has the worker believe that its pool is gone: it sees that by the socket, which was shut.
+    pub(in crate::process) fn cut(&self) {}
 }
 
 /// Waits until the pool at the other end is gone. For the main thread, when another one [dies with the parent](die_with_parent_too).
@@ -259,15 +262,27 @@ impl Process {
         poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
     }
 
-    /// Signals the group that this process was the first of. That it has gone is no error.
-    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) {
-        if self.signal_group(signal) == Err(Errno::INVAL) && self.is_unreaped() {
-            // Linux before 6.9. The number is the child's as long as it is unreaped.
-            let _ = kill_process_group(group, signal);
-        }
+    /// Signals the group that this process was the first of.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to signal the process: it runs with more rights than this one has by now, or a filter of
+    /// system calls forbids it. That it has gone is no error.
+    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
+        let mut sent = self.or_by_number(self.signal_group(signal), || kill_process_group(group, signal));
         if signal == Signal::KILL {
             // It may have left its group.
-            let _ = pidfd_send_signal(&self.0, signal);
+            sent = self.or_by_number(pidfd_send_signal(&self.0, signal), || kill_process(group, signal));
+        }
+        if sent == Err(Errno::SRCH) { Ok(()) } else { sent }
+    }
+
+    /// Signals by a number what could not be signalled by its descriptor: Linux before 6.9 does not know groups that way, and
+    /// a filter of system calls may not know the call at all. The number is the child's as long as it is unreaped.
+    fn or_by_number(&self, sent: Result<(), Errno>, send: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+        match sent {
+            Err(error) if error != Errno::SRCH && self.is_unreaped() => send(),
+            sent => sent,
         }
     }
 

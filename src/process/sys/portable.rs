@@ -164,14 +164,19 @@ impl Ear {
 /// What tells a worker that its pool is gone: the end of a pipe, by which nothing else ever comes. A `poll` for the hang-up of the
 /// socket alone sleeps for ever on some systems. A copy that the pool's process forks, and that goes on, keeps it.
 pub(in crate::process) struct Lifeline {
-    _end: PipeWriter,
+    end: Mutex<Option<PipeWriter>>,
 }
 
 impl Lifeline {
     /// Makes one, and a descriptor for the worker, where it needs one.
     pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
         let (theirs, ours) = pipe()?;
-        Ok((Self { _end: ours }, Some(theirs.into())))
+        Ok((Self { end: Mutex::new(Some(ours)) }, Some(theirs.into())))
+    }
+
+    /// Has the worker believe that its pool is gone.
+    pub(in crate::process) fn cut(&self) {
+        self.end.lock().take();
     }
 }
 
@@ -262,16 +267,22 @@ impl Process {
         self.pid.is_some_and(|pid| waitid(WaitId::Pid(pid), look).is_ok())
     }
 
-    /// Signals the group that this process was the first of, unless it was reaped. That it has gone is no error.
-    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) {
+    /// Signals the group that this process was the first of, unless it was reaped.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to signal the process: it runs with more rights than this one has by now. That it has gone is
+    /// no error.
+    pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
         if !self.is_unreaped() {
-            return;
+            return Ok(());
         }
-        let _ = kill_process_group(group, signal);
+        let mut sent = kill_process_group(group, signal);
         if signal == Signal::KILL {
             // It may have left its group.
-            let _ = kill_process(group, signal);
+            sent = kill_process(group, signal);
         }
+        if sent == Err(Errno::SRCH) { Ok(()) } else { sent }
     }
 
     /// Waits until the process has ended, and says how it did.

@@ -12,19 +12,11 @@ use crate::process::slots::JOURNAL;
 impl Worker {
     /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and
     /// is sent when the journal is full.
-    pub(super) fn many(
-        &self,
-        head: TaskHead,
-        mut arguments: &[u8],
-        slot: u8,
-        sequence: u64,
-        mut bytes: Vec<u8>,
-    ) -> Vec<u8> {
+    pub(super) fn many(&self, head: TaskHead, mut arguments: &[u8], slot: u8, sequence: u64, bytes: Vec<u8>) -> Batch {
         // Their results are in the journal, which outlives what is beside it.
         self.carriage.room.store(0, Ordering::Relaxed);
-        let mut batch =
-            Batch { worker: self, slot, sequence, first: head.first, count: 0, kept: false, bytes: &mut bytes };
-        batch.begin(head.first);
+        let mut batch = Batch { slot, sequence, first: head.first, count: 0, kept: false, bytes };
+        batch.begin(self, head.first);
         let mut scratch = Vec::new();
         while let Some(item) = self.slots.words().take_item(slot) {
             let Some(argument) = next_argument(&mut arguments) else {
@@ -41,69 +33,72 @@ impl Worker {
                 });
             scratch = match result {
                 Ok(reply) => {
-                    batch.add(item, Kind::Value, &reply[HEADER..]);
+                    batch.add(self, item, Kind::Value, &reply[HEADER..]);
                     reply
                 }
                 Err(error) => {
-                    batch.add(item, Kind::Fault, &self.fault(&error));
+                    batch.add(self, item, Kind::Fault, &self.fault(&error));
                     Vec::new()
                 }
             };
             scratch.shrink_to(KEPT);
         }
         batch.kept = self.has_kept();
-        self.finish(slot, sequence);
-        batch.send(true);
-        bytes
+        batch
     }
 }
 
 /// Replies to items of a chunk that were not sent.
-struct Batch<'a> {
-    worker: &'a Worker,
+pub(super) struct Batch {
     slot: u8,
     sequence: u64,
     first: u32,
     count: u32,
     kept: bool,
-    bytes: &'a mut Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-impl Batch<'_> {
+impl Batch {
     /// What comes before the replies.
     const HEADS: usize = HEADER + ItemsHead::LENGTH;
 
-    fn begin(&mut self, first: u32) {
+    fn begin(&mut self, worker: &Worker, first: u32) {
         self.first = first;
         self.count = 0;
         self.bytes.clear();
         self.bytes.resize(Self::HEADS, 0);
-        self.worker.slots.begin_journal(self.sequence, first);
+        worker.slots.begin_journal(self.sequence, first);
     }
 
-    fn add(&mut self, item: u32, kind: Kind, reply: &[u8]) {
+    fn add(&mut self, worker: &Worker, item: u32, kind: Kind, reply: &[u8]) {
         if self.bytes.len() - Self::HEADS + reply.len() + ITEM_OVERHEAD > JOURNAL && self.count > 0 {
-            self.send(false);
-            self.begin(item);
+            self.send(worker, false);
+            self.begin(worker, item);
         }
         let start = self.bytes.len();
-        put_item(self.bytes, kind, reply);
+        put_item(&mut self.bytes, kind, reply);
         self.count += 1;
-        if !self.worker.slots.write_journal(&self.bytes[start..]) {
+        if !worker.slots.write_journal(&self.bytes[start..]) {
             // Longer than the journal: it is safe once it is sent.
-            self.send(false);
-            self.begin(item + 1);
+            self.send(worker, false);
+            self.begin(worker, item + 1);
         }
     }
 
-    fn send(&mut self, last: bool) {
+    /// Sends what is left, and returns the memory for the next.
+    pub(super) fn finish(mut self, worker: &Worker) -> Vec<u8> {
+        self.send(worker, true);
+        self.bytes
+    }
+
+    fn send(&mut self, worker: &Worker, last: bool) {
         let header = Header::new(Kind::Items, self.slot, self.sequence, self.bytes.len() - HEADER);
         let header = Header { kept: self.kept, ..header };
         let head = ItemsHead { first: self.first, count: self.count, last };
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
-        send_all(&self.worker.socket, self.bytes);
-        self.worker.slots.note_answer();
+        send_all(&worker.socket, &self.bytes);
+        worker.slots.note_answer();
     }
 }
 

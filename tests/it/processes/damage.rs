@@ -310,3 +310,139 @@ fn threads_that_tasks_leave_do_not_keep_a_worker() {
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
     });
 }
+
+/// Ends the thread that runs this, and not its process.
+fn end_thread(_: ()) {
+    #[allow(unsafe_code)]
+    // SAFETY: none: that a task does this is what the test is about.
+    unsafe {
+        libc::syscall(libc::SYS_exit, 0);
+    }
+}
+
+#[allow(unsafe_code)]
+fn be_strict(_: ()) -> String {
+    // SAFETY: no memory is handed over.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_STRICT, 0, 0, 0) }, 0);
+    // Which is none of the four calls that are left.
+    format!("{:?}", fs::metadata("/"))
+}
+
+#[test]
+fn a_task_whose_thread_vanishes_is_one_that_died() {
+    with_pool(workers(2), |pool| {
+        for _ in 0..2 {
+            let ended = beside_another(pool, || died(pool.submit(end_thread, ()).result()));
+            assert!(ended.to_string().contains("thread"), "{ended}");
+            let ended = beside_another(pool, || died(pool.submit(be_strict, ()).result()));
+            assert!(ended.to_string().contains("thread"), "{ended}");
+        }
+        let end_at_two = |n: i32| {
+            if n == 2 {
+                end_thread(());
+            }
+            n
+        };
+        let chunks = pool.with(TaskOptions::new().chunk_size(4));
+        let outcomes: Vec<_> = chunks.map(end_at_two, 0..8).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "{outcomes:?}");
+        pool.works();
+    });
+}
+
+#[test]
+fn an_initializer_whose_thread_vanishes_breaks_the_pool() {
+    with_pool(workers(1).initializer(end_thread, ()), |pool| {
+        let broken = pool.submit(pid, ()).result().unwrap_err();
+        assert!(matches!(broken, Error::Broken(_)) && broken.to_string().contains("thread"), "{broken}");
+    });
+}
+
+/// Leaves a thread that keeps the lock of standard output until it is let go, or for ever.
+fn hold_stdout(address: Option<String>) -> u32 {
+    let (locked, wait) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let lock = std::io::stdout().lock();
+        locked.send(()).unwrap();
+        match address {
+            Some(address) => call_at(address),
+            None => loop {
+                thread::park();
+            },
+        }
+        drop(lock);
+    });
+    wait.recv().unwrap();
+    std::process::id()
+}
+
+#[test]
+fn a_thread_that_keeps_standard_output_locked_holds_up_no_task() {
+    with_pool(workers(1), |pool| {
+        let worker = pool.submit(hold_stdout, None).result().unwrap();
+        for _ in 0..50 {
+            assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker goes on");
+        }
+        let chunks = pool.with(TaskOptions::new().chunk_size(5));
+        assert!(chunks.map(pid, [(); 50]).all(|outcome| outcome.unwrap() == worker));
+        let panicked = pool.submit(|()| -> u8 { panic!("as ever") }, ()).result();
+        assert!(matches!(panicked, Err(Error::Panicked(_))), "{panicked:?}");
+        let aborted = pool.with(TaskOptions::new().time_limit(std::time::Duration::from_millis(50)));
+        let outcome = aborted
+            .submit(
+                |()| loop {
+                    thread::park()
+                },
+                (),
+            )
+            .result();
+        assert!(matches!(outcome, Err::<(), _>(Error::TimeLimit(_))), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_worker_whose_standard_output_was_locked_for_a_while_is_as_good_as_new() {
+    with_pool(workers(1), |pool| {
+        for _ in 0..3 {
+            let post = Post::new();
+            let worker = pool.submit(hold_stdout, Some(post.address())).result().unwrap();
+            let called = post.called();
+            assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
+            drop(called);
+            for _ in 0..50 {
+                assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
+            }
+        }
+        let threads = |()| fs::read_dir("/proc/self/task").unwrap().count();
+        assert!(pool.submit(threads, ()).result().unwrap() < 8, "none is left of those that stood in a flush");
+    });
+}
+
+/// Forks, and waits for the copy, which comes back from here as well. Returns what `fork` did.
+fn come_back_twice(_: ()) -> i32 {
+    #[allow(unsafe_code)]
+    // SAFETY: no other thread of the worker is in the middle of anything.
+    let copy = unsafe { libc::fork() };
+    if let Some(copy) = Pid::from_raw(copy) {
+        rustix::process::waitpid(Some(copy), rustix::process::WaitOptions::empty()).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn a_forked_copy_that_comes_back_from_its_task_runs_and_answers_nothing() {
+    with_pool(workers(1), |pool| {
+        for _ in 0..3 {
+            assert_ne!(pool.submit(come_back_twice, ()).result().unwrap(), 0);
+        }
+        let panic = |()| -> u8 { panic!("pid {}", come_back_twice(())) };
+        match pool.submit(panic, ()).result() {
+            Err(Error::Panicked(panic)) => assert_ne!(panic.message(), "pid 0"),
+            other => panic!("not a panic: {other:?}"),
+        }
+        let chunks = pool.with(TaskOptions::new().chunk_size(5));
+        let copies: Vec<_> = chunks.map(come_back_twice, [(); 10]).map(Result::unwrap).collect();
+        assert!(copies.len() == 10 && !copies.contains(&0), "{copies:?}");
+        pool.works();
+    });
+}
