@@ -220,6 +220,10 @@ pub trait Executor: Backend {
     /// the rest go on. Dropping the iterator cancels what has not started. Input that is pulled after a shutdown has an
     /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
     ///
+    /// A pool starts what was submitted first. An item counts as submitted when it is pulled, so all items of a map come before what is
+    /// submitted after it returned. What is pulled later, because of a `buffer_size` or by a map that another thread is still in, comes
+    /// behind what was submitted meanwhile: a map whose input does not end leaves others their turn.
+    ///
     /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
     /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be
     /// seen as late as those of the items that were sent along: as many as are expected to take a fraction of a

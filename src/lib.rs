@@ -90,6 +90,7 @@ mod sync;
 pub mod task;
 mod text;
 mod thread;
+mod ticket;
 mod wait;
 mod with;
 mod work;

@@ -104,7 +104,8 @@ impl TaskOptions {
 
     /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is there.
     ///
-    /// Without it a map submits all its input at once. Chunks never exceed it; without a
+    /// Without it a map submits all its input at once. An item that is pulled later is submitted later: it comes behind what was submitted
+    /// meanwhile. Chunks never exceed it; without a
     /// [`chunk_size`](TaskOptions::chunk_size), each item is a task.
     ///
     /// # Panics

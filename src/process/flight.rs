@@ -22,6 +22,7 @@ use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::state::Runnable;
 use crate::sync::Mutex;
+use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
 /// die with them.
@@ -36,6 +37,8 @@ pub(super) struct Flight {
     pub(super) kept: AtomicBool,
     /// Of a chunk.
     pub(super) items: Option<Items>,
+    /// Where it stands in the queue, whenever it is there.
+    ticket: Shown,
     /// Written under the lock of the supervisor only.
     pub(super) place: Mutex<Place>,
     /// Who waits for it, and receives meanwhile what its worker says.
@@ -80,6 +83,10 @@ impl Flight {
     pub(super) fn new(addressee: Addressee, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
         let items = chunk.map(Items::new);
+        let ticket = Shown::new(match &addressee {
+            Addressee::Task(_) => Ticket::NEVER,
+            Addressee::Portion(portion) => portion.ticket,
+        });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
@@ -92,6 +99,7 @@ impl Flight {
             leases,
             kept,
             items,
+            ticket,
             place,
             relief,
             deaths,
@@ -121,6 +129,17 @@ impl Flight {
         match &self.addressee {
             Addressee::Task(task) => Some(&**task),
             Addressee::Portion(_) => None,
+        }
+    }
+
+    pub(super) fn ticket(&self) -> Ticket {
+        self.ticket.get()
+    }
+
+    /// It is submitted: a task gets its ticket now. A portion has that of its items.
+    pub(super) fn take_ticket(&self, tickets: &Tickets) {
+        if self.task().is_some() {
+            self.ticket.show(tickets.next());
         }
     }
 
@@ -162,7 +181,8 @@ impl Flight {
         };
         let consignee = portion.consignee.lock().clone()?;
         let range = from as usize..to as usize;
-        let rest = Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start);
+        let rest =
+            Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start, portion.ticket);
         let (argument, cut) = items.give_away(range, &self.argument);
         let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
         let rest = Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());

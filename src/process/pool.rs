@@ -38,6 +38,7 @@ use crate::host::{self, Ended, Host, Shared};
 use crate::options::Stats;
 use crate::panics;
 use crate::sync::{Condvar, DEEPEST, Mutex};
+use crate::ticket::Tickets;
 use crate::wait::deadline;
 
 /// What the builder was told.
@@ -61,6 +62,7 @@ pub(crate) struct Pool {
     pub(super) segments: Arc<Store>,
     pub(super) carrier: Arc<dyn Carrier>,
     supervisor: Mutex<Supervisor<Arc<Wire>>>,
+    pub(super) tickets: Tickets,
     /// Submitters that wait for room.
     room: Condvar,
     /// Whoever waits for the workers to end.
@@ -104,6 +106,7 @@ impl Pool {
             segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
             supervisor: Mutex::new(supervisor),
+            tickets: Tickets::default(),
             room: Condvar::new(),
             ended: Condvar::new(),
             threads: Mutex::default(),
