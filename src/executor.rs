@@ -37,7 +37,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 /// Provides what an [`Executor`] needs; for authors of executors.
 ///
 /// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`]'s ways to submit and to
-/// wait. What is the executor's own business: to refuse tasks once it is closed, to join its workers, time limits
+/// wait. One that hands its jobs on to another executor, a pool say, has what belongs to that, such as its `time_limit`; the items of a map
+/// come to it as tasks of their own, or as many in one as a `chunk_size` says, for which a limit counts as a whole.
+/// What is the executor's own business: to refuse tasks once it is closed, to join its workers, time limits
 /// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
 /// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
 /// backends too.
@@ -77,7 +79,7 @@ pub trait Backend: Send + Sync {
         None
     }
 
-    /// The options that every task of this backend gets; [`Executor::with`] sets them.
+    /// The options that [`Executor::with`] adds to every task.
     #[doc(hidden)]
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         None
@@ -91,6 +93,8 @@ pub struct Workers(pub(crate) Sharers);
 
 pub(crate) enum Sharers {
     Threads(Arc<dyn Sharing>),
+    /// None: each item is a task, which has a time limit.
+    Limited,
     #[cfg(processes)]
     Processes(Arc<crate::process::Pool>),
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::error::{Decode, Error, Outcome, Part};
-use crate::executor::{Backend, Payload, Sharers, dispatch, submit};
+use crate::executor::{Backend, Payload, Sharers, Workers, dispatch, submit};
 use crate::future::Future;
 use crate::host::{self, Sharing};
 use crate::options::TaskOptions;
@@ -27,6 +27,8 @@ pub(crate) trait Submit<A, R>: Send {
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
     /// The threads that may share the items among them.
     fn crew(&self) -> Option<Arc<dyn Crew<A, R>>>;
+    /// Is each item to be a task, because the pool has a time limit?
+    fn is_limited(&self) -> bool;
 }
 
 /// Submits a plain function to any executor.
@@ -55,6 +57,7 @@ where
     fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
         let (function, options) = (self.function, self.executor.task_options());
         match self.executor.workers()?.0 {
+            Sharers::Limited => None,
             Sharers::Threads(host) => crew(host, options, move |argument| function.call(argument)),
             #[cfg(processes)]
             Sharers::Processes(pool) => {
@@ -63,6 +66,10 @@ where
                 freight.map(|freight| freight as _)
             }
         }
+    }
+
+    fn is_limited(&self) -> bool {
+        matches!(self.executor.workers(), Some(Workers(Sharers::Limited)))
     }
 }
 
@@ -146,10 +153,11 @@ pub(crate) struct Feed<'e, I: Iterator, R> {
 
 impl<'e, I: Iterator, R> Feed<'e, I, R> {
     pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, options: &TaskOptions) -> Self {
+        let chunk_size = if submit.is_limited() { 1 } else { options.items_per_chunk() };
         Self {
             input: Some(input),
             submit: Box::new(submit),
-            chunk_size: options.items_per_chunk(),
+            chunk_size,
             capacity: options.items_in_flight().unwrap_or(usize::MAX),
             in_flight: 0,
             submitted: 0,

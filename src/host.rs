@@ -32,6 +32,10 @@ pub(crate) trait Host: Send + Sync {
     fn claimed(&self, _cell: *const ()) {}
     /// A claimed task has ended.
     fn claim_ended(&self, _ran: crate::state::Ran) {}
+    /// How long each of its tasks may run.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
     fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
     /// A worker is about to sleep until others have done what it needs.

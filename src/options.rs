@@ -56,7 +56,8 @@ impl TaskOptions {
 
     /// Limits how long a task may run, counted from its start.
     ///
-    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. On a thread it is
+    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. Where the executor has a limit of its own, the
+    /// sooner one counts. On a thread it is
     /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
     /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
     /// To enforce it is the executor's business: [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running
@@ -201,4 +202,9 @@ pub struct Stats {
     pub failed: u64,
     /// Workers that were started in place of one that died.
     pub respawned: u64,
+}
+
+/// The shorter of two time limits, of a task and its executor.
+pub(crate) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

@@ -19,7 +19,7 @@ use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Remote};
 use crate::id::FutureId;
-use crate::options::TaskOptions;
+use crate::options::{TaskOptions, sooner};
 use crate::state::Runnable;
 use crate::sync::Mutex;
 use crate::ticket::{Shown, Ticket, Tickets};
@@ -144,7 +144,7 @@ impl Flight {
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
-        self.options().limit()
+        sooner(self.options().limit(), self.pool.settings.time_limit)
     }
 
     pub(super) fn note_time(&self, took: Duration) {

@@ -47,6 +47,7 @@ pub(super) struct Settings {
     pub(super) initializer: Option<Parcel>,
     pub(super) max_tasks_per_worker: Option<u64>,
     pub(super) memory_limit: Option<u64>,
+    pub(super) time_limit: Option<Duration>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_pending: Option<usize>,
     pub(super) max_frame: u64,

@@ -10,7 +10,7 @@ use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
 use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Part, TimeLimit};
 use crate::host::{self, Host};
-use crate::options::TaskOptions;
+use crate::options::{TaskOptions, sooner};
 use crate::panics::{self, discard, shield};
 use crate::sync::with_room;
 use crate::task;
@@ -23,7 +23,9 @@ where
 {
     /// Runs work that was taken out of `Pending`.
     fn perform(&self, me: Arc<dyn Runnable>, mut work: W, host: Option<&Arc<dyn Host>>) -> Ran {
-        if let (Some(limit), Some(host)) = (self.limit(), host) {
+        if let Some(host) = host
+            && let Some(limit) = self.limit(&**host)
+        {
             host.watch(Arc::downgrade(&me), limit);
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
@@ -39,8 +41,9 @@ where
         }
     }
 
-    fn limit(&self) -> Option<Duration> {
-        self.options.as_ref().and_then(|options| options.limit())
+    /// How long it may run there.
+    fn limit(&self, host: &dyn Host) -> Option<Duration> {
+        sooner(self.options.as_ref().and_then(|options| options.limit()), host.time_limit())
     }
 }
 
@@ -142,7 +145,7 @@ where
         if !own {
             return Claim::Elsewhere;
         }
-        if self.limit().is_some() {
+        if self.limit(&**host).is_some() {
             return Claim::Limited;
         }
         let Some(work) = work.take() else {

@@ -60,6 +60,10 @@ where
         let function = Arc::clone(&self.function);
         crew(host, self.options.as_ref(), move |argument| function(argument))
     }
+
+    fn is_limited(&self) -> bool {
+        self.pool.settings.time_limit.is_some()
+    }
 }
 
 impl ThreadPoolExecutor {

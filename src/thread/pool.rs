@@ -66,6 +66,7 @@ pub(super) struct Settings {
     pub(super) stack_size: Option<usize>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_pending: Option<usize>,
+    pub(super) time_limit: Option<Duration>,
 }
 
 pub(super) struct Pool {
@@ -156,7 +157,7 @@ impl Pool {
 
     /// The same, of one that may have a ticket. Whether it `is_accepted` after the pool was closed is asked only then.
     fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, is_accepted: impl Fn() -> bool) {
-        if task.options().limit().is_some()
+        if (self.settings.time_limit.is_some() || task.options().limit().is_some())
             && let Err(error) = self.start_timer()
         {
             task.fail(error);
@@ -194,9 +195,9 @@ impl Pool {
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
-    /// This pool, if its threads may share the items of a map. In a bounded queue each has its place.
+    /// This pool, if its threads may share the items of a map. In a bounded queue each has its place, and where there is a time limit, its time.
     pub(super) fn sharing(&self) -> Option<Arc<dyn Sharing>> {
-        (!self.is_bounded()).then(|| self.me() as _)
+        (!self.is_bounded() && self.settings.time_limit.is_none()).then(|| self.me() as _)
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {

@@ -103,6 +103,10 @@ impl Host for Pool {
         };
     }
 
+    fn time_limit(&self) -> Option<Duration> {
+        self.settings.time_limit
+    }
+
     fn watch(&self, task: Weak<dyn Runnable>, limit: Duration) {
         self.timer.watch(task, limit);
     }

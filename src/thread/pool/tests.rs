@@ -13,7 +13,15 @@ use crate::work::Local;
 
 fn settings(max_workers: usize) -> Settings {
     let prefix = "pool".to_owned();
-    Settings { max_workers, prefix, initializer: None, stack_size: None, keep_alive: None, max_pending: None }
+    Settings {
+        max_workers,
+        prefix,
+        initializer: None,
+        stack_size: None,
+        keep_alive: None,
+        max_pending: None,
+        time_limit: None,
+    }
 }
 
 fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
