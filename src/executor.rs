@@ -189,8 +189,10 @@ pub trait Executor: Backend {
         dispatch(self, Plain(function), argument)
     }
 
-    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`].
+    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`]; one that is an [`Error`], of a
+    /// future that it waited for, stays what it is.
     ///
+    /// [`Error`]: crate::Error
     /// [`Error::Failed`]: crate::Error::Failed
     ///
     /// # Examples

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Decode, Error, Outcome, Part};
 use crate::executor::{Backend, Payload, Sharers, Workers, dispatch, submit};
@@ -149,6 +149,8 @@ pub(crate) struct Feed<'e, I: Iterator, R> {
     pub(crate) submitted: usize,
     stop: Arc<AtomicBool>,
     pub(crate) deadline: Option<Instant>,
+    /// The time that there is until then, from the call.
+    pub(crate) timeout: Duration,
 }
 
 impl<'e, I: Iterator, R> Feed<'e, I, R> {
@@ -163,6 +165,7 @@ impl<'e, I: Iterator, R> Feed<'e, I, R> {
             submitted: 0,
             stop: Arc::new(AtomicBool::new(false)),
             deadline: deadline(options.map_timeout()),
+            timeout: options.map_timeout().unwrap_or_default(),
         }
     }
 

@@ -187,7 +187,7 @@ impl TaskOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Workers that are there.
+    /// Workers that are there. A worker process that has had all the tasks that it may have counts as one with its replacement.
     pub workers: usize,
     /// Workers that wait for a task.
     pub idle: usize,

@@ -27,6 +27,7 @@ mod reply;
 #[cfg(test)]
 mod seeds;
 mod segments;
+mod shortage;
 mod slots;
 mod supervisor;
 #[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec;
-use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
+use crate::error::{BoxError, Encode, Error, Outcome, Part};
 use crate::executor::Payload;
 use crate::outcomes::Outcomes;
 use crate::panics;
@@ -142,7 +142,7 @@ impl<A, R, E: Into<BoxError>> Function<A, R> for Fallible<A, R, E> {
 
 /// What a `try_` function returned, as the outcome of its task.
 pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> {
-    result.map_err(|error| Error::Failed(Failed::new(error)))
+    result.map_err(Error::of)
 }
 
 impl<F, A, R> Work<R> for Portable<F, A>

@@ -124,6 +124,10 @@ impl Flight {
         }
     }
 
+    fn name(&self) -> Option<&str> {
+        self.options().name_text()
+    }
+
     /// The task, if it is one and not a portion.
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
         match &self.addressee {
@@ -228,7 +232,7 @@ impl Flight {
         let Some(task) = self.task() else { return };
         match kind {
             Kind::Value => task.complete_shipped(body, carrier),
-            _ => task.complete(Err(reply::from_bytes(body))),
+            _ => task.complete(Err(reply::from_bytes(body).named(self.name()))),
         };
     }
 
@@ -237,13 +241,14 @@ impl Flight {
         match &self.items {
             None => {
                 if let Some(task) = self.task() {
-                    task.complete(Err(error.clone()));
+                    task.complete(Err(error.clone().named(self.name())));
                 }
             }
             Some(items) => {
                 let ledger = items.settle(error);
                 // No item brings segments along, so any carrier reads it; some come from workers that are gone.
-                let (replies, carrier) = (ledger.in_order().collect(), &self.pool.carrier);
+                let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
+                let (replies, carrier) = (ledger.in_order().map(name).collect(), &self.pool.carrier);
                 match &self.addressee {
                     Addressee::Task(task) => {
                         task.complete_items(replies, carrier);

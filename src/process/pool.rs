@@ -321,7 +321,8 @@ impl Pool {
         let shared: isize = self.shared().iter().map(|shared| shared.progress().0).sum();
         let supervisor = self.supervisor.lock();
         Stats {
-            workers: supervisor.workers(),
+            // One that stays until its replacement is there counts with it as one.
+            workers: supervisor.workers().min(self.settings.max_workers),
             idle: supervisor.idle(),
             pending: supervisor.pending() + shared.cast_unsigned(),
             running: supervisor.running(),

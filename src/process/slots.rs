@@ -49,6 +49,8 @@ struct Shared {
     /// How often the pool has sent something, and the worker: hints for who looks here before he sleeps.
     orders: AtomicU64,
     answers: AtomicU64,
+    /// The id of the worker process, if it ran out of memory.
+    shortage: AtomicU64,
     mail: Mail,
 }
 
@@ -175,7 +177,17 @@ impl Slots {
         Some((first, count, bytes))
     }
 
+    /// Has the worker, which is dead, said that it ran out of memory?
+    pub(super) fn ran_short(&self, pid: u32) -> bool {
+        self.shared().shortage.load(Ordering::Acquire) == u64::from(pid)
+    }
+
     // The worker's side.
+
+    /// Where a worker that runs out of memory leaves its id.
+    pub(super) fn shortage(&self) -> &AtomicU64 {
+        &self.shared().shortage
+    }
 
     /// Something was sent to the pool.
     pub(super) fn note_answer(&self) {

@@ -190,7 +190,8 @@ where
     }
 
     fn expire(&self, limit: Duration) -> bool {
-        self.end(Err(Error::TimeLimit(TimeLimit::new(limit))), By::Limit)
+        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().name_text());
+        self.end(Err(late), By::Limit)
     }
 
     fn encode(&self) -> Result<Encoded, Error> {

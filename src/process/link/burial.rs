@@ -11,7 +11,6 @@ use crate::panics;
 use crate::process::child::{Child, OomCounter};
 use crate::process::flight::Flight;
 use crate::process::supervisor::{Death, Victim};
-use crate::process::worker::LOST;
 
 impl Link<'_> {
     /// The process has ended: its last words, then its exit status, then its tasks.
@@ -45,7 +44,7 @@ impl Link<'_> {
         let died = || {
             let name = victim.flight.call.name().into_owned();
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
-            Error::WorkerDied(match self.hint(exit) {
+            Error::WorkerDied(match self.hint(child, exit) {
                 Some(hint) => died.with_hint(hint),
                 None => died,
             })
@@ -66,7 +65,7 @@ impl Link<'_> {
         }
     }
 
-    pub(super) fn hint(&self, exit: &Exit) -> Option<String> {
+    pub(super) fn hint(&self, child: &Child, exit: &Exit) -> Option<String> {
         if let Some(complaint) = &self.complaint {
             return Some(match complaint {
                 Error::Broken(broken) => broken.cause().to_string(),
@@ -74,7 +73,7 @@ impl Link<'_> {
             });
         }
         if let Some(limit) = self.pool.settings.memory_limit
-            && (*exit == Exit::Code(LOST) || *exit == Exit::Signal("SIGABRT".into()))
+            && self.wire.slots.ran_short(child.pid())
         {
             return Some(format!("perhaps for want of memory: its memory_limit is {limit} bytes"));
         }

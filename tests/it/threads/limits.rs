@@ -36,7 +36,7 @@ fn a_task_past_its_limit_is_done_at_once_and_its_worker_busy() {
         let (report, reported) = channel();
         late.add_done_callback(move |outcome| report.send(outcome.as_ref().err().cloned()).unwrap());
         match late.error() {
-            Some(error @ Error::TimeLimit(details)) => {
+            Some(ref error @ Error::TimeLimit(ref details)) => {
                 assert_eq!(details.limit(), limit);
                 assert!(error.to_string().contains("10ms"), "{error}");
             }
