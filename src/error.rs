@@ -44,7 +44,7 @@ pub enum Error {
     #[error("{0}")]
     Panicked(Panicked),
     /// A `try_` task returned an error. Displays that error's own message. One that is an `Error`, of a future that the task waited for
-    /// say, is the task's own instead, whatever its variant.
+    /// say, is the task's own instead, whatever its variant; but for a [`Timeout`](Error::Timeout), with which a map ends.
     #[error(transparent)]
     Failed(Failed),
     /// The task ran past its own limit.
@@ -83,11 +83,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a `try_` task ends with that returned this: one of ours, from another future, stays what it is.
+    /// What a `try_` task ends with that returned this: one of ours, from another future, stays what it is. But not a timeout: a map would
+    /// seem to be out of time.
     pub(crate) fn of<E: Into<BoxError>>(error: E) -> Self {
         let name = std::any::type_name::<E>();
         match error.into().downcast::<Self>() {
-            Ok(error) => *error,
+            Ok(error) if !matches!(*error, Self::Timeout(_)) => *error,
+            Ok(timeout) => Self::Failed(Failed::named(timeout, name.into())),
             Err(other) => Self::Failed(Failed::named(other, name.into())),
         }
     }

@@ -161,6 +161,38 @@ delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + 
 /// let offset = 3;
 /// let _ = InlineExecutor.submit(|n: i32| n + offset, 1);
 /// ```
+///
+/// # What the compiler says
+///
+/// | says | because | instead |
+/// |---|---|---|
+/// | expected fn pointer, found closure | the closure captures | make what it captures a part of the argument, or take the methods of `ThreadPoolExecutor` itself |
+/// | incorrect number of function parameters; is expected to take 1 argument | the function has two | <code>\|(a, b)\| add(a, b)</code>, with a tuple as its argument |
+/// | implementation of `Deserialize` is not general enough | the argument or result is borrowed, as a `&str` | a `String`: <code>\|text: String\| length(&text)</code> |
+/// | cannot be carried to another process | serde does not know the type | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | the trait `Executor` is not dyn compatible | `&dyn Executor` | `&dyn Backend`, which has all methods of `Executor` |
+/// | is not an executor | `&pool` of a pool in an `Arc` or `Box` | `&*pool` |
+/// | `Future<T>` is not a future | it was given to `tokio::spawn` or `join_all` | `future.into_future()`; see [`Future`] |
+///
+/// ```
+/// use concurrent_futures::{Backend, Executor, InlineExecutor};
+///
+/// fn add(a: u32, b: u32) -> u32 {
+///     a + b
+/// }
+///
+/// fn length(text: &str) -> usize {
+///     text.len()
+/// }
+///
+/// fn both(executor: &dyn Backend) -> Result<usize, concurrent_futures::Error> {
+///     let sum = executor.submit(|(a, b)| add(a, b), (1, 2)).result()?;
+///     Ok(sum as usize + executor.submit(|text: String| length(&text), "three".into()).result()?)
+/// }
+///
+/// assert_eq!(both(&InlineExecutor)?, 8);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an executor",
     label = "not an executor",
@@ -281,7 +313,8 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
     ///
-    /// Otherwise as [`map`](Executor::map).
+    /// Each item is a task of its own, or part of one with a [`chunk_size`](TaskOptions::chunk_size), which is worth giving where items are
+    /// trivial: workers do not share them as those of [`map`](Executor::map). Otherwise as that.
     ///
     /// # Examples
     ///

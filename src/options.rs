@@ -119,7 +119,8 @@ impl TaskOptions {
         self
     }
 
-    /// Limits how long a map may take as a whole, counted from the call.
+    /// Limits how long a map may take as a whole, counted from the call. Says nothing about a task that is submitted: that has a
+    /// [`time_limit`](TaskOptions::time_limit), and whoever waits for it [`result_timeout`](crate::Future::result_timeout).
     ///
     /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the rest and ends.
     /// Results that are there by then are yielded, however late they are asked for: of an ordered map those before the

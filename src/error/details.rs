@@ -49,12 +49,20 @@ impl Panicked {
         Self(Arc::new(panic))
     }
 
-    /// The same, of a task that has this name, if it has none yet and nobody else has seen it.
-    pub(super) fn named(mut self, name: &str) -> Self {
-        if let Some(panic) = Arc::get_mut(&mut self.0) {
-            panic.task.get_or_insert_with(|| name.into());
+    /// The same, of a task that has this name, if it has none yet. Not where it has a payload, which there is once.
+    pub(super) fn named(self, name: &str) -> Self {
+        let Panic { message, location, worker, task, backtrace, payload } = &*self.0;
+        if task.is_some() || payload.lock().is_some() {
+            return self;
         }
-        self
+        Self::new(Panic {
+            message: message.clone(),
+            location: location.clone(),
+            worker: worker.clone(),
+            task: Some(name.into()),
+            backtrace: backtrace.clone(),
+            payload: Mutex::new(None),
+        })
     }
 
     pub(super) fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
@@ -240,8 +248,8 @@ impl fmt::Display for Full {
 
 /// Tells how much was unfinished when the time ran out.
 ///
-/// It is small, so a count of more than `u32::MAX` is told as that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// It is small, so a count of more than `u32::MAX` is told as that. Two are equal if as much was unfinished, however long it was waited for.
+#[derive(Clone, Copy, Debug)]
 pub struct Timeout {
     unfinished: u32,
     total: u32,
@@ -279,5 +287,13 @@ impl fmt::Display for Timeout {
         if self.after > 0 { write!(f, " after {:?}", self.timeout()) } else { Ok(()) }
     }
 }
+
+impl PartialEq for Timeout {
+    fn eq(&self, other: &Self) -> bool {
+        (self.unfinished, self.total) == (other.unfinished, other.total)
+    }
+}
+
+impl Eq for Timeout {}
 
 impl StdError for Timeout {}

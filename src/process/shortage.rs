@@ -1,10 +1,12 @@
 //! Did a worker end because it had no memory left? It leaves a note of that, in the page that it shares with its pool.
 //!
-//! An allocation that fails ends in `abort`, as many another thing does, and after that nobody can be asked. But the allocator has left
-//! `ENOMEM` to the thread, and what stands between (a text to stderr) does not fail. So SIGABRT is looked at here, in a worker that has a limit,
-//! and goes on as if it was not.
+//! An allocation that fails ends in `abort`, as many another thing does, and after that nobody can be asked. So SIGABRT is looked at here, in a
+//! worker that has a limit, and goes on as if it was not. There are two signs: the allocator has left `ENOMEM` to the thread, and what followed has
+//! not failed; or the call of [`handle_alloc_error`] is on the stack, which may have shown a backtrace since.
 #![allow(unsafe_code)]
 
+use std::alloc::{Layout, handle_alloc_error};
+use std::ffi::c_void;
 use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -26,12 +28,40 @@ pub(super) fn watch(slots: &'static Slots) {
     unsafe { libc::sigaction(libc::SIGABRT, &raw const action, ptr::null_mut()) };
 }
 
-/// Reads the thread's `errno`, stores a number, and sends the signal again: that is allowed at any moment.
+unsafe extern "C" {
+    fn _Unwind_Backtrace(
+        look: extern "C" fn(*mut c_void, *mut c_void) -> libc::c_int,
+        found: *mut c_void,
+    ) -> libc::c_int;
+    fn _Unwind_GetRegionStart(frame: *mut c_void) -> usize;
+}
+
+/// Is this frame that of the function? Zero: go on.
+extern "C" fn look_at(frame: *mut c_void, found: *mut c_void) -> libc::c_int {
+    const FUNCTION: fn(Layout) -> ! = handle_alloc_error;
+    // SAFETY: called by the unwinder with a frame.
+    let start = unsafe { _Unwind_GetRegionStart(frame) };
+    if start == FUNCTION as usize {
+        // SAFETY: the caller's own, to which nobody else has a reference.
+        unsafe { found.cast::<bool>().write(true) };
+    }
+    0
+}
+
+fn is_out_of_memory() -> bool {
+    let errno = io::Error::last_os_error().raw_os_error();
+    let mut is_on_stack = false;
+    // SAFETY: it calls the function with each frame, and with the pointer, which is one to a `bool`.
+    unsafe { _Unwind_Backtrace(look_at, (&raw mut is_on_stack).cast()) };
+    errno == Some(libc::ENOMEM) || is_on_stack
+}
+
+/// Reads `errno` and the stack, without memory of its own and without a lock that this thread could hold, stores a number, and sends the
+/// signal again: that is allowed at any moment.
 extern "C" fn on_abort(signal: libc::c_int) {
-    let has_failed = io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM);
     // SAFETY: null, or a word of the page that the worker has until its end.
     if let Some(note) = unsafe { NOTE.load(Ordering::Acquire).as_ref() }
-        && has_failed
+        && is_out_of_memory()
     {
         // A fork of this process is not this process.
         note.store(std::process::id().into(), Ordering::Release);

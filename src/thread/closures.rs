@@ -210,7 +210,8 @@ macro_rules! closure_methods {
                 Map::new(closure, arguments, options_of(self))
             }
 
-            /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done.
+            /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done; as
+            /// [`Executor::map_unordered`](crate::Executor::map_unordered).
             pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<$e, I::IntoIter, R>
             where
                 I: IntoIterator<Item: Send + 'static>,
