@@ -137,14 +137,14 @@ impl<W: Waitable> AsCompleted<W> {
         if timeout.is_zero() && self.remaining > 0 {
             return match self.completions.try_recv() {
                 Ok(key) => Ok(self.take(key)),
-                Err(_) => Err(self.timeout()),
+                Err(_) => Err(self.timeout(timeout)),
             };
         }
-        self.next_until(deadline(Some(timeout)))
+        self.next_until(deadline(Some(timeout))).map_err(|()| self.timeout(timeout))
     }
 
     #[track_caller]
-    pub(crate) fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<W>, Timeout> {
+    pub(crate) fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<W>, ()> {
         if self.remaining == 0 {
             return Ok(None);
         }
@@ -169,7 +169,7 @@ impl<W: Waitable> AsCompleted<W> {
         };
         match key {
             Some(key) => Ok(self.take(key)),
-            None => Err(self.timeout()),
+            None => Err(()),
         }
     }
 
@@ -183,9 +183,9 @@ impl<W: Waitable> AsCompleted<W> {
         future
     }
 
-    fn timeout(&self) -> Timeout {
+    fn timeout(&self, after: Duration) -> Timeout {
         let unfinished = self.handed_in.iter().flatten().filter(|future| !is_done(*future)).count();
-        Timeout::new(unfinished, self.total)
+        Timeout::new(unfinished, self.total, after)
     }
 
     /// Gives back what has not come out, in input order.

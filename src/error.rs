@@ -5,8 +5,10 @@ mod details;
 mod remote;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use details::Panic;
 pub use details::{Broken, Failed, Full, Panicked, TimeLimit, Timeout};
@@ -41,7 +43,8 @@ pub enum Error {
     /// The task panicked.
     #[error("{0}")]
     Panicked(Panicked),
-    /// A `try_` task returned an error. Displays that error's own message.
+    /// A `try_` task returned an error. Displays that error's own message. One that is an `Error`, of a future that the task waited for
+    /// say, is the task's own instead, whatever its variant; but for a [`Timeout`](Error::Timeout), with which a map ends.
     #[error(transparent)]
     Failed(Failed),
     /// The task ran past its own limit.
@@ -71,12 +74,26 @@ pub enum Error {
     /// A `map` with a timeout ran out of time.
     #[error("{0}")]
     Timeout(Timeout),
+    /// An executor could not be built. Never the error of a task, unless it builds one: for `?` in a function that returns this.
+    #[error("{0}")]
+    Build(BuildError),
     /// Nobody is left to complete the task.
     #[error("the task was abandoned: nobody is left to complete it")]
     Abandoned,
 }
 
 impl Error {
+    /// What a `try_` task ends with that returned this: one of ours, from another future, stays what it is. But not a timeout: a map would
+    /// seem to be out of time.
+    pub(crate) fn of<E: Into<BoxError>>(error: E) -> Self {
+        let name = std::any::type_name::<E>();
+        match error.into().downcast::<Self>() {
+            Ok(error) if !matches!(*error, Self::Timeout(_)) => *error,
+            Ok(timeout) => Self::Failed(Failed::named(timeout, name.into())),
+            Err(other) => Self::Failed(Failed::named(other, name.into())),
+        }
+    }
+
     /// Takes the payload of a panic, to look at it or to resume it.
     ///
     /// Clones of an error share one payload: the first that asks gets it.
@@ -113,6 +130,17 @@ impl Error {
         }
     }
 
+    /// The same, of a task that was given this name, if it has one.
+    pub(crate) fn named(self, name: Option<&str>) -> Self {
+        let Some(name) = name else { return self };
+        match self {
+            Error::Panicked(panicked) => Error::Panicked(panicked.named(name)),
+            Error::TimeLimit(late) => Error::TimeLimit(late.named(name)),
+            Error::WorkerDied(died) => Error::WorkerDied(died.named(name)),
+            other => other,
+        }
+    }
+
     /// The name of the variant, as the texts of futures show it.
     pub(crate) fn variant(&self) -> &'static str {
         match self {
@@ -128,27 +156,53 @@ impl Error {
             Error::Decode(_) => "Decode",
             Error::TooLarge(_) => "TooLarge",
             Error::Timeout(_) => "Timeout",
+            Error::Build(_) => "Build",
             Error::Abandoned => "Abandoned",
         }
     }
 }
 
 /// Tells which setting of a builder was refused, and what it must be.
+///
+/// `?` makes it an [`Error`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{parameter} must be {requirement}, not {value}")]
-pub struct BuildError {
-    parameter: &'static str,
-    requirement: &'static str,
+#[error("{} must be {}, not {}", .0.parameter, .0.requirement, .0.value)]
+pub struct BuildError(Arc<Refusal>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Refusal {
+    parameter: Cow<'static, str>,
+    requirement: Cow<'static, str>,
     value: String,
 }
 
 impl BuildError {
     pub(crate) fn new(parameter: &'static str, requirement: &'static str, value: impl fmt::Debug) -> Self {
-        Self { parameter, requirement, value: format!("{value:?}") }
+        Self::from_texts(parameter, requirement, format!("{value:?}"))
+    }
+
+    pub(crate) fn from_texts(
+        parameter: impl Into<Cow<'static, str>>,
+        requirement: impl Into<Cow<'static, str>>,
+        value: String,
+    ) -> Self {
+        Self(Arc::new(Refusal { parameter: parameter.into(), requirement: requirement.into(), value }))
+    }
+
+    /// Parameter, requirement and value.
+    #[cfg(processes)]
+    pub(crate) fn texts(&self) -> (&str, &str, &str) {
+        (&self.0.parameter, &self.0.requirement, &self.0.value)
     }
 
     /// Returns the name of the setting, as its builder method is called.
-    pub fn parameter(&self) -> &'static str {
-        self.parameter
+    pub fn parameter(&self) -> &str {
+        &self.0.parameter
+    }
+}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
     }
 }

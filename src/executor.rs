@@ -38,7 +38,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 /// Provides what an [`Executor`] needs; for authors of executors.
 ///
 /// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`]'s ways to submit and to
-/// wait. What is the executor's own business: to refuse tasks once it is closed, to join its workers, time limits
+/// wait. One that hands its jobs on to another executor, a pool say, has what belongs to that, such as its `time_limit`; the items of a map
+/// come to it as tasks of their own, or as many in one as a `chunk_size` says, for which a limit counts as a whole.
+/// What is the executor's own business: to refuse tasks once it is closed, to join its workers, time limits
 /// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
 /// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
 /// backends too.
@@ -78,7 +80,7 @@ pub trait Backend: Send + Sync {
         None
     }
 
-    /// The options that every task of this backend gets; [`Executor::with`] sets them.
+    /// The options that [`Executor::with`] adds to every task.
     #[doc(hidden)]
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         None
@@ -92,6 +94,8 @@ pub struct Workers(pub(crate) Sharers);
 
 pub(crate) enum Sharers {
     Threads(Arc<dyn Sharing>),
+    /// None: each item is a task, which has a time limit.
+    Limited,
     #[cfg(processes)]
     Processes(Arc<crate::process::Pool>),
 }
@@ -158,6 +162,38 @@ delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + 
 /// let offset = 3;
 /// let _ = InlineExecutor.submit(|n: i32| n + offset, 1);
 /// ```
+///
+/// # What the compiler says
+///
+/// | says | because | instead |
+/// |---|---|---|
+/// | expected fn pointer, found closure | the closure captures | make what it captures a part of the argument, or take the methods of `ThreadPoolExecutor` itself |
+/// | incorrect number of function parameters; is expected to take 1 argument | the function has two | <code>\|(a, b)\| add(a, b)</code>, with a tuple as its argument |
+/// | implementation of `Deserialize` is not general enough | the argument or result is borrowed, as a `&str` | a `String`: <code>\|text: String\| length(&text)</code> |
+/// | cannot be carried to another process | serde does not know the type | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | the trait `Executor` is not dyn compatible | `&dyn Executor` | `&dyn Backend`, which has all methods of `Executor` |
+/// | is not an executor | `&pool` of a pool in an `Arc` or `Box` | `&*pool` |
+/// | `Future<T>` is not a future | it was given to `tokio::spawn` or `join_all` | `future.into_future()`; see [`Future`] |
+///
+/// ```
+/// use concurrent_futures::{Backend, Executor, InlineExecutor};
+///
+/// fn add(a: u32, b: u32) -> u32 {
+///     a + b
+/// }
+///
+/// fn length(text: &str) -> usize {
+///     text.len()
+/// }
+///
+/// fn both(executor: &dyn Backend) -> Result<usize, concurrent_futures::Error> {
+///     let sum = executor.submit(|(a, b)| add(a, b), (1, 2)).result()?;
+///     Ok(sum as usize + executor.submit(|text: String| length(&text), "three".into()).result()?)
+/// }
+///
+/// assert_eq!(both(&InlineExecutor)?, 8);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an executor",
     label = "not an executor",
@@ -186,8 +222,10 @@ pub trait Executor: Backend {
         dispatch(self, Plain(function), argument)
     }
 
-    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`].
+    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`]; one that is an [`Error`], of a
+    /// future that it waited for, stays what it is.
     ///
+    /// [`Error`]: crate::Error
     /// [`Error::Failed`]: crate::Error::Failed
     ///
     /// # Examples
@@ -220,6 +258,10 @@ pub trait Executor: Backend {
     /// meanwhile: the input may take its time, and may wait for what its items before do. A failed item is one `Err`, and
     /// the rest go on. Dropping the iterator cancels what has not started. Input that is pulled after a shutdown has an
     /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
+    ///
+    /// A pool starts what was submitted first. An item counts as submitted when it is pulled, so all items of a map come before what is
+    /// submitted after it returned. What is pulled later, because of a `buffer_size` or by a map that another thread is still in, comes
+    /// behind what was submitted meanwhile: a map whose input does not end leaves others their turn.
     ///
     /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
     /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be
@@ -272,7 +314,8 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
     ///
-    /// Otherwise as [`map`](Executor::map).
+    /// Each item is a task of its own, or part of one with a [`chunk_size`](TaskOptions::chunk_size), which is worth giving where items are
+    /// trivial: workers do not share them as those of [`map`](Executor::map). Otherwise as that.
     ///
     /// # Examples
     ///

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Decode, Error, Outcome, Part};
-use crate::executor::{Backend, Payload, Sharers, dispatch, submit};
+use crate::executor::{Backend, Payload, Sharers, Workers, dispatch, submit};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::host::{self, Sharing};
@@ -32,6 +32,8 @@ pub(crate) trait Submit<A, R>: Send {
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
     /// The threads that may share the items among them.
     fn crew(&self) -> Option<Arc<dyn Crew<A, R>>>;
+    /// Is each item to be a task, because the pool has a time limit?
+    fn is_limited(&self) -> bool;
 }
 
 /// Submits a plain function to any executor.
@@ -80,6 +82,7 @@ where
         }
         let (function, options) = (self.function, self.executor.task_options());
         match self.executor.workers()?.0 {
+            Sharers::Limited => None,
             Sharers::Threads(host) => crew(host, options, move |argument| function.call(argument)),
             #[cfg(processes)]
             Sharers::Processes(pool) => {
@@ -88,6 +91,10 @@ where
                 freight.map(|freight| freight as _)
             }
         }
+    }
+
+    fn is_limited(&self) -> bool {
+        matches!(self.executor.workers(), Some(Workers(Sharers::Limited)))
     }
 }
 
@@ -171,19 +178,23 @@ pub(crate) struct Feed<'e, I: Iterator, R> {
     pub(crate) submitted: usize,
     stop: Arc<AtomicBool>,
     pub(crate) deadline: Option<Instant>,
+    /// The time that there is until then, from the call.
+    pub(crate) timeout: Duration,
 }
 
 impl<'e, I: Iterator, R> Feed<'e, I, R> {
     pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, options: &TaskOptions) -> Self {
+        let chunk_size = if submit.is_limited() { 1 } else { options.items_per_chunk() };
         Self {
             input: Some(input),
             submit: Box::new(submit),
-            chunk_size: options.items_per_chunk(),
+            chunk_size,
             capacity: options.items_in_flight().unwrap_or(usize::MAX),
             in_flight: 0,
             submitted: 0,
             stop: Arc::new(AtomicBool::new(false)),
             deadline: deadline(options.map_timeout()),
+            timeout: options.map_timeout().unwrap_or_default(),
         }
     }
 

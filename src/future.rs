@@ -40,6 +40,21 @@ use crate::wait::{PolledClaim, wait_for};
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 ///
+/// It is awaited, which makes it a `std::future::Future`. What takes such a one, as `tokio::spawn` and `join_all` do, is given
+/// `future.into_future()`: otherwise the compiler says that `Future<T>` is not a future.
+///
+/// ```
+/// use std::future::IntoFuture;
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// fn spawn<F: std::future::Future + Send + 'static>(_: F) {} // as an async runtime's
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// spawn(threads.submit(|n: u64| 2 * n, 1).into_future());
+/// let all: Vec<_> = [1, 2].map(|n| threads.submit(|n: u64| 2 * n, n)).map(IntoFuture::into_future).into(); // for `join_all`
+/// # drop(all);
+/// ```
+///
 /// A future crosses threads only with a value that does:
 ///
 /// ```

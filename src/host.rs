@@ -13,6 +13,7 @@ use crate::bytes;
 use crate::error::Error;
 use crate::state::Runnable;
 use crate::sync::thread_local;
+use crate::ticket::Ticket;
 
 /// An executor with threads of its own, as its tasks and their waiters see it.
 ///
@@ -31,6 +32,10 @@ pub(crate) trait Host: Send + Sync {
     fn claimed(&self, _cell: *const ()) {}
     /// A claimed task has ended.
     fn claim_ended(&self, _ran: crate::state::Ran) {}
+    /// How long each of its tasks may run.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
     fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
     /// A worker is about to sleep until others have done what it needs.
@@ -49,9 +54,14 @@ pub(crate) trait Sharing: Host {
     fn workers(&self) -> usize;
     /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
     fn refuses_all(&self) -> Option<Error>;
-    /// Queues a task that it is the host of, and that calls some of what is shared. Also after a close, as long as workers are left.
-    fn push(&self, task: Arc<dyn Runnable>);
-    /// What is pending there is pending here.
+    /// Queues a task that it is the host of, and that calls some of what is shared, where its ticket belongs. Also after a close, as long as
+    /// workers are left.
+    fn push(&self, task: Arc<dyn Runnable>, ticket: Ticket);
+    /// The ticket of what comes now.
+    fn ticket(&self) -> Ticket;
+    /// Is there a task in the queue that has an earlier one? A hint.
+    fn has_earlier(&self, ticket: Ticket) -> bool;
+    /// What is pending there is pending here, and is behind what was shared before.
     fn enlist(&self, shared: Weak<dyn Shared>);
     /// Some of it has ended.
     fn add(&self, ended: Ended);

@@ -8,9 +8,10 @@ use crate::job::Job;
 
 /// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.
 ///
-/// Every future it returns is done. It has no state, so closing it changes nothing and its
-/// statistics stay at zero. A time limit is ignored: nobody
-/// is there to enforce it.
+/// Every future it returns is done. It is a unit, each mention of it is another one, so there is nothing that could be closed: it goes on
+/// after [`close`](Backend::close) and [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. Where a test is about the end of an
+/// executor, take [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). A time limit is ignored: nobody is there to
+/// enforce it.
 ///
 /// # Examples
 ///
@@ -30,6 +31,7 @@ impl Backend for InlineExecutor {
     fn max_workers(&self) -> usize {
         1
     }
+    /// Changes nothing: there is no state.
     fn close(&self) {}
     /// Always `true`: there is no worker that could run on.
     fn join_timeout(&self, _timeout: Option<Duration>) -> bool {

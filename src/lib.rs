@@ -91,6 +91,7 @@ mod sync;
 pub mod task;
 mod text;
 mod thread;
+mod ticket;
 mod wait;
 mod with;
 mod work;

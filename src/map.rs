@@ -105,7 +105,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
                     Items::Spread(spread) => spread.unfinished(),
                 };
                 self.stop();
-                return Some(Err(Error::Timeout(Timeout::new(unfinished, self.feed.submitted))));
+                return Some(Err(Error::Timeout(Timeout::new(unfinished, self.feed.submitted, self.feed.timeout))));
             }
             self.refill();
         }
@@ -195,7 +195,7 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
                 }
                 Err(_) => {
                     let batches = || self.batches.unfinished().map(|(_, batch)| batch);
-                    let timeout = Timeout::new(unfinished(batches()), self.feed.submitted);
+                    let timeout = Timeout::new(unfinished(batches()), self.feed.submitted, self.feed.timeout);
                     let position = self.batches.unfinished().next().map_or(0, |(position, _)| *position);
                     self.stop();
                     self.batches = as_completed([]);

@@ -56,7 +56,8 @@ impl TaskOptions {
 
     /// Limits how long a task may run, counted from its start.
     ///
-    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. On a thread it is
+    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. Where the executor has a limit of its own, the
+    /// sooner one counts. On a thread it is
     /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
     /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
     /// To enforce it is the executor's business: [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running
@@ -104,7 +105,8 @@ impl TaskOptions {
 
     /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is there.
     ///
-    /// Without it a map submits all its input at once. Chunks never exceed it; without a
+    /// Without it a map submits all its input at once. An item that is pulled later is submitted later: it comes behind what was submitted
+    /// meanwhile. Chunks never exceed it; without a
     /// [`chunk_size`](TaskOptions::chunk_size), each item is a task.
     ///
     /// # Panics
@@ -117,7 +119,8 @@ impl TaskOptions {
         self
     }
 
-    /// Limits how long a map may take as a whole, counted from the call.
+    /// Limits how long a map may take as a whole, counted from the call. Says nothing about a task that is submitted: that has a
+    /// [`time_limit`](TaskOptions::time_limit), and whoever waits for it [`result_timeout`](crate::Future::result_timeout).
     ///
     /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the rest and ends.
     /// Results that are there by then are yielded, however late they are asked for: of an ordered map those before the
@@ -185,7 +188,7 @@ impl TaskOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Workers that are there.
+    /// Workers that are there. A worker process that has had all the tasks that it may have counts as one with its replacement.
     pub workers: usize,
     /// Workers that wait for a task.
     pub idle: usize,
@@ -200,4 +203,9 @@ pub struct Stats {
     pub failed: u64,
     /// Workers that were started in place of one that died.
     pub respawned: u64,
+}
+
+/// The shorter of two time limits, of a task and its executor.
+pub(crate) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

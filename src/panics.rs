@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
+use crate::task;
 
 struct Record {
     /// `None`: the payload was no text.
@@ -52,6 +53,7 @@ fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
         message: message.into(),
         location,
         worker: thread::current().name().map(Into::into),
+        task: task::current_name().map(Into::into),
         backtrace,
         payload: Mutex::new(Some(payload)),
     }))

@@ -28,6 +28,7 @@ mod reply;
 #[cfg(test)]
 mod seeds;
 mod segments;
+mod shortage;
 mod slots;
 mod supervisor;
 #[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]
@@ -49,7 +50,7 @@ pub(crate) use segments::Mapping;
 
 use crate::executor::{Backend, Sharers, Workers};
 use crate::job::Job;
-use crate::options::{Stats, TaskOptions};
+use crate::options::Stats;
 pub(crate) use freight::Freight;
 pub(crate) use pool::Pool;
 
@@ -188,8 +189,6 @@ pub(crate) use pool::Pool;
 /// ```
 pub struct ProcessPoolExecutor {
     pool: Arc<Pool>,
-    /// What every task gets: the time limit of the pool.
-    options: Option<Arc<TaskOptions>>,
     detached: bool,
 }
 
@@ -229,8 +228,8 @@ impl ProcessPoolExecutor {
         ProcessPoolBuilder::new()
     }
 
-    fn from_pool(pool: Arc<Pool>, options: Option<Arc<TaskOptions>>) -> Self {
-        Self { pool, options, detached: false }
+    fn from_pool(pool: Arc<Pool>) -> Self {
+        Self { pool, detached: false }
     }
 
     /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
@@ -271,7 +270,8 @@ impl Backend for ProcessPoolExecutor {
     }
 
     fn workers(&self) -> Option<Workers> {
-        Some(Workers(Sharers::Processes(Arc::clone(&self.pool))))
+        let is_limited = self.pool.settings.time_limit.is_some();
+        Some(Workers(if is_limited { Sharers::Limited } else { Sharers::Processes(Arc::clone(&self.pool)) }))
     }
 
     fn max_workers(&self) -> usize {
@@ -292,10 +292,6 @@ impl Backend for ProcessPoolExecutor {
 
     fn stats(&self) -> Stats {
         self.pool.stats()
-    }
-
-    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
-        self.options.as_ref()
     }
 }
 

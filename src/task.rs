@@ -51,6 +51,16 @@ pub fn current() -> Option<TaskContext> {
     Some(TaskContext { task, worker_name })
 }
 
+/// The name that the task of this thread was given.
+pub(crate) fn current_name() -> Option<String> {
+    let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
+    match &task {
+        Current::Own(task) => task.options().name_text().map(String::from),
+        #[cfg(processes)]
+        Current::Remote(_) => None,
+    }
+}
+
 /// Tells a task about itself; may be cloned and sent to helpers of the task.
 #[derive(Clone)]
 pub struct TaskContext {

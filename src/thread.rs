@@ -170,6 +170,9 @@ impl Backend for ThreadPoolExecutor {
     }
 
     fn workers(&self) -> Option<Workers> {
+        if self.pool.settings.time_limit.is_some() {
+            return Some(Workers(Sharers::Limited));
+        }
         self.pool.sharing().map(|pool| Workers(Sharers::Threads(pool)))
     }
 

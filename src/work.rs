@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec;
-use crate::error::{BoxError, Encode, Error, Failed, Outcome, Part};
+use crate::error::{BoxError, Encode, Error, Outcome, Part};
 use crate::executor::Payload;
 use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
@@ -157,7 +157,7 @@ impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
 /// What a `try_` function returned, as the outcome of its task.
 #[inline(always)]
 pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> {
-    result.map_err(|error| Error::Failed(Failed::new(error)))
+    result.map_err(Error::of)
 }
 
 impl<F, A, R> Work<R> for Portable<F, A>

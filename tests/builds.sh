@@ -3,7 +3,8 @@
 #
 #     tests/builds.sh          all of them
 #     tests/builds.sh quick    those that are cheap, for CI: what a debug build can tell (debug, without `auto-entry`,
-#                              without `process`, tests, doctest, example), one release build, and the shared library
+#                              without `process`, tests, doctest, example, mistakes), one release build, and the shared
+#                              library
 set -uo pipefail
 cd "$(dirname "$0")/builds"
 target=${BUILDS_TARGET_DIR:-$PWD/target}
@@ -58,6 +59,17 @@ without_entry() {
     [ "$status" -eq 0 ] && [ "$count" -eq 2 ]
 }
 
+# Each file of `mistakes` is refused, in the words of its first lines: those that the documentation of `Executor` explains.
+mistakes() {
+    local file said line
+    for file in mistakes/*.rs; do
+        said=$(cargo check --quiet --features mistakes --example "$(basename "$file" .rs)" 2>&1) && echo "$file compiles" && return 1
+        while read -r line; do
+            grep -qF -- "$line" <<<"$said" || { printf '%s does not say: %s\n%s\n' "$file" "$line" "$said"; return 1; }
+        done < <(sed -n 's|^//~ ||p' "$file")
+    done
+}
+
 shared_library() {
     cargo build --quiet --package library && python3 library/load.py "$target/debug/liblibrary.so"
 }
@@ -68,7 +80,7 @@ has_linker() {
     echo 'int main(void) { return 0; }' | cc "-fuse-ld=$1" -x c -o /dev/null - 2>/dev/null
 }
 
-export -f program without_entry shared_library flags
+export -f program without_entry shared_library flags mistakes
 export target host
 
 build "debug" program
@@ -80,6 +92,7 @@ build "cargo test" cargo test --quiet --test test
 build "doctest" cargo test --quiet --doc
 build "example" cargo run --quiet --example example
 build "release" program --release
+build "mistakes" mistakes
 if command -v python3 >/dev/null; then
     build "shared library in python3" shared_library
 else

@@ -11,6 +11,18 @@ use std::time::Duration;
 use super::BoxError;
 use crate::sync::Mutex;
 
+/// A task in a text, with the name that it was given.
+pub(super) struct Subject<'a>(pub(super) Option<&'a str>);
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => write!(f, "the task {name:?}"),
+            None => f.write_str("the task"),
+        }
+    }
+}
+
 /// Tells how a task panicked.
 #[derive(Clone)]
 pub struct Panicked(Arc<Panic>);
@@ -19,6 +31,8 @@ pub(crate) struct Panic {
     pub(crate) message: Box<str>,
     pub(crate) location: Option<Box<str>>,
     pub(crate) worker: Option<Box<str>>,
+    /// The name that the task was given.
+    pub(crate) task: Option<Box<str>>,
     pub(crate) backtrace: Option<Box<str>>,
     pub(crate) payload: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -33,6 +47,22 @@ impl Drop for Panic {
 impl Panicked {
     pub(crate) fn new(panic: Panic) -> Self {
         Self(Arc::new(panic))
+    }
+
+    /// The same, of a task that has this name, if it has none yet. Not where it has a payload, which there is once.
+    pub(super) fn named(self, name: &str) -> Self {
+        let Panic { message, location, worker, task, backtrace, payload } = &*self.0;
+        if task.is_some() || payload.lock().is_some() {
+            return self;
+        }
+        Self::new(Panic {
+            message: message.clone(),
+            location: location.clone(),
+            worker: worker.clone(),
+            task: Some(name.into()),
+            backtrace: backtrace.clone(),
+            payload: Mutex::new(None),
+        })
     }
 
     pub(super) fn take_payload(&self) -> Option<Box<dyn Any + Send>> {
@@ -57,6 +87,11 @@ impl Panicked {
         self.0.worker.as_deref()
     }
 
+    /// Returns the name that the task was given in [`TaskOptions::name`](crate::TaskOptions::name).
+    pub fn task_name(&self) -> Option<&str> {
+        self.0.task.as_deref()
+    }
+
     /// Returns the backtrace, if `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` enabled it.
     pub fn backtrace(&self) -> Option<&str> {
         self.0.backtrace.as_deref()
@@ -65,7 +100,7 @@ impl Panicked {
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task panicked")?;
+        write!(f, "{} panicked", Subject(self.task_name()))?;
         if let Some(location) = self.location() {
             write!(f, " at {location}")?;
         }
@@ -82,6 +117,7 @@ impl fmt::Debug for Panicked {
             .field("message", &self.message())
             .field("location", &self.location())
             .field("worker_name", &self.worker_name())
+            .field("task_name", &self.task_name())
             .finish_non_exhaustive()
     }
 }
@@ -132,24 +168,37 @@ impl StdError for Failed {
 }
 
 /// Tells the limit that a task ran past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeLimit(Duration);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeLimit(Arc<(Duration, Option<Box<str>>)>);
 
 impl TimeLimit {
     /// Names the limit, for authors of executors.
     pub fn new(limit: Duration) -> Self {
-        Self(limit)
+        Self(Arc::new((limit, None)))
+    }
+
+    /// The same, of a task that has this name, if it has none yet.
+    pub(super) fn named(self, name: &str) -> Self {
+        if self.task_name().is_some() {
+            return self;
+        }
+        Self(Arc::new((self.limit(), Some(name.into()))))
     }
 
     /// Returns the limit.
     pub fn limit(&self) -> Duration {
-        self.0
+        self.0.0
+    }
+
+    /// Returns the name that the task was given in [`TaskOptions::name`](crate::TaskOptions::name).
+    pub fn task_name(&self) -> Option<&str> {
+        self.0.1.as_deref()
     }
 }
 
 impl fmt::Display for TimeLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the task ran past its time limit of {:?}", self.0)
+        write!(f, "{} ran past its time limit of {:?}", Subject(self.task_name()), self.limit())
     }
 }
 
@@ -198,25 +247,53 @@ impl fmt::Display for Full {
 }
 
 /// Tells how much was unfinished when the time ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{unfinished} (of {total}) futures unfinished")]
+///
+/// It is small, so a count of more than `u32::MAX` is told as that. Two are equal if as much was unfinished, however long it was waited for.
+#[derive(Clone, Copy, Debug)]
 pub struct Timeout {
-    unfinished: usize,
-    total: usize,
+    unfinished: u32,
+    total: u32,
+    /// Nanoseconds.
+    after: u64,
 }
 
 impl Timeout {
-    pub(crate) fn new(unfinished: usize, total: usize) -> Self {
-        Self { unfinished, total }
+    pub(crate) fn new(unfinished: usize, total: usize, after: Duration) -> Self {
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        Self { unfinished: count(unfinished), total: count(total), after }
     }
 
     /// Returns how many futures were not done.
     pub fn unfinished(&self) -> usize {
-        self.unfinished
+        self.unfinished as usize
     }
 
     /// Returns how many futures there were.
     pub fn total(&self) -> usize {
-        self.total
+        self.total as usize
+    }
+
+    /// Returns how much time there was.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_nanos(self.after)
     }
 }
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (of {}) futures unfinished", self.unfinished, self.total)?;
+        // A poll has not waited.
+        if self.after > 0 { write!(f, " after {:?}", self.timeout()) } else { Ok(()) }
+    }
+}
+
+impl PartialEq for Timeout {
+    fn eq(&self, other: &Self) -> bool {
+        (self.unfinished, self.total) == (other.unfinished, other.total)
+    }
+}
+
+impl Eq for Timeout {}
+
+impl StdError for Timeout {}

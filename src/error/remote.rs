@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::details::Subject;
+
 /// Names the half of a call that crosses to another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,12 +76,13 @@ serialisation_error! {
 #[derive(Clone, Debug)]
 pub struct WorkerDied(Arc<Death>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Death {
     pid: u32,
     exit: Exit,
     function: Option<Box<str>>,
     hint: Option<Box<str>>,
+    task: Option<Box<str>>,
 }
 
 /// Says how a process ended.
@@ -108,15 +111,24 @@ impl WorkerDied {
     /// Says which process died, how, and on which function, for authors of executors.
     pub fn new(pid: u32, exit: Exit, function: Option<String>) -> Self {
         let function = function.map(String::into_boxed_str);
-        Self(Arc::new(Death { pid, exit, function, hint: None }))
+        Self(Arc::new(Death { pid, exit, function, hint: None, task: None }))
     }
 
     /// Adds what is probably behind it, as in "probably for want of memory".
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        let Death { pid, exit, function, .. } = &*self.0;
-        let hint = Some(hint.into().into_boxed_str());
-        Self(Arc::new(Death { pid: *pid, exit: exit.clone(), function: function.clone(), hint }))
+        let death = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Death { hint: Some(hint.into().into_boxed_str()), ..death }))
+    }
+
+    /// The same, of a task that has this name, if it has none yet.
+    #[must_use]
+    pub(crate) fn named(self, name: &str) -> Self {
+        if self.task_name().is_some() {
+            return self;
+        }
+        let death = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Death { task: Some(name.into()), ..death }))
     }
 
     /// Returns the id the process had.
@@ -134,6 +146,11 @@ impl WorkerDied {
         self.0.function.as_deref()
     }
 
+    /// Returns the name that the task was given in [`TaskOptions::name`](crate::TaskOptions::name).
+    pub fn task_name(&self) -> Option<&str> {
+        self.0.task.as_deref()
+    }
+
     /// Returns what is probably behind it, if there is a sign of that.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -143,7 +160,12 @@ impl WorkerDied {
 impl fmt::Display for WorkerDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the worker process {} ", self.pid())?;
-        write!(f, "{} while it ran {}", self.exit(), self.function().unwrap_or("the task"))?;
+        write!(f, "{} while it ran ", self.exit())?;
+        match (self.task_name(), self.function()) {
+            (None, Some(function)) => f.write_str(function)?,
+            (name, None) => write!(f, "{}", Subject(name))?,
+            (Some(name), Some(function)) => write!(f, "{name:?} ({function})")?,
+        }
         self.hint().map_or(Ok(()), |hint| write!(f, ", {hint}"))
     }
 }

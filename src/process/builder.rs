@@ -14,7 +14,6 @@ use super::segments::Known;
 use crate::bytes::{Carrier, carried};
 use crate::error::{BoxError, BuildError, Error};
 use crate::executor::Payload;
-use crate::options::TaskOptions;
 use crate::panics;
 use crate::work::{Fallible, Function, Plain, Portable, Work};
 
@@ -96,9 +95,11 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Limits how long each task may run, counted from its start. [`TaskOptions::time_limit`] goes before it.
+    /// Limits how long each task may run, counted from its start. Where the task has a [limit](crate::TaskOptions::time_limit) of its own, the
+    /// sooner one counts.
     ///
-    /// A task that runs longer ends with [`Error::TimeLimit`], and its worker process is killed.
+    /// A task that runs longer ends with [`Error::TimeLimit`], and its worker process is killed. Items of a map are tasks of their own,
+    /// and a map's `chunk_size` does not apply.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
@@ -181,15 +182,14 @@ impl ProcessPoolBuilder {
             max_tasks_per_worker: positive("max_tasks_per_worker", self.max_tasks_per_worker)?
                 .map(|tasks| tasks as u64),
             memory_limit: bytes("memory_limit", self.memory_limit)?,
+            time_limit: longer("time_limit", self.time_limit)?,
             keep_alive: longer("keep_alive", self.keep_alive)?,
             max_pending: positive("max_pending", self.max_pending)?,
             max_frame: bytes("max_frame", self.max_frame)?.unwrap_or(MAX_FRAME),
             environment: self.environment,
             current_dir: self.current_dir,
         };
-        let options =
-            longer("time_limit", self.time_limit)?.map(|limit| Arc::new(TaskOptions::new().time_limit(limit)));
-        Ok(ProcessPoolExecutor::from_pool(Pool::new(settings), options))
+        Ok(ProcessPoolExecutor::from_pool(Pool::new(settings)))
     }
 }
 

@@ -19,9 +19,10 @@ use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::host::{Host, Remote};
 use crate::id::FutureId;
-use crate::options::TaskOptions;
+use crate::options::{TaskOptions, sooner};
 use crate::state::Runnable;
 use crate::sync::Mutex;
+use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
 /// die with them.
@@ -36,6 +37,8 @@ pub(super) struct Flight {
     pub(super) kept: AtomicBool,
     /// Of a chunk.
     pub(super) items: Option<Items>,
+    /// Where it stands in the queue, whenever it is there.
+    ticket: Shown,
     /// Written under the lock of the supervisor only.
     pub(super) place: Mutex<Place>,
     /// Who waits for it, and receives meanwhile what its worker says.
@@ -80,6 +83,10 @@ impl Flight {
     pub(super) fn new(addressee: Addressee, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
         let items = chunk.map(Items::new);
+        let ticket = Shown::new(match &addressee {
+            Addressee::Task(_) => Ticket::NEVER,
+            Addressee::Portion(portion) => portion.ticket,
+        });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
@@ -92,6 +99,7 @@ impl Flight {
             leases,
             kept,
             items,
+            ticket,
             place,
             relief,
             deaths,
@@ -116,6 +124,10 @@ impl Flight {
         }
     }
 
+    fn name(&self) -> Option<&str> {
+        self.options().name_text()
+    }
+
     /// The task, if it is one and not a portion.
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
         match &self.addressee {
@@ -124,8 +136,19 @@ impl Flight {
         }
     }
 
+    pub(super) fn ticket(&self) -> Ticket {
+        self.ticket.get()
+    }
+
+    /// It is submitted: a task gets its ticket now. A portion has that of its items.
+    pub(super) fn take_ticket(&self, tickets: &Tickets) {
+        if self.task().is_some() {
+            self.ticket.show(tickets.next());
+        }
+    }
+
     pub(super) fn limit(&self) -> Option<Duration> {
-        self.options().limit()
+        sooner(self.options().limit(), self.pool.settings.time_limit)
     }
 
     pub(super) fn note_time(&self, took: Duration) {
@@ -162,7 +185,8 @@ impl Flight {
         };
         let consignee = portion.consignee.lock().clone()?;
         let range = from as usize..to as usize;
-        let rest = Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start);
+        let rest =
+            Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start, portion.ticket);
         let (argument, cut) = items.give_away(range, &self.argument);
         let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
         let rest = Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());
@@ -208,7 +232,7 @@ impl Flight {
         let Some(task) = self.task() else { return };
         match kind {
             Kind::Value => task.complete_shipped(body, carrier),
-            _ => task.complete(Err(reply::from_bytes(body))),
+            _ => task.complete(Err(reply::from_bytes(body).named(self.name()))),
         };
     }
 
@@ -217,13 +241,14 @@ impl Flight {
         match &self.items {
             None => {
                 if let Some(task) = self.task() {
-                    task.complete(Err(error.clone()));
+                    task.complete(Err(error.clone().named(self.name())));
                 }
             }
             Some(items) => {
                 let ledger = items.settle(error);
                 // No item brings segments along, so any carrier reads it; some come from workers that are gone.
-                let (replies, carrier) = (ledger.in_order().collect(), &self.pool.carrier);
+                let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
+                let (replies, carrier) = (ledger.in_order().map(name).collect(), &self.pool.carrier);
                 match &self.addressee {
                     Addressee::Task(task) => {
                         task.complete_items(replies, carrier);

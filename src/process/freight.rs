@@ -41,6 +41,7 @@ use crate::panics;
 use crate::spread::{Block, Collect, Crew, FollowUp, Inlet};
 use crate::state::unread;
 use crate::sync::Mutex;
+use crate::ticket::Ticket;
 use crate::work::Function;
 use encoded::Encoded;
 
@@ -50,8 +51,9 @@ const PORTION: Duration = Duration::from_micros(200);
 /// How many items a block has at most, and so a portion.
 const MOST: usize = 1024;
 
-/// So many portions a worker are under way: one runs, one was sent ahead, one is in the queue for whoever comes first.
-const UNDER_WAY: usize = 3;
+/// So many portions a worker are under way: one runs, one was sent ahead, and two are in the queue. So there is one in the queue for whoever comes
+/// first, before what was submitted later, also while every worker's last two have come back and were not delivered here.
+const UNDER_WAY: usize = 4;
 
 pub(crate) struct Freight<A, R> {
     pool: Arc<Pool>,
@@ -86,6 +88,8 @@ struct Yard<A, R> {
 struct Bay<A, R> {
     block: Arc<Block<Encoded, R>>,
     freight: Arc<Freight<A, R>>,
+    /// When its items came.
+    ticket: Ticket,
 }
 
 impl<A, R> Yard<A, R> {
@@ -151,7 +155,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     }
 
     /// Encodes items for a block that stands for them, and sends what can be sent.
-    fn stock(&self, block: Arc<Block<Encoded, R>>, items: Vec<A>) {
+    fn stock(&self, block: Arc<Block<Encoded, R>>, items: Vec<A>, ticket: Ticket) {
         let count = items.len();
         let (encoded, freight) = match (self.encode(items), self.me.upgrade()) {
             (Ok(encoded), Some(freight)) => (encoded, freight),
@@ -169,7 +173,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             return;
         }
         yard.announced = true;
-        let bay = Arc::new(Bay { block, freight });
+        let bay = Arc::new(Bay { block, freight, ticket });
         yard.untaken += count;
         yard.blocks.push_back(bay);
         drop(yard);
@@ -202,7 +206,8 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             }
             self.under_way.fetch_add(1, Ordering::Relaxed);
             let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
-            let portion = Portion::new(bay, self.options.clone(), first);
+            let ticket = bay.ticket;
+            let portion = Portion::new(bay, self.options.clone(), first, ticket);
             let flight = Flight::new(Addressee::Portion(portion), Arc::clone(&self.pool), parcel, leases);
             self.list(Arc::downgrade(&flight));
             let is_last = yard.blocks.is_empty() && std::mem::take(&mut yard.announced);
@@ -255,8 +260,8 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
 
     fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
         let block = Arc::new(Block::new(Encoded::of_none(items.len())));
-        let stocked = Arc::clone(&block);
-        (block, Box::new(move || self.stock(stocked, items)))
+        let (stocked, ticket) = (Arc::clone(&block), self.pool.tickets.now());
+        (block, Box::new(move || self.stock(stocked, items, ticket)))
     }
 
     fn dismiss(&self) {

@@ -38,6 +38,7 @@ use crate::host::{self, Ended, Host, Shared};
 use crate::options::Stats;
 use crate::panics;
 use crate::sync::{Condvar, DEEPEST, Mutex};
+use crate::ticket::Tickets;
 use crate::wait::deadline;
 
 /// What the builder was told.
@@ -46,6 +47,7 @@ pub(super) struct Settings {
     pub(super) initializer: Option<Parcel>,
     pub(super) max_tasks_per_worker: Option<u64>,
     pub(super) memory_limit: Option<u64>,
+    pub(super) time_limit: Option<Duration>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_pending: Option<usize>,
     pub(super) max_frame: u64,
@@ -61,6 +63,7 @@ pub(crate) struct Pool {
     pub(super) segments: Arc<Store>,
     pub(super) carrier: Arc<dyn Carrier>,
     supervisor: Mutex<Supervisor<Arc<Wire>>>,
+    pub(super) tickets: Tickets,
     /// Submitters that wait for room.
     room: Condvar,
     /// Whoever waits for the workers to end.
@@ -105,6 +108,7 @@ impl Pool {
             segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
             supervisor: Mutex::new(supervisor),
+            tickets: Tickets::default(),
             room: Condvar::new(),
             ended: Condvar::new(),
             threads: Mutex::default(),
@@ -318,7 +322,8 @@ impl Pool {
         let shared: isize = self.shared().iter().map(|shared| shared.progress().0).sum();
         let supervisor = self.supervisor.lock();
         Stats {
-            workers: supervisor.workers(),
+            // One that stays until its replacement is there counts with it as one.
+            workers: supervisor.workers().min(self.settings.max_workers),
             idle: supervisor.idle(),
             pending: supervisor.pending() + shared.cast_unsigned(),
             running: supervisor.running(),

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::sync::Mutex;
+use crate::ticket::Ticket;
 
 /// Some items of a map, which have no task.
 pub(super) struct Portion {
@@ -19,11 +20,18 @@ pub(super) struct Portion {
     pub(super) consignee: Mutex<Option<Arc<dyn Consignee>>>,
     /// The position of the first, as the consignee counts.
     pub(super) first: usize,
+    /// When they were pulled.
+    pub(super) ticket: Ticket,
 }
 
 impl Portion {
-    pub(super) fn new(consignee: Arc<dyn Consignee>, options: Option<Arc<TaskOptions>>, first: usize) -> Self {
-        Self { id: FutureId::next(), options, consignee: Mutex::new(Some(consignee)), first }
+    pub(super) fn new(
+        consignee: Arc<dyn Consignee>,
+        options: Option<Arc<TaskOptions>>,
+        first: usize,
+        ticket: Ticket,
+    ) -> Self {
+        Self { id: FutureId::next(), options, consignee: Mutex::new(Some(consignee)), first, ticket }
     }
 }
 

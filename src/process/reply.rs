@@ -3,11 +3,15 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{BoxError, Broken, Decode, Encode, Error, Failed, Panic, Panicked, Part, TooLarge};
+use crate::error::{
+    BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Panic, Panicked, Part, TimeLimit, Timeout,
+    TooLarge, WorkerDied,
+};
 use crate::sync::Mutex;
 
 const PANICKED: u8 = 0;
@@ -16,12 +20,27 @@ const ENCODE: u8 = 2;
 const DECODE: u8 = 3;
 const TOO_LARGE: u8 = 4;
 const OTHER: u8 = 5;
+const CANCELLED: u8 = 6;
+const TIME_LIMIT: u8 = 7;
+const WORKER_DIED: u8 = 8;
+const BROKEN: u8 = 9;
+const SHUT_DOWN: u8 = 10;
+const FULL: u8 = 11;
+const TIMEOUT: u8 = 12;
+const BUILD: u8 = 13;
+const ABANDONED: u8 = 14;
 
 /// How many causes of an error are sent, and taken: each is inside the one before, and a task may have damaged who sends them.
 const CAUSES: usize = 64;
 
-/// Texts of a panic: message, location, worker, backtrace.
-type PanicTexts = (String, Option<String>, Option<String>, Option<String>);
+/// Texts of a panic: message, location, worker, name of the task, backtrace.
+type PanicTexts = (String, Option<String>, Option<String>, Option<String>, Option<String>);
+
+/// What is known of a worker that died: its process, how that ended, function, hint, name of the task.
+type DeathParts = (u32, ExitParts, Option<String>, Option<String>, Option<String>);
+
+/// Code, or signal.
+type ExitParts = (Option<i32>, Option<String>);
 
 /// The error of a task as bytes.
 pub(super) fn to_bytes(error: &Error) -> Vec<u8> {
@@ -29,13 +48,28 @@ pub(super) fn to_bytes(error: &Error) -> Vec<u8> {
     match error {
         Error::Panicked(panic) => {
             let message = panic.message().to_owned();
-            put(PANICKED, &(message, text(panic.location()), text(panic.worker_name()), text(panic.backtrace())))
+            let (place, worker, backtrace) = (panic.location(), panic.worker_name(), panic.backtrace());
+            put(PANICKED, &(message, text(place), text(worker), text(panic.task_name()), text(backtrace)))
         }
         Error::Failed(failed) => put(FAILED, &(failed.type_name(), chain_of(failed))),
         Error::Encode(encode) => put(ENCODE, &(part_to_byte(encode.part()), encode.message())),
         Error::Decode(decode) => put(DECODE, &(part_to_byte(decode.part()), decode.message())),
         Error::TooLarge(large) => put(TOO_LARGE, &(large.size(), large.limit())),
-        other => put(OTHER, &other.to_string()),
+        // Of other tasks, whose futures this one has waited for.
+        Error::Cancelled => put(CANCELLED, &()),
+        Error::TimeLimit(late) => put(TIME_LIMIT, &(late.limit(), late.task_name())),
+        Error::WorkerDied(died) => {
+            let exit = exit_to_parts(died.exit());
+            put(WORKER_DIED, &(died.pid(), exit, died.function(), died.hint(), died.task_name()))
+        }
+        Error::Broken(broken) => put(BROKEN, &chain_of(broken.cause())),
+        Error::ShutDown => put(SHUT_DOWN, &()),
+        Error::Full(full) => put(FULL, &(full.limit() as u64)),
+        Error::Timeout(timeout) => {
+            put(TIMEOUT, &(timeout.unfinished() as u64, timeout.total() as u64, timeout.timeout()))
+        }
+        Error::Build(refusal) => put(BUILD, &refusal.texts()),
+        Error::Abandoned => put(ABANDONED, &()),
     }
 }
 
@@ -62,12 +96,13 @@ fn read(bytes: &[u8]) -> Option<Error> {
     let (kind, parts) = bytes.split_first()?;
     Some(match *kind {
         PANICKED => {
-            let (message, location, worker, backtrace): PanicTexts = parse(parts)?;
+            let (message, location, worker, task, backtrace): PanicTexts = parse(parts)?;
             let boxed = |text: Option<String>| text.map(String::into_boxed_str);
             Error::Panicked(Panicked::new(Panic {
                 message: message.into(),
                 location: boxed(location),
                 worker: boxed(worker),
+                task: boxed(task),
                 backtrace: boxed(backtrace),
                 payload: Mutex::new(None),
             }))
@@ -89,12 +124,54 @@ fn read(bytes: &[u8]) -> Option<Error> {
             Error::TooLarge(TooLarge::new(size, limit))
         }
         OTHER => Error::Broken(Broken::new(parse::<String>(parts)?)),
+        CANCELLED => Error::Cancelled,
+        TIME_LIMIT => {
+            let (limit, name): (Duration, Option<String>) = parse(parts)?;
+            Error::TimeLimit(TimeLimit::new(limit)).named(name.as_deref())
+        }
+        WORKER_DIED => {
+            let (pid, exit, function, hint, name): DeathParts = parse(parts)?;
+            let died = WorkerDied::new(pid, exit_from_parts(exit), function);
+            let died = match hint {
+                Some(hint) => died.with_hint(hint),
+                None => died,
+            };
+            Error::WorkerDied(died).named(name.as_deref())
+        }
+        BROKEN => Error::Broken(Broken::new(Crossed::from_chain(parse(parts)?)?)),
+        SHUT_DOWN => Error::ShutDown,
+        FULL => Error::Full(Full::new(usize::try_from(parse::<u64>(parts)?).ok()?)),
+        TIMEOUT => {
+            let (unfinished, total, after): (u64, u64, Duration) = parse(parts)?;
+            Error::Timeout(Timeout::new(usize::try_from(unfinished).ok()?, usize::try_from(total).ok()?, after))
+        }
+        BUILD => {
+            let (parameter, requirement, value): (String, String, String) = parse(parts)?;
+            Error::Build(BuildError::from_texts(parameter, requirement, value))
+        }
+        ABANDONED => Error::Abandoned,
         _ => return None,
     })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     postcard::from_bytes(bytes).ok()
+}
+
+fn exit_to_parts(exit: &Exit) -> ExitParts {
+    match exit {
+        Exit::Code(code) => (Some(*code), None),
+        Exit::Signal(name) => (None, Some(name.clone())),
+        Exit::Unknown => (None, None),
+    }
+}
+
+fn exit_from_parts(parts: ExitParts) -> Exit {
+    match parts {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(name)) => Exit::Signal(name),
+        (None, None) => Exit::Unknown,
+    }
 }
 
 fn part_to_byte(part: Part) -> u8 {
@@ -155,13 +232,23 @@ mod tests {
             Error::Encode(Encode::new(Part::Result, "no")),
             Error::Decode(Decode::new(Part::Argument, "no")),
             Error::TooLarge(TooLarge::new(7, 5)),
+            Error::Cancelled,
+            Error::TimeLimit(TimeLimit::new(Duration::from_millis(7))).named(Some("resize")),
+            Error::WorkerDied(WorkerDied::new(7, Exit::Signal("SIGSEGV".into()), None)),
+            Error::WorkerDied(WorkerDied::new(7, Exit::Code(3), Some("f".into())).with_hint("why"))
+                .named(Some("resize")),
+            Error::WorkerDied(WorkerDied::new(7, Exit::Unknown, None)),
+            Error::Broken(Broken::new("no more threads")),
+            Error::ShutDown,
+            Error::Full(Full::new(7)),
+            Error::Timeout(Timeout::new(2, 4, Duration::from_secs(2))),
+            Error::Build(BuildError::new("max_workers", "at least 1", 0)),
+            Error::Abandoned,
         ];
         for error in errors {
             let back = from_bytes(&to_bytes(&error));
             assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()));
         }
-        let Error::Broken(other) = from_bytes(&to_bytes(&Error::Abandoned)) else { panic!("it has no variant there") };
-        assert_eq!(other.cause().to_string(), Error::Abandoned.to_string());
     }
 
     #[test]

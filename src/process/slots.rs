@@ -51,6 +51,8 @@ struct Shared {
     answers: AtomicU64,
     /// Not zero: a thread of the worker that runs tasks has vanished, and the worker ends for that reason.
     vanished: AtomicU64,
+    /// The id of the worker process, if it ran out of memory.
+    shortage: AtomicU64,
     mail: Mail,
 }
 
@@ -184,11 +186,21 @@ impl Slots {
         Some((first, count, bytes))
     }
 
+    /// Has the worker, which is dead, said that it ran out of memory?
+    pub(super) fn ran_short(&self, pid: u32) -> bool {
+        self.shared().shortage.load(Ordering::Acquire) == u64::from(pid)
+    }
+
     // The worker's side.
 
     /// A thread that runs tasks has vanished.
     pub(super) fn note_vanished(&self) {
         self.shared().vanished.store(1, Ordering::Release);
+    }
+
+    /// Where a worker that runs out of memory leaves its id.
+    pub(super) fn shortage(&self) -> &AtomicU64 {
+        &self.shared().shortage
     }
 
     /// Something was sent to the pool.

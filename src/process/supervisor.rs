@@ -7,7 +7,10 @@
 //!
 //! - A task goes to an idle worker at once. If none is idle it is queued, and a worker is started for it, up to the limit.
 //!   Only when there are as many workers as there may be are tasks sent ahead to one that is busy: as many as it is expected to run in
-//!   [`AHEAD_TIME`], but one at least and [`slots::COUNT`](super::slots::COUNT) and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`].
+//!   [`AHEAD_TIME`], but one at least and [`slots::COUNT`](super::slots::COUNT) and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`], and behind a portion
+//!   of a map only one more of the same: the next ones may be on their way into the queue.
+//! - The queue is in the order of tickets, which is that of submission. What comes back to it keeps its ticket, and portions of a map have that of
+//!   their items, so they are before what was submitted after these were pulled.
 //! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started; if there are none,
 //!   half of what another has not begun of a map's portion.
 //! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
@@ -251,15 +254,27 @@ impl<W: Clone> Supervisor<W> {
                 return Submitted::Sent(wire, order);
             }
         } else {
-            self.queue.push_back(flight);
+            self.enqueue(flight);
         }
         Submitted::Queued
     }
 
-    /// Takes a task back that is to be run again, before all others.
+    /// Queues a task, behind all that are not later.
+    fn enqueue(&mut self, flight: Arc<Flight>) {
+        let ticket = flight.ticket();
+        let position = match self.queue.back() {
+            Some(last) if last.ticket() > ticket => self.queue.partition_point(|other| other.ticket() <= ticket),
+            _ => self.queue.len(),
+        };
+        self.queue.insert(position, flight);
+    }
+
+    /// Takes a task back that is to be run by another worker, or again: before all that are not earlier.
     pub(super) fn requeue(&mut self, flight: Arc<Flight>) {
         *flight.place.lock() = Place::Queued;
-        self.queue.push_front(flight);
+        let ticket = flight.ticket();
+        let position = self.queue.partition_point(|other| other.ticket() < ticket);
+        self.queue.insert(position, flight);
         // Who is idle believes that the queue is empty.
         let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
         self.nudged.extend(idle);

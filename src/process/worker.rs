@@ -22,6 +22,7 @@ use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
+use super::shortage;
 use super::slots::{self, JOURNAL, Slots, TRIES};
 use super::sys;
 use crate::bytes::Carrier;
@@ -84,7 +85,8 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
-    let slots = Arc::new(Slots::map(reader.descriptor()?)?);
+    // For as long as the process lives, which is as long as the worker does: a signal may come later than anything is dropped.
+    let slots: &'static Slots = Box::leak(Box::new(Slots::map(reader.descriptor()?)?));
     let setup: Setup =
         postcard::from_bytes(reader.body(body)).map_err(|_| frame::broken("a setup that cannot be read"))?;
     let carriage = Arc::<WorkerCarrier>::default();
@@ -107,7 +109,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
 struct Worker {
     socket: Arc<OwnedFd>,
     reader: Reader,
-    slots: Arc<Slots>,
+    slots: &'static Slots,
     max_frame: u64,
     /// The memory of the last reply, for the next.
     reply: Vec<u8>,
@@ -208,6 +210,7 @@ impl Worker {
             sys::limit_memory(bytes).map_err(|error| {
                 Error::Broken(crate::Broken::new(format!("the memory of a worker cannot be limited: {error}")))
             })?;
+            shortage::watch(self.slots);
         }
         if let Some((enter, function, argument)) = initializer {
             call(enter, function, &argument, Vec::new(), &self.carrier)?;
@@ -222,6 +225,9 @@ impl Worker {
     }
 
     fn lost(&self, error: &io::Error) -> i32 {
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            self.slots.shortage().store(std::process::id().into(), Ordering::Release);
+        }
         complain(&format!("a worker process lost its connection: {error}"));
         LOST
     }

@@ -12,6 +12,8 @@
 //!   the queue, and sends the next one if it leaves anything. So there are as many as the pool has workers for, those counted that come
 //!   for others that are blocked.
 //! - An outcome is there to be seen before its worker begins the next item.
+//! - The pool runs first what came first. A hand has the ticket of the items that it is for, and takes none that are behind a task in the
+//!   queue: it goes, so that its worker runs that, and sends another one, whose turn is then.
 //!
 //! # Locks
 //!
@@ -37,6 +39,7 @@ use crate::panics::{self, discard};
 use crate::state::{Observable, Runnable, new_task};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
+use crate::ticket::Ticket;
 use crate::work::Work;
 
 /// How many items a block has at most.
@@ -89,11 +92,14 @@ pub(crate) struct Hands<A, R> {
     me: Weak<Self>,
 }
 
+/// A block, and when it came.
+type Ticketed<A, R> = (Ticket, Arc<Items<A, R>>);
+
 struct Intake<A, R> {
     /// Blocks that nobody has begun.
-    fresh: VecDeque<Arc<Items<A, R>>>,
-    /// Blocks that were begun, and may have items that nobody has taken.
-    open: Vec<Arc<Items<A, R>>>,
+    fresh: VecDeque<Ticketed<A, R>>,
+    /// Blocks that were begun, and may have items that nobody has taken. They are earlier than those.
+    open: Vec<Ticketed<A, R>>,
     /// A hand is in the pool's queue, or about to be.
     is_coming: bool,
     /// Which it is, once it was sent there.
@@ -101,9 +107,10 @@ struct Intake<A, R> {
 }
 
 impl<A, R> Intake<A, R> {
-    /// Is there an item that nobody has taken?
-    fn has_more(&self) -> bool {
-        !self.fresh.is_empty() || self.open.iter().any(|block| block.pending() > 0)
+    /// The ticket of the first item that nobody has taken, if there is one.
+    fn earliest(&self) -> Option<Ticket> {
+        let open = self.open.iter().find(|(_, block)| block.pending() > 0);
+        open.or(self.fresh.front()).map(|(ticket, _)| *ticket)
     }
 }
 
@@ -177,15 +184,21 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
                 self.host.add(ended);
                 finished = Some(block);
             }
-            // Meanwhile there may be more than one.
-            for _ in 0..YIELDS {
-                thread::yield_now();
+            if self.earliest().is_none() {
+                // Meanwhile there may be more than one.
+                for _ in 0..YIELDS {
+                    thread::yield_now();
+                }
             }
             // In this order: whoever has seen it engaged has left to it what he pulled. He may also have handed that over himself, and a
             // worker that goes now may be the last of a closed pool.
             self.engaged.fetch_sub(1, Ordering::Relaxed);
-            if !self.inlet.flush(self) && !self.intake.lock().has_more() {
-                return;
+            let has_come = self.inlet.flush(self);
+            match self.earliest() {
+                None if has_come => {}
+                None => return,
+                Some(ticket) if self.host.has_earlier(ticket) => return self.recruit(),
+                Some(_) => {}
             }
             self.engaged.fetch_add(1, Ordering::Relaxed);
         }
@@ -198,28 +211,35 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         intake.sent = None;
     }
 
+    fn earliest(&self) -> Option<Ticket> {
+        self.intake.lock().earliest()
+    }
+
+    /// Takes a block whose turn it is.
     fn next_block(&self, finished: Option<Arc<Items<A, R>>>) -> Option<Arc<Items<A, R>>> {
+        let is_due = |(ticket, _): &Ticketed<A, R>| !self.host.has_earlier(*ticket);
         let mut intake = self.intake.lock();
         if let Some(finished) = &finished {
-            intake.open.retain(|block| !Arc::ptr_eq(block, finished));
+            intake.open.retain(|(_, block)| !Arc::ptr_eq(block, finished));
         }
-        if let Some(block) = intake.fresh.pop_front() {
-            intake.open.push(Arc::clone(&block));
+        if intake.fresh.front().is_some_and(is_due)
+            && let Some((ticket, block)) = intake.fresh.pop_front()
+        {
+            intake.open.push((ticket, Arc::clone(&block)));
             return Some(block);
         }
         // What runs of the others may take long: of those that have ended the pool hears now.
-        intake.open.retain(|block| block.spent().map(|ended| self.host.add(ended)).is_none());
+        intake.open.retain(|(_, block)| block.spent().map(|ended| self.host.add(ended)).is_none());
         // The oldest, which is collected before the others.
-        intake.open.first().cloned()
+        let oldest = intake.open.first().filter(|block| is_due(block));
+        oldest.map(|(_, block)| Arc::clone(block))
     }
 
     /// Sends a hand, if there is something that nobody has taken and none is on the way.
     fn recruit(&self) {
         let Some(me) = self.me.upgrade() else { return };
         let mut intake = self.intake.lock();
-        if intake.is_coming || !intake.has_more() {
-            return;
-        }
+        let Some(ticket) = intake.earliest().filter(|_| !intake.is_coming) else { return };
         intake.is_coming = true;
         drop(intake);
         let hand = (self.hand)(me);
@@ -229,7 +249,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             intake.sent = Some((hand.id(), Arc::downgrade(&hand)));
             drop(intake);
             self.engaged.fetch_add(1, Ordering::Relaxed);
-            self.host.push(hand);
+            self.host.push(hand, ticket);
         }
     }
 
@@ -271,7 +291,7 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
 
     fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
         let block = Arc::new(Block::new(items.into_iter()));
-        self.intake.lock().fresh.push_back(Arc::clone(&block));
+        self.intake.lock().fresh.push_back((self.host.ticket(), Arc::clone(&block)));
         (block, Box::new(|| self.recruit()))
     }
 
@@ -286,7 +306,7 @@ impl<A: Send + 'static, R: Send + 'static> Shared for Hands<A, R> {
         let intake = self.intake.lock();
         let mut pending = held_back - isize::from(intake.is_coming);
         let mut ended = Ended::default();
-        for block in intake.fresh.iter().chain(&intake.open) {
+        for (_, block) in intake.fresh.iter().chain(&intake.open) {
             let (more, also) = block.progress();
             pending += more.cast_signed();
             ended.completed += also.completed;
@@ -315,7 +335,7 @@ impl<A, R> Hands<A, R> {
         if let Some(hand) = sent.and_then(|(_, hand)| hand.upgrade()) {
             hand.cancel();
         }
-        let call_off = |block: &Arc<Items<A, R>>| {
+        let call_off = |(_, block): &Ticketed<A, R>| {
             let count = block.call_off(error);
             self.host.add(block.spent().unwrap_or_default());
             count

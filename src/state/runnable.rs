@@ -11,7 +11,7 @@ use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
 use crate::held::Held;
 use crate::host::{self, Host};
-use crate::options::TaskOptions;
+use crate::options::{TaskOptions, sooner};
 use crate::panics::{self, discard, shield};
 use crate::sync::with_room;
 use crate::task;
@@ -25,7 +25,9 @@ where
 {
     /// Runs work that was taken out of `Pending`.
     fn perform(&self, me: Arc<dyn Runnable>, mut work: W, host: Option<&Arc<dyn Host>>) -> Ran {
-        if let (Some(limit), Some(host)) = (self.limit(), host) {
+        if let Some(host) = host
+            && let Some(limit) = self.limit(&**host)
+        {
             host.watch(Arc::downgrade(&me), limit);
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
@@ -41,8 +43,9 @@ where
         }
     }
 
-    fn limit(&self) -> Option<Duration> {
-        self.options.as_ref().and_then(|options| options.limit())
+    /// How long it may run there.
+    fn limit(&self, host: &dyn Host) -> Option<Duration> {
+        sooner(self.options.as_ref().and_then(|options| options.limit()), host.time_limit())
     }
 }
 
@@ -155,7 +158,7 @@ where
         if !own {
             return Claim::Elsewhere;
         }
-        if self.limit().is_some() {
+        if self.limit(&**host).is_some() {
             return Claim::Limited;
         }
         let Some(work) = work.take() else {
@@ -200,7 +203,8 @@ where
     }
 
     fn expire(&self, limit: Duration) -> bool {
-        self.end_with(Error::TimeLimit(TimeLimit::new(limit)), By::Limit)
+        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().name_text());
+        self.end_with(late, By::Limit)
     }
 
     fn encode(&self) -> Result<Encoded, Error> {

@@ -24,6 +24,7 @@ pub struct ThreadPoolBuilder {
     stack_size: Option<usize>,
     keep_alive: Option<Duration>,
     max_pending: Option<usize>,
+    time_limit: Option<Duration>,
 }
 
 impl ThreadPoolBuilder {
@@ -35,6 +36,7 @@ impl ThreadPoolBuilder {
             stack_size: None,
             keep_alive: None,
             max_pending: None,
+            time_limit: None,
         }
     }
 
@@ -85,6 +87,17 @@ impl ThreadPoolBuilder {
         self
     }
 
+    /// Limits how long each task may run, counted from its start. Where the task has a [limit](crate::TaskOptions::time_limit) of its own, the
+    /// sooner one counts.
+    ///
+    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. It is asked to stop
+    /// ([`task::current`](crate::task::current)), and keeps its worker busy until it returns. Items of a map are tasks of their own,
+    /// and a map's `chunk_size` does not apply.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
     /// Creates the executor. Starts no thread yet.
     ///
     /// # Errors
@@ -112,16 +125,18 @@ impl ThreadPoolBuilder {
             Some(prefix) => prefix,
             None => default_prefix(),
         };
-        if let Some(Duration::ZERO) = self.keep_alive {
-            return Err(BuildError::new("keep_alive", "longer than zero", Duration::ZERO));
-        }
+        let longer = |parameter, value: Option<Duration>| match value {
+            Some(Duration::ZERO) => Err(BuildError::new(parameter, "longer than zero", Duration::ZERO)),
+            value => Ok(value),
+        };
         let settings = Settings {
             max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(default_workers),
             prefix,
             initializer: self.initializer,
             stack_size: positive("stack_size", self.stack_size)?,
-            keep_alive: self.keep_alive,
+            keep_alive: longer("keep_alive", self.keep_alive)?,
             max_pending: positive("max_pending", self.max_pending)?,
+            time_limit: longer("time_limit", self.time_limit)?,
         };
         Ok(ThreadPoolExecutor::from_pool(Pool::new(settings)))
     }
@@ -140,6 +155,7 @@ impl fmt::Debug for ThreadPoolBuilder {
             .field("stack_size", &self.stack_size)
             .field("keep_alive", &self.keep_alive)
             .field("max_pending", &self.max_pending)
+            .field("time_limit", &self.time_limit)
             .finish_non_exhaustive()
     }
 }

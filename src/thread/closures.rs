@@ -91,6 +91,10 @@ where
         let function = Arc::clone(&self.function);
         crew(host, self.options.as_ref(), move |argument| function(argument))
     }
+
+    fn is_limited(&self) -> bool {
+        self.pool.settings.time_limit.is_some()
+    }
 }
 
 impl ThreadPoolExecutor {
@@ -238,7 +242,8 @@ macro_rules! closure_methods {
                 Map::new(closure, arguments, options_of(self))
             }
 
-            /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done.
+            /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done; as
+            /// [`Executor::map_unordered`](crate::Executor::map_unordered).
             pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<$e, I::IntoIter, R>
             where
                 I: IntoIterator<Item: Send + 'static>,

@@ -51,6 +51,7 @@ use crate::options::Stats;
 use crate::panics;
 use crate::state::{Ran, Runnable};
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
+use crate::ticket::{Shown, Ticket, Tickets};
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
@@ -65,6 +66,7 @@ pub(super) struct Settings {
     pub(super) stack_size: Option<usize>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_pending: Option<usize>,
+    pub(super) time_limit: Option<Duration>,
 }
 
 pub(super) struct Pool {
@@ -79,6 +81,9 @@ pub(super) struct Pool {
     timer: Timer,
     /// The length of the queue, for a searcher that yields without the lock. A hint.
     length: AtomicUsize,
+    /// The ticket of the first in the queue, for a hand that may go on. A hint.
+    earliest: Shown,
+    tickets: Tickets,
     /// What ran in a waiter, which has no reason to take the lock afterwards, and what the tasks of maps share.
     claims_completed: AtomicU64,
     claims_failed: AtomicU64,
@@ -106,6 +111,8 @@ impl Pool {
             ended: Condvar::new(),
             timer: Timer::new(),
             length: AtomicUsize::new(0),
+            earliest: Shown::new(Ticket::NEVER),
+            tickets: Tickets::default(),
             claims_completed: AtomicU64::new(0),
             claims_failed: AtomicU64::new(0),
             shared: Mutex::new(Vec::new()),
@@ -131,6 +138,7 @@ impl Pool {
 
     fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
         self.length.store(queue.tasks.len(), Ordering::Relaxed);
+        self.earliest.show(queue.tasks.front().map_or(Ticket::NEVER, |(ticket, _)| *ticket));
         self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         drop(queue);
         match action {
@@ -144,12 +152,12 @@ impl Pool {
 
     /// Queues a task that is attached to this pool, or ends it with the reason why not.
     pub(super) fn push(&self, task: Arc<dyn Runnable>) {
-        self.push_if(task, || self.owns_thread());
+        self.push_if(task, None, || self.owns_thread());
     }
 
-    /// The same. Whether it `is_accepted` after the pool was closed is asked only then.
-    fn push_if(&self, task: Arc<dyn Runnable>, is_accepted: impl Fn() -> bool) {
-        if task.options().limit().is_some()
+    /// The same, of one that may have a ticket. Whether it `is_accepted` after the pool was closed is asked only then.
+    fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, is_accepted: impl Fn() -> bool) {
+        if (self.settings.time_limit.is_some() || task.options().limit().is_some())
             && let Err(error) = self.start_timer()
         {
             task.fail(error);
@@ -173,7 +181,7 @@ impl Pool {
             self.room.wait(&mut queue);
         }
         queue.pending += 1;
-        queue.tasks.push_back(task);
+        queue.insert(ticket.unwrap_or_else(|| self.tickets.next()), task);
         let action = queue.decide();
         self.release(queue, action);
     }
@@ -187,9 +195,9 @@ impl Pool {
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
-    /// This pool, if its threads may share the items of a map. In a bounded queue each has its place.
+    /// This pool, if its threads may share the items of a map. In a bounded queue each has its place, and where there is a time limit, its time.
     pub(super) fn sharing(&self) -> Option<Arc<dyn Sharing>> {
-        (!self.is_bounded()).then(|| self.me() as _)
+        (!self.is_bounded() && self.settings.time_limit.is_none()).then(|| self.me() as _)
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {
@@ -220,7 +228,7 @@ impl Pool {
                 self.leave(queue, number);
                 return None;
             }
-            if let Some(task) = queue.tasks.pop_front() {
+            if let Some((_, task)) = queue.tasks.pop_front() {
                 queue.running += 1;
                 if !self.is_bounded() {
                     queue.pending -= 1;

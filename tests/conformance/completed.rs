@@ -97,10 +97,10 @@ fn out_of_time_it_says_how_many_are_unfinished(make: Make) {
     let refused = InlineExecutor.submit(double, 3);
     let mut completed = as_completed(held.iter().chain([&refused]));
     assert_eq!(completed.next_timeout(Duration::ZERO).unwrap().unwrap().id(), refused.id());
-    for timeout in [Duration::from_millis(5), Duration::ZERO] {
+    for (timeout, after) in [(Duration::from_millis(5), " after 5ms"), (Duration::ZERO, "")] {
         let unfinished = completed.next_timeout(timeout).unwrap_err();
         assert_eq!((unfinished.unfinished(), unfinished.total()), (2, 3));
-        assert_eq!(unfinished.to_string(), "2 (of 3) futures unfinished");
+        assert_eq!(unfinished.to_string(), format!("2 (of 3) futures unfinished{after}"));
     }
     door.open();
     assert!(completed.next_timeout(LONG).unwrap().is_some(), "they are in there still");

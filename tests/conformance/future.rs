@@ -4,7 +4,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, State};
+use concurrent_futures::{
+    Backend, BoxError, Error, Executor, InlineExecutor, Outcome, State, TaskOptions, ThreadPoolExecutor, TimeLimit,
+};
 
 use crate::doors::Door;
 use crate::support::LONG;
@@ -24,6 +26,8 @@ pub(crate) const POINTS: Points = list![
     the_error_of_a_task_is_its_own,
     error_is_none_for_a_value_and_raises_nothing,
     an_error_that_says_nothing_is_an_error,
+    an_error_of_another_future_keeps_its_variant,
+    the_name_of_a_task_is_in_its_errors,
     cancelled_is_an_error_of_its_own,
     the_text_tells_the_state_and_the_kind_of_outcome,
     a_future_can_be_awaited,
@@ -200,4 +204,74 @@ fn a_future_can_be_awaited(make: Make) {
     assert_eq!(sum.unwrap(), 6);
     let error = smol::block_on(async { executor.submit(panic_with, "awaited".into()).await });
     assert_eq!(panic_message(error), "awaited");
+}
+
+/// Waits for a future of its own, which comes to nothing good.
+fn pass_on(which: u8) -> Outcome<u8> {
+    match which {
+        0 => InlineExecutor.submit(|_: u8| -> u8 { panic!("no more flags") }, 0).result(),
+        1 => InlineExecutor.try_submit(|text: String| text.parse::<u8>(), "one".into()).result(),
+        2 => {
+            let threads = ThreadPoolExecutor::new(1);
+            threads.shutdown();
+            threads.submit(|n| n, 3).result()
+        }
+        3 => ThreadPoolExecutor::builder().max_workers(0).build().map(|_| 0).map_err(Error::from),
+        4 => Err(Error::TimeLimit(TimeLimit::new(Duration::from_secs(7)))),
+        5 => Err(Error::Abandoned),
+        6 => Err(Error::Cancelled),
+        _ => Ok(which),
+    }
+}
+
+/// The same by `?`, among errors of any kind.
+fn pass_on_boxed(which: u8) -> Result<u8, BoxError> {
+    Ok(pass_on(which)?)
+}
+
+fn an_error_of_another_future_keeps_its_variant(make: Make) {
+    fn look_at(executor: &dyn Backend) {
+        let chunks = executor.with(TaskOptions::new().chunk_size(3));
+        for outcomes in [
+            (0..8).map(|which| executor.try_submit(pass_on, which).result()).collect::<Vec<_>>(),
+            (0..8).map(|which| executor.try_submit(pass_on_boxed, which).result()).collect(),
+            executor.try_map(pass_on, 0..8).collect(),
+            chunks.try_map(pass_on, 0..8).collect(),
+        ] {
+            let [panic, failure, refusal, unbuilt, late, lost, cancelled, seven] = &outcomes[..] else {
+                panic!("eight")
+            };
+            assert!(matches!(panic, Err(Error::Panicked(panic)) if panic.message() == "no more flags"), "{panic:?}");
+            let text = "invalid digit found in string";
+            assert!(matches!(failure, Err(Error::Failed(failed)) if failed.to_string() == text), "{failure:?}");
+            assert!(matches!(refusal, Err(Error::ShutDown)), "{refusal:?}");
+            assert!(matches!(unbuilt, Err(Error::Build(error)) if error.parameter() == "max_workers"), "{unbuilt:?}");
+            assert!(matches!(late, Err(Error::TimeLimit(late)) if late.limit().as_secs() == 7), "{late:?}");
+            assert!(matches!(lost, Err(Error::Abandoned)), "{lost:?}");
+            assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
+            assert!(matches!(seven, Ok(7)), "{seven:?}");
+        }
+    }
+    look_at(&*make(2));
+    look_at(&InlineExecutor);
+}
+
+fn the_name_of_a_task_is_in_its_errors(make: Make) {
+    let executor = make(2);
+    let (named, door) = (executor.with(TaskOptions::new().name("resize")), Door::new());
+    let panic = |_: u8| -> u8 { panic!("no more flags") };
+    let chunks = named.with(TaskOptions::new().chunk_size(2));
+    let outcomes = [named.submit(panic, 0).result()].into_iter().chain(named.map(panic, [0, 0]));
+    for outcome in outcomes.chain(chunks.map(panic, [0, 0])) {
+        let Err(Error::Panicked(panicked)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(panicked.task_name(), Some("resize"));
+        assert!(panicked.to_string().starts_with("the task \"resize\" panicked at "), "{panicked}");
+    }
+    let limited = named.with(TaskOptions::new().time_limit(Duration::from_millis(20)));
+    let late = limited.submit(pass_with, (door.path(), 1)).result().unwrap_err();
+    assert_eq!(late.to_string(), "the task \"resize\" ran past its time limit of 20ms");
+    // One without a name has none.
+    assert!(panic_message(executor.submit(panic_with, "boom".into()).result()).starts_with("boom"));
+    let nameless = executor.submit(panic, 0).error().unwrap();
+    assert!(nameless.to_string().starts_with("the task panicked at "), "{nameless}");
 }

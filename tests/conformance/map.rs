@@ -1,6 +1,7 @@
 //! `map` and `map_unordered`: an outcome for each item.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, TaskOptions};
 
@@ -27,6 +28,8 @@ pub(crate) const POINTS: Points = list![
     unordered_has_an_outcome_for_every_item,
     dropping_an_unordered_one_cancels_the_rest,
     cancelled_items_are_errs_in_their_places,
+    a_map_comes_before_what_is_submitted_after_it,
+    a_map_without_an_end_lets_others_run,
 ];
 
 /// Waits at a door and leaves a mark there.
@@ -241,4 +244,38 @@ fn cancelled_items_are_errs_in_their_places(make: Make) {
         outcomes[..],
         [Ok(0), Ok(1), Err(Error::Cancelled), Err(Error::Cancelled), Err(Error::Cancelled)]
     ));
+}
+
+/// In each way that there is, on a worker that is busy and on one that is not there yet.
+fn a_map_comes_before_what_is_submitted_after_it(make: Make) {
+    const ITEMS: u32 = 60;
+    let hour = Duration::from_secs(3600);
+    let ways = [TaskOptions::new(), TaskOptions::new().chunk_size(7), TaskOptions::new().time_limit(hour)];
+    for (options, is_busy) in ways.into_iter().flat_map(|way| [(way.clone(), false), (way, true)]) {
+        let (executor, door) = (make(1), Door::new());
+        let running = is_busy.then(|| occupy(&*executor, &door));
+        let file = door.path().join("marks");
+        let marked = |numbers: std::ops::Range<u32>| numbers.map(|n| (file.clone(), n)).collect::<Vec<_>>();
+        let with = executor.with(options);
+        let ordered = with.map(mark, marked(0..ITEMS));
+        let unordered = with.map_unordered(mark, marked(ITEMS..2 * ITEMS));
+        let later: Vec<_> = marked(2 * ITEMS..2 * ITEMS + 20).into_iter().map(|at| executor.submit(mark, at)).collect();
+        door.open();
+        assert_eq!(ordered.count() + unordered.count(), 2 * ITEMS as usize);
+        later.iter().chain(&running).for_each(|future| future.wait());
+        assert_eq!(marks(&file), (0..2 * ITEMS + 20).collect::<Vec<_>>());
+    }
+}
+
+/// One worker, an endless map in small steps, and tasks: each of them has its turn.
+fn a_map_without_an_end_lets_others_run(make: Make) {
+    let executor = make(1);
+    let small = executor.with(TaskOptions::new().buffer_size(4));
+    let mut map = small.map(double, 0..);
+    for n in 0..50 {
+        let future = executor.submit(double, n);
+        let items = map.by_ref().take_while(|item| item.is_ok() && !future.is_done()).count();
+        assert!(items <= 8, "the task waited for {items} items");
+        assert_eq!(future.result().unwrap(), 2 * n);
+    }
 }

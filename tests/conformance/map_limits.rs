@@ -91,7 +91,7 @@ fn a_timeout_is_one_err_and_then_the_end(make: Make) {
     let mut map = timed.map(double, 0..4);
     let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("no timeout") };
     assert_eq!((timeout.unfinished(), timeout.total()), (4, 4));
-    assert_eq!(timeout.to_string(), "4 (of 4) futures unfinished");
+    assert_eq!(timeout.to_string(), "4 (of 4) futures unfinished after 5ms");
     assert!(map.next().is_none() && map.next().is_none());
 }
 

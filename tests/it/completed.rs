@@ -219,7 +219,7 @@ fn a_timeout_says_how_many_are_unfinished_and_keeps_them() {
     let begin = Instant::now();
     let timeout = completed.next_timeout(Duration::from_millis(5)).unwrap_err();
     assert!(begin.elapsed() >= Duration::from_millis(5));
-    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished");
+    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished after 5ms");
     assert_eq!((timeout.unfinished(), timeout.total()), (2, 4));
     assert_eq!(completed.next_timeout(Duration::ZERO).unwrap_err(), timeout);
     assert_eq!(completed.len(), 2);

@@ -389,3 +389,15 @@ fn clones_share_their_details() {
     drop((error, clones));
     assert_eq!(Arc::strong_count(&payload), 1);
 }
+
+/// As the `main` of a program that has one kind of error.
+#[test]
+fn an_executor_that_cannot_be_built_is_an_error_too() {
+    fn main() -> Result<(), Error> {
+        let threads = ThreadPoolExecutor::builder().max_workers(0).build()?;
+        threads.spawn(|| ()).result()
+    }
+    let error = main().unwrap_err();
+    assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
+    assert!(matches!(error, Error::Build(refused) if refused.parameter() == "max_workers"));
+}

@@ -264,7 +264,7 @@ fn a_timeout_is_one_err_and_then_the_end() {
     assert_eq!(map.next().unwrap().unwrap(), 0);
     assert_eq!(map.next().unwrap().unwrap(), 1);
     let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("no timeout") };
-    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished");
+    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished after 2ms");
     assert!(map.next().is_none() && map.next().is_none());
     assert!(!held.take(0).start() && !held.take(0).start(), "the rest is cancelled");
 }

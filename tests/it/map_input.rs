@@ -226,7 +226,7 @@ fn items_that_threads_share_are_counted_as_others_are() {
             assert_eq!(map.size_hint(), (0, Some(300 - n + 1)));
         }
         let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("it is held") };
-        assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished");
+        assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished after 1ms");
         opener.open();
         let map = threads.map(|n: u32| n, 0..300);
         assert_eq!(map.size_hint(), (300, Some(300)));

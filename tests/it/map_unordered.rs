@@ -100,7 +100,7 @@ fn a_timeout_is_one_err_and_then_the_end() {
     held.run(2);
     assert_eq!(map.by_ref().take(2).map(|(at, _)| at).collect::<Vec<_>>(), [1, 3]);
     let Some((_, Err(Error::Timeout(timeout)))) = map.next() else { panic!("no timeout") };
-    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished");
+    assert_eq!(timeout.to_string(), "2 (of 4) futures unfinished after 2ms");
     assert!(map.next().is_none());
     assert!(!held.take(0).start() && !held.take(0).start());
 }

@@ -60,6 +60,25 @@ fn input_that_waits_for_the_items_before_it() {
     }
 }
 
+/// The task is before what is pulled after it: the hand goes, and another one comes when that has run.
+#[test]
+fn a_task_between_the_items_of_a_map() {
+    for workers in [1, 2] {
+        check(2, move || {
+            let pool = ThreadPoolExecutor::new(workers);
+            let mut between = None;
+            let input = (0..3).inspect(|n: &u32| {
+                if *n == 1 {
+                    between = Some(pool.spawn(|| 7));
+                }
+            });
+            let doubles: Vec<u32> = pool.map(|n: u32| 2 * n, input).collect::<Result<_, _>>().unwrap();
+            assert_eq!(doubles, [0, 2, 4]);
+            assert_eq!(between.unwrap().result().unwrap(), 7);
+        });
+    }
+}
+
 #[test]
 fn a_task_of_the_pool_in_an_item() {
     check(2, || {

@@ -110,7 +110,7 @@ impl Link<'_> {
         let died = || {
             let name = victim.flight.call.name().into_owned();
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
-            Error::WorkerDied(match self.hint(exit) {
+            Error::WorkerDied(match self.hint(child, exit) {
                 Some(hint) => died.with_hint(hint),
                 None => died,
             })
@@ -131,7 +131,7 @@ impl Link<'_> {
         }
     }
 
-    pub(super) fn hint(&self, exit: &Exit) -> Option<String> {
+    pub(super) fn hint(&self, child: &Child, exit: &Exit) -> Option<String> {
         if let Some(complaint) = &self.complaint {
             return Some(match complaint {
                 Error::Broken(broken) => broken.cause().to_string(),
@@ -143,7 +143,7 @@ impl Link<'_> {
             return Some(format!("the system refused to signal it ({refusal}), so its connection was shut{then}"));
         }
         if let Some(limit) = self.pool.settings.memory_limit
-            && (*exit == Exit::Code(LOST) || *exit == Exit::Signal("SIGABRT".into()))
+            && self.wire.slots.ran_short(child.pid())
         {
             return Some(format!("perhaps for want of memory: its memory_limit is {limit} bytes"));
         }

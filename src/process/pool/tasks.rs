@@ -80,6 +80,8 @@ impl Pool {
         let mut all = self.shared.lock();
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
+        // Its items are behind those of whoever came before.
+        self.tickets.next();
     }
 
     pub(super) fn shared(&self) -> Vec<Arc<dyn Shared>> {
@@ -124,6 +126,7 @@ impl Pool {
             }
             self.room.wait(&mut supervisor);
         }
+        flight.take_ticket(&self.tickets);
         let now = Instant::now();
         let limited = flight.limit().is_some();
         let submitted = supervisor.submit(flight, now);

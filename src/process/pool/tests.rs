@@ -10,6 +10,7 @@ use crate::process::flight::{Addressee, Flight};
 use crate::process::frame::{Kind, put_item};
 use crate::process::portion::{Consignee, Portion};
 use crate::process::receiver::tests::Desk;
+use crate::ticket::Ticket;
 use crate::work::Plain;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 
@@ -28,7 +29,7 @@ impl Consignee for Tally {
 fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<Flight> {
     let call = Call::of(Plain(|n: u64| n + 1)).unwrap();
     let (argument, cut) = Cut::of(&[1_u64, 2, 3]);
-    let portion = Portion::new(Arc::clone(tally) as _, None, 0);
+    let portion = Portion::new(Arc::clone(tally) as _, None, 0, Ticket::default());
     let parcel = Parcel { call, argument, chunk: Some(cut) };
     Flight::new(Addressee::Portion(portion), Arc::clone(&processes.pool), parcel, Vec::new())
 }

@@ -24,13 +24,14 @@ fn look_at(bytes: &[u8]) {
 fn error() -> impl Strategy<Value = Error> {
     let part = prop::sample::select(vec![Part::Argument, Part::Result, Part::Function]);
     prop_oneof![
-        any::<(String, Option<String>, Option<String>, Option<String>)>().prop_map(|texts| {
+        any::<(String, Option<String>, Option<String>, Option<String>, Option<String>)>().prop_map(|texts| {
             let boxed = |text: Option<String>| text.map(String::into_boxed_str);
             Error::Panicked(Panicked::new(Panic {
                 message: texts.0.into(),
                 location: boxed(texts.1),
                 worker: boxed(texts.2),
-                backtrace: boxed(texts.3),
+                task: boxed(texts.3),
+                backtrace: boxed(texts.4),
                 payload: Mutex::new(None),
             }))
         }),
@@ -40,6 +41,25 @@ fn error() -> impl Strategy<Value = Error> {
         (part.clone(), any::<String>()).prop_map(|(part, message)| Error::Encode(Encode::new(part, message))),
         (part, any::<String>()).prop_map(|(part, message)| Error::Decode(Decode::new(part, message))),
         any::<(u64, u64)>().prop_map(|(size, limit)| Error::TooLarge(TooLarge::new(size, limit))),
+        Just(Error::Cancelled),
+        Just(Error::ShutDown),
+        Just(Error::Abandoned),
+        any::<(Duration, Option<String>)>()
+            .prop_map(|(limit, name)| Error::TimeLimit(TimeLimit::new(limit)).named(name.as_deref())),
+        any::<DeathParts>().prop_map(|(pid, exit, function, hint, name)| {
+            let died = WorkerDied::new(pid, exit_from_parts(exit), function);
+            Error::WorkerDied(died.with_hint(hint.unwrap_or_default())).named(name.as_deref())
+        }),
+        prop::collection::vec(any::<String>(), 1..5)
+            .prop_map(|chain| Error::Broken(Broken::new(Crossed::from_chain(chain).expect("a link at least")))),
+        any::<u32>().prop_map(|limit| Error::Full(Full::new(limit as usize))),
+        any::<(u32, u32, u32)>().prop_map(|(unfinished, total, after)| {
+            let after = Duration::from_millis(after.into());
+            Error::Timeout(Timeout::new(unfinished as usize, total as usize, after))
+        }),
+        any::<[String; 3]>().prop_map(|[parameter, requirement, value]| {
+            Error::Build(BuildError::from_texts(parameter, requirement, value))
+        }),
     ]
 }
 
@@ -47,7 +67,7 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn any_bytes_are_an_error(kind in 0..8_u8, bytes in bytes(400)) {
+    fn any_bytes_are_an_error(kind in 0..17_u8, bytes in bytes(400)) {
         look_at(&bytes);
         look_at(&[&[kind], &bytes[..]].concat());
     }

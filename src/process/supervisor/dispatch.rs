@@ -180,7 +180,13 @@ impl<W: Clone> Supervisor<W> {
     pub(super) fn fits(&self, id: LinkId) -> bool {
         let link = &self.links[&id];
         let next = self.queue.iter().find(|flight| matches!(*flight.place.lock(), Place::Queued));
-        link.flown.is_empty() || next.is_some_and(|flight| link.bytes + flight.argument.len() <= AHEAD_BYTES)
+        let Some((last, next)) = link.flown.back().zip(next) else { return link.flown.is_empty() };
+        let is_in_turn = match link.flown.iter().filter(|sent| sent.flight.task().is_none()).count() {
+            0 => true,
+            1 => last.flight.ticket() == next.ticket(),
+            _ => false,
+        };
+        is_in_turn && link.bytes + next.argument.len() <= AHEAD_BYTES
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<Flight>> {

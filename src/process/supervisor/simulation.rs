@@ -151,6 +151,7 @@ fn stock() -> Stock {
         initializer: None,
         max_tasks_per_worker: None,
         memory_limit: None,
+        time_limit: None,
         keep_alive: None,
         max_pending: None,
         max_frame: u64::MAX,

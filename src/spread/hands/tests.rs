@@ -6,6 +6,7 @@ use crate::error::{Error, Outcome};
 use crate::host::{Ended, Host, Shared, Sharing};
 use crate::spread::Crew;
 use crate::state::{Ran, Runnable};
+use crate::ticket::Ticket;
 
 /// A pool whose threads are the test: it keeps the hands that were sent.
 #[derive(Default)]
@@ -24,7 +25,13 @@ impl Sharing for Desk {
     fn refuses_all(&self) -> Option<Error> {
         None
     }
-    fn push(&self, task: Arc<dyn Runnable>) {
+    fn ticket(&self) -> Ticket {
+        Ticket::default()
+    }
+    fn has_earlier(&self, _: Ticket) -> bool {
+        false
+    }
+    fn push(&self, task: Arc<dyn Runnable>, _: Ticket) {
         self.sent.lock().unwrap().push(task);
     }
     fn enlist(&self, _shared: Weak<dyn Shared>) {}

@@ -10,12 +10,13 @@ use super::Pool;
 use crate::error::Error;
 use crate::host;
 use crate::state::Runnable;
+use crate::ticket::Ticket;
 use crate::wait::deadline;
 
 impl Pool {
     /// Ends tasks that were taken out of the queue.
-    pub(super) fn refuse(&self, orphans: VecDeque<Arc<dyn Runnable>>, error: &Error) {
-        for task in orphans {
+    pub(super) fn refuse(&self, orphans: VecDeque<(Ticket, Arc<dyn Runnable>)>, error: &Error) {
+        for (_, task) in orphans {
             if !task.refuse(error.clone()) {
                 self.queue.lock().dead -= 1;
             }
@@ -91,7 +92,7 @@ impl Pool {
     pub(in crate::thread) fn cancel_pending(&self) -> usize {
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;
-        let tasks: Vec<_> = queue.tasks.iter().cloned().collect();
+        let tasks: Vec<_> = queue.tasks.iter().map(|(_, task)| Arc::clone(task)).collect();
         drop(queue);
         // First, or the tasks that were to begin these would be counted too.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();

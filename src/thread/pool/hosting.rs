@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::host::{Ended, Host, Need, Shared, Sharing};
 use crate::state::{Ran, Runnable};
 use crate::sync::MutexGuard;
+use crate::ticket::Ticket;
 
 impl Pool {
     /// A task left `Pending`.
@@ -35,8 +36,16 @@ impl Sharing for Pool {
         self.queue.lock().refusal(|| self.owns_thread())
     }
 
-    fn push(&self, task: Arc<dyn Runnable>) {
-        self.push_if(task, || true);
+    fn push(&self, task: Arc<dyn Runnable>, ticket: Ticket) {
+        self.push_if(task, Some(ticket), || true);
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.tickets.now()
+    }
+
+    fn has_earlier(&self, ticket: Ticket) -> bool {
+        self.earliest.get() < ticket
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {
@@ -44,6 +53,8 @@ impl Sharing for Pool {
         let mut all = self.shared.lock();
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
+        drop(all);
+        self.tickets.next();
     }
 
     fn add(&self, ended: Ended) {
@@ -73,7 +84,7 @@ impl Host for Pool {
 
     fn claimed(&self, cell: *const ()) {
         let mut queue = self.queue.lock();
-        let newest = queue.tasks.back().is_some_and(|task| Arc::as_ptr(task).cast::<()>() == cell);
+        let newest = queue.tasks.back().is_some_and(|(_, task)| Arc::as_ptr(task).cast::<()>() == cell);
         let swept = if newest {
             queue.tasks.pop_back().into_iter().collect()
         } else {
@@ -90,6 +101,10 @@ impl Host for Pool {
             Ran::Failed => self.claims_failed.fetch_add(1, Ordering::Relaxed),
             Ran::Skipped | Ran::Uncounted => return,
         };
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        self.settings.time_limit
     }
 
     fn watch(&self, task: Weak<dyn Runnable>, limit: Duration) {

@@ -8,10 +8,12 @@ use crate::error::Error;
 use crate::host::Need;
 use crate::state::{Ran, Runnable};
 use crate::sync::thread;
+use crate::ticket::Ticket;
 
 #[derive(Default)]
 pub(super) struct Queue {
-    pub(super) tasks: VecDeque<Arc<dyn Runnable>>,
+    /// In the order of their tickets.
+    pub(super) tasks: VecDeque<(Ticket, Arc<dyn Runnable>)>,
     pub(super) dead: isize,
     pub(super) pending: isize,
     pub(super) idle: usize,
@@ -117,14 +119,23 @@ impl Queue {
         self.workers == 0 && self.starting == 0 && !self.timer_runs && self.joining == 0
     }
 
+    /// Queues a task behind all that are not later.
+    pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
+        let position = match self.tasks.back() {
+            Some((last, _)) if *last > ticket => self.tasks.partition_point(|(other, _)| *other <= ticket),
+            _ => self.tasks.len(),
+        };
+        self.tasks.insert(position, (ticket, task));
+    }
+
     /// Takes dead entries out, when they are more than the living.
-    pub(super) fn sweep(&mut self) -> Vec<Arc<dyn Runnable>> {
+    pub(super) fn sweep(&mut self) -> Vec<(Ticket, Arc<dyn Runnable>)> {
         const FEW: isize = 64;
         if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {
             return Vec::new();
         }
         let all = std::mem::take(&mut self.tasks);
-        let (live, dead): (Vec<_>, Vec<_>) = all.into_iter().partition(|task| task.is_waiting());
+        let (live, dead): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, task)| task.is_waiting());
         self.tasks = live.into();
         self.dead -= dead.len().cast_signed();
         dead

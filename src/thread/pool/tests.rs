@@ -7,12 +7,21 @@ use super::{Pool, Settings};
 use crate::error::{Broken, Error};
 use crate::host::tests::Nothing;
 use crate::host::{Host, Need, Sharing};
-use crate::state::{Observable, Ran, new_task};
+use crate::state::{Observable, Ran, Runnable, new_task};
+use crate::ticket::Ticket;
 use crate::work::Local;
 
 fn settings(max_workers: usize) -> Settings {
     let prefix = "pool".to_owned();
-    Settings { max_workers, prefix, initializer: None, stack_size: None, keep_alive: None, max_pending: None }
+    Settings {
+        max_workers,
+        prefix,
+        initializer: None,
+        stack_size: None,
+        keep_alive: None,
+        max_pending: None,
+        time_limit: None,
+    }
 }
 
 fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
@@ -54,7 +63,13 @@ fn a_sleeper_is_told_to_leave_when_it_is_one_too_many() {
 #[test]
 fn nobody_is_called_while_somebody_is_on_the_way() {
     let pool = Pool::new(settings(1));
-    let queue = || Queue { tasks: [task(&pool) as _].into(), idle: 1, workers: 1, max_workers: 2, ..Queue::default() };
+    let queue = || Queue {
+        tasks: [(Ticket::default(), task(&pool) as _)].into(),
+        idle: 1,
+        workers: 1,
+        max_workers: 2,
+        ..Queue::default()
+    };
     assert!(matches!(queue().decide(), Action::Notify));
     assert!(matches!(Queue { permits: 1, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { searching: true, ..queue() }.decide(), Action::Nothing));
@@ -96,7 +111,7 @@ fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
         let task = task(&pool);
         {
             let mut queue = pool.queue.lock();
-            queue.tasks.push_back(Arc::clone(&task) as _);
+            queue.insert(Ticket::default(), Arc::clone(&task) as _);
             (queue.blocked, queue.waiting, queue.pending) = (1, 2, 1);
             // And the one that is to be started.
             (queue.workers, queue.starting) = (3 + awake + 1, 1);
@@ -114,7 +129,8 @@ fn no_count_is_left_of_tasks_that_are_refused() {
     let [dead, alive, other] = [task(&pool), task(&pool), task(&pool)];
     {
         let mut queue = pool.queue.lock();
-        queue.tasks.extend([Arc::clone(&dead) as _, alive as _, other as _]);
+        let tasks: [Arc<dyn Runnable>; 3] = [Arc::clone(&dead) as _, alive as _, other as _];
+        queue.tasks.extend(tasks.map(|task| (Ticket::default(), task)));
         queue.pending = 3;
     }
     assert!(dead.cancel());

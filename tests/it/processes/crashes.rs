@@ -454,3 +454,20 @@ fn a_worker_that_dies_with_half_a_result_costs_its_task() {
         held.result().unwrap();
     });
 }
+
+#[test]
+fn a_death_names_the_task() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        let named = processes.with(TaskOptions::new().name("resize"));
+        let exit = |code: i32| -> u8 { std::process::exit(code) };
+        let death = died(named.submit(exit, 3).result());
+        let function = death.function().unwrap();
+        assert_eq!(death.task_name(), Some("resize"));
+        assert!(death.to_string().ends_with(&format!("code 3 while it ran \"resize\" ({function})")), "{death}");
+        for outcome in named.map(exit, [4, 5]) {
+            assert_eq!(died(outcome).task_name(), Some("resize"));
+        }
+        assert_eq!(died(processes.submit(exit, 3).result()).task_name(), None);
+    });
+}

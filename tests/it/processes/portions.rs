@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Bytes, Error, Executor, Outcome, ProcessPoolExecutor, TaskOptions};
+use concurrent_futures::{Backend, Bytes, Error, Executor, Future, Outcome, ProcessPoolExecutor, TaskOptions};
 
 use super::support::{Door, died, enter, mark, marks, pid, say, wait_for_entry};
 use crate::support::{LONG, within};
@@ -307,5 +310,56 @@ fn settings_that_count_tasks_count_each_item() {
         assert_eq!(workers.len(), 4);
         let limited = processes.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
         assert_eq!(limited.map(square, 0..4).map(Result::unwrap).sum::<u64>(), 14);
+    });
+}
+
+/// Which call of its worker this is.
+fn turn(time: Duration) -> u32 {
+    static TURNS: AtomicU32 = AtomicU32::new(0);
+    thread::sleep(time);
+    TURNS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The pool has sent ahead as much as it does where tasks are short. That these are not, it learns from them.
+#[test]
+fn a_map_is_before_later_tasks_whatever_came_before_it() {
+    const BEFORE: u32 = 1000;
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        let item = Duration::from_millis(1);
+        (0..BEFORE).for_each(|_| processes.submit(turn, Duration::ZERO).detach());
+        let map = processes.map(turn, [item; 100]);
+        let another = processes.map(turn, [item; 10]);
+        let later: Vec<_> = (0..20).map(|_| processes.submit(turn, item)).collect();
+        let outcomes = map.chain(another).chain(later.into_iter().map(Future::result));
+        assert!(outcomes.map(Result::unwrap).eq(BEFORE..BEFORE + 130));
+    });
+}
+
+#[test]
+fn a_map_whose_input_does_not_end_lets_others_run() {
+    within(LONG, || {
+        let (processes, is_over) = (ProcessPoolExecutor::new(1), AtomicBool::new(false));
+        let (pulled, wait_for_it) = sync_channel(0);
+        thread::scope(|scope| {
+            let mapping = scope.spawn(|| {
+                let input = (0..).take_while(|n| {
+                    // Not far ahead of what has run, and never out of work.
+                    while n % 100 == 0 && *n > processes.stats().completed + 500 && !is_over.load(Ordering::Relaxed) {
+                        thread::yield_now();
+                    }
+                    if *n == 500 {
+                        pulled.send(()).unwrap();
+                    }
+                    !is_over.load(Ordering::Relaxed)
+                });
+                processes.map(square, input).count()
+            });
+            wait_for_it.recv().unwrap();
+            let done = (0..50).all(|_| processes.submit(square, 3).wait_timeout(LONG / 4));
+            is_over.store(true, Ordering::Relaxed);
+            assert!(done, "a task waits for the end of the map");
+            assert!(mapping.join().unwrap() > 500);
+        });
     });
 }

@@ -175,7 +175,9 @@ fn the_replacement_is_there_before_the_old_worker_leaves() {
                 // It is started as soon as the other one has its last task, and must not be late.
                 workers.push(start.arrived());
                 assert_eq!(future.result().unwrap(), workers[round]);
-                assert!(processes.stats().workers >= 2, "the old one was told to go");
+                let is_there = |worker: &u32| !is_gone(*worker);
+                assert!(workers[..=round].iter().any(is_there), "the old one was told to go");
+                assert_eq!(processes.stats().workers, 1, "both have one place");
                 start.let_in(1);
             } else {
                 assert_eq!(future.result().unwrap(), workers[round]);
@@ -203,11 +205,23 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
         }
         let exit = |code: i32| -> u8 { std::process::exit(code) };
         assert_eq!(died(processes.submit(exit, 3).result()).hint(), None);
+        // Nothing says that these did.
+        let abort = |()| -> u8 { std::process::abort() };
+        assert_eq!(died(processes.submit(abort, ()).result()).hint(), None);
+        assert_eq!(died(processes.submit(exit, 74).result()).hint(), None);
+        let signal = |()| -> u8 {
+            std::process::Command::new("kill").args(["-ABRT", &std::process::id().to_string()]).status().unwrap();
+            loop {
+                std::thread::park();
+            }
+        };
+        let death = died(processes.submit(signal, ()).result());
+        assert_eq!((death.exit(), death.hint()), (&Exit::Signal("SIGABRT".into()), None));
         // Who can do with less goes on.
         let tried = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_err();
         assert!(processes.submit(tried, 1 << 30).result().unwrap());
         processes.shutdown();
-        assert_eq!((processes.stats().failed, processes.stats().completed), (4, 7));
+        assert_eq!((processes.stats().failed, processes.stats().completed), (7, 7));
     });
 }
 

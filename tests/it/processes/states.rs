@@ -161,7 +161,9 @@ fn a_map_that_runs_out_of_time_says_so_once() {
         let mut map = hasty.map(maybe_wait, [(0, None), (1, Some(door.path())), (2, None), (3, None)]);
         assert_eq!(map.next().unwrap().unwrap(), 0);
         match map.next() {
-            Some(Err(Error::Timeout(timeout))) => assert_eq!(timeout.to_string(), "3 (of 4) futures unfinished"),
+            Some(Err(Error::Timeout(timeout))) => {
+                assert_eq!(timeout.to_string(), "3 (of 4) futures unfinished after 200ms")
+            }
             other => panic!("in time: {other:?}"),
         }
         assert!(map.next().is_none());

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Exit, Future, InlineExecutor, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
+    Backend, Error, Executor, Exit, Future, InlineExecutor, Job, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -81,6 +81,42 @@ fn the_limit_of_a_task_goes_before_that_of_the_pool() {
         door.open();
         assert_eq!(unlimited.result().unwrap(), survivor);
         assert_eq!(hasty.submit(square, 3).result().unwrap(), 9);
+    });
+}
+
+/// A user's own executor around another one: it hands on what is documented.
+struct Around(ProcessPoolExecutor);
+
+impl Backend for Around {
+    fn execute(&self, job: Job) {
+        self.0.execute(job);
+    }
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+        self.0.join_timeout(timeout)
+    }
+}
+
+#[test]
+fn the_limit_of_the_pool_holds_however_a_task_comes() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::builder().max_workers(2).time_limit(LIMIT).build().unwrap();
+        let door = Door::new();
+        let patient = processes.with(TaskOptions::new().time_limit(2 * LONG));
+        limited(patient.submit(pass, door.path()).result(), LIMIT);
+        let chunked = processes.with(TaskOptions::new().chunk_size(2));
+        for map in [processes.map(pass, [door.path(), door.path()]), chunked.map(pass, [door.path(), door.path()])] {
+            map.for_each(|outcome| limited(outcome, LIMIT));
+        }
+        let around = Around(processes);
+        limited(around.submit(pass, door.path()).result(), LIMIT);
+        around.map(pass, [door.path(), door.path()]).for_each(|outcome| limited(outcome, LIMIT));
+        assert_eq!(around.submit(square, 3).result().unwrap(), 9);
     });
 }
 

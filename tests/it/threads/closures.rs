@@ -196,7 +196,7 @@ fn the_timeout_is_applied() {
         match map.next() {
             Some(Err(Error::Timeout(timeout))) => {
                 assert_eq!((timeout.unfinished(), timeout.total()), (4, 4));
-                assert_eq!(timeout.to_string(), "4 (of 4) futures unfinished");
+                assert_eq!(timeout.to_string(), "4 (of 4) futures unfinished after 30ms");
             }
             other => panic!("no timeout: {other:?}"),
         }

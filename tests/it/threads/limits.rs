@@ -6,7 +6,9 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, Future, State, TaskOptions, ThreadPoolExecutor, task};
+use concurrent_futures::{
+    Backend, Error, Executor, Future, Job, Outcome, State, TaskOptions, ThreadPoolExecutor, task,
+};
 
 use super::support::*;
 
@@ -34,7 +36,7 @@ fn a_task_past_its_limit_is_done_at_once_and_its_worker_busy() {
         let (report, reported) = channel();
         late.add_done_callback(move |outcome| report.send(outcome.as_ref().err().cloned()).unwrap());
         match late.error() {
-            Some(error @ Error::TimeLimit(details)) => {
+            Some(ref error @ Error::TimeLimit(ref details)) => {
                 assert_eq!(details.limit(), limit);
                 assert!(error.to_string().contains("10ms"), "{error}");
             }
@@ -287,4 +289,89 @@ fn many_may_abort_and_cancel_the_same_task() {
             assert_eq!(calls.load(Ordering::SeqCst), round);
         }
     });
+}
+
+/// A user's own executor around another one: it hands on what is documented.
+struct Around<B>(B);
+
+impl<B: Backend> Backend for Around<B> {
+    fn execute(&self, job: Job) {
+        self.0.execute(job);
+    }
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+        self.0.join_timeout(timeout)
+    }
+}
+
+#[test]
+fn the_limit_of_a_pool_holds_for_every_task_however_it_comes() {
+    const LIMIT: Duration = Duration::from_millis(30);
+    fn held(gate: &Gate) -> impl Fn() + Clone + Send + Sync + 'static {
+        let gate = gate.clone();
+        move || gate.pass()
+    }
+    #[track_caller]
+    fn is_limited<T: std::fmt::Debug>(outcome: Outcome<T>, limit: Duration) {
+        match outcome {
+            Err(Error::TimeLimit(late)) => assert_eq!(late.limit(), limit),
+            other => panic!("not late: {other:?}"),
+        }
+    }
+    fn spin(_: u8) {
+        while !task::current().is_some_and(|task| task.is_aborted()) {
+            thread::yield_now();
+        }
+    }
+    in_time(|| {
+        let threads = ThreadPoolExecutor::builder().max_workers(20).time_limit(LIMIT).build().unwrap();
+        let gate = Gate::default();
+        let hold = held(&gate);
+        is_limited(threads.spawn(hold.clone()).result(), LIMIT);
+        let (again, item) = (hold.clone(), hold.clone());
+        is_limited(threads.submit(move |()| again(), ()).result(), LIMIT);
+        threads.map(move |_| item(), 0..3).for_each(|outcome| is_limited(outcome, LIMIT));
+        let item = hold.clone();
+        let chunks = threads.with(TaskOptions::new().chunk_size(3));
+        chunks.map_unordered(move |_| item(), 0..3).for_each(|(_, outcome)| is_limited(outcome, LIMIT));
+        let borrowed = &gate;
+        threads.scope(|scope| {
+            is_limited(scope.spawn(|| borrowed.pass()).result(), LIMIT);
+            borrowed.open();
+        });
+        // The sooner one, whosever it is.
+        let sooner = threads.with(TaskOptions::new().time_limit(LIMIT / 2));
+        is_limited(Executor::submit(&sooner, spin, 0).result(), LIMIT / 2);
+        is_limited(Executor::submit(&threads.with(TaskOptions::new().time_limit(LONG)), spin, 0).result(), LIMIT);
+        let around = Around(threads);
+        is_limited(around.submit(spin, 0).result(), LIMIT);
+        around.map(spin, [0, 0]).for_each(|outcome| is_limited(outcome, LIMIT));
+        assert_eq!(around.submit(|n: u8| n + 1, 1).result().unwrap(), 2);
+    });
+}
+
+/// What waits for a task with a limit does not run it, so that a worker has to be there for it.
+#[test]
+fn tasks_of_a_pool_with_a_limit_may_wait_for_each_other() {
+    in_time(|| {
+        let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(1).time_limit(LONG).build().unwrap());
+        let inside = Arc::clone(&threads);
+        let sum = threads.spawn(move || {
+            let one = inside.spawn(|| 1).result().unwrap();
+            let more: u32 = inside.map(|n: u32| n, [2, 3]).map(Result::unwrap).sum();
+            one + more + inside.scope(|scope| scope.spawn(|| 4).result()).unwrap()
+        });
+        assert_eq!(sum.result().unwrap(), 10);
+    });
+}
+
+#[test]
+fn a_limit_of_zero_cannot_be() {
+    let error = ThreadPoolExecutor::builder().time_limit(Duration::ZERO).build().unwrap_err();
+    assert_eq!(error.to_string(), "time_limit must be longer than zero, not 0ns");
 }

@@ -1,7 +1,7 @@
 //! The queue: its order, its bound, its numbers.
 
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
 use concurrent_futures::{
@@ -452,4 +452,96 @@ fn eight_threads_may_submit_at_the_same_time() {
             assert_eq!(threads.stats().completed, 8000);
         }
     });
+}
+
+#[test]
+fn a_worker_that_is_free_comes_for_a_map_before_later_tasks() {
+    in_time(|| {
+        let threads = ThreadPoolExecutor::new(2);
+        let gates = [Gate::default(), Gate::default()];
+        let busy: Vec<_> = gates.iter().map(|gate| occupy(&threads, gate)).collect();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let (begun, wait_for_it) = channel();
+        let (noted, first_may_end) = (Arc::clone(&order), Gate::default());
+        let gate = first_may_end.clone();
+        let item = move |n: u32| {
+            begun.send(()).unwrap();
+            noted.lock().unwrap().push(n);
+            if n == 0 {
+                gate.pass();
+            }
+        };
+        let map = threads.map(item, 0..3);
+        let noted = Arc::clone(&order);
+        let later = threads.spawn(move || noted.lock().unwrap().push(100));
+        gates[0].open();
+        // One worker is in the first item, and has called for another one.
+        soon(&wait_for_it);
+        gates[1].open();
+        later.result().unwrap();
+        assert_eq!(*order.lock().unwrap(), [0, 1, 2, 100]);
+        first_may_end.open();
+        map.for_each(Result::unwrap);
+        busy.into_iter().for_each(|task| task.result().unwrap());
+    });
+}
+
+/// Has input pulled as long as it is to go on, and no further ahead of the items than so many.
+#[derive(Clone, Default)]
+struct Pace(Arc<(Mutex<(usize, usize, bool)>, Condvar)>);
+
+impl Pace {
+    const AHEAD: usize = 500;
+
+    fn change<R>(&self, change: impl FnOnce(&mut (usize, usize, bool)) -> R) -> R {
+        let changed = change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+        changed
+    }
+
+    fn wait_while(&self, waits: impl Fn(&(usize, usize, bool)) -> bool) {
+        let pace = self.0.0.lock().unwrap();
+        let (_pace, waited) = self.0.1.wait_timeout_while(pace, PATIENCE, |pace| waits(pace)).unwrap();
+        assert!(!waited.timed_out(), "it hangs");
+    }
+
+    fn input(&self) -> impl Iterator<Item = ()> + use<> {
+        let pace = self.clone();
+        std::iter::from_fn(move || {
+            pace.wait_while(|(pulled, done, is_over)| !is_over && pulled - done > Self::AHEAD);
+            pace.change(|(pulled, _, is_over)| {
+                *pulled += 1;
+                (!*is_over).then_some(())
+            })
+        })
+    }
+}
+
+#[test]
+fn a_map_whose_input_does_not_end_lets_others_run() {
+    for workers in [1, 2] {
+        in_time(move || {
+            let (threads, pace) = (ThreadPoolExecutor::new(workers), Pace::default());
+            let begun = |pace: &Pace| pace.0.0.lock().unwrap().1;
+            thread::scope(|scope| {
+                let mapping = scope.spawn(|| {
+                    let done = pace.clone();
+                    threads.map(move |()| done.change(|(_, done, _)| *done += 1), pace.input()).count()
+                });
+                pace.wait_while(|(_, done, _)| *done < Pace::AHEAD);
+                for _ in 0..50 {
+                    let before = begun(&pace);
+                    let future = threads.spawn(|| ());
+                    let is_done = future.wait_timeout(PATIENCE / 4);
+                    let items = begun(&pace) - before;
+                    if !is_done {
+                        pace.change(|(.., is_over)| *is_over = true);
+                    }
+                    assert!(is_done, "the task waited while {items} items ran");
+                }
+                pace.change(|(.., is_over)| *is_over = true);
+                assert!(mapping.join().unwrap() > Pace::AHEAD);
+            });
+        });
+    }
 }

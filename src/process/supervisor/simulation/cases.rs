@@ -50,6 +50,7 @@ impl World<'_> {
 
     fn submit_with(&mut self, options: TaskOptions) -> (Arc<Flight>, Submitted<LinkId>) {
         let flight = self.flight(options, None, false, 0);
+        flight.take_ticket(&self.tickets);
         let submitted = self.decide(|supervisor, now| supervisor.submit(Arc::clone(&flight), now));
         (flight, submitted)
     }

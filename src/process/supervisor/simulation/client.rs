@@ -106,11 +106,15 @@ impl World<'_> {
         }
         let calls = first..book.calls.len();
         drop(book);
+        if self.once_in(4) {
+            // Portions of another map.
+            self.map = self.tickets.now();
+        }
         let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
         let (argument, chunk) = errand.argument(padding);
         let options = Arc::new(errand.options.clone());
         let addressee = match Arc::new(errand) {
-            errand if is_portion => Addressee::Portion(Portion::new(errand, Some(options), 0)),
+            errand if is_portion => Addressee::Portion(Portion::new(errand, Some(options), 0, self.map)),
             errand => Addressee::Task(errand),
         };
         let parcel = Parcel { call: self.stock.call, argument, chunk };
@@ -129,6 +133,7 @@ impl World<'_> {
         if !owned && self.supervisor.is_full() {
             return self.blocked.push_back(flight);
         }
+        flight.take_ticket(&self.tickets);
         if flight.items.is_none() {
             self.turns += 1;
             self.book.lock().calls[open_calls(&flight)[0]].turn = Some(self.turns);

@@ -21,6 +21,7 @@ use crate::process::flight::{Flight, Place};
 use crate::process::pool::Pool;
 use crate::process::slots::{Slots, meanwhile};
 use crate::process::supervisor::{Limits, LinkId, Order, Supervisor};
+use crate::ticket::{Ticket, Tickets};
 
 /// How long ago who decides may have looked at the clock.
 pub(super) const LATE: Duration = Duration::from_micros(100);
@@ -68,6 +69,9 @@ pub(super) struct World<'a> {
     pub(super) dues: VecDeque<Due>,
     /// Tasks whose submitters wait for room.
     pub(super) blocked: VecDeque<Arc<Flight>>,
+    pub(super) tickets: Tickets,
+    /// When the items were pulled that portions are made of.
+    pub(super) map: Ticket,
     /// Tasks that were submitted.
     pub(super) turns: usize,
     /// They were told that there is some.
@@ -134,6 +138,8 @@ impl<'a> World<'a> {
             past: Vec::new(),
             dues: VecDeque::new(),
             blocked: VecDeque::new(),
+            tickets: Tickets::default(),
+            map: Ticket::default(),
             turns: 0,
             room: false,
             is_calm: false,

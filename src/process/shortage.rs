@@ -1,0 +1,71 @@
+//! Did a worker end because it had no memory left? It leaves a note of that, in the page that it shares with its pool.
+//!
+//! An allocation that fails ends in `abort`, as many another thing does, and after that nobody can be asked. So SIGABRT is looked at here, in a
+//! worker that has a limit, and goes on as if it was not. There are two signs: the allocator has left `ENOMEM` to the thread, and what followed has
+//! not failed; or the call of [`handle_alloc_error`] is on the stack, which may have shown a backtrace since.
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, handle_alloc_error};
+use std::ffi::c_void;
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use crate::process::slots::Slots;
+
+/// Where the note goes; null as long as nobody looks.
+static NOTE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+
+/// Looks at SIGABRT from now on. A handler that a task or initializer sets for it comes in place of ours.
+pub(super) fn watch(slots: &'static Slots) {
+    NOTE.store(ptr::from_ref(slots.shortage()).cast_mut(), Ordering::Release);
+    // SAFETY: all zero is a valid `sigaction`: no flags, an empty mask, the default handler.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_abort as extern "C" fn(libc::c_int) as usize;
+    // On the other stack, where there is one: the thread's own may be what has overflowed. Once: the next signal ends the process.
+    action.sa_flags = libc::SA_ONSTACK | libc::SA_RESETHAND;
+    // SAFETY: the handler does only what a handler may, and what was set before is not asked for.
+    unsafe { libc::sigaction(libc::SIGABRT, &raw const action, ptr::null_mut()) };
+}
+
+unsafe extern "C" {
+    fn _Unwind_Backtrace(
+        look: extern "C" fn(*mut c_void, *mut c_void) -> libc::c_int,
+        found: *mut c_void,
+    ) -> libc::c_int;
+    fn _Unwind_GetRegionStart(frame: *mut c_void) -> usize;
+}
+
+/// Is this frame that of the function? Zero: go on.
+extern "C" fn look_at(frame: *mut c_void, found: *mut c_void) -> libc::c_int {
+    const FUNCTION: fn(Layout) -> ! = handle_alloc_error;
+    // SAFETY: called by the unwinder with a frame.
+    let start = unsafe { _Unwind_GetRegionStart(frame) };
+    if start == FUNCTION as usize {
+        // SAFETY: the caller's own, to which nobody else has a reference.
+        unsafe { found.cast::<bool>().write(true) };
+    }
+    0
+}
+
+fn is_out_of_memory() -> bool {
+    let errno = io::Error::last_os_error().raw_os_error();
+    let mut is_on_stack = false;
+    // SAFETY: it calls the function with each frame, and with the pointer, which is one to a `bool`.
+    unsafe { _Unwind_Backtrace(look_at, (&raw mut is_on_stack).cast()) };
+    errno == Some(libc::ENOMEM) || is_on_stack
+}
+
+/// Reads `errno` and the stack, without memory of its own and without a lock that this thread could hold, stores a number, and sends the
+/// signal again: that is allowed at any moment.
+extern "C" fn on_abort(signal: libc::c_int) {
+    // SAFETY: null, or a word of the page that the worker has until its end.
+    if let Some(note) = unsafe { NOTE.load(Ordering::Acquire).as_ref() }
+        && is_out_of_memory()
+    {
+        // A fork of this process is not this process.
+        note.store(std::process::id().into(), Ordering::Release);
+    }
+    // SAFETY: async-signal-safe. It is held back until this handler returns.
+    unsafe { libc::raise(signal) };
+}

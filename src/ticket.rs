@@ -1,0 +1,67 @@
+//! [`Ticket`]: where something stands in the queue of a pool.
+//!
+//! A pool runs first what was submitted first. A task is submitted once, but the items of a map that the workers share come to the pool's queue
+//! again and again, a few at a time: each time with the ticket of when they were *pulled*, so a map that was called before a task
+//! was submitted is before it with all that it had pulled by then. And no more than that: an item that was pulled later is behind the task,
+//! so a map without an end holds up nothing for ever.
+//!
+//! What is put back into the queue keeps its ticket.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The less, the earlier. Items that were pulled with nothing submitted in between have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+impl Ticket {
+    /// Of nothing: it is behind all others.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+}
+
+/// Gives out the tickets of one pool: odd ones to tasks, and the even ones in between to items.
+#[derive(Debug, Default)]
+pub(crate) struct Tickets(AtomicU64);
+
+impl Tickets {
+    /// The ticket of a task: before whatever comes later, and behind all that was there.
+    pub(crate) fn next(&self) -> Ticket {
+        Ticket(self.0.fetch_add(2, Ordering::Relaxed) + 1)
+    }
+
+    /// The ticket of items: behind all tasks that were submitted, and before the next one.
+    pub(crate) fn now(&self) -> Ticket {
+        Ticket(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A ticket that others look at.
+#[derive(Debug)]
+pub(crate) struct Shown(AtomicU64);
+
+impl Shown {
+    pub(crate) const fn new(ticket: Ticket) -> Self {
+        Self(AtomicU64::new(ticket.0))
+    }
+
+    pub(crate) fn show(&self, ticket: Ticket) {
+        self.0.store(ticket.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Ticket {
+        Ticket(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ticket, Tickets};
+
+    #[test]
+    fn items_are_between_the_tasks_before_and_after_them() {
+        let tickets = Tickets::default();
+        let (items, task, also, again, next) =
+            (tickets.now(), tickets.next(), tickets.now(), tickets.now(), tickets.next());
+        assert!(items < task && task < also && also == again && again < next && next < Ticket::NEVER);
+    }
+}
