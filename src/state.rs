@@ -460,8 +460,6 @@ mod tests {
     #[test]
     #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
-        use super::Observable;
-
         let cell = new_task(Some(Local(|| Ok(()))), None, None);
         assert!(!cell.has_callbacks());
         let callback = || Box::new(|_: &Outcome<()>| ());
