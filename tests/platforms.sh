@@ -29,7 +29,7 @@ PACKAGES=(
     cargo rustc rust-src gcc libc6-dev clang llvm lld
     gcc-i686-linux-gnu libc6-dev-i386-cross libc6-i386 lib32gcc-s1
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-    musl-tools gcc-mingw-w64-x86-64-posix wine64
+    musl-tools libunwind-21-dev gcc-mingw-w64-x86-64-posix wine64
 )
 WINDOWS=x86_64-pc-windows-gnu MUSL=x86_64-unknown-linux-musl
 
@@ -44,6 +44,9 @@ prepare() {
     [ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase unstable "$root" "$mirror" || return 1
     chroot "$root" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" || return 1
+    # std for musl asks for it by name, and gcc's own needs the GNU library. A directory of its own: nothing else of that one is meant.
+    mkdir -p "$root/unwind"
+    ln -sf "/usr/lib/llvm-21/lib/libunwind.a" "$root/unwind/libunwind.a"
     touch "$root/prepared"
 }
 
@@ -61,6 +64,8 @@ inside() {
         exec chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/build \
             CARGO_HTTP_CAINFO=/certificates CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_COLOR=never RUSTC_BOOTSTRAP=1 \
             CC_i686_unknown_linux_gnu=i686-linux-gnu-gcc CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=i686-linux-gnu-gcc \
+            CC_x86_64_unknown_linux_musl=musl-gcc CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=musl-gcc \
+            CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="-Clink-self-contained=no -L/unwind" \
             CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
             CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
             CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine WINEDEBUG=-all AR_x86_64_unknown_illumos=ar \
