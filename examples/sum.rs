@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+#[cfg(processes)]
+use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, ProcessPoolExecutor, ReturnWhen, ThreadPoolExecutor, Waited,
-    as_completed, wait,
+    Backend, Error, Executor, InlineExecutor, ReturnWhen, ThreadPoolExecutor, Waited, as_completed, wait,
 };
 
 const WORK: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Sums up numbers, each sum a task of an executor.
 #[derive(Debug, Parser)]
+#[cfg_attr(not(processes), command(after_help = "There are no worker processes on this system."))]
 struct Arguments {
     /// How the results are collected
     #[arg(long, value_enum, default_value_t = Style::Map)]
@@ -42,6 +44,7 @@ enum Style {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
     Threads,
+    #[cfg(processes)]
     Processes,
     Sequential,
 }
@@ -52,6 +55,9 @@ fn sum_to(n: u64) -> u64 {
 }
 
 fn main() -> ExitCode {
+    // The first line, for the systems where worker processes do not start by themselves: they go no further.
+    #[cfg(processes)]
+    concurrent_futures::init();
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the results has seen enough.
@@ -70,6 +76,7 @@ fn is_closed_pipe(error: &io::Error) -> bool {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let executor: Box<dyn Backend> = match arguments.executor {
         Kind::Threads => Box::new(ThreadPoolExecutor::default()),
+        #[cfg(processes)]
         Kind::Processes => Box::new(ProcessPoolExecutor::default()),
         Kind::Sequential => Box::new(InlineExecutor),
     };

@@ -144,8 +144,9 @@ pub(crate) use pool::Pool;
 /// A task may use a process pool of its own, a few levels deep. It cannot wait for a task of the pool that it runs on: an executor
 /// does not cross to another process. Instead, return what is to be done next, and submit it from the program:
 ///
-/// ```
+/// ```standalone_crate
 /// use concurrent_futures::{Error, Executor, ProcessPoolExecutor, as_completed};
+/// # concurrent_futures::init();
 ///
 /// /// Either the sum of the numbers, or the two halves that it takes.
 /// fn sum_or_split(numbers: Vec<u64>) -> Result<u64, [Vec<u64>; 2]> {
@@ -171,8 +172,9 @@ pub(crate) use pool::Pool;
 ///
 /// # Examples
 ///
-/// ```
+/// ```standalone_crate
 /// use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+/// # concurrent_futures::init();
 ///
 /// fn sum_to(n: u64) -> u64 {
 ///     (1..=n).sum()
@@ -210,9 +212,10 @@ impl ProcessPoolExecutor {
     ///
     /// # Examples
     ///
-    /// ```
+    /// ```standalone_crate
     /// use std::time::Duration;
     /// use concurrent_futures::{Executor, ProcessPoolExecutor};
+    /// # concurrent_futures::init();
     ///
     /// let processes = ProcessPoolExecutor::builder()
     ///     .max_workers(2)

@@ -246,7 +246,7 @@ fn is_flat(growth: isize, runs: usize) -> bool {
     growth < isize::try_from(8 * runs).unwrap_or(isize::MAX).max(4096)
 }
 
-#[cfg(feature = "auto-entry")]
+#[cfg(automatic)]
 mod processes {
     use concurrent_futures::{Bytes, ProcessPoolExecutor};
 
@@ -349,6 +349,6 @@ fn what_is_done_again_and_again_leaves_nothing() {
         watch.repeat(name, *rarer, || operation(&world));
     }
     watch.end();
-    #[cfg(feature = "auto-entry")]
+    #[cfg(automatic)]
     processes::watch(runs);
 }

@@ -5,103 +5,15 @@
 //! `resources` what is not time. Who takes part: `pools` of threads, `python`, procspawn's pool in `processes`, and `limits` and
 //! `ball`, the least. `contest` lets them take turns, `target` judges, `report` and `chart` show.
 
-mod allocator;
-mod ball;
-mod busy;
-mod chart;
-mod contest;
-mod limits;
-mod maps;
-mod pools;
-mod proc;
-mod processes;
-mod python;
-mod report;
-mod resources;
-mod settings;
-mod spread;
-mod target;
-mod tasks;
-mod unit;
-mod waits;
-mod workloads;
+// It reads `/proc`, and enters worker processes that nobody starts but the loader.
+#[cfg(automatic)]
+#[path = "comparison.rs"]
+mod comparison;
 
-use std::error::Error;
-use std::path::PathBuf;
-use std::{env, fs};
+#[cfg(automatic)]
+use comparison::*;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser};
-
-use contest::Contest;
-use report::Report;
-use settings::{Effort, Settings, picks};
-use workloads::{WORKLOADS, Workload};
-
-/// Compares this crate with what its users would pick instead.
-#[derive(Parser)]
-struct Arguments {
-    /// Does a tenth of the work in fewer rounds, for a look
-    #[arg(long)]
-    quick: bool,
-    /// Runs the workloads whose names contain this
-    #[arg(long, value_name = "NAME")]
-    workload: Vec<String>,
-    /// Lets the peers take part whose names contain this, such as rayon, tokio, procspawn or Python
-    #[arg(long, value_name = "NAME")]
-    peer: Vec<String>,
-    /// Lists the workloads
-    #[arg(long)]
-    list: bool,
-    /// Cargo says so to a bench. Without it, everything is done once, to see that it works
-    #[arg(long, hide = true)]
-    bench: bool,
-}
-
-fn main() -> Result<(), Box<dyn Error>> {
-    // Its worker processes go no further.
-    procspawn::init();
-    if ball::is_child() {
-        return Ok(());
-    }
-    let Arguments { quick, workload, peer, list, bench } = Arguments::parse();
-    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|known| picks(&workload, known.name)).collect();
-    if workloads.is_empty() {
-        let text = "no workload is called so; --list says how they are called";
-        Arguments::command().error(ErrorKind::InvalidValue, text).exit();
-    }
-    if list {
-        workloads.iter().for_each(|workload| println!("{}", workload.name));
-        return Ok(());
-    }
-    let effort = match (bench, quick) {
-        (false, _) => Effort::Trial,
-        (true, true) => Effort::Quick,
-        (true, false) => Effort::Full,
-    };
-    let settings = Settings { effort, peers: peer };
-    let mut report = Report { effort, machine: report::machine(), workloads: Vec::new() };
-    println!("{}\n", report.machine);
-    report::print_head();
-    for workload in workloads {
-        let mut contest = Contest::new(workload.name, workload.unit, &settings);
-        (workload.enter)(&mut contest);
-        let standings = contest.run();
-        report::print(&standings);
-        report.workloads.push(standings);
-    }
-    let (targets, met) = report.targets();
-    println!("\n{met} of {targets} targets met");
-    write(&report)
-}
-
-/// Leaves files where Cargo leaves its own.
-fn write(report: &Report) -> Result<(), Box<dyn Error>> {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
-    fs::create_dir_all(&target)?;
-    fs::write(target.join("compare.json"), report.json()?)?;
-    fs::write(target.join("compare.svg"), chart::draw(&report.workloads)?)?;
-    println!("compare.json and compare.svg are in {}", target.display());
-    Ok(())
+#[cfg(not(automatic))]
+fn main() {
+    eprintln!("compare: nothing is compared without the feature `auto-entry`, nor on systems other than Linux");
 }

@@ -20,7 +20,9 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use concurrent_futures::{Backend, Executor, InlineExecutor, ProcessPoolExecutor, ThreadPoolExecutor};
+#[cfg(processes)]
+use concurrent_futures::ProcessPoolExecutor;
+use concurrent_futures::{Backend, Executor, InlineExecutor, ThreadPoolExecutor};
 
 use generate::{Plan, generate};
 use search::{Found, Log, search};
@@ -28,6 +30,7 @@ use search::{Found, Log, search};
 /// Finds the hosts that fetched /robots.txt, in the compressed access logs of a directory.
 #[derive(Debug, Parser)]
 #[command(name = "access_logs")]
+#[cfg_attr(not(processes), command(after_help = "There are no worker processes on this system."))]
 struct Arguments {
     /// The directory of the logs [default: target/access_logs]
     #[arg(value_name = "DIR")]
@@ -38,7 +41,7 @@ struct Arguments {
     dir: Option<PathBuf>,
 
     /// Where the logs are searched
-    #[arg(long, value_enum, default_value_t = Kind::Processes)]
+    #[arg(long, value_enum, default_value_t)]
     executor: Kind,
 
     /// Search up to N logs at the same time [default: one a cpu]
@@ -62,14 +65,20 @@ struct Arguments {
     seed: u64,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Kind {
+    #[cfg(processes)]
+    #[default]
     Processes,
+    #[cfg_attr(not(processes), default)]
     Threads,
     Sequential,
 }
 
 fn main() -> ExitCode {
+    // The first line, for the systems where worker processes do not start by themselves: they go no further.
+    #[cfg(processes)]
+    concurrent_futures::init();
     match run(&Arguments::parse()) {
         Ok(status) => status,
         // Whoever read the hosts has seen enough.
@@ -145,6 +154,7 @@ fn counted(number: u64, noun: &str) -> String {
 fn executor(arguments: &Arguments) -> io::Result<Box<dyn Backend>> {
     let workers = arguments.max_workers.map_or_else(available_parallelism, Ok)?.get();
     Ok(match arguments.executor {
+        #[cfg(processes)]
         Kind::Processes => Box::new(ProcessPoolExecutor::new(workers)),
         Kind::Threads => Box::new(ThreadPoolExecutor::new(workers)),
         Kind::Sequential => Box::new(InlineExecutor),

@@ -102,6 +102,7 @@ mod tests {
     //! What is found, and what is said of files that are not as they should be.
     use std::io::Write;
 
+    #[cfg(automatic)]
     use concurrent_futures::{Executor, ProcessPoolExecutor};
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -151,6 +152,7 @@ mod tests {
         assert!(matches!(error, SearchError::Unreadable(_)), "{error}");
     }
 
+    #[cfg(automatic)]
     #[test]
     fn an_error_in_a_worker_process_costs_one_log() {
         let directory = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use crate::screen;
 /// Downloads flags, each as a task of an executor.
 #[derive(Debug, Parser)]
 #[command(name = "flags")]
+#[cfg_attr(not(processes), command(after_help = "There are no worker processes on this system."))]
 pub(crate) struct Arguments {
     /// Countries, as in BR IN US [default: the twenty most populous]
     #[arg(value_name = "COUNTRY", conflicts_with_all = ["all", "every"])]
@@ -65,6 +66,7 @@ pub(crate) enum Mode {
     /// On a pool of threads
     Threads,
     /// On a pool of worker processes
+    #[cfg(processes)]
     Processes,
 }
 
@@ -151,7 +153,11 @@ mod tests {
             (vec!["--max-workers", "-3"], "--max-workers", "at least 1"),
             (vec!["--limit", "0"], "--limit", "at least 1"),
             (vec!["--limit", "many"], "--limit", "at least 1"),
-            (vec!["--mode", "fibres"], "--mode", "sequential, threads, processes"),
+            (
+                vec!["--mode", "fibres"],
+                "--mode",
+                if cfg!(processes) { "sequential, threads, processes" } else { "sequential, threads]" },
+            ),
             (vec!["B1"], "COUNTRY", "two letters"),
             (vec!["BR", "--all"], "COUNTRY", "--all"),
             (vec!["--seed", "3"], "--seed", "--server error"),

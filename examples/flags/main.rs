@@ -19,9 +19,9 @@ use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::thread;
 
-use concurrent_futures::{
-    Backend, Executor, InlineExecutor, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor, as_completed,
-};
+#[cfg(processes)]
+use concurrent_futures::ProcessPoolExecutor;
+use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
 use parking_lot::{Mutex, MutexGuard};
 
 use arguments::{Arguments, Mode, ServerKind, Style};
@@ -34,6 +34,9 @@ use server::Server;
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
+    // The first line, for the systems where worker processes do not start by themselves: they go no further.
+    #[cfg(processes)]
+    concurrent_futures::init();
     let status = run(Arguments::read()).unwrap_or_else(|problem| {
         screen::complain(format_args!("flags: {problem}"));
         ExitCode::FAILURE
@@ -81,6 +84,7 @@ fn executor(arguments: &Arguments) -> Arc<dyn Backend> {
     match arguments.mode {
         Mode::Sequential => Arc::new(InlineExecutor),
         Mode::Threads => Arc::new(ThreadPoolExecutor::new(arguments.max_workers)),
+        #[cfg(processes)]
         Mode::Processes => Arc::new(ProcessPoolExecutor::new(arguments.max_workers)),
     }
 }

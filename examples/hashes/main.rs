@@ -23,6 +23,7 @@ use contest::Standing;
 /// Hashes many buffers on all executors, and compares them.
 #[derive(Debug, Parser)]
 #[command(name = "hashes")]
+#[cfg_attr(not(processes), command(after_help = "There are no worker processes on this system."))]
 struct Arguments {
     /// How many buffers to hash [default: 128, with --quick 32]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -53,6 +54,9 @@ fn at_least_one(text: &str) -> Result<usize, &'static str> {
 }
 
 fn main() -> ExitCode {
+    // The first line, for the systems where worker processes do not start by themselves: they go no further.
+    #[cfg(processes)]
+    concurrent_futures::init();
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the table has seen enough.

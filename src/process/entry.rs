@@ -112,7 +112,7 @@ pub(super) fn own_offset() -> Option<u64> {
 ///
 /// # Examples
 ///
-/// ```
+/// ```standalone_crate
 /// use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
 ///
 /// fn main() -> Result<(), Error> {

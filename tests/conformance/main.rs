@@ -17,16 +17,18 @@ macro_rules! list {
 mod callbacks;
 mod cancel;
 #[allow(dead_code)]
-#[path = "../it/census.rs"]
+#[cfg_attr(target_os = "linux", path = "../it/census.rs")]
 mod census;
 mod completed;
 mod costs;
-#[path = "../it/processes/support.rs"]
+#[cfg_attr(automatic, path = "../it/processes/support.rs")]
 mod doors;
 mod future;
 mod map;
 mod map_limits;
-#[cfg(feature = "auto-entry")]
+#[path = "../it/processes/marks.rs"]
+mod marks;
+#[cfg(automatic)]
 mod processes;
 mod promises;
 mod shutdown;
@@ -39,7 +41,7 @@ mod threads;
 mod tools;
 mod wait;
 
-#[cfg(feature = "auto-entry")]
+#[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{Backend, ThreadPoolExecutor, task};
 use libtest_mimic::{Arguments, Trial};
@@ -59,7 +61,7 @@ type Own = &'static [(&'static str, fn())];
 /// A new kind of executor is one line.
 const BACKENDS: &[(&str, Make)] = &[
     ("threads", |workers| Box::new(ThreadPoolExecutor::new(workers))),
-    #[cfg(feature = "auto-entry")]
+    #[cfg(automatic)]
     ("processes", |workers| Box::new(ProcessPoolExecutor::new(workers))),
 ];
 
@@ -77,7 +79,7 @@ const POINTS: &[(&str, Points)] = &[
 ];
 
 const OWN: &[(&str, Own)] = &[
-    #[cfg(feature = "auto-entry")]
+    #[cfg(automatic)]
     ("processes", processes::OWN),
     ("promises", promises::OWN),
     ("table", table::OWN),

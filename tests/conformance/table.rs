@@ -51,7 +51,7 @@ fn every_row_has_a_verdict_and_tests_that_exist() {
         assert!(is_verdict, "{point}: {verdict}");
         assert!(verdict.starts_with("not applicable") || names(&tests).next().is_some(), "{point} has no test");
         for name in names(&tests) {
-            let is_here = own.contains(name) || cfg!(not(feature = "auto-entry")) && name.starts_with("processes::");
+            let is_here = own.contains(name) || cfg!(not(automatic)) && name.starts_with("processes::");
             assert!(is_here || is_elsewhere(name), "{point}: there is no {name}");
         }
     }

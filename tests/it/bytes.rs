@@ -9,11 +9,11 @@ use serde::de::value::{SeqDeserializer, StrDeserializer, U8Deserializer};
 
 use crate::support::Held;
 
-#[cfg(feature = "auto-entry")]
+#[cfg(automatic)]
 mod across;
-#[cfg(feature = "auto-entry")]
+#[cfg(automatic)]
 mod faults;
-#[cfg(feature = "auto-entry")]
+#[cfg(automatic)]
 mod memory;
 
 fn same(bytes: Bytes) -> Bytes {

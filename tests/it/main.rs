@@ -21,7 +21,7 @@ mod leaks;
 mod map;
 mod map_input;
 mod map_unordered;
-#[cfg(feature = "auto-entry")]
+#[cfg(automatic)]
 mod processes;
 mod promise;
 mod shared;

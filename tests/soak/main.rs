@@ -8,7 +8,7 @@
 //! A round is a few pools that live side by side, each with its tasks, somebody who meddles with them, and somebody who kills
 //! workers from outside. Tasks note each run in a file, and killers note whom they kill. So after a round it is known of each
 //! future which outcomes it may have, and nothing may be left: no process, no thread, no descriptor.
-#![cfg(target_os = "linux")]
+#![cfg(automatic)]
 #![forbid(unsafe_code)]
 
 mod census;

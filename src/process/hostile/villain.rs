@@ -159,7 +159,7 @@ impl Villain {
             },
             Deed::Shut => shutdown(&self.socket, Shutdown::Both).unwrap(),
             Deed::Promise => {
-                let length = [1, 70, 60_000, 1 << 20, 1 << 26, 1 << 40, usize::MAX][self.random.usize(..7)];
+                let length = [1, 70, 60_000, 1 << 20, 1 << 26, usize::MAX >> 24, usize::MAX][self.random.usize(..7)];
                 let kind = self.kind();
                 self.send(&Header::new(kind, 0, 1, length).to_bytes());
             }

@@ -8,6 +8,7 @@ mod crashes;
 mod damage;
 mod helping;
 mod marked;
+mod marks;
 mod payloads;
 mod portions;
 mod settings;

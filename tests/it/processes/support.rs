@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use std::cell::RefCell;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, kill_process, pidfd_open, waitid};
 use tempfile::TempDir;
 
+pub(super) use super::marks::{mark, marks, pid};
 use crate::support::LONG;
 
 /// Ends the worker by the signal of this number.
@@ -25,11 +26,6 @@ pub(super) fn die_by(signal: i32) -> ! {
         // Another thread may be the one that it is delivered to, in its own time.
         std::thread::park();
     }
-}
-
-/// The id of the process this runs in.
-pub(super) fn pid(_: ()) -> u32 {
-    std::process::id()
 }
 
 /// Counts the calls in this process.
@@ -147,6 +143,12 @@ impl Drop for Door {
     }
 }
 
+/// Lets so many in at a door that is itself out of reach.
+pub(super) fn let_in(door: &Path, count: usize) {
+    let mut entries = OpenOptions::new().write(true).open(door.join("entries")).expect("a door");
+    entries.write_all(&vec![b'.'; count]).expect("a door");
+}
+
 /// Says something at a door.
 pub(super) fn say(door: &Path, what: &str) {
     let mut arrivals = OpenOptions::new().write(true).open(door.join("arrivals")).expect("a door");
@@ -174,17 +176,4 @@ fn wait_at(mut entries: File) {
 pub(super) fn pass(door: PathBuf) -> u32 {
     enter(&door);
     std::process::id()
-}
-
-/// A task that leaves a mark, and returns it.
-pub(super) fn mark((file, number): (PathBuf, u32)) -> u32 {
-    let mut file = OpenOptions::new().append(true).create(true).open(file).expect("a file");
-    file.write_all(&number.to_le_bytes()).expect("a file");
-    number
-}
-
-/// The marks that tasks have left, in their order.
-pub(super) fn marks(file: &Path) -> Vec<u32> {
-    let bytes = fs::read(file).unwrap_or_default();
-    bytes.as_chunks().0.iter().map(|mark| u32::from_le_bytes(*mark)).collect()
 }

@@ -51,7 +51,7 @@ fn a_cancelled_task_makes_room_before_it_drops_what_may_need_it() {
 fn a_refused_task_makes_room_before_its_callback_may_need_it() {
     in_time(|| {
         // No thread with such a stack can be started.
-        let builder = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).stack_size(1 << 46);
+        let builder = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).stack_size(NO_STACK);
         let threads = Arc::new(builder.build().unwrap());
         let again = Arc::clone(&threads);
         let guard = AtDrop(move || assert!(matches!(again.spawn(|| ()).result(), Err(Error::Broken(_)))));
@@ -120,7 +120,7 @@ fn a_job_that_was_started_before_it_came_is_run_or_told() {
         assert_eq!(run.result().unwrap(), 1);
         let job = jobs.next().unwrap();
         assert!(job.start());
-        let builder = ThreadPoolExecutor::builder().max_workers(1).stack_size(1 << 46);
+        let builder = ThreadPoolExecutor::builder().max_workers(1).stack_size(NO_STACK);
         builder.build().unwrap().execute(job);
         assert!(matches!(told.result(), Err(Error::Broken(_))));
     });

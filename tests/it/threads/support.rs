@@ -19,6 +19,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// A limit that is there but never reached.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
+/// The size of a stack that no address space has room for, however wide addresses are.
+pub(crate) const NO_STACK: usize = usize::MAX - usize::MAX / 16;
+
 /// Runs a test's body, and fails if it hangs.
 pub(crate) fn in_time<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, receiver) = channel();
@@ -160,11 +163,14 @@ pub(crate) fn unique_prefix() -> String {
     format!("t{}x", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Counts the threads of this process whose names start with `prefix`.
+/// Counts the threads of this process whose names start with `prefix`. `None`: only Linux has a list of them.
 ///
 /// A thread that is past its last instruction may still be listed, also when it was joined: the kernel flags it.
-pub(crate) fn threads_named(prefix: &str) -> usize {
+pub(crate) fn threads_named(prefix: &str) -> Option<usize> {
     const EXITING: u64 = 0x4;
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
     let tasks = fs::read_dir("/proc/self/task").expect("the list of threads");
     let is_alive = |stat: String| {
         let (head, tail) = stat.rsplit_once(')')?;
@@ -172,7 +178,14 @@ pub(crate) fn threads_named(prefix: &str) -> usize {
         let flags: u64 = tail.split_whitespace().nth(6)?.parse().ok()?;
         (name.starts_with(prefix) && flags & EXITING == 0).then_some(())
     };
-    tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("stat")).ok()).filter_map(is_alive).count()
+    let stats = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    Some(stats.filter_map(is_alive).count())
+}
+
+/// Checks how many threads have names that start with `prefix`, where that can be known.
+#[track_caller]
+pub(crate) fn assert_named(prefix: &str, count: usize) {
+    assert_eq!(threads_named(prefix).unwrap_or(count), count, "threads of {prefix}");
 }
 
 /// Waits until no thread of this prefix is left.
@@ -181,7 +194,7 @@ pub(crate) fn threads_named(prefix: &str) -> usize {
 #[track_caller]
 pub(crate) fn assert_all_gone(prefix: &str) {
     let start = Instant::now();
-    while threads_named(prefix) > 0 {
+    while threads_named(prefix).is_some_and(|count| count > 0) {
         assert!(start.elapsed() < PATIENCE, "threads of {prefix} are left behind");
         thread::sleep(Duration::from_millis(1));
     }

@@ -26,7 +26,8 @@ fn model(mut bytes: &[u8], limit: u64) -> Read {
         let Some(header) = Header::from_bytes(head).filter(|header| header.length <= limit) else {
             return Read { frames, failed: true };
         };
-        let Some((body, rest)) = rest.split_at_checked(header.length as usize) else { break };
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        let Some((body, rest)) = rest.split_at_checked(length) else { break };
         frames.push((header, body.to_vec()));
         bytes = rest;
     }
@@ -41,7 +42,7 @@ fn take(reader: &mut Reader, socket: &UnixStream, frames: &mut Vec<(Header, Vec<
             received => assert!(received? > 0, "nobody has closed it"),
         }
         // A frame that is about to be longer than its limit is not what its memory is taken for.
-        let most = usize::try_from(reader.limit).unwrap().saturating_add(HEADER + READ);
+        let most = usize::try_from(reader.limit).unwrap_or(usize::MAX).saturating_add(HEADER + READ);
         assert!(reader.buffer.len() <= most, "{} bytes with a limit of {}", reader.buffer.len(), reader.limit);
         while let Some(header) = reader.peek()? {
             let (next, body) = reader.next()?.expect("it was seen");
