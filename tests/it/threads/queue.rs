@@ -486,32 +486,45 @@ fn a_worker_that_is_free_comes_for_a_map_before_later_tasks() {
     });
 }
 
-/// Has input pulled as long as it is to go on, and no further ahead of the items than so many.
+/// How far a map has come.
+#[derive(Default)]
+struct Progress {
+    pulled: usize,
+    done: usize,
+    /// Its input is to end.
+    is_over: bool,
+}
+
+/// Has input pulled until it is to end, and no further ahead of the items than so many.
 #[derive(Clone, Default)]
-struct Pace(Arc<(Mutex<(usize, usize, bool)>, Condvar)>);
+struct Pace(Arc<(Mutex<Progress>, Condvar)>);
 
 impl Pace {
     const AHEAD: usize = 500;
 
-    fn change<R>(&self, change: impl FnOnce(&mut (usize, usize, bool)) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut Progress) -> R) -> R {
         let changed = change(&mut self.0.0.lock().unwrap());
         self.0.1.notify_all();
         changed
     }
 
-    fn wait_while(&self, waits: impl Fn(&(usize, usize, bool)) -> bool) {
-        let pace = self.0.0.lock().unwrap();
-        let (_pace, waited) = self.0.1.wait_timeout_while(pace, PATIENCE, |pace| waits(pace)).unwrap();
+    fn wait_while(&self, waits: impl Fn(&Progress) -> bool) {
+        let progress = self.0.0.lock().unwrap();
+        let (_progress, waited) = self.0.1.wait_timeout_while(progress, PATIENCE, |now| waits(now)).unwrap();
         assert!(!waited.timed_out(), "it hangs");
+    }
+
+    fn done(&self) -> usize {
+        self.0.0.lock().unwrap().done
     }
 
     fn input(&self) -> impl Iterator<Item = ()> + use<> {
         let pace = self.clone();
         std::iter::from_fn(move || {
-            pace.wait_while(|(pulled, done, is_over)| !is_over && pulled - done > Self::AHEAD);
-            pace.change(|(pulled, _, is_over)| {
-                *pulled += 1;
-                (!*is_over).then_some(())
+            pace.wait_while(|now| !now.is_over && now.pulled - now.done > Self::AHEAD);
+            pace.change(|now| {
+                now.pulled += 1;
+                (!now.is_over).then_some(())
             })
         })
     }
@@ -522,24 +535,22 @@ fn a_map_whose_input_does_not_end_lets_others_run() {
     for workers in [1, 2] {
         in_time(move || {
             let (threads, pace) = (ThreadPoolExecutor::new(workers), Pace::default());
-            let begun = |pace: &Pace| pace.0.0.lock().unwrap().1;
             thread::scope(|scope| {
                 let mapping = scope.spawn(|| {
-                    let done = pace.clone();
-                    threads.map(move |()| done.change(|(_, done, _)| *done += 1), pace.input()).count()
+                    let items = pace.clone();
+                    threads.map(move |()| items.change(|now| now.done += 1), pace.input()).count()
                 });
-                pace.wait_while(|(_, done, _)| *done < Pace::AHEAD);
+                pace.wait_while(|now| now.done < Pace::AHEAD);
                 for _ in 0..50 {
-                    let before = begun(&pace);
-                    let future = threads.spawn(|| ());
-                    let is_done = future.wait_timeout(PATIENCE / 4);
-                    let items = begun(&pace) - before;
+                    let before = pace.done();
+                    let is_done = threads.spawn(|| ()).wait_timeout(PATIENCE / 4);
+                    let items = pace.done() - before;
                     if !is_done {
-                        pace.change(|(.., is_over)| *is_over = true);
+                        pace.change(|now| now.is_over = true);
                     }
                     assert!(is_done, "the task waited while {items} items ran");
                 }
-                pace.change(|(.., is_over)| *is_over = true);
+                pace.change(|now| now.is_over = true);
                 assert!(mapping.join().unwrap() > Pace::AHEAD);
             });
         });
