@@ -6,10 +6,16 @@
 //!
 //! *If the queue is not empty when the lock is free, then a thread is on its way to it, or every worker is busy.* On
 //! its way are: a searcher, which looks again under the lock before it sleeps; a sleeper whose permit was given;
-//! a thread that is being started. Whoever pushes a task ([`push`](Pool::push)), takes one while more are there, or
+//! a thread that was started and has not looked at the queue yet. Whoever pushes a task ([`push`](Pool::push)), takes one while more are there, or
 //! goes away ([`leave`](Pool::leave)), calls [`decide`](Queue::decide) under the same lock, which restores the sentence:
 //! it gives a permit to a sleeper, or counts a new worker, unless somebody is on the way already, who will call it
 //! in turn. Without the call after a pop two tasks that wait for each other would deadlock.
+//!
+//! Threads take long to start, and initializers to run, so several may be on their way at a time, one for each task:
+//! a thread is started only when more tasks are queued than threads are coming, and nobody is idle, woken or searching.
+//! All other workers are busy then, so *there are never more workers than there were tasks at one time that had not
+//! ended*. A thread that comes looks at the queue whatever became of the task it was started for. If its initializer
+//! goes to sleep in a wait, perhaps for a task that is queued, it does not count as coming any more.
 //!
 //! Workers that sleep in a task do not run anything, so they do not count towards the limit of workers, by two rules.
 //! Each that is blocked makes room for one more. Those that wait make room only when nobody else is awake: what they
@@ -24,6 +30,7 @@
 //! |---|---|---|
 //! | `workers` | `decide`, with the decision to start one | `leave`; a start that failed |
 //! | `starting` | the same | when its handle is stored or its start failed |
+//! | `coming` | the same | the worker's first look at the queue, or its initializer goes to sleep in a wait; a start that failed |
 //! | `running` | pop | the worker's next look at the queue |
 //! | `blocked` | a worker goes to sleep until another one has taken a task from the queue | it goes on |
 //! | `waiting` | a worker goes to sleep until a task that was started elsewhere has ended | it goes on |
@@ -207,6 +214,7 @@ impl Pool {
     /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already.
     pub(super) fn next(&self, number: usize, ran: Option<Ran>) -> Option<Arc<dyn Runnable>> {
         let mut queue = self.queue.lock();
+        queue.arrive();
         if let Some(ran) = ran {
             queue.running -= 1;
             queue.count(ran);

@@ -28,7 +28,7 @@
 //! | `as_completed` against finish and cancel | `waiting::as_completed_*`, `waiting::push_*`, `waiting::unfinished_*` |
 //! | a timeout against finish | `waiting::timeout*` |
 //! | push against a worker going to sleep | `queue::push_against_going_to_sleep`, `queue::two_pushes_against_going_to_sleep` |
-//! | two pushes, two workers | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
+//! | two pushes, two workers (and no third) | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
 //! | keep-alive expiry against push, another expiry, a failed start | `queue::expiry_against_*` |
 //! | keep-alive expiry against claim, spare worker, close | `nesting::claim_against_expiry`, `nesting::spare_worker_against_expiry`, `ending::close_against_expiry` |
 //! | thread start failure against push, cancel, close | `queue::failed_start_*`, `ending::close_against_a_failed_start`, `storm::failed_starts_among_clients` |

@@ -75,6 +75,9 @@ mutate no-decide-after-push $pool 's/(push_back\(task\);\n\s+let action = )queue
 mutate no-look-after-search $pool 's/(queue\.searching = false;\n\s+)continue;/$1/'
 mutate permit-not-taken $pool 's/queue\.permits -= 1;\n\s+break;/break;/'
 mutate notify-without-permit $queue 's/self\.permits \+= 1;//'
+mutate coming-not-counted $queue 's/self\.live\(\) > self\.coming/self.live() > 0/'
+mutate coming-for-ever $pool 's/queue\.arrive\(\);//'
+mutate coming-after-a-failed-start $threads 's/queue\.coming -= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
 mutate room-forgotten-at-cancel $hosting 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
@@ -89,6 +92,7 @@ mutate timer-left-at-a-close $ending 's/if last \{/if false {/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
 mutate block-starts-nobody $hosting 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate coming-while-asleep $hosting 's/queue\.arrive\(\);//'
 mutate claim-takes-the-newest $hosting 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
 mutate claim-makes-no-room $hosting 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
 # Two have to sleep while a third one goes.

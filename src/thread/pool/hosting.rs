@@ -98,6 +98,7 @@ impl Host for Pool {
 
     fn block(&self, need: Need) {
         let mut queue = self.queue.lock();
+        queue.arrive();
         *queue.sleepers(need) += 1;
         let action = queue.decide();
         self.release(queue, action);

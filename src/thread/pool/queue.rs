@@ -1,13 +1,24 @@
 //! What the lock of a pool guards, and the decisions that are made under it.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::host::Need;
 use crate::state::{Ran, Runnable};
-use crate::sync::thread;
+use crate::sync::{thread, thread_local};
+
+thread_local! {
+    /// Does this thread count as coming?
+    static IS_COMING: Cell<bool> = Cell::new(false);
+}
+
+/// Says that this thread is a worker, which was counted as coming when it was decided to start it.
+pub(super) fn set_coming() {
+    IS_COMING.set(true);
+}
 
 #[derive(Default)]
 pub(super) struct Queue {
@@ -19,6 +30,7 @@ pub(super) struct Queue {
     pub(super) searching: bool,
     pub(super) workers: usize,
     pub(super) starting: usize,
+    pub(super) coming: usize,
     pub(super) max_workers: usize,
     pub(super) blocked: usize,
     pub(super) waiting: usize,
@@ -60,13 +72,28 @@ impl Queue {
             self.permits += 1;
             return Action::Notify;
         }
-        if self.workers < self.limit() {
+        if self.live() > self.coming && self.workers < self.limit() {
             self.workers += 1;
             self.starting += 1;
+            self.coming += 1;
             self.started += 1;
             return Action::Start(self.started - 1);
         }
         Action::Nothing
+    }
+
+    /// Counts the calling thread as coming no longer, if it did.
+    pub(super) fn arrive(&mut self) {
+        // A thread whose locals are gone has looked at the queue.
+        if IS_COMING.try_with(Cell::take).unwrap_or(false) {
+            self.coming -= 1;
+        }
+    }
+
+    /// How many tasks in the queue need a thread. Dead entries that a worker has just popped are subtracted until it looks at the queue
+    /// again: it is on its way to a task that is not counted because of them.
+    fn live(&self) -> usize {
+        usize::try_from(self.tasks.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
     /// Is nobody looking for tasks without the lock? Then the caller is.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Pool;
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use crate::error::{Broken, Error};
 use crate::sync::{MutexGuard, is_finished, thread};
 use crate::thread::worker;
@@ -13,7 +13,10 @@ impl Pool {
     /// Starts a worker that is counted already.
     pub(super) fn start(&self, number: usize) {
         let pool = self.me();
-        let spawned = self.spawn(format!("{}-{number}", self.settings.prefix), move || worker::run(&pool, number));
+        let spawned = self.spawn(format!("{}-{number}", self.settings.prefix), move || {
+            queue::set_coming();
+            worker::run(&pool, number);
+        });
         let mut queue = self.queue.lock();
         queue.starting -= 1;
         match spawned {
@@ -29,6 +32,7 @@ impl Pool {
             }
             Err(error) => {
                 queue.workers -= 1;
+                queue.coming -= 1;
                 // Workers that are asleep cannot run anything.
                 let asleep = queue.blocked + queue.waiting;
                 let orphans = if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
