@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 mod ending;
+mod expiry;
 mod hosting;
 mod queue;
 #[cfg(test)]

@@ -68,6 +68,7 @@ pool=src/thread/pool.rs
 queue=src/thread/pool/queue.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
+expiry=src/thread/pool/expiry.rs
 hosting=src/thread/pool/hosting.rs
 under shuttle queue
 mutate no-decide-after-pop $pool 's/(queue\.pending -= 1;\n\s+\}\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
@@ -89,6 +90,10 @@ mutate close-while-running $queue 's/self\.closed && self\.running == 0/self.clo
 mutate timer-left-at-a-refusal $pool 's/if last \{\n(\s+\/\/ Nobody)/if false {\n$1/'
 mutate timer-left-at-a-failed-start $threads 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)if last \{/$1if false {/'
 mutate timer-left-at-a-close $ending 's/if last \{/if false {/'
+mutate expired-on-the-timer $expiry 's/let spawned = [^;]*;/let spawned = Err::<crate::sync::thread::JoinHandle<()>, _>(());/'
+mutate expired-left-at-a-failed-start $expiry 's/if is_left \{/if false {/'
+mutate expiries-not-waited-for $expiry 's/self\.threads == 0/true/'
+mutate expiry-coming-for-ever $expiry 's/usize::from\(comes\)/0/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
 mutate block-starts-nobody $hosting 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'

@@ -5,10 +5,11 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::expiry::Expiries;
 use crate::error::Error;
 use crate::host::Need;
 use crate::state::{Ran, Runnable};
-use crate::sync::{thread, thread_local};
+use crate::sync::{is_finished, thread, thread_local};
 
 thread_local! {
     /// Does this thread count as coming?
@@ -17,7 +18,7 @@ thread_local! {
 
 /// Says that this thread is a worker, which was counted as coming when it was decided to start it.
 pub(super) fn set_coming() {
-    IS_COMING.set(true);
+    IS_COMING.with(|is_coming| is_coming.set(true));
 }
 
 #[derive(Default)]
@@ -40,13 +41,14 @@ pub(super) struct Queue {
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     pub(super) timer_runs: bool,
+    pub(super) expiries: Expiries,
     pub(super) started: usize,
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) handles: HashMap<usize, thread::JoinHandle<()>>,
     /// Threads that left before their handle was stored.
     pub(super) left_early: HashSet<usize>,
-    /// Handles of threads that have left and are about to end.
+    /// Handles of threads that have left and are about to end, and of those for time limits.
     pub(super) leaving: Vec<thread::JoinHandle<()>>,
     /// Handles that somebody took from there, to join them.
     pub(super) joining: usize,
@@ -85,7 +87,7 @@ impl Queue {
     /// Counts the calling thread as coming no longer, if it did.
     pub(super) fn arrive(&mut self) {
         // A thread whose locals are gone has looked at the queue.
-        if IS_COMING.try_with(Cell::take).unwrap_or(false) {
+        if IS_COMING.try_with(|is_coming| is_coming.replace(false)).unwrap_or(false) {
             self.coming -= 1;
         }
     }
@@ -141,7 +143,12 @@ impl Queue {
     }
 
     pub(super) fn all_ended(&self) -> bool {
-        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.joining == 0
+        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.expiries.all_ended() && self.joining == 0
+    }
+
+    /// Lets go of the threads that have ended: nobody needs to join them.
+    pub(super) fn forget_ended(&mut self) {
+        self.leaving.retain(|handle| !is_finished(handle));
     }
 
     /// Takes dead entries out, when they are more than the living.

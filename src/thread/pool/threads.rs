@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::Pool;
 use super::queue::{self, Queue};
 use crate::error::{Broken, Error};
-use crate::sync::{MutexGuard, is_finished, thread};
+use crate::sync::{MutexGuard, thread};
 use crate::thread::worker;
 
 impl Pool {
@@ -26,8 +26,7 @@ impl Pool {
                 } else {
                     queue.handles.insert(number, handle);
                 }
-                // Nobody needs to join a thread that has ended.
-                queue.leaving.retain(|handle| !is_finished(handle));
+                queue.forget_ended();
                 drop(queue);
             }
             Err(error) => {
