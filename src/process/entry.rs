@@ -187,6 +187,7 @@ mod automatic {
     unsafe extern "C" fn enter(arguments: c_int, values: *const *const c_char, environment: *const *const c_char) {
         // A panic must not leave through the loader.
         let entered = std::panic::catch_unwind(|| {
+            super::super::fork::watch();
             if let Some(announced) = announced() {
                 become_worker(&announced, |initialiser| {
                     // SAFETY: the loader would call it next, with the same arguments.

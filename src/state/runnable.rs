@@ -3,12 +3,14 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
 #[cfg(processes)]
 use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Part, TimeLimit};
+use crate::fork;
 use crate::host::{self, Host};
 use crate::options::TaskOptions;
 use crate::panics::{self, discard, shield};
@@ -87,6 +89,7 @@ where
         let waits = matches!(inner.phase.work(), Some(Some(_)));
         if waits {
             inner.host = Some(host);
+            self.generation.store(fork::generation(), Ordering::Relaxed);
         }
         waits
     }
@@ -107,6 +110,7 @@ where
         let open = inner.phase.work().is_some();
         if open {
             inner.host = Some(host);
+            self.generation.store(fork::generation(), Ordering::Relaxed);
         }
         open
     }
@@ -129,6 +133,11 @@ where
     fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim {
         let mut inner = self.inner.lock();
         if inner.phase.is_done() {
+            return Claim::Done;
+        }
+        if self.is_lost() {
+            drop(inner);
+            self.end_lost();
             return Claim::Done;
         }
         if inner.phase.runs_here() {

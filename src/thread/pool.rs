@@ -54,6 +54,7 @@ use std::time::Duration;
 
 use super::timer::Timer;
 use crate::error::{Error, Full};
+use crate::fork;
 use crate::host::{self, Ended, Shared, Sharing};
 use crate::options::Stats;
 use crate::panics;
@@ -98,6 +99,8 @@ pub(super) struct Pool {
     closing: AtomicBool,
     /// How many workers sleep in a task. A copy, for who does not have the lock.
     asleep: AtomicUsize,
+    /// A fork of this process has another one.
+    generation: u32,
     me: Weak<Pool>,
 }
 
@@ -120,6 +123,7 @@ impl Pool {
             has_shared: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
+            generation: fork::generation(),
             me: me.clone(),
         })
     }
@@ -130,6 +134,11 @@ impl Pool {
 
     fn me(&self) -> Arc<Self> {
         self.me.upgrade().expect("a pool that is called is alive")
+    }
+
+    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for ever.
+    fn is_copy(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// Does the calling thread belong to this pool?
@@ -157,6 +166,10 @@ impl Pool {
 
     /// The same. Whether it `is_accepted` after the pool was closed is asked only then.
     fn push_if(&self, task: Arc<dyn Runnable>, is_accepted: impl Fn() -> bool) {
+        if self.is_copy() {
+            task.refuse(fork::refusal());
+            return;
+        }
         if task.options().limit().is_some()
             && let Err(error) = self.start_timer()
         {
@@ -197,7 +210,7 @@ impl Pool {
 
     /// This pool, if its threads may share the items of a map. In a bounded queue each has its place.
     pub(super) fn sharing(&self) -> Option<Arc<dyn Sharing>> {
-        (!self.is_bounded()).then(|| self.me() as _)
+        (!self.is_bounded() && !self.is_copy()).then(|| self.me() as _)
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {
@@ -212,8 +225,12 @@ impl Pool {
         self.settings.max_pending.is_some_and(|limit| queue.pending >= isize::try_from(limit).unwrap_or(isize::MAX))
     }
 
-    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already.
+    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already. A worker whose task forked the
+    /// process ends the copy when the task returns there.
     pub(super) fn next(&self, number: usize, ran: Option<Ran>) -> Option<Arc<dyn Runnable>> {
+        if self.is_copy() {
+            return None;
+        }
         let mut queue = self.queue.lock();
         queue.arrive();
         if let Some(ran) = ran {
@@ -284,6 +301,9 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        if self.is_copy() {
+            return Stats::default();
+        }
         let (mut pending, mut ended) = (0, Ended::default());
         for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
             pending += more;

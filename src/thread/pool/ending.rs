@@ -38,6 +38,9 @@ impl Pool {
     }
 
     pub(in crate::thread) fn close(&self) {
+        if self.is_copy() {
+            return;
+        }
         let mut queue = self.queue.lock();
         queue.closed = true;
         self.closing.store(true, Ordering::Relaxed);
@@ -53,7 +56,7 @@ impl Pool {
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
         // A callback on another's thread may be what a task of this pool waits for.
-        if self.owns_thread() || !host::may_block() {
+        if self.is_copy() || self.owns_thread() || !host::may_block() {
             return false;
         }
         let until = deadline(timeout);
@@ -89,6 +92,9 @@ impl Pool {
 
     /// Cancels what is pending; of a closed pool also what its tasks still submit, or they could go on for ever.
     pub(in crate::thread) fn cancel_pending(&self) -> usize {
+        if self.is_copy() {
+            return 0;
+        }
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;
         let tasks: Vec<_> = queue.tasks.iter().cloned().collect();

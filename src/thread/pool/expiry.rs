@@ -83,11 +83,16 @@ impl Pool {
             comes = false;
             task.expire(limit);
         }
-        self.ended.notify_all();
+        if !self.is_copy() {
+            self.ended.notify_all();
+        }
     }
 
     /// The next expired task; `None` when the calling thread is to end, and is counted no more.
     fn next_expired(&self, comes: bool) -> Option<Expired> {
+        if self.is_copy() {
+            return None;
+        }
         let mut queue = self.queue.lock();
         queue.expiries.coming -= usize::from(comes);
         let next = queue.expiries.expired.pop_front();
