@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Timeout;
+use crate::fork;
 use crate::host::{self, Need, Spare};
 use crate::listener::{Listen, Listener, ListenerKey};
 use crate::sync::channel::{Receiver, Sender, unbounded};
@@ -45,6 +46,7 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
         total: 0,
         sender: Arc::new(Completions(sender)),
         completions,
+        generation: fork::generation(),
     };
     all.remaining = all.handed_in.len();
     all.total = all.remaining;
@@ -73,6 +75,8 @@ pub struct AsCompleted<W: Waitable> {
     total: usize,
     sender: Arc<Completions>,
     completions: Receiver<usize>,
+    /// That of the process whose threads complete them.
+    generation: u32,
 }
 
 /// Sends the keys of done futures. Every key is sent exactly once.
@@ -157,6 +161,11 @@ impl<W: Waitable> AsCompleted<W> {
                 return Ok(self.take(key));
             }
         }
+        if self.generation != fork::generation() {
+            self.generation = fork::generation();
+            self.end_lost();
+            return self.next_until(deadline);
+        }
         host::assert_may_block();
         if deadline.is_none() && host::current().is_some() {
             assert_not_itself(self.unfinished());
@@ -170,6 +179,13 @@ impl<W: Waitable> AsCompleted<W> {
         match key {
             Some(key) => Ok(self.take(key)),
             None => Err(()),
+        }
+    }
+
+    /// Looks at every future: what is lost in a forked copy of the process ends by that, and comes out.
+    fn end_lost(&self) {
+        for future in self.unfinished() {
+            is_done(future);
         }
     }
 

@@ -64,6 +64,7 @@ mod completed;
 mod error;
 mod executor;
 mod feed;
+mod fork;
 mod future;
 #[cfg(test)]
 mod fuzz;

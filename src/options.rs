@@ -59,6 +59,11 @@ impl TaskOptions {
     /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. Where the executor has a limit of its own, the
     /// sooner one counts. On a thread it is
     /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
+    ///
+    /// The callbacks of one task delay no other's limit: on threads each limit that is over is told on a thread of its own.
+    /// Only if none can be started, they run on the one that keeps the time. On processes a slow callback delays the limit
+    /// of the task that the same worker runs next, and of no other.
+    ///
     /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
     /// To enforce it is the executor's business: [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running
     /// the task, ignores it.

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fork;
 use crate::host::{self, Need, Spare};
 use crate::outcomes::Outcomes;
 use crate::panics::discard;
@@ -65,11 +66,15 @@ pub(crate) struct Spread<A, R> {
     crew: Arc<dyn Crew<A, R>>,
     /// What was not collected, in input order.
     blocks: VecDeque<Arc<dyn Collect<R>>>,
+    /// How many of their items were not taken.
+    left: usize,
+    /// That of the process whose pool has the items.
+    generation: u32,
 }
 
 impl<A, R> Spread<A, R> {
     pub(crate) fn new(crew: Arc<dyn Crew<A, R>>) -> Self {
-        Self { crew, blocks: VecDeque::new() }
+        Self { crew, blocks: VecDeque::new(), left: 0, generation: fork::generation() }
     }
 
     /// Pulls all of the input, and returns how much it was.
@@ -94,12 +99,16 @@ impl<A, R> Spread<A, R> {
         }
         inlet.add(&mut pulled, 1, &*self.crew, may_wait);
         self.blocks = inlet.close();
+        self.left = count;
         count
     }
 
     /// Sleeps until the next outcomes are there, and takes them. `None`: there are no more. Empty: the time is up.
     #[track_caller]
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<Outcomes<R>> {
+        if self.is_lost() {
+            return self.end_lost();
+        }
         let block = self.blocks.front()?;
         let mut collected = block.try_collect();
         if collected.outcomes.len() == 0 {
@@ -112,7 +121,20 @@ impl<A, R> Spread<A, R> {
         if is_over {
             self.blocks.pop_front();
         }
+        self.left -= outcomes.len();
         Some(outcomes)
+    }
+
+    /// Is this a forked copy of the process whose pool has the items?
+    fn is_lost(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// What is not collected is lost: its locks may be held by threads that are not here.
+    fn end_lost(&mut self) -> Option<Outcomes<R>> {
+        std::mem::forget(std::mem::take(&mut self.blocks));
+        let left = std::mem::take(&mut self.left);
+        (left > 0).then(|| (0..left).map(|_| Err(fork::refusal())).collect())
     }
 
     /// How many items have no outcome.
@@ -127,6 +149,10 @@ impl<A, R> Spread<A, R> {
 
     /// Nobody wants more: what has not begun will not.
     pub(crate) fn stop(&mut self) {
+        if self.is_lost() {
+            self.end_lost();
+            return;
+        }
         self.crew.inlet().clear();
         self.crew.dismiss();
         discard(std::mem::take(&mut self.blocks));

@@ -41,6 +41,9 @@
 //! - **Given away**: of a task that another process may start, that place decides, before this one: `cancel` and
 //!   `abort` ask [`Remote`](crate::host::Remote) first, and end the cell only where they won there. It stays `Pending`
 //!   here while it runs there; a look from outside asks.
+//! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
+//!   it with `Broken`. The lock of a cell that another thread has at that moment, for a few instructions, is the one that
+//!   cannot be spared.
 //! - **Drop of the handle against finish**: `detached` is set before, and the finisher drops the outcome; or the
 //!   outcome is there, and the handle takes it along.
 #![forbid(unsafe_code)]
@@ -52,7 +55,7 @@ mod runnable;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
 pub(crate) use runnable::caught;
@@ -60,6 +63,7 @@ pub(crate) use runnable::caught;
 pub(crate) use runnable::{read, unread, unwritten};
 
 use crate::error::{Error, Outcome};
+use crate::fork;
 use crate::held::{Held, is_large};
 use crate::host::{self, Host};
 use crate::id::FutureId;
@@ -119,6 +123,8 @@ pub(crate) struct Cell<W, T, H = Outcome<T>> {
     /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
     /// nothing is ordered by it.
     spent: AtomicBool,
+    /// The [generation](fork::generation) of the process whose pool has the task. 0: none has, so nothing is lost of it in a fork.
+    generation: AtomicU32,
 }
 
 struct Inner<W, T, H> {
@@ -272,6 +278,7 @@ where
     H: Held<Outcome<T>>,
 {
     fn new(work: Option<W>, options: Option<Arc<TaskOptions>>, host: Option<Arc<dyn Host>>) -> Arc<Self> {
+        let generation = if host.is_some() { fork::generation() } else { 0 };
         Arc::new(Self {
             id: FutureId::next(),
             options,
@@ -287,6 +294,7 @@ where
             }),
             changed: Condvar::new(),
             spent: AtomicBool::new(false),
+            generation: AtomicU32::new(generation),
         })
     }
 
@@ -353,6 +361,25 @@ where
             shield("an on_abort hook", on_abort);
         }
         true
+    }
+
+    /// Is this a forked copy of the process whose pool has the task? What was not done by then nobody does here.
+    fn is_lost(&self) -> bool {
+        let generation = self.generation.load(Ordering::Relaxed);
+        generation != 0 && generation != fork::generation()
+    }
+
+    /// Ends a task that is lost, if it was not done, also where a thread that is not here is in the middle of that.
+    fn end_lost(&self) {
+        let mut inner = self.inner.lock();
+        // What its drop or its methods do is for the original to do.
+        std::mem::forget(inner.host.take());
+        if matches!(inner.phase, Phase::Delivering { .. }) {
+            self.publish(inner, H::hold(|| Err(fork::refusal())));
+        } else {
+            drop(inner);
+            self.end_with(fork::refusal(), By::Owner);
+        }
     }
 
     /// Runs callbacks until there is none, and returns with the lock that says so.

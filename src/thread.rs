@@ -62,6 +62,13 @@ use pool::Pool;
 /// So are two executors whose tasks wait for each other, and a task that waits for a lock, channel or promise that
 /// another queued task has to provide.
 ///
+/// # Forks
+///
+/// In a child that the program forks, the threads do not exist. There each task that is submitted, and each future that was
+/// not done at the fork when it is looked at or waited for, ends with [`Error::Broken`](crate::Error::Broken);
+/// `close`, `shutdown`, drops and the end of a scope return without waiting. The child may make an executor of its own. What
+/// was a [`promise`](crate::promise()), or a task of a user's own [`Backend`], is left as it is.
+///
 /// # Examples
 ///
 /// ```

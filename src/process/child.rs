@@ -15,9 +15,9 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use super::fork;
 use super::sys::Process;
 use crate::error::Exit;
+use crate::fork;
 use crate::sync::Mutex;
 
 pub(super) use oom::OomCounter;

@@ -207,6 +207,8 @@ mod automatic {
     pub(super) const HAVE_ARGUMENTS: bool = cfg!(any(target_env = "gnu", target_env = "uclibc"));
 
     unsafe extern "C" fn enter(count: c_int, values: *const *const c_char, environment: *const *const c_char) {
+        // In any program, not only in a worker: each pool is to hear of a fork.
+        crate::process::fork::watch();
         let first = if HAVE_ARGUMENTS && count > 1 {
             // SAFETY: the loader lends a list with so many arguments.
             let first = unsafe { values.add(1) };

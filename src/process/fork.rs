@@ -1,27 +1,25 @@
-//! Tells a process from the forked copies of it, where the pool's threads do not exist and its workers belong to
-//! somebody else.
+//! Keeps [`fork::generation`] current, which costs less than to ask the system each time.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-static FORKS: AtomicU32 = AtomicU32::new(0);
+use crate::fork;
 
-/// Returns a number that is the same for as long as this is the same process: a child that was forked after the first
-/// call here sees another one than its parent.
-///
-/// Costs two atomic loads. `fork` is noticed, and so is what is built on it; a bare `clone` or `vfork` is not.
-pub(super) fn generation() -> u32 {
-    static COUNTED: AtomicBool = AtomicBool::new(false);
+/// Has every later fork noticed at its begin. `fork` is, and so is what is built on it; a bare `clone` or `vfork` is not.
+pub(super) fn watch() {
+    static IS_WATCHED: AtomicBool = AtomicBool::new(false);
     // No `Once`: a fork in the middle of it would leave the child waiting for ever. If two threads come here together,
-    // each fork counts twice, which tells it apart as well.
-    if !COUNTED.load(Ordering::Acquire) {
+    // each fork is noticed twice, which is as good.
+    if !IS_WATCHED.load(Ordering::Acquire) {
         // SAFETY: the handler is a function of this library's own, and may run in a child of many threads: it only
-        // adds to an atomic.
+        // asks for the process's id and stores it in an atomic.
         let result = unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-        // Out of memory: the next call tries again.
-        COUNTED.store(result == 0, Ordering::Release);
+        // Out of memory: the system is asked each time, and the next call here tries again.
+        if result == 0 {
+            fork::set_current();
+            IS_WATCHED.store(true, Ordering::Release);
+        }
     }
-    FORKS.load(Ordering::Relaxed)
 }
 
 /// Ends this process, and runs nothing of the program's: what that would wait for may never come, and in a forked copy it is not the
@@ -33,12 +31,12 @@ pub(super) fn exit_at_once(code: i32) -> ! {
 
 /// Runs in the child of a fork, before `fork` returns there.
 unsafe extern "C" fn forked() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    fork::set_current();
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::fork::generation;
 
     /// Forks; the child runs `check`, which may only do what a signal handler may, and ends with what it returned.
     fn in_child(check: impl FnOnce() -> bool) -> bool {
@@ -58,6 +56,7 @@ mod tests {
 
     #[test]
     fn a_forked_child_is_another_process() {
+        super::watch();
         let own = generation();
         assert!(in_child(|| generation() != own));
         assert_eq!(generation(), own, "the parent stays what it was");
@@ -65,6 +64,7 @@ mod tests {
 
     #[test]
     fn so_is_a_child_of_the_child() {
+        super::watch();
         let own = generation();
         assert!(in_child(|| {
             let child = generation();
@@ -74,6 +74,7 @@ mod tests {
 
     #[test]
     fn a_process_is_the_same_on_all_its_threads() {
+        super::watch();
         let own = generation();
         assert_eq!(std::thread::spawn(generation).join().unwrap(), own);
     }

@@ -31,9 +31,10 @@ use super::call::Parcel;
 use super::segments::Store;
 use super::supervisor::{Limits, LinkId, Supervisor};
 use super::wire::Wire;
-use super::{entry, fork, link, obstacle};
+use super::{entry, link, obstacle};
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
+use crate::fork;
 use crate::host::{self, Ended, Host, Shared};
 use crate::options::Stats;
 use crate::panics;
@@ -93,6 +94,7 @@ impl Pool {
         static POOLS: AtomicU32 = AtomicU32::new(0);
         // Here and not in a thread of the pool: one that panics holds the hook.
         panics::install_hook();
+        super::fork::watch();
         let limits = Limits {
             max_workers: settings.max_workers,
             max_pending: settings.max_pending,

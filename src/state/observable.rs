@@ -25,6 +25,11 @@ where
     }
 
     fn snapshot(&self) -> Snapshot {
+        let snapshot = self.inner.lock().snapshot();
+        if snapshot.state.is_done() || !self.is_lost() {
+            return snapshot;
+        }
+        self.end_lost();
         self.inner.lock().snapshot()
     }
 
@@ -72,6 +77,12 @@ where
             drop(inner);
             discard(listener);
             return Some(snapshot.raised.is_some());
+        }
+        if self.is_lost() {
+            drop(inner);
+            self.end_lost();
+            discard(listener);
+            return Some(true);
         }
         let key = listener.key();
         // Only a waker is ever registered again: no search for the members of a large set.

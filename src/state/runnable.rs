@@ -3,12 +3,14 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
 #[cfg(processes)]
 use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
+use crate::fork;
 use crate::held::Held;
 use crate::host::{self, Host};
 use crate::options::{TaskOptions, sooner};
@@ -103,6 +105,7 @@ where
         let waits = matches!(inner.phase.work(), Some(Some(_)));
         if waits {
             inner.host = Some(host);
+            self.generation.store(fork::generation(), Ordering::Relaxed);
         }
         waits
     }
@@ -123,6 +126,7 @@ where
         let open = inner.phase.work().is_some();
         if open {
             inner.host = Some(host);
+            self.generation.store(fork::generation(), Ordering::Relaxed);
         }
         open
     }
@@ -145,6 +149,11 @@ where
     fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim {
         let mut inner = self.inner.lock();
         if inner.is_done() {
+            return Claim::Done;
+        }
+        if self.is_lost() {
+            drop(inner);
+            self.end_lost();
             return Claim::Done;
         }
         if inner.phase.runs_here() {

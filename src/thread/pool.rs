@@ -6,10 +6,16 @@
 //!
 //! *If the queue is not empty when the lock is free, then a thread is on its way to it, or every worker is busy.* On
 //! its way are: a searcher, which looks again under the lock before it sleeps; a sleeper whose permit was given;
-//! a thread that is being started. Whoever pushes a task ([`push`](Pool::push)), takes one while more are there, or
+//! a thread that was started and has not looked at the queue yet. Whoever pushes a task ([`push`](Pool::push)), takes one while more are there, or
 //! goes away ([`leave`](Pool::leave)), calls [`decide`](Queue::decide) under the same lock, which restores the sentence:
 //! it gives a permit to a sleeper, or counts a new worker, unless somebody is on the way already, who will call it
 //! in turn. Without the call after a pop two tasks that wait for each other would deadlock.
+//!
+//! Threads take long to start, and initializers to run, so several may be on their way at a time, one for each task:
+//! a thread is started only when more tasks are queued than threads are coming, and nobody is idle, woken or searching.
+//! All other workers are busy then, so *there are never more workers than there were tasks at one time that had not
+//! ended*. A thread that comes looks at the queue whatever became of the task it was started for. If its initializer
+//! goes to sleep in a wait, perhaps for a task that is queued, it does not count as coming any more.
 //!
 //! Workers that sleep in a task do not run anything, so they do not count towards the limit of workers, by two rules.
 //! Each that is blocked makes room for one more. Those that wait make room only when nobody else is awake: what they
@@ -24,6 +30,7 @@
 //! |---|---|---|
 //! | `workers` | `decide`, with the decision to start one | `leave`; a start that failed |
 //! | `starting` | the same | when its handle is stored or its start failed |
+//! | `coming` | the same | the worker's first look at the queue, or its initializer goes to sleep in a wait; a start that failed |
 //! | `running` | pop | the worker's next look at the queue |
 //! | `blocked` | a worker goes to sleep until another one has taken a task from the queue | it goes on |
 //! | `waiting` | a worker goes to sleep until a task that was started elsewhere has ended | it goes on |
@@ -34,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 mod ending;
+mod expiry;
 mod hosting;
 mod queue;
 #[cfg(test)]
@@ -46,6 +54,7 @@ use std::time::Duration;
 
 use super::timer::Timer;
 use crate::error::{Error, Full};
+use crate::fork;
 use crate::host::{self, Ended, Shared, Sharing};
 use crate::options::Stats;
 use crate::panics;
@@ -95,6 +104,8 @@ pub(super) struct Pool {
     closing: AtomicBool,
     /// How many workers sleep in a task. A copy, for who does not have the lock.
     asleep: AtomicUsize,
+    /// A fork of this process has another one.
+    generation: u32,
     me: Weak<Pool>,
 }
 
@@ -119,6 +130,7 @@ impl Pool {
             has_shared: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
+            generation: fork::generation(),
             me: me.clone(),
         })
     }
@@ -129,6 +141,11 @@ impl Pool {
 
     fn me(&self) -> Arc<Self> {
         self.me.upgrade().expect("a pool that is called is alive")
+    }
+
+    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for ever.
+    fn is_copy(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// Does the calling thread belong to this pool?
@@ -157,6 +174,10 @@ impl Pool {
 
     /// The same, of one that may have a ticket. Whether it `is_accepted` after the pool was closed is asked only then.
     fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, is_accepted: impl Fn() -> bool) {
+        if self.is_copy() {
+            task.refuse(fork::refusal());
+            return;
+        }
         if (self.settings.time_limit.is_some() || task.options().limit().is_some())
             && let Err(error) = self.start_timer()
         {
@@ -197,7 +218,7 @@ impl Pool {
 
     /// This pool, if its threads may share the items of a map. In a bounded queue each has its place, and where there is a time limit, its time.
     pub(super) fn sharing(&self) -> Option<Arc<dyn Sharing>> {
-        (!self.is_bounded() && self.settings.time_limit.is_none()).then(|| self.me() as _)
+        (!self.is_bounded() && self.settings.time_limit.is_none() && !self.is_copy()).then(|| self.me() as _)
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {
@@ -212,9 +233,14 @@ impl Pool {
         self.settings.max_pending.is_some_and(|limit| queue.pending >= isize::try_from(limit).unwrap_or(isize::MAX))
     }
 
-    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already.
+    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already. A worker whose task forked the
+    /// process ends the copy when the task returns there.
     pub(super) fn next(&self, number: usize, ran: Option<Ran>) -> Option<Arc<dyn Runnable>> {
+        if self.is_copy() {
+            return None;
+        }
         let mut queue = self.queue.lock();
+        queue.arrive();
         if let Some(ran) = ran {
             queue.running -= 1;
             queue.count(ran);
@@ -283,6 +309,9 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        if self.is_copy() {
+            return Stats::default();
+        }
         let (mut pending, mut ended) = (0, Ended::default());
         for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
             pending += more;

@@ -12,6 +12,8 @@
 //! - **the outcome**: the guard of a task that ran drops after its outcome was stored or dropped. A stored outcome
 //!   belongs to the one handle, `Future<T>`, which cannot outlive what `T` borrows; its drop takes the outcome out of
 //!   the cell. If the handle is leaked, it keeps the cell for ever, and with it the outcome, undropped.
+//! - **a fork**: in the copy of the process the threads of the pool do not exist, so what they run there never ends, and nobody
+//!   touches it. What has not started is ended by the scope as ever, closure and all, and then it does not wait.
 //! - **the empty cell** may live on in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a wait-set's
 //!   hands. What it still holds (options, callbacks) borrows nothing.
 
@@ -24,6 +26,7 @@ use std::sync::{Arc, Weak};
 use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
+use crate::fork;
 use crate::future::Future;
 use crate::held::{Held, is_large};
 use crate::host::{self, Need, Spare};
@@ -44,6 +47,8 @@ pub struct Scope<'scope, 'env: 'scope> {
 struct Tasks {
     state: Mutex<State>,
     all_ended: Condvar,
+    /// That of the process whose pool has the tasks.
+    generation: u32,
 }
 
 #[derive(Default)]
@@ -129,7 +134,8 @@ impl ThreadPoolExecutor {
     }
 
     fn scope_held<'env, R, H: Held<R>>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> H {
-        let tasks = Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new() };
+        let tasks =
+            Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new(), generation: fork::generation() };
         let scope =
             Scope { pool: Arc::clone(&self.pool), tasks: Arc::new(tasks), scope: PhantomData, env: PhantomData };
         let result = panic::catch_unwind(AssertUnwindSafe(|| H::hold(|| body(&scope))));
@@ -230,6 +236,14 @@ impl Tasks {
         None
     }
 
+    /// Ends what has not started, in a forked copy of the process.
+    fn end_lost(&self) {
+        while let Some(task) = self.next_pending() {
+            // By that look.
+            task.snapshot();
+        }
+    }
+
     fn cancel_pending(&self) {
         while let Some(task) = self.next_pending() {
             task.cancel();
@@ -238,6 +252,10 @@ impl Tasks {
 
     /// Sleeps until no task is open. A worker of the pool runs the pending ones first.
     fn join(&self) {
+        if self.generation != fork::generation() {
+            // The threads that run the others are not here.
+            return self.end_lost();
+        }
         let host = host::current();
         // Not in a callback, where the tasks could not wait for others.
         if let Some(host) = &host

@@ -1,4 +1,6 @@
 //! Time limits: one thread per executor, started with the first limit.
+//!
+//! It runs nothing of the user's, which could hold it up: what has expired is ended [elsewhere](super::pool::Pool::expire).
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
@@ -60,11 +62,11 @@ impl Timer {
 }
 
 fn run(pool: &Arc<Pool>, commands: &Receiver<Watch>) {
-    // Callbacks of tasks that ran out of time run here: the thread is the executor's.
+    // If no other thread can be started for them, callbacks of tasks that ran out of time run here.
     host::adopt(Arc::clone(pool) as _);
     let mut watches = Watches::default();
     loop {
-        let command = match watches.expire(Instant::now()) {
+        let command = match watches.expire(pool, Instant::now()) {
             Some(next) => match commands.recv_deadline(next) {
                 Ok(watch) => Some(watch),
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -98,8 +100,8 @@ impl Watches {
         }
     }
 
-    /// Ends the tasks whose time is up, and returns the next deadline.
-    fn expire(&mut self, now: Instant) -> Option<Instant> {
+    /// Hands over the tasks whose time is up, and returns the next deadline.
+    fn expire(&mut self, pool: &Pool, now: Instant) -> Option<Instant> {
         loop {
             let next = self.heap.peek()?.0.deadline;
             if next > now {
@@ -107,8 +109,9 @@ impl Watches {
             }
             if let Some(Reverse(watch)) = self.heap.pop()
                 && let Some(task) = watch.task.upgrade()
+                && !task.snapshot().state.is_done()
             {
-                task.expire(watch.limit);
+                pool.expire(task, watch.limit);
             }
         }
     }

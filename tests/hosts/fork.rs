@@ -1,12 +1,28 @@
 //! A program that forks while it has a pool.
 
-use concurrent_futures::{Backend, Error, Executor, ProcessPoolExecutor};
+use std::future::IntoFuture;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use concurrent_futures::{
+    Backend, Error, Executor, Future, Outcome, ProcessPoolExecutor, ReturnWhen, TaskOptions, ThreadPoolExecutor,
+    as_completed, promise, wait,
+};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::host::*;
 
-pub(crate) const CASES: &[Case] =
-    &[Case { name: "a_forked_copy_cannot_use_the_pool_and_does_it_no_harm", host: fork, check }];
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "a_forked_copy_cannot_use_the_pool_and_does_it_no_harm", host: fork, check },
+    Case { name: "a_forked_copy_cannot_use_a_pool_of_threads", host: fork_with_threads, check },
+    Case { name: "what_was_pending_at_a_fork_is_lost_in_the_copy", host: fork_while_pending, check },
+    Case { name: "a_pool_of_threads_is_forked_while_it_is_busy", host: fork_while_busy, check },
+    Case { name: "a_task_on_a_thread_forks", host: fork_in_a_task, check },
+];
 
 /// Forks; the copy runs `body` and ends with the code that it returns.
 fn in_a_copy(body: impl FnOnce() -> i32) -> i32 {
@@ -65,6 +81,149 @@ fn fork() {
     }
     pending.result().expect("nor to what waits");
     assert_works(&pool);
+}
+
+fn is_lost<T>(outcome: &Outcome<T>) -> bool {
+    matches!(outcome, Err(Error::Broken(broken)) if broken.to_string().contains("forked copy"))
+}
+
+/// Polls once what is done.
+fn poll<T>(future: Future<T>) -> Option<Outcome<T>> {
+    match pin!(future.into_future()).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
+}
+
+/// The number of the first of these that is not so; 0 if all are.
+fn first_wrong(looks: impl IntoIterator<Item = bool>) -> i32 {
+    looks.into_iter().position(|is_right| !is_right).map_or(0, |at| i32::try_from(at + 1).expect("few"))
+}
+
+fn look_at_threads(pool: ThreadPoolExecutor) -> i32 {
+    let two = || [pool.spawn(|| 1), pool.spawn(|| 2)];
+    let limited = pool.with(TaskOptions::new().time_limit(Duration::from_secs(1)));
+    let code = first_wrong([
+        is_lost(&pool.spawn(|| 1).result()),
+        is_lost(&pool.submit(|n: u8| n, 1).result()),
+        is_lost(&Executor::submit(&pool, |n: u8| n, 1).result()),
+        is_lost(&limited.spawn(|| 1).result()),
+        pool.map(|n: u8| n, 0..3).filter(is_lost).count() == 3,
+        pool.map_unordered(|n: u8| n, 0..3).filter(|(_, outcome)| is_lost(outcome)).count() == 3,
+        pool.wait(two(), None, ReturnWhen::AllCompleted).done.len() == 2,
+        as_completed(two()).all(|future| is_lost(&future.result())),
+        poll(pool.spawn(|| 1)).is_some_and(|outcome| is_lost(&outcome)),
+        pool.scope(|scope| is_lost(&scope.spawn(|| 1).result())),
+        pool.cancel_pending() == 0,
+        !pool.join_timeout(None),
+        pool.stats().workers == 0,
+    ]);
+    if code != 0 {
+        return code;
+    }
+    pool.shutdown();
+    pool.shutdown_now();
+    drop(pool);
+    // One of its own it may have.
+    let own = ThreadPoolExecutor::new(1);
+    if own.spawn(|| 2).result().is_ok_and(|two| two == 2) { 0 } else { 20 }
+}
+
+fn fork_with_threads() {
+    for max_pending in [None, Some(5)] {
+        let builder = ThreadPoolExecutor::builder().max_workers(2);
+        let pool = max_pending.map_or(ThreadPoolExecutor::builder().max_workers(2), |most| builder.max_pending(most));
+        let pool = pool.build().expect("a pool");
+        pool.spawn(|| ()).result().expect("it works");
+        let mut pool = Some(pool);
+        assert_eq!(in_a_copy(|| look_at_threads(pool.take().expect("a pool"))), 0);
+        assert_eq!(pool.expect("the copy has taken its own").spawn(|| 1).result().expect("it works"), 1);
+    }
+}
+
+fn fork_while_pending() {
+    let pool = ThreadPoolExecutor::new(2);
+    let processes = ProcessPoolExecutor::new(1);
+    let (hold, held) = channel::<()>();
+    let running = pool.spawn(move || held.recv().is_err());
+    let (hold_also, held_also) = channel::<()>();
+    let mapped = Arc::new(std::sync::Mutex::new(held_also));
+    let mut map = pool.map(move |n: u8| mapped.lock().expect("no panic").recv().is_err().then_some(n), 0..3);
+    let queued = || pool.spawn(|| 1);
+    let elsewhere = processes.submit(std::thread::sleep, Duration::from_secs(3600));
+    let mut all = as_completed([queued(), queued()]);
+    let shared = queued().share();
+    let (kept, promised) = promise();
+    let [one, two, three, four] = [(); 4].map(|()| queued());
+    let mut lent = Some((running, map.by_ref(), &mut all, kept, promised, one, two, three, four));
+    let code = in_a_copy(|| {
+        let (running, map, all, kept, promised, one, two, three, four) = lent.take().expect("all of it");
+        first_wrong([
+            is_lost(&running.result()),
+            map.filter(is_lost).count() == 3,
+            is_lost(&elsewhere.result_timeout(Duration::from_secs(60)).unwrap_or(Ok(()))),
+            all.all(|future| is_lost(&future.result())),
+            shared.result().is_err() && shared.is_done(),
+            is_lost(&one.result()),
+            wait([&two, &three], None, ReturnWhen::AllCompleted).done.len() == 2,
+            poll(four).is_some_and(|outcome| is_lost(&outcome)),
+            // The copy may keep its own promise.
+            kept.complete(Ok(1)) && promised.result().is_ok_and(|one| one == 1),
+        ])
+    });
+    assert_eq!(code, 0);
+    let text = String::from("a word");
+    let code = pool.scope(|scope| {
+        let lengths = [(); 3].map(|()| scope.spawn(|| text.len()));
+        let code = in_a_copy(|| {
+            let lost = pool.scope(|inner| is_lost(&inner.spawn(|| text.len()).result()));
+            if lost && lengths.into_iter().all(|length| is_lost(&length.result())) { 0 } else { 1 }
+        });
+        // Until here both workers were held up, so nothing of the scope has run.
+        drop((hold, hold_also));
+        code
+    });
+    assert_eq!(code, 0);
+    processes.kill_workers();
+}
+
+/// Another thread has the pool's lock, very likely.
+fn fork_while_busy() {
+    let (pool, is_over) = (Arc::new(ThreadPoolExecutor::new(2)), Arc::new(AtomicBool::new(false)));
+    let (client, stops) = (Arc::clone(&pool), Arc::clone(&is_over));
+    let client = std::thread::spawn(move || {
+        while !stops.load(Ordering::Relaxed) {
+            client.map(|n: u32| n + 1, 0..100).for_each(drop);
+            drop(client.spawn(|| ()));
+        }
+    });
+    for _ in 0..100 {
+        let mut map = Some(pool.map(|n: u32| n + 1, 0..1000));
+        let code = in_a_copy(|| {
+            let mut map = map.take().expect("a map");
+            let ends = map.by_ref().count() == 1000;
+            first_wrong([ends, is_lost(&pool.spawn(|| 1).result()), !pool.join_timeout(None)])
+        });
+        assert_eq!(code, 0);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    client.join().expect("no panic");
+}
+
+fn fork_in_a_task() {
+    let pool = Arc::new(ThreadPoolExecutor::new(1));
+    let inside = Arc::clone(&pool);
+    let forks = move || {
+        let queued = inside.spawn(|| 1);
+        let code = in_a_copy(|| {
+            let lost = is_lost(&inside.spawn(|| 1).result());
+            let nested = as_completed([inside.spawn(|| 1)]).all(|future| is_lost(&future.result()));
+            first_wrong([lost, nested, queued.wait_timeout(Duration::from_secs(60)) && queued.is_done()])
+        });
+        (code, queued.result())
+    };
+    let (code, queued) = pool.spawn(forks).result().expect("no panic");
+    assert_eq!((code, queued.expect("it runs here")), (0, 1));
 }
 
 fn check(name: &str) {

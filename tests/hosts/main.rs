@@ -30,7 +30,7 @@
 //! | the program deleted or replaced | `surroundings::the_program_is_deleted_while_its_pool_lives`, `..replaced..` |
 //! | SIGCHLD ignored | `reaping::a_program_that_ignores_sigchld` |
 //! | `waitpid(-1)` elsewhere in the program | `reaping::a_program_that_reaps_every_child` |
-//! | `fork` elsewhere in the program | `fork::a_forked_copy_cannot_use_the_pool_and_does_it_no_harm` |
+//! | `fork` elsewhere in the program | `fork` |
 //! | a logger, a waker, a `Drop` and a `Deserialize` that wait for the pool | `own_threads` |
 //! | panic hooks, set before and after | `surroundings::a_panic_hook_of_the_programs_own` |
 //! | an allocator of the program's own | all, for it is theirs; `allocator::an_allocator_of_the_programs_own` looks that it is used |

@@ -408,6 +408,52 @@ fn time_limit_against_callback_and_drop_of_the_handle() {
     });
 }
 
+/// What the end of one runs may take until the other one is over. Both are ended on threads of their own, which the end of the pool
+/// waits for.
+#[test]
+fn time_limit_against_a_callback_of_another() {
+    check(1, || {
+        let pool = ThreadPoolExecutor::new(1);
+        let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
+        let [begin, is_over, go_on, other_is_over] = [(); 4].map(|()| Event::new());
+        let called = Tally::default();
+        let may_begin = begin.clone();
+        pool.spawn(move || may_begin.wait()).detach();
+        let may_go_on = go_on.clone();
+        let first = limited.spawn(move || may_go_on.wait());
+        let (call, says, waits_for) = (called.clone(), is_over.clone(), other_is_over.clone());
+        first.add_done_callback(move |_| {
+            says.set();
+            waits_for.wait();
+            call.add();
+        });
+        begin.set();
+        is_over.wait();
+        let may_end = other_is_over.clone();
+        let second = limited.spawn(move || may_end.wait());
+        go_on.set();
+        assert!(matches!(second.result(), Err(Error::TimeLimit(_))), "while the other one's callback runs");
+        other_is_over.set();
+        drop(pool);
+        assert_eq!(called.count(), 1);
+    });
+}
+
+/// The timer ends it, if no other thread can be started.
+#[test]
+fn time_limit_without_a_thread_to_tell_it() {
+    check(2, || {
+        Choices { expiring: 0, failing: 0b100 }.make();
+        let pool = ThreadPoolExecutor::new(1);
+        let gate = Event::new();
+        let opened = gate.clone();
+        let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
+        let future = limited.spawn(move || opened.wait());
+        assert!(matches!(future.result(), Err(Error::TimeLimit(_))));
+        gate.set();
+    });
+}
+
 #[test]
 fn time_limit_against_a_task_that_asks() {
     check(3, || {

@@ -22,13 +22,13 @@
 //! | a poll again, or the drop of an await, against finish | `cell::a_new_waker_against_finish`, `cell::drop_of_an_await_against_finish` |
 //! | drop of the handle against start, finish, callback, time limit, shutdown | `cell::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
 //! | abort against start, finish, panic, cancel, its hook | `cell::abort_against_*`, `cell::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `cell::cancel_against_abort` |
-//! | time limit against finish, abort and callback | `ending::time_limit_against_*`, `storm::time_limits_among_other_tasks` |
+//! | time limit against finish, abort, callback, another's callback, a failed start | `ending::time_limit_*`, `storm::time_limits_among_other_tasks` |
 //! | refusal against cancel and claim | `queue::failed_start_against_cancel`, `nesting::claim_against_breakdown` |
 //! | `wait` against finish and cancel | `waiting::wait_*`, `waiting::first_*`, `waiting::two_waits_for_one_future` |
 //! | `as_completed` against finish and cancel | `waiting::as_completed_*`, `waiting::push_*`, `waiting::unfinished_*` |
 //! | a timeout against finish | `waiting::timeout*` |
 //! | push against a worker going to sleep | `queue::push_against_going_to_sleep`, `queue::two_pushes_against_going_to_sleep` |
-//! | two pushes, two workers | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
+//! | two pushes, two workers (and no third) | `queue::two_clients_and_one_worker`, `queue::two_tasks_that_meet*`, `storm::four_tasks_that_meet` |
 //! | keep-alive expiry against push, another expiry, a failed start | `queue::expiry_against_*` |
 //! | keep-alive expiry against claim, spare worker, close | `nesting::claim_against_expiry`, `nesting::spare_worker_against_expiry`, `ending::close_against_expiry` |
 //! | thread start failure against push, cancel, close | `queue::failed_start_*`, `ending::close_against_a_failed_start`, `storm::failed_starts_among_clients` |

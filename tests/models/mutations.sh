@@ -68,6 +68,7 @@ pool=src/thread/pool.rs
 queue=src/thread/pool/queue.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
+expiry=src/thread/pool/expiry.rs
 hosting=src/thread/pool/hosting.rs
 under shuttle queue
 mutate no-decide-after-pop $pool 's/(queue\.pending -= 1;\n\s+\}\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
@@ -75,6 +76,9 @@ mutate no-decide-after-push $pool 's/(push_back\(task\);\n\s+let action = )queue
 mutate no-look-after-search $pool 's/(queue\.searching = false;\n\s+)continue;/$1/'
 mutate permit-not-taken $pool 's/queue\.permits -= 1;\n\s+break;/break;/'
 mutate notify-without-permit $queue 's/self\.permits \+= 1;//'
+mutate coming-not-counted $queue 's/self\.live\(\) > self\.coming/self.live() > 0/'
+mutate coming-for-ever $pool 's/queue\.arrive\(\);//'
+mutate coming-after-a-failed-start $threads 's/queue\.coming -= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
 mutate room-forgotten-at-cancel $hosting 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
@@ -86,9 +90,14 @@ mutate close-while-running $queue 's/self\.closed && self\.running == 0/self.clo
 mutate timer-left-at-a-refusal $pool 's/if last \{\n(\s+\/\/ Nobody)/if false {\n$1/'
 mutate timer-left-at-a-failed-start $threads 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)if last \{/$1if false {/'
 mutate timer-left-at-a-close $ending 's/if last \{/if false {/'
+mutate expired-on-the-timer $expiry 's/let spawned = [^;]*;/let spawned = Err::<crate::sync::thread::JoinHandle<()>, _>(());/'
+mutate expired-left-at-a-failed-start $expiry 's/if is_left \{/if false {/'
+mutate expiries-not-waited-for $expiry 's/self\.threads == 0/true/'
+mutate expiry-coming-for-ever $expiry 's/usize::from\(comes\)/0/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
 mutate block-starts-nobody $hosting 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate coming-while-asleep $hosting 's/queue\.arrive\(\);//'
 mutate claim-takes-the-newest $hosting 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
 mutate claim-makes-no-room $hosting 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
 # Two have to sleep while a third one goes.

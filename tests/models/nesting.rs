@@ -304,6 +304,25 @@ fn spare_worker_whose_initializer_panics() {
     });
 }
 
+/// A worker that was started for a task, and waits for it before it looks at the queue, is not on its way there.
+#[test]
+fn spare_worker_for_an_initializer_that_waits() {
+    check(2, || {
+        let (slot, first) = (Slot::new(), Tally::default());
+        let given = slot.clone();
+        let initializer = move || {
+            first.add();
+            if first.count() == 1 {
+                let future: concurrent_futures::Future<i32> = given.take();
+                assert_eq!(as_completed([future]).next().unwrap().result().unwrap(), 1);
+            }
+        };
+        let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+        slot.put(pool.spawn(|| 1));
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
 /// One too many goes, and looks after what was pushed before it had: another one sleeps.
 #[test]
 fn spare_worker_that_goes_against_push() {

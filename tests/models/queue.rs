@@ -64,6 +64,15 @@ fn two_tasks_that_meet() {
 }
 
 #[test]
+fn two_tasks_that_meet_of_a_pool_for_more() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(3);
+        two_meet(&pool);
+        assert_eq!(pool.stats().workers, 2, "one for each");
+    });
+}
+
+#[test]
 fn two_tasks_that_meet_after_sleep() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(2);

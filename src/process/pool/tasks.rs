@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::Pool;
 use crate::bytes::carried;
-use crate::error::{Broken, Error, TooLarge};
+use crate::error::{Error, TooLarge};
+use crate::fork;
 use crate::host::Shared;
 use crate::process::call::Parcel;
 use crate::process::flight::{Addressee, Flight, Place};
@@ -21,9 +22,7 @@ impl Pool {
     pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>) {
         // Before any lock: one may have been held when the process was copied.
         if self.is_copy() {
-            let cause =
-                "this process is a forked copy of the one that made the executor; make another one after the fork";
-            task.refuse(Error::Broken(Broken::new(cause)));
+            task.refuse(fork::refusal());
             return;
         }
         let (parcel, taken) = carried(&self.carrier, || task.ship());

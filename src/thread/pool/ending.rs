@@ -39,6 +39,9 @@ impl Pool {
     }
 
     pub(in crate::thread) fn close(&self) {
+        if self.is_copy() {
+            return;
+        }
         let mut queue = self.queue.lock();
         queue.closed = true;
         self.closing.store(true, Ordering::Relaxed);
@@ -54,7 +57,7 @@ impl Pool {
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
         // A callback on another's thread may be what a task of this pool waits for.
-        if self.owns_thread() || !host::may_block() {
+        if self.is_copy() || self.owns_thread() || !host::may_block() {
             return false;
         }
         let until = deadline(timeout);
@@ -90,6 +93,9 @@ impl Pool {
 
     /// Cancels what is pending; of a closed pool also what its tasks still submit, or they could go on for ever.
     pub(in crate::thread) fn cancel_pending(&self) -> usize {
+        if self.is_copy() {
+            return 0;
+        }
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;
         let tasks: Vec<_> = queue.tasks.iter().map(|(_, task)| Arc::clone(task)).collect();

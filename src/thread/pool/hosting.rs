@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Pool;
 use super::queue::{Action, Queue};
 use crate::error::Error;
+use crate::fork;
 use crate::host::{Ended, Host, Need, Shared, Sharing};
 use crate::state::{Ran, Runnable};
 use crate::sync::MutexGuard;
@@ -30,6 +31,9 @@ impl Sharing for Pool {
     }
 
     fn refuses_all(&self) -> Option<Error> {
+        if self.is_copy() {
+            return Some(fork::refusal());
+        }
         if !self.closing.load(Ordering::Relaxed) {
             return None;
         }
@@ -65,12 +69,15 @@ impl Sharing for Pool {
 
 impl Host for Pool {
     fn started(&self) {
-        if self.is_bounded() {
+        if self.is_bounded() && !self.is_copy() {
             self.left_pending(self.queue.lock());
         }
     }
 
     fn cancelled(&self) {
+        if self.is_copy() {
+            return;
+        }
         let mut queue = self.queue.lock();
         queue.dead += 1;
         let swept = queue.sweep();
@@ -79,10 +86,15 @@ impl Host for Pool {
     }
 
     fn refused(&self) {
-        self.left_pending(self.queue.lock());
+        if !self.is_copy() {
+            self.left_pending(self.queue.lock());
+        }
     }
 
     fn claimed(&self, cell: *const ()) {
+        if self.is_copy() {
+            return;
+        }
         let mut queue = self.queue.lock();
         let newest = queue.tasks.back().is_some_and(|(_, task)| Arc::as_ptr(task).cast::<()>() == cell);
         let swept = if newest {
@@ -112,7 +124,11 @@ impl Host for Pool {
     }
 
     fn block(&self, need: Need) {
+        if self.is_copy() {
+            return;
+        }
         let mut queue = self.queue.lock();
+        queue.arrive();
         *queue.sleepers(need) += 1;
         let action = queue.decide();
         self.release(queue, action);
@@ -122,6 +138,9 @@ impl Host for Pool {
     }
 
     fn unblock(&self, need: Need) {
+        if self.is_copy() {
+            return;
+        }
         let mut queue = self.queue.lock();
         *queue.sleepers(need) -= 1;
         let mut action = Action::Nothing;

@@ -1,14 +1,26 @@
 //! What the lock of a pool guards, and the decisions that are made under it.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::expiry::Expiries;
 use crate::error::Error;
 use crate::host::Need;
 use crate::state::{Ran, Runnable};
-use crate::sync::thread;
+use crate::sync::{is_finished, thread, thread_local};
 use crate::ticket::Ticket;
+
+thread_local! {
+    /// Does this thread count as coming?
+    static IS_COMING: Cell<bool> = Cell::new(false);
+}
+
+/// Says that this thread is a worker, which was counted as coming when it was decided to start it.
+pub(super) fn set_coming() {
+    IS_COMING.with(|is_coming| is_coming.set(true));
+}
 
 #[derive(Default)]
 pub(super) struct Queue {
@@ -21,6 +33,7 @@ pub(super) struct Queue {
     pub(super) searching: bool,
     pub(super) workers: usize,
     pub(super) starting: usize,
+    pub(super) coming: usize,
     pub(super) max_workers: usize,
     pub(super) blocked: usize,
     pub(super) waiting: usize,
@@ -30,13 +43,14 @@ pub(super) struct Queue {
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     pub(super) timer_runs: bool,
+    pub(super) expiries: Expiries,
     pub(super) started: usize,
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) handles: HashMap<usize, thread::JoinHandle<()>>,
     /// Threads that left before their handle was stored.
     pub(super) left_early: HashSet<usize>,
-    /// Handles of threads that have left and are about to end.
+    /// Handles of threads that have left and are about to end, and of those for time limits.
     pub(super) leaving: Vec<thread::JoinHandle<()>>,
     /// Handles that somebody took from there, to join them.
     pub(super) joining: usize,
@@ -62,13 +76,28 @@ impl Queue {
             self.permits += 1;
             return Action::Notify;
         }
-        if self.workers < self.limit() {
+        if self.live() > self.coming && self.workers < self.limit() {
             self.workers += 1;
             self.starting += 1;
+            self.coming += 1;
             self.started += 1;
             return Action::Start(self.started - 1);
         }
         Action::Nothing
+    }
+
+    /// Counts the calling thread as coming no longer, if it did.
+    pub(super) fn arrive(&mut self) {
+        // A thread whose locals are gone has looked at the queue.
+        if IS_COMING.try_with(|is_coming| is_coming.replace(false)).unwrap_or(false) {
+            self.coming -= 1;
+        }
+    }
+
+    /// How many tasks in the queue need a thread. Dead entries that a worker has just popped are subtracted until it looks at the queue
+    /// again: it is on its way to a task that is not counted because of them.
+    fn live(&self) -> usize {
+        usize::try_from(self.tasks.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
     /// Is nobody looking for tasks without the lock? Then the caller is.
@@ -116,7 +145,12 @@ impl Queue {
     }
 
     pub(super) fn all_ended(&self) -> bool {
-        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.joining == 0
+        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.expiries.all_ended() && self.joining == 0
+    }
+
+    /// Lets go of the threads that have ended: nobody needs to join them.
+    pub(super) fn forget_ended(&mut self) {
+        self.leaving.retain(|handle| !is_finished(handle));
     }
 
     /// Queues a task behind all that are not later.

@@ -75,6 +75,9 @@ fn nobody_is_called_while_somebody_is_on_the_way() {
     assert!(matches!(Queue { searching: true, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { idle: 0, ..queue() }.decide(), Action::Start(_)));
     assert!(matches!(Queue { idle: 0, workers: 2, ..queue() }.decide(), Action::Nothing));
+    assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "who is there comes first");
+    assert!(matches!(Queue { idle: 0, coming: 1, ..queue() }.decide(), Action::Nothing));
+    assert!(matches!(Queue { idle: 0, dead: 1, ..queue() }.decide(), Action::Nothing), "nothing to do for it");
 }
 
 #[test]
@@ -115,12 +118,13 @@ fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
             queue.insert(Ticket::default(), Arc::clone(&task) as _);
             (queue.blocked, queue.waiting, queue.pending) = (1, 2, 1);
             // And the one that is to be started.
-            (queue.workers, queue.starting) = (3 + awake + 1, 1);
+            (queue.workers, queue.starting, queue.coming) = (3 + awake + 1, 1, 1);
         }
         pool.start(0);
         assert_eq!(task.is_waiting(), is_left);
         let queue = pool.queue.lock();
-        assert_eq!((queue.tasks.len(), queue.workers, queue.starting), (usize::from(is_left), 3 + awake, 0));
+        assert_eq!((queue.tasks.len(), queue.workers), (usize::from(is_left), 3 + awake));
+        assert_eq!((queue.starting, queue.coming), (0, 0));
     }
 }
 
@@ -183,7 +187,7 @@ fn a_thread_that_has_left_is_kept_to_be_joined_until_it_has_ended() {
         let mut queue = pool.queue.lock();
         queue.leaving.extend([running, ended]);
         // One to come, that goes at once.
-        (queue.workers, queue.starting, queue.closed) = (1, 1, true);
+        (queue.workers, queue.starting, queue.coming, queue.closed) = (1, 1, 1, true);
     }
     pool.start(0);
     let kept: Vec<_> = pool.queue.lock().leaving.iter().map(|handle| handle.thread().id()).collect();

@@ -4,16 +4,19 @@
 use std::collections::VecDeque;
 
 use super::Pool;
-use super::queue::Queue;
+use super::queue::{self, Queue};
 use crate::error::{Broken, Error};
-use crate::sync::{MutexGuard, is_finished, thread};
+use crate::sync::{MutexGuard, thread};
 use crate::thread::worker;
 
 impl Pool {
     /// Starts a worker that is counted already.
     pub(super) fn start(&self, number: usize) {
         let pool = self.me();
-        let spawned = self.spawn(format!("{}-{number}", self.settings.prefix), move || worker::run(&pool, number));
+        let spawned = self.spawn(format!("{}-{number}", self.settings.prefix), move || {
+            queue::set_coming();
+            worker::run(&pool, number);
+        });
         let mut queue = self.queue.lock();
         queue.starting -= 1;
         match spawned {
@@ -23,12 +26,12 @@ impl Pool {
                 } else {
                     queue.handles.insert(number, handle);
                 }
-                // Nobody needs to join a thread that has ended.
-                queue.leaving.retain(|handle| !is_finished(handle));
+                queue.forget_ended();
                 drop(queue);
             }
             Err(error) => {
                 queue.workers -= 1;
+                queue.coming -= 1;
                 // Workers that are asleep cannot run anything.
                 let asleep = queue.blocked + queue.waiting;
                 let orphans = if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };

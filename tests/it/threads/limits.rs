@@ -1,8 +1,10 @@
 //! Time limits and aborts: the future is done at once, the worker when the function returns.
 
+use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -116,6 +118,82 @@ fn limits_are_each_tasks_own() {
         assert!(patient.result().is_ok());
         let endless = threads.with(TaskOptions::new().time_limit(Duration::MAX));
         assert_eq!(endless.spawn(|| 1).result().unwrap(), 1);
+    });
+}
+
+/// Says when its drop or its wake begins, and takes until the gate opens.
+struct Slow(Sender<()>, Gate);
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.0.send(()).unwrap();
+        self.1.pass();
+    }
+}
+
+impl Wake for Slow {
+    fn wake(self: Arc<Self>) {
+        // Its drop is.
+    }
+}
+
+#[test]
+fn what_the_end_of_a_task_runs_holds_up_no_other_limit() {
+    in_time(|| {
+        let (threads, hold, gate) = (ThreadPoolExecutor::new(5), Gate::default(), Gate::default());
+        let (begins, has_begun) = channel();
+        let slow = || Slow(begins.clone(), hold.clone());
+        let late = || overdue(&threads, Duration::from_millis(10), &gate).0;
+        // None of them starts before all has been added to it.
+        let begin = Gate::default();
+        let busy: Vec<_> = (0..5).map(|_| occupy(&threads, &begin)).collect();
+        let (called, dropped, awaited) = (late(), late(), late());
+        let (calls, drops) = (slow(), slow());
+        called.add_done_callback(move |_| drop(calls));
+        dropped.add_done_callback(move |_| drop(drops));
+        dropped.detach();
+        let mut awaiting = Box::pin(awaited.into_future());
+        let waker = Waker::from(Arc::new(slow()));
+        assert!(std::future::Future::poll(awaiting.as_mut(), &mut Context::from_waker(&waker)).is_pending());
+        // The task's is the last.
+        drop(waker);
+        begin.open();
+        for _ in 0..3 {
+            soon(&has_begun);
+        }
+        for _ in 0..2 {
+            assert!(matches!(late().result(), Err(Error::TimeLimit(_))));
+        }
+        assert!(!called.is_done(), "it is being told of its end");
+        hold.open();
+        assert!(matches!(called.result(), Err(Error::TimeLimit(_))));
+        gate.open();
+        busy.into_iter().for_each(|busy| busy.result().unwrap());
+    });
+}
+
+#[test]
+fn what_the_end_of_a_task_runs_is_over_before_its_executor() {
+    in_time(|| {
+        let (threads, gate, calls) = (Arc::new(ThreadPoolExecutor::new(1)), Gate::default(), channel());
+        let begin = Gate::default();
+        let busy = occupy(&threads, &begin);
+        let late = overdue(&threads, Duration::from_millis(10), &gate).0;
+        let own = Arc::clone(&threads);
+        let pass = gate.clone();
+        late.add_done_callback(move |_| {
+            // It is one of its threads: it does not wait for itself, nor for what it has submitted.
+            assert!(!own.join_timeout(None));
+            let blocked = own.spawn(move || pass.pass());
+            let waits = panic::catch_unwind(panic::AssertUnwindSafe(|| blocked.wait()));
+            calls.0.send(waits.is_err()).unwrap();
+        });
+        begin.open();
+        busy.result().unwrap();
+        assert!(matches!(late.result(), Err(Error::TimeLimit(_))));
+        gate.open();
+        Arc::into_inner(threads).expect("the callback is gone").shutdown();
+        assert!(calls.1.try_recv().unwrap(), "a callback must not wait");
     });
 }
 

@@ -62,6 +62,49 @@ fn idle_workers_are_reused() {
 }
 
 #[test]
+fn each_task_starts_one_worker_and_no_more() {
+    in_time(|| {
+        for tasks in [1, 3, 5] {
+            let (gate, begun) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+            let count = Arc::clone(&begun);
+            let initializer = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+            };
+            let threads = ThreadPoolExecutor::builder().max_workers(20).initializer(initializer).build().unwrap();
+            let futures: Vec<_> = (0..tasks)
+                .map(|_| {
+                    let gate = gate.clone();
+                    threads.spawn(move || gate.pass())
+                })
+                .collect();
+            gate.open();
+            drop(threads.wait(futures, None, ReturnWhen::AllCompleted));
+            assert!(threads.stats().workers <= tasks, "{} workers for {tasks} tasks", threads.stats().workers);
+            threads.shutdown();
+            assert!(begun.load(Ordering::SeqCst) <= tasks);
+        }
+    });
+}
+
+/// An initializer that waits for what its own worker was started for.
+#[test]
+fn an_initializer_may_wait_for_a_queued_task() {
+    in_time(|| {
+        let ((hand_over, handed_over), begun) = (channel(), AtomicUsize::new(0));
+        let handed_over = std::sync::Mutex::new(handed_over);
+        let initializer = move || {
+            if begun.fetch_add(1, Ordering::SeqCst) == 0 {
+                let future: concurrent_futures::Future<u8> = soon(&handed_over.lock().unwrap());
+                assert_eq!(future.result_timeout(LONG).unwrap().unwrap(), 1);
+            }
+        };
+        let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
+        hand_over.send(threads.spawn(|| 1)).unwrap();
+        assert_eq!(threads.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
+#[test]
 fn workers_stay_without_keep_alive() {
     in_time(|| {
         let (gate, threads) = (Gate::default(), ThreadPoolExecutor::new(3));

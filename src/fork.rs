@@ -1,0 +1,47 @@
+//! Tells a process from the forked copies of it, in which the threads of its pools do not exist, and locks that they held at
+//! that moment are held for ever.
+//!
+//! What belongs to a pool remembers the [`generation`] in which it was made. Whoever finds another one before it takes a
+//! lock of the pool, or sleeps until the pool has done something, gets [`refusal`] instead.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{Broken, Error};
+
+/// The id of this process, if somebody keeps it current. Or 0.
+static CURRENT: AtomicU32 = AtomicU32::new(0);
+
+/// Returns a number that is the same for as long as this is the same process, and never 0.
+///
+/// Costs an atomic load where somebody is told of each fork, otherwise a system call. A bare `clone` that copies the process is only
+/// noticed in the latter case.
+pub(crate) fn generation() -> u32 {
+    match CURRENT.load(Ordering::Relaxed) {
+        0 => id(),
+        current => current,
+    }
+}
+
+/// Says that this process is the one that calls; at once, and in each copy of it before anything else runs there.
+#[cfg(processes)]
+pub(crate) fn set_current() {
+    CURRENT.store(id(), Ordering::Relaxed);
+}
+
+#[cfg(unix)]
+fn id() -> u32 {
+    std::process::id()
+}
+
+/// Nothing is forked there, and some have no ids.
+#[cfg(not(unix))]
+fn id() -> u32 {
+    1
+}
+
+/// What becomes of a task in a forked copy of the process that made its executor.
+pub(crate) fn refusal() -> Error {
+    let cause = "this process is a forked copy of the one that made the executor; make another one after the fork";
+    Error::Broken(Broken::new(cause))
+}
