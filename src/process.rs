@@ -63,7 +63,7 @@ pub(crate) use pool::Pool;
 /// A task is a plain function of the program, or a closure that captures nothing, and an argument that serde can carry;
 /// several arguments are a tuple. It shares no memory with the program: a crash ends the worker and the one task that
 /// it ran, with [`Error::WorkerDied`](crate::Error::WorkerDied), and a new worker takes its place. A running task can
-/// be killed: [`abort`](crate::Future::abort), and [`TaskOptions::time_limit`].
+/// be killed: [`abort`](crate::Future::abort), and [`TaskOptions::time_limit`](crate::TaskOptions::time_limit).
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). A program that ends, however it ends, takes its
