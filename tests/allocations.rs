@@ -10,6 +10,7 @@ use std::time::Duration;
 use concurrent_futures::{
     AsCompleted, Executor, Future, InlineExecutor, ReturnWhen, ThreadPoolExecutor, as_completed, promise, wait,
 };
+use parking_lot::{Condvar, Mutex};
 
 struct Counting;
 
@@ -73,7 +74,13 @@ fn a_task_is_one_allocation_and_a_wait_is_none() {
     let all_held = Arc::new(Barrier::new(3));
     for _ in 0..2 {
         let all_held = Arc::clone(&all_held);
-        threads.spawn(move || (all_held.wait(), all_held.wait())).detach();
+        let hold = move || {
+            all_held.wait();
+            // The first time that a thread sleeps grows the tables. A worker that always found a task has not slept yet.
+            Condvar::new().wait_for(&mut Mutex::new(()).lock(), Duration::from_nanos(1));
+            all_held.wait();
+        };
+        threads.spawn(hold).detach();
     }
     all_held.wait();
     futures.extend((0..TASKS).map(|number| threads.spawn(move || number)));
