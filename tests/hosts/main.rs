@@ -24,6 +24,7 @@
 //! | Ctrl-C, SIGTERM and SIGKILL | `ends` |
 //! | one cpu | `crowd::one_cpu_is_enough` |
 //! | 200 threads that submit | `crowd::two_hundred_threads_submit_to_one_pool` |
+//! | arguments and results that no stack is deep enough for | `depth` |
 //! | a wall clock that jumps | `clock::the_wall_clock_jumps`, as far as the C library tells the time |
 //! | another begin of monotonic time | `clock::the_clock_of_another_time_namespace`, where that is permitted |
 //!
@@ -35,6 +36,7 @@ mod allocator;
 mod census;
 mod clock;
 mod crowd;
+mod depth;
 mod disk;
 mod ends;
 mod exercise;
@@ -57,6 +59,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         allocator::CASES,
         clock::CASES,
         crowd::CASES,
+        depth::CASES,
         disk::CASES,
         ends::CASES,
         fork::CASES,
