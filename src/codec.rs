@@ -3,10 +3,14 @@
 //! The format is not self-describing: a type that asks serde what comes next (`#[serde(untagged)]`, `#[serde(tag)]`,
 //! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. One that leaves fields
 //! out is not written.
+//!
+//! A value may be nested as deeply as the stack has [room](room::Room) for, and the deepest have one of their own to be read on. What is
+//! deeper is an error, in reading and in writing; nothing here overflows a stack.
 #![forbid(unsafe_code)]
 
 #[macro_use]
 mod model;
+mod room;
 mod said;
 mod strict;
 #[cfg(test)]
@@ -16,40 +20,78 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Decode, Encode, Error, Part};
-use crate::sync::with_room_for;
+use crate::sync::{DEEPEST, on_deepest_stack, stack_left};
+use room::{Remainder, Room, Sink, Source};
 use strict::Strict;
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    postcard::to_stdvec(&Strict(value)).map_err(|error| unwritten(part, value, &error))
+    encode_onto(part, value, Vec::new())
 }
 
 /// Appends the value to `bytes`.
-#[cfg(processes)]
 pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-    postcard::to_extend(&Strict(value), bytes).map_err(|error| unwritten(part, value, &error))
-}
-
-fn unwritten<T: Serialize>(part: Part, value: &T, error: &postcard::Error) -> Error {
-    Error::Encode(Encode::new(part, said::in_writing(value).unwrap_or_else(|| explained::<T>(error))))
+    let room = Room::to_write(stack_left().unwrap_or(usize::MAX));
+    let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
+    let written = Strict(value).serialize(&mut serializer);
+    let message = match written {
+        _ if serializer.output.refused => format!(
+            "to write it takes more than the {} KiB of stack that it may use here, so deeply is it nested: {FLAT}, or write it on a \
+             thread with more stack (`std::thread::Builder::stack_size`; in workers, `RUST_MIN_STACK`)",
+            room.size() >> 10
+        ),
+        Ok(()) => return Ok(serializer.output.into_bytes()),
+        Err(error) => said::in_writing(value, room).unwrap_or_else(|| explained::<T>(&error)),
+    };
+    Err(Error::Encode(Encode::new(part, message)))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    // A value that one side could write is not to overflow the stack of the other.
-    let decoded = with_room_for(bytes.len(), || read::<T>(bytes));
-    decoded.map_err(|message| Error::Decode(Decode::new(part, message)))
+    // Where nobody knows how much is left, it is a stack of which that is known.
+    let room = Room::to_read(stack_left().unwrap_or(0));
+    let read = match read::<T>(bytes, room) {
+        Err(Unread::TooDeep(_)) if room.size() < DEEPEST => {
+            on_deepest_stack(|| self::read(bytes, Room::to_read(stack_left().unwrap_or(usize::MAX))))
+        }
+        read => read,
+    };
+    read.map_err(|unread| {
+        let message = match unread {
+            Unread::Because(message) => message,
+            Unread::TooDeep(room) => format!(
+                "to read it takes more than the {} KiB of stack that there are for it, so deeply is it nested: {FLAT}",
+                room.size() >> 10
+            ),
+        };
+        Error::Decode(Decode::new(part, message))
+    })
+}
+
+/// What to do about a value that is nested too deeply.
+const FLAT: &str = "put the nested parts side by side in a `Vec`, with indices in place of boxes";
+
+/// Why bytes are no value.
+enum Unread {
+    TooDeep(Room),
+    Because(String),
 }
 
 /// Not inlined: what it has on the stack, the values of the type's own code among that, is on the one with the room.
 #[inline(never)]
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match postcard::take_from_bytes::<T>(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
-        Err(error) => Err(match error {
-            postcard::Error::WontImplement | postcard::Error::NotYetImplemented => explained::<T>(&error),
-            _ => said::in_reading::<T>(bytes).unwrap_or_else(|| explained::<T>(&error)),
-        }),
-    }
+fn read<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Result<T, Unread> {
+    let mut deserializer = postcard::Deserializer::from_flavor(Source::new(bytes, room));
+    let value = T::deserialize(&mut deserializer);
+    let remainder = deserializer.finalize();
+    let message = match (value, remainder) {
+        (_, Ok(Remainder { refused: true, .. })) => return Err(Unread::TooDeep(room)),
+        (Ok(value), Ok(Remainder { bytes: [], .. })) => return Ok(value),
+        (Ok(_), Ok(Remainder { bytes, .. })) => format!("{} bytes are left over", bytes.len()),
+        (Ok(_), Err(error)) => explained::<T>(&error),
+        (Err(error @ (postcard::Error::WontImplement | postcard::Error::NotYetImplemented)), _) => {
+            explained::<T>(&error)
+        }
+        (Err(error), _) => said::in_reading::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
+    };
+    Err(Unread::Because(message))
 }
 
 /// What postcard says, in terms of what can be done about it.

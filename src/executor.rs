@@ -27,6 +27,11 @@ use crate::work::{Fallible, Function, Plain, Portable, Unboxing};
 /// A struct or enum derives it: `#[derive(Serialize, Deserialize)]`. The format is not self-describing, so
 /// `#[serde(untagged)]`, `tag`, `flatten`, `skip_serializing` and types like `serde_json::Value` do not come through; they
 /// end the task with [`Error::Encode`](crate::Error::Encode) or [`Error::Decode`](crate::Error::Decode).
+///
+/// A recursive type takes some stack for each level. A value is read on the stack that is there, or on one of 8 MiB (16 MiB in a debug
+/// build): tens of thousands of levels of a small type, thousands of one of 1 KiB. It is written on the stack of the thread that
+/// submits, or of the worker. Where that does not suffice, the task ends with the same two errors, which say so. Dropping a value takes
+/// stack as well, wherever that happens: a type that may be nested very deeply should do it level by level, as in any program.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be carried to another process",
     note = "derive serde's `Serialize` and `Deserialize` for it, or use the methods of `ThreadPoolExecutor` itself, which take any type"

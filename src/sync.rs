@@ -44,26 +44,24 @@ mod imp {
 
     const SEGMENT: usize = 2 << 20;
 
-    /// Stack for the deepest value that is decoded: what a thread of the usual size can encode takes less. Where it is not used it is
-    /// not there.
-    pub(crate) const DEEPEST: usize = 16 << 20;
-
     /// Runs `body` with room on the stack for it, on a new segment if this one is nearly used up.
     pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
         const RED_ZONE: usize = 128 << 10;
         stacker::maybe_grow(RED_ZONE, SEGMENT, body)
     }
 
-    /// Runs `body`, which may go as deep as there are so many bytes, as decoding does. No deeper than [`DEEPEST`] has room for.
-    pub(crate) fn with_room_for<R>(bytes: usize, body: impl FnOnce() -> R) -> R {
-        // What a level takes in a build without optimisation, and some more.
-        const LEVEL: usize = 512;
-        const FEW: usize = 1 << 10;
-        if bytes <= FEW {
-            return body();
-        }
-        let room = bytes.saturating_mul(LEVEL).min(DEEPEST);
-        stacker::maybe_grow(room, room + SEGMENT, body)
+    /// Stack for the deepest value that is decoded; where it is not used it is not there. With optimisation, to drop a value takes nearly
+    /// as much as to read it: who gets it on a main thread of the usual size is to have enough.
+    pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
+
+    /// Runs `body` on a new stack for the deepest value.
+    pub(crate) fn on_deepest_stack<R>(body: impl FnOnce() -> R) -> R {
+        stacker::grow(DEEPEST + SEGMENT, body)
+    }
+
+    /// How many bytes of this stack are left. `None`: nobody knows, on this system or of a stack that the program itself has made.
+    pub(crate) fn stack_left() -> Option<usize> {
+        stacker::remaining_stack().filter(|left| *left > 0)
     }
 
     /// The time since then.

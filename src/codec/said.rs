@@ -13,18 +13,21 @@ use serde::de::{
 use serde::ser::{self, Serialize, Serializer};
 
 use super::model::Name;
+use super::room::{Room, Source};
 use super::strict::Strict;
 
 /// What the type itself says against being written; `None` if it has nothing against it.
-pub(super) fn in_writing<T: Serialize>(value: &T) -> Option<String> {
-    Strict(value).serialize(Nowhere).err().map(|said| said.0)
+pub(super) fn in_writing<T: Serialize>(value: &T, room: Room) -> Option<String> {
+    Strict(value).serialize(Nowhere(room)).err().map(|said| said.0)
 }
 
-/// What is said against these bytes; `None` if they can be read.
-pub(super) fn in_reading<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
+/// What is said against these bytes; `None` if they can be read, or if that takes more room than it did.
+pub(super) fn in_reading<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Option<String> {
     let aside = Cell::new(None);
-    let mut postcard = postcard::Deserializer::from_bytes(bytes);
-    T::deserialize(heard(&aside, &mut postcard)).err().map(|said| said.0)
+    let mut postcard = postcard::Deserializer::from_flavor(Source::new(bytes, room));
+    let said = T::deserialize(heard(&aside, &mut postcard)).err()?;
+    let refused = postcard.finalize().is_ok_and(|remainder| remainder.refused);
+    (!refused).then_some(said.0)
 }
 
 /// An error that keeps its text.
@@ -51,8 +54,17 @@ impl de::Error for Said {
     }
 }
 
-/// Writes nothing, and lets every value have its say.
-struct Nowhere;
+/// Writes nothing, and lets every value have its say, as deep as there is room.
+struct Nowhere(Room);
+
+impl Nowhere {
+    fn inside(&self) -> Result<Self, Said> {
+        if self.0.is_used_up() {
+            return Err(Said("it cannot be written, and is nested too deeply to tell why".into()));
+        }
+        Ok(Self(self.0))
+    }
+}
 
 macro_rules! ignore {
     ($($method:ident($type:ty))*) => {
@@ -66,7 +78,7 @@ macro_rules! begin {
     ($($method:ident($($argument:ident: $type:ty),*) -> $compound:ident;)*) => {
         $(type $compound = Self;)*
         $(fn $method(self, $(_: $type),*) -> Result<Self, Said> {
-            Ok(self)
+            self.inside()
         })*
     };
 }
@@ -88,13 +100,13 @@ impl Serializer for Nowhere {
         Ok(())
     }
     fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<(), Said> {
-        value.serialize(self)
+        value.serialize(self.inside()?)
     }
     fn serialize_newtype_struct<T: ?Sized + Serialize>(self, _: Name, value: &T) -> Result<(), Said> {
-        value.serialize(self)
+        value.serialize(self.inside()?)
     }
     fn serialize_newtype_variant<T: ?Sized + Serialize>(self, _: Name, _: u32, _: Name, value: &T) -> Result<(), Said> {
-        value.serialize(self)
+        value.serialize(self.inside()?)
     }
     fn is_human_readable(&self) -> bool {
         false
@@ -107,7 +119,7 @@ macro_rules! hear_parts {
             type Ok = ();
             type Error = Said;
             $(fn $method<T: ?Sized + Serialize>(&mut self, $(_: $type,)? value: &T) -> Result<(), Said> {
-                value.serialize(Nowhere)
+                value.serialize(self.inside()?)
             })*
             fn end(self) -> Result<(), Said> {
                 Ok(())

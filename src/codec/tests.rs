@@ -11,6 +11,13 @@ use super::*;
 struct Nested(Option<Box<Nested>>);
 
 impl Nested {
+    /// Encoded, a byte a level.
+    fn bytes(depth: usize) -> Vec<u8> {
+        let mut bytes = vec![1; depth];
+        bytes[depth - 1] = 0;
+        bytes
+    }
+
     fn new(depth: u32) -> Self {
         (1..depth).fold(Self(None), |inner, _| Self(Some(Box::new(inner))))
     }
@@ -38,18 +45,96 @@ impl Drop for Nested {
 fn what_one_thread_could_write_another_can_read() {
     const DEPTH: u32 = 20_000;
     let write = || encode(Part::Result, &Nested::new(DEPTH)).unwrap();
-    let bytes = thread::Builder::new().stack_size(64 << 20).spawn(write).unwrap().join().unwrap();
+    let bytes = on_stack(64 << 20, write);
     let read = move || decode::<Nested>(Part::Result, &bytes).unwrap().depth();
-    let small = thread::Builder::new().stack_size(256 << 10).spawn(read);
-    assert_eq!(small.unwrap().join().unwrap(), DEPTH);
+    assert_eq!(on_stack(256 << 10, read), DEPTH);
 }
 
-/// Has something against being written.
+/// Runs `code` on a thread with so much stack.
+fn on_stack<R: Send + 'static>(size: usize, code: impl FnOnce() -> R + Send + 'static) -> R {
+    thread::Builder::new().stack_size(size).spawn(code).unwrap().join().unwrap()
+}
+
+#[test]
+fn what_is_too_deep_to_be_read_is_an_error_on_every_stack() {
+    for size in [64 << 10, 2 << 20, 32 << 20] {
+        let message = on_stack(size, || match decode::<Nested>(Part::Argument, &Nested::bytes(1_000_000)) {
+            Err(Error::Decode(error)) => error.message().to_owned(),
+            other => panic!("{:?}", other.map(Nested::depth)),
+        });
+        assert!(message.contains("KiB of stack that there are for it") && message.contains(FLAT), "{message}");
+    }
+}
+
+#[test]
+fn what_is_too_deep_to_be_written_is_an_error_on_every_stack() {
+    for size in [64 << 10, 2 << 20] {
+        let message = on_stack(size, || match encode(Part::Argument, &Nested::new(200_000)) {
+            Err(Error::Encode(error)) => error.message().to_owned(),
+            other => panic!("{other:?}"),
+        });
+        assert!(message.contains("KiB of stack that it may use here") && message.contains("stack_size"), "{message}");
+    }
+}
+
+#[test]
+fn a_small_stack_does_for_what_is_not_deep() {
+    let code = || decode::<Nested>(Part::Result, &encode(Part::Result, &Nested::new(10)).unwrap()).unwrap().depth();
+    assert_eq!(on_stack(64 << 10, code), 10);
+}
+
+/// Makes the best of what cannot be read.
+struct Forgiving;
+
+impl<'de> Deserialize<'de> for Forgiving {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let _ = Nested::deserialize(deserializer);
+        Ok(Self)
+    }
+}
+
+#[test]
+fn a_type_that_hides_errors_does_not_hide_that_it_was_too_deep() {
+    assert!(matches!(decode::<Forgiving>(Part::Result, &Nested::bytes(1_000_000)), Err(Error::Decode(_))));
+}
+
+/// Nested, and at the bottom is what has something against being written, or read.
+#[derive(Debug, Serialize, Deserialize)]
+enum Chain {
+    Link(Box<Chain>),
+    End(Shy),
+}
+
+impl Chain {
+    fn new(depth: u32) -> Self {
+        (0..depth).fold(Self::End(Shy), |inner, _| Self::Link(Box::new(inner)))
+    }
+}
+
+#[test]
+fn why_it_is_refused_is_looked_for_no_deeper_than_there_is_room() {
+    let little = || Room::to_read(64 << 10);
+    assert_eq!(said::in_writing(&Chain::new(2), little()).as_deref(), Some("not today"));
+    let said = said::in_writing(&Chain::new(5000), little());
+    assert!(said.is_some_and(|said| said.contains("too deeply to tell why")));
+    let bytes = |depth| [vec![0; depth], vec![1]].concat();
+    assert_eq!(said::in_reading::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
+    assert_eq!(said::in_reading::<Chain>(&bytes(5000), little()), None);
+}
+
+/// Has something against being written, and read.
+#[derive(Debug)]
 struct Shy;
 
 impl Serialize for Shy {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom("not today"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Shy {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("not today"))
     }
 }
 

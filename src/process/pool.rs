@@ -188,7 +188,7 @@ impl Pool {
         let Some(pool) = self.me.upgrade() else { return };
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
-        // Results are decoded there: it need not look for room for each.
+        // Results are decoded there: it is to do for the deepest.
         let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size((2 << 20) + DEEPEST);
         let spawned = thread.spawn(move || link::run(&pool, id));
         match spawned {

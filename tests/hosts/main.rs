@@ -39,6 +39,7 @@
 //! | Ctrl-C, SIGTERM and SIGKILL | `ends`, and what tasks have started: `started` |
 //! | one cpu | `crowd::one_cpu_is_enough` |
 //! | 200 threads that submit | `crowd::two_hundred_threads_submit_to_one_pool` |
+//! | arguments and results that no stack is deep enough for | `depth` |
 //! | a wall clock that jumps | `clock::the_wall_clock_jumps`, as far as the C library tells the time |
 //! | another begin of monotonic time | `clock::the_clock_of_another_time_namespace`, where that is permitted |
 //!
@@ -54,6 +55,7 @@ mod programs {
     pub(crate) mod census;
     pub(crate) mod clock;
     pub(crate) mod crowd;
+    pub(crate) mod depth;
     pub(crate) mod disk;
     pub(crate) mod ends;
     pub(crate) mod exercise;
@@ -90,6 +92,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         allocator::CASES,
         clock::CASES,
         crowd::CASES,
+        depth::CASES,
         disk::CASES,
         ends::CASES,
         fork::CASES,

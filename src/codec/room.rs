@@ -1,0 +1,156 @@
+//! [`Room`]: how far down the stack a value may lead who reads or writes it.
+//!
+//! serde's implementations call each other, a few frames for each level that a value is nested, and neither serde nor postcard bounds
+//! that: a deep value would overflow the stack, which ends the process. So where bytes are taken and put, it is looked how far down the
+//! stack that is. A level of a recursive type has at least one byte, before what is inside it (the number of a variant, the tag of an
+//! option, a length), so no level is missed, and the next look comes before the frames of one level are used up: those, and what its
+//! leaves call, are what is held back.
+//!
+//! In reading, a stack without room enough is no reason to give up: the value is read again on one for the deepest.
+#![forbid(unsafe_code)]
+
+use postcard::{Error, Result, de_flavors, ser_flavors};
+
+/// The part of a stack that a value may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Addresses below this one are out of it: stacks grow downwards.
+    floor: usize,
+    size: usize,
+}
+
+impl Room {
+    /// What a value may use that is read where so much of the stack is left.
+    pub(super) fn to_read(left: usize) -> Self {
+        // It is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much. Small ones fit on any stack.
+        Self::of(left - (left / 4 * 3).min(768 << 10))
+    }
+
+    /// What a value may use that is written where so much of the stack is left.
+    pub(super) fn to_write(left: usize) -> Self {
+        // It stays where it is. A small stack is to do for most values.
+        Self::of(left - (left / 4).min(128 << 10))
+    }
+
+    fn of(size: usize) -> Self {
+        Self { floor: here().saturating_sub(size), size }
+    }
+
+    pub(super) fn size(self) -> usize {
+        self.size
+    }
+
+    /// Has the stack of the caller grown out of it?
+    #[inline(always)]
+    pub(super) fn is_used_up(self) -> bool {
+        here() < self.floor
+    }
+}
+
+/// An address in the frame of the caller.
+#[inline(always)]
+fn here() -> usize {
+    let local = 0_u8;
+    std::ptr::from_ref(&local).addr()
+}
+
+/// Takes bytes from a slice while there is room on the stack.
+pub(super) struct Source<'de> {
+    bytes: de_flavors::Slice<'de>,
+    room: Room,
+    refused: bool,
+}
+
+impl<'de> Source<'de> {
+    pub(super) fn new(bytes: &'de [u8], room: Room) -> Self {
+        Self { bytes: de_flavors::Slice::new(bytes), room, refused: false }
+    }
+}
+
+/// What is there when a value was read, or not.
+pub(super) struct Remainder<'de> {
+    pub(super) bytes: &'de [u8],
+    /// Room was wanting, whatever the value has made of that.
+    pub(super) refused: bool,
+}
+
+impl<'de> de_flavors::Flavor<'de> for Source<'de> {
+    type Remainder = Remainder<'de>;
+    type Source = &'de [u8];
+
+    #[inline]
+    fn pop(&mut self) -> Result<u8> {
+        if self.room.is_used_up() {
+            self.refused = true;
+            return Err(Error::DeserializeUnexpectedEnd);
+        }
+        self.bytes.pop()
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        self.bytes.size_hint()
+    }
+
+    // What is longer than a byte is a leaf.
+    #[inline]
+    fn try_take_n(&mut self, count: usize) -> Result<&'de [u8]> {
+        self.bytes.try_take_n(count)
+    }
+
+    fn finalize(self) -> Result<Remainder<'de>> {
+        Ok(Remainder { bytes: self.bytes.finalize()?, refused: self.refused })
+    }
+}
+
+/// Appends bytes to others while there is room on the stack.
+pub(super) struct Sink {
+    bytes: Vec<u8>,
+    room: Room,
+    /// Room was wanting, whatever the value has made of that.
+    pub(super) refused: bool,
+}
+
+impl Sink {
+    pub(super) fn new(bytes: Vec<u8>, room: Room) -> Self {
+        Self { bytes, room, refused: false }
+    }
+
+    #[inline(always)]
+    fn look(&mut self) -> Result<()> {
+        if self.room.is_used_up() {
+            self.refused = true;
+            return Err(Error::SerializeBufferFull);
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl ser_flavors::Flavor for Sink {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> Result<()> {
+        self.look()?;
+        self.bytes.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> Result<()> {
+        // The number of a variant and a length are shorter: this is a leaf.
+        if bytes.len() < 8 {
+            self.look()?;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> Result<Vec<u8>> {
+        Ok(self.bytes)
+    }
+}

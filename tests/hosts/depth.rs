@@ -1,0 +1,168 @@
+//! Values that are nested so deeply that the stack does not suffice: an error each, and no end of the program.
+
+use std::fmt::Debug;
+use std::process::Command;
+use std::thread;
+
+use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+use serde::{Deserialize, Serialize};
+
+use crate::host::*;
+
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "results_that_are_nested_too_deeply", host: results, check: ends_well },
+    Case {
+        name: "results_that_only_a_worker_has_the_stack_for",
+        host: results_of_large_stacks,
+        check: with_large_stacks,
+    },
+    Case { name: "results_on_threads_with_little_stack", host: little_stack, check: ends_well },
+    Case { name: "arguments_that_are_nested_too_deeply", host: arguments, check: ends_well },
+    Case { name: "arguments_that_the_caller_has_no_stack_for", host: arguments_of_little_stack, check: ends_well },
+];
+
+/// About 1 KiB, and not nested.
+type Wide = [[u64; 32]; 4];
+
+#[derive(Debug, Serialize, Deserialize)]
+struct List<V> {
+    value: V,
+    next: Option<Box<List<V>>>,
+}
+
+impl<V: Default> List<V> {
+    fn new(depth: u32) -> Self {
+        let end = Self { value: V::default(), next: None };
+        (1..depth).fold(end, |inner, _| Self { value: V::default(), next: Some(Box::new(inner)) })
+    }
+}
+
+impl<V> List<V> {
+    fn depth(&self) -> u32 {
+        std::iter::successors(Some(self), |list| list.next.as_deref()).count() as u32
+    }
+}
+
+impl<V> Drop for List<V> {
+    fn drop(&mut self) {
+        // Level by level, which needs no stack.
+        let mut next = self.next.take();
+        while let Some(mut inner) = next {
+            next = inner.next.take();
+        }
+    }
+}
+
+/// An enum of the same kind, dropped as the compiler does it.
+#[derive(Debug, Serialize, Deserialize)]
+enum Onion {
+    Core,
+    Layer(Wide, Box<Onion>),
+}
+
+fn onion(depth: u32) -> Onion {
+    (1..depth).fold(Onion::Core, |inner, _| Onion::Layer(Wide::default(), Box::new(inner)))
+}
+
+fn ends_well(name: &str) {
+    Host::start(name).ends_well();
+}
+
+#[track_caller]
+fn assert_too_deep<T: Debug>(outcome: Result<T, Error>, what: &str) {
+    match outcome {
+        Err(error @ (Error::Decode(_) | Error::Encode(_))) => {
+            let error = error.to_string();
+            assert!(error.starts_with(what) && error.contains("KiB of stack") && error.contains("indices"), "{error}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("there is stack enough"),
+    }
+}
+
+const UNREAD: &str = "the result cannot be deserialised by the caller: ";
+
+fn results() {
+    let pool = ProcessPoolExecutor::new(1);
+    // A worker that has no stack to write them on says so, as without optimisation.
+    let onion = pool.submit(onion, 12_000).result();
+    match onion {
+        Err(Error::Encode(_)) => assert_too_deep(onion, "the result cannot be serialised by the worker: "),
+        _ => assert_too_deep(onion, UNREAD),
+    }
+    assert_eq!(pool.submit(List::<u64>::new, 2000).result().map(|list| list.depth()).expect("not that deep"), 2000);
+    assert_works(&pool);
+}
+
+fn with_large_stacks(name: &str) {
+    let mut command = Command::new("/proc/self/exe");
+    Host::run(name, command.env("RUST_MIN_STACK", (1 << 30).to_string())).ends_well();
+}
+
+fn results_of_large_stacks() {
+    const DEPTH: u32 = 200_000;
+    let pool = ProcessPoolExecutor::new(1);
+    assert_too_deep(pool.submit(List::<u64>::new, DEPTH).result(), UNREAD);
+    assert_too_deep(pool.submit(onion, 12_000).result(), UNREAD);
+    // Those beside it are there.
+    let depths = pool.map(List::<u64>::new, [1, DEPTH, 2]).map(|outcome| outcome.map(|list| list.depth()));
+    let depths: Vec<_> = depths.collect();
+    let [Ok(1), Err(Error::Decode(_)), Ok(2)] = depths[..] else { panic!("{depths:?}") };
+    assert_works(&pool);
+}
+
+fn little_stack() {
+    fn lists(depth: u32) -> Option<Option<List<()>>> {
+        Some(Some(List::new(depth)))
+    }
+    let pool = ProcessPoolExecutor::new(1);
+    let waiter = move || {
+        // Results that a waiter may read himself, on a stack that they do not fit on.
+        for depth in [1, 100, 490] {
+            let list = pool.submit(lists, depth).result().expect("there is stack for it elsewhere");
+            assert_eq!(list.flatten().expect("a list").depth(), depth);
+        }
+        let onion = pool.submit(|_: u8| onion(8), 0).result().expect("there is stack for it elsewhere");
+        assert!(matches!(onion, Onion::Layer(..)));
+        assert_works(&pool);
+    };
+    thread::Builder::new().stack_size(64 << 10).spawn(waiter).expect("a thread").join().expect("it ends well");
+}
+
+fn arguments() {
+    const DEPTH: u32 = 200_000;
+    let caller = || {
+        let pool = ProcessPoolExecutor::new(1);
+        let unread = "the argument cannot be deserialised by the worker: ";
+        assert_too_deep(pool.submit(|list: List<u64>| list.depth(), List::new(DEPTH)).result(), unread);
+        assert_too_deep(pool.submit(|_: List<Wide>| (), List::new(12_000)).result(), unread);
+        let depths: Vec<_> = pool.map(|list: List<u64>| list.depth(), [1, DEPTH, 2].map(List::new)).collect();
+        let [Ok(1), Err(Error::Decode(_)), Ok(2)] = depths[..] else { panic!("{depths:?}") };
+        // More than the stack of a task, and not too much.
+        assert_eq!(
+            pool.submit(|list: List<u64>| list.depth(), List::new(10_000)).result().expect("there is room"),
+            10_000
+        );
+        assert_works(&pool);
+        let builder = ProcessPoolExecutor::builder().max_workers(1);
+        let pool = builder.initializer(|_: List<u64>| (), List::new(DEPTH)).build().expect("a pool");
+        let error = pool.submit(pid, ()).result().expect_err("it could not be set up");
+        assert!(matches!(error, Error::Broken(_)) && error.to_string().contains("KiB of stack"), "{error}");
+    };
+    thread::Builder::new().stack_size(1 << 30).spawn(caller).expect("a thread").join().expect("it ends well");
+}
+
+fn arguments_of_little_stack() {
+    let caller = || {
+        let pool = ProcessPoolExecutor::builder().max_workers(1);
+        let unwritten = "the argument cannot be serialised by the caller: ";
+        let error = pool.initializer(|_: List<u64>| (), List::new(100_000)).build().expect_err("it is too deep");
+        assert!(error.to_string().contains("KiB of stack"), "{error}");
+        let pool = ProcessPoolExecutor::new(1);
+        assert_too_deep(pool.submit(|list: List<u64>| list.depth(), List::new(100_000)).result(), unwritten);
+        let depths: Vec<_> = pool.map(|list: List<u64>| list.depth(), [1, 100_000, 2].map(List::new)).collect();
+        let [Ok(1), Err(Error::Encode(_)), Ok(2)] = depths[..] else { panic!("{depths:?}") };
+        assert_works(&pool);
+    };
+    thread::Builder::new().stack_size(1 << 20).spawn(caller).expect("a thread").join().expect("it ends well");
+}
