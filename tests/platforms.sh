@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tries this crate for other platforms, and says in a table what went well. Not part of CI: the first run installs for about ten
-# minutes, and takes about 7 GB. Needs root, a Debian machine and its debootstrap, and Debian's packages and crates as this machine gets them.
+# minutes, and takes 18 GB with what it builds. Needs root, a Debian machine and its debootstrap, and Debian's packages and crates as this machine gets them.
 #
 #     tests/platforms.sh                           all of it, in target/platforms
 #     tests/platforms.sh DIRECTORY                 all of it, in a root made there, which is used again
