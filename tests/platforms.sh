@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tries this crate for other platforms, and says in a table what went well. Not part of CI: the first run installs for about ten
-# minutes, and takes about 7 GB. Needs root, a Debian machine and its debootstrap, and Debian's packages and crates as this machine gets them.
+# minutes, and takes 18 GB with what it builds. Needs root, a Debian machine and its debootstrap, and Debian's packages and crates as this machine gets them.
 #
 #     tests/platforms.sh                           all of it, in target/platforms
 #     tests/platforms.sh DIRECTORY                 all of it, in a root made there, which is used again
@@ -44,9 +44,18 @@ prepare() {
     [ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase unstable "$root" "$mirror" || return 1
     chroot "$root" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" || return 1
-    # std for musl asks for it by name, and gcc's own needs the GNU library. A directory of its own: nothing else of that one is meant.
+    # std for musl asks for an unwinder by this name. gcc's needs the GNU library; LLVM's only two functions of it, which check more than they must.
     mkdir -p "$root/unwind"
-    ln -sf "/usr/lib/llvm-21/lib/libunwind.a" "$root/unwind/libunwind.a"
+    cat >"$root/unwind/checked.c" <<'EOF' || return 1
+#include <stdarg.h>
+#include <stdio.h>
+int __vfprintf_chk(FILE *file, int flag, const char *format, va_list values) { return vfprintf(file, format, values); }
+int __vsnprintf_chk(char *text, size_t most, int flag, size_t room, const char *format, va_list values) {
+    return vsnprintf(text, most, format, values);
+}
+EOF
+    chroot "$root" sh -c 'cd /unwind && cp /usr/lib/llvm-21/lib/libunwind.a . && musl-gcc -O -c checked.c && ar r libunwind.a checked.o' ||
+        return 1
     touch "$root/prepared"
 }
 

@@ -1,7 +1,7 @@
 //! Tasks that submit to their own executor and wait: at any depth, in any way, on one worker.
 
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Duration;
 
 use concurrent_futures::{
@@ -28,17 +28,16 @@ fn spawn(threads: &Threads, depth: u32, step: Step) -> Future<u32> {
     threads.spawn(move || level(&own, depth, step))
 }
 
-/// One at a time where addresses have 32 bits: a thousand threads take half of what there is for stacks.
-///
-/// Where memory ends within a panic whose text the test runner captures, std waits for a lock of its own for ever.
-fn take_turns() -> Option<MutexGuard<'static, ()>> {
+/// Runs a test's body, and fails if it hangs. One at a time where addresses have 32 bits: a thousand threads take half of what there is
+/// for stacks, and when no more can be started, each level's panic quotes that of the next one until the texts take all memory.
+fn in_time<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     static TURN: Mutex<()> = Mutex::new(());
-    cfg!(target_pointer_width = "32").then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+    let _turn = cfg!(target_pointer_width = "32").then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    super::support::in_time(body)
 }
 
 /// Goes down `depth` levels in one way, with one worker and with three, and leaves no worker too many.
 fn descend(depth: u32, step: Step) {
-    let _turn = take_turns();
     in_time(move || {
         for workers in [1, 3] {
             let threads = Arc::new(ThreadPoolExecutor::new(workers));
@@ -114,7 +113,6 @@ fn levels_by_map_in_chunks() {
         assert_eq!(outcomes.len(), 3);
         outcomes.into_iter().next().unwrap().unwrap()
     }
-    let _turn = take_turns();
     in_time(|| assert_eq!(spawn(&one_worker(), 2000, step).result().unwrap(), 2000));
 }
 
@@ -246,7 +244,6 @@ fn levels_of_tasks_with_time_limits_by_wait() {
         let futures = [spawn_limited(threads, depth, step), spawn_limited(threads, 0, step)];
         wait(futures, None, ReturnWhen::AllCompleted).done.remove(0).result().unwrap()
     }
-    let _turn = take_turns();
     in_time(|| assert_eq!(spawn(&one_worker(), 1000, step).result().unwrap(), 1000));
 }
 
