@@ -434,7 +434,8 @@ fn time_limit_against_a_callback_of_another() {
         go_on.set();
         assert!(matches!(second.result(), Err(Error::TimeLimit(_))), "while the other one's callback runs");
         other_is_over.set();
-        drop(pool);
+        pool.close();
+        assert!(pool.join_timeout(Some(Duration::from_secs(1000))));
         assert_eq!(called.count(), 1);
     });
 }

@@ -308,17 +308,20 @@ fn spare_worker_whose_initializer_panics() {
 #[test]
 fn spare_worker_for_an_initializer_that_waits() {
     check(2, || {
-        let (slot, first) = (Slot::new(), Tally::default());
-        let given = slot.clone();
+        let (slot, first, has_waited) = (Slot::new(), Tally::default(), Event::new());
+        let (given, waited) = (slot.clone(), has_waited.clone());
         let initializer = move || {
             first.add();
             if first.count() == 1 {
                 let future: concurrent_futures::Future<i32> = given.take();
                 assert_eq!(as_completed([future]).next().unwrap().result().unwrap(), 1);
+                waited.set();
             }
         };
         let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
         slot.put(pool.spawn(|| 1));
+        // No other task calls for a worker before.
+        has_waited.wait();
         assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
     });
 }

@@ -90,16 +90,18 @@ fn each_task_starts_one_worker_and_no_more() {
 #[test]
 fn an_initializer_may_wait_for_a_queued_task() {
     in_time(|| {
-        let ((hand_over, handed_over), begun) = (channel(), AtomicUsize::new(0));
+        let ((hand_over, handed_over), (has_waited, waited), begun) = (channel(), channel(), AtomicUsize::new(0));
         let handed_over = std::sync::Mutex::new(handed_over);
         let initializer = move || {
             if begun.fetch_add(1, Ordering::SeqCst) == 0 {
                 let future: concurrent_futures::Future<u8> = soon(&handed_over.lock().unwrap());
-                assert_eq!(future.result_timeout(LONG).unwrap().unwrap(), 1);
+                has_waited.send(future.result_timeout(LONG).unwrap().unwrap()).unwrap();
             }
         };
         let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
         hand_over.send(threads.spawn(|| 1)).unwrap();
+        // No other task calls for a worker before.
+        assert_eq!(soon(&waited), 1);
         assert_eq!(threads.spawn(|| 2).result().unwrap(), 2);
     });
 }
