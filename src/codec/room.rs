@@ -118,11 +118,13 @@ impl Sink {
 
     #[inline(always)]
     fn look(&mut self) -> Result<()> {
-        if self.room.is_used_up() {
-            self.refused = true;
-            return Err(Error::SerializeBufferFull);
-        }
-        Ok(())
+        if self.room.is_used_up() { self.refuse() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn refuse(&mut self) -> Result<()> {
+        self.refused = true;
+        Err(Error::SerializeBufferFull)
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -133,14 +135,14 @@ impl Sink {
 impl ser_flavors::Flavor for Sink {
     type Output = Vec<u8>;
 
-    #[inline]
+    #[inline(always)]
     fn try_push(&mut self, byte: u8) -> Result<()> {
         self.look()?;
         self.bytes.push(byte);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> Result<()> {
         // The number of a variant and a length are shorter: this is a leaf.
         if bytes.len() < 8 {

@@ -54,6 +54,7 @@ impl<V> Drop for List<V> {
 }
 
 /// An enum of the same kind, dropped as the compiler does it.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Serialize, Deserialize)]
 enum Onion {
     Core,
