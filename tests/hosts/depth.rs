@@ -53,7 +53,18 @@ impl<V> Drop for List<V> {
     }
 }
 
-/// An enum of the same kind, dropped as the compiler does it.
+/// More than what can be read.
+const DEPTH: u32 = 400_000;
+
+/// A list that is dropped as the compiler does it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Links(u64, Option<Box<Links>>);
+
+fn links(depth: u32) -> Links {
+    (1..depth).fold(Links(0, None), |inner, _| Links(0, Some(Box::new(inner))))
+}
+
+/// A wide one of the same kind.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Serialize, Deserialize)]
 enum Onion {
@@ -101,8 +112,14 @@ fn with_large_stacks(name: &str) {
 }
 
 fn results_of_large_stacks() {
-    const DEPTH: u32 = 200_000;
     let pool = ProcessPoolExecutor::new(1);
+    // What could be read can be dropped, here on the main thread.
+    for depth in (1..10).map(|n| 25_000 * n) {
+        match pool.submit(links, depth).result() {
+            Ok(links) => drop(links),
+            refused => assert_too_deep(refused, UNREAD),
+        }
+    }
     assert_too_deep(pool.submit(List::<u64>::new, DEPTH).result(), UNREAD);
     assert_too_deep(pool.submit(onion, 12_000).result(), UNREAD);
     // Those beside it are there.
@@ -131,7 +148,6 @@ fn little_stack() {
 }
 
 fn arguments() {
-    const DEPTH: u32 = 200_000;
     let caller = || {
         let pool = ProcessPoolExecutor::new(1);
         let unread = "the argument cannot be deserialised by the worker: ";
