@@ -20,7 +20,7 @@ use crate::sync::thread_local;
 /// Holds bytes that are to cross to another process fast.
 ///
 /// serde takes a `Vec<u8>` for a sequence of small numbers, one by one, in every format: a millisecond a megabyte. A
-/// `Bytes` is written and read as a whole. What has 256 KiB or more goes to a worker process through shared
+/// `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared
 /// memory: the worker reads it in place, and what it sends back is copied once.
 ///
 /// Derefs to `[u8]`. Made from a `Vec<u8>`, and turned into one, without a copy; one that was read in place is copied

@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Decode, Encode, Error, Part};
+use crate::held::is_large;
 use crate::sync::{DEEPEST, on_deepest_stack, stack_left};
 use room::{Remainder, Room, Sink, Source};
 use strict::Strict;
@@ -46,24 +47,26 @@ pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Error> {
+    // From so many bytes on a new stack costs little beside reading them.
+    const MANY: usize = 32 << 10;
     // Where nobody knows how much is left, it is a stack of which that is known.
     let room = Room::to_read(stack_left().unwrap_or(0));
-    let read = match read::<T>(bytes, room) {
-        Err(Unread::TooDeep(_)) if room.size() < DEEPEST => {
-            on_deepest_stack(|| self::read(bytes, Room::to_read(stack_left().unwrap_or(usize::MAX))))
-        }
+    let read_deeply = || read::<T>(bytes, Room::to_read(stack_left().unwrap_or(usize::MAX)));
+    if const { is_large::<T>() } {
+        // It is moved from frame to frame, and no look at the stack comes in between.
+        return match on_deepest_stack(|| read_deeply().map(Box::new).map_err(|unread| unread.into_error(part))) {
+            Ok(boxed) => Ok(*boxed),
+            Err(error) => Err(error),
+        };
+    }
+    // Many bytes may be those of something large in a box.
+    let first =
+        if bytes.len() < MANY || room.size() >= DEEPEST { read(bytes, room) } else { Err(Unread::TooDeep(room)) };
+    let read = match first {
+        Err(Unread::TooDeep(_)) if room.size() < DEEPEST => on_deepest_stack(read_deeply),
         read => read,
     };
-    read.map_err(|unread| {
-        let message = match unread {
-            Unread::Because(message) => message,
-            Unread::TooDeep(room) => format!(
-                "to read it takes more than the {} KiB of stack that there are for it, so deeply is it nested: {FLAT}",
-                room.size() >> 10
-            ),
-        };
-        Error::Decode(Decode::new(part, message))
-    })
+    read.map_err(|unread| unread.into_error(part))
 }
 
 /// What to do about a value that is nested too deeply.
@@ -73,6 +76,19 @@ const FLAT: &str = "put the nested parts side by side in a `Vec`, with indices i
 enum Unread {
     TooDeep(Room),
     Because(String),
+}
+
+impl Unread {
+    fn into_error(self, part: Part) -> Error {
+        let message = match self {
+            Self::Because(message) => message,
+            Self::TooDeep(room) => format!(
+                "to read it takes more than the {} KiB of stack that there are for it, so deeply is it nested: {FLAT}",
+                room.size() >> 10
+            ),
+        };
+        Error::Decode(Decode::new(part, message))
+    }
 }
 
 /// Not inlined: what it has on the stack, the values of the type's own code among that, is on the one with the room.

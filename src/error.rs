@@ -43,8 +43,10 @@ pub enum Error {
     /// The task panicked.
     #[error("{0}")]
     Panicked(Panicked),
-    /// A `try_` task returned an error. Displays that error's own message. One that is an `Error`, of a future that the task waited for
-    /// say, is the task's own instead, whatever its variant; but for a [`Timeout`](Error::Timeout), with which a map ends.
+    /// A `try_` task returned an error. Displays that error's own message.
+    ///
+    /// If the returned error is itself an `Error`, for example of a future that the task waited for, the task ends with that `Error`
+    /// instead. A [`Timeout`](Error::Timeout) is the exception: it is wrapped in `Failed`, because a map would take it for its own timeout.
     #[error(transparent)]
     Failed(Failed),
     /// The task ran past its own limit.
@@ -74,7 +76,8 @@ pub enum Error {
     /// A `map` with a timeout ran out of time.
     #[error("{0}")]
     Timeout(Timeout),
-    /// An executor could not be built. Never the error of a task, unless it builds one: for `?` in a function that returns this.
+    /// An executor could not be built. This variant lets `?` turn a [`BuildError`] into an `Error`; a task ends with it only if the task
+    /// itself builds an executor and returns the error.
     #[error("{0}")]
     Build(BuildError),
     /// Nobody is left to complete the task.
@@ -83,8 +86,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a `try_` task ends with that returned this: one of ours, from another future, stays what it is. But not a timeout: a map would
-    /// seem to be out of time.
+    /// Converts the error that a `try_` task returned. An `Error` is kept as it is, except a timeout, which is wrapped in `Failed`: a map
+    /// would take it for its own.
     pub(crate) fn of<E: Into<BoxError>>(error: E) -> Self {
         let name = std::any::type_name::<E>();
         match error.into().downcast::<Self>() {

@@ -28,10 +28,10 @@ use crate::work::{Fallible, Function, Plain, Portable, Unboxing};
 /// `#[serde(untagged)]`, `tag`, `flatten`, `skip_serializing` and types like `serde_json::Value` do not come through; they
 /// end the task with [`Error::Encode`](crate::Error::Encode) or [`Error::Decode`](crate::Error::Decode).
 ///
-/// A recursive type takes some stack for each level. A value is read on the stack that is there, or on one of 8 MiB (16 MiB in a debug
-/// build): tens of thousands of levels of a small type, thousands of one of 1 KiB. It is written on the stack of the thread that
-/// submits, or of the worker. Where that does not suffice, the task ends with the same two errors, which say so. Dropping a value takes
-/// stack as well, wherever that happens: a type that may be nested very deeply should do it level by level, as in any program.
+/// Each level of a recursive type needs some stack. A value is deserialised on the current stack or, if that is too small, on one of 8 MiB
+/// (16 MiB in a debug build): enough for tens of thousands of levels of a small type, or thousands of levels of 1 KiB. It is serialised
+/// on the stack of the submitting thread or of the worker. If the stack does not suffice, the task ends with one of the same two errors,
+/// and the text says so. Dropping a value needs stack too: a type that may be nested very deeply should implement `Drop` iteratively.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be carried to another process",
     note = "derive serde's `Serialize` and `Deserialize` for it, or use the methods of `ThreadPoolExecutor` itself, which take any type"
@@ -43,9 +43,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 /// Provides what an [`Executor`] needs; for authors of executors.
 ///
 /// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`]'s ways to submit and to
-/// wait. One that hands its jobs on to another executor, a pool say, has what belongs to that, such as its `time_limit`; the items of a map
-/// come to it as tasks of their own, or as many in one as a `chunk_size` says, for which a limit counts as a whole.
-/// What is the executor's own business: to refuse tasks once it is closed, to join its workers, time limits
+/// wait. A backend that passes its jobs to another executor also gets that executor's features, such as a pool's `time_limit`. It receives
+/// each item of a map as a job, or `chunk_size` items as one job, and then a time limit applies to the whole chunk.
+/// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits
 /// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
 /// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
 /// backends too.
@@ -170,15 +170,15 @@ delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + 
 ///
 /// # What the compiler says
 ///
-/// | says | because | instead |
+/// | message | cause | remedy |
 /// |---|---|---|
-/// | expected fn pointer, found closure | the closure captures | make what it captures a part of the argument, or take the methods of `ThreadPoolExecutor` itself |
+/// | expected fn pointer, found closure | the closure captures variables | pass them in the argument, or use the methods of `ThreadPoolExecutor` itself |
 /// | incorrect number of function parameters; is expected to take 1 argument | the function has two | <code>\|(a, b)\| add(a, b)</code>, with a tuple as its argument |
-/// | implementation of `Deserialize` is not general enough | the argument or result is borrowed, as a `&str` | a `String`: <code>\|text: String\| length(&text)</code> |
-/// | cannot be carried to another process | serde does not know the type | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | implementation of `Deserialize` is not general enough | the argument or result borrows, like a `&str` | take a `String`: <code>\|text: String\| length(&text)</code> |
+/// | cannot be carried to another process | the type does not implement serde's traits | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
 /// | the trait `Executor` is not dyn compatible | `&dyn Executor` | `&dyn Backend`, which has all methods of `Executor` |
-/// | is not an executor | `&pool` of a pool in an `Arc` or `Box` | `&*pool` |
-/// | `Future<T>` is not a future | it was given to `tokio::spawn` or `join_all` | `future.into_future()`; see [`Future`] |
+/// | is not an executor | `&pool`, where `pool` is an `Arc` or `Box` | `&*pool` |
+/// | `Future<T>` is not a future | `tokio::spawn` or `join_all` takes a `std::future::Future` | `future.into_future()`; see [`Future`] |
 ///
 /// ```
 /// use concurrent_futures::{Backend, Executor, InlineExecutor};
@@ -227,8 +227,10 @@ pub trait Executor: Backend {
         dispatch(self, Plain(function), argument)
     }
 
-    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`]; one that is an [`Error`], of a
-    /// future that it waited for, stays what it is.
+    /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`].
+    ///
+    /// If that `Err` is itself an [`Error`], for example of a future that the function waited for, the future ends with it unchanged
+    /// (except a timeout, see [`Error::Failed`]).
     ///
     /// [`Error`]: crate::Error
     /// [`Error::Failed`]: crate::Error::Failed
@@ -264,9 +266,10 @@ pub trait Executor: Backend {
     /// the rest go on. Dropping the iterator cancels what has not started. Input that is pulled after a shutdown has an
     /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
     ///
-    /// A pool starts what was submitted first. An item counts as submitted when it is pulled, so all items of a map come before what is
-    /// submitted after it returned. What is pulled later, because of a `buffer_size` or by a map that another thread is still in, comes
-    /// behind what was submitted meanwhile: a map whose input does not end leaves others their turn.
+    /// A pool starts tasks in the order of submission. An item counts as submitted when it is pulled from the input, so all items that a
+    /// map pulled before it returned run before tasks that are submitted afterwards. Items that are pulled later, because of a
+    /// `buffer_size` or because another thread is still inside `map`, run after tasks that were submitted in the meantime. So a map with
+    /// infinite input does not starve other tasks.
     ///
     /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
     /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be
@@ -319,8 +322,8 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
     ///
-    /// Each item is a task of its own, or part of one with a [`chunk_size`](TaskOptions::chunk_size), which is worth giving where items are
-    /// trivial: workers do not share them as those of [`map`](Executor::map). Otherwise as that.
+    /// Each item is a task, or with a [`chunk_size`](TaskOptions::chunk_size) a part of one. Set a `chunk_size` if items are trivial:
+    /// unlike [`map`](Executor::map), this method does not choose one by itself. Otherwise it behaves like `map`.
     ///
     /// # Examples
     ///

@@ -1,8 +1,8 @@
-//! Tells a process from the forked copies of it, in which the threads of its pools do not exist, and locks that they held at
-//! that moment are held for ever.
+//! Detects that this process is a forked child of the one that made a pool. In the child the pool's threads do not exist, and
+//! locks that they held at the fork stay locked for ever.
 //!
-//! What belongs to a pool remembers the [`generation`] in which it was made. Whoever finds another one before it takes a
-//! lock of the pool, or sleeps until the pool has done something, gets [`refusal`] instead.
+//! A pool and its tasks store the [`generation`] in which they were made. Code that is about to take a lock of the pool, or to
+//! wait for it, compares that with the current generation, and ends the task with [`refusal`] if they differ.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};

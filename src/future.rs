@@ -40,8 +40,8 @@ use crate::wait::{PolledClaim, wait_for};
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 ///
-/// It is awaited, which makes it a `std::future::Future`. What takes such a one, as `tokio::spawn` and `join_all` do, is given
-/// `future.into_future()`: otherwise the compiler says that `Future<T>` is not a future.
+/// It implements `IntoFuture`, not `std::future::Future`, so `.await` works directly. Pass `future.into_future()` to functions that take a
+/// `std::future::Future`, such as `tokio::spawn` and `join_all`; otherwise the compiler says that `Future<T>` is not a future.
 ///
 /// ```
 /// use std::future::IntoFuture;
@@ -243,7 +243,7 @@ impl<T> Future<T> {
         self.task.take().expect(WHOLE)
     }
 
-    /// Takes a large outcome, which goes from its box into the caller's place: it is on the stack only there.
+    /// Takes a large outcome in its box, so that the caller can move it from there straight to its destination.
     pub(crate) fn take_boxed(self) -> Box<Outcome<T>> {
         self.task.take_boxed().expect(WHOLE)
     }
@@ -277,9 +277,9 @@ impl<T> Future<T> {
     /// caller's), outside every lock. Who sees the future done sees what they did. Added to a done future, it
     /// runs at once in the calling thread; while another thread runs callbacks of this future, that thread runs
     /// it next. One that panics is reported through `log::error!`, and the others still run. It must not block
-    /// on a future: that panics. So must nothing else of yours that a pool of processes runs on its own threads, or in the place of one
-    /// while you wait for a result: a `Deserialize`, the `Drop` of a value that nobody takes, a waker, a logger. (A thread that sleeps by
-    /// other means there, such as a `block_on`, is not noticed, and holds up its worker.)
+    /// on a future: that panics. The same holds for all other user code that a process pool runs on its own threads, or on your thread
+    /// while it waits for a result: a `Deserialize`, the `Drop` of a result that nobody takes, a waker, a logger. (Blocking by other means,
+    /// such as `block_on`, is not detected; it delays the results of that worker.)
     ///
     /// # Examples
     ///
@@ -299,8 +299,8 @@ impl<T> Future<T> {
 
     /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
     ///
-    /// The value is kept in the place that all handles share. A large one is copied there, three times on the stack of the
-    /// thread that first looks at it: share a `Box` or `Arc` of it.
+    /// All handles share one copy of the value. The first access moves it there and needs stack for three copies, so put
+    /// a large value into a `Box` or `Arc`.
     pub fn share(self) -> SharedFuture<T>
     where
         T: Send + Sync,

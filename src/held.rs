@@ -1,11 +1,11 @@
 //! [`Held`]: where the values of a task lie.
 //!
-//! A closure, an argument and a result are handed on a dozen times on their way: queued, taken out, called, caught,
-//! stored, taken. For a small value each time is a few instructions. For a large one each may be a copy on the stack of
-//! the thread, and a few of them overflow it, which ends the program. So what is [large](is_large) goes into a box of its
-//! own where it comes in, is handed on as a pointer, and is taken out where the user's code gets it:
+//! A closure, an argument and a result are moved a dozen times between `submit` and `result`. Moving a small value costs
+//! a few instructions. Each move of a large value may be a copy on the stack, and a few copies overflow it, which ends
+//! the program. So a [large](is_large) value is boxed on arrival, moved as a pointer, and unboxed where user code
+//! receives it:
 //!
-//! | value | goes into its box | comes out |
+//! | value | is boxed | is unboxed |
 //! |---|---|---|
 //! | closure, with its argument | in `spawn` and its like | nowhere: it is called where it lies |
 //! | argument of a plain function | in `submit`, or as it is decoded | at the call |

@@ -54,12 +54,12 @@ pub(crate) trait Sharing: Host {
     fn workers(&self) -> usize;
     /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
     fn refuses_all(&self) -> Option<Error>;
-    /// Queues a task that it is the host of, and that calls some of what is shared, where its ticket belongs. Also after a close, as long as
+    /// Queues a task that works on shared items, at the position of its ticket. Works after a close too, as long as
     /// workers are left.
     fn push(&self, task: Arc<dyn Runnable>, ticket: Ticket);
-    /// The ticket of what comes now.
+    /// Returns the ticket of items that are pulled now.
     fn ticket(&self) -> Ticket;
-    /// Is there a task in the queue that has an earlier one? A hint.
+    /// Returns `true` if the queue has a task with an earlier ticket. A hint: may be out of date.
     fn has_earlier(&self, ticket: Ticket) -> bool;
     /// What is pending there is pending here, and is behind what was shared before.
     fn enlist(&self, shared: Weak<dyn Shared>);

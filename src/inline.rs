@@ -8,10 +8,10 @@ use crate::job::Job;
 
 /// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.
 ///
-/// Every future it returns is done. It is a unit, each mention of it is another one, so there is nothing that could be closed: it goes on
-/// after [`close`](Backend::close) and [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. Where a test is about the end of an
-/// executor, take [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). A time limit is ignored: nobody is there to
-/// enforce it.
+/// Every future it returns is done. It has no state: it accepts tasks even after [`close`](Backend::close) and
+/// [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. To test how code handles a closed executor, use
+/// [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). Time limits are ignored, because no other thread could
+/// enforce them.
 ///
 /// # Examples
 ///

@@ -48,7 +48,7 @@ impl TaskOptions {
         }
     }
 
-    /// Names the task, in logs and for executors that look functions up by name.
+    /// Names the task: in logs, in the text of its errors, and for executors that look functions up by name.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -56,13 +56,13 @@ impl TaskOptions {
 
     /// Limits how long a task may run, counted from its start.
     ///
-    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. Where the executor has a limit of its own, the
-    /// sooner one counts. On a thread it is
+    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. If the executor has a limit too, the
+    /// shorter one applies. A task on a thread is
     /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
     ///
-    /// The callbacks of one task delay no other's limit: on threads each limit that is over is told on a thread of its own.
-    /// Only if none can be started, they run on the one that keeps the time. On processes a slow callback delays the limit
-    /// of the task that the same worker runs next, and of no other.
+    /// Callbacks of an expired task do not delay the limits of other tasks on a thread pool: they run on a separate thread, or on the timer
+    /// thread only if no other thread can be started. On a process pool, a slow callback delays the limit of the next task of the same
+    /// worker, and of no other task.
     ///
     /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
     /// To enforce it is the executor's business: [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running
@@ -110,8 +110,8 @@ impl TaskOptions {
 
     /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is there.
     ///
-    /// Without it a map submits all its input at once. An item that is pulled later is submitted later: it comes behind what was submitted
-    /// meanwhile. Chunks never exceed it; without a
+    /// Without it a map submits all its input at once. Items that are pulled later run after tasks that were submitted in the meantime.
+    /// Chunks never exceed it; without a
     /// [`chunk_size`](TaskOptions::chunk_size), each item is a task.
     ///
     /// # Panics
@@ -124,8 +124,8 @@ impl TaskOptions {
         self
     }
 
-    /// Limits how long a map may take as a whole, counted from the call. Says nothing about a task that is submitted: that has a
-    /// [`time_limit`](TaskOptions::time_limit), and whoever waits for it [`result_timeout`](crate::Future::result_timeout).
+    /// Limits how long a map may take as a whole, counted from the call. It does not apply to submitted tasks: use
+    /// [`time_limit`](TaskOptions::time_limit) to limit the task, or [`result_timeout`](crate::Future::result_timeout) to limit the wait.
     ///
     /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the rest and ends.
     /// Results that are there by then are yielded, however late they are asked for: of an ordered map those before the
@@ -193,7 +193,7 @@ impl TaskOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Workers that are there. A worker process that has had all the tasks that it may have counts as one with its replacement.
+    /// Workers that exist. A worker process that has reached `max_tasks_per_worker` and its replacement count as one.
     pub workers: usize,
     /// Workers that wait for a task.
     pub idle: usize,

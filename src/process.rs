@@ -74,70 +74,70 @@ pub(crate) use pool::Pool;
 /// Standard output and error are the program's own, standard input is empty. `main` never runs: loggers and the like
 /// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
 /// keep what tasks write to them for later tasks of that worker. Of the
-/// program's arguments there is only its name (not even that with musl; where [`init`] makes the worker, the pool's own argument follows).
-/// A task has the stack of a spawned thread, 2 MiB, or what `RUST_MIN_STACK` says
-/// (`builder().env(..)` may set it). Under `cargo test`, what tasks print is not captured.
+/// program's arguments, a worker sees only the program's name (with musl not even that; a worker that [`init`] makes also sees the pool's
+/// own argument). A task has the stack of a spawned thread: 2 MiB, or the value of `RUST_MIN_STACK`,
+/// which `builder().env(..)` can set. `cargo test` does not capture what tasks print.
 ///
-/// A worker inherits the program's environment, current directory, limits and rights. Not its signals: none is blocked, and none is ignored
-/// but SIGPIPE, SIGTTIN and SIGTTOU (the programs that a task starts ignore the last two as well, unless they say otherwise). SIGHUP and
-/// SIGSTKFLT are handled on Linux: with them the kernel tells of the end of the program. Not its descriptors either: those that are open across
-/// `exec` are closed, but for the standard streams, and a stream that is closed in the program is `/dev/null`. A file that a task needs it opens
-/// itself; on Linux, `/proc/<id of the program>/fd/<number>` is a way to one that the program has open.
+/// A worker inherits the program's environment, current directory, resource limits and privileges. It does not inherit signal settings: no
+/// signal is blocked, and only SIGPIPE, SIGTTIN and SIGTTOU are ignored (programs that a task starts inherit the last two as ignored). On
+/// Linux, SIGHUP and SIGSTKFLT have handlers, which detect the end of the program. A worker inherits no descriptors except the standard
+/// streams; a stream that is closed in the program is `/dev/null` in the worker. A task has to open the files that it needs. On Linux, it can
+/// open a file of the program as `/proc/<id of the program>/fd/<number>`.
 ///
-/// Where files may not be long (`ulimit -f`), shared memory may not either: long bytes take the socket then, and below 96 KiB there is no worker
-/// ([`Error::Broken`](crate::Error::Broken) says why).
+/// A file size limit (`ulimit -f`) applies to shared memory too. `Bytes` that do not fit go through the socket. If the limit is below 96 KiB,
+/// no worker can start, and tasks end with [`Error::Broken`](crate::Error::Broken), whose text gives the reason.
 ///
-/// Standard output is flushed before a result is sent, so whoever sees the result also sees what was printed. That waits for a quarter of
-/// a second at most: where another thread of the worker keeps standard output locked, or nobody reads what is printed, the result comes
-/// first, later tasks run on another thread of the worker, and the output follows when it can. A copy of the worker that a task forks, and
-/// that comes back from the task's function, ends there.
+/// A worker flushes standard output before it sends a result, so the output of a task is visible before its result. The flush may take a
+/// quarter of a second at most. If it takes longer, because another thread of the worker holds the lock of standard output or nobody reads the
+/// output, the result is sent first, later tasks run on another thread of the worker, and the output follows when it can. If a task forks and
+/// its function returns in the child, the child exits.
 ///
 /// # Processes that a task starts
 ///
-/// Each worker is the first of a process group of its own, and the programs that a task starts belong to it. When a worker ends, for
-/// whatever reason, all that is left of the group is killed; also if it ends because the program does. What leaves the group (`setsid`,
-/// `setpgid`) lives on. So does, after a worker and the program were killed by somebody else at the very same time, what the worker has started.
+/// Each worker leads a process group, to which the programs that its tasks start belong. When a worker ends for any reason, including the end
+/// of the program, the rest of the group is killed. A process that leaves the group (`setsid`, `setpgid`) keeps running. So do the
+/// processes of a worker that is killed from outside at the same moment as the program.
 ///
 /// # At the terminal
 ///
-/// Ctrl-C reaches the program and not its workers, which then end with it, or as the program wants. Ctrl-Z stops the program alone: tasks
-/// that run go on, and their results wait until the program does; time limits do not stop, so one that was exceeded meanwhile ends its task then.
-/// Tasks may print. To read from the terminal (`/dev/tty`) is an error for them, and for what they start. What stops a worker (SIGSTOP) is not
-/// noticed; a time limit ends that.
+/// Ctrl-C is sent to the program only; its workers end when it ends. Ctrl-Z stops the program only: running tasks continue, and their results
+/// wait until the program continues. Time limits keep counting, and a task that exceeded its limit meanwhile ends when the program continues.
+/// Tasks may print. Reading from the terminal (`/dev/tty`) fails in tasks and in the programs that they start. The pool does not notice that a
+/// worker is stopped (SIGSTOP); only a time limit ends its task.
 ///
 /// # A program that replaces itself
 ///
-/// After `exec`, the workers and what they have started are killed, as at the end of the program. The new program is their parent and does not
-/// know of them: until it reaps them (`waitpid`) or ends, they are left as zombies. A program that does not want that drops its executors before.
+/// After `exec`, the workers and the processes that they started are killed, as at the end of the program. The workers remain as zombies until the
+/// new program, which is their parent now, reaps them (`waitpid`) or ends. To avoid that, drop all executors before `exec`.
 ///
 /// # When a worker cannot be killed
 ///
-/// A program that gave up its rights (`setuid`) may not signal the workers it had before, and a filter of system calls (seccomp) may allow no
-/// signals at all. Then a worker that is to be killed has its connection shut, and ends by itself; what it has started may go on. A worker that
-/// does not end in two seconds, because it is stopped, is reported by `log::error!` with its process id and left behind: no future waits for
-/// it, and neither does the end of the pool.
+/// A program that dropped its privileges (`setuid`) may not signal workers that it started before, and a system call filter (seccomp) may forbid
+/// all signals. To end a worker, the pool then shuts its connection, and the worker exits by itself; processes that it started may keep running.
+/// If the worker has not exited after two seconds, because it is stopped, the pool logs its process id with `log::error!` and leaves it behind:
+/// neither a future nor the shutdown of the pool waits for it.
 ///
 /// # What a program must not do
 ///
-/// A worker is started as the program itself was, with one argument that makes a worker of it. It takes orders only from the process that
-/// started it. Where that cannot be, `main` does not run in its place: the process exits at once, and tasks end with
-/// [`Error::Broken`](crate::Error::Broken), which says what is missing and what to do. So a program that uses a pool should not:
+/// A worker is the program itself, started again with one argument that turns it into a worker. It obeys only the process that started it. If
+/// a worker cannot be set up, its process exits before `main` (two exceptions are below), and tasks end with
+/// [`Error::Broken`](crate::Error::Broken), whose text says what is missing and what to do. A program that uses a pool should not:
 ///
-/// - **Run with borrowed rights.** A program that is set-user-ID, set-group-ID or has file capabilities has no workers. One whose effective ids
-///   differ from its real ones (`seteuid`, `setegid`, `setreuid`) starts none until they are the same again; those that are there go
-///   on. To give up rights for good, change both, with `setresuid` and `setresgid`.
-/// - **Be started by its loader.** The system takes `ld.so PROGRAM` for a run of `ld.so`, and would start that.
-/// - **Hide its file.** On Linux a worker is the very file that runs, also if it was deleted or replaced. Where there is no `/proc` (after `chroot`),
-///   and on other systems, it is what lies at the program's path by then. If that is another program, it runs once, with the argument.
-///   A program for musl has no workers without `/proc`.
-/// - **Come between the pool and its workers**, by a wrapper that starts processes in their place and does not hand on arguments, standard input
-///   and parent, or by an initialiser or preloaded library that takes them away.
-/// - **Do something before [`init`]**, where that is needed: it is done in each worker as well. If `init` is missing, `main` runs once in place of
-///   the first worker, up to its own end; pools in it refuse all tasks.
-/// - **Use a pool after `fork`.** The copy has neither its threads nor its workers. It may make one of its own.
+/// - **Run with raised privileges.** A program that is set-user-ID or set-group-ID, or has file capabilities, cannot start workers. A program
+///   whose effective ids differ from its real ones (`seteuid`, `setegid`, `setreuid`) cannot start workers until they match again; existing
+///   workers continue. To drop privileges for good, change both ids, with `setresuid` and `setresgid`.
+/// - **Be started by its loader.** For the system, the running program of `ld.so PROGRAM` is `ld.so`, so the pool cannot start `PROGRAM`.
+/// - **Hide its file.** On Linux a worker runs the same file as the program, even if that was deleted or replaced. Without `/proc` (after
+///   `chroot`), and on other systems, it runs the file that is at the program's path when the worker starts. If that is another program, that
+///   program runs once, with the pool's argument. A program for musl cannot start workers without `/proc`.
+/// - **Come between the pool and its workers**: with a wrapper that starts a worker without its arguments, standard input or parent, or with an
+///   initialiser or preloaded library that removes them.
+/// - **Do anything before [`init`]**, where `init` is needed: each worker would do it too. If the call of `init` is missing, `main` runs once more,
+///   to its end, in the process that was meant to be the first worker; pools in that process refuse all tasks.
+/// - **Use a pool after `fork`.** The child has neither the pool's threads nor its workers. It may create its own pool.
 ///
-/// It takes Linux 5.4 or later, with `pidfd_open` permitted; containers and emulators may lack it. The first worker of a program is
-/// started alone, and others when it has come up.
+/// Linux must be version 5.4 or later and permit `pidfd_open`, which some containers and emulators do not. The program's first worker
+/// starts alone; others start once it is ready.
 ///
 /// # Nesting
 ///

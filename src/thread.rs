@@ -37,11 +37,11 @@ use pool::Pool;
 ///
 /// # Large values
 ///
-/// Closures, arguments and results are passed by value. One of more than 4 KiB is put into a box of its own where it
-/// comes in, so that at most two copies of it are on the stack of a thread at a time: with a stack of 2 MiB, 900 KiB pass
-/// in a build with optimisation, and 320 KiB on a worker in one without. What the called function itself copies comes on
-/// top. A thread whose stack overflows ends the program, so larger values belong into a `Box`, `Vec` or `Arc`, or the
-/// workers need a larger [`stack_size`](ThreadPoolBuilder::stack_size). A large item of a map is a task of its own.
+/// Closures, arguments and results are passed by value. The pool boxes a value of more than 4 KiB on arrival, so that at
+/// most two copies of it are on a thread's stack at a time ([`share`](crate::Future::share) needs three). With a stack of
+/// 2 MiB, values of 900 KiB fit in an optimised build, and of 320 KiB on a worker in an unoptimised one. Copies that the
+/// called function makes come on top. A stack overflow ends the program, so put larger values into a `Box`, `Vec` or `Arc`,
+/// or set a larger [`stack_size`](ThreadPoolBuilder::stack_size). Each large item of a map is a task of its own.
 ///
 /// # Hangs
 ///
@@ -64,10 +64,10 @@ use pool::Pool;
 ///
 /// # Forks
 ///
-/// In a child that the program forks, the threads do not exist. There each task that is submitted, and each future that was
-/// not done at the fork when it is looked at or waited for, ends with [`Error::Broken`](crate::Error::Broken);
-/// `close`, `shutdown`, drops and the end of a scope return without waiting. The child may make an executor of its own. What
-/// was a [`promise`](crate::promise()), or a task of a user's own [`Backend`], is left as it is.
+/// The pool's threads do not exist in a forked child. In the child, every task that is submitted to the pool, and every
+/// future that was not done at the time of the fork, ends with [`Error::Broken`](crate::Error::Broken). `close`, `shutdown`,
+/// drops and the end of a scope return without waiting. The child may create its own executor. A
+/// [`promise`](crate::promise()), or a task of a user's own [`Backend`], is not affected: waiting for it may hang.
 ///
 /// # Examples
 ///

@@ -1,11 +1,10 @@
-//! [`Ticket`]: where something stands in the queue of a pool.
+//! [`Ticket`]: the position of a task or of map items in the queue of a pool.
 //!
-//! A pool runs first what was submitted first. A task is submitted once, but the items of a map that the workers share come to the pool's queue
-//! again and again, a few at a time: each time with the ticket of when they were *pulled*, so a map that was called before a task
-//! was submitted is before it with all that it had pulled by then. And no more than that: an item that was pulled later is behind the task,
-//! so a map without an end holds up nothing for ever.
+//! A pool runs tasks in the order of submission. A task is queued once. The items of a shared map are queued a few at a time, each time with
+//! the ticket of the moment when they were *pulled* from the input. So items that a map pulled before a task was submitted run before the
+//! task, and items that it pulled later run after it: a map with infinite input does not starve tasks.
 //!
-//! What is put back into the queue keeps its ticket.
+//! An entry that is put back into the queue keeps its ticket.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,12 +1,11 @@
-//! [`Room`]: how far down the stack a value may lead who reads or writes it.
+//! [`Room`]: how much stack may be used to serialise or deserialise one value.
 //!
-//! serde's implementations call each other, a few frames for each level that a value is nested, and neither serde nor postcard bounds
-//! that: a deep value would overflow the stack, which ends the process. So where bytes are taken and put, it is looked how far down the
-//! stack that is. A level of a recursive type has at least one byte, before what is inside it (the number of a variant, the tag of an
-//! option, a length), so no level is missed, and the next look comes before the frames of one level are used up: those, and what its
-//! leaves call, are what is held back.
+//! serde's implementations recurse, a few frames for each level of a nested value, and neither serde nor postcard limits that: a deep
+//! value would overflow the stack and end the process. So the stack depth is checked wherever a byte is read or written. Each level of
+//! a recursive type has at least one byte before its content (the number of a variant, the tag of an option, a length), so there is a
+//! check on each level. A reserve is kept for the frames of one level and of the leaves that it calls.
 //!
-//! In reading, a stack without room enough is no reason to give up: the value is read again on one for the deepest.
+//! If deserialising runs out of stack, the value is read again on the largest stack.
 #![forbid(unsafe_code)]
 
 use postcard::{Error, Result, de_flavors, ser_flavors};
@@ -20,15 +19,15 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// What a value may use that is read where so much of the stack is left.
+    /// Returns the room to deserialise a value if `left` bytes of the stack are left.
     pub(super) fn to_read(left: usize) -> Self {
-        // It is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much. Small ones fit on any stack.
+        // The value is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much stack.
         Self::of(left - (left / 4 * 3).min(768 << 10))
     }
 
-    /// What a value may use that is written where so much of the stack is left.
+    /// Returns the room to serialise a value if `left` bytes of the stack are left.
     pub(super) fn to_write(left: usize) -> Self {
-        // It stays where it is. A small stack is to do for most values.
+        // Serialising does not move the value, so the reserve is smaller, and a small stack suffices for most values.
         Self::of(left - (left / 4).min(128 << 10))
     }
 

@@ -248,7 +248,7 @@ impl fmt::Display for Full {
 
 /// Tells how much was unfinished when the time ran out.
 ///
-/// It is small, so a count of more than `u32::MAX` is told as that. Two are equal if as much was unfinished, however long it was waited for.
+/// Counts above `u32::MAX` are reported as `u32::MAX`. Two values are equal if their counts are equal, whatever their timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout {
     unfinished: u32,
@@ -274,7 +274,7 @@ impl Timeout {
         self.total as usize
     }
 
-    /// Returns how much time there was.
+    /// Returns the timeout that expired; zero if the call did not wait.
     pub fn timeout(&self) -> Duration {
         Duration::from_nanos(self.after)
     }

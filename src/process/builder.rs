@@ -89,14 +89,14 @@ impl ProcessPoolBuilder {
     ///
     /// What the allocator has reserved by then, up to 64 MiB with glibc, comes on top.
     /// An allocation beyond it fails, which ends the worker and the task that asked, with
-    /// [`Error::WorkerDied`], and no other.
+    /// [`Error::WorkerDied`], and no other. Only Linux supports it: elsewhere tasks end with [`Error::Broken`].
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
     }
 
-    /// Limits how long each task may run, counted from its start. Where the task has a [limit](crate::TaskOptions::time_limit) of its own, the
-    /// sooner one counts.
+    /// Limits how long each task may run, counted from its start. If the task has its own
+    /// [limit](crate::TaskOptions::time_limit), the shorter one applies.
     ///
     /// A task that runs longer ends with [`Error::TimeLimit`], and its worker process is killed. Items of a map are tasks of their own,
     /// and a map's `chunk_size` does not apply.

@@ -107,8 +107,8 @@ pub(super) fn own_offset() -> Option<u64> {
 /// The first line of `main`, where worker processes do not enter by themselves: without the feature `auto-entry`, and on
 /// other systems than Linux. Harmless where they do. In a worker it does not return.
 ///
-/// What stands before it runs in each worker as well. If it is missing, `main` runs in place of the first worker, once and to its end, and
-/// tasks end with [`Error::Broken`](crate::Error::Broken).
+/// Code before this call runs in each worker too. If the call is missing, `main` runs once more, to its end, in the process that was
+/// meant to be the first worker, and tasks end with [`Error::Broken`](crate::Error::Broken).
 ///
 /// # Examples
 ///

@@ -1,7 +1,7 @@
-//! Why this process cannot have workers, if that is so: for good, which a pool asks when it is built, and now, which it asks before
-//! it starts one.
+//! Reasons why this process cannot start workers: permanent ones, which a pool checks when it is built, and current ones, which it checks
+//! before it starts a worker.
 //!
-//! All of this could be learnt from a worker that does not come up. But that would take a process to no purpose, and tell less.
+//! A worker that fails to start would reveal the same, but starting it costs a process, and its exit code says less.
 #![forbid(unsafe_code)]
 
 use rustix::process::{getegid, geteuid, getgid, getuid};
@@ -38,8 +38,8 @@ pub(super) fn for_good() -> Option<String> {
     Some(cause)
 }
 
-/// Returns why this thread cannot start a worker as things are, and what to do. The system may be asked for less from some time on, and
-/// ids may be changed back.
+/// Returns why no worker can be started at the moment, and what to do. The answer may change: the program may install a system call filter,
+/// or change its ids back.
 pub(super) fn for_now() -> Option<String> {
     let ids = [("user", getuid().as_raw(), geteuid().as_raw()), ("group", getgid().as_raw(), getegid().as_raw())];
     match ids.into_iter().find(|(_, real, effective)| real != effective) {

@@ -1,8 +1,8 @@
-//! Did a worker end because it had no memory left? It leaves a note of that, in the page that it shares with its pool.
+//! Detects that a worker ran out of memory, and records it in the page that the worker shares with the pool.
 //!
-//! An allocation that fails ends in `abort`, as many another thing does, and after that nobody can be asked. So SIGABRT is looked at here, in a
-//! worker that has a limit, and goes on as if it was not. There are two signs: the allocator has left `ENOMEM` to the thread, and what followed has
-//! not failed; or the call of [`handle_alloc_error`] is on the stack, which may have shown a backtrace since.
+//! A failed allocation ends in `abort`, like many other errors, and the exit status does not tell them apart. So a worker with a memory limit
+//! handles SIGABRT: the handler looks for the cause and lets the signal end the process. It takes either of two signs for a lack of memory:
+//! `errno` is still `ENOMEM`, or a frame of [`handle_alloc_error`] is on the stack (printing a backtrace may have changed `errno`).
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, handle_alloc_error};

@@ -190,8 +190,8 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
                     thread::yield_now();
                 }
             }
-            // In this order: whoever has seen it engaged has left to it what he pulled. He may also have handed that over himself, and a
-            // worker that goes now may be the last of a closed pool.
+            // The order matters: a caller that saw this hand engaged left its pulled items to it, so they are flushed after the count
+            // goes down. The caller may also have flushed them itself; this worker may be the last one of a closed pool.
             self.engaged.fetch_sub(1, Ordering::Relaxed);
             let has_come = self.inlet.flush(self);
             match self.earliest() {

@@ -62,8 +62,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets the size of each thread's stack, in bytes. That of `std::thread::Builder` if not given: 2 MiB, unless
-    /// `RUST_MIN_STACK` says otherwise.
+    /// Sets the size of each thread's stack, in bytes. The default is that of `std::thread::Builder`: 2 MiB, or the value
+    /// of `RUST_MIN_STACK`.
     ///
     /// A task that overflows it ends the program. [Large values](ThreadPoolExecutor#large-values) that are passed by value
     /// need room for two copies.
@@ -87,8 +87,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Limits how long each task may run, counted from its start. Where the task has a [limit](crate::TaskOptions::time_limit) of its own, the
-    /// sooner one counts.
+    /// Limits how long each task may run, counted from its start. If the task has its own
+    /// [limit](crate::TaskOptions::time_limit), the shorter one applies.
     ///
     /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. It is asked to stop
     /// ([`task::current`](crate::task::current)), and keeps its worker busy until it returns. Items of a map are tasks of their own,

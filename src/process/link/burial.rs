@@ -93,8 +93,8 @@ impl Link<'_> {
         }
     }
 
-    /// Leaves a worker to itself that nothing ends: it is reported, and nobody waits for it any more. Where the kernel may kill it, it
-    /// does so when this thread, which has spawned it, ends.
+    /// Gives up a worker that cannot be ended: logs its process id and stops waiting for it. If the kernel is allowed to, it kills the
+    /// worker when this thread, which spawned it, ends.
     fn give_up(&self, child: &Child) -> Exit {
         let pid = child.pid();
         let reason = self.wire.refusal().map(|error| error.to_string()).unwrap_or_default();

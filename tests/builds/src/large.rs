@@ -262,6 +262,12 @@ macro_rules! ways {
                 for sum in processes.map(pass, (0..3).map(|_| make(1))) {
                     assert_eq!(sum.unwrap(), 1);
                 }
+            }
+
+            // On its own: a function has room for all that it ever holds.
+            #[cfg(feature = "auto-entry")]
+            fn process_and_map_results(_: &ThreadPoolExecutor) {
+                let processes = concurrent_futures::ProcessPoolExecutor::new(1);
                 let mut results = processes.map(make, [1, 2, 3]);
                 (0..3).for_each(|_| assert!(matches!(results.next(), Some(Ok(_)))));
             }
@@ -302,6 +308,8 @@ macro_rules! ways {
                 ("processes, result", process_and_result),
                 #[cfg(feature = "auto-entry")]
                 ("processes, map", process_and_map),
+                #[cfg(feature = "auto-entry")]
+                ("processes, map, results", process_and_map_results),
             ];
         }
     };
