@@ -127,7 +127,8 @@ impl TaskOptions {
     /// Limits how long a map may take as a whole, counted from the call. It does not apply to submitted tasks: use
     /// [`time_limit`](TaskOptions::time_limit) to limit the task, or [`result_timeout`](crate::Future::result_timeout) to limit the wait.
     ///
-    /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the rest and ends.
+    /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels what has not started and ends.
+    /// Items that run by then go on.
     /// Results that are there by then are yielded, however late they are asked for: of an ordered map those before the
     /// first that is not.
     pub fn timeout(mut self, timeout: Duration) -> Self {
