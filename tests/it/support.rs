@@ -210,3 +210,21 @@ impl log::Log for Records {
 
     fn flush(&self) {}
 }
+
+/// A user's own executor around another one: it hands on what is documented.
+pub(crate) struct Around<B>(pub(crate) B);
+
+impl<B: Backend> Backend for Around<B> {
+    fn execute(&self, job: Job) {
+        self.0.execute(job);
+    }
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+        self.0.join_timeout(timeout)
+    }
+}

@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Exit, Future, InlineExecutor, Job, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
+    Backend, Error, Executor, Exit, Future, InlineExecutor, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::support::*;
-use crate::support::{LONG, within};
+use crate::support::{Around, LONG, within};
 
 /// Long enough for a task that does nothing, on a machine that is busy.
 const LIMIT: Duration = Duration::from_millis(300);
@@ -82,24 +82,6 @@ fn the_limit_of_a_task_goes_before_that_of_the_pool() {
         assert_eq!(unlimited.result().unwrap(), survivor);
         assert_eq!(hasty.submit(square, 3).result().unwrap(), 9);
     });
-}
-
-/// A user's own executor around another one: it hands on what is documented.
-struct Around(ProcessPoolExecutor);
-
-impl Backend for Around {
-    fn execute(&self, job: Job) {
-        self.0.execute(job);
-    }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.0.join_timeout(timeout)
-    }
 }
 
 #[test]

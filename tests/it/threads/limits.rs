@@ -8,11 +8,10 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{
-    Backend, Error, Executor, Future, Job, Outcome, State, TaskOptions, ThreadPoolExecutor, task,
-};
+use concurrent_futures::{Backend, Error, Executor, Future, Outcome, State, TaskOptions, ThreadPoolExecutor, task};
 
 use super::support::*;
+use crate::support::Around;
 
 /// A task past its limit that goes on until the gate opens, and what its context says.
 fn overdue(
@@ -367,24 +366,6 @@ fn many_may_abort_and_cancel_the_same_task() {
             assert_eq!(calls.load(Ordering::SeqCst), round);
         }
     });
-}
-
-/// A user's own executor around another one: it hands on what is documented.
-struct Around<B>(B);
-
-impl<B: Backend> Backend for Around<B> {
-    fn execute(&self, job: Job) {
-        self.0.execute(job);
-    }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.0.join_timeout(timeout)
-    }
 }
 
 #[test]
