@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::Timeout;
 use crate::fork;
-use crate::host::{self, Need, Spare};
-use crate::listener::{Listen, Listener, ListenerKey};
 use crate::sync::channel::{Receiver, Sender, unbounded};
 use crate::sync::{thread, yields};
+use crate::task::listener::{Listen, Listener, ListenerKey};
+use crate::task::owner::{self, Need, Spare};
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 
 /// Yields futures as they become done: those that are done already first, then in completion order.
@@ -166,11 +166,11 @@ impl<W: Waitable> AsCompleted<W> {
             self.end_lost();
             return self.next_until(deadline);
         }
-        host::assert_may_block();
-        if deadline.is_none() && host::current().is_some() {
+        owner::assert_may_block();
+        if deadline.is_none() && owner::current().is_some() {
             assert_not_itself(self.unfinished());
         }
-        let _spare = Spare::new(host::current(), Need::Worker);
+        let _spare = Spare::new(owner::current(), Need::Worker);
         let key = match deadline {
             // Never disconnected: a sender is in `self`.
             None => self.completions.recv().ok(),

@@ -12,15 +12,15 @@ use crate::error::BoxError;
 use crate::feed::Via;
 use crate::future::Future;
 use crate::held::is_large;
-use crate::host::Sharing;
 use crate::job::Job;
 use crate::map::{Map, MapUnordered};
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
-use crate::state::{Observable, new_task};
+use crate::task::call::{Fallible, Function, Plain, Portable, Unboxing};
+use crate::task::owner::Sharing;
+use crate::task::{Observable, new_task};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
-use crate::work::{Fallible, Function, Plain, Portable, Unboxing};
 
 /// Marks what can be an argument or a result of every executor: whatever serde can carry to another process.
 ///

@@ -11,16 +11,16 @@ use crate::error::{Decode, Error, Outcome, Part};
 use crate::executor::{Backend, Payload, Sharers, Workers, dispatch, submit};
 use crate::future::Future;
 use crate::held::is_large;
-use crate::host::{self, Sharing};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 #[cfg(processes)]
 use crate::process::Freight;
 use crate::spread::{Crew, Hands};
-use crate::state::new_task;
+use crate::task::call::{Chunk, Everywhere, Function, Unboxing};
+use crate::task::new_task;
+use crate::task::owner::{self, Sharing};
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, deadline, is_done};
-use crate::work::{Chunk, Everywhere, Function, Unboxing};
 
 /// Submits the items of a map.
 pub(crate) trait Submit<A, R>: Send {
@@ -107,7 +107,7 @@ pub(crate) fn crew<A: Send + 'static, R: Send + 'static>(
     function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
 ) -> Option<Arc<dyn Crew<A, R>>> {
     let may_share = options.is_none_or(|options| options.leaves_chunks_open());
-    if const { is_large::<A>() || is_large::<R>() } || !may_share || host::is_current(Arc::as_ptr(&host).cast()) {
+    if const { is_large::<A>() || is_large::<R>() } || !may_share || owner::is_current(Arc::as_ptr(&host).cast()) {
         return None;
     }
     Some(Hands::new(host, options.cloned(), function))

@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::shared::SharedFuture;
-use crate::state::{Observable, State};
 use crate::sync::Mutex;
+use crate::task::listener::{Listener, ListenerKey, WakerKey};
+use crate::task::{Observable, State};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 
@@ -59,7 +59,7 @@ use crate::wait::{PolledClaim, wait_for};
 ///
 /// ```
 /// fn crosses<T: Send + Sync>() {}
-/// crosses::<concurrent_futures::Future<std::cell::Cell<u8>>>();
+/// crosses::<concurrent_futures::Future<std::task::Cell<u8>>>();
 /// ```
 ///
 /// ```compile_fail,E0277
@@ -176,7 +176,7 @@ impl<T> Future<T> {
     /// As [`wait`](Future::wait).
     #[track_caller]
     pub fn result(self) -> Outcome<T> {
-        // The look whether it is done and the taking are one turn of the cell's lock for most.
+        // The look whether it is done and the taking are one turn of the task's lock for most.
         if const { !is_large::<T>() }
             && let Some(outcome) = self.task.take()
         {

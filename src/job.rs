@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::panics::shield;
-use crate::state::Runnable;
 use crate::sync::with_room;
-use crate::work::Encoded;
+use crate::task::Runnable;
+use crate::task::call::Encoded;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
 ///

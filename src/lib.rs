@@ -69,11 +69,9 @@ mod future;
 #[cfg(test)]
 mod fuzz;
 mod held;
-mod host;
 mod id;
 mod inline;
 mod job;
-mod listener;
 mod map;
 mod options;
 mod outcomes;
@@ -87,7 +85,6 @@ mod process;
 mod promise;
 mod shared;
 mod spread;
-mod state;
 mod sync;
 pub mod task;
 mod text;
@@ -95,7 +92,6 @@ mod thread;
 mod ticket;
 mod wait;
 mod with;
-mod work;
 
 pub use bytes::Bytes;
 pub use completed::{AsCompleted, as_completed};
@@ -114,11 +110,11 @@ pub use options::{Stats, TaskOptions};
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use promise::{Promise, promise};
 pub use shared::{AwaitingShared, SharedFuture};
-pub use state::State;
+pub use task::call::Encoded;
+pub use task::state::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;
-pub use work::Encoded;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::error::{Error, Outcome};
 use crate::future::Future;
-use crate::state::{Observable, State, new_task};
+use crate::task::call::Nothing;
+use crate::task::{Observable, State, new_task};
 use crate::text::write_future;
-use crate::work::Nothing;
 
 /// Makes a future and the promise that completes it; for authors of executors, and for tests.
 ///

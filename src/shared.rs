@@ -11,12 +11,12 @@ use std::time::Duration;
 use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
-use crate::host;
 use crate::id::FutureId;
-use crate::listener::{Listener, ListenerKey, WakerKey};
 use crate::panics::{discard, shield};
-use crate::state::{Callback, Observable, State};
 use crate::sync::{Mutex, OnceLock, with_room};
+use crate::task::listener::{Listener, ListenerKey, WakerKey};
+use crate::task::owner;
+use crate::task::{Callback, Observable, State};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 
@@ -47,7 +47,7 @@ pub struct SharedFuture<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     future: Future<T>,
-    /// Filled from the cell once the task is done, by whoever looks first.
+    /// Filled from the task once the task is done, by whoever looks first.
     outcome: OnceLock<Outcome<T>>,
     /// Callbacks that were added to the done task; `None` while no thread runs them.
     late: Mutex<Option<VecDeque<Callback<T>>>>,
@@ -69,7 +69,7 @@ impl<T> SharedFuture<T> {
         self.0.future.task()
     }
 
-    /// The outcome of a task that is done. Does not block: the cell is asked only after it said so.
+    /// The outcome of a task that is done. Does not block: the task is asked only after it said so.
     fn outcome(&self) -> Result<&T, Error> {
         const WHOLE: &str = "a done task that is shared has its outcome";
         let take = || {
@@ -207,7 +207,7 @@ impl<T> SharedFuture<T> {
         };
         while let Some(callback) = next() {
             if let Some(outcome) = self.0.outcome.get() {
-                shield("a callback of a future", || with_room(|| host::in_callback(|| callback(outcome))));
+                shield("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
             }
         }
     }

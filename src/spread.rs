@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fork;
-use crate::host::{self, Need, Spare};
 use crate::outcomes::Outcomes;
 use crate::panics::discard;
 use crate::sync::elapsed;
+use crate::task::owner::{self, Need, Spare};
 #[cfg(processes)]
 pub(crate) use block::{Block, Stock};
 pub(crate) use block::{Collect, Collected};
@@ -112,9 +112,9 @@ impl<A, R> Spread<A, R> {
         let block = self.blocks.front()?;
         let mut collected = block.try_collect();
         if collected.outcomes.len() == 0 {
-            host::assert_may_block();
+            owner::assert_may_block();
             // A worker that sleeps here may wait for what only another one can take.
-            let _spare = host::current().map(|host| Spare::new(Some(host), Need::Worker));
+            let _spare = owner::current().map(|host| Spare::new(Some(host), Need::Worker));
             collected = block.collect(deadline);
         }
         let Collected { outcomes, is_over } = collected;

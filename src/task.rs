@@ -1,132 +1,20 @@
-//! What a running task may ask about itself.
-#![forbid(unsafe_code)]
+//! What a task is made of, and what a running one may ask about itself.
+//!
+//! [`state`] has the state machine, in one allocation a task; [`runner`] and [`handle`] are what executors and callers may do with
+//! it, by the traits in [`roles`]. [`call`] is what a task calls, [`owner`] the executor that has it.
 
-use std::cell::RefCell;
-use std::fmt;
-use std::sync::Arc;
+pub(crate) mod call;
+mod context;
+mod handle;
+pub(crate) mod listener;
+pub(crate) mod owner;
+pub(crate) mod roles;
+pub(crate) mod runner;
+pub(crate) mod state;
 
-use crate::id::FutureId;
-use crate::state::Runnable;
-use crate::sync::{thread, thread_local};
-
-thread_local! {
-    static CURRENT: RefCell<Option<Current>> = RefCell::new(None);
-}
-
-/// The task that a thread runs.
-#[derive(Clone)]
-enum Current {
-    Own(Arc<dyn Runnable>),
-    /// The future is another process's.
-    #[cfg(processes)]
-    Remote(FutureId),
-}
-
-/// Returns the context of the task that this thread runs, or `None` outside of every task.
-///
-/// In a task that runs another one while it waits for it, each sees its own.
-///
-/// # Examples
-///
-/// A task that stops when it is aborted or past its time limit:
-///
-/// ```
-/// use concurrent_futures::{ThreadPoolExecutor, task};
-///
-/// let threads = ThreadPoolExecutor::new(1);
-/// let (started, wait_for_start) = std::sync::mpsc::channel();
-/// let future = threads.spawn(move || {
-///     let context = task::current().expect("inside a task");
-///     started.send(()).unwrap();
-///     while !context.is_aborted() {
-///         std::thread::yield_now(); // a piece of the work
-///     }
-/// });
-/// wait_for_start.recv().unwrap();
-/// assert!(future.abort());
-/// ```
-pub fn current() -> Option<TaskContext> {
-    let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
-    let worker_name = thread::current().name().map(Into::into);
-    Some(TaskContext { task, worker_name })
-}
-
-/// The name that the task of this thread was given.
-pub(crate) fn current_name() -> Option<String> {
-    let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
-    match &task {
-        Current::Own(task) => task.options().name_text().map(String::from),
-        #[cfg(processes)]
-        Current::Remote(_) => None,
-    }
-}
-
-/// Tells a task about itself; may be cloned and sent to helpers of the task.
-#[derive(Clone)]
-pub struct TaskContext {
-    task: Current,
-    worker_name: Option<Arc<str>>,
-}
-
-impl TaskContext {
-    /// Tells whether the task should stop: it was aborted, or ran past its time limit.
-    ///
-    /// Its future is done by then, and what the function returns will be dropped. A worker process is killed with such
-    /// a task, so there it is never `true`.
-    pub fn is_aborted(&self) -> bool {
-        match &self.task {
-            Current::Own(task) => task.is_aborted(),
-            #[cfg(processes)]
-            Current::Remote(_) => false,
-        }
-    }
-
-    /// Returns the name of the worker that runs the task.
-    pub fn worker_name(&self) -> Option<&str> {
-        self.worker_name.as_deref()
-    }
-
-    /// Returns the id of the task's future, in a worker process too.
-    pub fn id(&self) -> FutureId {
-        match &self.task {
-            Current::Own(task) => task.id(),
-            #[cfg(processes)]
-            Current::Remote(id) => *id,
-        }
-    }
-}
-
-impl fmt::Debug for TaskContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskContext")
-            .field("id", &self.id())
-            .field("worker_name", &self.worker_name)
-            .field("is_aborted", &self.is_aborted())
-            .finish()
-    }
-}
-
-/// Runs `body` as `task`: what was current before is current again afterwards.
-pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
-    run_as(Current::Own(task), body)
-}
-
-/// Runs `body` as a task whose future is another process's.
 #[cfg(processes)]
-pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
-    run_as(Current::Remote(id), body)
-}
-
-fn run_as<R>(task: Current, body: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Current>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let outer = self.0.take();
-            // Dropped after the borrow has ended.
-            let _inner = CURRENT.try_with(|current| current.replace(outer));
-        }
-    }
-    // At the end of a thread its locals may be gone: a task that runs there does without.
-    let _restore = Restore(CURRENT.try_with(|current| current.replace(Some(task))).ok().flatten());
-    body()
-}
+pub(crate) use context::enter_remote;
+pub use context::{TaskContext, current};
+pub(crate) use context::{current_name, enter};
+pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
+pub(crate) use state::{Snapshot, State, new_task};

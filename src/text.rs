@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::state::{Observable, State};
+use crate::task::{Observable, State};
 
 /// Writes the text of a handle named `handle` on `task`.
 pub(crate) fn write_future<T>(f: &mut fmt::Formatter<'_>, handle: &str, task: &Arc<dyn Observable<T>>) -> fmt::Result {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::future::Future;
-use crate::host::{self, Need, Spare};
-use crate::listener::{Listen, Listener, ListenerKey};
 use crate::shared::SharedFuture;
-use crate::state::wait_for_itself;
 use crate::sync::{Condvar, Mutex};
+use crate::task::listener::{Listen, Listener, ListenerKey};
+use crate::task::owner::{self, Need, Spare};
+use crate::task::state::wait_for_itself;
 
 /// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
 ///
@@ -24,7 +24,7 @@ pub trait Waitable: sealed::Sealed {}
 pub(crate) mod sealed {
     use std::sync::Arc;
 
-    use crate::state::{Observed, Runnable};
+    use crate::task::{Observed, Runnable};
 
     /// Lends the task behind a future.
     #[expect(missing_debug_implementations, reason = "cannot be named outside")]
@@ -121,8 +121,8 @@ pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration
 /// worker has to: a spare one keeps the executor going.
 #[track_caller]
 pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
-    host::assert_may_block();
-    let Some(host) = host::current() else {
+    owner::assert_may_block();
+    let Some(host) = owner::current() else {
         return future.observed().0.sleep(deadline);
     };
     let mut need = Need::Worker;
@@ -148,14 +148,14 @@ pub(crate) struct PolledClaim {
 
 impl PolledClaim {
     pub(crate) fn poll(&mut self, future: &impl Sealed) {
-        if !host::may_block() {
+        if !owner::may_block() {
             return;
         }
-        if let Some(host) = host::current() {
+        if let Some(host) = owner::current() {
             let task = future.runnable().0;
             let need = task.claim(Arc::clone(&task), &host).need();
             if self.spare.is_none() && !is_done(future) {
-                self.spare = Some(host::spare_for_await(&host, need));
+                self.spare = Some(owner::spare_for_await(&host, need));
             }
         }
     }
@@ -260,8 +260,8 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     if set.is_satisfied() {
         return;
     }
-    host::assert_may_block();
-    let host = host::current();
+    owner::assert_may_block();
+    let host = owner::current();
     if deadline.is_none() {
         assert_not_itself(futures.iter());
     }

@@ -15,7 +15,7 @@ use crate::bytes::{Carrier, carried};
 use crate::error::{BoxError, BuildError, Error};
 use crate::executor::Payload;
 use crate::panics;
-use crate::work::{Fallible, Function, Plain, Portable, Work};
+use crate::task::call::{Fallible, Function, Plain, Portable, Work};
 
 /// The longest argument or result, in bytes, if nothing else is asked for.
 const MAX_FRAME: u64 = 1 << 30;

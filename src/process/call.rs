@@ -19,8 +19,8 @@ use crate::codec;
 use crate::error::{Decode, Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::panics;
-use crate::state::unwritten;
-use crate::work::{Fallible, Function, Plain, Unboxing};
+use crate::task::call::{Fallible, Function, Plain, Unboxing};
+use crate::task::runner::unwritten;
 
 /// A call as bytes and numbers.
 pub(crate) struct Parcel {

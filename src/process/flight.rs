@@ -17,11 +17,11 @@ use super::slots::{Progress, Slots};
 use super::supervisor::LinkId;
 use crate::bytes::Carrier;
 use crate::error::Error;
-use crate::host::{Host, Remote};
 use crate::id::FutureId;
 use crate::options::{TaskOptions, sooner};
-use crate::state::Runnable;
 use crate::sync::Mutex;
+use crate::task::Runnable;
+use crate::task::owner::{Host, Remote};
 use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
@@ -378,7 +378,7 @@ impl Remote for Flight {
     }
 }
 
-/// To the cell, its flight stands for the pool: there is nothing that a waiter could do for it.
+/// To the task, its flight stands for the pool: there is nothing that a waiter could do for it.
 impl Host for Flight {
     fn cancelled(&self) {
         self.relief.ring();

@@ -35,14 +35,14 @@ use crate::bytes::{Carrier, carried};
 use crate::codec;
 use crate::error::{Error, Outcome, Part};
 use crate::executor::Payload;
-use crate::host::{Ended, Shared};
 use crate::options::TaskOptions;
 use crate::panics;
 use crate::spread::{Block, Collect, Crew, FollowUp, Inlet};
-use crate::state::unread;
 use crate::sync::Mutex;
+use crate::task::call::Function;
+use crate::task::owner::{Ended, Shared};
+use crate::task::runner::unread;
 use crate::ticket::Ticket;
-use crate::work::Function;
 use encoded::Encoded;
 
 /// How long a portion is expected to run: long beside what it costs to send, and short enough to wait for.
@@ -318,7 +318,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::work::Plain;
+    use crate::task::call::Plain;
     use crate::{Executor, ProcessPoolExecutor};
 
     /// Says who it is; the first one goes on when it is told to.

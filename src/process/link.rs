@@ -25,7 +25,7 @@ use super::supervisor::{Expiry, LinkId, Next, Order};
 use super::wire::Wire;
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
-use crate::host;
+use crate::task::owner;
 use answers::Answer;
 
 /// A process that has not said hello by then is none of ours. What it takes to be set up then is the initializer's. Shorter in the crate's
@@ -36,7 +36,7 @@ pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else 
 const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
-    host::adopt(Arc::clone(pool) as _);
+    owner::adopt(Arc::clone(pool) as _);
     // Whatever happens, nobody is to wait for this worker for ever.
     struct Forget<'a>(&'a Pool, LinkId);
     impl Drop for Forget<'_> {
@@ -47,7 +47,7 @@ pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
     let _forget = Forget(pool, id);
     // Whatever it runs of the program's (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task: that one's
     // answer may be for this very thread to read.
-    host::in_callback(|| match Link::spawn(pool, id) {
+    owner::in_callback(|| match Link::spawn(pool, id) {
         Ok(mut link) => link.look_after(),
         Err(error) => pool.not_started(id, &error),
     });

@@ -11,7 +11,7 @@
 //!
 //! Each worker has a thread here, in [`link`](super::link), which spawns it, looks after it, reaps it, and then ends. The kernel kills a
 //! worker when the thread that spawned it ends, so that is the only thread that may. A flight is held by whoever
-//! is to end it, and by its cell until that is done. The last thread to end makes the pool ended.
+//! is to end it, and by its task until that is done. The last thread to end makes the pool ended.
 #![forbid(unsafe_code)]
 
 mod help;
@@ -35,10 +35,10 @@ use super::{entry, link, obstacle};
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
 use crate::fork;
-use crate::host::{self, Ended, Host, Shared};
 use crate::options::Stats;
 use crate::panics;
 use crate::sync::{Condvar, DEEPEST, Mutex};
+use crate::task::owner::{self, Ended, Host, Shared};
 use crate::ticket::Tickets;
 use crate::wait::deadline;
 
@@ -133,7 +133,7 @@ impl Pool {
     }
 
     fn owns_thread(&self) -> bool {
-        host::is_current(std::ptr::from_ref(self).cast())
+        owner::is_current(std::ptr::from_ref(self).cast())
     }
 
     /// Does what is to be decided, and then starts the workers that it takes. That may run user code.
@@ -287,7 +287,7 @@ impl Pool {
 
     pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
         // A callback may stand in the way of the very task that is waited for.
-        if self.is_copy() || self.owns_thread() || !host::may_block() {
+        if self.is_copy() || self.owns_thread() || !owner::may_block() {
             return false;
         }
         let until = deadline(timeout);

@@ -376,7 +376,7 @@ mod tests {
     use super::*;
     use crate::Bytes;
     use crate::process::wire::Wire;
-    use crate::work::Plain;
+    use crate::task::call::Plain;
 
     /// One that runs what it is told to in this process, and the pool's end.
     fn worker() -> (Box<Worker>, Wire) {

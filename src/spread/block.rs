@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use crate::error::{Error, Outcome};
-use crate::host::Ended;
 use crate::outcomes::Outcomes;
 use crate::sync::{Condvar, Mutex, thread, yields};
+use crate::task::owner::Ended;
 
 /// Items that nobody has taken, in order.
 pub(crate) trait Stock {

@@ -1,6 +1,6 @@
 //! [`Hands`]: threads that help themselves to the items of a map.
 //!
-//! A task for each item costs an allocation, two turns of the pool's lock and several of the cell's. Here a task of the pool, a *hand*,
+//! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the pool, a *hand*,
 //! takes one item after the other from the [blocks](Block) until none is left. That is per item one turn of a lock that is mostly
 //! its own.
 //!
@@ -32,15 +32,15 @@ use std::vec;
 use super::block::{Block, Collect, Stock};
 use super::{Crew, FollowUp, Inlet};
 use crate::error::{Error, Outcome};
-use crate::host::{Ended, Shared, Sharing};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::panics::{self, discard};
-use crate::state::{Observable, Runnable, new_task};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
+use crate::task::call::Work;
+use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::{Observable, Runnable, new_task};
 use crate::ticket::Ticket;
-use crate::work::Work;
 
 /// How many items a block has at most.
 const MOST: usize = 256;

@@ -17,9 +17,9 @@ use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::spread::Crew;
-use crate::state::{Observable, new_task};
+use crate::task::call::{Chunk, Local, Shared, Work, outcome};
+use crate::task::{Observable, new_task};
 use crate::with::With;
-use crate::work::{Chunk, Local, Shared, Work, outcome};
 
 /// Queues work of any kind.
 pub(super) fn queue<W, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, work: W) -> Future<T>

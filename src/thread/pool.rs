@@ -37,7 +37,7 @@
 //! | `pending` | push | the task leaves `Pending`: start, claim, cancel, refusal. Each task once. Exact in a bounded queue; without a bound the pop counts for the start, which saves a lock, and is undone if there was none |
 //! | `dead` | a task in the queue was claimed or cancelled | its entry was popped or swept. May be negative for a moment |
 //!
-//! A cell's lock may be taken under the queue's (to sweep), never the other way round.
+//! A task's lock may be taken under the queue's (to sweep), never the other way round.
 #![forbid(unsafe_code)]
 
 mod ending;
@@ -55,11 +55,11 @@ use std::time::Duration;
 use super::timer::Timer;
 use crate::error::{Error, Full};
 use crate::fork;
-use crate::host::{self, Ended, Shared, Sharing};
 use crate::options::Stats;
 use crate::panics;
-use crate::state::{Ran, Runnable};
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
+use crate::task::owner::{self, Ended, Shared, Sharing};
+use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
 use crate::wait::deadline;
 use queue::{Action, Queue};
@@ -150,7 +150,7 @@ impl Pool {
 
     /// Does the calling thread belong to this pool?
     fn owns_thread(&self) -> bool {
-        host::is_current(std::ptr::from_ref(self).cast())
+        owner::is_current(std::ptr::from_ref(self).cast())
     }
 
     fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {

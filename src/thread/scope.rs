@@ -2,8 +2,8 @@
 //!
 //! # Why this is sound
 //!
-//! A scoped task is a cell like any other, but its type borrows for `'scope`; the queue and the handle hold it as if
-//! it did not. So nothing that borrows may be left in the cell when the scope ends:
+//! A scoped task is a task like any other, but its type borrows for `'scope`; the queue and the handle hold it as if
+//! it did not. So nothing that borrows may be left in the task when the scope ends:
 //!
 //! - **the closure**: `scope` returns, in whatever way, only when the count of open tasks is zero. The count falls when
 //!   an [`Ended`] guard drops. It is made with the closure, and either drops after it in the same struct (a task that
@@ -11,10 +11,10 @@
 //!   guard is with the closure, not with the future.
 //! - **the outcome**: the guard of a task that ran drops after its outcome was stored or dropped. A stored outcome
 //!   belongs to the one handle, `Future<T>`, which cannot outlive what `T` borrows; its drop takes the outcome out of
-//!   the cell. If the handle is leaked, it keeps the cell for ever, and with it the outcome, undropped.
+//!   the task. If the handle is leaked, it keeps the task for ever, and with it the outcome, undropped.
 //! - **a fork**: in the copy of the process the threads of the pool do not exist, so what they run there never ends, and nobody
 //!   touches it. What has not started is ended by the scope as ever, closure and all, and then it does not wait.
-//! - **the empty cell** may live on in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a wait-set's
+//! - **the empty task** may live on in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a wait-set's
 //!   hands. What it still holds (options, callbacks) borrows nothing.
 
 use std::collections::VecDeque;
@@ -29,10 +29,10 @@ use crate::error::{BoxError, Outcome};
 use crate::fork;
 use crate::future::Future;
 use crate::held::{Held, is_large};
-use crate::host::{self, Need, Spare};
-use crate::state::{Observable, Runnable, new_task};
 use crate::sync::{Condvar, Mutex};
-use crate::work::{Work, outcome};
+use crate::task::call::{Work, outcome};
+use crate::task::owner::{self, Need, Spare};
+use crate::task::{Observable, Runnable, new_task};
 
 /// Spawns tasks that may borrow from outside the scope; lent by [`ThreadPoolExecutor::scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -197,9 +197,9 @@ impl<'scope> Scope<'scope, '_> {
         } else {
             new_task(Some(Scoped { function, ended }), None, host)
         };
-        // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. What the cell holds
+        // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. What the task holds
         // that lives for `'scope` only, closure and outcome, is out of it before `'scope` ends, as the head of this
-        // file shows; after that the cell is used only through methods that find neither.
+        // file shows; after that the task is used only through methods that find neither.
         #[allow(unsafe_code)]
         let task = unsafe { std::mem::transmute::<Arc<dyn Observable<T> + 'scope>, Arc<dyn Observable<T>>>(task) };
         let future = Future::new(Arc::clone(&task));
@@ -256,10 +256,10 @@ impl Tasks {
             // The threads that run the others are not here.
             return self.end_lost();
         }
-        let host = host::current();
+        let host = owner::current();
         // Not in a callback, where the tasks could not wait for others.
         if let Some(host) = &host
-            && host::may_block()
+            && owner::may_block()
         {
             while let Some(task) = self.next_pending() {
                 task.claim(Arc::clone(&task), host);

@@ -10,10 +10,10 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::pool::Pool;
-use crate::host;
-use crate::state::Runnable;
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crate::task::Runnable;
+use crate::task::owner;
 
 /// Sends what is to be watched to the timer thread. The thread ends when the sender is gone.
 pub(super) struct Timer(Mutex<Option<Sender<Watch>>>);
@@ -63,7 +63,7 @@ impl Timer {
 
 fn run(pool: &Arc<Pool>, commands: &Receiver<Watch>) {
     // If no other thread can be started for them, callbacks of tasks that ran out of time run here.
-    host::adopt(Arc::clone(pool) as _);
+    owner::adopt(Arc::clone(pool) as _);
     let mut watches = Watches::default();
     loop {
         let command = match watches.expire(pool, Instant::now()) {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::pool::Pool;
 use crate::error::{Broken, Error};
-use crate::state::Ran;
-use crate::{host, panics};
+use crate::panics;
+use crate::task::Ran;
+use crate::task::owner;
 
 pub(super) fn run(pool: &Arc<Pool>, number: usize) {
-    host::adopt(Arc::clone(pool) as _);
+    owner::adopt(Arc::clone(pool) as _);
     if let Some(initializer) = &pool.settings.initializer
         && let Err(error) = panics::catch(|| {
             initializer();

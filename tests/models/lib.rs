@@ -12,16 +12,16 @@
 //!
 //! | race | models |
 //! |---|---|
-//! | cancel against start | `cell::cancel_against_start`, `queue::cancel_against_pop` |
-//! | finish against cancel | `cell::finish_against_cancel`, `cell::two_cancels_and_a_finish` |
-//! | finish against take | `cell::finish_against_take`, `cell::abandon_against_take`, `cell::finish_against_two_that_look` |
-//! | callback against finish and cancel | `cell::callback_against_finish`, `cell::callback_against_cancel_and_finish`, `cell::callback_against_abort` |
-//! | callback against take, and a wait | `cell::callback_against_look_and_take`, `cell::callback_against_take_of_a_shared_future`, `cell::callback_against_waits_of_others` |
-//! | two callbacks on a done future | `cell::two_callbacks_on_a_done_future`, `cell::two_callbacks_on_a_done_shared_future` |
-//! | waker against finish, cancel and abort | `cell::waker_against_*`, `cell::two_wakers_against_finish`, `cell::two_that_wait_against_abort` |
-//! | a poll again, or the drop of an await, against finish | `cell::a_new_waker_against_finish`, `cell::drop_of_an_await_against_finish` |
-//! | drop of the handle against start, finish, callback, time limit, shutdown | `cell::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
-//! | abort against start, finish, panic, cancel, its hook | `cell::abort_against_*`, `cell::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `cell::cancel_against_abort` |
+//! | cancel against start | `task::cancel_against_start`, `queue::cancel_against_pop` |
+//! | finish against cancel | `task::finish_against_cancel`, `task::two_cancels_and_a_finish` |
+//! | finish against take | `task::finish_against_take`, `task::abandon_against_take`, `task::finish_against_two_that_look` |
+//! | callback against finish and cancel | `task::callback_against_finish`, `task::callback_against_cancel_and_finish`, `task::callback_against_abort` |
+//! | callback against take, and a wait | `task::callback_against_look_and_take`, `task::callback_against_take_of_a_shared_future`, `task::callback_against_waits_of_others` |
+//! | two callbacks on a done future | `task::two_callbacks_on_a_done_future`, `task::two_callbacks_on_a_done_shared_future` |
+//! | waker against finish, cancel and abort | `task::waker_against_*`, `task::two_wakers_against_finish`, `task::two_that_wait_against_abort` |
+//! | a poll again, or the drop of an await, against finish | `task::a_new_waker_against_finish`, `task::drop_of_an_await_against_finish` |
+//! | drop of the handle against start, finish, callback, time limit, shutdown | `task::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
+//! | abort against start, finish, panic, cancel, its hook | `task::abort_against_*`, `task::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `task::cancel_against_abort` |
 //! | time limit against finish, abort, callback, another's callback, a failed start | `ending::time_limit_*`, `storm::time_limits_among_other_tasks` |
 //! | refusal against cancel and claim | `queue::failed_start_against_cancel`, `nesting::claim_against_breakdown` |
 //! | `wait` against finish and cancel | `waiting::wait_*`, `waiting::first_*`, `waiting::two_waits_for_one_future` |
@@ -68,10 +68,10 @@
 //!
 //! - Take, `detach` and `share` take the handle by value, so nothing that is asked of a handle meets them, nor a submit, which makes it.
 //!   `share` touches nothing of the task.
-//! - Two that register with a task (waker, wait-set, callback), and a registration against start: each is one turn of the cell's lock, and
+//! - Two that register with a task (waker, wait-set, callback), and a registration against start: each is one turn of the task's lock, and
 //!   none waits. Wait-sets and wakers are in one list, so what holds of one against an end holds of both.
 //! - A panic is a finish. A time limit counts from the start, so it meets no start and no cancel of what is pending; nor does a second one.
-//! - What ends a task does so in `Cell::end`, under the lock of the cell: a breakdown, a close and a failed start differ in what they do to
+//! - What ends a task does so in `Task::end`, under the lock of the task: a breakdown, a close and a failed start differ in what they do to
 //!   the queue only. `cancel_pending` is a cancel of each task; so two of them, or one and a drop, are two cancels.
 //! - Keep-alive expiry against breakdown, or a drop in a task: each lets the worker leave, in the same turn of the queue's lock. A worker
 //!   that goes has found no task, so it makes no room; and a start that makes room is the same on a spare worker.
@@ -81,7 +81,7 @@
 //!   death by one thread of the worker. Items and words do not depend on each other but for a halve.
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
-mod cell;
+mod task;
 mod checker;
 mod chunks;
 mod ending;

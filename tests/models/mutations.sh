@@ -104,9 +104,9 @@ mutate claim-makes-no-room $hosting 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left
 under loom nesting::spare_worker_that_goes_against_push
 mutate no-decide-at-leaving $threads 's/(let action = )queue\.decide\(\)(;\n\s+let over)/$1super::queue::Action::Nothing$2/'
 
-state=src/state.rs
-observable=src/state/observable.rs
-runnable=src/state/runnable.rs
+state=src/task/state.rs
+observable=src/task/handle.rs
+runnable=src/task/runner.rs
 shared=src/shared.rs
 under shuttle cell
 mutate waiter-not-counted $observable 's/inner\.waiters \+= 1;\n(\s+let timed_out)/$1/'

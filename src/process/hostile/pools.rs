@@ -18,7 +18,7 @@ use crate::process::frame::{Header, Kind, TaskHead, put};
 use crate::process::image::program;
 use crate::process::wire::Wire;
 use crate::process::worker::{LOST, Setup};
-use crate::work::Plain;
+use crate::task::call::Plain;
 
 #[derive(Clone, Debug)]
 enum Say {

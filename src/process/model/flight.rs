@@ -7,8 +7,8 @@ use super::frame::Kind;
 use super::pool::Pool;
 use super::relief::Relief;
 use crate::error::Error;
-use crate::host::{Host, Remote};
-use crate::state::Runnable;
+use crate::task::Runnable;
+use crate::task::owner::{Host, Remote};
 
 pub(super) struct Flight {
     pub(super) task: Arc<dyn Runnable>,

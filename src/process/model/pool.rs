@@ -11,8 +11,8 @@ use std::time::Instant;
 use super::flight::Flight;
 use super::sys::Told;
 use super::wire::Wire;
-use crate::host::Host;
 use crate::sync::{Condvar, Mutex};
+use crate::task::owner::Host;
 
 pub(super) struct Pool {
     pub(super) supervisor: Mutex<Supervisor>,

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::Pool;
-use crate::host;
 use crate::process::flight::Flight;
+use crate::task::owner;
 
 impl Pool {
     /// Receives the answer to a task in the place of the thread that looks after its worker, if it is the only task there, and
@@ -50,8 +50,8 @@ impl Pool {
         self.follow(follow_up);
         if let Some(flight) = flight {
             // As on the worker's thread: what runs here may submit, and must not wait.
-            let complete = || host::in_callback(|| flight.complete(header.kind, &body, &self.carrier));
-            host::in_place_of(Arc::clone(&flight.pool) as _, complete);
+            let complete = || owner::in_callback(|| flight.complete(header.kind, &body, &self.carrier));
+            owner::in_place_of(Arc::clone(&flight.pool) as _, complete);
             if self.supervisor.lock().end_reading() {
                 self.ended.notify_all();
             }

@@ -9,13 +9,13 @@ use super::Pool;
 use crate::bytes::carried;
 use crate::error::{Error, TooLarge};
 use crate::fork;
-use crate::host::Shared;
 use crate::process::call::Parcel;
 use crate::process::flight::{Addressee, Flight, Place};
 use crate::process::frame::NOT_SENT;
 use crate::process::segments::Lease;
 use crate::process::supervisor::Submitted;
-use crate::state::Runnable;
+use crate::task::Runnable;
+use crate::task::owner::Shared;
 
 impl Pool {
     /// Runs the task of a job, whose call is encoded in the caller's thread.

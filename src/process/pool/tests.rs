@@ -3,15 +3,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::bytes::Carrier;
-use crate::host::tests::Nothing;
-use crate::host::{Host, Shared};
 use crate::process::call::{Call, Cut, Parcel};
 use crate::process::flight::{Addressee, Flight};
 use crate::process::frame::{Kind, put_item};
 use crate::process::portion::{Consignee, Portion};
 use crate::process::receiver::tests::Desk;
+use crate::task::call::Plain;
+use crate::task::owner::tests::Nothing;
+use crate::task::owner::{Host, Shared};
 use crate::ticket::Ticket;
-use crate::work::Plain;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 
 /// Counts what is delivered.

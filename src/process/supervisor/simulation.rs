@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use crate::process::call;
 use crate::process::pool::{Pool, Settings};
 use crate::process::seeds;
-use crate::work::Plain;
+use crate::task::call::Plain;
 use book::Call;
 use keeper::Alarm;
 use world::{Actor, Stock, World};

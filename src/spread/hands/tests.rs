@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::Hands;
 use crate::error::{Error, Outcome};
-use crate::host::{Ended, Host, Shared, Sharing};
 use crate::spread::Crew;
-use crate::state::{Ran, Runnable};
+use crate::task::owner::{Ended, Host, Shared, Sharing};
+use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
 /// A pool whose threads are the test: it keeps the hands that were sent.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Pool;
 use crate::error::Error;
-use crate::host;
-use crate::state::Runnable;
+use crate::task::Runnable;
+use crate::task::owner;
 use crate::ticket::Ticket;
 use crate::wait::deadline;
 
@@ -57,7 +57,7 @@ impl Pool {
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
         // A callback on another's thread may be what a task of this pool waits for.
-        if self.is_copy() || self.owns_thread() || !host::may_block() {
+        if self.is_copy() || self.owns_thread() || !owner::may_block() {
             return false;
         }
         let until = deadline(timeout);

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pool;
-use crate::host;
-use crate::state::Runnable;
+use crate::task::Runnable;
+use crate::task::owner;
 
 /// A task that has run for longer than its limit.
 type Expired = (Arc<dyn Runnable>, Duration);
@@ -77,7 +77,7 @@ impl Pool {
 
     /// What a thread does that was started for an expired task.
     fn end_expired(self: Arc<Self>) {
-        host::adopt(Arc::clone(&self) as _);
+        owner::adopt(Arc::clone(&self) as _);
         let mut comes = true;
         while let Some((task, limit)) = self.next_expired(comes) {
             comes = false;

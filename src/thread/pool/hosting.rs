@@ -9,9 +9,9 @@ use super::Pool;
 use super::queue::{Action, Queue};
 use crate::error::Error;
 use crate::fork;
-use crate::host::{Ended, Host, Need, Shared, Sharing};
-use crate::state::{Ran, Runnable};
 use crate::sync::MutexGuard;
+use crate::task::owner::{Ended, Host, Need, Shared, Sharing};
+use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
 impl Pool {

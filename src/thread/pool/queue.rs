@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::expiry::Expiries;
 use crate::error::Error;
-use crate::host::Need;
-use crate::state::{Ran, Runnable};
 use crate::sync::{is_finished, thread, thread_local};
+use crate::task::owner::Need;
+use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
 thread_local! {

@@ -5,11 +5,11 @@ use std::thread;
 use super::queue::{Action, Queue};
 use super::{Pool, Settings};
 use crate::error::{Broken, Error};
-use crate::host::tests::Nothing;
-use crate::host::{Host, Need, Sharing};
-use crate::state::{Observable, Ran, Runnable, new_task};
+use crate::task::call::Local;
+use crate::task::owner::tests::Nothing;
+use crate::task::owner::{Host, Need, Sharing};
+use crate::task::{Observable, Ran, Runnable, new_task};
 use crate::ticket::Ticket;
-use crate::work::Local;
 
 fn settings(max_workers: usize) -> Settings {
     let prefix = "pool".to_owned();

@@ -148,7 +148,7 @@ impl World<'_> {
     }
 
     fn turn_away(&mut self, flight: &Flight, refusal: Error) {
-        // Not where it was taken back before: the cell does not hear it then.
+        // Not where it was taken back before: the task does not hear it then.
         flight.refuse(refusal);
         *flight.place.lock() = Place::Revoked;
     }

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use super::book::{self, End};
 use crate::bytes::Carrier;
 use crate::error::{Error, TooLarge};
-use crate::host::Host;
 use crate::id::FutureId;
-use crate::listener::{Listener, ListenerKey};
 use crate::options::TaskOptions;
 use crate::process::call::{Cut, Parcel};
 use crate::process::flight::Flight;
 use crate::process::portion::Consignee;
-use crate::state::{Claim, Observed, Ran, Runnable, Snapshot};
-use crate::work::Encoded;
+use crate::task::call::Encoded;
+use crate::task::listener::{Listener, ListenerKey};
+use crate::task::owner::Host;
+use crate::task::{Claim, Observed, Ran, Runnable, Snapshot};
 
 pub(super) struct Errand {
     pub(super) options: TaskOptions,

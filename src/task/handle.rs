@@ -1,20 +1,21 @@
-//! The handle's side of a cell: look, wait, cancel, listen, take.
+//! The handle's side of a task: look, wait, cancel, listen, take.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{By, Callback, Cell, Observable, Observed, Phase, Snapshot, State};
+use super::roles::{Callback, Observable, Observed};
+use super::state::{By, Phase, Snapshot, State, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
-use crate::host::{self, Remote};
 use crate::id::FutureId;
-use crate::listener::{Listener, ListenerKey};
 use crate::panics::discard;
 use crate::sync::{thread, yields};
-use crate::work::Work;
+use crate::task::call::Work;
+use crate::task::listener::{Listener, ListenerKey};
+use crate::task::owner::{self, Remote};
 
-impl<W, T, H> Observed for Cell<W, T, H>
+impl<W, T, H> Observed for Task<W, T, H>
 where
     W: Work<T>,
     T: Send,
@@ -161,7 +162,7 @@ where
                 _ => return None,
             }
             drop(inner);
-            host::assert_may_block();
+            owner::assert_may_block();
             inner = self.inner.lock();
             if matches!(inner.phase, Phase::Delivering { .. }) {
                 inner.waiters += 1;
@@ -190,7 +191,7 @@ where
     }
 }
 
-impl<W, T, H> Cell<W, T, H>
+impl<W, T, H> Task<W, T, H>
 where
     H: Held<Outcome<T>>,
 {
@@ -213,7 +214,7 @@ where
     }
 }
 
-impl<W, T, H> Observable<T> for Cell<W, T, H>
+impl<W, T, H> Observable<T> for Task<W, T, H>
 where
     W: Work<T>,
     T: Send,

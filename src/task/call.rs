@@ -1,4 +1,4 @@
-//! What a task does: the calls that a cell can hold.
+//! What a task does: the calls that a task can hold.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
 use crate::process::{Addressed, Call, Cut, Parcel};
-use crate::state::caught;
+use crate::task::runner::caught;
 #[cfg(processes)]
-use crate::state::read;
+use crate::task::runner::read;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Work<T>: Send {

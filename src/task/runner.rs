@@ -1,4 +1,4 @@
-//! The executor's side of a cell: start, run, encode, complete.
+//! The executor's side of a task: start, run, encode, complete.
 #![forbid(unsafe_code)]
 
 use std::panic::{self, AssertUnwindSafe};
@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{By, Cell, Claim, Phase, Ran, Runnable, wait_for_itself};
+use super::roles::{Claim, Ran, Runnable};
+use super::state::{By, Phase, Task, wait_for_itself};
 #[cfg(processes)]
 use crate::bytes::{Carrier, carried};
 use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
 use crate::fork;
 use crate::held::Held;
-use crate::host::{self, Host};
 use crate::options::{TaskOptions, sooner};
 use crate::panics::{self, discard, shield};
 use crate::sync::with_room;
 use crate::task;
-use crate::work::{Encoded, Work};
+use crate::task::call::{Encoded, Work};
+use crate::task::owner::{self, Host};
 
-impl<W, T, H> Cell<W, T, H>
+impl<W, T, H> Task<W, T, H>
 where
     W: Work<T>,
     T: Send,
@@ -77,7 +78,7 @@ pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) 
     panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
 }
 
-impl<W, T, H> Runnable for Cell<W, T, H>
+impl<W, T, H> Runnable for Task<W, T, H>
 where
     W: Work<T>,
     T: Send,
@@ -137,7 +138,7 @@ where
             let Some(work) = inner.phase.work().and_then(Option::take) else {
                 return Ran::Skipped;
             };
-            inner.phase = Phase::Running { work: None, thread: host::thread_token() };
+            inner.phase = Phase::Running { work: None, thread: owner::thread_token() };
             (work, inner.host.take())
         };
         if let Some(host) = &host {
@@ -160,7 +161,7 @@ where
             drop(inner);
             wait_for_itself(self.id);
         }
-        let own = inner.host.as_ref().is_some_and(|own| host::address(own) == host::address(host));
+        let own = inner.host.as_ref().is_some_and(|own| owner::address(own) == owner::address(host));
         let Phase::Pending(work) = &mut inner.phase else {
             return Claim::Elsewhere;
         };
@@ -173,7 +174,7 @@ where
         let Some(work) = work.take() else {
             return Claim::Elsewhere;
         };
-        inner.phase = Phase::Running { work: None, thread: host::thread_token() };
+        inner.phase = Phase::Running { work: None, thread: owner::thread_token() };
         let released = inner.host.take();
         drop(inner);
         drop(released);
@@ -217,7 +218,7 @@ where
     }
 
     fn encode(&self) -> Result<Encoded, Error> {
-        // Out of the cell: serde code is the user's, and must not run under the lock.
+        // Out of the task: serde code is the user's, and must not run under the lock.
         let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use crate::bytes;
 use crate::error::Error;
-use crate::state::Runnable;
 use crate::sync::thread_local;
+use crate::task::Runnable;
 use crate::ticket::Ticket;
 
 /// An executor with threads of its own, as its tasks and their waiters see it.
 ///
-/// Called with no lock of a cell held; may take the executor's. By default there is nothing to be done: for an executor
+/// Called with no lock of a task held; may take the executor's. By default there is nothing to be done: for an executor
 /// whose tasks run elsewhere.
 pub(crate) trait Host: Send + Sync {
     /// A worker took a task from the queue and starts it now.
@@ -28,10 +28,10 @@ pub(crate) trait Host: Send + Sync {
     fn refused(&self) {}
     /// A task that was given away has ended, with an error or without; nobody sees it yet.
     fn ended(&self, _failed: bool) {}
-    /// A waiter took a pending task to run it: its entry is dead. `cell` is the address of the task.
+    /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
     fn claimed(&self, _cell: *const ()) {}
     /// A claimed task has ended.
-    fn claim_ended(&self, _ran: crate::state::Ran) {}
+    fn claim_ended(&self, _ran: crate::task::Ran) {}
     /// How long each of its tasks may run.
     fn time_limit(&self) -> Option<Duration> {
         None
@@ -42,7 +42,7 @@ pub(crate) trait Host: Send + Sync {
     fn block(&self, _need: Need) {}
     /// The worker goes on.
     fn unblock(&self, _need: Need) {}
-    /// Has the task been given away? Then what has become of it is decided elsewhere. Called under the cell's lock.
+    /// Has the task been given away? Then what has become of it is decided elsewhere. Called under the task's lock.
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
@@ -85,7 +85,7 @@ pub(crate) struct Ended {
     pub(crate) failed: u64,
 }
 
-/// Where a task was given away to, as its cell sees it. Its methods are called with no lock of a cell held.
+/// Where a task was given away to, as its task sees it. Its methods are called with no lock of a task held.
 pub(crate) trait Remote: Send + Sync {
     /// Has a worker started it?
     fn has_started(&self) -> bool;

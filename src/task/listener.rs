@@ -7,7 +7,7 @@ use std::task::Waker;
 
 /// Hears of the end of several tasks, each under a key.
 pub(crate) trait Listen: Send + Sync {
-    /// Called once for each key, mostly under the lock of the task's cell. Runs no user code and takes no such lock.
+    /// Called once for each key, mostly under the lock of the task's task. Runs no user code and takes no such lock.
     fn done(&self, key: usize, failed: bool);
 }
 

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Snapshot;
+use super::state::Snapshot;
 #[cfg(processes)]
 use crate::bytes::Carrier;
 use crate::error::{Error, Outcome};
-use crate::host::{Host, Need};
 use crate::id::FutureId;
-use crate::listener::{Listener, ListenerKey};
 use crate::options::TaskOptions;
-use crate::work::Encoded;
+use crate::task::call::Encoded;
+use crate::task::listener::{Listener, ListenerKey};
+use crate::task::owner::{Host, Need};
 
 /// How a run went, for the executor's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! The state machine: one cell per task, in one allocation.
+//! The state machine: one task per task, in one allocation.
 //!
-//! `roles` says what may be asked of a cell, `runnable` and `observable` answer it; every way out of a state but those
-//! of `Pending` to `Running` and of a lent outcome goes through [`Cell::end`], here.
+//! `roles` says what may be asked of a task, `runner` and `handle` answer it; every way out of a state but those
+//! of `Pending` to `Running` and of a lent outcome goes through [`Task::end`], here.
 //!
-//! An `Arc<Cell>` is unsized twice: [`Runnable`] for executors, [`Observable`] for the handle. Everything is
-//! under the cell's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde
+//! An `Arc<Task>` is unsized twice: [`Runnable`] for executors, [`Observable`] for the handle. Everything is
+//! under the task's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde
 //! code) runs or drops while it is held, and no other lock is taken under it but the one inside of a wait-set,
 //! under which none is taken.
 //!
@@ -28,51 +28,43 @@
 //!   here, so it never runs; the loser finds no work and leaves the entry alone.
 //! - **Finish against abort or time limit**: the first finds `Running` and publishes. The late outcome is dropped
 //!   by its owner, outside the lock.
-//! - **Finish against take**: taking needs a handle by value and a done cell; before, the taker sleeps on `changed`
+//! - **Finish against take**: taking needs a handle by value and a done task; before, the taker sleeps on `changed`
 //!   and is counted in `waiters`, under the same lock that publishes. Nobody is notified in vain.
 //! - **Callback against finish**: added before `Delivering` ends, it is run by the delivering thread, whose loop
 //!   ends under the lock that publishes; added after, by the adder. There is no in-between.
-//! - **Callback against take**: the outcome is out of a `Finished` cell while a late callback looks at it. It
+//! - **Callback against take**: the outcome is out of a `Finished` task while a late callback looks at it. It
 //!   cannot be taken then, because the adder borrows the handle that taking would consume.
 //! - **Wait-set against finish**: told under the lock that publishes, so the order in which futures come out is one in
 //!   which they can have been seen done.
 //! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
 //!   stored and the poll is ready.
 //! - **Given away**: of a task that another process may start, that place decides, before this one: `cancel` and
-//!   `abort` ask [`Remote`](crate::host::Remote) first, and end the cell only where they won there. It stays `Pending`
+//!   `abort` ask [`Remote`](crate::task::owner::Remote) first, and end the task only where they won there. It stays `Pending`
 //!   here while it runs there; a look from outside asks.
 //! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
-//!   it with `Broken`. The lock of a cell that another thread has at that moment, for a few instructions, is the one that
+//!   it with `Broken`. The lock of a task that another thread has at that moment, for a few instructions, is the one that
 //!   cannot be spared.
 //! - **Drop of the handle against finish**: `detached` is set before, and the finisher drops the outcome; or the
 //!   outcome is there, and the handle takes it along.
 #![forbid(unsafe_code)]
-
-mod observable;
-mod roles;
-mod runnable;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-pub(crate) use roles::{Callback, Claim, Observable, Observed, Ran, Runnable};
-pub(crate) use runnable::caught;
-#[cfg(processes)]
-pub(crate) use runnable::{read, unread, unwritten};
-
+use super::roles::{Callback, Observable};
 use crate::error::{Error, Outcome};
 use crate::fork;
 use crate::held::{Held, is_large};
-use crate::host::{self, Host};
 use crate::id::FutureId;
-use crate::listener::Listener;
 use crate::options::TaskOptions;
 use crate::outcomes::lose;
 use crate::panics::{discard, shield};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
-use crate::work::Work;
+use crate::task::call::Work;
+use crate::task::listener::Listener;
+use crate::task::owner::{self, Host};
 
 /// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,7 +97,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What one look at a cell tells.
+/// What one look at a task tells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) state: State,
@@ -114,45 +106,45 @@ pub(crate) struct Snapshot {
 }
 
 /// `H` is how it [holds](Held) its outcome.
-pub(crate) struct Cell<W, T, H = Outcome<T>> {
-    id: FutureId,
-    options: Option<Arc<TaskOptions>>,
-    inner: Mutex<Inner<W, T, H>>,
+pub(crate) struct Task<W, T, H = Outcome<T>> {
+    pub(super) id: FutureId,
+    pub(super) options: Option<Arc<TaskOptions>>,
+    pub(super) inner: Mutex<Inner<W, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
-    changed: Condvar,
+    pub(super) changed: Condvar,
     /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
     /// nothing is ordered by it.
-    spent: AtomicBool,
+    pub(super) spent: AtomicBool,
     /// The [generation](fork::generation) of the process whose pool has the task. 0: none has, so nothing is lost of it in a fork.
-    generation: AtomicU32,
+    pub(super) generation: AtomicU32,
 }
 
-struct Inner<W, T, H> {
-    phase: Phase<W, H>,
+pub(super) struct Inner<W, T, H> {
+    pub(super) phase: Phase<W, H>,
     /// The pool whose queue the task is in, or who has it if it was given away. Taken by whoever makes it leave
     /// `Pending`, or ends it.
-    host: Option<Arc<dyn Host>>,
+    pub(super) host: Option<Arc<dyn Host>>,
     /// The first listener is inline: most futures have at most one.
-    first: Option<Listener>,
-    extras: Option<Box<Extras<T>>>,
+    pub(super) first: Option<Listener>,
+    pub(super) extras: Option<Box<Extras<T>>>,
     /// Threads that sleep on `changed`.
-    waiters: u32,
+    pub(super) waiters: u32,
     /// The handle is gone.
-    detached: bool,
+    pub(super) detached: bool,
     /// Somebody was shown the outcome.
-    seen: bool,
+    pub(super) seen: bool,
     /// Abort or time limit came while it ran.
-    aborted: bool,
+    pub(super) aborted: bool,
 }
 
 /// What few tasks have.
-struct Extras<T> {
-    listeners: Vec<Listener>,
-    callbacks: VecDeque<Callback<T>>,
-    on_abort: Option<Box<dyn FnOnce() + Send>>,
+pub(super) struct Extras<T> {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) callbacks: VecDeque<Callback<T>>,
+    pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
 }
 
-enum Phase<W, H> {
+pub(super) enum Phase<W, H> {
     /// Not started. `None` while the work is out to be encoded, or for a promise.
     Pending(Option<W>),
     /// Started. The work is still here if it runs somewhere else; `thread` is the one that runs it, or 0.
@@ -175,7 +167,7 @@ enum Phase<W, H> {
 
 /// Who wants to end a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     /// Who runs it, or whose it is to run.
     Owner,
     Refusal,
@@ -198,7 +190,7 @@ fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
 }
 
 impl<W, T, H: Held<Outcome<T>>> Inner<W, T, H> {
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let (state, raised) = match &self.phase {
             Phase::Pending(_) => (State::Pending, None),
             Phase::Running { .. } => (State::Running, None),
@@ -210,17 +202,17 @@ impl<W, T, H: Held<Outcome<T>>> Inner<W, T, H> {
         Snapshot { state, raised }
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.snapshot().state.is_done()
     }
 }
 
 impl<W, H> Phase<W, H> {
-    fn runs_here(&self) -> bool {
-        matches!(self, Phase::Running { thread, .. } if *thread == host::thread_token())
+    pub(super) fn runs_here(&self) -> bool {
+        matches!(self, Phase::Running { thread, .. } if *thread == owner::thread_token())
     }
 
-    fn work(&mut self) -> Option<&mut Option<W>> {
+    pub(super) fn work(&mut self) -> Option<&mut Option<W>> {
         match self {
             Phase::Pending(work) | Phase::Running { work, .. } => Some(work),
             _ => None,
@@ -235,20 +227,20 @@ impl<T> Default for Extras<T> {
 }
 
 impl<W, T, H> Inner<W, T, H> {
-    fn extras(&mut self) -> &mut Extras<T> {
+    pub(super) fn extras(&mut self) -> &mut Extras<T> {
         self.extras.get_or_insert_default()
     }
 
-    fn next_callback(&mut self) -> Option<Callback<T>> {
+    pub(super) fn next_callback(&mut self) -> Option<Callback<T>> {
         self.extras.as_mut()?.callbacks.pop_front()
     }
 
-    fn take_listeners(&mut self) -> (Option<Listener>, Vec<Listener>) {
+    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Vec<Listener>) {
         let rest = self.extras.as_mut().map(|extras| std::mem::take(&mut extras.listeners));
         (self.first.take(), rest.unwrap_or_default())
     }
 
-    fn listeners(&mut self) -> impl Iterator<Item = &mut Listener> {
+    pub(super) fn listeners(&mut self) -> impl Iterator<Item = &mut Listener> {
         let rest = self.extras.iter_mut().flat_map(|extras| &mut extras.listeners);
         self.first.iter_mut().chain(rest)
     }
@@ -265,13 +257,13 @@ where
     T: Send + 'a,
 {
     if const { is_large::<T>() } {
-        Cell::<W, T, Box<Outcome<T>>>::new(work, options, host)
+        Task::<W, T, Box<Outcome<T>>>::new(work, options, host)
     } else {
-        Cell::<W, T>::new(work, options, host)
+        Task::<W, T>::new(work, options, host)
     }
 }
 
-impl<W, T, H> Cell<W, T, H>
+impl<W, T, H> Task<W, T, H>
 where
     W: Work<T>,
     T: Send,
@@ -299,7 +291,7 @@ where
     }
 
     /// Ends the task with an error; see [`end`](Self::end).
-    fn end_with(&self, error: Error, by: By) -> bool {
+    pub(super) fn end_with(&self, error: Error, by: By) -> bool {
         // A box as large as the value, for nothing.
         if const { is_large::<T>() } && self.inner.lock().is_done() {
             discard(error);
@@ -310,7 +302,7 @@ where
 
     /// Ends the task, if `by` may end it in its present state. Publishes only when the work has been dropped and
     /// the callbacks have run.
-    fn end(&self, outcome: H, by: By) -> bool {
+    pub(super) fn end(&self, outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
@@ -352,7 +344,7 @@ where
                 discard(work);
                 discard(unused);
             };
-            shield("the drop of a task", || with_room(|| host::in_callback(drops)));
+            shield("the drop of a task", || with_room(|| owner::in_callback(drops)));
             inner = self.inner.lock();
         }
         inner = self.deliver(inner, outcome.get());
@@ -364,13 +356,13 @@ where
     }
 
     /// Is this a forked copy of the process whose pool has the task? What was not done by then nobody does here.
-    fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         let generation = self.generation.load(Ordering::Relaxed);
         generation != 0 && generation != fork::generation()
     }
 
     /// Ends a task that is lost, if it was not done, also where a thread that is not here is in the middle of that.
-    fn end_lost(&self) {
+    pub(super) fn end_lost(&self) {
         let mut inner = self.inner.lock();
         // What its drop or its methods do is for the original to do.
         std::mem::forget(inner.host.take());
@@ -383,7 +375,7 @@ where
     }
 
     /// Runs callbacks until there is none, and returns with the lock that says so.
-    fn deliver<'a>(
+    pub(super) fn deliver<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner<W, T, H>>,
         outcome: &Outcome<T>,
@@ -392,13 +384,13 @@ where
             inner.seen = true;
             drop(inner);
             // A callback that completes another future runs that one's callbacks further up the stack, and so on.
-            shield("a callback of a future", || with_room(|| host::in_callback(|| callback(outcome))));
+            shield("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
             inner = self.inner.lock();
         }
         inner
     }
 
-    fn publish(&self, mut inner: MutexGuard<'_, Inner<W, T, H>>, outcome: H) {
+    pub(super) fn publish(&self, mut inner: MutexGuard<'_, Inner<W, T, H>>, outcome: H) {
         let raised = raised(outcome.get());
         let mut unclaimed = None;
         inner.phase = if matches!(outcome.get(), Err(Error::Cancelled)) {
@@ -429,7 +421,7 @@ where
     }
 
     /// Drops an outcome that nobody will take.
-    fn lose(&self, outcome: H, seen: bool) {
+    pub(super) fn lose(&self, outcome: H, seen: bool) {
         if seen {
             return discard(outcome);
         }
@@ -438,14 +430,14 @@ where
     }
 }
 
-impl<W, T, H> Cell<W, T, H> {
+impl<W, T, H> Task<W, T, H> {
     /// Who has the task, if it was given away and has not come back.
-    fn given_to(&self) -> Option<Arc<dyn Host>> {
+    pub(super) fn given_to(&self) -> Option<Arc<dyn Host>> {
         let inner = self.inner.lock();
         inner.host.as_ref().filter(|host| host.remote().is_some()).cloned()
     }
 
-    fn was_cancelled(&self) -> bool {
+    pub(super) fn was_cancelled(&self) -> bool {
         matches!(self.inner.lock().phase, Phase::Cancelled | Phase::Delivering { cancelled: true, .. })
     }
 }
@@ -454,18 +446,19 @@ impl<W, T, H> Cell<W, T, H> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Ran, Runnable, new_task};
+    use super::new_task;
     use crate::error::{Error, Outcome};
-    use crate::host::Host;
-    use crate::work::Local;
+    use crate::task::call::Local;
+    use crate::task::owner::Host;
+    use crate::task::roles::{Ran, Runnable};
 
     #[test]
     fn a_run_tells_how_it_went() {
-        let cell = |outcome: Outcome<()>| new_task(Some(Local(move || outcome)), None, None);
-        let run = |cell: Arc<dyn Runnable>| cell.run(Arc::clone(&cell));
-        assert_eq!(run(cell(Ok(()))), Ran::Completed);
-        assert_eq!(run(cell(Err(Error::ShutDown))), Ran::Failed);
-        let cancelled = cell(Ok(()));
+        let task = |outcome: Outcome<()>| new_task(Some(Local(move || outcome)), None, None);
+        let run = |task: Arc<dyn Runnable>| task.run(Arc::clone(&task));
+        assert_eq!(run(task(Ok(()))), Ran::Completed);
+        assert_eq!(run(task(Err(Error::ShutDown))), Ran::Failed);
+        let cancelled = task(Ok(()));
         assert!(cancelled.withdraw());
         assert_eq!(run(cancelled), Ran::Skipped);
     }
@@ -474,12 +467,12 @@ mod tests {
     fn only_what_may_still_run_goes_into_a_queue() {
         struct Nobody;
         impl Host for Nobody {}
-        let cell = || new_task(Some(Local(|| Ok(()))), None, None);
-        let waiting = cell();
+        let task = || new_task(Some(Local(|| Ok(()))), None, None);
+        let waiting = task();
         assert!(waiting.attach(Arc::new(Nobody)));
         assert!(waiting.start());
         assert!(waiting.attach(Arc::new(Nobody)), "the far side has it");
-        let cancelled = cell();
+        let cancelled = task();
         assert!(cancelled.withdraw());
         assert!(!cancelled.attach(Arc::new(Nobody)));
     }
@@ -487,14 +480,14 @@ mod tests {
     #[test]
     #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
-        let cell = new_task(Some(Local(|| Ok(()))), None, None);
-        assert!(!cell.has_callbacks());
+        let task = new_task(Some(Local(|| Ok(()))), None, None);
+        assert!(!task.has_callbacks());
         let callback = || Box::new(|_: &Outcome<()>| ());
-        cell.add_callback(callback());
-        assert!(cell.has_callbacks());
-        assert!(cell.withdraw());
-        assert!(!cell.has_callbacks());
-        cell.add_callback(callback());
-        assert!(!cell.has_callbacks());
+        task.add_callback(callback());
+        assert!(task.has_callbacks());
+        assert!(task.withdraw());
+        assert!(!task.has_callbacks());
+        task.add_callback(callback());
+        assert!(!task.has_callbacks());
     }
 }

@@ -1,4 +1,4 @@
-//! The races on one cell, through a promise: no executor takes part.
+//! The races on one task, through a promise: no executor takes part.
 
 use std::future::Future as _;
 use std::pin::Pin;
