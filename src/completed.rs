@@ -12,7 +12,7 @@ use crate::fork;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 use crate::sync::{thread, yields};
 use crate::task::listener::{Listen, Listener, ListenerKey};
-use crate::task::owner::{self, Need, Spare};
+use crate::task::owner::{self, BlockReason, CompensationGuard};
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 
 /// Yields futures as they become done: those that are done already first, then in completion order.
@@ -170,7 +170,7 @@ impl<W: Waitable> AsCompleted<W> {
         if deadline.is_none() && owner::current().is_some() {
             assert_not_itself(self.unfinished());
         }
-        let _spare = Spare::new(owner::current(), Need::Worker);
+        let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         let key = match deadline {
             // Never disconnected: a sender is in `self`.
             None => self.completions.recv().ok(),

@@ -83,7 +83,7 @@ where
         let (function, options) = (self.function, self.executor.task_options());
         match self.executor.workers()?.0 {
             Sharers::Limited => None,
-            Sharers::Threads(host) => crew(host, options, move |argument| function.call(argument)),
+            Sharers::Threads(owner) => crew(owner, options, move |argument| function.call(argument)),
             #[cfg(processes)]
             Sharers::Processes(pool) => {
                 let may_share = options.is_none_or(|options| options.leaves_chunks_open());
@@ -102,15 +102,15 @@ where
 ///
 /// Not those of the thread that makes the map: where a worker waits for an item, it is to run that one itself.
 pub(crate) fn crew<A: Send + 'static, R: Send + 'static>(
-    host: Arc<dyn Sharing>,
+    owner: Arc<dyn Sharing>,
     options: Option<&Arc<TaskOptions>>,
     function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
 ) -> Option<Arc<dyn Crew<A, R>>> {
     let may_share = options.is_none_or(|options| options.leaves_chunks_open());
-    if const { is_large::<A>() || is_large::<R>() } || !may_share || owner::is_current(Arc::as_ptr(&host).cast()) {
+    if const { is_large::<A>() || is_large::<R>() } || !may_share || owner::is_current(Arc::as_ptr(&owner).cast()) {
         return None;
     }
-    Some(Hands::new(host, options.cloned(), function))
+    Some(Hands::new(owner, options.cloned(), function))
 }
 
 /// One task of a map: an item, or a chunk of them.

@@ -18,7 +18,7 @@ use crate::fork;
 use crate::outcomes::Outcomes;
 use crate::panics::discard;
 use crate::sync::elapsed;
-use crate::task::owner::{self, Need, Spare};
+use crate::task::owner::{self, BlockReason, CompensationGuard};
 #[cfg(processes)]
 pub(crate) use block::{Block, Stock};
 pub(crate) use block::{Collect, Collected};
@@ -114,7 +114,7 @@ impl<A, R> Spread<A, R> {
         if collected.outcomes.len() == 0 {
             owner::assert_may_block();
             // A worker that sleeps here may wait for what only another one can take.
-            let _spare = owner::current().map(|host| Spare::new(Some(host), Need::Worker));
+            let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
             collected = block.collect(deadline);
         }
         let Collected { outcomes, is_over } = collected;

@@ -8,7 +8,7 @@ use crate::future::Future;
 use crate::shared::SharedFuture;
 use crate::sync::{Condvar, Mutex};
 use crate::task::listener::{Listen, Listener, ListenerKey};
-use crate::task::owner::{self, Need, Spare};
+use crate::task::owner::{self, BlockReason, CompensationGuard};
 use crate::task::state::wait_for_itself;
 
 /// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
@@ -122,18 +122,18 @@ pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration
 #[track_caller]
 pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
     owner::assert_may_block();
-    let Some(host) = owner::current() else {
+    let Some(owner) = owner::current() else {
         return future.observed().0.sleep(deadline);
     };
-    let mut need = Need::Worker;
+    let mut need = BlockReason::Worker;
     if deadline.is_none() {
         let task = future.runnable().0;
-        need = task.claim(Arc::clone(&task), &host).need();
+        need = task.claim(Arc::clone(&task), &owner).block_reason();
         if is_done(future) {
             return true;
         }
     }
-    let _spare = Spare::new(Some(host), need);
+    let _compensation = CompensationGuard::new(Some(owner), need);
     future.observed().0.sleep(deadline)
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
 /// after it.
 #[derive(Default)]
 pub(crate) struct PolledClaim {
-    spare: Option<Arc<Spare>>,
+    spare: Option<Arc<CompensationGuard>>,
 }
 
 impl PolledClaim {
@@ -151,11 +151,11 @@ impl PolledClaim {
         if !owner::may_block() {
             return;
         }
-        if let Some(host) = owner::current() {
+        if let Some(owner) = owner::current() {
             let task = future.runnable().0;
-            let need = task.claim(Arc::clone(&task), &host).need();
+            let need = task.claim(Arc::clone(&task), &owner).block_reason();
             if self.spare.is_none() && !is_done(future) {
-                self.spare = Some(owner::spare_for_await(&host, need));
+                self.spare = Some(owner::compensate_await(&owner, need));
             }
         }
     }
@@ -261,27 +261,27 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
         return;
     }
     owner::assert_may_block();
-    let host = owner::current();
+    let owner = owner::current();
     if deadline.is_none() {
         assert_not_itself(futures.iter());
     }
-    let mut need = Need::Worker;
-    if let Some(host) = &host
+    let mut need = BlockReason::Worker;
+    if let Some(owner) = &owner
         && deadline.is_none()
         && return_when == ReturnWhen::AllCompleted
     {
-        need = Need::Progress;
+        need = BlockReason::Progress;
         for future in futures {
             let task = future.runnable().0;
-            if task.claim(Arc::clone(&task), host).need() == Need::Worker {
-                need = Need::Worker;
+            if task.claim(Arc::clone(&task), owner).block_reason() == BlockReason::Worker {
+                need = BlockReason::Worker;
             }
         }
         if set.is_satisfied() {
             return;
         }
     }
-    let _spare = Spare::new(host, need);
+    let _compensation = CompensationGuard::new(owner, need);
     set.sleep(deadline);
 }
 

@@ -21,7 +21,7 @@ use crate::id::FutureId;
 use crate::options::{TaskOptions, sooner};
 use crate::sync::Mutex;
 use crate::task::Runnable;
-use crate::task::owner::{Host, Remote};
+use crate::task::owner::{Remote, TaskOwner};
 use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
@@ -379,7 +379,7 @@ impl Remote for Flight {
 }
 
 /// To the task, its flight stands for the pool: there is nothing that a waiter could do for it.
-impl Host for Flight {
+impl TaskOwner for Flight {
     fn cancelled(&self) {
         self.relief.ring();
     }

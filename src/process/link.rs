@@ -36,7 +36,7 @@ pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else 
 const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
-    owner::adopt(Arc::clone(pool) as _);
+    owner::enter(Arc::clone(pool) as _);
     // Whatever happens, nobody is to wait for this worker for ever.
     struct Forget<'a>(&'a Pool, LinkId);
     impl Drop for Forget<'_> {

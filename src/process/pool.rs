@@ -38,7 +38,7 @@ use crate::fork;
 use crate::options::Stats;
 use crate::panics;
 use crate::sync::{Condvar, DEEPEST, Mutex};
-use crate::task::owner::{self, Ended, Host, Shared};
+use crate::task::owner::{self, Ended, Shared, TaskOwner};
 use crate::ticket::Tickets;
 use crate::wait::deadline;
 
@@ -337,4 +337,4 @@ impl Pool {
 }
 
 /// For the threads of the pool, in which callbacks run: they belong to the executor. Nobody waits in them.
-impl Host for Pool {}
+impl TaskOwner for Pool {}

@@ -80,7 +80,7 @@ impl<A, R> Items<A, R> {
 }
 
 pub(crate) struct Hands<A, R> {
-    host: Arc<dyn Sharing>,
+    owner: Arc<dyn Sharing>,
     /// Makes the task that is a hand.
     hand: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
     inlet: Inlet<A, R>,
@@ -136,17 +136,17 @@ where
 }
 
 impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
-    /// Makes one of threads of `host`, which call `function`.
+    /// Makes one of threads of `owner`, which call `function`.
     pub(crate) fn new(
-        host: Arc<dyn Sharing>,
+        owner: Arc<dyn Sharing>,
         options: Option<Arc<TaskOptions>>,
         function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let function = Arc::new(function);
         let hand = move |hands: Arc<Self>| -> Arc<dyn Runnable> {
-            let host = Arc::clone(&hands.host);
+            let owner = Arc::clone(&hands.owner);
             let hand = Hand { hands: Arc::clone(&hands), function: Arc::clone(&function) };
-            let task: Arc<dyn Observable<()>> = new_task(Some(hand), options.clone(), Some(host));
+            let task: Arc<dyn Observable<()>> = new_task(Some(hand), options.clone(), Some(owner));
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {
@@ -158,7 +158,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         };
         let intake = Intake { fresh: VecDeque::new(), open: Vec::new(), is_coming: false, sent: None };
         let hands = Arc::new_cyclic(|me| Self {
-            host,
+            owner,
             hand: Box::new(hand),
             inlet: Inlet::default(),
             intake: Mutex::new(intake),
@@ -166,7 +166,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             are_short: AtomicBool::new(false),
             me: me.clone(),
         });
-        hands.host.enlist(Arc::downgrade(&hands) as _);
+        hands.owner.enlist(Arc::downgrade(&hands) as _);
         hands
     }
 
@@ -181,7 +181,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
                 let ended = block.work(function);
                 let count = (ended.completed + ended.failed) as u32;
                 self.are_short.store(elapsed(begin) < SHORT * count, Ordering::Relaxed);
-                self.host.add(ended);
+                self.owner.add(ended);
                 finished = Some(block);
             }
             if self.earliest().is_none() {
@@ -197,7 +197,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             match self.earliest() {
                 None if has_come => {}
                 None => return,
-                Some(ticket) if self.host.has_earlier(ticket) => return self.recruit(),
+                Some(ticket) if self.owner.has_earlier(ticket) => return self.recruit(),
                 Some(_) => {}
             }
             self.engaged.fetch_add(1, Ordering::Relaxed);
@@ -217,7 +217,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
 
     /// Takes a block whose turn it is.
     fn next_block(&self, finished: Option<Arc<Items<A, R>>>) -> Option<Arc<Items<A, R>>> {
-        let is_due = |(ticket, _): &Ticketed<A, R>| !self.host.has_earlier(*ticket);
+        let is_due = |(ticket, _): &Ticketed<A, R>| !self.owner.has_earlier(*ticket);
         let mut intake = self.intake.lock();
         if let Some(finished) = &finished {
             intake.open.retain(|(_, block)| !Arc::ptr_eq(block, finished));
@@ -229,7 +229,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             return Some(block);
         }
         // What runs of the others may take long: of those that have ended the pool hears now.
-        intake.open.retain(|(_, block)| block.spent().map(|ended| self.host.add(ended)).is_none());
+        intake.open.retain(|(_, block)| block.spent().map(|ended| self.owner.add(ended)).is_none());
         // The oldest, which is collected before the others.
         let oldest = intake.open.first().filter(|block| is_due(block));
         oldest.map(|(_, block)| Arc::clone(block))
@@ -249,7 +249,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             intake.sent = Some((hand.id(), Arc::downgrade(&hand)));
             drop(intake);
             self.engaged.fetch_add(1, Ordering::Relaxed);
-            self.host.push(hand, ticket);
+            self.owner.push(hand, ticket);
         }
     }
 
@@ -280,18 +280,18 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
     }
 
     fn refuse(&self, items: &mut Vec<A>) -> bool {
-        self.inlet.refuse(items, self, self.host.refuses_all())
+        self.inlet.refuse(items, self, self.owner.refuses_all())
     }
 
     fn is_engaged(&self, may_wait: bool) -> bool {
         // One hand that is there may be in an item that takes as long as the input waits.
-        let enough = if may_wait || !self.are_short.load(Ordering::Relaxed) { self.host.workers() } else { 1 };
+        let enough = if may_wait || !self.are_short.load(Ordering::Relaxed) { self.owner.workers() } else { 1 };
         self.engaged.load(Ordering::Relaxed) >= enough
     }
 
     fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
         let block = Arc::new(Block::new(items.into_iter()));
-        self.intake.lock().fresh.push_back((self.host.ticket(), Arc::clone(&block)));
+        self.intake.lock().fresh.push_back((self.owner.ticket(), Arc::clone(&block)));
         (block, Box::new(|| self.recruit()))
     }
 
@@ -337,7 +337,7 @@ impl<A, R> Hands<A, R> {
         }
         let call_off = |(_, block): &Ticketed<A, R>| {
             let count = block.call_off(error);
-            self.host.add(block.spent().unwrap_or_default());
+            self.owner.add(block.spent().unwrap_or_default());
             count
         };
         fresh.iter().chain(&open).map(call_off).sum()

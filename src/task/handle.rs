@@ -37,8 +37,8 @@ where
     fn look(&self) -> Snapshot {
         let mut snapshot = self.snapshot();
         if snapshot.state == State::Pending
-            && let Some(host) = self.given_to()
-            && host.remote().is_some_and(Remote::has_started)
+            && let Some(owner) = self.given_to()
+            && owner.remote().is_some_and(Remote::has_started)
         {
             snapshot.state = State::Running;
         }
@@ -50,8 +50,8 @@ where
     }
 
     fn cancel(&self) -> bool {
-        if let Some(host) = self.given_to()
-            && !host.remote().is_some_and(Remote::revoke)
+        if let Some(owner) = self.given_to()
+            && !owner.remote().is_some_and(Remote::revoke)
         {
             return self.was_cancelled();
         }
@@ -59,8 +59,8 @@ where
     }
 
     fn abort(&self) -> bool {
-        let host = self.given_to();
-        let remote = host.as_ref().and_then(|host| host.remote());
+        let owner = self.given_to();
+        let remote = owner.as_ref().and_then(|owner| owner.remote());
         if remote.is_some_and(|remote| !remote.stop()) {
             return self.was_cancelled();
         }
@@ -119,8 +119,8 @@ where
     fn sleep(&self, deadline: Option<Instant>) -> bool {
         // Not before a deadline: to read the result, for one thing, takes as long as it likes.
         if deadline.is_none()
-            && let Some(host) = self.given_to()
-            && let Some(remote) = host.remote()
+            && let Some(owner) = self.given_to()
+            && let Some(remote) = owner.remote()
         {
             remote.help();
         }

@@ -1,6 +1,6 @@
 //! What a thread knows about itself when it meets a future: whose worker it is, and whether it may block.
 //!
-//! A pool's threads carry their pool as a [`Host`]. A wait asks it for two things: to run the awaited task
+//! A pool's threads carry their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task
 //! right here (a claim), and to keep the pool going while this thread sleeps (a spare worker).
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use crate::ticket::Ticket;
 ///
 /// Called with no lock of a task held; may take the executor's. By default there is nothing to be done: for an executor
 /// whose tasks run elsewhere.
-pub(crate) trait Host: Send + Sync {
+pub(crate) trait TaskOwner: Send + Sync {
     /// A worker took a task from the queue and starts it now.
     fn started(&self) {}
     /// A pending task was cancelled: the queue holds a dead entry.
@@ -39,9 +39,9 @@ pub(crate) trait Host: Send + Sync {
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
     fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
     /// A worker is about to sleep until others have done what it needs.
-    fn block(&self, _need: Need) {}
+    fn block(&self, _need: BlockReason) {}
     /// The worker goes on.
-    fn unblock(&self, _need: Need) {}
+    fn unblock(&self, _need: BlockReason) {}
     /// Has the task been given away? Then what has become of it is decided elsewhere. Called under the task's lock.
     fn remote(&self) -> Option<&dyn Remote> {
         None
@@ -49,7 +49,7 @@ pub(crate) trait Host: Send + Sync {
 }
 
 /// A pool of threads that may share the items of a map among them.
-pub(crate) trait Sharing: Host {
+pub(crate) trait Sharing: TaskOwner {
     /// How many threads it may have now, those counted that sleep in a task.
     fn workers(&self) -> usize;
     /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
@@ -102,7 +102,7 @@ pub(crate) trait Remote: Send + Sync {
 
 /// What a worker that goes to sleep needs of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum BlockReason {
     /// That one takes a task from the queue: the pool has one worker more while this lasts.
     Worker,
     /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
@@ -111,44 +111,44 @@ pub(crate) enum Need {
 }
 
 thread_local! {
-    static HOST: RefCell<Option<Arc<dyn Host>>> = RefCell::new(None);
+    static OWNER: RefCell<Option<Arc<dyn TaskOwner>>> = RefCell::new(None);
     static CALLBACKS: Cell<u32> = Cell::new(0);
     static TOKEN: Cell<u64> = Cell::new(0);
-    static AWAITING: RefCell<[Weak<Spare>; 2]> = RefCell::new([Weak::new(), Weak::new()]);
+    static AWAITING: RefCell<[Weak<CompensationGuard>; 2]> = RefCell::new([Weak::new(), Weak::new()]);
 }
 
-/// Marks this thread as one of `host`'s for as long as it lives.
-pub(crate) fn adopt(host: Arc<dyn Host>) {
-    HOST.with(|slot| *slot.borrow_mut() = Some(host));
+/// Marks this thread as one of `owner`'s for as long as it lives.
+pub(crate) fn enter(owner: Arc<dyn TaskOwner>) {
+    OWNER.with(|slot| *slot.borrow_mut() = Some(owner));
 }
 
-/// Lets this thread stand for one of `host`'s while it runs `code`.
+/// Lets this thread stand for one of `owner`'s while it runs `code`.
 #[cfg(any(processes, model = "loom", model = "shuttle"))]
-pub(crate) fn in_place_of<R>(host: Arc<dyn Host>, code: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn Host>>);
+pub(crate) fn enter_for<R>(owner: Arc<dyn TaskOwner>, code: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn TaskOwner>>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            let _ = HOST.try_with(|slot| slot.replace(self.0.take()));
+            let _ = OWNER.try_with(|slot| slot.replace(self.0.take()));
         }
     }
-    let _restore = Restore(HOST.try_with(|slot| slot.replace(Some(host))).ok().flatten());
+    let _restore = Restore(OWNER.try_with(|slot| slot.replace(Some(owner))).ok().flatten());
     code()
 }
 
 /// The executor this thread belongs to.
-pub(crate) fn current() -> Option<Arc<dyn Host>> {
+pub(crate) fn current() -> Option<Arc<dyn TaskOwner>> {
     // Past the thread's own locals (in a thread-local's drop) it belongs to nobody.
-    HOST.try_with(|slot| slot.borrow().clone()).ok().flatten()
+    OWNER.try_with(|slot| slot.borrow().clone()).ok().flatten()
 }
 
 /// Does this thread belong to the executor at this address?
-pub(crate) fn is_current(host: *const ()) -> bool {
-    HOST.try_with(|slot| slot.borrow().as_ref().is_some_and(|own| address(own) == host)).unwrap_or(false)
+pub(crate) fn is_current(owner: *const ()) -> bool {
+    OWNER.try_with(|slot| slot.borrow().as_ref().is_some_and(|own| address(own) == owner)).unwrap_or(false)
 }
 
-/// Two hosts are the same if their addresses are.
-pub(crate) fn address(host: &Arc<dyn Host>) -> *const () {
-    Arc::as_ptr(host).cast()
+/// Two owners are the same if their addresses are.
+pub(crate) fn address(owner: &Arc<dyn TaskOwner>) -> *const () {
+    Arc::as_ptr(owner).cast()
 }
 
 /// A number for this thread, never used again.
@@ -194,24 +194,24 @@ pub(crate) fn assert_may_block() {
 }
 
 /// Keeps the pool of this thread, if it is one's, going while it lasts.
-pub(crate) struct Spare(Option<Arc<dyn Host>>, Need);
+pub(crate) struct CompensationGuard(Option<Arc<dyn TaskOwner>>, BlockReason);
 
-impl Spare {
-    pub(crate) fn new(host: Option<Arc<dyn Host>>, need: Need) -> Self {
-        if let Some(host) = &host {
-            host.block(need);
+impl CompensationGuard {
+    pub(crate) fn new(owner: Option<Arc<dyn TaskOwner>>, reason: BlockReason) -> Self {
+        if let Some(owner) = &owner {
+            owner.block(reason);
         }
-        Self(host, need)
+        Self(owner, reason)
     }
 }
 
 /// Keeps the pool going while futures that this thread polled are pending: it may sleep until they are woken.
 ///
 /// One thread sleeps once, for however many futures: they share what keeps its pool going.
-pub(crate) fn spare_for_await(host: &Arc<dyn Host>, need: Need) -> Arc<Spare> {
-    let spare = || Arc::new(Spare::new(Some(Arc::clone(host)), need));
+pub(crate) fn compensate_await(owner: &Arc<dyn TaskOwner>, reason: BlockReason) -> Arc<CompensationGuard> {
+    let spare = || Arc::new(CompensationGuard::new(Some(Arc::clone(owner)), reason));
     let shared = AWAITING.try_with(|slots| {
-        let slot = need as usize;
+        let slot = reason as usize;
         let before = slots.borrow()[slot].upgrade();
         before.unwrap_or_else(|| {
             let spare = spare();
@@ -222,10 +222,10 @@ pub(crate) fn spare_for_await(host: &Arc<dyn Host>, need: Need) -> Arc<Spare> {
     shared.unwrap_or_else(|_| spare())
 }
 
-impl Drop for Spare {
+impl Drop for CompensationGuard {
     fn drop(&mut self) {
-        if let Some(host) = &self.0 {
-            host.unblock(self.1);
+        if let Some(owner) = &self.0 {
+            owner.unblock(self.1);
         }
     }
 }

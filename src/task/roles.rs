@@ -12,7 +12,7 @@ use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::task::call::Encoded;
 use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::{Host, Need};
+use crate::task::owner::{BlockReason, TaskOwner};
 
 /// How a run went, for the executor's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,10 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// What a thread that asked needs of others when it goes to sleep.
-    pub(crate) fn need(self) -> Need {
+    pub(crate) fn block_reason(self) -> BlockReason {
         match self {
-            Claim::Done | Claim::Elsewhere => Need::Progress,
-            Claim::Limited => Need::Worker,
+            Claim::Done | Claim::Elsewhere => BlockReason::Progress,
+            Claim::Limited => BlockReason::Worker,
         }
     }
 }
@@ -60,17 +60,17 @@ pub(crate) trait Runnable: Observed {
     /// Is it over for its future, by abort or time limit, while it may still run?
     fn is_aborted(&self) -> bool;
     /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.
-    fn attach(&self, host: Arc<dyn Host>) -> bool;
+    fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Encodes the call for another process of this program, and drops the work: its bytes are what is left of it.
     #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error>;
     /// Says who has what was shipped. False: it is over.
     #[cfg(processes)]
-    fn give_away(&self, host: Arc<dyn Host>) -> bool;
+    fn give_away(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the work out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
     /// Runs it here if it waits in this executor's queue and has no time limit.
-    fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim;
+    fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
     fn start(&self) -> bool;
     /// Cancels the task. False: it was not pending any more, also where it was cancelled before.
     fn withdraw(&self) -> bool;

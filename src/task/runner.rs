@@ -18,7 +18,7 @@ use crate::panics::{self, discard, shield};
 use crate::sync::with_room;
 use crate::task;
 use crate::task::call::{Encoded, Work};
-use crate::task::owner::{self, Host};
+use crate::task::owner::{self, TaskOwner};
 
 impl<W, T, H> Task<W, T, H>
 where
@@ -27,11 +27,11 @@ where
     H: Held<Outcome<T>>,
 {
     /// Runs work that was taken out of `Pending`.
-    fn perform(&self, me: Arc<dyn Runnable>, mut work: W, host: Option<&Arc<dyn Host>>) -> Ran {
-        if let Some(host) = host
-            && let Some(limit) = self.limit(&**host)
+    fn perform(&self, me: Arc<dyn Runnable>, mut work: W, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
+        if let Some(owner) = owner
+            && let Some(limit) = self.limit(&**owner)
         {
-            host.watch(Arc::downgrade(&me), limit);
+            owner.watch(Arc::downgrade(&me), limit);
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
         let _guard = work.guard();
@@ -47,8 +47,8 @@ where
     }
 
     /// How long it may run there.
-    fn limit(&self, host: &dyn Host) -> Option<Duration> {
-        sooner(self.options.as_ref().and_then(|options| options.limit()), host.time_limit())
+    fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
+        sooner(self.options.as_ref().and_then(|options| options.limit()), owner.time_limit())
     }
 }
 
@@ -101,11 +101,11 @@ where
         self.inner.lock().aborted
     }
 
-    fn attach(&self, host: Arc<dyn Host>) -> bool {
+    fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
         let waits = matches!(inner.phase.work(), Some(Some(_)));
         if waits {
-            inner.host = Some(host);
+            inner.owner = Some(owner);
             self.generation.store(fork::generation(), Ordering::Relaxed);
         }
         waits
@@ -122,32 +122,32 @@ where
     }
 
     #[cfg(processes)]
-    fn give_away(&self, host: Arc<dyn Host>) -> bool {
+    fn give_away(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
         let open = inner.phase.work().is_some();
         if open {
-            inner.host = Some(host);
+            inner.owner = Some(owner);
             self.generation.store(fork::generation(), Ordering::Relaxed);
         }
         open
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
-        let (work, host) = {
+        let (work, owner) = {
             let mut inner = self.inner.lock();
             let Some(work) = inner.phase.work().and_then(Option::take) else {
                 return Ran::Skipped;
             };
             inner.phase = Phase::Running { work: None, thread: owner::thread_token() };
-            (work, inner.host.take())
+            (work, inner.owner.take())
         };
-        if let Some(host) = &host {
-            host.started();
+        if let Some(owner) = &owner {
+            owner.started();
         }
-        self.perform(me, work, host.as_ref())
+        self.perform(me, work, owner.as_ref())
     }
 
-    fn claim(&self, me: Arc<dyn Runnable>, host: &Arc<dyn Host>) -> Claim {
+    fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {
         let mut inner = self.inner.lock();
         if inner.is_done() {
             return Claim::Done;
@@ -161,24 +161,24 @@ where
             drop(inner);
             wait_for_itself(self.id);
         }
-        let own = inner.host.as_ref().is_some_and(|own| owner::address(own) == owner::address(host));
+        let own = inner.owner.as_ref().is_some_and(|own| owner::address(own) == owner::address(owner));
         let Phase::Pending(work) = &mut inner.phase else {
             return Claim::Elsewhere;
         };
         if !own {
             return Claim::Elsewhere;
         }
-        if self.limit(&**host).is_some() {
+        if self.limit(&**owner).is_some() {
             return Claim::Limited;
         }
         let Some(work) = work.take() else {
             return Claim::Elsewhere;
         };
         inner.phase = Phase::Running { work: None, thread: owner::thread_token() };
-        let released = inner.host.take();
+        let released = inner.owner.take();
         drop(inner);
         drop(released);
-        host.claimed(Arc::as_ptr(&me).cast());
+        owner.claimed(Arc::as_ptr(&me).cast());
         let run = || with_room(|| self.perform(me, work, None));
         let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
             // What a task throws is caught further in.
@@ -186,7 +186,7 @@ where
             self.fail(Error::Broken(Broken::new("there is no memory for the stack of a nested task")));
             Ran::Failed
         });
-        host.claim_ended(ran);
+        owner.claim_ended(ran);
         Claim::Done
     }
 

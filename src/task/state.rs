@@ -64,7 +64,7 @@ use crate::panics::{discard, shield};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::task::call::Work;
 use crate::task::listener::Listener;
-use crate::task::owner::{self, Host};
+use crate::task::owner::{self, TaskOwner};
 
 /// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +123,7 @@ pub(super) struct Inner<W, T, H> {
     pub(super) phase: Phase<W, H>,
     /// The pool whose queue the task is in, or who has it if it was given away. Taken by whoever makes it leave
     /// `Pending`, or ends it.
-    pub(super) host: Option<Arc<dyn Host>>,
+    pub(super) owner: Option<Arc<dyn TaskOwner>>,
     /// The first listener is inline: most futures have at most one.
     pub(super) first: Option<Listener>,
     pub(super) extras: Option<Box<Extras<T>>>,
@@ -250,16 +250,16 @@ impl<W, T, H> Inner<W, T, H> {
 pub(crate) fn new_task<'a, W, T>(
     work: Option<W>,
     options: Option<Arc<TaskOptions>>,
-    host: Option<Arc<dyn Host>>,
+    owner: Option<Arc<dyn TaskOwner>>,
 ) -> Arc<dyn Observable<T> + 'a>
 where
     W: Work<T> + 'a,
     T: Send + 'a,
 {
     if const { is_large::<T>() } {
-        Task::<W, T, Box<Outcome<T>>>::new(work, options, host)
+        Task::<W, T, Box<Outcome<T>>>::new(work, options, owner)
     } else {
-        Task::<W, T>::new(work, options, host)
+        Task::<W, T>::new(work, options, owner)
     }
 }
 
@@ -269,14 +269,14 @@ where
     T: Send,
     H: Held<Outcome<T>>,
 {
-    fn new(work: Option<W>, options: Option<Arc<TaskOptions>>, host: Option<Arc<dyn Host>>) -> Arc<Self> {
-        let generation = if host.is_some() { fork::generation() } else { 0 };
+    fn new(work: Option<W>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
+        let generation = if owner.is_some() { fork::generation() } else { 0 };
         Arc::new(Self {
             id: FutureId::next(),
             options,
             inner: Mutex::new(Inner {
                 phase: Phase::Pending(work),
-                host,
+                owner,
                 first: None,
                 extras: None,
                 waiters: 0,
@@ -323,19 +323,19 @@ where
             Phase::Pending(work) | Phase::Running { work, .. } => work,
             _ => None,
         };
-        let host = inner.host.take();
+        let owner = inner.owner.take();
         let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
         inner.aborted |= aborts;
         let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
-        if work.is_some() || host.is_some() || unused.is_some() {
+        if work.is_some() || owner.is_some() || unused.is_some() {
             drop(inner);
             // Before any of the user's code: that may wait for the very room this makes in a bounded queue.
-            if let Some(host) = host {
+            if let Some(owner) = owner {
                 match by {
-                    By::Cancel | By::Abort => host.cancelled(),
-                    By::Refusal => host.refused(),
-                    By::Owner | By::Limit => host.ended(outcome.get().is_err()),
+                    By::Cancel | By::Abort => owner.cancelled(),
+                    By::Refusal => owner.refused(),
+                    By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
             }
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
@@ -365,7 +365,7 @@ where
     pub(super) fn end_lost(&self) {
         let mut inner = self.inner.lock();
         // What its drop or its methods do is for the original to do.
-        std::mem::forget(inner.host.take());
+        std::mem::forget(inner.owner.take());
         if matches!(inner.phase, Phase::Delivering { .. }) {
             self.publish(inner, H::hold(|| Err(fork::refusal())));
         } else {
@@ -432,9 +432,9 @@ where
 
 impl<W, T, H> Task<W, T, H> {
     /// Who has the task, if it was given away and has not come back.
-    pub(super) fn given_to(&self) -> Option<Arc<dyn Host>> {
+    pub(super) fn given_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
-        inner.host.as_ref().filter(|host| host.remote().is_some()).cloned()
+        inner.owner.as_ref().filter(|owner| owner.remote().is_some()).cloned()
     }
 
     pub(super) fn was_cancelled(&self) -> bool {
@@ -449,7 +449,7 @@ mod tests {
     use super::new_task;
     use crate::error::{Error, Outcome};
     use crate::task::call::Local;
-    use crate::task::owner::Host;
+    use crate::task::owner::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
 
     #[test]
@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn only_what_may_still_run_goes_into_a_queue() {
         struct Nobody;
-        impl Host for Nobody {}
+        impl TaskOwner for Nobody {}
         let task = || new_task(Some(Local(|| Ok(()))), None, None);
         let waiting = task();
         assert!(waiting.attach(Arc::new(Nobody)));

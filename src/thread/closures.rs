@@ -87,9 +87,9 @@ where
     }
 
     fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
-        let host = self.pool.sharing()?;
+        let owner = self.pool.sharing()?;
         let function = Arc::clone(&self.function);
-        crew(host, self.options.as_ref(), move |argument| function(argument))
+        crew(owner, self.options.as_ref(), move |argument| function(argument))
     }
 
     fn is_limited(&self) -> bool {

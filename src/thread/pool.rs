@@ -40,9 +40,9 @@
 //! A task's lock may be taken under the queue's (to sweep), never the other way round.
 #![forbid(unsafe_code)]
 
+mod compensation;
 mod ending;
 mod expiry;
-mod hosting;
 mod queue;
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ use crate::future::Future;
 use crate::held::{Held, is_large};
 use crate::sync::{Condvar, Mutex};
 use crate::task::call::{Work, outcome};
-use crate::task::owner::{self, Need, Spare};
+use crate::task::owner::{self, BlockReason, CompensationGuard};
 use crate::task::{Observable, Runnable, new_task};
 
 /// Spawns tasks that may borrow from outside the scope; lent by [`ThreadPoolExecutor::scope`].
@@ -190,12 +190,12 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let ended = Some(self.tasks.open());
-        let host = Some(Arc::clone(&self.pool) as _);
+        let owner = Some(Arc::clone(&self.pool) as _);
         let task: Arc<dyn Observable<T> + 'scope> = if const { is_large::<F>() } {
             let function: Box<dyn FnOnce() -> Outcome<T> + Send + 'scope> = Box::new(function);
-            new_task(Some(Scoped { function, ended }), None, host)
+            new_task(Some(Scoped { function, ended }), None, owner)
         } else {
-            new_task(Some(Scoped { function, ended }), None, host)
+            new_task(Some(Scoped { function, ended }), None, owner)
         };
         // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. What the task holds
         // that lives for `'scope` only, closure and outcome, is out of it before `'scope` ends, as the head of this
@@ -256,19 +256,19 @@ impl Tasks {
             // The threads that run the others are not here.
             return self.end_lost();
         }
-        let host = owner::current();
+        let owner = owner::current();
         // Not in a callback, where the tasks could not wait for others.
-        if let Some(host) = &host
+        if let Some(owner) = &owner
             && owner::may_block()
         {
             while let Some(task) = self.next_pending() {
-                task.claim(Arc::clone(&task), host);
+                task.claim(Arc::clone(&task), owner);
             }
         }
         if self.state.lock().open == 0 {
             return;
         }
-        let _spare = Spare::new(host, Need::Progress);
+        let _compensation = CompensationGuard::new(owner, BlockReason::Progress);
         let mut state = self.state.lock();
         while state.open > 0 {
             self.all_ended.wait(&mut state);

@@ -63,7 +63,7 @@ impl Timer {
 
 fn run(pool: &Arc<Pool>, commands: &Receiver<Watch>) {
     // If no other thread can be started for them, callbacks of tasks that ran out of time run here.
-    owner::adopt(Arc::clone(pool) as _);
+    owner::enter(Arc::clone(pool) as _);
     let mut watches = Watches::default();
     loop {
         let command = match watches.expire(pool, Instant::now()) {

@@ -11,7 +11,7 @@ use crate::task::Ran;
 use crate::task::owner;
 
 pub(super) fn run(pool: &Arc<Pool>, number: usize) {
-    owner::adopt(Arc::clone(pool) as _);
+    owner::enter(Arc::clone(pool) as _);
     if let Some(initializer) = &pool.settings.initializer
         && let Err(error) = panics::catch(|| {
             initializer();

@@ -69,7 +69,7 @@ queue=src/thread/pool/queue.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
 expiry=src/thread/pool/expiry.rs
-hosting=src/thread/pool/hosting.rs
+compensation=src/thread/pool/compensation.rs
 under shuttle queue
 mutate no-decide-after-pop $pool 's/(queue\.pending -= 1;\n\s+\}\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate no-decide-after-push $pool 's/(push_back\(task\);\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
@@ -80,9 +80,9 @@ mutate coming-not-counted $queue 's/self\.live\(\) > self\.coming/self.live() > 
 mutate coming-for-ever $pool 's/queue\.arrive\(\);//'
 mutate coming-after-a-failed-start $threads 's/queue\.coming -= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
-mutate room-forgotten-at-cancel $hosting 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
+mutate room-forgotten-at-cancel $compensation 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
-mutate room-forgotten-at-refusal $hosting 's/(fn refused\(&self\) \{\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
+mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
 under shuttle ending
 mutate close-wakes-nobody $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
 mutate leaver-wakes-nobody $threads 's/if over \{/if false {/'
@@ -96,10 +96,10 @@ mutate expiries-not-waited-for $expiry 's/self\.threads == 0/true/'
 mutate expiry-coming-for-ever $expiry 's/usize::from\(comes\)/0/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
-mutate block-starts-nobody $hosting 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
-mutate coming-while-asleep $hosting 's/queue\.arrive\(\);//'
-mutate claim-takes-the-newest $hosting 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
-mutate claim-makes-no-room $hosting 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
+mutate block-starts-nobody $compensation 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate coming-while-asleep $compensation 's/queue\.arrive\(\);//'
+mutate claim-takes-the-newest $compensation 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
+mutate claim-makes-no-room $compensation 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
 # Two have to sleep while a third one goes.
 under loom nesting::spare_worker_that_goes_against_push
 mutate no-decide-at-leaving $threads 's/(let action = )queue\.decide\(\)(;\n\s+let over)/$1super::queue::Action::Nothing$2/'
@@ -128,13 +128,13 @@ inlet=src/spread/inlet.rs
 under shuttle sharing
 mutate nothing-refused-after-a-close $inlet 's/if crew\.refuse\(items\) \{/if false {/'
 mutate refusal-before-what-was-pulled $inlet 's/(return false \};\n\s+)self\.flush\(crew\);/$1/'
-mutate hand-refused-after-a-close $hosting 's/self\.push_if\(task, \|\| true\);/self.push_if(task, || self.owns_thread());/'
+mutate hand-refused-after-a-close $compensation 's/self\.push_if\(task, \|\| true\);/self.push_if(task, || self.owns_thread());/'
 mutate no-last-look $hands 's/ && !self\.intake\.lock\(\)\.has_more\(\)//'
 mutate inlet-not-looked-into $hands 's/if !self\.inlet\.flush\(self\) && /if /'
 mutate disengaged-after-the-last-look $hands 's/self\.engaged\.fetch_sub\(1, Ordering::Relaxed\);\n(\s+if [^\n]*\{\n)(\s+)return;\n(\s+\}\n)\s+self\.engaged\.fetch_add\(1, Ordering::Relaxed\);/$1 self.engaged.fetch_sub(1, Ordering::Relaxed);\n$2return;\n$3/'
 mutate no-hand-for-the-rest $hands 's/(Some\(block\) = self\.next_block\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
 mutate items-of-a-lost-hand-left $hands 's/if is_awaited \{\n(\s+self\.call_off)/if false {\n$1/'
-mutate nothing-handed-over-at-sleep $hosting 's/if self\.has_shared\.load\(Ordering::Relaxed\) \{/if false {/'
+mutate nothing-handed-over-at-sleep $compensation 's/if self\.has_shared\.load\(Ordering::Relaxed\) \{/if false {/'
 mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
 
 words=src/process/slots/words.rs

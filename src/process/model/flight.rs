@@ -8,7 +8,7 @@ use super::pool::Pool;
 use super::relief::Relief;
 use crate::error::Error;
 use crate::task::Runnable;
-use crate::task::owner::{Host, Remote};
+use crate::task::owner::{Remote, TaskOwner};
 
 pub(super) struct Flight {
     pub(super) task: Arc<dyn Runnable>,
@@ -59,7 +59,7 @@ impl Remote for Flight {
 }
 
 /// As the real one.
-impl Host for Flight {
+impl TaskOwner for Flight {
     fn cancelled(&self) {
         self.relief.ring();
     }

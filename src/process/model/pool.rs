@@ -12,7 +12,7 @@ use super::flight::Flight;
 use super::sys::Told;
 use super::wire::Wire;
 use crate::sync::{Condvar, Mutex};
-use crate::task::owner::Host;
+use crate::task::owner::TaskOwner;
 
 pub(super) struct Pool {
     pub(super) supervisor: Mutex<Supervisor>,
@@ -28,7 +28,7 @@ struct Settings {
     keep_alive: Option<()>,
 }
 
-impl Host for Pool {}
+impl TaskOwner for Pool {}
 
 pub(super) struct Supervisor {
     wire: Arc<Wire>,

@@ -51,7 +51,7 @@ impl Pool {
         if let Some(flight) = flight {
             // As on the worker's thread: what runs here may submit, and must not wait.
             let complete = || owner::in_callback(|| flight.complete(header.kind, &body, &self.carrier));
-            owner::in_place_of(Arc::clone(&flight.pool) as _, complete);
+            owner::enter_for(Arc::clone(&flight.pool) as _, complete);
             if self.supervisor.lock().end_reading() {
                 self.ended.notify_all();
             }

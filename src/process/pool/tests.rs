@@ -10,7 +10,7 @@ use crate::process::portion::{Consignee, Portion};
 use crate::process::receiver::tests::Desk;
 use crate::task::call::Plain;
 use crate::task::owner::tests::Nothing;
-use crate::task::owner::{Host, Shared};
+use crate::task::owner::{Shared, TaskOwner};
 use crate::ticket::Ticket;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 

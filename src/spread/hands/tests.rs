@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::Hands;
 use crate::error::{Error, Outcome};
 use crate::spread::Crew;
-use crate::task::owner::{Ended, Host, Shared, Sharing};
+use crate::task::owner::{Ended, Shared, Sharing, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
@@ -16,7 +16,7 @@ struct Desk {
     completed: AtomicU64,
 }
 
-impl Host for Desk {}
+impl TaskOwner for Desk {}
 
 impl Sharing for Desk {
     fn workers(&self) -> usize {

@@ -77,7 +77,7 @@ impl Pool {
 
     /// What a thread does that was started for an expired task.
     fn end_expired(self: Arc<Self>) {
-        owner::adopt(Arc::clone(&self) as _);
+        owner::enter(Arc::clone(&self) as _);
         let mut comes = true;
         while let Some((task, limit)) = self.next_expired(comes) {
             comes = false;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::expiry::Expiries;
 use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
-use crate::task::owner::Need;
+use crate::task::owner::BlockReason;
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
@@ -110,10 +110,10 @@ impl Queue {
         self.max_workers.max(self.waiting + 1).saturating_add(self.blocked)
     }
 
-    pub(super) fn sleepers(&mut self, need: Need) -> &mut usize {
-        match need {
-            Need::Worker => &mut self.blocked,
-            Need::Progress => &mut self.waiting,
+    pub(super) fn sleepers(&mut self, reason: BlockReason) -> &mut usize {
+        match reason {
+            BlockReason::Worker => &mut self.blocked,
+            BlockReason::Progress => &mut self.waiting,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Pool, Settings};
 use crate::error::{Broken, Error};
 use crate::task::call::Local;
 use crate::task::owner::tests::Nothing;
-use crate::task::owner::{Host, Need, Sharing};
+use crate::task::owner::{BlockReason, Sharing, TaskOwner};
 use crate::task::{Observable, Ran, Runnable, new_task};
 use crate::ticket::Ticket;
 
@@ -32,13 +32,13 @@ fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
 fn there_may_be_one_more_worker_for_each_that_sleeps() {
     let pool = Pool::new(settings(3));
     assert_eq!(pool.workers(), 3);
-    pool.block(Need::Worker);
+    pool.block(BlockReason::Worker);
     assert_eq!(pool.workers(), 4);
-    pool.block(Need::Progress);
+    pool.block(BlockReason::Progress);
     assert_eq!(pool.workers(), 5);
-    pool.unblock(Need::Worker);
+    pool.unblock(BlockReason::Worker);
     assert_eq!(pool.workers(), 4);
-    pool.unblock(Need::Progress);
+    pool.unblock(BlockReason::Progress);
     assert_eq!(pool.workers(), 3);
 }
 
@@ -50,12 +50,12 @@ fn a_sleeper_is_told_to_leave_when_it_is_one_too_many() {
         (queue.idle, queue.permits)
     };
     for (workers, idle, told) in [(2, 1, 1), (2, 0, 0), (1, 1, 0), (1, 0, 0)] {
-        pool.block(Need::Worker);
+        pool.block(BlockReason::Worker);
         {
             let mut queue = pool.queue.lock();
             (queue.workers, queue.idle, queue.permits) = (workers, idle, 0);
         }
-        pool.unblock(Need::Worker);
+        pool.unblock(BlockReason::Worker);
         assert_eq!(counts(), (idle - told, told), "{workers} workers, {idle} idle");
     }
 }

@@ -15,7 +15,7 @@ use crate::process::flight::Flight;
 use crate::process::portion::Consignee;
 use crate::task::call::Encoded;
 use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::Host;
+use crate::task::owner::TaskOwner;
 use crate::task::{Claim, Observed, Ran, Runnable, Snapshot};
 
 pub(super) struct Errand {
@@ -148,19 +148,19 @@ impl Runnable for Errand {
     fn is_aborted(&self) -> bool {
         unreachable!()
     }
-    fn attach(&self, _: Arc<dyn Host>) -> bool {
+    fn attach(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
     fn ship(&self) -> Result<Parcel, Error> {
         unreachable!()
     }
-    fn give_away(&self, _: Arc<dyn Host>) -> bool {
+    fn give_away(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
     fn run(&self, _: Arc<dyn Runnable>) -> Ran {
         unreachable!()
     }
-    fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn Host>) -> Claim {
+    fn claim(&self, _: Arc<dyn Runnable>, _: &Arc<dyn TaskOwner>) -> Claim {
         unreachable!()
     }
     fn encode(&self) -> Result<Encoded, Error> {

@@ -10,7 +10,7 @@ use super::queue::{Action, Queue};
 use crate::error::Error;
 use crate::fork;
 use crate::sync::MutexGuard;
-use crate::task::owner::{Ended, Host, Need, Shared, Sharing};
+use crate::task::owner::{BlockReason, Ended, Shared, Sharing, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
@@ -67,7 +67,7 @@ impl Sharing for Pool {
     }
 }
 
-impl Host for Pool {
+impl TaskOwner for Pool {
     fn started(&self) {
         if self.is_bounded() && !self.is_copy() {
             self.left_pending(self.queue.lock());
@@ -123,13 +123,13 @@ impl Host for Pool {
         self.timer.watch(task, limit);
     }
 
-    fn block(&self, need: Need) {
+    fn block(&self, reason: BlockReason) {
         if self.is_copy() {
             return;
         }
         let mut queue = self.queue.lock();
         queue.arrive();
-        *queue.sleepers(need) += 1;
+        *queue.sleepers(reason) += 1;
         let action = queue.decide();
         self.release(queue, action);
         if self.has_shared.load(Ordering::Relaxed) {
@@ -137,12 +137,12 @@ impl Host for Pool {
         }
     }
 
-    fn unblock(&self, need: Need) {
+    fn unblock(&self, reason: BlockReason) {
         if self.is_copy() {
             return;
         }
         let mut queue = self.queue.lock();
-        *queue.sleepers(need) -= 1;
+        *queue.sleepers(reason) -= 1;
         let mut action = Action::Nothing;
         if queue.workers > queue.limit() && queue.idle > 0 {
             // One too many now: let a sleeper leave.
