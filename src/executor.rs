@@ -16,7 +16,7 @@ use crate::job::Job;
 use crate::map::{Map, MapUnordered};
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
-use crate::task::call::{Fallible, Function, Plain, Portable, Unboxing};
+use crate::task::call::{EncodableCall, Function, Infallible, TryFn, Unboxing};
 use crate::task::owner::Sharing;
 use crate::task::{Observable, new_task};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
@@ -224,7 +224,7 @@ pub trait Executor: Backend {
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
     fn submit<A: Payload, R: Payload>(&self, function: fn(A) -> R, argument: A) -> Future<R> {
-        dispatch(self, Plain(function), argument)
+        dispatch(self, Infallible(function), argument)
     }
 
     /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`].
@@ -256,7 +256,7 @@ pub trait Executor: Backend {
         function: fn(A) -> Result<R, E>,
         argument: A,
     ) -> Future<R> {
-        dispatch(self, Fallible(function), argument)
+        dispatch(self, TryFn(function), argument)
     }
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
@@ -292,7 +292,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via { executor: self, function: Plain(function) }, arguments, options_of(self))
+        Map::new(Via { executor: self, function: Infallible(function) }, arguments, options_of(self))
     }
 
     /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
@@ -317,7 +317,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via { executor: self, function: Fallible(function) }, arguments, options_of(self))
+        Map::new(Via { executor: self, function: TryFn(function) }, arguments, options_of(self))
     }
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
@@ -345,7 +345,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        let via = Via { executor: self, function: Plain(function) };
+        let via = Via { executor: self, function: Infallible(function) };
         MapUnordered::new(via, arguments, options_of(self))
     }
 
@@ -460,9 +460,9 @@ where
 {
     let options = backend.task_options().cloned();
     let task = if const { is_large::<A>() } {
-        new_task(Some(Portable { function: Unboxing(function), argument: Box::new(argument) }), options, None)
+        new_task(Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }), options, None)
     } else {
-        new_task(Some(Portable { function, argument }), options, None)
+        new_task(Some(EncodableCall { function, argument }), options, None)
     };
     submit(backend, task)
 }

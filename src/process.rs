@@ -44,7 +44,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub use builder::ProcessPoolBuilder;
-pub(crate) use call::{Addressed, Call, Cut, Parcel};
+pub(crate) use call::{Addressed, Cut, FunctionAddress, Parcel};
 pub use entry::init;
 pub(crate) use segments::Mapping;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Outcome};
 use crate::future::Future;
-use crate::task::call::Nothing;
+use crate::task::call::NoCall;
 use crate::task::{Observable, State, new_task};
 use crate::text::write_future;
 
@@ -25,7 +25,7 @@ use crate::text::write_future;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 pub fn promise<T: Send + 'static>() -> (Promise<T>, Future<T>) {
-    let task: Arc<dyn Observable<T>> = new_task::<Nothing, T>(None, None, None);
+    let task: Arc<dyn Observable<T>> = new_task::<NoCall, T>(None, None, None);
     (Promise { task: Arc::clone(&task) }, Future::new(task))
 }
 

@@ -15,7 +15,7 @@ use crate::bytes::{Carrier, carried};
 use crate::error::{BoxError, BuildError, Error};
 use crate::executor::Payload;
 use crate::panics;
-use crate::task::call::{Fallible, Function, Plain, Portable, Work};
+use crate::task::call::{Call, EncodableCall, Function, Infallible, TryFn};
 
 /// The longest argument or result, in bytes, if nothing else is asked for.
 const MAX_FRAME: u64 = 1 << 30;
@@ -63,7 +63,7 @@ impl ProcessPoolBuilder {
     /// here, once. An initializer that panics, or ends its process, breaks the executor: its pending tasks and
     /// all later ones end with [`Error::Broken`], which has the message.
     pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
-        self.initializer = Some(ship(Plain(initializer), argument));
+        self.initializer = Some(ship(Infallible(initializer), argument));
         self
     }
 
@@ -73,7 +73,7 @@ impl ProcessPoolBuilder {
         initializer: fn(A) -> Result<(), E>,
         argument: A,
     ) -> Self {
-        self.initializer = Some(ship(Fallible(initializer), argument));
+        self.initializer = Some(ship(TryFn(initializer), argument));
         self
     }
 
@@ -194,10 +194,10 @@ impl ProcessPoolBuilder {
 }
 
 fn ship<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<Parcel, Error> {
-    let work = Portable { function, argument };
+    let work = EncodableCall { function, argument };
     // It is written once for all workers, so nothing is taken along beside it.
     let nothing: Arc<dyn Carrier> = Arc::<Known>::default();
-    let (parcel, _) = carried(&nothing, || panics::catch(|| Work::<()>::ship(&work)));
+    let (parcel, _) = carried(&nothing, || panics::catch(|| Call::<()>::ship(&work)));
     panics::discard(work);
     parcel
 }

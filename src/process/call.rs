@@ -19,12 +19,12 @@ use crate::codec;
 use crate::error::{Decode, Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::panics;
-use crate::task::call::{Fallible, Function, Plain, Unboxing};
+use crate::task::call::{Function, Infallible, TryFn, Unboxing};
 use crate::task::runner::unwritten;
 
 /// A call as bytes and numbers.
 pub(crate) struct Parcel {
-    pub(crate) call: Call,
+    pub(crate) call: FunctionAddress,
     /// The encoded argument; of a chunk, the encoded arguments one after the other.
     pub(crate) argument: Vec<u8>,
     pub(crate) chunk: Option<Cut>,
@@ -76,7 +76,7 @@ impl Cut {
 
 /// The functions of a call, as offsets in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct FunctionAddress {
     pub(super) enter: u64,
     pub(super) function: u64,
     signature: &'static str,
@@ -100,7 +100,7 @@ pub(crate) trait Addressed: Sized {
     unsafe fn at(address: *const ()) -> Self;
 }
 
-impl<A, R> Addressed for Plain<A, R> {
+impl<A, R> Addressed for Infallible<A, R> {
     fn address(self) -> *const () {
         self.0 as *const ()
     }
@@ -110,7 +110,7 @@ impl<A, R> Addressed for Plain<A, R> {
     }
 }
 
-impl<A, R, E> Addressed for Fallible<A, R, E> {
+impl<A, R, E> Addressed for TryFn<A, R, E> {
     fn address(self) -> *const () {
         self.0 as *const ()
     }
@@ -176,7 +176,7 @@ where
     }
 }
 
-impl Call {
+impl FunctionAddress {
     pub(crate) fn of<F, A, R>(function: F) -> Result<Self, Error>
     where
         F: Function<A, R>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::call::{Call, Parcel};
+use super::call::{FunctionAddress, Parcel};
 use super::frame::Kind;
 use super::items::Items;
 use super::pool::Pool;
@@ -29,7 +29,7 @@ use crate::ticket::{Shown, Ticket, Tickets};
 pub(super) struct Flight {
     pub(super) addressee: Addressee,
     pub(super) pool: Arc<Pool>,
-    pub(super) call: Call,
+    pub(super) call: FunctionAddress,
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
     pub(super) leases: Vec<Lease>,

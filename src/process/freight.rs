@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::call::{Call, Cut, Parcel};
+use super::call::{Cut, FunctionAddress, Parcel};
 use super::flight::{Addressee, Flight};
 use super::pace::Pace;
 use super::pool::Pool;
@@ -57,7 +57,7 @@ const UNDER_WAY: usize = 4;
 
 pub(crate) struct Freight<A, R> {
     pool: Arc<Pool>,
-    call: Call,
+    call: FunctionAddress,
     options: Option<Arc<TaskOptions>>,
     yard: Mutex<Yard<A, R>>,
     /// Those that are under way, whose ends may not be known here yet.
@@ -111,7 +111,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
         function: F,
     ) -> Option<Arc<Self>> {
         let counts = pool.settings.max_tasks_per_worker.is_some() || pool.settings.max_pending.is_some();
-        let call = Call::of::<F, A, R>(function).ok().filter(|_| !counts && !pool.is_copy())?;
+        let call = FunctionAddress::of::<F, A, R>(function).ok().filter(|_| !counts && !pool.is_copy())?;
         let yard = Yard { blocks: VecDeque::new(), untaken: 0, pace: Pace::default(), size: 1, announced: false };
         let freight = Arc::new_cyclic(|me| Self {
             pool,
@@ -318,7 +318,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::task::call::Plain;
+    use crate::task::call::Infallible;
     use crate::{Executor, ProcessPoolExecutor};
 
     /// Says who it is; the first one goes on when it is told to.
@@ -338,7 +338,7 @@ mod tests {
         let place = directory.path().join("test");
         let listener = UnixListener::bind(&place).unwrap();
         let processes = ProcessPoolExecutor::new(2);
-        let freight = Freight::new(Arc::clone(&processes.pool), None, Plain(call)).unwrap();
+        let freight = Freight::new(Arc::clone(&processes.pool), None, Infallible(call)).unwrap();
         // As if many had been quick before.
         let mut yard = freight.yard.lock();
         yard.pace.observe(1000, Duration::from_micros(1000));

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::net::RecvFlags;
 
-use super::call::{Call, Made};
+use super::call::{FunctionAddress, Made};
 use super::fork;
 use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
@@ -354,7 +354,7 @@ impl Worker {
 /// would run and answer the worker's tasks as well.
 fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made {
     let worker = std::process::id();
-    let made = Call::make(enter, function, argument, reply, carrier);
+    let made = FunctionAddress::make(enter, function, argument, reply, carrier);
     if std::process::id() != worker {
         fork::exit_at_once(0);
     }
@@ -376,7 +376,7 @@ mod tests {
     use super::*;
     use crate::Bytes;
     use crate::process::wire::Wire;
-    use crate::task::call::Plain;
+    use crate::task::call::Infallible;
 
     /// One that runs what it is told to in this process, and the pool's end.
     fn worker() -> (Box<Worker>, Wire) {
@@ -396,7 +396,7 @@ mod tests {
     fn a_segment_is_used_again_when_the_pool_has_copied_it_and_not_before() {
         let (mut worker, wire) = worker();
         let mut reader = Reader::new(u64::MAX);
-        let call = Call::of(Plain(zeros as fn(usize) -> Bytes)).unwrap();
+        let call = FunctionAddress::of(Infallible(zeros as fn(usize) -> Bytes)).unwrap();
         let mut announced = Vec::new();
         for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
             wire.slots.collect(collected);

@@ -37,7 +37,7 @@ use crate::options::TaskOptions;
 use crate::panics::{self, discard};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
-use crate::task::call::Work;
+use crate::task::call::Call;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::{Observable, Runnable, new_task};
 use crate::ticket::Ticket;
@@ -67,7 +67,7 @@ type Items<A, R> = Block<vec::IntoIter<A>, R>;
 
 impl<A, R> Items<A, R> {
     /// Runs one item after the other until none is left to take. How those went of which the pool was not told.
-    fn work(&self, call: &impl Fn(A) -> Outcome<R>) -> Ended {
+    fn call(&self, call: &impl Fn(A) -> Outcome<R>) -> Ended {
         let mut made = None;
         loop {
             // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by others or called off,
@@ -120,7 +120,7 @@ struct Hand<F, A, R> {
     function: Arc<F>,
 }
 
-impl<F, A, R> Work<()> for Hand<F, A, R>
+impl<F, A, R> Call<()> for Hand<F, A, R>
 where
     F: Fn(A) -> Outcome<R> + Send + Sync,
     A: Send + 'static,
@@ -129,8 +129,8 @@ where
     const COUNTS: bool = false;
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<()> {
-        self.hands.work(&*self.function);
+    fn run(self) -> Outcome<()> {
+        self.hands.call(&*self.function);
         Ok(())
     }
 }
@@ -171,14 +171,14 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     }
 
     /// What a hand does.
-    fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
+    fn call(&self, function: &impl Fn(A) -> Outcome<R>) {
         self.begin();
         let mut finished = None;
         loop {
             while let Some(block) = self.next_block(finished.take()) {
                 self.recruit();
                 let begin = Instant::now();
-                let ended = block.work(function);
+                let ended = block.call(function);
                 let count = (ended.completed + ended.failed) as u32;
                 self.are_short.store(elapsed(begin) < SHORT * count, Ordering::Relaxed);
                 self.owner.add(ended);

@@ -11,22 +11,22 @@ use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
-use crate::process::{Addressed, Call, Cut, Parcel};
+use crate::process::{Addressed, Cut, FunctionAddress, Parcel};
 use crate::task::runner::caught;
 #[cfg(processes)]
 use crate::task::runner::read;
 
 /// One call, or several in a row, that come to a `T`.
-pub(crate) trait Work<T>: Send {
+pub(crate) trait Call<T>: Send {
     /// Is it a task to the executor's statistics?
     const COUNTS: bool = true;
     /// Outlives the call: dropped when the outcome is stored or dropped as well.
     type Guard;
     fn guard(&mut self) -> Self::Guard;
-    fn call(self) -> Outcome<T>;
+    fn run(self) -> Outcome<T>;
     /// The argument as bytes. Runs user code.
     fn encode(&self) -> Result<Encoded, Error> {
-        Err(not_portable())
+        Err(not_encodable())
     }
     /// The result from bytes. Runs user code.
     fn decode(_bytes: &[u8]) -> Outcome<T> {
@@ -35,7 +35,7 @@ pub(crate) trait Work<T>: Send {
     /// The call as another process of this program needs it. Runs user code.
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
-        Err(not_portable())
+        Err(not_encodable())
     }
     /// The results of a chunk from bytes, or why there is none. Runs user code.
     #[cfg(processes)]
@@ -44,7 +44,7 @@ pub(crate) trait Work<T>: Send {
     }
 }
 
-fn not_portable() -> Error {
+fn not_encodable() -> Error {
     Error::Encode(Encode::new(
         Part::Argument,
         "the task is a closure of this process; only functions and closures that capture nothing can leave it",
@@ -79,21 +79,21 @@ impl Encoded {
 }
 
 /// A call in this process, of anything.
-pub(crate) struct Local<F>(pub(crate) F);
+pub(crate) struct LocalCall<F>(pub(crate) F);
 
-impl<F, T> Work<T> for Local<F>
+impl<F, T> Call<T> for LocalCall<F>
 where
     F: FnOnce() -> Outcome<T> + Send,
 {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<T> {
+    fn run(self) -> Outcome<T> {
         (self.0)()
     }
 }
 
 /// A call that can go anywhere: a plain function and an argument that serde knows.
-pub(crate) struct Portable<F, A> {
+pub(crate) struct EncodableCall<F, A> {
     pub(crate) function: F,
     pub(crate) argument: A,
 }
@@ -104,10 +104,10 @@ pub(crate) trait Function<A, R>: Copy + Send + Sync + Addressed {
 }
 
 /// A function whose return value is the result.
-pub(crate) struct Plain<A, R>(pub(crate) fn(A) -> R);
+pub(crate) struct Infallible<A, R>(pub(crate) fn(A) -> R);
 
 /// A function whose `Err` is the task's error.
-pub(crate) struct Fallible<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
+pub(crate) struct TryFn<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
 
 /// A function whose argument comes in a [box](crate::held), and is taken out at the call.
 #[derive(Clone, Copy)]
@@ -117,32 +117,32 @@ pub(crate) struct Unboxing<F>(pub(crate) F);
 #[cfg(not(processes))]
 pub(crate) trait Addressed {}
 #[cfg(not(processes))]
-impl<A, R> Addressed for Plain<A, R> {}
+impl<A, R> Addressed for Infallible<A, R> {}
 #[cfg(not(processes))]
-impl<A, R, E> Addressed for Fallible<A, R, E> {}
+impl<A, R, E> Addressed for TryFn<A, R, E> {}
 #[cfg(not(processes))]
 impl<F> Addressed for Unboxing<F> {}
 
-impl<A, R> Clone for Plain<A, R> {
+impl<A, R> Clone for Infallible<A, R> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<A, R> Copy for Plain<A, R> {}
-impl<A, R, E> Clone for Fallible<A, R, E> {
+impl<A, R> Copy for Infallible<A, R> {}
+impl<A, R, E> Clone for TryFn<A, R, E> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<A, R, E> Copy for Fallible<A, R, E> {}
+impl<A, R, E> Copy for TryFn<A, R, E> {}
 
-impl<A, R> Function<A, R> for Plain<A, R> {
+impl<A, R> Function<A, R> for Infallible<A, R> {
     fn call(self, argument: A) -> Outcome<R> {
         Ok((self.0)(argument))
     }
 }
 
-impl<A, R, E: Into<BoxError>> Function<A, R> for Fallible<A, R, E> {
+impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
     fn call(self, argument: A) -> Outcome<R> {
         outcome((self.0)(argument))
     }
@@ -160,7 +160,7 @@ pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> 
     result.map_err(Error::of)
 }
 
-impl<F, A, R> Work<R> for Portable<F, A>
+impl<F, A, R> Call<R> for EncodableCall<F, A>
 where
     F: Function<A, R>,
     A: Payload,
@@ -168,7 +168,7 @@ where
 {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<R> {
+    fn run(self) -> Outcome<R> {
         self.function.call(self.argument)
     }
     fn encode(&self) -> Result<Encoded, Error> {
@@ -181,7 +181,7 @@ where
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(Parcel { call: Call::of::<F, A, R>(self.function)?, argument, chunk: None })
+        Ok(Parcel { call: FunctionAddress::of::<F, A, R>(self.function)?, argument, chunk: None })
     }
 }
 
@@ -243,19 +243,19 @@ impl<C, A> Drop for Chunk<C, A> {
 /// Calls a closure of this process that the items of a map share.
 pub(crate) struct Shared<F>(pub(crate) Arc<F>);
 
-impl<F, A, R> Work<Outcomes<R>> for Chunk<Shared<F>, A>
+impl<F, A, R> Call<Outcomes<R>> for Chunk<Shared<F>, A>
 where
     F: Fn(A) -> Outcome<R> + Send + Sync,
     A: Send,
 {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<Outcomes<R>> {
+    fn run(self) -> Outcome<Outcomes<R>> {
         Ok(self.run(|function, argument| (function.0)(argument)))
     }
 }
 
-impl<F, A, R> Work<Outcomes<R>> for Chunk<Everywhere<F>, A>
+impl<F, A, R> Call<Outcomes<R>> for Chunk<Everywhere<F>, A>
 where
     F: Function<A, R>,
     A: Payload,
@@ -263,7 +263,7 @@ where
 {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<Outcomes<R>> {
+    fn run(self) -> Outcome<Outcomes<R>> {
         Ok(self.run(|function, argument| function.0.call(argument)))
     }
     fn encode(&self) -> Result<Encoded, Error> {
@@ -276,7 +276,7 @@ where
     }
     #[cfg(processes)]
     fn ship(&self) -> Result<Parcel, Error> {
-        let call = Call::of::<F, A, R>(self.function.0)?;
+        let call = FunctionAddress::of::<F, A, R>(self.function.0)?;
         let (argument, cut) = Cut::of(&self.arguments);
         Ok(Parcel { call, argument, chunk: Some(cut) })
     }
@@ -294,12 +294,12 @@ where
 pub(crate) struct Everywhere<F>(pub(crate) F);
 
 /// The work of a promise: there is none.
-pub(crate) enum Nothing {}
+pub(crate) enum NoCall {}
 
-impl<T> Work<T> for Nothing {
+impl<T> Call<T> for NoCall {
     type Guard = ();
     fn guard(&mut self) {}
-    fn call(self) -> Outcome<T> {
+    fn run(self) -> Outcome<T> {
         match self {}
     }
 }

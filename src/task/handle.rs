@@ -11,13 +11,13 @@ use crate::held::Held;
 use crate::id::FutureId;
 use crate::panics::discard;
 use crate::sync::{thread, yields};
-use crate::task::call::Work;
+use crate::task::call::Call;
 use crate::task::listener::{Listener, ListenerKey};
 use crate::task::owner::{self, Remote};
 
-impl<W, T, H> Observed for Task<W, T, H>
+impl<C, T, H> Observed for Task<C, T, H>
 where
-    W: Work<T>,
+    C: Call<T>,
     T: Send,
     H: Held<Outcome<T>> + Send,
 {
@@ -191,7 +191,7 @@ where
     }
 }
 
-impl<W, T, H> Task<W, T, H>
+impl<C, T, H> Task<C, T, H>
 where
     H: Held<Outcome<T>>,
 {
@@ -214,9 +214,9 @@ where
     }
 }
 
-impl<W, T, H> Observable<T> for Task<W, T, H>
+impl<C, T, H> Observable<T> for Task<C, T, H>
 where
-    W: Work<T>,
+    C: Call<T>,
     T: Send,
     H: Held<Outcome<T>> + Send,
 {

@@ -52,29 +52,29 @@ impl Claim {
 /// its erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Observed {
     fn options(&self) -> &TaskOptions;
-    /// Does it still hold its work? Then it is to be run from a queue, also where it was marked as started before.
+    /// Does it still hold its call? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
     /// Will its completion run callbacks, as far as is known by now?
     #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool;
     /// Is it over for its future, by abort or time limit, while it may still run?
     fn is_aborted(&self) -> bool;
-    /// Says whose queue it is going to be in. False: it holds no work any more, and does not belong in one.
+    /// Says whose queue it is going to be in. False: it holds no call any more, and does not belong in one.
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
-    /// Encodes the call for another process of this program, and drops the work: its bytes are what is left of it.
+    /// Encodes the call for another process of this program, and drops the call: its bytes are what is left of it.
     #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error>;
     /// Says who has what was shipped. False: it is over.
     #[cfg(processes)]
     fn give_away(&self, owner: Arc<dyn TaskOwner>) -> bool;
-    /// Runs the task in this thread, unless somebody else has taken the work out.
+    /// Runs the task in this thread, unless somebody else has taken the call out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
     /// Runs it here if it waits in this executor's queue and has no time limit.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
     fn start(&self) -> bool;
     /// Cancels the task. False: it was not pending any more, also where it was cancelled before.
     fn withdraw(&self) -> bool;
-    /// Ends a task that waits in a queue with an error. False: it holds no work any more.
+    /// Ends a task that waits in a queue with an error. False: it holds no call any more.
     fn refuse(&self, error: Error) -> bool;
     /// Ends the task with an error, whether it has started or not.
     fn fail(&self, error: Error) -> bool;

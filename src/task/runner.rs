@@ -17,28 +17,28 @@ use crate::options::{TaskOptions, sooner};
 use crate::panics::{self, discard, shield};
 use crate::sync::with_room;
 use crate::task;
-use crate::task::call::{Encoded, Work};
+use crate::task::call::{Call, Encoded};
 use crate::task::owner::{self, TaskOwner};
 
-impl<W, T, H> Task<W, T, H>
+impl<C, T, H> Task<C, T, H>
 where
-    W: Work<T>,
+    C: Call<T>,
     T: Send,
     H: Held<Outcome<T>>,
 {
-    /// Runs work that was taken out of `Pending`.
-    fn perform(&self, me: Arc<dyn Runnable>, mut work: W, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
+    /// Runs call that was taken out of `Pending`.
+    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
         if let Some(owner) = owner
             && let Some(limit) = self.limit(&**owner)
         {
             owner.watch(Arc::downgrade(&me), limit);
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
-        let _guard = work.guard();
-        let outcome: H = task::enter(me, || caught(|| work.call()));
+        let _guard = call.guard();
+        let outcome: H = task::enter(me, || caught(|| call.run()));
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
-            true if !W::COUNTS => Ran::Uncounted,
+            true if !C::COUNTS => Ran::Uncounted,
             true if failed => Ran::Failed,
             true => Ran::Completed,
             false if self.was_cancelled() => Ran::Uncounted,
@@ -78,9 +78,9 @@ pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) 
     panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
 }
 
-impl<W, T, H> Runnable for Task<W, T, H>
+impl<C, T, H> Runnable for Task<C, T, H>
 where
-    W: Work<T>,
+    C: Call<T>,
     T: Send,
     H: Held<Outcome<T>> + Send,
 {
@@ -89,7 +89,7 @@ where
     }
 
     fn is_waiting(&self) -> bool {
-        matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { work: Some(_), .. })
+        matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { call: Some(_), .. })
     }
 
     #[cfg(any(processes, model = "loom", model = "shuttle"))]
@@ -103,7 +103,7 @@ where
 
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
-        let waits = matches!(inner.phase.work(), Some(Some(_)));
+        let waits = matches!(inner.phase.call(), Some(Some(_)));
         if waits {
             inner.owner = Some(owner);
             self.generation.store(fork::generation(), Ordering::Relaxed);
@@ -113,18 +113,18 @@ where
 
     #[cfg(processes)]
     fn ship(&self) -> Result<crate::process::Parcel, Error> {
-        let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
+        let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };
-        let parcel = panics::catch(|| work.ship()).map_err(unwritten);
-        discard(work);
+        let parcel = panics::catch(|| call.ship()).map_err(unwritten);
+        discard(call);
         parcel
     }
 
     #[cfg(processes)]
     fn give_away(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
-        let open = inner.phase.work().is_some();
+        let open = inner.phase.call().is_some();
         if open {
             inner.owner = Some(owner);
             self.generation.store(fork::generation(), Ordering::Relaxed);
@@ -133,18 +133,18 @@ where
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
-        let (work, owner) = {
+        let (call, owner) = {
             let mut inner = self.inner.lock();
-            let Some(work) = inner.phase.work().and_then(Option::take) else {
+            let Some(call) = inner.phase.call().and_then(Option::take) else {
                 return Ran::Skipped;
             };
-            inner.phase = Phase::Running { work: None, thread: owner::thread_token() };
-            (work, inner.owner.take())
+            inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
+            (call, inner.owner.take())
         };
         if let Some(owner) = &owner {
             owner.started();
         }
-        self.perform(me, work, owner.as_ref())
+        self.perform(me, call, owner.as_ref())
     }
 
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {
@@ -162,7 +162,7 @@ where
             wait_for_itself(self.id);
         }
         let own = inner.owner.as_ref().is_some_and(|own| owner::address(own) == owner::address(owner));
-        let Phase::Pending(work) = &mut inner.phase else {
+        let Phase::Pending(call) = &mut inner.phase else {
             return Claim::Elsewhere;
         };
         if !own {
@@ -171,15 +171,15 @@ where
         if self.limit(&**owner).is_some() {
             return Claim::Limited;
         }
-        let Some(work) = work.take() else {
+        let Some(call) = call.take() else {
             return Claim::Elsewhere;
         };
-        inner.phase = Phase::Running { work: None, thread: owner::thread_token() };
+        inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
         let released = inner.owner.take();
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        let run = || with_room(|| self.perform(me, work, None));
+        let run = || with_room(|| self.perform(me, call, None));
         let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
             // What a task throws is caught further in.
             discard(payload);
@@ -192,11 +192,11 @@ where
 
     fn start(&self) -> bool {
         let mut inner = self.inner.lock();
-        let Phase::Pending(work) = &mut inner.phase else {
+        let Phase::Pending(call) = &mut inner.phase else {
             return matches!(inner.phase, Phase::Running { .. });
         };
-        let work = work.take();
-        inner.phase = Phase::Running { work, thread: 0 };
+        let call = call.take();
+        inner.phase = Phase::Running { call, thread: 0 };
         true
     }
 
@@ -219,21 +219,21 @@ where
 
     fn encode(&self) -> Result<Encoded, Error> {
         // Out of the task: serde code is the user's, and must not run under the lock.
-        let Some(work) = self.inner.lock().phase.work().and_then(Option::take) else {
+        let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };
-        let encoded = panics::catch(|| work.encode()).map_err(unwritten);
-        let mut work = Some(work);
-        if let Some(slot) = self.inner.lock().phase.work() {
-            *slot = work.take();
+        let encoded = panics::catch(|| call.encode()).map_err(unwritten);
+        let mut call = Some(call);
+        if let Some(slot) = self.inner.lock().phase.call() {
+            *slot = call.take();
         }
-        discard(work);
+        discard(call);
         encoded
     }
 
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
         match reply {
-            Ok(bytes) => self.end(read(|| W::decode(bytes)), By::Owner),
+            Ok(bytes) => self.end(read(|| C::decode(bytes)), By::Owner),
             Err(error) => self.end_with(error, By::Owner),
         }
     }
@@ -241,13 +241,13 @@ where
     #[cfg(processes)]
     fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the carrier.
-        let (outcome, _) = carried(carrier, || read(|| W::decode(result)));
+        let (outcome, _) = carried(carrier, || read(|| C::decode(result)));
         self.end(outcome, By::Owner)
     }
 
     #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool {
-        let (outcome, _) = carried(carrier, || H::hold(|| W::decode_items(replies)));
+        let (outcome, _) = carried(carrier, || H::hold(|| C::decode_items(replies)));
         self.end(outcome, By::Owner)
     }
 
@@ -256,7 +256,7 @@ where
         if inner.aborted {
             drop(inner);
             shield("an on_abort hook", hook);
-        } else if inner.phase.work().is_some() {
+        } else if inner.phase.call().is_some() {
             let replaced = inner.extras().on_abort.replace(hook);
             drop(inner);
             discard(replaced);

@@ -12,9 +12,9 @@
 //!
 //! | from | to | who | what it takes along |
 //! |---|---|---|---|
-//! | `Pending` | `Running` | the worker that popped it, a claiming waiter, [`Job::start`](crate::Job::start) | the work, to call it |
-//! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal (`Broken`, `ShutDown`, ..), a promise | the work, to drop it |
-//! | `Running` | `Delivering`, then done | whoever runs it, `abort`, its time limit | what is left of the work |
+//! | `Pending` | `Running` | the worker that popped it, a claiming waiter, [`Job::start`](crate::Job::start) | the call, to call it |
+//! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal (`Broken`, `ShutDown`, ..), a promise | the call, to drop it |
+//! | `Running` | `Delivering`, then done | whoever runs it, `abort`, its time limit | what is left of the call |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that came into it | callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, for the callback's time | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop | the outcome |
@@ -24,8 +24,8 @@
 //!
 //! # The races, each decided by the lock
 //!
-//! - **Cancel against start**: whoever finds `Pending` wins. `cancel() == true` means that the work was taken out
-//!   here, so it never runs; the loser finds no work and leaves the entry alone.
+//! - **Cancel against start**: whoever finds `Pending` wins. `cancel() == true` means that the call was taken out
+//!   here, so it never runs; the loser finds no call and leaves the entry alone.
 //! - **Finish against abort or time limit**: the first finds `Running` and publishes. The late outcome is dropped
 //!   by its owner, outside the lock.
 //! - **Finish against take**: taking needs a handle by value and a done task; before, the taker sleeps on `changed`
@@ -62,7 +62,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::lose;
 use crate::panics::{discard, shield};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
-use crate::task::call::Work;
+use crate::task::call::Call;
 use crate::task::listener::Listener;
 use crate::task::owner::{self, TaskOwner};
 
@@ -106,10 +106,10 @@ pub(crate) struct Snapshot {
 }
 
 /// `H` is how it [holds](Held) its outcome.
-pub(crate) struct Task<W, T, H = Outcome<T>> {
+pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) id: FutureId,
     pub(super) options: Option<Arc<TaskOptions>>,
-    pub(super) inner: Mutex<Inner<W, T, H>>,
+    pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
     /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
@@ -119,8 +119,8 @@ pub(crate) struct Task<W, T, H = Outcome<T>> {
     pub(super) generation: AtomicU32,
 }
 
-pub(super) struct Inner<W, T, H> {
-    pub(super) phase: Phase<W, H>,
+pub(super) struct Inner<C, T, H> {
+    pub(super) phase: Phase<C, H>,
     /// The pool whose queue the task is in, or who has it if it was given away. Taken by whoever makes it leave
     /// `Pending`, or ends it.
     pub(super) owner: Option<Arc<dyn TaskOwner>>,
@@ -144,15 +144,15 @@ pub(super) struct Extras<T> {
     pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
 }
 
-pub(super) enum Phase<W, H> {
-    /// Not started. `None` while the work is out to be encoded, or for a promise.
-    Pending(Option<W>),
-    /// Started. The work is still here if it runs somewhere else; `thread` is the one that runs it, or 0.
+pub(super) enum Phase<C, H> {
+    /// Not started. `None` while the call is out to be encoded, or for a promise.
+    Pending(Option<C>),
+    /// Started. The call is still here if it runs somewhere else; `thread` is the one that runs it, or 0.
     Running {
-        work: Option<W>,
+        call: Option<C>,
         thread: u64,
     },
-    /// The outcome is with one thread, which runs callbacks or drops the work. Shows as `shown`.
+    /// The outcome is with one thread, which runs callbacks or drops the call. Shows as `shown`.
     Delivering {
         shown: Snapshot,
         cancelled: bool,
@@ -189,7 +189,7 @@ fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
     outcome.as_ref().err().map(Error::variant)
 }
 
-impl<W, T, H: Held<Outcome<T>>> Inner<W, T, H> {
+impl<C, T, H: Held<Outcome<T>>> Inner<C, T, H> {
     pub(super) fn snapshot(&self) -> Snapshot {
         let (state, raised) = match &self.phase {
             Phase::Pending(_) => (State::Pending, None),
@@ -207,14 +207,14 @@ impl<W, T, H: Held<Outcome<T>>> Inner<W, T, H> {
     }
 }
 
-impl<W, H> Phase<W, H> {
+impl<C, H> Phase<C, H> {
     pub(super) fn runs_here(&self) -> bool {
         matches!(self, Phase::Running { thread, .. } if *thread == owner::thread_token())
     }
 
-    pub(super) fn work(&mut self) -> Option<&mut Option<W>> {
+    pub(super) fn call(&mut self) -> Option<&mut Option<C>> {
         match self {
-            Phase::Pending(work) | Phase::Running { work, .. } => Some(work),
+            Phase::Pending(call) | Phase::Running { call, .. } => Some(call),
             _ => None,
         }
     }
@@ -226,7 +226,7 @@ impl<T> Default for Extras<T> {
     }
 }
 
-impl<W, T, H> Inner<W, T, H> {
+impl<C, T, H> Inner<C, T, H> {
     pub(super) fn extras(&mut self) -> &mut Extras<T> {
         self.extras.get_or_insert_default()
     }
@@ -247,35 +247,35 @@ impl<W, T, H> Inner<W, T, H> {
 }
 
 /// Makes a task. A large outcome lies in a box.
-pub(crate) fn new_task<'a, W, T>(
-    work: Option<W>,
+pub(crate) fn new_task<'a, C, T>(
+    call: Option<C>,
     options: Option<Arc<TaskOptions>>,
     owner: Option<Arc<dyn TaskOwner>>,
 ) -> Arc<dyn Observable<T> + 'a>
 where
-    W: Work<T> + 'a,
+    C: Call<T> + 'a,
     T: Send + 'a,
 {
     if const { is_large::<T>() } {
-        Task::<W, T, Box<Outcome<T>>>::new(work, options, owner)
+        Task::<C, T, Box<Outcome<T>>>::new(call, options, owner)
     } else {
-        Task::<W, T>::new(work, options, owner)
+        Task::<C, T>::new(call, options, owner)
     }
 }
 
-impl<W, T, H> Task<W, T, H>
+impl<C, T, H> Task<C, T, H>
 where
-    W: Work<T>,
+    C: Call<T>,
     T: Send,
     H: Held<Outcome<T>>,
 {
-    fn new(work: Option<W>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
+    fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
         let generation = if owner.is_some() { fork::generation() } else { 0 };
         Arc::new(Self {
             id: FutureId::next(),
             options,
             inner: Mutex::new(Inner {
-                phase: Phase::Pending(work),
+                phase: Phase::Pending(call),
                 owner,
                 first: None,
                 extras: None,
@@ -300,14 +300,14 @@ where
         self.end(H::hold(|| Err(error)), by)
     }
 
-    /// Ends the task, if `by` may end it in its present state. Publishes only when the work has been dropped and
+    /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and
     /// the callbacks have run.
     pub(super) fn end(&self, outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
             // Marked as started, and still in a queue.
-            Phase::Running { work: Some(_), .. } if by == By::Refusal => true,
+            Phase::Running { call: Some(_), .. } if by == By::Refusal => true,
             Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::Limit),
             _ => false,
         };
@@ -319,8 +319,8 @@ where
         let cancelled = matches!(outcome.get(), Err(Error::Cancelled));
         let shown = inner.snapshot();
         let was = std::mem::replace(&mut inner.phase, Phase::Delivering { shown, cancelled });
-        let work = match was {
-            Phase::Pending(work) | Phase::Running { work, .. } => work,
+        let call = match was {
+            Phase::Pending(call) | Phase::Running { call, .. } => call,
             _ => None,
         };
         let owner = inner.owner.take();
@@ -328,7 +328,7 @@ where
         inner.aborted |= aborts;
         let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
-        if work.is_some() || owner.is_some() || unused.is_some() {
+        if call.is_some() || owner.is_some() || unused.is_some() {
             drop(inner);
             // Before any of the user's code: that may wait for the very room this makes in a bounded queue.
             if let Some(owner) = owner {
@@ -339,9 +339,9 @@ where
                 }
             }
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
-            // another task drops that one's work further up the stack, and so on.
+            // another task drops that one's call further up the stack, and so on.
             let drops = || {
-                discard(work);
+                discard(call);
                 discard(unused);
             };
             shield("the drop of a task", || with_room(|| owner::in_callback(drops)));
@@ -377,9 +377,9 @@ where
     /// Runs callbacks until there is none, and returns with the lock that says so.
     pub(super) fn deliver<'a>(
         &'a self,
-        mut inner: MutexGuard<'a, Inner<W, T, H>>,
+        mut inner: MutexGuard<'a, Inner<C, T, H>>,
         outcome: &Outcome<T>,
-    ) -> MutexGuard<'a, Inner<W, T, H>> {
+    ) -> MutexGuard<'a, Inner<C, T, H>> {
         while let Some(callback) = inner.next_callback() {
             inner.seen = true;
             drop(inner);
@@ -390,7 +390,7 @@ where
         inner
     }
 
-    pub(super) fn publish(&self, mut inner: MutexGuard<'_, Inner<W, T, H>>, outcome: H) {
+    pub(super) fn publish(&self, mut inner: MutexGuard<'_, Inner<C, T, H>>, outcome: H) {
         let raised = raised(outcome.get());
         let mut unclaimed = None;
         inner.phase = if matches!(outcome.get(), Err(Error::Cancelled)) {
@@ -430,7 +430,7 @@ where
     }
 }
 
-impl<W, T, H> Task<W, T, H> {
+impl<C, T, H> Task<C, T, H> {
     /// Who has the task, if it was given away and has not come back.
     pub(super) fn given_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
@@ -448,13 +448,13 @@ mod tests {
 
     use super::new_task;
     use crate::error::{Error, Outcome};
-    use crate::task::call::Local;
+    use crate::task::call::LocalCall;
     use crate::task::owner::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
 
     #[test]
     fn a_run_tells_how_it_went() {
-        let task = |outcome: Outcome<()>| new_task(Some(Local(move || outcome)), None, None);
+        let task = |outcome: Outcome<()>| new_task(Some(LocalCall(move || outcome)), None, None);
         let run = |task: Arc<dyn Runnable>| task.run(Arc::clone(&task));
         assert_eq!(run(task(Ok(()))), Ran::Completed);
         assert_eq!(run(task(Err(Error::ShutDown))), Ran::Failed);
@@ -467,7 +467,7 @@ mod tests {
     fn only_what_may_still_run_goes_into_a_queue() {
         struct Nobody;
         impl TaskOwner for Nobody {}
-        let task = || new_task(Some(Local(|| Ok(()))), None, None);
+        let task = || new_task(Some(LocalCall(|| Ok(()))), None, None);
         let waiting = task();
         assert!(waiting.attach(Arc::new(Nobody)));
         assert!(waiting.start());
@@ -480,7 +480,7 @@ mod tests {
     #[test]
     #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
-        let task = new_task(Some(Local(|| Ok(()))), None, None);
+        let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
         assert!(!task.has_callbacks());
         let callback = || Box::new(|_: &Outcome<()>| ());
         task.add_callback(callback());

@@ -17,17 +17,17 @@ use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::spread::Crew;
-use crate::task::call::{Chunk, Local, Shared, Work, outcome};
+use crate::task::call::{Call, Chunk, LocalCall, Shared, outcome};
 use crate::task::{Observable, new_task};
 use crate::with::With;
 
 /// Queues work of any kind.
-pub(super) fn queue<W, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, work: W) -> Future<T>
+pub(super) fn queue<W, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, call: W) -> Future<T>
 where
-    W: Work<T> + 'static,
+    W: Call<T> + 'static,
     T: Send + 'static,
 {
-    let task: Arc<dyn Observable<T>> = new_task(Some(work), options, Some(Arc::clone(pool) as _));
+    let task: Arc<dyn Observable<T>> = new_task(Some(call), options, Some(Arc::clone(pool) as _));
     let future = Future::new(Arc::clone(&task));
     pool.push(task);
     future
@@ -41,9 +41,9 @@ where
 {
     if const { is_large::<C>() } {
         let call: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(call);
-        return queue(pool, options, Local(call));
+        return queue(pool, options, LocalCall(call));
     }
-    queue(pool, options, Local(call))
+    queue(pool, options, LocalCall(call))
 }
 
 /// Submits a closure that the items of a map share.
@@ -74,7 +74,7 @@ where
             return self.one(*argument);
         }
         let function = Arc::clone(&self.function);
-        queue(self.pool, self.options.clone(), Local(move || function(*argument)))
+        queue(self.pool, self.options.clone(), LocalCall(move || function(*argument)))
     }
 
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {

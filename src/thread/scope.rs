@@ -30,7 +30,7 @@ use crate::fork;
 use crate::future::Future;
 use crate::held::{Held, is_large};
 use crate::sync::{Condvar, Mutex};
-use crate::task::call::{Work, outcome};
+use crate::task::call::{Call, outcome};
 use crate::task::owner::{self, BlockReason, CompensationGuard};
 use crate::task::{Observable, Runnable, new_task};
 
@@ -80,7 +80,7 @@ struct Scoped<F> {
     ended: Option<Ended>,
 }
 
-impl<F, T> Work<T> for Scoped<F>
+impl<F, T> Call<T> for Scoped<F>
 where
     F: FnOnce() -> Outcome<T> + Send,
 {
@@ -88,7 +88,7 @@ where
     fn guard(&mut self) -> Option<Ended> {
         self.ended.take()
     }
-    fn call(self) -> Outcome<T> {
+    fn run(self) -> Outcome<T> {
         (self.function)()
     }
 }

@@ -11,14 +11,14 @@ use rustix::net::{SendFlags, send};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::fuzz::{bytes, cases, number};
-use crate::process::call::Call;
+use crate::process::call::FunctionAddress;
 use crate::process::entry::{self, Refusal};
 use crate::process::frame::fuzz::kind;
 use crate::process::frame::{Header, Kind, TaskHead, put};
 use crate::process::image::program;
 use crate::process::wire::Wire;
 use crate::process::worker::{LOST, Setup};
-use crate::task::call::Plain;
+use crate::task::call::Infallible;
 
 #[derive(Clone, Debug)]
 enum Say {
@@ -110,7 +110,7 @@ fn bytes_of(say: &Say, sequence: u64, wire: &Wire) -> Vec<u8> {
             bytes.extend_from_slice(&header.to_bytes());
         }
         Say::Task { slot, items, of, is_there, argument } => {
-            let call = Call::of(Plain(add_up as fn(Vec<u8>) -> u8)).unwrap();
+            let call = FunctionAddress::of(Infallible(add_up as fn(Vec<u8>) -> u8)).unwrap();
             // Where there is no function, in no program.
             let enter = if *is_there { call.enter } else { 1 << 50 };
             let first = items.map_or(0, |(first, _)| first);

@@ -3,12 +3,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::bytes::Carrier;
-use crate::process::call::{Call, Cut, Parcel};
+use crate::process::call::{Cut, FunctionAddress, Parcel};
 use crate::process::flight::{Addressee, Flight};
 use crate::process::frame::{Kind, put_item};
 use crate::process::portion::{Consignee, Portion};
 use crate::process::receiver::tests::Desk;
-use crate::task::call::Plain;
+use crate::task::call::Infallible;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{Shared, TaskOwner};
 use crate::ticket::Ticket;
@@ -27,7 +27,7 @@ impl Consignee for Tally {
 }
 
 fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<Flight> {
-    let call = Call::of(Plain(|n: u64| n + 1)).unwrap();
+    let call = FunctionAddress::of(Infallible(|n: u64| n + 1)).unwrap();
     let (argument, cut) = Cut::of(&[1_u64, 2, 3]);
     let portion = Portion::new(Arc::clone(tally) as _, None, 0, Ticket::default());
     let parcel = Parcel { call, argument, chunk: Some(cut) };

@@ -5,7 +5,7 @@ use std::thread;
 use super::queue::{Action, Queue};
 use super::{Pool, Settings};
 use crate::error::{Broken, Error};
-use crate::task::call::Local;
+use crate::task::call::LocalCall;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{BlockReason, Sharing, TaskOwner};
 use crate::task::{Observable, Ran, Runnable, new_task};
@@ -25,7 +25,7 @@ fn settings(max_workers: usize) -> Settings {
 }
 
 fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
-    new_task(Some(Local(|| Ok(()))), None, Some(Arc::clone(pool) as _))
+    new_task(Some(LocalCall(|| Ok(()))), None, Some(Arc::clone(pool) as _))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{self, Call};
+use super::book::{self, FunctionAddress};
 use super::due::Due;
 use super::errand::{Errand, open_calls};
 use super::keeper::Stage;
@@ -102,7 +102,7 @@ impl World<'_> {
         let first = book.calls.len();
         for _ in 0..items.unwrap_or(1) {
             let is_refused = items.is_some() && self.rng.u32(..16) == 0;
-            book.calls.push(Call::new(options.retry_count(), is_refused));
+            book.calls.push(FunctionAddress::new(options.retry_count(), is_refused));
         }
         let calls = first..book.calls.len();
         drop(book);

@@ -16,7 +16,7 @@ use super::due::Due;
 use super::keeper::Keeper;
 use super::worker::{Floor, Frame};
 use super::{book, client};
-use crate::process::call::Call;
+use crate::process::call::FunctionAddress;
 use crate::process::flight::{Flight, Place};
 use crate::process::pool::Pool;
 use crate::process::slots::{Slots, meanwhile};
@@ -30,7 +30,7 @@ pub(super) const LATE: Duration = Duration::from_micros(100);
 pub(super) struct Stock {
     /// What flights belong to. No thread or process of it is ever started.
     pub(super) pool: Arc<Pool>,
-    pub(super) call: Call,
+    pub(super) call: FunctionAddress,
     pub(super) slots: Vec<Arc<Slots>>,
     pub(super) base: Instant,
     pub(super) traces: bool,
