@@ -93,7 +93,7 @@ impl<W: Waitable> AsCompleted<W> {
     fn listen(&self, key: usize) {
         if let Some(Some(future)) = self.handed_in.get(key - self.first_key) {
             let listener = Listener::Set(Arc::clone(&self.sender) as _, key);
-            if let Some(failed) = future.observed().0.listen(listener) {
+            if let Some(failed) = future.awaited().0.listen(listener) {
                 self.sender.done(key, failed);
             }
         }
@@ -219,7 +219,7 @@ impl<W: Waitable> AsCompleted<W> {
         for (at, future) in self.handed_in.iter().enumerate() {
             if let Some(future) = future {
                 let key = ListenerKey::Set(Arc::as_ptr(&self.sender).cast(), self.first_key + at);
-                future.observed().0.unlisten(key);
+                future.awaited().0.unlisten(key);
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::options::{Stats, TaskOptions};
 use crate::panics;
 use crate::task::call::{EncodableCall, Function, Infallible, TryFn, Unboxing};
 use crate::task::owner::Sharing;
-use crate::task::{Observable, new_task};
+use crate::task::{TaskHandle, new_task};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
 
@@ -467,7 +467,7 @@ where
     submit(backend, task)
 }
 
-pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn Observable<T>>) -> Future<T> {
+pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn TaskHandle<T>>) -> Future<T> {
     // Here and not where the task runs: see the pool's.
     panics::install_hook();
     let future = Future::new(Arc::clone(&task));

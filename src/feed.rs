@@ -121,10 +121,10 @@ pub(crate) enum Batch<R> {
 
 impl<R> Waitable for Batch<R> {}
 impl<R> Sealed for Batch<R> {
-    fn observed(&self) -> Lent<'_> {
+    fn awaited(&self) -> Lent<'_> {
         match self {
-            Batch::One(future) => future.observed(),
-            Batch::Many(future, _) => future.observed(),
+            Batch::One(future) => future.awaited(),
+            Batch::Many(future, _) => future.awaited(),
         }
     }
     fn runnable(&self) -> Owned {
@@ -242,7 +242,7 @@ impl<'e, I: Iterator, R> Feed<'e, I, R> {
         self.input = None;
         self.stop.store(true, Ordering::Relaxed);
         for batch in batches {
-            batch.observed().0.cancel();
+            batch.awaited().0.cancel();
         }
     }
 

@@ -14,7 +14,7 @@ use crate::id::FutureId;
 use crate::shared::SharedFuture;
 use crate::sync::Mutex;
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
-use crate::task::{Observable, State};
+use crate::task::{State, TaskHandle};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 
@@ -69,7 +69,7 @@ use crate::wait::{PolledClaim, wait_for};
 #[must_use = "a future that is dropped detaches its task, and an error nobody looked at is only logged"]
 pub struct Future<T> {
     // No `Option` here: so the handle has a niche, and an optional one is no bigger.
-    task: Arc<dyn Observable<T>>,
+    task: Arc<dyn TaskHandle<T>>,
     /// `Send` and `Sync` if `T` is `Send`: like a shared mutex, it moves the one `T` between threads.
     owns: PhantomData<Arc<Mutex<T>>>,
 }
@@ -77,11 +77,11 @@ pub struct Future<T> {
 const WHOLE: &str = "a done task whose handle is whole has its outcome";
 
 impl<T> Future<T> {
-    pub(crate) fn new(task: Arc<dyn Observable<T>>) -> Self {
+    pub(crate) fn new(task: Arc<dyn TaskHandle<T>>) -> Self {
         Self { task, owns: PhantomData }
     }
 
-    pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
+    pub(crate) fn task(&self) -> &Arc<dyn TaskHandle<T>> {
         &self.task
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::task::call::NoCall;
-use crate::task::{Observable, State, new_task};
+use crate::task::{State, TaskHandle, new_task};
 use crate::text::write_future;
 
 /// Makes a future and the promise that completes it; for authors of executors, and for tests.
@@ -25,14 +25,14 @@ use crate::text::write_future;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 pub fn promise<T: Send + 'static>() -> (Promise<T>, Future<T>) {
-    let task: Arc<dyn Observable<T>> = new_task::<NoCall, T>(None, None, None);
+    let task: Arc<dyn TaskHandle<T>> = new_task::<NoCall, T>(None, None, None);
     (Promise { task: Arc::clone(&task) }, Future::new(task))
 }
 
 /// Completes the future it was made with; dropped before, that ends with [`Error::Abandoned`].
 #[must_use = "a promise that is dropped abandons its future"]
 pub struct Promise<T> {
-    task: Arc<dyn Observable<T>>,
+    task: Arc<dyn TaskHandle<T>>,
 }
 
 impl<T> Promise<T> {

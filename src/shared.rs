@@ -16,7 +16,7 @@ use crate::panics::{discard, shield};
 use crate::sync::{Mutex, OnceLock, with_room};
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::owner;
-use crate::task::{Callback, Observable, State};
+use crate::task::{Callback, State, TaskHandle};
 use crate::text::write_future;
 use crate::wait::{PolledClaim, wait_for};
 
@@ -65,7 +65,7 @@ impl<T> SharedFuture<T> {
         Self(Arc::new(Shared { future, outcome: OnceLock::new(), late: Mutex::new(None) }))
     }
 
-    pub(crate) fn task(&self) -> &Arc<dyn Observable<T>> {
+    pub(crate) fn task(&self) -> &Arc<dyn TaskHandle<T>> {
         self.0.future.task()
     }
 

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::task::{Observable, State};
+use crate::task::{State, TaskHandle};
 
 /// Writes the text of a handle named `handle` on `task`.
-pub(crate) fn write_future<T>(f: &mut fmt::Formatter<'_>, handle: &str, task: &Arc<dyn Observable<T>>) -> fmt::Result {
+pub(crate) fn write_future<T>(f: &mut fmt::Formatter<'_>, handle: &str, task: &Arc<dyn TaskHandle<T>>) -> fmt::Result {
     let snapshot = task.look();
     write!(f, "<{handle} at {:p} state={}", Arc::as_ptr(task).cast::<()>(), snapshot.state)?;
     match (snapshot.state, snapshot.raised) {

@@ -24,11 +24,11 @@ pub trait Waitable: sealed::Sealed {}
 pub(crate) mod sealed {
     use std::sync::Arc;
 
-    use crate::task::{Observed, Runnable};
+    use crate::task::{Awaited, Runnable};
 
     /// Lends the task behind a future.
     #[expect(missing_debug_implementations, reason = "cannot be named outside")]
-    pub struct Lent<'a>(pub(crate) &'a dyn Observed);
+    pub struct Lent<'a>(pub(crate) &'a dyn Awaited);
 
     /// Shares the task behind a future, for whoever may run it.
     #[expect(missing_debug_implementations, reason = "cannot be named outside")]
@@ -36,7 +36,7 @@ pub(crate) mod sealed {
 
     pub trait Sealed {
         #[doc(hidden)]
-        fn observed(&self) -> Lent<'_>;
+        fn awaited(&self) -> Lent<'_>;
         #[doc(hidden)]
         fn runnable(&self) -> Owned;
     }
@@ -46,7 +46,7 @@ use sealed::{Lent, Owned, Sealed};
 
 impl<T> Waitable for Future<T> {}
 impl<T> Sealed for Future<T> {
-    fn observed(&self) -> Lent<'_> {
+    fn awaited(&self) -> Lent<'_> {
         Lent(&**self.task())
     }
     fn runnable(&self) -> Owned {
@@ -56,7 +56,7 @@ impl<T> Sealed for Future<T> {
 
 impl<T> Waitable for SharedFuture<T> {}
 impl<T> Sealed for SharedFuture<T> {
-    fn observed(&self) -> Lent<'_> {
+    fn awaited(&self) -> Lent<'_> {
         Lent(&**self.task())
     }
     fn runnable(&self) -> Owned {
@@ -66,8 +66,8 @@ impl<T> Sealed for SharedFuture<T> {
 
 impl<W: Waitable + ?Sized> Waitable for &W {}
 impl<W: Waitable + ?Sized> Sealed for &W {
-    fn observed(&self) -> Lent<'_> {
-        (**self).observed()
+    fn awaited(&self) -> Lent<'_> {
+        (**self).awaited()
     }
     fn runnable(&self) -> Owned {
         (**self).runnable()
@@ -76,8 +76,8 @@ impl<W: Waitable + ?Sized> Sealed for &W {
 
 impl<W: Waitable + ?Sized> Waitable for Box<W> {}
 impl<W: Waitable + ?Sized> Sealed for Box<W> {
-    fn observed(&self) -> Lent<'_> {
-        (**self).observed()
+    fn awaited(&self) -> Lent<'_> {
+        (**self).awaited()
     }
     fn runnable(&self) -> Owned {
         (**self).runnable()
@@ -86,8 +86,8 @@ impl<W: Waitable + ?Sized> Sealed for Box<W> {
 
 impl<K, W: Waitable> Waitable for (K, W) {}
 impl<K, W: Waitable> Sealed for (K, W) {
-    fn observed(&self) -> Lent<'_> {
-        self.1.observed()
+    fn awaited(&self) -> Lent<'_> {
+        self.1.awaited()
     }
     fn runnable(&self) -> Owned {
         self.1.runnable()
@@ -95,7 +95,7 @@ impl<K, W: Waitable> Sealed for (K, W) {
 }
 
 pub(crate) fn is_done(future: &(impl Sealed + ?Sized)) -> bool {
-    future.observed().0.snapshot().state.is_done()
+    future.awaited().0.snapshot().state.is_done()
 }
 
 /// The moment at which `timeout` is up; `None` for no limit, and for one too long for the clock.
@@ -123,7 +123,7 @@ pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration
 pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
     owner::assert_may_block();
     let Some(owner) = owner::current() else {
-        return future.observed().0.sleep(deadline);
+        return future.awaited().0.sleep(deadline);
     };
     let mut need = BlockReason::Worker;
     if deadline.is_none() {
@@ -134,7 +134,7 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
         }
     }
     let _compensation = CompensationGuard::new(Some(owner), need);
-    future.observed().0.sleep(deadline)
+    future.awaited().0.sleep(deadline)
 }
 
 /// Lets a poll of `.await` help: on a worker, it runs the task if that waits in its own executor's queue.
@@ -166,7 +166,7 @@ impl PolledClaim {
 pub(crate) fn assert_not_itself<'a, W: Waitable + 'a>(futures: impl Iterator<Item = &'a W>) {
     let mut own = None;
     for future in futures {
-        let Lent(task) = future.observed();
+        let Lent(task) = future.awaited();
         if task.runs_here() {
             own = Some(task.id());
         } else if !task.snapshot().state.is_done() {
@@ -253,7 +253,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     let _leave = Leave { futures, set: &set };
     for (key, future) in futures.iter().enumerate() {
         let listener = Listener::Set(Arc::clone(&set) as _, key);
-        if let Some(failed) = future.observed().0.listen(listener) {
+        if let Some(failed) = future.awaited().0.listen(listener) {
             set.done(key, failed);
         }
     }
@@ -294,7 +294,7 @@ struct Leave<'a, W: Waitable> {
 impl<W: Waitable> Drop for Leave<'_, W> {
     fn drop(&mut self) {
         for (key, future) in self.futures.iter().enumerate() {
-            future.observed().0.unlisten(ListenerKey::Set(Arc::as_ptr(self.set).cast(), key));
+            future.awaited().0.unlisten(ListenerKey::Set(Arc::as_ptr(self.set).cast(), key));
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::task::call::Call;
 use crate::task::owner::{Ended, Shared, Sharing};
-use crate::task::{Observable, Runnable, new_task};
+use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 
 /// How many items a block has at most.
@@ -146,7 +146,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         let hand = move |hands: Arc<Self>| -> Arc<dyn Runnable> {
             let owner = Arc::clone(&hands.owner);
             let hand = Hand { hands: Arc::clone(&hands), function: Arc::clone(&function) };
-            let task: Arc<dyn Observable<()>> = new_task(Some(hand), options.clone(), Some(owner));
+            let task: Arc<dyn TaskHandle<()>> = new_task(Some(hand), options.clone(), Some(owner));
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {

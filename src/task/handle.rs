@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::roles::{Callback, Observable, Observed};
+use super::roles::{Awaited, Callback, TaskHandle};
 use super::state::{By, Phase, Snapshot, State, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
@@ -15,7 +15,7 @@ use crate::task::call::Call;
 use crate::task::listener::{Listener, ListenerKey};
 use crate::task::owner::{self, Remote};
 
-impl<C, T, H> Observed for Task<C, T, H>
+impl<C, T, H> Awaited for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
@@ -214,7 +214,7 @@ where
     }
 }
 
-impl<C, T, H> Observable<T> for Task<C, T, H>
+impl<C, T, H> TaskHandle<T> for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,

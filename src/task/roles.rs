@@ -50,7 +50,7 @@ impl Claim {
 ///
 /// `me` is the very `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only
 /// its erased handle can be passed on to the thread that runs it.
-pub(crate) trait Runnable: Observed {
+pub(crate) trait Runnable: Awaited {
     fn options(&self) -> &TaskOptions;
     /// Does it still hold its call? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
@@ -91,7 +91,7 @@ pub(crate) trait Runnable: Observed {
 }
 
 /// A task without its types, as waiters see it.
-pub(crate) trait Observed: Send + Sync {
+pub(crate) trait Awaited: Send + Sync {
     fn id(&self) -> FutureId;
     fn snapshot(&self) -> Snapshot;
     /// As `snapshot`, but asks whoever has the task whether it has started.
@@ -115,7 +115,7 @@ pub(crate) trait Observed: Send + Sync {
 pub(crate) type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
 
 /// A task as its handle sees it.
-pub(crate) trait Observable<T>: Runnable {
+pub(crate) trait TaskHandle<T>: Runnable {
     /// Takes the outcome of a done task. Once.
     fn take(&self) -> Option<Outcome<T>>;
     /// As `take`; without a copy where the outcome is large.

@@ -3,7 +3,7 @@
 //! `roles` says what may be asked of a task, `runner` and `handle` answer it; every way out of a state but those
 //! of `Pending` to `Running` and of a lent outcome goes through [`Task::end`], here.
 //!
-//! An `Arc<Task>` is unsized twice: [`Runnable`] for executors, [`Observable`] for the handle. Everything is
+//! An `Arc<Task>` is unsized twice: [`Runnable`] for executors, [`TaskHandle`] for the handle. Everything is
 //! under the task's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde
 //! code) runs or drops while it is held, and no other lock is taken under it but the one inside of a wait-set,
 //! under which none is taken.
@@ -53,7 +53,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::roles::{Callback, Observable};
+use super::roles::{Callback, TaskHandle};
 use crate::error::{Error, Outcome};
 use crate::fork;
 use crate::held::{Held, is_large};
@@ -251,7 +251,7 @@ pub(crate) fn new_task<'a, C, T>(
     call: Option<C>,
     options: Option<Arc<TaskOptions>>,
     owner: Option<Arc<dyn TaskOwner>>,
-) -> Arc<dyn Observable<T> + 'a>
+) -> Arc<dyn TaskHandle<T> + 'a>
 where
     C: Call<T> + 'a,
     T: Send + 'a,

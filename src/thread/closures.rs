@@ -18,7 +18,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::spread::Crew;
 use crate::task::call::{Call, Chunk, LocalCall, Shared, outcome};
-use crate::task::{Observable, new_task};
+use crate::task::{TaskHandle, new_task};
 use crate::with::With;
 
 /// Queues work of any kind.
@@ -27,7 +27,7 @@ where
     W: Call<T> + 'static,
     T: Send + 'static,
 {
-    let task: Arc<dyn Observable<T>> = new_task(Some(call), options, Some(Arc::clone(pool) as _));
+    let task: Arc<dyn TaskHandle<T>> = new_task(Some(call), options, Some(Arc::clone(pool) as _));
     let future = Future::new(Arc::clone(&task));
     pool.push(task);
     future

@@ -32,7 +32,7 @@ use crate::held::{Held, is_large};
 use crate::sync::{Condvar, Mutex};
 use crate::task::call::{Call, outcome};
 use crate::task::owner::{self, BlockReason, CompensationGuard};
-use crate::task::{Observable, Runnable, new_task};
+use crate::task::{Runnable, TaskHandle, new_task};
 
 /// Spawns tasks that may borrow from outside the scope; lent by [`ThreadPoolExecutor::scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -191,7 +191,7 @@ impl<'scope> Scope<'scope, '_> {
     {
         let ended = Some(self.tasks.open());
         let owner = Some(Arc::clone(&self.pool) as _);
-        let task: Arc<dyn Observable<T> + 'scope> = if const { is_large::<F>() } {
+        let task: Arc<dyn TaskHandle<T> + 'scope> = if const { is_large::<F>() } {
             let function: Box<dyn FnOnce() -> Outcome<T> + Send + 'scope> = Box::new(function);
             new_task(Some(Scoped { function, ended }), None, owner)
         } else {
@@ -201,7 +201,7 @@ impl<'scope> Scope<'scope, '_> {
         // that lives for `'scope` only, closure and outcome, is out of it before `'scope` ends, as the head of this
         // file shows; after that the task is used only through methods that find neither.
         #[allow(unsafe_code)]
-        let task = unsafe { std::mem::transmute::<Arc<dyn Observable<T> + 'scope>, Arc<dyn Observable<T>>>(task) };
+        let task = unsafe { std::mem::transmute::<Arc<dyn TaskHandle<T> + 'scope>, Arc<dyn TaskHandle<T>>>(task) };
         let future = Future::new(Arc::clone(&task));
         let task: Arc<dyn Runnable> = task;
         self.tasks.remember(&task);

@@ -8,7 +8,7 @@ use crate::error::{Broken, Error};
 use crate::task::call::LocalCall;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{BlockReason, Sharing, TaskOwner};
-use crate::task::{Observable, Ran, Runnable, new_task};
+use crate::task::{Ran, Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 
 fn settings(max_workers: usize) -> Settings {
@@ -24,7 +24,7 @@ fn settings(max_workers: usize) -> Settings {
     }
 }
 
-fn task(pool: &Arc<Pool>) -> Arc<dyn Observable<()>> {
+fn task(pool: &Arc<Pool>) -> Arc<dyn TaskHandle<()>> {
     new_task(Some(LocalCall(|| Ok(()))), None, Some(Arc::clone(pool) as _))
 }
 

@@ -16,7 +16,7 @@ use crate::process::portion::Consignee;
 use crate::task::call::Encoded;
 use crate::task::listener::{Listener, ListenerKey};
 use crate::task::owner::TaskOwner;
-use crate::task::{Claim, Observed, Ran, Runnable, Snapshot};
+use crate::task::{Awaited, Claim, Ran, Runnable, Snapshot};
 
 pub(super) struct Errand {
     pub(super) options: TaskOptions,
@@ -171,7 +171,7 @@ impl Runnable for Errand {
     }
 }
 
-impl Observed for Errand {
+impl Awaited for Errand {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
     }
