@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics::shield;
+use crate::panics::catch_and_log;
 use crate::sync::with_room;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
@@ -89,7 +89,7 @@ impl Job {
     pub fn run(self) {
         let task = self.into_task();
         let me = Arc::clone(&task);
-        shield("a task without memory for its stack", || {
+        catch_and_log("a task without memory for its stack", || {
             with_room(|| task.run(me));
         });
         // Changes nothing if it ran.

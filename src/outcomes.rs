@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 
 use crate::error::{Error, Outcome};
 use crate::held::{Held, is_large};
-use crate::panics::{discard, shield};
+use crate::panics::{catch_and_log, drop_caught};
 
 /// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's wish.
-pub(crate) fn lose<T>(outcome: impl Held<Outcome<T>>, task: impl FnOnce() -> String) {
+pub(crate) fn drop_unobserved<T>(outcome: impl Held<Outcome<T>>, task: impl FnOnce() -> String) {
     if let Err(error) = outcome.get()
         && !matches!(error, Error::Cancelled)
     {
-        shield("the display of a task's error", || {
+        catch_and_log("the display of a task's error", || {
             log::warn!("{} ended with an error that nobody looked at: {error}", task());
         });
     }
-    discard(outcome);
+    drop_caught(outcome);
 }
 
 /// The outcomes of a chunk in input order. Those that nobody takes go one by one, each as that of a task alone would.
@@ -85,11 +85,11 @@ impl<R> Drop for Outcomes<R> {
     fn drop(&mut self) {
         let of_a_map = || "an item of a map".into();
         while let Some(outcome) = self.pop_boxed() {
-            lose(outcome, of_a_map);
+            drop_unobserved(outcome, of_a_map);
         }
         if const { !is_large::<R>() } {
             while let Some(outcome) = self.pop() {
-                lose(outcome, of_a_map);
+                drop_unobserved(outcome, of_a_map);
             }
         }
     }

@@ -103,21 +103,21 @@ fn record(info: &PanicHookInfo<'_>) {
 }
 
 /// Runs user code that has nowhere to put a panic: it is reported and forgotten.
-pub(crate) fn shield(what: &str, code: impl FnOnce()) {
+pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(code)) {
         let text = text_of(&*payload);
-        discard(payload);
+        drop_caught(payload);
         report(what, text);
     }
 }
 
 /// Drops a value of the user's; a panic of its `Drop` goes no further.
-pub(crate) fn discard<D>(value: D) {
+pub(crate) fn drop_caught<D>(value: D) {
     // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
     let mut place = Some(value);
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| place = None)) {
         report("the drop of a task's value", text_of(&*payload));
-        let_go(payload);
+        drop_payload(payload);
     }
 }
 
@@ -126,12 +126,12 @@ fn report(what: &str, text: Option<String>) {
     let text = text.as_deref().unwrap_or("a payload that is no text");
     let log = || log::error!("{what} panicked: {text}");
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(log)) {
-        let_go(payload);
+        drop_payload(payload);
     }
 }
 
 /// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to it.
-fn let_go(payload: Box<dyn Any + Send>) {
+fn drop_payload(payload: Box<dyn Any + Send>) {
     if !payload.is::<String>() && !payload.is::<&'static str>() {
         std::mem::forget(payload);
     }
@@ -141,7 +141,7 @@ fn let_go(payload: Box<dyn Any + Send>) {
 mod tests {
     use std::panic;
 
-    use super::{discard, shield};
+    use super::{catch_and_log, drop_caught};
 
     /// Panics when it is dropped, and so does what it panics with.
     struct Grenade;
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_panic_whose_payload_panics_goes_no_further() {
-        discard(Grenade);
-        shield("a test", || panic::panic_any(Splinter));
-        shield("a test", || panic::panic_any(Grenade));
+        drop_caught(Grenade);
+        catch_and_log("a test", || panic::panic_any(Splinter));
+        catch_and_log("a test", || panic::panic_any(Grenade));
     }
 }

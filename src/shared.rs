@@ -12,7 +12,7 @@ use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::panics::{discard, shield};
+use crate::panics::{catch_and_log, drop_caught};
 use crate::sync::{Mutex, OnceLock, with_room};
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::owner;
@@ -56,7 +56,7 @@ struct Shared<T> {
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         // The last handle may go anywhere, also in the middle of another task.
-        discard(self.outcome.take());
+        drop_caught(self.outcome.take());
     }
 }
 
@@ -207,7 +207,7 @@ impl<T> SharedFuture<T> {
         };
         while let Some(callback) = next() {
             if let Some(outcome) = self.0.outcome.get() {
-                shield("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
+                catch_and_log("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
             }
         }
     }

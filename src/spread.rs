@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::fork;
 use crate::outcomes::Outcomes;
-use crate::panics::discard;
+use crate::panics::drop_caught;
 use crate::sync::elapsed;
 use crate::task::owner::{self, BlockReason, CompensationGuard};
 #[cfg(processes)]
@@ -155,6 +155,6 @@ impl<A, R> Spread<A, R> {
         }
         self.crew.inlet().clear();
         self.crew.dismiss();
-        discard(std::mem::take(&mut self.blocks));
+        drop_caught(std::mem::take(&mut self.blocks));
     }
 }

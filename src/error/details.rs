@@ -40,7 +40,7 @@ pub(crate) struct Panic {
 impl Drop for Panic {
     fn drop(&mut self) {
         // A payload is a value of the user's, whose drop may panic again.
-        crate::panics::discard(self.payload.lock().take());
+        crate::panics::drop_caught(self.payload.lock().take());
     }
 }
 

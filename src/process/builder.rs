@@ -198,7 +198,7 @@ fn ship<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<Parc
     // It is written once for all workers, so nothing is taken along beside it.
     let nothing: Arc<dyn Carrier> = Arc::<Known>::default();
     let (parcel, _) = carried(&nothing, || panics::catch(|| Call::<()>::ship(&work)));
-    panics::discard(work);
+    panics::drop_caught(work);
     parcel
 }
 

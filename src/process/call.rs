@@ -165,7 +165,7 @@ where
     };
     let write = || panics::catch(|| codec::encode_onto(Part::Result, result, reply));
     let (encoded, taken) = carried(carrier, write);
-    panics::discard(outcome);
+    panics::drop_caught(outcome);
     if encoded.is_err() {
         carrier.put_back(&taken);
     }

@@ -137,7 +137,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             Parcel { call, argument, chunk: Some(cut) }
         });
         // One by one: two drops that panic together would end the process.
-        items.into_iter().for_each(panics::discard);
+        items.into_iter().for_each(panics::drop_caught);
         let leases = if taken.is_empty() { Vec::new() } else { pool.segments.leases(&taken) };
         let store = (!leases.is_empty()).then(|| Arc::clone(&pool.segments));
         let parcel = pool.sized(parcel, &leases).inspect_err(|_| pool.segments.release(&leases, false))?;

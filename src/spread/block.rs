@@ -13,7 +13,7 @@ pub(crate) trait Stock {
     fn count(&self) -> usize;
     fn nothing() -> Self;
     /// Drops them. Runs user code.
-    fn discard(self);
+    fn drop_caught(self);
 }
 
 /// Where the outcomes of items come, as the map sees it.
@@ -120,7 +120,7 @@ impl<S: Stock, R> Block<S, R> {
     #[cfg(processes)]
     pub(crate) fn restock(&self, stock: S) {
         let stand_in = std::mem::replace(&mut self.state.lock().stock, stock);
-        stand_in.discard();
+        stand_in.drop_caught();
     }
 
     /// How many items nobody has taken.
@@ -155,7 +155,7 @@ impl<S: Stock, R> Block<S, R> {
         if wakes {
             self.filled.notify_one();
         }
-        stock.discard();
+        stock.drop_caught();
         count
     }
 }
@@ -234,7 +234,7 @@ impl<S: Stock, R> State<S, R> {
 impl<S: Stock, R> Drop for State<S, R> {
     fn drop(&mut self) {
         self.early.drain(..).for_each(|(_, outcome)| self.done.push(outcome));
-        std::mem::replace(&mut self.stock, S::nothing()).discard();
+        std::mem::replace(&mut self.stock, S::nothing()).drop_caught();
     }
 }
 

@@ -34,7 +34,7 @@ use super::{Crew, FollowUp, Inlet};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics::{self, discard};
+use crate::panics::{self, drop_caught};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::task::call::Call;
@@ -57,9 +57,9 @@ impl<A> Stock for vec::IntoIter<A> {
         Vec::new().into_iter()
     }
 
-    fn discard(self) {
+    fn drop_caught(self) {
         // One by one: two drops that panic together would end the process.
-        self.for_each(discard);
+        self.for_each(drop_caught);
     }
 }
 
@@ -150,7 +150,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    hands.lose(id, error);
+                    hands.drop_unobserved(id, error);
                 }
             }));
             task.detach();
@@ -254,7 +254,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     }
 
     /// A hand will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
-    fn lose(&self, hand: FutureId, error: &Error) {
+    fn drop_unobserved(&self, hand: FutureId, error: &Error) {
         self.engaged.fetch_sub(1, Ordering::Relaxed);
         let mut intake = self.intake.lock();
         let is_awaited = intake.sent.as_ref().is_some_and(|(sent, _)| *sent == hand);

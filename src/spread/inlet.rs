@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::block::Block;
 use super::{Collect, Crew};
 use crate::error::Error;
-use crate::panics::discard;
+use crate::panics::drop_caught;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) struct Inlet<A, R> {
@@ -104,7 +104,7 @@ impl<A, R> Inlet<A, R> {
         let (pulled, blocks) = (std::mem::take(&mut state.pulled), std::mem::take(&mut state.blocks));
         drop(state);
         // One by one: two drops that panic together would end the process.
-        pulled.into_iter().for_each(discard);
-        discard(blocks);
+        pulled.into_iter().for_each(drop_caught);
+        drop_caught(blocks);
     }
 }

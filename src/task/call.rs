@@ -222,7 +222,7 @@ impl<C, A> Chunk<C, A> {
         let arguments = std::mem::take(&mut self.arguments);
         let one = |argument| {
             if self.stop.load(Ordering::Relaxed) {
-                panics::discard(argument);
+                panics::drop_caught(argument);
                 return H::hold(|| Err(Error::Cancelled));
             }
             caught(|| call(&self.function, argument))
@@ -235,7 +235,7 @@ impl<C, A> Drop for Chunk<C, A> {
     fn drop(&mut self) {
         // One by one: two drops that panic together would end the process.
         for argument in std::mem::take(&mut self.arguments) {
-            panics::discard(argument);
+            panics::drop_caught(argument);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::state::{By, Phase, Snapshot, State, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::id::FutureId;
-use crate::panics::discard;
+use crate::panics::drop_caught;
 use crate::sync::{thread, yields};
 use crate::task::call::Call;
 use crate::task::listener::{Listener, ListenerKey};
@@ -76,13 +76,13 @@ where
         let snapshot = inner.snapshot();
         if snapshot.state.is_done() {
             drop(inner);
-            discard(listener);
+            drop_caught(listener);
             return Some(snapshot.raised.is_some());
         }
         if self.is_lost() {
             drop(inner);
             self.end_lost();
-            discard(listener);
+            drop_caught(listener);
             return Some(true);
         }
         let key = listener.key();
@@ -98,7 +98,7 @@ where
         };
         drop(inner);
         // A waker's drop is somebody else's code.
-        discard(old);
+        drop_caught(old);
         None
     }
 
@@ -113,7 +113,7 @@ where
             })
         };
         drop(inner);
-        discard(removed);
+        drop_caught(removed);
     }
 
     fn sleep(&self, deadline: Option<Instant>) -> bool {
@@ -186,7 +186,7 @@ where
         let was = std::mem::replace(&mut inner.phase, Phase::Taken { raised });
         drop(inner);
         if let Phase::Finished(outcome) = was {
-            self.lose(outcome, seen);
+            self.drop_unobserved(outcome, seen);
         }
     }
 }

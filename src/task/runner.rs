@@ -14,7 +14,7 @@ use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
 use crate::fork;
 use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
-use crate::panics::{self, discard, shield};
+use crate::panics::{self, catch_and_log, drop_caught};
 use crate::sync::with_room;
 use crate::task;
 use crate::task::call::{Call, Encoded};
@@ -117,7 +117,7 @@ where
             return Err(Error::Cancelled);
         };
         let parcel = panics::catch(|| call.ship()).map_err(unwritten);
-        discard(call);
+        drop_caught(call);
         parcel
     }
 
@@ -182,7 +182,7 @@ where
         let run = || with_room(|| self.perform(me, call, None));
         let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
             // What a task throws is caught further in.
-            discard(payload);
+            drop_caught(payload);
             self.fail(Error::Broken(Broken::new("there is no memory for the stack of a nested task")));
             Ran::Failed
         });
@@ -227,7 +227,7 @@ where
         if let Some(slot) = self.inner.lock().phase.call() {
             *slot = call.take();
         }
-        discard(call);
+        drop_caught(call);
         encoded
     }
 
@@ -255,14 +255,14 @@ where
         let mut inner = self.inner.lock();
         if inner.aborted {
             drop(inner);
-            shield("an on_abort hook", hook);
+            catch_and_log("an on_abort hook", hook);
         } else if inner.phase.call().is_some() {
             let replaced = inner.extras().on_abort.replace(hook);
             drop(inner);
-            discard(replaced);
+            drop_caught(replaced);
         } else {
             drop(inner);
-            discard(hook);
+            drop_caught(hook);
         }
     }
 }

@@ -59,8 +59,8 @@ use crate::fork;
 use crate::held::{Held, is_large};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::outcomes::lose;
-use crate::panics::{discard, shield};
+use crate::outcomes::drop_unobserved;
+use crate::panics::{catch_and_log, drop_caught};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::task::call::Call;
 use crate::task::listener::Listener;
@@ -294,7 +294,7 @@ where
     pub(super) fn end_with(&self, error: Error, by: By) -> bool {
         // A box as large as the value, for nothing.
         if const { is_large::<T>() } && self.inner.lock().is_done() {
-            discard(error);
+            drop_caught(error);
             return false;
         }
         self.end(H::hold(|| Err(error)), by)
@@ -313,7 +313,7 @@ where
         };
         if !allowed {
             drop(inner);
-            discard(outcome);
+            drop_caught(outcome);
             return false;
         }
         let cancelled = matches!(outcome.get(), Err(Error::Cancelled));
@@ -341,16 +341,16 @@ where
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
             // another task drops that one's call further up the stack, and so on.
             let drops = || {
-                discard(call);
-                discard(unused);
+                drop_caught(call);
+                drop_caught(unused);
             };
-            shield("the drop of a task", || with_room(|| owner::in_callback(drops)));
+            catch_and_log("the drop of a task", || with_room(|| owner::in_callback(drops)));
             inner = self.inner.lock();
         }
         inner = self.deliver(inner, outcome.get());
         self.publish(inner, outcome);
         if let Some(on_abort) = on_abort {
-            shield("an on_abort hook", on_abort);
+            catch_and_log("an on_abort hook", on_abort);
         }
         true
     }
@@ -384,7 +384,7 @@ where
             inner.seen = true;
             drop(inner);
             // A callback that completes another future runs that one's callbacks further up the stack, and so on.
-            shield("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
+            catch_and_log("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
             inner = self.inner.lock();
         }
         inner
@@ -416,17 +416,17 @@ where
             listener.wake();
         }
         if let Some((outcome, seen)) = unclaimed {
-            self.lose(outcome, seen);
+            self.drop_unobserved(outcome, seen);
         }
     }
 
     /// Drops an outcome that nobody will take.
-    pub(super) fn lose(&self, outcome: H, seen: bool) {
+    pub(super) fn drop_unobserved(&self, outcome: H, seen: bool) {
         if seen {
-            return discard(outcome);
+            return drop_caught(outcome);
         }
         let name = self.options.as_ref().and_then(|options| options.name_text());
-        lose(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
+        drop_unobserved(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
     }
 }
 

@@ -334,6 +334,6 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // The last worker of a pool that was left alone drops it in the end of its thread, where a panic is fatal.
-        panics::discard(self.settings.initializer.take());
+        panics::drop_caught(self.settings.initializer.take());
     }
 }

@@ -37,7 +37,7 @@ impl Stock for Encoded {
         }
     }
 
-    fn discard(self) {}
+    fn drop_caught(self) {}
 }
 
 impl Drop for Encoded {
@@ -83,7 +83,7 @@ mod tests {
         let mut items = Encoded::of_none(1);
         items.leases = store.leases(&[number]);
         items.store = Some(Arc::clone(&store));
-        items.discard();
+        items.drop_caught();
         assert_eq!(store.put(&[7; LONG]), Some(number));
     }
 }

@@ -99,7 +99,7 @@ impl Link<'_> {
         let pid = child.pid();
         let reason = self.wire.refusal().map(|error| error.to_string()).unwrap_or_default();
         child.abandon();
-        panics::shield("the program's logger", || {
+        panics::catch_and_log("the program's logger", || {
             log::error!("the worker process {pid} cannot be killed ({reason}) and does not end: it is left behind");
         });
         Exit::Unknown
@@ -178,7 +178,7 @@ impl Link<'_> {
         if is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
-            panics::shield("the program's logger", || log::warn!("{cause}"));
+            panics::catch_and_log("the program's logger", || log::warn!("{cause}"));
         }
     }
 }
