@@ -170,10 +170,10 @@ impl Error {
 /// `?` makes it an [`Error`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} must be {}, not {}", .0.parameter, .0.requirement, .0.value)]
-pub struct BuildError(Arc<Refusal>);
+pub struct BuildError(Arc<InvalidSetting>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Refusal {
+struct InvalidSetting {
     parameter: Cow<'static, str>,
     requirement: Cow<'static, str>,
     value: String,
@@ -189,7 +189,7 @@ impl BuildError {
         requirement: impl Into<Cow<'static, str>>,
         value: String,
     ) -> Self {
-        Self(Arc::new(Refusal { parameter: parameter.into(), requirement: requirement.into(), value }))
+        Self(Arc::new(InvalidSetting { parameter: parameter.into(), requirement: requirement.into(), value }))
     }
 
     /// Parameter, requirement and value.

@@ -2,7 +2,7 @@
 //! locks that they held at the fork stay locked for ever.
 //!
 //! A pool and its tasks store the [`generation`] in which they were made. Code that is about to take a lock of the pool, or to
-//! wait for it, compares that with the current generation, and ends the task with [`refusal`] if they differ.
+//! wait for it, compares that with the current generation, and ends the task with [`lost_in_fork`] if they differ.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,7 +41,7 @@ fn id() -> u32 {
 }
 
 /// What becomes of a task in a forked copy of the process that made its executor.
-pub(crate) fn refusal() -> Error {
+pub(crate) fn lost_in_fork() -> Error {
     let cause = "this process is a forked copy of the one that made the executor; make another one after the fork";
     Error::Broken(Broken::new(cause))
 }

@@ -134,7 +134,7 @@ impl<A, R> Spread<A, R> {
     fn end_lost(&mut self) -> Option<Outcomes<R>> {
         std::mem::forget(std::mem::take(&mut self.blocks));
         let left = std::mem::take(&mut self.left);
-        (left > 0).then(|| (0..left).map(|_| Err(fork::refusal())).collect())
+        (left > 0).then(|| (0..left).map(|_| Err(fork::lost_in_fork())).collect())
     }
 
     /// How many items have no outcome.

@@ -5,11 +5,11 @@
 //! that is a look at one argument. Elsewhere [`init`] does, as the first line of `main`.
 //!
 //! A process with a mark never runs `main` in place of a worker. It becomes one, or leaves the mark to another copy of this crate,
-//! or exits with the code of a [`Refusal`], of which the pool makes an error after that one try.
+//! or exits with the code of a [`StartFailure`], of which the pool makes an error after that one try.
 #![allow(unsafe_code)]
 
+mod failure;
 mod mark;
-mod refusal;
 mod surroundings;
 
 use std::ffi::OsString;
@@ -25,8 +25,8 @@ use rustix::process::getppid;
 use super::fork::exit_at_once;
 use super::image::image;
 use super::{sys, worker};
+pub(super) use failure::StartFailure;
 use mark::{Copy, How, Mark, Reading, first_arguments, is_mark};
-pub(super) use refusal::Refusal;
 
 /// Do workers enter before `main`?
 pub(super) const ENTERS_BY_ITSELF: bool = cfg!(all(target_os = "linux", feature = "auto-entry"));
@@ -125,7 +125,7 @@ pub(super) fn own_offset() -> Option<u64> {
 pub fn init() {
     match reading(|copy| copy.how == How::Init && mark::is_code(copy)) {
         Some(Reading::Own(mark)) => worker::main(take_over(&mark)),
-        Some(Reading::Nobody(refusal)) => exit_at_once(refusal.code()),
+        Some(Reading::Nobody(failure)) => exit_at_once(failure.code()),
         Some(Reading::Another) | None => {}
     }
 }
@@ -137,7 +137,7 @@ fn reading(comes_later: impl Fn(Copy) -> bool) -> Option<Reading> {
     let own = Copy { how: HOW, offset: own_offset()? };
     if sys::runs_with_other_rights() {
         // It takes no orders from whoever started it.
-        return Some(Reading::Nobody(Refusal::Rights));
+        return Some(Reading::Nobody(StartFailure::Rights));
     }
     Some(mark::read(argument.as_encoded_bytes(), own, comes_later))
 }
@@ -148,13 +148,13 @@ fn take_over(mark: &Mark) -> OwnedFd {
     // Before anything else, and then a look whether the parent is still there: it may have died in between.
     sys::die_with_parent(mark.parent);
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != mark.parent) {
-        exit_at_once(Refusal::Parent.code());
+        exit_at_once(StartFailure::Parent.code());
     }
     take_name();
     match surroundings::take_over() {
         Ok(socket) if socket_type(&socket) == Ok(SocketType::STREAM) => socket,
         Err(error) if error.raw_os_error() != Some(libc::EBADF) => exit_at_once(worker::LOST),
-        _ => exit_at_once(Refusal::Socket.code()),
+        _ => exit_at_once(StartFailure::Socket.code()),
     }
 }
 
@@ -235,7 +235,7 @@ mod automatic {
                     unsafe { initialiser(if HAVE_ARGUMENTS { 1 } else { count }, values, environment) };
                 });
             }
-            Some(Reading::Nobody(refusal)) => exit_at_once(refusal.code()),
+            Some(Reading::Nobody(failure)) => exit_at_once(failure.code()),
             Some(Reading::Another) | None => {}
         });
         if entered.is_err() {

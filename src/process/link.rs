@@ -191,12 +191,12 @@ impl Link<'_> {
     fn kill(&mut self) {
         self.stage = Stage::Ending;
         self.wire.signal(Signal::KILL);
-        self.alarm = if self.wire.refusal().is_some() { self.until_gone() } else { None };
+        self.alarm = if self.wire.signal_error().is_some() { self.until_gone() } else { None };
     }
 
     /// How long the worker may take to end by itself, and what happens then: it is killed, if that is possible.
     fn until_gone(&self) -> Option<(Instant, Alarm)> {
-        let alarm = if self.wire.refusal().is_some() { Alarm::GiveUp } else { Alarm::Kill };
+        let alarm = if self.wire.signal_error().is_some() { Alarm::GiveUp } else { Alarm::Kill };
         deadline_in(GRACE).map(|then| (then, alarm))
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Wire {
     /// Once it was spawned.
     child: OnceLock<Child>,
     /// Why it could not be signalled.
-    refusal: OnceLock<Errno>,
+    signal_error: OnceLock<Errno>,
 }
 
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Wire {
             outbox: Mutex::new(outbox),
             slots: Arc::new(slots),
             child: OnceLock::new(),
-            refusal: OnceLock::new(),
+            signal_error: OnceLock::new(),
         };
         Ok((wire, theirs))
     }
@@ -213,16 +213,16 @@ impl Wire {
     /// cut off: its main thread then ends it from inside, and the thread that looks after it finds its connection hung up.
     pub(super) fn signal(&self, signal: Signal) {
         if let Some(child) = self.child.get()
-            && let Err(refusal) = child.signal(signal)
+            && let Err(signal_error) = child.signal(signal)
         {
-            self.refusal.get_or_init(|| refusal);
+            self.signal_error.get_or_init(|| signal_error);
             self.cut_off();
         }
     }
 
     /// Why the worker could not be signalled, if that was tried in vain.
-    pub(super) fn refusal(&self) -> Option<Errno> {
-        self.refusal.get().copied()
+    pub(super) fn signal_error(&self) -> Option<Errno> {
+        self.signal_error.get().copied()
     }
 
     /// Has the worker believe that its pool is gone. What it has sent before can still be received.

@@ -367,10 +367,10 @@ where
         // What its drop or its methods do is for the original to do.
         std::mem::forget(inner.owner.take());
         if matches!(inner.phase, Phase::Delivering { .. }) {
-            self.publish(inner, H::hold(|| Err(fork::refusal())));
+            self.publish(inner, H::hold(|| Err(fork::lost_in_fork())));
         } else {
             drop(inner);
-            self.end_with(fork::refusal(), By::Owner);
+            self.end_with(fork::lost_in_fork(), By::Owner);
         }
     }
 

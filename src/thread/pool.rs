@@ -175,7 +175,7 @@ impl Pool {
     /// The same, of one that may have a ticket. Whether it `is_accepted` after the pool was closed is asked only then.
     fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, is_accepted: impl Fn() -> bool) {
         if self.is_copy() {
-            task.refuse(fork::refusal());
+            task.refuse(fork::lost_in_fork());
             return;
         }
         if (self.settings.time_limit.is_some() || task.options().limit().is_some())

@@ -26,7 +26,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::str::Split;
 use std::{fs, io};
 
-use super::Refusal;
+use super::StartFailure;
 use crate::process::image::image;
 
 /// What each mark begins with.
@@ -72,7 +72,7 @@ pub(super) enum Reading {
     Own(Mark),
     /// Another copy is to see it.
     Another,
-    Nobody(Refusal),
+    Nobody(StartFailure),
 }
 
 impl Mark {
@@ -82,14 +82,14 @@ impl Mark {
         OsString::from(format!("{PREFIX}{} {offset} {PROTOCOL} {} {}", how.word(), self.parent, self.depth))
     }
 
-    fn parse(words: &mut Split<'_, char>) -> Result<Self, Refusal> {
-        let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or(Refusal::Unreadable);
+    fn parse(words: &mut Split<'_, char>) -> Result<Self, StartFailure> {
+        let mut number = || words.next().and_then(|word| word.parse::<u32>().ok()).ok_or(StartFailure::Unreadable);
         if number()? != PROTOCOL {
-            return Err(Refusal::Program);
+            return Err(StartFailure::Program);
         }
-        let parent = i32::try_from(number()?).map_err(|_| Refusal::Unreadable)?;
+        let parent = i32::try_from(number()?).map_err(|_| StartFailure::Unreadable)?;
         let depth = number()?;
-        if depth == 0 || words.next().is_some() { Err(Refusal::Unreadable) } else { Ok(Self { parent, depth }) }
+        if depth == 0 || words.next().is_some() { Err(StartFailure::Unreadable) } else { Ok(Self { parent, depth }) }
     }
 }
 
@@ -105,15 +105,15 @@ pub(super) fn read(argument: &[u8], own: Copy, comes_later: impl Fn(Copy) -> boo
     let how = match words.next() {
         Some("entry") => How::Entry,
         Some("init") => How::Init,
-        _ => return Reading::Nobody(Refusal::Unreadable),
+        _ => return Reading::Nobody(StartFailure::Unreadable),
     };
     let Some(offset) = words.next().and_then(|word| word.parse().ok()) else {
-        return Reading::Nobody(Refusal::Unreadable);
+        return Reading::Nobody(StartFailure::Unreadable);
     };
     match (Copy { how, offset }) {
         copy if copy == own => Mark::parse(&mut words).map_or_else(Reading::Nobody, Reading::Own),
         copy if comes_later(copy) => Reading::Another,
-        _ => Reading::Nobody(Refusal::Program),
+        _ => Reading::Nobody(StartFailure::Program),
     }
 }
 
@@ -168,13 +168,13 @@ mod tests {
     fn a_mark_for_nobody_says_why() {
         for rest in ["entry 1 1 77 2", "init 4096 1 77 2", "init 8192 1 77 2", "entry 9999 1 77 2", "entry 4096 2 77 2"]
         {
-            assert_eq!(reading(rest), Reading::Nobody(Refusal::Program), "{rest}");
+            assert_eq!(reading(rest), Reading::Nobody(StartFailure::Program), "{rest}");
         }
         let short = ["", "entry", "entry ", "entry x 1 77 2", "entry 4096", "entry 4096 1", "entry 4096 1 77"];
         let wrong = [" entry 4096 1 77 2", "entry 4096 1 77 0", "entry 4096 1 -1 2", "entry 4096 1 99999999999 2"];
         for rest in short.into_iter().chain(wrong).chain(["entry 4096 1 77 2 ", "entry 4096 1 77 2 3", "exit 4096"]) {
-            assert_eq!(reading(rest), Reading::Nobody(Refusal::Unreadable), "{rest}");
+            assert_eq!(reading(rest), Reading::Nobody(StartFailure::Unreadable), "{rest}");
         }
-        assert_eq!(read(b"--concurrent-futures-worker=\xff", OWN, |_| true), Reading::Nobody(Refusal::Unreadable));
+        assert_eq!(read(b"--concurrent-futures-worker=\xff", OWN, |_| true), Reading::Nobody(StartFailure::Unreadable));
     }
 }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::fuzz::{bytes, cases, number};
 use crate::process::call::FunctionAddress;
-use crate::process::entry::{self, Refusal};
+use crate::process::entry::{self, StartFailure};
 use crate::process::frame::fuzz::kind;
 use crate::process::frame::{Header, Kind, TaskHead, put};
 use crate::process::image::program;
@@ -185,7 +185,7 @@ fn a_worker_that_cannot_send_says_why_unless_its_pool_has_gone() {
 
 #[test]
 fn a_worker_that_has_no_socket_is_none() {
-    assert_eq!(last_words(Stdio::null()), (Some(Refusal::Socket.code()), String::new()));
+    assert_eq!(last_words(Stdio::null()), (Some(StartFailure::Socket.code()), String::new()));
 }
 
 #[test]
@@ -196,5 +196,5 @@ fn a_worker_of_another_parent_is_none() {
     // It does not end with the program's name, so the shell stays to be the parent.
     shell.args(["-c", r#""$@"; exit $?"#, "sh"]).arg(program().canonicalize().unwrap()).args(marked.get_args());
     let status = shell.stdin(theirs).status().unwrap();
-    assert_eq!(status.code(), Some(Refusal::Parent.code()));
+    assert_eq!(status.code(), Some(StartFailure::Parent.code()));
 }

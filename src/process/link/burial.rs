@@ -9,7 +9,7 @@ use super::Link;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
-use crate::process::entry::{ENTERS_BY_ITSELF, Refusal};
+use crate::process::entry::{ENTERS_BY_ITSELF, StartFailure};
 use crate::process::flight::Flight;
 use crate::process::supervisor::{Death, Prospect, Victim};
 use crate::process::worker::LOST;
@@ -23,8 +23,8 @@ const CRASHES: [&str; 7] = ["SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", 
 const IS_INIT_MISSING: &str = "is `concurrent_futures::init()` the first line of `main`?";
 
 /// Why the process refused to be a worker, if that is what it ended with.
-fn refusal(exit: &Exit) -> Option<Refusal> {
-    if let Exit::Code(code) = exit { Refusal::of(*code) } else { None }
+fn start_failure(exit: &Exit) -> Option<StartFailure> {
+    if let Exit::Code(code) = exit { StartFailure::of(*code) } else { None }
 }
 
 /// The kernel ends a thread alone at a bare `exit` call, in the strict mode of seccomp, and by a filter's `KILL_THREAD`.
@@ -68,7 +68,7 @@ impl Link<'_> {
     /// | it ended | others |
     /// |---|---|
     /// | while its initializer ran, or said that it cannot serve | would do no better |
-    /// | before hello, with the code of a [`Refusal`] | would do no better |
+    /// | before hello, with the code of a [`StartFailure`] | would do no better |
     /// | before hello, with [`LOST`] | may find what this one lacked |
     /// | before hello, with the code of a loader, or by a signal of its own doing | would do no better, if it was alone |
     /// | before hello, with any other code | would do no better: some other program has run, or `main` |
@@ -97,7 +97,7 @@ impl Link<'_> {
     /// worker when this thread, which spawned it, ends.
     fn give_up(&self, child: &Child) -> Exit {
         let pid = child.pid();
-        let reason = self.wire.refusal().map(|error| error.to_string()).unwrap_or_default();
+        let reason = self.wire.signal_error().map(|error| error.to_string()).unwrap_or_default();
         child.abandon();
         panics::catch_and_log("the program's logger", || {
             log::error!("the worker process {pid} cannot be killed ({reason}) and does not end: it is left behind");
@@ -138,9 +138,9 @@ impl Link<'_> {
                 other => other.to_string(),
             });
         }
-        if let Some(refusal) = self.wire.refusal() {
+        if let Some(error) = self.wire.signal_error() {
             let then = if self.is_given_up { ", without effect" } else { "" };
-            return Some(format!("the system refused to signal it ({refusal}), so its connection was shut{then}"));
+            return Some(format!("the system refused to signal it ({error}), so its connection was shut{then}"));
         }
         if let Some(limit) = self.pool.settings.memory_limit
             && self.wire.slots.ran_short(child.pid())
@@ -165,7 +165,7 @@ impl Link<'_> {
             Some(other) => format!("the initializer failed: {other}"),
             None if self.said_hello && initializer => format!("the initializer ended its worker process, which {exit}"),
             None if self.said_hello => format!("a worker process {exit} while it was set up"),
-            None if refusal(exit).is_some() => refusal(exit).map_or("", Refusal::reason).into(),
+            None if start_failure(exit).is_some() => start_failure(exit).map_or("", StartFailure::reason).into(),
             None if ENTERS_BY_ITSELF && matches!(exit, Exit::Code(code) if ![LOST, NOT_LOADED].contains(code)) => {
                 format!(
                     "what was started as a worker has run something else, which may be another program in the place of this one, a wrapper of it, \

@@ -22,7 +22,7 @@ impl Pool {
     pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>) {
         // Before any lock: one may have been held when the process was copied.
         if self.is_copy() {
-            task.refuse(fork::refusal());
+            task.refuse(fork::lost_in_fork());
             return;
         }
         let (parcel, taken) = carried(&self.carrier, || task.ship());

@@ -32,7 +32,7 @@ impl Sharing for Pool {
 
     fn refuses_all(&self) -> Option<Error> {
         if self.is_copy() {
-            return Some(fork::refusal());
+            return Some(fork::lost_in_fork());
         }
         if !self.closing.load(Ordering::Relaxed) {
             return None;

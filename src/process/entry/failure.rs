@@ -1,9 +1,9 @@
-//! [`Refusal`]: why a process that was started as a worker is none, told by the code it exits with.
+//! [`StartFailure`]: why a process that was started as a worker is none, told by the code it exits with.
 #![forbid(unsafe_code)]
 
 /// Why a process with a mark must not become a worker. It exits with a code of its own, before `main`: no socket can be trusted then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::process) enum Refusal {
+pub(in crate::process) enum StartFailure {
     /// The system has given it other rights than those of who started it.
     Rights,
     /// Its mark is none that a pool gives.
@@ -16,7 +16,7 @@ pub(in crate::process) enum Refusal {
     Socket,
 }
 
-impl Refusal {
+impl StartFailure {
     const ALL: [Self; 5] = [Self::Rights, Self::Unreadable, Self::Program, Self::Parent, Self::Socket];
 
     /// Returns the code to exit with. Far from those that programs and shells like.
@@ -32,7 +32,7 @@ impl Refusal {
 
     /// Returns what a process has told that exited with this code before it said hello.
     pub(in crate::process) fn of(code: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
+        Self::ALL.into_iter().find(|failure| failure.code() == code)
     }
 
     /// Returns the reason and the remedy.
@@ -70,13 +70,13 @@ mod tests {
     use crate::process::worker::LOST;
 
     #[test]
-    fn each_code_is_one_refusals_and_nobody_elses() {
-        for refusal in Refusal::ALL {
-            assert_eq!(Refusal::of(refusal.code()), Some(refusal));
-            assert!(!refusal.reason().contains("  "), "{refusal:?}");
+    fn each_code_is_one_failures_and_nobody_elses() {
+        for failure in StartFailure::ALL {
+            assert_eq!(StartFailure::of(failure.code()), Some(failure));
+            assert!(!failure.reason().contains("  "), "{failure:?}");
         }
         for code in [0, 1, 2, LOST, 101, 126, 127, 128 + 9, 255] {
-            assert_eq!(Refusal::of(code), None, "{code}");
+            assert_eq!(StartFailure::of(code), None, "{code}");
         }
     }
 }
