@@ -9,7 +9,6 @@ mod builder;
 mod call;
 mod child;
 mod entry;
-mod flight;
 mod fork;
 mod frame;
 mod freight;
@@ -34,6 +33,7 @@ mod supervisor;
 #[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]
 mod symbol;
 mod sys;
+mod task;
 mod wire;
 mod worker;
 

@@ -1,7 +1,7 @@
 //! [`Freight`]: the items of a map on their way to worker processes, a few at a time.
 //!
 //! Items are encoded when they leave the inlet, and lie in a block until they are taken as part of a *portion*: a chunk that is a
-//! flight of its own. How much a portion has follows from how long items take: as much as is expected to run in [`PORTION`], one
+//! task of its own. How much a portion has follows from how long items take: as much as is expected to run in [`PORTION`], one
 //! item at first. So trivial items cross by the hundred, and long ones alone.
 //!
 //! # What stays as it is with a task an item
@@ -15,7 +15,7 @@
 //!
 //! # Locks
 //!
-//! The inlet's and then a block's; or the yard's first, then the supervisor's or a block's, and the list of flights last. No user code
+//! The inlet's and then a block's; or the yard's first, then the supervisor's or a block's, and the list of tasks last. No user code
 //! under any.
 #![forbid(unsafe_code)]
 
@@ -27,10 +27,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::call::{Cut, FunctionAddress, Parcel};
-use super::flight::{Addressee, Flight};
 use super::pace::Pace;
 use super::pool::Pool;
 use super::portion::{Consignee, Portion};
+use super::task::{Completion, RemoteTask};
 use crate::bytes::{Carrier, carried};
 use crate::codec;
 use crate::error::{Error, Outcome, Part};
@@ -61,7 +61,7 @@ pub(crate) struct Freight<A, R> {
     options: Option<Arc<TaskOptions>>,
     yard: Mutex<Yard<A, R>>,
     /// Those that are under way, whose ends may not be known here yet.
-    flights: Mutex<Vec<Weak<Flight>>>,
+    remotes: Mutex<Vec<Weak<RemoteTask>>>,
     /// Portions that are under way.
     under_way: AtomicUsize,
     inlet: Inlet<A, R>,
@@ -118,7 +118,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             call,
             options,
             yard: Mutex::new(yard),
-            flights: Mutex::default(),
+            remotes: Mutex::default(),
             under_way: AtomicUsize::new(0),
             inlet: Inlet::default(),
             is_heavy: AtomicBool::new(false),
@@ -148,10 +148,10 @@ impl<A: Payload, R: Payload> Freight<A, R> {
 
 impl<A: Payload, R: Payload> Freight<A, R> {
     /// Notes a portion that is to be called back when nobody wants it any more.
-    fn list(&self, flight: Weak<Flight>) {
-        let mut flights = self.flights.lock();
-        flights.retain(|flight| flight.strong_count() > 0);
-        flights.push(flight);
+    fn list(&self, remote: Weak<RemoteTask>) {
+        let mut remotes = self.remotes.lock();
+        remotes.retain(|remote| remote.strong_count() > 0);
+        remotes.push(remote);
     }
 
     /// Encodes items for a block that stands for them, and sends what can be sent.
@@ -208,11 +208,11 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
             let ticket = bay.ticket;
             let portion = Portion::new(bay, self.options.clone(), first, ticket);
-            let flight = Flight::new(Addressee::Portion(portion), Arc::clone(&self.pool), parcel, leases);
-            self.list(Arc::downgrade(&flight));
+            let remote = RemoteTask::new(Completion::Portion(portion), Arc::clone(&self.pool), parcel, leases);
+            self.list(Arc::downgrade(&remote));
             let is_last = yard.blocks.is_empty() && std::mem::take(&mut yard.announced);
             drop(yard);
-            self.pool.submit(flight, true);
+            self.pool.submit(remote, true);
             if is_last {
                 self.pool.expect_no_more();
             }
@@ -268,9 +268,9 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
         self.is_dismissed.store(true, Ordering::Relaxed);
         self.call_off(&Error::Cancelled);
         // One by one: as long as one was not called back, it may become two.
-        while let Some(flight) = { self.flights.lock().pop() } {
-            if let Some(flight) = flight.upgrade() {
-                flight.call_back();
+        while let Some(remote) = { self.remotes.lock().pop() } {
+            if let Some(remote) = remote.upgrade() {
+                remote.call_back();
             }
         }
     }
@@ -301,7 +301,7 @@ impl<A: Payload, R: Payload> Consignee for Bay<A, R> {
         freight.load();
     }
 
-    fn divided(&self, rest: Weak<Flight>) {
+    fn divided(&self, rest: Weak<RemoteTask>) {
         self.freight.under_way.fetch_add(1, Ordering::Relaxed);
         self.freight.list(rest);
     }

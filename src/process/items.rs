@@ -13,7 +13,7 @@ use crate::sync::Mutex;
 pub(super) struct Items {
     /// Where in the argument each one ends.
     pub(super) ends: Box<[usize]>,
-    /// How many of them are this flight's: the others were given to another one.
+    /// How many of them are this task's: the others were given to another one.
     count: AtomicUsize,
     /// Those that are not sent, in order. A worker passes over them.
     refused: Vec<(usize, Error)>,
@@ -125,7 +125,7 @@ impl Items {
     /// Takes what is known; those that nothing is known of have this error.
     pub(super) fn settle(&self, error: &Error) -> Ledger {
         let mut ledger = std::mem::take(&mut *self.ledger.lock());
-        // What is beyond belongs to another flight, which has outcomes of its own for it.
+        // What is beyond belongs to another task, which has outcomes of its own for it.
         ledger.replies.truncate(self.count());
         if let Some(died) = ledger.last_death.take()
             && ledger.replies.len() < self.count()
@@ -191,7 +191,7 @@ mod tests {
         assert!(!items.note(3, 1, &[&values(&[b"d"])[..], b"?"].concat()), "something is left");
         items.give_away(3..4, b"wxyz");
         for first in [3, u32::MAX] {
-            assert!(!items.note(first, 1, &values(&[b"d"])), "it is another flight's, or nobody's");
+            assert!(!items.note(first, 1, &values(&[b"d"])), "it is another task's, or nobody's");
         }
         assert!(items.note(1, 2, &values(&[b"B", b"C"])), "what is known may come again");
         let ledger = items.settle(&Error::Cancelled);

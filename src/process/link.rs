@@ -281,11 +281,11 @@ impl Link<'_> {
             Some((_, Alarm::Limit)) => {
                 match self.pool.decide(|supervisor, now| supervisor.expire(self.id, now, slots::now())) {
                     Expiry::Later(then) => self.alarm = then.map(|then| (then, Alarm::Limit)),
-                    Expiry::Stopped(flight) => {
-                        let limit = flight.limit().unwrap_or_default();
+                    Expiry::Stopped(remote) => {
+                        let limit = remote.limit().unwrap_or_default();
                         // Before callbacks run: its worker has no more to do.
                         self.kill();
-                        flight.expire(limit);
+                        remote.expire(limit);
                     }
                 }
             }

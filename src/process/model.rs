@@ -7,8 +7,6 @@
 // The models see some of it from outside the crate, and what they have no use for is there as well.
 #![allow(unreachable_pub, dead_code, missing_debug_implementations)]
 
-#[path = "model/flight.rs"]
-mod flight;
 #[path = "model/frame.rs"]
 mod frame;
 #[path = "model/link.rs"]
@@ -23,6 +21,8 @@ mod relief;
 mod slots;
 #[path = "model/sys.rs"]
 mod sys;
+#[path = "model/task.rs"]
+mod task;
 #[path = "model/wire.rs"]
 mod wire;
 

@@ -2,7 +2,7 @@
 //!
 //! # Who takes which lock
 //!
-//! The supervisor's lock comes first; under it that of a flight's place, and nothing else. An outbox has its own, taken
+//! The supervisor's lock comes first; under it that of a task's place, and nothing else. An outbox has its own, taken
 //! with no other held: a task is given to a worker under the supervisor's lock, and sent after it. A worker that died in between
 //! has its tasks taken from it under that lock, and its outbox swallows what is still sent. Cells are never touched, and no user
 //! code runs, under any of them.
@@ -10,7 +10,7 @@
 //! # Who frees what
 //!
 //! Each worker has a thread here, in [`link`](super::link), which spawns it, looks after it, reaps it, and then ends. The kernel kills a
-//! worker when the thread that spawned it ends, so that is the only thread that may. A flight is held by whoever
+//! worker when the thread that spawned it ends, so that is the only thread that may. A task is held by whoever
 //! is to end it, and by its task until that is done. The last thread to end makes the pool ended.
 #![forbid(unsafe_code)]
 

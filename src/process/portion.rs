@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::flight::Flight;
+use super::task::RemoteTask;
 use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::id::FutureId;
@@ -16,7 +16,7 @@ use crate::ticket::Ticket;
 pub(super) struct Portion {
     pub(super) id: FutureId,
     pub(super) options: Option<Arc<TaskOptions>>,
-    /// Gone once it has its outcomes: a flight may lie about for longer, and is dropped under locks, but a consignee has the user's values.
+    /// Gone once it has its outcomes: a task may lie about for longer, and is dropped under locks, but a consignee has the user's values.
     pub(super) consignee: Mutex<Option<Arc<dyn Consignee>>>,
     /// The position of the first, as the consignee counts.
     pub(super) first: usize,
@@ -40,7 +40,7 @@ pub(super) trait Consignee: Send + Sync {
     /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
     /// One of its portions has become two, and this is the other one. Called under the supervisor's lock.
-    fn divided(&self, rest: Weak<Flight>);
+    fn divided(&self, rest: Weak<RemoteTask>);
     /// The pool takes nothing more of it.
     fn turn_away(&self, error: &Error);
 }

@@ -17,7 +17,7 @@
 //! - Who has the reader reads the mail, and says of himself whether he sleeps; who gives it back says that the keeper does.
 //! - A helper runs no user code, and sleeps only where relief wakes it. So the keeper may wait for the reader when it has to have it:
 //!   to bury the worker.
-//! - Relief is rung under the lock of whoever notes it (the seat, or the flight), and hushed by the one helper there was when he finds
+//! - Relief is rung under the lock of whoever notes it (the seat, or the task), and hushed by the one helper there was when he finds
 //!   the note: none is left over for the next.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! [`Relief`]: whom the end of a flight wakes, because he [receives](super::receiver) in the place of another thread while he waits for it.
+//! [`Relief`]: whom the end of a task wakes, because he [receives](super::receiver) in the place of another thread while he waits for it.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::sync::Mutex;
 #[derive(Default)]
 pub(super) struct Relief(Mutex<Help>);
 
-/// Does a thread that waits for the flight sleep where its end must wake it?
+/// Does a thread that waits for the task sleep where its end must wake it?
 #[derive(Default)]
 enum Help {
     #[default]
@@ -20,7 +20,7 @@ enum Help {
 }
 
 impl Relief {
-    /// The end of the flight is to relieve the helper of this wire. `false`: it has ended, or relieves another one, who waits at
+    /// The end of the task is to relieve the helper of this wire. `false`: it has ended, or relieves another one, who waits at
     /// a worker that it was taken back from.
     pub(super) fn expect(&self, wire: &Arc<Wire>) -> bool {
         let mut help = self.0.lock();
@@ -41,10 +41,10 @@ impl Relief {
         relieved
     }
 
-    /// The flight has come to its end, however it did.
+    /// The task has come to its end, however it did.
     pub(super) fn ring(&self) {
         let mut help = self.0.lock();
-        // Under the lock: who finds `Over` there is to find that relief was rung.
+        // Under the lock: who finds `Done` there is to find that relief was rung.
         if let Help::By(wire) = std::mem::replace(&mut *help, Help::Over) {
             wire.receiver.relieve();
         }
@@ -57,7 +57,7 @@ mod tests {
     use crate::process::receiver::tests::Desk;
 
     #[test]
-    fn the_end_of_a_flight_relieves_who_helps_then() {
+    fn the_end_of_a_task_relieves_who_helps_then() {
         let (desk, relief) = (Desk::new(), Relief::default());
         assert!(relief.expect(&desk.wire));
         assert!(!relief.expect(&desk.wire), "one at a time");
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_flight_relieves_nobody_who_has_left() {
+    fn the_end_of_a_task_relieves_nobody_who_has_left() {
         let (desk, relief) = (Desk::new(), Relief::default());
         assert!(relief.expect(&desk.wire));
         assert!(!relief.end());

@@ -4,7 +4,7 @@
 //! by number. The size of its memory is sealed where the system can do that, so that neither side can be made to touch what is not
 //! there.
 //!
-//! - **To a worker**: the submitter copies into a free one; the worker reads it in place. It is free again when the flight is over,
+//! - **To a worker**: the submitter copies into a free one; the worker reads it in place. It is free again when the task is over,
 //!   unless the worker says that the task has kept some of it: then it is never used again.
 //! - **From a worker**: the worker copies into a free one; the pool copies it out before user code sees it, and says so by raising a
 //!   count in the slots. It does not trust the worker not to write meanwhile.

@@ -16,7 +16,7 @@
 //! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
 //!   started for each queued task, or the start of the last one failed a moment ago and others go on, or the first that this program
 //!   ever started has not said hello: what runs in its place may be anything, and once of that is enough.
-//! - A task is in one place at a time: in the queue, in one worker's `flown`, or with whoever took it out to end it. Whoever takes it
+//! - A task is in one place at a time: in the queue, in one worker's `in_flight`, or with whoever took it out to end it. Whoever takes it
 //!   out ends it.
 //!
 //! # The stages of a worker
@@ -41,7 +41,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::flight::{Flight, Place};
+use super::task::{Place, RemoteTask};
 use crate::error::{Error, Full};
 use link::{Link, Stage};
 pub(super) use victim::Victim;
@@ -80,7 +80,7 @@ pub(super) struct Limits {
 
 pub(super) struct Supervisor<W> {
     limits: Limits,
-    queue: VecDeque<Arc<Flight>>,
+    queue: VecDeque<Arc<RemoteTask>>,
     /// Entries of the queue that were taken back.
     dead: usize,
     links: BTreeMap<LinkId, Link<W>>,
@@ -106,7 +106,7 @@ pub(super) struct Supervisor<W> {
     hopeless: bool,
     nudged: Vec<W>,
     /// Tasks that a worker died of, and of which it is not known yet what becomes.
-    mourned: Vec<Arc<Flight>>,
+    lost: Vec<Arc<RemoteTask>>,
     /// Answers that were received by who waits for them, and whose tasks are not completed yet.
     unread: usize,
     /// Workers that died and were not replaced yet.
@@ -116,7 +116,7 @@ pub(super) struct Supervisor<W> {
 
 /// A task to be sent to a worker.
 pub(super) struct Order {
-    pub(super) flight: Arc<Flight>,
+    pub(super) remote: Arc<RemoteTask>,
     pub(super) slot: u8,
     pub(super) sequence: u64,
 }
@@ -149,7 +149,7 @@ pub(super) enum Expiry {
     /// Not yet: look again then, if at all.
     Later(Option<Instant>),
     /// It was stopped: its worker is to be killed.
-    Stopped(Arc<Flight>),
+    Stopped(Arc<RemoteTask>),
 }
 
 /// Which task a worker has answered, and whether that was its last word on it.
@@ -176,7 +176,7 @@ pub(super) struct Death {
     /// What it ran: one task, unless answers to others were lost with it.
     pub(super) victims: Vec<Victim>,
     /// Tasks it did not start and that nobody is to start any more.
-    pub(super) orphans: Vec<Arc<Flight>>,
+    pub(super) orphans: Vec<Arc<RemoteTask>>,
     /// Why not; if there is no reason, they are cancelled.
     pub(super) refusal: Option<Error>,
     /// It was killed by request.
@@ -206,7 +206,7 @@ impl<W: Clone> Supervisor<W> {
             is_first_try: false,
             hopeless: false,
             nudged: Vec::new(),
-            mourned: Vec::new(),
+            lost: Vec::new(),
             unread: 0,
             vacancies: 0,
             respawned: 0,
@@ -217,13 +217,13 @@ impl<W: Clone> Supervisor<W> {
 
     /// Why a task is not taken, if that is so: an `owned` thread is one of the executor's own, and one that was `accepted` before
     /// may come after the pool was closed.
-    pub(super) fn refusal(&self, flight: &Flight, owned: bool, accepted: bool) -> Option<Error> {
+    pub(super) fn refusal(&self, remote: &RemoteTask, owned: bool, accepted: bool) -> Option<Error> {
         let refusal = self.refuses_all(owned, accepted);
         if refusal.is_some() {
             return refusal;
         }
         let limit = self.limits.max_pending?;
-        (self.is_full() && flight.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+        (self.is_full() && remote.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
     /// Why no task is taken, if that is so.
@@ -235,8 +235,8 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Takes a task that is not refused.
-    pub(super) fn submit(&mut self, flight: Arc<Flight>, now: Instant) -> Submitted<W> {
-        match &mut *flight.place.lock() {
+    pub(super) fn submit(&mut self, remote: Arc<RemoteTask>, now: Instant) -> Submitted<W> {
+        match &mut *remote.place.lock() {
             place @ Place::New => *place = Place::Queued,
             // It was taken back on its way here, and ended.
             _ => return Submitted::TakenBack,
@@ -244,37 +244,37 @@ impl<W: Clone> Supervisor<W> {
         if self.has_seat()
             && let Some(id) = self.idle.pop()
         {
-            if flight.is_divisible() && flight.range().is_some_and(|(first, end)| end - first > 1) {
+            if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
                 // Others that are idle believe that there is nothing to divide.
                 let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
                 self.nudged.extend(idle);
             }
-            let order = self.assign(id, flight, now);
+            let order = self.assign(id, remote, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
                 return Submitted::Sent(wire, order);
             }
         } else {
-            self.enqueue(flight);
+            self.enqueue(remote);
         }
         Submitted::Queued
     }
 
     /// Queues a task, behind all that are not later.
-    fn enqueue(&mut self, flight: Arc<Flight>) {
-        let ticket = flight.ticket();
+    fn enqueue(&mut self, remote: Arc<RemoteTask>) {
+        let ticket = remote.ticket();
         let position = match self.queue.back() {
             Some(last) if last.ticket() > ticket => self.queue.partition_point(|other| other.ticket() <= ticket),
             _ => self.queue.len(),
         };
-        self.queue.insert(position, flight);
+        self.queue.insert(position, remote);
     }
 
     /// Takes a task back that is to be run by another worker, or again: before all that are not earlier.
-    pub(super) fn requeue(&mut self, flight: Arc<Flight>) {
-        *flight.place.lock() = Place::Queued;
-        let ticket = flight.ticket();
+    pub(super) fn requeue(&mut self, remote: Arc<RemoteTask>) {
+        *remote.place.lock() = Place::Queued;
+        let ticket = remote.ticket();
         let position = self.queue.partition_point(|other| other.ticket() < ticket);
-        self.queue.insert(position, flight);
+        self.queue.insert(position, remote);
         // Who is idle believes that the queue is empty.
         let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
         self.nudged.extend(idle);
@@ -319,7 +319,7 @@ impl<W: Clone> Supervisor<W> {
         if self.limits.max_tasks.is_some() {
             let has_tasks = self.waiting() > 0;
             let stands_by = |(id, link): &(&LinkId, &Link<W>)| {
-                let may_begin = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+                let may_begin = link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0;
                 may_begin && **id != by && (has_tasks || !self.idle.contains(id))
             };
             let stand_by = self.links.iter().filter(stands_by);
@@ -334,7 +334,7 @@ impl<W: Clone> Supervisor<W> {
 
     /// Tasks that have not started, as far as is known here.
     pub(super) fn pending(&self) -> usize {
-        self.waiting() + self.links.values().map(|link| link.flown.len().saturating_sub(1)).sum::<usize>()
+        self.waiting() + self.links.values().map(|link| link.in_flight.len().saturating_sub(1)).sum::<usize>()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -422,6 +422,6 @@ impl<W: Clone> Supervisor<W> {
     }
 
     pub(super) fn running(&self) -> usize {
-        self.links.values().filter(|link| !link.flown.is_empty()).count()
+        self.links.values().filter(|link| !link.in_flight.is_empty()).count()
     }
 }

@@ -16,13 +16,13 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown
 use rustix::process::Signal;
 
 use super::child::Child;
-use super::flight::Flight;
 use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::receiver::{Helper, Keeper, Receiver};
 use super::segments::Lease;
 use super::slots::Slots;
 use super::supervisor::Order;
 use super::sys::{self, Bell, Lifeline};
+use super::task::RemoteTask;
 use crate::sync::Mutex;
 
 /// Arguments up to this length are copied behind their heads, so that many tasks are one piece of memory.
@@ -63,14 +63,14 @@ enum Piece {
     /// A frame with a descriptor or two, which go along with its first byte.
     Descriptor(Vec<u8>, Arc<OwnedFd>, Option<OwnedFd>),
     /// The argument of a task that is too long to copy.
-    Argument(Arc<Flight>),
+    Argument(Arc<RemoteTask>),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
             Piece::Bytes(bytes) | Piece::Descriptor(bytes, ..) => bytes,
-            Piece::Argument(flight) => &flight.argument,
+            Piece::Argument(remote) => &remote.argument,
         }
     }
 }
@@ -235,41 +235,41 @@ impl Wire {
 
 impl Outbox {
     fn put(&mut self, order: Order) {
-        let Order { flight, slot, sequence } = order;
-        for Lease { number, memory, .. } in &flight.leases {
+        let Order { remote, slot, sequence } = order;
+        for Lease { number, memory, .. } in &remote.leases {
             if self.known.insert(*number) {
                 let mut frame = Vec::new();
                 frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);
                 self.pieces.push_back(Piece::Descriptor(frame, Arc::clone(memory), None));
             }
         }
-        let (count, first) = match (&flight.items, flight.range()) {
+        let (count, first) = match (&remote.items, remote.range()) {
             (Some(_), Some((first, end))) => (end, first),
             _ => (0, 0),
         };
         let head = TaskHead {
-            id: flight.id().to_u64(),
-            enter: flight.call.enter,
-            function: flight.call.function,
+            id: remote.id().to_u64(),
+            enter: remote.call.enter,
+            function: remote.call.function,
             items: count,
             first,
         };
-        let chunk = flight.items.as_ref().map(|items| {
+        let chunk = remote.items.as_ref().map(|items| {
             let mut start = if first == 0 { 0 } else { items.ends[first as usize - 1] };
-            let mut body = Vec::with_capacity(flight.argument.len() - start + 4 * (items.ends.len() - first as usize));
+            let mut body = Vec::with_capacity(remote.argument.len() - start + 4 * (items.ends.len() - first as usize));
             let own = &items.ends[..count as usize];
             for (position, end) in own.iter().enumerate().skip(first as usize) {
                 if items.refusal(position).is_some() {
                     body.extend_from_slice(&NOT_SENT.to_le_bytes());
                 } else {
                     body.extend_from_slice(&((end - start) as u32).to_le_bytes());
-                    body.extend_from_slice(&flight.argument[start..*end]);
+                    body.extend_from_slice(&remote.argument[start..*end]);
                 }
                 start = *end;
             }
             body
         });
-        let argument = chunk.as_deref().unwrap_or(&flight.argument);
+        let argument = chunk.as_deref().unwrap_or(&remote.argument);
         let header = Header::new(Kind::Task, slot, sequence, TaskHead::LENGTH + argument.len());
         let copied = chunk.is_some() || argument.len() <= COPIED;
         let bytes = self.tail();
@@ -279,7 +279,7 @@ impl Outbox {
         if copied {
             bytes.extend_from_slice(argument);
         } else {
-            self.pieces.push_back(Piece::Argument(flight));
+            self.pieces.push_back(Piece::Argument(remote));
         }
     }
 

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use super::{Link, Stage};
 use crate::error::{Broken, Error};
 use crate::process::entry;
-use crate::process::flight::Flight;
 use crate::process::frame::{self, Header, ItemsHead, Kind, Reader};
 use crate::process::image::image;
 use crate::process::reply;
 use crate::process::segments::Mapping;
 use crate::process::supervisor::{Answered, Next};
+use crate::process::task::RemoteTask;
 
 /// A frame that is the end of a task, or a part of it.
 pub(super) struct Answer {
@@ -22,7 +22,7 @@ pub(super) struct Answer {
     pub(super) body: Range<usize>,
     pub(super) items: Option<ItemsHead>,
     /// Whose it is.
-    pub(super) flight: Option<Arc<Flight>>,
+    pub(super) remote: Option<Arc<RemoteTask>>,
 }
 
 impl Link<'_> {
@@ -70,7 +70,7 @@ impl Link<'_> {
         for letter in self.wire.slots.take_mail(&mut bytes) {
             match letter {
                 Some((header, body)) if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 => {
-                    self.answers.push(Answer { header, body, items: None, flight: None });
+                    self.answers.push(Answer { header, body, items: None, remote: None });
                 }
                 _ => taken = Err(frame::broken("a letter that cannot be read")),
             }
@@ -156,7 +156,7 @@ impl Link<'_> {
             }
             _ => None,
         };
-        self.answers.push(Answer { header, body, items, flight: None });
+        self.answers.push(Answer { header, body, items, remote: None });
         Ok(())
     }
 
@@ -173,13 +173,13 @@ impl Link<'_> {
             for answer in &mut answers {
                 let Header { slot, sequence, .. } = answer.header;
                 let last = answer.items.is_none_or(|head| head.last);
-                answer.flight = supervisor.settle(self.id, Answered { slot, sequence, last }, now);
+                answer.remote = supervisor.settle(self.id, Answered { slot, sequence, last }, now);
                 ended += u32::from(last);
             }
             let took = now.saturating_duration_since(since);
             supervisor.observe(self.id, ended, took);
-            for flight in answers.iter().filter_map(|answer| answer.flight.as_ref()) {
-                flight.note_time(took / ended.max(1));
+            for remote in answers.iter().filter_map(|answer| answer.remote.as_ref()) {
+                remote.note_time(took / ended.max(1));
             }
             if self.is_dead { Next::End } else { supervisor.refill(self.id, false, now, &mut orders) }
         });
@@ -192,14 +192,14 @@ impl Link<'_> {
     }
 
     fn deliver(&mut self, answer: Answer, buffer: &[u8]) {
-        let Answer { header, body, items, flight } = answer;
+        let Answer { header, body, items, remote } = answer;
         // There is none if it is an answer to a task that the worker does not have.
-        if let Some(flight) = flight {
+        if let Some(remote) = remote {
             if header.kept {
-                flight.kept.store(true, Ordering::Relaxed);
+                remote.kept.store(true, Ordering::Relaxed);
             }
-            let carries = !flight.leases.is_empty();
-            self.complete(flight, header, items, &buffer[body]);
+            let carries = !remote.leases.is_empty();
+            self.complete(remote, header, items, &buffer[body]);
             if carries {
                 self.pool.trim_segments();
             }
@@ -210,22 +210,22 @@ impl Link<'_> {
         }
     }
 
-    fn complete(&mut self, flight: Arc<Flight>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
-        match (items, &flight.items) {
-            (None, None) => flight.complete(header.kind, body, &self.carrier),
-            (Some(head), Some(_)) if flight.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
+    fn complete(&mut self, remote: Arc<RemoteTask>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
+        match (items, &remote.items) {
+            (None, None) => remote.complete(header.kind, body, &self.carrier),
+            (Some(head), Some(_)) if remote.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if !head.last {
                     return;
                 }
                 // What is missing was taken back.
-                flight.fail(&Error::Cancelled);
+                remote.fail(&Error::Cancelled);
             }
             // It has the task still, and may have more to say of it: that is over when the worker is.
             (Some(head), _) if !head.last => {
                 self.complain(unreadable());
                 self.kill();
             }
-            _ => flight.fail(&unreadable()),
+            _ => remote.fail(&unreadable()),
         }
     }
 }

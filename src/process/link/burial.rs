@@ -10,8 +10,8 @@ use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
 use crate::process::entry::{ENTERS_BY_ITSELF, StartFailure};
-use crate::process::flight::Flight;
 use crate::process::supervisor::{Death, Prospect, Victim};
+use crate::process::task::RemoteTask;
 use crate::process::worker::LOST;
 
 /// The code that a program exits with whose libraries cannot be loaded.
@@ -108,7 +108,7 @@ impl Link<'_> {
     /// Ends the task that the worker died of, or lets it be run again.
     pub(super) fn mourn(&self, child: &Child, exit: &Exit, victim: Victim) {
         let died = || {
-            let name = victim.flight.call.name().into_owned();
+            let name = victim.remote.call.name().into_owned();
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
             Error::WorkerDied(match self.hint(child, exit) {
                 Some(hint) => died.with_hint(hint),
@@ -116,18 +116,18 @@ impl Link<'_> {
             })
         };
         match victim.judge(&self.wire.slots, died) {
-            None => self.requeue(victim.flight),
+            None => self.requeue(victim.remote),
             Some(error) => {
-                self.pool.decide(|supervisor, _| supervisor.mourned_for(&victim.flight));
-                victim.flight.fail(&error);
+                self.pool.decide(|supervisor, _| supervisor.mourned_for(&victim.remote));
+                victim.remote.fail(&error);
             }
         }
     }
 
-    pub(super) fn requeue(&self, flight: Arc<Flight>) {
-        let refused = self.pool.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
+    pub(super) fn requeue(&self, remote: Arc<RemoteTask>) {
+        let refused = self.pool.decide(|supervisor, _| supervisor.requeue_or_refuse(&remote));
         if let Some(error) = refused {
-            flight.fail(&error);
+            remote.fail(&error);
         }
     }
 

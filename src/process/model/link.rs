@@ -97,19 +97,19 @@ impl<'a> Link<'a> {
 
     fn settle(&mut self) {
         for (header, body) in std::mem::take(&mut self.answers) {
-            let flight = self.pool.supervisor.lock().settle(header.slot, header.sequence);
-            if let Some(flight) = flight {
-                flight.complete(header.kind, &body, &());
+            let remote = self.pool.supervisor.lock().settle(header.slot, header.sequence);
+            if let Some(remote) = remote {
+                remote.complete(header.kind, &body, &());
             }
         }
     }
 
     fn expire(&self) {
         let expired = self.pool.supervisor.lock().expire();
-        if let Some(flight) = expired {
+        if let Some(remote) = expired {
             self.pool.kill_the_doomed();
-            flight.task.start();
-            flight.task.expire(Duration::ZERO);
+            remote.task.start();
+            remote.task.expire(Duration::ZERO);
         }
     }
 
@@ -125,7 +125,7 @@ impl<'a> Link<'a> {
         }
         let left = self.pool.supervisor.lock().died();
         for sent in left {
-            sent.flight.fail(Error::Abandoned);
+            sent.remote.fail(Error::Abandoned);
         }
         self.pool.supervisor.lock().forget();
         self.pool.ended.notify_all();

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flight::Flight;
 use super::frame::{Header, Kind};
 use super::link::Link;
 use super::pool::Pool;
 use super::sys::Told;
+use super::task::RemoteTask;
 use crate::error::Error;
 use crate::executor::Backend;
 use crate::job::Job;
@@ -115,8 +115,8 @@ impl Office {
 impl Backend for Office {
     fn execute(&self, job: Job) {
         let task = job.into_task();
-        let flight = Flight::new(Arc::clone(&task), Arc::clone(&self.0));
-        if task.attach(Arc::clone(&flight) as _) && !self.0.send(&flight) {
+        let remote = RemoteTask::new(Arc::clone(&task), Arc::clone(&self.0));
+        if task.attach(Arc::clone(&remote) as _) && !self.0.send(&remote) {
             task.fail(Error::Abandoned);
         }
     }

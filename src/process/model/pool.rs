@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::flight::Flight;
 use super::sys::Told;
+use super::task::RemoteTask;
 use super::wire::Wire;
 use crate::sync::{Condvar, Mutex};
 use crate::task::owner::TaskOwner;
@@ -32,7 +32,7 @@ impl TaskOwner for Pool {}
 
 pub(super) struct Supervisor {
     wire: Arc<Wire>,
-    flown: Vec<Sent>,
+    in_flight: Vec<Sent>,
     next_sequence: u64,
     /// The worker is to be killed.
     is_doomed: bool,
@@ -42,7 +42,7 @@ pub(super) struct Supervisor {
 }
 
 pub(super) struct Sent {
-    pub(super) flight: Arc<Flight>,
+    pub(super) remote: Arc<RemoteTask>,
     pub(super) slot: u8,
     pub(super) sequence: u64,
 }
@@ -52,7 +52,7 @@ impl Pool {
         let wire = Wire::new();
         let supervisor = Supervisor {
             wire: Arc::clone(&wire),
-            flown: Vec::new(),
+            in_flight: Vec::new(),
             next_sequence: 0,
             is_doomed: false,
             is_gone: false,
@@ -69,17 +69,17 @@ impl Pool {
     }
 
     /// Sends a task to the worker, if it is there.
-    pub(super) fn send(&self, flight: &Arc<Flight>) -> bool {
+    pub(super) fn send(&self, remote: &Arc<RemoteTask>) -> bool {
         let mut supervisor = self.supervisor.lock();
         if supervisor.is_gone || supervisor.is_doomed {
             return false;
         }
         supervisor.next_sequence += 1;
         let sequence = supervisor.next_sequence;
-        let has_slot = |slot: &u8| supervisor.flown.iter().all(|sent| sent.slot != *slot);
+        let has_slot = |slot: &u8| supervisor.in_flight.iter().all(|sent| sent.slot != *slot);
         let slot = (0..2).find(has_slot).expect("a model has two tasks at most");
         self.wire.slots.words().ready(slot, sequence, None);
-        supervisor.flown.push(Sent { flight: Arc::clone(flight), slot, sequence });
+        supervisor.in_flight.push(Sent { remote: Arc::clone(remote), slot, sequence });
         drop(supervisor);
         self.wire.socket.tell(|told| told.orders.push_back((slot, sequence)));
         true
@@ -95,19 +95,19 @@ impl Pool {
 
     fn follow(&self, (): ()) {}
 
-    pub(super) fn has_started(&self, flight: &Flight) -> bool {
+    pub(super) fn has_started(&self, remote: &RemoteTask) -> bool {
         let supervisor = self.supervisor.lock();
-        let sent = supervisor.find(flight).map(|at| &supervisor.flown[at]);
+        let sent = supervisor.find(remote).map(|at| &supervisor.in_flight[at]);
         sent.is_none_or(|sent| self.wire.slots.words().progress(sent.slot, sent.sequence) != super::Progress::Ready)
     }
 
-    pub(super) fn revoke(&self, flight: &Flight) -> bool {
-        self.supervisor.lock().revoke(flight)
+    pub(super) fn revoke(&self, remote: &RemoteTask) -> bool {
+        self.supervisor.lock().revoke(remote)
     }
 
-    pub(super) fn stop(&self, flight: &Flight) -> bool {
+    pub(super) fn stop(&self, remote: &RemoteTask) -> bool {
         let mut supervisor = self.supervisor.lock();
-        supervisor.revoke(flight) || supervisor.kill(flight).is_some()
+        supervisor.revoke(remote) || supervisor.kill(remote).is_some()
     }
 
     pub(super) fn kill_the_doomed(&self) {
@@ -126,56 +126,56 @@ impl Pool {
 }
 
 impl Supervisor {
-    fn find(&self, flight: &Flight) -> Option<usize> {
-        self.flown.iter().position(|sent| std::ptr::eq(&*sent.flight, flight))
+    fn find(&self, remote: &RemoteTask) -> Option<usize> {
+        self.in_flight.iter().position(|sent| std::ptr::eq(&*sent.remote, remote))
     }
 
-    fn only(&self, flight: &Flight) -> Option<((), Arc<Wire>, u8, u64)> {
-        let sent = &self.flown[self.find(flight).filter(|_| self.flown.len() == 1 && !self.is_doomed)?];
+    fn only(&self, remote: &RemoteTask) -> Option<((), Arc<Wire>, u8, u64)> {
+        let sent = &self.in_flight[self.find(remote).filter(|_| self.in_flight.len() == 1 && !self.is_doomed)?];
         Some(((), Arc::clone(&self.wire), sent.slot, sent.sequence))
     }
 
-    pub(super) fn settle(&mut self, slot: u8, sequence: u64) -> Option<Arc<Flight>> {
-        let position = self.flown.iter().position(|sent| sent.slot == slot && sent.sequence == sequence)?;
-        Some(self.flown.remove(position).flight)
+    pub(super) fn settle(&mut self, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
+        let position = self.in_flight.iter().position(|sent| sent.slot == slot && sent.sequence == sequence)?;
+        Some(self.in_flight.remove(position).remote)
     }
 
-    fn settle_only(&mut self, (): (), slot: u8, sequence: u64, _: Instant) -> (Option<Arc<Flight>>, bool) {
-        let flight = self.settle(slot, sequence);
-        self.unread += usize::from(flight.is_some());
-        (flight, self.flown.is_empty())
+    fn settle_only(&mut self, (): (), slot: u8, sequence: u64, _: Instant) -> (Option<Arc<RemoteTask>>, bool) {
+        let remote = self.settle(slot, sequence);
+        self.unread += usize::from(remote.is_some());
+        (remote, self.in_flight.is_empty())
     }
 
-    fn revoke(&mut self, flight: &Flight) -> bool {
-        let Some(at) = self.find(flight) else { return false };
-        let revoked = self.wire.slots.words().revoke(self.flown[at].slot, self.flown[at].sequence);
+    fn revoke(&mut self, remote: &RemoteTask) -> bool {
+        let Some(at) = self.find(remote) else { return false };
+        let revoked = self.wire.slots.words().revoke(self.in_flight[at].slot, self.in_flight[at].sequence);
         if revoked {
-            self.flown.remove(at);
+            self.in_flight.remove(at);
         }
         revoked
     }
 
     /// Takes a task that runs, of which its worker is to be killed.
-    fn kill(&mut self, flight: &Flight) -> Option<Arc<Flight>> {
-        let at = self.find(flight)?;
-        let Sent { slot, sequence, .. } = self.flown[at];
+    fn kill(&mut self, remote: &RemoteTask) -> Option<Arc<RemoteTask>> {
+        let at = self.find(remote)?;
+        let Sent { slot, sequence, .. } = self.in_flight[at];
         if !self.wire.slots.words().kill(slot, sequence) {
             return None;
         }
         self.is_doomed = true;
-        Some(self.flown.remove(at).flight)
+        Some(self.in_flight.remove(at).remote)
     }
 
     /// The time of the first is up.
-    pub(super) fn expire(&mut self) -> Option<Arc<Flight>> {
-        let first = self.flown.first().map(|sent| Arc::clone(&sent.flight))?;
+    pub(super) fn expire(&mut self) -> Option<Arc<RemoteTask>> {
+        let first = self.in_flight.first().map(|sent| Arc::clone(&sent.remote))?;
         self.kill(&first)
     }
 
     /// The tasks that the worker had.
     pub(super) fn died(&mut self) -> Vec<Sent> {
         self.is_doomed = true;
-        std::mem::take(&mut self.flown)
+        std::mem::take(&mut self.in_flight)
     }
 
     pub(super) fn forget(&mut self) {

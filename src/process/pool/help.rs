@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Pool;
-use crate::process::flight::Flight;
+use crate::process::task::RemoteTask;
 use crate::task::owner;
 
 impl Pool {
@@ -12,15 +12,15 @@ impl Pool {
     /// completes it.
     ///
     /// Returns when that is done, or somebody else is to do it.
-    pub(in crate::process) fn help(&self, flight: &Flight) {
+    pub(in crate::process) fn help(&self, remote: &RemoteTask) {
         // What comes in many frames, or with segments, leaves things to do for the worker's thread; and there callbacks run.
-        let Some(task) = flight.task() else { return };
-        if self.is_copy() || flight.items.is_some() || !flight.leases.is_empty() || task.has_callbacks() {
+        let Some(task) = remote.task() else { return };
+        if self.is_copy() || remote.items.is_some() || !remote.leases.is_empty() || task.has_callbacks() {
             return;
         }
-        let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(flight) else { return };
+        let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(remote) else { return };
         let Some(mut helper) = wire.help() else { return };
-        if !flight.relief.expect(&wire) {
+        if !remote.relief.expect(&wire) {
             if helper.leave() {
                 wire.ring();
             }
@@ -29,15 +29,15 @@ impl Pool {
         let answer = helper.answer(slot, sequence, || !task.has_callbacks());
         // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
         let answered = answer.map(|(header, body)| {
-            let ((flight, is_idle), follow_up) =
+            let ((remote, is_idle), follow_up) =
                 self.decide_first(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
-            (header, body, flight, is_idle, follow_up)
+            (header, body, remote, is_idle, follow_up)
         });
-        if flight.relief.end() {
+        if remote.relief.end() {
             helper.was_relieved();
         }
         let missed = helper.leave();
-        let Some((header, body, flight, is_idle, follow_up)) = answered else {
+        let Some((header, body, remote, is_idle, follow_up)) = answered else {
             if missed {
                 wire.ring();
             }
@@ -48,10 +48,10 @@ impl Pool {
         }
         // Only now: where a worker cannot be started, that ends tasks, which is user code.
         self.follow(follow_up);
-        if let Some(flight) = flight {
+        if let Some(remote) = remote {
             // As on the worker's thread: what runs here may submit, and must not wait.
-            let complete = || owner::in_callback(|| flight.complete(header.kind, &body, &self.carrier));
-            owner::enter_for(Arc::clone(&flight.pool) as _, complete);
+            let complete = || owner::in_callback(|| remote.complete(header.kind, &body, &self.carrier));
+            owner::enter_for(Arc::clone(&remote.pool) as _, complete);
             if self.supervisor.lock().end_reading() {
                 self.ended.notify_all();
             }

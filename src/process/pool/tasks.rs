@@ -10,10 +10,10 @@ use crate::bytes::carried;
 use crate::error::{Error, TooLarge};
 use crate::fork;
 use crate::process::call::Parcel;
-use crate::process::flight::{Addressee, Flight, Place};
 use crate::process::frame::NOT_SENT;
 use crate::process::segments::Lease;
 use crate::process::supervisor::Submitted;
+use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::owner::Shared;
 
@@ -36,11 +36,11 @@ impl Pool {
             }
         };
         let Some(pool) = self.me.upgrade() else { return };
-        let flight = Flight::new(Addressee::Task(Arc::clone(&task)), pool, parcel, leases);
-        if task.give_away(Arc::clone(&flight) as _) {
-            self.submit(flight, false);
+        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, parcel, leases);
+        if task.give_away(Arc::clone(&remote) as _) {
+            self.submit(remote, false);
         } else {
-            *flight.place.lock() = Place::Revoked;
+            *remote.place.lock() = Place::Revoked;
         }
     }
 
@@ -111,13 +111,13 @@ impl Pool {
     }
 
     /// Gives a task to a worker, or ends it with the reason why not. One that was `accepted` before may come after the pool was closed.
-    pub(in crate::process) fn submit(&self, flight: Arc<Flight>, accepted: bool) {
+    pub(in crate::process) fn submit(&self, remote: Arc<RemoteTask>, accepted: bool) {
         let owned = self.owns_thread();
         let mut supervisor = self.supervisor.lock();
         loop {
-            if let Some(refusal) = supervisor.refusal(&flight, owned, accepted) {
+            if let Some(refusal) = supervisor.refusal(&remote, owned, accepted) {
                 drop(supervisor);
-                flight.refuse(refusal);
+                remote.refuse(refusal);
                 return;
             }
             if owned || !supervisor.is_full() {
@@ -125,10 +125,10 @@ impl Pool {
             }
             self.room.wait(&mut supervisor);
         }
-        flight.take_ticket(&self.tickets);
+        remote.take_ticket(&self.tickets);
         let now = Instant::now();
-        let limited = flight.limit().is_some();
-        let submitted = supervisor.submit(flight, now);
+        let limited = remote.limit().is_some();
+        let submitted = supervisor.submit(remote, now);
         let hired = supervisor.hire(now);
         let nudged = supervisor.nudged();
         drop(supervisor);
@@ -147,24 +147,24 @@ impl Pool {
         }
     }
 
-    pub(in crate::process) fn revoke(&self, flight: &Flight) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| supervisor.cancel(flight, now))
+    pub(in crate::process) fn revoke(&self, remote: &RemoteTask) -> bool {
+        !self.is_copy() && self.decide(|supervisor, now| supervisor.cancel(remote, now))
     }
 
-    pub(in crate::process) fn stop(&self, flight: &Flight) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(flight, now))
+    pub(in crate::process) fn stop(&self, remote: &RemoteTask) -> bool {
+        !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(remote, now))
     }
 
     /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
-    pub(in crate::process) fn refuse(&self, flights: Vec<Arc<Flight>>, reason: Option<&Error>) -> usize {
-        let end = |flight: &Arc<Flight>| match reason {
-            None => flight.withdraw(),
+    pub(in crate::process) fn refuse(&self, remotes: Vec<Arc<RemoteTask>>, reason: Option<&Error>) -> usize {
+        let end = |remote: &Arc<RemoteTask>| match reason {
+            None => remote.withdraw(),
             Some(error) => {
-                flight.fail(error);
+                remote.fail(error);
                 1
             }
         };
-        flights.iter().map(end).sum()
+        remotes.iter().map(end).sum()
     }
 
     pub(in crate::process) fn cancel_pending(&self) -> usize {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::bytes::Carrier;
 use crate::process::call::{Cut, FunctionAddress, Parcel};
-use crate::process::flight::{Addressee, Flight};
 use crate::process::frame::{Kind, put_item};
 use crate::process::portion::{Consignee, Portion};
 use crate::process::receiver::tests::Desk;
+use crate::process::task::{Completion, RemoteTask};
 use crate::task::call::Infallible;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{Shared, TaskOwner};
@@ -22,25 +22,25 @@ impl Consignee for Tally {
     fn deliver(&self, _: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
         self.0.fetch_add(replies.len(), Ordering::Relaxed);
     }
-    fn divided(&self, _: Weak<Flight>) {}
+    fn divided(&self, _: Weak<RemoteTask>) {}
     fn turn_away(&self, _: &Error) {}
 }
 
-fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<Flight> {
+fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Infallible(|n: u64| n + 1)).unwrap();
     let (argument, cut) = Cut::of(&[1_u64, 2, 3]);
     let portion = Portion::new(Arc::clone(tally) as _, None, 0, Ticket::default());
     let parcel = Parcel { call, argument, chunk: Some(cut) };
-    Flight::new(Addressee::Portion(portion), Arc::clone(&processes.pool), parcel, Vec::new())
+    RemoteTask::new(Completion::Portion(portion), Arc::clone(&processes.pool), parcel, Vec::new())
 }
 
 #[test]
 fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
     let processes = ProcessPoolExecutor::new(1);
     let tally = Arc::<Tally>::default();
-    let flight = portion(&processes, &tally);
-    flight.call_back();
-    processes.pool.submit(flight, true);
+    let remote = portion(&processes, &tally);
+    remote.call_back();
+    processes.pool.submit(remote, true);
     assert_eq!((processes.stats().workers, processes.stats().pending), (0, 0));
     processes.shutdown();
     assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
@@ -49,31 +49,31 @@ fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
 #[test]
 fn of_a_portion_what_has_not_begun_is_withdrawn() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    let flight = portion(&processes, &tally);
+    let remote = portion(&processes, &tally);
     let mut first = Vec::new();
     put_item(&mut first, Kind::Value, &[2]);
-    assert!(flight.note(0, 1, &first));
-    assert_eq!(flight.withdraw(), 2);
+    assert!(remote.note(0, 1, &first));
+    assert_eq!(remote.withdraw(), 2);
     assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
 }
 
 #[test]
 fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    let flight = portion(&processes, &tally);
-    assert!(flight.has_begun(0), "it was about to");
-    flight.curtail();
-    assert!(!flight.has_begun(0), "nobody wants them");
-    assert!(flight.has_begun(1), "it was in the first");
+    let remote = portion(&processes, &tally);
+    assert!(remote.has_begun(0), "it was about to");
+    remote.curtail();
+    assert!(!remote.has_begun(0), "nobody wants them");
+    assert!(remote.has_begun(1), "it was in the first");
 }
 
 #[test]
-fn whoever_helps_is_relieved_by_each_end_of_a_flight() {
+fn whoever_helps_is_relieved_by_each_end_of_a_task() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    for end in [Flight::cancelled, Flight::refused, |flight: &Flight| flight.ended(false)] {
-        let (desk, flight) = (Desk::new(), portion(&processes, &tally));
-        assert!(flight.relief.expect(&desk.wire));
-        end(&flight);
+    for end in [RemoteTask::cancelled, RemoteTask::refused, |remote: &RemoteTask| remote.ended(false)] {
+        let (desk, remote) = (Desk::new(), portion(&processes, &tally));
+        assert!(remote.relief.expect(&desk.wire));
+        end(&remote);
         assert!(desk.is_relieved());
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::link::{Link, Sent, Stage};
 use super::{AHEAD_BYTES, Answered, LinkId, Next, Order, Supervisor};
-use crate::process::flight::{Flight, Place};
 use crate::process::slots::Slots;
+use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Supervisor<W> {
     /// The process of a worker was spawned.
@@ -41,16 +41,16 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Notes an answer, and says whose it is. The last of a task takes it from the worker.
-    pub(in crate::process) fn settle(&mut self, id: LinkId, answer: Answered, now: Instant) -> Option<Arc<Flight>> {
+    pub(in crate::process) fn settle(&mut self, id: LinkId, answer: Answered, now: Instant) -> Option<Arc<RemoteTask>> {
         let Answered { slot, sequence, last } = answer;
         let link = self.links.get_mut(&id)?;
         let is_it = |sent: &Sent| sent.slot == slot && sent.sequence == sequence;
         if !last {
-            return link.flown.iter().find(|sent| is_it(sent)).map(|sent| Arc::clone(&sent.flight));
+            return link.in_flight.iter().find(|sent| is_it(sent)).map(|sent| Arc::clone(&sent.remote));
         }
-        let flight = link.take(is_it, now)?;
-        *flight.place.lock() = Place::Over;
-        Some(flight)
+        let remote = link.take(is_it, now)?;
+        *remote.place.lock() = Place::Done;
+        Some(remote)
     }
 
     /// When the worker was given the first of its tasks, or had that left; or since when it has none.
@@ -81,21 +81,21 @@ impl<W: Clone> Supervisor<W> {
         }
         let serving = self.active.max(1);
         let share = self.waiting().div_ceil(serving).max(1);
-        let may_begin = !link.flown.is_empty() || self.has_seat();
-        let mut room = link.room().min(share + link.flown.len()).saturating_sub(link.flown.len());
+        let may_begin = !link.in_flight.is_empty() || self.has_seat();
+        let mut room = link.room().min(share + link.in_flight.len()).saturating_sub(link.in_flight.len());
         while may_begin && room > 0 && self.fits(id) {
-            let Some(flight) = self.pop() else { break };
-            orders.push(self.assign(id, flight, now));
+            let Some(remote) = self.pop() else { break };
+            orders.push(self.assign(id, remote, now));
             room -= 1;
         }
-        if may_begin && self.links[&id].flown.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
+        if may_begin && self.links[&id].in_flight.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
             self.steal(id, now, orders);
-            if self.links[&id].flown.is_empty() {
+            if self.links[&id].in_flight.is_empty() {
                 self.divide(id, now, orders);
             }
         }
         let link = &self.links[&id];
-        if !link.flown.is_empty() {
+        if !link.in_flight.is_empty() {
             self.idle.retain(|other| *other != id);
             return Next::Work(link.deadline());
         }
@@ -122,11 +122,11 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Where a task is, if its worker has no other, and nothing waits for one.
-    pub(in crate::process) fn only(&self, flight: &Flight) -> Option<(LinkId, W, u8, u64)> {
-        let Place::Sent { link: id, slot, sequence, .. } = *flight.place.lock() else {
+    pub(in crate::process) fn only(&self, remote: &RemoteTask) -> Option<(LinkId, W, u8, u64)> {
+        let Place::Sent { link: id, slot, sequence, .. } = *remote.place.lock() else {
             return None;
         };
-        let link = self.links.get(&id).filter(|link| link.stage == Stage::Serving && link.flown.len() == 1)?;
+        let link = self.links.get(&id).filter(|link| link.stage == Stage::Serving && link.in_flight.len() == 1)?;
         let wire = link.wire.clone().filter(|_| self.waiting() == 0)?;
         Some((id, wire, slot, sequence))
     }
@@ -139,23 +139,23 @@ impl<W: Clone> Supervisor<W> {
         slot: u8,
         sequence: u64,
         now: Instant,
-    ) -> (Option<Arc<Flight>>, bool) {
+    ) -> (Option<Arc<RemoteTask>>, bool) {
         let took = now.saturating_duration_since(self.since(id, now));
-        let flight = self.settle(id, Answered { slot, sequence, last: true }, now);
+        let remote = self.settle(id, Answered { slot, sequence, last: true }, now);
         self.observe(id, 1, took);
-        if flight.is_some() {
+        if remote.is_some() {
             self.begin_reading();
         }
-        (flight, self.rest(id))
+        (remote, self.rest(id))
     }
 
     /// Notes that a worker has nothing to do. `false`: there is something, or it may leave, and its thread has to look.
     fn rest(&mut self, id: LinkId) -> bool {
         let Some(link) = self.links.get(&id) else { return false };
-        let is_idle = link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0;
+        let is_idle = link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0;
         let is_over = self.closed || self.broken.is_some();
         let is_shared =
-            |link: &Link<W>| link.flown.len() > 1 || link.flown.iter().any(|sent| sent.flight.is_divisible());
+            |link: &Link<W>| link.in_flight.len() > 1 || link.in_flight.iter().any(|sent| sent.remote.is_divisible());
         let has_more = self.waiting() > 0 || self.links.values().any(is_shared);
         let rests = is_idle && !is_over && !has_more;
         if rests && !self.idle.contains(&id) {
@@ -173,64 +173,64 @@ impl<W: Clone> Supervisor<W> {
             // There may be tasks for it that only wait for a seat.
             return self.waiting() == 0;
         }
-        let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.flown.is_empty();
+        let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.in_flight.is_empty();
         self.links.values().filter(stays).count() > self.starting
     }
 
     pub(super) fn fits(&self, id: LinkId) -> bool {
         let link = &self.links[&id];
-        let next = self.queue.iter().find(|flight| matches!(*flight.place.lock(), Place::Queued));
-        let Some((last, next)) = link.flown.back().zip(next) else { return link.flown.is_empty() };
-        let is_in_turn = match link.flown.iter().filter(|sent| sent.flight.task().is_none()).count() {
+        let next = self.queue.iter().find(|remote| matches!(*remote.place.lock(), Place::Queued));
+        let Some((last, next)) = link.in_flight.back().zip(next) else { return link.in_flight.is_empty() };
+        let is_in_turn = match link.in_flight.iter().filter(|sent| sent.remote.task().is_none()).count() {
             0 => true,
-            1 => last.flight.ticket() == next.ticket(),
+            1 => last.remote.ticket() == next.ticket(),
             _ => false,
         };
         is_in_turn && link.bytes + next.argument.len() <= AHEAD_BYTES
     }
 
-    pub(super) fn pop(&mut self) -> Option<Arc<Flight>> {
-        while let Some(flight) = self.queue.pop_front() {
-            if matches!(*flight.place.lock(), Place::Queued) {
+    pub(super) fn pop(&mut self) -> Option<Arc<RemoteTask>> {
+        while let Some(remote) = self.queue.pop_front() {
+            if matches!(*remote.place.lock(), Place::Queued) {
                 self.sweep();
-                return Some(flight);
+                return Some(remote);
             }
             self.dead -= 1;
         }
         None
     }
 
-    pub(super) fn assign(&mut self, id: LinkId, flight: Arc<Flight>, now: Instant) -> Order {
+    pub(super) fn assign(&mut self, id: LinkId, remote: Arc<RemoteTask>, now: Instant) -> Order {
         self.next_sequence += 1;
         let sequence = self.next_sequence;
         let link = self.links.get_mut(&id).expect("tasks are given to links that are there");
         let slots = Arc::clone(link.slots.as_ref().expect("a link that serves has slots"));
         let slot = link.free.trailing_zeros() as u8;
         link.free &= !(1 << slot);
-        slots.words().ready(slot, sequence, flight.range());
-        *flight.place.lock() = Place::Sent { link: id, slot, sequence, slots };
-        if link.flown.is_empty() {
+        slots.words().ready(slot, sequence, remote.range());
+        *remote.place.lock() = Place::Sent { link: id, slot, sequence, slots };
+        if link.in_flight.is_empty() {
             link.since = now;
         }
-        link.bytes += flight.argument.len();
+        link.bytes += remote.argument.len();
         link.budget -= 1;
-        link.flown.push_back(Sent { flight: Arc::clone(&flight), slot, sequence });
+        link.in_flight.push_back(Sent { remote: Arc::clone(&remote), slot, sequence });
         if link.budget == 0 {
             self.active -= 1;
         }
-        Order { flight, slot, sequence }
+        Order { remote, slot, sequence }
     }
 
     /// Takes half of what another worker has not begun of a portion.
     fn divide(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
         let rest = self.links.iter().filter(|(other, link)| **other != id && link.stage == Stage::Serving);
         // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
-        let sent = rest.flat_map(|(_, link)| link.flown.iter().map(|sent| (sent, &link.slots)));
+        let sent = rest.flat_map(|(_, link)| link.in_flight.iter().map(|sent| (sent, &link.slots)));
         let mut rest = sent.filter_map(|(sent, slots)| {
             let slots = slots.as_ref()?;
-            let range = sent.flight.range().filter(|_| sent.flight.is_divisible())?;
+            let range = sent.remote.range().filter(|_| sent.remote.is_divisible())?;
             let (from, to) = slots.words().halve(sent.slot, sent.sequence, range)?;
-            sent.flight.divide(from, to)
+            sent.remote.divide(from, to)
         });
         if let Some(rest) = rest.next() {
             orders.push(self.assign(id, rest, now));
@@ -239,7 +239,7 @@ impl<W: Clone> Supervisor<W> {
 
     /// Takes half of what another worker was sent ahead, from its end.
     pub(super) fn steal(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
-        let ahead = |link: &Link<W>| link.flown.len().saturating_sub(1);
+        let ahead = |link: &Link<W>| link.in_flight.len().saturating_sub(1);
         let others = self.links.iter().filter(|(other, link)| **other != id && ahead(link) > 0);
         let mut victims: Vec<_> = others.map(|(other, link)| (ahead(link), *other)).collect();
         victims.sort_unstable();
@@ -249,17 +249,17 @@ impl<W: Clone> Supervisor<W> {
             && let Some((ahead, victim)) = victims.pop()
         {
             for _ in 0..ahead.div_ceil(2) {
-                if let Some(flight) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
-                    stolen.push(flight);
+                if let Some(remote) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
+                    stolen.push(remote);
                     self.refund(victim);
                 }
             }
         }
-        for flight in stolen.into_iter().rev() {
+        for remote in stolen.into_iter().rev() {
             if self.links[&id].free != 0 && self.links[&id].budget > 0 {
-                orders.push(self.assign(id, flight, now));
+                orders.push(self.assign(id, remote, now));
             } else {
-                self.requeue(flight);
+                self.requeue(remote);
             }
         }
     }

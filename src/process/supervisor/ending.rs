@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::link::{Sent, Stage};
 use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, Prospect, START_AGAIN, Supervisor, Victim};
 use crate::error::Error;
-use crate::process::flight::{Flight, Place};
+use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Supervisor<W> {
     /// A worker has died. Its socket was read to the end, and its results noted. `prospect`: of others, if it was not ready.
@@ -25,17 +25,17 @@ impl<W: Clone> Supervisor<W> {
         }
         let born = link.since;
         let mut untouched = Vec::new();
-        while let Some(sent) = link.flown.pop_front() {
+        while let Some(sent) = link.in_flight.pop_front() {
             let was_ready = link.slots.as_ref().is_some_and(|slots| slots.words().revoke(sent.slot, sent.sequence));
             let is_next = untouched.is_empty() && death.victims.is_empty();
             // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
             // one whose argument has no room there, would have no end.
-            if !was_ready || (is_next && sent.flight.misses() >= MISSES) {
-                *sent.flight.place.lock() = Place::Mourned;
-                self.mourned.push(Arc::clone(&sent.flight));
-                death.victims.push(Victim { flight: sent.flight, slot: sent.slot, sequence: sent.sequence });
+            if !was_ready || (is_next && sent.remote.misses() >= MISSES) {
+                *sent.remote.place.lock() = Place::WorkerLost;
+                self.lost.push(Arc::clone(&sent.remote));
+                death.victims.push(Victim { remote: sent.remote, slot: sent.slot, sequence: sent.sequence });
             } else {
-                untouched.push(sent.flight);
+                untouched.push(sent.remote);
             }
         }
         link.since = now;
@@ -53,35 +53,35 @@ impl<W: Clone> Supervisor<W> {
                 Prospect::Fair => self.died_early(was_alone, born, now),
             };
         self.hopeless |= death.is_the_end;
-        for flight in untouched.into_iter().rev() {
-            if self.broken.is_some() || (self.cancelling && !flight.is_retried()) {
-                *flight.place.lock() = Place::Revoked;
-                death.orphans.push(flight);
+        for remote in untouched.into_iter().rev() {
+            if self.broken.is_some() || (self.cancelling && !remote.is_retried()) {
+                *remote.place.lock() = Place::Revoked;
+                death.orphans.push(remote);
             } else {
-                self.requeue(flight);
+                self.requeue(remote);
             }
         }
         death
     }
 
     /// Queues a task again that a worker died of, or says why not.
-    pub(in crate::process) fn requeue_or_refuse(&mut self, flight: &Arc<Flight>) -> Option<Error> {
-        self.mourned_for(flight);
+    pub(in crate::process) fn requeue_or_refuse(&mut self, remote: &Arc<RemoteTask>) -> Option<Error> {
+        self.mourned_for(remote);
         if let Some(error) = &self.broken {
             return Some(error.clone());
         }
-        let is_cancelled = self.cancelling && !flight.is_retried();
-        if is_cancelled || flight.stopped.load(Ordering::Relaxed) || (flight.items.is_some() && !flight.has_more()) {
-            *flight.place.lock() = Place::Over;
+        let is_cancelled = self.cancelling && !remote.is_retried();
+        if is_cancelled || remote.stopped.load(Ordering::Relaxed) || (remote.items.is_some() && !remote.has_more()) {
+            *remote.place.lock() = Place::Done;
             return Some(Error::Cancelled);
         }
-        self.requeue(Arc::clone(flight));
+        self.requeue(Arc::clone(remote));
         None
     }
 
     /// It is known what becomes of a task that a worker died of.
-    pub(in crate::process) fn mourned_for(&mut self, flight: &Arc<Flight>) {
-        self.mourned.retain(|mourned| !Arc::ptr_eq(mourned, flight));
+    pub(in crate::process) fn mourned_for(&mut self, remote: &Arc<RemoteTask>) {
+        self.lost.retain(|lost| !Arc::ptr_eq(lost, remote));
     }
 
     /// A worker died before it was ready, not by our doing. Is that the end?
@@ -101,7 +101,7 @@ impl<W: Clone> Supervisor<W> {
     /// A worker could not be started. The tasks that nobody is left to run.
     ///
     /// Several that start together may take from each other what would have been enough for one: that is tried then.
-    pub(in crate::process) fn not_started(&mut self, id: LinkId, now: Instant) -> Vec<Arc<Flight>> {
+    pub(in crate::process) fn not_started(&mut self, id: LinkId, now: Instant) -> Vec<Arc<RemoteTask>> {
         let was_alone = self.links.get(&id).is_none_or(|link| link.alone);
         self.move_to(id, Stage::Leaving);
         self.start_again = now.checked_add(START_AGAIN);
@@ -110,27 +110,27 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Nothing runs any more but what has started. The tasks that have not.
-    pub(in crate::process) fn break_down(&mut self, error: &Error, now: Instant) -> Vec<Arc<Flight>> {
+    pub(in crate::process) fn break_down(&mut self, error: &Error, now: Instant) -> Vec<Arc<RemoteTask>> {
         self.broken.get_or_insert_with(|| error.clone());
         self.take_pending(now, |_| false)
     }
 
-    pub(super) fn take_queue(&mut self) -> Vec<Arc<Flight>> {
+    pub(super) fn take_queue(&mut self) -> Vec<Arc<RemoteTask>> {
         let queue: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
-        for flight in &queue {
-            *flight.place.lock() = Place::Revoked;
+        for remote in &queue {
+            *remote.place.lock() = Place::Revoked;
         }
         queue
     }
 
     /// The thread that looked after the worker ends. What it still had is to be ended.
-    pub(in crate::process) fn forget(&mut self, id: LinkId) -> Vec<Arc<Flight>> {
+    pub(in crate::process) fn forget(&mut self, id: LinkId) -> Vec<Arc<RemoteTask>> {
         self.move_to(id, Stage::Leaving);
         self.idle.retain(|other| *other != id);
-        let left = self.links.remove(&id).map(|link| link.flown).unwrap_or_default();
+        let left = self.links.remove(&id).map(|link| link.in_flight).unwrap_or_default();
         let end = |sent: Sent| {
-            *sent.flight.place.lock() = Place::Over;
-            sent.flight
+            *sent.remote.place.lock() = Place::Done;
+            sent.remote
         };
         left.into_iter().map(end).collect()
     }

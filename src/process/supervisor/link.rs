@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{AHEAD_TIME, LONG_TASK};
-use crate::process::flight::Flight;
 use crate::process::pace::Pace;
 use crate::process::slots::{self, Progress, Slots};
+use crate::process::task::RemoteTask;
 
 pub(super) struct Link<W> {
     pub(super) stage: Stage,
@@ -17,10 +17,10 @@ pub(super) struct Link<W> {
     /// Once it is serving.
     pub(super) slots: Option<Arc<Slots>>,
     /// What it was sent, in the order in which it runs them. The first may have been started.
-    pub(super) flown: VecDeque<Sent>,
+    pub(super) in_flight: VecDeque<Sent>,
     /// When the first became the first; or since when there is none.
     pub(super) since: Instant,
-    /// Bytes of arguments in `flown`.
+    /// Bytes of arguments in `in_flight`.
     pub(super) bytes: usize,
     /// A bit for each free slot.
     pub(super) free: u64,
@@ -39,7 +39,7 @@ pub(super) struct Link<W> {
 }
 
 pub(super) struct Sent {
-    pub(super) flight: Arc<Flight>,
+    pub(super) remote: Arc<RemoteTask>,
     pub(super) slot: u8,
     pub(super) sequence: u64,
 }
@@ -58,7 +58,7 @@ impl<W> Link<W> {
             stage: Stage::Starting,
             wire: None,
             slots: None,
-            flown: VecDeque::new(),
+            in_flight: VecDeque::new(),
             since: now,
             bytes: 0,
             free: u64::MAX,
@@ -83,27 +83,27 @@ impl<W> Link<W> {
             Some(count) if !is_long => count.max(1),
             _ => 0,
         };
-        let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.flown.len() as u64));
+        let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.in_flight.len() as u64));
         ahead.saturating_add(1).min(most as usize)
     }
 
     /// When the first task must have ended.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let limit = self.flown.front()?.flight.limit()?;
+        let limit = self.in_flight.front()?.remote.limit()?;
         self.arrival.or(self.due).or_else(|| self.since.checked_add(limit))
     }
 
-    pub(super) fn take(&mut self, is_it: impl Fn(&Sent) -> bool, now: Instant) -> Option<Arc<Flight>> {
-        let position = self.flown.iter().position(is_it)?;
-        let sent = self.flown.remove(position)?;
+    pub(super) fn take(&mut self, is_it: impl Fn(&Sent) -> bool, now: Instant) -> Option<Arc<RemoteTask>> {
+        let position = self.in_flight.iter().position(is_it)?;
+        let sent = self.in_flight.remove(position)?;
         self.free |= 1 << sent.slot;
-        self.bytes -= sent.flight.argument.len();
+        self.bytes -= sent.remote.argument.len();
         if position == 0 {
             self.since = now;
             self.arrival = None;
             self.due = None;
         }
-        Some(sent.flight)
+        Some(sent.remote)
     }
 
     /// Of tasks that two threads have sent at once, the later may have come first. Does the worker run one that is not the first? Then that
@@ -111,17 +111,17 @@ impl<W> Link<W> {
     pub(super) fn put_first_what_runs(&mut self) -> bool {
         let Some(slots) = &self.slots else { return false };
         let has_begun = |sent: &Sent| slots.words().progress(sent.slot, sent.sequence) != Progress::Ready;
-        let position = self.flown.iter().position(has_begun).filter(|position| *position > 0);
-        let sent = position.and_then(|position| self.flown.remove(position));
+        let position = self.in_flight.iter().position(has_begun).filter(|position| *position > 0);
+        let sent = position.and_then(|position| self.in_flight.remove(position));
         let is_another = sent.is_some();
-        sent.into_iter().for_each(|sent| self.flown.push_front(sent));
+        sent.into_iter().for_each(|sent| self.in_flight.push_front(sent));
         is_another
     }
 
     /// Takes the last one back, if the worker has not started it.
-    pub(super) fn take_back(&mut self, now: Instant) -> Option<Arc<Flight>> {
+    pub(super) fn take_back(&mut self, now: Instant) -> Option<Arc<RemoteTask>> {
         let slots = self.slots.as_ref()?;
-        let last = self.flown.back()?;
+        let last = self.in_flight.back()?;
         let sequence = last.sequence;
         if !slots.words().revoke(last.slot, sequence) {
             return None;

@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 
 use super::link::Stage;
 use super::{ARRIVAL, Expiry, LinkId, Supervisor};
-use crate::process::flight::{Flight, Place};
 use crate::process::slots::{Progress, Slots};
+use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Supervisor<W> {
     /// Takes a task back if it is pending. What is to run again is running: it may come back to the queue at any moment, so
     /// that is asked under the lock, which puts it there.
-    pub(in crate::process) fn cancel(&mut self, flight: &Flight, now: Instant) -> bool {
-        !flight.is_retried() && self.revoke(flight, now)
+    pub(in crate::process) fn cancel(&mut self, remote: &RemoteTask, now: Instant) -> bool {
+        !remote.is_retried() && self.revoke(remote, now)
     }
 
     /// Takes all that is pending. After that nothing more starts, if the pool is closed.
-    pub(in crate::process) fn cancel_pending(&mut self, now: Instant) -> Vec<Arc<Flight>> {
+    pub(in crate::process) fn cancel_pending(&mut self, now: Instant) -> Vec<Arc<RemoteTask>> {
         self.cancelling = self.closed;
-        self.take_pending(now, Flight::is_retried)
+        self.take_pending(now, RemoteTask::is_retried)
     }
 
     /// Takes a task back if it has not started.
-    fn revoke(&mut self, flight: &Flight, now: Instant) -> bool {
-        let mut place = flight.place.lock();
+    fn revoke(&mut self, remote: &RemoteTask, now: Instant) -> bool {
+        let mut place = remote.place.lock();
         let (link, slot, sequence) = match &*place {
             Place::New => {
                 *place = Place::Revoked;
@@ -40,22 +40,22 @@ impl<W: Clone> Supervisor<W> {
             }
             Place::Sent { link, slot, sequence, slots } => {
                 if !slots.words().revoke(*slot, *sequence) {
-                    curtail(flight, slots, *slot);
+                    curtail(remote, slots, *slot);
                     return false;
                 }
                 (*link, *slot, *sequence)
             }
             Place::Revoked => return true,
-            Place::Mourned => {
-                flight.curtail();
+            Place::WorkerLost => {
+                remote.curtail();
                 return false;
             }
-            Place::Stopped { .. } | Place::Over => return false,
+            Place::Killing { .. } | Place::Done => return false,
         };
         *place = Place::Revoked;
         drop(place);
         if let Some(taken) = self.links.get_mut(&link) {
-            let was_first = taken.flown.front().is_some_and(|sent| sent.sequence == sequence);
+            let was_first = taken.in_flight.front().is_some_and(|sent| sent.sequence == sequence);
             taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
             if was_first {
                 // Its thread keeps the time of the first.
@@ -67,14 +67,14 @@ impl<W: Clone> Supervisor<W> {
     }
 
     /// Takes a task back, or has its worker killed if it runs.
-    pub(in crate::process) fn stop(&mut self, flight: &Flight, now: Instant) -> bool {
-        if self.revoke(flight, now) {
+    pub(in crate::process) fn stop(&mut self, remote: &RemoteTask, now: Instant) -> bool {
+        if self.revoke(remote, now) {
             return true;
         }
-        let mut place = flight.place.lock();
-        if matches!(*place, Place::Mourned) {
+        let mut place = remote.place.lock();
+        if matches!(*place, Place::WorkerLost) {
             // Between two tries. Who mourns it looks at this before he queues it again.
-            flight.stopped.store(true, Ordering::Relaxed);
+            remote.stopped.store(true, Ordering::Relaxed);
             return true;
         }
         let Place::Sent { link, slot, sequence, slots } = &*place else {
@@ -84,7 +84,7 @@ impl<W: Clone> Supervisor<W> {
         if !slots.words().kill(slot, sequence) {
             return false;
         }
-        *place = Place::Stopped { link };
+        *place = Place::Killing { link };
         drop(place);
         self.doom(link, slot, sequence, now);
         true
@@ -96,7 +96,7 @@ impl<W: Clone> Supervisor<W> {
             let counted = link.counts();
             link.budget = link.budget.saturating_add(1);
             self.active += usize::from(link.counts() && !counted);
-            if link.flown.is_empty() {
+            if link.in_flight.is_empty() {
                 // Its thread still believes it busy, and will hear nothing from it.
                 self.nudged.extend(link.wire.clone());
             }
@@ -112,8 +112,8 @@ impl<W: Clone> Supervisor<W> {
         }
         self.move_to(id, Stage::Doomed);
         self.vacancies += 1;
-        for flight in behind {
-            self.requeue(flight);
+        for remote in behind {
+            self.requeue(remote);
         }
         self.free_seat(id);
     }
@@ -122,15 +122,15 @@ impl<W: Clone> Supervisor<W> {
     pub(super) fn sweep(&mut self) {
         const FEW: usize = 64;
         if self.dead == self.queue.len() || self.dead > FEW && 2 * self.dead > self.queue.len() {
-            self.queue.retain(|flight| matches!(*flight.place.lock(), Place::Queued));
+            self.queue.retain(|remote| matches!(*remote.place.lock(), Place::Queued));
             self.dead = 0;
         }
     }
 
     /// Takes everything that has not started, but for what is to be kept.
-    pub(super) fn take_pending(&mut self, now: Instant, keep: impl Fn(&Flight) -> bool) -> Vec<Arc<Flight>> {
-        for flight in &self.mourned {
-            flight.curtail();
+    pub(super) fn take_pending(&mut self, now: Instant, keep: impl Fn(&RemoteTask) -> bool) -> Vec<Arc<RemoteTask>> {
+        for remote in &self.lost {
+            remote.curtail();
         }
         let mut kept = Vec::new();
         let mut pending = Vec::new();
@@ -139,33 +139,33 @@ impl<W: Clone> Supervisor<W> {
         for (id, link) in &mut self.links {
             let mut back: Vec<_> = std::iter::from_fn(|| link.take_back(now)).collect();
             back.reverse();
-            if let (Some(sent), Some(slots)) = (link.flown.front(), &link.slots) {
-                curtail(&sent.flight, slots, sent.slot);
+            if let (Some(sent), Some(slots)) = (link.in_flight.front(), &link.slots) {
+                curtail(&sent.remote, slots, sent.slot);
             }
             back_from.extend(back.iter().map(|_| *id));
-            for flight in back {
-                if keep(&flight) {
-                    kept.push(flight);
+            for remote in back {
+                if keep(&remote) {
+                    kept.push(remote);
                 } else {
-                    pending.push(flight);
+                    pending.push(remote);
                 }
             }
         }
         for id in back_from {
             self.refund(id);
         }
-        for flight in queued {
-            if keep(&flight) {
-                kept.push(flight);
+        for remote in queued {
+            if keep(&remote) {
+                kept.push(remote);
             } else {
-                pending.push(flight);
+                pending.push(remote);
             }
         }
-        for flight in kept.into_iter().rev() {
-            self.requeue(flight);
+        for remote in kept.into_iter().rev() {
+            self.requeue(remote);
         }
-        for flight in &pending {
-            *flight.place.lock() = Place::Revoked;
+        for remote in &pending {
+            *remote.place.lock() = Place::Revoked;
         }
         pending
     }
@@ -175,14 +175,14 @@ impl<W: Clone> Supervisor<W> {
         let Some(link) = self.links.get_mut(&id) else {
             return Expiry::Later(None);
         };
-        let (Some(sent), Some(slots)) = (link.flown.front(), &link.slots) else {
+        let (Some(sent), Some(slots)) = (link.in_flight.front(), &link.slots) else {
             return Expiry::Later(None);
         };
         let Some(deadline) = link.deadline() else {
             return Expiry::Later(None);
         };
         let (slot, sequence) = (sent.slot, sent.sequence);
-        let limit = sent.flight.limit().unwrap_or(Duration::MAX);
+        let limit = sent.remote.limit().unwrap_or(Duration::MAX);
         // The worker knows better when it started. But a task may have written over what it says.
         let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
         let stopped = match slots.words().progress(slot, sequence) {
@@ -231,34 +231,34 @@ impl<W: Clone> Supervisor<W> {
     fn isolate(&mut self, id: LinkId, now: Instant) -> bool {
         let mut behind = Vec::new();
         if let Some(link) = self.links.get_mut(&id) {
-            while link.flown.len() > 1
-                && let Some(flight) = link.take_back(now)
+            while link.in_flight.len() > 1
+                && let Some(remote) = link.take_back(now)
             {
-                behind.push(flight);
+                behind.push(remote);
             }
         }
-        for flight in behind {
-            self.requeue(flight);
+        for remote in behind {
+            self.requeue(remote);
             self.refund(id);
         }
-        self.links.get(&id).is_some_and(|link| link.flown.len() == 1)
+        self.links.get(&id).is_some_and(|link| link.in_flight.len() == 1)
     }
 
     fn expired(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) -> Expiry {
-        let first = self.links.get(&id).and_then(|link| link.flown.front());
-        let Some(flight) = first.map(|sent| Arc::clone(&sent.flight)) else {
+        let first = self.links.get(&id).and_then(|link| link.in_flight.front());
+        let Some(remote) = first.map(|sent| Arc::clone(&sent.remote)) else {
             return Expiry::Later(None);
         };
-        *flight.place.lock() = Place::Stopped { link: id };
+        *remote.place.lock() = Place::Killing { link: id };
         self.doom(id, slot, sequence, now);
-        Expiry::Stopped(flight)
+        Expiry::Stopped(remote)
     }
 }
 
 /// Lets the items of a chunk that have not begun be.
-fn curtail(flight: &Flight, slots: &Slots, slot: u8) {
-    if flight.items.is_some() {
-        flight.curtail();
+fn curtail(remote: &RemoteTask, slots: &Slots, slot: u8) {
+    if remote.items.is_some() {
+        remote.curtail();
         slots.words().curtail(slot);
     }
 }

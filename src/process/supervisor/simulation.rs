@@ -52,8 +52,8 @@ impl World<'_> {
             }
         }
         if self.rng.u32(..4) == 0 {
-            for flight in self.flights.clone() {
-                self.begin_help(flight);
+            for remote in self.remotes.clone() {
+                self.begin_help(remote);
             }
         }
         while self.supervisor.expected > 0 {
@@ -138,8 +138,8 @@ impl World<'_> {
         let hung = hung.map(|(id, _)| *id);
         drop(floor);
         let Some(hung) = hung else { return false };
-        let first = self.supervisor.links[&hung].flown.front();
-        assert!(first.is_none_or(|sent| sent.flight.limit().is_none()), "nobody keeps the time of a task");
+        let first = self.supervisor.links[&hung].in_flight.front();
+        assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "nobody keeps the time of a task");
         self.kill(hung);
         true
     }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::process::flight::Flight;
 use crate::process::slots::Slots;
+use crate::process::task::RemoteTask;
 
 pub(in crate::process) struct Victim {
-    pub(in crate::process) flight: Arc<Flight>,
+    pub(in crate::process) remote: Arc<RemoteTask>,
     pub(in crate::process) slot: u8,
     pub(in crate::process) sequence: u64,
 }
@@ -17,25 +17,25 @@ impl Victim {
     /// Notes what its worker has left of it. The error that it ends with; if there is none, it is to be queued again, and a chunk of
     /// which nothing is left, or wanted, is over there. `died` is asked only where there is something to blame, for it takes its time.
     pub(in crate::process) fn judge(&self, slots: &Slots, died: impl FnOnce() -> Error) -> Option<Error> {
-        let Self { flight, slot, sequence } = self;
-        if flight.items.is_some()
+        let Self { remote, slot, sequence } = self;
+        if remote.items.is_some()
             && let Some((first, count, replies)) = slots.read_journal(*sequence)
         {
             // A journal that a task has written over is as good as none.
-            flight.note(first, count, &replies);
+            remote.note(first, count, &replies);
         }
-        if flight.items.is_some() && !flight.has_begun(slots.words().begun(*slot)) {
+        if remote.items.is_some() && !remote.has_begun(slots.words().begun(*slot)) {
             return None;
         }
         let error = died();
-        if !flight.is_curtailed() && flight.may_retry() {
-            flight.retry(error);
+        if !remote.is_curtailed() && remote.may_retry() {
+            remote.retry(error);
             return None;
         }
-        if flight.items.is_none() {
+        if remote.items.is_none() {
             return Some(error);
         }
-        flight.note_error(error);
+        remote.note_error(error);
         None
     }
 }

@@ -58,8 +58,8 @@ impl World<'_> {
             for said in answers {
                 let answered = said.answered().expect("an answer");
                 ended += u32::from(answered.last);
-                let flight = supervisor.settle(id, answered, now);
-                delivered.extend(flight.map(|flight| Due::Deliver(flight, said)));
+                let remote = supervisor.settle(id, answered, now);
+                delivered.extend(remote.map(|remote| Due::Deliver(remote, said)));
             }
             supervisor.observe(id, ended, now.saturating_duration_since(since));
             if is_dead { Next::End } else { supervisor.refill(id, false, now, &mut orders) }

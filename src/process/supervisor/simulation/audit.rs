@@ -8,15 +8,15 @@ use super::due::Due;
 use super::errand::{call_of, open_calls};
 use super::keeper::Keeper;
 use super::world::{LATE, World};
-use crate::process::flight::{Flight, Place};
 use crate::process::slots::Progress;
 use crate::process::supervisor::link::{Link, Sent, Stage};
 use crate::process::supervisor::{AHEAD_BYTES, LinkId, MISSES};
+use crate::process::task::{Place, RemoteTask};
 
-/// A number of its own for each flight, whose bits have nothing to do with those of another one.
-fn mark(flight: &Arc<Flight>) -> u64 {
+/// A number of its own for each task, whose bits have nothing to do with those of another one.
+fn mark(remote: &Arc<RemoteTask>) -> u64 {
     // The last step of splitmix64.
-    let address = Arc::as_ptr(flight).addr() as u64;
+    let address = Arc::as_ptr(remote).addr() as u64;
     let mixed = (address ^ address >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
@@ -46,22 +46,26 @@ impl World<'_> {
         let seated = is_fixed || supervisor.running() <= self.weather.max_workers;
         assert!(seated, "more workers have tasks than there are seats");
         let others = links().filter(|link| matches!(link.stage, Stage::Starting | Stage::Leaving));
-        assert!(others.map(|link| link.flown.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
+        assert!(others.map(|link| link.in_flight.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
         self.audit_work();
         // What a dead one had is with others.
         for link in links().filter(|link| matches!(link.stage, Stage::Serving | Stage::Doomed)) {
-            let taken = link.flown.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
-            assert_eq!(taken.count_ones() as usize, link.flown.len(), "two tasks have one slot");
+            let taken = link.in_flight.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
+            assert_eq!(taken.count_ones() as usize, link.in_flight.len(), "two tasks have one slot");
             assert_eq!(!taken, link.free, "slots that are neither free nor taken");
-            assert_eq!(link.flown.iter().map(|sent| sent.flight.argument.len()).sum::<usize>(), link.bytes, "bytes");
-            assert!(link.flown.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
+            assert_eq!(
+                link.in_flight.iter().map(|sent| sent.remote.argument.len()).sum::<usize>(),
+                link.bytes,
+                "bytes"
+            );
+            assert!(link.in_flight.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
         let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
         assert!(supervisor.unread == unread && (unread == 0 || !supervisor.is_empty()), "not all is read");
         for (nth, id) in supervisor.idle.iter().enumerate() {
             let link = &supervisor.links[id];
             assert!(!supervisor.idle[..nth].contains(id), "idle twice");
-            assert!(link.stage == Stage::Serving && link.flown.is_empty() && link.budget > 0, "not idle");
+            assert!(link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0, "not idle");
         }
     }
 
@@ -80,51 +84,51 @@ impl World<'_> {
         // Sums stand for sets: where those are different, so are these, but for a chance of one in 2^64.
         let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
         let mut book = self.book.lock();
-        let mut see = |flight: &Flight, is_sent| {
-            if flight.items.is_none() {
-                book.calls[call_of(&flight.argument)].see(is_sent);
+        let mut see = |remote: &RemoteTask, is_sent| {
+            if remote.items.is_none() {
+                book.calls[call_of(&remote.argument)].see(is_sent);
             }
         };
-        for flight in &supervisor.queue {
-            if matches!(*flight.place.lock(), Place::Queued) {
-                found = found.wrapping_add(mark(flight));
+        for remote in &supervisor.queue {
+            if matches!(*remote.place.lock(), Place::Queued) {
+                found = found.wrapping_add(mark(remote));
                 live += 1;
-                see(flight, false);
+                see(remote, false);
             }
         }
         assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
         for (id, link) in &supervisor.links {
-            for sent in &link.flown {
-                let Place::Sent { link, slot, sequence, .. } = *sent.flight.place.lock() else {
+            for sent in &link.in_flight {
+                let Place::Sent { link, slot, sequence, .. } = *sent.remote.place.lock() else {
                     panic!("a worker has a task that is not there");
                 };
                 assert_eq!((link, slot, sequence), (*id, sent.slot, sent.sequence));
-                found = found.wrapping_add(mark(&sent.flight));
-                see(&sent.flight, true);
+                found = found.wrapping_add(mark(&sent.remote));
+                see(&sent.remote, true);
             }
         }
-        for flight in &self.flights {
-            if matches!(*flight.place.lock(), Place::Queued | Place::Sent { .. }) {
-                expected = expected.wrapping_add(mark(flight));
+        for remote in &self.remotes {
+            if matches!(*remote.place.lock(), Place::Queued | Place::Sent { .. }) {
+                expected = expected.wrapping_add(mark(remote));
             }
         }
         assert_eq!(found, expected, "a task that is in several places, or in none, or that nobody has submitted");
         // Once it is known what becomes of one, it ends: there are few.
-        for (nth, flight) in supervisor.mourned.iter().enumerate() {
-            let is_it = |other: &Arc<Flight>| Arc::ptr_eq(other, flight);
-            let is_once = !supervisor.mourned[..nth].iter().any(is_it) && self.flights.iter().any(is_it);
-            assert!(is_once && matches!(*flight.place.lock(), Place::Mourned), "a task is mourned that is elsewhere");
+        for (nth, remote) in supervisor.lost.iter().enumerate() {
+            let is_it = |other: &Arc<RemoteTask>| Arc::ptr_eq(other, remote);
+            let is_once = !supervisor.lost[..nth].iter().any(is_it) && self.remotes.iter().any(is_it);
+            assert!(is_once && matches!(*remote.place.lock(), Place::WorkerLost), "a task is lost that is elsewhere");
         }
     }
 
     /// First come, first served.
     fn audit_turns(&self) {
-        let tickets = self.supervisor.queue.iter().map(|flight| flight.ticket());
+        let tickets = self.supervisor.queue.iter().map(|remote| remote.ticket());
         assert!(tickets.is_sorted(), "the queue is not in the order of submission");
         let book = self.book.lock();
-        let turn = |flight: &Arc<Flight>| book.calls.get(call_of(&flight.argument))?.turn;
-        let are_in_turn = |flights: &mut dyn Iterator<Item = &Arc<Flight>>| {
-            let whole = flights.filter(|flight| flight.items.is_none());
+        let turn = |remote: &Arc<RemoteTask>| book.calls.get(call_of(&remote.argument))?.turn;
+        let are_in_turn = |remotes: &mut dyn Iterator<Item = &Arc<RemoteTask>>| {
+            let whole = remotes.filter(|remote| remote.items.is_none());
             whole.filter_map(turn).is_sorted()
         };
         assert!(are_in_turn(&mut self.supervisor.queue.iter()), "a task has overtaken another one in the queue");
@@ -135,7 +139,7 @@ impl World<'_> {
                 Some(slots.quiet_words().progress(sent.slot, sent.sequence))
             };
             let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
-            let mut waiting = link.flown.iter().skip_while(runs).map(|sent| &sent.flight);
+            let mut waiting = link.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
             assert!(are_in_turn(&mut waiting), "a task has overtaken another one");
         }
     }
@@ -151,7 +155,7 @@ impl World<'_> {
             || (!supervisor.links.is_empty() && supervisor.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
         // One that is to be replaced gives its seat away when it looks.
-        let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.flown.is_empty();
+        let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.in_flight.is_empty();
         let free = supervisor.links.iter().filter(|(_, link)| serves(link));
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
         let others = others.iter().filter(|(_, link)| link.budget > 0).count();
@@ -175,9 +179,9 @@ impl World<'_> {
             return;
         }
         for link in supervisor.links.values().filter(|link| link.stage == Stage::Serving) {
-            for sent in link.flown.iter().filter(|sent| sent.flight.is_divisible()) {
+            for sent in link.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
                 let begun = link.slots.as_ref().map_or(0, |slots| slots.quiet_words().begun(sent.slot));
-                let left = sent.flight.range().map_or(0, |(_, end)| end.saturating_sub(begun));
+                let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
                 assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
             }
         }
@@ -192,13 +196,13 @@ impl World<'_> {
             else {
                 continue;
             };
-            let first = &link.flown[0];
+            let first = &link.in_flight[0];
             let progress = link.slots.as_ref().map(|slots| slots.quiet_words().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
             assert!(link.arrival.is_none() || is_done, "a result is waited for that is not there");
             let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
             // From its start, if that was later. Who decides may have looked at the clock a while before.
-            let limit = first.flight.limit();
+            let limit = first.remote.limit();
             let started = match progress {
                 Some(Progress::Running(since)) => self.stock.base + Duration::from_nanos(since),
                 _ => self.stock.base,
@@ -223,9 +227,9 @@ impl World<'_> {
     }
 
     /// What runs again comes before all that are not earlier.
-    pub(super) fn audit_next(&self, flight: &Arc<Flight>) {
-        let first = self.supervisor.queue.iter().find(|other| other.ticket() >= flight.ticket());
-        assert!(first.is_some_and(|first| Arc::ptr_eq(first, flight)), "a task that runs again waits for others");
+    pub(super) fn audit_next(&self, remote: &Arc<RemoteTask>) {
+        let first = self.supervisor.queue.iter().find(|other| other.ticket() >= remote.ticket());
+        assert!(first.is_some_and(|first| Arc::ptr_eq(first, remote)), "a task that runs again waits for others");
     }
 
     /// No worker goes on with it.
@@ -235,9 +239,9 @@ impl World<'_> {
     }
 
     /// A worker died before it started a task, and another one is to.
-    pub(super) fn audit_missed(&self, flight: &Flight) {
-        // The items of a portion go from one flight to another.
-        for call in open_calls(flight).into_iter().filter(|_| flight.items.is_none()) {
+    pub(super) fn audit_missed(&self, remote: &RemoteTask) {
+        // The items of a portion go from one task to another.
+        for call in open_calls(remote).into_iter().filter(|_| remote.items.is_none()) {
             let call = &mut self.book.lock().calls[call];
             call.missed += 1;
             assert!(call.missed < MISSES, "one worker after the other dies before a task");
@@ -273,10 +277,10 @@ impl World<'_> {
         let supervisor = &self.supervisor;
         assert!(supervisor.is_empty(), "workers are left");
         assert!(supervisor.queue.is_empty() && supervisor.dead == 0, "entries are left in the queue");
-        assert!(supervisor.mourned.is_empty() && supervisor.idle.is_empty());
+        assert!(supervisor.lost.is_empty() && supervisor.idle.is_empty());
         assert_eq!((supervisor.active, supervisor.starting, supervisor.unread), (0, 0, 0));
-        for flight in self.flights.iter().chain(&self.past) {
-            assert_eq!(Arc::strong_count(flight), 1, "a task that has ended is kept");
+        for remote in self.remotes.iter().chain(&self.past) {
+            assert_eq!(Arc::strong_count(remote), 1, "a task that has ended is kept");
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::Error;
-use crate::process::flight::Flight;
 use crate::process::supervisor::LinkId;
+use crate::process::task::RemoteTask;
 use crate::sync::Mutex;
 
 pub(super) type Shared = Arc<Mutex<Book>>;
@@ -14,7 +14,7 @@ pub(super) type Shared = Arc<Mutex<Book>>;
 pub(super) struct Book {
     pub(super) calls: Vec<FunctionAddress>,
     /// Flights that were made by dividing others.
-    pub(super) divided: Vec<Weak<Flight>>,
+    pub(super) divided: Vec<Weak<RemoteTask>>,
 }
 
 #[derive(Debug, Default)]

@@ -14,9 +14,9 @@ use super::stock;
 use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::flight::Flight;
 use crate::process::slots::Slots;
 use crate::process::supervisor::{Answered, LinkId, Next, Order, Submitted};
+use crate::process::task::RemoteTask;
 
 const FIRST: LinkId = LinkId(0);
 const SECOND: LinkId = LinkId(1);
@@ -44,15 +44,15 @@ fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> Wo
 }
 
 impl World<'_> {
-    fn submit_task(&mut self) -> (Arc<Flight>, Submitted<LinkId>) {
+    fn submit_task(&mut self) -> (Arc<RemoteTask>, Submitted<LinkId>) {
         self.submit_with(TaskOptions::new())
     }
 
-    fn submit_with(&mut self, options: TaskOptions) -> (Arc<Flight>, Submitted<LinkId>) {
-        let flight = self.flight(options, None, false, 0);
-        flight.take_ticket(&self.tickets);
-        let submitted = self.decide(|supervisor, now| supervisor.submit(Arc::clone(&flight), now));
-        (flight, submitted)
+    fn submit_with(&mut self, options: TaskOptions) -> (Arc<RemoteTask>, Submitted<LinkId>) {
+        let remote = self.remote(options, None, false, 0);
+        remote.take_ticket(&self.tickets);
+        let submitted = self.decide(|supervisor, now| supervisor.submit(Arc::clone(&remote), now));
+        (remote, submitted)
     }
 
     fn make_ready(&mut self, id: LinkId) -> Arc<Slots> {
@@ -76,7 +76,7 @@ impl World<'_> {
     }
 
     /// The worker answers a task for good. Whose is it?
-    fn answer(&mut self, id: LinkId, slot: u8, sequence: u64) -> Option<Arc<Flight>> {
+    fn answer(&mut self, id: LinkId, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
         let answered = Answered { slot, sequence, last: true };
         self.decide(|supervisor, now| supervisor.settle(id, answered, now))
     }
@@ -86,13 +86,13 @@ impl World<'_> {
     }
 
     /// The first worker has its only task, and the second one is ready for the next.
-    fn replace_one(&mut self) -> [Arc<Flight>; 2] {
-        let (flight, _) = self.submit_task();
+    fn replace_one(&mut self) -> [Arc<RemoteTask>; 2] {
+        let (remote, _) = self.submit_task();
         self.make_ready(FIRST);
         assert_eq!(self.refill(FIRST).0, Next::Work(None));
         let (next, _) = self.submit_task();
         self.make_ready(SECOND);
-        [flight, next]
+        [remote, next]
     }
 }
 
@@ -109,9 +109,9 @@ fn who_stands_by_for_a_seat_sleeps() {
 fn a_worker_that_counts_again_beside_its_replacement_leaves() {
     let mut stock = stock();
     let mut world = world(&mut stock);
-    let [flight, next] = world.replace_one();
-    for flight in [next, flight] {
-        assert!(world.decide(|supervisor, now| supervisor.cancel(&flight, now)));
+    let [remote, next] = world.replace_one();
+    for remote in [next, remote] {
+        assert!(world.decide(|supervisor, now| supervisor.cancel(&remote, now)));
     }
     assert_eq!(world.refill(FIRST).0, Next::Leave);
     assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
@@ -121,11 +121,11 @@ fn a_worker_that_counts_again_beside_its_replacement_leaves() {
 fn who_stands_by_takes_the_seat_also_while_nothing_waits() {
     let mut stock = stock();
     let mut world = world(&mut stock);
-    let [flight, next] = world.replace_one();
+    let [remote, next] = world.replace_one();
     assert_eq!(world.refill(SECOND).0, Next::Wait);
     assert!(world.decide(|supervisor, now| supervisor.cancel(&next, now)));
     world.is_rung(SECOND);
-    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &flight)));
+    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &remote)));
     world.refill(FIRST);
     assert!(world.is_rung(SECOND), "the next task would wait for the first worker to exit");
     assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
@@ -140,9 +140,9 @@ fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
     world.make_ready(FIRST);
     assert_eq!(world.refill(FIRST).0, Next::Work(None));
     // Two more come for tasks that are not to be.
-    let flights = [(); 2].map(|()| world.submit_task().0);
-    for flight in flights {
-        assert!(world.decide(|supervisor, now| supervisor.cancel(&flight, now)));
+    let remotes = [(); 2].map(|()| world.submit_task().0);
+    for remote in remotes {
+        assert!(world.decide(|supervisor, now| supervisor.cancel(&remote, now)));
     }
     for id in [SECOND, THIRD] {
         world.make_ready(id);
@@ -161,11 +161,11 @@ fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
 fn an_answer_is_to_the_task_that_has_the_slot_now() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let (flight, _) = world.submit_task();
+    let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
     assert!(world.answer(FIRST, 0, 2).is_none() && world.answer(FIRST, 1, 1).is_none(), "nobody has asked for these");
-    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &flight)));
+    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &remote)));
     assert!(world.answer(FIRST, 0, 1).is_none(), "it has been answered");
 }
 
@@ -173,17 +173,17 @@ fn an_answer_is_to_the_task_that_has_the_slot_now() {
 fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
     let mut stock = stock();
     let mut world = world_of(2, None, &mut stock);
-    let flights = [(); 3].map(|()| world.submit_task().0);
+    let remotes = [(); 3].map(|()| world.submit_task().0);
     for id in [FIRST, SECOND] {
         world.make_ready(id);
         assert_eq!(world.refill(id).1.len(), 1);
     }
     world.decide(|supervisor, _| supervisor.observe(FIRST, 100, Duration::from_micros(100)));
     let (_, ahead) = world.refill(FIRST);
-    assert!(matches!(&ahead[..], [order] if Arc::ptr_eq(&order.flight, &flights[2])));
+    assert!(matches!(&ahead[..], [order] if Arc::ptr_eq(&order.remote, &remotes[2])));
     assert!(world.answer(SECOND, 0, 2).is_some());
     let (_, orders) = world.refill(SECOND);
-    assert!(matches!(&orders[..], [order] if Arc::ptr_eq(&order.flight, &flights[2])));
+    assert!(matches!(&orders[..], [order] if Arc::ptr_eq(&order.remote, &remotes[2])));
 }
 
 /// What a worker does whose only task somebody else has taken the answer of.
@@ -194,8 +194,8 @@ fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool
     world.make_ready(FIRST);
     world.refill(FIRST);
     meanwhile(&mut world);
-    let (flight, rests) = world.decide(|supervisor, now| supervisor.settle_only(FIRST, 0, 1, now));
-    assert!(flight.is_some() && world.supervisor.idle.contains(&FIRST) == rests);
+    let (remote, rests) = world.decide(|supervisor, now| supervisor.settle_only(FIRST, 0, 1, now));
+    assert!(remote.is_some() && world.supervisor.idle.contains(&FIRST) == rests);
     rests
 }
 
@@ -216,7 +216,7 @@ fn a_worker_rests_where_its_thread_has_nothing_to_do() {
     };
     assert!(!rests(None, send_ahead), "it could take that");
     let send_portion = |world: &mut World<'_>| {
-        let portion = world.flight(TaskOptions::new(), Some(3), true, 0);
+        let portion = world.remote(TaskOptions::new(), Some(3), true, 0);
         world.decide(|supervisor, now| supervisor.submit(portion, now));
         world.make_ready(SECOND);
         assert_eq!(world.refill(SECOND).1.len(), 1);

@@ -13,15 +13,15 @@ use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::call::Parcel;
-use crate::process::flight::{Addressee, Flight, Place};
 use crate::process::frame::Kind;
 use crate::process::portion::Portion;
 use crate::process::supervisor::{LinkId, Submitted};
+use crate::process::task::{Completion, Place, RemoteTask};
 
 /// Has everything of it ended that is its own, and was sent?
-pub(super) fn is_over(book: &book::Shared, flight: &Flight) -> bool {
+pub(super) fn is_over(book: &book::Shared, remote: &RemoteTask) -> bool {
     let book = book.lock();
-    open_calls(flight).iter().all(|call| book.calls[*call].is_over())
+    open_calls(remote).iter().all(|call| book.calls[*call].is_over())
 }
 
 impl World<'_> {
@@ -31,12 +31,12 @@ impl World<'_> {
         if !self.once_in(patience) {
             return self.bring(false);
         }
-        let nth = self.rng.usize(..self.flights.len().max(1));
-        let flight = self.flights.get(nth).cloned();
-        match (self.rng.u32(..40), flight) {
-            (0..12, Some(flight)) => self.cancel(&flight),
-            (12..20, Some(flight)) => self.abort(&flight),
-            (20..34, Some(flight)) => self.begin_help(flight),
+        let nth = self.rng.usize(..self.remotes.len().max(1));
+        let remote = self.remotes.get(nth).cloned();
+        match (self.rng.u32(..40), remote) {
+            (0..12, Some(remote)) => self.cancel(&remote),
+            (12..20, Some(remote)) => self.abort(&remote),
+            (20..34, Some(remote)) => self.begin_help(remote),
             (34, _) => self.cancel_pending(),
             (35, _) => {
                 self.trace(|| "all are killed".into());
@@ -83,21 +83,21 @@ impl World<'_> {
         }
         let is_chunk = is_portion || is_chunk;
         let padding = if count == 1 && self.once_in(16) { 100 << 10 } else { 0 };
-        let flight = self.flight(options, is_chunk.then_some(count), is_portion, padding);
+        let remote = self.remote(options, is_chunk.then_some(count), is_portion, padding);
         if self.once_in(32) {
-            self.cancel(&flight);
+            self.cancel(&remote);
         }
-        self.submit(flight, owned, is_portion);
+        self.submit(remote, owned, is_portion);
     }
 
     /// A task, or with `items` a chunk or portion.
-    pub(super) fn flight(
+    pub(super) fn remote(
         &mut self,
         options: TaskOptions,
         items: Option<usize>,
         is_portion: bool,
         padding: usize,
-    ) -> Arc<Flight> {
+    ) -> Arc<RemoteTask> {
         let mut book = self.book.lock();
         let first = book.calls.len();
         for _ in 0..items.unwrap_or(1) {
@@ -113,44 +113,44 @@ impl World<'_> {
         let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
         let (argument, chunk) = errand.argument(padding);
         let options = Arc::new(errand.options.clone());
-        let addressee = match Arc::new(errand) {
-            errand if is_portion => Addressee::Portion(Portion::new(errand, Some(options), 0, self.map)),
-            errand => Addressee::Task(errand),
+        let completion = match Arc::new(errand) {
+            errand if is_portion => Completion::Portion(Portion::new(errand, Some(options), 0, self.map)),
+            errand => Completion::Task(errand),
         };
         let parcel = Parcel { call: self.stock.call, argument, chunk };
-        let flight = Flight::new(addressee, Arc::clone(&self.stock.pool), parcel, Vec::new());
-        self.trace(|| format!("flight {} of {items:?}: {:?}", self.flights.len(), flight.options()));
-        self.flights.push(Arc::clone(&flight));
-        flight
+        let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool), parcel, Vec::new());
+        self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
+        self.remotes.push(Arc::clone(&remote));
+        remote
     }
 
-    fn submit(&mut self, flight: Arc<Flight>, owned: bool, is_portion: bool) {
+    fn submit(&mut self, remote: Arc<RemoteTask>, owned: bool, is_portion: bool) {
         // What a map has announced comes also after the end.
         let accepted = is_portion && self.supervisor.expected > 0;
-        if let Some(refusal) = self.supervisor.refusal(&flight, owned, accepted) {
-            return self.turn_away(&flight, refusal);
+        if let Some(refusal) = self.supervisor.refusal(&remote, owned, accepted) {
+            return self.turn_away(&remote, refusal);
         }
         if !owned && self.supervisor.is_full() {
-            return self.blocked.push_back(flight);
+            return self.blocked.push_back(remote);
         }
-        flight.take_ticket(&self.tickets);
-        if flight.items.is_none() {
+        remote.take_ticket(&self.tickets);
+        if remote.items.is_none() {
             self.turns += 1;
-            self.book.lock().calls[open_calls(&flight)[0]].turn = Some(self.turns);
+            self.book.lock().calls[open_calls(&remote)[0]].turn = Some(self.turns);
         }
         let now = self.now();
-        let limited = flight.limit().is_some();
-        let submitted = self.supervisor.submit(flight, now);
+        let limited = remote.limit().is_some();
+        let submitted = self.supervisor.submit(remote, now);
         self.follow(now);
         if let Submitted::Sent(id, order) = submitted {
             self.dues.push_back(Due::Send(id, vec![order], limited));
         }
     }
 
-    fn turn_away(&mut self, flight: &Flight, refusal: Error) {
+    fn turn_away(&mut self, remote: &RemoteTask, refusal: Error) {
         // Not where it was taken back before: the task does not hear it then.
-        flight.refuse(refusal);
-        *flight.place.lock() = Place::Revoked;
+        remote.refuse(refusal);
+        *remote.place.lock() = Place::Revoked;
     }
 
     /// A submitter that waits for room looks again.
@@ -158,44 +158,44 @@ impl World<'_> {
         // All were woken.
         self.room = false;
         for _ in 0..self.blocked.len() {
-            let flight = self.blocked.pop_front().expect("counted");
-            self.submit(flight, false, false);
+            let remote = self.blocked.pop_front().expect("counted");
+            self.submit(remote, false, false);
         }
     }
 
-    fn cancel(&mut self, flight: &Flight) {
-        if is_over(&self.book, flight) {
+    fn cancel(&mut self, remote: &RemoteTask) {
+        if is_over(&self.book, remote) {
             return;
         }
-        self.call_off(flight);
-        let taken = self.decide(|supervisor, now| supervisor.cancel(flight, now));
-        self.trace(|| format!("cancel {:?}: {taken}", open_calls(flight)));
-        match flight.task() {
-            Some(_) if taken => self.end_outside(flight, true),
-            None if taken => flight.fail(&Error::Cancelled),
-            _ if flight.items.is_some() => {
+        self.call_off(remote);
+        let taken = self.decide(|supervisor, now| supervisor.cancel(remote, now));
+        self.trace(|| format!("cancel {:?}: {taken}", open_calls(remote)));
+        match remote.task() {
+            Some(_) if taken => self.end_outside(remote, true),
+            None if taken => remote.fail(&Error::Cancelled),
+            _ if remote.items.is_some() => {
                 let mut book = self.book.lock();
-                open_calls(flight).iter().for_each(|call| book.calls[*call].let_be());
+                open_calls(remote).iter().for_each(|call| book.calls[*call].let_be());
             }
             _ => {}
         }
     }
 
-    fn abort(&mut self, flight: &Flight) {
-        if flight.task().is_none() || is_over(&self.book, flight) {
+    fn abort(&mut self, remote: &RemoteTask) {
+        if remote.task().is_none() || is_over(&self.book, remote) {
             return;
         }
-        self.call_off(flight);
-        let sent = match *flight.place.lock() {
+        self.call_off(remote);
+        let sent = match *remote.place.lock() {
             Place::Sent { slot, sequence, .. } => Some((slot, sequence)),
             _ => None,
         };
-        let stopped = self.decide(|supervisor, now| supervisor.stop(flight, now));
-        self.trace(|| format!("abort {:?}: {stopped}", open_calls(flight)));
+        let stopped = self.decide(|supervisor, now| supervisor.stop(remote, now));
+        self.trace(|| format!("abort {:?}: {stopped}", open_calls(remote)));
         if stopped {
-            self.end_outside(flight, false);
-            let place = flight.place.lock();
-            if let (Place::Stopped { link }, Some(sent)) = (&*place, sent) {
+            self.end_outside(remote, false);
+            let place = remote.place.lock();
+            if let (Place::Killing { link }, Some(sent)) = (&*place, sent) {
                 self.audit_stopped(*link, sent);
                 self.dues.push_back(Due::Kill(*link));
             }
@@ -203,37 +203,37 @@ impl World<'_> {
     }
 
     /// Somebody tries to.
-    pub(super) fn call_off(&self, flight: &Flight) {
+    pub(super) fn call_off(&self, remote: &RemoteTask) {
         let mut book = self.book.lock();
-        open_calls(flight).iter().for_each(|call| book.calls[*call].call_off());
+        open_calls(remote).iter().for_each(|call| book.calls[*call].call_off());
     }
 
     /// Its future ends where it is held.
-    fn end_outside(&mut self, flight: &Flight, is_pending: bool) {
+    fn end_outside(&mut self, remote: &RemoteTask, is_pending: bool) {
         let mut book = self.book.lock();
-        let items = flight.items.as_ref().map_or(1, |items| items.ends.len());
-        let first = flight.task().expect("a portion has no future").id().to_u64() as usize;
+        let items = remote.items.as_ref().map_or(1, |items| items.ends.len());
+        let first = remote.task().expect("a portion has no future").id().to_u64() as usize;
         for call in &mut book.calls[first..first + items] {
-            call.end_outside(is_pending, flight.items.is_some());
+            call.end_outside(is_pending, remote.items.is_some());
         }
     }
 
     pub(super) fn cancel_pending(&mut self) {
         self.trace(|| "cancel_pending".into());
-        self.flights.iter().for_each(|flight| self.call_off(flight));
+        self.remotes.iter().for_each(|remote| self.call_off(remote));
         let pending = self.decide(|supervisor, now| supervisor.cancel_pending(now));
         self.dues.push_back(Due::Refuse(pending, None));
     }
 
     /// Waits for a task, and so receives in the place of the thread that looks after its worker.
-    pub(super) fn begin_help(&mut self, flight: Arc<Flight>) {
-        if flight.items.is_some() || flight.task().is_none() {
+    pub(super) fn begin_help(&mut self, remote: Arc<RemoteTask>) {
+        if remote.items.is_some() || remote.task().is_none() {
             return;
         }
-        let Some((id, _, slot, sequence)) = self.supervisor.only(&flight) else { return };
+        let Some((id, _, slot, sequence)) = self.supervisor.only(&remote) else { return };
         let keeper = self.keepers.get_mut(&id).expect("a link has a keeper");
         if keeper.stage == Stage::Serving && keeper.dues.is_empty() && keeper.helped.is_none() {
-            keeper.helped = Some((flight, slot, sequence));
+            keeper.helped = Some((remote, slot, sequence));
         }
     }
 
@@ -254,25 +254,25 @@ impl World<'_> {
             }
             return;
         };
-        let (flight, is_idle) = self.decide(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
+        let (remote, is_idle) = self.decide(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
         self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
         if missed || !is_idle || self.weather.keep_alive.is_some() {
             self.ring(id);
         }
-        if let Some(flight) = flight {
-            self.dues.push_back(Due::Read(flight, said));
+        if let Some(remote) = remote {
+            self.dues.push_back(Due::Read(remote, said));
         }
     }
 
     /// Completes what a worker has answered. What runs there may submit.
-    pub(super) fn deliver(&mut self, flight: Arc<Flight>, said: Said, owned: bool) {
+    pub(super) fn deliver(&mut self, remote: Arc<RemoteTask>, said: Said, owned: bool) {
         let carrier = &self.stock.pool.carrier;
         match said {
-            Said::Value { bytes, .. } => flight.complete(Kind::Value, &bytes, carrier),
+            Said::Value { bytes, .. } => remote.complete(Kind::Value, &bytes, carrier),
             Said::Items { first, count, last, bytes, .. } => {
-                assert!(flight.note(first, count, &bytes), "replies to something else");
+                assert!(remote.note(first, count, &bytes), "replies to something else");
                 if last {
-                    flight.fail(&Error::Cancelled);
+                    remote.fail(&Error::Cancelled);
                 }
             }
             Said::Ready | Said::Unfit => unreachable!("no answers"),

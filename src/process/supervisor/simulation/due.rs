@@ -7,8 +7,8 @@ use super::errand::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
-use crate::process::flight::Flight;
 use crate::process::supervisor::{LinkId, Order, Victim};
+use crate::process::task::RemoteTask;
 
 pub(super) enum Due {
     /// Frames, and whether the worker's thread is rung for then.
@@ -17,15 +17,15 @@ pub(super) enum Due {
     Receive(usize),
     /// Looks for what there is to do.
     Look,
-    Deliver(Arc<Flight>, Said),
+    Deliver(Arc<RemoteTask>, Said),
     /// The same by who has waited for it.
-    Read(Arc<Flight>, Said),
-    Refuse(Vec<Arc<Flight>>, Option<Error>),
+    Read(Arc<RemoteTask>, Said),
+    Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     Died,
     Mourn(Victim),
-    Requeue(Arc<Flight>),
-    Bury(Arc<Flight>, Error),
-    Expire(Arc<Flight>),
+    Requeue(Arc<RemoteTask>),
+    Bury(Arc<RemoteTask>, Error),
+    Expire(Arc<RemoteTask>),
     Kill(LinkId),
     Break,
     RingAll,
@@ -35,24 +35,24 @@ pub(super) enum Due {
 impl Due {
     /// For a trace.
     pub(super) fn name(&self) -> String {
-        let calls = |flight: &Flight| open_calls(flight);
+        let calls = |remote: &RemoteTask| open_calls(remote);
         match self {
             Self::Send(id, orders, _) => {
-                let orders: Vec<_> = orders.iter().map(|order| (order.sequence, calls(&order.flight))).collect();
+                let orders: Vec<_> = orders.iter().map(|order| (order.sequence, calls(&order.remote))).collect();
                 format!("send {orders:?} to {}", id.0)
             }
             Self::Receive(count) => format!("receive {count}"),
             Self::Look => "look".into(),
-            Self::Deliver(flight, _) => format!("deliver {:?}", calls(flight)),
-            Self::Read(flight, _) => format!("read {:?}", calls(flight)),
-            Self::Refuse(flights, error) => {
-                format!("refuse {:?}: {error:?}", flights.iter().map(|flight| calls(flight)).collect::<Vec<_>>())
+            Self::Deliver(remote, _) => format!("deliver {:?}", calls(remote)),
+            Self::Read(remote, _) => format!("read {:?}", calls(remote)),
+            Self::Refuse(remotes, error) => {
+                format!("refuse {:?}: {error:?}", remotes.iter().map(|remote| calls(remote)).collect::<Vec<_>>())
             }
             Self::Died => "died".into(),
-            Self::Mourn(victim) => format!("mourn {:?}", calls(&victim.flight)),
-            Self::Requeue(flight) => format!("requeue {:?}", calls(flight)),
-            Self::Bury(flight, _) => format!("bury {:?}", calls(flight)),
-            Self::Expire(flight) => format!("expire {:?}", calls(flight)),
+            Self::Mourn(victim) => format!("mourn {:?}", calls(&victim.remote)),
+            Self::Requeue(remote) => format!("requeue {:?}", calls(remote)),
+            Self::Bury(remote, _) => format!("bury {:?}", calls(remote)),
+            Self::Expire(remote) => format!("expire {:?}", calls(remote)),
             Self::Kill(id) => format!("kill {}", id.0),
             Self::Break => "break".into(),
             Self::RingAll => "ring all".into(),
@@ -72,10 +72,10 @@ impl World<'_> {
                     self.ring(id);
                 }
             }
-            Due::Refuse(flights, error) => self.refuse(&flights, error.as_ref()),
+            Due::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Due::Kill(id) => self.kill(id),
-            Due::Read(flight, said) => {
-                self.deliver(flight, said, true);
+            Due::Read(remote, said) => {
+                self.deliver(remote, said, true);
                 self.supervisor.end_reading();
             }
             Due::RingAll => self.ring_all(),
@@ -83,14 +83,14 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn refuse(&mut self, flights: &[Arc<Flight>], error: Option<&Error>) {
-        for flight in flights {
-            self.call_off(flight);
+    pub(super) fn refuse(&mut self, remotes: &[Arc<RemoteTask>], error: Option<&Error>) {
+        for remote in remotes {
+            self.call_off(remote);
             match error {
                 None => {
-                    flight.withdraw();
+                    remote.withdraw();
                 }
-                Some(error) => flight.fail(error),
+                Some(error) => remote.fail(error),
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::process::call::{Cut, Parcel};
-use crate::process::flight::Flight;
 use crate::process::portion::Consignee;
+use crate::process::task::RemoteTask;
 use crate::task::call::Encoded;
 use crate::task::listener::{Listener, ListenerKey};
 use crate::task::owner::TaskOwner;
@@ -32,25 +32,25 @@ pub(super) fn call_of(bytes: &[u8]) -> usize {
 }
 
 /// The call that an item of a chunk is; `None`: it was not sent.
-pub(super) fn call_at(flight: &Flight, position: usize) -> Option<usize> {
-    let items = flight.items.as_ref()?;
+pub(super) fn call_at(remote: &RemoteTask, position: usize) -> Option<usize> {
+    let items = remote.items.as_ref()?;
     let start = position.checked_sub(1).map_or(0, |before| items.ends[before]);
-    items.refusal(position).is_none().then(|| call_of(&flight.argument[start..items.ends[position]]))
+    items.refusal(position).is_none().then(|| call_of(&remote.argument[start..items.ends[position]]))
 }
 
-/// The calls of a flight that it has not given away, and of which nothing is known.
-pub(super) fn open_calls(flight: &Flight) -> Vec<usize> {
-    match &flight.items {
-        None => vec![call_of(&flight.argument)],
-        Some(items) => (items.known()..items.count()).filter_map(|position| call_at(flight, position)).collect(),
+/// The calls of a task that it has not given away, and of which nothing is known.
+pub(super) fn open_calls(remote: &RemoteTask) -> Vec<usize> {
+    match &remote.items {
+        None => vec![call_of(&remote.argument)],
+        Some(items) => (items.known()..items.count()).filter_map(|position| call_at(remote, position)).collect(),
     }
 }
 
 /// The next one of those, if it was sent.
-pub(super) fn next_call(flight: &Flight) -> Option<usize> {
-    match flight.range() {
-        None => Some(call_of(&flight.argument)),
-        Some((next, end)) => (next < end).then(|| call_at(flight, next as usize))?,
+pub(super) fn next_call(remote: &RemoteTask) -> Option<usize> {
+    match remote.range() {
+        None => Some(call_of(&remote.argument)),
+        Some((next, end)) => (next < end).then(|| call_at(remote, next as usize))?,
     }
 }
 
@@ -99,7 +99,7 @@ impl Consignee for Errand {
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
         self.end_each(first, replies);
     }
-    fn divided(&self, rest: Weak<Flight>) {
+    fn divided(&self, rest: Weak<RemoteTask>) {
         self.book.lock().divided.push(rest);
     }
     fn turn_away(&self, _: &Error) {}

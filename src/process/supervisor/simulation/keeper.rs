@@ -10,9 +10,9 @@ use super::errand::next_call;
 use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::process::flight::{Flight, Place};
 use crate::process::slots::Slots;
 use crate::process::supervisor::{Death, Expiry, LinkId, Next, Order, Prospect, link};
+use crate::process::task::{Place, RemoteTask};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -24,7 +24,7 @@ pub(super) struct Keeper {
     pub(super) rung: bool,
     pub(super) alarm: Option<(Instant, Alarm)>,
     /// Who waits for this task receives in its place.
-    pub(super) helped: Option<(Arc<Flight>, u8, u64)>,
+    pub(super) helped: Option<(Arc<RemoteTask>, u8, u64)>,
     pub(super) was_ready: bool,
     pub(super) is_dead: bool,
     pub(super) is_unfit: bool,
@@ -73,7 +73,7 @@ impl Keeper {
     /// The task that a thread waits for is at that worker no more.
     pub(super) fn is_relieved(&self) -> bool {
         self.helped.as_ref().is_some_and(
-            |(flight, _, asked)| !matches!(*flight.place.lock(), Place::Sent { sequence, .. } if sequence == *asked),
+            |(remote, _, asked)| !matches!(*remote.place.lock(), Place::Sent { sequence, .. } if sequence == *asked),
         )
     }
 }
@@ -146,39 +146,39 @@ impl World<'_> {
             Due::Send(to, orders, _) => self.send(to, orders),
             Due::Receive(count) => return self.receive(id, count),
             Due::Look => return self.look(id),
-            Due::Deliver(flight, said) => self.deliver(flight, said, true),
-            Due::Refuse(flights, error) => self.refuse(&flights, error.as_ref()),
+            Due::Deliver(remote, said) => self.deliver(remote, said, true),
+            Due::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Due::Died => return self.died(id),
             Due::Mourn(victim) => {
                 let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
                 let died = || {
                     // By now it is known what the worker had done before.
-                    if let Some(call) = next_call(&victim.flight) {
+                    if let Some(call) = next_call(&victim.remote) {
                         self.book.lock().calls[call].blamed += 1;
                     }
                     Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None))
                 };
                 return vec![match victim.judge(&slots, died) {
-                    None => Due::Requeue(victim.flight),
-                    Some(error) => Due::Bury(victim.flight, error),
+                    None => Due::Requeue(victim.remote),
+                    Some(error) => Due::Bury(victim.remote, error),
                 }];
             }
-            Due::Requeue(flight) => {
-                let refused = self.decide(|supervisor, _| supervisor.requeue_or_refuse(&flight));
+            Due::Requeue(remote) => {
+                let refused = self.decide(|supervisor, _| supervisor.requeue_or_refuse(&remote));
                 match refused {
-                    Some(error) => flight.fail(&error),
-                    None => self.audit_next(&flight),
+                    Some(error) => remote.fail(&error),
+                    None => self.audit_next(&remote),
                 }
             }
-            Due::Bury(flight, error) => {
-                self.decide(|supervisor, _| supervisor.mourned_for(&flight));
-                flight.fail(&error);
+            Due::Bury(remote, error) => {
+                self.decide(|supervisor, _| supervisor.mourned_for(&remote));
+                remote.fail(&error);
             }
-            Due::Expire(flight) => flight.expire(flight.limit().expect("it had a limit")),
+            Due::Expire(remote) => remote.expire(remote.limit().expect("it had a limit")),
             Due::Kill(_) => self.kill(id),
             Due::Break => {
                 let error = Error::Broken(Broken::new("workers do not start"));
-                self.flights.iter().for_each(|flight| self.call_off(flight));
+                self.remotes.iter().for_each(|remote| self.call_off(remote));
                 let orphans = self.decide(|supervisor, now| supervisor.break_down(&error, now));
                 return vec![Due::RingAll, Due::Refuse(orphans, Some(error))];
             }
@@ -254,11 +254,11 @@ impl World<'_> {
     fn died(&mut self, id: LinkId) -> Vec<Due> {
         let link = &self.supervisor.links[&id];
         let (was_doomed, first) =
-            (link.stage == link::Stage::Doomed, link.flown.front().map(|sent| Arc::clone(&sent.flight)));
+            (link.stage == link::Stage::Doomed, link.in_flight.front().map(|sent| Arc::clone(&sent.remote)));
         let prospect = if self.keeper(id).is_unfit { Prospect::None } else { Prospect::Fair };
         let Death { victims, orphans, refusal, expected, is_the_end } =
             self.decide(|supervisor, now| supervisor.died(id, prospect, now));
-        if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.flight, first))) {
+        if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.remote, first))) {
             self.audit_missed(&missed);
         }
         assert!(!was_doomed || victims.is_empty(), "a worker was killed for one task, and another has died of it");
@@ -293,14 +293,14 @@ impl World<'_> {
             }
             Alarm::Limit => {
                 let clock = self.clock();
-                let first = self.supervisor.links[&id].flown.front().map(|sent| (sent.slot, sent.sequence));
+                let first = self.supervisor.links[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
                 match self.decide(|supervisor, now| supervisor.expire(id, now, clock)) {
                     Expiry::Later(then) => self.keeper(id).alarm = then.map(|then| (then, Alarm::Limit)),
-                    Expiry::Stopped(flight) => {
+                    Expiry::Stopped(remote) => {
                         self.audit_stopped(id, first.expect("it had a task"));
                         let keeper = self.keeper(id);
                         keeper.stage = Stage::Ending;
-                        keeper.dues.extend([Due::Kill(id), Due::Expire(flight)]);
+                        keeper.dues.extend([Due::Kill(id), Due::Expire(remote)]);
                     }
                 }
             }

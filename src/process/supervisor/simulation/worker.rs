@@ -9,11 +9,11 @@ use fastrand::Rng;
 use super::book;
 use super::errand::{call_at, call_of};
 use crate::error::Error;
-use crate::process::flight::{Flight, Place};
 use crate::process::frame::{Kind, put_item};
 use crate::process::reply;
 use crate::process::slots::Slots;
 use crate::process::supervisor::{LinkId, Order};
+use crate::process::task::{Place, RemoteTask};
 
 /// All processes, and the clock that they share with the pool.
 pub(super) struct Floor {
@@ -44,7 +44,7 @@ pub(super) struct Worker {
 
 /// A task on the wire.
 pub(super) struct Frame {
-    flight: Arc<Flight>,
+    remote: Arc<RemoteTask>,
     slot: u8,
     sequence: u64,
     /// Of a chunk: the first item in it, and where they end.
@@ -52,13 +52,13 @@ pub(super) struct Frame {
 }
 
 impl From<Order> for Frame {
-    fn from(Order { flight, slot, sequence }: Order) -> Self {
-        let items = flight.range();
+    fn from(Order { remote, slot, sequence }: Order) -> Self {
+        let items = remote.range();
         // Taken back before it was sent, another worker may have run it since: this one will not begin.
-        let is_its = matches!(*flight.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
-        let has_some = items.is_none_or(|(first, end)| first < end) || flight.is_curtailed();
+        let is_its = matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
+        let has_some = items.is_none_or(|(first, end)| first < end) || remote.is_curtailed();
         assert!(has_some || !is_its, "a worker is sent what others have got");
-        Self { flight, slot, sequence, items }
+        Self { remote, slot, sequence, items }
     }
 }
 
@@ -131,8 +131,8 @@ impl Frame {
     /// The number of its call, or of one of its items; `None`: that was not sent.
     fn call(&self, item: Option<u32>) -> Option<usize> {
         match item {
-            None => Some(call_of(&self.flight.argument)),
-            Some(item) => call_at(&self.flight, item as usize),
+            None => Some(call_of(&self.remote.argument)),
+            Some(item) => call_at(&self.remote, item as usize),
         }
     }
 }
@@ -179,8 +179,8 @@ impl Floor {
         };
         // Only of what somebody keeps the time: nobody could tell of another that it does not take long.
         let limited = |worker: &Worker| match &worker.at {
-            At::Task(frame, _) | At::Done(frame, _) => frame.flight.limit().is_some(),
-            At::Receiving => worker.inbox.front().is_some_and(|frame| frame.flight.limit().is_some()),
+            At::Task(frame, _) | At::Done(frame, _) => frame.remote.limit().is_some(),
+            At::Receiving => worker.inbox.front().is_some_and(|frame| frame.remote.limit().is_some()),
             _ => false,
         };
         worker.hangs = rng.u32(..64) == 0 && limited(worker);

@@ -17,10 +17,10 @@ use super::keeper::Keeper;
 use super::worker::{Floor, Frame};
 use super::{book, client};
 use crate::process::call::FunctionAddress;
-use crate::process::flight::{Flight, Place};
 use crate::process::pool::Pool;
 use crate::process::slots::{Slots, meanwhile};
 use crate::process::supervisor::{Limits, LinkId, Order, Supervisor};
+use crate::process::task::{Place, RemoteTask};
 use crate::ticket::{Ticket, Tickets};
 
 /// How long ago who decides may have looked at the clock.
@@ -28,7 +28,7 @@ pub(super) const LATE: Duration = Duration::from_micros(100);
 
 /// What lasts from one schedule to the next.
 pub(super) struct Stock {
-    /// What flights belong to. No thread or process of it is ever started.
+    /// What tasks belong to. No thread or process of it is ever started.
     pub(super) pool: Arc<Pool>,
     pub(super) call: FunctionAddress,
     pub(super) slots: Vec<Arc<Slots>>,
@@ -62,13 +62,13 @@ pub(super) struct World<'a> {
     pub(super) floor: Rc<RefCell<Floor>>,
     pub(super) book: book::Shared,
     pub(super) keepers: BTreeMap<LinkId, Keeper>,
-    pub(super) flights: Vec<Arc<Flight>>,
+    pub(super) remotes: Vec<Arc<RemoteTask>>,
     /// Those that have come to their end.
-    pub(super) past: Vec<Arc<Flight>>,
+    pub(super) past: Vec<Arc<RemoteTask>>,
     /// What threads outside are about to do, in any order.
     pub(super) dues: VecDeque<Due>,
     /// Tasks whose submitters wait for room.
-    pub(super) blocked: VecDeque<Arc<Flight>>,
+    pub(super) blocked: VecDeque<Arc<RemoteTask>>,
     pub(super) tickets: Tickets,
     /// When the items were pulled that portions are made of.
     pub(super) map: Ticket,
@@ -134,7 +134,7 @@ impl<'a> World<'a> {
             floor,
             book,
             keepers: BTreeMap::new(),
-            flights: Vec::new(),
+            remotes: Vec::new(),
             past: Vec::new(),
             dues: VecDeque::new(),
             blocked: VecDeque::new(),
@@ -192,17 +192,17 @@ impl<'a> World<'a> {
             self.ring(id);
         }
         let divided = std::mem::take(&mut self.book.lock().divided);
-        let divided = divided.iter().map(|flight| flight.upgrade().expect("what was divided off is not dropped"));
-        self.flights.extend(divided);
+        let divided = divided.iter().map(|remote| remote.upgrade().expect("what was divided off is not dropped"));
+        self.remotes.extend(divided);
     }
 
     /// Looks no more at what has come to its end.
     pub(super) fn retire(&mut self) {
-        let is_past = |flight: &mut Arc<Flight>| {
-            let is_nowhere = matches!(*flight.place.lock(), Place::Revoked | Place::Stopped { .. } | Place::Over);
-            is_nowhere && client::is_over(&self.book, flight)
+        let is_past = |remote: &mut Arc<RemoteTask>| {
+            let is_nowhere = matches!(*remote.place.lock(), Place::Revoked | Place::Killing { .. } | Place::Done);
+            is_nowhere && client::is_over(&self.book, remote)
         };
-        self.past.extend(self.flights.extract_if(.., is_past));
+        self.past.extend(self.remotes.extract_if(.., is_past));
     }
 
     pub(super) fn ring(&mut self, id: LinkId) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::flight::Flight;
 use crate::process::supervisor::{Death, LinkId, MISSES, Next, Prospect};
+use crate::process::task::RemoteTask;
 
 impl World<'_> {
     fn die(&mut self, id: LinkId) -> Death {
@@ -21,17 +21,17 @@ impl World<'_> {
     }
 
     /// It dies while it runs this task, and nothing else.
-    fn die_of(&mut self, id: LinkId, flight: &Arc<Flight>) {
+    fn die_of(&mut self, id: LinkId, remote: &Arc<RemoteTask>) {
         let slots = self.make_ready(id);
         let (_, orders) = self.refill(id);
         assert!(slots.words().start(orders[0].slot, orders[0].sequence, self.clock()));
         let victims = self.die(id).victims;
-        assert!(matches!(&victims[..], [victim] if Arc::ptr_eq(&victim.flight, flight)));
+        assert!(matches!(&victims[..], [victim] if Arc::ptr_eq(&victim.remote, remote)));
     }
 
-    fn try_again(&mut self, flight: &Arc<Flight>) -> Option<Error> {
-        flight.retry(Error::Abandoned);
-        self.decide(|supervisor, _| supervisor.requeue_or_refuse(flight))
+    fn try_again(&mut self, remote: &Arc<RemoteTask>) -> Option<Error> {
+        remote.retry(Error::Abandoned);
+        self.decide(|supervisor, _| supervisor.requeue_or_refuse(remote))
     }
 
     /// None can be started.
@@ -46,11 +46,11 @@ impl World<'_> {
 fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let (flight, _) = world.submit_with(TaskOptions::new().retries(1));
-    world.die_of(FIRST, &flight);
+    let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
+    world.die_of(FIRST, &remote);
     world.supervisor.closed = true;
     assert!(world.decide(|supervisor, now| supervisor.cancel_pending(now)).is_empty());
-    assert!(world.try_again(&flight).is_none(), "it has begun");
+    assert!(world.try_again(&remote).is_none(), "it has begun");
     world.make_ready(SECOND);
     assert_eq!(world.refill(SECOND).1.len(), 1);
     // It was not the one that this worker died of.
@@ -63,10 +63,10 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
 fn what_is_aborted_between_two_tries_does_not_run_again() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let (flight, _) = world.submit_with(TaskOptions::new().retries(1));
-    world.die_of(FIRST, &flight);
-    assert!(world.decide(|supervisor, now| supervisor.stop(&flight, now)));
-    assert!(matches!(world.try_again(&flight), Some(Error::Cancelled)));
+    let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
+    world.die_of(FIRST, &remote);
+    assert!(world.decide(|supervisor, now| supervisor.stop(&remote, now)));
+    assert!(matches!(world.try_again(&remote), Some(Error::Cancelled)));
     assert_eq!(world.supervisor.waiting(), 0);
 }
 
@@ -78,7 +78,7 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
     world.submit_task();
     for id in (0..=MISSES).map(LinkId) {
         let (slots, [first, _]) = world.send_two(id);
-        assert!(Arc::ptr_eq(&first.flight, &deadly));
+        assert!(Arc::ptr_eq(&first.remote, &deadly));
         assert!(slots.words().start(first.slot, first.sequence, world.clock()));
         assert_eq!(world.die(id).victims.len(), 1);
         assert!(world.try_again(&deadly).is_none());
@@ -134,9 +134,9 @@ fn those_that_were_killed_by_request_do_not_count() {
 fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
     let mut stock = stock();
     let mut world = world_of(3, None, &mut stock);
-    let (flight, _) = world.submit_task();
+    let (remote, _) = world.submit_task();
     // While it was about to take its task, a second one came for that.
-    world.die_of(FIRST, &flight);
+    world.die_of(FIRST, &remote);
     assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (1, 0));
     world.submit_task();
     world.submit_task();

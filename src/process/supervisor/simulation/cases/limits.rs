@@ -23,9 +23,9 @@ impl World<'_> {
 fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
+    let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let (slots, [sent, late]) = world.send_two(FIRST);
-    assert!(Arc::ptr_eq(&sent.flight, &flights[0]) && Arc::ptr_eq(&late.flight, &flights[1]));
+    assert!(Arc::ptr_eq(&sent.remote, &remotes[0]) && Arc::ptr_eq(&late.remote, &remotes[1]));
     assert!(slots.words().start(late.slot, late.sequence, world.clock()));
     // Nobody is stopped for the other's sake.
     for _ in 0..3 {
@@ -34,10 +34,10 @@ fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before
     }
     world.advance(LIMIT);
     let stopped = (0..3).find_map(|_| match world.expire() {
-        Expiry::Stopped(flight) => Some(flight),
+        Expiry::Stopped(remote) => Some(remote),
         Expiry::Later(_) => None,
     });
-    assert!(stopped.is_some_and(|stopped| Arc::ptr_eq(&stopped, &flights[1])));
+    assert!(stopped.is_some_and(|stopped| Arc::ptr_eq(&stopped, &remotes[1])));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     let second = Duration::from_secs(1);
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
+    let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let slots = world.make_ready(FIRST);
     let (_, orders) = world.refill(FIRST);
     // So long it was on its way.
@@ -58,7 +58,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
         assert!(due - second < then && then <= due, "{:?} from {due:?}", due.max(then) - due.min(then));
     }
     world.advance(2 * second);
-    assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
+    assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &remote)));
 }
 
 /// When it is to be looked again.
@@ -72,7 +72,7 @@ fn then(expiry: Expiry) -> Instant {
 fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let (flight, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
+    let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let slots = world.make_ready(FIRST);
     let (_, orders) = world.refill(FIRST);
     assert!(slots.words().start(orders[0].slot, orders[0].sequence, world.clock()));
@@ -83,14 +83,14 @@ fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
     world.advance(ARRIVAL / 2);
     assert_eq!(then(world.expire()), until, "once");
     world.advance(ARRIVAL);
-    assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &flight)));
+    assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &remote)));
 }
 
 #[test]
 fn a_worker_that_has_gone_on_has_sent_its_result() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
-    let flights = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
+    let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let (slots, [first, second]) = world.send_two(FIRST);
     assert!(slots.words().start(first.slot, first.sequence, world.clock()));
     assert!(slots.words().finish(first.slot, first.sequence));
@@ -101,5 +101,5 @@ fn a_worker_that_has_gone_on_has_sent_its_result() {
         assert!(until + LATE >= world.now() + ARRIVAL, "it may be about to be read");
         world.advance(until - world.now() + LATE);
     }
-    drop(flights);
+    drop(remotes);
 }

@@ -1,4 +1,4 @@
-//! [`Flight`]: a task on its way through a pool of processes, from its submission until its outcome is in.
+//! [`RemoteTask`]: a task on its way through a pool of processes, from its submission until its outcome is in.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
 /// die with them.
-pub(super) struct Flight {
-    pub(super) addressee: Addressee,
+pub(super) struct RemoteTask {
+    pub(super) completion: Completion,
     pub(super) pool: Arc<Pool>,
     pub(super) call: FunctionAddress,
     pub(super) argument: Vec<u8>,
@@ -55,13 +55,13 @@ pub(super) struct Flight {
     took: AtomicU64,
 }
 
-/// Who gets the outcome of a flight.
-pub(super) enum Addressee {
+/// Who gets the outcome of a task.
+pub(super) enum Completion {
     Task(Arc<dyn Runnable>),
     Portion(Portion),
 }
 
-/// Where a flight is.
+/// Where a task is.
 pub(super) enum Place {
     /// On its way in.
     New,
@@ -72,27 +72,27 @@ pub(super) enum Place {
     /// Taken back before it started.
     Revoked,
     /// Aborted or out of time while it ran: the worker is to be killed.
-    Stopped { link: LinkId },
+    Killing { link: LinkId },
     /// Its worker has died of it, and it is not decided yet whether it runs again.
-    Mourned,
+    WorkerLost,
     /// Its worker has answered, or has died of it.
-    Over,
+    Done,
 }
 
-impl Flight {
-    pub(super) fn new(addressee: Addressee, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
+impl RemoteTask {
+    pub(super) fn new(completion: Completion, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
         let items = chunk.map(Items::new);
-        let ticket = Shown::new(match &addressee {
-            Addressee::Task(_) => Ticket::NEVER,
-            Addressee::Portion(portion) => portion.ticket,
+        let ticket = Shown::new(match &completion {
+            Completion::Task(_) => Ticket::NEVER,
+            Completion::Portion(portion) => portion.ticket,
         });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
         let (relief, took) = (Relief::default(), AtomicU64::new(0));
         Arc::new(Self {
-            addressee,
+            completion,
             pool,
             call,
             argument,
@@ -111,16 +111,16 @@ impl Flight {
     }
 
     pub(super) fn id(&self) -> FutureId {
-        match &self.addressee {
-            Addressee::Task(task) => task.id(),
-            Addressee::Portion(portion) => portion.id,
+        match &self.completion {
+            Completion::Task(task) => task.id(),
+            Completion::Portion(portion) => portion.id,
         }
     }
 
     pub(super) fn options(&self) -> &TaskOptions {
-        match &self.addressee {
-            Addressee::Task(task) => task.options(),
-            Addressee::Portion(portion) => portion.options.as_deref().unwrap_or(TaskOptions::NONE),
+        match &self.completion {
+            Completion::Task(task) => task.options(),
+            Completion::Portion(portion) => portion.options.as_deref().unwrap_or(TaskOptions::NONE),
         }
     }
 
@@ -130,9 +130,9 @@ impl Flight {
 
     /// The task, if it is one and not a portion.
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
-        match &self.addressee {
-            Addressee::Task(task) => Some(&**task),
-            Addressee::Portion(_) => None,
+        match &self.completion {
+            Completion::Task(task) => Some(&**task),
+            Completion::Portion(_) => None,
         }
     }
 
@@ -157,11 +157,11 @@ impl Flight {
 
     /// Ends it because the pool does not take it. Runs user code.
     pub(super) fn refuse(&self, error: Error) {
-        match &self.addressee {
-            Addressee::Task(task) => {
+        match &self.completion {
+            Completion::Task(task) => {
                 task.refuse(error);
             }
-            Addressee::Portion(portion) => {
+            Completion::Portion(portion) => {
                 let consignee = portion.consignee.lock().clone();
                 if let Some(consignee) = consignee {
                     consignee.turn_away(&error);
@@ -178,9 +178,9 @@ impl Flight {
         }
     }
 
-    /// Makes a flight of a portion's items from this one on, which no worker has begun and none is going to. Under the supervisor's lock.
+    /// Makes a task of a portion's items from this one on, which no worker has begun and none is going to. Under the supervisor's lock.
     pub(super) fn divide(&self, from: u32, to: u32) -> Option<Arc<Self>> {
-        let (Addressee::Portion(portion), Some(items)) = (&self.addressee, &self.items) else {
+        let (Completion::Portion(portion), Some(items)) = (&self.completion, &self.items) else {
             return None;
         };
         let consignee = portion.consignee.lock().clone()?;
@@ -189,14 +189,14 @@ impl Flight {
             Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start, portion.ticket);
         let (argument, cut) = items.give_away(range, &self.argument);
         let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
-        let rest = Self::new(Addressee::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());
+        let rest = Self::new(Completion::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());
         consignee.divided(Arc::downgrade(&rest));
         Some(rest)
     }
 
     /// May what of it has not begun be given to another worker?
     pub(super) fn is_divisible(&self) -> bool {
-        matches!(self.addressee, Addressee::Portion(_)) && self.leases.is_empty() && !self.is_curtailed()
+        matches!(self.completion, Completion::Portion(_)) && self.leases.is_empty() && !self.is_curtailed()
     }
 
     /// Of a chunk: the first item that nothing is known of, and how many there are in all.
@@ -249,11 +249,11 @@ impl Flight {
                 // No item brings segments along, so any carrier reads it; some come from workers that are gone.
                 let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
                 let (replies, carrier) = (ledger.in_order().map(name).collect(), &self.pool.carrier);
-                match &self.addressee {
-                    Addressee::Task(task) => {
+                match &self.completion {
+                    Completion::Task(task) => {
                         task.complete_items(replies, carrier);
                     }
-                    Addressee::Portion(portion) => {
+                    Completion::Portion(portion) => {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
                         let consignee = portion.consignee.lock().take();
                         if let Some(consignee) = consignee {
@@ -338,7 +338,7 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for RemoteTask {
     fn drop(&mut self) {
         if !self.leases.is_empty() {
             self.pool.segments.release(&self.leases, *self.kept.get_mut());
@@ -346,14 +346,14 @@ impl Drop for Flight {
     }
 }
 
-impl Remote for Flight {
+impl Remote for RemoteTask {
     fn has_started(&self) -> bool {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, slots, .. } => {
                 matches!(slots.words().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
             }
-            Place::Stopped { .. } | Place::Mourned | Place::Over => true,
+            Place::Killing { .. } | Place::WorkerLost | Place::Done => true,
         }
     }
 
@@ -371,15 +371,15 @@ impl Remote for Flight {
 
     fn stopped(&self) {
         let link = match &*self.place.lock() {
-            Place::Stopped { link } => *link,
+            Place::Killing { link } => *link,
             _ => return,
         };
         self.pool.kill_worker(link);
     }
 }
 
-/// To the task, its flight stands for the pool: there is nothing that a waiter could do for it.
-impl TaskOwner for Flight {
+/// To the task, its task stands for the pool: there is nothing that a waiter could do for it.
+impl TaskOwner for RemoteTask {
     fn cancelled(&self) {
         self.relief.ring();
     }

@@ -1,4 +1,4 @@
-//! The flight of a model: a task that one worker has.
+//! The task of a model: a task that one worker has.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::task::Runnable;
 use crate::task::owner::{Remote, TaskOwner};
 
-pub(super) struct Flight {
+pub(super) struct RemoteTask {
     pub(super) task: Arc<dyn Runnable>,
     pub(super) pool: Arc<Pool>,
     pub(super) relief: Relief,
@@ -18,7 +18,7 @@ pub(super) struct Flight {
     pub(super) leases: Vec<()>,
 }
 
-impl Flight {
+impl RemoteTask {
     pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>) -> Arc<Self> {
         Arc::new(Self { task, pool, relief: Relief::default(), items: None, leases: Vec::new() })
     }
@@ -36,7 +36,7 @@ impl Flight {
     }
 }
 
-impl Remote for Flight {
+impl Remote for RemoteTask {
     fn has_started(&self) -> bool {
         self.pool.has_started(self)
     }
@@ -59,7 +59,7 @@ impl Remote for Flight {
 }
 
 /// As the real one.
-impl TaskOwner for Flight {
+impl TaskOwner for RemoteTask {
     fn cancelled(&self) {
         self.relief.ring();
     }
