@@ -1,6 +1,6 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
 //!
-//! `supervisor` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `wire` and
+//! `scheduler` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `wire` and
 //! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
 //! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `sys` is what
 //! systems do in different ways.
@@ -24,12 +24,12 @@ mod portion;
 mod receiver;
 mod relief;
 mod reply;
+mod scheduler;
 #[cfg(test)]
 mod seeds;
 mod segments;
 mod shortage;
 mod slots;
-mod supervisor;
 #[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]
 mod symbol;
 mod sys;

@@ -15,7 +15,7 @@
 //!
 //! # Locks
 //!
-//! The inlet's and then a block's; or the yard's first, then the supervisor's or a block's, and the list of tasks last. No user code
+//! The inlet's and then a block's; or the yard's first, then the scheduler's or a block's, and the list of tasks last. No user code
 //! under any.
 #![forbid(unsafe_code)]
 

@@ -19,9 +19,9 @@ use rustix::process::Signal;
 use super::child::{Child, OomCounter};
 use super::pool::Pool;
 use super::receiver::Keeper;
+use super::scheduler::{Expiry, LinkId, Next, Order};
 use super::segments::Known;
 use super::slots;
-use super::supervisor::{Expiry, LinkId, Next, Order};
 use super::wire::Wire;
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
@@ -202,7 +202,7 @@ impl Link<'_> {
 
     /// Lets it go while it is set up, if the pool was closed and has nothing for it.
     fn leave_unneeded(&mut self) {
-        if self.pool.decide(|supervisor, _| supervisor.dismiss(self.id)) {
+        if self.pool.decide(|scheduler, _| scheduler.dismiss(self.id)) {
             self.wire.say_no_more();
             self.stage = Stage::Ending;
             self.alarm = self.until_gone();
@@ -223,7 +223,7 @@ impl Link<'_> {
     /// Looks for what there is to do.
     fn serve(&mut self) {
         let mut orders = std::mem::take(&mut self.orders);
-        let next = self.pool.decide(|supervisor, now| supervisor.refill(self.id, false, now, &mut orders));
+        let next = self.pool.decide(|scheduler, now| scheduler.refill(self.id, false, now, &mut orders));
         self.orders = orders;
         self.proceed(next);
     }
@@ -270,16 +270,16 @@ impl Link<'_> {
             Some((_, Alarm::Idle)) => {
                 self.alarm = None;
                 let keep_alive = self.pool.settings.keep_alive;
-                let next = self.pool.decide(|supervisor, now| {
+                let next = self.pool.decide(|scheduler, now| {
                     // Somebody else may have received what it has answered meanwhile.
-                    let idle = now.saturating_duration_since(supervisor.since(self.id, now));
+                    let idle = now.saturating_duration_since(scheduler.since(self.id, now));
                     let expired = keep_alive.is_some_and(|time| idle >= time);
-                    supervisor.refill(self.id, expired, now, &mut self.orders)
+                    scheduler.refill(self.id, expired, now, &mut self.orders)
                 });
                 self.proceed(next);
             }
             Some((_, Alarm::Limit)) => {
-                match self.pool.decide(|supervisor, now| supervisor.expire(self.id, now, slots::now())) {
+                match self.pool.decide(|scheduler, now| scheduler.expire(self.id, now, slots::now())) {
                     Expiry::Later(then) => self.alarm = then.map(|then| (then, Alarm::Limit)),
                     Expiry::Stopped(remote) => {
                         let limit = remote.limit().unwrap_or_default();

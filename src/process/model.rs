@@ -1,7 +1,7 @@
 //! The pool's side of one worker, for the models: who receives what it says.
 //!
 //! The [`receiver`], the [`relief`], what a waiter does (`pool/help.rs`), and the page that both sides share are the real ones. Around them
-//! stand doubles that promise no more than what they stand for: descriptors, under a lock of the checker, and a supervisor of one worker, as the
+//! stand doubles that promise no more than what they stand for: descriptors, under a lock of the checker, and a scheduler of one worker, as the
 //! simulation looks after the rules of the real one. `model/link.rs` does what `link` does with any of these.
 #![forbid(unsafe_code)]
 // The models see some of it from outside the crate, and what they have no use for is there as well.

@@ -2,8 +2,8 @@
 //!
 //! # Who takes which lock
 //!
-//! The supervisor's lock comes first; under it that of a task's place, and nothing else. An outbox has its own, taken
-//! with no other held: a task is given to a worker under the supervisor's lock, and sent after it. A worker that died in between
+//! The scheduler's lock comes first; under it that of a task's place, and nothing else. An outbox has its own, taken
+//! with no other held: a task is given to a worker under the scheduler's lock, and sent after it. A worker that died in between
 //! has its tasks taken from it under that lock, and its outbox swallows what is still sent. Cells are never touched, and no user
 //! code runs, under any of them.
 //!
@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::call::Parcel;
+use super::scheduler::{Limits, LinkId, Scheduler};
 use super::segments::Store;
-use super::supervisor::{Limits, LinkId, Supervisor};
 use super::wire::Wire;
 use super::{entry, link, obstacle};
 use crate::bytes::Carrier;
@@ -63,7 +63,7 @@ pub(crate) struct Pool {
     /// Long bytes on their way to workers.
     pub(super) segments: Arc<Store>,
     pub(super) carrier: Arc<dyn Carrier>,
-    supervisor: Mutex<Supervisor<Arc<Wire>>>,
+    scheduler: Mutex<Scheduler<Arc<Wire>>>,
     pub(super) tickets: Tickets,
     /// Submitters that wait for room.
     room: Condvar,
@@ -85,7 +85,7 @@ pub(crate) struct Pool {
 #[must_use]
 struct FollowUp {
     hired: Vec<LinkId>,
-    nudged: Vec<Arc<Wire>>,
+    to_wake: Vec<Arc<Wire>>,
     has_room: bool,
 }
 
@@ -100,16 +100,16 @@ impl Pool {
             max_pending: settings.max_pending,
             max_tasks: settings.max_tasks_per_worker,
         };
-        let mut supervisor = Supervisor::new(limits);
-        supervisor.broken = obstacle::for_good().map(|cause| Error::Broken(Broken::new(cause)));
-        supervisor.is_first_try = !entry::has_come_up();
+        let mut scheduler = Scheduler::new(limits);
+        scheduler.broken = obstacle::for_good().map(|cause| Error::Broken(Broken::new(cause)));
+        scheduler.is_first_try = !entry::has_come_up();
         let segments = Arc::<Store>::default();
         Arc::new_cyclic(|me| Self {
             settings,
             carrier: Arc::clone(&segments) as _,
             segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
-            supervisor: Mutex::new(supervisor),
+            scheduler: Mutex::new(scheduler),
             tickets: Tickets::default(),
             room: Condvar::new(),
             ended: Condvar::new(),
@@ -137,29 +137,29 @@ impl Pool {
     }
 
     /// Does what is to be decided, and then starts the workers that it takes. That may run user code.
-    pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Supervisor<Arc<Wire>>, Instant) -> R) -> R {
+    pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Wire>>, Instant) -> R) -> R {
         let (result, follow_up) = self.decide_first(decision);
         self.follow(follow_up);
         result
     }
 
     /// Does what is to be decided, and says what follows.
-    fn decide_first<R>(&self, decision: impl FnOnce(&mut Supervisor<Arc<Wire>>, Instant) -> R) -> (R, FollowUp) {
+    fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Wire>>, Instant) -> R) -> (R, FollowUp) {
         let now = Instant::now();
-        let mut supervisor = self.supervisor.lock();
-        let result = decision(&mut supervisor, now);
-        let hired = supervisor.hire(now);
-        let nudged = supervisor.nudged();
-        let has_room = supervisor.has_room();
-        (result, FollowUp { hired, nudged, has_room })
+        let mut scheduler = self.scheduler.lock();
+        let result = decision(&mut scheduler, now);
+        let hired = scheduler.spawn_missing(now);
+        let to_wake = scheduler.to_wake();
+        let has_room = scheduler.has_room();
+        (result, FollowUp { hired, to_wake, has_room })
     }
 
     fn follow(&self, follow_up: FollowUp) {
-        let FollowUp { hired, nudged, has_room } = follow_up;
+        let FollowUp { hired, to_wake, has_room } = follow_up;
         if has_room {
             self.room.notify_all();
         }
-        for wire in nudged {
+        for wire in to_wake {
             wire.ring();
         }
         for id in hired {
@@ -203,7 +203,7 @@ impl Pool {
 
     /// No process could be made. If no worker is left, nobody is there for the tasks.
     pub(super) fn not_started(&self, id: LinkId, error: &std::io::Error) {
-        let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
+        let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
         self.refuse(orphans, Some(&error));
@@ -211,7 +211,7 @@ impl Pool {
 
     /// Nothing more can be run: ends what has not started, and each later task, with `error`.
     pub(super) fn break_down(&self, error: &Error) {
-        let orphans = self.decide(|supervisor, now| supervisor.break_down(error, now));
+        let orphans = self.decide(|scheduler, now| scheduler.break_down(error, now));
         self.closing.store(true, Ordering::Relaxed);
         self.ring_all();
         for shared in self.shared() {
@@ -222,7 +222,7 @@ impl Pool {
 
     /// The thread of a worker ends.
     pub(super) fn forget(&self, id: LinkId) {
-        let left = self.decide(|supervisor, _| supervisor.forget(id));
+        let left = self.decide(|scheduler, _| scheduler.forget(id));
         // There are none, unless something went wrong in here.
         self.refuse(left, Some(&Error::Abandoned));
         self.ended.notify_all();
@@ -236,7 +236,7 @@ impl Pool {
     pub(super) fn trim_segments(&self) {
         let gone = self.segments.trim();
         if !gone.is_empty() {
-            let wires = self.supervisor.lock().wires();
+            let wires = self.scheduler.lock().wires();
             for wire in wires {
                 wire.forget(&gone);
             }
@@ -245,14 +245,14 @@ impl Pool {
 
     /// Lets every worker's thread look what there is to do.
     pub(super) fn ring_all(&self) {
-        let wires = self.supervisor.lock().wires();
+        let wires = self.scheduler.lock().wires();
         for wire in wires {
             wire.ring();
         }
     }
 
     pub(super) fn kill_worker(&self, id: LinkId) {
-        let wire = self.supervisor.lock().wire(id);
+        let wire = self.scheduler.lock().wire(id);
         if let Some(wire) = wire {
             wire.signal(Signal::KILL);
         }
@@ -263,10 +263,10 @@ impl Pool {
         if self.is_copy() {
             return;
         }
-        let mut supervisor = self.supervisor.lock();
-        supervisor.expect_deaths();
-        let wires = supervisor.wires();
-        drop(supervisor);
+        let mut scheduler = self.scheduler.lock();
+        scheduler.expect_deaths();
+        let wires = scheduler.wires();
+        drop(scheduler);
         for wire in wires {
             wire.signal(signal);
         }
@@ -278,7 +278,7 @@ impl Pool {
         if self.is_copy() {
             return;
         }
-        self.supervisor.lock().closed = true;
+        self.scheduler.lock().closed = true;
         self.closing.store(true, Ordering::Relaxed);
         self.room.notify_all();
         self.ended.notify_all();
@@ -291,21 +291,21 @@ impl Pool {
             return false;
         }
         let until = deadline(timeout);
-        let mut supervisor = self.supervisor.lock();
-        if !supervisor.closed {
+        let mut scheduler = self.scheduler.lock();
+        if !scheduler.closed {
             return false;
         }
-        while !supervisor.is_empty() {
+        while !scheduler.is_empty() {
             match until {
-                None => self.ended.wait(&mut supervisor),
+                None => self.ended.wait(&mut scheduler),
                 Some(until) => {
-                    if self.ended.wait_until(&mut supervisor, until).timed_out() && !supervisor.is_empty() {
+                    if self.ended.wait_until(&mut scheduler, until).timed_out() && !scheduler.is_empty() {
                         return false;
                     }
                 }
             }
         }
-        drop(supervisor);
+        drop(scheduler);
         if timeout.is_none() {
             // They have nothing more to do than to end.
             let threads = std::mem::take(&mut *self.threads.lock());
@@ -322,16 +322,16 @@ impl Pool {
             return Stats::default();
         }
         let shared: isize = self.shared().iter().map(|shared| shared.progress().0).sum();
-        let supervisor = self.supervisor.lock();
+        let scheduler = self.scheduler.lock();
         Stats {
             // One that stays until its replacement is there counts with it as one.
-            workers: supervisor.workers().min(self.settings.max_workers),
-            idle: supervisor.idle(),
-            pending: supervisor.pending() + shared.cast_unsigned(),
-            running: supervisor.running(),
+            workers: scheduler.workers().min(self.settings.max_workers),
+            idle: scheduler.idle(),
+            pending: scheduler.pending() + shared.cast_unsigned(),
+            running: scheduler.running(),
             completed: self.completed.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
-            respawned: supervisor.respawned,
+            respawned: scheduler.respawned,
         }
     }
 }

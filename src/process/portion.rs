@@ -39,7 +39,7 @@ impl Portion {
 pub(super) trait Consignee: Send + Sync {
     /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
-    /// One of its portions has become two, and this is the other one. Called under the supervisor's lock.
+    /// One of its portions has become two, and this is the other one. Called under the scheduler's lock.
     fn divided(&self, rest: Weak<RemoteTask>);
     /// The pool takes nothing more of it.
     fn turn_away(&self, error: &Error);

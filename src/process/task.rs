@@ -12,9 +12,9 @@ use super::pool::Pool;
 use super::portion::Portion;
 use super::relief::Relief;
 use super::reply;
+use super::scheduler::LinkId;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
-use super::supervisor::LinkId;
 use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::id::FutureId;
@@ -39,7 +39,7 @@ pub(super) struct RemoteTask {
     pub(super) items: Option<Items>,
     /// Where it stands in the queue, whenever it is there.
     ticket: Shown,
-    /// Written under the lock of the supervisor only.
+    /// Written under the lock of the scheduler only.
     pub(super) place: Mutex<Place>,
     /// Who waits for it, and receives meanwhile what its worker says.
     pub(super) relief: Relief,
@@ -178,7 +178,7 @@ impl RemoteTask {
         }
     }
 
-    /// Makes a task of a portion's items from this one on, which no worker has begun and none is going to. Under the supervisor's lock.
+    /// Makes a task of a portion's items from this one on, which no worker has begun and none is going to. Under the scheduler's lock.
     pub(super) fn divide(&self, from: u32, to: u32) -> Option<Arc<Self>> {
         let (Completion::Portion(portion), Some(items)) = (&self.completion, &self.items) else {
             return None;

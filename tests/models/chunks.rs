@@ -68,7 +68,7 @@ fn two_halves_against_take_item() {
         let chunk = Chunk::new(4);
         let worker = chunk.clone();
         let worker = spawn(move || worker.work(&theirs));
-        // Under the lock of the supervisor, which knows how many are left to the worker.
+        // Under the lock of the scheduler, which knows how many are left to the worker.
         let count = Arc::new(Mutex::new(4));
         let halve = |words: Arc<Words<2>>| {
             let (chunk, count) = (chunk.clone(), Arc::clone(&count));

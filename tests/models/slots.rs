@@ -96,7 +96,7 @@ fn stop_against_start_and_finish() {
 fn time_limit_against_start_and_answer() {
     check(4, || {
         let (theirs, words) = page(None);
-        // The lock of the supervisor: is the task still the worker's?
+        // The lock of the scheduler: is the task still the worker's?
         let sent = Arc::new(Mutex::new(true));
         let settling = Arc::clone(&sent);
         let worker = spawn(move || {

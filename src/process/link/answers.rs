@@ -12,8 +12,8 @@ use crate::process::entry;
 use crate::process::frame::{self, Header, ItemsHead, Kind, Reader};
 use crate::process::image::image;
 use crate::process::reply;
+use crate::process::scheduler::{Answered, Next};
 use crate::process::segments::Mapping;
-use crate::process::supervisor::{Answered, Next};
 use crate::process::task::RemoteTask;
 
 /// A frame that is the end of a task, or a part of it.
@@ -92,7 +92,7 @@ impl Link<'_> {
                         return Err(frame::broken("the hello of another build of the program"));
                     }
                     entry::note_hello();
-                    self.pool.decide(|supervisor, _| supervisor.is_first_try = false);
+                    self.pool.decide(|scheduler, _| scheduler.is_first_try = false);
                     self.stage = Stage::SettingUp;
                     self.said_hello = true;
                     if self.pool.settings.initializer.is_some() {
@@ -106,9 +106,9 @@ impl Link<'_> {
                     self.was_ready = true;
                     let mut orders = std::mem::take(&mut self.orders);
                     // In one decision: in between, another worker would be started for the task that this one is for.
-                    let next = self.pool.decide(|supervisor, now| {
-                        supervisor.ready(self.id, wire, slots, now);
-                        supervisor.refill(self.id, false, now, &mut orders)
+                    let next = self.pool.decide(|scheduler, now| {
+                        scheduler.ready(self.id, wire, slots, now);
+                        scheduler.refill(self.id, false, now, &mut orders)
                     });
                     self.orders = orders;
                     self.proceed(next);
@@ -167,21 +167,21 @@ impl Link<'_> {
         }
         let mut answers = std::mem::take(&mut self.answers);
         let mut orders = std::mem::take(&mut self.orders);
-        let next = self.pool.decide(|supervisor, now| {
-            let since = supervisor.since(self.id, now);
+        let next = self.pool.decide(|scheduler, now| {
+            let since = scheduler.since(self.id, now);
             let mut ended = 0;
             for answer in &mut answers {
                 let Header { slot, sequence, .. } = answer.header;
                 let last = answer.items.is_none_or(|head| head.last);
-                answer.remote = supervisor.settle(self.id, Answered { slot, sequence, last }, now);
+                answer.remote = scheduler.settle(self.id, Answered { slot, sequence, last }, now);
                 ended += u32::from(last);
             }
             let took = now.saturating_duration_since(since);
-            supervisor.observe(self.id, ended, took);
+            scheduler.observe(self.id, ended, took);
             for remote in answers.iter().filter_map(|answer| answer.remote.as_ref()) {
                 remote.note_time(took / ended.max(1));
             }
-            if self.is_dead { Next::End } else { supervisor.refill(self.id, false, now, &mut orders) }
+            if self.is_dead { Next::End } else { scheduler.refill(self.id, false, now, &mut orders) }
         });
         self.orders = orders;
         self.proceed(next);

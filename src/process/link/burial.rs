@@ -10,7 +10,7 @@ use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
 use crate::process::entry::{ENTERS_BY_ITSELF, StartFailure};
-use crate::process::supervisor::{Death, Prospect, Victim};
+use crate::process::scheduler::{Death, Prospect, Victim};
 use crate::process::task::RemoteTask;
 use crate::process::worker::LOST;
 
@@ -53,7 +53,7 @@ impl Link<'_> {
         // In one decision with the death, or the next one would be started.
         let prospect = self.prospect(&exit);
         let Death { victims, orphans, refusal, expected, is_the_end } =
-            self.pool.decide(|supervisor, now| supervisor.died(self.id, prospect, now));
+            self.pool.decide(|scheduler, now| scheduler.died(self.id, prospect, now));
         self.pool.refuse(orphans, refusal.as_ref());
         for victim in victims {
             self.mourn(child, &exit, victim);
@@ -118,14 +118,14 @@ impl Link<'_> {
         match victim.judge(&self.wire.slots, died) {
             None => self.requeue(victim.remote),
             Some(error) => {
-                self.pool.decide(|supervisor, _| supervisor.mourned_for(&victim.remote));
+                self.pool.decide(|scheduler, _| scheduler.mourned_for(&victim.remote));
                 victim.remote.fail(&error);
             }
         }
     }
 
     pub(super) fn requeue(&self, remote: Arc<RemoteTask>) {
-        let refused = self.pool.decide(|supervisor, _| supervisor.requeue_or_refuse(&remote));
+        let refused = self.pool.decide(|scheduler, _| scheduler.requeue_or_refuse(&remote));
         if let Some(error) = refused {
             remote.fail(&error);
         }

@@ -15,8 +15,8 @@ use crate::process::image::program;
 use crate::process::obstacle;
 use crate::process::pool::Pool;
 use crate::process::receiver::Keeper;
+use crate::process::scheduler::LinkId;
 use crate::process::segments::Known;
-use crate::process::supervisor::LinkId;
 use crate::process::wire::Wire;
 use crate::process::worker::Setup;
 
@@ -46,7 +46,7 @@ impl<'a> Link<'a> {
         wire.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program))?);
         // Its copy of the worker's end goes with it.
         drop(command);
-        pool.decide(|supervisor, _| supervisor.attach(id, Arc::clone(&wire)));
+        pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&wire)));
         let unsent = wire.flush();
         let known = Arc::<Known>::default();
         Ok(Self {

@@ -97,7 +97,7 @@ impl<'a> Link<'a> {
 
     fn settle(&mut self) {
         for (header, body) in std::mem::take(&mut self.answers) {
-            let remote = self.pool.supervisor.lock().settle(header.slot, header.sequence);
+            let remote = self.pool.scheduler.lock().settle(header.slot, header.sequence);
             if let Some(remote) = remote {
                 remote.complete(header.kind, &body, &());
             }
@@ -105,7 +105,7 @@ impl<'a> Link<'a> {
     }
 
     fn expire(&self) {
-        let expired = self.pool.supervisor.lock().expire();
+        let expired = self.pool.scheduler.lock().expire();
         if let Some(remote) = expired {
             self.pool.kill_the_doomed();
             remote.task.start();
@@ -123,11 +123,11 @@ impl<'a> Link<'a> {
                 break;
             }
         }
-        let left = self.pool.supervisor.lock().died();
+        let left = self.pool.scheduler.lock().died();
         for sent in left {
             sent.remote.fail(Error::Abandoned);
         }
-        self.pool.supervisor.lock().forget();
+        self.pool.scheduler.lock().forget();
         self.pool.ended.notify_all();
     }
 }

@@ -128,9 +128,9 @@ impl Backend for Office {
     fn close(&self) {}
 
     fn join_timeout(&self, _: Option<Duration>) -> bool {
-        let mut supervisor = self.0.supervisor.lock();
-        while !supervisor.is_empty() {
-            self.0.ended.wait(&mut supervisor);
+        let mut scheduler = self.0.scheduler.lock();
+        while !scheduler.is_empty() {
+            self.0.ended.wait(&mut scheduler);
         }
         true
     }

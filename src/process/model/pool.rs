@@ -1,4 +1,4 @@
-//! The pool of a model, and its supervisor: one worker, which is sent every task at once.
+//! The pool of a model, and its scheduler: one worker, which is sent every task at once.
 #![forbid(unsafe_code)]
 
 #[path = "../pool/help.rs"]
@@ -15,7 +15,7 @@ use crate::sync::{Condvar, Mutex};
 use crate::task::owner::TaskOwner;
 
 pub(super) struct Pool {
-    pub(super) supervisor: Mutex<Supervisor>,
+    pub(super) scheduler: Mutex<Scheduler>,
     pub(super) ended: Condvar,
     pub(super) wire: Arc<Wire>,
     settings: Settings,
@@ -30,12 +30,12 @@ struct Settings {
 
 impl TaskOwner for Pool {}
 
-pub(super) struct Supervisor {
+pub(super) struct Scheduler {
     wire: Arc<Wire>,
     in_flight: Vec<Sent>,
     next_sequence: u64,
     /// The worker is to be killed.
-    is_doomed: bool,
+    is_killed: bool,
     /// The worker has been buried.
     is_gone: bool,
     unread: usize,
@@ -50,16 +50,16 @@ pub(super) struct Sent {
 impl Pool {
     pub(super) fn new() -> Arc<Self> {
         let wire = Wire::new();
-        let supervisor = Supervisor {
+        let scheduler = Scheduler {
             wire: Arc::clone(&wire),
             in_flight: Vec::new(),
             next_sequence: 0,
-            is_doomed: false,
+            is_killed: false,
             is_gone: false,
             unread: 0,
         };
         Arc::new(Self {
-            supervisor: Mutex::new(supervisor),
+            scheduler: Mutex::new(scheduler),
             ended: Condvar::new(),
             wire,
             settings: Settings::default(),
@@ -70,17 +70,17 @@ impl Pool {
 
     /// Sends a task to the worker, if it is there.
     pub(super) fn send(&self, remote: &Arc<RemoteTask>) -> bool {
-        let mut supervisor = self.supervisor.lock();
-        if supervisor.is_gone || supervisor.is_doomed {
+        let mut scheduler = self.scheduler.lock();
+        if scheduler.is_gone || scheduler.is_killed {
             return false;
         }
-        supervisor.next_sequence += 1;
-        let sequence = supervisor.next_sequence;
-        let has_slot = |slot: &u8| supervisor.in_flight.iter().all(|sent| sent.slot != *slot);
+        scheduler.next_sequence += 1;
+        let sequence = scheduler.next_sequence;
+        let has_slot = |slot: &u8| scheduler.in_flight.iter().all(|sent| sent.slot != *slot);
         let slot = (0..2).find(has_slot).expect("a model has two tasks at most");
         self.wire.slots.words().ready(slot, sequence, None);
-        supervisor.in_flight.push(Sent { remote: Arc::clone(remote), slot, sequence });
-        drop(supervisor);
+        scheduler.in_flight.push(Sent { remote: Arc::clone(remote), slot, sequence });
+        drop(scheduler);
         self.wire.socket.tell(|told| told.orders.push_back((slot, sequence)));
         true
     }
@@ -89,29 +89,29 @@ impl Pool {
         false
     }
 
-    pub(super) fn decide_first<R>(&self, decision: impl FnOnce(&mut Supervisor, Instant) -> R) -> (R, ()) {
-        (decision(&mut self.supervisor.lock(), Instant::now()), ())
+    pub(super) fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler, Instant) -> R) -> (R, ()) {
+        (decision(&mut self.scheduler.lock(), Instant::now()), ())
     }
 
     fn follow(&self, (): ()) {}
 
     pub(super) fn has_started(&self, remote: &RemoteTask) -> bool {
-        let supervisor = self.supervisor.lock();
-        let sent = supervisor.find(remote).map(|at| &supervisor.in_flight[at]);
+        let scheduler = self.scheduler.lock();
+        let sent = scheduler.find(remote).map(|at| &scheduler.in_flight[at]);
         sent.is_none_or(|sent| self.wire.slots.words().progress(sent.slot, sent.sequence) != super::Progress::Ready)
     }
 
     pub(super) fn revoke(&self, remote: &RemoteTask) -> bool {
-        self.supervisor.lock().revoke(remote)
+        self.scheduler.lock().revoke(remote)
     }
 
     pub(super) fn stop(&self, remote: &RemoteTask) -> bool {
-        let mut supervisor = self.supervisor.lock();
-        supervisor.revoke(remote) || supervisor.kill(remote).is_some()
+        let mut scheduler = self.scheduler.lock();
+        scheduler.revoke(remote) || scheduler.kill(remote).is_some()
     }
 
     pub(super) fn kill_the_doomed(&self) {
-        if self.supervisor.lock().is_doomed {
+        if self.scheduler.lock().is_killed {
             self.wire.socket.tell(Told::exit);
         }
     }
@@ -125,13 +125,13 @@ impl Pool {
     }
 }
 
-impl Supervisor {
+impl Scheduler {
     fn find(&self, remote: &RemoteTask) -> Option<usize> {
         self.in_flight.iter().position(|sent| std::ptr::eq(&*sent.remote, remote))
     }
 
     fn only(&self, remote: &RemoteTask) -> Option<((), Arc<Wire>, u8, u64)> {
-        let sent = &self.in_flight[self.find(remote).filter(|_| self.in_flight.len() == 1 && !self.is_doomed)?];
+        let sent = &self.in_flight[self.find(remote).filter(|_| self.in_flight.len() == 1 && !self.is_killed)?];
         Some(((), Arc::clone(&self.wire), sent.slot, sent.sequence))
     }
 
@@ -162,7 +162,7 @@ impl Supervisor {
         if !self.wire.slots.words().kill(slot, sequence) {
             return None;
         }
-        self.is_doomed = true;
+        self.is_killed = true;
         Some(self.in_flight.remove(at).remote)
     }
 
@@ -174,7 +174,7 @@ impl Supervisor {
 
     /// The tasks that the worker had.
     pub(super) fn died(&mut self) -> Vec<Sent> {
-        self.is_doomed = true;
+        self.is_killed = true;
         std::mem::take(&mut self.in_flight)
     }
 

@@ -18,7 +18,7 @@ impl Pool {
         if self.is_copy() || remote.items.is_some() || !remote.leases.is_empty() || task.has_callbacks() {
             return;
         }
-        let Some((id, wire, slot, sequence)) = self.supervisor.lock().only(remote) else { return };
+        let Some((id, wire, slot, sequence)) = self.scheduler.lock().only(remote) else { return };
         let Some(mut helper) = wire.help() else { return };
         if !remote.relief.expect(&wire) {
             if helper.leave() {
@@ -30,7 +30,7 @@ impl Pool {
         // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
         let answered = answer.map(|(header, body)| {
             let ((remote, is_idle), follow_up) =
-                self.decide_first(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
+                self.decide_first(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
             (header, body, remote, is_idle, follow_up)
         });
         if remote.relief.end() {
@@ -52,7 +52,7 @@ impl Pool {
             // As on the worker's thread: what runs here may submit, and must not wait.
             let complete = || owner::in_callback(|| remote.complete(header.kind, &body, &self.carrier));
             owner::enter_for(Arc::clone(&remote.pool) as _, complete);
-            if self.supervisor.lock().end_reading() {
+            if self.scheduler.lock().end_reading() {
                 self.ended.notify_all();
             }
         }

@@ -11,8 +11,8 @@ use crate::error::{Error, TooLarge};
 use crate::fork;
 use crate::process::call::Parcel;
 use crate::process::frame::NOT_SENT;
+use crate::process::scheduler::Submitted;
 use crate::process::segments::Lease;
-use crate::process::supervisor::Submitted;
 use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::owner::Shared;
@@ -50,26 +50,26 @@ impl Pool {
             return None;
         }
         let owned = self.owns_thread();
-        self.supervisor.lock().refuses_all(owned, false)
+        self.scheduler.lock().refuses_all(owned, false)
     }
 
     /// More of what was accepted is to come, or it is too late for that. If it is the `first` of somebody, the workers stay until he
     /// expects no more.
     pub(in crate::process) fn expect_more(&self, first: bool) -> Result<(), Error> {
-        let mut supervisor = self.supervisor.lock();
+        let mut scheduler = self.scheduler.lock();
         // Where no worker is left, somebody may have been told that the pool has ended.
-        let accepted = !first || !supervisor.is_empty();
-        supervisor.refuses_all(false, accepted).map_or(Ok(()), Err)?;
-        supervisor.expected += usize::from(first);
+        let accepted = !first || !scheduler.is_empty();
+        scheduler.refuses_all(false, accepted).map_or(Ok(()), Err)?;
+        scheduler.expected += usize::from(first);
         Ok(())
     }
 
     /// No more is to come from somebody who said that it was.
     pub(in crate::process) fn expect_no_more(&self) {
-        let mut supervisor = self.supervisor.lock();
-        supervisor.expected -= 1;
-        let is_closed = supervisor.is_closed();
-        drop(supervisor);
+        let mut scheduler = self.scheduler.lock();
+        scheduler.expected -= 1;
+        let is_closed = scheduler.is_closed();
+        drop(scheduler);
         if is_closed {
             self.ring_all();
         }
@@ -113,25 +113,25 @@ impl Pool {
     /// Gives a task to a worker, or ends it with the reason why not. One that was `accepted` before may come after the pool was closed.
     pub(in crate::process) fn submit(&self, remote: Arc<RemoteTask>, accepted: bool) {
         let owned = self.owns_thread();
-        let mut supervisor = self.supervisor.lock();
+        let mut scheduler = self.scheduler.lock();
         loop {
-            if let Some(refusal) = supervisor.refusal(&remote, owned, accepted) {
-                drop(supervisor);
+            if let Some(refusal) = scheduler.refusal(&remote, owned, accepted) {
+                drop(scheduler);
                 remote.refuse(refusal);
                 return;
             }
-            if owned || !supervisor.is_full() {
+            if owned || !scheduler.is_full() {
                 break;
             }
-            self.room.wait(&mut supervisor);
+            self.room.wait(&mut scheduler);
         }
         remote.take_ticket(&self.tickets);
         let now = Instant::now();
         let limited = remote.limit().is_some();
-        let submitted = supervisor.submit(remote, now);
-        let hired = supervisor.hire(now);
-        let nudged = supervisor.nudged();
-        drop(supervisor);
+        let submitted = scheduler.submit(remote, now);
+        let hired = scheduler.spawn_missing(now);
+        let to_wake = scheduler.to_wake();
+        drop(scheduler);
         if let Submitted::Sent(wire, order) = submitted {
             wire.send([order], true);
             if limited {
@@ -139,7 +139,7 @@ impl Pool {
                 wire.ring();
             }
         }
-        for wire in nudged {
+        for wire in to_wake {
             wire.ring();
         }
         for id in hired {
@@ -148,11 +148,11 @@ impl Pool {
     }
 
     pub(in crate::process) fn revoke(&self, remote: &RemoteTask) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| supervisor.cancel(remote, now))
+        !self.is_copy() && self.decide(|scheduler, now| scheduler.cancel(remote, now))
     }
 
     pub(in crate::process) fn stop(&self, remote: &RemoteTask) -> bool {
-        !self.is_copy() && self.decide(|supervisor, now| supervisor.stop(remote, now))
+        !self.is_copy() && self.decide(|scheduler, now| scheduler.stop(remote, now))
     }
 
     /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
@@ -173,7 +173,7 @@ impl Pool {
         }
         // First, or they would go on as what is pending is cancelled.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
-        let pending = self.decide(|supervisor, now| supervisor.cancel_pending(now));
+        let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
         shared + self.refuse(pending, None)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::supervisor::{Death, LinkId, MISSES, Next, Prospect};
+use crate::process::scheduler::{Death, LinkId, MISSES, Next, Prospect};
 use crate::process::task::RemoteTask;
 
 impl World<'_> {
@@ -15,8 +15,8 @@ impl World<'_> {
     }
 
     fn die_with(&mut self, id: LinkId, prospect: Prospect) -> Death {
-        let death = self.decide(|supervisor, now| supervisor.died(id, prospect, now));
-        assert!(self.decide(|supervisor, _| supervisor.forget(id)).is_empty());
+        let death = self.decide(|scheduler, now| scheduler.died(id, prospect, now));
+        assert!(self.decide(|scheduler, _| scheduler.forget(id)).is_empty());
         death
     }
 
@@ -31,13 +31,13 @@ impl World<'_> {
 
     fn try_again(&mut self, remote: &Arc<RemoteTask>) -> Option<Error> {
         remote.retry(Error::Abandoned);
-        self.decide(|supervisor, _| supervisor.requeue_or_refuse(remote))
+        self.decide(|scheduler, _| scheduler.requeue_or_refuse(remote))
     }
 
     /// None can be started.
     fn fail_to_start(&mut self, id: LinkId) -> usize {
-        let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
-        self.decide(|supervisor, _| supervisor.forget(id));
+        let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
+        self.decide(|scheduler, _| scheduler.forget(id));
         orphans.len()
     }
 }
@@ -48,15 +48,15 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
     let mut world = world_of(1, None, &mut stock);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
     world.die_of(FIRST, &remote);
-    world.supervisor.closed = true;
-    assert!(world.decide(|supervisor, now| supervisor.cancel_pending(now)).is_empty());
+    world.scheduler.closed = true;
+    assert!(world.decide(|scheduler, now| scheduler.cancel_pending(now)).is_empty());
     assert!(world.try_again(&remote).is_none(), "it has begun");
     world.make_ready(SECOND);
     assert_eq!(world.refill(SECOND).1.len(), 1);
     // It was not the one that this worker died of.
     let Death { victims, orphans, .. } = world.die(SECOND);
     assert!(victims.is_empty() && orphans.is_empty());
-    assert_eq!(world.supervisor.waiting(), 1);
+    assert_eq!(world.scheduler.waiting(), 1);
 }
 
 #[test]
@@ -65,9 +65,9 @@ fn what_is_aborted_between_two_tries_does_not_run_again() {
     let mut world = world_of(1, None, &mut stock);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
     world.die_of(FIRST, &remote);
-    assert!(world.decide(|supervisor, now| supervisor.stop(&remote, now)));
+    assert!(world.decide(|scheduler, now| scheduler.stop(&remote, now)));
     assert!(matches!(world.try_again(&remote), Some(Error::Cancelled)));
-    assert_eq!(world.supervisor.waiting(), 0);
+    assert_eq!(world.scheduler.waiting(), 0);
 }
 
 #[test]
@@ -108,14 +108,14 @@ fn one_that_would_do_no_better_alone_is_not_tried() {
 fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
     let mut stock = stock();
     let mut world = world_of(3, None, &mut stock);
-    world.supervisor.is_first_try = true;
+    world.scheduler.is_first_try = true;
     let _tasks = [world.submit_task(), world.submit_task(), world.submit_task()];
-    assert_eq!(world.supervisor.workers(), 1);
+    assert_eq!(world.scheduler.workers(), 1);
     // It was killed: that says nothing of others, of which one is tried.
     world.die_with(FIRST, Prospect::Fair);
-    assert_eq!(world.supervisor.workers(), 1);
-    world.decide(|supervisor, _| supervisor.is_first_try = false);
-    assert_eq!(world.supervisor.workers(), 3);
+    assert_eq!(world.scheduler.workers(), 1);
+    world.decide(|scheduler, _| scheduler.is_first_try = false);
+    assert_eq!(world.scheduler.workers(), 3);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn those_that_were_killed_by_request_do_not_count() {
     let mut world = world_of(1, None, &mut stock);
     world.submit_task();
     for id in (0..5).map(LinkId) {
-        world.supervisor.expect_deaths();
+        world.scheduler.expect_deaths();
         let Death { expected, is_the_end, .. } = world.die(id);
         assert!(expected && !is_the_end);
     }
@@ -137,12 +137,12 @@ fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
     let (remote, _) = world.submit_task();
     // While it was about to take its task, a second one came for that.
     world.die_of(FIRST, &remote);
-    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (1, 0));
+    assert_eq!((world.scheduler.workers(), world.scheduler.respawned), (1, 0));
     world.submit_task();
     world.submit_task();
-    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (2, 1));
+    assert_eq!((world.scheduler.workers(), world.scheduler.respawned), (2, 1));
     world.submit_task();
-    assert_eq!((world.supervisor.workers(), world.supervisor.respawned), (3, 1));
+    assert_eq!((world.scheduler.workers(), world.scheduler.respawned), (3, 1));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
     let mut world = world_of(2, None, &mut stock);
     world.submit_task();
     assert!(world.die_with(FIRST, Prospect::None).is_the_end);
-    assert!(world.supervisor.links.is_empty());
+    assert!(world.scheduler.links.is_empty());
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn a_worker_whose_replacement_cannot_be_started_makes_room_for_it() {
     assert!(world.answer(FIRST, 0, 1).is_some());
     assert_eq!(world.refill(FIRST).0, Next::Wait, "its replacement is on the way");
     assert_eq!(world.fail_to_start(SECOND), 0);
-    assert_eq!(world.supervisor.starting, 0, "it would lack the same again");
+    assert_eq!(world.scheduler.starting, 0, "it would lack the same again");
     assert_eq!(world.refill(FIRST).0, Next::Leave);
-    assert_eq!(world.supervisor.starting, 0, "not before it has gone");
+    assert_eq!(world.scheduler.starting, 0, "not before it has gone");
     world.die(FIRST);
-    assert_eq!(world.supervisor.starting, 1);
+    assert_eq!(world.scheduler.starting, 1);
 }
 
 #[test]

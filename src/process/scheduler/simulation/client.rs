@@ -15,7 +15,7 @@ use crate::options::TaskOptions;
 use crate::process::call::Parcel;
 use crate::process::frame::Kind;
 use crate::process::portion::Portion;
-use crate::process::supervisor::{LinkId, Submitted};
+use crate::process::scheduler::{LinkId, Submitted};
 use crate::process::task::{Completion, Place, RemoteTask};
 
 /// Has everything of it ended that is its own, and was sent?
@@ -40,12 +40,12 @@ impl World<'_> {
             (34, _) => self.cancel_pending(),
             (35, _) => {
                 self.trace(|| "all are killed".into());
-                self.supervisor.expect_deaths();
-                let wires = self.supervisor.wires();
+                self.scheduler.expect_deaths();
+                let wires = self.scheduler.wires();
                 self.dues.extend(wires.into_iter().map(Due::Kill));
             }
             (36, _) if self.once_in(4) => self.close(),
-            (37, _) => self.supervisor.expected += 1,
+            (37, _) => self.scheduler.expected += 1,
             (38 | 39, _) => self.expect_no_more(),
             _ => {}
         }
@@ -53,14 +53,14 @@ impl World<'_> {
 
     pub(super) fn close(&mut self) {
         self.trace(|| "close".into());
-        self.supervisor.closed = true;
+        self.scheduler.closed = true;
         self.ring_all();
     }
 
     pub(super) fn expect_no_more(&mut self) {
-        if self.supervisor.expected > 0 {
-            self.supervisor.expected -= 1;
-            if self.supervisor.is_closed() {
+        if self.scheduler.expected > 0 {
+            self.scheduler.expected -= 1;
+            if self.scheduler.is_closed() {
                 self.dues.push_back(Due::RingAll);
             }
         }
@@ -126,11 +126,11 @@ impl World<'_> {
 
     fn submit(&mut self, remote: Arc<RemoteTask>, owned: bool, is_portion: bool) {
         // What a map has announced comes also after the end.
-        let accepted = is_portion && self.supervisor.expected > 0;
-        if let Some(refusal) = self.supervisor.refusal(&remote, owned, accepted) {
+        let accepted = is_portion && self.scheduler.expected > 0;
+        if let Some(refusal) = self.scheduler.refusal(&remote, owned, accepted) {
             return self.turn_away(&remote, refusal);
         }
-        if !owned && self.supervisor.is_full() {
+        if !owned && self.scheduler.is_full() {
             return self.blocked.push_back(remote);
         }
         remote.take_ticket(&self.tickets);
@@ -140,7 +140,7 @@ impl World<'_> {
         }
         let now = self.now();
         let limited = remote.limit().is_some();
-        let submitted = self.supervisor.submit(remote, now);
+        let submitted = self.scheduler.submit(remote, now);
         self.follow(now);
         if let Submitted::Sent(id, order) = submitted {
             self.dues.push_back(Due::Send(id, vec![order], limited));
@@ -168,7 +168,7 @@ impl World<'_> {
             return;
         }
         self.call_off(remote);
-        let taken = self.decide(|supervisor, now| supervisor.cancel(remote, now));
+        let taken = self.decide(|scheduler, now| scheduler.cancel(remote, now));
         self.trace(|| format!("cancel {:?}: {taken}", open_calls(remote)));
         match remote.task() {
             Some(_) if taken => self.end_outside(remote, true),
@@ -190,7 +190,7 @@ impl World<'_> {
             Place::Sent { slot, sequence, .. } => Some((slot, sequence)),
             _ => None,
         };
-        let stopped = self.decide(|supervisor, now| supervisor.stop(remote, now));
+        let stopped = self.decide(|scheduler, now| scheduler.stop(remote, now));
         self.trace(|| format!("abort {:?}: {stopped}", open_calls(remote)));
         if stopped {
             self.end_outside(remote, false);
@@ -221,7 +221,7 @@ impl World<'_> {
     pub(super) fn cancel_pending(&mut self) {
         self.trace(|| "cancel_pending".into());
         self.remotes.iter().for_each(|remote| self.call_off(remote));
-        let pending = self.decide(|supervisor, now| supervisor.cancel_pending(now));
+        let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
         self.dues.push_back(Due::Refuse(pending, None));
     }
 
@@ -230,7 +230,7 @@ impl World<'_> {
         if remote.items.is_some() || remote.task().is_none() {
             return;
         }
-        let Some((id, _, slot, sequence)) = self.supervisor.only(&remote) else { return };
+        let Some((id, _, slot, sequence)) = self.scheduler.only(&remote) else { return };
         let keeper = self.keepers.get_mut(&id).expect("a link has a keeper");
         if keeper.stage == Stage::Serving && keeper.dues.is_empty() && keeper.helped.is_none() {
             keeper.helped = Some((remote, slot, sequence));
@@ -254,7 +254,7 @@ impl World<'_> {
             }
             return;
         };
-        let (remote, is_idle) = self.decide(|supervisor, now| supervisor.settle_only(id, slot, sequence, now));
+        let (remote, is_idle) = self.decide(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
         self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
         if missed || !is_idle || self.weather.keep_alive.is_some() {
             self.ring(id);

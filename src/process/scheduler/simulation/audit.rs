@@ -1,4 +1,4 @@
-//! What holds whenever the supervisor's lock is free, and what holds at the end.
+//! What holds whenever the scheduler's lock is free, and what holds at the end.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use super::due::Due;
 use super::errand::{call_of, open_calls};
 use super::keeper::Keeper;
 use super::world::{LATE, World};
+use crate::process::scheduler::link::{Link, Sent, Stage};
+use crate::process::scheduler::{AHEAD_BYTES, LinkId, MISSES};
 use crate::process::slots::Progress;
-use crate::process::supervisor::link::{Link, Sent, Stage};
-use crate::process::supervisor::{AHEAD_BYTES, LinkId, MISSES};
 use crate::process::task::{Place, RemoteTask};
 
 /// A number of its own for each task, whose bits have nothing to do with those of another one.
@@ -23,7 +23,7 @@ fn mark(remote: &Arc<RemoteTask>) -> u64 {
 }
 
 impl World<'_> {
-    /// After whatever is no step of a worker: what those do the supervisor does not hear of before somebody else acts.
+    /// After whatever is no step of a worker: what those do the scheduler does not hear of before somebody else acts.
     pub(super) fn audit(&self) {
         self.audit_counts();
         self.audit_places();
@@ -36,14 +36,14 @@ impl World<'_> {
 
     /// What is counted is what is there.
     fn audit_counts(&self) {
-        let supervisor = &self.supervisor;
-        let links = || supervisor.links.values();
-        assert_eq!(supervisor.active, links().filter(|link| link.counts()).count(), "active");
-        assert_eq!(supervisor.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
+        let scheduler = &self.scheduler;
+        let links = || scheduler.links.values();
+        assert_eq!(scheduler.active, links().filter(|link| link.counts()).count(), "active");
+        assert_eq!(scheduler.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
         // One that was to be replaced may have been given a task in vain, and counts again until it looks.
         let is_fixed = self.weather.max_tasks.is_none();
-        assert!(!is_fixed || supervisor.active <= self.weather.max_workers, "too many workers");
-        let seated = is_fixed || supervisor.running() <= self.weather.max_workers;
+        assert!(!is_fixed || scheduler.active <= self.weather.max_workers, "too many workers");
+        let seated = is_fixed || scheduler.running() <= self.weather.max_workers;
         assert!(seated, "more workers have tasks than there are seats");
         let others = links().filter(|link| matches!(link.stage, Stage::Starting | Stage::Leaving));
         assert!(others.map(|link| link.in_flight.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
@@ -61,18 +61,18 @@ impl World<'_> {
             assert!(link.in_flight.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
         let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
-        assert!(supervisor.unread == unread && (unread == 0 || !supervisor.is_empty()), "not all is read");
-        for (nth, id) in supervisor.idle.iter().enumerate() {
-            let link = &supervisor.links[id];
-            assert!(!supervisor.idle[..nth].contains(id), "idle twice");
+        assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "not all is read");
+        for (nth, id) in scheduler.idle.iter().enumerate() {
+            let link = &scheduler.links[id];
+            assert!(!scheduler.idle[..nth].contains(id), "idle twice");
             assert!(link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0, "not idle");
         }
     }
 
     /// No more workers are at work than there may be.
     pub(super) fn audit_work(&self) {
-        // What a doomed one is at has been given up.
-        let is_at_work = |id| self.supervisor.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
+        // What a killed one is at has been given up.
+        let is_at_work = |id| self.scheduler.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
         let floor = self.floor.borrow();
         let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
         assert!(running <= self.weather.max_workers, "too many workers are at work");
@@ -80,7 +80,7 @@ impl World<'_> {
 
     /// Each task is in one place, and knows in which. The book is told where it was seen.
     fn audit_places(&self) {
-        let supervisor = &self.supervisor;
+        let scheduler = &self.scheduler;
         // Sums stand for sets: where those are different, so are these, but for a chance of one in 2^64.
         let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
         let mut book = self.book.lock();
@@ -89,15 +89,15 @@ impl World<'_> {
                 book.calls[call_of(&remote.argument)].see(is_sent);
             }
         };
-        for remote in &supervisor.queue {
+        for remote in &scheduler.queue {
             if matches!(*remote.place.lock(), Place::Queued) {
                 found = found.wrapping_add(mark(remote));
                 live += 1;
                 see(remote, false);
             }
         }
-        assert_eq!(supervisor.waiting(), live, "the queue has as many as it says");
-        for (id, link) in &supervisor.links {
+        assert_eq!(scheduler.waiting(), live, "the queue has as many as it says");
+        for (id, link) in &scheduler.links {
             for sent in &link.in_flight {
                 let Place::Sent { link, slot, sequence, .. } = *sent.remote.place.lock() else {
                     panic!("a worker has a task that is not there");
@@ -114,16 +114,16 @@ impl World<'_> {
         }
         assert_eq!(found, expected, "a task that is in several places, or in none, or that nobody has submitted");
         // Once it is known what becomes of one, it ends: there are few.
-        for (nth, remote) in supervisor.lost.iter().enumerate() {
+        for (nth, remote) in scheduler.lost.iter().enumerate() {
             let is_it = |other: &Arc<RemoteTask>| Arc::ptr_eq(other, remote);
-            let is_once = !supervisor.lost[..nth].iter().any(is_it) && self.remotes.iter().any(is_it);
+            let is_once = !scheduler.lost[..nth].iter().any(is_it) && self.remotes.iter().any(is_it);
             assert!(is_once && matches!(*remote.place.lock(), Place::WorkerLost), "a task is lost that is elsewhere");
         }
     }
 
     /// First come, first served.
     fn audit_turns(&self) {
-        let tickets = self.supervisor.queue.iter().map(|remote| remote.ticket());
+        let tickets = self.scheduler.queue.iter().map(|remote| remote.ticket());
         assert!(tickets.is_sorted(), "the queue is not in the order of submission");
         let book = self.book.lock();
         let turn = |remote: &Arc<RemoteTask>| book.calls.get(call_of(&remote.argument))?.turn;
@@ -131,8 +131,8 @@ impl World<'_> {
             let whole = remotes.filter(|remote| remote.items.is_none());
             whole.filter_map(turn).is_sorted()
         };
-        assert!(are_in_turn(&mut self.supervisor.queue.iter()), "a task has overtaken another one in the queue");
-        for link in self.supervisor.links.values() {
+        assert!(are_in_turn(&mut self.scheduler.queue.iter()), "a task has overtaken another one in the queue");
+        for link in self.scheduler.links.values() {
             // What runs may have been sent before what was to come first.
             let progress = |sent: &Sent| {
                 let slots = link.slots.as_ref()?;
@@ -146,39 +146,39 @@ impl World<'_> {
 
     /// Nobody waits for what nobody is about to do.
     fn audit_progress(&self) {
-        let supervisor = &self.supervisor;
-        if supervisor.waiting() == 0 || supervisor.broken.is_some() || supervisor.hopeless {
+        let scheduler = &self.scheduler;
+        if scheduler.waiting() == 0 || scheduler.broken.is_some() || scheduler.hopeless {
             return;
         }
-        let enough = supervisor.active >= self.weather.max_workers
-            || supervisor.starting + supervisor.idle.len() >= supervisor.waiting()
-            || (!supervisor.links.is_empty() && supervisor.start_again.is_some());
+        let enough = scheduler.active >= self.weather.max_workers
+            || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
+            || (!scheduler.links.is_empty() && scheduler.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
         // One that is to be replaced gives its seat away when it looks.
         let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.in_flight.is_empty();
-        let free = supervisor.links.iter().filter(|(_, link)| serves(link));
+        let free = scheduler.links.iter().filter(|(_, link)| serves(link));
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
         let others = others.iter().filter(|(_, link)| link.budget > 0).count();
-        let seats = self.weather.max_workers.saturating_sub(supervisor.running());
+        let seats = self.weather.max_workers.saturating_sub(scheduler.running());
         // Who is about to bury a worker gives its seat away then.
-        let is_doomed = supervisor.links.values().any(|link| link.stage == Stage::Doomed);
-        let is_any_dying = is_doomed || self.keepers.values().any(Keeper::is_dying);
+        let is_killed = scheduler.links.values().any(|link| link.stage == Stage::Doomed);
+        let is_any_dying = is_killed || self.keepers.values().any(Keeper::is_dying);
         let seats = match self.weather.max_tasks {
             Some(_) if is_any_dying => 0,
             Some(_) => seats,
             None => usize::MAX,
         };
-        let wanted = seats.min(supervisor.waiting());
+        let wanted = seats.min(scheduler.waiting());
         assert!(others == 0 || told.len() >= wanted, "a worker has nothing to do while tasks wait");
     }
 
     /// Nobody is idle who could take a part of what another has.
     fn audit_sharing(&self) {
-        let supervisor = &self.supervisor;
-        if !supervisor.idle.iter().any(|id| !self.keepers[id].will_look()) {
+        let scheduler = &self.scheduler;
+        if !scheduler.idle.iter().any(|id| !self.keepers[id].will_look()) {
             return;
         }
-        for link in supervisor.links.values().filter(|link| link.stage == Stage::Serving) {
+        for link in scheduler.links.values().filter(|link| link.stage == Stage::Serving) {
             for sent in link.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
                 let begun = link.slots.as_ref().map_or(0, |slots| slots.quiet_words().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
@@ -189,7 +189,7 @@ impl World<'_> {
 
     /// Of what has a limit, somebody keeps the time.
     fn audit_limits(&self) {
-        for (id, link) in self.supervisor.links.iter().filter(|(_, link)| link.stage == Stage::Serving) {
+        for (id, link) in self.scheduler.links.iter().filter(|(_, link)| link.stage == Stage::Serving) {
             let keeper = &self.keepers[id];
             let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
             let Some(deadline) = link.deadline().filter(|_| !keeper.will_look() && !self.dues.iter().any(is_told))
@@ -215,11 +215,11 @@ impl World<'_> {
     /// Whoever is being started for nothing is about to hear of it.
     fn audit_starting(&self) {
         let is_told = |due: &Due| matches!(due, Due::RingAll);
-        if !self.supervisor.is_over() || self.dues.iter().any(is_told) {
+        if !self.scheduler.is_over() || self.dues.iter().any(is_told) {
             return;
         }
         let starting =
-            self.supervisor.links.iter().filter(|(_, link)| link.stage == Stage::Starting && link.wire.is_some());
+            self.scheduler.links.iter().filter(|(_, link)| link.stage == Stage::Starting && link.wire.is_some());
         for (id, _) in starting {
             let keeper = &self.keepers[id];
             assert!(keeper.will_look() || !keeper.is_asleep(), "nobody tells a worker that there is nothing for it");
@@ -228,7 +228,7 @@ impl World<'_> {
 
     /// What runs again comes before all that are not earlier.
     pub(super) fn audit_next(&self, remote: &Arc<RemoteTask>) {
-        let first = self.supervisor.queue.iter().find(|other| other.ticket() >= remote.ticket());
+        let first = self.scheduler.queue.iter().find(|other| other.ticket() >= remote.ticket());
         assert!(first.is_some_and(|first| Arc::ptr_eq(first, remote)), "a task that runs again waits for others");
     }
 
@@ -250,15 +250,15 @@ impl World<'_> {
 
     /// A worker is to leave: there is a reason, and nothing that it could do.
     pub(super) fn audit_leaving(&self, id: LinkId) {
-        let (supervisor, weather) = (&self.supervisor, &self.weather);
-        let link = &supervisor.links[&id];
-        let is_surplus = supervisor.active >= weather.max_workers || link.budget == 0;
+        let (scheduler, weather) = (&self.scheduler, &self.weather);
+        let link = &scheduler.links[&id];
+        let is_surplus = scheduler.active >= weather.max_workers || link.budget == 0;
         let idle = (self.now() + LATE).saturating_duration_since(link.since);
         let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
-        let is_closed = supervisor.closed && supervisor.expected == 0;
-        assert!(is_closed || is_surplus || is_expired || supervisor.broken.is_some(), "a worker leaves for no reason");
+        let is_closed = scheduler.closed && scheduler.expected == 0;
+        assert!(is_closed || is_surplus || is_expired || scheduler.broken.is_some(), "a worker leaves for no reason");
         assert!(
-            supervisor.waiting() == 0 || is_surplus || supervisor.broken.is_some(),
+            scheduler.waiting() == 0 || is_surplus || scheduler.broken.is_some(),
             "a worker leaves while tasks wait"
         );
     }
@@ -268,17 +268,17 @@ impl World<'_> {
         for (number, call) in self.book.lock().calls.iter().enumerate() {
             assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
         }
-        assert!(self.supervisor.active <= self.weather.max_workers, "too many workers for good");
+        assert!(self.scheduler.active <= self.weather.max_workers, "too many workers for good");
         assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
     }
 
     /// Nothing is left.
     pub(super) fn audit_end(&self) {
-        let supervisor = &self.supervisor;
-        assert!(supervisor.is_empty(), "workers are left");
-        assert!(supervisor.queue.is_empty() && supervisor.dead == 0, "entries are left in the queue");
-        assert!(supervisor.lost.is_empty() && supervisor.idle.is_empty());
-        assert_eq!((supervisor.active, supervisor.starting, supervisor.unread), (0, 0, 0));
+        let scheduler = &self.scheduler;
+        assert!(scheduler.is_empty(), "workers are left");
+        assert!(scheduler.queue.is_empty() && scheduler.dead == 0, "entries are left in the queue");
+        assert!(scheduler.lost.is_empty() && scheduler.idle.is_empty());
+        assert_eq!((scheduler.active, scheduler.starting, scheduler.unread), (0, 0, 0));
         for remote in self.remotes.iter().chain(&self.past) {
             assert_eq!(Arc::strong_count(remote), 1, "a task that has ended is kept");
         }

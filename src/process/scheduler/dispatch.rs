@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::{Link, Sent, Stage};
-use super::{AHEAD_BYTES, Answered, LinkId, Next, Order, Supervisor};
+use super::{AHEAD_BYTES, Answered, LinkId, Next, Order, Scheduler};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
-impl<W: Clone> Supervisor<W> {
+impl<W: Clone> Scheduler<W> {
     /// The process of a worker was spawned.
     pub(in crate::process) fn attach(&mut self, id: LinkId, wire: W) {
         if let Some(link) = self.links.get_mut(&id) {

@@ -1,4 +1,4 @@
-//! One worker, as the supervisor sees it.
+//! One worker, as the scheduler sees it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;

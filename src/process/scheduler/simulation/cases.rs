@@ -14,8 +14,8 @@ use super::stock;
 use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
+use crate::process::scheduler::{Answered, LinkId, Next, Order, Submitted};
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Answered, LinkId, Next, Order, Submitted};
 use crate::process::task::RemoteTask;
 
 const FIRST: LinkId = LinkId(0);
@@ -51,13 +51,13 @@ impl World<'_> {
     fn submit_with(&mut self, options: TaskOptions) -> (Arc<RemoteTask>, Submitted<LinkId>) {
         let remote = self.remote(options, None, false, 0);
         remote.take_ticket(&self.tickets);
-        let submitted = self.decide(|supervisor, now| supervisor.submit(Arc::clone(&remote), now));
+        let submitted = self.decide(|scheduler, now| scheduler.submit(Arc::clone(&remote), now));
         (remote, submitted)
     }
 
     fn make_ready(&mut self, id: LinkId) -> Arc<Slots> {
         let slots = Arc::new(Slots::create().unwrap().0);
-        self.decide(|supervisor, now| supervisor.ready(id, id, Arc::clone(&slots), now));
+        self.decide(|scheduler, now| scheduler.ready(id, id, Arc::clone(&slots), now));
         slots
     }
 
@@ -65,20 +65,20 @@ impl World<'_> {
     fn send_two(&mut self, id: LinkId) -> (Arc<Slots>, [Order; 2]) {
         let slots = self.make_ready(id);
         // They are short as a rule, so that one is sent ahead.
-        self.decide(|supervisor, _| supervisor.observe(id, 100, Duration::from_micros(100)));
+        self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
         let Ok(orders) = self.refill(id).1.try_into() else { panic!("one is sent ahead") };
         (slots, orders)
     }
 
     fn refill(&mut self, id: LinkId) -> (Next, Vec<Order>) {
         let mut orders = Vec::new();
-        (self.decide(|supervisor, now| supervisor.refill(id, false, now, &mut orders)), orders)
+        (self.decide(|scheduler, now| scheduler.refill(id, false, now, &mut orders)), orders)
     }
 
     /// The worker answers a task for good. Whose is it?
     fn answer(&mut self, id: LinkId, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
         let answered = Answered { slot, sequence, last: true };
-        self.decide(|supervisor, now| supervisor.settle(id, answered, now))
+        self.decide(|scheduler, now| scheduler.settle(id, answered, now))
     }
 
     fn is_rung(&mut self, id: LinkId) -> bool {
@@ -111,7 +111,7 @@ fn a_worker_that_counts_again_beside_its_replacement_leaves() {
     let mut world = world(&mut stock);
     let [remote, next] = world.replace_one();
     for remote in [next, remote] {
-        assert!(world.decide(|supervisor, now| supervisor.cancel(&remote, now)));
+        assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
     }
     assert_eq!(world.refill(FIRST).0, Next::Leave);
     assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
@@ -123,7 +123,7 @@ fn who_stands_by_takes_the_seat_also_while_nothing_waits() {
     let mut world = world(&mut stock);
     let [remote, next] = world.replace_one();
     assert_eq!(world.refill(SECOND).0, Next::Wait);
-    assert!(world.decide(|supervisor, now| supervisor.cancel(&next, now)));
+    assert!(world.decide(|scheduler, now| scheduler.cancel(&next, now)));
     world.is_rung(SECOND);
     assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &remote)));
     world.refill(FIRST);
@@ -142,7 +142,7 @@ fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
     // Two more come for tasks that are not to be.
     let remotes = [(); 2].map(|()| world.submit_task().0);
     for remote in remotes {
-        assert!(world.decide(|supervisor, now| supervisor.cancel(&remote, now)));
+        assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
     }
     for id in [SECOND, THIRD] {
         world.make_ready(id);
@@ -178,7 +178,7 @@ fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
         world.make_ready(id);
         assert_eq!(world.refill(id).1.len(), 1);
     }
-    world.decide(|supervisor, _| supervisor.observe(FIRST, 100, Duration::from_micros(100)));
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
     let (_, ahead) = world.refill(FIRST);
     assert!(matches!(&ahead[..], [order] if Arc::ptr_eq(&order.remote, &remotes[2])));
     assert!(world.answer(SECOND, 0, 2).is_some());
@@ -194,8 +194,8 @@ fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool
     world.make_ready(FIRST);
     world.refill(FIRST);
     meanwhile(&mut world);
-    let (remote, rests) = world.decide(|supervisor, now| supervisor.settle_only(FIRST, 0, 1, now));
-    assert!(remote.is_some() && world.supervisor.idle.contains(&FIRST) == rests);
+    let (remote, rests) = world.decide(|scheduler, now| scheduler.settle_only(FIRST, 0, 1, now));
+    assert!(remote.is_some() && world.scheduler.idle.contains(&FIRST) == rests);
     rests
 }
 
@@ -203,21 +203,21 @@ fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool
 fn a_worker_rests_where_its_thread_has_nothing_to_do() {
     assert!(rests(None, |_| {}));
     assert!(!rests(Some(1), |_| {}), "it has had its last task");
-    assert!(!rests(None, |world| world.supervisor.closed = true));
-    assert!(!rests(None, |world| world.supervisor.broken = Some(Error::Abandoned)));
+    assert!(!rests(None, |world| world.scheduler.closed = true));
+    assert!(!rests(None, |world| world.scheduler.broken = Some(Error::Abandoned)));
     assert!(!rests(None, |world| drop(world.submit_task())), "that one waits");
     let send_ahead = |world: &mut World<'_>| {
         world.submit_task();
         world.make_ready(SECOND);
         world.refill(SECOND);
-        world.decide(|supervisor, _| supervisor.observe(SECOND, 100, Duration::from_micros(100)));
+        world.decide(|scheduler, _| scheduler.observe(SECOND, 100, Duration::from_micros(100)));
         world.submit_task();
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
     assert!(!rests(None, send_ahead), "it could take that");
     let send_portion = |world: &mut World<'_>| {
         let portion = world.remote(TaskOptions::new(), Some(3), true, 0);
-        world.decide(|supervisor, now| supervisor.submit(portion, now));
+        world.decide(|scheduler, now| scheduler.submit(portion, now));
         world.make_ready(SECOND);
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
@@ -242,7 +242,7 @@ fn nobody_takes_more_than_he_may_have() {
             for _ in 0..4 {
                 world.submit_task();
             }
-            world.decide(|supervisor, _| supervisor.observe(FIRST, 1000, Duration::from_micros(1000)));
+            world.decide(|scheduler, _| scheduler.observe(FIRST, 1000, Duration::from_micros(1000)));
             let ahead: usize = (0..4).map(|_| world.refill(FIRST).1.len()).sum();
             assert_eq!(ahead, 4);
         }
@@ -253,5 +253,5 @@ fn nobody_takes_more_than_he_may_have() {
         }
     }
     assert_eq!(world.refill(SECOND).1.len(), 1, "it takes two of four, and may have one");
-    assert_eq!(world.supervisor.waiting(), 1);
+    assert_eq!(world.scheduler.waiting(), 1);
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::link::Stage;
-use super::{ARRIVAL, Expiry, LinkId, Supervisor};
+use super::{ARRIVAL, Expiry, LinkId, Scheduler};
 use crate::process::slots::{Progress, Slots};
 use crate::process::task::{Place, RemoteTask};
 
-impl<W: Clone> Supervisor<W> {
+impl<W: Clone> Scheduler<W> {
     /// Takes a task back if it is pending. What is to run again is running: it may come back to the queue at any moment, so
     /// that is asked under the lock, which puts it there.
     pub(in crate::process) fn cancel(&mut self, remote: &RemoteTask, now: Instant) -> bool {
@@ -59,7 +59,7 @@ impl<W: Clone> Supervisor<W> {
             taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
             if was_first {
                 // Its thread keeps the time of the first.
-                self.nudged.extend(taken.wire.clone());
+                self.to_wake.extend(taken.wire.clone());
             }
             self.refund(link);
         }
@@ -86,7 +86,7 @@ impl<W: Clone> Supervisor<W> {
         }
         *place = Place::Killing { link };
         drop(place);
-        self.doom(link, slot, sequence, now);
+        self.kill(link, slot, sequence, now);
         true
     }
 
@@ -98,12 +98,12 @@ impl<W: Clone> Supervisor<W> {
             self.active += usize::from(link.counts() && !counted);
             if link.in_flight.is_empty() {
                 // Its thread still believes it busy, and will hear nothing from it.
-                self.nudged.extend(link.wire.clone());
+                self.to_wake.extend(link.wire.clone());
             }
         }
     }
 
-    pub(super) fn doom(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
+    pub(super) fn kill(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
         let mut behind = Vec::new();
         if let Some(link) = self.links.get_mut(&id) {
             link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
@@ -250,7 +250,7 @@ impl<W: Clone> Supervisor<W> {
             return Expiry::Later(None);
         };
         *remote.place.lock() = Place::Killing { link: id };
-        self.doom(id, slot, sequence, now);
+        self.kill(id, slot, sequence, now);
         Expiry::Stopped(remote)
     }
 }

@@ -11,8 +11,8 @@ use super::errand::{call_at, call_of};
 use crate::error::Error;
 use crate::process::frame::{Kind, put_item};
 use crate::process::reply;
+use crate::process::scheduler::{LinkId, Order};
 use crate::process::slots::Slots;
-use crate::process::supervisor::{LinkId, Order};
 use crate::process::task::{Place, RemoteTask};
 
 /// All processes, and the clock that they share with the pool.

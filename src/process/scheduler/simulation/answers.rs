@@ -7,7 +7,7 @@ use super::due::Due;
 use super::keeper::Stage;
 use super::worker::Said;
 use super::world::World;
-use crate::process::supervisor::{Answered, LinkId, Next};
+use crate::process::scheduler::{Answered, LinkId, Next};
 
 impl World<'_> {
     pub(super) fn receive(&mut self, id: LinkId, count: usize) -> Vec<Due> {
@@ -26,9 +26,9 @@ impl World<'_> {
                     self.keeper(id).was_ready = true;
                     let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
                     let mut orders = Vec::new();
-                    let decided = self.decide(|supervisor, now| {
-                        supervisor.ready(id, id, slots, now);
-                        supervisor.refill(id, false, now, &mut orders)
+                    let decided = self.decide(|scheduler, now| {
+                        scheduler.ready(id, id, slots, now);
+                        scheduler.refill(id, false, now, &mut orders)
                     });
                     next.extend(self.proceed(id, decided, orders));
                     if self.weather.max_tasks.is_some() {
@@ -52,17 +52,17 @@ impl World<'_> {
 
     fn settle(&mut self, id: LinkId, answers: Vec<Said>) -> Vec<Due> {
         let (is_dead, mut orders, mut delivered) = (self.keeper(id).is_dead, Vec::new(), Vec::new());
-        let next = self.decide(|supervisor, now| {
-            let since = supervisor.since(id, now);
+        let next = self.decide(|scheduler, now| {
+            let since = scheduler.since(id, now);
             let mut ended = 0;
             for said in answers {
                 let answered = said.answered().expect("an answer");
                 ended += u32::from(answered.last);
-                let remote = supervisor.settle(id, answered, now);
+                let remote = scheduler.settle(id, answered, now);
                 delivered.extend(remote.map(|remote| Due::Deliver(remote, said)));
             }
-            supervisor.observe(id, ended, now.saturating_duration_since(since));
-            if is_dead { Next::End } else { supervisor.refill(id, false, now, &mut orders) }
+            scheduler.observe(id, ended, now.saturating_duration_since(since));
+            if is_dead { Next::End } else { scheduler.refill(id, false, now, &mut orders) }
         });
         let mut dues = self.proceed(id, next, orders);
         dues.extend(delivered);

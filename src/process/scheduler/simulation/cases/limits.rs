@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::world::LATE;
 use super::{FIRST, World, stock, world_of};
 use crate::options::TaskOptions;
-use crate::process::supervisor::{ARRIVAL, Expiry};
+use crate::process::scheduler::{ARRIVAL, Expiry};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -15,7 +15,7 @@ impl World<'_> {
     /// Looks at the time limit of the first worker.
     fn expire(&mut self) -> Expiry {
         let clock = self.clock();
-        self.decide(|supervisor, now| supervisor.expire(FIRST, now, clock))
+        self.decide(|scheduler, now| scheduler.expire(FIRST, now, clock))
     }
 }
 

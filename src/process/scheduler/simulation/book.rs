@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::Error;
-use crate::process::supervisor::LinkId;
+use crate::process::scheduler::LinkId;
 use crate::process::task::RemoteTask;
 use crate::sync::Mutex;
 

@@ -1,4 +1,4 @@
-//! [`World`]: a supervisor, and all who call it or are called for it, as one thread that takes one step after the other.
+//! [`World`]: a scheduler, and all who call it or are called for it, as one thread that takes one step after the other.
 //!
 //! What a pool and the threads of its links do around each decision is done here once more, without descriptors. Between a decision
 //! and what follows from it, anything else may come.
@@ -18,8 +18,8 @@ use super::worker::{Floor, Frame};
 use super::{book, client};
 use crate::process::call::FunctionAddress;
 use crate::process::pool::Pool;
+use crate::process::scheduler::{Limits, LinkId, Order, Scheduler};
 use crate::process::slots::{Slots, meanwhile};
-use crate::process::supervisor::{Limits, LinkId, Order, Supervisor};
 use crate::process::task::{Place, RemoteTask};
 use crate::ticket::{Ticket, Tickets};
 
@@ -58,7 +58,7 @@ pub(super) struct World<'a> {
     pub(super) stock: &'a mut Stock,
     pub(super) weather: Weather,
     pub(super) rng: Rng,
-    pub(super) supervisor: Supervisor<LinkId>,
+    pub(super) scheduler: Scheduler<LinkId>,
     pub(super) floor: Rc<RefCell<Floor>>,
     pub(super) book: book::Shared,
     pub(super) keepers: BTreeMap<LinkId, Keeper>,
@@ -130,7 +130,7 @@ impl<'a> World<'a> {
             stock,
             weather,
             rng,
-            supervisor: Supervisor::new(Limits { max_workers, max_pending, max_tasks }),
+            scheduler: Scheduler::new(Limits { max_workers, max_pending, max_tasks }),
             floor,
             book,
             keepers: BTreeMap::new(),
@@ -170,25 +170,25 @@ impl<'a> World<'a> {
     }
 
     /// As the pool does.
-    pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Supervisor<LinkId>, Instant) -> R) -> R {
+    pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Scheduler<LinkId>, Instant) -> R) -> R {
         // It looks at the clock before it has the lock.
         let late = if self.once_in(8) { LATE.mul_f64(self.rng.f64()) } else { Duration::ZERO };
         let now = self.now() - late;
-        let result = decision(&mut self.supervisor, now);
+        let result = decision(&mut self.scheduler, now);
         self.follow(now);
-        self.room |= self.supervisor.has_room();
+        self.room |= self.scheduler.has_room();
         result
     }
 
-    /// Starts and rings for whom the supervisor says.
+    /// Starts and rings for whom the scheduler says.
     pub(super) fn follow(&mut self, now: Instant) {
-        let hired = self.supervisor.hire(now);
-        let coming = self.supervisor.starting + self.supervisor.idle();
-        assert!(hired.is_empty() || coming <= self.supervisor.waiting(), "more workers are hired than tasks wait");
+        let hired = self.scheduler.spawn_missing(now);
+        let coming = self.scheduler.starting + self.scheduler.idle();
+        assert!(hired.is_empty() || coming <= self.scheduler.waiting(), "more workers are hired than tasks wait");
         for id in hired {
             self.keepers.insert(id, Keeper::default());
         }
-        for id in self.supervisor.nudged() {
+        for id in self.scheduler.to_wake() {
             self.ring(id);
         }
         let divided = std::mem::take(&mut self.book.lock().divided);
@@ -212,7 +212,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn ring_all(&mut self) {
-        for id in self.supervisor.wires() {
+        for id in self.scheduler.wires() {
             self.ring(id);
         }
     }

@@ -1,6 +1,6 @@
 //! Thousands of lives of a pool, each of them one sequence of events that follows from a number.
 //!
-//! The supervisor and the slots are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
+//! The scheduler and the slots are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
 //! between any two steps. After each event it is asked whether all still holds that is to hold.
 //!
 //! A schedule that fails prints its number, with which [`seeds`] runs it again.
@@ -56,7 +56,7 @@ impl World<'_> {
                 self.begin_help(remote);
             }
         }
-        while self.supervisor.expected > 0 {
+        while self.scheduler.expected > 0 {
             self.expect_no_more();
         }
         self.close();
@@ -138,7 +138,7 @@ impl World<'_> {
         let hung = hung.map(|(id, _)| *id);
         drop(floor);
         let Some(hung) = hung else { return false };
-        let first = self.supervisor.links[&hung].in_flight.front();
+        let first = self.scheduler.links[&hung].in_flight.front();
         assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "nobody keeps the time of a task");
         self.kill(hung);
         true

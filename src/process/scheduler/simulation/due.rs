@@ -7,7 +7,7 @@ use super::errand::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
-use crate::process::supervisor::{LinkId, Order, Victim};
+use crate::process::scheduler::{LinkId, Order, Victim};
 use crate::process::task::RemoteTask;
 
 pub(super) enum Due {
@@ -76,7 +76,7 @@ impl World<'_> {
             Due::Kill(id) => self.kill(id),
             Due::Read(remote, said) => {
                 self.deliver(remote, said, true);
-                self.supervisor.end_reading();
+                self.scheduler.end_reading();
             }
             Due::RingAll => self.ring_all(),
             _ => unreachable!("a keeper does that"),

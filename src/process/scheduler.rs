@@ -78,7 +78,7 @@ pub(super) struct Limits {
     pub(super) max_tasks: Option<u64>,
 }
 
-pub(super) struct Supervisor<W> {
+pub(super) struct Scheduler<W> {
     limits: Limits,
     queue: VecDeque<Arc<RemoteTask>>,
     /// Entries of the queue that were taken back.
@@ -104,7 +104,7 @@ pub(super) struct Supervisor<W> {
     pub(super) is_first_try: bool,
     /// The last of them was the last: the pool is about to be broken.
     hopeless: bool,
-    nudged: Vec<W>,
+    to_wake: Vec<W>,
     /// Tasks that a worker died of, and of which it is not known yet what becomes.
     lost: Vec<Arc<RemoteTask>>,
     /// Answers that were received by who waits for them, and whose tasks are not completed yet.
@@ -185,7 +185,7 @@ pub(super) struct Death {
     pub(super) is_the_end: bool,
 }
 
-impl<W: Clone> Supervisor<W> {
+impl<W: Clone> Scheduler<W> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -205,7 +205,7 @@ impl<W: Clone> Supervisor<W> {
             start_again: None,
             is_first_try: false,
             hopeless: false,
-            nudged: Vec::new(),
+            to_wake: Vec::new(),
             lost: Vec::new(),
             unread: 0,
             vacancies: 0,
@@ -247,7 +247,7 @@ impl<W: Clone> Supervisor<W> {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
                 // Others that are idle believe that there is nothing to divide.
                 let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
-                self.nudged.extend(idle);
+                self.to_wake.extend(idle);
             }
             let order = self.assign(id, remote, now);
             if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
@@ -277,11 +277,11 @@ impl<W: Clone> Supervisor<W> {
         self.queue.insert(position, remote);
         // Who is idle believes that the queue is empty.
         let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
-        self.nudged.extend(idle);
+        self.to_wake.extend(idle);
     }
 
     /// Counts the workers that are to be started for what is queued. Each is to be started, or reported as failed.
-    pub(super) fn hire(&mut self, now: Instant) -> Vec<LinkId> {
+    pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<LinkId> {
         let mut hired = Vec::new();
         while self.active < self.limits.max_workers
             && self.starting + self.idle.len() < self.waiting()
@@ -323,7 +323,7 @@ impl<W: Clone> Supervisor<W> {
                 may_begin && **id != by && (has_tasks || !self.idle.contains(id))
             };
             let stand_by = self.links.iter().filter(stands_by);
-            self.nudged.extend(stand_by.filter_map(|(_, link)| link.wire.clone()));
+            self.to_wake.extend(stand_by.filter_map(|(_, link)| link.wire.clone()));
         }
     }
 
@@ -372,13 +372,13 @@ impl<W: Clone> Supervisor<W> {
     // Tasks out.
 
     /// The workers that have to look what there is to do.
-    pub(super) fn nudged(&mut self) -> Vec<W> {
+    pub(super) fn to_wake(&mut self) -> Vec<W> {
         if self.starting > 0 && self.is_over() {
             // There was something for them when they were hired.
             let starting = self.links.values().filter(|link| link.stage == Stage::Starting);
-            self.nudged.extend(starting.filter_map(|link| link.wire.clone()));
+            self.to_wake.extend(starting.filter_map(|link| link.wire.clone()));
         }
-        std::mem::take(&mut self.nudged)
+        std::mem::take(&mut self.to_wake)
     }
 
     /// Is nothing to come any more?

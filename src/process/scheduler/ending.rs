@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::link::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, Prospect, START_AGAIN, Supervisor, Victim};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, Prospect, START_AGAIN, Scheduler, Victim};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
 
-impl<W: Clone> Supervisor<W> {
+impl<W: Clone> Scheduler<W> {
     /// A worker has died. Its socket was read to the end, and its results noted. `prospect`: of others, if it was not ready.
     pub(in crate::process) fn died(&mut self, id: LinkId, prospect: Prospect, now: Instant) -> Death {
         let mut death = Death::default();

@@ -10,8 +10,8 @@ use super::errand::next_call;
 use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
+use crate::process::scheduler::{Death, Expiry, LinkId, Next, Order, Prospect, link};
 use crate::process::slots::Slots;
-use crate::process::supervisor::{Death, Expiry, LinkId, Next, Order, Prospect, link};
 use crate::process::task::{Place, RemoteTask};
 
 const GRACE: Duration = Duration::from_secs(2);
@@ -124,7 +124,7 @@ impl World<'_> {
         let failed_starts = self.weather.failed_starts;
         if self.once_in(failed_starts) {
             self.trace(|| format!("keeper {} cannot start", id.0));
-            let orphans = self.decide(|supervisor, now| supervisor.not_started(id, now));
+            let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
             let error = Error::Broken(Broken::new("no worker process can be started"));
             self.keeper(id).stage = Stage::Ending;
             self.keeper(id).dues.extend([Due::RingAll, Due::Refuse(orphans, Some(error)), Due::Forget]);
@@ -135,7 +135,7 @@ impl World<'_> {
         let unfit = self.weather.unfit;
         let is_unfit = self.once_in(unfit);
         self.floor.borrow_mut().workers.insert(id, Worker::new(slots, is_unfit));
-        self.decide(|supervisor, _| supervisor.attach(id, id));
+        self.decide(|scheduler, _| scheduler.attach(id, id));
         self.keeper(id).stage = Stage::SettingUp;
     }
 
@@ -164,14 +164,14 @@ impl World<'_> {
                 }];
             }
             Due::Requeue(remote) => {
-                let refused = self.decide(|supervisor, _| supervisor.requeue_or_refuse(&remote));
+                let refused = self.decide(|scheduler, _| scheduler.requeue_or_refuse(&remote));
                 match refused {
                     Some(error) => remote.fail(&error),
                     None => self.audit_next(&remote),
                 }
             }
             Due::Bury(remote, error) => {
-                self.decide(|supervisor, _| supervisor.mourned_for(&remote));
+                self.decide(|scheduler, _| scheduler.mourned_for(&remote));
                 remote.fail(&error);
             }
             Due::Expire(remote) => remote.expire(remote.limit().expect("it had a limit")),
@@ -179,12 +179,12 @@ impl World<'_> {
             Due::Break => {
                 let error = Error::Broken(Broken::new("workers do not start"));
                 self.remotes.iter().for_each(|remote| self.call_off(remote));
-                let orphans = self.decide(|supervisor, now| supervisor.break_down(&error, now));
+                let orphans = self.decide(|scheduler, now| scheduler.break_down(&error, now));
                 return vec![Due::RingAll, Due::Refuse(orphans, Some(error))];
             }
             Due::RingAll => self.ring_all(),
             Due::Forget => {
-                let left = self.decide(|supervisor, _| supervisor.forget(id));
+                let left = self.decide(|scheduler, _| scheduler.forget(id));
                 assert!(left.is_empty(), "a worker is forgotten with its tasks");
                 self.keepers.remove(&id);
                 if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
@@ -205,14 +205,14 @@ impl World<'_> {
                 let mut orders = Vec::new();
                 let rung = |world: &Self| world.keepers.values().filter(|keeper| keeper.rung).count();
                 let before = rung(self);
-                let next = self.decide(|supervisor, now| supervisor.refill(id, false, now, &mut orders));
-                let stands_by = next == Next::Wait && self.supervisor.links[&id].budget > 0;
-                let wakes_nobody = rung(self) == before || self.supervisor.is_over();
+                let next = self.decide(|scheduler, now| scheduler.refill(id, false, now, &mut orders));
+                let stands_by = next == Next::Wait && self.scheduler.links[&id].budget > 0;
+                let wakes_nobody = rung(self) == before || self.scheduler.is_over();
                 assert!(!stands_by || wakes_nobody, "those who stand by wake each other");
                 self.proceed(id, next, orders)
             }
             Stage::SettingUp => {
-                if self.decide(|supervisor, _| supervisor.dismiss(id)) {
+                if self.decide(|scheduler, _| scheduler.dismiss(id)) {
                     self.end(id);
                 }
                 Vec::new()
@@ -252,12 +252,12 @@ impl World<'_> {
     }
 
     fn died(&mut self, id: LinkId) -> Vec<Due> {
-        let link = &self.supervisor.links[&id];
+        let link = &self.scheduler.links[&id];
         let (was_doomed, first) =
             (link.stage == link::Stage::Doomed, link.in_flight.front().map(|sent| Arc::clone(&sent.remote)));
         let prospect = if self.keeper(id).is_unfit { Prospect::None } else { Prospect::Fair };
         let Death { victims, orphans, refusal, expected, is_the_end } =
-            self.decide(|supervisor, now| supervisor.died(id, prospect, now));
+            self.decide(|scheduler, now| scheduler.died(id, prospect, now));
         if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.remote, first))) {
             self.audit_missed(&missed);
         }
@@ -283,18 +283,18 @@ impl World<'_> {
             }
             Alarm::Idle => {
                 let (keep_alive, mut orders) = (self.weather.keep_alive, Vec::new());
-                let next = self.decide(|supervisor, now| {
-                    let idle = now.saturating_duration_since(supervisor.since(id, now));
+                let next = self.decide(|scheduler, now| {
+                    let idle = now.saturating_duration_since(scheduler.since(id, now));
                     let expired = keep_alive.is_some_and(|time| idle >= time);
-                    supervisor.refill(id, expired, now, &mut orders)
+                    scheduler.refill(id, expired, now, &mut orders)
                 });
                 let dues = self.proceed(id, next, orders);
                 self.keeper(id).dues.extend(dues);
             }
             Alarm::Limit => {
                 let clock = self.clock();
-                let first = self.supervisor.links[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
-                match self.decide(|supervisor, now| supervisor.expire(id, now, clock)) {
+                let first = self.scheduler.links[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
+                match self.decide(|scheduler, now| scheduler.expire(id, now, clock)) {
                     Expiry::Later(then) => self.keeper(id).alarm = then.map(|then| (then, Alarm::Limit)),
                     Expiry::Stopped(remote) => {
                         self.audit_stopped(id, first.expect("it had a task"));
