@@ -17,4 +17,4 @@ pub(crate) use context::enter_remote;
 pub use context::{TaskContext, current};
 pub(crate) use context::{current_name, enter};
 pub(crate) use roles::{Awaited, Callback, Claim, Ran, Runnable, TaskHandle};
-pub(crate) use state::{Snapshot, State, new_task};
+pub(crate) use state::{State, new_task};

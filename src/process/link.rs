@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use super::child::{Child, OomCounter};
 use super::pool::Pool;
 use super::receiver::Keeper;
-use super::scheduler::{Expiry, LinkId, Next, Order};
+use super::scheduler::{Expiry, Next, Order, WorkerId};
 use super::segments::Known;
 use super::slots;
 use super::wire::Wire;
@@ -35,10 +35,10 @@ pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else 
 /// How long a worker that was told to leave, or that has closed its connection, may take to exit.
 const GRACE: Duration = Duration::from_secs(2);
 
-pub(super) fn run(pool: &Arc<Pool>, id: LinkId) {
+pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
     owner::enter(Arc::clone(pool) as _);
     // Whatever happens, nobody is to wait for this worker for ever.
-    struct Forget<'a>(&'a Pool, LinkId);
+    struct Forget<'a>(&'a Pool, WorkerId);
     impl Drop for Forget<'_> {
         fn drop(&mut self) {
             self.0.forget(self.1);
@@ -66,7 +66,7 @@ enum Stage {
 
 struct Link<'a> {
     pool: &'a Arc<Pool>,
-    id: LinkId,
+    id: WorkerId,
     wire: Arc<Wire>,
     /// What this thread is to whoever receives in its place.
     keeper: Keeper,

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::call::Parcel;
-use super::scheduler::{Limits, LinkId, Scheduler};
+use super::scheduler::{Limits, Scheduler, WorkerId};
 use super::segments::Store;
 use super::wire::Wire;
 use super::{entry, link, obstacle};
@@ -84,7 +84,7 @@ pub(crate) struct Pool {
 /// What is to be done once the lock is free.
 #[must_use]
 struct FollowUp {
-    hired: Vec<LinkId>,
+    hired: Vec<WorkerId>,
     to_wake: Vec<Arc<Wire>>,
     has_room: bool,
 }
@@ -123,7 +123,7 @@ impl Pool {
         })
     }
 
-    pub(super) fn worker_name(&self, id: LinkId) -> String {
+    pub(super) fn worker_name(&self, id: WorkerId) -> String {
         format!("ProcessPoolExecutor-{}-{}", self.number, id.0)
     }
 
@@ -184,7 +184,7 @@ impl Pool {
     // Workers.
 
     /// Starts the thread of a worker that is counted already.
-    fn start(&self, id: LinkId) {
+    fn start(&self, id: WorkerId) {
         let Some(pool) = self.me.upgrade() else { return };
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
@@ -202,7 +202,7 @@ impl Pool {
     }
 
     /// No process could be made. If no worker is left, nobody is there for the tasks.
-    pub(super) fn not_started(&self, id: LinkId, error: &std::io::Error) {
+    pub(super) fn not_started(&self, id: WorkerId, error: &std::io::Error) {
         let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
@@ -221,7 +221,7 @@ impl Pool {
     }
 
     /// The thread of a worker ends.
-    pub(super) fn forget(&self, id: LinkId) {
+    pub(super) fn forget(&self, id: WorkerId) {
         let left = self.decide(|scheduler, _| scheduler.forget(id));
         // There are none, unless something went wrong in here.
         self.refuse(left, Some(&Error::Abandoned));
@@ -251,7 +251,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn kill_worker(&self, id: LinkId) {
+    pub(super) fn kill_worker(&self, id: WorkerId) {
         let wire = self.scheduler.lock().wire(id);
         if let Some(wire) = wire {
             wire.signal(Signal::KILL);

@@ -31,11 +31,11 @@
 
 mod dispatch;
 mod ending;
-mod link;
 mod recall;
 #[cfg(test)]
 mod simulation;
 mod victim;
+mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -43,12 +43,12 @@ use std::time::{Duration, Instant};
 
 use super::task::{Place, RemoteTask};
 use crate::error::{Error, Full};
-use link::{Link, Stage};
 pub(super) use victim::Victim;
+use worker::{Stage, WorkerState};
 
 /// Names a worker process, and the thread of the pool that looks after it. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LinkId(pub(super) u32);
+pub(super) struct WorkerId(pub(super) u32);
 
 /// How much work is sent ahead to a worker that is busy: enough to cover the time until the pool looks at its results.
 const AHEAD_TIME: Duration = Duration::from_micros(200);
@@ -83,9 +83,9 @@ pub(super) struct Scheduler<W> {
     queue: VecDeque<Arc<RemoteTask>>,
     /// Entries of the queue that were taken back.
     dead: usize,
-    links: BTreeMap<LinkId, Link<W>>,
+    workers: BTreeMap<WorkerId, WorkerState<W>>,
     /// Those that have nothing to do, the last to become so last.
-    idle: Vec<LinkId>,
+    idle: Vec<WorkerId>,
     /// Links in the stages that count.
     active: usize,
     starting: usize,
@@ -191,7 +191,7 @@ impl<W: Clone> Scheduler<W> {
             limits,
             queue: VecDeque::new(),
             dead: 0,
-            links: BTreeMap::new(),
+            workers: BTreeMap::new(),
             idle: Vec::new(),
             active: 0,
             starting: 0,
@@ -246,11 +246,11 @@ impl<W: Clone> Scheduler<W> {
         {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
                 // Others that are idle believe that there is nothing to divide.
-                let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
+                let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.wire.clone());
                 self.to_wake.extend(idle);
             }
             let order = self.assign(id, remote, now);
-            if let Some(wire) = self.links.get(&id).and_then(|link| link.wire.clone()) {
+            if let Some(wire) = self.workers.get(&id).and_then(|worker| worker.wire.clone()) {
                 return Submitted::Sent(wire, order);
             }
         } else {
@@ -276,23 +276,23 @@ impl<W: Clone> Scheduler<W> {
         let position = self.queue.partition_point(|other| other.ticket() < ticket);
         self.queue.insert(position, remote);
         // Who is idle believes that the queue is empty.
-        let idle = self.idle.iter().filter_map(|id| self.links.get(id)?.wire.clone());
+        let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.wire.clone());
         self.to_wake.extend(idle);
     }
 
     /// Counts the workers that are to be started for what is queued. Each is to be started, or reported as failed.
-    pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<LinkId> {
+    pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<WorkerId> {
         let mut hired = Vec::new();
         while self.active < self.limits.max_workers
             && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
             // What the last one lacked may be what another one has, also one that only stays until it is replaced.
-            && (self.links.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
+            && (self.workers.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
         {
-            let id = LinkId(self.next_link);
+            let id = WorkerId(self.next_link);
             self.next_link += 1;
-            self.links.insert(id, Link::new(self.limits.max_tasks, now));
+            self.workers.insert(id, WorkerState::new(self.limits.max_tasks, now));
             self.active += 1;
             self.starting += 1;
             if self.vacancies > 0 {
@@ -303,7 +303,10 @@ impl<W: Clone> Scheduler<W> {
         }
         if !hired.is_empty() {
             let alone = self.active == 1;
-            self.links.values_mut().filter(|link| link.stage == Stage::Starting).for_each(|link| link.alone = alone);
+            self.workers
+                .values_mut()
+                .filter(|worker| worker.stage == Stage::Starting)
+                .for_each(|worker| worker.alone = alone);
         }
         hired
     }
@@ -315,15 +318,15 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// A worker has no tasks any more: one that stands by may have its seat, for a task that waits or for the next to come.
-    pub(super) fn free_seat(&mut self, by: LinkId) {
+    pub(super) fn free_seat(&mut self, by: WorkerId) {
         if self.limits.max_tasks.is_some() {
             let has_tasks = self.waiting() > 0;
-            let stands_by = |(id, link): &(&LinkId, &Link<W>)| {
-                let may_begin = link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0;
+            let stands_by = |(id, worker): &(&WorkerId, &WorkerState<W>)| {
+                let may_begin = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
                 may_begin && **id != by && (has_tasks || !self.idle.contains(id))
             };
-            let stand_by = self.links.iter().filter(stands_by);
-            self.to_wake.extend(stand_by.filter_map(|(_, link)| link.wire.clone()));
+            let stand_by = self.workers.iter().filter(stands_by);
+            self.to_wake.extend(stand_by.filter_map(|(_, worker)| worker.wire.clone()));
         }
     }
 
@@ -334,7 +337,7 @@ impl<W: Clone> Scheduler<W> {
 
     /// Tasks that have not started, as far as is known here.
     pub(super) fn pending(&self) -> usize {
-        self.waiting() + self.links.values().map(|link| link.in_flight.len().saturating_sub(1)).sum::<usize>()
+        self.waiting() + self.workers.values().map(|worker| worker.in_flight.len().saturating_sub(1)).sum::<usize>()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -350,22 +353,22 @@ impl<W: Clone> Scheduler<W> {
 
     /// All workers are about to be sent a signal.
     pub(super) fn expect_deaths(&mut self) {
-        for link in self.links.values_mut() {
-            link.expected = true;
+        for worker in self.workers.values_mut() {
+            worker.expected = true;
         }
     }
 
     pub(super) fn wires(&self) -> Vec<W> {
-        self.links.values().filter_map(|link| link.wire.clone()).collect()
+        self.workers.values().filter_map(|worker| worker.wire.clone()).collect()
     }
 
-    fn move_to(&mut self, id: LinkId, stage: Stage) {
-        if let Some(link) = self.links.get_mut(&id) {
-            let counted = link.counts();
-            self.starting -= usize::from(link.stage == Stage::Starting);
-            link.stage = stage;
+    fn move_to(&mut self, id: WorkerId, stage: Stage) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            let counted = worker.counts();
+            self.starting -= usize::from(worker.stage == Stage::Starting);
+            worker.stage = stage;
             self.active -= usize::from(counted);
-            self.active += usize::from(link.counts());
+            self.active += usize::from(worker.counts());
         }
     }
 
@@ -375,8 +378,8 @@ impl<W: Clone> Scheduler<W> {
     pub(super) fn to_wake(&mut self) -> Vec<W> {
         if self.starting > 0 && self.is_over() {
             // There was something for them when they were hired.
-            let starting = self.links.values().filter(|link| link.stage == Stage::Starting);
-            self.to_wake.extend(starting.filter_map(|link| link.wire.clone()));
+            let starting = self.workers.values().filter(|worker| worker.stage == Stage::Starting);
+            self.to_wake.extend(starting.filter_map(|worker| worker.wire.clone()));
         }
         std::mem::take(&mut self.to_wake)
     }
@@ -395,7 +398,7 @@ impl<W: Clone> Scheduler<W> {
 
     /// Has everything ended that the pool is about?
     pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.unread == 0
+        self.workers.is_empty() && self.unread == 0
     }
 
     /// Who waits for a task has received its answer, and is to complete it. The pool has not ended before.
@@ -409,12 +412,12 @@ impl<W: Clone> Scheduler<W> {
         self.is_empty()
     }
 
-    pub(super) fn wire(&self, id: LinkId) -> Option<W> {
-        self.links.get(&id)?.wire.clone()
+    pub(super) fn wire(&self, id: WorkerId) -> Option<W> {
+        self.workers.get(&id)?.wire.clone()
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.links.values().filter(|link| matches!(link.stage, Stage::Starting | Stage::Serving)).count()
+        self.workers.values().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Serving)).count()
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -422,6 +425,6 @@ impl<W: Clone> Scheduler<W> {
     }
 
     pub(super) fn running(&self) -> usize {
-        self.links.values().filter(|link| !link.in_flight.is_empty()).count()
+        self.workers.values().filter(|worker| !worker.in_flight.is_empty()).count()
     }
 }

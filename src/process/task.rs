@@ -12,7 +12,7 @@ use super::pool::Pool;
 use super::portion::Portion;
 use super::relief::Relief;
 use super::reply;
-use super::scheduler::LinkId;
+use super::scheduler::WorkerId;
 use super::segments::Lease;
 use super::slots::{Progress, Slots};
 use crate::bytes::Carrier;
@@ -68,11 +68,11 @@ pub(super) enum Place {
     /// In the queue, or about to be there again.
     Queued,
     /// Sent to a worker, which may have started it.
-    Sent { link: LinkId, slot: u8, sequence: u64, slots: Arc<Slots> },
+    Sent { worker: WorkerId, slot: u8, sequence: u64, slots: Arc<Slots> },
     /// Taken back before it started.
     Revoked,
     /// Aborted or out of time while it ran: the worker is to be killed.
-    Killing { link: LinkId },
+    Killing { worker: WorkerId },
     /// Its worker has died of it, and it is not decided yet whether it runs again.
     WorkerLost,
     /// Its worker has answered, or has died of it.
@@ -370,11 +370,11 @@ impl Remote for RemoteTask {
     }
 
     fn stopped(&self) {
-        let link = match &*self.place.lock() {
-            Place::Killing { link } => *link,
+        let worker = match &*self.place.lock() {
+            Place::Killing { worker } => *worker,
             _ => return,
         };
-        self.pool.kill_worker(link);
+        self.pool.kill_worker(worker);
     }
 }
 

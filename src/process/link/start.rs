@@ -15,13 +15,13 @@ use crate::process::image::program;
 use crate::process::obstacle;
 use crate::process::pool::Pool;
 use crate::process::receiver::Keeper;
-use crate::process::scheduler::LinkId;
+use crate::process::scheduler::WorkerId;
 use crate::process::segments::Known;
 use crate::process::wire::Wire;
 use crate::process::worker::Setup;
 
 impl<'a> Link<'a> {
-    pub(super) fn spawn(pool: &'a Arc<Pool>, id: LinkId) -> io::Result<Self> {
+    pub(super) fn spawn(pool: &'a Arc<Pool>, id: WorkerId) -> io::Result<Self> {
         if let Some(cause) = obstacle::for_now() {
             return Err(io::Error::other(cause));
         }

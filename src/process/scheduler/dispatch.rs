@@ -4,130 +4,137 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::link::{Link, Sent, Stage};
-use super::{AHEAD_BYTES, Answered, LinkId, Next, Order, Scheduler};
+use super::worker::{Sent, Stage, WorkerState};
+use super::{AHEAD_BYTES, Answered, Next, Order, Scheduler, WorkerId};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {
     /// The process of a worker was spawned.
-    pub(in crate::process) fn attach(&mut self, id: LinkId, wire: W) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.wire = Some(wire);
+    pub(in crate::process) fn attach(&mut self, id: WorkerId, wire: W) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.wire = Some(wire);
         }
     }
 
     /// Lets a worker go that is not ready yet, if there is nothing for it and will be nothing.
-    pub(in crate::process) fn dismiss(&mut self, id: LinkId) -> bool {
+    pub(in crate::process) fn dismiss(&mut self, id: WorkerId) -> bool {
         let over = self.is_over();
-        let Some(link) = self.links.get_mut(&id).filter(|link| over && link.stage == Stage::Starting) else {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| over && worker.stage == Stage::Starting) else {
             return false;
         };
-        link.expected = true;
+        worker.expected = true;
         self.move_to(id, Stage::Leaving);
         true
     }
 
     /// The worker is ready for tasks.
-    pub(in crate::process) fn ready(&mut self, id: LinkId, wire: W, slots: Arc<Slots>, now: Instant) {
+    pub(in crate::process) fn ready(&mut self, id: WorkerId, wire: W, slots: Arc<Slots>, now: Instant) {
         self.early_deaths.clear();
         self.start_again = None;
-        if let Some(link) = self.links.get_mut(&id) {
-            link.wire = Some(wire);
-            link.slots = Some(slots);
-            link.since = now;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.wire = Some(wire);
+            worker.slots = Some(slots);
+            worker.since = now;
             self.move_to(id, Stage::Serving);
         }
     }
 
     /// Notes an answer, and says whose it is. The last of a task takes it from the worker.
-    pub(in crate::process) fn settle(&mut self, id: LinkId, answer: Answered, now: Instant) -> Option<Arc<RemoteTask>> {
+    pub(in crate::process) fn settle(
+        &mut self,
+        id: WorkerId,
+        answer: Answered,
+        now: Instant,
+    ) -> Option<Arc<RemoteTask>> {
         let Answered { slot, sequence, last } = answer;
-        let link = self.links.get_mut(&id)?;
+        let worker = self.workers.get_mut(&id)?;
         let is_it = |sent: &Sent| sent.slot == slot && sent.sequence == sequence;
         if !last {
-            return link.in_flight.iter().find(|sent| is_it(sent)).map(|sent| Arc::clone(&sent.remote));
+            return worker.in_flight.iter().find(|sent| is_it(sent)).map(|sent| Arc::clone(&sent.remote));
         }
-        let remote = link.take(is_it, now)?;
+        let remote = worker.take(is_it, now)?;
         *remote.place.lock() = Place::Done;
         Some(remote)
     }
 
     /// When the worker was given the first of its tasks, or had that left; or since when it has none.
-    pub(in crate::process) fn since(&self, id: LinkId, now: Instant) -> Instant {
-        self.links.get(&id).map_or(now, |link| link.since)
+    pub(in crate::process) fn since(&self, id: WorkerId, now: Instant) -> Instant {
+        self.workers.get(&id).map_or(now, |worker| worker.since)
     }
 
     /// Notes that so many tasks took so long.
-    pub(in crate::process) fn observe(&mut self, id: LinkId, tasks: u32, took: Duration) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.pace.observe(tasks, took);
+    pub(in crate::process) fn observe(&mut self, id: WorkerId, tasks: u32, took: Duration) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.pace.observe(tasks, took);
         }
     }
 
     /// Gives a worker that serves what it can take, and says what it is to do.
     pub(in crate::process) fn refill(
         &mut self,
-        id: LinkId,
+        id: WorkerId,
         expired: bool,
         now: Instant,
         orders: &mut Vec<Order>,
     ) -> Next {
-        let Some(link) = self.links.get(&id) else {
+        let Some(worker) = self.workers.get(&id) else {
             return Next::End;
         };
-        if link.stage != Stage::Serving {
+        if worker.stage != Stage::Serving {
             return Next::End;
         }
         let serving = self.active.max(1);
         let share = self.waiting().div_ceil(serving).max(1);
-        let may_begin = !link.in_flight.is_empty() || self.has_seat();
-        let mut room = link.room().min(share + link.in_flight.len()).saturating_sub(link.in_flight.len());
+        let may_begin = !worker.in_flight.is_empty() || self.has_seat();
+        let mut room = worker.room().min(share + worker.in_flight.len()).saturating_sub(worker.in_flight.len());
         while may_begin && room > 0 && self.fits(id) {
             let Some(remote) = self.pop() else { break };
             orders.push(self.assign(id, remote, now));
             room -= 1;
         }
-        if may_begin && self.links[&id].in_flight.is_empty() && self.links[&id].budget > 0 && self.broken.is_none() {
+        if may_begin && self.workers[&id].in_flight.is_empty() && self.workers[&id].budget > 0 && self.broken.is_none()
+        {
             self.steal(id, now, orders);
-            if self.links[&id].in_flight.is_empty() {
+            if self.workers[&id].in_flight.is_empty() {
                 self.divide(id, now, orders);
             }
         }
-        let link = &self.links[&id];
-        if !link.in_flight.is_empty() {
+        let worker = &self.workers[&id];
+        if !worker.in_flight.is_empty() {
             self.idle.retain(|other| *other != id);
-            return Next::Work(link.deadline());
+            return Next::Work(worker.deadline());
         }
         if may_begin {
             // One that has none has none to give: two that stand by would wake each other over and over.
             self.free_seat(id);
         }
-        let link = &self.links[&id];
+        let worker = &self.workers[&id];
         // It was to be replaced, and a task was taken back from it when its replacement was on the way.
-        let is_surplus = link.counts() && self.active > self.limits.max_workers;
-        let is_done = self.is_closed() || self.broken.is_some() || expired || link.budget == 0;
+        let is_surplus = worker.counts() && self.active > self.limits.max_workers;
+        let is_done = self.is_closed() || self.broken.is_some() || expired || worker.budget == 0;
         if is_surplus || is_done && self.may_leave(id) {
             self.idle.retain(|other| *other != id);
             self.move_to(id, Stage::Leaving);
             return Next::Leave;
         }
-        if !may_begin || self.links[&id].budget == 0 {
+        if !may_begin || self.workers[&id].budget == 0 {
             return Next::Wait;
         }
         if !self.idle.contains(&id) {
             self.idle.push(id);
         }
-        Next::Idle(self.links[&id].since)
+        Next::Idle(self.workers[&id].since)
     }
 
     /// Where a task is, if its worker has no other, and nothing waits for one.
-    pub(in crate::process) fn only(&self, remote: &RemoteTask) -> Option<(LinkId, W, u8, u64)> {
-        let Place::Sent { link: id, slot, sequence, .. } = *remote.place.lock() else {
+    pub(in crate::process) fn only(&self, remote: &RemoteTask) -> Option<(WorkerId, W, u8, u64)> {
+        let Place::Sent { worker: id, slot, sequence, .. } = *remote.place.lock() else {
             return None;
         };
-        let link = self.links.get(&id).filter(|link| link.stage == Stage::Serving && link.in_flight.len() == 1)?;
-        let wire = link.wire.clone().filter(|_| self.waiting() == 0)?;
+        let worker =
+            self.workers.get(&id).filter(|worker| worker.stage == Stage::Serving && worker.in_flight.len() == 1)?;
+        let wire = worker.wire.clone().filter(|_| self.waiting() == 0)?;
         Some((id, wire, slot, sequence))
     }
 
@@ -135,7 +142,7 @@ impl<W: Clone> Scheduler<W> {
     /// [reading](Self::end_reading) is waited for. Does the worker rest?
     pub(in crate::process) fn settle_only(
         &mut self,
-        id: LinkId,
+        id: WorkerId,
         slot: u8,
         sequence: u64,
         now: Instant,
@@ -150,13 +157,14 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// Notes that a worker has nothing to do. `false`: there is something, or it may leave, and its thread has to look.
-    fn rest(&mut self, id: LinkId) -> bool {
-        let Some(link) = self.links.get(&id) else { return false };
-        let is_idle = link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0;
+    fn rest(&mut self, id: WorkerId) -> bool {
+        let Some(worker) = self.workers.get(&id) else { return false };
+        let is_idle = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
         let is_over = self.closed || self.broken.is_some();
-        let is_shared =
-            |link: &Link<W>| link.in_flight.len() > 1 || link.in_flight.iter().any(|sent| sent.remote.is_divisible());
-        let has_more = self.waiting() > 0 || self.links.values().any(is_shared);
+        let is_shared = |worker: &WorkerState<W>| {
+            worker.in_flight.len() > 1 || worker.in_flight.iter().any(|sent| sent.remote.is_divisible())
+        };
+        let has_more = self.waiting() > 0 || self.workers.values().any(is_shared);
         let rests = is_idle && !is_over && !has_more;
         if rests && !self.idle.contains(&id) {
             self.idle.push(id);
@@ -165,28 +173,30 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
-    pub(super) fn may_leave(&self, id: LinkId) -> bool {
+    pub(super) fn may_leave(&self, id: WorkerId) -> bool {
         if self.broken.is_some() {
             return true;
         }
-        if self.links[&id].budget > 0 {
+        if self.workers[&id].budget > 0 {
             // There may be tasks for it that only wait for a seat.
             return self.waiting() == 0;
         }
-        let stays = |link: &&Link<W>| link.stage == Stage::Serving && link.budget == 0 && link.in_flight.is_empty();
-        self.links.values().filter(stays).count() > self.starting
+        let stays = |worker: &&WorkerState<W>| {
+            worker.stage == Stage::Serving && worker.budget == 0 && worker.in_flight.is_empty()
+        };
+        self.workers.values().filter(stays).count() > self.starting
     }
 
-    pub(super) fn fits(&self, id: LinkId) -> bool {
-        let link = &self.links[&id];
+    pub(super) fn fits(&self, id: WorkerId) -> bool {
+        let worker = &self.workers[&id];
         let next = self.queue.iter().find(|remote| matches!(*remote.place.lock(), Place::Queued));
-        let Some((last, next)) = link.in_flight.back().zip(next) else { return link.in_flight.is_empty() };
-        let is_in_turn = match link.in_flight.iter().filter(|sent| sent.remote.task().is_none()).count() {
+        let Some((last, next)) = worker.in_flight.back().zip(next) else { return worker.in_flight.is_empty() };
+        let is_in_turn = match worker.in_flight.iter().filter(|sent| sent.remote.task().is_none()).count() {
             0 => true,
             1 => last.remote.ticket() == next.ticket(),
             _ => false,
         };
-        is_in_turn && link.bytes + next.argument.len() <= AHEAD_BYTES
+        is_in_turn && worker.bytes + next.argument.len() <= AHEAD_BYTES
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<RemoteTask>> {
@@ -200,32 +210,32 @@ impl<W: Clone> Scheduler<W> {
         None
     }
 
-    pub(super) fn assign(&mut self, id: LinkId, remote: Arc<RemoteTask>, now: Instant) -> Order {
+    pub(super) fn assign(&mut self, id: WorkerId, remote: Arc<RemoteTask>, now: Instant) -> Order {
         self.next_sequence += 1;
         let sequence = self.next_sequence;
-        let link = self.links.get_mut(&id).expect("tasks are given to links that are there");
-        let slots = Arc::clone(link.slots.as_ref().expect("a link that serves has slots"));
-        let slot = link.free.trailing_zeros() as u8;
-        link.free &= !(1 << slot);
+        let worker = self.workers.get_mut(&id).expect("tasks are given to workers that are there");
+        let slots = Arc::clone(worker.slots.as_ref().expect("a worker that serves has slots"));
+        let slot = worker.free.trailing_zeros() as u8;
+        worker.free &= !(1 << slot);
         slots.words().ready(slot, sequence, remote.range());
-        *remote.place.lock() = Place::Sent { link: id, slot, sequence, slots };
-        if link.in_flight.is_empty() {
-            link.since = now;
+        *remote.place.lock() = Place::Sent { worker: id, slot, sequence, slots };
+        if worker.in_flight.is_empty() {
+            worker.since = now;
         }
-        link.bytes += remote.argument.len();
-        link.budget -= 1;
-        link.in_flight.push_back(Sent { remote: Arc::clone(&remote), slot, sequence });
-        if link.budget == 0 {
+        worker.bytes += remote.argument.len();
+        worker.budget -= 1;
+        worker.in_flight.push_back(Sent { remote: Arc::clone(&remote), slot, sequence });
+        if worker.budget == 0 {
             self.active -= 1;
         }
         Order { remote, slot, sequence }
     }
 
     /// Takes half of what another worker has not begun of a portion.
-    fn divide(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
-        let rest = self.links.iter().filter(|(other, link)| **other != id && link.stage == Stage::Serving);
+    fn divide(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Order>) {
+        let rest = self.workers.iter().filter(|(other, worker)| **other != id && worker.stage == Stage::Serving);
         // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
-        let sent = rest.flat_map(|(_, link)| link.in_flight.iter().map(|sent| (sent, &link.slots)));
+        let sent = rest.flat_map(|(_, worker)| worker.in_flight.iter().map(|sent| (sent, &worker.slots)));
         let mut rest = sent.filter_map(|(sent, slots)| {
             let slots = slots.as_ref()?;
             let range = sent.remote.range().filter(|_| sent.remote.is_divisible())?;
@@ -238,10 +248,10 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// Takes half of what another worker was sent ahead, from its end.
-    pub(super) fn steal(&mut self, id: LinkId, now: Instant, orders: &mut Vec<Order>) {
-        let ahead = |link: &Link<W>| link.in_flight.len().saturating_sub(1);
-        let others = self.links.iter().filter(|(other, link)| **other != id && ahead(link) > 0);
-        let mut victims: Vec<_> = others.map(|(other, link)| (ahead(link), *other)).collect();
+    pub(super) fn steal(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Order>) {
+        let ahead = |worker: &WorkerState<W>| worker.in_flight.len().saturating_sub(1);
+        let others = self.workers.iter().filter(|(other, worker)| **other != id && ahead(worker) > 0);
+        let mut victims: Vec<_> = others.map(|(other, worker)| (ahead(worker), *other)).collect();
         victims.sort_unstable();
         let mut stolen = Vec::new();
         // The richest may be at the last of them already, and what it has said of those before on its way.
@@ -249,14 +259,14 @@ impl<W: Clone> Scheduler<W> {
             && let Some((ahead, victim)) = victims.pop()
         {
             for _ in 0..ahead.div_ceil(2) {
-                if let Some(remote) = self.links.get_mut(&victim).and_then(|link| link.take_back(now)) {
+                if let Some(remote) = self.workers.get_mut(&victim).and_then(|worker| worker.take_back(now)) {
                     stolen.push(remote);
                     self.refund(victim);
                 }
             }
         }
         for remote in stolen.into_iter().rev() {
-            if self.links[&id].free != 0 && self.links[&id].budget > 0 {
+            if self.workers[&id].free != 0 && self.workers[&id].budget > 0 {
                 orders.push(self.assign(id, remote, now));
             } else {
                 self.requeue(remote);

@@ -5,28 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::link::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LinkId, MISSES, Prospect, START_AGAIN, Scheduler, Victim};
+use super::worker::{Sent, Stage};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, MISSES, Prospect, START_AGAIN, Scheduler, Victim, WorkerId};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {
     /// A worker has died. Its socket was read to the end, and its results noted. `prospect`: of others, if it was not ready.
-    pub(in crate::process) fn died(&mut self, id: LinkId, prospect: Prospect, now: Instant) -> Death {
+    pub(in crate::process) fn died(&mut self, id: WorkerId, prospect: Prospect, now: Instant) -> Death {
         let mut death = Death::default();
         self.idle.retain(|other| *other != id);
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(worker) = self.workers.get_mut(&id) else {
             return death;
         };
-        death.expected = link.expected;
+        death.expected = worker.expected;
         death.refusal = self.broken.clone();
-        if link.stage == Stage::Serving {
+        if worker.stage == Stage::Serving {
             self.vacancies += 1;
         }
-        let born = link.since;
+        let born = worker.since;
         let mut untouched = Vec::new();
-        while let Some(sent) = link.in_flight.pop_front() {
-            let was_ready = link.slots.as_ref().is_some_and(|slots| slots.words().revoke(sent.slot, sent.sequence));
+        while let Some(sent) = worker.in_flight.pop_front() {
+            let was_ready = worker.slots.as_ref().is_some_and(|slots| slots.words().revoke(sent.slot, sent.sequence));
             let is_next = untouched.is_empty() && death.victims.is_empty();
             // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
             // one whose argument has no room there, would have no end.
@@ -38,8 +38,8 @@ impl<W: Clone> Scheduler<W> {
                 untouched.push(sent.remote);
             }
         }
-        link.since = now;
-        let (is_early, was_alone) = (link.stage == Stage::Starting && !link.expected, link.alone);
+        worker.since = now;
+        let (is_early, was_alone) = (worker.stage == Stage::Starting && !worker.expected, worker.alone);
         self.move_to(id, Stage::Leaving);
         self.free_seat(id);
         death.is_the_end = is_early
@@ -101,11 +101,11 @@ impl<W: Clone> Scheduler<W> {
     /// A worker could not be started. The tasks that nobody is left to run.
     ///
     /// Several that start together may take from each other what would have been enough for one: that is tried then.
-    pub(in crate::process) fn not_started(&mut self, id: LinkId, now: Instant) -> Vec<Arc<RemoteTask>> {
-        let was_alone = self.links.get(&id).is_none_or(|link| link.alone);
+    pub(in crate::process) fn not_started(&mut self, id: WorkerId, now: Instant) -> Vec<Arc<RemoteTask>> {
+        let was_alone = self.workers.get(&id).is_none_or(|worker| worker.alone);
         self.move_to(id, Stage::Leaving);
         self.start_again = now.checked_add(START_AGAIN);
-        let others = self.links.values().any(|link| matches!(link.stage, Stage::Starting | Stage::Serving));
+        let others = self.workers.values().any(|worker| matches!(worker.stage, Stage::Starting | Stage::Serving));
         if others || !was_alone { Vec::new() } else { self.take_queue() }
     }
 
@@ -124,10 +124,10 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// The thread that looked after the worker ends. What it still had is to be ended.
-    pub(in crate::process) fn forget(&mut self, id: LinkId) -> Vec<Arc<RemoteTask>> {
+    pub(in crate::process) fn forget(&mut self, id: WorkerId) -> Vec<Arc<RemoteTask>> {
         self.move_to(id, Stage::Leaving);
         self.idle.retain(|other| *other != id);
-        let left = self.links.remove(&id).map(|link| link.in_flight).unwrap_or_default();
+        let left = self.workers.remove(&id).map(|worker| worker.in_flight).unwrap_or_default();
         let end = |sent: Sent| {
             *sent.remote.place.lock() = Place::Done;
             sent.remote

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::link::Stage;
-use super::{ARRIVAL, Expiry, LinkId, Scheduler};
+use super::worker::Stage;
+use super::{ARRIVAL, Expiry, Scheduler, WorkerId};
 use crate::process::slots::{Progress, Slots};
 use crate::process::task::{Place, RemoteTask};
 
@@ -26,7 +26,7 @@ impl<W: Clone> Scheduler<W> {
     /// Takes a task back if it has not started.
     fn revoke(&mut self, remote: &RemoteTask, now: Instant) -> bool {
         let mut place = remote.place.lock();
-        let (link, slot, sequence) = match &*place {
+        let (worker, slot, sequence) = match &*place {
             Place::New => {
                 *place = Place::Revoked;
                 return true;
@@ -38,12 +38,12 @@ impl<W: Clone> Scheduler<W> {
                 self.sweep();
                 return true;
             }
-            Place::Sent { link, slot, sequence, slots } => {
+            Place::Sent { worker, slot, sequence, slots } => {
                 if !slots.words().revoke(*slot, *sequence) {
                     curtail(remote, slots, *slot);
                     return false;
                 }
-                (*link, *slot, *sequence)
+                (*worker, *slot, *sequence)
             }
             Place::Revoked => return true,
             Place::WorkerLost => {
@@ -54,14 +54,14 @@ impl<W: Clone> Scheduler<W> {
         };
         *place = Place::Revoked;
         drop(place);
-        if let Some(taken) = self.links.get_mut(&link) {
+        if let Some(taken) = self.workers.get_mut(&worker) {
             let was_first = taken.in_flight.front().is_some_and(|sent| sent.sequence == sequence);
             taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
             if was_first {
                 // Its thread keeps the time of the first.
                 self.to_wake.extend(taken.wire.clone());
             }
-            self.refund(link);
+            self.refund(worker);
         }
         true
     }
@@ -77,38 +77,38 @@ impl<W: Clone> Scheduler<W> {
             remote.stopped.store(true, Ordering::Relaxed);
             return true;
         }
-        let Place::Sent { link, slot, sequence, slots } = &*place else {
+        let Place::Sent { worker, slot, sequence, slots } = &*place else {
             return false;
         };
-        let (link, slot, sequence) = (*link, *slot, *sequence);
+        let (worker, slot, sequence) = (*worker, *slot, *sequence);
         if !slots.words().kill(slot, sequence) {
             return false;
         }
-        *place = Place::Killing { link };
+        *place = Place::Killing { worker };
         drop(place);
-        self.kill(link, slot, sequence, now);
+        self.kill(worker, slot, sequence, now);
         true
     }
 
     /// A worker was given a task in vain.
-    pub(super) fn refund(&mut self, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id) {
-            let counted = link.counts();
-            link.budget = link.budget.saturating_add(1);
-            self.active += usize::from(link.counts() && !counted);
-            if link.in_flight.is_empty() {
+    pub(super) fn refund(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            let counted = worker.counts();
+            worker.budget = worker.budget.saturating_add(1);
+            self.active += usize::from(worker.counts() && !counted);
+            if worker.in_flight.is_empty() {
                 // Its thread still believes it busy, and will hear nothing from it.
-                self.to_wake.extend(link.wire.clone());
+                self.to_wake.extend(worker.wire.clone());
             }
         }
     }
 
-    pub(super) fn kill(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) {
+    pub(super) fn kill(&mut self, id: WorkerId, slot: u8, sequence: u64, now: Instant) {
         let mut behind = Vec::new();
-        if let Some(link) = self.links.get_mut(&id) {
-            link.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
             // What was sent ahead need not wait for its end, nor for callbacks before it.
-            behind.extend(std::iter::from_fn(|| link.take_back(now)));
+            behind.extend(std::iter::from_fn(|| worker.take_back(now)));
         }
         self.move_to(id, Stage::Doomed);
         self.vacancies += 1;
@@ -136,10 +136,10 @@ impl<W: Clone> Scheduler<W> {
         let mut pending = Vec::new();
         let queued: Vec<_> = std::iter::from_fn(|| self.pop()).collect();
         let mut back_from = Vec::new();
-        for (id, link) in &mut self.links {
-            let mut back: Vec<_> = std::iter::from_fn(|| link.take_back(now)).collect();
+        for (id, worker) in &mut self.workers {
+            let mut back: Vec<_> = std::iter::from_fn(|| worker.take_back(now)).collect();
             back.reverse();
-            if let (Some(sent), Some(slots)) = (link.in_flight.front(), &link.slots) {
+            if let (Some(sent), Some(slots)) = (worker.in_flight.front(), &worker.slots) {
                 curtail(&sent.remote, slots, sent.slot);
             }
             back_from.extend(back.iter().map(|_| *id));
@@ -171,14 +171,14 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// Looks at the time limit of a worker's first task.
-    pub(in crate::process) fn expire(&mut self, id: LinkId, now: Instant, clock: u64) -> Expiry {
-        let Some(link) = self.links.get_mut(&id) else {
+    pub(in crate::process) fn expire(&mut self, id: WorkerId, now: Instant, clock: u64) -> Expiry {
+        let Some(worker) = self.workers.get_mut(&id) else {
             return Expiry::Later(None);
         };
-        let (Some(sent), Some(slots)) = (link.in_flight.front(), &link.slots) else {
+        let (Some(sent), Some(slots)) = (worker.in_flight.front(), &worker.slots) else {
             return Expiry::Later(None);
         };
-        let Some(deadline) = link.deadline() else {
+        let Some(deadline) = worker.deadline() else {
             return Expiry::Later(None);
         };
         let (slot, sequence) = (sent.slot, sent.sequence);
@@ -186,37 +186,37 @@ impl<W: Clone> Scheduler<W> {
         // The worker knows better when it started. But a task may have written over what it says.
         let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
         let stopped = match slots.words().progress(slot, sequence) {
-            Progress::Running(since) if ran(since) < limit && link.due.is_none() => {
-                link.due = now.checked_add(limit - ran(since));
-                return Expiry::Later(link.due);
+            Progress::Running(since) if ran(since) < limit && worker.due.is_none() => {
+                worker.due = now.checked_add(limit - ran(since));
+                return Expiry::Later(worker.due);
             }
             _ if now < deadline => return Expiry::Later(Some(deadline)),
             Progress::Running(_) => slots.words().kill(slot, sequence),
             Progress::Ready => {
                 let slots = Arc::clone(slots);
                 if !self.isolate(id, now)
-                    && let Some(link) = self.links.get_mut(&id)
-                    && link.put_first_what_runs()
+                    && let Some(worker) = self.workers.get_mut(&id)
+                    && worker.put_first_what_runs()
                 {
-                    return Expiry::Later(link.deadline());
+                    return Expiry::Later(worker.deadline());
                 }
                 let stopped = slots.words().revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
             }
-            Progress::Done if link.arrival.is_some() => {
+            Progress::Done if worker.arrival.is_some() => {
                 let slots = Arc::clone(slots);
                 if !self.isolate(id, now)
-                    && let Some(link) = self.links.get_mut(&id)
+                    && let Some(worker) = self.workers.get_mut(&id)
                 {
                     // It has gone on, so the result was sent.
-                    link.arrival = Some(now + ARRIVAL);
-                    return Expiry::Later(link.arrival);
+                    worker.arrival = Some(now + ARRIVAL);
+                    return Expiry::Later(worker.arrival);
                 }
                 slots.words().kill_done(slot, sequence)
             }
             Progress::Done => {
-                link.arrival = Some(now + ARRIVAL);
-                return Expiry::Later(link.arrival);
+                worker.arrival = Some(now + ARRIVAL);
+                return Expiry::Later(worker.arrival);
             }
             Progress::Strange => true,
         };
@@ -228,11 +228,11 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// Takes back what a worker has behind its first task, with which it would go on. `false`: it has begun one of them.
-    fn isolate(&mut self, id: LinkId, now: Instant) -> bool {
+    fn isolate(&mut self, id: WorkerId, now: Instant) -> bool {
         let mut behind = Vec::new();
-        if let Some(link) = self.links.get_mut(&id) {
-            while link.in_flight.len() > 1
-                && let Some(remote) = link.take_back(now)
+        if let Some(worker) = self.workers.get_mut(&id) {
+            while worker.in_flight.len() > 1
+                && let Some(remote) = worker.take_back(now)
             {
                 behind.push(remote);
             }
@@ -241,15 +241,15 @@ impl<W: Clone> Scheduler<W> {
             self.requeue(remote);
             self.refund(id);
         }
-        self.links.get(&id).is_some_and(|link| link.in_flight.len() == 1)
+        self.workers.get(&id).is_some_and(|worker| worker.in_flight.len() == 1)
     }
 
-    fn expired(&mut self, id: LinkId, slot: u8, sequence: u64, now: Instant) -> Expiry {
-        let first = self.links.get(&id).and_then(|link| link.in_flight.front());
+    fn expired(&mut self, id: WorkerId, slot: u8, sequence: u64, now: Instant) -> Expiry {
+        let first = self.workers.get(&id).and_then(|worker| worker.in_flight.front());
         let Some(remote) = first.map(|sent| Arc::clone(&sent.remote)) else {
             return Expiry::Later(None);
         };
-        *remote.place.lock() = Place::Killing { link: id };
+        *remote.place.lock() = Place::Killing { worker: id };
         self.kill(id, slot, sequence, now);
         Expiry::Stopped(remote)
     }

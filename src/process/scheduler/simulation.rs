@@ -138,7 +138,7 @@ impl World<'_> {
         let hung = hung.map(|(id, _)| *id);
         drop(floor);
         let Some(hung) = hung else { return false };
-        let first = self.scheduler.links[&hung].in_flight.front();
+        let first = self.scheduler.workers[&hung].in_flight.front();
         assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "nobody keeps the time of a task");
         self.kill(hung);
         true

@@ -1,4 +1,4 @@
-//! What a worker says, and the tasks that it ends, as `link` takes it.
+//! What a worker says, and the tasks that it ends, as `worker` takes it.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use super::due::Due;
 use super::keeper::Stage;
 use super::worker::Said;
 use super::world::World;
-use crate::process::scheduler::{Answered, LinkId, Next};
+use crate::process::scheduler::{Answered, Next, WorkerId};
 
 impl World<'_> {
-    pub(super) fn receive(&mut self, id: LinkId, count: usize) -> Vec<Due> {
+    pub(super) fn receive(&mut self, id: WorkerId, count: usize) -> Vec<Due> {
         let mut next = Vec::new();
         let said: Vec<_> = {
             let mut floor = self.floor.borrow_mut();
@@ -50,7 +50,7 @@ impl World<'_> {
         next
     }
 
-    fn settle(&mut self, id: LinkId, answers: Vec<Said>) -> Vec<Due> {
+    fn settle(&mut self, id: WorkerId, answers: Vec<Said>) -> Vec<Due> {
         let (is_dead, mut orders, mut delivered) = (self.keeper(id).is_dead, Vec::new(), Vec::new());
         let next = self.decide(|scheduler, now| {
             let since = scheduler.since(id, now);

@@ -8,8 +8,8 @@ use super::due::Due;
 use super::errand::{call_of, open_calls};
 use super::keeper::Keeper;
 use super::world::{LATE, World};
-use crate::process::scheduler::link::{Link, Sent, Stage};
-use crate::process::scheduler::{AHEAD_BYTES, LinkId, MISSES};
+use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
+use crate::process::scheduler::{AHEAD_BYTES, MISSES, WorkerId};
 use crate::process::slots::Progress;
 use crate::process::task::{Place, RemoteTask};
 
@@ -37,42 +37,45 @@ impl World<'_> {
     /// What is counted is what is there.
     fn audit_counts(&self) {
         let scheduler = &self.scheduler;
-        let links = || scheduler.links.values();
-        assert_eq!(scheduler.active, links().filter(|link| link.counts()).count(), "active");
-        assert_eq!(scheduler.starting, links().filter(|link| link.stage == Stage::Starting).count(), "starting");
+        let workers = || scheduler.workers.values();
+        assert_eq!(scheduler.active, workers().filter(|worker| worker.counts()).count(), "active");
+        assert_eq!(scheduler.starting, workers().filter(|worker| worker.stage == Stage::Starting).count(), "starting");
         // One that was to be replaced may have been given a task in vain, and counts again until it looks.
         let is_fixed = self.weather.max_tasks.is_none();
         assert!(!is_fixed || scheduler.active <= self.weather.max_workers, "too many workers");
         let seated = is_fixed || scheduler.running() <= self.weather.max_workers;
         assert!(seated, "more workers have tasks than there are seats");
-        let others = links().filter(|link| matches!(link.stage, Stage::Starting | Stage::Leaving));
-        assert!(others.map(|link| link.in_flight.len()).sum::<usize>() == 0, "a worker has tasks that does not serve");
+        let others = workers().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Leaving));
+        assert!(
+            others.map(|worker| worker.in_flight.len()).sum::<usize>() == 0,
+            "a worker has tasks that does not serve"
+        );
         self.audit_work();
         // What a dead one had is with others.
-        for link in links().filter(|link| matches!(link.stage, Stage::Serving | Stage::Doomed)) {
-            let taken = link.in_flight.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
-            assert_eq!(taken.count_ones() as usize, link.in_flight.len(), "two tasks have one slot");
-            assert_eq!(!taken, link.free, "slots that are neither free nor taken");
+        for worker in workers().filter(|worker| matches!(worker.stage, Stage::Serving | Stage::Doomed)) {
+            let taken = worker.in_flight.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
+            assert_eq!(taken.count_ones() as usize, worker.in_flight.len(), "two tasks have one slot");
+            assert_eq!(!taken, worker.free, "slots that are neither free nor taken");
             assert_eq!(
-                link.in_flight.iter().map(|sent| sent.remote.argument.len()).sum::<usize>(),
-                link.bytes,
+                worker.in_flight.iter().map(|sent| sent.remote.argument.len()).sum::<usize>(),
+                worker.bytes,
                 "bytes"
             );
-            assert!(link.in_flight.len() < 2 || link.bytes <= AHEAD_BYTES, "too much is sent ahead");
+            assert!(worker.in_flight.len() < 2 || worker.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
         let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
         assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "not all is read");
         for (nth, id) in scheduler.idle.iter().enumerate() {
-            let link = &scheduler.links[id];
+            let worker = &scheduler.workers[id];
             assert!(!scheduler.idle[..nth].contains(id), "idle twice");
-            assert!(link.stage == Stage::Serving && link.in_flight.is_empty() && link.budget > 0, "not idle");
+            assert!(worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0, "not idle");
         }
     }
 
     /// No more workers are at work than there may be.
     pub(super) fn audit_work(&self) {
         // What a killed one is at has been given up.
-        let is_at_work = |id| self.scheduler.links.get(id).is_some_and(|link| link.stage != Stage::Doomed);
+        let is_at_work = |id| self.scheduler.workers.get(id).is_some_and(|worker| worker.stage != Stage::Doomed);
         let floor = self.floor.borrow();
         let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
         assert!(running <= self.weather.max_workers, "too many workers are at work");
@@ -97,12 +100,12 @@ impl World<'_> {
             }
         }
         assert_eq!(scheduler.waiting(), live, "the queue has as many as it says");
-        for (id, link) in &scheduler.links {
-            for sent in &link.in_flight {
-                let Place::Sent { link, slot, sequence, .. } = *sent.remote.place.lock() else {
+        for (id, worker) in &scheduler.workers {
+            for sent in &worker.in_flight {
+                let Place::Sent { worker, slot, sequence, .. } = *sent.remote.place.lock() else {
                     panic!("a worker has a task that is not there");
                 };
-                assert_eq!((link, slot, sequence), (*id, sent.slot, sent.sequence));
+                assert_eq!((worker, slot, sequence), (*id, sent.slot, sent.sequence));
                 found = found.wrapping_add(mark(&sent.remote));
                 see(&sent.remote, true);
             }
@@ -132,14 +135,14 @@ impl World<'_> {
             whole.filter_map(turn).is_sorted()
         };
         assert!(are_in_turn(&mut self.scheduler.queue.iter()), "a task has overtaken another one in the queue");
-        for link in self.scheduler.links.values() {
+        for worker in self.scheduler.workers.values() {
             // What runs may have been sent before what was to come first.
             let progress = |sent: &Sent| {
-                let slots = link.slots.as_ref()?;
+                let slots = worker.slots.as_ref()?;
                 Some(slots.quiet_words().progress(sent.slot, sent.sequence))
             };
             let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
-            let mut waiting = link.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
+            let mut waiting = worker.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
             assert!(are_in_turn(&mut waiting), "a task has overtaken another one");
         }
     }
@@ -152,16 +155,16 @@ impl World<'_> {
         }
         let enough = scheduler.active >= self.weather.max_workers
             || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
-            || (!scheduler.links.is_empty() && scheduler.start_again.is_some());
+            || (!scheduler.workers.is_empty() && scheduler.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
         // One that is to be replaced gives its seat away when it looks.
-        let serves = |link: &&Link<_>| link.stage == Stage::Serving && link.in_flight.is_empty();
-        let free = scheduler.links.iter().filter(|(_, link)| serves(link));
+        let serves = |worker: &&WorkerState<_>| worker.stage == Stage::Serving && worker.in_flight.is_empty();
+        let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker));
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
-        let others = others.iter().filter(|(_, link)| link.budget > 0).count();
+        let others = others.iter().filter(|(_, worker)| worker.budget > 0).count();
         let seats = self.weather.max_workers.saturating_sub(scheduler.running());
         // Who is about to bury a worker gives its seat away then.
-        let is_killed = scheduler.links.values().any(|link| link.stage == Stage::Doomed);
+        let is_killed = scheduler.workers.values().any(|worker| worker.stage == Stage::Doomed);
         let is_any_dying = is_killed || self.keepers.values().any(Keeper::is_dying);
         let seats = match self.weather.max_tasks {
             Some(_) if is_any_dying => 0,
@@ -178,9 +181,9 @@ impl World<'_> {
         if !scheduler.idle.iter().any(|id| !self.keepers[id].will_look()) {
             return;
         }
-        for link in scheduler.links.values().filter(|link| link.stage == Stage::Serving) {
-            for sent in link.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
-                let begun = link.slots.as_ref().map_or(0, |slots| slots.quiet_words().begun(sent.slot));
+        for worker in scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving) {
+            for sent in worker.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
+                let begun = worker.slots.as_ref().map_or(0, |slots| slots.quiet_words().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
                 assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
             }
@@ -189,17 +192,17 @@ impl World<'_> {
 
     /// Of what has a limit, somebody keeps the time.
     fn audit_limits(&self) {
-        for (id, link) in self.scheduler.links.iter().filter(|(_, link)| link.stage == Stage::Serving) {
+        for (id, worker) in self.scheduler.workers.iter().filter(|(_, worker)| worker.stage == Stage::Serving) {
             let keeper = &self.keepers[id];
             let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
-            let Some(deadline) = link.deadline().filter(|_| !keeper.will_look() && !self.dues.iter().any(is_told))
+            let Some(deadline) = worker.deadline().filter(|_| !keeper.will_look() && !self.dues.iter().any(is_told))
             else {
                 continue;
             };
-            let first = &link.in_flight[0];
-            let progress = link.slots.as_ref().map(|slots| slots.quiet_words().progress(first.slot, first.sequence));
+            let first = &worker.in_flight[0];
+            let progress = worker.slots.as_ref().map(|slots| slots.quiet_words().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
-            assert!(link.arrival.is_none() || is_done, "a result is waited for that is not there");
+            assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
             let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
             // From its start, if that was later. Who decides may have looked at the clock a while before.
             let limit = first.remote.limit();
@@ -218,8 +221,11 @@ impl World<'_> {
         if !self.scheduler.is_over() || self.dues.iter().any(is_told) {
             return;
         }
-        let starting =
-            self.scheduler.links.iter().filter(|(_, link)| link.stage == Stage::Starting && link.wire.is_some());
+        let starting = self
+            .scheduler
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.stage == Stage::Starting && worker.wire.is_some());
         for (id, _) in starting {
             let keeper = &self.keepers[id];
             assert!(keeper.will_look() || !keeper.is_asleep(), "nobody tells a worker that there is nothing for it");
@@ -233,7 +239,7 @@ impl World<'_> {
     }
 
     /// No worker goes on with it.
-    pub(super) fn audit_stopped(&self, id: LinkId, (slot, sequence): (u8, u64)) {
+    pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
         let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
         assert_eq!(slots.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
     }
@@ -249,11 +255,11 @@ impl World<'_> {
     }
 
     /// A worker is to leave: there is a reason, and nothing that it could do.
-    pub(super) fn audit_leaving(&self, id: LinkId) {
+    pub(super) fn audit_leaving(&self, id: WorkerId) {
         let (scheduler, weather) = (&self.scheduler, &self.weather);
-        let link = &scheduler.links[&id];
-        let is_surplus = scheduler.active >= weather.max_workers || link.budget == 0;
-        let idle = (self.now() + LATE).saturating_duration_since(link.since);
+        let worker = &scheduler.workers[&id];
+        let is_surplus = scheduler.active >= weather.max_workers || worker.budget == 0;
+        let idle = (self.now() + LATE).saturating_duration_since(worker.since);
         let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
         let is_closed = scheduler.closed && scheduler.expected == 0;
         assert!(is_closed || is_surplus || is_expired || scheduler.broken.is_some(), "a worker leaves for no reason");

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::Error;
-use crate::process::scheduler::LinkId;
+use crate::process::scheduler::WorkerId;
 use crate::process::task::RemoteTask;
 use crate::sync::Mutex;
 
@@ -23,7 +23,7 @@ pub(super) struct FunctionAddress {
     /// It was refused on its way to the worker, which is to pass over it.
     pub(super) is_refused: bool,
     /// Which worker is at it.
-    at: Option<LinkId>,
+    at: Option<WorkerId>,
     /// How often a worker has begun it.
     begun: u32,
     /// How often a worker died that was at it.
@@ -84,7 +84,7 @@ impl FunctionAddress {
         self.was_sent |= is_sent;
     }
 
-    pub(super) fn begin(&mut self, worker: LinkId) {
+    pub(super) fn begin(&mut self, worker: WorkerId) {
         assert_eq!(self.at.replace(worker), None, "two workers are at one task");
         assert!(!self.is_unwanted, "a task begins that was taken back: {self:?}");
         assert!(!self.is_over(), "a task begins that has ended: {self:?}");

@@ -14,13 +14,13 @@ use super::stock;
 use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Answered, LinkId, Next, Order, Submitted};
+use crate::process::scheduler::{Answered, Next, Order, Submitted, WorkerId};
 use crate::process::slots::Slots;
 use crate::process::task::RemoteTask;
 
-const FIRST: LinkId = LinkId(0);
-const SECOND: LinkId = LinkId(1);
-const THIRD: LinkId = LinkId(2);
+const FIRST: WorkerId = WorkerId(0);
+const SECOND: WorkerId = WorkerId(1);
+const THIRD: WorkerId = WorkerId(2);
 
 /// One worker, which may have one task.
 fn world(stock: &mut Stock) -> World<'_> {
@@ -44,25 +44,25 @@ fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> Wo
 }
 
 impl World<'_> {
-    fn submit_task(&mut self) -> (Arc<RemoteTask>, Submitted<LinkId>) {
+    fn submit_task(&mut self) -> (Arc<RemoteTask>, Submitted<WorkerId>) {
         self.submit_with(TaskOptions::new())
     }
 
-    fn submit_with(&mut self, options: TaskOptions) -> (Arc<RemoteTask>, Submitted<LinkId>) {
+    fn submit_with(&mut self, options: TaskOptions) -> (Arc<RemoteTask>, Submitted<WorkerId>) {
         let remote = self.remote(options, None, false, 0);
         remote.take_ticket(&self.tickets);
         let submitted = self.decide(|scheduler, now| scheduler.submit(Arc::clone(&remote), now));
         (remote, submitted)
     }
 
-    fn make_ready(&mut self, id: LinkId) -> Arc<Slots> {
+    fn make_ready(&mut self, id: WorkerId) -> Arc<Slots> {
         let slots = Arc::new(Slots::create().unwrap().0);
         self.decide(|scheduler, now| scheduler.ready(id, id, Arc::clone(&slots), now));
         slots
     }
 
     /// It is ready, and is sent two of the tasks.
-    fn send_two(&mut self, id: LinkId) -> (Arc<Slots>, [Order; 2]) {
+    fn send_two(&mut self, id: WorkerId) -> (Arc<Slots>, [Order; 2]) {
         let slots = self.make_ready(id);
         // They are short as a rule, so that one is sent ahead.
         self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
@@ -70,18 +70,18 @@ impl World<'_> {
         (slots, orders)
     }
 
-    fn refill(&mut self, id: LinkId) -> (Next, Vec<Order>) {
+    fn refill(&mut self, id: WorkerId) -> (Next, Vec<Order>) {
         let mut orders = Vec::new();
         (self.decide(|scheduler, now| scheduler.refill(id, false, now, &mut orders)), orders)
     }
 
     /// The worker answers a task for good. Whose is it?
-    fn answer(&mut self, id: LinkId, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
+    fn answer(&mut self, id: WorkerId, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
         let answered = Answered { slot, sequence, last: true };
         self.decide(|scheduler, now| scheduler.settle(id, answered, now))
     }
 
-    fn is_rung(&mut self, id: LinkId) -> bool {
+    fn is_rung(&mut self, id: WorkerId) -> bool {
         std::mem::take(&mut self.keepers.get_mut(&id).unwrap().rung)
     }
 

@@ -15,7 +15,7 @@ use crate::options::TaskOptions;
 use crate::process::call::Parcel;
 use crate::process::frame::Kind;
 use crate::process::portion::Portion;
-use crate::process::scheduler::{LinkId, Submitted};
+use crate::process::scheduler::{Submitted, WorkerId};
 use crate::process::task::{Completion, Place, RemoteTask};
 
 /// Has everything of it ended that is its own, and was sent?
@@ -195,9 +195,9 @@ impl World<'_> {
         if stopped {
             self.end_outside(remote, false);
             let place = remote.place.lock();
-            if let (Place::Killing { link }, Some(sent)) = (&*place, sent) {
-                self.audit_stopped(*link, sent);
-                self.dues.push_back(Due::Kill(*link));
+            if let (Place::Killing { worker }, Some(sent)) = (&*place, sent) {
+                self.audit_stopped(*worker, sent);
+                self.dues.push_back(Due::Kill(*worker));
             }
         }
     }
@@ -231,14 +231,14 @@ impl World<'_> {
             return;
         }
         let Some((id, _, slot, sequence)) = self.scheduler.only(&remote) else { return };
-        let keeper = self.keepers.get_mut(&id).expect("a link has a keeper");
+        let keeper = self.keepers.get_mut(&id).expect("a worker has a keeper");
         if keeper.stage == Stage::Serving && keeper.dues.is_empty() && keeper.helped.is_none() {
             keeper.helped = Some((remote, slot, sequence));
         }
     }
 
     /// Who waits hears something.
-    pub(super) fn help(&mut self, id: LinkId) {
+    pub(super) fn help(&mut self, id: WorkerId) {
         let keeper = self.keepers.get_mut(&id).expect("who is helped is there");
         let (_, slot, sequence) = keeper.helped.take().expect("somebody helps");
         let said = {

@@ -7,12 +7,12 @@ use super::errand::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
-use crate::process::scheduler::{LinkId, Order, Victim};
+use crate::process::scheduler::{Order, Victim, WorkerId};
 use crate::process::task::RemoteTask;
 
 pub(super) enum Due {
     /// Frames, and whether the worker's thread is rung for then.
-    Send(LinkId, Vec<Order>, bool),
+    Send(WorkerId, Vec<Order>, bool),
     /// Takes up to so many messages.
     Receive(usize),
     /// Looks for what there is to do.
@@ -26,7 +26,7 @@ pub(super) enum Due {
     Requeue(Arc<RemoteTask>),
     Bury(Arc<RemoteTask>, Error),
     Expire(Arc<RemoteTask>),
-    Kill(LinkId),
+    Kill(WorkerId),
     Break,
     RingAll,
     Forget,

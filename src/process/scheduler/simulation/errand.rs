@@ -16,7 +16,8 @@ use crate::process::task::RemoteTask;
 use crate::task::call::Encoded;
 use crate::task::listener::{Listener, ListenerKey};
 use crate::task::owner::TaskOwner;
-use crate::task::{Awaited, Claim, Ran, Runnable, Snapshot};
+use crate::task::roles::{Awaited, Claim, Ran, Runnable};
+use crate::task::state::Snapshot;
 
 pub(super) struct Errand {
     pub(super) options: TaskOptions,

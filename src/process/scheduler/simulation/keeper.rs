@@ -1,4 +1,4 @@
-//! [`Keeper`]: the thread that looks after a worker, as `link` has it.
+//! [`Keeper`]: the thread that looks after a worker, as `worker` has it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use super::errand::next_call;
 use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::process::scheduler::{Death, Expiry, LinkId, Next, Order, Prospect, link};
+use crate::process::scheduler::{Death, Expiry, Next, Order, Prospect, WorkerId, worker};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
@@ -79,11 +79,11 @@ impl Keeper {
 }
 
 impl World<'_> {
-    pub(super) fn keeper(&mut self, id: LinkId) -> &mut Keeper {
+    pub(super) fn keeper(&mut self, id: WorkerId) -> &mut Keeper {
         self.keepers.get_mut(&id).expect("a keeper that acts is there")
     }
 
-    pub(super) fn keep(&mut self, id: LinkId) {
+    pub(super) fn keep(&mut self, id: WorkerId) {
         if let Some(due) = self.keeper(id).dues.pop_front() {
             let next = self.perform_for(id, due);
             if let Some(keeper) = self.keepers.get_mut(&id) {
@@ -120,7 +120,7 @@ impl World<'_> {
         }
     }
 
-    fn spawn(&mut self, id: LinkId) {
+    fn spawn(&mut self, id: WorkerId) {
         let failed_starts = self.weather.failed_starts;
         if self.once_in(failed_starts) {
             self.trace(|| format!("keeper {} cannot start", id.0));
@@ -140,7 +140,7 @@ impl World<'_> {
     }
 
     /// What is to come next.
-    fn perform_for(&mut self, id: LinkId, due: Due) -> Vec<Due> {
+    fn perform_for(&mut self, id: WorkerId, due: Due) -> Vec<Due> {
         self.trace(|| format!("keeper {}: {}", id.0, due.name()));
         match due {
             Due::Send(to, orders, _) => self.send(to, orders),
@@ -199,14 +199,14 @@ impl World<'_> {
         Vec::new()
     }
 
-    fn look(&mut self, id: LinkId) -> Vec<Due> {
+    fn look(&mut self, id: WorkerId) -> Vec<Due> {
         match self.keeper(id).stage {
             Stage::Serving => {
                 let mut orders = Vec::new();
                 let rung = |world: &Self| world.keepers.values().filter(|keeper| keeper.rung).count();
                 let before = rung(self);
                 let next = self.decide(|scheduler, now| scheduler.refill(id, false, now, &mut orders));
-                let stands_by = next == Next::Wait && self.scheduler.links[&id].budget > 0;
+                let stands_by = next == Next::Wait && self.scheduler.workers[&id].budget > 0;
                 let wakes_nobody = rung(self) == before || self.scheduler.is_over();
                 assert!(!stands_by || wakes_nobody, "those who stand by wake each other");
                 self.proceed(id, next, orders)
@@ -221,7 +221,7 @@ impl World<'_> {
         }
     }
 
-    fn end(&mut self, id: LinkId) {
+    fn end(&mut self, id: WorkerId) {
         if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
             worker.no_more = true;
         }
@@ -230,7 +230,7 @@ impl World<'_> {
         self.keeper(id).alarm = Some((then, Alarm::Kill));
     }
 
-    pub(super) fn proceed(&mut self, id: LinkId, next: Next, orders: Vec<Order>) -> Vec<Due> {
+    pub(super) fn proceed(&mut self, id: WorkerId, next: Next, orders: Vec<Order>) -> Vec<Due> {
         self.trace(|| format!("keeper {}: {next:?}, {} sent", id.0, orders.len()));
         let keep_alive = self.weather.keep_alive;
         let keeper = self.keeper(id);
@@ -251,10 +251,10 @@ impl World<'_> {
         if orders.is_empty() { Vec::new() } else { vec![Due::Send(id, orders, false)] }
     }
 
-    fn died(&mut self, id: LinkId) -> Vec<Due> {
-        let link = &self.scheduler.links[&id];
+    fn died(&mut self, id: WorkerId) -> Vec<Due> {
+        let worker = &self.scheduler.workers[&id];
         let (was_doomed, first) =
-            (link.stage == link::Stage::Doomed, link.in_flight.front().map(|sent| Arc::clone(&sent.remote)));
+            (worker.stage == worker::Stage::Doomed, worker.in_flight.front().map(|sent| Arc::clone(&sent.remote)));
         let prospect = if self.keeper(id).is_unfit { Prospect::None } else { Prospect::Fair };
         let Death { victims, orphans, refusal, expected, is_the_end } =
             self.decide(|scheduler, now| scheduler.died(id, prospect, now));
@@ -273,7 +273,7 @@ impl World<'_> {
         dues
     }
 
-    fn ring_alarm(&mut self, id: LinkId) {
+    fn ring_alarm(&mut self, id: WorkerId) {
         let Some((_, alarm)) = self.keeper(id).alarm.take() else { return };
         self.trace(|| format!("keeper {}: {alarm:?}", id.0));
         match alarm {
@@ -293,7 +293,7 @@ impl World<'_> {
             }
             Alarm::Limit => {
                 let clock = self.clock();
-                let first = self.scheduler.links[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
+                let first = self.scheduler.workers[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
                 match self.decide(|scheduler, now| scheduler.expire(id, now, clock)) {
                     Expiry::Later(then) => self.keeper(id).alarm = then.map(|then| (then, Alarm::Limit)),
                     Expiry::Stopped(remote) => {

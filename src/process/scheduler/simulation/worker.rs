@@ -11,13 +11,13 @@ use super::errand::{call_at, call_of};
 use crate::error::Error;
 use crate::process::frame::{Kind, put_item};
 use crate::process::reply;
-use crate::process::scheduler::{LinkId, Order};
+use crate::process::scheduler::{Order, WorkerId};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
 /// All processes, and the clock that they share with the pool.
 pub(super) struct Floor {
-    pub(super) workers: BTreeMap<LinkId, Worker>,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) clock: u64,
     pub(super) book: book::Shared,
     pub(super) rng: Rng,
@@ -139,7 +139,7 @@ impl Frame {
 
 impl Floor {
     /// Lets one worker do what it does next.
-    pub(super) fn step(&mut self, id: LinkId) {
+    pub(super) fn step(&mut self, id: WorkerId) {
         let Self { workers, clock, book, rng, deaths } = self;
         let Some(worker) = workers.get_mut(&id).filter(|worker| worker.can_step()) else { return };
         if worker.killed || (*deaths > 0 && rng.u32(..*deaths) == 0) {
@@ -188,7 +188,7 @@ impl Floor {
 }
 
 impl Worker {
-    fn begin(&mut self, id: LinkId, frame: Frame, clock: u64, book: &book::Shared, rng: &mut Rng) -> At {
+    fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, book: &book::Shared, rng: &mut Rng) -> At {
         if !self.slots.quiet_words().start(frame.slot, frame.sequence, clock) {
             return At::Receiving;
         }
@@ -206,7 +206,7 @@ impl Worker {
     }
 
     /// Takes an item, or notes the reply to the one that was taken.
-    fn go_on(&mut self, id: LinkId, frame: Frame, mut batch: Batch, book: &book::Shared, rng: &mut Rng) -> At {
+    fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, book: &book::Shared, rng: &mut Rng) -> At {
         let Some(item) = batch.item.take() else {
             let Some(item) = self.slots.quiet_words().take_item(frame.slot) else {
                 let is_ours = self.slots.quiet_words().finish(frame.slot, frame.sequence);

@@ -1,6 +1,6 @@
 //! [`World`]: a scheduler, and all who call it or are called for it, as one thread that takes one step after the other.
 //!
-//! What a pool and the threads of its links do around each decision is done here once more, without descriptors. Between a decision
+//! What a pool and the threads of its workers do around each decision is done here once more, without descriptors. Between a decision
 //! and what follows from it, anything else may come.
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ use super::worker::{Floor, Frame};
 use super::{book, client};
 use crate::process::call::FunctionAddress;
 use crate::process::pool::Pool;
-use crate::process::scheduler::{Limits, LinkId, Order, Scheduler};
+use crate::process::scheduler::{Limits, Order, Scheduler, WorkerId};
 use crate::process::slots::{Slots, meanwhile};
 use crate::process::task::{Place, RemoteTask};
 use crate::ticket::{Ticket, Tickets};
@@ -58,10 +58,10 @@ pub(super) struct World<'a> {
     pub(super) stock: &'a mut Stock,
     pub(super) weather: Weather,
     pub(super) rng: Rng,
-    pub(super) scheduler: Scheduler<LinkId>,
+    pub(super) scheduler: Scheduler<WorkerId>,
     pub(super) floor: Rc<RefCell<Floor>>,
     pub(super) book: book::Shared,
-    pub(super) keepers: BTreeMap<LinkId, Keeper>,
+    pub(super) keepers: BTreeMap<WorkerId, Keeper>,
     pub(super) remotes: Vec<Arc<RemoteTask>>,
     /// Those that have come to their end.
     pub(super) past: Vec<Arc<RemoteTask>>,
@@ -83,9 +83,9 @@ pub(super) struct World<'a> {
 /// Somebody who may go on.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Actor {
-    Worker(LinkId),
-    Keeper(LinkId),
-    Helper(LinkId),
+    Worker(WorkerId),
+    Keeper(WorkerId),
+    Helper(WorkerId),
     Due(usize),
     Blocked,
 }
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
     }
 
     /// As the pool does.
-    pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Scheduler<LinkId>, Instant) -> R) -> R {
+    pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Scheduler<WorkerId>, Instant) -> R) -> R {
         // It looks at the clock before it has the lock.
         let late = if self.once_in(8) { LATE.mul_f64(self.rng.f64()) } else { Duration::ZERO };
         let now = self.now() - late;
@@ -205,7 +205,7 @@ impl<'a> World<'a> {
         self.past.extend(self.remotes.extract_if(.., is_past));
     }
 
-    pub(super) fn ring(&mut self, id: LinkId) {
+    pub(super) fn ring(&mut self, id: WorkerId) {
         if let Some(keeper) = self.keepers.get_mut(&id) {
             keeper.rung = true;
         }
@@ -217,14 +217,14 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(super) fn send(&mut self, id: LinkId, orders: Vec<Order>) {
+    pub(super) fn send(&mut self, id: WorkerId, orders: Vec<Order>) {
         let mut floor = self.floor.borrow_mut();
         if let Some(worker) = floor.workers.get_mut(&id).filter(|worker| worker.is_alive) {
             worker.inbox.extend(orders.into_iter().map(Frame::from));
         }
     }
 
-    pub(super) fn kill(&mut self, id: LinkId) {
+    pub(super) fn kill(&mut self, id: WorkerId) {
         if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
             worker.killed = true;
         }

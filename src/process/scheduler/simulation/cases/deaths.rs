@@ -6,22 +6,22 @@ use std::sync::Arc;
 use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Death, LinkId, MISSES, Next, Prospect};
+use crate::process::scheduler::{Death, MISSES, Next, Prospect, WorkerId};
 use crate::process::task::RemoteTask;
 
 impl World<'_> {
-    fn die(&mut self, id: LinkId) -> Death {
+    fn die(&mut self, id: WorkerId) -> Death {
         self.die_with(id, Prospect::Fair)
     }
 
-    fn die_with(&mut self, id: LinkId, prospect: Prospect) -> Death {
+    fn die_with(&mut self, id: WorkerId, prospect: Prospect) -> Death {
         let death = self.decide(|scheduler, now| scheduler.died(id, prospect, now));
         assert!(self.decide(|scheduler, _| scheduler.forget(id)).is_empty());
         death
     }
 
     /// It dies while it runs this task, and nothing else.
-    fn die_of(&mut self, id: LinkId, remote: &Arc<RemoteTask>) {
+    fn die_of(&mut self, id: WorkerId, remote: &Arc<RemoteTask>) {
         let slots = self.make_ready(id);
         let (_, orders) = self.refill(id);
         assert!(slots.words().start(orders[0].slot, orders[0].sequence, self.clock()));
@@ -35,7 +35,7 @@ impl World<'_> {
     }
 
     /// None can be started.
-    fn fail_to_start(&mut self, id: LinkId) -> usize {
+    fn fail_to_start(&mut self, id: WorkerId) -> usize {
         let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.decide(|scheduler, _| scheduler.forget(id));
         orphans.len()
@@ -76,7 +76,7 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
     let mut world = world_of(1, None, &mut stock);
     let (deadly, _) = world.submit_with(TaskOptions::new().retries(MISSES + 1));
     world.submit_task();
-    for id in (0..=MISSES).map(LinkId) {
+    for id in (0..=MISSES).map(WorkerId) {
         let (slots, [first, _]) = world.send_two(id);
         assert!(Arc::ptr_eq(&first.remote, &deadly));
         assert!(slots.words().start(first.slot, first.sequence, world.clock()));
@@ -90,7 +90,7 @@ fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
     world.submit_task();
-    assert_eq!([0, 1, 2].map(|id| world.die(LinkId(id)).is_the_end), [false, false, true]);
+    assert_eq!([0, 1, 2].map(|id| world.die(WorkerId(id)).is_the_end), [false, false, true]);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn one_that_would_do_no_better_alone_is_not_tried() {
     // One may have taken from the other what it lacked.
     assert!(!world.die_with(FIRST, Prospect::Poor).is_the_end);
     assert!(!world.die_with(SECOND, Prospect::Poor).is_the_end);
-    assert!(world.die_with(LinkId(2), Prospect::Poor).is_the_end);
+    assert!(world.die_with(WorkerId(2), Prospect::Poor).is_the_end);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn those_that_were_killed_by_request_do_not_count() {
     let mut stock = stock();
     let mut world = world_of(1, None, &mut stock);
     world.submit_task();
-    for id in (0..5).map(LinkId) {
+    for id in (0..5).map(WorkerId) {
         world.scheduler.expect_deaths();
         let Death { expected, is_the_end, .. } = world.die(id);
         assert!(expected && !is_the_end);
@@ -151,7 +151,7 @@ fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
     let mut world = world_of(2, None, &mut stock);
     world.submit_task();
     assert!(world.die_with(FIRST, Prospect::None).is_the_end);
-    assert!(world.scheduler.links.is_empty());
+    assert!(world.scheduler.workers.is_empty());
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
     world.submit_task();
     world.submit_task();
     // The fourth was started beside the third.
-    assert_eq!([0, 1, 2, 3, 4].map(|id| world.die(LinkId(id)).is_the_end), [false, false, false, false, true]);
+    assert_eq!([0, 1, 2, 3, 4].map(|id| world.die(WorkerId(id)).is_the_end), [false, false, false, false, true]);
 }
 
 #[test]
@@ -188,5 +188,5 @@ fn one_is_started_alone_before_tasks_are_given_up() {
     let mut world = world_of(2, None, &mut stock);
     world.submit_task();
     world.submit_task();
-    assert_eq!([0, 1, 2].map(|id| world.fail_to_start(LinkId(id))), [0, 0, 2]);
+    assert_eq!([0, 1, 2].map(|id| world.fail_to_start(WorkerId(id))), [0, 0, 2]);
 }

@@ -10,7 +10,7 @@ use crate::process::pace::Pace;
 use crate::process::slots::{self, Progress, Slots};
 use crate::process::task::RemoteTask;
 
-pub(super) struct Link<W> {
+pub(super) struct WorkerState<W> {
     pub(super) stage: Stage,
     /// Once it was spawned.
     pub(super) wire: Option<W>,
@@ -52,7 +52,7 @@ pub(super) enum Stage {
     Doomed,
 }
 
-impl<W> Link<W> {
+impl<W> WorkerState<W> {
     pub(super) fn new(max_tasks: Option<u64>, now: Instant) -> Self {
         Self {
             stage: Stage::Starting,
