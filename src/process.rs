@@ -1,6 +1,6 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
 //!
-//! `scheduler` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `wire` and
+//! `scheduler` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `connection` and
 //! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
 //! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `sys` is what
 //! systems do in different ways.
@@ -8,6 +8,7 @@
 mod builder;
 mod call;
 mod child;
+mod connection;
 mod entry;
 mod fork;
 mod frame;
@@ -34,7 +35,6 @@ mod slots;
 mod symbol;
 mod sys;
 mod task;
-mod wire;
 mod worker;
 
 use std::fmt;

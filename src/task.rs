@@ -16,5 +16,5 @@ pub(crate) mod state;
 pub(crate) use context::enter_remote;
 pub use context::{TaskContext, current};
 pub(crate) use context::{current_name, enter};
-pub(crate) use roles::{Awaited, Callback, Claim, Ran, Runnable, TaskHandle};
+pub(crate) use roles::{Awaited, Callback, Ran, Runnable, TaskHandle};
 pub(crate) use state::{State, new_task};

@@ -17,12 +17,12 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::child::{Child, OomCounter};
+use super::connection::Connection;
 use super::pool::Pool;
 use super::receiver::Keeper;
-use super::scheduler::{Expiry, Next, Order, WorkerId};
+use super::scheduler::{Dispatch, Expiry, Next, WorkerId};
 use super::segments::Known;
 use super::slots;
-use super::wire::Wire;
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
 use crate::task::owner;
@@ -67,7 +67,7 @@ enum Stage {
 struct Link<'a> {
     pool: &'a Arc<Pool>,
     id: WorkerId,
-    wire: Arc<Wire>,
+    connection: Arc<Connection>,
     /// What this thread is to whoever receives in its place.
     keeper: Keeper,
     stage: Stage,
@@ -79,7 +79,7 @@ struct Link<'a> {
     is_given_up: bool,
     /// What is to happen when nothing else does until then.
     alarm: Option<(Instant, Alarm)>,
-    /// Is something left in the outbox?
+    /// Is something left in the write queue?
     unsent: bool,
     /// Is there an end to what the worker says, while it lives?
     hung_up: bool,
@@ -93,7 +93,7 @@ struct Link<'a> {
     carrier: Arc<dyn Carrier>,
     /// How many of them were copied out.
     collected: u64,
-    orders: Vec<Order>,
+    orders: Vec<Dispatch>,
     answers: Vec<Answer>,
     /// The bodies of letters.
     mail: Vec<u8>,
@@ -113,15 +113,15 @@ enum Alarm {
 
 impl Link<'_> {
     fn look_after(&mut self) {
-        let wire = Arc::clone(&self.wire);
-        let Some(child) = wire.child() else { return };
+        let connection = Arc::clone(&self.connection);
+        let Some(child) = connection.child() else { return };
         loop {
             let event = self.sleep(child);
             if event.exited {
                 break;
             }
             if event.rung || event.writable {
-                self.unsent = self.wire.flush();
+                self.unsent = self.connection.flush();
             }
             if event.rung || event.mail {
                 // Who received in the place of this thread may have left something.
@@ -148,9 +148,9 @@ impl Link<'_> {
     }
 
     fn sleep(&mut self, child: &Child) -> Event {
-        let has_mail = self.wire.lay_down(&mut self.keeper);
+        let has_mail = self.connection.lay_down(&mut self.keeper);
         let event = self.poll(child, has_mail);
-        self.wire.take_up(&mut self.keeper, event.rung, event.readable);
+        self.connection.take_up(&mut self.keeper, event.rung, event.readable);
         event
     }
 
@@ -159,13 +159,13 @@ impl Link<'_> {
         // One that was hung up would not let anybody sleep, also where nothing is asked of it.
         let or_never = |wanted, descriptor, flags| match wanted {
             true => PollFd::from_borrowed_fd(descriptor, flags),
-            false => PollFd::from_borrowed_fd(self.wire.bell(), PollFlags::empty()),
+            false => PollFd::from_borrowed_fd(self.connection.bell(), PollFlags::empty()),
         };
         let mut descriptors = [
             PollFd::from_borrowed_fd(child.ended(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.wire.bell(), PollFlags::IN),
-            or_never(listens, self.wire.ear(), PollFlags::IN),
-            or_never(sends, self.wire.socket(), PollFlags::OUT),
+            PollFd::from_borrowed_fd(self.connection.bell(), PollFlags::IN),
+            or_never(listens, self.connection.ear(), PollFlags::IN),
+            or_never(sends, self.connection.socket(), PollFlags::OUT),
         ];
         let timeout = match self.alarm {
             _ if has_mail => Some(Timespec::default()),
@@ -190,20 +190,20 @@ impl Link<'_> {
 
     fn kill(&mut self) {
         self.stage = Stage::Ending;
-        self.wire.signal(Signal::KILL);
-        self.alarm = if self.wire.signal_error().is_some() { self.until_gone() } else { None };
+        self.connection.signal(Signal::KILL);
+        self.alarm = if self.connection.signal_error().is_some() { self.until_gone() } else { None };
     }
 
     /// How long the worker may take to end by itself, and what happens then: it is killed, if that is possible.
     fn until_gone(&self) -> Option<(Instant, Alarm)> {
-        let alarm = if self.wire.signal_error().is_some() { Alarm::GiveUp } else { Alarm::Kill };
+        let alarm = if self.connection.signal_error().is_some() { Alarm::GiveUp } else { Alarm::Kill };
         deadline_in(GRACE).map(|then| (then, alarm))
     }
 
     /// Lets it go while it is set up, if the pool was closed and has nothing for it.
     fn leave_unneeded(&mut self) {
         if self.pool.decide(|scheduler, _| scheduler.dismiss(self.id)) {
-            self.wire.say_no_more();
+            self.connection.say_no_more();
             self.stage = Stage::Ending;
             self.alarm = self.until_gone();
         }
@@ -231,8 +231,8 @@ impl Link<'_> {
     /// Sends what was decided to be sent, and sets the alarm.
     fn proceed(&mut self, next: Next) {
         if !self.orders.is_empty() {
-            self.wire.send(self.orders.drain(..), false);
-            self.unsent = self.wire.flush();
+            self.connection.send(self.orders.drain(..), false);
+            self.unsent = self.connection.flush();
         }
         match next {
             Next::Work(deadline) => self.alarm = deadline.map(|then| (then, Alarm::Limit)),
@@ -243,7 +243,7 @@ impl Link<'_> {
                 self.alarm = keep_alive.and_then(|time| since.checked_add(time)).map(|then| (then, Alarm::Idle));
             }
             Next::Leave => {
-                self.wire.say_no_more();
+                self.connection.say_no_more();
                 self.stage = Stage::Ending;
                 self.alarm = self.until_gone();
             }

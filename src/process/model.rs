@@ -7,6 +7,8 @@
 // The models see some of it from outside the crate, and what they have no use for is there as well.
 #![allow(unreachable_pub, dead_code, missing_debug_implementations)]
 
+#[path = "model/connection.rs"]
+mod connection;
 #[path = "model/frame.rs"]
 mod frame;
 #[path = "model/link.rs"]
@@ -23,8 +25,6 @@ mod slots;
 mod sys;
 #[path = "model/task.rs"]
 mod task;
-#[path = "model/wire.rs"]
-mod wire;
 
 pub use office::{Office, Size};
 pub use slots::{Mail, Progress, Words};

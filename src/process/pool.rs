@@ -2,9 +2,9 @@
 //!
 //! # Who takes which lock
 //!
-//! The scheduler's lock comes first; under it that of a task's place, and nothing else. An outbox has its own, taken
+//! The scheduler's lock comes first; under it that of a task's place, and nothing else. A write queue has its own, taken
 //! with no other held: a task is given to a worker under the scheduler's lock, and sent after it. A worker that died in between
-//! has its tasks taken from it under that lock, and its outbox swallows what is still sent. Cells are never touched, and no user
+//! has its tasks taken from it under that lock, and its write queue swallows what is still sent. Cells are never touched, and no user
 //! code runs, under any of them.
 //!
 //! # Who frees what
@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::call::Parcel;
+use super::connection::Connection;
 use super::scheduler::{Limits, Scheduler, WorkerId};
 use super::segments::Store;
-use super::wire::Wire;
 use super::{entry, link, obstacle};
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
@@ -63,7 +63,7 @@ pub(crate) struct Pool {
     /// Long bytes on their way to workers.
     pub(super) segments: Arc<Store>,
     pub(super) carrier: Arc<dyn Carrier>,
-    scheduler: Mutex<Scheduler<Arc<Wire>>>,
+    scheduler: Mutex<Scheduler<Arc<Connection>>>,
     pub(super) tickets: Tickets,
     /// Submitters that wait for room.
     room: Condvar,
@@ -85,7 +85,7 @@ pub(crate) struct Pool {
 #[must_use]
 struct FollowUp {
     hired: Vec<WorkerId>,
-    to_wake: Vec<Arc<Wire>>,
+    to_wake: Vec<Arc<Connection>>,
     has_room: bool,
 }
 
@@ -137,14 +137,14 @@ impl Pool {
     }
 
     /// Does what is to be decided, and then starts the workers that it takes. That may run user code.
-    pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Wire>>, Instant) -> R) -> R {
+    pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Connection>>, Instant) -> R) -> R {
         let (result, follow_up) = self.decide_first(decision);
         self.follow(follow_up);
         result
     }
 
     /// Does what is to be decided, and says what follows.
-    fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Wire>>, Instant) -> R) -> (R, FollowUp) {
+    fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Connection>>, Instant) -> R) -> (R, FollowUp) {
         let now = Instant::now();
         let mut scheduler = self.scheduler.lock();
         let result = decision(&mut scheduler, now);
@@ -159,8 +159,8 @@ impl Pool {
         if has_room {
             self.room.notify_all();
         }
-        for wire in to_wake {
-            wire.ring();
+        for connection in to_wake {
+            connection.ring();
         }
         for id in hired {
             self.start(id);
@@ -236,25 +236,25 @@ impl Pool {
     pub(super) fn trim_segments(&self) {
         let gone = self.segments.trim();
         if !gone.is_empty() {
-            let wires = self.scheduler.lock().wires();
-            for wire in wires {
-                wire.forget(&gone);
+            let connections = self.scheduler.lock().connections();
+            for connection in connections {
+                connection.forget(&gone);
             }
         }
     }
 
     /// Lets every worker's thread look what there is to do.
     pub(super) fn ring_all(&self) {
-        let wires = self.scheduler.lock().wires();
-        for wire in wires {
-            wire.ring();
+        let connections = self.scheduler.lock().connections();
+        for connection in connections {
+            connection.ring();
         }
     }
 
     pub(super) fn kill_worker(&self, id: WorkerId) {
-        let wire = self.scheduler.lock().wire(id);
-        if let Some(wire) = wire {
-            wire.signal(Signal::KILL);
+        let connection = self.scheduler.lock().connection(id);
+        if let Some(connection) = connection {
+            connection.signal(Signal::KILL);
         }
     }
 
@@ -265,10 +265,10 @@ impl Pool {
         }
         let mut scheduler = self.scheduler.lock();
         scheduler.expect_deaths();
-        let wires = scheduler.wires();
+        let connections = scheduler.connections();
         drop(scheduler);
-        for wire in wires {
-            wire.signal(signal);
+        for connection in connections {
+            connection.signal(signal);
         }
     }
 

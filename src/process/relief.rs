@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::wire::Wire;
+use super::connection::Connection;
 use crate::sync::Mutex;
 
 #[derive(Default)]
@@ -14,19 +14,19 @@ pub(super) struct Relief(Mutex<Help>);
 enum Help {
     #[default]
     No,
-    By(Arc<Wire>),
+    By(Arc<Connection>),
     /// It has ended, and nobody has to be woken any more.
     Over,
 }
 
 impl Relief {
-    /// The end of the task is to relieve the helper of this wire. `false`: it has ended, or relieves another one, who waits at
+    /// The end of the task is to relieve the helper of this connection. `false`: it has ended, or relieves another one, who waits at
     /// a worker that it was taken back from.
-    pub(super) fn expect(&self, wire: &Arc<Wire>) -> bool {
+    pub(super) fn expect(&self, connection: &Arc<Connection>) -> bool {
         let mut help = self.0.lock();
         let open = matches!(*help, Help::No);
         if open {
-            *help = Help::By(Arc::clone(wire));
+            *help = Help::By(Arc::clone(connection));
         }
         open
     }
@@ -45,8 +45,8 @@ impl Relief {
     pub(super) fn ring(&self) {
         let mut help = self.0.lock();
         // Under the lock: who finds `Done` there is to find that relief was rung.
-        if let Help::By(wire) = std::mem::replace(&mut *help, Help::Over) {
-            wire.receiver.relieve();
+        if let Help::By(connection) = std::mem::replace(&mut *help, Help::Over) {
+            connection.receiver.relieve();
         }
     }
 }
@@ -59,23 +59,23 @@ mod tests {
     #[test]
     fn the_end_of_a_task_relieves_who_helps_then() {
         let (desk, relief) = (Desk::new(), Relief::default());
-        assert!(relief.expect(&desk.wire));
-        assert!(!relief.expect(&desk.wire), "one at a time");
+        assert!(relief.expect(&desk.connection));
+        assert!(!relief.expect(&desk.connection), "one at a time");
         assert!(!relief.end(), "he leaves before");
-        assert!(relief.expect(&desk.wire));
+        assert!(relief.expect(&desk.connection));
         relief.ring();
         assert!(desk.is_relieved());
         assert!(relief.end());
-        assert!(!relief.expect(&desk.wire), "it is over");
+        assert!(!relief.expect(&desk.connection), "it is over");
     }
 
     #[test]
     fn the_end_of_a_task_relieves_nobody_who_has_left() {
         let (desk, relief) = (Desk::new(), Relief::default());
-        assert!(relief.expect(&desk.wire));
+        assert!(relief.expect(&desk.connection));
         assert!(!relief.end());
         relief.ring();
         assert!(!desk.is_relieved());
-        assert!(!relief.expect(&desk.wire), "it is over");
+        assert!(!relief.expect(&desk.connection), "it is over");
     }
 }

@@ -115,7 +115,7 @@ pub(super) struct Scheduler<W> {
 }
 
 /// A task to be sent to a worker.
-pub(super) struct Order {
+pub(super) struct Dispatch {
     pub(super) remote: Arc<RemoteTask>,
     pub(super) slot: u8,
     pub(super) sequence: u64,
@@ -123,7 +123,7 @@ pub(super) struct Order {
 
 /// What became of a task that was submitted.
 pub(super) enum Submitted<W> {
-    Sent(W, Order),
+    Sent(W, Dispatch),
     Queued,
     /// It was called off on its way.
     TakenBack,
@@ -246,12 +246,12 @@ impl<W: Clone> Scheduler<W> {
         {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
                 // Others that are idle believe that there is nothing to divide.
-                let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.wire.clone());
+                let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.connection.clone());
                 self.to_wake.extend(idle);
             }
             let order = self.assign(id, remote, now);
-            if let Some(wire) = self.workers.get(&id).and_then(|worker| worker.wire.clone()) {
-                return Submitted::Sent(wire, order);
+            if let Some(connection) = self.workers.get(&id).and_then(|worker| worker.connection.clone()) {
+                return Submitted::Sent(connection, order);
             }
         } else {
             self.enqueue(remote);
@@ -276,7 +276,7 @@ impl<W: Clone> Scheduler<W> {
         let position = self.queue.partition_point(|other| other.ticket() < ticket);
         self.queue.insert(position, remote);
         // Who is idle believes that the queue is empty.
-        let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.wire.clone());
+        let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.connection.clone());
         self.to_wake.extend(idle);
     }
 
@@ -326,7 +326,7 @@ impl<W: Clone> Scheduler<W> {
                 may_begin && **id != by && (has_tasks || !self.idle.contains(id))
             };
             let stand_by = self.workers.iter().filter(stands_by);
-            self.to_wake.extend(stand_by.filter_map(|(_, worker)| worker.wire.clone()));
+            self.to_wake.extend(stand_by.filter_map(|(_, worker)| worker.connection.clone()));
         }
     }
 
@@ -358,8 +358,8 @@ impl<W: Clone> Scheduler<W> {
         }
     }
 
-    pub(super) fn wires(&self) -> Vec<W> {
-        self.workers.values().filter_map(|worker| worker.wire.clone()).collect()
+    pub(super) fn connections(&self) -> Vec<W> {
+        self.workers.values().filter_map(|worker| worker.connection.clone()).collect()
     }
 
     fn move_to(&mut self, id: WorkerId, stage: Stage) {
@@ -379,7 +379,7 @@ impl<W: Clone> Scheduler<W> {
         if self.starting > 0 && self.is_over() {
             // There was something for them when they were hired.
             let starting = self.workers.values().filter(|worker| worker.stage == Stage::Starting);
-            self.to_wake.extend(starting.filter_map(|worker| worker.wire.clone()));
+            self.to_wake.extend(starting.filter_map(|worker| worker.connection.clone()));
         }
         std::mem::take(&mut self.to_wake)
     }
@@ -412,8 +412,8 @@ impl<W: Clone> Scheduler<W> {
         self.is_empty()
     }
 
-    pub(super) fn wire(&self, id: WorkerId) -> Option<W> {
-        self.workers.get(&id)?.wire.clone()
+    pub(super) fn connection(&self, id: WorkerId) -> Option<W> {
+        self.workers.get(&id)?.connection.clone()
     }
 
     pub(super) fn workers(&self) -> usize {

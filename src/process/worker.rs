@@ -375,17 +375,17 @@ mod tests {
 
     use super::*;
     use crate::Bytes;
-    use crate::process::wire::Wire;
+    use crate::process::connection::Connection;
     use crate::task::call::Infallible;
 
     /// One that runs what it is told to in this process, and the pool's end.
-    fn worker() -> (Box<Worker>, Wire) {
+    fn worker() -> (Box<Worker>, Connection) {
         let setup: Setup = ("a worker".into(), u64::MAX, None, None);
         let mut frame = Vec::new();
         put(&mut frame, Kind::Setup, 0, 0, &postcard::to_stdvec(&setup).unwrap());
-        let (wire, theirs) = Wire::new(frame).unwrap();
-        assert!(!wire.flush());
-        (begin(&Arc::new(theirs)).unwrap().0, wire)
+        let (connection, theirs) = Connection::new(frame).unwrap();
+        assert!(!connection.flush());
+        (begin(&Arc::new(theirs)).unwrap().0, connection)
     }
 
     fn zeros(length: usize) -> Bytes {
@@ -394,18 +394,18 @@ mod tests {
 
     #[test]
     fn a_segment_is_used_again_when_the_pool_has_copied_it_and_not_before() {
-        let (mut worker, wire) = worker();
+        let (mut worker, connection) = worker();
         let mut reader = Reader::new(u64::MAX);
         let call = FunctionAddress::of(Infallible(zeros as fn(usize) -> Bytes)).unwrap();
         let mut announced = Vec::new();
         for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
-            wire.slots.collect(collected);
-            wire.slots.words().ready(0, sequence, None);
+            connection.slots.collect(collected);
+            connection.slots.words().ready(0, sequence, None);
             let head = TaskHead { id: sequence, enter: call.enter, function: call.function, items: 0, first: 0 };
             let body = [&head.to_bytes()[..], &postcard::to_stdvec(&(1_usize << 20)).unwrap()].concat();
             let mut task = Vec::new();
             put(&mut task, Kind::Task, 0, sequence, &body);
-            send(wire.socket(), &task, SendFlags::empty()).unwrap();
+            send(connection.socket(), &task, SendFlags::empty()).unwrap();
             worker.receive().unwrap();
             let (header, body) = worker.reader.next().unwrap().unwrap();
             let reply = worker.perform(header, body).unwrap();
@@ -417,7 +417,7 @@ mod tests {
                         assert_eq!((header.kind, header.segments), (Kind::Value, 1));
                         break;
                     }
-                    None => assert_ne!(reader.receive(wire.socket()).unwrap(), 0),
+                    None => assert_ne!(reader.receive(connection.socket()).unwrap(), 0),
                 }
             }
         }

@@ -12,11 +12,11 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::fuzz::{bytes, cases, number};
 use crate::process::call::FunctionAddress;
+use crate::process::connection::Connection;
 use crate::process::entry::{self, StartFailure};
 use crate::process::frame::fuzz::kind;
 use crate::process::frame::{Header, Kind, TaskHead, put};
 use crate::process::image::program;
-use crate::process::wire::Wire;
 use crate::process::worker::{LOST, Setup};
 use crate::task::call::Infallible;
 
@@ -74,13 +74,13 @@ fn worker(connection: impl Into<Stdio>) -> Command {
     command
 }
 
-fn start(setup: Vec<u8>) -> (Wire, Child) {
+fn start(setup: Vec<u8>) -> (Connection, Child) {
     // Nothing cannot be sent with a descriptor.
     let setup = if setup.is_empty() { vec![0] } else { setup };
-    let (wire, theirs) = Wire::new(setup).unwrap();
+    let (connection, theirs) = Connection::new(setup).unwrap();
     let child = worker(theirs).spawn().unwrap();
-    wire.flush();
-    (wire, child)
+    connection.flush();
+    (connection, child)
 }
 
 /// The code it exits with, once it has.
@@ -100,7 +100,7 @@ fn add_up(numbers: Vec<u8>) -> u8 {
     numbers.into_iter().fold(0, u8::wrapping_add)
 }
 
-fn bytes_of(say: &Say, sequence: u64, wire: &Wire) -> Vec<u8> {
+fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
     let mut bytes = Vec::new();
     match say {
         Say::Bytes(noise) => bytes.extend_from_slice(noise),
@@ -116,7 +116,7 @@ fn bytes_of(say: &Say, sequence: u64, wire: &Wire) -> Vec<u8> {
             let first = items.map_or(0, |(first, _)| first);
             let head =
                 TaskHead { id: sequence, enter, function: call.function, items: items.map_or(0, |_| *of), first };
-            wire.slots.words().ready(*slot, sequence, *items);
+            connection.slots.words().ready(*slot, sequence, *items);
             put(&mut bytes, Kind::Task, *slot, sequence, &[&head.to_bytes()[..], argument].concat());
         }
     }
@@ -128,16 +128,16 @@ proptest! {
 
     #[test]
     fn a_worker_whose_pool_talks_nonsense_goes(setup in setup(), said in prop::collection::vec(say(), 0..6)) {
-        let (wire, child) = start(setup);
+        let (connection, child) = start(setup);
         for (sequence, say) in (1..).zip(&said) {
-            let bytes = bytes_of(say, sequence, &wire);
+            let bytes = bytes_of(say, sequence, &connection);
             // It may have gone already.
-            if send(wire.socket(), &bytes, SendFlags::NOSIGNAL).is_err() {
+            if send(connection.socket(), &bytes, SendFlags::NOSIGNAL).is_err() {
                 break;
             }
-            wire.slots.note_order();
+            connection.slots.note_order();
         }
-        wire.say_no_more();
+        connection.say_no_more();
         let code = code(child);
         prop_assert!(matches!(code, Some(0 | LOST)), "{code:?}");
     }
@@ -147,8 +147,8 @@ proptest! {
 #[test]
 fn a_worker_whose_pool_says_nothing_goes_with_it() {
     for setup in [vec![0], vec![0xff; 40], Header::new(Kind::Setup, 0, 0, 0).to_bytes().to_vec()] {
-        let (wire, child) = start(setup);
-        drop(wire);
+        let (connection, child) = start(setup);
+        drop(connection);
         assert_eq!(code(child), Some(LOST));
     }
 }
@@ -162,9 +162,9 @@ fn last_words(connection: impl Into<Stdio>) -> (Option<i32>, String) {
 #[test]
 fn a_worker_that_loses_its_pool_says_why() {
     let setup: Setup = ("a worker".into(), 1000, None, None);
-    let (wire, theirs) = Wire::new(framed(postcard::to_stdvec(&setup).unwrap())).unwrap();
-    wire.flush();
-    send(wire.socket(), &[0xff; 24], SendFlags::NOSIGNAL).unwrap();
+    let (connection, theirs) = Connection::new(framed(postcard::to_stdvec(&setup).unwrap())).unwrap();
+    connection.flush();
+    send(connection.socket(), &[0xff; 24], SendFlags::NOSIGNAL).unwrap();
     let (code, text) = last_words(theirs);
     assert_eq!(code, Some(LOST));
     assert_eq!(text, "concurrent-futures: a worker process lost its connection: a frame of an unknown kind\n");
@@ -178,8 +178,8 @@ fn a_worker_that_cannot_send_says_why_unless_its_pool_has_gone() {
     let (code, text) = last_words(OwnedFd::from(unconnected));
     assert_eq!(code, Some(LOST));
     assert!(text.starts_with("concurrent-futures: a worker process cannot reach its pool: "), "{text}");
-    let (wire, theirs) = Wire::new(vec![0]).unwrap();
-    drop(wire);
+    let (connection, theirs) = Connection::new(vec![0]).unwrap();
+    drop(connection);
     assert_eq!(last_words(theirs), (Some(LOST), String::new()));
 }
 
@@ -190,7 +190,7 @@ fn a_worker_that_has_no_socket_is_none() {
 
 #[test]
 fn a_worker_of_another_parent_is_none() {
-    let (_wire, theirs) = Wire::new(vec![0]).unwrap();
+    let (_wire, theirs) = Connection::new(vec![0]).unwrap();
     let marked = worker(Stdio::null());
     let mut shell = Command::new("/bin/sh");
     // It does not end with the program's name, so the shell stays to be the parent.

@@ -36,20 +36,20 @@ impl Link<'_> {
     pub(super) fn bury(&mut self, child: &Child) {
         // Nobody of its group is to go on writing while we read.
         if child.signal(Signal::KILL).is_err() {
-            self.wire.cut_off();
+            self.connection.cut_off();
         }
         self.is_dead = true;
-        self.keeper.recall(&self.wire.receiver);
+        self.keeper.recall(&self.connection.receiver);
         // What a helper has left comes first.
         while self.parse().is_ok()
             && let Some(reader) = &mut self.keeper.reader
-            && let Ok(1..) = reader.receive(self.wire.socket())
+            && let Ok(1..) = reader.receive(self.connection.socket())
         {}
-        if self.wire.slots.has_vanished() {
+        if self.connection.slots.has_vanished() {
             self.complain(Error::Broken(Broken::new(VANISHED)));
         }
         let exit = if self.is_given_up { self.give_up(child) } else { child.reap() };
-        self.wire.close();
+        self.connection.close();
         // In one decision with the death, or the next one would be started.
         let prospect = self.prospect(&exit);
         let Death { victims, orphans, refusal, expected, is_the_end } =
@@ -97,7 +97,7 @@ impl Link<'_> {
     /// worker when this thread, which spawned it, ends.
     fn give_up(&self, child: &Child) -> Exit {
         let pid = child.pid();
-        let reason = self.wire.signal_error().map(|error| error.to_string()).unwrap_or_default();
+        let reason = self.connection.signal_error().map(|error| error.to_string()).unwrap_or_default();
         child.abandon();
         panics::catch_and_log("the program's logger", || {
             log::error!("the worker process {pid} cannot be killed ({reason}) and does not end: it is left behind");
@@ -115,7 +115,7 @@ impl Link<'_> {
                 None => died,
             })
         };
-        match victim.judge(&self.wire.slots, died) {
+        match victim.judge(&self.connection.slots, died) {
             None => self.requeue(victim.remote),
             Some(error) => {
                 self.pool.decide(|scheduler, _| scheduler.mourned_for(&victim.remote));
@@ -138,12 +138,12 @@ impl Link<'_> {
                 other => other.to_string(),
             });
         }
-        if let Some(error) = self.wire.signal_error() {
+        if let Some(error) = self.connection.signal_error() {
             let then = if self.is_given_up { ", without effect" } else { "" };
             return Some(format!("the system refused to signal it ({error}), so its connection was shut{then}"));
         }
         if let Some(limit) = self.pool.settings.memory_limit
-            && self.wire.slots.ran_short(child.pid())
+            && self.connection.slots.ran_short(child.pid())
         {
             return Some(format!("perhaps for want of memory: its memory_limit is {limit} bytes"));
         }

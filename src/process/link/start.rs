@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{Alarm, HELLO, Link, Stage, deadline_in};
 use crate::process::child::{Child, OomCounter};
+use crate::process::connection::Connection;
 use crate::process::entry;
 use crate::process::frame::{self, Kind, Reader};
 use crate::process::image::program;
@@ -17,7 +18,6 @@ use crate::process::pool::Pool;
 use crate::process::receiver::Keeper;
 use crate::process::scheduler::WorkerId;
 use crate::process::segments::Known;
-use crate::process::wire::Wire;
 use crate::process::worker::Setup;
 
 impl<'a> Link<'a> {
@@ -32,8 +32,8 @@ impl<'a> Link<'a> {
         let setup = postcard::to_stdvec(&setup).map_err(|_| frame::broken("a setup that cannot be written"))?;
         let mut bytes = Vec::new();
         frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
-        let (wire, theirs) = Wire::new(bytes)?;
-        let wire = Arc::new(wire);
+        let (connection, theirs) = Connection::new(bytes)?;
+        let connection = Arc::new(connection);
         let program = program();
         let mut command = Command::new(&program);
         command.stdin(Stdio::from(theirs)).process_group(0);
@@ -43,16 +43,16 @@ impl<'a> Link<'a> {
         }
         entry::announce(&mut command);
         let oom = OomCounter::read();
-        wire.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program))?);
+        connection.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program))?);
         // Its copy of the worker's end goes with it.
         drop(command);
-        pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&wire)));
-        let unsent = wire.flush();
+        pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));
+        let unsent = connection.flush();
         let known = Arc::<Known>::default();
         Ok(Self {
             pool,
             id,
-            wire,
+            connection,
             keeper: Keeper::new(Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16))),
             stage: Stage::Spawned,
             said_hello: false,

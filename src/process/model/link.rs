@@ -50,16 +50,16 @@ impl<'a> Link<'a> {
     }
 
     fn sleep(&mut self) -> Event {
-        let has_mail = self.pool.wire.lay_down(&mut self.keeper);
+        let has_mail = self.pool.connection.lay_down(&mut self.keeper);
         let event = self.poll(has_mail);
-        self.pool.wire.take_up(&mut self.keeper, event.rung, event.readable);
+        self.pool.connection.take_up(&mut self.keeper, event.rung, event.readable);
         event
     }
 
     fn poll(&self, mail: bool) -> Event {
         let listens = !self.hung_up && self.keeper.listens();
-        self.pool.wire.socket.tell(|told| told.kept = true);
-        self.pool.wire.socket.poll(|told| {
+        self.pool.connection.socket.tell(|told| told.kept = true);
+        self.pool.connection.socket.poll(|told| {
             let (exited, rung, readable) = (told.exited, told.rung, listens && told.is_heard());
             (exited || rung || readable || mail || told.expired).then(|| {
                 let expired = std::mem::take(&mut told.expired);
@@ -70,7 +70,7 @@ impl<'a> Link<'a> {
 
     fn receive(&mut self) {
         let Some(reader) = &mut self.keeper.reader else { return };
-        match reader.receive(&self.pool.wire.socket) {
+        match reader.receive(&self.pool.connection.socket) {
             Ok(0) => self.hung_up = true,
             Ok(_) => self.parse(),
             Err(_) => {}
@@ -79,7 +79,7 @@ impl<'a> Link<'a> {
 
     fn parse(&mut self) {
         let Some(mut reader) = self.keeper.reader.take() else { return };
-        let slots = &self.pool.wire.slots;
+        let slots = &self.pool.connection.slots;
         for slot in slots.mail().take() {
             let mut body = Vec::new();
             let (header, _) = slots.read_letter(slot, &mut body).expect("a letter comes with a flag");
@@ -114,12 +114,12 @@ impl<'a> Link<'a> {
     }
 
     fn bury(&mut self) {
-        let wire = Arc::clone(&self.pool.wire);
-        self.keeper.recall(&wire.receiver);
+        let connection = Arc::clone(&self.pool.connection);
+        self.keeper.recall(&connection.receiver);
         loop {
             self.parse();
             let reader = self.keeper.reader.as_mut().expect("the helper has given it back");
-            if !matches!(reader.receive(&wire.socket), Ok(1..)) {
+            if !matches!(reader.receive(&connection.socket), Ok(1..)) {
                 break;
             }
         }

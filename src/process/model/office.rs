@@ -33,7 +33,7 @@ impl Office {
     pub fn new(has_lid: bool) -> Self {
         let pool = Pool::new();
         if !has_lid {
-            pool.wire.socket.look(|told| told.has_no_lid = true);
+            pool.connection.socket.look(|told| told.has_no_lid = true);
         }
         Self(pool)
     }
@@ -45,23 +45,23 @@ impl Office {
 
     /// Waits until the keeper has left its place to who wants to help: there is none before.
     pub fn wait_for_keeper(&self) {
-        self.0.wire.socket.poll(|told| told.kept.then_some(()));
+        self.0.connection.socket.poll(|told| told.kept.then_some(()));
     }
 
     /// The worker waits for a task.
     pub fn next(&self) -> (u8, u64) {
-        self.0.wire.socket.poll(|told| told.orders.pop_front())
+        self.0.connection.socket.poll(|told| told.orders.pop_front())
     }
 
     /// The worker begins it. `false`: it was taken back.
     pub fn start(&self, (slot, sequence): (u8, u64)) -> bool {
-        self.0.wire.slots.words().start(slot, sequence, 0)
+        self.0.connection.slots.words().start(slot, sequence, 0)
     }
 
     /// The worker ends it, and answers with its sequence number, unless it is to be killed.
     pub fn answer(&self, (slot, sequence): (u8, u64), size: Size) {
-        let wire = &self.0.wire;
-        if !wire.slots.words().finish(slot, sequence) {
+        let connection = &self.0.connection;
+        if !connection.slots.words().finish(slot, sequence) {
             return;
         }
         let length = if matches!(size, Size::Large) { u64::MAX } else { 1 };
@@ -69,11 +69,11 @@ impl Office {
         let answer = (header, vec![sequence as u8]);
         let frame = match size {
             Size::Frame | Size::Large => answer,
-            Size::Letter if wire.slots.post(answer) => (Header { kind: Kind::Bell, ..header }, Vec::new()),
+            Size::Letter if connection.slots.post(answer) => (Header { kind: Kind::Bell, ..header }, Vec::new()),
             Size::Letter => return,
         };
-        wire.socket.tell(|told| told.frames.push_back(frame));
-        wire.slots.note_answer();
+        connection.socket.tell(|told| told.frames.push_back(frame));
+        connection.slots.note_answer();
     }
 
     /// The worker runs its next task. `false`: it was taken back.
@@ -88,17 +88,17 @@ impl Office {
 
     /// The worker ends.
     pub fn exit(&self) {
-        self.0.wire.socket.tell(Told::exit);
+        self.0.connection.socket.tell(Told::exit);
     }
 
     /// The worker ends, and something that it has started holds its socket.
     pub fn exit_alone(&self) {
-        self.0.wire.socket.tell(|told| told.exited = true);
+        self.0.connection.socket.tell(|told| told.exited = true);
     }
 
     /// The time of the first task is up.
     pub fn expire(&self) {
-        self.0.wire.socket.tell(|told| told.expired = true);
+        self.0.connection.socket.tell(|told| told.expired = true);
     }
 
     /// How many tasks have ended.
@@ -108,7 +108,7 @@ impl Office {
 
     /// Nobody helps, and nothing is left of it that would wake the next who does.
     pub fn is_quiet(&self) -> bool {
-        self.0.wire.socket.is_quiet()
+        self.0.connection.socket.is_quiet()
     }
 }
 

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::connection::Connection;
 use super::sys::Told;
 use super::task::RemoteTask;
-use super::wire::Wire;
 use crate::sync::{Condvar, Mutex};
 use crate::task::owner::TaskOwner;
 
 pub(super) struct Pool {
     pub(super) scheduler: Mutex<Scheduler>,
     pub(super) ended: Condvar,
-    pub(super) wire: Arc<Wire>,
+    pub(super) connection: Arc<Connection>,
     settings: Settings,
     carrier: (),
     completed: AtomicUsize,
@@ -31,7 +31,7 @@ struct Settings {
 impl TaskOwner for Pool {}
 
 pub(super) struct Scheduler {
-    wire: Arc<Wire>,
+    connection: Arc<Connection>,
     in_flight: Vec<Sent>,
     next_sequence: u64,
     /// The worker is to be killed.
@@ -49,9 +49,9 @@ pub(super) struct Sent {
 
 impl Pool {
     pub(super) fn new() -> Arc<Self> {
-        let wire = Wire::new();
+        let connection = Connection::new();
         let scheduler = Scheduler {
-            wire: Arc::clone(&wire),
+            connection: Arc::clone(&connection),
             in_flight: Vec::new(),
             next_sequence: 0,
             is_killed: false,
@@ -61,7 +61,7 @@ impl Pool {
         Arc::new(Self {
             scheduler: Mutex::new(scheduler),
             ended: Condvar::new(),
-            wire,
+            connection,
             settings: Settings::default(),
             carrier: (),
             completed: AtomicUsize::new(0),
@@ -78,10 +78,10 @@ impl Pool {
         let sequence = scheduler.next_sequence;
         let has_slot = |slot: &u8| scheduler.in_flight.iter().all(|sent| sent.slot != *slot);
         let slot = (0..2).find(has_slot).expect("a model has two tasks at most");
-        self.wire.slots.words().ready(slot, sequence, None);
+        self.connection.slots.words().ready(slot, sequence, None);
         scheduler.in_flight.push(Sent { remote: Arc::clone(remote), slot, sequence });
         drop(scheduler);
-        self.wire.socket.tell(|told| told.orders.push_back((slot, sequence)));
+        self.connection.socket.tell(|told| told.orders.push_back((slot, sequence)));
         true
     }
 
@@ -98,7 +98,9 @@ impl Pool {
     pub(super) fn has_started(&self, remote: &RemoteTask) -> bool {
         let scheduler = self.scheduler.lock();
         let sent = scheduler.find(remote).map(|at| &scheduler.in_flight[at]);
-        sent.is_none_or(|sent| self.wire.slots.words().progress(sent.slot, sent.sequence) != super::Progress::Ready)
+        sent.is_none_or(|sent| {
+            self.connection.slots.words().progress(sent.slot, sent.sequence) != super::Progress::Ready
+        })
     }
 
     pub(super) fn revoke(&self, remote: &RemoteTask) -> bool {
@@ -112,7 +114,7 @@ impl Pool {
 
     pub(super) fn kill_the_doomed(&self) {
         if self.scheduler.lock().is_killed {
-            self.wire.socket.tell(Told::exit);
+            self.connection.socket.tell(Told::exit);
         }
     }
 
@@ -130,9 +132,9 @@ impl Scheduler {
         self.in_flight.iter().position(|sent| std::ptr::eq(&*sent.remote, remote))
     }
 
-    fn only(&self, remote: &RemoteTask) -> Option<((), Arc<Wire>, u8, u64)> {
+    fn only(&self, remote: &RemoteTask) -> Option<((), Arc<Connection>, u8, u64)> {
         let sent = &self.in_flight[self.find(remote).filter(|_| self.in_flight.len() == 1 && !self.is_killed)?];
-        Some(((), Arc::clone(&self.wire), sent.slot, sent.sequence))
+        Some(((), Arc::clone(&self.connection), sent.slot, sent.sequence))
     }
 
     pub(super) fn settle(&mut self, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
@@ -148,7 +150,7 @@ impl Scheduler {
 
     fn revoke(&mut self, remote: &RemoteTask) -> bool {
         let Some(at) = self.find(remote) else { return false };
-        let revoked = self.wire.slots.words().revoke(self.in_flight[at].slot, self.in_flight[at].sequence);
+        let revoked = self.connection.slots.words().revoke(self.in_flight[at].slot, self.in_flight[at].sequence);
         if revoked {
             self.in_flight.remove(at);
         }
@@ -159,7 +161,7 @@ impl Scheduler {
     fn kill(&mut self, remote: &RemoteTask) -> Option<Arc<RemoteTask>> {
         let at = self.find(remote)?;
         let Sent { slot, sequence, .. } = self.in_flight[at];
-        if !self.wire.slots.words().kill(slot, sequence) {
+        if !self.connection.slots.words().kill(slot, sequence) {
             return None;
         }
         self.is_killed = true;

@@ -18,11 +18,11 @@ impl Pool {
         if self.is_copy() || remote.items.is_some() || !remote.leases.is_empty() || task.has_callbacks() {
             return;
         }
-        let Some((id, wire, slot, sequence)) = self.scheduler.lock().only(remote) else { return };
-        let Some(mut helper) = wire.help() else { return };
-        if !remote.relief.expect(&wire) {
+        let Some((id, connection, slot, sequence)) = self.scheduler.lock().only(remote) else { return };
+        let Some(mut helper) = connection.help() else { return };
+        if !remote.relief.expect(&connection) {
             if helper.leave() {
-                wire.ring();
+                connection.ring();
             }
             return;
         }
@@ -39,12 +39,12 @@ impl Pool {
         let missed = helper.leave();
         let Some((header, body, remote, is_idle, follow_up)) = answered else {
             if missed {
-                wire.ring();
+                connection.ring();
             }
             return;
         };
         if missed || !is_idle || self.settings.keep_alive.is_some() {
-            wire.ring();
+            connection.ring();
         }
         // Only now: where a worker cannot be started, that ends tasks, which is user code.
         self.follow(follow_up);

@@ -132,15 +132,15 @@ impl Pool {
         let hired = scheduler.spawn_missing(now);
         let to_wake = scheduler.to_wake();
         drop(scheduler);
-        if let Submitted::Sent(wire, order) = submitted {
-            wire.send([order], true);
+        if let Submitted::Sent(connection, order) = submitted {
+            connection.send([order], true);
             if limited {
                 // Its thread has to keep the time.
-                wire.ring();
+                connection.ring();
             }
         }
-        for wire in to_wake {
-            wire.ring();
+        for connection in to_wake {
+            connection.ring();
         }
         for id in hired {
             self.start(id);

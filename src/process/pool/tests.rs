@@ -72,7 +72,7 @@ fn whoever_helps_is_relieved_by_each_end_of_a_task() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
     for end in [RemoteTask::cancelled, RemoteTask::refused, |remote: &RemoteTask| remote.ended(false)] {
         let (desk, remote) = (Desk::new(), portion(&processes, &tally));
-        assert!(remote.relief.expect(&desk.wire));
+        assert!(remote.relief.expect(&desk.connection));
         end(&remote);
         assert!(desk.is_relieved());
     }

@@ -9,15 +9,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 
 use super::*;
+use crate::process::connection::Connection;
 use crate::process::slots::meanwhile;
-use crate::process::wire::Wire;
 
 const SLOT: u8 = 3;
 const SEQUENCE: u64 = 70;
 
 /// Where a worker is sat at by the test.
 pub(in crate::process) struct Desk {
-    pub(in crate::process) wire: Arc<Wire>,
+    pub(in crate::process) connection: Arc<Connection>,
     worker: OwnedFd,
     keeper: Keeper,
 }
@@ -25,14 +25,14 @@ pub(in crate::process) struct Desk {
 impl Desk {
     /// The keeper sleeps.
     pub(in crate::process) fn new() -> Self {
-        let (wire, worker) = Wire::new(Vec::new()).unwrap();
-        let mut desk = Self { wire: Arc::new(wire), worker, keeper: Keeper::new(Reader::new(u64::MAX)) };
+        let (connection, worker) = Connection::new(Vec::new()).unwrap();
+        let mut desk = Self { connection: Arc::new(connection), worker, keeper: Keeper::new(Reader::new(u64::MAX)) };
         desk.lay_down();
         desk
     }
 
     fn lay_down(&mut self) {
-        assert!(!self.wire.lay_down(&mut self.keeper), "there is no mail");
+        assert!(!self.connection.lay_down(&mut self.keeper), "there is no mail");
     }
 
     /// Sends a frame, and does not say so: who looks for it finds it when he sleeps.
@@ -44,20 +44,20 @@ impl Desk {
     fn says(&self, header: Header, as_letter: bool) -> bool {
         let frame = frame(header);
         if as_letter {
-            return self.wire.slots.post(header.slot, &frame).is_some();
+            return self.connection.slots.post(header.slot, &frame).is_some();
         }
         self.sends(&frame);
-        self.wire.slots.note_answer();
+        self.connection.slots.note_answer();
         true
     }
 
     fn help(&self) -> Helper<'_> {
-        self.wire.help().expect("the keeper sleeps")
+        self.connection.help().expect("the keeper sleeps")
     }
 
     /// Would the keeper wake for what the worker has said?
     fn is_heard(&self) -> bool {
-        is_readable(self.wire.ear())
+        is_readable(self.connection.ear())
     }
 
     /// Can the keeper be kept from waking?
@@ -66,7 +66,7 @@ impl Desk {
     }
 
     pub(in crate::process) fn is_relieved(&self) -> bool {
-        is_readable(&self.wire.receiver.relief)
+        is_readable(&self.connection.receiver.relief)
     }
 }
 
@@ -99,7 +99,7 @@ fn an_answer_goes_to_who_waits_for_it_whichever_way_it_takes() {
             let mut helper = desk.help();
             assert_eq!(answer(&mut helper), Some(sent));
             assert!(!helper.leave(), "nothing is left to the keeper");
-            assert!(!desk.is_heard() && !desk.wire.slots.mail().is_there());
+            assert!(!desk.is_heard() && !desk.connection.slots.mail().is_there());
         }
     }
 }
@@ -158,11 +158,11 @@ fn what_is_another_answer_is_left_to_the_keeper() {
         let mut helper = desk.help();
         assert!(helper.answer(SLOT, SEQUENCE, || panic!("this is none: {header:?}")).is_none());
         assert!(helper.leave(), "the keeper has to be told");
-        desk.wire.take_up(&mut desk.keeper, true, false);
+        desk.connection.take_up(&mut desk.keeper, true, false);
         let reader = desk.keeper.reader.as_mut().expect("nobody helps");
-        let letter = desk.wire.slots.take_mail(&mut Vec::new()).next().map(|letter| letter.unwrap().0);
+        let letter = desk.connection.slots.take_mail(&mut Vec::new()).next().map(|letter| letter.unwrap().0);
         while letter.is_none() && reader.peek().unwrap().is_none() {
-            reader.receive(desk.wire.socket()).unwrap();
+            reader.receive(desk.connection.socket()).unwrap();
         }
         assert_eq!(letter.or(reader.peek().unwrap()), Some(header));
     }
@@ -185,13 +185,13 @@ fn who_helps_gives_the_reader_back_also_when_he_panics() {
     let desk = Desk::new();
     assert!(!desk.help().leave());
     drop(desk.help());
-    assert!(desk.wire.help().is_some());
+    assert!(desk.connection.help().is_some());
 }
 
 #[test]
 fn relief_wakes_who_helps_and_nobody_after_him() {
     let desk = Desk::new();
-    desk.wire.receiver.relieve();
+    desk.connection.receiver.relieve();
     let mut helper = desk.help();
     assert_eq!(answer(&mut helper), None);
     helper.was_relieved();
@@ -201,46 +201,46 @@ fn relief_wakes_who_helps_and_nobody_after_him() {
 
 #[test]
 fn the_keeper_has_the_reader_back_when_it_must() {
-    let Desk { wire, mut keeper, worker: _worker } = Desk::new();
-    let mut helper = wire.help().unwrap();
+    let Desk { connection, mut keeper, worker: _worker } = Desk::new();
+    let mut helper = connection.help().unwrap();
     std::thread::scope(|scope| {
-        let recalled = scope.spawn(|| keeper.recall(&wire.receiver));
+        let recalled = scope.spawn(|| keeper.recall(&connection.receiver));
         assert_eq!(answer(&mut helper), None);
         assert!(!helper.leave());
         recalled.join().unwrap();
     });
     assert!(keeper.reader.is_some());
-    assert!(!is_readable(&wire.receiver.relief));
-    assert!(wire.help().is_none(), "it stays there");
+    assert!(!is_readable(&connection.receiver.relief));
+    assert!(connection.help().is_none(), "it stays there");
 }
 
 #[test]
 fn a_keeper_that_woke_for_what_another_receives_is_deaf_until_it_is_rung() {
-    let Desk { wire, mut keeper, worker: _worker } = Desk::new();
-    let helper = wire.help().unwrap();
-    wire.take_up(&mut keeper, false, true);
+    let Desk { connection, mut keeper, worker: _worker } = Desk::new();
+    let helper = connection.help().unwrap();
+    connection.take_up(&mut keeper, false, true);
     assert!(keeper.reader.is_none() && !keeper.listens());
     assert!(helper.leave(), "it has to be told");
-    wire.ring();
-    wire.take_up(&mut keeper, true, false);
+    connection.ring();
+    connection.take_up(&mut keeper, true, false);
     assert!(keeper.reader.is_some() && keeper.listens());
-    assert!(!is_readable(wire.bell()));
+    assert!(!is_readable(connection.bell()));
 }
 
 #[test]
 fn a_keeper_that_hears_what_there_is_need_not_be_told() {
-    let Desk { wire, mut keeper, worker: _worker } = Desk::new();
+    let Desk { connection, mut keeper, worker: _worker } = Desk::new();
     // It wakes for something else, and then when nobody helps.
     for is_helped in [true, false] {
-        let helper = is_helped.then(|| wire.help().unwrap());
-        wire.take_up(&mut keeper, false, !is_helped);
+        let helper = is_helped.then(|| connection.help().unwrap());
+        connection.take_up(&mut keeper, false, !is_helped);
         assert!(keeper.listens());
         assert_eq!(keeper.reader.is_none(), is_helped);
         if let Some(helper) = helper {
             assert!(!helper.leave());
         }
-        wire.lay_down(&mut keeper);
-        assert!(!wire.help().unwrap().leave());
+        connection.lay_down(&mut keeper);
+        assert!(!connection.help().unwrap().leave());
     }
 }
 
@@ -248,8 +248,8 @@ fn a_keeper_that_hears_what_there_is_need_not_be_told() {
 #[test]
 fn who_is_told_of_more_and_more_that_does_not_come_sleeps() {
     let desk = Desk::new();
-    let (has_lid, slots) = (desk.has_lid(), Arc::clone(&desk.wire.slots));
-    desk.wire.receiver.relieve();
+    let (has_lid, slots) = (desk.has_lid(), Arc::clone(&desk.connection.slots));
+    desk.connection.receiver.relieve();
     meanwhile::let_happen(Some(Box::new(move || slots.note_answer())));
     let mut helper = desk.help();
     assert_eq!(answer(&mut helper), None);

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::worker::{Sent, Stage, WorkerState};
-use super::{AHEAD_BYTES, Answered, Next, Order, Scheduler, WorkerId};
+use super::{AHEAD_BYTES, Answered, Dispatch, Next, Scheduler, WorkerId};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {
     /// The process of a worker was spawned.
-    pub(in crate::process) fn attach(&mut self, id: WorkerId, wire: W) {
+    pub(in crate::process) fn attach(&mut self, id: WorkerId, connection: W) {
         if let Some(worker) = self.workers.get_mut(&id) {
-            worker.wire = Some(wire);
+            worker.connection = Some(connection);
         }
     }
 
@@ -29,11 +29,11 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// The worker is ready for tasks.
-    pub(in crate::process) fn ready(&mut self, id: WorkerId, wire: W, slots: Arc<Slots>, now: Instant) {
+    pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, slots: Arc<Slots>, now: Instant) {
         self.early_deaths.clear();
         self.start_again = None;
         if let Some(worker) = self.workers.get_mut(&id) {
-            worker.wire = Some(wire);
+            worker.connection = Some(connection);
             worker.slots = Some(slots);
             worker.since = now;
             self.move_to(id, Stage::Serving);
@@ -76,7 +76,7 @@ impl<W: Clone> Scheduler<W> {
         id: WorkerId,
         expired: bool,
         now: Instant,
-        orders: &mut Vec<Order>,
+        orders: &mut Vec<Dispatch>,
     ) -> Next {
         let Some(worker) = self.workers.get(&id) else {
             return Next::End;
@@ -134,8 +134,8 @@ impl<W: Clone> Scheduler<W> {
         };
         let worker =
             self.workers.get(&id).filter(|worker| worker.stage == Stage::Serving && worker.in_flight.len() == 1)?;
-        let wire = worker.wire.clone().filter(|_| self.waiting() == 0)?;
-        Some((id, wire, slot, sequence))
+        let connection = worker.connection.clone().filter(|_| self.waiting() == 0)?;
+        Some((id, connection, slot, sequence))
     }
 
     /// Takes a worker's [only](Self::only) task from it, which it has answered to somebody who is no thread of the pool: his end of
@@ -210,7 +210,7 @@ impl<W: Clone> Scheduler<W> {
         None
     }
 
-    pub(super) fn assign(&mut self, id: WorkerId, remote: Arc<RemoteTask>, now: Instant) -> Order {
+    pub(super) fn assign(&mut self, id: WorkerId, remote: Arc<RemoteTask>, now: Instant) -> Dispatch {
         self.next_sequence += 1;
         let sequence = self.next_sequence;
         let worker = self.workers.get_mut(&id).expect("tasks are given to workers that are there");
@@ -228,11 +228,11 @@ impl<W: Clone> Scheduler<W> {
         if worker.budget == 0 {
             self.active -= 1;
         }
-        Order { remote, slot, sequence }
+        Dispatch { remote, slot, sequence }
     }
 
     /// Takes half of what another worker has not begun of a portion.
-    fn divide(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Order>) {
+    fn divide(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Dispatch>) {
         let rest = self.workers.iter().filter(|(other, worker)| **other != id && worker.stage == Stage::Serving);
         // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
         let sent = rest.flat_map(|(_, worker)| worker.in_flight.iter().map(|sent| (sent, &worker.slots)));
@@ -248,7 +248,7 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// Takes half of what another worker was sent ahead, from its end.
-    pub(super) fn steal(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Order>) {
+    pub(super) fn steal(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Dispatch>) {
         let ahead = |worker: &WorkerState<W>| worker.in_flight.len().saturating_sub(1);
         let others = self.workers.iter().filter(|(other, worker)| **other != id && ahead(worker) > 0);
         let mut victims: Vec<_> = others.map(|(other, worker)| (ahead(worker), *other)).collect();

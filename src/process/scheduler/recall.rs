@@ -59,7 +59,7 @@ impl<W: Clone> Scheduler<W> {
             taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
             if was_first {
                 // Its thread keeps the time of the first.
-                self.to_wake.extend(taken.wire.clone());
+                self.to_wake.extend(taken.connection.clone());
             }
             self.refund(worker);
         }
@@ -98,7 +98,7 @@ impl<W: Clone> Scheduler<W> {
             self.active += usize::from(worker.counts() && !counted);
             if worker.in_flight.is_empty() {
                 // Its thread still believes it busy, and will hear nothing from it.
-                self.to_wake.extend(worker.wire.clone());
+                self.to_wake.extend(worker.connection.clone());
             }
         }
     }

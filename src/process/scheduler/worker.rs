@@ -13,7 +13,7 @@ use crate::process::task::RemoteTask;
 pub(super) struct WorkerState<W> {
     pub(super) stage: Stage,
     /// Once it was spawned.
-    pub(super) wire: Option<W>,
+    pub(super) connection: Option<W>,
     /// Once it is serving.
     pub(super) slots: Option<Arc<Slots>>,
     /// What it was sent, in the order in which it runs them. The first may have been started.
@@ -56,7 +56,7 @@ impl<W> WorkerState<W> {
     pub(super) fn new(max_tasks: Option<u64>, now: Instant) -> Self {
         Self {
             stage: Stage::Starting,
-            wire: None,
+            connection: None,
             slots: None,
             in_flight: VecDeque::new(),
             since: now,

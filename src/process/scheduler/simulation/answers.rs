@@ -15,8 +15,8 @@ impl World<'_> {
         let said: Vec<_> = {
             let mut floor = self.floor.borrow_mut();
             let worker = floor.workers.get_mut(&id).expect("its worker is there");
-            let count = count.min(worker.outbox.len());
-            worker.outbox.drain(..count).collect()
+            let count = count.min(worker.outgoing.len());
+            worker.outgoing.drain(..count).collect()
         };
         let mut answers = Vec::new();
         for said in said {

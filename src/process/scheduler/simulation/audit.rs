@@ -225,7 +225,7 @@ impl World<'_> {
             .scheduler
             .workers
             .iter()
-            .filter(|(_, worker)| worker.stage == Stage::Starting && worker.wire.is_some());
+            .filter(|(_, worker)| worker.stage == Stage::Starting && worker.connection.is_some());
         for (id, _) in starting {
             let keeper = &self.keepers[id];
             assert!(keeper.will_look() || !keeper.is_asleep(), "nobody tells a worker that there is nothing for it");

@@ -14,7 +14,7 @@ use super::stock;
 use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Answered, Next, Order, Submitted, WorkerId};
+use crate::process::scheduler::{Answered, Dispatch, Next, Submitted, WorkerId};
 use crate::process::slots::Slots;
 use crate::process::task::RemoteTask;
 
@@ -62,7 +62,7 @@ impl World<'_> {
     }
 
     /// It is ready, and is sent two of the tasks.
-    fn send_two(&mut self, id: WorkerId) -> (Arc<Slots>, [Order; 2]) {
+    fn send_two(&mut self, id: WorkerId) -> (Arc<Slots>, [Dispatch; 2]) {
         let slots = self.make_ready(id);
         // They are short as a rule, so that one is sent ahead.
         self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
@@ -70,7 +70,7 @@ impl World<'_> {
         (slots, orders)
     }
 
-    fn refill(&mut self, id: WorkerId) -> (Next, Vec<Order>) {
+    fn refill(&mut self, id: WorkerId) -> (Next, Vec<Dispatch>) {
         let mut orders = Vec::new();
         (self.decide(|scheduler, now| scheduler.refill(id, false, now, &mut orders)), orders)
     }

@@ -41,8 +41,8 @@ impl World<'_> {
             (35, _) => {
                 self.trace(|| "all are killed".into());
                 self.scheduler.expect_deaths();
-                let wires = self.scheduler.wires();
-                self.dues.extend(wires.into_iter().map(Due::Kill));
+                let connections = self.scheduler.connections();
+                self.dues.extend(connections.into_iter().map(Due::Kill));
             }
             (36, _) if self.once_in(4) => self.close(),
             (37, _) => self.scheduler.expected += 1,
@@ -243,11 +243,11 @@ impl World<'_> {
         let (_, slot, sequence) = keeper.helped.take().expect("somebody helps");
         let said = {
             let mut floor = self.floor.borrow_mut();
-            let outbox = &mut floor.workers.get_mut(&id).expect("its worker is there").outbox;
+            let outgoing = &mut floor.workers.get_mut(&id).expect("its worker is there").outgoing;
             let is_it = |said: &Said| matches!(said, Said::Value { slot: of, sequence: nth, .. } if (*of, *nth) == (slot, sequence));
-            if outbox.front().is_some_and(is_it) { outbox.pop_front() } else { None }
+            if outgoing.front().is_some_and(is_it) { outgoing.pop_front() } else { None }
         };
-        let missed = !self.floor.borrow().workers[&id].outbox.is_empty();
+        let missed = !self.floor.borrow().workers[&id].outgoing.is_empty();
         let Some(said) = said else {
             if missed {
                 self.ring(id);

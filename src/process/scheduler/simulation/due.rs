@@ -7,12 +7,12 @@ use super::errand::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
-use crate::process::scheduler::{Order, Victim, WorkerId};
+use crate::process::scheduler::{Dispatch, Victim, WorkerId};
 use crate::process::task::RemoteTask;
 
 pub(super) enum Due {
     /// Frames, and whether the worker's thread is rung for then.
-    Send(WorkerId, Vec<Order>, bool),
+    Send(WorkerId, Vec<Dispatch>, bool),
     /// Takes up to so many messages.
     Receive(usize),
     /// Looks for what there is to do.

@@ -10,7 +10,7 @@ use super::errand::next_call;
 use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::process::scheduler::{Death, Expiry, Next, Order, Prospect, WorkerId, worker};
+use crate::process::scheduler::{Death, Dispatch, Expiry, Next, Prospect, WorkerId, worker};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
@@ -98,7 +98,7 @@ impl World<'_> {
         let (has_died, said) = {
             let floor = self.floor.borrow();
             let worker = &floor.workers[&id];
-            (!worker.is_alive, worker.outbox.len())
+            (!worker.is_alive, worker.outgoing.len())
         };
         let keeper = self.keepers.get_mut(&id).expect("it is there");
         if has_died {
@@ -230,7 +230,7 @@ impl World<'_> {
         self.keeper(id).alarm = Some((then, Alarm::Kill));
     }
 
-    pub(super) fn proceed(&mut self, id: WorkerId, next: Next, orders: Vec<Order>) -> Vec<Due> {
+    pub(super) fn proceed(&mut self, id: WorkerId, next: Next, orders: Vec<Dispatch>) -> Vec<Due> {
         self.trace(|| format!("keeper {}: {next:?}, {} sent", id.0, orders.len()));
         let keep_alive = self.weather.keep_alive;
         let keeper = self.keeper(id);

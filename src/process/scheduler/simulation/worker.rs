@@ -11,7 +11,7 @@ use super::errand::{call_at, call_of};
 use crate::error::Error;
 use crate::process::frame::{Kind, put_item};
 use crate::process::reply;
-use crate::process::scheduler::{Order, WorkerId};
+use crate::process::scheduler::{Dispatch, WorkerId};
 use crate::process::slots::Slots;
 use crate::process::task::{Place, RemoteTask};
 
@@ -30,7 +30,7 @@ pub(super) struct Worker {
     /// Frames that were sent to it.
     pub(super) inbox: VecDeque<Frame>,
     /// What it has sent.
-    pub(super) outbox: VecDeque<Said>,
+    pub(super) outgoing: VecDeque<Said>,
     /// Nothing more will come.
     pub(super) no_more: bool,
     /// A signal is on its way that it will not survive.
@@ -42,7 +42,7 @@ pub(super) struct Worker {
     at: At,
 }
 
-/// A task on the wire.
+/// A task on the connection.
 pub(super) struct Frame {
     remote: Arc<RemoteTask>,
     slot: u8,
@@ -51,8 +51,8 @@ pub(super) struct Frame {
     items: Option<(u32, u32)>,
 }
 
-impl From<Order> for Frame {
-    fn from(Order { remote, slot, sequence }: Order) -> Self {
+impl From<Dispatch> for Frame {
+    fn from(Dispatch { remote, slot, sequence }: Dispatch) -> Self {
         let items = remote.range();
         // Taken back before it was sent, another worker may have run it since: this one will not begin.
         let is_its = matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
@@ -93,8 +93,8 @@ struct Batch {
 impl Worker {
     pub(super) fn new(slots: Arc<Slots>, is_unfit: bool) -> Self {
         slots.begin_journal(0, 0);
-        let (inbox, outbox, at) = (VecDeque::new(), VecDeque::new(), At::SettingUp);
-        Self { slots, inbox, outbox, no_more: false, killed: false, is_alive: true, hangs: false, is_unfit, at }
+        let (inbox, outgoing, at) = (VecDeque::new(), VecDeque::new(), At::SettingUp);
+        Self { slots, inbox, outgoing, no_more: false, killed: false, is_alive: true, hangs: false, is_unfit, at }
     }
 
     pub(super) fn can_step(&self) -> bool {
@@ -147,7 +147,7 @@ impl Floor {
         }
         worker.at = match std::mem::replace(&mut worker.at, At::Receiving) {
             At::SettingUp => {
-                worker.outbox.push_back(if worker.is_unfit { Said::Unfit } else { Said::Ready });
+                worker.outgoing.push_back(if worker.is_unfit { Said::Unfit } else { Said::Ready });
                 worker.is_alive = !worker.is_unfit;
                 At::Receiving
             }
@@ -168,7 +168,7 @@ impl Floor {
                 let (slot, sequence) = (frame.slot, frame.sequence);
                 let call = frame.call(None).expect("a task has an argument");
                 book.lock().calls[call].leave();
-                worker.outbox.push_back(Said::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
+                worker.outgoing.push_back(Said::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
                 At::Receiving
             }
             At::Done(frame, Some(mut batch)) => {
@@ -250,7 +250,7 @@ impl Worker {
     fn send(&mut self, frame: &Frame, batch: &mut Batch, last: bool) {
         let Frame { slot, sequence, .. } = *frame;
         let Batch { first, count, .. } = *batch;
-        self.outbox.push_back(Said::Items {
+        self.outgoing.push_back(Said::Items {
             slot,
             sequence,
             first,

@@ -18,7 +18,7 @@ use super::worker::{Floor, Frame};
 use super::{book, client};
 use crate::process::call::FunctionAddress;
 use crate::process::pool::Pool;
-use crate::process::scheduler::{Limits, Order, Scheduler, WorkerId};
+use crate::process::scheduler::{Dispatch, Limits, Scheduler, WorkerId};
 use crate::process::slots::{Slots, meanwhile};
 use crate::process::task::{Place, RemoteTask};
 use crate::ticket::{Ticket, Tickets};
@@ -212,12 +212,12 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn ring_all(&mut self) {
-        for id in self.scheduler.wires() {
+        for id in self.scheduler.connections() {
             self.ring(id);
         }
     }
 
-    pub(super) fn send(&mut self, id: WorkerId, orders: Vec<Order>) {
+    pub(super) fn send(&mut self, id: WorkerId, orders: Vec<Dispatch>) {
         let mut floor = self.floor.borrow_mut();
         if let Some(worker) = floor.workers.get_mut(&id).filter(|worker| worker.is_alive) {
             worker.inbox.extend(orders.into_iter().map(Frame::from));
@@ -241,7 +241,7 @@ impl<'a> World<'a> {
             if worker.is_some_and(|worker| worker.can_step()) {
                 actors.push(Actor::Worker(*id));
             }
-            let has_said = worker.is_some_and(|worker| !worker.outbox.is_empty());
+            let has_said = worker.is_some_and(|worker| !worker.outgoing.is_empty());
             let has_died = worker.is_some_and(|worker| !worker.is_alive);
             if keeper.helped.is_some() && (has_said || has_died || keeper.is_relieved()) {
                 actors.push(Actor::Helper(*id));

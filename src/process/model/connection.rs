@@ -1,4 +1,4 @@
-//! The wire of a model.
+//! The connection of a model.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use super::receiver::{Helper, Keeper, Receiver};
 use super::slots::Slots;
 use super::sys::Line;
 
-pub(super) struct Wire {
+pub(super) struct Connection {
     pub(super) socket: Line,
     pub(super) receiver: Receiver,
     pub(super) slots: Slots,
 }
 
-impl Wire {
+impl Connection {
     pub(super) fn new() -> Arc<Self> {
         let socket = Line::new();
         let receiver = Receiver::new(&socket).expect("a model has descriptors");

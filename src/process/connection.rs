@@ -1,6 +1,6 @@
-//! [`Wire`]: the pool's end of the connection to one worker, for everybody who has something to send.
+//! [`Connection`]: the pool's end of the connection to one worker, for everybody who has something to send.
 //!
-//! Whoever gives a worker a task sends it from his own thread, without blocking; what the socket does not take stays in the outbox,
+//! Whoever gives a worker a task sends it from his own thread, without blocking; what the socket does not take stays in the queue,
 //! and the thread that looks after the worker sends it when there is room. Who receives, the [`Receiver`] says.
 #![forbid(unsafe_code)]
 
@@ -18,26 +18,26 @@ use rustix::process::Signal;
 use super::child::Child;
 use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::receiver::{Helper, Keeper, Receiver};
-use super::scheduler::Order;
+use super::scheduler::Dispatch;
 use super::segments::Lease;
 use super::slots::Slots;
 use super::sys::{self, Bell, Lifeline};
 use super::task::RemoteTask;
 use crate::sync::Mutex;
 
-/// Arguments up to this length are copied behind their heads, so that many tasks are one piece of memory.
+/// Arguments up to this length are copied behind their heads, so that many tasks are one buffer of memory.
 const COPIED: usize = 16 << 10;
 
-/// How many pieces are handed to the kernel at once.
+/// How many buffers are handed to the kernel at once.
 const PIECES: usize = 16;
 
-pub(super) struct Wire {
+pub(super) struct Connection {
     socket: OwnedFd,
     /// Wakes the thread that looks after the worker.
     bell: Bell,
     pub(super) receiver: Receiver,
     lifeline: Lifeline,
-    outbox: Mutex<Outbox>,
+    queue: Mutex<WriteQueue>,
     pub(super) slots: Arc<Slots>,
     /// Once it was spawned.
     child: OnceLock<Child>,
@@ -46,19 +46,19 @@ pub(super) struct Wire {
 }
 
 #[derive(Default)]
-struct Outbox {
-    pieces: VecDeque<Piece>,
-    /// How much of the first piece was sent.
+struct WriteQueue {
+    buffers: VecDeque<WriteBuf>,
+    /// How much of the first buffer was sent.
     sent: usize,
     /// The segments of the pool that the worker has a descriptor of.
     known: HashSet<u32>,
     /// The other side is gone: nothing is kept for it.
     closed: bool,
-    /// Memory of a piece that was sent, for the next.
+    /// Memory of a buffer that was sent, for the next.
     spare: Vec<u8>,
 }
 
-enum Piece {
+enum WriteBuf {
     Bytes(Vec<u8>),
     /// A frame with a descriptor or two, which go along with its first byte.
     Descriptor(Vec<u8>, Arc<OwnedFd>, Option<OwnedFd>),
@@ -66,36 +66,36 @@ enum Piece {
     Argument(Arc<RemoteTask>),
 }
 
-impl Piece {
+impl WriteBuf {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Bytes(bytes) | Piece::Descriptor(bytes, ..) => bytes,
-            Piece::Argument(remote) => &remote.argument,
+            WriteBuf::Bytes(bytes) | WriteBuf::Descriptor(bytes, ..) => bytes,
+            WriteBuf::Argument(remote) => &remote.argument,
         }
     }
 }
 
-impl Wire {
-    /// Makes a wire, and the socket for the worker's end. `setup` and the slots are the first that goes there.
+impl Connection {
+    /// Makes a connection, and the socket for the worker's end. `setup` and the slots are the first that goes there.
     pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (ours, theirs) = (sys::above_streams(ours.into())?, sys::above_streams(theirs.into())?);
         sys::prepare(&ours)?;
         let (slots, memory) = Slots::create()?;
         let (lifeline, end) = Lifeline::new()?;
-        let first = Piece::Descriptor(setup, Arc::new(memory), end);
-        let outbox = Outbox { pieces: VecDeque::from([first]), ..Outbox::default() };
-        let wire = Self {
+        let first = WriteBuf::Descriptor(setup, Arc::new(memory), end);
+        let queue = WriteQueue { buffers: VecDeque::from([first]), ..WriteQueue::default() };
+        let connection = Self {
             receiver: Receiver::new(&ours)?,
             socket: ours,
             bell: Bell::new()?,
             lifeline,
-            outbox: Mutex::new(outbox),
+            queue: Mutex::new(queue),
             slots: Arc::new(slots),
             child: OnceLock::new(),
             signal_error: OnceLock::new(),
         };
-        Ok((wire, theirs))
+        Ok((connection, theirs))
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
@@ -136,16 +136,16 @@ impl Wire {
     }
 
     /// Sends tasks, or keeps them for later; then the thread that looks after the worker is told, unless it is this one.
-    pub(super) fn send(&self, orders: impl IntoIterator<Item = Order>, tell: bool) {
-        let mut outbox = self.outbox.lock();
-        if outbox.closed {
+    pub(super) fn send(&self, orders: impl IntoIterator<Item = Dispatch>, tell: bool) {
+        let mut queue = self.queue.lock();
+        if queue.closed {
             return;
         }
         for order in orders {
-            outbox.put(order);
+            queue.put(order);
         }
-        let left = self.push(&mut outbox);
-        drop(outbox);
+        let left = self.push(&mut queue);
+        drop(queue);
         self.slots.note_order();
         if left && tell {
             self.ring();
@@ -154,15 +154,15 @@ impl Wire {
 
     /// Tells the worker of segments that will not be used again.
     pub(super) fn forget(&self, numbers: &[u32]) {
-        let mut outbox = self.outbox.lock();
+        let mut queue = self.queue.lock();
         for number in numbers {
-            if outbox.known.remove(number) {
+            if queue.known.remove(number) {
                 let (kind, number) = (Kind::Forget, u64::from(*number));
-                frame::put(outbox.tail(), kind, 0, number, &[]);
+                frame::put(queue.tail(), kind, 0, number, &[]);
             }
         }
-        let left = self.push(&mut outbox);
-        drop(outbox);
+        let left = self.push(&mut queue);
+        drop(queue);
         if left {
             self.ring();
         }
@@ -170,16 +170,16 @@ impl Wire {
 
     /// Sends what is left. Is there still some left?
     pub(super) fn flush(&self) -> bool {
-        self.push(&mut self.outbox.lock())
+        self.push(&mut self.queue.lock())
     }
 
     /// Sends what the socket takes. Is something left?
-    fn push(&self, outbox: &mut Outbox) -> bool {
-        match outbox.flush(self.socket()) {
+    fn push(&self, queue: &mut WriteQueue) -> bool {
+        match queue.flush(self.socket()) {
             Ok(sent) => !sent,
             Err(error) => {
                 // The thread that looks after the worker hears of its end, and gives its tasks to others.
-                *outbox = Outbox { closed: true, ..Outbox::default() };
+                *queue = WriteQueue { closed: true, ..WriteQueue::default() };
                 if !matches!(error, Errno::PIPE | Errno::CONNRESET) {
                     // The system does not let us send; but the worker is there, and would wait for ever.
                     self.signal(Signal::KILL);
@@ -203,8 +203,8 @@ impl Wire {
     /// Drops what was not sent, and whatever is sent from now on.
     pub(super) fn close(&self) {
         let was = {
-            let mut outbox = self.outbox.lock();
-            std::mem::replace(&mut *outbox, Outbox { closed: true, ..Outbox::default() })
+            let mut queue = self.queue.lock();
+            std::mem::replace(&mut *queue, WriteQueue { closed: true, ..WriteQueue::default() })
         };
         drop(was);
     }
@@ -233,14 +233,14 @@ impl Wire {
     }
 }
 
-impl Outbox {
-    fn put(&mut self, order: Order) {
-        let Order { remote, slot, sequence } = order;
+impl WriteQueue {
+    fn put(&mut self, order: Dispatch) {
+        let Dispatch { remote, slot, sequence } = order;
         for Lease { number, memory, .. } in &remote.leases {
             if self.known.insert(*number) {
                 let mut frame = Vec::new();
                 frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);
-                self.pieces.push_back(Piece::Descriptor(frame, Arc::clone(memory), None));
+                self.buffers.push_back(WriteBuf::Descriptor(frame, Arc::clone(memory), None));
             }
         }
         let (count, first) = match (&remote.items, remote.range()) {
@@ -279,25 +279,25 @@ impl Outbox {
         if copied {
             bytes.extend_from_slice(argument);
         } else {
-            self.pieces.push_back(Piece::Argument(remote));
+            self.buffers.push_back(WriteBuf::Argument(remote));
         }
     }
 
     /// The bytes at the end, to append to.
     fn tail(&mut self) -> &mut Vec<u8> {
-        if !matches!(self.pieces.back(), Some(Piece::Bytes(_))) {
+        if !matches!(self.buffers.back(), Some(WriteBuf::Bytes(_))) {
             let spare = std::mem::take(&mut self.spare);
-            self.pieces.push_back(Piece::Bytes(spare));
+            self.buffers.push_back(WriteBuf::Bytes(spare));
         }
-        match self.pieces.back_mut() {
-            Some(Piece::Bytes(bytes)) => bytes,
+        match self.buffers.back_mut() {
+            Some(WriteBuf::Bytes(bytes)) => bytes,
             _ => unreachable!("bytes were put at the end a moment ago"),
         }
     }
 
     /// Sends what the socket takes. Is everything sent?
     fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-        while !self.pieces.is_empty() {
+        while !self.buffers.is_empty() {
             match self.send_some(socket) {
                 Ok(sent) => self.advance(sent),
                 Err(Errno::INTR) => {}
@@ -309,20 +309,20 @@ impl Outbox {
     }
 
     fn send_some(&self, socket: BorrowedFd<'_>) -> Result<usize, Errno> {
-        if let Some(Piece::Descriptor(bytes, descriptor, second)) = self.pieces.front()
+        if let Some(WriteBuf::Descriptor(bytes, descriptor, second)) = self.buffers.front()
             && self.sent == 0
         {
             return send_with(socket, &[IoSlice::new(bytes)], descriptor, second.as_ref());
         }
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+        for (slice, buffer) in slices.iter_mut().zip(&self.buffers) {
             // A descriptor begins a message of its own.
-            if count > 0 && matches!(piece, Piece::Descriptor(..)) {
+            if count > 0 && matches!(buffer, WriteBuf::Descriptor(..)) {
                 break;
             }
             let from = if count == 0 { self.sent } else { 0 };
-            *slice = IoSlice::new(&piece.bytes()[from..]);
+            *slice = IoSlice::new(&buffer.bytes()[from..]);
             count += 1;
         }
         sendmsg(socket, &slices[..count], &mut SendAncillaryBuffer::default(), FLAGS)
@@ -330,7 +330,7 @@ impl Outbox {
 
     fn advance(&mut self, mut sent: usize) {
         const KEPT: usize = 64 << 10;
-        while let Some(first) = self.pieces.front() {
+        while let Some(first) = self.buffers.front() {
             let left = first.bytes().len() - self.sent;
             if sent < left {
                 self.sent += sent;
@@ -338,7 +338,7 @@ impl Outbox {
             }
             sent -= left;
             self.sent = 0;
-            if let Some(Piece::Bytes(mut bytes)) = self.pieces.pop_front()
+            if let Some(WriteBuf::Bytes(mut bytes)) = self.buffers.pop_front()
                 && bytes.capacity() <= KEPT
             {
                 bytes.clear();
@@ -372,14 +372,14 @@ mod tests {
     #[test]
     fn a_descriptor_goes_along_with_its_frame_also_where_others_are_before_it() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut outbox = Outbox::default();
-        frame::put(outbox.tail(), Kind::Bell, 0, 0, &[]);
+        let mut queue = WriteQueue::default();
+        frame::put(queue.tail(), Kind::Bell, 0, 0, &[]);
         let mut segment = Vec::new();
         frame::put(&mut segment, Kind::Segment, 0, 7, &[]);
         let memory = Arc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
-        outbox.pieces.push_back(Piece::Descriptor(segment, memory, None));
-        frame::put(outbox.tail(), Kind::Bell, 0, 0, &[]);
-        assert!(outbox.flush(ours.as_fd()).unwrap());
+        queue.buffers.push_back(WriteBuf::Descriptor(segment, memory, None));
+        frame::put(queue.tail(), Kind::Bell, 0, 0, &[]);
+        assert!(queue.flush(ours.as_fd()).unwrap());
         let mut reader = Reader::new(1 << 16);
         let mut kinds = Vec::new();
         while kinds.len() < 3 {
