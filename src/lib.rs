@@ -118,7 +118,7 @@ pub use with::With;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
-    process::{Mail, Office, Progress, Size, Words},
+    process::{Mailbox, Office, Progress, Size, TaskWords},
     sync::Choices,
 };
 

@@ -1,7 +1,7 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
 //!
 //! `scheduler` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `connection` and
-//! `frame` are how they talk, `slots` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
+//! `frame` are how they talk, `table` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
 //! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `sys` is what
 //! systems do in different ways.
 
@@ -30,10 +30,10 @@ mod scheduler;
 mod seeds;
 mod segments;
 mod shortage;
-mod slots;
 #[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]
 mod symbol;
 mod sys;
+mod table;
 mod task;
 mod worker;
 

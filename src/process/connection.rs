@@ -20,8 +20,8 @@ use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::receiver::{Helper, Keeper, Receiver};
 use super::scheduler::Dispatch;
 use super::segments::Lease;
-use super::slots::Slots;
 use super::sys::{self, Bell, Lifeline};
+use super::table::TaskTable;
 use super::task::RemoteTask;
 use crate::sync::Mutex;
 
@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub(super) receiver: Receiver,
     lifeline: Lifeline,
     queue: Mutex<WriteQueue>,
-    pub(super) slots: Arc<Slots>,
+    pub(super) table: Arc<TaskTable>,
     /// Once it was spawned.
     child: OnceLock<Child>,
     /// Why it could not be signalled.
@@ -76,12 +76,12 @@ impl WriteBuf {
 }
 
 impl Connection {
-    /// Makes a connection, and the socket for the worker's end. `setup` and the slots are the first that goes there.
+    /// Makes a connection, and the socket for the worker's end. `setup` and the task table are the first that goes there.
     pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (ours, theirs) = (sys::above_streams(ours.into())?, sys::above_streams(theirs.into())?);
         sys::prepare(&ours)?;
-        let (slots, memory) = Slots::create()?;
+        let (table, memory) = TaskTable::create()?;
         let (lifeline, end) = Lifeline::new()?;
         let first = WriteBuf::Descriptor(setup, Arc::new(memory), end);
         let queue = WriteQueue { buffers: VecDeque::from([first]), ..WriteQueue::default() };
@@ -91,7 +91,7 @@ impl Connection {
             bell: Bell::new()?,
             lifeline,
             queue: Mutex::new(queue),
-            slots: Arc::new(slots),
+            table: Arc::new(table),
             child: OnceLock::new(),
             signal_error: OnceLock::new(),
         };
@@ -110,17 +110,17 @@ impl Connection {
     /// Leaves the reader to whoever wants to help, while the thread that looks after the worker sleeps. `true`: there is mail, and it
     /// must not.
     pub(super) fn lay_down(&self, keeper: &mut Keeper) -> bool {
-        keeper.lay_down(&self.receiver, &self.slots)
+        keeper.lay_down(&self.receiver, &self.table)
     }
 
     /// That thread has woken, see [`Keeper::take_up`].
     pub(super) fn take_up(&self, keeper: &mut Keeper, rung: bool, heard: bool) {
-        keeper.take_up(&self.receiver, &self.slots, rung, heard, || self.bell.hush());
+        keeper.take_up(&self.receiver, &self.table, rung, heard, || self.bell.hush());
     }
 
     /// Takes the place of the thread that looks after the worker.
     pub(super) fn help(&self) -> Option<Helper<'_>> {
-        self.receiver.help(&self.socket, &self.slots)
+        self.receiver.help(&self.socket, &self.table)
     }
 
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
@@ -146,7 +146,7 @@ impl Connection {
         }
         let left = self.push(&mut queue);
         drop(queue);
-        self.slots.note_order();
+        self.table.note_order();
         if left && tell {
             self.ring();
         }

@@ -6,7 +6,7 @@
 //!
 //! | kind | way | body |
 //! |---|---|---|
-//! | `Setup` | to the worker, first, with the descriptor of the slots, and of its lifeline where there is one | [`Setup`](super::worker::Setup), in postcard's format |
+//! | `Setup` | to the worker, first, with the descriptor of the task table, and of its lifeline where there is one | [`Setup`](super::worker::Setup), in postcard's format |
 //! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
@@ -15,7 +15,7 @@
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
 //! | `Forget` | both | `sequence` is the number of a segment that will not be used again |
-//! | `Bell` | from the worker | there is [mail](super::slots) |
+//! | `Bell` | from the worker | there is [mail](super::table) |
 //! | `Items` | from the worker | [`ItemsHead`], then for each item `kind: u8`, `length: u32` and a value or fault |
 #![forbid(unsafe_code)]
 

@@ -22,7 +22,7 @@ use super::pool::Pool;
 use super::receiver::Keeper;
 use super::scheduler::{Dispatch, Expiry, Next, WorkerId};
 use super::segments::Known;
-use super::slots;
+use super::table;
 use crate::bytes::Carrier;
 use crate::error::{Broken, Error};
 use crate::task::owner;
@@ -279,7 +279,7 @@ impl Link<'_> {
                 self.proceed(next);
             }
             Some((_, Alarm::Limit)) => {
-                match self.pool.decide(|scheduler, now| scheduler.expire(self.id, now, slots::now())) {
+                match self.pool.decide(|scheduler, now| scheduler.expire(self.id, now, table::now())) {
                     Expiry::Later(then) => self.alarm = then.map(|then| (then, Alarm::Limit)),
                     Expiry::Stopped(remote) => {
                         let limit = remote.limit().unwrap_or_default();

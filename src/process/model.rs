@@ -19,12 +19,12 @@ mod office;
 mod pool;
 mod receiver;
 mod relief;
-#[path = "model/slots.rs"]
-mod slots;
 #[path = "model/sys.rs"]
 mod sys;
+#[path = "model/table.rs"]
+mod table;
 #[path = "model/task.rs"]
 mod task;
 
 pub use office::{Office, Size};
-pub use slots::{Mail, Progress, Words};
+pub use table::{Mailbox, Progress, TaskWords};

@@ -2,7 +2,7 @@
 //!
 //! Mostly that is the thread that looks after the worker. A thread that waits for the only task that a worker has takes its place
 //! until the answer is there. Then the answer goes straight to the thread that wants it, as in a bare ping-pong, and no third
-//! thread is woken in between. It looks at the slots for a while before it sleeps, and the worker does, because to wake a cpu that sleeps
+//! thread is woken in between. It looks at the task table for a while before it sleeps, and the worker does, because to wake a cpu that sleeps
 //! takes tens of microseconds.
 //!
 //! # The protocol
@@ -24,8 +24,8 @@
 use std::io;
 
 use super::frame::{Header, Kind, Reader};
-use super::slots::{Slots, TRIES};
 use super::sys::{self, Bell, Ear, Socket};
+use super::table::{TRIES, TaskTable};
 use crate::sync::{Condvar, Mutex};
 
 /// Answers that are longer are left to the keeper, who reads them where they are; a helper takes a copy.
@@ -67,7 +67,7 @@ impl Receiver {
     }
 
     /// Takes the keeper's place, while it sleeps.
-    pub(super) fn help<'a>(&'a self, socket: &'a Socket, slots: &'a Slots) -> Option<Helper<'a>> {
+    pub(super) fn help<'a>(&'a self, socket: &'a Socket, table: &'a TaskTable) -> Option<Helper<'a>> {
         let mut seat = self.seat.lock();
         // Else the keeper would wake as well.
         let is_shut = seat.reader.is_some() && seat.was_long;
@@ -75,10 +75,10 @@ impl Receiver {
             return None;
         }
         let reader = Some(seat.reader.take()?);
-        slots.mail().rise();
+        table.mail().set_awake();
         seat.helped = true;
         let (heard, was_long) = (seat.heard, seat.was_long);
-        Some(Helper { receiver: self, socket, slots, reader, heard, was_long, is_shut, relieved: false })
+        Some(Helper { receiver: self, socket, table, reader, heard, was_long, is_shut, relieved: false })
     }
 }
 
@@ -101,15 +101,22 @@ impl Keeper {
     }
 
     /// Leaves the reader to whoever wants to help: it is about to sleep. `true`: there is mail, and it must not.
-    pub(super) fn lay_down(&mut self, receiver: &Receiver, slots: &Slots) -> bool {
+    pub(super) fn lay_down(&mut self, receiver: &Receiver, table: &TaskTable) -> bool {
         let Some(reader) = self.reader.take() else { return false };
         let mut seat = receiver.seat.lock();
         seat.reader = Some(reader);
-        slots.mail().rest()
+        table.mail().set_sleeping()
     }
 
     /// Takes the reader up again, unless somebody helps: it has woken, because its bell was `rung` or something is to be `heard`.
-    pub(super) fn take_up(&mut self, receiver: &Receiver, slots: &Slots, rung: bool, heard: bool, hush: impl FnOnce()) {
+    pub(super) fn take_up(
+        &mut self,
+        receiver: &Receiver,
+        table: &TaskTable,
+        rung: bool,
+        heard: bool,
+        hush: impl FnOnce(),
+    ) {
         if rung {
             // First: who rings because of what he has left with the reader has given that back by then. Hushed later, his ring might be
             // lost with one that came before it.
@@ -120,7 +127,7 @@ impl Keeper {
         seat.deafened |= heard && seat.helped;
         self.reader = seat.reader.take();
         if self.reader.is_some() {
-            slots.mail().rise();
+            table.mail().set_awake();
         }
         self.is_deaf |= heard && self.reader.is_none();
     }
@@ -146,7 +153,7 @@ impl Keeper {
 pub(super) struct Helper<'a> {
     receiver: &'a Receiver,
     socket: &'a Socket,
-    slots: &'a Slots,
+    table: &'a TaskTable,
     reader: Option<Box<Reader>>,
     heard: u64,
     was_long: bool,
@@ -172,14 +179,14 @@ impl Helper<'_> {
         };
         let mut tries = TRIES;
         loop {
-            if self.slots.mail().is_in(slot) {
+            if self.table.mail().is_in(slot) {
                 let mut bytes = Vec::new();
-                let (header, _) = self.slots.read_letter(slot, &mut bytes).filter(|(header, _)| is_it(header))?;
-                is_ours().then(|| self.slots.mail().clear(slot))?;
+                let (header, _) = self.table.read_letter(slot, &mut bytes).filter(|(header, _)| is_it(header))?;
+                is_ours().then(|| self.table.mail().clear(slot))?;
                 self.was_long = false;
                 return Some((header, bytes));
             }
-            if self.slots.mail().is_there() {
+            if self.table.mail().is_there() {
                 return None;
             }
             let reader = self.reader.as_mut()?;
@@ -194,9 +201,9 @@ impl Helper<'_> {
                 }
                 reader.next().ok()?;
             }
-            if tries > 0 && self.slots.look_for_answer(&mut self.heard) {
+            if tries > 0 && self.table.look_for_answer(&mut self.heard) {
                 tries -= 1;
-                if self.slots.mail().is_there() {
+                if self.table.mail().is_there() {
                     continue;
                 }
             } else {
@@ -219,12 +226,12 @@ impl Helper<'_> {
         if !self.shut() {
             return None;
         }
-        if self.slots.mail().rest() {
-            self.slots.mail().rise();
+        if self.table.mail().set_sleeping() {
+            self.table.mail().set_awake();
             return Some(false);
         }
         let woken = sys::sleep(self.socket, &self.receiver.relief);
-        self.slots.mail().rise();
+        self.table.mail().set_awake();
         woken
     }
 
@@ -250,7 +257,7 @@ impl Helper<'_> {
         if self.relieved | std::mem::take(&mut seat.recalled) {
             self.receiver.relief.hush();
         }
-        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty() | self.slots.mail().rest();
+        let missed = std::mem::take(&mut seat.deafened) | !reader.is_empty() | self.table.mail().set_sleeping();
         seat.reader = Some(reader);
         (seat.heard, seat.was_long) = (self.heard, self.was_long);
         seat.helped = false;

@@ -7,7 +7,7 @@
 //! - **To a worker**: the submitter copies into a free one; the worker reads it in place. It is free again when the task is over,
 //!   unless the worker says that the task has kept some of it: then it is never used again.
 //! - **From a worker**: the worker copies into a free one; the pool copies it out before user code sees it, and says so by raising a
-//!   count in the slots. It does not trust the worker not to write meanwhile.
+//!   count in the task table. It does not trust the worker not to write meanwhile.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;

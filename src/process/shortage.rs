@@ -11,14 +11,14 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 
 /// Where the note goes; null as long as nobody looks.
 static NOTE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
 
 /// Looks at SIGABRT from now on. A handler that a task or initializer sets for it comes in place of ours.
-pub(super) fn watch(slots: &'static Slots) {
-    NOTE.store(ptr::from_ref(slots.shortage()).cast_mut(), Ordering::Release);
+pub(super) fn watch(table: &'static TaskTable) {
+    NOTE.store(ptr::from_ref(table.shortage()).cast_mut(), Ordering::Release);
     // SAFETY: all zero is a valid `sigaction`: no flags, an empty mask, the default handler.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_abort as extern "C" fn(libc::c_int) as usize;

@@ -14,7 +14,7 @@ use super::relief::Relief;
 use super::reply;
 use super::scheduler::WorkerId;
 use super::segments::Lease;
-use super::slots::{Progress, Slots};
+use super::table::{Progress, TaskTable};
 use crate::bytes::Carrier;
 use crate::error::Error;
 use crate::id::FutureId;
@@ -68,7 +68,7 @@ pub(super) enum Place {
     /// In the queue, or about to be there again.
     Queued,
     /// Sent to a worker, which may have started it.
-    Sent { worker: WorkerId, slot: u8, sequence: u64, slots: Arc<Slots> },
+    Sent { worker: WorkerId, slot: u8, sequence: u64, table: Arc<TaskTable> },
     /// Taken back before it started.
     Revoked,
     /// Aborted or out of time while it ran: the worker is to be killed.
@@ -350,8 +350,8 @@ impl Remote for RemoteTask {
     fn has_started(&self) -> bool {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_retried(),
-            Place::Sent { slot, sequence, slots, .. } => {
-                matches!(slots.words().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
+            Place::Sent { slot, sequence, table, .. } => {
+                matches!(table.words().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
             }
             Place::Killing { .. } | Place::WorkerLost | Place::Done => true,
         }

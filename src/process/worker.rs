@@ -23,8 +23,8 @@ use super::image::image;
 use super::reply;
 use super::segments::{Lease, WorkerCarrier};
 use super::shortage;
-use super::slots::{self, JOURNAL, Slots, TRIES};
 use super::sys;
+use super::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::bytes::Carrier;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
@@ -52,7 +52,7 @@ pub(super) fn main(socket: OwnedFd) -> ! {
     put(&mut hello, Kind::Hello, 0, 0, image().build_id());
     send_all(&socket, &hello);
     let begun = begin(&socket).and_then(|(mut worker, setup)| {
-        // It came with the setup, behind the slots.
+        // It came with the setup, behind the task table.
         let lifeline = worker.reader.descriptor().ok();
         runner::start(worker, setup)?;
         Ok(lifeline)
@@ -74,7 +74,7 @@ fn leave(code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// Receives the setup, and the slots that come with it.
+/// Receives the setup, and the task table that come with it.
 fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
     let mut reader = Reader::new(u64::MAX);
     let body = loop {
@@ -86,14 +86,14 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
         }
     };
     // For as long as the process lives, which is as long as the worker does: a signal may come later than anything is dropped.
-    let slots: &'static Slots = Box::leak(Box::new(Slots::map(reader.descriptor()?)?));
+    let table: &'static TaskTable = Box::leak(Box::new(TaskTable::map(reader.descriptor()?)?));
     let setup: Setup =
         postcard::from_bytes(reader.body(body)).map_err(|_| frame::broken("a setup that cannot be read"))?;
     let carriage = Arc::<WorkerCarrier>::default();
     let worker = Worker {
         socket: Arc::clone(socket),
         reader,
-        slots,
+        table,
         max_frame: setup.1,
         reply: Vec::new(),
         due: None,
@@ -109,7 +109,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
 struct Worker {
     socket: Arc<OwnedFd>,
     reader: Reader,
-    slots: &'static Slots,
+    table: &'static TaskTable,
     max_frame: u64,
     /// The memory of the last reply, for the next.
     reply: Vec<u8>,
@@ -194,7 +194,7 @@ impl Worker {
 
     fn receive(&mut self) -> io::Result<usize> {
         for _ in 0..TRIES {
-            if !self.slots.look_for_order(&mut self.seen) {
+            if !self.table.look_for_order(&mut self.seen) {
                 break;
             }
             match self.reader.fill(self.socket.as_fd(), RecvFlags::DONTWAIT) {
@@ -210,7 +210,7 @@ impl Worker {
             sys::limit_memory(bytes).map_err(|error| {
                 Error::Broken(crate::Broken::new(format!("the memory of a worker cannot be limited: {error}")))
             })?;
-            shortage::watch(self.slots);
+            shortage::watch(self.table);
         }
         if let Some((enter, function, argument)) = initializer {
             call(enter, function, &argument, Vec::new(), &self.carrier)?;
@@ -226,7 +226,7 @@ impl Worker {
 
     fn lost(&self, error: &io::Error) -> i32 {
         if error.kind() == io::ErrorKind::OutOfMemory {
-            self.slots.shortage().store(std::process::id().into(), Ordering::Release);
+            self.table.shortage().store(std::process::id().into(), Ordering::Release);
         }
         complain(&format!("a worker process lost its connection: {error}"));
         LOST
@@ -235,7 +235,7 @@ impl Worker {
     /// Runs a task, unless it was taken back.
     fn perform(&mut self, header: Header, body: std::ops::Range<usize>) -> Option<Reply> {
         let Header { slot, sequence, .. } = header;
-        if !self.slots.words().start(slot, sequence, slots::now()) {
+        if !self.table.words().start(slot, sequence, table::now()) {
             return None;
         }
         let mut bytes = std::mem::take(&mut self.reply);
@@ -252,7 +252,7 @@ impl Worker {
     /// Sends what a task has come to.
     fn answer(&mut self, reply: Reply) {
         let Reply { slot, sequence, outcome } = reply;
-        if !self.slots.words().finish(slot, sequence) {
+        if !self.table.words().finish(slot, sequence) {
             // The pool has decided to kill this process.
             loop {
                 std::thread::park();
@@ -289,13 +289,13 @@ impl Worker {
             }
         }
         // What needs descriptors comes behind them.
-        let posted = if taken.is_empty() { self.slots.post(slot, bytes) } else { None };
+        let posted = if taken.is_empty() { self.table.post(slot, bytes) } else { None };
         match posted {
             Some(true) => self.say(Kind::Bell, &[]),
             Some(false) => {}
             None => {
                 send_all(&self.socket, bytes);
-                self.slots.note_answer();
+                self.table.note_answer();
             }
         }
     }
@@ -315,7 +315,7 @@ impl Worker {
 
     fn one(&self, head: TaskHead, argument: &[u8], mut bytes: Vec<u8>) -> Outcome {
         bytes.resize(HEADER, 0);
-        self.carriage.store.collected(self.slots.collected());
+        self.carriage.store.collected(self.table.collected());
         self.carriage.room.store(u8::MAX, Ordering::Relaxed);
         let made = call(head.enter, head.function, argument, bytes, &self.carrier);
         let (kind, (bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
@@ -399,8 +399,8 @@ mod tests {
         let call = FunctionAddress::of(Infallible(zeros as fn(usize) -> Bytes)).unwrap();
         let mut announced = Vec::new();
         for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
-            connection.slots.collect(collected);
-            connection.slots.words().ready(0, sequence, None);
+            connection.table.collect(collected);
+            connection.table.words().ready(0, sequence, None);
             let head = TaskHead { id: sequence, enter: call.enter, function: call.function, items: 0, first: 0 };
             let body = [&head.to_bytes()[..], &postcard::to_stdvec(&(1_usize << 20)).unwrap()].concat();
             let mut task = Vec::new();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use concurrent_futures::Words;
+use concurrent_futures::TaskWords;
 
 use crate::checker::{Mutex, Slot, Tally, check, check_choices, spawn};
 use crate::slots::{SLOT, TASK, page};
@@ -22,7 +22,7 @@ impl Chunk {
     }
 
     /// The worker's way through it.
-    fn work(&self, words: &Words<2>) {
+    fn work(&self, words: &TaskWords<2>) {
         if words.start(SLOT, TASK, 0) {
             while let Some(item) = words.take_item(SLOT) {
                 self.runs[item as usize].add();
@@ -33,7 +33,7 @@ impl Chunk {
     }
 
     /// Takes half of what was not begun of the first `count`, and runs it.
-    fn halve(&self, words: &Words<2>, count: u32) -> Option<Range<u32>> {
+    fn halve(&self, words: &TaskWords<2>, count: u32) -> Option<Range<u32>> {
         let known = self.known.count() as u32;
         let (from, to) = words.halve(SLOT, TASK, (known, count))?;
         assert!(known < from && from < to && to == count, "{known} {from} {to}");
@@ -70,7 +70,7 @@ fn two_halves_against_take_item() {
         let worker = spawn(move || worker.work(&theirs));
         // Under the lock of the scheduler, which knows how many are left to the worker.
         let count = Arc::new(Mutex::new(4));
-        let halve = |words: Arc<Words<2>>| {
+        let halve = |words: Arc<TaskWords<2>>| {
             let (chunk, count) = (chunk.clone(), Arc::clone(&count));
             move || {
                 let mut count = count.lock().unwrap();

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use concurrent_futures::{Mail, Words};
+use concurrent_futures::{Mailbox, TaskWords};
 
 use crate::checker::atomic::{AtomicU64, Ordering};
 use crate::checker::{Slot, Tally, check, spawn};
 
 /// What two sides map. The bytes of a letter are two numbers that are always the same.
 struct Page {
-    words: Words<2>,
-    mail: Mail,
+    words: TaskWords<2>,
+    mail: Mailbox,
     letters: [[AtomicU64; 2]; 2],
 }
 
 impl Page {
     fn new() -> Arc<Self> {
         let letter = || [AtomicU64::new(0), AtomicU64::new(0)];
-        Arc::new(Self { words: Words::new(), mail: Mail::default(), letters: [letter(), letter()] })
+        Arc::new(Self { words: TaskWords::new(), mail: Mailbox::default(), letters: [letter(), letter()] })
     }
 
     /// The worker's side. Is the pool to be rung?
@@ -45,10 +45,10 @@ fn receive(page: &Page, bell: &Slot<()>, count: usize) -> (Vec<u64>, usize) {
     let (mut letters, mut rests) = (Vec::new(), 0);
     while letters.len() < count {
         rests += 1;
-        if !page.mail.rest() {
+        if !page.mail.set_sleeping() {
             bell.take();
         }
-        page.mail.rise();
+        page.mail.set_awake();
         letters.extend(page.take());
     }
     (letters, rests)
@@ -95,8 +95,8 @@ fn two_posts_against_going_to_sleep() {
 fn post_while_the_reader_is_awake() {
     check(5, || {
         let page = Page::new();
-        assert!(!page.mail.rest());
-        page.mail.rise();
+        assert!(!page.mail.set_sleeping());
+        page.mail.set_awake();
         let theirs = Arc::clone(&page);
         let worker = spawn(move || [theirs.post(0, 7), theirs.post(1, 8)]);
         let mut letters = page.take();
@@ -104,7 +104,7 @@ fn post_while_the_reader_is_awake() {
         assert_eq!(worker.join().unwrap(), [false; 2], "nobody is rung who does not sleep");
         letters.extend(page.take());
         assert_eq!(letters, [7, 8]);
-        assert!(!page.mail.rest());
+        assert!(!page.mail.set_sleeping());
     });
 }
 

@@ -178,7 +178,7 @@ mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;
 mutate recall-not-noted $receiver 's/seat\.recalled = true;//'
 mutate nobody-told-that-the-reader-is-back $receiver 's/self\.receiver\.back\.notify_all\(\);//'
 mutate ear-left-shut $receiver 's/self\.receiver\.ear\.open\(self\.socket\);//'
-mutate helper-does-not-look-again $receiver 's/if self\.slots\.mail\(\)\.rest\(\) \{/self.slots.mail().rest();\nif false {/'
+mutate helper-does-not-look-again $receiver 's/if self\.slots\.mail\(\)\.rest\(\) \{/self.slots.mail().set_sleeping();\nif false {/'
 mutate mail-left $receiver 's/ \| self\.slots\.mail\(\)\.rest\(\);/;/'
 mutate frames-left $receiver 's/ \| !reader\.is_empty\(\)//'
 mutate deafness-left $receiver 's/std::mem::take\(&mut seat\.deafened\) \| //'

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use concurrent_futures::{Mail, Progress, Words};
+use concurrent_futures::{Mailbox, Progress, TaskWords};
 
 use crate::checker::{Mutex, Slot, check, check_choices, spawn};
 
@@ -12,8 +12,8 @@ pub(crate) const SLOT: u8 = 1;
 pub(crate) const TASK: u64 = 7;
 
 /// What two sides map, with a task in it.
-pub(crate) fn page(items: Option<(u32, u32)>) -> (Arc<Words<2>>, Arc<Words<2>>) {
-    let words = Arc::new(Words::new());
+pub(crate) fn page(items: Option<(u32, u32)>) -> (Arc<TaskWords<2>>, Arc<TaskWords<2>>) {
+    let words = Arc::new(TaskWords::new());
     words.ready(SLOT, TASK, items);
     (Arc::clone(&words), words)
 }
@@ -120,7 +120,7 @@ fn time_limit_against_start_and_answer() {
 #[test]
 fn start_sees_what_it_was_given() {
     check(5, || {
-        let words = Arc::new(Words::<2>::new());
+        let words = Arc::new(TaskWords::<2>::new());
         words.ready(SLOT, TASK - 1, Some((0, 0)));
         let theirs = Arc::clone(&words);
         let worker = spawn(move || theirs.start(SLOT, TASK, 0).then(|| theirs.take_item(SLOT)));
@@ -134,7 +134,7 @@ fn start_sees_what_it_was_given() {
 fn death_against_stop() {
     check_choices(4, 2, |steps| {
         let (theirs, words) = page(None);
-        let mail = Arc::new(Mail::default());
+        let mail = Arc::new(Mailbox::default());
         let letters = Arc::clone(&mail);
         let worker = spawn(move || {
             // It starts, finishes, and posts its answer, or does not come so far.

@@ -116,7 +116,7 @@ fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
             let first = items.map_or(0, |(first, _)| first);
             let head =
                 TaskHead { id: sequence, enter, function: call.function, items: items.map_or(0, |_| *of), first };
-            connection.slots.words().ready(*slot, sequence, *items);
+            connection.table.words().ready(*slot, sequence, *items);
             put(&mut bytes, Kind::Task, *slot, sequence, &[&head.to_bytes()[..], argument].concat());
         }
     }
@@ -135,7 +135,7 @@ proptest! {
             if send(connection.socket(), &bytes, SendFlags::NOSIGNAL).is_err() {
                 break;
             }
-            connection.slots.note_order();
+            connection.table.note_order();
         }
         connection.say_no_more();
         let code = code(child);

@@ -13,8 +13,8 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, send, shutdown};
 use crate::process::entry;
 use crate::process::frame::{HEADER, Header, ItemsHead, Kind, Reader, put};
 use crate::process::image::image;
-use crate::process::slots::{self, Slots};
 use crate::process::sys::{self, Memory};
+use crate::process::table::{self, TaskTable};
 use crate::process::worker::outgoing::send_descriptor;
 
 /// Names the part of a villain.
@@ -130,7 +130,7 @@ struct Villain {
     reader: Reader,
     random: fastrand::Rng,
     /// What it was sent with the setup.
-    page: Option<(Slots, File)>,
+    page: Option<(TaskTable, File)>,
 }
 
 impl Villain {
@@ -146,7 +146,7 @@ impl Villain {
         if part.stage >= Stage::Serving {
             self.hear();
             let page = self.reader.descriptor().unwrap();
-            self.page = Some((Slots::map(&page).unwrap(), File::from(page)));
+            self.page = Some((TaskTable::map(&page).unwrap(), File::from(page)));
             self.say(Kind::Ready, &[]);
         }
         let task = if part.stage == Stage::Working { self.begin() } else { Header::new(Kind::Task, 0, 1, 0) };
@@ -208,7 +208,7 @@ impl Villain {
         }
     }
 
-    fn slots(&self) -> &Slots {
+    fn table(&self) -> &TaskTable {
         &self.page.as_ref().unwrap().0
     }
 
@@ -216,7 +216,7 @@ impl Villain {
     fn begin(&mut self) -> Header {
         loop {
             let header = self.hear();
-            if header.kind == Kind::Task && self.slots().words().start(header.slot, header.sequence, slots::now()) {
+            if header.kind == Kind::Task && self.table().words().start(header.slot, header.sequence, table::now()) {
                 return header;
             }
         }
@@ -290,7 +290,7 @@ impl Villain {
     fn answer(&mut self, mut task: Header) {
         loop {
             let (kind, body) = self.reply();
-            self.slots().words().finish(task.slot, task.sequence);
+            self.table().words().finish(task.slot, task.sequence);
             self.put(kind, task.slot, task.sequence, &body);
             if self.random.u8(..4) == 0 {
                 // Twice.
@@ -310,9 +310,9 @@ impl Villain {
             if self.random.u8(..4) == 0 {
                 letter[HEADER - 8] = self.random.u8(..);
             }
-            self.slots().words().finish(task.slot, task.sequence);
+            self.table().words().finish(task.slot, task.sequence);
             let slot = if self.random.bool() { task.slot } else { self.random.u8(..) };
-            if self.slots().post(slot, &letter) == Some(true) {
+            if self.table().post(slot, &letter) == Some(true) {
                 self.say(Kind::Bell, &[]);
             }
             task = self.begin();

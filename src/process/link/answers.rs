@@ -67,7 +67,7 @@ impl Link<'_> {
         let mut bytes = std::mem::take(&mut self.mail);
         bytes.clear();
         let mut taken = Ok(());
-        for letter in self.connection.slots.take_mail(&mut bytes) {
+        for letter in self.connection.table.take_mail(&mut bytes) {
             match letter {
                 Some((header, body)) if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 => {
                     self.answers.push(Answer { header, body, items: None, remote: None });
@@ -101,13 +101,13 @@ impl Link<'_> {
                     }
                 }
                 (Stage::SettingUp, Kind::Ready) => {
-                    let (connection, slots) = (Arc::clone(&self.connection), Arc::clone(&self.connection.slots));
+                    let (connection, table) = (Arc::clone(&self.connection), Arc::clone(&self.connection.table));
                     self.stage = Stage::Serving;
                     self.was_ready = true;
                     let mut orders = std::mem::take(&mut self.orders);
                     // In one decision: in between, another worker would be started for the task that this one is for.
                     let next = self.pool.decide(|scheduler, now| {
-                        scheduler.ready(self.id, connection, slots, now);
+                        scheduler.ready(self.id, connection, table, now);
                         scheduler.refill(self.id, false, now, &mut orders)
                     });
                     self.orders = orders;
@@ -206,7 +206,7 @@ impl Link<'_> {
         }
         if header.segments > 0 {
             self.collected += u64::from(header.segments);
-            self.connection.slots.collect(self.collected);
+            self.connection.table.collect(self.collected);
         }
     }
 

@@ -45,7 +45,7 @@ impl Link<'_> {
             && let Some(reader) = &mut self.keeper.reader
             && let Ok(1..) = reader.receive(self.connection.socket())
         {}
-        if self.connection.slots.has_vanished() {
+        if self.connection.table.has_vanished() {
             self.complain(Error::Broken(Broken::new(VANISHED)));
         }
         let exit = if self.is_given_up { self.give_up(child) } else { child.reap() };
@@ -115,7 +115,7 @@ impl Link<'_> {
                 None => died,
             })
         };
-        match victim.judge(&self.connection.slots, died) {
+        match victim.judge(&self.connection.table, died) {
             None => self.requeue(victim.remote),
             Some(error) => {
                 self.pool.decide(|scheduler, _| scheduler.mourned_for(&victim.remote));
@@ -143,7 +143,7 @@ impl Link<'_> {
             return Some(format!("the system refused to signal it ({error}), so its connection was shut{then}"));
         }
         if let Some(limit) = self.pool.settings.memory_limit
-            && self.connection.slots.ran_short(child.pid())
+            && self.connection.table.ran_short(child.pid())
         {
             return Some(format!("perhaps for want of memory: its memory_limit is {limit} bytes"));
         }

@@ -79,10 +79,10 @@ impl<'a> Link<'a> {
 
     fn parse(&mut self) {
         let Some(mut reader) = self.keeper.reader.take() else { return };
-        let slots = &self.pool.connection.slots;
-        for slot in slots.mail().take() {
+        let table = &self.pool.connection.table;
+        for slot in table.mail().take() {
             let mut body = Vec::new();
-            let (header, _) = slots.read_letter(slot, &mut body).expect("a letter comes with a flag");
+            let (header, _) = table.read_letter(slot, &mut body).expect("a letter comes with a flag");
             self.answers.push((header, body));
         }
         self.settle();

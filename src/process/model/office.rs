@@ -55,13 +55,13 @@ impl Office {
 
     /// The worker begins it. `false`: it was taken back.
     pub fn start(&self, (slot, sequence): (u8, u64)) -> bool {
-        self.0.connection.slots.words().start(slot, sequence, 0)
+        self.0.connection.table.words().start(slot, sequence, 0)
     }
 
     /// The worker ends it, and answers with its sequence number, unless it is to be killed.
     pub fn answer(&self, (slot, sequence): (u8, u64), size: Size) {
         let connection = &self.0.connection;
-        if !connection.slots.words().finish(slot, sequence) {
+        if !connection.table.words().finish(slot, sequence) {
             return;
         }
         let length = if matches!(size, Size::Large) { u64::MAX } else { 1 };
@@ -69,11 +69,11 @@ impl Office {
         let answer = (header, vec![sequence as u8]);
         let frame = match size {
             Size::Frame | Size::Large => answer,
-            Size::Letter if connection.slots.post(answer) => (Header { kind: Kind::Bell, ..header }, Vec::new()),
+            Size::Letter if connection.table.post(answer) => (Header { kind: Kind::Bell, ..header }, Vec::new()),
             Size::Letter => return,
         };
         connection.socket.tell(|told| told.frames.push_back(frame));
-        connection.slots.note_answer();
+        connection.table.note_answer();
     }
 
     /// The worker runs its next task. `false`: it was taken back.

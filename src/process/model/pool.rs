@@ -78,7 +78,7 @@ impl Pool {
         let sequence = scheduler.next_sequence;
         let has_slot = |slot: &u8| scheduler.in_flight.iter().all(|sent| sent.slot != *slot);
         let slot = (0..2).find(has_slot).expect("a model has two tasks at most");
-        self.connection.slots.words().ready(slot, sequence, None);
+        self.connection.table.words().ready(slot, sequence, None);
         scheduler.in_flight.push(Sent { remote: Arc::clone(remote), slot, sequence });
         drop(scheduler);
         self.connection.socket.tell(|told| told.orders.push_back((slot, sequence)));
@@ -99,7 +99,7 @@ impl Pool {
         let scheduler = self.scheduler.lock();
         let sent = scheduler.find(remote).map(|at| &scheduler.in_flight[at]);
         sent.is_none_or(|sent| {
-            self.connection.slots.words().progress(sent.slot, sent.sequence) != super::Progress::Ready
+            self.connection.table.words().progress(sent.slot, sent.sequence) != super::Progress::Ready
         })
     }
 
@@ -150,7 +150,7 @@ impl Scheduler {
 
     fn revoke(&mut self, remote: &RemoteTask) -> bool {
         let Some(at) = self.find(remote) else { return false };
-        let revoked = self.connection.slots.words().revoke(self.in_flight[at].slot, self.in_flight[at].sequence);
+        let revoked = self.connection.table.words().revoke(self.in_flight[at].slot, self.in_flight[at].sequence);
         if revoked {
             self.in_flight.remove(at);
         }
@@ -161,7 +161,7 @@ impl Scheduler {
     fn kill(&mut self, remote: &RemoteTask) -> Option<Arc<RemoteTask>> {
         let at = self.find(remote)?;
         let Sent { slot, sequence, .. } = self.in_flight[at];
-        if !self.connection.slots.words().kill(slot, sequence) {
+        if !self.connection.table.words().kill(slot, sequence) {
             return None;
         }
         self.is_killed = true;

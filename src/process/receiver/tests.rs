@@ -10,7 +10,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, se
 
 use super::*;
 use crate::process::connection::Connection;
-use crate::process::slots::meanwhile;
+use crate::process::table::meanwhile;
 
 const SLOT: u8 = 3;
 const SEQUENCE: u64 = 70;
@@ -44,10 +44,10 @@ impl Desk {
     fn says(&self, header: Header, as_letter: bool) -> bool {
         let frame = frame(header);
         if as_letter {
-            return self.connection.slots.post(header.slot, &frame).is_some();
+            return self.connection.table.post(header.slot, &frame).is_some();
         }
         self.sends(&frame);
-        self.connection.slots.note_answer();
+        self.connection.table.note_answer();
         true
     }
 
@@ -99,7 +99,7 @@ fn an_answer_goes_to_who_waits_for_it_whichever_way_it_takes() {
             let mut helper = desk.help();
             assert_eq!(answer(&mut helper), Some(sent));
             assert!(!helper.leave(), "nothing is left to the keeper");
-            assert!(!desk.is_heard() && !desk.connection.slots.mail().is_there());
+            assert!(!desk.is_heard() && !desk.connection.table.mail().is_there());
         }
     }
 }
@@ -160,7 +160,7 @@ fn what_is_another_answer_is_left_to_the_keeper() {
         assert!(helper.leave(), "the keeper has to be told");
         desk.connection.take_up(&mut desk.keeper, true, false);
         let reader = desk.keeper.reader.as_mut().expect("nobody helps");
-        let letter = desk.connection.slots.take_mail(&mut Vec::new()).next().map(|letter| letter.unwrap().0);
+        let letter = desk.connection.table.take_mail(&mut Vec::new()).next().map(|letter| letter.unwrap().0);
         while letter.is_none() && reader.peek().unwrap().is_none() {
             reader.receive(desk.connection.socket()).unwrap();
         }
@@ -248,9 +248,9 @@ fn a_keeper_that_hears_what_there_is_need_not_be_told() {
 #[test]
 fn who_is_told_of_more_and_more_that_does_not_come_sleeps() {
     let desk = Desk::new();
-    let (has_lid, slots) = (desk.has_lid(), Arc::clone(&desk.connection.slots));
+    let (has_lid, table) = (desk.has_lid(), Arc::clone(&desk.connection.table));
     desk.connection.receiver.relieve();
-    meanwhile::let_happen(Some(Box::new(move || slots.note_answer())));
+    meanwhile::let_happen(Some(Box::new(move || table.note_answer())));
     let mut helper = desk.help();
     assert_eq!(answer(&mut helper), None);
     meanwhile::let_happen(None);

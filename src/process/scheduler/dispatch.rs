@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::{Sent, Stage, WorkerState};
 use super::{AHEAD_BYTES, Answered, Dispatch, Next, Scheduler, WorkerId};
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {
@@ -29,12 +29,12 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// The worker is ready for tasks.
-    pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, slots: Arc<Slots>, now: Instant) {
+    pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, table: Arc<TaskTable>, now: Instant) {
         self.early_deaths.clear();
         self.start_again = None;
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.connection = Some(connection);
-            worker.slots = Some(slots);
+            worker.table = Some(table);
             worker.since = now;
             self.move_to(id, Stage::Serving);
         }
@@ -214,11 +214,11 @@ impl<W: Clone> Scheduler<W> {
         self.next_sequence += 1;
         let sequence = self.next_sequence;
         let worker = self.workers.get_mut(&id).expect("tasks are given to workers that are there");
-        let slots = Arc::clone(worker.slots.as_ref().expect("a worker that serves has slots"));
+        let table = Arc::clone(worker.table.as_ref().expect("a worker that serves has table"));
         let slot = worker.free.trailing_zeros() as u8;
         worker.free &= !(1 << slot);
-        slots.words().ready(slot, sequence, remote.range());
-        *remote.place.lock() = Place::Sent { worker: id, slot, sequence, slots };
+        table.words().ready(slot, sequence, remote.range());
+        *remote.place.lock() = Place::Sent { worker: id, slot, sequence, table };
         if worker.in_flight.is_empty() {
             worker.since = now;
         }
@@ -235,11 +235,11 @@ impl<W: Clone> Scheduler<W> {
     fn divide(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Dispatch>) {
         let rest = self.workers.iter().filter(|(other, worker)| **other != id && worker.stage == Stage::Serving);
         // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
-        let sent = rest.flat_map(|(_, worker)| worker.in_flight.iter().map(|sent| (sent, &worker.slots)));
-        let mut rest = sent.filter_map(|(sent, slots)| {
-            let slots = slots.as_ref()?;
+        let sent = rest.flat_map(|(_, worker)| worker.in_flight.iter().map(|sent| (sent, &worker.table)));
+        let mut rest = sent.filter_map(|(sent, table)| {
+            let table = table.as_ref()?;
             let range = sent.remote.range().filter(|_| sent.remote.is_divisible())?;
-            let (from, to) = slots.words().halve(sent.slot, sent.sequence, range)?;
+            let (from, to) = table.words().halve(sent.slot, sent.sequence, range)?;
             sent.remote.divide(from, to)
         });
         if let Some(rest) = rest.next() {

@@ -26,7 +26,7 @@ impl<W: Clone> Scheduler<W> {
         let born = worker.since;
         let mut untouched = Vec::new();
         while let Some(sent) = worker.in_flight.pop_front() {
-            let was_ready = worker.slots.as_ref().is_some_and(|slots| slots.words().revoke(sent.slot, sent.sequence));
+            let was_ready = worker.table.as_ref().is_some_and(|table| table.words().revoke(sent.slot, sent.sequence));
             let is_next = untouched.is_empty() && death.victims.is_empty();
             // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
             // one whose argument has no room there, would have no end.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::Stage;
 use super::{ARRIVAL, Expiry, Scheduler, WorkerId};
-use crate::process::slots::{Progress, Slots};
+use crate::process::table::{Progress, TaskTable};
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {
@@ -38,9 +38,9 @@ impl<W: Clone> Scheduler<W> {
                 self.sweep();
                 return true;
             }
-            Place::Sent { worker, slot, sequence, slots } => {
-                if !slots.words().revoke(*slot, *sequence) {
-                    curtail(remote, slots, *slot);
+            Place::Sent { worker, slot, sequence, table } => {
+                if !table.words().revoke(*slot, *sequence) {
+                    curtail(remote, table, *slot);
                     return false;
                 }
                 (*worker, *slot, *sequence)
@@ -77,11 +77,11 @@ impl<W: Clone> Scheduler<W> {
             remote.stopped.store(true, Ordering::Relaxed);
             return true;
         }
-        let Place::Sent { worker, slot, sequence, slots } = &*place else {
+        let Place::Sent { worker, slot, sequence, table } = &*place else {
             return false;
         };
         let (worker, slot, sequence) = (*worker, *slot, *sequence);
-        if !slots.words().kill(slot, sequence) {
+        if !table.words().kill(slot, sequence) {
             return false;
         }
         *place = Place::Killing { worker };
@@ -139,8 +139,8 @@ impl<W: Clone> Scheduler<W> {
         for (id, worker) in &mut self.workers {
             let mut back: Vec<_> = std::iter::from_fn(|| worker.take_back(now)).collect();
             back.reverse();
-            if let (Some(sent), Some(slots)) = (worker.in_flight.front(), &worker.slots) {
-                curtail(&sent.remote, slots, sent.slot);
+            if let (Some(sent), Some(table)) = (worker.in_flight.front(), &worker.table) {
+                curtail(&sent.remote, table, sent.slot);
             }
             back_from.extend(back.iter().map(|_| *id));
             for remote in back {
@@ -175,7 +175,7 @@ impl<W: Clone> Scheduler<W> {
         let Some(worker) = self.workers.get_mut(&id) else {
             return Expiry::Later(None);
         };
-        let (Some(sent), Some(slots)) = (worker.in_flight.front(), &worker.slots) else {
+        let (Some(sent), Some(table)) = (worker.in_flight.front(), &worker.table) else {
             return Expiry::Later(None);
         };
         let Some(deadline) = worker.deadline() else {
@@ -185,26 +185,26 @@ impl<W: Clone> Scheduler<W> {
         let limit = sent.remote.limit().unwrap_or(Duration::MAX);
         // The worker knows better when it started. But a task may have written over what it says.
         let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
-        let stopped = match slots.words().progress(slot, sequence) {
+        let stopped = match table.words().progress(slot, sequence) {
             Progress::Running(since) if ran(since) < limit && worker.due.is_none() => {
                 worker.due = now.checked_add(limit - ran(since));
                 return Expiry::Later(worker.due);
             }
             _ if now < deadline => return Expiry::Later(Some(deadline)),
-            Progress::Running(_) => slots.words().kill(slot, sequence),
+            Progress::Running(_) => table.words().kill(slot, sequence),
             Progress::Ready => {
-                let slots = Arc::clone(slots);
+                let table = Arc::clone(table);
                 if !self.isolate(id, now)
                     && let Some(worker) = self.workers.get_mut(&id)
                     && worker.put_first_what_runs()
                 {
                     return Expiry::Later(worker.deadline());
                 }
-                let stopped = slots.words().revoke(slot, sequence);
+                let stopped = table.words().revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
             }
             Progress::Done if worker.arrival.is_some() => {
-                let slots = Arc::clone(slots);
+                let table = Arc::clone(table);
                 if !self.isolate(id, now)
                     && let Some(worker) = self.workers.get_mut(&id)
                 {
@@ -212,7 +212,7 @@ impl<W: Clone> Scheduler<W> {
                     worker.arrival = Some(now + ARRIVAL);
                     return Expiry::Later(worker.arrival);
                 }
-                slots.words().kill_done(slot, sequence)
+                table.words().kill_done(slot, sequence)
             }
             Progress::Done => {
                 worker.arrival = Some(now + ARRIVAL);
@@ -256,9 +256,9 @@ impl<W: Clone> Scheduler<W> {
 }
 
 /// Lets the items of a chunk that have not begun be.
-fn curtail(remote: &RemoteTask, slots: &Slots, slot: u8) {
+fn curtail(remote: &RemoteTask, table: &TaskTable, slot: u8) {
     if remote.items.is_some() {
         remote.curtail();
-        slots.words().curtail(slot);
+        table.words().curtail(slot);
     }
 }

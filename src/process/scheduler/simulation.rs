@@ -1,6 +1,6 @@
 //! Thousands of lives of a pool, each of them one sequence of events that follows from a number.
 //!
-//! The scheduler and the slots are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
+//! The scheduler and the task table are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
 //! between any two steps. After each event it is asked whether all still holds that is to hold.
 //!
 //! A schedule that fails prints its number, with which [`seeds`] runs it again.
@@ -159,7 +159,7 @@ fn stock() -> Stock {
         current_dir: None,
     };
     let call = call::FunctionAddress::of(Infallible(|number: u32| number)).expect("a function of this program");
-    Stock { pool: Pool::new(settings), call, slots: Vec::new(), base: Instant::now(), traces: false }
+    Stock { pool: Pool::new(settings), call, table: Vec::new(), base: Instant::now(), traces: false }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 use crate::process::task::RemoteTask;
 
 pub(in crate::process) struct Victim {
@@ -16,15 +16,15 @@ pub(in crate::process) struct Victim {
 impl Victim {
     /// Notes what its worker has left of it. The error that it ends with; if there is none, it is to be queued again, and a chunk of
     /// which nothing is left, or wanted, is over there. `died` is asked only where there is something to blame, for it takes its time.
-    pub(in crate::process) fn judge(&self, slots: &Slots, died: impl FnOnce() -> Error) -> Option<Error> {
+    pub(in crate::process) fn judge(&self, table: &TaskTable, died: impl FnOnce() -> Error) -> Option<Error> {
         let Self { remote, slot, sequence } = self;
         if remote.items.is_some()
-            && let Some((first, count, replies)) = slots.read_journal(*sequence)
+            && let Some((first, count, replies)) = table.read_journal(*sequence)
         {
             // A journal that a task has written over is as good as none.
             remote.note(first, count, &replies);
         }
-        if remote.items.is_some() && !remote.has_begun(slots.words().begun(*slot)) {
+        if remote.items.is_some() && !remote.has_begun(table.words().begun(*slot)) {
             return None;
         }
         let error = died();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{AHEAD_TIME, LONG_TASK};
 use crate::process::pace::Pace;
-use crate::process::slots::{self, Progress, Slots};
+use crate::process::table::{self, Progress, TaskTable};
 use crate::process::task::RemoteTask;
 
 pub(super) struct WorkerState<W> {
@@ -15,7 +15,7 @@ pub(super) struct WorkerState<W> {
     /// Once it was spawned.
     pub(super) connection: Option<W>,
     /// Once it is serving.
-    pub(super) slots: Option<Arc<Slots>>,
+    pub(super) table: Option<Arc<TaskTable>>,
     /// What it was sent, in the order in which it runs them. The first may have been started.
     pub(super) in_flight: VecDeque<Sent>,
     /// When the first became the first; or since when there is none.
@@ -57,7 +57,7 @@ impl<W> WorkerState<W> {
         Self {
             stage: Stage::Starting,
             connection: None,
-            slots: None,
+            table: None,
             in_flight: VecDeque::new(),
             since: now,
             bytes: 0,
@@ -83,7 +83,7 @@ impl<W> WorkerState<W> {
             Some(count) if !is_long => count.max(1),
             _ => 0,
         };
-        let most = (slots::COUNT as u64).min(self.budget.saturating_add(self.in_flight.len() as u64));
+        let most = (table::COUNT as u64).min(self.budget.saturating_add(self.in_flight.len() as u64));
         ahead.saturating_add(1).min(most as usize)
     }
 
@@ -109,8 +109,8 @@ impl<W> WorkerState<W> {
     /// Of tasks that two threads have sent at once, the later may have come first. Does the worker run one that is not the first? Then that
     /// one is the first from now on.
     pub(super) fn put_first_what_runs(&mut self) -> bool {
-        let Some(slots) = &self.slots else { return false };
-        let has_begun = |sent: &Sent| slots.words().progress(sent.slot, sent.sequence) != Progress::Ready;
+        let Some(table) = &self.table else { return false };
+        let has_begun = |sent: &Sent| table.words().progress(sent.slot, sent.sequence) != Progress::Ready;
         let position = self.in_flight.iter().position(has_begun).filter(|position| *position > 0);
         let sent = position.and_then(|position| self.in_flight.remove(position));
         let is_another = sent.is_some();
@@ -120,10 +120,10 @@ impl<W> WorkerState<W> {
 
     /// Takes the last one back, if the worker has not started it.
     pub(super) fn take_back(&mut self, now: Instant) -> Option<Arc<RemoteTask>> {
-        let slots = self.slots.as_ref()?;
+        let table = self.table.as_ref()?;
         let last = self.in_flight.back()?;
         let sequence = last.sequence;
-        if !slots.words().revoke(last.slot, sequence) {
+        if !table.words().revoke(last.slot, sequence) {
             return None;
         }
         self.take(|sent| sent.sequence == sequence, now)

@@ -7,7 +7,7 @@ use super::outgoing::send_all;
 use super::{KEPT, Worker, call};
 use crate::error::{Error, TooLarge};
 use crate::process::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, TaskHead, put_item};
-use crate::process::slots::JOURNAL;
+use crate::process::table::JOURNAL;
 
 impl Worker {
     /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and
@@ -18,7 +18,7 @@ impl Worker {
         let mut batch = Batch { slot, sequence, first: head.first, count: 0, kept: false, bytes };
         batch.begin(self, head.first);
         let mut scratch = Vec::new();
-        while let Some(item) = self.slots.words().take_item(slot) {
+        while let Some(item) = self.table.words().take_item(slot) {
             let Some(argument) = next_argument(&mut arguments) else {
                 break;
             };
@@ -67,7 +67,7 @@ impl Batch {
         self.count = 0;
         self.bytes.clear();
         self.bytes.resize(Self::HEADS, 0);
-        worker.slots.begin_journal(self.sequence, first);
+        worker.table.begin_journal(self.sequence, first);
     }
 
     fn add(&mut self, worker: &Worker, item: u32, kind: Kind, reply: &[u8]) {
@@ -78,7 +78,7 @@ impl Batch {
         let start = self.bytes.len();
         put_item(&mut self.bytes, kind, reply);
         self.count += 1;
-        if !worker.slots.write_journal(&self.bytes[start..]) {
+        if !worker.table.write_journal(&self.bytes[start..]) {
             // Longer than the journal: it is safe once it is sent.
             self.send(worker, false);
             self.begin(worker, item + 1);
@@ -98,7 +98,7 @@ impl Batch {
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
         send_all(&worker.socket, &self.bytes);
-        worker.slots.note_answer();
+        worker.table.note_answer();
     }
 }
 

@@ -33,7 +33,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::{LOST, Setup, Worker, leave};
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 use crate::process::{fork, sys};
 use crate::sync::{Condvar, Mutex};
 
@@ -43,7 +43,7 @@ const LIMIT: Duration = Duration::from_millis(250);
 /// Starts the threads of a worker.
 pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
     let desk = Arc::new(Desk::default());
-    let (name, slots) = (setup.0.clone(), worker.slots);
+    let (name, table) = (setup.0.clone(), worker.table);
     let (starting, all_run) = channel::<()>();
     let clock = {
         let (desk, starting) = (Arc::clone(&desk), starting.clone());
@@ -64,10 +64,10 @@ pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
         });
         run(&desk, Some(worker));
     })?;
-    sys::witness(runner, starting.clone(), vanished(slots));
+    sys::witness(runner, starting.clone(), vanished(table));
     // Where there is no room for it, a flush takes as long as it takes.
     if let Ok(clock) = Builder::new().name(name).spawn(clock) {
-        sys::witness(clock, starting, vanished(slots));
+        sys::witness(clock, starting, vanished(table));
     }
     Ok(())
 }
@@ -89,9 +89,9 @@ fn run(desk: &Desk, mut worker: Option<Box<Worker>>) -> ! {
 }
 
 /// What a witness does. What the vanished thread had locked stays so: this takes no lock, and frees nothing.
-fn vanished(slots: &'static Slots) -> impl FnOnce() + Send {
+fn vanished(table: &'static TaskTable) -> impl FnOnce() + Send {
     move || {
-        slots.note_vanished();
+        table.note_vanished();
         fork::exit_at_once(LOST)
     }
 }

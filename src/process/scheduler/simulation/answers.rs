@@ -24,10 +24,10 @@ impl World<'_> {
                 (Stage::SettingUp, Said::Ready) => {
                     self.keeper(id).stage = Stage::Serving;
                     self.keeper(id).was_ready = true;
-                    let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+                    let table = Arc::clone(&self.floor.borrow().workers[&id].table);
                     let mut orders = Vec::new();
                     let decided = self.decide(|scheduler, now| {
-                        scheduler.ready(id, id, slots, now);
+                        scheduler.ready(id, id, table, now);
                         scheduler.refill(id, false, now, &mut orders)
                     });
                     next.extend(self.proceed(id, decided, orders));

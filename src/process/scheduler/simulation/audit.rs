@@ -10,7 +10,7 @@ use super::keeper::Keeper;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES, WorkerId};
-use crate::process::slots::Progress;
+use crate::process::table::Progress;
 use crate::process::task::{Place, RemoteTask};
 
 /// A number of its own for each task, whose bits have nothing to do with those of another one.
@@ -55,7 +55,7 @@ impl World<'_> {
         for worker in workers().filter(|worker| matches!(worker.stage, Stage::Serving | Stage::Doomed)) {
             let taken = worker.in_flight.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
             assert_eq!(taken.count_ones() as usize, worker.in_flight.len(), "two tasks have one slot");
-            assert_eq!(!taken, worker.free, "slots that are neither free nor taken");
+            assert_eq!(!taken, worker.free, "table that are neither free nor taken");
             assert_eq!(
                 worker.in_flight.iter().map(|sent| sent.remote.argument.len()).sum::<usize>(),
                 worker.bytes,
@@ -138,8 +138,8 @@ impl World<'_> {
         for worker in self.scheduler.workers.values() {
             // What runs may have been sent before what was to come first.
             let progress = |sent: &Sent| {
-                let slots = worker.slots.as_ref()?;
-                Some(slots.quiet_words().progress(sent.slot, sent.sequence))
+                let table = worker.table.as_ref()?;
+                Some(table.quiet_words().progress(sent.slot, sent.sequence))
             };
             let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
             let mut waiting = worker.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
@@ -183,7 +183,7 @@ impl World<'_> {
         }
         for worker in scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving) {
             for sent in worker.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
-                let begun = worker.slots.as_ref().map_or(0, |slots| slots.quiet_words().begun(sent.slot));
+                let begun = worker.table.as_ref().map_or(0, |table| table.quiet_words().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
                 assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
             }
@@ -200,7 +200,7 @@ impl World<'_> {
                 continue;
             };
             let first = &worker.in_flight[0];
-            let progress = worker.slots.as_ref().map(|slots| slots.quiet_words().progress(first.slot, first.sequence));
+            let progress = worker.table.as_ref().map(|table| table.quiet_words().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
             assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
             let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
@@ -240,8 +240,8 @@ impl World<'_> {
 
     /// No worker goes on with it.
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
-        let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
-        assert_eq!(slots.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
+        let table = Arc::clone(&self.floor.borrow().workers[&id].table);
+        assert_eq!(table.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
     }
 
     /// A worker died before it started a task, and another one is to.

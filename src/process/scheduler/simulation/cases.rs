@@ -15,7 +15,7 @@ use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Answered, Dispatch, Next, Submitted, WorkerId};
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 use crate::process::task::RemoteTask;
 
 const FIRST: WorkerId = WorkerId(0);
@@ -55,19 +55,19 @@ impl World<'_> {
         (remote, submitted)
     }
 
-    fn make_ready(&mut self, id: WorkerId) -> Arc<Slots> {
-        let slots = Arc::new(Slots::create().unwrap().0);
-        self.decide(|scheduler, now| scheduler.ready(id, id, Arc::clone(&slots), now));
-        slots
+    fn make_ready(&mut self, id: WorkerId) -> Arc<TaskTable> {
+        let table = Arc::new(TaskTable::create().unwrap().0);
+        self.decide(|scheduler, now| scheduler.ready(id, id, Arc::clone(&table), now));
+        table
     }
 
     /// It is ready, and is sent two of the tasks.
-    fn send_two(&mut self, id: WorkerId) -> (Arc<Slots>, [Dispatch; 2]) {
-        let slots = self.make_ready(id);
+    fn send_two(&mut self, id: WorkerId) -> (Arc<TaskTable>, [Dispatch; 2]) {
+        let table = self.make_ready(id);
         // They are short as a rule, so that one is sent ahead.
         self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
         let Ok(orders) = self.refill(id).1.try_into() else { panic!("one is sent ahead") };
-        (slots, orders)
+        (table, orders)
     }
 
     fn refill(&mut self, id: WorkerId) -> (Next, Vec<Dispatch>) {

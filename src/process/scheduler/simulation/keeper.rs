@@ -11,7 +11,7 @@ use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::scheduler::{Death, Dispatch, Expiry, Next, Prospect, WorkerId, worker};
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 
 const GRACE: Duration = Duration::from_secs(2);
@@ -131,10 +131,10 @@ impl World<'_> {
             return;
         }
         self.trace(|| format!("keeper {} starts", id.0));
-        let slots = self.stock.slots.pop().unwrap_or_else(|| Arc::new(Slots::create().expect("there is memory").0));
+        let table = self.stock.table.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
         let unfit = self.weather.unfit;
         let is_unfit = self.once_in(unfit);
-        self.floor.borrow_mut().workers.insert(id, Worker::new(slots, is_unfit));
+        self.floor.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
         self.decide(|scheduler, _| scheduler.attach(id, id));
         self.keeper(id).stage = Stage::SettingUp;
     }
@@ -150,7 +150,7 @@ impl World<'_> {
             Due::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Due::Died => return self.died(id),
             Due::Mourn(victim) => {
-                let slots = Arc::clone(&self.floor.borrow().workers[&id].slots);
+                let table = Arc::clone(&self.floor.borrow().workers[&id].table);
                 let died = || {
                     // By now it is known what the worker had done before.
                     if let Some(call) = next_call(&victim.remote) {
@@ -158,7 +158,7 @@ impl World<'_> {
                     }
                     Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None))
                 };
-                return vec![match victim.judge(&slots, died) {
+                return vec![match victim.judge(&table, died) {
                     None => Due::Requeue(victim.remote),
                     Some(error) => Due::Bury(victim.remote, error),
                 }];
@@ -188,7 +188,7 @@ impl World<'_> {
                 assert!(left.is_empty(), "a worker is forgotten with its tasks");
                 self.keepers.remove(&id);
                 if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
-                    self.stock.slots.push(worker.slots);
+                    self.stock.table.push(worker.table);
                 }
                 if self.weather.max_tasks.is_some() {
                     self.ring_all();

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::process::frame::{Kind, put_item};
 use crate::process::reply;
 use crate::process::scheduler::{Dispatch, WorkerId};
-use crate::process::slots::Slots;
+use crate::process::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 
 /// All processes, and the clock that they share with the pool.
@@ -26,7 +26,7 @@ pub(super) struct Floor {
 }
 
 pub(super) struct Worker {
-    pub(super) slots: Arc<Slots>,
+    pub(super) table: Arc<TaskTable>,
     /// Frames that were sent to it.
     pub(super) inbox: VecDeque<Frame>,
     /// What it has sent.
@@ -91,10 +91,10 @@ struct Batch {
 }
 
 impl Worker {
-    pub(super) fn new(slots: Arc<Slots>, is_unfit: bool) -> Self {
-        slots.begin_journal(0, 0);
+    pub(super) fn new(table: Arc<TaskTable>, is_unfit: bool) -> Self {
+        table.begin_journal(0, 0);
         let (inbox, outgoing, at) = (VecDeque::new(), VecDeque::new(), At::SettingUp);
-        Self { slots, inbox, outgoing, no_more: false, killed: false, is_alive: true, hangs: false, is_unfit, at }
+        Self { table, inbox, outgoing, no_more: false, killed: false, is_alive: true, hangs: false, is_unfit, at }
     }
 
     pub(super) fn can_step(&self) -> bool {
@@ -159,7 +159,7 @@ impl Floor {
                 Some(frame) => worker.begin(id, frame, *clock, book, rng),
             },
             At::Task(frame, left @ 1..) => At::Task(frame, left - 1),
-            At::Task(frame, 0) if worker.slots.quiet_words().finish(frame.slot, frame.sequence) => {
+            At::Task(frame, 0) if worker.table.quiet_words().finish(frame.slot, frame.sequence) => {
                 At::Done(frame, None)
             }
             At::Task(frame, 0) => At::Parked(frame, None),
@@ -189,7 +189,7 @@ impl Floor {
 
 impl Worker {
     fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, book: &book::Shared, rng: &mut Rng) -> At {
-        if !self.slots.quiet_words().start(frame.slot, frame.sequence, clock) {
+        if !self.table.quiet_words().start(frame.slot, frame.sequence, clock) {
             return At::Receiving;
         }
         match frame.items {
@@ -199,7 +199,7 @@ impl Worker {
                 At::Task(frame, rng.u32(..4))
             }
             Some((first, _)) => {
-                self.slots.begin_journal(frame.sequence, first);
+                self.table.begin_journal(frame.sequence, first);
                 At::Items(frame, Batch { first, ..Batch::default() })
             }
         }
@@ -208,8 +208,8 @@ impl Worker {
     /// Takes an item, or notes the reply to the one that was taken.
     fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, book: &book::Shared, rng: &mut Rng) -> At {
         let Some(item) = batch.item.take() else {
-            let Some(item) = self.slots.quiet_words().take_item(frame.slot) else {
-                let is_ours = self.slots.quiet_words().finish(frame.slot, frame.sequence);
+            let Some(item) = self.table.quiet_words().take_item(frame.slot) else {
+                let is_ours = self.table.quiet_words().finish(frame.slot, frame.sequence);
                 return if is_ours { At::Done(frame, Some(batch)) } else { At::Parked(frame, Some(batch)) };
             };
             assert!(frame.items.is_some_and(|(_, end)| item < end), "an item is to run that was not sent");
@@ -224,7 +224,7 @@ impl Worker {
         if batch.count > 0 && rng.u32(..8) == 0 {
             self.send(&frame, &mut batch, false);
             batch = Batch { first: item, ..Batch::default() };
-            self.slots.begin_journal(frame.sequence, item);
+            self.table.begin_journal(frame.sequence, item);
         }
         let start = batch.bytes.len();
         let call = frame.call(Some(item));
@@ -237,9 +237,9 @@ impl Worker {
         if rng.u32(..8) == 0 {
             self.send(&frame, &mut batch, false);
             batch = Batch { first: item + 1, ..Batch::default() };
-            self.slots.begin_journal(frame.sequence, item + 1);
+            self.table.begin_journal(frame.sequence, item + 1);
         } else {
-            assert!(self.slots.write_journal(&batch.bytes[start..]));
+            assert!(self.table.write_journal(&batch.bytes[start..]));
         }
         if let Some(call) = call {
             book.lock().calls[call].leave();

@@ -19,7 +19,7 @@ use super::{book, client};
 use crate::process::call::FunctionAddress;
 use crate::process::pool::Pool;
 use crate::process::scheduler::{Dispatch, Limits, Scheduler, WorkerId};
-use crate::process::slots::{Slots, meanwhile};
+use crate::process::table::{TaskTable, meanwhile};
 use crate::process::task::{Place, RemoteTask};
 use crate::ticket::{Ticket, Tickets};
 
@@ -31,7 +31,7 @@ pub(super) struct Stock {
     /// What tasks belong to. No thread or process of it is ever started.
     pub(super) pool: Arc<Pool>,
     pub(super) call: FunctionAddress,
-    pub(super) slots: Vec<Arc<Slots>>,
+    pub(super) table: Vec<Arc<TaskTable>>,
     pub(super) base: Instant,
     pub(super) traces: bool,
 }
@@ -276,7 +276,7 @@ impl Drop for World<'_> {
     fn drop(&mut self) {
         meanwhile::let_happen(None);
         for (_, worker) in std::mem::take(&mut self.floor.borrow_mut().workers) {
-            self.stock.slots.push(worker.slots);
+            self.stock.table.push(worker.table);
         }
     }
 }

@@ -22,9 +22,9 @@ impl World<'_> {
 
     /// It dies while it runs this task, and nothing else.
     fn die_of(&mut self, id: WorkerId, remote: &Arc<RemoteTask>) {
-        let slots = self.make_ready(id);
+        let table = self.make_ready(id);
         let (_, orders) = self.refill(id);
-        assert!(slots.words().start(orders[0].slot, orders[0].sequence, self.clock()));
+        assert!(table.words().start(orders[0].slot, orders[0].sequence, self.clock()));
         let victims = self.die(id).victims;
         assert!(matches!(&victims[..], [victim] if Arc::ptr_eq(&victim.remote, remote)));
     }
@@ -77,9 +77,9 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
     let (deadly, _) = world.submit_with(TaskOptions::new().retries(MISSES + 1));
     world.submit_task();
     for id in (0..=MISSES).map(WorkerId) {
-        let (slots, [first, _]) = world.send_two(id);
+        let (table, [first, _]) = world.send_two(id);
         assert!(Arc::ptr_eq(&first.remote, &deadly));
-        assert!(slots.words().start(first.slot, first.sequence, world.clock()));
+        assert!(table.words().start(first.slot, first.sequence, world.clock()));
         assert_eq!(world.die(id).victims.len(), 1);
         assert!(world.try_again(&deadly).is_none());
     }

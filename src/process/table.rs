@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 mod letters;
-mod mail;
+mod mailbox;
 #[cfg(test)]
 pub(super) mod meanwhile;
 mod words;
@@ -25,9 +25,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::sys::{self, Memory};
 use letters::LETTER;
-use mail::Mail;
+use mailbox::Mailbox;
 pub(super) use words::Progress;
-use words::{Words, end_of, first_of, pair};
+use words::{TaskWords, end_of, first_of, pair};
 
 pub(super) const COUNT: usize = 64;
 
@@ -37,7 +37,7 @@ pub(super) const JOURNAL: usize = 60 << 10;
 /// What both sides map. All zero at first.
 #[repr(C)]
 struct Shared {
-    words: Words<COUNT>,
+    words: TaskWords<COUNT>,
     /// The sequence number of the chunk that the journal is of.
     journal_of: AtomicU64,
     /// The item that the journal begins with.
@@ -53,7 +53,7 @@ struct Shared {
     vanished: AtomicU64,
     /// The id of the worker process, if it ran out of memory.
     shortage: AtomicU64,
-    mail: Mail,
+    mail: Mailbox,
 }
 
 const JOURNAL_AT: usize = 4 << 10;
@@ -91,23 +91,23 @@ pub(super) fn now() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-pub(super) struct Slots {
+pub(super) struct TaskTable {
     base: NonNull<u8>,
 }
 
 // SAFETY: it is shared memory that is reached through atomics, and through copies in the two functions for the journal.
-unsafe impl Send for Slots {}
+unsafe impl Send for TaskTable {}
 // SAFETY: as above.
-unsafe impl Sync for Slots {}
+unsafe impl Sync for TaskTable {}
 
-impl Slots {
+impl TaskTable {
     /// Makes new ones, and the descriptor for the other side.
     pub(super) fn create() -> io::Result<(Self, OwnedFd)> {
         // Of another size than the mapping, a look at it would be the end of the pool's process.
         let memory = Memory::new(LENGTH)?.for_both()?;
-        let slots = Self::map(&memory)?;
-        sys::back(slots.base, LENGTH)?;
-        Ok((slots, memory))
+        let table = Self::map(&memory)?;
+        sys::back(table.base, LENGTH)?;
+        Ok((table, memory))
     }
 
     /// Maps those of the other side.
@@ -128,14 +128,14 @@ impl Slots {
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
-    pub(super) fn words(&self) -> &Words<COUNT> {
+    pub(super) fn words(&self) -> &TaskWords<COUNT> {
         // Here others may come in between.
         #[cfg(test)]
         meanwhile::happens();
         &self.shared().words
     }
 
-    pub(super) fn mail(&self) -> &Mail {
+    pub(super) fn mail(&self) -> &Mailbox {
         #[cfg(test)]
         meanwhile::happens();
         &self.shared().mail
@@ -242,7 +242,7 @@ impl Slots {
     }
 }
 
-impl Drop for Slots {
+impl Drop for TaskTable {
     fn drop(&mut self) {
         // SAFETY: mapped with this length, and every borrow of it ends with `self`.
         let unmapped = unsafe { munmap(self.base.as_ptr().cast(), LENGTH) };
@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn the_other_side_sees_the_same() {
-        let (ours, memory) = Slots::create().unwrap();
-        let theirs = Slots::map(&memory).unwrap();
+        let (ours, memory) = TaskTable::create().unwrap();
+        let theirs = TaskTable::map(&memory).unwrap();
         let (ours, theirs) = (ours.words(), theirs.words());
         ours.ready(63, 1, Some((2, 5)));
         assert!(theirs.start(63, 1, now()));
@@ -271,24 +271,24 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_unmapped() {
-        let (_ours, memory) = Slots::create().unwrap();
+        let (_ours, memory) = TaskTable::create().unwrap();
         // More mappings than Linux lets a process have, as it comes.
         for _ in 0..70_000 {
-            Slots::map(&memory).unwrap();
+            TaskTable::map(&memory).unwrap();
         }
     }
 
     #[test]
     fn a_journal_is_read_back() {
-        let slots = Slots::create().unwrap().0;
-        slots.begin_journal(9, 4);
-        assert!(slots.write_journal(b"one") && slots.write_journal(b"two"));
-        assert_eq!(slots.read_journal(9), Some((4, 2, b"onetwo".to_vec())));
-        assert_eq!(slots.read_journal(8), None);
-        assert!(!slots.write_journal(&vec![0; JOURNAL]));
-        slots.begin_journal(9, 6);
-        assert_eq!(slots.read_journal(9), Some((6, 0, vec![])));
-        assert!(slots.write_journal(&vec![1; JOURNAL]) && !slots.write_journal(b"x"), "it may be full");
-        assert_eq!(slots.read_journal(9), Some((6, 1, vec![1; JOURNAL])));
+        let table = TaskTable::create().unwrap().0;
+        table.begin_journal(9, 4);
+        assert!(table.write_journal(b"one") && table.write_journal(b"two"));
+        assert_eq!(table.read_journal(9), Some((4, 2, b"onetwo".to_vec())));
+        assert_eq!(table.read_journal(8), None);
+        assert!(!table.write_journal(&vec![0; JOURNAL]));
+        table.begin_journal(9, 6);
+        assert_eq!(table.read_journal(9), Some((6, 0, vec![])));
+        assert!(table.write_journal(&vec![1; JOURNAL]) && !table.write_journal(b"x"), "it may be full");
+        assert_eq!(table.read_journal(9), Some((6, 1, vec![1; JOURNAL])));
     }
 }

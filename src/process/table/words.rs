@@ -1,4 +1,4 @@
-//! [`Words`]: which task is at what point, and which items of a chunk were begun, decided by compare-and-swap.
+//! [`TaskWords`]: which task is at what point, and which items of a chunk were begun, decided by compare-and-swap.
 //!
 //! A task's word is `sequence << 3 | state`; no two tasks of a pool have the same sequence number, so a swap that was meant for a task
 //! before it fails.
@@ -34,7 +34,7 @@ const KILLED: u64 = 5;
 /// The words of `COUNT` slots. All zero at first.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Words<const COUNT: usize> {
+pub struct TaskWords<const COUNT: usize> {
     words: [AtomicU64; COUNT],
     items: [AtomicU64; COUNT],
     /// When the task that runs was started.
@@ -54,7 +54,7 @@ pub enum Progress {
     Strange,
 }
 
-impl<const COUNT: usize> Words<COUNT> {
+impl<const COUNT: usize> TaskWords<COUNT> {
     /// Those of slots that nobody has used.
     #[cfg(any(test, model = "loom", model = "shuttle"))]
     #[allow(clippy::new_without_default)]
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn one_of_two_wins_a_task() {
-        let words = Words::<4>::new();
+        let words = TaskWords::<4>::new();
         words.ready(3, 7, None);
         assert_eq!(words.progress(3, 7), Progress::Ready);
         assert!(words.start(3, 7, 11) && !words.revoke(3, 7));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn half_of_what_was_not_begun_is_taken_back() {
-        let words = Words::<4>::new();
+        let words = TaskWords::<4>::new();
         words.ready(1, 4, Some((2, 8)));
         assert_eq!(words.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
         assert!(words.start(1, 4, 0));

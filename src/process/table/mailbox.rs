@@ -1,6 +1,6 @@
-//! [`Mail`]: which slots have a letter, and whether who reads them sleeps.
+//! [`Mailbox`]: which slots have a letter, and whether who reads them sleeps.
 //!
-//! The worker writes a letter, and raises the slot's flag; the pool takes the flags, and copies the letters out before it gives the slots
+//! The worker writes a letter, and raises the slot's flag; the pool takes the flags, and copies the letters out before it gives the task table
 //! to other tasks. So there is no way for mail to be full.
 //!
 //! # Nobody sleeps while there is mail
@@ -20,25 +20,25 @@ use crate::sync::atomic::{AtomicU64, fence};
 /// Flags for 64 slots, and a note. All zero at first.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub struct Mail {
+pub struct Mailbox {
     /// A bit for each slot with a letter that the pool has not taken.
     flags: AtomicU64,
     /// 1: who would read it sleeps, or is about to.
     sleeps: AtomicU64,
 }
 
-impl Mail {
+impl Mailbox {
     // The pool's side. Only whoever has the reader.
 
     /// Notes that who reads the mail is about to sleep. `true`: there is mail, and he must not.
-    pub fn rest(&self) -> bool {
+    pub fn set_sleeping(&self) -> bool {
         self.sleeps.store(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.is_there()
     }
 
     /// Notes that who reads the mail is awake, and will look for it before he sleeps.
-    pub fn rise(&self) {
+    pub fn set_awake(&self) {
         self.sleeps.store(0, Ordering::Relaxed);
     }
 
@@ -57,7 +57,7 @@ impl Mail {
         self.flags.fetch_and(!flag(slot), Ordering::Relaxed);
     }
 
-    /// Takes all flags: the slots whose letters are to be read.
+    /// Takes all flags: those whose letters are to be read.
     pub fn take(&self) -> impl Iterator<Item = u8> + use<> {
         let flags = if self.is_there() { self.flags.swap(0, Ordering::Acquire) } else { 0 };
         (0..u64::BITS as u8).filter(move |slot| flags & flag(*slot) != 0)

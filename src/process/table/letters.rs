@@ -1,12 +1,12 @@
 //! Letters: short answers that need no socket.
 //!
-//! Each slot has room for one letter, which is a frame; [`Mail`](super::mail::Mail) says which have one. A letter outlives the worker, like
+//! Each slot has room for one letter, which is a frame; [`Mailbox`](super::mailbox::Mailbox) says which have one. A letter outlives the worker, like
 //! the journal.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
 
-use super::{COUNT, Slots};
+use super::{COUNT, TaskTable};
 use crate::process::frame::{HEADER, Header};
 
 /// The longest frame that goes as a letter.
@@ -14,10 +14,10 @@ pub(super) const LETTER: usize = 512;
 
 const _: () = assert!(COUNT == u64::BITS as usize, "a flag for each slot");
 
-impl Slots {
+impl TaskTable {
     // The pool's side. Only whoever has the reader.
 
-    /// Appends the letter that [is in](super::mail::Mail::is_in) this slot to `bytes`: its header, and where its body is; `None` if it
+    /// Appends the letter that [is in](super::mailbox::Mailbox::is_in) this slot to `bytes`: its header, and where its body is; `None` if it
     /// makes no sense.
     pub(in crate::process) fn read_letter(&self, slot: u8, bytes: &mut Vec<u8>) -> Option<(Header, Range<usize>)> {
         let letter = self.letter(slot);
@@ -60,7 +60,7 @@ impl Slots {
 mod tests {
     use super::*;
     use crate::process::frame::{Kind, put};
-    use crate::process::slots::JOURNAL;
+    use crate::process::table::JOURNAL;
 
     fn frame(slot: u8, body: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn a_letter_is_read_as_it_was_posted() {
-        let (ours, memory) = Slots::create().unwrap();
-        let theirs = Slots::map(&memory).unwrap();
+        let (ours, memory) = TaskTable::create().unwrap();
+        let theirs = TaskTable::map(&memory).unwrap();
         let longest = [9; LETTER - HEADER];
         for (slot, body) in [(63, &b"last"[..]), (0, b""), (5, &longest)] {
             assert_eq!(theirs.post(slot, &frame(slot, body)), Some(false), "nobody sleeps");
@@ -90,39 +90,39 @@ mod tests {
 
     #[test]
     fn each_letter_has_its_own_place_behind_the_journal() {
-        let slots = Slots::create().unwrap().0;
+        let table = TaskTable::create().unwrap().0;
         let journal = vec![1; JOURNAL];
-        slots.begin_journal(1, 0);
-        assert!(slots.write_journal(&journal));
+        table.begin_journal(1, 0);
+        assert!(table.write_journal(&journal));
         for slot in 0..COUNT as u8 {
-            assert_eq!(slots.post(slot, &frame(slot, &[slot; LETTER - HEADER])), Some(false));
+            assert_eq!(table.post(slot, &frame(slot, &[slot; LETTER - HEADER])), Some(false));
         }
         for slot in 0..COUNT as u8 {
             let mut bytes = Vec::new();
-            let (header, body) = slots.read_letter(slot, &mut bytes).unwrap();
+            let (header, body) = table.read_letter(slot, &mut bytes).unwrap();
             assert_eq!((header.slot, &bytes[body]), (slot, &[slot; LETTER - HEADER][..]));
         }
-        assert_eq!(slots.read_journal(1), Some((0, 1, journal)));
+        assert_eq!(table.read_journal(1), Some((0, 1, journal)));
     }
 
     #[test]
     fn who_sleeps_is_rung_once() {
-        let slots = Slots::create().unwrap().0;
-        assert!(!slots.mail().rest());
-        assert_eq!(slots.post(0, &frame(0, b"")), Some(true));
-        assert_eq!(slots.post(1, &frame(1, b"")), Some(false), "it was rung");
-        assert!(slots.mail().rest(), "there is mail");
-        slots.mail().rise();
-        assert_eq!(slots.post(2, &frame(2, b"")), Some(false), "it is awake");
-        assert_eq!(slots.take_mail(&mut Vec::new()).count(), 3);
-        assert!(!slots.mail().rest());
+        let table = TaskTable::create().unwrap().0;
+        assert!(!table.mail().set_sleeping());
+        assert_eq!(table.post(0, &frame(0, b"")), Some(true));
+        assert_eq!(table.post(1, &frame(1, b"")), Some(false), "it was rung");
+        assert!(table.mail().set_sleeping(), "there is mail");
+        table.mail().set_awake();
+        assert_eq!(table.post(2, &frame(2, b"")), Some(false), "it is awake");
+        assert_eq!(table.take_mail(&mut Vec::new()).count(), 3);
+        assert!(!table.mail().set_sleeping());
     }
 
     #[test]
     fn a_letter_that_makes_no_sense_is_none() {
-        let slots = Slots::create().unwrap().0;
-        slots.post(0, &[255; HEADER]);
-        slots.post(1, &Header::new(Kind::Value, 1, 7, LETTER).to_bytes());
-        assert!(slots.take_mail(&mut Vec::new()).all(|letter| letter.is_none()));
+        let table = TaskTable::create().unwrap().0;
+        table.post(0, &[255; HEADER]);
+        table.post(1, &Header::new(Kind::Value, 1, 7, LETTER).to_bytes());
+        assert!(table.take_mail(&mut Vec::new()).all(|letter| letter.is_none()));
     }
 }

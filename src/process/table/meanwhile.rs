@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use super::{COUNT, Slots, Words};
+use super::{COUNT, TaskTable, TaskWords};
 
 thread_local! {
     static OTHERS: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
@@ -14,9 +14,9 @@ pub(in crate::process) fn let_happen(others: Option<Box<dyn FnMut()>>) {
     OTHERS.set(others);
 }
 
-impl Slots {
+impl TaskTable {
     /// The words, without letting anything happen.
-    pub(in crate::process) fn quiet_words(&self) -> &Words<COUNT> {
+    pub(in crate::process) fn quiet_words(&self) -> &TaskWords<COUNT> {
         &self.shared().words
     }
 }

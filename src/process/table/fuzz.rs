@@ -96,7 +96,7 @@ enum Deed {
     Halve(u32, u32, Option<u32>),
     Curtail,
     Stop,
-    Mail,
+    Mailbox,
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -106,35 +106,35 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (item(), item(), prop::option::of(item())).prop_map(|(known, count, next)| Deed::Halve(known, count, next)),
         1 => Just(Deed::Curtail),
         1 => Just(Deed::Stop),
-        1 => Just(Deed::Mail),
+        1 => Just(Deed::Mailbox),
     ]
 }
 
-fn look(slots: &Slots, slot: u8, sequence: u64) {
-    slots.words().progress(slot, sequence);
-    slots.words().begun(slot);
-    if let Some((_, _, replies)) = slots.read_journal(sequence) {
+fn look(table: &TaskTable, slot: u8, sequence: u64) {
+    table.words().progress(slot, sequence);
+    table.words().begun(slot);
+    if let Some((_, _, replies)) = table.read_journal(sequence) {
         assert!(replies.len() <= JOURNAL);
     }
 }
 
-fn read_mail(slots: &Slots, slot: u8) {
+fn read_mail(table: &TaskTable, slot: u8) {
     let mut bytes = Vec::new();
     let is_sound = |(header, body): &(Header, std::ops::Range<usize>)| {
         body.len() as u64 == header.length && body.len() <= LETTER - HEADER
     };
-    if slots.mail().is_in(slot)
-        && let Some(letter) = slots.read_letter(slot, &mut bytes)
+    if table.mail().is_in(slot)
+        && let Some(letter) = table.read_letter(slot, &mut bytes)
     {
         assert!(is_sound(&letter) && letter.1.end == bytes.len());
-        slots.mail().clear(slot);
-        assert!(!slots.mail().is_in(slot));
+        table.mail().clear(slot);
+        assert!(!table.mail().is_in(slot));
     }
     bytes.clear();
-    let letters: Vec<_> = slots.take_mail(&mut bytes).flatten().collect();
+    let letters: Vec<_> = table.take_mail(&mut bytes).flatten().collect();
     assert!(letters.iter().all(is_sound) && bytes.len() <= COUNT * LETTER);
-    assert!(!slots.mail().rest(), "who has taken it all may sleep");
-    slots.mail().rise();
+    assert!(!table.mail().set_sleeping(), "who has taken it all may sleep");
+    table.mail().set_awake();
 }
 
 proptest! {
@@ -144,32 +144,32 @@ proptest! {
     fn what_a_worker_writes_is_not_believed(
         acts in prop::collection::vec((prop::collection::vec(scribble(), 0..4), slot(), 0..4_u64, deed()), 1..12),
     ) {
-        let (slots, page) = Slots::create().unwrap();
+        let (table, page) = TaskTable::create().unwrap();
         let page = File::from(page);
         for (scribbles, slot, sequence, deed) in acts {
             scribbles.iter().for_each(|scribble| scribble.write(&page));
             match deed {
                 Deed::Ready(items) => {
-                    slots.words().ready(slot, sequence, items);
-                    prop_assert_eq!(slots.words().progress(slot, sequence), Progress::Ready);
+                    table.words().ready(slot, sequence, items);
+                    prop_assert_eq!(table.words().progress(slot, sequence), Progress::Ready);
                 }
-                Deed::Look => look(&slots, slot, sequence),
+                Deed::Look => look(&table, slot, sequence),
                 Deed::Halve(known, count, next) => {
                     if let Some(next) = next {
                         Scribble::State(slot, sequence, RUNNING).write(&page);
                         Scribble::Items(slot, next, count).write(&page);
                     }
-                    if let Some((from, to)) = slots.words().halve(slot, sequence, (known, count)) {
+                    if let Some((from, to)) = table.words().halve(slot, sequence, (known, count)) {
                         prop_assert!(known <= from && from < to && to == count, "of {known}..{count} it took {from}..{to}");
-                        prop_assert!(slots.words().begun(slot) <= from);
+                        prop_assert!(table.words().begun(slot) <= from);
                     }
                 }
-                Deed::Curtail => slots.words().curtail(slot),
+                Deed::Curtail => table.words().curtail(slot),
                 Deed::Stop => {
-                    let won = [slots.words().revoke(slot, sequence), slots.words().kill(slot, sequence), slots.words().kill_done(slot, sequence)];
+                    let won = [table.words().revoke(slot, sequence), table.words().kill(slot, sequence), table.words().kill_done(slot, sequence)];
                     prop_assert!(won.iter().filter(|won| **won).count() <= 1);
                 }
-                Deed::Mail => read_mail(&slots, slot),
+                Deed::Mailbox => read_mail(&table, slot),
             }
         }
     }
@@ -178,9 +178,9 @@ proptest! {
 /// Worked out by hand: a worker that says it has begun fewer items than it has answered.
 #[test]
 fn what_has_ended_is_not_given_away() {
-    let (slots, page) = Slots::create().unwrap();
-    slots.words().ready(1, 4, Some((0, 10)));
-    assert!(slots.words().start(1, 4, 0));
+    let (table, page) = TaskTable::create().unwrap();
+    table.words().ready(1, 4, Some((0, 10)));
+    assert!(table.words().start(1, 4, 0));
     Scribble::Items(1, 0, 10).write(&File::from(page));
-    assert_eq!(slots.words().halve(1, 4, (8, 10)), None, "eight have ended, so eight were begun");
+    assert_eq!(table.words().halve(1, 4, (8, 10)), None, "eight have ended, so eight were begun");
 }

@@ -1,9 +1,9 @@
 //! The page of a model. Only its letters are doubles: the models of the mail show that they are read as they were written.
 #![forbid(unsafe_code)]
 
-#[path = "../slots/mail.rs"]
-mod mail;
-#[path = "../slots/words.rs"]
+#[path = "../table/mailbox.rs"]
+mod mailbox;
+#[path = "../table/words.rs"]
 mod words;
 
 use std::ops::Range;
@@ -12,30 +12,35 @@ use std::sync::atomic::Ordering;
 use super::frame::{Frame, Header};
 use crate::sync::atomic::AtomicU64;
 
-pub use mail::Mail;
-pub use words::{Progress, Words};
+pub use mailbox::Mailbox;
+pub use words::{Progress, TaskWords};
 
 /// A look finds all that two would.
 pub(super) const TRIES: usize = 1;
 
-pub(super) struct Slots {
-    words: Words<2>,
-    mail: Mail,
+pub(super) struct TaskTable {
+    words: TaskWords<2>,
+    mail: Mailbox,
     /// Not the checker's, so they add no schedules.
     letters: std::sync::Mutex<[Option<Frame>; 2]>,
     answers: AtomicU64,
 }
 
-impl Slots {
+impl TaskTable {
     pub(super) fn new() -> Self {
-        Self { words: Words::new(), mail: Mail::default(), letters: Default::default(), answers: AtomicU64::new(0) }
+        Self {
+            words: TaskWords::new(),
+            mail: Mailbox::default(),
+            letters: Default::default(),
+            answers: AtomicU64::new(0),
+        }
     }
 
-    pub(super) fn words(&self) -> &Words<2> {
+    pub(super) fn words(&self) -> &TaskWords<2> {
         &self.words
     }
 
-    pub(super) fn mail(&self) -> &Mail {
+    pub(super) fn mail(&self) -> &Mailbox {
         &self.mail
     }
 
