@@ -1,6 +1,6 @@
 //! [`Bytes`]: a run of bytes that crosses to another process fast.
 //!
-//! Wherever serde carries it, it is bytes. While this crate encodes a call for another process, though, a *carrier* is set for
+//! Wherever serde carries it, it is bytes. While this crate encodes a call for another process, though, an *out-of-band channel* is set for
 //! the thread: it takes long bytes along beside the encoding, which then holds only their number. So in such an encoding a
 //! `Bytes` is a pair: 0 and the bytes, or the number of what was taken along, plus one, and its length.
 #![forbid(unsafe_code)]
@@ -151,7 +151,7 @@ impl fmt::Debug for Bytes {
 }
 
 /// Takes long bytes along beside an encoding.
-pub(crate) trait Carrier: Send + Sync {
+pub(crate) trait OutOfBand: Send + Sync {
     /// Takes a copy along and returns its number. `None`: they are to be written where they stand.
     fn put(&self, bytes: &[u8]) -> Option<u32>;
     /// What was taken along under these numbers is not needed after all.
@@ -162,31 +162,31 @@ pub(crate) trait Carrier: Send + Sync {
 }
 
 #[derive(Default)]
-struct Carriage {
-    carrier: Option<Arc<dyn Carrier>>,
+struct Current {
+    out_of_band: Option<Arc<dyn OutOfBand>>,
     taken: Vec<u32>,
 }
 
 thread_local! {
-    static CARRIAGE: RefCell<Carriage> = RefCell::new(Carriage { carrier: None, taken: Vec::new() });
+    static CARRIAGE: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
 }
 
-/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without a carrier.
+/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band channel.
 pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn Carrier>>);
+    struct Restore(Option<Arc<dyn OutOfBand>>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().carrier = self.0.take());
+            let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band = self.0.take());
         }
     }
-    let _restore = Restore(CARRIAGE.try_with(|carriage| carriage.borrow_mut().carrier.take()).ok().flatten());
+    let _restore = Restore(CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band.take()).ok().flatten());
     code()
 }
 
-/// Encodes or decodes with a carrier; returns also the numbers of what was taken along.
+/// Encodes or decodes with an out-of-band channel; returns also the numbers of what was taken along.
 #[cfg(processes)]
-pub(crate) fn carried<R>(carrier: &Arc<dyn Carrier>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
-    struct Restore(Option<Carriage>);
+pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
+    struct Restore(Option<Current>);
     impl Restore {
         fn swap(&mut self) -> Vec<u32> {
             let Some(outer) = self.0.take() else { return Vec::new() };
@@ -198,23 +198,23 @@ pub(crate) fn carried<R>(carrier: &Arc<dyn Carrier>, code: impl FnOnce() -> R) -
             self.swap();
         }
     }
-    let inner = Carriage { carrier: Some(Arc::clone(carrier)), taken: Vec::new() };
+    let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
     let mut restore = Restore(CARRIAGE.try_with(|carriage| carriage.replace(inner)).ok());
     let result = code();
     (result, restore.swap())
 }
 
-fn carrier() -> Option<Arc<dyn Carrier>> {
-    CARRIAGE.try_with(|carriage| carriage.borrow().carrier.clone()).ok().flatten()
+fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
+    CARRIAGE.try_with(|carriage| carriage.borrow().out_of_band.clone()).ok().flatten()
 }
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(carrier) = carrier() else {
+        let Some(out_of_band) = out_of_band() else {
             return serializer.serialize_bytes(self);
         };
         let mut pair = serializer.serialize_tuple(2)?;
-        match carrier.put(self) {
+        match out_of_band.put(self) {
             Some(number) => {
                 let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().taken.push(number));
                 pair.serialize_element(&(u64::from(number) + 1))?;
@@ -240,9 +240,9 @@ impl Serialize for Whole<'_> {
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match carrier() {
+        match out_of_band() {
             None => deserializer.deserialize_byte_buf(WholeVisitor).map(Self::from),
-            Some(carrier) => deserializer.deserialize_tuple(2, PairVisitor(carrier)),
+            Some(out_of_band) => deserializer.deserialize_tuple(2, PairVisitor(out_of_band)),
         }
     }
 }
@@ -280,7 +280,7 @@ impl<'de> Visitor<'de> for WholeVisitor {
     }
 }
 
-struct PairVisitor(Arc<dyn Carrier>);
+struct PairVisitor(Arc<dyn OutOfBand>);
 
 impl<'de> Visitor<'de> for PairVisitor {
     type Value = Bytes;
@@ -312,7 +312,7 @@ mod tests {
 
     struct Nobody;
 
-    impl Carrier for Nobody {
+    impl OutOfBand for Nobody {
         fn put(&self, _: &[u8]) -> Option<u32> {
             None
         }
@@ -325,13 +325,13 @@ mod tests {
     /// A type may panic as it is encoded, and a callback as well.
     #[test]
     fn a_panic_leaves_no_carrier_behind_and_takes_none_away() {
-        let nobody: Arc<dyn Carrier> = Arc::new(Nobody);
+        let nobody: Arc<dyn OutOfBand> = Arc::new(Nobody);
         let boom = || -> () { resume_unwind(Box::new(())) };
-        carried(&nobody, || {
+        with_out_of_band(&nobody, || {
             assert!(catch_unwind(|| apart(boom)).is_err());
-            assert!(carrier().is_some());
+            assert!(out_of_band().is_some());
         });
-        assert!(catch_unwind(AssertUnwindSafe(|| carried(&nobody, boom))).is_err());
-        assert!(carrier().is_none());
+        assert!(catch_unwind(AssertUnwindSafe(|| with_out_of_band(&nobody, boom))).is_err());
+        assert!(out_of_band().is_none());
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::ProcessPoolExecutor;
 use super::call::Parcel;
 use super::pool::{Pool, Settings};
-use super::segments::Known;
-use crate::bytes::{Carrier, carried};
+use super::segments::PeerSegments;
+use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{BoxError, BuildError, Error};
 use crate::executor::Payload;
 use crate::panics;
@@ -196,8 +196,8 @@ impl ProcessPoolBuilder {
 fn ship<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<Parcel, Error> {
     let work = EncodableCall { function, argument };
     // It is written once for all workers, so nothing is taken along beside it.
-    let nothing: Arc<dyn Carrier> = Arc::<Known>::default();
-    let (parcel, _) = carried(&nothing, || panics::catch(|| Call::<()>::ship(&work)));
+    let nothing: Arc<dyn OutOfBand> = Arc::<PeerSegments>::default();
+    let (parcel, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::ship(&work)));
     panics::drop_caught(work);
     parcel
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::image::image;
 use super::symbol;
-use crate::bytes::{Carrier, carried};
+use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
 use crate::error::{Decode, Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
@@ -82,9 +82,9 @@ pub(crate) struct FunctionAddress {
     signature: &'static str,
 }
 
-/// Reads the argument, calls the function at the address, and appends the result to the bytes. What a carrier took along
+/// Reads the argument, calls the function at the address, and appends the result to the bytes. What an out-of-band channel took along
 /// of the result has numbers.
-type Enter = fn(function: *const (), argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made;
+type Enter = fn(function: *const (), argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made;
 
 pub(super) type Made = Result<(Vec<u8>, Vec<u32>), Error>;
 
@@ -130,7 +130,7 @@ impl<F: Addressed> Addressed for Unboxing<F> {
     }
 }
 
-fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made
+fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made
 where
     F: Function<A, R>,
     A: DeserializeOwned,
@@ -139,19 +139,19 @@ where
     // SAFETY: `Call::of` pairs this instance of `enter` with the address of an `F`, and `Call::make` checks both.
     let function = unsafe { F::at(function) };
     let read = || panics::catch(|| codec::decode(Part::Argument, argument));
-    let argument: A = carried(carrier, read).0.map_err(|error| match error {
+    let argument: A = with_out_of_band(out_of_band, read).0.map_err(|error| match error {
         Error::Panicked(panic) => Error::Decode(Decode::new(Part::Argument, panic.to_string())),
         error => error,
     })?;
     if const { is_large::<R>() } {
-        run::<F, A, R, Box<Outcome<R>>>(function, argument, reply, carrier)
+        run::<F, A, R, Box<Outcome<R>>>(function, argument, reply, out_of_band)
     } else {
-        run::<F, A, R, Outcome<R>>(function, argument, reply, carrier)
+        run::<F, A, R, Outcome<R>>(function, argument, reply, out_of_band)
     }
 }
 
 /// Makes the call, holds its outcome in `H`, and writes the result.
-fn run<F, A, R, H>(function: F, argument: A, reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made
+fn run<F, A, R, H>(function: F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made
 where
     F: Function<A, R>,
     R: Serialize,
@@ -164,10 +164,10 @@ where
         Err(error) => return Err(error.clone()),
     };
     let write = || panics::catch(|| codec::encode_onto(Part::Result, result, reply));
-    let (encoded, taken) = carried(carrier, write);
+    let (encoded, taken) = with_out_of_band(out_of_band, write);
     panics::drop_caught(outcome);
     if encoded.is_err() {
-        carrier.put_back(&taken);
+        out_of_band.put_back(&taken);
     }
     match encoded {
         Ok(encoded) => Ok((encoded, taken)),
@@ -203,14 +203,14 @@ impl FunctionAddress {
         function: u64,
         argument: &[u8],
         reply: Vec<u8>,
-        carrier: &Arc<dyn Carrier>,
+        out_of_band: &Arc<dyn OutOfBand>,
     ) -> Option<Made> {
         let enter = address_of(enter)?;
         let function = address_of(function)?;
         // SAFETY: both are functions of the main program, sent by a process of the same build that had them from
         // `Call::of`, so this one is an `Enter`.
         let enter = unsafe { std::mem::transmute::<*const (), Enter>(enter) };
-        Some(enter(function, argument, reply, carrier))
+        Some(enter(function, argument, reply, out_of_band))
     }
 
     /// The name of the user's function, or its type if the program was stripped of names.

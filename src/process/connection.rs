@@ -19,7 +19,7 @@ use super::child::Child;
 use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::receiver::{Helper, Keeper, Receiver};
 use super::scheduler::Dispatch;
-use super::segments::Lease;
+use super::segments::SegmentRef;
 use super::sys::{self, Bell, Lifeline};
 use super::table::TaskTable;
 use super::task::RemoteTask;
@@ -236,7 +236,7 @@ impl Connection {
 impl WriteQueue {
     fn put(&mut self, order: Dispatch) {
         let Dispatch { remote, slot, sequence } = order;
-        for Lease { number, memory, .. } in &remote.leases {
+        for SegmentRef { number, memory, .. } in &remote.segments {
             if self.known.insert(*number) {
                 let mut frame = Vec::new();
                 frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);

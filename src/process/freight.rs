@@ -31,7 +31,7 @@ use super::pace::Pace;
 use super::pool::Pool;
 use super::portion::{Consignee, Portion};
 use super::task::{Completion, RemoteTask};
-use crate::bytes::{Carrier, carried};
+use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
 use crate::error::{Error, Outcome, Part};
 use crate::executor::Payload;
@@ -132,17 +132,17 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     /// Encodes items. Those that cannot be are refused; if it is all of them, they are called off.
     fn encode(&self, items: Vec<A>) -> Result<Encoded, Error> {
         let (pool, call) = (&self.pool, self.call);
-        let (parcel, taken) = carried(&pool.carrier, || {
+        let (parcel, taken) = with_out_of_band(&pool.out_of_band, || {
             let (argument, cut) = Cut::of(&items);
             Parcel { call, argument, chunk: Some(cut) }
         });
         // One by one: two drops that panic together would end the process.
         items.into_iter().for_each(panics::drop_caught);
-        let leases = if taken.is_empty() { Vec::new() } else { pool.segments.leases(&taken) };
-        let store = (!leases.is_empty()).then(|| Arc::clone(&pool.segments));
-        let parcel = pool.sized(parcel, &leases).inspect_err(|_| pool.segments.release(&leases, false))?;
+        let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
+        let store = (!segments.is_empty()).then(|| Arc::clone(&pool.segments));
+        let parcel = pool.sized(parcel, &segments).inspect_err(|_| pool.segments.release(&segments, false))?;
         let Cut { ends, refused } = parcel.chunk.ok_or(Error::Abandoned)?;
-        Ok(Encoded { argument: parcel.argument, ends, refused, next: 0, leases, store })
+        Ok(Encoded { argument: parcel.argument, ends, refused, next: 0, segments, store })
     }
 }
 
@@ -164,7 +164,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
                 return;
             }
         };
-        self.is_heavy.store(!encoded.leases.is_empty(), Ordering::Relaxed);
+        self.is_heavy.store(!encoded.segments.is_empty(), Ordering::Relaxed);
         block.restock(encoded);
         let mut yard = self.yard.lock();
         if let Err(error) = self.pool.expect_more(!yard.announced) {
@@ -199,7 +199,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
                 return;
             };
             let size = yard.portion(workers);
-            let (first, (cut, argument, leases)) = bay.block.take(|stock| stock.take(size));
+            let (first, (cut, argument, segments)) = bay.block.take(|stock| stock.take(size));
             yard.untaken -= cut.ends.len();
             if bay.block.pending() == 0 {
                 yard.blocks.pop_front();
@@ -208,7 +208,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
             let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
             let ticket = bay.ticket;
             let portion = Portion::new(bay, self.options.clone(), first, ticket);
-            let remote = RemoteTask::new(Completion::Portion(portion), Arc::clone(&self.pool), parcel, leases);
+            let remote = RemoteTask::new(Completion::Portion(portion), Arc::clone(&self.pool), parcel, segments);
             self.list(Arc::downgrade(&remote));
             let is_last = yard.blocks.is_empty() && std::mem::take(&mut yard.announced);
             drop(yard);
@@ -277,11 +277,17 @@ impl<A: Payload, R: Payload> Crew<A, R> for Freight<A, R> {
 }
 
 impl<A: Payload, R: Payload> Consignee for Bay<A, R> {
-    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration) {
+    fn deliver(
+        &self,
+        first: usize,
+        replies: Vec<Result<&[u8], Error>>,
+        out_of_band: &Arc<dyn OutOfBand>,
+        took: Duration,
+    ) {
         let count = replies.len();
         let mut ended = Ended::default();
         let decode = |bytes| panics::catch(|| codec::decode(Part::Result, bytes)).map_err(unread);
-        let (outcomes, _) = carried(carrier, || {
+        let (outcomes, _) = with_out_of_band(out_of_band, || {
             let outcomes = replies.into_iter().map(|reply| reply.and_then(decode));
             outcomes.collect::<Vec<Outcome<R>>>()
         });

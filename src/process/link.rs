@@ -21,9 +21,9 @@ use super::connection::Connection;
 use super::pool::Pool;
 use super::receiver::Keeper;
 use super::scheduler::{Dispatch, Expiry, Next, WorkerId};
-use super::segments::Known;
+use super::segments::PeerSegments;
 use super::table;
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::{Broken, Error};
 use crate::task::owner;
 use answers::Answer;
@@ -89,8 +89,8 @@ struct Link<'a> {
     is_unfit: bool,
     oom: OomCounter,
     /// The segments of the worker.
-    known: Arc<Known>,
-    carrier: Arc<dyn Carrier>,
+    known: Arc<PeerSegments>,
+    out_of_band: Arc<dyn OutOfBand>,
     /// How many of them were copied out.
     collected: u64,
     orders: Vec<Dispatch>,

@@ -30,9 +30,9 @@ use rustix::process::Signal;
 use super::call::Parcel;
 use super::connection::Connection;
 use super::scheduler::{Limits, Scheduler, WorkerId};
-use super::segments::Store;
+use super::segments::SegmentPool;
 use super::{entry, link, obstacle};
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::{Broken, Error};
 use crate::fork;
 use crate::options::Stats;
@@ -61,8 +61,8 @@ pub(crate) struct Pool {
     /// Tells executors apart in the names of workers.
     number: u32,
     /// Long bytes on their way to workers.
-    pub(super) segments: Arc<Store>,
-    pub(super) carrier: Arc<dyn Carrier>,
+    pub(super) segments: Arc<SegmentPool>,
+    pub(super) out_of_band: Arc<dyn OutOfBand>,
     scheduler: Mutex<Scheduler<Arc<Connection>>>,
     pub(super) tickets: Tickets,
     /// Submitters that wait for room.
@@ -103,10 +103,10 @@ impl Pool {
         let mut scheduler = Scheduler::new(limits);
         scheduler.broken = obstacle::for_good().map(|cause| Error::Broken(Broken::new(cause)));
         scheduler.is_first_try = !entry::has_come_up();
-        let segments = Arc::<Store>::default();
+        let segments = Arc::<SegmentPool>::default();
         Arc::new_cyclic(|me| Self {
             settings,
-            carrier: Arc::clone(&segments) as _,
+            out_of_band: Arc::clone(&segments) as _,
             segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
             scheduler: Mutex::new(scheduler),

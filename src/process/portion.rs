@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::task::RemoteTask;
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
@@ -38,7 +38,13 @@ impl Portion {
 /// Whose the items of a portion are.
 pub(super) trait Consignee: Send + Sync {
     /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
-    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>, took: Duration);
+    fn deliver(
+        &self,
+        first: usize,
+        replies: Vec<Result<&[u8], Error>>,
+        out_of_band: &Arc<dyn OutOfBand>,
+        took: Duration,
+    );
     /// One of its portions has become two, and this is the other one. Called under the scheduler's lock.
     fn divided(&self, rest: Weak<RemoteTask>);
     /// The pool takes nothing more of it.

@@ -21,7 +21,7 @@ use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::sys::{self, Memory};
-use crate::bytes::{Bytes, Carrier};
+use crate::bytes::{Bytes, OutOfBand};
 use crate::sync::Mutex;
 
 /// Bytes from this length on go through a segment. Alone on their way they win from 32 KiB on (1 MB there and back takes a quarter
@@ -127,7 +127,7 @@ enum Use {
 
 /// A segment that was given out: what the other side needs to read it.
 #[derive(Clone)]
-pub(super) struct Lease {
+pub(super) struct SegmentRef {
     pub(super) number: u32,
     pub(super) length: usize,
     pub(super) memory: Arc<OwnedFd>,
@@ -135,7 +135,7 @@ pub(super) struct Lease {
 
 /// The segments that one side owns.
 #[derive(Default)]
-pub(super) struct Store(Mutex<Owned>);
+pub(super) struct SegmentPool(Mutex<Owned>);
 
 #[derive(Default)]
 struct Owned {
@@ -157,21 +157,21 @@ impl Segment {
     }
 }
 
-impl Store {
+impl SegmentPool {
     /// What was put under these numbers.
-    pub(super) fn leases(&self, numbers: &[u32]) -> Vec<Lease> {
+    pub(super) fn references(&self, numbers: &[u32]) -> Vec<SegmentRef> {
         let owned = self.0.lock();
-        let lease = |number: &u32| {
+        let segment = |number: &u32| {
             let segment = owned.segments.iter().find(|segment| segment.number == *number)?;
             let Use::Full(length) = segment.use_ else { return None };
-            Some(Lease { number: *number, length, memory: Arc::clone(&segment.memory) })
+            Some(SegmentRef { number: *number, length, memory: Arc::clone(&segment.memory) })
         };
-        numbers.iter().filter_map(lease).collect()
+        numbers.iter().filter_map(segment).collect()
     }
 
     /// Takes segments back; those of which something was kept are not used again.
-    pub(super) fn release(&self, leases: &[Lease], kept: bool) {
-        self.release_numbers(leases.iter().map(|lease| lease.number), kept);
+    pub(super) fn release(&self, segments: &[SegmentRef], kept: bool) {
+        self.release_numbers(segments.iter().map(|segment| segment.number), kept);
     }
 
     pub(super) fn release_numbers(&self, numbers: impl Iterator<Item = u32>, kept: bool) {
@@ -261,7 +261,7 @@ impl Owned {
     }
 }
 
-impl Carrier for Store {
+impl OutOfBand for SegmentPool {
     fn put(&self, bytes: &[u8]) -> Option<u32> {
         if bytes.len() < LONG {
             return None;
@@ -283,9 +283,9 @@ impl Carrier for Store {
 
 /// The segments that the other side owns, as far as they are known here.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<u32, Arc<Mapping>>>);
+pub(super) struct PeerSegments(Mutex<HashMap<u32, Arc<Mapping>>>);
 
-impl Known {
+impl PeerSegments {
     pub(super) fn add(&self, number: u32, mapping: Mapping) {
         self.0.lock().insert(number, Arc::new(mapping));
     }
@@ -317,9 +317,9 @@ impl Known {
 
 /// What a worker carries: it reads the pool's segments in place, and writes its own.
 #[derive(Default)]
-pub(super) struct WorkerCarrier {
-    pub(super) store: Store,
-    pub(super) known: Known,
+pub(super) struct WorkerOutOfBand {
+    pub(super) store: SegmentPool,
+    pub(super) known: PeerSegments,
     /// Segments of the pool for which there was no memory when they came.
     unmapped: Mutex<HashMap<u32, OwnedFd>>,
     /// What the task that runs was sent.
@@ -328,7 +328,7 @@ pub(super) struct WorkerCarrier {
     pub(super) room: AtomicU8,
 }
 
-impl WorkerCarrier {
+impl WorkerOutOfBand {
     /// A segment of the pool has come. Without memory for it, the task that needs it fails, and no other.
     pub(super) fn learn(&self, number: u32, memory: OwnedFd) {
         self.unmapped.lock().insert(number, memory);
@@ -349,7 +349,7 @@ impl WorkerCarrier {
     }
 }
 
-impl Carrier for WorkerCarrier {
+impl OutOfBand for WorkerOutOfBand {
     fn put(&self, bytes: &[u8]) -> Option<u32> {
         if bytes.len() < LONG || self.room.load(Ordering::Relaxed) == 0 {
             return None;
@@ -371,7 +371,7 @@ impl Carrier for WorkerCarrier {
 }
 
 /// What a pool carries from a worker: it copies.
-impl Carrier for Known {
+impl OutOfBand for PeerSegments {
     fn put(&self, _bytes: &[u8]) -> Option<u32> {
         None
     }
@@ -391,18 +391,18 @@ mod tests {
 
     #[test]
     fn a_segment_is_used_again_once_it_is_free() {
-        let store = Store::default();
+        let store = SegmentPool::default();
         let long = vec![7; LONG];
         let first = store.put(&long).unwrap();
         let second = store.put(&long).unwrap();
         assert_ne!(first, second, "the first is still in use");
-        let leases = store.leases(&[first]);
-        assert_eq!(leases[0].length, LONG);
-        store.release(&leases, false);
+        let segments = store.references(&[first]);
+        assert_eq!(segments[0].length, LONG);
+        store.release(&segments, false);
         assert!(store.trim().is_empty());
         assert_eq!(store.put(&long), Some(first));
-        let leases = store.leases(&[first]);
-        store.release(&leases, true);
+        let segments = store.references(&[first]);
+        store.release(&segments, true);
         assert_eq!(store.trim(), [first], "it was kept: nobody uses it again");
         assert_ne!(store.put(&long), Some(first));
         assert_eq!(store.put(&long[1..]), None, "short bytes stay where they are");
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_free_segment_makes_room_for_one_of_another_length() {
-        let store = Store::default();
+        let store = SegmentPool::default();
         let long = vec![7; LONG];
         let numbers: Vec<_> = (0..MOST).map(|_| store.put(&long).unwrap()).collect();
         assert_eq!(store.put(&long), None, "all are in use, and there are as many as there may be");
@@ -423,9 +423,9 @@ mod tests {
 
     #[test]
     fn the_other_side_reads_and_cannot_write() {
-        let store = Store::default();
+        let store = SegmentPool::default();
         let number = store.put(&vec![7; LONG + 1]).unwrap();
-        let memory = Arc::clone(&store.leases(&[number])[0].memory);
+        let memory = Arc::clone(&store.references(&[number])[0].memory);
         let peer = Mapping::of_peer(&*memory).unwrap();
         assert!(peer.as_slice()[..LONG + 1].iter().all(|byte| *byte == 7));
         assert_eq!(peer.copy(2), Some(vec![7, 7]));
@@ -444,10 +444,10 @@ mod tests {
 
     #[test]
     fn bytes_that_somebody_keeps_are_told_of() {
-        let store = Store::default();
+        let store = SegmentPool::default();
         let number = store.put(&vec![7; LONG]).unwrap();
-        let worker = WorkerCarrier::default();
-        let memory = Arc::clone(&store.leases(&[number])[0].memory);
+        let worker = WorkerOutOfBand::default();
+        let memory = Arc::clone(&store.references(&[number])[0].memory);
         worker.known.add(number, Mapping::of_peer(&*memory).unwrap());
         let bytes = worker.get(number, LONG as u64).unwrap();
         assert_eq!((bytes.len(), bytes[LONG - 1]), (LONG, 7));

@@ -13,9 +13,9 @@ use super::portion::Portion;
 use super::relief::Relief;
 use super::reply;
 use super::scheduler::WorkerId;
-use super::segments::Lease;
+use super::segments::SegmentRef;
 use super::table::{Progress, TaskTable};
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::{TaskOptions, sooner};
@@ -32,7 +32,7 @@ pub(super) struct RemoteTask {
     pub(super) call: FunctionAddress,
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
-    pub(super) leases: Vec<Lease>,
+    pub(super) segments: Vec<SegmentRef>,
     /// The task has kept bytes of them.
     pub(super) kept: AtomicBool,
     /// Of a chunk.
@@ -80,7 +80,7 @@ pub(super) enum Place {
 }
 
 impl RemoteTask {
-    pub(super) fn new(completion: Completion, pool: Arc<Pool>, parcel: Parcel, leases: Vec<Lease>) -> Arc<Self> {
+    pub(super) fn new(completion: Completion, pool: Arc<Pool>, parcel: Parcel, segments: Vec<SegmentRef>) -> Arc<Self> {
         let Parcel { call, argument, chunk } = parcel;
         let items = chunk.map(Items::new);
         let ticket = Shown::new(match &completion {
@@ -96,7 +96,7 @@ impl RemoteTask {
             pool,
             call,
             argument,
-            leases,
+            segments,
             kept,
             items,
             ticket,
@@ -196,7 +196,7 @@ impl RemoteTask {
 
     /// May what of it has not begun be given to another worker?
     pub(super) fn is_divisible(&self) -> bool {
-        matches!(self.completion, Completion::Portion(_)) && self.leases.is_empty() && !self.is_curtailed()
+        matches!(self.completion, Completion::Portion(_)) && self.segments.is_empty() && !self.is_curtailed()
     }
 
     /// Of a chunk: the first item that nothing is known of, and how many there are in all.
@@ -228,10 +228,10 @@ impl RemoteTask {
     }
 
     /// Completes the future with what a worker answered, and took along. Runs user code.
-    pub(super) fn complete(&self, kind: Kind, body: &[u8], carrier: &Arc<dyn Carrier>) {
+    pub(super) fn complete(&self, kind: Kind, body: &[u8], out_of_band: &Arc<dyn OutOfBand>) {
         let Some(task) = self.task() else { return };
         match kind {
-            Kind::Value => task.complete_shipped(body, carrier),
+            Kind::Value => task.complete_shipped(body, out_of_band),
             _ => task.complete(Err(reply::from_bytes(body).named(self.name()))),
         };
     }
@@ -246,18 +246,18 @@ impl RemoteTask {
             }
             Some(items) => {
                 let ledger = items.settle(error);
-                // No item brings segments along, so any carrier reads it; some come from workers that are gone.
+                // No item brings segments along, so any out-of-band channel reads it; some come from workers that are gone.
                 let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
-                let (replies, carrier) = (ledger.in_order().map(name).collect(), &self.pool.carrier);
+                let (replies, out_of_band) = (ledger.in_order().map(name).collect(), &self.pool.out_of_band);
                 match &self.completion {
                     Completion::Task(task) => {
-                        task.complete_items(replies, carrier);
+                        task.complete_items(replies, out_of_band);
                     }
                     Completion::Portion(portion) => {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
                         let consignee = portion.consignee.lock().take();
                         if let Some(consignee) = consignee {
-                            consignee.deliver(portion.first, replies, carrier, took);
+                            consignee.deliver(portion.first, replies, out_of_band, took);
                         }
                     }
                 }
@@ -340,8 +340,8 @@ impl RemoteTask {
 
 impl Drop for RemoteTask {
     fn drop(&mut self) {
-        if !self.leases.is_empty() {
-            self.pool.segments.release(&self.leases, *self.kept.get_mut());
+        if !self.segments.is_empty() {
+            self.pool.segments.release(&self.segments, *self.kept.get_mut());
         }
     }
 }

@@ -21,11 +21,11 @@ use super::fork;
 use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
 use super::image::image;
 use super::reply;
-use super::segments::{Lease, WorkerCarrier};
+use super::segments::{SegmentRef, WorkerOutOfBand};
 use super::shortage;
 use super::sys;
 use super::table::{self, JOURNAL, TRIES, TaskTable};
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
 use crate::{panics, task};
@@ -89,7 +89,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
     let table: &'static TaskTable = Box::leak(Box::new(TaskTable::map(reader.descriptor()?)?));
     let setup: Setup =
         postcard::from_bytes(reader.body(body)).map_err(|_| frame::broken("a setup that cannot be read"))?;
-    let carriage = Arc::<WorkerCarrier>::default();
+    let carriage = Arc::<WorkerOutOfBand>::default();
     let worker = Worker {
         socket: Arc::clone(socket),
         reader,
@@ -97,7 +97,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
         max_frame: setup.1,
         reply: Vec::new(),
         due: None,
-        carrier: Arc::clone(&carriage) as _,
+        out_of_band: Arc::clone(&carriage) as _,
         carriage,
         announced: HashSet::new(),
         handed_over: 0,
@@ -115,8 +115,8 @@ struct Worker {
     reply: Vec<u8>,
     /// What a task has come to, until it is sent.
     due: Option<Reply>,
-    carriage: Arc<WorkerCarrier>,
-    carrier: Arc<dyn Carrier>,
+    carriage: Arc<WorkerOutOfBand>,
+    out_of_band: Arc<dyn OutOfBand>,
     /// The segments that the pool has a descriptor of.
     announced: HashSet<u32>,
     /// How many went out with replies.
@@ -213,7 +213,7 @@ impl Worker {
             shortage::watch(self.table);
         }
         if let Some((enter, function, argument)) = initializer {
-            call(enter, function, &argument, Vec::new(), &self.carrier)?;
+            call(enter, function, &argument, Vec::new(), &self.out_of_band)?;
         }
         Ok(())
     }
@@ -283,7 +283,7 @@ impl Worker {
 
     /// Sends a frame behind the segments that go along, by the shortest way.
     fn send(&self, slot: u8, bytes: &[u8], taken: &[u32]) {
-        for Lease { number, memory, .. } in self.carriage.store.leases(taken) {
+        for SegmentRef { number, memory, .. } in self.carriage.store.references(taken) {
             if !self.announced.contains(&number) {
                 send_descriptor(&self.socket, number, &memory);
             }
@@ -317,7 +317,7 @@ impl Worker {
         bytes.resize(HEADER, 0);
         self.carriage.store.collected(self.table.collected());
         self.carriage.room.store(u8::MAX, Ordering::Relaxed);
-        let made = call(head.enter, head.function, argument, bytes, &self.carrier);
+        let made = call(head.enter, head.function, argument, bytes, &self.out_of_band);
         let (kind, (bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
             Ok(made) => (Kind::Value, made),
             Err(error) => {
@@ -338,11 +338,11 @@ impl Worker {
 
     /// Refuses a reply that is too long.
     fn sized(&self, bytes: Vec<u8>, taken: Vec<u32>) -> Made {
-        let leases = if taken.is_empty() { Vec::new() } else { self.carriage.store.leases(&taken) };
-        let size = bytes.len() - HEADER + leases.iter().map(|lease| lease.length).sum::<usize>();
+        let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
+        let size = bytes.len() - HEADER + segments.iter().map(|segment| segment.length).sum::<usize>();
         match size as u64 {
             size if size > self.max_frame => {
-                self.carriage.store.release(&leases, false);
+                self.carriage.store.release(&segments, false);
                 Err(Error::TooLarge(TooLarge::new(size, self.max_frame)))
             }
             _ => Ok((bytes, taken)),
@@ -352,9 +352,9 @@ impl Worker {
 
 /// Calls a function of the program. A forked copy of the worker that comes back from it ends here: the pool knows nothing of it, and it
 /// would run and answer the worker's tasks as well.
-fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, carrier: &Arc<dyn Carrier>) -> Made {
+fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made {
     let worker = std::process::id();
-    let made = FunctionAddress::make(enter, function, argument, reply, carrier);
+    let made = FunctionAddress::make(enter, function, argument, reply, out_of_band);
     if std::process::id() != worker {
         fork::exit_at_once(0);
     }

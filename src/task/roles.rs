@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::state::Snapshot;
 #[cfg(processes)]
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
@@ -83,10 +83,10 @@ pub(crate) trait Runnable: Awaited {
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
     /// Completes what was shipped with an encoded result.
     #[cfg(processes)]
-    fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool;
+    fn complete_shipped(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
     #[cfg(processes)]
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool;
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }
 

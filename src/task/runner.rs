@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::roles::{Claim, Ran, Runnable};
 use super::state::{By, Phase, Task, wait_for_itself};
 #[cfg(processes)]
-use crate::bytes::{Carrier, carried};
+use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
 use crate::fork;
 use crate::held::Held;
@@ -239,15 +239,15 @@ where
     }
 
     #[cfg(processes)]
-    fn complete_shipped(&self, result: &[u8], carrier: &Arc<dyn Carrier>) -> bool {
-        // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the carrier.
-        let (outcome, _) = carried(carrier, || read(|| C::decode(result)));
+    fn complete_shipped(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
+        // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
+        let (outcome, _) = with_out_of_band(out_of_band, || read(|| C::decode(result)));
         self.end(outcome, By::Owner)
     }
 
     #[cfg(processes)]
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, carrier: &Arc<dyn Carrier>) -> bool {
-        let (outcome, _) = carried(carrier, || H::hold(|| C::decode_items(replies)));
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool {
+        let (outcome, _) = with_out_of_band(out_of_band, || H::hold(|| C::decode_items(replies)));
         self.end(outcome, By::Owner)
     }
 

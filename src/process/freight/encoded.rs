@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::process::call::Cut;
-use crate::process::segments::{Lease, Store};
+use crate::process::segments::{SegmentPool, SegmentRef};
 use crate::spread::Stock;
 
 /// Encoded arguments that nobody has taken.
@@ -17,8 +17,8 @@ pub(super) struct Encoded {
     /// The first that nobody has taken.
     pub(super) next: usize,
     /// Whose they are is not known: they go with all of it.
-    pub(super) leases: Vec<Lease>,
-    pub(super) store: Option<Arc<Store>>,
+    pub(super) segments: Vec<SegmentRef>,
+    pub(super) store: Option<Arc<SegmentPool>>,
 }
 
 impl Stock for Encoded {
@@ -32,7 +32,7 @@ impl Stock for Encoded {
             ends: Box::default(),
             refused: Vec::new(),
             next: 0,
-            leases: Vec::new(),
+            segments: Vec::new(),
             store: None,
         }
     }
@@ -43,9 +43,9 @@ impl Stock for Encoded {
 impl Drop for Encoded {
     fn drop(&mut self) {
         if let Some(store) = &self.store
-            && !self.leases.is_empty()
+            && !self.segments.is_empty()
         {
-            store.release(&self.leases, false);
+            store.release(&self.segments, false);
         }
     }
 }
@@ -59,29 +59,29 @@ impl Encoded {
     }
 
     /// Takes the next few items.
-    pub(super) fn take(&mut self, most: usize) -> (Cut, Vec<u8>, Vec<Lease>) {
-        let leases = std::mem::take(&mut self.leases);
-        let most = if leases.is_empty() { most } else { self.ends.len() };
+    pub(super) fn take(&mut self, most: usize) -> (Cut, Vec<u8>, Vec<SegmentRef>) {
+        let segments = std::mem::take(&mut self.segments);
+        let most = if segments.is_empty() { most } else { self.ends.len() };
         let from = self.next;
         let to = self.ends.len().min(from + most);
         self.next = to;
         let (argument, cut) = Cut::part(&self.argument, &self.ends, &self.refused, from..to);
-        (cut, argument, leases)
+        (cut, argument, segments)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bytes::Carrier;
+    use crate::bytes::OutOfBand;
     use crate::process::segments::LONG;
 
     #[test]
     fn segments_that_no_portion_took_along_are_free_again() {
-        let store = Arc::<Store>::default();
+        let store = Arc::<SegmentPool>::default();
         let number = store.put(&[7; LONG]).unwrap();
         let mut items = Encoded::of_none(1);
-        items.leases = store.leases(&[number]);
+        items.segments = store.references(&[number]);
         items.store = Some(Arc::clone(&store));
         items.drop_caught();
         assert_eq!(store.put(&[7; LONG]), Some(number));

@@ -198,7 +198,7 @@ impl Link<'_> {
             if header.kept {
                 remote.kept.store(true, Ordering::Relaxed);
             }
-            let carries = !remote.leases.is_empty();
+            let carries = !remote.segments.is_empty();
             self.complete(remote, header, items, &buffer[body]);
             if carries {
                 self.pool.trim_segments();
@@ -212,7 +212,7 @@ impl Link<'_> {
 
     fn complete(&mut self, remote: Arc<RemoteTask>, header: Header, items: Option<ItemsHead>, body: &[u8]) {
         match (items, &remote.items) {
-            (None, None) => remote.complete(header.kind, body, &self.carrier),
+            (None, None) => remote.complete(header.kind, body, &self.out_of_band),
             (Some(head), Some(_)) if remote.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if !head.last {
                     return;

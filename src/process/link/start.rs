@@ -17,7 +17,7 @@ use crate::process::obstacle;
 use crate::process::pool::Pool;
 use crate::process::receiver::Keeper;
 use crate::process::scheduler::WorkerId;
-use crate::process::segments::Known;
+use crate::process::segments::PeerSegments;
 use crate::process::worker::Setup;
 
 impl<'a> Link<'a> {
@@ -48,7 +48,7 @@ impl<'a> Link<'a> {
         drop(command);
         pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));
         let unsent = connection.flush();
-        let known = Arc::<Known>::default();
+        let known = Arc::<PeerSegments>::default();
         Ok(Self {
             pool,
             id,
@@ -65,7 +65,7 @@ impl<'a> Link<'a> {
             complaint: None,
             is_unfit: false,
             oom,
-            carrier: Arc::clone(&known) as _,
+            out_of_band: Arc::clone(&known) as _,
             known,
             collected: 0,
             orders: Vec::new(),

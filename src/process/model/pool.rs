@@ -19,7 +19,7 @@ pub(super) struct Pool {
     pub(super) ended: Condvar,
     pub(super) connection: Arc<Connection>,
     settings: Settings,
-    carrier: (),
+    out_of_band: (),
     completed: AtomicUsize,
 }
 
@@ -63,7 +63,7 @@ impl Pool {
             ended: Condvar::new(),
             connection,
             settings: Settings::default(),
-            carrier: (),
+            out_of_band: (),
             completed: AtomicUsize::new(0),
         })
     }

@@ -15,12 +15,12 @@ pub(super) struct RemoteTask {
     pub(super) pool: Arc<Pool>,
     pub(super) relief: Relief,
     pub(super) items: Option<()>,
-    pub(super) leases: Vec<()>,
+    pub(super) segments: Vec<()>,
 }
 
 impl RemoteTask {
     pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { task, pool, relief: Relief::default(), items: None, leases: Vec::new() })
+        Arc::new(Self { task, pool, relief: Relief::default(), items: None, segments: Vec::new() })
     }
 
     pub(super) fn task(&self) -> Option<&dyn Runnable> {

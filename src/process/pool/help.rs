@@ -15,7 +15,7 @@ impl Pool {
     pub(in crate::process) fn help(&self, remote: &RemoteTask) {
         // What comes in many frames, or with segments, leaves things to do for the worker's thread; and there callbacks run.
         let Some(task) = remote.task() else { return };
-        if self.is_copy() || remote.items.is_some() || !remote.leases.is_empty() || task.has_callbacks() {
+        if self.is_copy() || remote.items.is_some() || !remote.segments.is_empty() || task.has_callbacks() {
             return;
         }
         let Some((id, connection, slot, sequence)) = self.scheduler.lock().only(remote) else { return };
@@ -50,7 +50,7 @@ impl Pool {
         self.follow(follow_up);
         if let Some(remote) = remote {
             // As on the worker's thread: what runs here may submit, and must not wait.
-            let complete = || owner::in_callback(|| remote.complete(header.kind, &body, &self.carrier));
+            let complete = || owner::in_callback(|| remote.complete(header.kind, &body, &self.out_of_band));
             owner::enter_for(Arc::clone(&remote.pool) as _, complete);
             if self.scheduler.lock().end_reading() {
                 self.ended.notify_all();

@@ -6,13 +6,13 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::Pool;
-use crate::bytes::carried;
+use crate::bytes::with_out_of_band;
 use crate::error::{Error, TooLarge};
 use crate::fork;
 use crate::process::call::Parcel;
 use crate::process::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
-use crate::process::segments::Lease;
+use crate::process::segments::SegmentRef;
 use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::owner::Shared;
@@ -25,18 +25,18 @@ impl Pool {
             task.refuse(fork::lost_in_fork());
             return;
         }
-        let (parcel, taken) = carried(&self.carrier, || task.ship());
-        let leases = if taken.is_empty() { Vec::new() } else { self.segments.leases(&taken) };
-        let parcel = match parcel.and_then(|parcel| self.sized(parcel, &leases)) {
+        let (parcel, taken) = with_out_of_band(&self.out_of_band, || task.ship());
+        let segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
+        let parcel = match parcel.and_then(|parcel| self.sized(parcel, &segments)) {
             Ok(parcel) => parcel,
             Err(error) => {
-                self.segments.release(&leases, false);
+                self.segments.release(&segments, false);
                 task.fail(error);
                 return;
             }
         };
         let Some(pool) = self.me.upgrade() else { return };
-        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, parcel, leases);
+        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, parcel, segments);
         if task.give_away(Arc::clone(&remote) as _) {
             self.submit(remote, false);
         } else {
@@ -88,10 +88,10 @@ impl Pool {
     }
 
     /// Refuses an argument that is too long; of a chunk, that item.
-    pub(in crate::process) fn sized(&self, mut parcel: Parcel, leases: &[Lease]) -> Result<Parcel, Error> {
+    pub(in crate::process) fn sized(&self, mut parcel: Parcel, segments: &[SegmentRef]) -> Result<Parcel, Error> {
         let limit = self.settings.max_frame;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
-        let lengths = leases.iter().map(|lease| lease.length as u64);
+        let lengths = segments.iter().map(|segment| segment.length as u64);
         let Some(chunk) = &mut parcel.chunk else {
             let size = parcel.argument.len() as u64 + lengths.sum::<u64>();
             return refusal(size, limit).map_or(Ok(parcel), Err);

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::process::call::{Cut, FunctionAddress, Parcel};
 use crate::process::frame::{Kind, put_item};
 use crate::process::portion::{Consignee, Portion};
@@ -19,7 +19,7 @@ use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 struct Tally(AtomicUsize);
 
 impl Consignee for Tally {
-    fn deliver(&self, _: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
+    fn deliver(&self, _: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>, _: Duration) {
         self.0.fetch_add(replies.len(), Ordering::Relaxed);
     }
     fn divided(&self, _: Weak<RemoteTask>) {}

@@ -25,7 +25,7 @@ impl Worker {
             scratch.clear();
             scratch.resize(HEADER, 0);
             let result = argument
-                .and_then(|argument| call(head.enter, head.function, argument, scratch, &self.carrier))
+                .and_then(|argument| call(head.enter, head.function, argument, scratch, &self.out_of_band))
                 .and_then(|(bytes, taken)| self.sized(bytes, taken))
                 .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
                     Ok(_) => Ok(bytes),

@@ -266,9 +266,9 @@ impl World<'_> {
 
     /// Completes what a worker has answered. What runs there may submit.
     pub(super) fn deliver(&mut self, remote: Arc<RemoteTask>, said: Said, owned: bool) {
-        let carrier = &self.stock.pool.carrier;
+        let out_of_band = &self.stock.pool.out_of_band;
         match said {
-            Said::Value { bytes, .. } => remote.complete(Kind::Value, &bytes, carrier),
+            Said::Value { bytes, .. } => remote.complete(Kind::Value, &bytes, out_of_band),
             Said::Items { first, count, last, bytes, .. } => {
                 assert!(remote.note(first, count, &bytes), "replies to something else");
                 if last {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::book::{self, End};
-use crate::bytes::Carrier;
+use crate::bytes::OutOfBand;
 use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
@@ -97,7 +97,7 @@ impl Errand {
 }
 
 impl Consignee for Errand {
-    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>, _: Duration) {
+    fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>, _: Duration) {
         self.end_each(first, replies);
     }
     fn divided(&self, rest: Weak<RemoteTask>) {
@@ -131,11 +131,11 @@ impl Runnable for Errand {
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
         self.end_all(reply.err().as_ref().map_or(End::Value, End::of))
     }
-    fn complete_shipped(&self, result: &[u8], _: &Arc<dyn Carrier>) -> bool {
+    fn complete_shipped(&self, result: &[u8], _: &Arc<dyn OutOfBand>) -> bool {
         assert_eq!(call_of(result), self.calls.start, "the result of another task");
         self.end_all(End::Value)
     }
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn Carrier>) -> bool {
+    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>) -> bool {
         assert_eq!(replies.len(), self.calls.len());
         self.end_each(0, replies);
         true
