@@ -2,38 +2,30 @@
 //!
 //! `scheduler` decides who gets which task, `pool` does what was decided, `link` looks after one worker; `connection` and
 //! `frame` are how they talk, `table` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
-//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `sys` is what
+//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `os` is what
 //! systems do in different ways.
 
 mod builder;
-mod call;
 mod child;
 mod connection;
-mod entry;
-mod fork;
-mod frame;
 mod freight;
 #[cfg(all(test, target_os = "linux", feature = "auto-entry", not(portable)))]
 mod hostile;
-mod image;
 mod items;
 mod link;
-mod obstacle;
+mod os;
+mod out_of_memory;
 mod pace;
 mod pool;
 mod portion;
+mod program;
+mod protocol;
 mod receiver;
 mod relief;
-mod reply;
 mod scheduler;
 #[cfg(test)]
 mod seeds;
-mod segments;
-mod shortage;
-#[cfg_attr(target_vendor = "apple", path = "process/symbol/none.rs")]
-mod symbol;
-mod sys;
-mod table;
+mod shm;
 mod task;
 mod worker;
 
@@ -44,9 +36,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub use builder::ProcessPoolBuilder;
-pub(crate) use call::{Addressed, Cut, FunctionAddress, Parcel};
-pub use entry::init;
-pub(crate) use segments::Mapping;
+pub(crate) use program::call::{Addressed, Cut, FunctionAddress, Parcel};
+pub use program::entry::init;
+pub(crate) use shm::segments::Mapping;
 
 use crate::executor::{Backend, Sharers, Workers};
 use crate::job::Job;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ProcessPoolExecutor;
-use super::call::Parcel;
 use super::pool::{Pool, Settings};
-use super::segments::PeerSegments;
+use super::program::call::Parcel;
+use super::shm::segments::PeerSegments;
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{BoxError, BuildError, Error};
 use crate::executor::Payload;

@@ -1,7 +1,7 @@
 //! [`Child`]: one child process, seen from its parent.
 //!
 //! The program around us may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on its
-//! number may be anybody's. So a child is known by what [`sys`](super::sys) watches it with, and by its number only where
+//! number may be anybody's. So a child is known by what [`os`](super::os) watches it with, and by its number only where
 //! nothing else will do.
 
 pub(super) mod exit;
@@ -15,7 +15,7 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-use super::sys::Process;
+use super::os::Process;
 use crate::error::Exit;
 use crate::fork;
 use crate::sync::Mutex;

@@ -16,12 +16,12 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown
 use rustix::process::Signal;
 
 use super::child::Child;
-use super::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
+use super::os::{self, Bell, Lifeline};
+use super::protocol::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::receiver::{Helper, Keeper, Receiver};
 use super::scheduler::Dispatch;
-use super::segments::SegmentRef;
-use super::sys::{self, Bell, Lifeline};
-use super::table::TaskTable;
+use super::shm::segments::SegmentRef;
+use super::shm::table::TaskTable;
 use super::task::RemoteTask;
 use crate::sync::Mutex;
 
@@ -79,8 +79,8 @@ impl Connection {
     /// Makes a connection, and the socket for the worker's end. `setup` and the task table are the first that goes there.
     pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        let (ours, theirs) = (sys::above_streams(ours.into())?, sys::above_streams(theirs.into())?);
-        sys::prepare(&ours)?;
+        let (ours, theirs) = (os::above_streams(ours.into())?, os::above_streams(theirs.into())?);
+        os::prepare(&ours)?;
         let (table, memory) = TaskTable::create()?;
         let (lifeline, end) = Lifeline::new()?;
         let first = WriteBuf::Descriptor(setup, Arc::new(memory), end);
@@ -348,7 +348,7 @@ impl WriteQueue {
     }
 }
 
-const FLAGS: SendFlags = SendFlags::DONTWAIT.union(sys::NO_SIGNAL);
+const FLAGS: SendFlags = SendFlags::DONTWAIT.union(os::NO_SIGNAL);
 
 fn send_with(
     socket: BorrowedFd<'_>,
@@ -367,7 +367,7 @@ fn send_with(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::frame::Reader;
+    use crate::process::protocol::frame::Reader;
 
     #[test]
     fn a_descriptor_goes_along_with_its_frame_also_where_others_are_before_it() {

@@ -26,10 +26,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::call::{Cut, FunctionAddress, Parcel};
 use super::pace::Pace;
 use super::pool::Pool;
 use super::portion::{Consignee, Portion};
+use super::program::call::{Cut, FunctionAddress, Parcel};
 use super::task::{Completion, RemoteTask};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;

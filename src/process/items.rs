@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::call::Cut;
-use super::frame::{Kind, take_item};
-use super::reply;
+use super::program::call::Cut;
+use super::protocol::frame::{Kind, take_item};
+use super::protocol::reply;
 use crate::error::Error;
 use crate::sync::Mutex;
 
@@ -174,7 +174,7 @@ mod fuzz;
 mod tests {
     use super::*;
     use crate::error::TooLarge;
-    use crate::process::frame::put_item;
+    use crate::process::protocol::frame::put_item;
 
     fn values(replies: &[&[u8]]) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -15,12 +15,18 @@ mod frame;
 mod link;
 #[path = "model/office.rs"]
 mod office;
+#[path = "model/os.rs"]
+mod os;
+mod protocol {
+    pub(in crate::process) use super::frame;
+}
+mod shm {
+    pub(in crate::process) use super::table;
+}
 #[path = "model/pool.rs"]
 mod pool;
 mod receiver;
 mod relief;
-#[path = "model/sys.rs"]
-mod sys;
 #[path = "model/table.rs"]
 mod table;
 #[path = "model/task.rs"]

@@ -27,11 +27,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::call::Parcel;
 use super::connection::Connection;
+use super::link;
+use super::program::call::Parcel;
+use super::program::{entry, obstacle};
 use super::scheduler::{Limits, Scheduler, WorkerId};
-use super::segments::SegmentPool;
-use super::{entry, link, obstacle};
+use super::shm::segments::SegmentPool;
 use crate::bytes::OutOfBand;
 use crate::error::{Broken, Error};
 use crate::fork;
@@ -94,7 +95,7 @@ impl Pool {
         static POOLS: AtomicU32 = AtomicU32::new(0);
         // Here and not in a thread of the pool: one that panics holds the hook.
         panics::install_hook();
-        super::fork::watch();
+        super::program::fork::watch();
         let limits = Limits {
             max_workers: settings.max_workers,
             max_pending: settings.max_pending,

@@ -23,9 +23,9 @@
 
 use std::io;
 
-use super::frame::{Header, Kind, Reader};
-use super::sys::{self, Bell, Ear, Socket};
-use super::table::{TRIES, TaskTable};
+use super::os::{self, Bell, Ear, Socket};
+use super::protocol::frame::{Header, Kind, Reader};
+use super::shm::table::{TRIES, TaskTable};
 use crate::sync::{Condvar, Mutex};
 
 /// Answers that are longer are left to the keeper, who reads them where they are; a helper takes a copy.
@@ -230,7 +230,7 @@ impl Helper<'_> {
             self.table.mail().set_awake();
             return Some(false);
         }
-        let woken = sys::sleep(self.socket, &self.receiver.relief);
+        let woken = os::sleep(self.socket, &self.receiver.relief);
         self.table.mail().set_awake();
         woken
     }

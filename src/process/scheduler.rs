@@ -7,7 +7,7 @@
 //!
 //! - A task goes to an idle worker at once. If none is idle it is queued, and a worker is started for it, up to the limit.
 //!   Only when there are as many workers as there may be are tasks sent ahead to one that is busy: as many as it is expected to run in
-//!   [`AHEAD_TIME`], but one at least and [`table::COUNT`](super::table::COUNT) and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`], and behind a portion
+//!   [`AHEAD_TIME`], but one at least and [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`], and behind a portion
 //!   of a map only one more of the same: the next ones may be on their way into the queue.
 //! - The queue is in the order of tickets, which is that of submission. What comes back to it keeps its ticket, and portions of a map have that of
 //!   their items, so they are before what was submitted after these were pulled.

@@ -16,15 +16,15 @@ use std::sync::atomic::Ordering;
 
 use rustix::net::RecvFlags;
 
-use super::call::{FunctionAddress, Made};
-use super::fork;
-use super::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
-use super::image::image;
-use super::reply;
-use super::segments::{SegmentRef, WorkerOutOfBand};
-use super::shortage;
-use super::sys;
-use super::table::{self, JOURNAL, TRIES, TaskTable};
+use super::os;
+use super::out_of_memory;
+use super::program::call::{FunctionAddress, Made};
+use super::program::fork;
+use super::program::image::image;
+use super::protocol::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
+use super::protocol::reply;
+use super::shm::segments::{SegmentRef, WorkerOutOfBand};
+use super::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::bytes::OutOfBand;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
@@ -59,8 +59,8 @@ pub(super) fn main(socket: OwnedFd) -> ! {
     });
     match begun {
         Ok(lifeline) => {
-            sys::outlive(&socket, lifeline);
-            sys::end_group();
+            os::outlive(&socket, lifeline);
+            os::end_group();
         }
         Err(error) => complain(&format!("a worker process cannot begin: {error}")),
     }
@@ -70,7 +70,7 @@ pub(super) fn main(socket: OwnedFd) -> ! {
 
 /// Ends the process, and before it what tasks have started: the pool would, but it may be gone before it has seen our end.
 fn leave(code: i32) -> ! {
-    sys::end_rest_of_group();
+    os::end_rest_of_group();
     std::process::exit(code)
 }
 
@@ -207,10 +207,10 @@ impl Worker {
 
     fn prepare(&mut self, memory_limit: Option<u64>, initializer: Option<Initializer>) -> Result<(), Error> {
         if let Some(bytes) = memory_limit {
-            sys::limit_memory(bytes).map_err(|error| {
+            os::limit_memory(bytes).map_err(|error| {
                 Error::Broken(crate::Broken::new(format!("the memory of a worker cannot be limited: {error}")))
             })?;
-            shortage::watch(self.table);
+            out_of_memory::watch(self.table);
         }
         if let Some((enter, function, argument)) = initializer {
             call(enter, function, &argument, Vec::new(), &self.out_of_band)?;

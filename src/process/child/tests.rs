@@ -1,6 +1,6 @@
 #![allow(unsafe_code)]
 use super::*;
-use crate::process::image::program;
+use crate::process::program::image::program;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::os::fd::AsFd;
 use std::process::Stdio;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::process::call::Cut;
-use crate::process::segments::{SegmentPool, SegmentRef};
+use crate::process::program::call::Cut;
+use crate::process::shm::segments::{SegmentPool, SegmentRef};
 use crate::spread::Stock;
 
 /// Encoded arguments that nobody has taken.
@@ -74,7 +74,7 @@ impl Encoded {
 mod tests {
     use super::*;
     use crate::bytes::OutOfBand;
-    use crate::process::segments::LONG;
+    use crate::process::shm::segments::LONG;
 
     #[test]
     fn segments_that_no_portion_took_along_are_free_again() {

@@ -11,12 +11,12 @@ use rustix::net::{SendFlags, send};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::fuzz::{bytes, cases, number};
-use crate::process::call::FunctionAddress;
 use crate::process::connection::Connection;
-use crate::process::entry::{self, StartFailure};
-use crate::process::frame::fuzz::kind;
-use crate::process::frame::{Header, Kind, TaskHead, put};
-use crate::process::image::program;
+use crate::process::program::call::FunctionAddress;
+use crate::process::program::entry::{self, StartFailure};
+use crate::process::program::image::program;
+use crate::process::protocol::frame::fuzz::kind;
+use crate::process::protocol::frame::{Header, Kind, TaskHead, put};
 use crate::process::worker::{LOST, Setup};
 use crate::task::call::Infallible;
 

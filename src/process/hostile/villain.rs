@@ -10,11 +10,11 @@ use std::os::unix::fs::FileExt;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, send, shutdown};
 
-use crate::process::entry;
-use crate::process::frame::{HEADER, Header, ItemsHead, Kind, Reader, put};
-use crate::process::image::image;
-use crate::process::sys::{self, Memory};
-use crate::process::table::{self, TaskTable};
+use crate::process::os::{self, Memory};
+use crate::process::program::entry;
+use crate::process::program::image::image;
+use crate::process::protocol::frame::{HEADER, Header, ItemsHead, Kind, Reader, put};
+use crate::process::shm::table::{self, TaskTable};
 use crate::process::worker::outgoing::send_descriptor;
 
 /// Names the part of a villain.
@@ -117,7 +117,7 @@ extern "C" fn enter() {
         return;
     }
     let Some(part) = std::env::var(PART).ok().as_deref().and_then(Part::parse) else { return };
-    sys::die_with_parent(std::os::unix::process::parent_id() as i32);
+    os::die_with_parent(std::os::unix::process::parent_id() as i32);
     // It fails when the pool has had enough of it, which is nothing to tell of.
     std::panic::set_hook(Box::new(|_| {}));
     let _ = std::panic::catch_unwind(|| Villain::new(part.seed).play(part));
@@ -281,7 +281,7 @@ impl Villain {
             for _ in 0..self.random.u32(..5) {
                 let kind = self.kind();
                 let reply = self.bytes();
-                crate::process::frame::put_item(&mut body, kind, &reply);
+                crate::process::protocol::frame::put_item(&mut body, kind, &reply);
             }
         }
         (kind, body)

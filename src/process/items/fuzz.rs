@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz::{Damage, bytes, cases, damage, number};
-use crate::process::frame::{fuzz::kind, put_item};
+use crate::process::protocol::frame::{fuzz::kind, put_item};
 
 #[derive(Clone, Debug)]
 enum Act {

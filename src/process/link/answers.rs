@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 
 use super::{Link, Stage};
 use crate::error::{Broken, Error};
-use crate::process::entry;
-use crate::process::frame::{self, Header, ItemsHead, Kind, Reader};
-use crate::process::image::image;
-use crate::process::reply;
+use crate::process::program::entry;
+use crate::process::program::image::image;
+use crate::process::protocol::frame::{self, Header, ItemsHead, Kind, Reader};
+use crate::process::protocol::reply;
 use crate::process::scheduler::{Answered, Next};
-use crate::process::segments::Mapping;
+use crate::process::shm::segments::Mapping;
 use crate::process::task::RemoteTask;
 
 /// A frame that is the end of a task, or a part of it.

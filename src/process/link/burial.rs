@@ -9,7 +9,7 @@ use super::Link;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
-use crate::process::entry::{ENTERS_BY_ITSELF, StartFailure};
+use crate::process::program::entry::{ENTERS_BY_ITSELF, StartFailure};
 use crate::process::scheduler::{Death, Prospect, Victim};
 use crate::process::task::RemoteTask;
 use crate::process::worker::LOST;

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use super::{Alarm, HELLO, Link, Stage, deadline_in};
 use crate::process::child::{Child, OomCounter};
 use crate::process::connection::Connection;
-use crate::process::entry;
-use crate::process::frame::{self, Kind, Reader};
-use crate::process::image::program;
-use crate::process::obstacle;
 use crate::process::pool::Pool;
+use crate::process::program::entry;
+use crate::process::program::image::program;
+use crate::process::program::obstacle;
+use crate::process::protocol::frame::{self, Kind, Reader};
 use crate::process::receiver::Keeper;
 use crate::process::scheduler::WorkerId;
-use crate::process::segments::PeerSegments;
+use crate::process::shm::segments::PeerSegments;
 use crate::process::worker::Setup;
 
 impl<'a> Link<'a> {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::os::Line;
 use super::receiver::{Helper, Keeper, Receiver};
-use super::sys::Line;
-use super::table::TaskTable;
+use super::shm::table::TaskTable;
 
 pub(super) struct Connection {
     pub(super) socket: Line,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 
-use super::sys::Socket;
+use super::os::Socket;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

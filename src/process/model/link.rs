@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::frame::{Header, Kind, Reader};
 use super::pool::Pool;
+use super::protocol::frame::{Header, Kind, Reader};
 use super::receiver::Keeper;
 use crate::error::Error;
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::frame::{Header, Kind};
 use super::link::Link;
+use super::os::Told;
 use super::pool::Pool;
-use super::sys::Told;
+use super::protocol::frame::{Header, Kind};
 use super::task::RemoteTask;
 use crate::error::Error;
 use crate::executor::Backend;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::connection::Connection;
-use super::sys::Told;
+use super::os::Told;
 use super::task::RemoteTask;
 use crate::sync::{Condvar, Mutex};
 use crate::task::owner::TaskOwner;

@@ -1,15 +1,15 @@
 //! The page of a model. Only its letters are doubles: the models of the mail show that they are read as they were written.
 #![forbid(unsafe_code)]
 
-#[path = "../table/mailbox.rs"]
+#[path = "../shm/table/mailbox.rs"]
 mod mailbox;
-#[path = "../table/words.rs"]
+#[path = "../shm/table/words.rs"]
 mod words;
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
-use super::frame::{Frame, Header};
+use super::protocol::frame::{Frame, Header};
 use crate::sync::atomic::AtomicU64;
 
 pub use mailbox::Mailbox;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::frame::Kind;
 use super::pool::Pool;
+use super::protocol::frame::Kind;
 use super::relief::Relief;
 use crate::error::Error;
 use crate::task::Runnable;

@@ -3,9 +3,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::bytes::OutOfBand;
-use crate::process::call::{Cut, FunctionAddress, Parcel};
-use crate::process::frame::{Kind, put_item};
 use crate::process::portion::{Consignee, Portion};
+use crate::process::program::call::{Cut, FunctionAddress, Parcel};
+use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::receiver::tests::Desk;
 use crate::process::task::{Completion, RemoteTask};
 use crate::task::call::Infallible;

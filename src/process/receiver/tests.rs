@@ -10,7 +10,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, se
 
 use super::*;
 use crate::process::connection::Connection;
-use crate::process::table::meanwhile;
+use crate::process::shm::table::meanwhile;
 
 const SLOT: u8 = 3;
 const SEQUENCE: u64 = 70;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::{Sent, Stage, WorkerState};
 use super::{AHEAD_BYTES, Answered, Dispatch, Next, Scheduler, WorkerId};
-use crate::process::table::TaskTable;
+use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {

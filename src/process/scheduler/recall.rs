@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::Stage;
 use super::{ARRIVAL, Expiry, Scheduler, WorkerId};
-use crate::process::table::{Progress, TaskTable};
+use crate::process::shm::table::{Progress, TaskTable};
 use crate::process::task::{Place, RemoteTask};
 
 impl<W: Clone> Scheduler<W> {

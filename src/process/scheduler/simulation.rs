@@ -23,8 +23,8 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use crate::process::call;
 use crate::process::pool::{Pool, Settings};
+use crate::process::program::call;
 use crate::process::seeds;
 use crate::task::call::Infallible;
 use book::FunctionAddress;

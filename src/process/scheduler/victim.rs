@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::process::table::TaskTable;
+use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
 
 pub(in crate::process) struct Victim {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{AHEAD_TIME, LONG_TASK};
 use crate::process::pace::Pace;
-use crate::process::table::{self, Progress, TaskTable};
+use crate::process::shm::table::{self, Progress, TaskTable};
 use crate::process::task::RemoteTask;
 
 pub(super) struct WorkerState<W> {

@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 use super::outgoing::send_all;
 use super::{KEPT, Worker, call};
 use crate::error::{Error, TooLarge};
-use crate::process::frame::{self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, TaskHead, put_item};
-use crate::process::table::JOURNAL;
+use crate::process::protocol::frame::{
+    self, HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, NOT_SENT, TaskHead, put_item,
+};
+use crate::process::shm::table::JOURNAL;
 
 impl Worker {
     /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and

@@ -9,13 +9,13 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
 
 use super::{LOST, complain, leave};
-use crate::process::frame::{Kind, put};
-use crate::process::sys;
+use crate::process::os;
+use crate::process::protocol::frame::{Kind, put};
 
 /// Sends everything, or ends the process: without its parent it has nothing to do.
 pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
     while !bytes.is_empty() {
-        match send(socket, bytes, sys::NO_SIGNAL) {
+        match send(socket, bytes, os::NO_SIGNAL) {
             Ok(sent) => bytes = &bytes[sent..],
             Err(Errno::INTR) => {}
             Err(error) => {
@@ -39,7 +39,7 @@ pub(in crate::process) fn send_descriptor(socket: &OwnedFd, number: u32, memory:
     let descriptors = [memory.as_fd()];
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
     let sent = loop {
-        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, sys::NO_SIGNAL) {
+        match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, os::NO_SIGNAL) {
             Err(Errno::INTR) => {}
             // The rest of the frame then finds out.
             sent => break sent.unwrap_or(0),

@@ -33,8 +33,9 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::{LOST, Setup, Worker, leave};
-use crate::process::table::TaskTable;
-use crate::process::{fork, sys};
+use crate::process::os;
+use crate::process::program::fork;
+use crate::process::shm::table::TaskTable;
 use crate::sync::{Condvar, Mutex};
 
 /// How long an answer waits for what was printed to be written.
@@ -48,13 +49,13 @@ pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
     let clock = {
         let (desk, starting) = (Arc::clone(&desk), starting.clone());
         move || {
-            sys::die_with_parent_too();
+            os::die_with_parent_too();
             drop(starting);
             run(&desk, None)
         }
     };
     let runner = Builder::new().name(name.clone()).spawn(move || {
-        sys::die_with_parent_too();
+        os::die_with_parent_too();
         exit_on_panic(|| {
             if setup.2.is_some() {
                 // What the others need of the address space is no task's: a limit starts from there. Nothing comes but the end.
@@ -64,10 +65,10 @@ pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
         });
         run(&desk, Some(worker));
     })?;
-    sys::witness(runner, starting.clone(), vanished(table));
+    os::witness(runner, starting.clone(), vanished(table));
     // Where there is no room for it, a flush takes as long as it takes.
     if let Ok(clock) = Builder::new().name(name).spawn(clock) {
-        sys::witness(clock, starting, vanished(table));
+        os::witness(clock, starting, vanished(table));
     }
     Ok(())
 }

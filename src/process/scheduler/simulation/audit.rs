@@ -10,7 +10,7 @@ use super::keeper::Keeper;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES, WorkerId};
-use crate::process::table::Progress;
+use crate::process::shm::table::Progress;
 use crate::process::task::{Place, RemoteTask};
 
 /// A number of its own for each task, whose bits have nothing to do with those of another one.

@@ -15,7 +15,7 @@ use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Answered, Dispatch, Next, Submitted, WorkerId};
-use crate::process::table::TaskTable;
+use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
 
 const FIRST: WorkerId = WorkerId(0);

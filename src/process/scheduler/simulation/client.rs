@@ -12,9 +12,9 @@ use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::call::Parcel;
-use crate::process::frame::Kind;
 use crate::process::portion::Portion;
+use crate::process::program::call::Parcel;
+use crate::process::protocol::frame::Kind;
 use crate::process::scheduler::{Submitted, WorkerId};
 use crate::process::task::{Completion, Place, RemoteTask};
 

@@ -11,7 +11,7 @@ use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::scheduler::{Death, Dispatch, Expiry, Next, Prospect, WorkerId, worker};
-use crate::process::table::TaskTable;
+use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 
 const GRACE: Duration = Duration::from_secs(2);

@@ -9,10 +9,10 @@ use fastrand::Rng;
 use super::book;
 use super::errand::{call_at, call_of};
 use crate::error::Error;
-use crate::process::frame::{Kind, put_item};
-use crate::process::reply;
+use crate::process::protocol::frame::{Kind, put_item};
+use crate::process::protocol::reply;
 use crate::process::scheduler::{Dispatch, WorkerId};
-use crate::process::table::TaskTable;
+use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 
 /// All processes, and the clock that they share with the pool.

@@ -16,10 +16,10 @@ use super::due::Due;
 use super::keeper::Keeper;
 use super::worker::{Floor, Frame};
 use super::{book, client};
-use crate::process::call::FunctionAddress;
 use crate::process::pool::Pool;
+use crate::process::program::call::FunctionAddress;
 use crate::process::scheduler::{Dispatch, Limits, Scheduler, WorkerId};
-use crate::process::table::{TaskTable, meanwhile};
+use crate::process::shm::table::{TaskTable, meanwhile};
 use crate::process::task::{Place, RemoteTask};
 use crate::ticket::{Ticket, Tickets};
 

@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use rustix::fs::fstat;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::sys::{self, Memory};
 use crate::bytes::{Bytes, OutOfBand};
+use crate::process::os::{self, Memory};
 use crate::sync::Mutex;
 
 /// Bytes from this length on go through a segment. Alone on their way they win from 32 KiB on (1 MB there and back takes a quarter
 /// of the time), but where hundreds are under way at once, short ones lose more by memory that was not used before.
-pub(super) const LONG: usize = 256 << 10;
+pub(in crate::process) const LONG: usize = 256 << 10;
 
 /// How many segments an owner has at most: each is a descriptor. What goes beyond takes the socket.
 const MOST: usize = 64;
@@ -58,9 +58,9 @@ impl Mapping {
     }
 
     /// Maps a segment of the other side for reading.
-    pub(super) fn of_peer(memory: impl AsFd) -> io::Result<Self> {
-        if !sys::keeps_its_length(&memory)? {
-            return Err(super::frame::broken("a segment whose size is not sealed"));
+    pub(in crate::process) fn of_peer(memory: impl AsFd) -> io::Result<Self> {
+        if !os::keeps_its_length(&memory)? {
+            return Err(crate::process::protocol::frame::broken("a segment whose size is not sealed"));
         }
         let length = usize::try_from(fstat(&memory)?.st_size).unwrap_or(0);
         Self::map(memory, length, ProtFlags::READ)
@@ -89,7 +89,7 @@ impl Mapping {
 
     /// Has the system provide the first bytes. Only for segments that this side owns.
     fn back(&self, length: usize) -> io::Result<()> {
-        sys::back(self.base, length.min(self.length))
+        os::back(self.base, length.min(self.length))
     }
 
     /// Copies in. Only for segments that this side owns and has not given out.
@@ -127,15 +127,15 @@ enum Use {
 
 /// A segment that was given out: what the other side needs to read it.
 #[derive(Clone)]
-pub(super) struct SegmentRef {
-    pub(super) number: u32,
-    pub(super) length: usize,
-    pub(super) memory: Arc<OwnedFd>,
+pub(in crate::process) struct SegmentRef {
+    pub(in crate::process) number: u32,
+    pub(in crate::process) length: usize,
+    pub(in crate::process) memory: Arc<OwnedFd>,
 }
 
 /// The segments that one side owns.
 #[derive(Default)]
-pub(super) struct SegmentPool(Mutex<Owned>);
+pub(in crate::process) struct SegmentPool(Mutex<Owned>);
 
 #[derive(Default)]
 struct Owned {
@@ -159,7 +159,7 @@ impl Segment {
 
 impl SegmentPool {
     /// What was put under these numbers.
-    pub(super) fn references(&self, numbers: &[u32]) -> Vec<SegmentRef> {
+    pub(in crate::process) fn references(&self, numbers: &[u32]) -> Vec<SegmentRef> {
         let owned = self.0.lock();
         let segment = |number: &u32| {
             let segment = owned.segments.iter().find(|segment| segment.number == *number)?;
@@ -170,11 +170,11 @@ impl SegmentPool {
     }
 
     /// Takes segments back; those of which something was kept are not used again.
-    pub(super) fn release(&self, segments: &[SegmentRef], kept: bool) {
+    pub(in crate::process) fn release(&self, segments: &[SegmentRef], kept: bool) {
         self.release_numbers(segments.iter().map(|segment| segment.number), kept);
     }
 
-    pub(super) fn release_numbers(&self, numbers: impl Iterator<Item = u32>, kept: bool) {
+    pub(in crate::process) fn release_numbers(&self, numbers: impl Iterator<Item = u32>, kept: bool) {
         let mut owned = self.0.lock();
         for number in numbers {
             let Some(at) = owned.segments.iter().position(|segment| segment.number == number) else {
@@ -190,14 +190,14 @@ impl SegmentPool {
     }
 
     /// Drops free segments above what is kept; returns those that the other side is to forget.
-    pub(super) fn trim(&self) -> Vec<u32> {
+    pub(in crate::process) fn trim(&self) -> Vec<u32> {
         let mut owned = self.0.lock();
         owned.trim();
         std::mem::take(&mut owned.gone)
     }
 
     /// Of a worker: these went out with a reply, and are free when the pool has copied out so many.
-    pub(super) fn hand_over(&self, numbers: &[u32], until: u64) {
+    pub(in crate::process) fn hand_over(&self, numbers: &[u32], until: u64) {
         for segment in &mut self.0.lock().segments {
             if numbers.contains(&segment.number) {
                 segment.use_ = Use::Until(until);
@@ -206,7 +206,7 @@ impl SegmentPool {
     }
 
     /// Of a worker: the pool has copied out so many.
-    pub(super) fn collected(&self, count: u64) {
+    pub(in crate::process) fn collected(&self, count: u64) {
         self.0.lock().collected = count;
     }
 }
@@ -283,25 +283,25 @@ impl OutOfBand for SegmentPool {
 
 /// The segments that the other side owns, as far as they are known here.
 #[derive(Default)]
-pub(super) struct PeerSegments(Mutex<HashMap<u32, Arc<Mapping>>>);
+pub(in crate::process) struct PeerSegments(Mutex<HashMap<u32, Arc<Mapping>>>);
 
 impl PeerSegments {
-    pub(super) fn add(&self, number: u32, mapping: Mapping) {
+    pub(in crate::process) fn add(&self, number: u32, mapping: Mapping) {
         self.0.lock().insert(number, Arc::new(mapping));
     }
 
     /// Is there no room for more?
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::process) fn is_full(&self) -> bool {
         self.0.lock().len() >= MOST_KNOWN
     }
 
-    pub(super) fn forget(&self, number: u32) {
+    pub(in crate::process) fn forget(&self, number: u32) {
         let forgotten = self.0.lock().remove(&number);
         drop(forgotten);
     }
 
     /// Does somebody still hold bytes of one of these? Then they are forgotten here, and live on for him.
-    pub(super) fn are_kept(&self, numbers: &[u32]) -> bool {
+    pub(in crate::process) fn are_kept(&self, numbers: &[u32]) -> bool {
         let mut known = self.0.lock();
         let kept = numbers.iter().any(|number| known.get(number).is_some_and(|mapping| Arc::strong_count(mapping) > 1));
         if kept {
@@ -317,25 +317,25 @@ impl PeerSegments {
 
 /// What a worker carries: it reads the pool's segments in place, and writes its own.
 #[derive(Default)]
-pub(super) struct WorkerOutOfBand {
-    pub(super) store: SegmentPool,
-    pub(super) known: PeerSegments,
+pub(in crate::process) struct WorkerOutOfBand {
+    pub(in crate::process) store: SegmentPool,
+    pub(in crate::process) known: PeerSegments,
     /// Segments of the pool for which there was no memory when they came.
     unmapped: Mutex<HashMap<u32, OwnedFd>>,
     /// What the task that runs was sent.
-    pub(super) read: Mutex<Vec<u32>>,
+    pub(in crate::process) read: Mutex<Vec<u32>>,
     /// How many segments this result may still have: a reply counts them in a byte.
-    pub(super) room: AtomicU8,
+    pub(in crate::process) room: AtomicU8,
 }
 
 impl WorkerOutOfBand {
     /// A segment of the pool has come. Without memory for it, the task that needs it fails, and no other.
-    pub(super) fn learn(&self, number: u32, memory: OwnedFd) {
+    pub(in crate::process) fn learn(&self, number: u32, memory: OwnedFd) {
         self.unmapped.lock().insert(number, memory);
         self.map(number);
     }
 
-    pub(super) fn forget(&self, number: u32) {
+    pub(in crate::process) fn forget(&self, number: u32) {
         let forgotten = self.unmapped.lock().remove(&number);
         drop(forgotten);
         self.known.forget(number);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::fork;
 
 /// Has every later fork noticed at its begin. `fork` is, and so is what is built on it; a bare `clone` or `vfork` is not.
-pub(super) fn watch() {
+pub(in crate::process) fn watch() {
     static IS_WATCHED: AtomicBool = AtomicBool::new(false);
     // No `Once`: a fork in the middle of it would leave the child waiting for ever. If two threads come here together,
     // each fork is noticed twice, which is as good.
@@ -24,7 +24,7 @@ pub(super) fn watch() {
 
 /// Ends this process, and runs nothing of the program's: what that would wait for may never come, and in a forked copy it is not the
 /// copy's to run.
-pub(super) fn exit_at_once(code: i32) -> ! {
+pub(in crate::process) fn exit_at_once(code: i32) -> ! {
     // SAFETY: ends the process, which has no preconditions.
     unsafe { libc::_exit(code) }
 }

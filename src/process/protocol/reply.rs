@@ -43,7 +43,7 @@ type DeathParts = (u32, ExitParts, Option<String>, Option<String>, Option<String
 type ExitParts = (Option<i32>, Option<String>);
 
 /// The error of a task as bytes.
-pub(super) fn to_bytes(error: &Error) -> Vec<u8> {
+pub(in crate::process) fn to_bytes(error: &Error) -> Vec<u8> {
     let text = |text: Option<&str>| text.map(String::from);
     match error {
         Error::Panicked(panic) => {
@@ -88,7 +88,7 @@ fn chain_of(error: &dyn StdError) -> Vec<String> {
 }
 
 /// The error that a worker took apart. It may be anything, if a task has damaged the worker.
-pub(super) fn from_bytes(bytes: &[u8]) -> Error {
+pub(in crate::process) fn from_bytes(bytes: &[u8]) -> Error {
     read(bytes).unwrap_or_else(|| Error::Broken(Broken::new("a worker process sent an error that cannot be read")))
 }
 

@@ -12,7 +12,7 @@
 mod letters;
 mod mailbox;
 #[cfg(test)]
-pub(super) mod meanwhile;
+pub(in crate::process) mod meanwhile;
 mod words;
 
 use std::io;
@@ -23,16 +23,16 @@ use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use super::sys::{self, Memory};
+use crate::process::os::{self, Memory};
 use letters::LETTER;
 use mailbox::Mailbox;
-pub(super) use words::Progress;
+pub(in crate::process) use words::Progress;
 use words::{TaskWords, end_of, first_of, pair};
 
-pub(super) const COUNT: usize = 64;
+pub(in crate::process) const COUNT: usize = 64;
 
 /// Bytes of the journal.
-pub(super) const JOURNAL: usize = 60 << 10;
+pub(in crate::process) const JOURNAL: usize = 60 << 10;
 
 /// What both sides map. All zero at first.
 #[repr(C)]
@@ -66,7 +66,7 @@ const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 const LOOK: Duration = Duration::from_micros(50);
 
 /// So often something is received that was told of, and was received before it was: then it is looked for once more.
-pub(super) const TRIES: usize = 2;
+pub(in crate::process) const TRIES: usize = 2;
 
 /// Looks at a counter of what the other side has sent until it is another than `seen`, or there is something else, for a while at
 /// most. Is it?
@@ -86,12 +86,12 @@ fn look_for_more(counter: &AtomicU64, seen: &mut u64, or_else: impl Fn() -> bool
 }
 
 /// Nanoseconds by a clock that all processes share and that nobody sets.
-pub(super) fn now() -> u64 {
+pub(in crate::process) fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-pub(super) struct TaskTable {
+pub(in crate::process) struct TaskTable {
     base: NonNull<u8>,
 }
 
@@ -102,16 +102,16 @@ unsafe impl Sync for TaskTable {}
 
 impl TaskTable {
     /// Makes new ones, and the descriptor for the other side.
-    pub(super) fn create() -> io::Result<(Self, OwnedFd)> {
+    pub(in crate::process) fn create() -> io::Result<(Self, OwnedFd)> {
         // Of another size than the mapping, a look at it would be the end of the pool's process.
         let memory = Memory::new(LENGTH)?.for_both()?;
         let table = Self::map(&memory)?;
-        sys::back(table.base, LENGTH)?;
+        os::back(table.base, LENGTH)?;
         Ok((table, memory))
     }
 
     /// Maps those of the other side.
-    pub(super) fn map(memory: impl AsFd) -> io::Result<Self> {
+    pub(in crate::process) fn map(memory: impl AsFd) -> io::Result<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at a place the kernel chooses touches no other memory.
         let base = unsafe { mmap(std::ptr::null_mut(), LENGTH, protection, MapFlags::SHARED, memory, 0) }?;
@@ -128,14 +128,14 @@ impl TaskTable {
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
-    pub(super) fn words(&self) -> &TaskWords<COUNT> {
+    pub(in crate::process) fn words(&self) -> &TaskWords<COUNT> {
         // Here others may come in between.
         #[cfg(test)]
         meanwhile::happens();
         &self.shared().words
     }
 
-    pub(super) fn mail(&self) -> &Mailbox {
+    pub(in crate::process) fn mail(&self) -> &Mailbox {
         #[cfg(test)]
         meanwhile::happens();
         &self.shared().mail
@@ -149,27 +149,27 @@ impl TaskTable {
     // The pool's side.
 
     /// Something was sent to the worker.
-    pub(super) fn note_order(&self) {
+    pub(in crate::process) fn note_order(&self) {
         self.shared().orders.fetch_add(1, Ordering::Release);
     }
 
     /// Looks for a while whether the worker has sent something since `seen`, or there is mail.
-    pub(super) fn look_for_answer(&self, seen: &mut u64) -> bool {
+    pub(in crate::process) fn look_for_answer(&self, seen: &mut u64) -> bool {
         look_for_more(&self.shared().answers, seen, || self.mail().is_there())
     }
 
     /// So many segments of the worker were copied out.
-    pub(super) fn collect(&self, count: u64) {
+    pub(in crate::process) fn collect(&self, count: u64) {
         self.shared().collected.store(count, Ordering::Release);
     }
 
     /// Has the worker ended because a thread vanished that runs tasks? So it says.
-    pub(super) fn has_vanished(&self) -> bool {
+    pub(in crate::process) fn has_vanished(&self) -> bool {
         self.shared().vanished.load(Ordering::Acquire) != 0
     }
 
     /// What the journal has of a chunk, once its worker is dead: the first item, how many, and the replies.
-    pub(super) fn read_journal(&self, sequence: u64) -> Option<(u32, u32, Vec<u8>)> {
+    pub(in crate::process) fn read_journal(&self, sequence: u64) -> Option<(u32, u32, Vec<u8>)> {
         let shared = self.shared();
         if shared.journal_of.load(Ordering::Acquire) != sequence {
             return None;
@@ -187,38 +187,38 @@ impl TaskTable {
     }
 
     /// Has the worker, which is dead, said that it ran out of memory?
-    pub(super) fn ran_short(&self, pid: u32) -> bool {
+    pub(in crate::process) fn ran_short(&self, pid: u32) -> bool {
         self.shared().shortage.load(Ordering::Acquire) == u64::from(pid)
     }
 
     // The worker's side.
 
     /// A thread that runs tasks has vanished.
-    pub(super) fn note_vanished(&self) {
+    pub(in crate::process) fn note_vanished(&self) {
         self.shared().vanished.store(1, Ordering::Release);
     }
 
     /// Where a worker that runs out of memory leaves its id.
-    pub(super) fn shortage(&self) -> &AtomicU64 {
+    pub(in crate::process) fn shortage(&self) -> &AtomicU64 {
         &self.shared().shortage
     }
 
     /// Something was sent to the pool.
-    pub(super) fn note_answer(&self) {
+    pub(in crate::process) fn note_answer(&self) {
         self.shared().answers.fetch_add(1, Ordering::Release);
     }
 
     /// Looks for a while whether the pool has sent something since `seen`.
-    pub(super) fn look_for_order(&self, seen: &mut u64) -> bool {
+    pub(in crate::process) fn look_for_order(&self, seen: &mut u64) -> bool {
         look_for_more(&self.shared().orders, seen, || false)
     }
 
-    pub(super) fn collected(&self) -> u64 {
+    pub(in crate::process) fn collected(&self) -> u64 {
         self.shared().collected.load(Ordering::Acquire)
     }
 
     /// Empties the journal; what comes next is of the chunk `sequence` from the item `first` on.
-    pub(super) fn begin_journal(&self, sequence: u64, first: u32) {
+    pub(in crate::process) fn begin_journal(&self, sequence: u64, first: u32) {
         let shared = self.shared();
         // In this order, no moment shows old items under a new name.
         shared.journal_size.store(0, Ordering::Release);
@@ -227,7 +227,7 @@ impl TaskTable {
     }
 
     /// Adds the reply to the next item. `false`: it does not fit.
-    pub(super) fn write_journal(&self, reply: &[u8]) -> bool {
+    pub(in crate::process) fn write_journal(&self, reply: &[u8]) -> bool {
         let size = &self.shared().journal_size;
         let (count, length) = (first_of(size.load(Ordering::Relaxed)), end_of(size.load(Ordering::Relaxed)));
         if reply.len() > JOURNAL.saturating_sub(length as usize) {

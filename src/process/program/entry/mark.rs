@@ -27,7 +27,7 @@ use std::str::Split;
 use std::{fs, io};
 
 use super::StartFailure;
-use crate::process::image::image;
+use crate::process::program::image::image;
 
 /// What each mark begins with.
 pub(super) const PREFIX: &str = "--concurrent-futures-worker=";

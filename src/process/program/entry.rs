@@ -24,23 +24,23 @@ use rustix::process::getppid;
 
 use super::fork::exit_at_once;
 use super::image::image;
-use super::{sys, worker};
-pub(super) use failure::StartFailure;
+use crate::process::{os, worker};
+pub(in crate::process) use failure::StartFailure;
 use mark::{Copy, How, Mark, Reading, first_arguments, is_mark};
 
 /// Do workers enter before `main`?
-pub(super) const ENTERS_BY_ITSELF: bool = cfg!(all(target_os = "linux", feature = "auto-entry"));
+pub(in crate::process) const ENTERS_BY_ITSELF: bool = cfg!(all(target_os = "linux", feature = "auto-entry"));
 
 /// How this copy of the crate sees its marks.
 const HOW: How = if ENTERS_BY_ITSELF { How::Entry } else { How::Init };
 
 /// How many pools may be nested: a task that uses a pool of its own, whose tasks do, and so on.
-pub(super) const MAX_DEPTH: u32 = 8;
+pub(in crate::process) const MAX_DEPTH: u32 = 8;
 
 static DEPTH: AtomicU32 = AtomicU32::new(0);
 
 /// How many pools this process is a worker of.
-pub(super) fn depth() -> u32 {
+pub(in crate::process) fn depth() -> u32 {
     DEPTH.load(Ordering::Relaxed)
 }
 
@@ -48,28 +48,28 @@ pub(super) fn depth() -> u32 {
 static HAS_COME_UP: AtomicBool = AtomicBool::new(false);
 
 /// Has a worker of this program ever said hello?
-pub(super) fn has_come_up() -> bool {
+pub(in crate::process) fn has_come_up() -> bool {
     HAS_COME_UP.load(Ordering::Relaxed)
 }
 
 /// A worker has said hello.
-pub(super) fn note_hello() {
+pub(in crate::process) fn note_hello() {
     HAS_COME_UP.store(true, Ordering::Relaxed);
 }
 
 /// Was this process started with a mark?
 #[cfg(all(test, target_os = "linux", feature = "auto-entry", not(portable)))]
-pub(super) fn is_marked() -> bool {
+pub(in crate::process) fn is_marked() -> bool {
     first_arguments().get(1).is_some_and(|argument| is_mark(argument.as_encoded_bytes()))
 }
 
 /// Was this process started as a worker without having become one?
-pub(super) fn was_missed() -> bool {
+pub(in crate::process) fn was_missed() -> bool {
     depth() == 0 && matches!(reading(mark::is_code), Some(Reading::Own(_) | Reading::Nobody(_)))
 }
 
 /// Tells the process that `command` starts what it is, and what the program is called.
-pub(super) fn announce(command: &mut Command) {
+pub(in crate::process) fn announce(command: &mut Command) {
     #[cfg(all(target_os = "linux", feature = "auto-entry"))]
     automatic::keep();
     let own = Copy { how: HOW, offset: own_offset().unwrap_or_default() };
@@ -81,7 +81,7 @@ pub(super) fn announce(command: &mut Command) {
 }
 
 /// Can a worker see its mark before `main`? Where the C library gives initialisers no arguments, only by `/proc`.
-pub(super) fn is_visible() -> bool {
+pub(in crate::process) fn is_visible() -> bool {
     #[cfg(all(target_os = "linux", feature = "auto-entry"))]
     return automatic::HAVE_ARGUMENTS || mark::of_kernel().is_ok();
     #[cfg(not(all(target_os = "linux", feature = "auto-entry")))]
@@ -94,7 +94,7 @@ fn program_name() -> Option<OsString> {
 }
 
 /// Where in the program this copy of the crate lies. `None`: in a shared library.
-pub(super) fn own_offset() -> Option<u64> {
+pub(in crate::process) fn own_offset() -> Option<u64> {
     #[cfg(all(target_os = "linux", feature = "auto-entry"))]
     let address = automatic::address();
     #[cfg(not(all(target_os = "linux", feature = "auto-entry")))]
@@ -135,7 +135,7 @@ fn reading(comes_later: impl Fn(Copy) -> bool) -> Option<Reading> {
     let argument = first_arguments().into_iter().nth(1).filter(|argument| is_mark(argument.as_encoded_bytes()))?;
     // A copy in a shared library has no marks, and leaves all to those in the program.
     let own = Copy { how: HOW, offset: own_offset()? };
-    if sys::runs_with_other_rights() {
+    if os::runs_with_other_rights() {
         // It takes no orders from whoever started it.
         return Some(Reading::Nobody(StartFailure::Rights));
     }
@@ -146,7 +146,7 @@ fn reading(comes_later: impl Fn(Copy) -> bool) -> Option<Reading> {
 fn take_over(mark: &Mark) -> OwnedFd {
     DEPTH.store(mark.depth, Ordering::Relaxed);
     // Before anything else, and then a look whether the parent is still there: it may have died in between.
-    sys::die_with_parent(mark.parent);
+    os::die_with_parent(mark.parent);
     if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != mark.parent) {
         exit_at_once(StartFailure::Parent.code());
     }
@@ -192,23 +192,23 @@ mod automatic {
     }
 
     /// Makes a program that has pools refer to the entry, so that no linker leaves it out.
-    pub(super) fn keep() {
+    pub(in crate::process) fn keep() {
         // SAFETY: a static may be read at any time.
         let entry = unsafe { (&raw const ENTRY).read_volatile() };
         std::hint::black_box(entry);
     }
 
     /// Where the initialiser is.
-    pub(super) fn address() -> usize {
+    pub(in crate::process) fn address() -> usize {
         enter as Initialiser as usize
     }
 
     /// Do initialisers get what `main` gets? They do by the GNU C library, and not by musl: there they must not look at it.
-    pub(super) const HAVE_ARGUMENTS: bool = cfg!(any(target_env = "gnu", target_env = "uclibc"));
+    pub(in crate::process) const HAVE_ARGUMENTS: bool = cfg!(any(target_env = "gnu", target_env = "uclibc"));
 
     unsafe extern "C" fn enter(count: c_int, values: *const *const c_char, environment: *const *const c_char) {
         // In any program, not only in a worker: each pool is to hear of a fork.
-        crate::process::fork::watch();
+        crate::process::program::fork::watch();
         let first = if HAVE_ARGUMENTS && count > 1 {
             // SAFETY: the loader lends a list with so many arguments.
             let first = unsafe { values.add(1) };

@@ -17,7 +17,7 @@ use crate::sync::Mutex;
 /// one; then this is the name of one of them.
 ///
 /// Reads the symbol table from the program file once for each function, which costs milliseconds; keeps the name.
-pub(super) fn name_of(address: usize) -> Option<String> {
+pub(in crate::process) fn name_of(address: usize) -> Option<String> {
     static NAMES: Mutex<BTreeMap<usize, Option<String>>> = Mutex::new(BTreeMap::new());
     if let Some(name) = NAMES.lock().get(&address) {
         return name.clone();

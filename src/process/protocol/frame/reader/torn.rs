@@ -10,8 +10,9 @@ use fastrand::Rng;
 use rustix::net::{RecvFlags, SendFlags, send};
 
 use super::{READ, Reader};
-use crate::process::frame::{HEADER, Header, ItemsHead, Kind, TaskHead, put, take_item};
-use crate::process::{reply, seeds};
+use crate::process::protocol::frame::{HEADER, Header, ItemsHead, Kind, TaskHead, put, take_item};
+use crate::process::protocol::reply;
+use crate::process::seeds;
 
 const STREAMS: u64 = 300;
 const LONGEST: usize = 5000;

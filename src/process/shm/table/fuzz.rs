@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::words::RUNNING;
 use super::*;
 use crate::fuzz::{bytes, cases, number};
-use crate::process::frame::{HEADER, Header, Kind};
+use crate::process::protocol::frame::{HEADER, Header, Kind};
 
 /// What the worker has written, and where.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use super::frame::Frame;
+use super::protocol::frame::Frame;
 use crate::sync::{Condvar, Mutex};
 
 /// The socket of a worker, and whatever else is polled along with it.

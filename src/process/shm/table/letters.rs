@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{COUNT, TaskTable};
-use crate::process::frame::{HEADER, Header};
+use crate::process::protocol::frame::{HEADER, Header};
 
 /// The longest frame that goes as a letter.
 pub(super) const LETTER: usize = 512;
@@ -59,8 +59,8 @@ impl TaskTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::frame::{Kind, put};
-    use crate::process::table::JOURNAL;
+    use crate::process::protocol::frame::{Kind, put};
+    use crate::process::shm::table::JOURNAL;
 
     fn frame(slot: u8, body: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -11,7 +11,7 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use crate::process::table::TaskTable;
+use crate::process::shm::table::TaskTable;
 
 /// Where the note goes; null as long as nobody looks.
 static NOTE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());

@@ -6,15 +6,16 @@
 
 use rustix::process::{getegid, geteuid, getgid, getuid};
 
-use super::{entry, image, sys};
+use super::{entry, image};
+use crate::process::os;
 
 /// Returns why no worker can ever be started from this process, and what to do.
-pub(super) fn for_good() -> Option<String> {
+pub(in crate::process) fn for_good() -> Option<String> {
     let cause = if entry::own_offset().is_none() {
         "this crate is part of a shared library, not of the main program, so a worker process, which is another copy of the \
          program, would not find it"
             .into()
-    } else if sys::runs_with_other_rights() {
+    } else if os::runs_with_other_rights() {
         "this program runs with other rights than those of who started it (set-user-ID, set-group-ID or file capabilities), and \
          its workers would take orders from anyone who starts it with the right argument: use `ThreadPoolExecutor`"
             .into()
@@ -33,14 +34,14 @@ pub(super) fn for_good() -> Option<String> {
          or use `ThreadPoolExecutor`"
             .into()
     } else {
-        return sys::lacks().map(String::from);
+        return os::lacks().map(String::from);
     };
     Some(cause)
 }
 
 /// Returns why no worker can be started at the moment, and what to do. The answer may change: the program may install a system call filter,
 /// or change its ids back.
-pub(super) fn for_now() -> Option<String> {
+pub(in crate::process) fn for_now() -> Option<String> {
     let ids = [("user", getuid().as_raw(), geteuid().as_raw()), ("group", getgid().as_raw(), getegid().as_raw())];
     match ids.into_iter().find(|(_, real, effective)| real != effective) {
         Some((kind, real, effective)) => Some(format!(
@@ -53,6 +54,6 @@ pub(super) fn for_now() -> Option<String> {
              `ThreadPoolExecutor`"
                 .into(),
         ),
-        None => sys::lacks().map(String::from),
+        None => os::lacks().map(String::from),
     }
 }

@@ -59,7 +59,7 @@ impl Cut {
     }
 
     /// Copies some of the items of a chunk, as one of their own.
-    pub(super) fn part(
+    pub(in crate::process) fn part(
         argument: &[u8],
         ends: &[usize],
         refused: &[(usize, Error)],
@@ -77,8 +77,8 @@ impl Cut {
 /// The functions of a call, as offsets in the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FunctionAddress {
-    pub(super) enter: u64,
-    pub(super) function: u64,
+    pub(in crate::process) enter: u64,
+    pub(in crate::process) function: u64,
     signature: &'static str,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct FunctionAddress {
 /// of the result has numbers.
 type Enter = fn(function: *const (), argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made;
 
-pub(super) type Made = Result<(Vec<u8>, Vec<u32>), Error>;
+pub(in crate::process) type Made = Result<(Vec<u8>, Vec<u32>), Error>;
 
 /// What is a function pointer inside.
 pub(crate) trait Addressed: Sized {
@@ -198,7 +198,7 @@ impl FunctionAddress {
     }
 
     /// Makes the call in this process. `None`: there are no such functions in this program.
-    pub(super) fn make(
+    pub(in crate::process) fn make(
         enter: u64,
         function: u64,
         argument: &[u8],
@@ -214,7 +214,7 @@ impl FunctionAddress {
     }
 
     /// The name of the user's function, or its type if the program was stripped of names.
-    pub(super) fn name(&self) -> Cow<'static, str> {
+    pub(in crate::process) fn name(&self) -> Cow<'static, str> {
         let name = address_of(self.function).and_then(|address| symbol::name_of(address.addr()));
         name.map_or_else(|| Cow::Owned(format!("a function of type {}", self.signature)), Cow::Owned)
     }

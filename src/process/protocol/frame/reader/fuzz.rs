@@ -9,8 +9,8 @@ use rustix::net::{SendFlags, send};
 
 use super::*;
 use crate::fuzz::{bytes, cases, number};
-use crate::process::frame::fuzz::kind;
-use crate::process::frame::put;
+use crate::process::protocol::frame::fuzz::kind;
+use crate::process::protocol::frame::put;
 
 /// What a reader has to make of a stream: frames, and then nothing more for now, or an error.
 #[derive(Debug, PartialEq)]
@@ -76,7 +76,7 @@ enum Part {
     Noise(Vec<u8>),
 }
 
-use crate::process::frame::Kind;
+use crate::process::protocol::frame::Kind;
 
 impl Part {
     fn put(&self, bytes: &mut Vec<u8>) {

@@ -19,11 +19,11 @@ use std::hash::Hasher;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-pub(super) use super::sys::program;
+pub(in crate::process) use crate::process::os::program;
 
 /// Where the main program lies, and which build it is.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(in crate::process) struct Image {
     bias: usize,
     /// The executable segments, as addresses.
     text: Vec<Range<usize>>,
@@ -31,31 +31,31 @@ pub(super) struct Image {
 }
 
 /// Returns the main program. May be called before `main`.
-pub(super) fn image() -> &'static Image {
+pub(in crate::process) fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(format::find)
 }
 
 /// Was this program started by naming it to its loader? Then [`program`] is the loader.
-pub(super) fn was_started_by_loader() -> bool {
+pub(in crate::process) fn was_started_by_loader() -> bool {
     format::was_started_by_loader()
 }
 
 impl Image {
     /// Returns what to call this address in other processes of this build. `None`: it is no code of the main program,
     /// but of a shared library, or was generated at run time.
-    pub(super) fn offset_of(&self, address: usize) -> Option<u64> {
+    pub(in crate::process) fn offset_of(&self, address: usize) -> Option<u64> {
         self.is_text(address).then(|| address.wrapping_sub(self.bias) as u64)
     }
 
     /// Returns what is at this offset here. `None`: no code of the main program.
-    pub(super) fn address_of(&self, offset: u64) -> Option<usize> {
+    pub(in crate::process) fn address_of(&self, offset: u64) -> Option<usize> {
         let address = self.bias.wrapping_add(usize::try_from(offset).ok()?);
         self.is_text(address).then_some(address)
     }
 
     /// Returns what two builds differ in: the linker's id, or a fingerprint of the code if the linker made none.
-    pub(super) fn build_id(&self) -> &[u8] {
+    pub(in crate::process) fn build_id(&self) -> &[u8] {
         &self.build_id
     }
 
@@ -138,7 +138,7 @@ mod tests {
             println!("{text}");
             return;
         }
-        let name = "process::image::tests::another_process_of_this_program_agrees";
+        let name = "process::program::image::tests::another_process_of_this_program_agrees";
         let other = Command::new(program()).args(["--exact", name, "--nocapture"]).env(INSIDE, "1").output().unwrap();
         let said = String::from_utf8_lossy(&other.stdout);
         assert!(said.contains(&text), "{text} is not in {said}");

@@ -23,7 +23,7 @@ use rustix::process::{
 use super::{above_streams, check_file_size};
 use crate::error::Exit;
 use crate::process::child::exit;
-use crate::process::frame;
+use crate::process::protocol::frame;
 
 /// With what is sent: no SIGPIPE if the other side is gone.
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;

@@ -6,7 +6,7 @@
 //!
 //! | kind | way | body |
 //! |---|---|---|
-//! | `Setup` | to the worker, first, with the descriptor of the task table, and of its lifeline where there is one | [`Setup`](super::worker::Setup), in postcard's format |
+//! | `Setup` | to the worker, first, with the descriptor of the task table, and of its lifeline where there is one | [`Setup`](crate::process::worker::Setup), in postcard's format |
 //! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
@@ -15,7 +15,7 @@
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
 //! | `Forget` | both | `sequence` is the number of a segment that will not be used again |
-//! | `Bell` | from the worker | there is [mail](super::table) |
+//! | `Bell` | from the worker | there is [mail](crate::process::shm::table) |
 //! | `Items` | from the worker | [`ItemsHead`], then for each item `kind: u8`, `length: u32` and a value or fault |
 #![forbid(unsafe_code)]
 
@@ -23,16 +23,16 @@ mod reader;
 
 use std::io;
 
-pub(super) use reader::Reader;
+pub(in crate::process) use reader::Reader;
 
-pub(super) const HEADER: usize = 24;
+pub(in crate::process) const HEADER: usize = 24;
 
 /// What a body may have beyond an argument or result of the longest length.
-pub(super) const OVERHEAD: u64 = 64;
+pub(in crate::process) const OVERHEAD: u64 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(in crate::process) enum Kind {
     Setup = 1,
     Task,
     Hello,
@@ -61,29 +61,29 @@ impl Kind {
         Self::Bell,
     ];
 
-    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+    pub(in crate::process) fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) length: u64,
-    pub(super) sequence: u64,
-    pub(super) kind: Kind,
-    pub(super) slot: u8,
+pub(in crate::process) struct Header {
+    pub(in crate::process) length: u64,
+    pub(in crate::process) sequence: u64,
+    pub(in crate::process) kind: Kind,
+    pub(in crate::process) slot: u8,
     /// How many segments of the worker the result needs.
-    pub(super) segments: u8,
+    pub(in crate::process) segments: u8,
     /// The task has kept bytes of the pool's segments.
-    pub(super) kept: bool,
+    pub(in crate::process) kept: bool,
 }
 
 impl Header {
-    pub(super) fn new(kind: Kind, slot: u8, sequence: u64, length: usize) -> Self {
+    pub(in crate::process) fn new(kind: Kind, slot: u8, sequence: u64, length: usize) -> Self {
         Self { length: length as u64, sequence, kind, slot, segments: 0, kept: false }
     }
 
-    pub(super) fn to_bytes(self) -> [u8; HEADER] {
+    pub(in crate::process) fn to_bytes(self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&self.length.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.sequence.to_le_bytes());
@@ -94,7 +94,7 @@ impl Header {
         bytes
     }
 
-    pub(super) fn from_bytes(bytes: &[u8; HEADER]) -> Option<Self> {
+    pub(in crate::process) fn from_bytes(bytes: &[u8; HEADER]) -> Option<Self> {
         Some(Self {
             length: u64_at(bytes, 0)?,
             sequence: u64_at(bytes, 8)?,
@@ -107,27 +107,27 @@ impl Header {
 }
 
 /// Appends a frame to bytes that are to be sent.
-pub(super) fn put(bytes: &mut Vec<u8>, kind: Kind, slot: u8, sequence: u64, body: &[u8]) {
+pub(in crate::process) fn put(bytes: &mut Vec<u8>, kind: Kind, slot: u8, sequence: u64, body: &[u8]) {
     bytes.extend_from_slice(&Header::new(kind, slot, sequence, body.len()).to_bytes());
     bytes.extend_from_slice(body);
 }
 
 /// The beginning of the body of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TaskHead {
-    pub(super) id: u64,
-    pub(super) enter: u64,
-    pub(super) function: u64,
+pub(in crate::process) struct TaskHead {
+    pub(in crate::process) id: u64,
+    pub(in crate::process) enter: u64,
+    pub(in crate::process) function: u64,
     /// Of a chunk: how many items it has in all; else 0.
-    pub(super) items: u32,
+    pub(in crate::process) items: u32,
     /// Of a chunk: the first item that is in this frame.
-    pub(super) first: u32,
+    pub(in crate::process) first: u32,
 }
 
 impl TaskHead {
-    pub(super) const LENGTH: usize = 32;
+    pub(in crate::process) const LENGTH: usize = 32;
 
-    pub(super) fn to_bytes(self) -> [u8; Self::LENGTH] {
+    pub(in crate::process) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[..8].copy_from_slice(&self.id.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.enter.to_le_bytes());
@@ -137,7 +137,7 @@ impl TaskHead {
         bytes
     }
 
-    pub(super) fn parse(body: &[u8]) -> Option<(Self, &[u8])> {
+    pub(in crate::process) fn parse(body: &[u8]) -> Option<(Self, &[u8])> {
         let (head, rest) = body.split_at_checked(Self::LENGTH)?;
         let head = Self {
             id: u64_at(head, 0)?,
@@ -152,17 +152,17 @@ impl TaskHead {
 
 /// The beginning of a body with replies to items of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ItemsHead {
-    pub(super) first: u32,
-    pub(super) count: u32,
+pub(in crate::process) struct ItemsHead {
+    pub(in crate::process) first: u32,
+    pub(in crate::process) count: u32,
     /// No more items of this chunk will come.
-    pub(super) last: bool,
+    pub(in crate::process) last: bool,
 }
 
 impl ItemsHead {
-    pub(super) const LENGTH: usize = 9;
+    pub(in crate::process) const LENGTH: usize = 9;
 
-    pub(super) fn to_bytes(self) -> [u8; Self::LENGTH] {
+    pub(in crate::process) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[..4].copy_from_slice(&self.first.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
@@ -170,27 +170,27 @@ impl ItemsHead {
         bytes
     }
 
-    pub(super) fn parse(body: &[u8]) -> Option<(Self, &[u8])> {
+    pub(in crate::process) fn parse(body: &[u8]) -> Option<(Self, &[u8])> {
         let (head, rest) = body.split_at_checked(Self::LENGTH)?;
         Some((Self { first: u32_at(head, 0)?, count: u32_at(head, 4)?, last: head[8] != 0 }, rest))
     }
 }
 
 /// The length that says that an item of a chunk is not sent, and is to be passed over.
-pub(super) const NOT_SENT: u32 = u32::MAX;
+pub(in crate::process) const NOT_SENT: u32 = u32::MAX;
 
 /// Appends the reply to one item.
-pub(super) fn put_item(bytes: &mut Vec<u8>, kind: Kind, reply: &[u8]) {
+pub(in crate::process) fn put_item(bytes: &mut Vec<u8>, kind: Kind, reply: &[u8]) {
     bytes.push(kind as u8);
     bytes.extend_from_slice(&(reply.len() as u32).to_le_bytes());
     bytes.extend_from_slice(reply);
 }
 
 /// What [`put_item`] adds to a reply.
-pub(super) const ITEM_OVERHEAD: usize = 5;
+pub(in crate::process) const ITEM_OVERHEAD: usize = 5;
 
 /// Takes the reply to one item from the front.
-pub(super) fn take_item<'a>(bytes: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
+pub(in crate::process) fn take_item<'a>(bytes: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
     let (kind, rest) = bytes.split_first()?;
     let (length, rest) = rest.split_at_checked(4)?;
     let (reply, rest) = rest.split_at_checked(u32_at(length, 0)? as usize)?;
@@ -198,7 +198,7 @@ pub(super) fn take_item<'a>(bytes: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
     Some((Kind::from_byte(*kind)?, reply))
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(in crate::process) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
@@ -206,9 +206,9 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-pub(super) fn broken(what: &str) -> io::Error {
+pub(in crate::process) fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 #[cfg(test)]
-pub(super) mod fuzz;
+pub(in crate::process) mod fuzz;

@@ -17,7 +17,7 @@ use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::FdFlags;
 
-use crate::process::sys;
+use crate::process::os;
 
 /// Makes the surroundings those of a worker. Returns what came as standard input, which is to be the socket.
 ///
@@ -30,7 +30,7 @@ pub(super) fn take_over() -> io::Result<OwnedFd> {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     // SAFETY: whoever starts a worker gives it the socket as descriptor 0, and nothing else knows of it.
-    let socket = sys::above_streams(unsafe { OwnedFd::from_raw_fd(0) })?;
+    let socket = os::above_streams(unsafe { OwnedFd::from_raw_fd(0) })?;
     // 0 is closed by now.
     fill_streams()?;
     close_inherited();

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
 use super::{HEADER, Header, broken};
-use crate::process::sys;
+use crate::process::os;
 
 /// What one look at the socket takes at least.
 const READ: usize = 64 << 10;
@@ -61,7 +61,7 @@ impl Reader {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let room = &mut [IoSliceMut::new(&mut self.buffer[self.end..])];
-            match recvmsg(socket, room, &mut control, flags | sys::CLOSE_ON_EXEC) {
+            match recvmsg(socket, room, &mut control, flags | os::CLOSE_ON_EXEC) {
                 Err(Errno::INTR) => {}
                 received => break received?,
             }
@@ -72,7 +72,7 @@ impl Reader {
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 for descriptor in descriptors {
-                    self.descriptors.push_back(sys::received(descriptor)?);
+                    self.descriptors.push_back(os::received(descriptor)?);
                 }
             }
         }
@@ -179,7 +179,7 @@ mod tests {
     use rustix::net::{SendFlags, send};
 
     use super::*;
-    use crate::process::frame::{Kind, put};
+    use crate::process::protocol::frame::{Kind, put};
 
     fn frames(bytes: &[u8], at_once: usize, limit: u64) -> io::Result<Vec<(Header, Vec<u8>)>> {
         let (ours, theirs) = UnixStream::pair().unwrap();

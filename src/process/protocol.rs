@@ -1,0 +1,4 @@
+//! What crosses between the pool and a worker over their socket: [frames](frame), and in some of them [errors](reply).
+
+pub(super) mod frame;
+pub(super) mod reply;
