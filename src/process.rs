@@ -36,7 +36,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub use builder::ProcessPoolBuilder;
-pub(crate) use program::call::{Addressed, Cut, FunctionAddress, Parcel};
+pub(crate) use program::call::{Addressed, EncodedCall, FunctionAddress, ItemOffsets};
 pub use program::entry::init;
 pub(crate) use shm::segments::Mapping;
 

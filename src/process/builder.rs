@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::ProcessPoolExecutor;
 use super::pool::{Pool, Settings};
-use super::program::call::Parcel;
+use super::program::call::EncodedCall;
 use super::shm::segments::PeerSegments;
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{BoxError, BuildError, Error};
@@ -24,7 +24,7 @@ const MAX_FRAME: u64 = 1 << 30;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ProcessPoolBuilder {
     max_workers: Option<usize>,
-    initializer: Option<Result<Parcel, Error>>,
+    initializer: Option<Result<EncodedCall, Error>>,
     max_tasks_per_worker: Option<usize>,
     memory_limit: Option<u64>,
     time_limit: Option<Duration>,
@@ -63,7 +63,7 @@ impl ProcessPoolBuilder {
     /// here, once. An initializer that panics, or ends its process, breaks the executor: its pending tasks and
     /// all later ones end with [`Error::Broken`], which has the message.
     pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
-        self.initializer = Some(ship(Infallible(initializer), argument));
+        self.initializer = Some(encode_call(Infallible(initializer), argument));
         self
     }
 
@@ -73,7 +73,7 @@ impl ProcessPoolBuilder {
         initializer: fn(A) -> Result<(), E>,
         argument: A,
     ) -> Self {
-        self.initializer = Some(ship(TryFn(initializer), argument));
+        self.initializer = Some(encode_call(TryFn(initializer), argument));
         self
     }
 
@@ -193,13 +193,13 @@ impl ProcessPoolBuilder {
     }
 }
 
-fn ship<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<Parcel, Error> {
+fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<EncodedCall, Error> {
     let work = EncodableCall { function, argument };
     // It is written once for all workers, so nothing is taken along beside it.
     let nothing: Arc<dyn OutOfBand> = Arc::<PeerSegments>::default();
-    let (parcel, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::ship(&work)));
+    let (encoded, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::encode_call(&work)));
     panics::drop_caught(work);
-    parcel
+    encoded
 }
 
 fn can_be_set(key: &OsString, value: &OsString) -> bool {

@@ -29,7 +29,7 @@ use std::time::Duration;
 use super::pace::Pace;
 use super::pool::Pool;
 use super::portion::{Consignee, Portion};
-use super::program::call::{Cut, FunctionAddress, Parcel};
+use super::program::call::{EncodedCall, FunctionAddress, ItemOffsets};
 use super::task::{Completion, RemoteTask};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
@@ -132,17 +132,17 @@ impl<A: Payload, R: Payload> Freight<A, R> {
     /// Encodes items. Those that cannot be are refused; if it is all of them, they are called off.
     fn encode(&self, items: Vec<A>) -> Result<Encoded, Error> {
         let (pool, call) = (&self.pool, self.call);
-        let (parcel, taken) = with_out_of_band(&pool.out_of_band, || {
-            let (argument, cut) = Cut::of(&items);
-            Parcel { call, argument, chunk: Some(cut) }
+        let (encoded, taken) = with_out_of_band(&pool.out_of_band, || {
+            let (argument, offsets) = ItemOffsets::of(&items);
+            EncodedCall { call, argument, chunk: Some(offsets) }
         });
         // One by one: two drops that panic together would end the process.
         items.into_iter().for_each(panics::drop_caught);
         let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
         let store = (!segments.is_empty()).then(|| Arc::clone(&pool.segments));
-        let parcel = pool.sized(parcel, &segments).inspect_err(|_| pool.segments.release(&segments, false))?;
-        let Cut { ends, refused } = parcel.chunk.ok_or(Error::Abandoned)?;
-        Ok(Encoded { argument: parcel.argument, ends, refused, next: 0, segments, store })
+        let encoded = pool.sized(encoded, &segments).inspect_err(|_| pool.segments.release(&segments, false))?;
+        let ItemOffsets { ends, refused } = encoded.chunk.ok_or(Error::Abandoned)?;
+        Ok(Encoded { argument: encoded.argument, ends, refused, next: 0, segments, store })
     }
 }
 
@@ -199,16 +199,16 @@ impl<A: Payload, R: Payload> Freight<A, R> {
                 return;
             };
             let size = yard.portion(workers);
-            let (first, (cut, argument, segments)) = bay.block.take(|stock| stock.take(size));
-            yard.untaken -= cut.ends.len();
+            let (first, (offsets, argument, segments)) = bay.block.take(|stock| stock.take(size));
+            yard.untaken -= offsets.ends.len();
             if bay.block.pending() == 0 {
                 yard.blocks.pop_front();
             }
             self.under_way.fetch_add(1, Ordering::Relaxed);
-            let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
+            let encoded = EncodedCall { call: self.call, argument, chunk: Some(offsets) };
             let ticket = bay.ticket;
             let portion = Portion::new(bay, self.options.clone(), first, ticket);
-            let remote = RemoteTask::new(Completion::Portion(portion), Arc::clone(&self.pool), parcel, segments);
+            let remote = RemoteTask::new(Completion::Portion(portion), Arc::clone(&self.pool), encoded, segments);
             self.list(Arc::downgrade(&remote));
             let is_last = yard.blocks.is_empty() && std::mem::take(&mut yard.announced);
             drop(yard);

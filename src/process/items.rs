@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::program::call::Cut;
+use super::program::call::ItemOffsets;
 use super::protocol::frame::{Kind, take_item};
 use super::protocol::reply;
 use crate::error::Error;
@@ -38,8 +38,8 @@ enum ItemReply {
 }
 
 impl Items {
-    pub(super) fn new(cut: Cut) -> Self {
-        let Cut { ends, refused } = cut;
+    pub(super) fn new(offsets: ItemOffsets) -> Self {
+        let ItemOffsets { ends, refused } = offsets;
         let (count, curtailed) = (AtomicUsize::new(ends.len()), AtomicBool::new(false));
         Self { ends, count, refused, curtailed, ledger: Mutex::default() }
     }
@@ -76,9 +76,9 @@ impl Items {
     }
 
     /// Gives these, the last ones, away: they are encoded in the argument.
-    pub(super) fn give_away(&self, range: Range<usize>, argument: &[u8]) -> (Vec<u8>, Cut) {
+    pub(super) fn split_off(&self, range: Range<usize>, argument: &[u8]) -> (Vec<u8>, ItemOffsets) {
         self.count.store(range.start, Ordering::Relaxed);
-        Cut::part(argument, &self.ends, &self.refused, range)
+        ItemOffsets::part(argument, &self.ends, &self.refused, range)
     }
 
     /// Why the item is not sent.
@@ -184,12 +184,12 @@ mod tests {
 
     #[test]
     fn replies_are_to_items_that_were_asked_for_and_come_in_order() {
-        let items = Items::new(Cut { ends: [1, 2, 3, 4].into(), refused: Vec::new() });
+        let items = Items::new(ItemOffsets { ends: [1, 2, 3, 4].into(), refused: Vec::new() });
         assert!(!items.note(1, 1, &values(&[b"b"])), "the one before is missing");
         assert!(items.note(0, 2, &values(&[b"a", b"b"])));
-        assert!(!items.note(2, 2, &values(&[b"c"])), "one is cut off");
+        assert!(!items.note(2, 2, &values(&[b"c"])), "one is offsets off");
         assert!(!items.note(3, 1, &[&values(&[b"d"])[..], b"?"].concat()), "something is left");
-        items.give_away(3..4, b"wxyz");
+        items.split_off(3..4, b"wxyz");
         for first in [3, u32::MAX] {
             assert!(!items.note(first, 1, &values(&[b"d"])), "it is another task's, or nobody's");
         }
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_worker_does_not_die_of_an_item_that_was_not_sent() {
         let refused = || Error::TooLarge(TooLarge::new(2, 1));
-        let items = |at| Items::new(Cut { ends: [0, 0].into(), refused: vec![(at, refused())] });
+        let items = |at| Items::new(ItemOffsets { ends: [0, 0].into(), refused: vec![(at, refused())] });
         for at in [0, 1] {
             let (noted, retried) = (items(at), items(at));
             noted.note_error(Error::Abandoned);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::items::Items;
 use super::pool::Pool;
 use super::portion::Portion;
-use super::program::call::{FunctionAddress, Parcel};
+use super::program::call::{EncodedCall, FunctionAddress};
 use super::protocol::frame::Kind;
 use super::protocol::reply;
 use super::relief::Relief;
@@ -80,8 +80,13 @@ pub(super) enum Place {
 }
 
 impl RemoteTask {
-    pub(super) fn new(completion: Completion, pool: Arc<Pool>, parcel: Parcel, segments: Vec<SegmentRef>) -> Arc<Self> {
-        let Parcel { call, argument, chunk } = parcel;
+    pub(super) fn new(
+        completion: Completion,
+        pool: Arc<Pool>,
+        encoded: EncodedCall,
+        segments: Vec<SegmentRef>,
+    ) -> Arc<Self> {
+        let EncodedCall { call, argument, chunk } = encoded;
         let items = chunk.map(Items::new);
         let ticket = Shown::new(match &completion {
             Completion::Task(_) => Ticket::NEVER,
@@ -187,9 +192,9 @@ impl RemoteTask {
         let range = from as usize..to as usize;
         let rest =
             Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start, portion.ticket);
-        let (argument, cut) = items.give_away(range, &self.argument);
-        let parcel = Parcel { call: self.call, argument, chunk: Some(cut) };
-        let rest = Self::new(Completion::Portion(rest), Arc::clone(&self.pool), parcel, Vec::new());
+        let (argument, cut) = items.split_off(range, &self.argument);
+        let encoded = EncodedCall { call: self.call, argument, chunk: Some(cut) };
+        let rest = Self::new(Completion::Portion(rest), Arc::clone(&self.pool), encoded, Vec::new());
         consignee.divided(Arc::downgrade(&rest));
         Some(rest)
     }
@@ -231,7 +236,7 @@ impl RemoteTask {
     pub(super) fn complete(&self, kind: Kind, body: &[u8], out_of_band: &Arc<dyn OutOfBand>) {
         let Some(task) = self.task() else { return };
         match kind {
-            Kind::Value => task.complete_shipped(body, out_of_band),
+            Kind::Value => task.complete_remote(body, out_of_band),
             _ => task.complete(Err(reply::from_bytes(body).named(self.name()))),
         };
     }

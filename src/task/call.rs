@@ -11,7 +11,7 @@ use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
-use crate::process::{Addressed, Cut, FunctionAddress, Parcel};
+use crate::process::{Addressed, EncodedCall, FunctionAddress, ItemOffsets};
 use crate::task::runner::caught;
 #[cfg(processes)]
 use crate::task::runner::read;
@@ -34,7 +34,7 @@ pub(crate) trait Call<T>: Send {
     }
     /// The call as another process of this program needs it. Runs user code.
     #[cfg(processes)]
-    fn ship(&self) -> Result<Parcel, Error> {
+    fn encode_call(&self) -> Result<EncodedCall, Error> {
         Err(not_encodable())
     }
     /// The results of a chunk from bytes, or why there is none. Runs user code.
@@ -179,9 +179,9 @@ where
         result(bytes)
     }
     #[cfg(processes)]
-    fn ship(&self) -> Result<Parcel, Error> {
+    fn encode_call(&self) -> Result<EncodedCall, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(Parcel { call: FunctionAddress::of::<F, A, R>(self.function)?, argument, chunk: None })
+        Ok(EncodedCall { call: FunctionAddress::of::<F, A, R>(self.function)?, argument, chunk: None })
     }
 }
 
@@ -275,10 +275,10 @@ where
         Ok(results.into_iter().map(outcome).collect())
     }
     #[cfg(processes)]
-    fn ship(&self) -> Result<Parcel, Error> {
+    fn encode_call(&self) -> Result<EncodedCall, Error> {
         let call = FunctionAddress::of::<F, A, R>(self.function.0)?;
-        let (argument, cut) = Cut::of(&self.arguments);
-        Ok(Parcel { call, argument, chunk: Some(cut) })
+        let (argument, offsets) = ItemOffsets::of(&self.arguments);
+        Ok(EncodedCall { call, argument, chunk: Some(offsets) })
     }
     #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {

@@ -37,7 +37,7 @@ where
     fn look(&self) -> Snapshot {
         let mut snapshot = self.snapshot();
         if snapshot.state == State::Pending
-            && let Some(owner) = self.given_to()
+            && let Some(owner) = self.entrusted_to()
             && owner.remote().is_some_and(Remote::has_started)
         {
             snapshot.state = State::Running;
@@ -50,7 +50,7 @@ where
     }
 
     fn cancel(&self) -> bool {
-        if let Some(owner) = self.given_to()
+        if let Some(owner) = self.entrusted_to()
             && !owner.remote().is_some_and(Remote::revoke)
         {
             return self.was_cancelled();
@@ -59,7 +59,7 @@ where
     }
 
     fn abort(&self) -> bool {
-        let owner = self.given_to();
+        let owner = self.entrusted_to();
         let remote = owner.as_ref().and_then(|owner| owner.remote());
         if remote.is_some_and(|remote| !remote.stop()) {
             return self.was_cancelled();
@@ -119,7 +119,7 @@ where
     fn sleep(&self, deadline: Option<Instant>) -> bool {
         // Not before a deadline: to read the result, for one thing, takes as long as it likes.
         if deadline.is_none()
-            && let Some(owner) = self.given_to()
+            && let Some(owner) = self.entrusted_to()
             && let Some(remote) = owner.remote()
         {
             remote.help();

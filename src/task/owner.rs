@@ -26,7 +26,7 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn cancelled(&self) {}
     /// A pending task that was taken out of the queue is refused.
     fn refused(&self) {}
-    /// A task that was given away has ended, with an error or without; nobody sees it yet.
+    /// A task that was entrusted has ended, with an error or without; nobody sees it yet.
     fn ended(&self, _failed: bool) {}
     /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
     fn claimed(&self, _cell: *const ()) {}
@@ -42,7 +42,7 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn block(&self, _need: BlockReason) {}
     /// The worker goes on.
     fn unblock(&self, _need: BlockReason) {}
-    /// Has the task been given away? Then what has become of it is decided elsewhere. Called under the task's lock.
+    /// Has the task been entrusted? Then what has become of it is decided elsewhere. Called under the task's lock.
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
@@ -85,7 +85,7 @@ pub(crate) struct Ended {
     pub(crate) failed: u64,
 }
 
-/// Where a task was given away to, as its task sees it. Its methods are called with no lock of a task held.
+/// Where a task was entrusted to, as its task sees it. Its methods are called with no lock of a task held.
 pub(crate) trait Remote: Send + Sync {
     /// Has a worker started it?
     fn has_started(&self) -> bool;

@@ -63,10 +63,10 @@ pub(crate) trait Runnable: Awaited {
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Encodes the call for another process of this program, and drops the call: its bytes are what is left of it.
     #[cfg(processes)]
-    fn ship(&self) -> Result<crate::process::Parcel, Error>;
-    /// Says who has what was shipped. False: it is over.
+    fn encode_call(&self) -> Result<crate::process::EncodedCall, Error>;
+    /// Says who has what was encoded. False: it is over.
     #[cfg(processes)]
-    fn give_away(&self, owner: Arc<dyn TaskOwner>) -> bool;
+    fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the call out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
     /// Runs it here if it waits in this executor's queue and has no time limit.
@@ -81,9 +81,9 @@ pub(crate) trait Runnable: Awaited {
     fn expire(&self, limit: Duration) -> bool;
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
-    /// Completes what was shipped with an encoded result.
+    /// Completes what was encoded with an encoded result.
     #[cfg(processes)]
-    fn complete_shipped(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
+    fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
     #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool;

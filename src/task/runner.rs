@@ -112,17 +112,17 @@ where
     }
 
     #[cfg(processes)]
-    fn ship(&self) -> Result<crate::process::Parcel, Error> {
+    fn encode_call(&self) -> Result<crate::process::EncodedCall, Error> {
         let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };
-        let parcel = panics::catch(|| call.ship()).map_err(unwritten);
+        let encoded = panics::catch(|| call.encode_call()).map_err(unwritten);
         drop_caught(call);
-        parcel
+        encoded
     }
 
     #[cfg(processes)]
-    fn give_away(&self, owner: Arc<dyn TaskOwner>) -> bool {
+    fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
         let open = inner.phase.call().is_some();
         if open {
@@ -239,7 +239,7 @@ where
     }
 
     #[cfg(processes)]
-    fn complete_shipped(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
+    fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
         let (outcome, _) = with_out_of_band(out_of_band, || read(|| C::decode(result)));
         self.end(outcome, By::Owner)

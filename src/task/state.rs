@@ -38,7 +38,7 @@
 //!   which they can have been seen done.
 //! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
 //!   stored and the poll is ready.
-//! - **Given away**: of a task that another process may start, that place decides, before this one: `cancel` and
+//! - **Entrusted**: of a task that another process may start, that place decides, before this one: `cancel` and
 //!   `abort` ask [`Remote`](crate::task::owner::Remote) first, and end the task only where they won there. It stays `Pending`
 //!   here while it runs there; a look from outside asks.
 //! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
@@ -121,7 +121,7 @@ pub(crate) struct Task<C, T, H = Outcome<T>> {
 
 pub(super) struct Inner<C, T, H> {
     pub(super) phase: Phase<C, H>,
-    /// The pool whose queue the task is in, or who has it if it was given away. Taken by whoever makes it leave
+    /// The pool whose queue the task is in, or who has it if it was entrusted. Taken by whoever makes it leave
     /// `Pending`, or ends it.
     pub(super) owner: Option<Arc<dyn TaskOwner>>,
     /// The first listener is inline: most futures have at most one.
@@ -431,8 +431,8 @@ where
 }
 
 impl<C, T, H> Task<C, T, H> {
-    /// Who has the task, if it was given away and has not come back.
-    pub(super) fn given_to(&self) -> Option<Arc<dyn TaskOwner>> {
+    /// Who has the task, if it was entrusted and has not come back.
+    pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
         inner.owner.as_ref().filter(|owner| owner.remote().is_some()).cloned()
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::process::program::call::Cut;
+use crate::process::program::call::ItemOffsets;
 use crate::process::shm::segments::{SegmentPool, SegmentRef};
 use crate::spread::Stock;
 
@@ -59,14 +59,14 @@ impl Encoded {
     }
 
     /// Takes the next few items.
-    pub(super) fn take(&mut self, most: usize) -> (Cut, Vec<u8>, Vec<SegmentRef>) {
+    pub(super) fn take(&mut self, most: usize) -> (ItemOffsets, Vec<u8>, Vec<SegmentRef>) {
         let segments = std::mem::take(&mut self.segments);
         let most = if segments.is_empty() { most } else { self.ends.len() };
         let from = self.next;
         let to = self.ends.len().min(from + most);
         self.next = to;
-        let (argument, cut) = Cut::part(&self.argument, &self.ends, &self.refused, from..to);
-        (cut, argument, segments)
+        let (argument, offsets) = ItemOffsets::part(&self.argument, &self.ends, &self.refused, from..to);
+        (offsets, argument, segments)
     }
 }
 

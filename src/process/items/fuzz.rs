@@ -43,7 +43,7 @@ proptest! {
     ) {
         let refused: Vec<_> = refused.into_iter().filter(|at| *at < count).map(|at| (at, Error::Abandoned)).collect();
         let argument = vec![7; count];
-        let items = Items::new(Cut { ends: (1..=count).collect(), refused: refused.clone() });
+        let items = Items::new(ItemOffsets { ends: (1..=count).collect(), refused: refused.clone() });
         for act in acts {
             let known = items.known();
             match act {
@@ -56,7 +56,7 @@ proptest! {
                 Act::Death => items.note_death(Error::Cancelled),
                 Act::GiveAway(at) => {
                     let range = known + at.index(items.count() - known + 1)..items.count();
-                    let (argument, cut) = items.give_away(range.clone(), &argument);
+                    let (argument, cut) = items.split_off(range.clone(), &argument);
                     prop_assert_eq!((argument.len(), cut.ends.len()), (range.len(), range.len()));
                 }
             }
@@ -74,12 +74,12 @@ proptest! {
 /// Two threads: one notes what a worker says that goes on with items that the other one gives away.
 #[test]
 fn a_reply_to_an_item_that_was_given_away_is_none() {
-    let items = Items::new(Cut { ends: (1..=4).collect(), refused: Vec::new() });
+    let items = Items::new(ItemOffsets { ends: (1..=4).collect(), refused: Vec::new() });
     let mut bytes = Vec::new();
     (0..4).for_each(|_| put_item(&mut bytes, Kind::Value, b"x"));
     assert!(items.note(0, 4, &bytes));
     // What it looked at before was that nothing is known.
-    items.give_away(2..4, &[7; 4]);
+    items.split_off(2..4, &[7; 4]);
     assert!(!items.has_more());
     assert_eq!(items.settle(&Error::Cancelled).in_order().count(), 2);
 }

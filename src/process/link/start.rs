@@ -27,7 +27,8 @@ impl<'a> Link<'a> {
         }
         let settings = &pool.settings;
         let initializer = settings.initializer.as_ref();
-        let initializer = initializer.map(|parcel| (parcel.call.enter, parcel.call.function, parcel.argument.clone()));
+        let initializer =
+            initializer.map(|encoded| (encoded.call.enter, encoded.call.function, encoded.argument.clone()));
         let setup: Setup = (pool.worker_name(id), settings.max_frame, settings.memory_limit, initializer);
         let setup = postcard::to_stdvec(&setup).map_err(|_| frame::broken("a setup that cannot be written"))?;
         let mut bytes = Vec::new();

@@ -9,7 +9,7 @@ use super::Pool;
 use crate::bytes::with_out_of_band;
 use crate::error::{Error, TooLarge};
 use crate::fork;
-use crate::process::program::call::Parcel;
+use crate::process::program::call::EncodedCall;
 use crate::process::protocol::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
 use crate::process::shm::segments::SegmentRef;
@@ -25,10 +25,10 @@ impl Pool {
             task.refuse(fork::lost_in_fork());
             return;
         }
-        let (parcel, taken) = with_out_of_band(&self.out_of_band, || task.ship());
+        let (encoded, taken) = with_out_of_band(&self.out_of_band, || task.encode_call());
         let segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
-        let parcel = match parcel.and_then(|parcel| self.sized(parcel, &segments)) {
-            Ok(parcel) => parcel,
+        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &segments)) {
+            Ok(encoded) => encoded,
             Err(error) => {
                 self.segments.release(&segments, false);
                 task.fail(error);
@@ -36,8 +36,8 @@ impl Pool {
             }
         };
         let Some(pool) = self.me.upgrade() else { return };
-        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, parcel, segments);
-        if task.give_away(Arc::clone(&remote) as _) {
+        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, encoded, segments);
+        if task.entrust(Arc::clone(&remote) as _) {
             self.submit(remote, false);
         } else {
             *remote.place.lock() = Place::Revoked;
@@ -88,13 +88,17 @@ impl Pool {
     }
 
     /// Refuses an argument that is too long; of a chunk, that item.
-    pub(in crate::process) fn sized(&self, mut parcel: Parcel, segments: &[SegmentRef]) -> Result<Parcel, Error> {
+    pub(in crate::process) fn sized(
+        &self,
+        mut encoded: EncodedCall,
+        segments: &[SegmentRef],
+    ) -> Result<EncodedCall, Error> {
         let limit = self.settings.max_frame;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
         let lengths = segments.iter().map(|segment| segment.length as u64);
-        let Some(chunk) = &mut parcel.chunk else {
-            let size = parcel.argument.len() as u64 + lengths.sum::<u64>();
-            return refusal(size, limit).map_or(Ok(parcel), Err);
+        let Some(chunk) = &mut encoded.chunk else {
+            let size = encoded.argument.len() as u64 + lengths.sum::<u64>();
+            return refusal(size, limit).map_or(Ok(encoded), Err);
         };
         // Whose bytes are in a segment is not known: too many of them are too many for each item.
         if let Some(error) = lengths.max().and_then(|longest| refusal(longest, limit)) {
@@ -107,7 +111,7 @@ impl Pool {
             chunk.refused.extend(refusal(size as u64, limit).map(|error| (position, error)));
         }
         chunk.refused.sort_by_key(|(position, _)| *position);
-        Ok(parcel)
+        Ok(encoded)
     }
 
     /// Gives a task to a worker, or ends it with the reason why not. One that was `accepted` before may come after the pool was closed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::bytes::OutOfBand;
 use crate::process::portion::{Consignee, Portion};
-use crate::process::program::call::{Cut, FunctionAddress, Parcel};
+use crate::process::program::call::{EncodedCall, FunctionAddress, ItemOffsets};
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::receiver::tests::Desk;
 use crate::process::task::{Completion, RemoteTask};
@@ -28,10 +28,10 @@ impl Consignee for Tally {
 
 fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Infallible(|n: u64| n + 1)).unwrap();
-    let (argument, cut) = Cut::of(&[1_u64, 2, 3]);
+    let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
     let portion = Portion::new(Arc::clone(tally) as _, None, 0, Ticket::default());
-    let parcel = Parcel { call, argument, chunk: Some(cut) };
-    RemoteTask::new(Completion::Portion(portion), Arc::clone(&processes.pool), parcel, Vec::new())
+    let encoded = EncodedCall { call, argument, chunk: Some(offsets) };
+    RemoteTask::new(Completion::Portion(portion), Arc::clone(&processes.pool), encoded, Vec::new())
 }
 
 #[test]

@@ -23,22 +23,22 @@ use crate::task::call::{Function, Infallible, TryFn, Unboxing};
 use crate::task::runner::unwritten;
 
 /// A call as bytes and numbers.
-pub(crate) struct Parcel {
+pub(crate) struct EncodedCall {
     pub(crate) call: FunctionAddress,
     /// The encoded argument; of a chunk, the encoded arguments one after the other.
     pub(crate) argument: Vec<u8>,
-    pub(crate) chunk: Option<Cut>,
+    pub(crate) chunk: Option<ItemOffsets>,
 }
 
 /// How the argument of a chunk is made of those of its items.
-pub(crate) struct Cut {
+pub(crate) struct ItemOffsets {
     /// Where in the argument each item ends.
     pub(crate) ends: Box<[usize]>,
     /// Items that are not sent, in order, and why. They have no bytes.
     pub(crate) refused: Vec<(usize, Error)>,
 }
 
-impl Cut {
+impl ItemOffsets {
     /// Encodes the arguments of a chunk. Those that cannot be have no bytes. Runs user code.
     pub(crate) fn of<A: Serialize>(items: &[A]) -> (Vec<u8>, Self) {
         let (mut argument, mut scratch) = (Vec::new(), Vec::new());

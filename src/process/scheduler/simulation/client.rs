@@ -13,7 +13,7 @@ use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::portion::Portion;
-use crate::process::program::call::Parcel;
+use crate::process::program::call::EncodedCall;
 use crate::process::protocol::frame::Kind;
 use crate::process::scheduler::{Submitted, WorkerId};
 use crate::process::task::{Completion, Place, RemoteTask};
@@ -117,8 +117,8 @@ impl World<'_> {
             errand if is_portion => Completion::Portion(Portion::new(errand, Some(options), 0, self.map)),
             errand => Completion::Task(errand),
         };
-        let parcel = Parcel { call: self.stock.call, argument, chunk };
-        let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool), parcel, Vec::new());
+        let encoded = EncodedCall { call: self.stock.call, argument, chunk };
+        let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool), encoded, Vec::new());
         self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
         self.remotes.push(Arc::clone(&remote));
         remote

@@ -11,7 +11,7 @@ use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::process::portion::Consignee;
-use crate::process::program::call::{Cut, Parcel};
+use crate::process::program::call::{EncodedCall, ItemOffsets};
 use crate::process::task::RemoteTask;
 use crate::task::call::Encoded;
 use crate::task::listener::{Listener, ListenerKey};
@@ -56,8 +56,8 @@ pub(super) fn next_call(remote: &RemoteTask) -> Option<usize> {
 }
 
 impl Errand {
-    /// What is shipped: for each call its number, and so many bytes behind it.
-    pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<Cut>) {
+    /// What is encoded: for each call its number, and so many bytes behind it.
+    pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<ItemOffsets>) {
         let (mut argument, mut ends, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let book = self.book.lock();
         for (position, call) in self.calls.clone().enumerate() {
@@ -69,7 +69,7 @@ impl Errand {
             }
             ends.push(argument.len());
         }
-        (argument, self.is_chunk.then(|| Cut { ends: ends.into(), refused }))
+        (argument, self.is_chunk.then(|| ItemOffsets { ends: ends.into(), refused }))
     }
 
     /// Every call of it ends, if none has.
@@ -131,7 +131,7 @@ impl Runnable for Errand {
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
         self.end_all(reply.err().as_ref().map_or(End::Value, End::of))
     }
-    fn complete_shipped(&self, result: &[u8], _: &Arc<dyn OutOfBand>) -> bool {
+    fn complete_remote(&self, result: &[u8], _: &Arc<dyn OutOfBand>) -> bool {
         assert_eq!(call_of(result), self.calls.start, "the result of another task");
         self.end_all(End::Value)
     }
@@ -152,10 +152,10 @@ impl Runnable for Errand {
     fn attach(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
-    fn ship(&self) -> Result<Parcel, Error> {
+    fn encode_call(&self) -> Result<EncodedCall, Error> {
         unreachable!()
     }
-    fn give_away(&self, _: Arc<dyn TaskOwner>) -> bool {
+    fn entrust(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
     fn run(&self, _: Arc<dyn Runnable>) -> Ran {
