@@ -144,7 +144,7 @@ impl Link<'_> {
                 }
             }
         }
-        self.bury(child);
+        self.reap(child);
     }
 
     fn sleep(&mut self, child: &Child) -> Event {

@@ -204,21 +204,21 @@ impl Pool {
 
     /// No process could be made. If no worker is left, nobody is there for the tasks.
     pub(super) fn not_started(&self, id: WorkerId, error: &std::io::Error) {
-        let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
+        let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
-        self.refuse(orphans, Some(&error));
+        self.refuse(unstarted, Some(&error));
     }
 
     /// Nothing more can be run: ends what has not started, and each later task, with `error`.
     pub(super) fn break_down(&self, error: &Error) {
-        let orphans = self.decide(|scheduler, now| scheduler.break_down(error, now));
+        let unstarted = self.decide(|scheduler, now| scheduler.break_down(error, now));
         self.closing.store(true, Ordering::Relaxed);
         self.ring_all();
         for shared in self.shared() {
             shared.call_off(error);
         }
-        self.refuse(orphans, Some(error));
+        self.refuse(unstarted, Some(error));
     }
 
     /// The thread of a worker ends.

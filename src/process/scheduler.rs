@@ -31,10 +31,10 @@
 
 mod dispatch;
 mod ending;
+mod lost;
 mod recall;
 #[cfg(test)]
 mod simulation;
-mod victim;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 
 use super::task::{Place, RemoteTask};
 use crate::error::{Error, Full};
-pub(super) use victim::Victim;
+pub(super) use lost::LostTask;
 use worker::{Stage, WorkerState};
 
 /// Names a worker process, and the thread of the pool that looks after it. Never used again.
@@ -174,9 +174,9 @@ pub(super) enum Prospect {
 #[derive(Default)]
 pub(super) struct Death {
     /// What it ran: one task, unless answers to others were lost with it.
-    pub(super) victims: Vec<Victim>,
+    pub(super) lost_tasks: Vec<LostTask>,
     /// Tasks it did not start and that nobody is to start any more.
-    pub(super) orphans: Vec<Arc<RemoteTask>>,
+    pub(super) unstarted: Vec<Arc<RemoteTask>>,
     /// Why not; if there is no reason, they are cancelled.
     pub(super) refusal: Option<Error>,
     /// It was killed by request.

@@ -10,7 +10,7 @@ use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::panics;
 use crate::process::child::{Child, OomCounter};
 use crate::process::program::entry::{ENTERS_BY_ITSELF, StartFailure};
-use crate::process::scheduler::{Death, Prospect, Victim};
+use crate::process::scheduler::{Death, LostTask, Prospect};
 use crate::process::task::RemoteTask;
 use crate::process::worker::LOST;
 
@@ -33,7 +33,7 @@ const VANISHED: &str =
 
 impl Link<'_> {
     /// The process has ended, or was given up: its last words, then its exit status, then its tasks.
-    pub(super) fn bury(&mut self, child: &Child) {
+    pub(super) fn reap(&mut self, child: &Child) {
         // Nobody of its group is to go on writing while we read.
         if child.signal(Signal::KILL).is_err() {
             self.connection.cut_off();
@@ -52,11 +52,11 @@ impl Link<'_> {
         self.connection.close();
         // In one decision with the death, or the next one would be started.
         let prospect = self.prospect(&exit);
-        let Death { victims, orphans, refusal, expected, is_the_end } =
+        let Death { lost_tasks, unstarted, refusal, expected, is_the_end } =
             self.pool.decide(|scheduler, now| scheduler.died(self.id, prospect, now));
-        self.pool.refuse(orphans, refusal.as_ref());
-        for victim in victims {
-            self.mourn(child, &exit, victim);
+        self.pool.refuse(unstarted, refusal.as_ref());
+        for lost in lost_tasks {
+            self.mourn(child, &exit, lost);
         }
         if !self.was_ready && !expected {
             self.report(&exit, is_the_end);
@@ -106,20 +106,20 @@ impl Link<'_> {
     }
 
     /// Ends the task that the worker died of, or lets it be run again.
-    pub(super) fn mourn(&self, child: &Child, exit: &Exit, victim: Victim) {
+    pub(super) fn mourn(&self, child: &Child, exit: &Exit, lost: LostTask) {
         let died = || {
-            let name = victim.remote.call.name().into_owned();
+            let name = lost.remote.call.name().into_owned();
             let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
             Error::WorkerDied(match self.hint(child, exit) {
                 Some(hint) => died.with_hint(hint),
                 None => died,
             })
         };
-        match victim.judge(&self.connection.table, died) {
-            None => self.requeue(victim.remote),
+        match lost.judge(&self.connection.table, died) {
+            None => self.requeue(lost.remote),
             Some(error) => {
-                self.pool.decide(|scheduler, _| scheduler.mourned_for(&victim.remote));
-                victim.remote.fail(&error);
+                self.pool.decide(|scheduler, _| scheduler.loss_told(&lost.remote));
+                lost.remote.fail(&error);
             }
         }
     }

@@ -251,17 +251,17 @@ impl<W: Clone> Scheduler<W> {
     pub(super) fn steal(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Dispatch>) {
         let ahead = |worker: &WorkerState<W>| worker.in_flight.len().saturating_sub(1);
         let others = self.workers.iter().filter(|(other, worker)| **other != id && ahead(worker) > 0);
-        let mut victims: Vec<_> = others.map(|(other, worker)| (ahead(worker), *other)).collect();
-        victims.sort_unstable();
+        let mut lost_tasks: Vec<_> = others.map(|(other, worker)| (ahead(worker), *other)).collect();
+        lost_tasks.sort_unstable();
         let mut stolen = Vec::new();
         // The richest may be at the last of them already, and what it has said of those before on its way.
         while stolen.is_empty()
-            && let Some((ahead, victim)) = victims.pop()
+            && let Some((ahead, lost)) = lost_tasks.pop()
         {
             for _ in 0..ahead.div_ceil(2) {
-                if let Some(remote) = self.workers.get_mut(&victim).and_then(|worker| worker.take_back(now)) {
+                if let Some(remote) = self.workers.get_mut(&lost).and_then(|worker| worker.take_back(now)) {
                     stolen.push(remote);
-                    self.refund(victim);
+                    self.refund(lost);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::worker::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, MISSES, Prospect, START_AGAIN, Scheduler, Victim, WorkerId};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, START_AGAIN, Scheduler, WorkerId};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
 
@@ -27,13 +27,13 @@ impl<W: Clone> Scheduler<W> {
         let mut untouched = Vec::new();
         while let Some(sent) = worker.in_flight.pop_front() {
             let was_ready = worker.table.as_ref().is_some_and(|table| table.words().revoke(sent.slot, sent.sequence));
-            let is_next = untouched.is_empty() && death.victims.is_empty();
+            let is_next = untouched.is_empty() && death.lost_tasks.is_empty();
             // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
             // one whose argument has no room there, would have no end.
             if !was_ready || (is_next && sent.remote.misses() >= MISSES) {
                 *sent.remote.place.lock() = Place::WorkerLost;
                 self.lost.push(Arc::clone(&sent.remote));
-                death.victims.push(Victim { remote: sent.remote, slot: sent.slot, sequence: sent.sequence });
+                death.lost_tasks.push(LostTask { remote: sent.remote, slot: sent.slot, sequence: sent.sequence });
             } else {
                 untouched.push(sent.remote);
             }
@@ -56,7 +56,7 @@ impl<W: Clone> Scheduler<W> {
         for remote in untouched.into_iter().rev() {
             if self.broken.is_some() || (self.cancelling && !remote.is_retried()) {
                 *remote.place.lock() = Place::Revoked;
-                death.orphans.push(remote);
+                death.unstarted.push(remote);
             } else {
                 self.requeue(remote);
             }
@@ -66,7 +66,7 @@ impl<W: Clone> Scheduler<W> {
 
     /// Queues a task again that a worker died of, or says why not.
     pub(in crate::process) fn requeue_or_refuse(&mut self, remote: &Arc<RemoteTask>) -> Option<Error> {
-        self.mourned_for(remote);
+        self.loss_told(remote);
         if let Some(error) = &self.broken {
             return Some(error.clone());
         }
@@ -80,7 +80,7 @@ impl<W: Clone> Scheduler<W> {
     }
 
     /// It is known what becomes of a task that a worker died of.
-    pub(in crate::process) fn mourned_for(&mut self, remote: &Arc<RemoteTask>) {
+    pub(in crate::process) fn loss_told(&mut self, remote: &Arc<RemoteTask>) {
         self.lost.retain(|lost| !Arc::ptr_eq(lost, remote));
     }
 

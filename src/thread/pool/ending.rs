@@ -15,8 +15,8 @@ use crate::wait::deadline;
 
 impl Pool {
     /// Ends tasks that were taken out of the queue.
-    pub(super) fn refuse(&self, orphans: VecDeque<(Ticket, Arc<dyn Runnable>)>, error: &Error) {
-        for (_, task) in orphans {
+    pub(super) fn refuse(&self, unstarted: VecDeque<(Ticket, Arc<dyn Runnable>)>, error: &Error) {
+        for (_, task) in unstarted {
             if !task.refuse(error.clone()) {
                 self.queue.lock().dead -= 1;
             }
@@ -28,11 +28,11 @@ impl Pool {
         let mut queue = self.queue.lock();
         queue.broken.get_or_insert_with(|| error.clone());
         self.closing.store(true, Ordering::Relaxed);
-        let orphans = std::mem::take(&mut queue.tasks);
+        let unstarted = std::mem::take(&mut queue.tasks);
         drop(queue);
         self.work.notify_all();
         self.room.notify_all();
-        self.refuse(orphans, &error);
+        self.refuse(unstarted, &error);
         for shared in self.shared() {
             shared.call_off(&error);
         }

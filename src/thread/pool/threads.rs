@@ -34,13 +34,14 @@ impl Pool {
                 queue.coming -= 1;
                 // Workers that are asleep cannot run anything.
                 let asleep = queue.blocked + queue.waiting;
-                let orphans = if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
+                let unstarted =
+                    if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
                 let last = queue.is_last();
                 drop(queue);
                 if last {
                     self.timer.stop();
                 }
-                self.refuse(orphans, &Error::Broken(Broken::new(format!("no thread can be started: {error}"))));
+                self.refuse(unstarted, &Error::Broken(Broken::new(format!("no thread can be started: {error}"))));
             }
         }
         self.ended.notify_all();

@@ -7,7 +7,7 @@ use super::errand::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
-use crate::process::scheduler::{Dispatch, Victim, WorkerId};
+use crate::process::scheduler::{Dispatch, LostTask, WorkerId};
 use crate::process::task::RemoteTask;
 
 pub(super) enum Due {
@@ -22,7 +22,7 @@ pub(super) enum Due {
     Read(Arc<RemoteTask>, Said),
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     Died,
-    Mourn(Victim),
+    Mourn(LostTask),
     Requeue(Arc<RemoteTask>),
     Bury(Arc<RemoteTask>, Error),
     Expire(Arc<RemoteTask>),
@@ -49,7 +49,7 @@ impl Due {
                 format!("refuse {:?}: {error:?}", remotes.iter().map(|remote| calls(remote)).collect::<Vec<_>>())
             }
             Self::Died => "died".into(),
-            Self::Mourn(victim) => format!("mourn {:?}", calls(&victim.remote)),
+            Self::Mourn(lost) => format!("mourn {:?}", calls(&lost.remote)),
             Self::Requeue(remote) => format!("requeue {:?}", calls(remote)),
             Self::Bury(remote, _) => format!("bury {:?}", calls(remote)),
             Self::Expire(remote) => format!("expire {:?}", calls(remote)),

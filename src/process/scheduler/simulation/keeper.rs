@@ -124,10 +124,10 @@ impl World<'_> {
         let failed_starts = self.weather.failed_starts;
         if self.once_in(failed_starts) {
             self.trace(|| format!("keeper {} cannot start", id.0));
-            let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
+            let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
             let error = Error::Broken(Broken::new("no worker process can be started"));
             self.keeper(id).stage = Stage::Ending;
-            self.keeper(id).dues.extend([Due::RingAll, Due::Refuse(orphans, Some(error)), Due::Forget]);
+            self.keeper(id).dues.extend([Due::RingAll, Due::Refuse(unstarted, Some(error)), Due::Forget]);
             return;
         }
         self.trace(|| format!("keeper {} starts", id.0));
@@ -149,18 +149,18 @@ impl World<'_> {
             Due::Deliver(remote, said) => self.deliver(remote, said, true),
             Due::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Due::Died => return self.died(id),
-            Due::Mourn(victim) => {
+            Due::Mourn(lost) => {
                 let table = Arc::clone(&self.floor.borrow().workers[&id].table);
                 let died = || {
                     // By now it is known what the worker had done before.
-                    if let Some(call) = next_call(&victim.remote) {
+                    if let Some(call) = next_call(&lost.remote) {
                         self.book.lock().calls[call].blamed += 1;
                     }
                     Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None))
                 };
-                return vec![match victim.judge(&table, died) {
-                    None => Due::Requeue(victim.remote),
-                    Some(error) => Due::Bury(victim.remote, error),
+                return vec![match lost.judge(&table, died) {
+                    None => Due::Requeue(lost.remote),
+                    Some(error) => Due::Bury(lost.remote, error),
                 }];
             }
             Due::Requeue(remote) => {
@@ -171,7 +171,7 @@ impl World<'_> {
                 }
             }
             Due::Bury(remote, error) => {
-                self.decide(|scheduler, _| scheduler.mourned_for(&remote));
+                self.decide(|scheduler, _| scheduler.loss_told(&remote));
                 remote.fail(&error);
             }
             Due::Expire(remote) => remote.expire(remote.limit().expect("it had a limit")),
@@ -179,8 +179,8 @@ impl World<'_> {
             Due::Break => {
                 let error = Error::Broken(Broken::new("workers do not start"));
                 self.remotes.iter().for_each(|remote| self.call_off(remote));
-                let orphans = self.decide(|scheduler, now| scheduler.break_down(&error, now));
-                return vec![Due::RingAll, Due::Refuse(orphans, Some(error))];
+                let unstarted = self.decide(|scheduler, now| scheduler.break_down(&error, now));
+                return vec![Due::RingAll, Due::Refuse(unstarted, Some(error))];
             }
             Due::RingAll => self.ring_all(),
             Due::Forget => {
@@ -256,15 +256,15 @@ impl World<'_> {
         let (was_doomed, first) =
             (worker.stage == worker::Stage::Doomed, worker.in_flight.front().map(|sent| Arc::clone(&sent.remote)));
         let prospect = if self.keeper(id).is_unfit { Prospect::None } else { Prospect::Fair };
-        let Death { victims, orphans, refusal, expected, is_the_end } =
+        let Death { lost_tasks, unstarted, refusal, expected, is_the_end } =
             self.decide(|scheduler, now| scheduler.died(id, prospect, now));
-        if let Some(missed) = first.filter(|first| !victims.iter().any(|victim| Arc::ptr_eq(&victim.remote, first))) {
+        if let Some(missed) = first.filter(|first| !lost_tasks.iter().any(|lost| Arc::ptr_eq(&lost.remote, first))) {
             self.audit_missed(&missed);
         }
-        assert!(!was_doomed || victims.is_empty(), "a worker was killed for one task, and another has died of it");
-        self.trace(|| format!("keeper {} buries, {} victims", id.0, victims.len()));
-        let mut dues = vec![Due::Refuse(orphans, refusal)];
-        dues.extend(victims.into_iter().map(Due::Mourn));
+        assert!(!was_doomed || lost_tasks.is_empty(), "a worker was killed for one task, and another has died of it");
+        self.trace(|| format!("keeper {} buries, {} lost_tasks", id.0, lost_tasks.len()));
+        let mut dues = vec![Due::Refuse(unstarted, refusal)];
+        dues.extend(lost_tasks.into_iter().map(Due::Mourn));
         if is_the_end {
             assert!(!self.keeper(id).was_ready && !expected);
             dues.push(Due::Break);

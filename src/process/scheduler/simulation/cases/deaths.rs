@@ -25,8 +25,8 @@ impl World<'_> {
         let table = self.make_ready(id);
         let (_, orders) = self.refill(id);
         assert!(table.words().start(orders[0].slot, orders[0].sequence, self.clock()));
-        let victims = self.die(id).victims;
-        assert!(matches!(&victims[..], [victim] if Arc::ptr_eq(&victim.remote, remote)));
+        let lost_tasks = self.die(id).lost_tasks;
+        assert!(matches!(&lost_tasks[..], [lost] if Arc::ptr_eq(&lost.remote, remote)));
     }
 
     fn try_again(&mut self, remote: &Arc<RemoteTask>) -> Option<Error> {
@@ -36,9 +36,9 @@ impl World<'_> {
 
     /// None can be started.
     fn fail_to_start(&mut self, id: WorkerId) -> usize {
-        let orphans = self.decide(|scheduler, now| scheduler.not_started(id, now));
+        let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.decide(|scheduler, _| scheduler.forget(id));
-        orphans.len()
+        unstarted.len()
     }
 }
 
@@ -54,8 +54,8 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
     world.make_ready(SECOND);
     assert_eq!(world.refill(SECOND).1.len(), 1);
     // It was not the one that this worker died of.
-    let Death { victims, orphans, .. } = world.die(SECOND);
-    assert!(victims.is_empty() && orphans.is_empty());
+    let Death { lost_tasks, unstarted, .. } = world.die(SECOND);
+    assert!(lost_tasks.is_empty() && unstarted.is_empty());
     assert_eq!(world.scheduler.waiting(), 1);
 }
 
@@ -80,7 +80,7 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
         let (table, [first, _]) = world.send_two(id);
         assert!(Arc::ptr_eq(&first.remote, &deadly));
         assert!(table.words().start(first.slot, first.sequence, world.clock()));
-        assert_eq!(world.die(id).victims.len(), 1);
+        assert_eq!(world.die(id).lost_tasks.len(), 1);
         assert!(world.try_again(&deadly).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! [`Victim`]: a task that a worker died of.
+//! [`LostTask`]: a task that a worker died of.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use crate::error::Error;
 use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
 
-pub(in crate::process) struct Victim {
+pub(in crate::process) struct LostTask {
     pub(in crate::process) remote: Arc<RemoteTask>,
     pub(in crate::process) slot: u8,
     pub(in crate::process) sequence: u64,
 }
 
-impl Victim {
+impl LostTask {
     /// Notes what its worker has left of it. The error that it ends with; if there is none, it is to be queued again, and a chunk of
     /// which nothing is left, or wanted, is over there. `died` is asked only where there is something to blame, for it takes its time.
     pub(in crate::process) fn judge(&self, table: &TaskTable, died: impl FnOnce() -> Error) -> Option<Error> {
