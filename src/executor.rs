@@ -33,7 +33,7 @@ use crate::with::With;
 /// on the stack of the submitting thread or of the worker. If the stack does not suffice, the task ends with one of the same two errors,
 /// and the text says so. Dropping a value needs stack too: a type that may be nested very deeply should implement `Drop` iteratively.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be with_out_of_band to another process",
+    message = "`{Self}` cannot be carried to another process",
     note = "derive serde's `Serialize` and `Deserialize` for it, or use the methods of `ThreadPoolExecutor` itself, which take any type"
 )]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}

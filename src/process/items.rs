@@ -187,7 +187,7 @@ mod tests {
         let items = Items::new(ItemOffsets { ends: [1, 2, 3, 4].into(), refused: Vec::new() });
         assert!(!items.note(1, 1, &values(&[b"b"])), "the one before is missing");
         assert!(items.note(0, 2, &values(&[b"a", b"b"])));
-        assert!(!items.note(2, 2, &values(&[b"c"])), "one is offsets off");
+        assert!(!items.note(2, 2, &values(&[b"c"])), "one is cut off");
         assert!(!items.note(3, 1, &[&values(&[b"d"])[..], b"?"].concat()), "something is left");
         items.split_off(3..4, b"wxyz");
         for first in [3, u32::MAX] {

@@ -214,7 +214,7 @@ impl<W: Clone> Scheduler<W> {
         self.next_sequence += 1;
         let sequence = self.next_sequence;
         let worker = self.workers.get_mut(&id).expect("tasks are given to workers that are there");
-        let table = Arc::clone(worker.table.as_ref().expect("a worker that serves has table"));
+        let table = Arc::clone(worker.table.as_ref().expect("a worker that serves has a table"));
         let slot = worker.free.trailing_zeros() as u8;
         worker.free &= !(1 << slot);
         table.words().ready(slot, sequence, remote.range());

@@ -55,7 +55,7 @@ impl World<'_> {
         for worker in workers().filter(|worker| matches!(worker.stage, Stage::Serving | Stage::Doomed)) {
             let taken = worker.in_flight.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
             assert_eq!(taken.count_ones() as usize, worker.in_flight.len(), "two tasks have one slot");
-            assert_eq!(!taken, worker.free, "table that are neither free nor taken");
+            assert_eq!(!taken, worker.free, "slots that are neither free nor taken");
             assert_eq!(
                 worker.in_flight.iter().map(|sent| sent.remote.argument.len()).sum::<usize>(),
                 worker.bytes,
