@@ -9,15 +9,14 @@ use serde::de::DeserializeOwned;
 
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
-use crate::feed::Via;
 use crate::future::Future;
 use crate::held::is_large;
+use crate::items::ItemExecutor;
 use crate::job::Job;
-use crate::map::{Map, MapUnordered};
+use crate::map::{Map, MapUnordered, Via};
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
 use crate::task::call::{EncodableCall, Function, Infallible, TryFn, Unboxing};
-use crate::task::owner::Sharing;
 use crate::task::{TaskHandle, new_task};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
@@ -79,9 +78,11 @@ pub trait Backend: Send + Sync {
         Stats::default()
     }
 
-    /// The pool whose workers may share the items of a map among them; `None`: each item is a task.
+    /// Returns who takes the items of a map in ranges. `None`: each item, or each chunk of the size that was asked for, is a job.
+    ///
+    /// A backend that passes its jobs to another executor passes this on as well.
     #[doc(hidden)]
-    fn workers(&self) -> Option<Workers> {
+    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
         None
     }
 
@@ -90,19 +91,6 @@ pub trait Backend: Send + Sync {
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         None
     }
-}
-
-/// Names a pool whose workers may share the items of a map.
-#[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "means nothing outside")]
-pub struct Workers(pub(crate) Sharers);
-
-pub(crate) enum Sharers {
-    Threads(Arc<dyn Sharing>),
-    /// None: each item is a task, which has a time limit.
-    Limited,
-    #[cfg(processes)]
-    Processes(Arc<crate::process::Pool>),
 }
 
 macro_rules! delegate_backend {
@@ -126,8 +114,8 @@ macro_rules! delegate_backend {
             fn stats(&self) -> Stats {
                 (**self).stats()
             }
-            fn workers(&self) -> Option<Workers> {
-                (**self).workers()
+            fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
+                (**self).item_executor()
             }
             fn task_options(&self) -> Option<&Arc<TaskOptions>> {
                 (**self).task_options()

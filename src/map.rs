@@ -3,18 +3,28 @@
 //! Without `buffer_size` the feed is drained by the constructor.
 #![forbid(unsafe_code)]
 
+mod engine;
+mod feed;
+mod local;
+mod range;
+#[cfg(processes)]
+mod remote;
+mod source;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::{Error, Outcome, Timeout};
-use crate::feed::{Batch, Feed, Submit, unfinished};
 use crate::held::is_large;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::spread::Spread;
 use crate::wait::{is_done, wait_until};
+use engine::Engine;
+pub(crate) use engine::ItemRunner;
+use feed::{Batch, Feed, unfinished};
+pub(crate) use feed::{Submit, Via, on_threads};
 
 /// Yields the outcome of each item in input order; made by [`Executor::map`](crate::Executor::map).
 ///
@@ -32,7 +42,7 @@ enum Items<A, R> {
     /// In tasks of their own, or several in one.
     Batches(VecDeque<Batch<R>>),
     /// Shared by the threads of a pool.
-    Spread(Spread<A, R>),
+    Engine(Engine<A, R>),
 }
 
 impl<'e, I: Iterator, R> Map<'e, I, R> {
@@ -41,9 +51,9 @@ impl<'e, I: Iterator, R> Map<'e, I, R> {
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
         options: &TaskOptions,
     ) -> Self {
-        let crew = submit.crew();
+        let runner = submit.item_runner();
         let feed = Feed::new(submit, arguments.into_iter(), options);
-        let items = crew.map_or_else(|| Items::Batches(VecDeque::new()), |crew| Items::Spread(Spread::new(crew)));
+        let items = runner.map_or_else(|| Items::Batches(VecDeque::new()), |runner| Items::Engine(Engine::new(runner)));
         let mut map = Self { feed, items, ready: Outcomes::new() };
         map.refill();
         map
@@ -56,9 +66,9 @@ impl<'e, I: Iterator, R> Map<'e, I, R> {
                     batches.push_back(batch);
                 }
             }
-            Items::Spread(spread) => {
+            Items::Engine(engine) => {
                 if let Some(input) = self.feed.input.take() {
-                    self.feed.submitted = spread.fill(input);
+                    self.feed.submitted = engine.fill(input);
                 }
             }
         }
@@ -68,7 +78,7 @@ impl<'e, I: Iterator, R> Map<'e, I, R> {
     #[track_caller]
     fn next_outcomes(&mut self) -> Option<Outcomes<R>> {
         match &mut self.items {
-            Items::Spread(spread) => spread.next(self.feed.deadline),
+            Items::Engine(engine) => engine.next(self.feed.deadline),
             Items::Batches(batches) => {
                 let first = batches.front()?;
                 if !is_done(first) && !wait_until(first, self.feed.deadline) {
@@ -87,7 +97,7 @@ impl<'e, I: Iterator, R> Map<'e, I, R> {
                 self.feed.stop(batches.iter());
                 batches.clear();
             }
-            Items::Spread(spread) => spread.stop(),
+            Items::Engine(engine) => engine.stop(),
         }
     }
 }
@@ -102,7 +112,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
             if self.ready.len() == 0 {
                 let unfinished = match &self.items {
                     Items::Batches(batches) => unfinished(batches.iter()),
-                    Items::Spread(spread) => spread.unfinished(),
+                    Items::Engine(engine) => engine.unfinished(),
                 };
                 self.stop();
                 return Some(Err(Error::Timeout(Timeout::new(unfinished, self.feed.submitted, self.feed.timeout))));
@@ -118,7 +128,7 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let behind = match &self.items {
             Items::Batches(batches) => batches.iter().map(Batch::items).sum(),
-            Items::Spread(spread) => spread.left(),
+            Items::Engine(engine) => engine.left(),
         };
         self.feed.size_hint(self.ready.len() + behind)
     }

@@ -5,21 +5,17 @@
 //! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `os` is what
 //! systems do in different ways.
 
+mod batch;
 mod builder;
 mod child;
 mod connection;
-mod freight;
 #[cfg(all(test, target_os = "linux", feature = "auto-entry", not(portable)))]
 mod hostile;
 mod items;
 mod link;
 mod os;
 mod out_of_memory;
-mod pace;
 mod pool;
-mod portion;
-mod program;
-mod protocol;
 mod receiver;
 mod relief;
 mod scheduler;
@@ -40,11 +36,11 @@ pub(crate) use program::call::{Addressed, EncodedCall, FunctionAddress, ItemOffs
 pub use program::entry::init;
 pub(crate) use shm::segments::Mapping;
 
-use crate::executor::{Backend, Sharers, Workers};
+use crate::executor::Backend;
+use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
-pub(crate) use freight::Freight;
-pub(crate) use pool::Pool;
+use pool::Pool;
 
 /// Runs tasks on worker processes, which start on demand and are reused.
 ///
@@ -265,9 +261,8 @@ impl Backend for ProcessPoolExecutor {
         self.pool.execute(job.into_task());
     }
 
-    fn workers(&self) -> Option<Workers> {
-        let is_limited = self.pool.settings.time_limit.is_some();
-        Some(Workers(if is_limited { Sharers::Limited } else { Sharers::Processes(Arc::clone(&self.pool)) }))
+    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
+        Some(Arc::clone(&self.pool) as _)
     }
 
     fn max_workers(&self) -> usize {

@@ -17,7 +17,8 @@ use std::time::Duration;
 pub use builder::ThreadPoolBuilder;
 pub use scope::Scope;
 
-use crate::executor::{Backend, Sharers, Workers};
+use crate::executor::Backend;
+use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
 use pool::Pool;
@@ -176,11 +177,8 @@ impl Backend for ThreadPoolExecutor {
         }
     }
 
-    fn workers(&self) -> Option<Workers> {
-        if self.pool.settings.time_limit.is_some() {
-            return Some(Workers(Sharers::Limited));
-        }
-        self.pool.sharing().map(|pool| Workers(Sharers::Threads(pool)))
+    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
+        Some(Arc::clone(&self.pool) as _)
     }
 
     fn max_workers(&self) -> usize {

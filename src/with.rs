@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::executor::{Backend, Workers, options_of};
+use crate::executor::{Backend, options_of};
+use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 
@@ -48,8 +49,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn stats(&self) -> Stats {
         self.backend.stats()
     }
-    fn workers(&self) -> Option<Workers> {
-        self.backend.workers()
+    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
+        self.backend.item_executor()
     }
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         Some(&self.options)

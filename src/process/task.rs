@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::items::Items;
 use super::pool::Pool;
-use super::portion::Portion;
 use super::program::call::{EncodedCall, FunctionAddress};
 use super::protocol::frame::Kind;
 use super::protocol::reply;
@@ -58,7 +58,7 @@ pub(super) struct RemoteTask {
 /// Who gets the outcome of a task.
 pub(super) enum Completion {
     Task(Arc<dyn Runnable>),
-    Portion(Portion),
+    Batch(Batch),
 }
 
 /// Where a task is.
@@ -90,7 +90,7 @@ impl RemoteTask {
         let items = chunk.map(Items::new);
         let ticket = Shown::new(match &completion {
             Completion::Task(_) => Ticket::NEVER,
-            Completion::Portion(portion) => portion.ticket,
+            Completion::Batch(batch) => batch.ticket,
         });
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
@@ -118,14 +118,14 @@ impl RemoteTask {
     pub(super) fn id(&self) -> FutureId {
         match &self.completion {
             Completion::Task(task) => task.id(),
-            Completion::Portion(portion) => portion.id,
+            Completion::Batch(batch) => batch.id,
         }
     }
 
     pub(super) fn options(&self) -> &TaskOptions {
         match &self.completion {
             Completion::Task(task) => task.options(),
-            Completion::Portion(portion) => portion.options.as_deref().unwrap_or(TaskOptions::NONE),
+            Completion::Batch(batch) => batch.options.as_deref().unwrap_or(TaskOptions::NONE),
         }
     }
 
@@ -137,7 +137,7 @@ impl RemoteTask {
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
         match &self.completion {
             Completion::Task(task) => Some(&**task),
-            Completion::Portion(_) => None,
+            Completion::Batch(_) => None,
         }
     }
 
@@ -166,10 +166,10 @@ impl RemoteTask {
             Completion::Task(task) => {
                 task.refuse(error);
             }
-            Completion::Portion(portion) => {
-                let consignee = portion.consignee.lock().clone();
-                if let Some(consignee) = consignee {
-                    consignee.turn_away(&error);
+            Completion::Batch(batch) => {
+                let owner = batch.owner.lock().clone();
+                if let Some(owner) = owner {
+                    owner.turn_away(&error);
                 }
                 self.fail(&error);
             }
@@ -185,23 +185,23 @@ impl RemoteTask {
 
     /// Makes a task of a portion's items from this one on, which no worker has begun and none is going to. Under the scheduler's lock.
     pub(super) fn divide(&self, from: u32, to: u32) -> Option<Arc<Self>> {
-        let (Completion::Portion(portion), Some(items)) = (&self.completion, &self.items) else {
+        let (Completion::Batch(batch), Some(items)) = (&self.completion, &self.items) else {
             return None;
         };
-        let consignee = portion.consignee.lock().clone()?;
         let range = from as usize..to as usize;
-        let rest =
-            Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start, portion.ticket);
+        let rest = batch.part(range.start)?;
+        let owner = rest.owner.lock().clone()?;
         let (argument, cut) = items.split_off(range, &self.argument);
         let encoded = EncodedCall { call: self.call, argument, chunk: Some(cut) };
-        let rest = Self::new(Completion::Portion(rest), Arc::clone(&self.pool), encoded, Vec::new());
-        consignee.divided(Arc::downgrade(&rest));
+        let rest = Self::new(Completion::Batch(rest), Arc::clone(&self.pool), encoded, Vec::new());
+        batch.sent.add(&rest);
+        owner.divided();
         Some(rest)
     }
 
     /// May what of it has not begun be given to another worker?
     pub(super) fn is_divisible(&self) -> bool {
-        matches!(self.completion, Completion::Portion(_)) && self.segments.is_empty() && !self.is_curtailed()
+        matches!(self.completion, Completion::Batch(_)) && self.segments.is_empty() && !self.is_curtailed()
     }
 
     /// Of a chunk: the first item that nothing is known of, and how many there are in all.
@@ -258,11 +258,11 @@ impl RemoteTask {
                     Completion::Task(task) => {
                         task.complete_items(replies, out_of_band);
                     }
-                    Completion::Portion(portion) => {
+                    Completion::Batch(batch) => {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
-                        let consignee = portion.consignee.lock().take();
-                        if let Some(consignee) = consignee {
-                            consignee.deliver(portion.first, replies, out_of_band, took);
+                        let owner = batch.owner.lock().take();
+                        if let Some(owner) = owner {
+                            owner.deliver(batch.first, replies, out_of_band, took);
                         }
                     }
                 }

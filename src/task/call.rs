@@ -11,7 +11,9 @@ use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::panics;
 #[cfg(processes)]
-use crate::process::{Addressed, EncodedCall, FunctionAddress, ItemOffsets};
+use crate::process::Addressed;
+#[cfg(processes)]
+pub(crate) use crate::process::{EncodedCall, FunctionAddress, ItemOffsets};
 use crate::task::runner::caught;
 #[cfg(processes)]
 use crate::task::runner::read;

@@ -10,13 +10,12 @@ use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
 use crate::executor::{Backend, options_of};
-use crate::feed::{Submit, crew};
 use crate::future::Future;
 use crate::held::is_large;
-use crate::map::{Map, MapUnordered};
+use crate::items::ItemExecutor;
+use crate::map::{ItemRunner, Map, MapUnordered, Submit, on_threads};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::spread::Crew;
 use crate::task::call::{Call, Chunk, LocalCall, Shared, outcome};
 use crate::task::{TaskHandle, new_task};
 use crate::with::With;
@@ -86,14 +85,13 @@ where
         queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
     }
 
-    fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
-        let owner = self.pool.sharing()?;
+    fn item_runner(&self) -> Option<Arc<dyn ItemRunner<A, R>>> {
         let function = Arc::clone(&self.function);
-        crew(owner, self.options.as_ref(), move |argument| function(argument))
+        on_threads(Arc::clone(self.pool).threads()?, self.options.as_ref(), move |argument| function(argument))
     }
 
-    fn is_limited(&self) -> bool {
-        self.pool.settings.time_limit.is_some()
+    fn takes_only_tasks(&self) -> bool {
+        self.pool.takes_only_tasks()
     }
 }
 

@@ -58,7 +58,7 @@ use crate::fork;
 use crate::options::Stats;
 use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
-use crate::task::owner::{self, Ended, Shared, Sharing};
+use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
 use crate::wait::deadline;
@@ -214,11 +214,6 @@ impl Pool {
         }
         let limit = self.settings.max_pending?;
         (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
-    }
-
-    /// This pool, if its threads may share the items of a map. In a bounded queue each has its place, and where there is a time limit, its time.
-    pub(super) fn sharing(&self) -> Option<Arc<dyn Sharing>> {
-        (!self.is_bounded() && self.settings.time_limit.is_none() && !self.is_copy()).then(|| self.me() as _)
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {

@@ -1,9 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::bytes::OutOfBand;
-use crate::process::portion::{Consignee, Portion};
+use crate::items::BatchOwner;
+use crate::process::batch::Batch;
 use crate::process::program::call::{EncodedCall, FunctionAddress, ItemOffsets};
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::receiver::tests::Desk;
@@ -18,20 +19,20 @@ use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 #[derive(Default)]
 struct Tally(AtomicUsize);
 
-impl Consignee for Tally {
+impl BatchOwner for Tally {
     fn deliver(&self, _: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>, _: Duration) {
         self.0.fetch_add(replies.len(), Ordering::Relaxed);
     }
-    fn divided(&self, _: Weak<RemoteTask>) {}
+    fn divided(&self) {}
     fn turn_away(&self, _: &Error) {}
 }
 
 fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Infallible(|n: u64| n + 1)).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
-    let portion = Portion::new(Arc::clone(tally) as _, None, 0, Ticket::default());
+    let portion = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
     let encoded = EncodedCall { call, argument, chunk: Some(offsets) };
-    RemoteTask::new(Completion::Portion(portion), Arc::clone(&processes.pool), encoded, Vec::new())
+    RemoteTask::new(Completion::Batch(portion), Arc::clone(&processes.pool), encoded, Vec::new())
 }
 
 #[test]

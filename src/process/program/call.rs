@@ -59,7 +59,7 @@ impl ItemOffsets {
     }
 
     /// Copies some of the items of a chunk, as one of their own.
-    pub(in crate::process) fn part(
+    pub(crate) fn part(
         argument: &[u8],
         ends: &[usize],
         refused: &[(usize, Error)],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{AHEAD_TIME, LONG_TASK};
-use crate::process::pace::Pace;
+use crate::estimate::DurationEstimate;
 use crate::process::shm::table::{self, Progress, TaskTable};
 use crate::process::task::RemoteTask;
 
@@ -27,7 +27,7 @@ pub(super) struct WorkerState<W> {
     /// Tasks it may still be given.
     pub(super) budget: u64,
     /// What its tasks took lately.
-    pub(super) pace: Pace,
+    pub(super) pace: DurationEstimate,
     /// The time limit of the first passed when it was done already; until then its result may arrive.
     pub(super) arrival: Option<Instant>,
     /// When the time of the first is up by what the worker has said of its start. It is asked once.
@@ -63,7 +63,7 @@ impl<W> WorkerState<W> {
             bytes: 0,
             free: u64::MAX,
             budget: max_tasks.unwrap_or(u64::MAX),
-            pace: Pace::default(),
+            pace: DurationEstimate::default(),
             arrival: None,
             due: None,
             expected: false,

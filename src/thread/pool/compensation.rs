@@ -9,6 +9,7 @@ use super::Pool;
 use super::queue::{Action, Queue};
 use crate::error::Error;
 use crate::fork;
+use crate::items::{ItemExecutor, Threads};
 use crate::sync::MutexGuard;
 use crate::task::owner::{BlockReason, Ended, Shared, Sharing, TaskOwner};
 use crate::task::{Ran, Runnable};
@@ -22,6 +23,18 @@ impl Pool {
         if self.is_bounded() {
             self.room.notify_one();
         }
+    }
+}
+
+impl ItemExecutor for Pool {
+    fn takes_only_tasks(&self) -> bool {
+        self.settings.time_limit.is_some()
+    }
+
+    /// Nobody, if each item has to have its place in a bounded queue, or its time limit.
+    fn threads(self: Arc<Self>) -> Option<Threads> {
+        let shares = !self.is_bounded() && self.settings.time_limit.is_none() && !self.is_copy();
+        shares.then(|| Threads(self as _))
     }
 }
 

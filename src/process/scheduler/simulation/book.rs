@@ -1,11 +1,11 @@
 //! [`Book`]: what has become of every call, one a task and one an item of a chunk.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use crate::error::Error;
+use crate::process::batch::SentBatches;
 use crate::process::scheduler::WorkerId;
-use crate::process::task::RemoteTask;
 use crate::sync::Mutex;
 
 pub(super) type Shared = Arc<Mutex<Book>>;
@@ -14,7 +14,7 @@ pub(super) type Shared = Arc<Mutex<Book>>;
 pub(super) struct Book {
     pub(super) calls: Vec<FunctionAddress>,
     /// Flights that were made by dividing others.
-    pub(super) divided: Vec<Weak<RemoteTask>>,
+    pub(super) divided: Arc<SentBatches>,
 }
 
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::portion::Portion;
+use crate::process::batch::Batch;
 use crate::process::program::call::EncodedCall;
 use crate::process::protocol::frame::Kind;
 use crate::process::scheduler::{Submitted, WorkerId};
@@ -114,7 +114,10 @@ impl World<'_> {
         let (argument, chunk) = errand.argument(padding);
         let options = Arc::new(errand.options.clone());
         let completion = match Arc::new(errand) {
-            errand if is_portion => Completion::Portion(Portion::new(errand, Some(options), 0, self.map)),
+            errand if is_portion => {
+                let sent = Arc::clone(&self.book.lock().divided);
+                Completion::Batch(Batch::new(errand, Some(options), 0, self.map, sent))
+            }
             errand => Completion::Task(errand),
         };
         let encoded = EncodedCall { call: self.stock.call, argument, chunk };

@@ -2,15 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::book::{self, End};
 use crate::bytes::OutOfBand;
 use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
+use crate::items::BatchOwner;
 use crate::options::TaskOptions;
-use crate::process::portion::Consignee;
 use crate::process::program::call::{EncodedCall, ItemOffsets};
 use crate::process::task::RemoteTask;
 use crate::task::call::Encoded;
@@ -96,13 +96,11 @@ impl Errand {
     }
 }
 
-impl Consignee for Errand {
+impl BatchOwner for Errand {
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>, _: Duration) {
         self.end_each(first, replies);
     }
-    fn divided(&self, rest: Weak<RemoteTask>) {
-        self.book.lock().divided.push(rest);
-    }
+    fn divided(&self) {}
     fn turn_away(&self, _: &Error) {}
 }
 

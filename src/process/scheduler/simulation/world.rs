@@ -191,8 +191,7 @@ impl<'a> World<'a> {
         for id in self.scheduler.to_wake() {
             self.ring(id);
         }
-        let divided = std::mem::take(&mut self.book.lock().divided);
-        let divided = divided.iter().map(|remote| remote.upgrade().expect("what was divided off is not dropped"));
+        let divided = self.book.lock().divided.take();
         self.remotes.extend(divided);
     }
 

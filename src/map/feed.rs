@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::engine::ItemRunner;
+use super::local::LocalItems;
+#[cfg(processes)]
+use super::remote::RemoteItems;
 use crate::error::{Decode, Error, Outcome, Part};
-use crate::executor::{Backend, Payload, Sharers, Workers, dispatch, submit};
+use crate::executor::{Backend, Payload, dispatch, submit};
 use crate::future::Future;
 use crate::held::is_large;
+use crate::items::Threads;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-#[cfg(processes)]
-use crate::process::Freight;
-use crate::spread::{Crew, Hands};
 use crate::task::call::{Chunk, Everywhere, Function, Unboxing};
 use crate::task::new_task;
-use crate::task::owner::{self, Sharing};
+use crate::task::owner;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, deadline, is_done};
 
@@ -30,10 +32,10 @@ pub(crate) trait Submit<A, R>: Send {
     fn one_boxed(&self, argument: Box<A>) -> Future<R>;
     /// As `many`, for arguments that are [large](is_large).
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
-    /// The threads that may share the items among them.
-    fn crew(&self) -> Option<Arc<dyn Crew<A, R>>>;
-    /// Is each item to be a task, because the pool has a time limit?
-    fn is_limited(&self) -> bool;
+    /// Returns who takes the items in ranges, if the executor has somebody and the options leave the ranges to it.
+    fn item_runner(&self) -> Option<Arc<dyn ItemRunner<A, R>>>;
+    /// Returns `true` if each item is to be a task, whatever chunk size was asked for.
+    fn takes_only_tasks(&self) -> bool;
 }
 
 /// Submits a plain function to any executor.
@@ -55,8 +57,8 @@ where
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         let options = self.executor.task_options().cloned();
-        let call = Chunk { function: Everywhere(self.function), arguments, stop };
-        submit(self.executor, new_task(Some(call), options, None))
+        let work = Chunk { function: Everywhere(self.function), arguments, stop };
+        submit(self.executor, new_task(Some(work), options, None))
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {
@@ -76,41 +78,48 @@ where
         }
     }
 
-    fn crew(&self) -> Option<Arc<dyn Crew<A, R>>> {
-        if const { is_large::<A>() || is_large::<R>() } {
-            return None;
-        }
+    fn item_runner(&self) -> Option<Arc<dyn ItemRunner<A, R>>> {
         let (function, options) = (self.function, self.executor.task_options());
-        match self.executor.workers()?.0 {
-            Sharers::Limited => None,
-            Sharers::Threads(owner) => crew(owner, options, move |argument| function.call(argument)),
-            #[cfg(processes)]
-            Sharers::Processes(pool) => {
-                let may_share = options.is_none_or(|options| options.leaves_chunks_open());
-                let freight = may_share.then(|| Freight::new(pool, options.cloned(), function)).flatten();
-                freight.map(|freight| freight as _)
-            }
+        let executor = self.executor.item_executor()?;
+        if let Some(threads) = Arc::clone(&executor).threads() {
+            return on_threads(threads, options, move |argument| function.call(argument));
         }
+        #[cfg(processes)]
+        if may_share::<A, R>(options)
+            && let Some(elsewhere) = executor.elsewhere()
+        {
+            let items = RemoteItems::new(elsewhere.0, options.cloned(), function);
+            return items.map(|items| items as _);
+        }
+        None
     }
 
-    fn is_limited(&self) -> bool {
-        matches!(self.executor.workers(), Some(Workers(Sharers::Limited)))
+    fn takes_only_tasks(&self) -> bool {
+        self.executor.item_executor().is_some_and(|executor| executor.takes_only_tasks())
     }
 }
 
-/// The threads of a pool that may share the items of a map, if they may be shared.
+/// Returns `true` if the executor may choose the ranges. Large items are tasks of their own.
+fn may_share<A, R>(options: Option<&Arc<TaskOptions>>) -> bool {
+    if const { is_large::<A>() || is_large::<R>() } {
+        return false;
+    }
+    options.is_none_or(|options| options.leaves_chunks_open())
+}
+
+/// Has threads of this process take the items, if that may be.
 ///
-/// Not those of the thread that makes the map: where a worker waits for an item, it is to run that one itself.
-pub(crate) fn crew<A: Send + 'static, R: Send + 'static>(
-    owner: Arc<dyn Sharing>,
+/// Not those of the executor that the calling thread belongs to: where a worker waits for an item, it is to run that one itself.
+pub(crate) fn on_threads<A: Send + 'static, R: Send + 'static>(
+    threads: Threads,
     options: Option<&Arc<TaskOptions>>,
     function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
-) -> Option<Arc<dyn Crew<A, R>>> {
-    let may_share = options.is_none_or(|options| options.leaves_chunks_open());
-    if const { is_large::<A>() || is_large::<R>() } || !may_share || owner::is_current(Arc::as_ptr(&owner).cast()) {
+) -> Option<Arc<dyn ItemRunner<A, R>>> {
+    let Threads(owner) = threads;
+    if !may_share::<A, R>(options) || owner::is_current(Arc::as_ptr(&owner).cast()) {
         return None;
     }
-    Some(Hands::new(owner, options.cloned(), function))
+    Some(LocalItems::new(owner, options.cloned(), function))
 }
 
 /// One task of a map: an item, or a chunk of them.
@@ -184,7 +193,7 @@ pub(crate) struct Feed<'e, I: Iterator, R> {
 
 impl<'e, I: Iterator, R> Feed<'e, I, R> {
     pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, options: &TaskOptions) -> Self {
-        let chunk_size = if submit.is_limited() { 1 } else { options.items_per_chunk() };
+        let chunk_size = if submit.takes_only_tasks() { 1 } else { options.items_per_chunk() };
         Self {
             input: Some(input),
             submit: Box::new(submit),

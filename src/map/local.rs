@@ -1,7 +1,7 @@
-//! [`Hands`]: threads that help themselves to the items of a map.
+//! [`LocalItems`]: threads that help themselves to the items of a map.
 //!
 //! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the pool, a *hand*,
-//! takes one item after the other from the [blocks](Block) until none is left. That is per item one turn of a lock that is mostly
+//! takes one item after the other from the [blocks](Range) until none is left. That is per item one turn of a lock that is mostly
 //! its own.
 //!
 //! # What stays as it is with a task an item
@@ -17,26 +17,26 @@
 //!
 //! # Locks
 //!
-//! The inlet's first, then the intake's, then a block's. The pool's with none of them. No user code under any.
+//! The input buffer's first, then the queue's, then a block's. The pool's with none of them. No user code under any.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 use std::vec;
 
-use super::block::{Block, Collect, Stock};
-use super::{Crew, FollowUp, Inlet};
+use super::engine::{FollowUp, ItemRunner};
+use super::range::{Collect, Items, Range};
+use super::source::InputBuffer;
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::panics::{self, drop_caught};
 use crate::sync::atomic::AtomicUsize;
-use crate::sync::{Mutex, YIELDS, elapsed, thread};
+use crate::sync::{Mutex, YIELDS, thread};
 use crate::task::call::Call;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::{Runnable, TaskHandle, new_task};
@@ -45,10 +45,7 @@ use crate::ticket::Ticket;
 /// How many items a block has at most.
 const MOST: usize = 256;
 
-/// To wake a worker for an item that takes longer pays.
-const SHORT: Duration = Duration::from_micros(10);
-
-impl<A> Stock for vec::IntoIter<A> {
+impl<A> Items for vec::IntoIter<A> {
     fn count(&self) -> usize {
         self.len()
     }
@@ -63,11 +60,11 @@ impl<A> Stock for vec::IntoIter<A> {
     }
 }
 
-type Items<A, R> = Block<vec::IntoIter<A>, R>;
+type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
 
-impl<A, R> Items<A, R> {
+impl<A, R> LocalRange<A, R> {
     /// Runs one item after the other until none is left to take. How those went of which the pool was not told.
-    fn call(&self, call: &impl Fn(A) -> Outcome<R>) -> Ended {
+    fn work(&self, call: &impl Fn(A) -> Outcome<R>) -> Ended {
         let mut made = None;
         loop {
             // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by others or called off,
@@ -79,23 +76,21 @@ impl<A, R> Items<A, R> {
     }
 }
 
-pub(crate) struct Hands<A, R> {
+pub(crate) struct LocalItems<A, R> {
     owner: Arc<dyn Sharing>,
     /// Makes the task that is a hand.
     hand: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
-    inlet: Inlet<A, R>,
-    intake: Mutex<Intake<A, R>>,
-    /// How many hands are at work, or were sent.
+    input: InputBuffer<A, R>,
+    queue: Mutex<RangeQueue<A, R>>,
+    /// How many items are at work, or were sent.
     engaged: AtomicUsize,
-    /// The items of the last block were. Then a hand will look for more before one that would have to be woken is there.
-    are_short: AtomicBool,
     me: Weak<Self>,
 }
 
 /// A block, and when it came.
-type Ticketed<A, R> = (Ticket, Arc<Items<A, R>>);
+type Ticketed<A, R> = (Ticket, Arc<LocalRange<A, R>>);
 
-struct Intake<A, R> {
+struct RangeQueue<A, R> {
     /// Blocks that nobody has begun.
     fresh: VecDeque<Ticketed<A, R>>,
     /// Blocks that were begun, and may have items that nobody has taken. They are earlier than those.
@@ -106,7 +101,7 @@ struct Intake<A, R> {
     sent: Option<(FutureId, Weak<dyn Runnable>)>,
 }
 
-impl<A, R> Intake<A, R> {
+impl<A, R> RangeQueue<A, R> {
     /// The ticket of the first item that nobody has taken, if there is one.
     fn earliest(&self) -> Option<Ticket> {
         let open = self.open.iter().find(|(_, block)| block.pending() > 0);
@@ -115,12 +110,12 @@ impl<A, R> Intake<A, R> {
 }
 
 /// A task of the pool that runs what it finds. The calls count in its place.
-struct Hand<F, A, R> {
-    hands: Arc<Hands<A, R>>,
+struct MapWorker<F, A, R> {
+    items: Arc<LocalItems<A, R>>,
     function: Arc<F>,
 }
 
-impl<F, A, R> Call<()> for Hand<F, A, R>
+impl<F, A, R> Call<()> for MapWorker<F, A, R>
 where
     F: Fn(A) -> Outcome<R> + Send + Sync,
     A: Send + 'static,
@@ -130,12 +125,12 @@ where
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<()> {
-        self.hands.call(&*self.function);
+        self.items.work(&*self.function);
         Ok(())
     }
 }
 
-impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
+impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
     /// Makes one of threads of `owner`, which call `function`.
     pub(crate) fn new(
         owner: Arc<dyn Sharing>,
@@ -143,45 +138,40 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
         function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let function = Arc::new(function);
-        let hand = move |hands: Arc<Self>| -> Arc<dyn Runnable> {
-            let owner = Arc::clone(&hands.owner);
-            let hand = Hand { hands: Arc::clone(&hands), function: Arc::clone(&function) };
+        let hand = move |items: Arc<Self>| -> Arc<dyn Runnable> {
+            let owner = Arc::clone(&items.owner);
+            let hand = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };
             let task: Arc<dyn TaskHandle<()>> = new_task(Some(hand), options.clone(), Some(owner));
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    hands.drop_unobserved(id, error);
+                    items.drop_unobserved(id, error);
                 }
             }));
             task.detach();
             task
         };
-        let intake = Intake { fresh: VecDeque::new(), open: Vec::new(), is_coming: false, sent: None };
-        let hands = Arc::new_cyclic(|me| Self {
+        let queue = RangeQueue { fresh: VecDeque::new(), open: Vec::new(), is_coming: false, sent: None };
+        let items = Arc::new_cyclic(|me| Self {
             owner,
             hand: Box::new(hand),
-            inlet: Inlet::default(),
-            intake: Mutex::new(intake),
+            input: InputBuffer::default(),
+            queue: Mutex::new(queue),
             engaged: AtomicUsize::new(0),
-            are_short: AtomicBool::new(false),
             me: me.clone(),
         });
-        hands.owner.enlist(Arc::downgrade(&hands) as _);
-        hands
+        items.owner.enlist(Arc::downgrade(&items) as _);
+        items
     }
 
     /// What a hand does.
-    fn call(&self, function: &impl Fn(A) -> Outcome<R>) {
+    fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
         self.begin();
         let mut finished = None;
         loop {
             while let Some(block) = self.next_block(finished.take()) {
                 self.recruit();
-                let begin = Instant::now();
-                let ended = block.call(function);
-                let count = (ended.completed + ended.failed) as u32;
-                self.are_short.store(elapsed(begin) < SHORT * count, Ordering::Relaxed);
-                self.owner.add(ended);
+                self.owner.add(block.work(function));
                 finished = Some(block);
             }
             if self.earliest().is_none() {
@@ -193,7 +183,7 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
             // The order matters: a caller that saw this hand engaged left its pulled items to it, so they are flushed after the count
             // goes down. The caller may also have flushed them itself; this worker may be the last one of a closed pool.
             self.engaged.fetch_sub(1, Ordering::Relaxed);
-            let has_come = self.inlet.flush(self);
+            let has_come = self.input.flush(self);
             match self.earliest() {
                 None if has_come => {}
                 None => return,
@@ -206,48 +196,48 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
 
     /// A hand has come.
     fn begin(&self) {
-        let mut intake = self.intake.lock();
-        intake.is_coming = false;
-        intake.sent = None;
+        let mut queue = self.queue.lock();
+        queue.is_coming = false;
+        queue.sent = None;
     }
 
     fn earliest(&self) -> Option<Ticket> {
-        self.intake.lock().earliest()
+        self.queue.lock().earliest()
     }
 
     /// Takes a block whose turn it is.
-    fn next_block(&self, finished: Option<Arc<Items<A, R>>>) -> Option<Arc<Items<A, R>>> {
+    fn next_block(&self, finished: Option<Arc<LocalRange<A, R>>>) -> Option<Arc<LocalRange<A, R>>> {
         let is_due = |(ticket, _): &Ticketed<A, R>| !self.owner.has_earlier(*ticket);
-        let mut intake = self.intake.lock();
+        let mut queue = self.queue.lock();
         if let Some(finished) = &finished {
-            intake.open.retain(|(_, block)| !Arc::ptr_eq(block, finished));
+            queue.open.retain(|(_, block)| !Arc::ptr_eq(block, finished));
         }
-        if intake.fresh.front().is_some_and(is_due)
-            && let Some((ticket, block)) = intake.fresh.pop_front()
+        if queue.fresh.front().is_some_and(is_due)
+            && let Some((ticket, block)) = queue.fresh.pop_front()
         {
-            intake.open.push((ticket, Arc::clone(&block)));
+            queue.open.push((ticket, Arc::clone(&block)));
             return Some(block);
         }
         // What runs of the others may take long: of those that have ended the pool hears now.
-        intake.open.retain(|(_, block)| block.spent().map(|ended| self.owner.add(ended)).is_none());
+        queue.open.retain(|(_, block)| block.spent().map(|ended| self.owner.add(ended)).is_none());
         // The oldest, which is collected before the others.
-        let oldest = intake.open.first().filter(|block| is_due(block));
+        let oldest = queue.open.first().filter(|block| is_due(block));
         oldest.map(|(_, block)| Arc::clone(block))
     }
 
     /// Sends a hand, if there is something that nobody has taken and none is on the way.
     fn recruit(&self) {
         let Some(me) = self.me.upgrade() else { return };
-        let mut intake = self.intake.lock();
-        let Some(ticket) = intake.earliest().filter(|_| !intake.is_coming) else { return };
-        intake.is_coming = true;
-        drop(intake);
+        let mut queue = self.queue.lock();
+        let Some(ticket) = queue.earliest().filter(|_| !queue.is_coming) else { return };
+        queue.is_coming = true;
+        drop(queue);
         let hand = (self.hand)(me);
-        let mut intake = self.intake.lock();
+        let mut queue = self.queue.lock();
         // Else all was called off meanwhile, or another one has been sent for what came since.
-        if intake.is_coming && intake.sent.is_none() {
-            intake.sent = Some((hand.id(), Arc::downgrade(&hand)));
-            drop(intake);
+        if queue.is_coming && queue.sent.is_none() {
+            queue.sent = Some((hand.id(), Arc::downgrade(&hand)));
+            drop(queue);
             self.engaged.fetch_add(1, Ordering::Relaxed);
             self.owner.push(hand, ticket);
         }
@@ -256,42 +246,41 @@ impl<A: Send + 'static, R: Send + 'static> Hands<A, R> {
     /// A hand will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
     fn drop_unobserved(&self, hand: FutureId, error: &Error) {
         self.engaged.fetch_sub(1, Ordering::Relaxed);
-        let mut intake = self.intake.lock();
-        let is_awaited = intake.sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
+        let mut queue = self.queue.lock();
+        let is_awaited = queue.sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
         if is_awaited {
-            intake.is_coming = false;
-            intake.sent = None;
+            queue.is_coming = false;
+            queue.sent = None;
         }
-        drop(intake);
+        drop(queue);
         if is_awaited {
             self.call_off(error);
         }
-        self.inlet.flush(self);
+        self.input.flush(self);
     }
 }
 
-impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
+impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for LocalItems<A, R> {
     fn most(&self) -> usize {
         MOST
     }
 
-    fn inlet(&self) -> &Inlet<A, R> {
-        &self.inlet
+    fn input(&self) -> &InputBuffer<A, R> {
+        &self.input
     }
 
     fn refuse(&self, items: &mut Vec<A>) -> bool {
-        self.inlet.refuse(items, self, self.owner.refuses_all())
+        self.input.refuse(items, self, self.owner.refuses_all())
     }
 
-    fn is_engaged(&self, may_wait: bool) -> bool {
-        // One hand that is there may be in an item that takes as long as the input waits.
-        let enough = if may_wait || !self.are_short.load(Ordering::Relaxed) { self.owner.workers() } else { 1 };
-        self.engaged.load(Ordering::Relaxed) >= enough
+    fn is_engaged(&self) -> bool {
+        // Fewer may all be in items that take as long as the input waits.
+        self.engaged.load(Ordering::Relaxed) >= self.owner.workers()
     }
 
     fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
-        let block = Arc::new(Block::new(items.into_iter()));
-        self.intake.lock().fresh.push_back((self.owner.ticket(), Arc::clone(&block)));
+        let block = Arc::new(Range::new(items.into_iter()));
+        self.queue.lock().fresh.push_back((self.owner.ticket(), Arc::clone(&block)));
         (block, Box::new(|| self.recruit()))
     }
 
@@ -300,13 +289,13 @@ impl<A: Send + 'static, R: Send + 'static> Crew<A, R> for Hands<A, R> {
     }
 }
 
-impl<A: Send + 'static, R: Send + 'static> Shared for Hands<A, R> {
+impl<A: Send + 'static, R: Send + 'static> Shared for LocalItems<A, R> {
     fn progress(&self) -> (isize, Ended) {
-        let held_back = self.inlet.count().cast_signed();
-        let intake = self.intake.lock();
-        let mut pending = held_back - isize::from(intake.is_coming);
+        let held_back = self.input.count().cast_signed();
+        let queue = self.queue.lock();
+        let mut pending = held_back - isize::from(queue.is_coming);
         let mut ended = Ended::default();
-        for (_, block) in intake.fresh.iter().chain(&intake.open) {
+        for (_, block) in queue.fresh.iter().chain(&queue.open) {
             let (more, also) = block.progress();
             pending += more.cast_signed();
             ended.completed += also.completed;
@@ -316,22 +305,22 @@ impl<A: Send + 'static, R: Send + 'static> Shared for Hands<A, R> {
     }
 
     fn call_off(&self, error: &Error) -> usize {
-        self.inlet.call_off(error) + Hands::call_off(self, error)
+        self.input.call_off(error) + LocalItems::call_off(self, error)
     }
 
     fn hand_over(&self) {
-        self.inlet.flush(self);
+        self.input.flush(self);
     }
 }
 
-impl<A, R> Hands<A, R> {
+impl<A, R> LocalItems<A, R> {
     /// Ends what nobody has taken, and returns how much that was. A hand that was to come for it need not.
     fn call_off(&self, error: &Error) -> usize {
-        let mut intake = self.intake.lock();
-        let (fresh, open) = (std::mem::take(&mut intake.fresh), std::mem::take(&mut intake.open));
-        intake.is_coming = false;
-        let sent = intake.sent.take();
-        drop(intake);
+        let mut queue = self.queue.lock();
+        let (fresh, open) = (std::mem::take(&mut queue.fresh), std::mem::take(&mut queue.open));
+        queue.is_coming = false;
+        let sent = queue.sent.take();
+        drop(queue);
         if let Some(hand) = sent.and_then(|(_, hand)| hand.upgrade()) {
             hand.cancel();
         }

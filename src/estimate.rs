@@ -1,22 +1,22 @@
-//! [`Pace`]: how long a task or an item took lately.
+//! [`DurationEstimate`]: how long the next task or item is expected to take.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
 #[derive(Clone, Copy, Default)]
-pub(super) struct Pace(Option<Duration>);
+pub(crate) struct DurationEstimate(Option<Duration>);
 
-impl Pace {
-    /// Notes that so many took so long. Quick to take a long one for what may follow it, and slower to forget it.
-    pub(super) fn observe(&mut self, count: u32, took: Duration) {
+impl DurationEstimate {
+    /// Notes that `count` of them took this long. The estimate rises to a long one at once, and falls by a quarter of the difference.
+    pub(crate) fn observe(&mut self, count: u32, took: Duration) {
         if count > 0 {
             let each = took / count;
             self.0 = Some(self.0.map_or(each, |pace| each.max((pace * 3 + each) / 4)));
         }
     }
 
-    /// How many are to be expected in this time; `None` before the first.
-    pub(super) fn per(&self, time: Duration) -> Option<usize> {
+    /// Returns how many are expected to run in this time; `None` if nothing was noted.
+    pub(crate) fn per(&self, time: Duration) -> Option<usize> {
         let count = time.as_nanos() / self.0?.as_nanos().max(1);
         Some(usize::try_from(count).unwrap_or(usize::MAX))
     }
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn long_ones_are_believed_at_once_and_short_ones_by_and_by() {
         let ms = Duration::from_millis;
-        let mut pace = Pace::default();
+        let mut pace = DurationEstimate::default();
         pace.observe(0, ms(1));
         assert_eq!(pace.per(ms(10)), None, "nothing has run");
         pace.observe(2, ms(2));

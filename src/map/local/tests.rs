@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::Hands;
+use super::LocalItems;
 use crate::error::{Error, Outcome};
-use crate::spread::Crew;
+use crate::map::engine::ItemRunner;
 use crate::task::owner::{Ended, Shared, Sharing, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
@@ -77,8 +77,8 @@ impl Log {
     }
 }
 
-/// Hands that note their items.
-fn noting(workers: usize) -> (Arc<Desk>, Log, Arc<Hands<u32, u32>>) {
+/// LocalItems that note their items.
+fn noting(workers: usize) -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
     let (desk, log) = (Desk::new(workers), Log::default());
     let seen = log.clone();
     let hands = hands(&desk, move |n| seen.note(n));
@@ -86,7 +86,7 @@ fn noting(workers: usize) -> (Arc<Desk>, Log, Arc<Hands<u32, u32>>) {
 }
 
 /// The same, but in item 0, before it is noted, the next hand works.
-fn interrupted() -> (Arc<Desk>, Log, Arc<Hands<u32, u32>>) {
+fn interrupted() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
     let (desk, log) = (Desk::new(2), Log::default());
     let (there, seen) = (Arc::clone(&desk), log.clone());
     let hands = hands(&desk, move |n| {
@@ -98,18 +98,21 @@ fn interrupted() -> (Arc<Desk>, Log, Arc<Hands<u32, u32>>) {
     (desk, log, hands)
 }
 
-fn hands(desk: &Arc<Desk>, function: impl Fn(u32) -> Outcome<u32> + Send + Sync + 'static) -> Arc<Hands<u32, u32>> {
-    Hands::new(Arc::clone(desk) as _, None, function)
+fn hands(
+    desk: &Arc<Desk>,
+    function: impl Fn(u32) -> Outcome<u32> + Send + Sync + 'static,
+) -> Arc<LocalItems<u32, u32>> {
+    LocalItems::new(Arc::clone(desk) as _, None, function)
 }
 
-/// Hands over the items as one block.
-fn hand_over(hands: &Hands<u32, u32>, items: impl IntoIterator<Item = u32>) {
-    assert!(hands.inlet().add(&mut items.into_iter().collect(), 1, hands, false));
+/// LocalItems over the items as one block.
+fn hand_over(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
+    assert!(hands.input().add(&mut items.into_iter().collect(), 1, hands));
 }
 
 /// Leaves the items to the hands that are engaged.
-fn hold_back(hands: &Hands<u32, u32>, items: impl IntoIterator<Item = u32>) {
-    assert!(!hands.inlet().add(&mut items.into_iter().collect(), usize::MAX, hands, true));
+fn hold_back(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
+    assert!(!hands.input().add(&mut items.into_iter().collect(), usize::MAX, hands));
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
     while desk.work() {}
     assert!(log.take().is_empty());
     assert_eq!(hands.progress().0, 0);
-    let blocks = hands.inlet().close();
+    let blocks = hands.input().close();
     let mut outcomes = blocks.iter().flat_map(|block| {
         let mut collected = block.try_collect();
         std::iter::from_fn(move || collected.outcomes.pop())
@@ -160,9 +163,9 @@ fn what_was_left_to_a_hand_that_goes_to_sleep_is_handed_over() {
     let hands = hands(&desk, Ok);
     hand_over(&hands, [0]);
     hold_back(&hands, [1]);
-    assert_eq!(hands.inlet().count(), 1);
+    assert_eq!(hands.input().count(), 1);
     hands.hand_over();
-    assert_eq!(hands.inlet().count(), 0);
+    assert_eq!(hands.input().count(), 0);
     assert_eq!(hands.progress().0, 2 - 1);
 }
 
@@ -179,13 +182,13 @@ fn a_hand_looks_for_what_was_held_back_before_it_goes() {
 fn items_are_held_back_as_long_as_all_workers_are_engaged() {
     let desk = Desk::new(2);
     let hands = hands(&desk, Ok);
-    assert!(!hands.is_engaged(true));
+    assert!(!hands.is_engaged());
     hand_over(&hands, [0, 1]);
-    assert!(!hands.is_engaged(true), "one of two");
+    assert!(!hands.is_engaged(), "one of two");
     desk.workers.store(1, Ordering::SeqCst);
-    assert!(hands.is_engaged(true));
+    assert!(hands.is_engaged());
     while desk.work() {}
-    assert!(!hands.is_engaged(true), "it has gone");
+    assert!(!hands.is_engaged(), "it has gone");
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn nothing_that_was_pulled_is_left_when_nobody_wants_more() {
     let (desk, log, hands) = noting(1);
     hand_over(&hands, [0]);
     hold_back(&hands, [1, 2]);
-    hands.inlet().clear();
+    hands.input().clear();
     hands.dismiss();
     while desk.work() {}
     assert!(log.take().is_empty());

@@ -1,4 +1,4 @@
-//! [`Block`]: some items of a map that lie next to each other, and what became of them.
+//! [`Range`]: some items of a map that lie next to each other, and what became of them.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -9,7 +9,7 @@ use crate::sync::{Condvar, Mutex, thread, yields};
 use crate::task::owner::Ended;
 
 /// Items that nobody has taken, in order.
-pub(crate) trait Stock {
+pub(crate) trait Items {
     fn count(&self) -> usize;
     fn nothing() -> Self;
     /// Drops them. Runs user code.
@@ -35,13 +35,13 @@ pub(crate) struct Collected<R> {
     pub(crate) is_over: bool,
 }
 
-pub(crate) struct Block<S: Stock, R> {
+pub(crate) struct Range<S: Items, R> {
     state: Mutex<State<S, R>>,
     /// There are outcomes to collect. Notified when the collector sleeps.
     filled: Condvar,
 }
 
-struct State<S: Stock, R> {
+struct State<S: Items, R> {
     stock: S,
     /// How many were taken.
     taken: usize,
@@ -57,7 +57,7 @@ struct State<S: Stock, R> {
     ended: Ended,
 }
 
-impl<S: Stock, R> Block<S, R> {
+impl<S: Items, R> Range<S, R> {
     pub(crate) fn new(stock: S) -> Self {
         let state = State {
             stock,
@@ -160,7 +160,7 @@ impl<S: Stock, R> Block<S, R> {
     }
 }
 
-impl<S: Stock + Send, R: Send> Collect<R> for Block<S, R> {
+impl<S: Items + Send, R: Send> Collect<R> for Range<S, R> {
     fn try_collect(&self) -> Collected<R> {
         self.state.lock().collect()
     }
@@ -200,7 +200,7 @@ impl<S: Stock + Send, R: Send> Collect<R> for Block<S, R> {
     }
 }
 
-impl<S: Stock, R> State<S, R> {
+impl<S: Items, R> State<S, R> {
     /// Stores the outcome of a call. Does somebody have to be woken?
     fn end(&mut self, position: usize, outcome: Outcome<R>) -> bool {
         let count = if outcome.is_ok() { &mut self.ended.completed } else { &mut self.ended.failed };
@@ -231,7 +231,7 @@ impl<S: Stock, R> State<S, R> {
     }
 }
 
-impl<S: Stock, R> Drop for State<S, R> {
+impl<S: Items, R> Drop for State<S, R> {
     fn drop(&mut self) {
         self.early.drain(..).for_each(|(_, outcome)| self.done.push(outcome));
         std::mem::replace(&mut self.stock, S::nothing()).drop_caught();
@@ -243,22 +243,22 @@ mod tests {
     use std::time::{Duration, Instant};
     use std::vec;
 
-    use super::{Block, Collect};
+    use super::{Collect, Range};
     use crate::error::Error;
 
-    type Items<A, R> = Block<vec::IntoIter<A>, R>;
+    type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
 
-    fn take(items: &Items<u32, u32>) -> Option<(usize, u32)> {
+    fn take(items: &LocalRange<u32, u32>) -> Option<(usize, u32)> {
         items.turn(&mut None, vec::IntoIter::next).0
     }
 
-    fn end(items: &Items<u32, u32>, position: usize) {
+    fn end(items: &LocalRange<u32, u32>, position: usize) {
         items.turn(&mut Some((position, Ok(0))), |_| None::<u32>);
     }
 
     #[test]
     fn what_is_to_come_is_counted_whatever_the_order() {
-        let items = Items::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter());
+        let items = LocalRange::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter());
         let counts = || (items.unfinished(), items.left());
         assert_eq!(counts(), (5, 5));
         assert_eq!([take(&items), take(&items), take(&items)], [Some((0, 10)), Some((1, 11)), Some((2, 12))]);
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_is_there_is_collected_at_once() {
-        let items = Items::<u32, u32>::new(vec![10].into_iter());
+        let items = LocalRange::<u32, u32>::new(vec![10].into_iter());
         take(&items);
         end(&items, 0);
         // It does not look before it would sleep, where there is a deadline.
@@ -296,15 +296,15 @@ mod tests {
     #[test]
     fn items_whose_drops_panic_go_one_by_one() {
         let grenades = || vec![Grenade, Grenade].into_iter();
-        drop(Items::<Grenade, u32>::new(grenades()));
-        let block = Items::<Grenade, u32>::new(grenades());
+        drop(LocalRange::<Grenade, u32>::new(grenades()));
+        let block = LocalRange::<Grenade, u32>::new(grenades());
         assert_eq!(block.call_off(&Error::Cancelled), 2);
         assert_eq!(block.left(), 2);
     }
 
     #[test]
     fn outcomes_whose_drops_panic_go_one_by_one() {
-        let items = Items::<u32, Grenade>::new(vec![0; 5].into_iter());
+        let items = LocalRange::<u32, Grenade>::new(vec![0; 5].into_iter());
         for _ in 0..5 {
             items.turn(&mut None, vec::IntoIter::next);
         }

@@ -1,0 +1,185 @@
+//! [`Batch`]: some items of a map on their way, and what the pool offers to maps.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Weak};
+
+use super::pool::Pool;
+use super::shm::segments::{SegmentPool, SegmentRef};
+use super::task::{Completion, RemoteTask};
+use crate::bytes::with_out_of_band;
+use crate::error::Error;
+use crate::id::FutureId;
+use crate::items::{Attached, BatchExecutor, BatchOwner, Elsewhere, ItemExecutor, NewBatch};
+use crate::options::TaskOptions;
+use crate::sync::Mutex;
+use crate::task::call::EncodedCall;
+use crate::task::owner::{Ended, Shared};
+use crate::ticket::Ticket;
+
+/// Some items of a map, which have no task.
+pub(super) struct Batch {
+    pub(super) id: FutureId,
+    pub(super) options: Option<Arc<TaskOptions>>,
+    /// Gone once it has its outcomes: a task may lie about for longer, and is dropped under locks, but an owner has the user's values.
+    pub(super) owner: Mutex<Option<Arc<dyn BatchOwner>>>,
+    /// The position of the first, as the owner counts.
+    pub(super) first: usize,
+    /// When they were pulled.
+    pub(super) ticket: Ticket,
+    /// All batches of the same map that were sent.
+    pub(super) sent: Arc<SentBatches>,
+}
+
+impl Batch {
+    pub(super) fn new(
+        owner: Arc<dyn BatchOwner>,
+        options: Option<Arc<TaskOptions>>,
+        first: usize,
+        ticket: Ticket,
+        sent: Arc<SentBatches>,
+    ) -> Self {
+        Self { id: FutureId::next(), options, owner: Mutex::new(Some(owner)), first, ticket, sent }
+    }
+
+    /// Makes a batch of the items from this one on, counted within this batch. `None`: it has its outcomes.
+    pub(super) fn part(&self, from: usize) -> Option<Self> {
+        let owner = self.owner.lock().clone()?;
+        Some(Self::new(owner, self.options.clone(), self.first + from, self.ticket, Arc::clone(&self.sent)))
+    }
+}
+
+/// The batches of one map that were sent, and whose ends may not be known yet.
+#[derive(Default)]
+pub(super) struct SentBatches(Mutex<Vec<Weak<RemoteTask>>>);
+
+impl SentBatches {
+    pub(super) fn add(&self, remote: &Arc<RemoteTask>) {
+        let mut remotes = self.0.lock();
+        remotes.retain(|remote| remote.strong_count() > 0);
+        remotes.push(Arc::downgrade(remote));
+    }
+
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Vec<Arc<RemoteTask>> {
+        let remotes = std::mem::take(&mut *self.0.lock());
+        remotes.iter().map(|remote| remote.upgrade().expect("what was divided off is not dropped")).collect()
+    }
+
+    /// Takes back what has not begun. Runs user code.
+    fn call_back(&self) {
+        // One by one: as long as one was not called back, it may become two.
+        while let Some(remote) = { self.0.lock().pop() } {
+            if let Some(remote) = remote.upgrade() {
+                remote.call_back();
+            }
+        }
+    }
+}
+
+/// What the pool is to one map.
+struct MapBatches {
+    pool: Arc<Pool>,
+    sent: Arc<SentBatches>,
+}
+
+/// Segments that are given back unless a batch takes them along.
+struct Segments {
+    segments: Vec<SegmentRef>,
+    store: Arc<SegmentPool>,
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        self.store.release(&self.segments, false);
+    }
+}
+
+impl ItemExecutor for Pool {
+    fn takes_only_tasks(&self) -> bool {
+        self.settings.time_limit.is_some()
+    }
+
+    /// Nobody, where the pool counts tasks, or where each item is refused with the reason.
+    fn elsewhere(self: Arc<Self>) -> Option<Elsewhere> {
+        let settings = &self.settings;
+        let counts = settings.max_tasks_per_worker.is_some() || settings.max_pending.is_some();
+        if counts || settings.time_limit.is_some() || self.is_copy() {
+            return None;
+        }
+        Some(Elsewhere(Arc::new(MapBatches { pool: self, sent: Arc::default() })))
+    }
+}
+
+impl BatchExecutor for MapBatches {
+    fn workers(&self) -> usize {
+        self.pool.settings.max_workers
+    }
+
+    fn refuses_all(&self) -> Option<Error> {
+        self.pool.refuses_all()
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.pool.tickets.now()
+    }
+
+    fn enlist(&self, shared: Weak<dyn Shared>) {
+        self.pool.enlist(shared);
+    }
+
+    fn expect_more(&self, first: bool) -> Result<(), Error> {
+        self.pool.expect_more(first)
+    }
+
+    fn expect_no_more(&self) {
+        self.pool.expect_no_more();
+    }
+
+    fn add(&self, ended: Ended) {
+        self.pool.add(ended);
+    }
+
+    fn encode(
+        &self,
+        encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,
+    ) -> Result<(EncodedCall, Option<Attached>), Error> {
+        let pool = &self.pool;
+        let (encoded, taken) = with_out_of_band(&pool.out_of_band, encode);
+        let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
+        let segments = (!segments.is_empty()).then(|| Segments { segments, store: Arc::clone(&pool.segments) });
+        let segments = segments.as_ref().map_or(&[][..], |segments| &segments.segments);
+        let encoded = pool.sized(encoded?, segments)?;
+        Ok((encoded, segments.map(|segments| Attached(Box::new(segments)))))
+    }
+
+    fn batch(&self, batch: NewBatch) -> Box<dyn FnOnce()> {
+        let NewBatch { encoded, attached, owner, options, first, ticket } = batch;
+        let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
+        let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
+        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
+        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool), encoded, segments);
+        self.sent.add(&remote);
+        let pool = Arc::clone(&self.pool);
+        Box::new(move || pool.submit(remote, true))
+    }
+
+    fn call_back(&self) {
+        self.sent.call_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::OutOfBand;
+    use crate::process::shm::segments::LONG;
+
+    #[test]
+    fn segments_that_no_batch_took_along_are_free_again() {
+        let store = Arc::<SegmentPool>::default();
+        let number = store.put(&[7; LONG]).unwrap();
+        let segments = Segments { segments: store.references(&[number]), store: Arc::clone(&store) };
+        drop(Attached(Box::new(segments)));
+        assert_eq!(store.put(&[7; LONG]), Some(number));
+    }
+}
