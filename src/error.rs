@@ -193,7 +193,6 @@ impl BuildError {
     }
 
     /// Parameter, requirement and value.
-    #[cfg(processes)]
     pub(crate) fn texts(&self) -> (&str, &str, &str) {
         (&self.0.parameter, &self.0.requirement, &self.0.value)
     }

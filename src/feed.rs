@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::backend::{Backend, Sharers, Workers, dispatch, submit};
+use crate::codec::Payload;
 use crate::error::{Decode, Error, Outcome, Part};
-use crate::executor::{Backend, Payload, Sharers, Workers, dispatch, submit};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::options::TaskOptions;

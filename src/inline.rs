@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::executor::Backend;
+use crate::backend::Backend;
 use crate::job::Job;
 
 /// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.

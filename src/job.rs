@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics::catch_and_log;
 use crate::sync::with_room;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
+use crate::unwind::catch_and_log;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
 ///

@@ -57,7 +57,10 @@
 //!   line of `main`.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only executors with workers elsewhere use is compiled in every build.
+#![cfg_attr(not(processes), allow(dead_code))]
 
+mod backend;
 mod bytes;
 mod codec;
 mod completed;
@@ -90,16 +93,19 @@ pub mod task;
 mod text;
 mod thread;
 mod ticket;
+mod unwind;
 mod wait;
 mod with;
 
+pub use backend::Backend;
 pub use bytes::Bytes;
+pub use codec::Payload;
 pub use completed::{AsCompleted, as_completed};
 pub use error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
     Timeout, TooLarge, WorkerDied,
 };
-pub use executor::{Backend, Executor, Payload};
+pub use executor::Executor;
 pub use future::{Awaiting, Future};
 pub use id::FutureId;
 pub use inline::InlineExecutor;

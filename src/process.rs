@@ -36,11 +36,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub use builder::ProcessPoolBuilder;
-pub(crate) use program::call::{Addressed, EncodedCall, FunctionAddress, ItemOffsets};
 pub use program::entry::init;
-pub(crate) use shm::segments::Mapping;
 
-use crate::executor::{Backend, Sharers, Workers};
+use crate::backend::{Backend, Sharers, Workers};
 use crate::job::Job;
 use crate::options::Stats;
 pub(crate) use freight::Freight;

@@ -12,12 +12,12 @@ use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::panics::{catch_and_log, drop_caught};
 use crate::sync::{Mutex, OnceLock, with_room};
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::owner;
 use crate::task::{Callback, State, TaskHandle};
 use crate::text::write_future;
+use crate::unwind::{catch_and_log, drop_caught};
 use crate::wait::{PolledClaim, wait_for};
 
 /// Waits for and looks at the outcome of a task from several places; made by [`Future::share`](crate::Future::share).

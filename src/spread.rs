@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use crate::fork;
 use crate::outcomes::Outcomes;
-use crate::panics::drop_caught;
 use crate::sync::elapsed;
 use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::unwind::drop_caught;
 #[cfg(processes)]
 pub(crate) use block::{Block, Stock};
 pub(crate) use block::{Collect, Collected};

@@ -5,6 +5,7 @@
 
 pub(crate) mod call;
 mod context;
+pub(crate) mod encoded;
 mod handle;
 pub(crate) mod listener;
 pub(crate) mod owner;
@@ -12,9 +13,9 @@ pub(crate) mod roles;
 pub(crate) mod runner;
 pub(crate) mod state;
 
+pub(crate) use context::enter;
 #[cfg(processes)]
 pub(crate) use context::enter_remote;
 pub use context::{TaskContext, current};
-pub(crate) use context::{current_name, enter};
 pub(crate) use roles::{Awaited, Callback, Ran, Runnable, TaskHandle};
 pub(crate) use state::{State, new_task};

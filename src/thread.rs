@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use builder::ThreadPoolBuilder;
 pub use scope::Scope;
 
-use crate::executor::{Backend, Sharers, Workers};
+use crate::backend::{Backend, Sharers, Workers};
 use crate::job::Job;
 use crate::options::Stats;
 use pool::Pool;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::executor::{Backend, Workers, options_of};
+use crate::backend::{Backend, Workers, options_of};
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 

@@ -40,7 +40,7 @@ pub(crate) struct Panic {
 impl Drop for Panic {
     fn drop(&mut self) {
         // A payload is a value of the user's, whose drop may panic again.
-        crate::panics::drop_caught(self.payload.lock().take());
+        crate::unwind::drop_caught(self.payload.lock().take());
     }
 }
 
@@ -49,8 +49,12 @@ impl Panicked {
         Self(Arc::new(panic))
     }
 
-    /// The same, of a task that has this name, if it has none yet. Not where it has a payload, which there is once.
-    pub(super) fn named(self, name: &str) -> Self {
+    /// The same, of a task that has this name, if it has none yet. A payload is there once, so one that is shared keeps it, and has no name.
+    pub(super) fn named(mut self, name: &str) -> Self {
+        if let Some(panic) = Arc::get_mut(&mut self.0) {
+            panic.task.get_or_insert_with(|| name.into());
+            return self;
+        }
         let Panic { message, location, worker, task, backtrace, payload } = &*self.0;
         if task.is_some() || payload.lock().is_some() {
             return self;

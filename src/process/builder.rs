@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use super::ProcessPoolExecutor;
 use super::pool::{Pool, Settings};
-use super::program::call::EncodedCall;
 use super::shm::segments::PeerSegments;
 use crate::bytes::{OutOfBand, with_out_of_band};
+use crate::codec::Payload;
 use crate::error::{BoxError, BuildError, Error};
-use crate::executor::Payload;
 use crate::panics;
+use crate::process::program::call::LocatedCall;
 use crate::task::call::{Call, EncodableCall, Function, Infallible, TryFn};
+use crate::unwind;
 
 /// The longest argument or result, in bytes, if nothing else is asked for.
 const MAX_FRAME: u64 = 1 << 30;
@@ -24,7 +25,7 @@ const MAX_FRAME: u64 = 1 << 30;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ProcessPoolBuilder {
     max_workers: Option<usize>,
-    initializer: Option<Result<EncodedCall, Error>>,
+    initializer: Option<Result<LocatedCall, Error>>,
     max_tasks_per_worker: Option<usize>,
     memory_limit: Option<u64>,
     time_limit: Option<Duration>,
@@ -193,13 +194,13 @@ impl ProcessPoolBuilder {
     }
 }
 
-fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<EncodedCall, Error> {
-    let work = EncodableCall { function, argument };
+fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<LocatedCall, Error> {
+    let call = EncodableCall { function, argument };
     // It is written once for all workers, so nothing is taken along beside it.
     let nothing: Arc<dyn OutOfBand> = Arc::<PeerSegments>::default();
-    let (encoded, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::encode_call(&work)));
-    panics::drop_caught(work);
-    encoded
+    let (encoded, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::encode_call(&call)));
+    unwind::drop_caught(call);
+    LocatedCall::of(encoded?)
 }
 
 fn can_be_set(key: &OsString, value: &OsString) -> bool {

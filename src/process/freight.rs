@@ -29,20 +29,23 @@ use std::time::Duration;
 use super::pace::Pace;
 use super::pool::Pool;
 use super::portion::{Consignee, Portion};
-use super::program::call::{EncodedCall, FunctionAddress, ItemOffsets};
 use super::task::{Completion, RemoteTask};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
+use crate::codec::Payload;
+use crate::codec::unread;
 use crate::error::{Error, Outcome, Part};
-use crate::executor::Payload;
 use crate::options::TaskOptions;
 use crate::panics;
+use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::spread::{Block, Collect, Crew, FollowUp, Inlet};
 use crate::sync::Mutex;
 use crate::task::call::Function;
+use crate::task::encoded::Entry;
+use crate::task::encoded::ItemOffsets;
 use crate::task::owner::{Ended, Shared};
-use crate::task::runner::unread;
 use crate::ticket::Ticket;
+use crate::unwind;
 use encoded::Encoded;
 
 /// How long a portion is expected to run: long beside what it costs to send, and short enough to wait for.
@@ -111,7 +114,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
         function: F,
     ) -> Option<Arc<Self>> {
         let counts = pool.settings.max_tasks_per_worker.is_some() || pool.settings.max_pending.is_some();
-        let call = FunctionAddress::of::<F, A, R>(function).ok().filter(|_| !counts && !pool.is_copy())?;
+        let call = FunctionAddress::of(Entry::of::<F, A, R>(function)).ok().filter(|_| !counts && !pool.is_copy())?;
         let yard = Yard { blocks: VecDeque::new(), untaken: 0, pace: Pace::default(), size: 1, announced: false };
         let freight = Arc::new_cyclic(|me| Self {
             pool,
@@ -134,14 +137,14 @@ impl<A: Payload, R: Payload> Freight<A, R> {
         let (pool, call) = (&self.pool, self.call);
         let (encoded, taken) = with_out_of_band(&pool.out_of_band, || {
             let (argument, offsets) = ItemOffsets::of(&items);
-            EncodedCall { call, argument, chunk: Some(offsets) }
+            LocatedCall { call, argument, items: Some(offsets) }
         });
         // One by one: two drops that panic together would end the process.
-        items.into_iter().for_each(panics::drop_caught);
+        items.into_iter().for_each(unwind::drop_caught);
         let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
         let store = (!segments.is_empty()).then(|| Arc::clone(&pool.segments));
         let encoded = pool.sized(encoded, &segments).inspect_err(|_| pool.segments.release(&segments, false))?;
-        let ItemOffsets { ends, refused } = encoded.chunk.ok_or(Error::Abandoned)?;
+        let ItemOffsets { ends, refused } = encoded.items.ok_or(Error::Abandoned)?;
         Ok(Encoded { argument: encoded.argument, ends, refused, next: 0, segments, store })
     }
 }
@@ -205,7 +208,7 @@ impl<A: Payload, R: Payload> Freight<A, R> {
                 yard.blocks.pop_front();
             }
             self.under_way.fetch_add(1, Ordering::Relaxed);
-            let encoded = EncodedCall { call: self.call, argument, chunk: Some(offsets) };
+            let encoded = LocatedCall { call: self.call, argument, items: Some(offsets) };
             let ticket = bay.ticket;
             let portion = Portion::new(bay, self.options.clone(), first, ticket);
             let remote = RemoteTask::new(Completion::Portion(portion), Arc::clone(&self.pool), encoded, segments);

@@ -29,7 +29,6 @@ use rustix::process::Signal;
 
 use super::connection::Connection;
 use super::link;
-use super::program::call::EncodedCall;
 use super::program::{entry, obstacle};
 use super::scheduler::{Limits, Scheduler, WorkerId};
 use super::shm::segments::SegmentPool;
@@ -38,6 +37,7 @@ use crate::error::{Broken, Error};
 use crate::fork;
 use crate::options::Stats;
 use crate::panics;
+use crate::process::program::call::LocatedCall;
 use crate::sync::{Condvar, DEEPEST, Mutex};
 use crate::task::owner::{self, Ended, Shared, TaskOwner};
 use crate::ticket::Tickets;
@@ -46,7 +46,7 @@ use crate::wait::deadline;
 /// What the builder was told.
 pub(super) struct Settings {
     pub(super) max_workers: usize,
-    pub(super) initializer: Option<EncodedCall>,
+    pub(super) initializer: Option<LocatedCall>,
     pub(super) max_tasks_per_worker: Option<u64>,
     pub(super) memory_limit: Option<u64>,
     pub(super) time_limit: Option<Duration>,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::items::Items;
 use super::pool::Pool;
 use super::portion::Portion;
-use super::program::call::{EncodedCall, FunctionAddress};
 use super::protocol::frame::Kind;
 use super::protocol::reply;
 use super::relief::Relief;
@@ -19,6 +18,7 @@ use crate::bytes::OutOfBand;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::{TaskOptions, sooner};
+use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::sync::Mutex;
 use crate::task::Runnable;
 use crate::task::owner::{Remote, TaskOwner};
@@ -83,11 +83,11 @@ impl RemoteTask {
     pub(super) fn new(
         completion: Completion,
         pool: Arc<Pool>,
-        encoded: EncodedCall,
+        encoded: LocatedCall,
         segments: Vec<SegmentRef>,
     ) -> Arc<Self> {
-        let EncodedCall { call, argument, chunk } = encoded;
-        let items = chunk.map(Items::new);
+        let LocatedCall { call, argument, items } = encoded;
+        let items = items.map(Items::new);
         let ticket = Shown::new(match &completion {
             Completion::Task(_) => Ticket::NEVER,
             Completion::Portion(portion) => portion.ticket,
@@ -193,7 +193,7 @@ impl RemoteTask {
         let rest =
             Portion::new(Arc::clone(&consignee), portion.options.clone(), portion.first + range.start, portion.ticket);
         let (argument, cut) = items.split_off(range, &self.argument);
-        let encoded = EncodedCall { call: self.call, argument, chunk: Some(cut) };
+        let encoded = LocatedCall { call: self.call, argument, items: Some(cut) };
         let rest = Self::new(Completion::Portion(rest), Arc::clone(&self.pool), encoded, Vec::new());
         consignee.divided(Arc::downgrade(&rest));
         Some(rest)

@@ -18,7 +18,6 @@ use rustix::net::RecvFlags;
 
 use super::os;
 use super::out_of_memory;
-use super::program::call::{FunctionAddress, Made};
 use super::program::fork;
 use super::program::image::image;
 use super::protocol::frame::{self, HEADER, Header, Kind, Reader, TaskHead, put};
@@ -28,6 +27,8 @@ use super::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::bytes::OutOfBand;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
+use crate::process::program::call::FunctionAddress;
+use crate::task::encoded::Written;
 use crate::{panics, task};
 use chunk::Batch;
 use outgoing::{send_all, send_descriptor};
@@ -337,7 +338,7 @@ impl Worker {
     }
 
     /// Refuses a reply that is too long.
-    fn sized(&self, bytes: Vec<u8>, taken: Vec<u32>) -> Made {
+    fn sized(&self, bytes: Vec<u8>, taken: Vec<u32>) -> Written {
         let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
         let size = bytes.len() - HEADER + segments.iter().map(|segment| segment.length).sum::<usize>();
         match size as u64 {
@@ -352,7 +353,7 @@ impl Worker {
 
 /// Calls a function of the program. A forked copy of the worker that comes back from it ends here: the pool knows nothing of it, and it
 /// would run and answer the worker's tasks as well.
-fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made {
+fn call(enter: u64, function: u64, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written {
     let worker = std::process::id();
     let made = FunctionAddress::make(enter, function, argument, reply, out_of_band);
     if std::process::id() != worker {
@@ -377,6 +378,7 @@ mod tests {
     use crate::Bytes;
     use crate::process::connection::Connection;
     use crate::task::call::Infallible;
+    use crate::task::encoded::Entry;
 
     /// One that runs what it is told to in this process, and the pool's end.
     fn worker() -> (Box<Worker>, Connection) {
@@ -396,7 +398,7 @@ mod tests {
     fn a_segment_is_used_again_when_the_pool_has_copied_it_and_not_before() {
         let (mut worker, connection) = worker();
         let mut reader = Reader::new(u64::MAX);
-        let call = FunctionAddress::of(Infallible(zeros as fn(usize) -> Bytes)).unwrap();
+        let call = FunctionAddress::of(Entry::of(Infallible(zeros as fn(usize) -> Bytes))).unwrap();
         let mut announced = Vec::new();
         for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
             connection.table.collect(collected);

@@ -34,13 +34,14 @@ use super::{Crew, FollowUp, Inlet};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics::{self, drop_caught};
+use crate::panics;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::task::call::Call;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
+use crate::unwind::drop_caught;
 
 /// How many items a block has at most.
 const MOST: usize = 256;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::block::Block;
 use super::{Collect, Crew};
 use crate::error::Error;
-use crate::panics::drop_caught;
 use crate::sync::{Mutex, MutexGuard};
+use crate::unwind::drop_caught;
 
 pub(crate) struct Inlet<A, R> {
     state: Mutex<State<A, R>>,

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::codec;
+use super::context::current_name;
+use super::encoded::{EncodedCall, Entry, ItemOffsets};
+use crate::codec::Payload;
+use crate::codec::{self, unread};
 use crate::error::{BoxError, Encode, Error, Outcome, Part};
-use crate::executor::Payload;
 use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::panics;
-#[cfg(processes)]
-use crate::process::{Addressed, EncodedCall, FunctionAddress, ItemOffsets};
-use crate::task::runner::caught;
-#[cfg(processes)]
-use crate::task::runner::read;
+use crate::unwind;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Call<T>: Send {
@@ -33,12 +31,10 @@ pub(crate) trait Call<T>: Send {
         Err(Error::Abandoned)
     }
     /// The call as another process of this program needs it. Runs user code.
-    #[cfg(processes)]
     fn encode_call(&self) -> Result<EncodedCall, Error> {
         Err(not_encodable())
     }
     /// The results of a chunk from bytes, or why there is none. Runs user code.
-    #[cfg(processes)]
     fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
         Err(Error::Abandoned)
     }
@@ -98,30 +94,27 @@ pub(crate) struct EncodableCall<F, A> {
     pub(crate) argument: A,
 }
 
-/// How a function's return value becomes an outcome.
-pub(crate) trait Function<A, R>: Copy + Send + Sync + Addressed {
+/// A function pointer, and how what it returns becomes an outcome.
+///
+/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that [`Enter`](super::encoded::Enter) can pass it.
+pub(crate) trait Function<A, R>: Copy + Send + Sync {
     fn call(self, argument: A) -> Outcome<R>;
+    /// Where the function is in this process.
+    fn address(self) -> usize;
 }
 
 /// A function whose return value is the result.
+#[repr(transparent)]
 pub(crate) struct Infallible<A, R>(pub(crate) fn(A) -> R);
 
 /// A function whose `Err` is the task's error.
+#[repr(transparent)]
 pub(crate) struct TryFn<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
 
 /// A function whose argument comes in a [box](crate::held), and is taken out at the call.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub(crate) struct Unboxing<F>(pub(crate) F);
-
-/// Without processes there is no other address space to find a function in.
-#[cfg(not(processes))]
-pub(crate) trait Addressed {}
-#[cfg(not(processes))]
-impl<A, R> Addressed for Infallible<A, R> {}
-#[cfg(not(processes))]
-impl<A, R, E> Addressed for TryFn<A, R, E> {}
-#[cfg(not(processes))]
-impl<F> Addressed for Unboxing<F> {}
 
 impl<A, R> Clone for Infallible<A, R> {
     fn clone(&self) -> Self {
@@ -140,17 +133,26 @@ impl<A, R> Function<A, R> for Infallible<A, R> {
     fn call(self, argument: A) -> Outcome<R> {
         Ok((self.0)(argument))
     }
+    fn address(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
     fn call(self, argument: A) -> Outcome<R> {
         outcome((self.0)(argument))
     }
+    fn address(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
     fn call(self, argument: Box<A>) -> Outcome<R> {
         self.0.call(*argument)
+    }
+    fn address(self) -> usize {
+        self.0.address()
     }
 }
 
@@ -178,10 +180,9 @@ where
     fn decode(bytes: &[u8]) -> Outcome<R> {
         result(bytes)
     }
-    #[cfg(processes)]
     fn encode_call(&self) -> Result<EncodedCall, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(EncodedCall { call: FunctionAddress::of::<F, A, R>(self.function)?, argument, chunk: None })
+        Ok(EncodedCall { entry: Entry::of(self.function), argument, items: None })
     }
 }
 
@@ -193,7 +194,17 @@ pub(crate) fn result<R: Payload>(bytes: &[u8]) -> Outcome<R> {
     codec::decode(Part::Result, bytes)
 }
 
-#[cfg(processes)]
+/// What a call comes to, a panic included.
+pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
+    let named = |panicked: Error| panicked.named(current_name().as_deref());
+    panics::catch_or(|| H::hold(call), |panicked| H::hold(|| Err(named(panicked))))
+}
+
+/// What a result comes to that the user's `Deserialize` reads.
+pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
+    panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
+}
+
 fn read_reply<R: Payload, H: Held<Outcome<R>>>(reply: Result<&[u8], Error>) -> H {
     match reply {
         Ok(bytes) => read(|| result(bytes)),
@@ -222,7 +233,7 @@ impl<C, A> Chunk<C, A> {
         let arguments = std::mem::take(&mut self.arguments);
         let one = |argument| {
             if self.stop.load(Ordering::Relaxed) {
-                panics::drop_caught(argument);
+                unwind::drop_caught(argument);
                 return H::hold(|| Err(Error::Cancelled));
             }
             caught(|| call(&self.function, argument))
@@ -235,7 +246,7 @@ impl<C, A> Drop for Chunk<C, A> {
     fn drop(&mut self) {
         // One by one: two drops that panic together would end the process.
         for argument in std::mem::take(&mut self.arguments) {
-            panics::drop_caught(argument);
+            unwind::drop_caught(argument);
         }
     }
 }
@@ -274,13 +285,11 @@ where
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
     }
-    #[cfg(processes)]
     fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let call = FunctionAddress::of::<F, A, R>(self.function.0)?;
+        let entry = Entry::of::<F, A, R>(self.function.0);
         let (argument, offsets) = ItemOffsets::of(&self.arguments);
-        Ok(EncodedCall { call, argument, chunk: Some(offsets) })
+        Ok(EncodedCall { entry, argument, items: Some(offsets) })
     }
-    #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
         if const { is_large::<R>() } {
             Ok(replies.into_iter().map(read_reply::<R, Box<Outcome<R>>>).collect())

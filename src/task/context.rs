@@ -18,7 +18,6 @@ thread_local! {
 enum Current {
     Own(Arc<dyn Runnable>),
     /// The future is another process's.
-    #[cfg(processes)]
     Remote(FutureId),
 }
 
@@ -56,7 +55,6 @@ pub(crate) fn current_name() -> Option<String> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     match &task {
         Current::Own(task) => task.options().name_text().map(String::from),
-        #[cfg(processes)]
         Current::Remote(_) => None,
     }
 }
@@ -76,7 +74,6 @@ impl TaskContext {
     pub fn is_aborted(&self) -> bool {
         match &self.task {
             Current::Own(task) => task.is_aborted(),
-            #[cfg(processes)]
             Current::Remote(_) => false,
         }
     }
@@ -90,7 +87,6 @@ impl TaskContext {
     pub fn id(&self) -> FutureId {
         match &self.task {
             Current::Own(task) => task.id(),
-            #[cfg(processes)]
             Current::Remote(id) => *id,
         }
     }
@@ -112,7 +108,6 @@ pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `body` as a task whose future is another process's.
-#[cfg(processes)]
 pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
     run_as(Current::Remote(id), body)
 }

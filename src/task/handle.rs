@@ -4,16 +4,16 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::call::Call;
+use super::listener::{Listener, ListenerKey};
+use super::owner::{self, Remote};
 use super::roles::{Awaited, Callback, TaskHandle};
 use super::state::{By, Phase, Snapshot, State, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::id::FutureId;
-use crate::panics::drop_caught;
 use crate::sync::{thread, yields};
-use crate::task::call::Call;
-use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::{self, Remote};
+use crate::unwind::drop_caught;
 
 impl<C, T, H> Awaited for Task<C, T, H>
 where

@@ -123,7 +123,6 @@ pub(crate) fn enter(owner: Arc<dyn TaskOwner>) {
 }
 
 /// Lets this thread stand for one of `owner`'s while it runs `code`.
-#[cfg(any(processes, model = "loom", model = "shuttle"))]
 pub(crate) fn enter_for<R>(owner: Arc<dyn TaskOwner>, code: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn TaskOwner>>);
     impl Drop for Restore {

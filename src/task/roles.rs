@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::call::Encoded;
+use super::encoded::EncodedCall;
+use super::listener::{Listener, ListenerKey};
+use super::owner::{BlockReason, TaskOwner};
 use super::state::Snapshot;
-#[cfg(processes)]
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::task::call::Encoded;
-use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::{BlockReason, TaskOwner};
 
 /// How a run went, for the executor's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,17 +55,14 @@ pub(crate) trait Runnable: Awaited {
     /// Does it still hold its call? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
     /// Will its completion run callbacks, as far as is known by now?
-    #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool;
     /// Is it over for its future, by abort or time limit, while it may still run?
     fn is_aborted(&self) -> bool;
     /// Says whose queue it is going to be in. False: it holds no call any more, and does not belong in one.
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Encodes the call for another process of this program, and drops the call: its bytes are what is left of it.
-    #[cfg(processes)]
-    fn encode_call(&self) -> Result<crate::process::EncodedCall, Error>;
+    fn encode_call(&self) -> Result<EncodedCall, Error>;
     /// Says who has what was encoded. False: it is over.
-    #[cfg(processes)]
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the call out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
@@ -82,10 +79,8 @@ pub(crate) trait Runnable: Awaited {
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
     /// Completes what was encoded with an encoded result.
-    #[cfg(processes)]
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
-    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }

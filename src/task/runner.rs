@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::call::{Call, Encoded, caught, read};
+use super::encoded::EncodedCall;
+use super::owner::{self, TaskOwner};
 use super::roles::{Claim, Ran, Runnable};
 use super::state::{By, Phase, Task, wait_for_itself};
-#[cfg(processes)]
 use crate::bytes::{OutOfBand, with_out_of_band};
-use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
+use crate::codec::unwritten;
+use crate::error::{Broken, Error, Outcome, TimeLimit};
 use crate::fork;
 use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
-use crate::panics::{self, catch_and_log, drop_caught};
+use crate::panics;
 use crate::sync::with_room;
 use crate::task;
-use crate::task::call::{Call, Encoded};
-use crate::task::owner::{self, TaskOwner};
+use crate::unwind::{catch_and_log, drop_caught};
 
 impl<C, T, H> Task<C, T, H>
 where
@@ -52,32 +54,6 @@ where
     }
 }
 
-/// What a panic in the user's `Serialize` is to the task.
-pub(crate) fn unwritten(error: Error) -> Error {
-    match error {
-        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
-        error => error,
-    }
-}
-
-/// What a panic in the user's `Deserialize` is to the task.
-pub(crate) fn unread(error: Error) -> Error {
-    match error {
-        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
-        error => error,
-    }
-}
-
-/// What a call comes to, a panic included.
-pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(call), |panicked| H::hold(|| Err(panicked)))
-}
-
-/// What a result comes to that the user's `Deserialize` reads.
-pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
-}
-
 impl<C, T, H> Runnable for Task<C, T, H>
 where
     C: Call<T>,
@@ -92,7 +68,6 @@ where
         matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { call: Some(_), .. })
     }
 
-    #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool {
         self.inner.lock().extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
     }
@@ -111,8 +86,7 @@ where
         waits
     }
 
-    #[cfg(processes)]
-    fn encode_call(&self) -> Result<crate::process::EncodedCall, Error> {
+    fn encode_call(&self) -> Result<EncodedCall, Error> {
         let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };
@@ -121,7 +95,6 @@ where
         encoded
     }
 
-    #[cfg(processes)]
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
         let open = inner.phase.call().is_some();
@@ -238,14 +211,12 @@ where
         }
     }
 
-    #[cfg(processes)]
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
         let (outcome, _) = with_out_of_band(out_of_band, || read(|| C::decode(result)));
         self.end(outcome, By::Owner)
     }
 
-    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool {
         let (outcome, _) = with_out_of_band(out_of_band, || H::hold(|| C::decode_items(replies)));
         self.end(outcome, By::Owner)

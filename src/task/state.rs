@@ -60,11 +60,11 @@ use crate::held::{Held, is_large};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
-use crate::panics::{catch_and_log, drop_caught};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::task::call::Call;
 use crate::task::listener::Listener;
 use crate::task::owner::{self, TaskOwner};
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -478,7 +478,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
         let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
         assert!(!task.has_callbacks());

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::ThreadPoolExecutor;
 use super::pool::Pool;
+use crate::backend::{Backend, options_of};
 use crate::error::{BoxError, Outcome};
-use crate::executor::{Backend, options_of};
 use crate::feed::{Submit, crew};
 use crate::future::Future;
 use crate::held::is_large;

@@ -61,6 +61,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::task::owner::{self, Ended, Shared, Sharing};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
+use crate::unwind;
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
@@ -334,6 +335,6 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // The last worker of a pool that was left alone drops it in the end of its thread, where a panic is fatal.
-        panics::drop_caught(self.settings.initializer.take());
+        unwind::drop_caught(self.settings.initializer.take());
     }
 }

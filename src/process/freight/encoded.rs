@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::process::program::call::ItemOffsets;
 use crate::process::shm::segments::{SegmentPool, SegmentRef};
 use crate::spread::Stock;
+use crate::task::encoded::ItemOffsets;
 
 /// Encoded arguments that nobody has taken.
 pub(super) struct Encoded {

@@ -9,8 +9,8 @@ use super::os::Told;
 use super::pool::Pool;
 use super::protocol::frame::{Header, Kind};
 use super::task::RemoteTask;
+use crate::backend::Backend;
 use crate::error::Error;
-use crate::executor::Backend;
 use crate::job::Job;
 
 /// An executor with one worker. What that does, and the thread that looks after it, are threads of the model.

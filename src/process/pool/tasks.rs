@@ -9,7 +9,7 @@ use super::Pool;
 use crate::bytes::with_out_of_band;
 use crate::error::{Error, TooLarge};
 use crate::fork;
-use crate::process::program::call::EncodedCall;
+use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
 use crate::process::shm::segments::SegmentRef;
@@ -27,7 +27,7 @@ impl Pool {
         }
         let (encoded, taken) = with_out_of_band(&self.out_of_band, || task.encode_call());
         let segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
-        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &segments)) {
+        let encoded = match encoded.and_then(LocatedCall::of).and_then(|located| self.sized(located, &segments)) {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.segments.release(&segments, false);
@@ -90,13 +90,13 @@ impl Pool {
     /// Refuses an argument that is too long; of a chunk, that item.
     pub(in crate::process) fn sized(
         &self,
-        mut encoded: EncodedCall,
+        mut encoded: LocatedCall,
         segments: &[SegmentRef],
-    ) -> Result<EncodedCall, Error> {
+    ) -> Result<LocatedCall, Error> {
         let limit = self.settings.max_frame;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
         let lengths = segments.iter().map(|segment| segment.length as u64);
-        let Some(chunk) = &mut encoded.chunk else {
+        let Some(chunk) = &mut encoded.items else {
             let size = encoded.argument.len() as u64 + lengths.sum::<u64>();
             return refusal(size, limit).map_or(Ok(encoded), Err);
         };

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use crate::bytes::OutOfBand;
 use crate::process::portion::{Consignee, Portion};
-use crate::process::program::call::{EncodedCall, FunctionAddress, ItemOffsets};
+use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::receiver::tests::Desk;
 use crate::process::task::{Completion, RemoteTask};
 use crate::task::call::Infallible;
+use crate::task::encoded::Entry;
+use crate::task::encoded::ItemOffsets;
 use crate::task::owner::tests::Nothing;
 use crate::task::owner::{Shared, TaskOwner};
 use crate::ticket::Ticket;
@@ -27,10 +29,10 @@ impl Consignee for Tally {
 }
 
 fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
-    let call = FunctionAddress::of(Infallible(|n: u64| n + 1)).unwrap();
+    let call = FunctionAddress::of(Entry::of(Infallible(|n: u64| n + 1))).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
     let portion = Portion::new(Arc::clone(tally) as _, None, 0, Ticket::default());
-    let encoded = EncodedCall { call, argument, chunk: Some(offsets) };
+    let encoded = LocatedCall { call, argument, items: Some(offsets) };
     RemoteTask::new(Completion::Portion(portion), Arc::clone(&processes.pool), encoded, Vec::new())
 }
 
