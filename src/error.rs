@@ -11,11 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use details::Panic;
-pub use details::{Broken, Failed, Full, Panicked, TimeLimit, Timeout};
+pub use details::{BoxError, Broken, Failed, Full, Panicked, TimeLimit, Timeout};
 pub use remote::{Decode, Encode, Exit, Part, TooLarge, WorkerDied};
-
-/// Names what a failing function may return: any error, boxed.
-pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Holds what a task came to: its value, or why there is none.
 pub type Outcome<T> = Result<T, Error>;

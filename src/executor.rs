@@ -11,7 +11,7 @@ use crate::feed::Via;
 use crate::future::Future;
 use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
-use crate::task::call::{Infallible, TryFn};
+use crate::task::function::{Infallible, TryFn};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
 

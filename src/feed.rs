@@ -17,7 +17,8 @@ use crate::outcomes::Outcomes;
 #[cfg(processes)]
 use crate::process::Freight;
 use crate::spread::{Crew, Hands};
-use crate::task::call::{Chunk, Everywhere, Function, Unboxing};
+use crate::task::call::{Chunk, Everywhere};
+use crate::task::function::{Function, Unboxing};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
 use crate::wait::sealed::{Lent, Owned, Sealed};

@@ -85,12 +85,9 @@ mod process;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
-mod promise;
-mod shared;
 mod spread;
 mod sync;
 pub mod task;
-mod text;
 mod thread;
 mod ticket;
 mod unwind;
@@ -106,7 +103,10 @@ pub use error::{
     Timeout, TooLarge, WorkerDied,
 };
 pub use executor::Executor;
-pub use future::{Awaiting, Future};
+pub use future::Future;
+pub use future::awaiting::Awaiting;
+pub use future::promise::{Promise, promise};
+pub use future::shared::{AwaitingShared, SharedFuture};
 pub use id::FutureId;
 pub use inline::InlineExecutor;
 pub use job::Job;
@@ -114,10 +114,8 @@ pub use map::{Map, MapUnordered};
 pub use options::{Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
-pub use promise::{Promise, promise};
-pub use shared::{AwaitingShared, SharedFuture};
 pub use task::call::Encoded;
-pub use task::state::State;
+pub use task::snapshot::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use crate::fork;
 use crate::outcomes::Outcomes;
 use crate::sync::elapsed;
-use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::task::owner::{self, CompensationGuard};
+use crate::task::roles::BlockReason;
 use crate::unwind::drop_caught;
 #[cfg(processes)]
 pub(crate) use block::{Block, Stock};

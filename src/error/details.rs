@@ -8,8 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BoxError;
 use crate::sync::Mutex;
+
+/// Names what a failing function may return: any error, boxed.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A task in a text, with the name that it was given.
 pub(super) struct Subject<'a>(pub(super) Option<&'a str>);

@@ -15,7 +15,8 @@ use crate::codec::Payload;
 use crate::error::{BoxError, BuildError, Error};
 use crate::panics;
 use crate::process::program::call::LocatedCall;
-use crate::task::call::{Call, EncodableCall, Function, Infallible, TryFn};
+use crate::task::call::{Call, EncodableCall};
+use crate::task::function::{Function, Infallible, TryFn};
 use crate::unwind;
 
 /// The longest argument or result, in bytes, if nothing else is asked for.

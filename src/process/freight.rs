@@ -40,9 +40,9 @@ use crate::panics;
 use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::spread::{Block, Collect, Crew, FollowUp, Inlet};
 use crate::sync::Mutex;
-use crate::task::call::Function;
 use crate::task::encoded::Entry;
 use crate::task::encoded::ItemOffsets;
+use crate::task::function::Function;
 use crate::task::owner::{Ended, Shared};
 use crate::ticket::Ticket;
 use crate::unwind;
@@ -327,7 +327,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::task::call::Infallible;
+    use crate::task::function::Infallible;
     use crate::{Executor, ProcessPoolExecutor};
 
     /// Says who it is; the first one goes on when it is told to.

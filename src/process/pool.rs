@@ -39,7 +39,8 @@ use crate::options::Stats;
 use crate::panics;
 use crate::process::program::call::LocatedCall;
 use crate::sync::{Condvar, DEEPEST, Mutex};
-use crate::task::owner::{self, Ended, Shared, TaskOwner};
+use crate::task::owner::{self, Ended, Shared};
+use crate::task::roles::TaskOwner;
 use crate::ticket::Tickets;
 use crate::wait::deadline;
 

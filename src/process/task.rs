@@ -21,7 +21,7 @@ use crate::options::{TaskOptions, sooner};
 use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::sync::Mutex;
 use crate::task::Runnable;
-use crate::task::owner::{Remote, TaskOwner};
+use crate::task::roles::{Remote, TaskOwner};
 use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may

@@ -27,9 +27,10 @@ use super::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::bytes::OutOfBand;
 use crate::error::{Decode, Error, Part, TooLarge};
 use crate::id::FutureId;
+use crate::panics;
 use crate::process::program::call::FunctionAddress;
+use crate::task::context;
 use crate::task::encoded::Written;
-use crate::{panics, task};
 use chunk::Batch;
 use outgoing::{send_all, send_descriptor};
 
@@ -243,7 +244,7 @@ impl Worker {
         bytes.clear();
         let (head, argument) = TaskHead::parse(self.reader.body(body))?;
         let id = FutureId::from_u64(head.id);
-        let outcome = task::enter_remote(id, || match head.items {
+        let outcome = context::enter_remote(id, || match head.items {
             0 => self.one(head, argument, bytes),
             _ => Outcome::Items(self.many(head, argument, slot, sequence, bytes)),
         });
@@ -377,8 +378,8 @@ mod tests {
     use super::*;
     use crate::Bytes;
     use crate::process::connection::Connection;
-    use crate::task::call::Infallible;
     use crate::task::encoded::Entry;
+    use crate::task::function::Infallible;
 
     /// One that runs what it is told to in this process, and the pool's end.
     fn worker() -> (Box<Worker>, Connection) {

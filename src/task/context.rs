@@ -7,16 +7,24 @@ use std::sync::Arc;
 
 use crate::id::FutureId;
 use crate::sync::{thread, thread_local};
-use crate::task::Runnable;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = RefCell::new(None);
 }
 
+/// A task as the code that it runs sees it.
+pub(crate) trait RunningTask: Send + Sync {
+    fn id(&self) -> FutureId;
+    /// The name that its caller gave it.
+    fn name(&self) -> Option<&str>;
+    /// Is it over for its future, by abort or time limit, while it may still run?
+    fn is_aborted(&self) -> bool;
+}
+
 /// The task that a thread runs.
 #[derive(Clone)]
 enum Current {
-    Own(Arc<dyn Runnable>),
+    Own(Arc<dyn RunningTask>),
     /// The future is another process's.
     Remote(FutureId),
 }
@@ -54,7 +62,7 @@ pub fn current() -> Option<TaskContext> {
 pub(crate) fn current_name() -> Option<String> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     match &task {
-        Current::Own(task) => task.options().name_text().map(String::from),
+        Current::Own(task) => task.name().map(String::from),
         Current::Remote(_) => None,
     }
 }
@@ -103,7 +111,7 @@ impl fmt::Debug for TaskContext {
 }
 
 /// Runs `body` as `task`: what was current before is current again afterwards.
-pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
+pub(crate) fn enter<R>(task: Arc<dyn RunningTask>, body: impl FnOnce() -> R) -> R {
     run_as(Current::Own(task), body)
 }
 

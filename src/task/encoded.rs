@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Function, caught};
+use super::function::{Function, caught};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::{self, unwritten};
 use crate::error::{Decode, Encode, Error, Outcome, Part};

@@ -5,17 +5,19 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::call::Call;
+use super::context::RunningTask;
 use super::listener::{Listener, ListenerKey};
-use super::owner::{self, Remote};
-use super::roles::{Awaited, Callback, TaskHandle};
-use super::state::{By, Phase, Snapshot, State, Task};
+use super::owner;
+use super::roles::{Awaited, Callback, Remote, TaskHandle};
+use super::snapshot::{Snapshot, State};
+use super::state::{By, Phase, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::id::FutureId;
 use crate::sync::{thread, yields};
 use crate::unwind::drop_caught;
 
-impl<C, T, H> Awaited for Task<C, T, H>
+impl<C, T, H> RunningTask for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
@@ -25,6 +27,21 @@ where
         self.id
     }
 
+    fn name(&self) -> Option<&str> {
+        self.options.as_ref().and_then(|options| options.name_text())
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.inner.lock().aborted
+    }
+}
+
+impl<C, T, H> Awaited for Task<C, T, H>
+where
+    C: Call<T>,
+    T: Send,
+    H: Held<Outcome<T>> + Send,
+{
     fn snapshot(&self) -> Snapshot {
         let snapshot = self.inner.lock().snapshot();
         if snapshot.state.is_done() || !self.is_lost() {

@@ -1,17 +1,16 @@
-//! What executors, waiters and handles may do with a task whose types they do not know.
+//! What executors, waiters and handles may do with a task whose types they do not know, and what a task asks of the executor that has it.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::call::Encoded;
+use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::listener::{Listener, ListenerKey};
-use super::owner::{BlockReason, TaskOwner};
-use super::state::Snapshot;
+use super::snapshot::Snapshot;
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
-use crate::id::FutureId;
 use crate::options::TaskOptions;
 
 /// How a run went, for the executor's statistics.
@@ -56,8 +55,6 @@ pub(crate) trait Runnable: Awaited {
     fn is_waiting(&self) -> bool;
     /// Will its completion run callbacks, as far as is known by now?
     fn has_callbacks(&self) -> bool;
-    /// Is it over for its future, by abort or time limit, while it may still run?
-    fn is_aborted(&self) -> bool;
     /// Says whose queue it is going to be in. False: it holds no call any more, and does not belong in one.
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Encodes the call for another process of this program, and drops the call: its bytes are what is left of it.
@@ -86,8 +83,7 @@ pub(crate) trait Runnable: Awaited {
 }
 
 /// A task without its types, as waiters see it.
-pub(crate) trait Awaited: Send + Sync {
-    fn id(&self) -> FutureId;
+pub(crate) trait Awaited: RunningTask {
     fn snapshot(&self) -> Snapshot;
     /// As `snapshot`, but asks whoever has the task whether it has started.
     fn look(&self) -> Snapshot;
@@ -121,4 +117,62 @@ pub(crate) trait TaskHandle<T>: Runnable {
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>>;
     /// Ends the task, on behalf of whose it is to run.
     fn finish(&self, outcome: Outcome<T>) -> bool;
+}
+
+/// An executor with threads of its own, as its tasks and their waiters see it.
+///
+/// Called with no lock of a task held; may take the executor's. By default there is nothing to be done: for an executor
+/// whose tasks run elsewhere.
+pub(crate) trait TaskOwner: Send + Sync {
+    /// A worker took a task from the queue and starts it now.
+    fn started(&self) {}
+    /// A pending task was cancelled: the queue holds a dead entry.
+    fn cancelled(&self) {}
+    /// A pending task that was taken out of the queue is refused.
+    fn refused(&self) {}
+    /// A task that was entrusted has ended, with an error or without; nobody sees it yet.
+    fn ended(&self, _failed: bool) {}
+    /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
+    fn claimed(&self, _cell: *const ()) {}
+    /// A claimed task has ended.
+    fn claim_ended(&self, _ran: Ran) {}
+    /// How long each of its tasks may run.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
+    /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
+    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
+    /// A worker is about to sleep until others have done what it needs.
+    fn block(&self, _need: BlockReason) {}
+    /// The worker goes on.
+    fn unblock(&self, _need: BlockReason) {}
+    /// Has the task been entrusted? Then what has become of it is decided elsewhere. Called under the task's lock.
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
+    }
+}
+
+/// Where a task was entrusted to, as its task sees it. Its methods are called with no lock of a task held.
+pub(crate) trait Remote: Send + Sync {
+    /// Has a worker started it?
+    fn has_started(&self) -> bool;
+    /// Takes it back, if no worker has started it: `true` means that none ever will.
+    fn revoke(&self) -> bool;
+    /// Takes it back, or decides that what its worker makes of it does not count any more. `false`: it has come to an
+    /// end before.
+    fn stop(&self) -> bool;
+    /// Blocks while this thread can do something for the task, and may return at any time before its end.
+    fn help(&self);
+    /// Ends the worker of a task that was stopped while it ran, once its future is done.
+    fn stopped(&self);
+}
+
+/// What a worker that goes to sleep needs of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockReason {
+    /// That one takes a task from the queue: the pool has one worker more while this lasts.
+    Worker,
+    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
+    /// must not all be asleep.
+    Progress,
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::call::{Call, Encoded, caught, read};
+use super::call::{Call, Encoded};
 use super::encoded::EncodedCall;
-use super::owner::{self, TaskOwner};
-use super::roles::{Claim, Ran, Runnable};
+use super::function::{caught, read};
+use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Phase, Task, wait_for_itself};
+use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
 use crate::error::{Broken, Error, Outcome, TimeLimit};
@@ -19,7 +20,6 @@ use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
 use crate::panics;
 use crate::sync::with_room;
-use crate::task;
 use crate::unwind::{catch_and_log, drop_caught};
 
 impl<C, T, H> Task<C, T, H>
@@ -37,7 +37,7 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
         let _guard = call.guard();
-        let outcome: H = task::enter(me, || caught(|| call.run()));
+        let outcome: H = context::enter(me, || caught(|| call.run()));
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !C::COUNTS => Ran::Uncounted,
@@ -70,10 +70,6 @@ where
 
     fn has_callbacks(&self) -> bool {
         self.inner.lock().extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
-    }
-
-    fn is_aborted(&self) -> bool {
-        self.inner.lock().aborted
     }
 
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {

@@ -49,11 +49,11 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::roles::{Callback, TaskHandle};
+use super::snapshot::{Snapshot, State};
 use crate::error::{Error, Outcome};
 use crate::fork;
 use crate::held::{Held, is_large};
@@ -63,47 +63,9 @@ use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::task::call::Call;
 use crate::task::listener::Listener;
-use crate::task::owner::{self, TaskOwner};
+use crate::task::owner;
+use crate::task::roles::TaskOwner;
 use crate::unwind::{catch_and_log, drop_caught};
-
-/// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Not started: it can still be cancelled.
-    Pending,
-    /// A worker runs it.
-    Running,
-    /// Cancelled before it ran, or aborted while it ran.
-    Cancelled,
-    /// It has an outcome: a value or an error.
-    Finished,
-}
-
-impl State {
-    /// Is this one of the two states that nothing leaves?
-    pub fn is_done(self) -> bool {
-        matches!(self, State::Cancelled | State::Finished)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            State::Pending => "pending",
-            State::Running => "running",
-            State::Cancelled => "cancelled",
-            State::Finished => "finished",
-        })
-    }
-}
-
-/// What one look at a task tells.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) state: State,
-    /// The variant of the error a finished task ended with.
-    pub(crate) raised: Option<&'static str>,
-}
 
 /// `H` is how it [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
@@ -449,7 +411,7 @@ mod tests {
     use super::new_task;
     use crate::error::{Error, Outcome};
     use crate::task::call::LocalCall;
-    use crate::task::owner::TaskOwner;
+    use crate::task::roles::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
 
     #[test]

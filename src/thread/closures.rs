@@ -17,7 +17,8 @@ use crate::map::{Map, MapUnordered};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::spread::Crew;
-use crate::task::call::{Call, Chunk, LocalCall, Shared, outcome};
+use crate::task::call::{Call, Chunk, LocalCall, Shared};
+use crate::task::function::outcome;
 use crate::task::{TaskHandle, new_task};
 use crate::with::With;
 

@@ -18,8 +18,8 @@ use crate::process::program::image::program;
 use crate::process::protocol::frame::fuzz::kind;
 use crate::process::protocol::frame::{Header, Kind, TaskHead, put};
 use crate::process::worker::{LOST, Setup};
-use crate::task::call::Infallible;
 use crate::task::encoded::Entry;
+use crate::task::function::Infallible;
 
 #[derive(Clone, Debug)]
 enum Say {

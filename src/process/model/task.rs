@@ -8,7 +8,7 @@ use super::protocol::frame::Kind;
 use super::relief::Relief;
 use crate::error::Error;
 use crate::task::Runnable;
-use crate::task::owner::{Remote, TaskOwner};
+use crate::task::roles::{Remote, TaskOwner};
 
 pub(super) struct RemoteTask {
     pub(super) task: Arc<dyn Runnable>,

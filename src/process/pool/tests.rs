@@ -8,11 +8,12 @@ use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::receiver::tests::Desk;
 use crate::process::task::{Completion, RemoteTask};
-use crate::task::call::Infallible;
 use crate::task::encoded::Entry;
 use crate::task::encoded::ItemOffsets;
+use crate::task::function::Infallible;
+use crate::task::owner::Shared;
 use crate::task::owner::tests::Nothing;
-use crate::task::owner::{Shared, TaskOwner};
+use crate::task::roles::TaskOwner;
 use crate::ticket::Ticket;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 

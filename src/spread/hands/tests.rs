@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, Weak};
 use super::Hands;
 use crate::error::{Error, Outcome};
 use crate::spread::Crew;
-use crate::task::owner::{Ended, Shared, Sharing, TaskOwner};
+use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::roles::TaskOwner;
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 

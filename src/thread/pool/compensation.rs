@@ -10,7 +10,8 @@ use super::queue::{Action, Queue};
 use crate::error::Error;
 use crate::fork;
 use crate::sync::MutexGuard;
-use crate::task::owner::{BlockReason, Ended, Shared, Sharing, TaskOwner};
+use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 

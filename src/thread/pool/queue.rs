@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::expiry::Expiries;
 use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
-use crate::task::owner::BlockReason;
+use crate::task::roles::BlockReason;
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 

@@ -13,11 +13,12 @@ use crate::options::TaskOptions;
 use crate::process::portion::Consignee;
 use crate::process::task::RemoteTask;
 use crate::task::call::Encoded;
+use crate::task::context::RunningTask;
 use crate::task::encoded::{EncodedCall, ItemOffsets};
 use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::TaskOwner;
+use crate::task::roles::TaskOwner;
 use crate::task::roles::{Awaited, Claim, Ran, Runnable};
-use crate::task::state::Snapshot;
+use crate::task::snapshot::Snapshot;
 
 pub(super) struct Errand {
     pub(super) options: TaskOptions,
@@ -146,9 +147,6 @@ impl Runnable for Errand {
     fn is_waiting(&self) -> bool {
         unreachable!()
     }
-    fn is_aborted(&self) -> bool {
-        unreachable!()
-    }
     fn attach(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
@@ -172,10 +170,19 @@ impl Runnable for Errand {
     }
 }
 
-impl Awaited for Errand {
+impl RunningTask for Errand {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
     }
+    fn name(&self) -> Option<&str> {
+        None
+    }
+    fn is_aborted(&self) -> bool {
+        unreachable!()
+    }
+}
+
+impl Awaited for Errand {
     fn snapshot(&self) -> Snapshot {
         unreachable!()
     }
