@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use details::Panic;
 pub use details::{BoxError, Broken, Failed, Full, Panicked, TimeLimit, Timeout};
@@ -187,6 +188,22 @@ impl BuildError {
         value: String,
     ) -> Self {
         Self(Arc::new(InvalidSetting { parameter: parameter.into(), requirement: requirement.into(), value }))
+    }
+
+    /// Refuses a setting that is 0.
+    pub(crate) fn if_zero<N: Default + PartialEq>(
+        parameter: &'static str,
+        value: Option<N>,
+    ) -> Result<Option<N>, Self> {
+        if value == Some(N::default()) { Err(Self::new(parameter, "at least 1", 0)) } else { Ok(value) }
+    }
+
+    /// Refuses a setting that is no time at all.
+    pub(crate) fn if_no_time(parameter: &'static str, value: Option<Duration>) -> Result<Option<Duration>, Self> {
+        match value {
+            Some(Duration::ZERO) => Err(Self::new(parameter, "longer than zero", Duration::ZERO)),
+            value => Ok(value),
+        }
     }
 
     /// Parameter, requirement and value.

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ProcessPoolExecutor;
-use super::pool::{Pool, Settings};
+use super::pool::Settings;
 use super::shm::segments::PeerSegments;
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::Payload;
@@ -22,7 +21,7 @@ use crate::unwind;
 /// The longest argument or result, in bytes, if nothing else is asked for.
 const MAX_FRAME: u64 = 1 << 30;
 
-/// Configures a [`ProcessPoolExecutor`]; made by [`ProcessPoolExecutor::builder`].
+/// Configures a [`ProcessPoolExecutor`](crate::ProcessPoolExecutor); made by [`ProcessPoolExecutor::builder`](crate::ProcessPoolExecutor::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ProcessPoolBuilder {
     max_workers: Option<usize>,
@@ -140,33 +139,8 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Creates the executor. Starts no process yet.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError`] names the setting that cannot be, and what it must be.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use concurrent_futures::ProcessPoolExecutor;
-    ///
-    /// let error = ProcessPoolExecutor::builder().max_workers(0).build().unwrap_err();
-    /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
-    /// ```
-    pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
-        let positive = |parameter, value: Option<usize>| match value {
-            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
-            value => Ok(value),
-        };
-        let bytes = |parameter, value: Option<u64>| match value {
-            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
-            value => Ok(value),
-        };
-        let longer = |parameter, value: Option<Duration>| match value {
-            Some(Duration::ZERO) => Err(BuildError::new(parameter, "longer than zero", Duration::ZERO)),
-            value => Ok(value),
-        };
+    /// Checks the settings.
+    pub(super) fn settings(self) -> Result<Settings, BuildError> {
         let initializer = self.initializer.transpose().map_err(|error| {
             let requirement = "a function of this program, with an argument that can be serialised";
             BuildError::new("initializer", requirement, format_args!("{error}"))
@@ -178,20 +152,19 @@ impl ProcessPoolBuilder {
             let requirement = "a name without `=` that is not empty, and no zero byte in it or its value";
             return Err(BuildError::new("env", requirement, (key, value)));
         }
-        let settings = Settings {
-            max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(num_cpus::get),
+        Ok(Settings {
+            max_workers: BuildError::if_zero("max_workers", self.max_workers)?.unwrap_or_else(num_cpus::get),
             initializer,
-            max_tasks_per_worker: positive("max_tasks_per_worker", self.max_tasks_per_worker)?
+            max_tasks_per_worker: BuildError::if_zero("max_tasks_per_worker", self.max_tasks_per_worker)?
                 .map(|tasks| tasks as u64),
-            memory_limit: bytes("memory_limit", self.memory_limit)?,
-            time_limit: longer("time_limit", self.time_limit)?,
-            keep_alive: longer("keep_alive", self.keep_alive)?,
-            max_pending: positive("max_pending", self.max_pending)?,
-            max_frame: bytes("max_frame", self.max_frame)?.unwrap_or(MAX_FRAME),
+            memory_limit: BuildError::if_zero("memory_limit", self.memory_limit)?,
+            time_limit: BuildError::if_no_time("time_limit", self.time_limit)?,
+            keep_alive: BuildError::if_no_time("keep_alive", self.keep_alive)?,
+            max_pending: BuildError::if_zero("max_pending", self.max_pending)?,
+            max_frame: BuildError::if_zero("max_frame", self.max_frame)?.unwrap_or(MAX_FRAME),
             environment: self.environment,
             current_dir: self.current_dir,
-        };
-        Ok(ProcessPoolExecutor::from_pool(Pool::new(settings)))
+        })
     }
 }
 

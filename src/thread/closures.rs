@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::ThreadPoolExecutor;
+use super::executor::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::backend::{Backend, options_of};
 use crate::error::{BoxError, Outcome};

@@ -42,6 +42,7 @@
 
 mod compensation;
 mod ending;
+mod expired;
 mod expiry;
 mod queue;
 #[cfg(test)]

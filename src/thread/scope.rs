@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 
-use super::ThreadPoolExecutor;
+use super::executor::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
 use crate::fork;
