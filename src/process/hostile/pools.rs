@@ -17,7 +17,8 @@ use crate::process::program::entry::{self, StartFailure};
 use crate::process::program::image::program;
 use crate::process::protocol::frame::fuzz::kind;
 use crate::process::protocol::frame::{Header, Kind, TaskHead, put};
-use crate::process::worker::{LOST, Setup};
+use crate::process::protocol::setup::Setup;
+use crate::process::worker::exit::LOST;
 use crate::task::encoded::Entry;
 use crate::task::function::Infallible;
 

@@ -11,7 +11,7 @@ use crate::process::child::{Child, OomCounter};
 use crate::process::program::entry::{ENTERS_BY_ITSELF, StartFailure};
 use crate::process::scheduler::{Death, LostTask, Prospect};
 use crate::process::task::RemoteTask;
-use crate::process::worker::LOST;
+use crate::process::worker::exit::LOST;
 use crate::unwind;
 
 /// The code that a program exits with whose libraries cannot be loaded.

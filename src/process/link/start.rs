@@ -15,10 +15,10 @@ use crate::process::program::entry;
 use crate::process::program::image::program;
 use crate::process::program::obstacle;
 use crate::process::protocol::frame::{self, Kind, Reader};
+use crate::process::protocol::setup::Setup;
 use crate::process::receiver::Keeper;
 use crate::process::scheduler::WorkerId;
 use crate::process::shm::segments::PeerSegments;
-use crate::process::worker::Setup;
 
 impl<'a> Link<'a> {
     pub(super) fn spawn(pool: &'a Arc<Pool>, id: WorkerId) -> io::Result<Self> {
