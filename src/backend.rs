@@ -43,7 +43,7 @@ pub trait Backend: Send + Sync {
     /// Blocks until all workers have ended, or the time is up. Have they? Before [`close`](Backend::close): `false`.
     ///
     /// On a thread that belongs to the executor, and in a callback of any future, it is `false` at once.
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool;
+    fn join(&self, timeout: Option<Duration>) -> bool;
 
     /// Cancels every task that has not started, and returns how many that were. Does not block.
     fn cancel_pending(&self) -> usize {
@@ -93,8 +93,8 @@ macro_rules! delegate_backend {
             fn close(&self) {
                 (**self).close();
             }
-            fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-                (**self).join_timeout(timeout)
+            fn join(&self, timeout: Option<Duration>) -> bool {
+                (**self).join(timeout)
             }
             fn cancel_pending(&self) -> usize {
                 (**self).cancel_pending()

@@ -291,7 +291,7 @@ pub trait Executor: Backend {
     /// ```
     fn shutdown(&self) {
         self.close();
-        self.join_timeout(None);
+        self.join(None);
     }
 
     /// Closes the executor, cancels what is pending and waits for what runs.
@@ -300,7 +300,7 @@ pub trait Executor: Backend {
     ///
     /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
     /// three steps, [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and
-    /// [`join_timeout`](Backend::join_timeout), and detach an executor that is still busy then: its drop would wait.
+    /// [`join`](Backend::join), and detach an executor that is still busy then: its drop would wait.
     ///
     /// # Examples
     ///
@@ -315,7 +315,7 @@ pub trait Executor: Backend {
     fn shutdown_now(&self) {
         self.close();
         self.cancel_pending();
-        self.join_timeout(None);
+        self.join(None);
     }
 }
 

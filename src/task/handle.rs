@@ -28,7 +28,7 @@ where
     }
 
     fn name(&self) -> Option<&str> {
-        self.options.as_ref().and_then(|options| options.name_text())
+        self.options.as_ref().and_then(|options| options.get_name())
     }
 
     fn is_aborted(&self) -> bool {

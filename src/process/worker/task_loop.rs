@@ -35,7 +35,7 @@ pub(super) struct TaskLoop {
     pub(super) socket: Arc<OwnedFd>,
     pub(super) reader: Reader,
     pub(super) table: &'static TaskTable,
-    max_frame: u64,
+    max_message_size: u64,
     /// The memory of the last reply, for the next.
     reply: Vec<u8>,
     /// What a task has come to, until it is sent.
@@ -92,7 +92,7 @@ impl TaskLoop {
             socket: Arc::clone(socket),
             reader,
             table,
-            max_frame: setup.1,
+            max_message_size: setup.1,
             reply: Vec::new(),
             due: None,
             out_of_band: Arc::clone(&carriage) as _,
@@ -289,7 +289,7 @@ impl TaskLoop {
     /// An error as bytes, unless that is too long: a message may be as long as a result.
     pub(super) fn fault(&self, error: &Error) -> Vec<u8> {
         let bytes = reply::to_bytes(error);
-        let (size, limit) = (bytes.len() as u64, self.max_frame.max(JOURNAL as u64));
+        let (size, limit) = (bytes.len() as u64, self.max_message_size.max(JOURNAL as u64));
         if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }
 
@@ -298,9 +298,9 @@ impl TaskLoop {
         let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
         let size = bytes.len() - HEADER + segments.iter().map(|segment| segment.length).sum::<usize>();
         match size as u64 {
-            size if size > self.max_frame => {
+            size if size > self.max_message_size => {
                 self.carriage.store.release(&segments, false);
-                Err(Error::TooLarge(TooLarge::new(size, self.max_frame)))
+                Err(Error::TooLarge(TooLarge::new(size, self.max_message_size)))
             }
             _ => Ok((bytes, taken)),
         }
