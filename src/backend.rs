@@ -82,8 +82,8 @@ pub(crate) enum Sharers {
 }
 
 macro_rules! delegate_backend {
-    ($($pointer:ty),*) => {$(
-        impl Backend for $pointer {
+    ($([$($generics:tt)*] $pointer:ty),*) => {$(
+        impl<$($generics)*> Backend for $pointer {
             fn execute(&self, job: Job) {
                 (**self).execute(job);
             }
@@ -112,7 +112,7 @@ macro_rules! delegate_backend {
     )*};
 }
 
-delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + '_>);
+delegate_backend!([B: Backend + ?Sized] &B, [] Box<dyn Backend + '_>, [] Arc<dyn Backend + '_>);
 
 pub(crate) fn options_of(backend: &(impl Backend + ?Sized)) -> &TaskOptions {
     backend.task_options().map_or(TaskOptions::NONE, |options| options)

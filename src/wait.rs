@@ -159,6 +159,7 @@ pub(crate) fn assert_not_itself<'a, W: Waitable + 'a>(futures: impl Iterator<Ite
 
 /// Says when [`wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReturnWhen {
     /// As soon as one future is done.
     FirstCompleted,

@@ -5,6 +5,7 @@ use std::fmt;
 
 /// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum State {
     /// Not started: it can still be cancelled.
     Pending,

@@ -109,7 +109,7 @@ impl Link<'_> {
     pub(super) fn mourn(&self, child: &Child, exit: &Exit, lost: LostTask) {
         let died = || {
             let name = lost.remote.call.name().into_owned();
-            let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
+            let died = WorkerDied::new(self.pool.worker_name(self.id), exit.clone(), Some(name)).with_pid(child.pid());
             Error::WorkerDied(match self.hint(child, exit) {
                 Some(hint) => died.with_hint(hint),
                 None => died,

@@ -327,7 +327,7 @@ fn signals_to_all_workers_cost_only_what_runs() {
             let mut dead = running.map(|future| {
                 let death = died(future.result());
                 assert_eq!(death.exit(), &Exit::Signal(name.into()));
-                death.pid()
+                death.pid().unwrap()
             });
             pids.sort_unstable();
             dead.sort_unstable();
