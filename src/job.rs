@@ -12,6 +12,7 @@ use crate::options::TaskOptions;
 use crate::sync::with_room;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
+use crate::task::remote::{Entrusted, Remote};
 use crate::unwind::catch_and_log;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
@@ -121,6 +122,13 @@ impl Job {
     /// A result that cannot be decoded ends the task with [`Error::Decode`]. Without effect if it was cancelled.
     pub fn complete(self, result: Result<&[u8], Error>) {
         self.into_task().complete(result);
+    }
+
+    /// Has `remote` asked from now on whether the task may be cancelled or aborted. Returns `false` if the task is over already.
+    ///
+    /// The task can still be [encoded](Job::encode) and [run](Job::run) here.
+    pub fn entrust(&self, remote: Arc<dyn Remote>) -> bool {
+        self.task().entrust(Arc::new(Entrusted { id: self.id(), remote }))
     }
 
     /// Calls `hook` if the task is aborted while it runs; at once, if it was already.

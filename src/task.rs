@@ -10,6 +10,7 @@ pub(crate) mod function;
 mod handle;
 pub(crate) mod listener;
 pub(crate) mod owner;
+pub(crate) mod remote;
 pub(crate) mod roles;
 pub(crate) mod runner;
 pub(crate) mod snapshot;

@@ -21,7 +21,8 @@ use crate::options::{TaskOptions, sooner};
 use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::sync::Mutex;
 use crate::task::Runnable;
-use crate::task::roles::{Remote, TaskOwner};
+use crate::task::remote::Remote;
+use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
@@ -352,7 +353,7 @@ impl Drop for RemoteTask {
 }
 
 impl Remote for RemoteTask {
-    fn has_started(&self) -> bool {
+    fn has_started(&self, _: FutureId) -> bool {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, table, .. } => {
@@ -362,19 +363,19 @@ impl Remote for RemoteTask {
         }
     }
 
-    fn revoke(&self) -> bool {
+    fn revoke(&self, _: FutureId) -> bool {
         self.pool.revoke(self)
     }
 
-    fn stop(&self) -> bool {
+    fn stop(&self, _: FutureId) -> bool {
         self.pool.stop(self)
     }
 
-    fn help(&self) {
+    fn help(&self, _: FutureId) {
         self.pool.help(self);
     }
 
-    fn stopped(&self) {
+    fn stopped(&self, _: FutureId) {
         let worker = match &*self.place.lock() {
             Place::Killing { worker } => *worker,
             _ => return,

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::context::RunningTask;
 use super::listener::{Listener, ListenerKey};
 use super::owner;
-use super::roles::{Awaited, Callback, Remote, TaskHandle};
+use super::roles::{Awaited, Callback, TaskHandle};
 use super::snapshot::{Snapshot, State};
 use super::state::{By, Phase, Task};
 use crate::error::{Error, Outcome};
@@ -55,7 +55,7 @@ where
         let mut snapshot = self.snapshot();
         if snapshot.state == State::Pending
             && let Some(owner) = self.entrusted_to()
-            && owner.remote().is_some_and(Remote::has_started)
+            && owner.remote().is_some_and(|remote| remote.has_started(self.id))
         {
             snapshot.state = State::Running;
         }
@@ -68,7 +68,7 @@ where
 
     fn cancel(&self) -> bool {
         if let Some(owner) = self.entrusted_to()
-            && !owner.remote().is_some_and(Remote::revoke)
+            && !owner.remote().is_some_and(|remote| remote.revoke(self.id))
         {
             return self.was_cancelled();
         }
@@ -78,12 +78,12 @@ where
     fn abort(&self) -> bool {
         let owner = self.entrusted_to();
         let remote = owner.as_ref().and_then(|owner| owner.remote());
-        if remote.is_some_and(|remote| !remote.stop()) {
+        if remote.is_some_and(|remote| !remote.stop(self.id)) {
             return self.was_cancelled();
         }
         let ended = self.end_with(Error::Cancelled, By::Abort);
         if let Some(remote) = remote {
-            remote.stopped();
+            remote.stopped(self.id);
         }
         ended || self.was_cancelled()
     }
@@ -139,7 +139,7 @@ where
             && let Some(owner) = self.entrusted_to()
             && let Some(remote) = owner.remote()
         {
-            remote.help();
+            remote.help(self.id);
         }
         for _ in 0..yields(deadline) {
             if self.inner.lock().is_done() {

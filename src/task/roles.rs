@@ -8,6 +8,7 @@ use super::call::Encoded;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::listener::{Listener, ListenerKey};
+use super::remote::Remote;
 use super::snapshot::Snapshot;
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
@@ -150,21 +151,6 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
-}
-
-/// Where a task was entrusted to, as its task sees it. Its methods are called with no lock of a task held.
-pub(crate) trait Remote: Send + Sync {
-    /// Has a worker started it?
-    fn has_started(&self) -> bool;
-    /// Takes it back, if no worker has started it: `true` means that none ever will.
-    fn revoke(&self) -> bool;
-    /// Takes it back, or decides that what its worker makes of it does not count any more. `false`: it has come to an
-    /// end before.
-    fn stop(&self) -> bool;
-    /// Blocks while this thread can do something for the task, and may return at any time before its end.
-    fn help(&self);
-    /// Ends the worker of a task that was stopped while it ran, once its future is done.
-    fn stopped(&self);
 }
 
 /// What a worker that goes to sleep needs of the others.

@@ -93,12 +93,17 @@ where
 
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
-        let open = inner.phase.call().is_some();
-        if open {
-            inner.owner = Some(owner);
+        let is_open = inner.phase.call().is_some();
+        let unused = if is_open {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-        }
-        open
+            inner.owner.replace(owner)
+        } else {
+            Some(owner)
+        };
+        drop(inner);
+        // A `Remote` is the user's, and so is its drop.
+        drop_caught(unused);
+        is_open
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {

@@ -39,7 +39,7 @@
 //! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
 //!   stored and the poll is ready.
 //! - **Entrusted**: of a task that another process may start, that place decides, before this one: `cancel` and
-//!   `abort` ask [`Remote`](crate::task::owner::Remote) first, and end the task only where they won there. It stays `Pending`
+//!   `abort` ask [`Remote`](super::remote::Remote) first, and end the task only where they won there. It stays `Pending`
 //!   here while it runs there; a look from outside asks.
 //! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
 //!   it with `Broken`. The lock of a task that another thread has at that moment, for a few instructions, is the one that
