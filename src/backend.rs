@@ -128,11 +128,10 @@ where
     A: Payload,
     R: Payload,
 {
-    let options = backend.task_options().cloned();
     let task = if const { is_large::<A>() } {
-        new_task(Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }), options, None)
+        new_task(Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }), None, None)
     } else {
-        new_task(Some(EncodableCall { function, argument }), options, None)
+        new_task(Some(EncodableCall { function, argument }), None, None)
     };
     submit(backend, task)
 }

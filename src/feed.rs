@@ -56,9 +56,8 @@ where
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
-        let options = self.executor.task_options().cloned();
         let call = Chunk { function: Everywhere(self.function), arguments, stop };
-        submit(self.executor, new_task(Some(call), options, None))
+        submit(self.executor, new_task(Some(call), None, None))
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {

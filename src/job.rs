@@ -52,26 +52,33 @@ use crate::unwind::catch_and_log;
 pub struct Job {
     /// `None` once it was handed on.
     task: Option<Arc<dyn Runnable>>,
+    /// What was added on its way; the task gets it when it is used.
+    options: Option<Arc<TaskOptions>>,
     /// Not `Sync`: while one thread encodes, no other looks for the argument.
     not_sync: PhantomData<Cell<()>>,
 }
 
 impl Job {
     pub(crate) fn new(task: Arc<dyn Runnable>) -> Self {
-        Self { task: Some(task), not_sync: PhantomData }
+        Self { task: Some(task), options: None, not_sync: PhantomData }
     }
 
     fn task(&self) -> &Arc<dyn Runnable> {
-        self.task.as_ref().expect("only the methods that consume a job take its task")
+        let task = self.task.as_ref().expect("only the methods that consume a job take its task");
+        if let Some(options) = &self.options {
+            task.set_options(options);
+        }
+        task
     }
 
     pub(crate) fn into_task(mut self) -> Arc<dyn Runnable> {
+        self.task();
         self.task.take().expect("only the methods that consume a job take its task")
     }
 
     /// Returns the id of the job's future.
     pub fn id(&self) -> FutureId {
-        self.task().id()
+        self.task.as_ref().expect("only the methods that consume a job take its task").id()
     }
 
     /// Returns the name its caller gave it in [`TaskOptions::name`].
@@ -81,7 +88,19 @@ impl Job {
 
     /// Returns what its caller asked for.
     pub fn options(&self) -> &TaskOptions {
-        self.task().options()
+        self.options.as_deref().unwrap_or(TaskOptions::NONE)
+    }
+
+    /// Adds options, for a backend that passes its jobs on. Options that the job has already win over these.
+    ///
+    /// Has no effect after the job was started, encoded or entrusted.
+    pub fn with_options(mut self, options: impl Into<Arc<TaskOptions>>) -> Self {
+        let options = options.into();
+        self.options = Some(match self.options.take() {
+            Some(own) => Arc::new(Arc::unwrap_or_clone(own).over(&options)),
+            None => options,
+        });
+        self
     }
 
     /// Calls the function in this thread, unless the future was cancelled, and completes the future.
@@ -141,8 +160,8 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.fail(Error::Abandoned);
+        if self.task.is_some() {
+            self.task().fail(Error::Abandoned);
         }
     }
 }

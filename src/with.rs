@@ -31,7 +31,7 @@ impl<'e, B: Backend + ?Sized> With<'e, B> {
 
 impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn execute(&self, job: Job) {
-        self.backend.execute(job);
+        self.backend.execute(job.with_options(Arc::clone(&self.options)));
     }
     fn max_workers(&self) -> usize {
         self.backend.max_workers()

@@ -28,7 +28,7 @@ where
     }
 
     fn name(&self) -> Option<&str> {
-        self.options.as_ref().and_then(|options| options.get_name())
+        self.options.get().and_then(|options| options.get_name())
     }
 
     fn is_aborted(&self) -> bool {

@@ -52,6 +52,8 @@ impl Claim {
 /// its erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Awaited {
     fn options(&self) -> &TaskOptions;
+    /// Has no effect if it has options.
+    fn set_options(&self, options: &Arc<TaskOptions>);
     /// Does it still hold its call? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
     /// Will its completion run callbacks, as far as is known by now?

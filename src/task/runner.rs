@@ -50,7 +50,7 @@ where
 
     /// How long it may run there.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
-        sooner(self.options.as_ref().and_then(|options| options.get_time_limit()), owner.time_limit())
+        sooner(self.options.get().and_then(|options| options.get_time_limit()), owner.time_limit())
     }
 }
 
@@ -61,7 +61,11 @@ where
     H: Held<Outcome<T>> + Send,
 {
     fn options(&self) -> &TaskOptions {
-        self.options.as_deref().unwrap_or(TaskOptions::NONE)
+        self.options.get().map_or(TaskOptions::NONE, |options| options)
+    }
+
+    fn set_options(&self, options: &Arc<TaskOptions>) {
+        self.options.get_or_init(|| Arc::clone(options));
     }
 
     fn is_waiting(&self) -> bool {

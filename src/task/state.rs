@@ -49,8 +49,8 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{Snapshot, State};
@@ -70,7 +70,8 @@ use crate::unwind::{catch_and_log, drop_caught};
 /// `H` is how it [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) id: FutureId,
-    pub(super) options: Option<Arc<TaskOptions>>,
+    /// Set when it is made, or by the job that hands it to its executor.
+    pub(super) options: OnceLock<Arc<TaskOptions>>,
     pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
@@ -235,7 +236,7 @@ where
         let generation = if owner.is_some() { fork::generation() } else { 0 };
         Arc::new(Self {
             id: FutureId::next(),
-            options,
+            options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
                 phase: Phase::Pending(call),
                 owner,
@@ -387,7 +388,7 @@ where
         if seen {
             return drop_caught(outcome);
         }
-        let name = self.options.as_ref().and_then(|options| options.get_name());
+        let name = self.options.get().and_then(|options| options.get_name());
         drop_unobserved(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
     }
 }

@@ -270,3 +270,22 @@ fn a_caller_is_told_from_any_thread() {
         }
     });
 }
+
+#[test]
+fn options_that_are_added_on_the_way_give_way_to_those_before_them() {
+    let held = Held::default();
+    let future = held.with(TaskOptions::new().name("inner")).submit(|n: u8| n, 1);
+    let job = held
+        .take(0)
+        .with_options(TaskOptions::new().name("outer").retries(2))
+        .with_options(TaskOptions::new().retries(3));
+    assert_eq!((job.name(), job.options().get_retries()), (Some("inner"), 2));
+    job.run();
+    assert_eq!(future.result().unwrap(), 1);
+    let future = held.submit(|n: u8| -> u8 { panic!("{n}") }, 1);
+    held.take(0).with_options(TaskOptions::new().name("late")).run();
+    match future.result() {
+        Err(Error::Panicked(panic)) => assert_eq!(panic.task_name(), Some("late")),
+        outcome => panic!("{outcome:?}"),
+    }
+}

@@ -144,6 +144,9 @@ impl Runnable for Errand {
 
     // What a pool does not ask.
 
+    fn set_options(&self, _: &Arc<TaskOptions>) {
+        unreachable!()
+    }
     fn is_waiting(&self) -> bool {
         unreachable!()
     }
