@@ -12,7 +12,8 @@ use crate::options::TaskOptions;
 use crate::sync::with_room;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
-use crate::task::remote::{Entrusted, Remote};
+use crate::task::remote::Remote;
+use crate::task::roles::TaskOwner;
 use crate::unwind::catch_and_log;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
@@ -155,6 +156,27 @@ impl Job {
     /// Called in the aborting thread after the future is done. There is one hook a job: a later one replaces it.
     pub fn on_abort(&self, hook: impl FnOnce() + Send + 'static) {
         self.task().on_abort(Box::new(hook));
+    }
+}
+
+/// Makes a [`Remote`] the owner of one task.
+struct Entrusted {
+    id: FutureId,
+    remote: Arc<dyn Remote>,
+}
+
+impl TaskOwner for Entrusted {
+    fn cancelled(&self) {
+        self.remote.left(self.id);
+    }
+    fn refused(&self) {
+        self.remote.left(self.id);
+    }
+    fn ended(&self, failed: bool) {
+        self.remote.ended(self.id, failed);
+    }
+    fn remote(&self) -> Option<&dyn Remote> {
+        Some(&*self.remote)
     }
 }
 

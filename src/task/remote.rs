@@ -1,9 +1,6 @@
 //! [`Remote`]: who has a task that another program may start.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
-use super::roles::TaskOwner;
 use crate::id::FutureId;
 
 /// Has tasks whose workers are out of reach, such as those of another program; for authors of executors.
@@ -90,25 +87,4 @@ pub trait Remote: Send + Sync {
     /// Called by a thread that is about to sleep until the task is done. It may look for the result for a moment (50 us, say), and must not
     /// block.
     fn help(&self, _id: FutureId) {}
-}
-
-/// Makes a [`Remote`] the owner of one task.
-pub(crate) struct Entrusted {
-    pub(crate) id: FutureId,
-    pub(crate) remote: Arc<dyn Remote>,
-}
-
-impl TaskOwner for Entrusted {
-    fn cancelled(&self) {
-        self.remote.left(self.id);
-    }
-    fn refused(&self) {
-        self.remote.left(self.id);
-    }
-    fn ended(&self, failed: bool) {
-        self.remote.ended(self.id, failed);
-    }
-    fn remote(&self) -> Option<&dyn Remote> {
-        Some(&*self.remote)
-    }
 }
