@@ -34,10 +34,10 @@ use super::{Crew, FollowUp, Inlet};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, elapsed, thread};
 use crate::task::call::Call;
+use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
@@ -75,7 +75,7 @@ impl<A, R> Items<A, R> {
             // before the next item begins, which may take as long as it likes.
             let (next, ended) = self.turn(&mut made, vec::IntoIter::next);
             let Some((position, item)) = next else { return ended };
-            made = Some((position, panics::catch(|| call(item))));
+            made = Some((position, caught(|| call(item))));
         }
     }
 }
