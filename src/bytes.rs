@@ -7,6 +7,7 @@
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -46,8 +47,7 @@ pub struct Bytes(Repr);
 enum Repr {
     Owned(Arc<Vec<u8>>),
     /// In memory that is shared with another process, which does not write it any more.
-    #[cfg(processes)]
-    Mapped(Arc<crate::process::Mapping>, usize),
+    Mapped(Arc<dyn AsRef<[u8]> + Send + Sync>, usize),
 }
 
 impl Bytes {
@@ -55,13 +55,12 @@ impl Bytes {
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Repr::Owned(bytes) => Arc::try_unwrap(bytes).unwrap_or_else(|bytes| bytes.to_vec()),
-            #[cfg(processes)]
             Repr::Mapped(..) => self.to_vec(),
         }
     }
 
-    #[cfg(processes)]
-    pub(crate) fn mapped(mapping: Arc<crate::process::Mapping>, length: usize) -> Self {
+    /// The first bytes of memory that is not written any more.
+    pub(crate) fn mapped(mapping: Arc<dyn AsRef<[u8]> + Send + Sync>, length: usize) -> Self {
         Self(Repr::Mapped(mapping, length))
     }
 }
@@ -71,8 +70,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Owned(bytes) => bytes,
-            #[cfg(processes)]
-            Repr::Mapped(mapping, length) => &mapping.as_slice()[..*length],
+            Repr::Mapped(mapping, length) => &(**mapping).as_ref()[..*length],
         }
     }
 }
@@ -99,6 +97,12 @@ impl From<&[u8]> for Bytes {
 impl From<Bytes> for Vec<u8> {
     fn from(bytes: Bytes) -> Self {
         bytes.into_vec()
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Bytes {
+    fn from(bytes: [u8; N]) -> Self {
+        Self::from(Vec::from(bytes))
     }
 }
 
@@ -133,6 +137,43 @@ impl PartialEq<[u8]> for Bytes {
     }
 }
 
+impl PartialEq<Bytes> for [u8] {
+    fn eq(&self, other: &Bytes) -> bool {
+        *self == **other
+    }
+}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    /// Compares byte by byte, as slices do.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl IntoIterator for Bytes {
+    type Item = u8;
+    type IntoIter = std::vec::IntoIter<u8>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.into_vec().into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Bytes {
+    type Item = &'a u8;
+    type IntoIter = std::slice::Iter<'a, u8>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl Hash for Bytes {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
@@ -155,7 +196,6 @@ pub(crate) trait OutOfBand: Send + Sync {
     /// Takes a copy along and returns its number. `None`: they are to be written where they stand.
     fn put(&self, bytes: &[u8]) -> Option<u32>;
     /// What was taken along under these numbers is not needed after all.
-    #[cfg(processes)]
     fn put_back(&self, numbers: &[u32]);
     /// Returns what was taken along under this number.
     fn get(&self, number: u32, length: u64) -> Option<Bytes>;
@@ -168,7 +208,7 @@ struct Current {
 }
 
 thread_local! {
-    static CARRIAGE: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
+    static CURRENT: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
 }
 
 /// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band channel.
@@ -176,21 +216,20 @@ pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn OutOfBand>>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band = self.0.take());
+            let _ = CURRENT.try_with(|current| current.borrow_mut().out_of_band = self.0.take());
         }
     }
-    let _restore = Restore(CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band.take()).ok().flatten());
+    let _restore = Restore(CURRENT.try_with(|current| current.borrow_mut().out_of_band.take()).ok().flatten());
     code()
 }
 
 /// Encodes or decodes with an out-of-band channel; returns also the numbers of what was taken along.
-#[cfg(processes)]
 pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
     struct Restore(Option<Current>);
     impl Restore {
         fn swap(&mut self) -> Vec<u32> {
             let Some(outer) = self.0.take() else { return Vec::new() };
-            CARRIAGE.try_with(|carriage| carriage.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
+            CURRENT.try_with(|current| current.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
         }
     }
     impl Drop for Restore {
@@ -199,13 +238,13 @@ pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl F
         }
     }
     let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
-    let mut restore = Restore(CARRIAGE.try_with(|carriage| carriage.replace(inner)).ok());
+    let mut restore = Restore(CURRENT.try_with(|current| current.replace(inner)).ok());
     let result = code();
     (result, restore.swap())
 }
 
 fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
-    CARRIAGE.try_with(|carriage| carriage.borrow().out_of_band.clone()).ok().flatten()
+    CURRENT.try_with(|current| current.borrow().out_of_band.clone()).ok().flatten()
 }
 
 impl Serialize for Bytes {
@@ -216,7 +255,7 @@ impl Serialize for Bytes {
         let mut pair = serializer.serialize_tuple(2)?;
         match out_of_band.put(self) {
             Some(number) => {
-                let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().taken.push(number));
+                let _ = CURRENT.try_with(|current| current.borrow_mut().taken.push(number));
                 pair.serialize_element(&(u64::from(number) + 1))?;
                 pair.serialize_element(&(self.len() as u64))?;
             }
@@ -304,7 +343,7 @@ impl<'de> Visitor<'de> for PairVisitor {
     }
 }
 
-#[cfg(all(test, processes))]
+#[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

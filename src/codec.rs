@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod model;
+mod payload;
 mod room;
 mod said;
 mod strict;
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Decode, Encode, Error, Part};
 use crate::held::is_large;
 use crate::sync::{DEEPEST, on_deepest_stack, stack_left};
+pub use payload::Payload;
 use room::{Remainder, Room, Sink, Source};
 use strict::Strict;
 
@@ -122,6 +124,22 @@ fn explained<T: ?Sized>(error: &postcard::Error) -> String {
             "{of} has parts whose number is not known in advance, as with `flatten`; collect them first, or send it as text"
         ),
         error => error.to_string(),
+    }
+}
+
+/// What a panic in the user's `Serialize` is to the task.
+pub(crate) fn unwritten(error: Error) -> Error {
+    match error {
+        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
+        error => error,
+    }
+}
+
+/// What a panic in the user's `Deserialize` is to the task.
+pub(crate) fn unread(error: Error) -> Error {
+    match error {
+        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
+        error => error,
     }
 }
 

@@ -12,7 +12,8 @@ use crate::fork;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 use crate::sync::{thread, yields};
 use crate::task::listener::{Listen, Listener, ListenerKey};
-use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::task::owner::{self, CompensationGuard};
+use crate::task::roles::BlockReason;
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 
 /// Yields futures as they become done: those that are done already first, then in completion order.
@@ -258,7 +259,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::as_completed;
-    use crate::promise::promise;
+    use crate::future::promise::promise;
 
     #[test]
     fn futures_that_are_given_back_are_not_listened_to() {

@@ -9,13 +9,11 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) use details::Panic;
-pub use details::{Broken, Failed, Full, Panicked, TimeLimit, Timeout};
+pub use details::{BoxError, Broken, Failed, Full, Panicked, TimeLimit, Timeout};
 pub use remote::{Decode, Encode, Exit, Part, TooLarge, WorkerDied};
-
-/// Names what a failing function may return: any error, boxed.
-pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Holds what a task came to: its value, or why there is none.
 pub type Outcome<T> = Result<T, Error>;
@@ -192,8 +190,23 @@ impl BuildError {
         Self(Arc::new(InvalidSetting { parameter: parameter.into(), requirement: requirement.into(), value }))
     }
 
+    /// Refuses a setting that is 0.
+    pub(crate) fn if_zero<N: Default + PartialEq>(
+        parameter: &'static str,
+        value: Option<N>,
+    ) -> Result<Option<N>, Self> {
+        if value == Some(N::default()) { Err(Self::new(parameter, "at least 1", 0)) } else { Ok(value) }
+    }
+
+    /// Refuses a setting that is no time at all.
+    pub(crate) fn if_no_time(parameter: &'static str, value: Option<Duration>) -> Result<Option<Duration>, Self> {
+        match value {
+            Some(Duration::ZERO) => Err(Self::new(parameter, "longer than zero", Duration::ZERO)),
+            value => Ok(value),
+        }
+    }
+
     /// Parameter, requirement and value.
-    #[cfg(processes)]
     pub(crate) fn texts(&self) -> (&str, &str, &str) {
         (&self.0.parameter, &self.0.requirement, &self.0.value)
     }

@@ -1,130 +1,18 @@
-//! [`Backend`], what an executor provides, and [`Executor`], what its callers use.
+//! [`Executor`]: what callers use, on every backend.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use crate::backend::{Backend, dispatch, options_of};
+use crate::codec::Payload;
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
 use crate::future::Future;
-use crate::held::is_large;
-use crate::items::ItemExecutor;
-use crate::job::Job;
 use crate::map::{Map, MapUnordered, Via};
-use crate::options::{Stats, TaskOptions};
-use crate::panics;
-use crate::task::call::{EncodableCall, Function, Infallible, TryFn, Unboxing};
-use crate::task::{TaskHandle, new_task};
+use crate::options::TaskOptions;
+use crate::task::function::{Infallible, TryFn};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
-
-/// Marks what can be an argument or a result of every executor: whatever serde can carry to another process.
-///
-/// A struct or enum derives it: `#[derive(Serialize, Deserialize)]`. The format is not self-describing, so
-/// `#[serde(untagged)]`, `tag`, `flatten`, `skip_serializing` and types like `serde_json::Value` do not come through; they
-/// end the task with [`Error::Encode`](crate::Error::Encode) or [`Error::Decode`](crate::Error::Decode).
-///
-/// Each level of a recursive type needs some stack. A value is deserialised on the current stack or, if that is too small, on one of 8 MiB
-/// (16 MiB in a debug build): enough for tens of thousands of levels of a small type, or thousands of levels of 1 KiB. It is serialised
-/// on the stack of the submitting thread or of the worker. If the stack does not suffice, the task ends with one of the same two errors,
-/// and the text says so. Dropping a value needs stack too: a type that may be nested very deeply should implement `Drop` iteratively.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be carried to another process",
-    note = "derive serde's `Serialize` and `Deserialize` for it, or use the methods of `ThreadPoolExecutor` itself, which take any type"
-)]
-pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
-
-impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
-
-/// Provides what an [`Executor`] needs; for authors of executors.
-///
-/// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`]'s ways to submit and to
-/// wait. A backend that passes its jobs to another executor also gets that executor's features, such as a pool's `time_limit`. It receives
-/// each item of a map as a job, or `chunk_size` items as one job, and then a time limit applies to the whole chunk.
-/// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits
-/// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
-/// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
-/// backends too.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an executor",
-    label = "not an executor",
-    note = "a pointer to a concrete executor is not one itself: pass what it points to, as in `totals(&*pool)`"
-)]
-pub trait Backend: Send + Sync {
-    /// Takes the job, or completes it with an error. Called by `submit`, in its caller's thread.
-    fn execute(&self, job: Job);
-
-    /// Returns how many tasks can run at the same time.
-    fn max_workers(&self) -> usize;
-
-    /// Accepts nothing more from outside; queued tasks still run. Does not block.
-    fn close(&self);
-
-    /// Blocks until all workers have ended, or the time is up. Have they? Before [`close`](Backend::close): `false`.
-    ///
-    /// On a thread that belongs to the executor, and in a callback of any future, it is `false` at once.
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool;
-
-    /// Cancels every task that has not started, and returns how many that were. Does not block.
-    fn cancel_pending(&self) -> usize {
-        0
-    }
-
-    /// Counts what the executor is doing and has done.
-    fn stats(&self) -> Stats {
-        Stats::default()
-    }
-
-    /// Returns who takes the items of a map in ranges. `None`: each item, or each chunk of the size that was asked for, is a job.
-    ///
-    /// A backend that passes its jobs to another executor passes this on as well.
-    #[doc(hidden)]
-    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
-        None
-    }
-
-    /// The options that [`Executor::with`] adds to every task.
-    #[doc(hidden)]
-    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
-        None
-    }
-}
-
-macro_rules! delegate_backend {
-    ($($pointer:ty),*) => {$(
-        impl Backend for $pointer {
-            fn execute(&self, job: Job) {
-                (**self).execute(job);
-            }
-            fn max_workers(&self) -> usize {
-                (**self).max_workers()
-            }
-            fn close(&self) {
-                (**self).close();
-            }
-            fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-                (**self).join_timeout(timeout)
-            }
-            fn cancel_pending(&self) -> usize {
-                (**self).cancel_pending()
-            }
-            fn stats(&self) -> Stats {
-                (**self).stats()
-            }
-            fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
-                (**self).item_executor()
-            }
-            fn task_options(&self) -> Option<&Arc<TaskOptions>> {
-                (**self).task_options()
-            }
-        }
-    )*};
-}
-
-delegate_backend!(&(dyn Backend + '_), Box<dyn Backend + '_>, Arc<dyn Backend + '_>);
 
 /// Runs functions on workers; implemented for every [`Backend`].
 ///
@@ -402,7 +290,7 @@ pub trait Executor: Backend {
     /// ```
     fn shutdown(&self) {
         self.close();
-        self.join_timeout(None);
+        self.join(None);
     }
 
     /// Closes the executor, cancels what is pending and waits for what runs.
@@ -411,7 +299,7 @@ pub trait Executor: Backend {
     ///
     /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
     /// three steps, [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and
-    /// [`join_timeout`](Backend::join_timeout), and detach an executor that is still busy then: its drop would wait.
+    /// [`join`](Backend::join), and detach an executor that is still busy then: its drop would wait.
     ///
     /// # Examples
     ///
@@ -426,39 +314,8 @@ pub trait Executor: Backend {
     fn shutdown_now(&self) {
         self.close();
         self.cancel_pending();
-        self.join_timeout(None);
+        self.join(None);
     }
 }
 
 impl<B: Backend + ?Sized> Executor for B {}
-
-pub(crate) fn options_of(backend: &(impl Backend + ?Sized)) -> &TaskOptions {
-    backend.task_options().map_or(TaskOptions::NONE, |options| options)
-}
-
-/// Submits a call that can go anywhere.
-pub(crate) fn dispatch<A, R>(
-    backend: &(impl Backend + ?Sized),
-    function: impl Function<A, R> + 'static,
-    argument: A,
-) -> Future<R>
-where
-    A: Payload,
-    R: Payload,
-{
-    let options = backend.task_options().cloned();
-    let task = if const { is_large::<A>() } {
-        new_task(Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }), options, None)
-    } else {
-        new_task(Some(EncodableCall { function, argument }), options, None)
-    };
-    submit(backend, task)
-}
-
-pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn TaskHandle<T>>) -> Future<T> {
-    // Here and not where the task runs: see the pool's.
-    panics::install_hook();
-    let future = Future::new(Arc::clone(&task));
-    backend.execute(Job::new(task));
-    future
-}

@@ -24,7 +24,6 @@ pub(crate) fn generation() -> u32 {
 }
 
 /// Says that this process is the one that calls; at once, and in each copy of it before anything else runs there.
-#[cfg(processes)]
 pub(crate) fn set_current() {
     CURRENT.store(id(), Ordering::Relaxed);
 }

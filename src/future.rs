@@ -1,22 +1,24 @@
 //! [`Future`], the handle on one task, and [`Awaiting`], what `.await` makes of it.
 #![forbid(unsafe_code)]
 
+pub(crate) mod awaiting;
+pub(crate) mod promise;
+pub(crate) mod shared;
+mod text;
+
 use std::fmt;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::shared::SharedFuture;
 use crate::sync::Mutex;
-use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::{State, TaskHandle};
-use crate::text::write_future;
-use crate::wait::{PolledClaim, wait_for};
+use crate::wait::sealed::{Lent, Owned, Sealed};
+use crate::wait::{Waitable, wait_for};
+use text::write_future;
 
 /// Waits for, looks at, cancels or takes the outcome of one task.
 ///
@@ -297,17 +299,6 @@ impl<T> Future<T> {
         self.task().add_callback(Box::new(callback));
     }
 
-    /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
-    ///
-    /// All handles share one copy of the value. The first access moves it there and needs stack for three copies, so put
-    /// a large value into a `Box` or `Arc`.
-    pub fn share(self) -> SharedFuture<T>
-    where
-        T: Send + Sync,
-    {
-        SharedFuture::new(self)
-    }
-
     /// Lets the task run on without a handle; as a drop, but said out loud.
     pub fn detach(self) {
         drop(self);
@@ -332,60 +323,12 @@ impl<T> fmt::Display for Future<T> {
     }
 }
 
-impl<T> IntoFuture for Future<T> {
-    type Output = Outcome<T>;
-    type IntoFuture = Awaiting<T>;
-
-    fn into_future(self) -> Awaiting<T> {
-        Awaiting { future: Some(self), claim: PolledClaim::default(), key: WakerKey::new() }
+impl<T> Waitable for Future<T> {}
+impl<T> Sealed for Future<T> {
+    fn awaited(&self) -> Lent<'_> {
+        Lent(&**self.task())
     }
-}
-
-/// Waits for a [`Future`] without blocking, under any async runtime; made by `.await`.
-///
-/// Dropping it detaches the task, as dropping the future does. A poll on a thread of the task's own executor runs
-/// the task there if it has not started.
-///
-/// # Panics
-///
-/// If polled again after it was ready.
-#[must_use = "does nothing unless it is awaited"]
-pub struct Awaiting<T> {
-    future: Option<Future<T>>,
-    claim: PolledClaim,
-    key: WakerKey,
-}
-
-impl<T> std::future::Future for Awaiting<T> {
-    type Output = Outcome<T>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
-        let this = &mut *self;
-        let future = this.future.as_ref().expect("an awaited future was polled after it was ready");
-        this.claim.poll(future);
-        let listener = Listener::Waker(context.waker().clone(), this.key);
-        if future.task().listen(listener).is_none() {
-            return Poll::Pending;
-        }
-        this.claim = PolledClaim::default();
-        let future = this.future.take().expect("it was there a moment ago");
-        if const { is_large::<T>() } {
-            return Poll::Ready(*future.take_boxed());
-        }
-        Poll::Ready(future.take())
-    }
-}
-
-impl<T> Drop for Awaiting<T> {
-    fn drop(&mut self) {
-        if let Some(future) = &self.future {
-            future.task().unlisten(ListenerKey::Waker(self.key));
-        }
-    }
-}
-
-impl<T> fmt::Debug for Awaiting<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Awaiting").field(&self.future).finish()
+    fn runnable(&self) -> Owned {
+        Owned(Arc::clone(self.task()) as _)
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
 /// A change to good bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Damage {
-    ItemOffsets(prop::sample::Index),
+    Cut(prop::sample::Index),
     Put(prop::sample::Index, u8),
     Insert(prop::sample::Index, Vec<u8>),
     Remove(prop::sample::Index),
@@ -50,7 +50,7 @@ pub(crate) enum Damage {
 pub(crate) fn damage() -> impl Strategy<Value = Damage> {
     let at = any::<prop::sample::Index>;
     prop_oneof![
-        at().prop_map(Damage::ItemOffsets),
+        at().prop_map(Damage::Cut),
         (at(), any::<u8>()).prop_map(|(at, byte)| Damage::Put(at, byte)),
         (at(), bytes(40)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
         at().prop_map(Damage::Remove),
@@ -61,7 +61,7 @@ impl Damage {
     pub(crate) fn done_to(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         let place = |at: &prop::sample::Index| at.index(bytes.len() + 1);
         match self {
-            Self::ItemOffsets(at) => bytes.truncate(place(at)),
+            Self::Cut(at) => bytes.truncate(place(at)),
             Self::Insert(at, more) => drop(bytes.splice(place(at)..place(at), more.iter().copied())),
             Self::Put(..) | Self::Remove(_) if bytes.is_empty() => {}
             Self::Put(at, byte) => {

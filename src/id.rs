@@ -32,7 +32,6 @@ impl FutureId {
     }
 }
 
-#[cfg(processes)]
 impl FutureId {
     pub(crate) fn to_u64(self) -> u64 {
         self.0

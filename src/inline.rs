@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::executor::Backend;
+use crate::backend::Backend;
 use crate::job::Job;
 
 /// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.
@@ -34,7 +34,7 @@ impl Backend for InlineExecutor {
     /// Changes nothing: there is no state.
     fn close(&self) {}
     /// Always `true`: there is no worker that could run on.
-    fn join_timeout(&self, _timeout: Option<Duration>) -> bool {
+    fn join(&self, _timeout: Option<Duration>) -> bool {
         true
     }
 }

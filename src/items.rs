@@ -5,21 +5,14 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-#[cfg(processes)]
 use std::{any::Any, sync::Weak, time::Duration};
 
-#[cfg(processes)]
 use crate::bytes::OutOfBand;
-#[cfg(processes)]
 use crate::error::Error;
-#[cfg(processes)]
 use crate::options::TaskOptions;
-#[cfg(processes)]
-use crate::task::call::EncodedCall;
+use crate::task::encoded::{EncodedCall, Entry};
 use crate::task::owner::Sharing;
-#[cfg(processes)]
 use crate::task::owner::{Ended, Shared};
-#[cfg(processes)]
 use crate::ticket::Ticket;
 
 /// Takes the items of maps in ranges. An executor offers it through [`Backend::item_executor`](crate::Backend::item_executor).
@@ -36,7 +29,6 @@ pub trait ItemExecutor: Send + Sync {
     }
 
     /// Returns who takes the items encoded, to workers elsewhere.
-    #[cfg(processes)]
     fn elsewhere(self: Arc<Self>) -> Option<Elsewhere> {
         None
     }
@@ -48,18 +40,18 @@ pub trait ItemExecutor: Send + Sync {
 pub struct Threads(pub(crate) Arc<dyn Sharing>);
 
 /// Workers that get the items of a map encoded.
-#[cfg(processes)]
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "means nothing outside")]
 pub struct Elsewhere(pub(crate) Arc<dyn BatchExecutor>);
 
 /// An executor whose workers are elsewhere, as the items of one map see it.
-#[cfg(processes)]
 pub(crate) trait BatchExecutor: Send + Sync {
     /// Returns how many workers there may be.
     fn workers(&self) -> usize;
     /// Returns why the calling thread may not add items any more, if that is so.
     fn refuses_all(&self) -> Option<Error>;
+    /// Returns `true` if the workers have these functions.
+    fn finds(&self, entry: Entry) -> bool;
     /// Returns the ticket of items that are pulled now.
     fn ticket(&self) -> Ticket;
     /// What is pending there is pending here, and is behind what was shared before.
@@ -82,11 +74,9 @@ pub(crate) trait BatchExecutor: Send + Sync {
 }
 
 /// Long bytes that go beside an encoding. They are released when this is dropped.
-#[cfg(processes)]
 pub(crate) struct Attached(pub(crate) Box<dyn Any + Send>);
 
 /// Some encoded items that lie next to each other.
-#[cfg(processes)]
 pub(crate) struct NewBatch {
     pub(crate) encoded: EncodedCall,
     pub(crate) attached: Option<Attached>,
@@ -99,7 +89,6 @@ pub(crate) struct NewBatch {
 }
 
 /// Gets the outcomes of a batch.
-#[cfg(processes)]
 pub(crate) trait BatchOwner: Send + Sync {
     /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
     fn deliver(

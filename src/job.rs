@@ -9,10 +9,12 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics::catch_and_log;
 use crate::sync::with_room;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
+use crate::task::remote::Remote;
+use crate::task::roles::TaskOwner;
+use crate::unwind::catch_and_log;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
 ///
@@ -39,7 +41,7 @@ use crate::task::call::Encoded;
 ///         usize::MAX
 ///     }
 ///     fn close(&self) {}
-///     fn join_timeout(&self, _: Option<Duration>) -> bool {
+///     fn join(&self, _: Option<Duration>) -> bool {
 ///         true
 ///     }
 /// }
@@ -51,36 +53,55 @@ use crate::task::call::Encoded;
 pub struct Job {
     /// `None` once it was handed on.
     task: Option<Arc<dyn Runnable>>,
+    /// What was added on its way; the task gets it when it is used.
+    options: Option<Arc<TaskOptions>>,
     /// Not `Sync`: while one thread encodes, no other looks for the argument.
     not_sync: PhantomData<Cell<()>>,
 }
 
 impl Job {
     pub(crate) fn new(task: Arc<dyn Runnable>) -> Self {
-        Self { task: Some(task), not_sync: PhantomData }
+        Self { task: Some(task), options: None, not_sync: PhantomData }
     }
 
     fn task(&self) -> &Arc<dyn Runnable> {
-        self.task.as_ref().expect("only the methods that consume a job take its task")
+        let task = self.task.as_ref().expect("only the methods that consume a job take its task");
+        if let Some(options) = &self.options {
+            task.set_options(options);
+        }
+        task
     }
 
     pub(crate) fn into_task(mut self) -> Arc<dyn Runnable> {
+        self.task();
         self.task.take().expect("only the methods that consume a job take its task")
     }
 
     /// Returns the id of the job's future.
     pub fn id(&self) -> FutureId {
-        self.task().id()
+        self.task.as_ref().expect("only the methods that consume a job take its task").id()
     }
 
     /// Returns the name its caller gave it in [`TaskOptions::name`].
     pub fn name(&self) -> Option<&str> {
-        self.options().name_text()
+        self.options().get_name()
     }
 
     /// Returns what its caller asked for.
     pub fn options(&self) -> &TaskOptions {
-        self.task().options()
+        self.options.as_deref().unwrap_or(TaskOptions::NONE)
+    }
+
+    /// Adds options, for a backend that passes its jobs on. Options that the job has already win over these.
+    ///
+    /// Has no effect after the job was started, encoded or entrusted.
+    pub fn with_options(mut self, options: impl Into<Arc<TaskOptions>>) -> Self {
+        let options = options.into();
+        self.options = Some(match self.options.take() {
+            Some(own) => Arc::new(Arc::unwrap_or_clone(own).over(&options)),
+            None => options,
+        });
+        self
     }
 
     /// Calls the function in this thread, unless the future was cancelled, and completes the future.
@@ -123,6 +144,13 @@ impl Job {
         self.into_task().complete(result);
     }
 
+    /// Has `remote` asked from now on whether the task may be cancelled or aborted. Returns `false` if the task is over already.
+    ///
+    /// The task can still be [encoded](Job::encode) and [run](Job::run) here.
+    pub fn entrust(&self, remote: Arc<dyn Remote>) -> bool {
+        self.task().entrust(Arc::new(Entrusted { id: self.id(), remote }))
+    }
+
     /// Calls `hook` if the task is aborted while it runs; at once, if it was already.
     ///
     /// Called in the aborting thread after the future is done. There is one hook a job: a later one replaces it.
@@ -131,10 +159,31 @@ impl Job {
     }
 }
 
+/// Makes a [`Remote`] the owner of one task.
+struct Entrusted {
+    id: FutureId,
+    remote: Arc<dyn Remote>,
+}
+
+impl TaskOwner for Entrusted {
+    fn cancelled(&self) {
+        self.remote.left(self.id);
+    }
+    fn refused(&self) {
+        self.remote.left(self.id);
+    }
+    fn ended(&self, failed: bool) {
+        self.remote.ended(self.id, failed);
+    }
+    fn remote(&self) -> Option<&dyn Remote> {
+        Some(&*self.remote)
+    }
+}
+
 impl Drop for Job {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.fail(Error::Abandoned);
+        if self.task.is_some() {
+            self.task().fail(Error::Abandoned);
         }
     }
 }

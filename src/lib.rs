@@ -57,7 +57,10 @@
 //!   line of `main`.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// What only executors with workers elsewhere use is compiled in every build.
+#![cfg_attr(not(processes), allow(dead_code))]
 
+mod backend;
 mod bytes;
 mod codec;
 mod completed;
@@ -83,24 +86,27 @@ mod process;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
-mod promise;
-mod shared;
 mod sync;
 pub mod task;
-mod text;
 mod thread;
 mod ticket;
+mod unwind;
 mod wait;
 mod with;
 
+pub use backend::Backend;
 pub use bytes::Bytes;
+pub use codec::Payload;
 pub use completed::{AsCompleted, as_completed};
 pub use error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
     Timeout, TooLarge, WorkerDied,
 };
-pub use executor::{Backend, Executor, Payload};
-pub use future::{Awaiting, Future};
+pub use executor::Executor;
+pub use future::Future;
+pub use future::awaiting::Awaiting;
+pub use future::promise::{Promise, promise};
+pub use future::shared::{AwaitingShared, SharedFuture};
 pub use id::FutureId;
 pub use inline::InlineExecutor;
 pub use job::Job;
@@ -108,10 +114,9 @@ pub use map::{Map, MapUnordered};
 pub use options::{Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
-pub use promise::{Promise, promise};
-pub use shared::{AwaitingShared, SharedFuture};
 pub use task::call::Encoded;
-pub use task::state::State;
+pub use task::remote::Remote;
+pub use task::snapshot::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;

@@ -7,7 +7,6 @@ mod engine;
 mod feed;
 mod local;
 mod range;
-#[cfg(processes)]
 mod remote;
 mod source;
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::error::{Error, Outcome};
 use crate::held::{Held, is_large};
-use crate::panics::{catch_and_log, drop_caught};
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's wish.
 pub(crate) fn drop_unobserved<T>(outcome: impl Held<Outcome<T>>, task: impl FnOnce() -> String) {

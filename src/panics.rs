@@ -1,4 +1,4 @@
-//! What happens to panics of user code: caught, located, and kept from doing harm.
+//! Makes a panic of a task an error that says where it came from.
 //!
 //! One chained panic hook, installed before the first task runs and never from a panicking thread. It records
 //! where a panic came from, and only on threads that are inside a task; then it calls the hook that was there
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
-use crate::task;
+use crate::unwind::text_of;
 
 struct Record {
     /// `None`: the payload was no text.
@@ -53,19 +53,10 @@ fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
         message: message.into(),
         location,
         worker: thread::current().name().map(Into::into),
-        task: task::current_name().map(Into::into),
+        task: None,
         backtrace,
         payload: Mutex::new(Some(payload)),
     }))
-}
-
-/// The text of a panic's payload, if it is one.
-pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        Some((*text).to_owned())
-    } else {
-        payload.downcast_ref::<String>().cloned()
-    }
 }
 
 /// Chains the hook, once, from a thread that is not panicking.
@@ -100,70 +91,4 @@ fn record(info: &PanicHookInfo<'_>) {
             backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
         });
     });
-}
-
-/// Runs user code that has nowhere to put a panic: it is reported and forgotten.
-pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(code)) {
-        let text = text_of(&*payload);
-        drop_caught(payload);
-        report(what, text);
-    }
-}
-
-/// Drops a value of the user's; a panic of its `Drop` goes no further.
-pub(crate) fn drop_caught<D>(value: D) {
-    // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
-    let mut place = Some(value);
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| place = None)) {
-        report("the drop of a task's value", text_of(&*payload));
-        drop_payload(payload);
-    }
-}
-
-/// Logs a panic. The logger is the program's, and may panic as well: then there is nobody left to tell.
-fn report(what: &str, text: Option<String>) {
-    let text = text.as_deref().unwrap_or("a payload that is no text");
-    let log = || log::error!("{what} panicked: {text}");
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(log)) {
-        drop_payload(payload);
-    }
-}
-
-/// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to it.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if !payload.is::<String>() && !payload.is::<&'static str>() {
-        std::mem::forget(payload);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic;
-
-    use super::{catch_and_log, drop_caught};
-
-    /// Panics when it is dropped, and so does what it panics with.
-    struct Grenade;
-
-    impl Drop for Grenade {
-        fn drop(&mut self) {
-            panic::panic_any(Splinter);
-        }
-    }
-
-    struct Splinter;
-
-    impl Drop for Splinter {
-        fn drop(&mut self) {
-            panic!("boom in the drop of a payload");
-        }
-    }
-
-    #[test]
-    fn a_panic_whose_payload_panics_goes_no_further() {
-        drop_caught(Grenade);
-        catch_and_log("a test", || panic::panic_any(Splinter));
-        catch_and_log("a test", || panic::panic_any(Grenade));
-    }
 }

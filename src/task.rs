@@ -4,17 +4,19 @@
 //! it, by the traits in [`roles`]. [`call`] is what a task calls, [`owner`] the executor that has it.
 
 pub(crate) mod call;
-mod context;
+pub(crate) mod context;
+pub(crate) mod encoded;
+pub(crate) mod function;
 mod handle;
 pub(crate) mod listener;
 pub(crate) mod owner;
+pub(crate) mod remote;
 pub(crate) mod roles;
 pub(crate) mod runner;
+pub(crate) mod snapshot;
 pub(crate) mod state;
 
-#[cfg(processes)]
-pub(crate) use context::enter_remote;
 pub use context::{TaskContext, current};
-pub(crate) use context::{current_name, enter};
 pub(crate) use roles::{Awaited, Callback, Ran, Runnable, TaskHandle};
-pub(crate) use state::{State, new_task};
+pub(crate) use snapshot::State;
+pub(crate) use state::new_task;

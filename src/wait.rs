@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::future::Future;
-use crate::shared::SharedFuture;
 use crate::sync::{Condvar, Mutex};
 use crate::task::listener::{Listen, Listener, ListenerKey};
-use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::task::owner::{self, CompensationGuard};
+use crate::task::roles::BlockReason;
 use crate::task::state::wait_for_itself;
 
 /// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
@@ -43,26 +42,6 @@ pub(crate) mod sealed {
 }
 
 use sealed::{Lent, Owned, Sealed};
-
-impl<T> Waitable for Future<T> {}
-impl<T> Sealed for Future<T> {
-    fn awaited(&self) -> Lent<'_> {
-        Lent(&**self.task())
-    }
-    fn runnable(&self) -> Owned {
-        Owned(Arc::clone(self.task()) as _)
-    }
-}
-
-impl<T> Waitable for SharedFuture<T> {}
-impl<T> Sealed for SharedFuture<T> {
-    fn awaited(&self) -> Lent<'_> {
-        Lent(&**self.task())
-    }
-    fn runnable(&self) -> Owned {
-        Owned(Arc::clone(self.task()) as _)
-    }
-}
 
 impl<W: Waitable + ?Sized> Waitable for &W {}
 impl<W: Waitable + ?Sized> Sealed for &W {
@@ -180,6 +159,7 @@ pub(crate) fn assert_not_itself<'a, W: Waitable + 'a>(futures: impl Iterator<Ite
 
 /// Says when [`wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ReturnWhen {
     /// As soon as one future is done.
     FirstCompleted,

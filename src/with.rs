@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::executor::{Backend, options_of};
+use crate::backend::{Backend, options_of};
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
@@ -32,7 +32,7 @@ impl<'e, B: Backend + ?Sized> With<'e, B> {
 
 impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn execute(&self, job: Job) {
-        self.backend.execute(job);
+        self.backend.execute(job.with_options(Arc::clone(&self.options)));
     }
     fn max_workers(&self) -> usize {
         self.backend.max_workers()
@@ -40,8 +40,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn close(&self) {
         self.backend.close();
     }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.backend.join_timeout(timeout)
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.backend.join(timeout)
     }
     fn cancel_pending(&self) -> usize {
         self.backend.cancel_pending()

@@ -8,8 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BoxError;
 use crate::sync::Mutex;
+
+/// Names what a failing function may return: any error, boxed.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A task in a text, with the name that it was given.
 pub(super) struct Subject<'a>(pub(super) Option<&'a str>);
@@ -40,7 +42,7 @@ pub(crate) struct Panic {
 impl Drop for Panic {
     fn drop(&mut self) {
         // A payload is a value of the user's, whose drop may panic again.
-        crate::panics::drop_caught(self.payload.lock().take());
+        crate::unwind::drop_caught(self.payload.lock().take());
     }
 }
 
@@ -49,8 +51,12 @@ impl Panicked {
         Self(Arc::new(panic))
     }
 
-    /// The same, of a task that has this name, if it has none yet. Not where it has a payload, which there is once.
-    pub(super) fn named(self, name: &str) -> Self {
+    /// The same, of a task that has this name, if it has none yet. A payload is there once, so one that is shared keeps it, and has no name.
+    pub(super) fn named(mut self, name: &str) -> Self {
+        if let Some(panic) = Arc::get_mut(&mut self.0) {
+            panic.task.get_or_insert_with(|| name.into());
+            return self;
+        }
         let Panic { message, location, worker, task, backtrace, payload } = &*self.0;
         if task.is_some() || payload.lock().is_some() {
             return self;

@@ -72,13 +72,14 @@ serialisation_error! {
     Decode, "deserialised", "worker", "caller"
 }
 
-/// Tells how a worker process ended while it ran a task.
+/// Tells how a worker ended while it ran a task.
 #[derive(Clone, Debug)]
 pub struct WorkerDied(Arc<Death>);
 
 #[derive(Clone, Debug)]
 struct Death {
-    pid: u32,
+    worker: Box<str>,
+    pid: Option<u32>,
     exit: Exit,
     function: Option<Box<str>>,
     hint: Option<Box<str>>,
@@ -108,10 +109,17 @@ impl fmt::Display for Exit {
 }
 
 impl WorkerDied {
-    /// Says which process died, how, and on which function, for authors of executors.
-    pub fn new(pid: u32, exit: Exit, function: Option<String>) -> Self {
-        let function = function.map(String::into_boxed_str);
-        Self(Arc::new(Death { pid, exit, function, hint: None, task: None }))
+    /// Says which worker died, how, and on which function, for authors of executors.
+    pub fn new(worker_name: impl Into<String>, exit: Exit, function: Option<String>) -> Self {
+        let (worker, function) = (worker_name.into().into_boxed_str(), function.map(String::into_boxed_str));
+        Self(Arc::new(Death { worker, pid: None, exit, function, hint: None, task: None }))
+    }
+
+    /// Adds the id of the process, if that was on this machine.
+    #[must_use]
+    pub fn with_pid(self, pid: u32) -> Self {
+        let death = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Death { pid: Some(pid), ..death }))
     }
 
     /// Adds what is probably behind it, as in "probably for want of memory".
@@ -131,8 +139,13 @@ impl WorkerDied {
         Self(Arc::new(Death { task: Some(name.into()), ..death }))
     }
 
-    /// Returns the id the process had.
-    pub fn pid(&self) -> u32 {
+    /// Returns the name of the worker.
+    pub fn worker_name(&self) -> &str {
+        &self.0.worker
+    }
+
+    /// Returns the id that the process had, if it was on this machine.
+    pub fn pid(&self) -> Option<u32> {
         self.0.pid
     }
 
@@ -159,7 +172,10 @@ impl WorkerDied {
 
 impl fmt::Display for WorkerDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the worker process {} ", self.pid())?;
+        match self.pid() {
+            Some(pid) => write!(f, "the worker process {pid} ")?,
+            None => write!(f, "the worker {} ", self.worker_name())?,
+        }
         write!(f, "{} while it ran ", self.exit())?;
         match (self.task_name(), self.function()) {
             (None, Some(function)) => f.write_str(function)?,
@@ -198,7 +214,7 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a message of {} bytes passes the frame limit of {} bytes, which `max_frame` sets",
+            "a message of {} bytes passes the frame limit of {} bytes, which `max_message_size` sets",
             self.size, self.limit
         )
     }

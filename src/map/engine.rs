@@ -14,9 +14,10 @@ use super::range::{Collect, Collected};
 use super::source::InputBuffer;
 use crate::fork;
 use crate::outcomes::Outcomes;
-use crate::panics::drop_caught;
 use crate::sync::elapsed;
-use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::task::owner::{self, CompensationGuard};
+use crate::task::roles::BlockReason;
+use crate::unwind::drop_caught;
 
 /// Input that takes longer an item is handed over item by item.
 const QUICK: Duration = Duration::from_micros(1);

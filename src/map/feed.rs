@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use super::engine::ItemRunner;
 use super::local::LocalItems;
-#[cfg(processes)]
 use super::remote::RemoteItems;
+use crate::backend::{Backend, dispatch, submit};
+use crate::codec::Payload;
 use crate::error::{Decode, Error, Outcome, Part};
-use crate::executor::{Backend, Payload, dispatch, submit};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::items::Threads;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::task::call::{Chunk, Everywhere, Function, Unboxing};
+use crate::task::call::{Chunk, Everywhere};
+use crate::task::function::{Function, Unboxing};
 use crate::task::new_task;
 use crate::task::owner;
 use crate::wait::sealed::{Lent, Owned, Sealed};
@@ -56,9 +57,8 @@ where
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
-        let options = self.executor.task_options().cloned();
-        let work = Chunk { function: Everywhere(self.function), arguments, stop };
-        submit(self.executor, new_task(Some(work), options, None))
+        let call = Chunk { function: Everywhere(self.function), arguments, stop };
+        submit(self.executor, new_task(Some(call), None, None))
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {
@@ -84,7 +84,6 @@ where
         if let Some(threads) = Arc::clone(&executor).threads() {
             return on_threads(threads, options, move |argument| function.call(argument));
         }
-        #[cfg(processes)]
         if may_share::<A, R>(options)
             && let Some(elsewhere) = executor.elsewhere()
         {

@@ -34,13 +34,14 @@ use super::source::InputBuffer;
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::panics::{self, drop_caught};
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Mutex, YIELDS, thread};
 use crate::task::call::Call;
+use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
+use crate::unwind::drop_caught;
 
 /// How many items a block has at most.
 const MOST: usize = 256;
@@ -71,7 +72,7 @@ impl<A, R> LocalRange<A, R> {
             // before the next item begins, which may take as long as it likes.
             let (next, ended) = self.turn(&mut made, vec::IntoIter::next);
             let Some((position, item)) = next else { return ended };
-            made = Some((position, panics::catch(|| call(item))));
+            made = Some((position, caught(|| call(item))));
         }
     }
 }

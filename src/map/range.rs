@@ -92,7 +92,6 @@ impl<S: Items, R> Range<S, R> {
     }
 
     /// Takes some, with the position of the first.
-    #[cfg(processes)]
     pub(crate) fn take<T>(&self, some: impl FnOnce(&mut S) -> T) -> (usize, T) {
         let mut state = self.state.lock();
         let before = state.stock.count();
@@ -103,7 +102,6 @@ impl<S: Items, R> Range<S, R> {
     }
 
     /// Stores outcomes of items that were taken, from this position on.
-    #[cfg(processes)]
     pub(crate) fn end(&self, first: usize, outcomes: impl IntoIterator<Item = Outcome<R>>) {
         let mut state = self.state.lock();
         let mut wakes = false;
@@ -117,7 +115,6 @@ impl<S: Items, R> Range<S, R> {
     }
 
     /// Brings what there was a stand-in for.
-    #[cfg(processes)]
     pub(crate) fn restock(&self, stock: S) {
         let stand_in = std::mem::replace(&mut self.state.lock().stock, stock);
         stand_in.drop_caught();

@@ -30,17 +30,18 @@ use super::range::{Collect, Range};
 use super::source::InputBuffer;
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
+use crate::codec::{Payload, unread};
 use crate::error::{Error, Outcome, Part};
 use crate::estimate::DurationEstimate;
-use crate::executor::Payload;
 use crate::items::{BatchExecutor, BatchOwner, NewBatch};
 use crate::options::TaskOptions;
 use crate::panics;
 use crate::sync::Mutex;
-use crate::task::call::{Call, EncodedCall, Function, ItemOffsets};
+use crate::task::encoded::{EncodedCall, Entry, ItemOffsets};
+use crate::task::function::Function;
 use crate::task::owner::{Ended, Shared};
-use crate::task::runner::unread;
 use crate::ticket::Ticket;
+use crate::unwind;
 use encoded::Encoded;
 
 /// How long a batch is expected to run: long beside what it costs to send, and short enough to wait for.
@@ -55,7 +56,7 @@ const UNDER_WAY: usize = 4;
 
 pub(crate) struct RemoteItems<A, R> {
     executor: Arc<dyn BatchExecutor>,
-    call: Call,
+    entry: Entry,
     options: Option<Arc<TaskOptions>>,
     pending: Mutex<PendingRanges<A, R>>,
     /// Counts batches that were made and whose outcomes are not stored.
@@ -106,7 +107,10 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
         options: Option<Arc<TaskOptions>>,
         function: F,
     ) -> Option<Arc<Self>> {
-        let call = Call::of::<F, A, R>(function).ok()?;
+        let entry = Entry::of::<F, A, R>(function);
+        if !executor.finds(entry) {
+            return None;
+        }
         let pending = PendingRanges {
             ranges: VecDeque::new(),
             untaken: 0,
@@ -116,7 +120,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
         };
         let items = Arc::new_cyclic(|me| Self {
             executor,
-            call,
+            entry,
             options,
             pending: Mutex::new(pending),
             under_way: AtomicUsize::new(0),
@@ -133,12 +137,12 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
     fn encode(&self, items: Vec<A>) -> Result<Encoded, Error> {
         let encoded = self.executor.encode(&mut || {
             let (argument, cut) = ItemOffsets::of(&items);
-            Ok(EncodedCall { call: self.call, argument, chunk: Some(cut) })
+            Ok(EncodedCall { entry: self.entry, argument, items: Some(cut) })
         });
         // One by one: two drops that panic together would end the process.
-        items.into_iter().for_each(panics::drop_caught);
+        items.into_iter().for_each(unwind::drop_caught);
         let (encoded, attached) = encoded?;
-        Ok(Encoded::new(encoded.argument, encoded.chunk.ok_or(Error::Abandoned)?, attached))
+        Ok(Encoded::new(encoded.argument, encoded.items.ok_or(Error::Abandoned)?, attached))
     }
 
     /// Encodes items for a range that stands for them, and sends what can be sent.
@@ -191,7 +195,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
                 pending.ranges.pop_front();
             }
             self.under_way.fetch_add(1, Ordering::Relaxed);
-            let encoded = EncodedCall { call: self.call, argument, chunk: Some(cut) };
+            let encoded = EncodedCall { entry: self.entry, argument, items: Some(cut) };
             let (options, ticket) = (self.options.clone(), owner.ticket);
             let submit = self.executor.batch(NewBatch { encoded, attached, owner, options, first, ticket });
             let is_last = pending.ranges.is_empty() && std::mem::take(&mut pending.announced);
@@ -302,7 +306,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::task::call::Infallible;
+    use crate::task::function::Infallible;
     use crate::{Backend, Executor, ProcessPoolExecutor};
 
     /// Says who it is; the first one goes on when it is told to.

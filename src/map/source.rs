@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::engine::ItemRunner;
 use super::range::{Collect, Range};
 use crate::error::Error;
-use crate::panics::drop_caught;
 use crate::sync::{Mutex, MutexGuard};
+use crate::unwind::drop_caught;
 
 pub(crate) struct InputBuffer<A, R> {
     state: Mutex<State<A, R>>,

@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::id::FutureId;
 use crate::items::{Attached, BatchExecutor, BatchOwner, Elsewhere, ItemExecutor, NewBatch};
 use crate::options::TaskOptions;
+use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::sync::Mutex;
-use crate::task::call::EncodedCall;
+use crate::task::encoded::{EncodedCall, Entry};
 use crate::task::owner::{Ended, Shared};
 use crate::ticket::Ticket;
 
@@ -119,6 +120,10 @@ impl BatchExecutor for MapBatches {
         self.pool.refuses_all()
     }
 
+    fn finds(&self, entry: Entry) -> bool {
+        FunctionAddress::of(entry).is_ok()
+    }
+
     fn ticket(&self) -> Ticket {
         self.pool.tickets.now()
     }
@@ -146,10 +151,10 @@ impl BatchExecutor for MapBatches {
         let pool = &self.pool;
         let (encoded, taken) = with_out_of_band(&pool.out_of_band, encode);
         let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
-        let segments = (!segments.is_empty()).then(|| Segments { segments, store: Arc::clone(&pool.segments) });
-        let segments = segments.as_ref().map_or(&[][..], |segments| &segments.segments);
-        let encoded = pool.sized(encoded?, segments)?;
-        Ok((encoded, segments.map(|segments| Attached(Box::new(segments)))))
+        let segments = Segments { segments, store: Arc::clone(&pool.segments) };
+        let encoded = pool.sized(encoded?, &segments.segments)?;
+        let attached = (!segments.segments.is_empty()).then(|| Attached(Box::new(segments)));
+        Ok((encoded, attached))
     }
 
     fn batch(&self, batch: NewBatch) -> Box<dyn FnOnce()> {
@@ -157,7 +162,8 @@ impl BatchExecutor for MapBatches {
         let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
         let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
         let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
-        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool), encoded, segments);
+        let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
+        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool), located, segments);
         self.sent.add(&remote);
         let pool = Arc::clone(&self.pool);
         Box::new(move || pool.submit(remote, true))

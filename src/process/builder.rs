@@ -7,30 +7,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ProcessPoolExecutor;
-use super::pool::{Pool, Settings};
-use super::program::call::EncodedCall;
+use super::pool::Settings;
 use super::shm::segments::PeerSegments;
 use crate::bytes::{OutOfBand, with_out_of_band};
+use crate::codec::Payload;
 use crate::error::{BoxError, BuildError, Error};
-use crate::executor::Payload;
 use crate::panics;
-use crate::task::call::{Call, EncodableCall, Function, Infallible, TryFn};
+use crate::process::program::call::LocatedCall;
+use crate::task::call::{Call, EncodableCall};
+use crate::task::function::{Function, Infallible, TryFn};
+use crate::unwind;
 
 /// The longest argument or result, in bytes, if nothing else is asked for.
-const MAX_FRAME: u64 = 1 << 30;
+const MAX_MESSAGE_SIZE: u64 = 1 << 30;
 
-/// Configures a [`ProcessPoolExecutor`]; made by [`ProcessPoolExecutor::builder`].
+/// Configures a [`ProcessPoolExecutor`](crate::ProcessPoolExecutor); made by [`ProcessPoolExecutor::builder`](crate::ProcessPoolExecutor::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ProcessPoolBuilder {
     max_workers: Option<usize>,
-    initializer: Option<Result<EncodedCall, Error>>,
+    initializer: Option<Result<LocatedCall, Error>>,
     max_tasks_per_worker: Option<usize>,
     memory_limit: Option<u64>,
     time_limit: Option<Duration>,
     keep_alive: Option<Duration>,
     max_pending: Option<usize>,
-    max_frame: Option<u64>,
+    max_message_size: Option<u64>,
     environment: Vec<(OsString, OsString)>,
     current_dir: Option<PathBuf>,
 }
@@ -45,7 +46,7 @@ impl ProcessPoolBuilder {
             time_limit: None,
             keep_alive: None,
             max_pending: None,
-            max_frame: None,
+            max_message_size: None,
             environment: Vec::new(),
             current_dir: None,
         }
@@ -121,8 +122,8 @@ impl ProcessPoolBuilder {
 
     /// Limits how long an encoded argument or result may be. 1 GiB if not given. A longer one is
     /// [`Error::TooLarge`].
-    pub fn max_frame(mut self, bytes: u64) -> Self {
-        self.max_frame = Some(bytes);
+    pub fn max_message_size(mut self, bytes: u64) -> Self {
+        self.max_message_size = Some(bytes);
         self
     }
 
@@ -138,33 +139,8 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Creates the executor. Starts no process yet.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError`] names the setting that cannot be, and what it must be.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use concurrent_futures::ProcessPoolExecutor;
-    ///
-    /// let error = ProcessPoolExecutor::builder().max_workers(0).build().unwrap_err();
-    /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
-    /// ```
-    pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
-        let positive = |parameter, value: Option<usize>| match value {
-            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
-            value => Ok(value),
-        };
-        let bytes = |parameter, value: Option<u64>| match value {
-            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
-            value => Ok(value),
-        };
-        let longer = |parameter, value: Option<Duration>| match value {
-            Some(Duration::ZERO) => Err(BuildError::new(parameter, "longer than zero", Duration::ZERO)),
-            value => Ok(value),
-        };
+    /// Checks the settings.
+    pub(super) fn settings(self) -> Result<Settings, BuildError> {
         let initializer = self.initializer.transpose().map_err(|error| {
             let requirement = "a function of this program, with an argument that can be serialised";
             BuildError::new("initializer", requirement, format_args!("{error}"))
@@ -176,30 +152,30 @@ impl ProcessPoolBuilder {
             let requirement = "a name without `=` that is not empty, and no zero byte in it or its value";
             return Err(BuildError::new("env", requirement, (key, value)));
         }
-        let settings = Settings {
-            max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(num_cpus::get),
+        Ok(Settings {
+            max_workers: BuildError::if_zero("max_workers", self.max_workers)?.unwrap_or_else(num_cpus::get),
             initializer,
-            max_tasks_per_worker: positive("max_tasks_per_worker", self.max_tasks_per_worker)?
+            max_tasks_per_worker: BuildError::if_zero("max_tasks_per_worker", self.max_tasks_per_worker)?
                 .map(|tasks| tasks as u64),
-            memory_limit: bytes("memory_limit", self.memory_limit)?,
-            time_limit: longer("time_limit", self.time_limit)?,
-            keep_alive: longer("keep_alive", self.keep_alive)?,
-            max_pending: positive("max_pending", self.max_pending)?,
-            max_frame: bytes("max_frame", self.max_frame)?.unwrap_or(MAX_FRAME),
+            memory_limit: BuildError::if_zero("memory_limit", self.memory_limit)?,
+            time_limit: BuildError::if_no_time("time_limit", self.time_limit)?,
+            keep_alive: BuildError::if_no_time("keep_alive", self.keep_alive)?,
+            max_pending: BuildError::if_zero("max_pending", self.max_pending)?,
+            max_message_size: BuildError::if_zero("max_message_size", self.max_message_size)?
+                .unwrap_or(MAX_MESSAGE_SIZE),
             environment: self.environment,
             current_dir: self.current_dir,
-        };
-        Ok(ProcessPoolExecutor::from_pool(Pool::new(settings)))
+        })
     }
 }
 
-fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<EncodedCall, Error> {
-    let work = EncodableCall { function, argument };
+fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<LocatedCall, Error> {
+    let call = EncodableCall { function, argument };
     // It is written once for all workers, so nothing is taken along beside it.
     let nothing: Arc<dyn OutOfBand> = Arc::<PeerSegments>::default();
-    let (encoded, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::encode_call(&work)));
-    panics::drop_caught(work);
-    encoded
+    let (encoded, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::encode_call(&call)));
+    unwind::drop_caught(call);
+    LocatedCall::of(encoded?)
 }
 
 fn can_be_set(key: &OsString, value: &OsString) -> bool {
@@ -216,7 +192,7 @@ impl fmt::Debug for ProcessPoolBuilder {
             .field("time_limit", &self.time_limit)
             .field("keep_alive", &self.keep_alive)
             .field("max_pending", &self.max_pending)
-            .field("max_frame", &self.max_frame)
+            .field("max_message_size", &self.max_message_size)
             .field("current_dir", &self.current_dir)
             .finish_non_exhaustive()
     }

@@ -9,8 +9,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::backend::Backend;
 use crate::error::Error;
-use crate::executor::{Backend, Executor};
+use crate::executor::Executor;
 use crate::fuzz::cases;
 use crate::options::TaskOptions;
 use crate::process::ProcessPoolExecutor;

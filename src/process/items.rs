@@ -4,11 +4,11 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::program::call::ItemOffsets;
 use super::protocol::frame::{Kind, take_item};
 use super::protocol::reply;
 use crate::error::Error;
 use crate::sync::Mutex;
+use crate::task::encoded::ItemOffsets;
 
 pub(super) struct Items {
     /// Where in the argument each one ends.

@@ -29,7 +29,6 @@ use rustix::process::Signal;
 
 use super::connection::Connection;
 use super::link;
-use super::program::call::EncodedCall;
 use super::program::{entry, obstacle};
 use super::scheduler::{Limits, Scheduler, WorkerId};
 use super::shm::segments::SegmentPool;
@@ -38,21 +37,23 @@ use crate::error::{Broken, Error};
 use crate::fork;
 use crate::options::Stats;
 use crate::panics;
+use crate::process::program::call::LocatedCall;
 use crate::sync::{Condvar, DEEPEST, Mutex};
-use crate::task::owner::{self, Ended, Shared, TaskOwner};
+use crate::task::owner::{self, Ended, Shared};
+use crate::task::roles::TaskOwner;
 use crate::ticket::Tickets;
 use crate::wait::deadline;
 
 /// What the builder was told.
 pub(super) struct Settings {
     pub(super) max_workers: usize,
-    pub(super) initializer: Option<EncodedCall>,
+    pub(super) initializer: Option<LocatedCall>,
     pub(super) max_tasks_per_worker: Option<u64>,
     pub(super) memory_limit: Option<u64>,
     pub(super) time_limit: Option<Duration>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_pending: Option<usize>,
-    pub(super) max_frame: u64,
+    pub(super) max_message_size: u64,
     pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     pub(super) current_dir: Option<PathBuf>,
 }

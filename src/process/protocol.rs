@@ -2,3 +2,4 @@
 
 pub(super) mod frame;
 pub(super) mod reply;
+pub(super) mod setup;

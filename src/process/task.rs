@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::items::Items;
 use super::pool::Pool;
-use super::program::call::{EncodedCall, FunctionAddress};
 use super::protocol::frame::Kind;
 use super::protocol::reply;
 use super::relief::Relief;
@@ -19,9 +18,11 @@ use crate::bytes::OutOfBand;
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::{TaskOptions, sooner};
+use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::sync::Mutex;
 use crate::task::Runnable;
-use crate::task::owner::{Remote, TaskOwner};
+use crate::task::remote::Remote;
+use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
 
 /// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
@@ -83,11 +84,11 @@ impl RemoteTask {
     pub(super) fn new(
         completion: Completion,
         pool: Arc<Pool>,
-        encoded: EncodedCall,
+        encoded: LocatedCall,
         segments: Vec<SegmentRef>,
     ) -> Arc<Self> {
-        let EncodedCall { call, argument, chunk } = encoded;
-        let items = chunk.map(Items::new);
+        let LocatedCall { call, argument, items } = encoded;
+        let items = items.map(Items::new);
         let ticket = Shown::new(match &completion {
             Completion::Task(_) => Ticket::NEVER,
             Completion::Batch(batch) => batch.ticket,
@@ -130,7 +131,7 @@ impl RemoteTask {
     }
 
     fn name(&self) -> Option<&str> {
-        self.options().name_text()
+        self.options().get_name()
     }
 
     /// The task, if it is one and not a portion.
@@ -153,7 +154,7 @@ impl RemoteTask {
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
-        sooner(self.options().limit(), self.pool.settings.time_limit)
+        sooner(self.options().get_time_limit(), self.pool.settings.time_limit)
     }
 
     pub(super) fn note_time(&self, took: Duration) {
@@ -192,7 +193,7 @@ impl RemoteTask {
         let rest = batch.part(range.start)?;
         let owner = rest.owner.lock().clone()?;
         let (argument, cut) = items.split_off(range, &self.argument);
-        let encoded = EncodedCall { call: self.call, argument, chunk: Some(cut) };
+        let encoded = LocatedCall { call: self.call, argument, items: Some(cut) };
         let rest = Self::new(Completion::Batch(rest), Arc::clone(&self.pool), encoded, Vec::new());
         batch.sent.add(&rest);
         owner.divided();
@@ -229,7 +230,7 @@ impl RemoteTask {
 
     /// A worker died of it. May it be run again?
     pub(super) fn may_retry(&self) -> bool {
-        self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().retry_count()
+        self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().get_retries()
     }
 
     /// Completes the future with what a worker answered, and took along. Runs user code.
@@ -352,7 +353,7 @@ impl Drop for RemoteTask {
 }
 
 impl Remote for RemoteTask {
-    fn has_started(&self) -> bool {
+    fn has_started(&self, _: FutureId) -> bool {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, table, .. } => {
@@ -362,19 +363,19 @@ impl Remote for RemoteTask {
         }
     }
 
-    fn revoke(&self) -> bool {
+    fn revoke(&self, _: FutureId) -> bool {
         self.pool.revoke(self)
     }
 
-    fn stop(&self) -> bool {
+    fn stop(&self, _: FutureId) -> bool {
         self.pool.stop(self)
     }
 
-    fn help(&self) {
+    fn help(&self, _: FutureId) {
         self.pool.help(self);
     }
 
-    fn stopped(&self) {
+    fn stopped(&self, _: FutureId) {
         let worker = match &*self.place.lock() {
             Place::Killing { worker } => *worker,
             _ => return,

@@ -4,19 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::encoded::{EncodedCall, Entry, ItemOffsets};
+use super::function::{Function, caught, outcome, read};
 use crate::codec;
-use crate::error::{BoxError, Encode, Error, Outcome, Part};
-use crate::executor::Payload;
+use crate::codec::Payload;
+use crate::error::{Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
-use crate::panics;
-#[cfg(processes)]
-use crate::process::Addressed;
-#[cfg(processes)]
-pub(crate) use crate::process::{EncodedCall, FunctionAddress, ItemOffsets};
-use crate::task::runner::caught;
-#[cfg(processes)]
-use crate::task::runner::read;
+use crate::unwind;
 
 /// One call, or several in a row, that come to a `T`.
 pub(crate) trait Call<T>: Send {
@@ -35,12 +30,10 @@ pub(crate) trait Call<T>: Send {
         Err(Error::Abandoned)
     }
     /// The call as another process of this program needs it. Runs user code.
-    #[cfg(processes)]
     fn encode_call(&self) -> Result<EncodedCall, Error> {
         Err(not_encodable())
     }
     /// The results of a chunk from bytes, or why there is none. Runs user code.
-    #[cfg(processes)]
     fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
         Err(Error::Abandoned)
     }
@@ -100,68 +93,6 @@ pub(crate) struct EncodableCall<F, A> {
     pub(crate) argument: A,
 }
 
-/// How a function's return value becomes an outcome.
-pub(crate) trait Function<A, R>: Copy + Send + Sync + Addressed {
-    fn call(self, argument: A) -> Outcome<R>;
-}
-
-/// A function whose return value is the result.
-pub(crate) struct Infallible<A, R>(pub(crate) fn(A) -> R);
-
-/// A function whose `Err` is the task's error.
-pub(crate) struct TryFn<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
-
-/// A function whose argument comes in a [box](crate::held), and is taken out at the call.
-#[derive(Clone, Copy)]
-pub(crate) struct Unboxing<F>(pub(crate) F);
-
-/// Without processes there is no other address space to find a function in.
-#[cfg(not(processes))]
-pub(crate) trait Addressed {}
-#[cfg(not(processes))]
-impl<A, R> Addressed for Infallible<A, R> {}
-#[cfg(not(processes))]
-impl<A, R, E> Addressed for TryFn<A, R, E> {}
-#[cfg(not(processes))]
-impl<F> Addressed for Unboxing<F> {}
-
-impl<A, R> Clone for Infallible<A, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<A, R> Copy for Infallible<A, R> {}
-impl<A, R, E> Clone for TryFn<A, R, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<A, R, E> Copy for TryFn<A, R, E> {}
-
-impl<A, R> Function<A, R> for Infallible<A, R> {
-    fn call(self, argument: A) -> Outcome<R> {
-        Ok((self.0)(argument))
-    }
-}
-
-impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
-    fn call(self, argument: A) -> Outcome<R> {
-        outcome((self.0)(argument))
-    }
-}
-
-impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
-    fn call(self, argument: Box<A>) -> Outcome<R> {
-        self.0.call(*argument)
-    }
-}
-
-/// What a `try_` function returned, as the outcome of its task.
-#[inline(always)]
-pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> {
-    result.map_err(Error::of)
-}
-
 impl<F, A, R> Call<R> for EncodableCall<F, A>
 where
     F: Function<A, R>,
@@ -180,10 +111,9 @@ where
     fn decode(bytes: &[u8]) -> Outcome<R> {
         result(bytes)
     }
-    #[cfg(processes)]
     fn encode_call(&self) -> Result<EncodedCall, Error> {
         let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(EncodedCall { call: FunctionAddress::of::<F, A, R>(self.function)?, argument, chunk: None })
+        Ok(EncodedCall { entry: Entry::of(self.function), argument, items: None })
     }
 }
 
@@ -195,7 +125,6 @@ pub(crate) fn result<R: Payload>(bytes: &[u8]) -> Outcome<R> {
     codec::decode(Part::Result, bytes)
 }
 
-#[cfg(processes)]
 fn read_reply<R: Payload, H: Held<Outcome<R>>>(reply: Result<&[u8], Error>) -> H {
     match reply {
         Ok(bytes) => read(|| result(bytes)),
@@ -224,7 +153,7 @@ impl<C, A> Chunk<C, A> {
         let arguments = std::mem::take(&mut self.arguments);
         let one = |argument| {
             if self.stop.load(Ordering::Relaxed) {
-                panics::drop_caught(argument);
+                unwind::drop_caught(argument);
                 return H::hold(|| Err(Error::Cancelled));
             }
             caught(|| call(&self.function, argument))
@@ -237,7 +166,7 @@ impl<C, A> Drop for Chunk<C, A> {
     fn drop(&mut self) {
         // One by one: two drops that panic together would end the process.
         for argument in std::mem::take(&mut self.arguments) {
-            panics::drop_caught(argument);
+            unwind::drop_caught(argument);
         }
     }
 }
@@ -276,13 +205,11 @@ where
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
     }
-    #[cfg(processes)]
     fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let call = FunctionAddress::of::<F, A, R>(self.function.0)?;
+        let entry = Entry::of::<F, A, R>(self.function.0);
         let (argument, offsets) = ItemOffsets::of(&self.arguments);
-        Ok(EncodedCall { call, argument, chunk: Some(offsets) })
+        Ok(EncodedCall { entry, argument, items: Some(offsets) })
     }
-    #[cfg(processes)]
     fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
         if const { is_large::<R>() } {
             Ok(replies.into_iter().map(read_reply::<R, Box<Outcome<R>>>).collect())

@@ -7,18 +7,25 @@ use std::sync::Arc;
 
 use crate::id::FutureId;
 use crate::sync::{thread, thread_local};
-use crate::task::Runnable;
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = RefCell::new(None);
 }
 
+/// A task as the code that it runs sees it.
+pub(crate) trait RunningTask: Send + Sync {
+    fn id(&self) -> FutureId;
+    /// The name that its caller gave it.
+    fn name(&self) -> Option<&str>;
+    /// Is it over for its future, by abort or time limit, while it may still run?
+    fn is_aborted(&self) -> bool;
+}
+
 /// The task that a thread runs.
 #[derive(Clone)]
 enum Current {
-    Own(Arc<dyn Runnable>),
+    Own(Arc<dyn RunningTask>),
     /// The future is another process's.
-    #[cfg(processes)]
     Remote(FutureId),
 }
 
@@ -55,8 +62,7 @@ pub fn current() -> Option<TaskContext> {
 pub(crate) fn current_name() -> Option<String> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     match &task {
-        Current::Own(task) => task.options().name_text().map(String::from),
-        #[cfg(processes)]
+        Current::Own(task) => task.name().map(String::from),
         Current::Remote(_) => None,
     }
 }
@@ -76,7 +82,6 @@ impl TaskContext {
     pub fn is_aborted(&self) -> bool {
         match &self.task {
             Current::Own(task) => task.is_aborted(),
-            #[cfg(processes)]
             Current::Remote(_) => false,
         }
     }
@@ -90,7 +95,6 @@ impl TaskContext {
     pub fn id(&self) -> FutureId {
         match &self.task {
             Current::Own(task) => task.id(),
-            #[cfg(processes)]
             Current::Remote(id) => *id,
         }
     }
@@ -107,12 +111,11 @@ impl fmt::Debug for TaskContext {
 }
 
 /// Runs `body` as `task`: what was current before is current again afterwards.
-pub(crate) fn enter<R>(task: Arc<dyn Runnable>, body: impl FnOnce() -> R) -> R {
+pub(crate) fn enter<R>(task: Arc<dyn RunningTask>, body: impl FnOnce() -> R) -> R {
     run_as(Current::Own(task), body)
 }
 
 /// Runs `body` as a task whose future is another process's.
-#[cfg(processes)]
 pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
     run_as(Current::Remote(id), body)
 }

@@ -4,18 +4,20 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::call::Call;
+use super::context::RunningTask;
+use super::listener::{Listener, ListenerKey};
+use super::owner;
 use super::roles::{Awaited, Callback, TaskHandle};
-use super::state::{By, Phase, Snapshot, State, Task};
+use super::snapshot::{Snapshot, State};
+use super::state::{By, Phase, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::id::FutureId;
-use crate::panics::drop_caught;
 use crate::sync::{thread, yields};
-use crate::task::call::Call;
-use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::{self, Remote};
+use crate::unwind::drop_caught;
 
-impl<C, T, H> Awaited for Task<C, T, H>
+impl<C, T, H> RunningTask for Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
@@ -25,6 +27,21 @@ where
         self.id
     }
 
+    fn name(&self) -> Option<&str> {
+        self.options.get().and_then(|options| options.get_name())
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.inner.lock().aborted
+    }
+}
+
+impl<C, T, H> Awaited for Task<C, T, H>
+where
+    C: Call<T>,
+    T: Send,
+    H: Held<Outcome<T>> + Send,
+{
     fn snapshot(&self) -> Snapshot {
         let snapshot = self.inner.lock().snapshot();
         if snapshot.state.is_done() || !self.is_lost() {
@@ -38,7 +55,7 @@ where
         let mut snapshot = self.snapshot();
         if snapshot.state == State::Pending
             && let Some(owner) = self.entrusted_to()
-            && owner.remote().is_some_and(Remote::has_started)
+            && owner.remote().is_some_and(|remote| remote.has_started(self.id))
         {
             snapshot.state = State::Running;
         }
@@ -51,7 +68,7 @@ where
 
     fn cancel(&self) -> bool {
         if let Some(owner) = self.entrusted_to()
-            && !owner.remote().is_some_and(Remote::revoke)
+            && !owner.remote().is_some_and(|remote| remote.revoke(self.id))
         {
             return self.was_cancelled();
         }
@@ -61,12 +78,12 @@ where
     fn abort(&self) -> bool {
         let owner = self.entrusted_to();
         let remote = owner.as_ref().and_then(|owner| owner.remote());
-        if remote.is_some_and(|remote| !remote.stop()) {
+        if remote.is_some_and(|remote| !remote.stop(self.id)) {
             return self.was_cancelled();
         }
         let ended = self.end_with(Error::Cancelled, By::Abort);
         if let Some(remote) = remote {
-            remote.stopped();
+            remote.stopped(self.id);
         }
         ended || self.was_cancelled()
     }
@@ -122,7 +139,7 @@ where
             && let Some(owner) = self.entrusted_to()
             && let Some(remote) = owner.remote()
         {
-            remote.help();
+            remote.help(self.id);
         }
         for _ in 0..yields(deadline) {
             if self.inner.lock().is_done() {

@@ -52,7 +52,7 @@ impl Listener {
     /// Wakes who awaits, outside every lock.
     pub(crate) fn wake(self) {
         if let Listener::Waker(waker, _) = self {
-            crate::panics::catch_and_log("the waker of a future", move || waker.wake());
+            crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
         }
     }
 }

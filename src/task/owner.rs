@@ -7,46 +7,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
+use super::roles::{BlockReason, Runnable, TaskOwner};
 use crate::bytes;
 use crate::error::Error;
 use crate::sync::thread_local;
-use crate::task::Runnable;
 use crate::ticket::Ticket;
-
-/// An executor with threads of its own, as its tasks and their waiters see it.
-///
-/// Called with no lock of a task held; may take the executor's. By default there is nothing to be done: for an executor
-/// whose tasks run elsewhere.
-pub(crate) trait TaskOwner: Send + Sync {
-    /// A worker took a task from the queue and starts it now.
-    fn started(&self) {}
-    /// A pending task was cancelled: the queue holds a dead entry.
-    fn cancelled(&self) {}
-    /// A pending task that was taken out of the queue is refused.
-    fn refused(&self) {}
-    /// A task that was entrusted has ended, with an error or without; nobody sees it yet.
-    fn ended(&self, _failed: bool) {}
-    /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
-    fn claimed(&self, _cell: *const ()) {}
-    /// A claimed task has ended.
-    fn claim_ended(&self, _ran: crate::task::Ran) {}
-    /// How long each of its tasks may run.
-    fn time_limit(&self) -> Option<Duration> {
-        None
-    }
-    /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
-    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
-    /// A worker is about to sleep until others have done what it needs.
-    fn block(&self, _need: BlockReason) {}
-    /// The worker goes on.
-    fn unblock(&self, _need: BlockReason) {}
-    /// Has the task been entrusted? Then what has become of it is decided elsewhere. Called under the task's lock.
-    fn remote(&self) -> Option<&dyn Remote> {
-        None
-    }
-}
 
 /// A pool of threads that may share the items of a map among them.
 pub(crate) trait Sharing: TaskOwner {
@@ -85,31 +51,6 @@ pub(crate) struct Ended {
     pub(crate) failed: u64,
 }
 
-/// Where a task was entrusted to, as its task sees it. Its methods are called with no lock of a task held.
-pub(crate) trait Remote: Send + Sync {
-    /// Has a worker started it?
-    fn has_started(&self) -> bool;
-    /// Takes it back, if no worker has started it: `true` means that none ever will.
-    fn revoke(&self) -> bool;
-    /// Takes it back, or decides that what its worker makes of it does not count any more. `false`: it has come to an
-    /// end before.
-    fn stop(&self) -> bool;
-    /// Blocks while this thread can do something for the task, and may return at any time before its end.
-    fn help(&self);
-    /// Ends the worker of a task that was stopped while it ran, once its future is done.
-    fn stopped(&self);
-}
-
-/// What a worker that goes to sleep needs of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BlockReason {
-    /// That one takes a task from the queue: the pool has one worker more while this lasts.
-    Worker,
-    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
-    /// must not all be asleep.
-    Progress,
-}
-
 thread_local! {
     static OWNER: RefCell<Option<Arc<dyn TaskOwner>>> = RefCell::new(None);
     static CALLBACKS: Cell<u32> = Cell::new(0);
@@ -123,7 +64,6 @@ pub(crate) fn enter(owner: Arc<dyn TaskOwner>) {
 }
 
 /// Lets this thread stand for one of `owner`'s while it runs `code`.
-#[cfg(any(processes, model = "loom", model = "shuttle"))]
 pub(crate) fn enter_for<R>(owner: Arc<dyn TaskOwner>, code: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn TaskOwner>>);
     impl Drop for Restore {

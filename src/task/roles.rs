@@ -1,18 +1,18 @@
-//! What executors, waiters and handles may do with a task whose types they do not know.
+//! What executors, waiters and handles may do with a task whose types they do not know, and what a task asks of the executor that has it.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::state::Snapshot;
-#[cfg(processes)]
+use super::call::Encoded;
+use super::context::RunningTask;
+use super::encoded::EncodedCall;
+use super::listener::{Listener, ListenerKey};
+use super::remote::Remote;
+use super::snapshot::Snapshot;
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
-use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::task::call::Encoded;
-use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::{BlockReason, TaskOwner};
 
 /// How a run went, for the executor's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +52,17 @@ impl Claim {
 /// its erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Awaited {
     fn options(&self) -> &TaskOptions;
+    /// Has no effect if it has options.
+    fn set_options(&self, options: &Arc<TaskOptions>);
     /// Does it still hold its call? Then it is to be run from a queue, also where it was marked as started before.
     fn is_waiting(&self) -> bool;
     /// Will its completion run callbacks, as far as is known by now?
-    #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool;
-    /// Is it over for its future, by abort or time limit, while it may still run?
-    fn is_aborted(&self) -> bool;
     /// Says whose queue it is going to be in. False: it holds no call any more, and does not belong in one.
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Encodes the call for another process of this program, and drops the call: its bytes are what is left of it.
-    #[cfg(processes)]
-    fn encode_call(&self) -> Result<crate::process::EncodedCall, Error>;
+    fn encode_call(&self) -> Result<EncodedCall, Error>;
     /// Says who has what was encoded. False: it is over.
-    #[cfg(processes)]
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the call out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
@@ -82,17 +79,14 @@ pub(crate) trait Runnable: Awaited {
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
     /// Completes what was encoded with an encoded result.
-    #[cfg(processes)]
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
-    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }
 
 /// A task without its types, as waiters see it.
-pub(crate) trait Awaited: Send + Sync {
-    fn id(&self) -> FutureId;
+pub(crate) trait Awaited: RunningTask {
     fn snapshot(&self) -> Snapshot;
     /// As `snapshot`, but asks whoever has the task whether it has started.
     fn look(&self) -> Snapshot;
@@ -126,4 +120,47 @@ pub(crate) trait TaskHandle<T>: Runnable {
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>>;
     /// Ends the task, on behalf of whose it is to run.
     fn finish(&self, outcome: Outcome<T>) -> bool;
+}
+
+/// An executor with threads of its own, as its tasks and their waiters see it.
+///
+/// Called with no lock of a task held; may take the executor's. By default there is nothing to be done: for an executor
+/// whose tasks run elsewhere.
+pub(crate) trait TaskOwner: Send + Sync {
+    /// A worker took a task from the queue and starts it now.
+    fn started(&self) {}
+    /// A pending task was cancelled: the queue holds a dead entry.
+    fn cancelled(&self) {}
+    /// A pending task that was taken out of the queue is refused.
+    fn refused(&self) {}
+    /// A task that was entrusted has ended, with an error or without; nobody sees it yet.
+    fn ended(&self, _failed: bool) {}
+    /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
+    fn claimed(&self, _cell: *const ()) {}
+    /// A claimed task has ended.
+    fn claim_ended(&self, _ran: Ran) {}
+    /// How long each of its tasks may run.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
+    /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
+    fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
+    /// A worker is about to sleep until others have done what it needs.
+    fn block(&self, _need: BlockReason) {}
+    /// The worker goes on.
+    fn unblock(&self, _need: BlockReason) {}
+    /// Has the task been entrusted? Then what has become of it is decided elsewhere. Called under the task's lock.
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
+    }
+}
+
+/// What a worker that goes to sleep needs of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockReason {
+    /// That one takes a task from the queue: the pool has one worker more while this lasts.
+    Worker,
+    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
+    /// must not all be asleep.
+    Progress,
 }

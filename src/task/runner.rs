@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::roles::{Claim, Ran, Runnable};
+use super::call::{Call, Encoded};
+use super::encoded::EncodedCall;
+use super::function::{caught, read};
+use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Phase, Task, wait_for_itself};
-#[cfg(processes)]
+use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
-use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
+use crate::codec::unwritten;
+use crate::error::{Broken, Error, Outcome, TimeLimit};
 use crate::fork;
 use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
-use crate::panics::{self, catch_and_log, drop_caught};
+use crate::panics;
 use crate::sync::with_room;
-use crate::task;
-use crate::task::call::{Call, Encoded};
-use crate::task::owner::{self, TaskOwner};
+use crate::unwind::{catch_and_log, drop_caught};
 
 impl<C, T, H> Task<C, T, H>
 where
@@ -35,7 +37,7 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when its guards have.
         let _guard = call.guard();
-        let outcome: H = task::enter(me, || caught(|| call.run()));
+        let outcome: H = context::enter(me, || caught(|| call.run()));
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !C::COUNTS => Ran::Uncounted,
@@ -48,34 +50,8 @@ where
 
     /// How long it may run there.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
-        sooner(self.options.as_ref().and_then(|options| options.limit()), owner.time_limit())
+        sooner(self.options.get().and_then(|options| options.get_time_limit()), owner.time_limit())
     }
-}
-
-/// What a panic in the user's `Serialize` is to the task.
-pub(crate) fn unwritten(error: Error) -> Error {
-    match error {
-        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
-        error => error,
-    }
-}
-
-/// What a panic in the user's `Deserialize` is to the task.
-pub(crate) fn unread(error: Error) -> Error {
-    match error {
-        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
-        error => error,
-    }
-}
-
-/// What a call comes to, a panic included.
-pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(call), |panicked| H::hold(|| Err(panicked)))
-}
-
-/// What a result comes to that the user's `Deserialize` reads.
-pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
 }
 
 impl<C, T, H> Runnable for Task<C, T, H>
@@ -85,20 +61,19 @@ where
     H: Held<Outcome<T>> + Send,
 {
     fn options(&self) -> &TaskOptions {
-        self.options.as_deref().unwrap_or(TaskOptions::NONE)
+        self.options.get().map_or(TaskOptions::NONE, |options| options)
+    }
+
+    fn set_options(&self, options: &Arc<TaskOptions>) {
+        self.options.get_or_init(|| Arc::clone(options));
     }
 
     fn is_waiting(&self) -> bool {
         matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { call: Some(_), .. })
     }
 
-    #[cfg(any(processes, model = "loom", model = "shuttle"))]
     fn has_callbacks(&self) -> bool {
         self.inner.lock().extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
-    }
-
-    fn is_aborted(&self) -> bool {
-        self.inner.lock().aborted
     }
 
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
@@ -111,8 +86,7 @@ where
         waits
     }
 
-    #[cfg(processes)]
-    fn encode_call(&self) -> Result<crate::process::EncodedCall, Error> {
+    fn encode_call(&self) -> Result<EncodedCall, Error> {
         let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
             return Err(Error::Cancelled);
         };
@@ -121,15 +95,19 @@ where
         encoded
     }
 
-    #[cfg(processes)]
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
-        let open = inner.phase.call().is_some();
-        if open {
-            inner.owner = Some(owner);
+        let is_open = inner.phase.call().is_some();
+        let unused = if is_open {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-        }
-        open
+            inner.owner.replace(owner)
+        } else {
+            Some(owner)
+        };
+        drop(inner);
+        // A `Remote` is the user's, and so is its drop.
+        drop_caught(unused);
+        is_open
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
@@ -213,7 +191,7 @@ where
     }
 
     fn expire(&self, limit: Duration) -> bool {
-        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().name_text());
+        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().get_name());
         self.end_with(late, By::Limit)
     }
 
@@ -238,14 +216,12 @@ where
         }
     }
 
-    #[cfg(processes)]
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
         let (outcome, _) = with_out_of_band(out_of_band, || read(|| C::decode(result)));
         self.end(outcome, By::Owner)
     }
 
-    #[cfg(processes)]
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool {
         let (outcome, _) = with_out_of_band(out_of_band, || H::hold(|| C::decode_items(replies)));
         self.end(outcome, By::Owner)

@@ -39,7 +39,7 @@
 //! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
 //!   stored and the poll is ready.
 //! - **Entrusted**: of a task that another process may start, that place decides, before this one: `cancel` and
-//!   `abort` ask [`Remote`](crate::task::owner::Remote) first, and end the task only where they won there. It stays `Pending`
+//!   `abort` ask [`Remote`](super::remote::Remote) first, and end the task only where they won there. It stays `Pending`
 //!   here while it runs there; a look from outside asks.
 //! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
 //!   it with `Broken`. The lock of a task that another thread has at that moment, for a few instructions, is the one that
@@ -49,66 +49,29 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::roles::{Callback, TaskHandle};
+use super::snapshot::{Snapshot, State};
 use crate::error::{Error, Outcome};
 use crate::fork;
 use crate::held::{Held, is_large};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
-use crate::panics::{catch_and_log, drop_caught};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::task::call::Call;
 use crate::task::listener::Listener;
-use crate::task::owner::{self, TaskOwner};
-
-/// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Not started: it can still be cancelled.
-    Pending,
-    /// A worker runs it.
-    Running,
-    /// Cancelled before it ran, or aborted while it ran.
-    Cancelled,
-    /// It has an outcome: a value or an error.
-    Finished,
-}
-
-impl State {
-    /// Is this one of the two states that nothing leaves?
-    pub fn is_done(self) -> bool {
-        matches!(self, State::Cancelled | State::Finished)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            State::Pending => "pending",
-            State::Running => "running",
-            State::Cancelled => "cancelled",
-            State::Finished => "finished",
-        })
-    }
-}
-
-/// What one look at a task tells.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) state: State,
-    /// The variant of the error a finished task ended with.
-    pub(crate) raised: Option<&'static str>,
-}
+use crate::task::owner;
+use crate::task::roles::TaskOwner;
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// `H` is how it [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) id: FutureId,
-    pub(super) options: Option<Arc<TaskOptions>>,
+    /// Set when it is made, or by the job that hands it to its executor.
+    pub(super) options: OnceLock<Arc<TaskOptions>>,
     pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
@@ -273,7 +236,7 @@ where
         let generation = if owner.is_some() { fork::generation() } else { 0 };
         Arc::new(Self {
             id: FutureId::next(),
-            options,
+            options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
                 phase: Phase::Pending(call),
                 owner,
@@ -425,7 +388,7 @@ where
         if seen {
             return drop_caught(outcome);
         }
-        let name = self.options.as_ref().and_then(|options| options.name_text());
+        let name = self.options.get().and_then(|options| options.get_name());
         drop_unobserved(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
     }
 }
@@ -449,7 +412,7 @@ mod tests {
     use super::new_task;
     use crate::error::{Error, Outcome};
     use crate::task::call::LocalCall;
-    use crate::task::owner::TaskOwner;
+    use crate::task::roles::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
 
     #[test]
@@ -478,7 +441,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(processes)]
     fn a_task_knows_whether_its_end_runs_callbacks() {
         let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
         assert!(!task.has_callbacks());

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::ThreadPoolExecutor;
-use super::pool::{Pool, Settings};
+use super::pool::Settings;
 use crate::error::BuildError;
 
 /// `max(cpus, min(32, cpus + 4))`: Python's formula, which on large machines would leave cpus idle, made to use all.
@@ -15,7 +14,7 @@ pub(super) fn default_workers() -> usize {
     cpus.max((cpus + 4).min(32))
 }
 
-/// Configures a [`ThreadPoolExecutor`]; made by [`ThreadPoolExecutor::builder`].
+/// Configures a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor); made by [`ThreadPoolExecutor::builder`](crate::ThreadPoolExecutor::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ThreadPoolBuilder {
     max_workers: Option<usize>,
@@ -98,25 +97,8 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Creates the executor. Starts no thread yet.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError`] names the setting that cannot be, and what it must be.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use concurrent_futures::ThreadPoolExecutor;
-    ///
-    /// let error = ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err();
-    /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
-    /// ```
-    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
-        let positive = |parameter, value: Option<usize>| match value {
-            Some(0) => Err(BuildError::new(parameter, "at least 1", 0)),
-            value => Ok(value),
-        };
+    /// Checks the settings.
+    pub(super) fn settings(self) -> Result<Settings, BuildError> {
         let prefix = match self.thread_name_prefix {
             Some(prefix) if prefix.is_empty() || prefix.contains('\0') => {
                 let requirement = "a text that is not empty and has no zero byte";
@@ -125,20 +107,15 @@ impl ThreadPoolBuilder {
             Some(prefix) => prefix,
             None => default_prefix(),
         };
-        let longer = |parameter, value: Option<Duration>| match value {
-            Some(Duration::ZERO) => Err(BuildError::new(parameter, "longer than zero", Duration::ZERO)),
-            value => Ok(value),
-        };
-        let settings = Settings {
-            max_workers: positive("max_workers", self.max_workers)?.unwrap_or_else(default_workers),
+        Ok(Settings {
+            max_workers: BuildError::if_zero("max_workers", self.max_workers)?.unwrap_or_else(default_workers),
             prefix,
             initializer: self.initializer,
-            stack_size: positive("stack_size", self.stack_size)?,
-            keep_alive: longer("keep_alive", self.keep_alive)?,
-            max_pending: positive("max_pending", self.max_pending)?,
-            time_limit: longer("time_limit", self.time_limit)?,
-        };
-        Ok(ThreadPoolExecutor::from_pool(Pool::new(settings)))
+            stack_size: BuildError::if_zero("stack_size", self.stack_size)?,
+            keep_alive: BuildError::if_no_time("keep_alive", self.keep_alive)?,
+            max_pending: BuildError::if_zero("max_pending", self.max_pending)?,
+            time_limit: BuildError::if_no_time("time_limit", self.time_limit)?,
+        })
     }
 }
 

@@ -6,17 +6,18 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::ThreadPoolExecutor;
+use super::executor::ThreadPoolExecutor;
 use super::pool::Pool;
+use crate::backend::{Backend, options_of};
 use crate::error::{BoxError, Outcome};
-use crate::executor::{Backend, options_of};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::items::ItemExecutor;
 use crate::map::{ItemRunner, Map, MapUnordered, Submit, on_threads};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::task::call::{Call, Chunk, LocalCall, Shared, outcome};
+use crate::task::call::{Call, Chunk, LocalCall, Shared};
+use crate::task::function::outcome;
 use crate::task::{TaskHandle, new_task};
 use crate::with::With;
 

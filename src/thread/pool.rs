@@ -42,6 +42,7 @@
 
 mod compensation;
 mod ending;
+mod expired;
 mod expiry;
 mod queue;
 #[cfg(test)]
@@ -61,6 +62,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
+use crate::unwind;
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
@@ -178,7 +180,7 @@ impl Pool {
             task.refuse(fork::lost_in_fork());
             return;
         }
-        if (self.settings.time_limit.is_some() || task.options().limit().is_some())
+        if (self.settings.time_limit.is_some() || task.options().get_time_limit().is_some())
             && let Err(error) = self.start_timer()
         {
             task.fail(error);
@@ -213,7 +215,7 @@ impl Pool {
             return refusal;
         }
         let limit = self.settings.max_pending?;
-        (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+        (self.is_full(queue) && task.options().get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
     fn shared(&self) -> Vec<Arc<dyn Shared>> {
@@ -329,6 +331,6 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // The last worker of a pool that was left alone drops it in the end of its thread, where a panic is fatal.
-        panics::drop_caught(self.settings.initializer.take());
+        unwind::drop_caught(self.settings.initializer.take());
     }
 }

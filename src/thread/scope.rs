@@ -23,15 +23,17 @@ use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 
-use super::ThreadPoolExecutor;
+use super::executor::ThreadPoolExecutor;
 use super::pool::Pool;
 use crate::error::{BoxError, Outcome};
 use crate::fork;
 use crate::future::Future;
 use crate::held::{Held, is_large};
 use crate::sync::{Condvar, Mutex};
-use crate::task::call::{Call, outcome};
-use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::task::call::Call;
+use crate::task::function::outcome;
+use crate::task::owner::{self, CompensationGuard};
+use crate::task::roles::BlockReason;
 use crate::task::{Runnable, TaskHandle, new_task};
 
 /// Spawns tasks that may borrow from outside the scope; lent by [`ThreadPoolExecutor::scope`].

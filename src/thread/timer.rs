@@ -1,6 +1,6 @@
 //! Time limits: one thread per executor, started with the first limit.
 //!
-//! It runs nothing of the user's, which could hold it up: what has expired is ended [elsewhere](super::pool::Pool::expire).
+//! It runs nothing of the user's, which could hold it up: what has expired is ended by its [`TimerOwner`].
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
@@ -9,11 +9,18 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::pool::Pool;
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use crate::task::Runnable;
 use crate::task::owner;
+use crate::task::roles::{Runnable, TaskOwner};
+
+/// The executor whose tasks a timer watches.
+pub(super) trait TimerOwner: TaskOwner {
+    /// Ends a task that has run for its limit. Called on the timer thread, which it must not hold up.
+    fn expire(&self, task: Arc<dyn Runnable>, limit: Duration);
+    /// The timer thread is about to end.
+    fn timer_ended(&self);
+}
 
 /// Sends what is to be watched to the timer thread. The thread ends when the sender is gone.
 pub(super) struct Timer(Mutex<Option<Sender<Watch>>>);
@@ -32,7 +39,7 @@ impl Timer {
     /// Starts the thread, if it is not there, by calling `spawn` with what it does.
     pub(super) fn start(
         &self,
-        spawn: impl FnOnce(Box<dyn FnOnce(Arc<Pool>) + Send>) -> io::Result<()>,
+        spawn: impl FnOnce(Box<dyn FnOnce(Arc<dyn TimerOwner>) + Send>) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut sender = self.0.lock();
         if sender.is_none() {
@@ -61,12 +68,12 @@ impl Timer {
     }
 }
 
-fn run(pool: &Arc<Pool>, commands: &Receiver<Watch>) {
+fn run(pool: &Arc<dyn TimerOwner>, commands: &Receiver<Watch>) {
     // If no other thread can be started for them, callbacks of tasks that ran out of time run here.
     owner::enter(Arc::clone(pool) as _);
     let mut watches = Watches::default();
     loop {
-        let command = match watches.expire(pool, Instant::now()) {
+        let command = match watches.expire(&**pool, Instant::now()) {
             Some(next) => match commands.recv_deadline(next) {
                 Ok(watch) => Some(watch),
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -101,7 +108,7 @@ impl Watches {
     }
 
     /// Hands over the tasks whose time is up, and returns the next deadline.
-    fn expire(&mut self, pool: &Pool, now: Instant) -> Option<Instant> {
+    fn expire(&mut self, pool: &dyn TimerOwner, now: Instant) -> Option<Instant> {
         loop {
             let next = self.heap.peek()?.0.deadline;
             if next > now {

@@ -59,7 +59,7 @@ fn a_death_says_who_and_how() {
     let processes = ProcessPoolExecutor::new(1);
     let worker = processes.submit(pid, ()).result().unwrap();
     let death = died(processes.submit(exit_with, 7).result());
-    assert_eq!((death.pid(), death.exit()), (worker, &Exit::Code(7)));
+    assert_eq!((death.pid().unwrap(), death.exit()), (worker, &Exit::Code(7)));
     assert!(death.function().is_some_and(|name| name.ends_with("exit_with")), "{death}");
     assert_eq!(died(processes.submit(crash, ()).result()).exit(), &Exit::Signal("SIGABRT".into()));
 }

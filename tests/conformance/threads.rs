@@ -158,10 +158,10 @@ fn a_task_may_shut_its_executor_down() {
     let inside = Arc::clone(&threads);
     let joined = threads.spawn(move || {
         inside.shutdown();
-        inside.join_timeout(None)
+        inside.join(None)
     });
     assert!(!joined.result().unwrap(), "it does not wait for itself");
-    assert!(threads.join_timeout(None));
+    assert!(threads.join(None));
 }
 
 fn a_running_task_sees_that_it_is_aborted() {

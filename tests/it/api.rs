@@ -146,3 +146,14 @@ fn every_method_has_a_twin_that_takes_what_captures() {
         twins!(with);
     });
 }
+
+#[test]
+fn a_reference_to_an_executor_is_one() {
+    fn owned(executor: impl Executor) -> u64 {
+        executor.submit(|n: u64| n + 1, 1).result().unwrap()
+    }
+    let threads = ThreadPoolExecutor::new(1);
+    assert_eq!((owned(&threads), owned(&&threads), owned(&threads.with(TaskOptions::new()))), (2, 2, 2));
+    let boxed: Box<dyn Backend> = Box::new(threads);
+    assert_eq!((owned(&*boxed), owned(&boxed)), (2, 2));
+}

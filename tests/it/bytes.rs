@@ -53,6 +53,9 @@ fn they_are_made_compared_and_found_as_slices_are() {
     assert!(bytes == [1, 2, 3][..] && bytes != [1, 2, 4][..]);
     assert_eq!((bytes.len(), bytes[1], bytes.as_ref()), (3, 2, &[1, 2, 3][..]));
     assert!(Bytes::default().is_empty());
+    assert!(Bytes::from([1, 2, 3]) == bytes && [1, 2, 3][..] == bytes);
+    assert!(bytes < Bytes::from([1, 3]) && bytes > Bytes::from([1, 2]));
+    assert!((&bytes).into_iter().eq(&[1, 2, 3]) && bytes.clone().into_iter().eq([1, 2, 3]));
     let hasher = RandomState::new();
     assert_eq!(hasher.hash_one(&bytes), hasher.hash_one(&bytes[..]));
     let named = HashMap::from([(bytes, "one")]);

@@ -35,7 +35,9 @@ fn one_of_each() -> Vec<Error> {
         threads.spawn(|| -> u8 { panic!("no more flags") }).result().unwrap_err(),
         Error::Failed(Failed::new("the task's own words")),
         Error::TimeLimit(TimeLimit::new(Duration::from_millis(1500))),
-        Error::WorkerDied(WorkerDied::new(7, Exit::Signal("SIGSEGV".into()), Some("flags::fetch".into()))),
+        Error::WorkerDied(
+            WorkerDied::new("w", Exit::Signal("SIGSEGV".into()), Some("flags::fetch".into())).with_pid(7),
+        ),
         Error::Broken(Broken::new("no thread can be started")),
         Error::ShutDown,
         Error::Full(Full::new(3)),
@@ -60,7 +62,7 @@ fn each_says_what_happened() {
         "the queue is full: `max_pending` is 3",
         "the argument cannot be serialised by the caller: a lock is poisoned",
         "the result cannot be deserialised by the caller: 2 bytes are left over",
-        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_frame` sets",
+        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_message_size` sets",
         "the task was abandoned: nobody is left to complete it",
     ];
     for (text, expected) in texts.iter().zip(expected) {
@@ -88,8 +90,11 @@ fn details_are_there_to_ask_for() {
     assert_eq!((encode.part(), encode.message()), (Part::Argument, "no"));
     let decode = Decode::new(Part::Result, "no");
     assert_eq!((decode.part(), decode.message()), (Part::Result, "no"));
-    let died = WorkerDied::new(9, Exit::Code(3), None);
-    assert_eq!((died.pid(), died.exit(), died.function()), (9, &Exit::Code(3), None));
+    let died = WorkerDied::new("w-1", Exit::Code(3), None);
+    assert_eq!((died.worker_name(), died.pid(), died.exit(), died.function()), ("w-1", None, &Exit::Code(3), None));
+    assert_eq!(died.to_string(), "the worker w-1 exited with code 3 while it ran the task");
+    let died = died.with_pid(9);
+    assert_eq!(died.pid(), Some(9));
     assert_eq!(died.to_string(), "the worker process 9 exited with code 3 while it ran the task");
     let broken = Broken::new(std::io::Error::other("out of threads"));
     assert!(broken.cause().downcast_ref::<std::io::Error>().is_some());

@@ -18,9 +18,9 @@ fn a_job_says_who_it_is() {
     let job = held.take(0);
     assert_eq!(job.id(), future.id());
     assert_eq!(job.name(), Some("fetch"));
-    assert_eq!(job.options().name_text(), Some("fetch"));
-    assert_eq!((job.options().retry_count(), job.options().limit()), (3, Some(LONG)));
-    assert!(job.options().refuses_when_full());
+    assert_eq!(job.options().get_name(), Some("fetch"));
+    assert_eq!((job.options().get_retries(), job.options().get_time_limit()), (3, Some(LONG)));
+    assert!(job.options().get_refuse_when_full());
     assert!(format!("{job:?}").contains("fetch"));
     job.run();
     assert_eq!(future.result().unwrap(), 1);
@@ -269,4 +269,23 @@ fn a_caller_is_told_from_any_thread() {
             far.join().unwrap();
         }
     });
+}
+
+#[test]
+fn options_that_are_added_on_the_way_give_way_to_those_before_them() {
+    let held = Held::default();
+    let future = held.with(TaskOptions::new().name("inner")).submit(|n: u8| n, 1);
+    let job = held
+        .take(0)
+        .with_options(TaskOptions::new().name("outer").retries(2))
+        .with_options(TaskOptions::new().retries(3));
+    assert_eq!((job.name(), job.options().get_retries()), (Some("inner"), 2));
+    job.run();
+    assert_eq!(future.result().unwrap(), 1);
+    let future = held.submit(|n: u8| -> u8 { panic!("{n}") }, 1);
+    held.take(0).with_options(TaskOptions::new().name("late")).run();
+    match future.result() {
+        Err(Error::Panicked(panic)) => assert_eq!(panic.task_name(), Some("late")),
+        outcome => panic!("{outcome:?}"),
+    }
 }

@@ -11,6 +11,7 @@ mod census;
 mod codec;
 mod completed;
 mod drops;
+mod entrusted;
 mod error;
 mod executor;
 mod future;

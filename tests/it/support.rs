@@ -129,7 +129,7 @@ impl Backend for Held {
     fn close(&self) {
         self.0.lock().unwrap().1 = true;
     }
-    fn join_timeout(&self, _timeout: Option<Duration>) -> bool {
+    fn join(&self, _timeout: Option<Duration>) -> bool {
         let state = self.0.lock().unwrap();
         state.1 && state.0.is_empty()
     }
@@ -224,7 +224,7 @@ impl<B: Backend> Backend for Around<B> {
     fn close(&self) {
         self.0.close();
     }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.0.join_timeout(timeout)
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.0.join(timeout)
     }
 }

@@ -100,8 +100,9 @@ impl Judge<'_> {
                 is_true(ticket.never_ends() || self.count(&self.deeds.stopped) > 0, "out of time without reason")
             }
             Err(Error::WorkerDied(died)) => {
-                let by_itself = self.dies_by(ticket, died.exit()) && runs.last() == Some(&died.pid());
-                is_true(by_itself || self.was_killed(died.pid(), died.exit()), "died without reason")
+                let pid = died.pid().expect("a worker of this machine");
+                let by_itself = self.dies_by(ticket, died.exit()) && runs.last() == Some(&pid);
+                is_true(by_itself || self.was_killed(pid, died.exit()), "died without reason")
             }
             Err(Error::TooLarge(_)) => is_true(
                 ticket.may_be_too_long(self.settings)

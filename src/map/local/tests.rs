@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, Weak};
 use super::LocalItems;
 use crate::error::{Error, Outcome};
 use crate::map::engine::ItemRunner;
-use crate::task::owner::{Ended, Shared, Sharing, TaskOwner};
+use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::roles::TaskOwner;
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 

@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::items::Attached;
 use crate::map::range::Items;
-use crate::task::call::ItemOffsets;
+use crate::task::encoded::ItemOffsets;
 
 /// Encoded arguments that nobody has taken.
 #[derive(Default)]

@@ -17,8 +17,10 @@ use crate::process::program::entry::{self, StartFailure};
 use crate::process::program::image::program;
 use crate::process::protocol::frame::fuzz::kind;
 use crate::process::protocol::frame::{Header, Kind, TaskHead, put};
-use crate::process::worker::{LOST, Setup};
-use crate::task::call::Infallible;
+use crate::process::protocol::setup::Setup;
+use crate::process::worker::exit::LOST;
+use crate::task::encoded::Entry;
+use crate::task::function::Infallible;
 
 #[derive(Clone, Debug)]
 enum Say {
@@ -110,7 +112,7 @@ fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
             bytes.extend_from_slice(&header.to_bytes());
         }
         Say::Task { slot, items, of, is_there, argument } => {
-            let call = FunctionAddress::of(Infallible(add_up as fn(Vec<u8>) -> u8)).unwrap();
+            let call = FunctionAddress::of(Entry::of(Infallible(add_up as fn(Vec<u8>) -> u8))).unwrap();
             // Where there is no function, in no program.
             let enter = if *is_there { call.enter } else { 1 << 50 };
             let first = items.map_or(0, |(first, _)| first);

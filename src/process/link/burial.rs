@@ -7,12 +7,12 @@ use rustix::process::Signal;
 
 use super::Link;
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::panics;
 use crate::process::child::{Child, OomCounter};
 use crate::process::program::entry::{ENTERS_BY_ITSELF, StartFailure};
 use crate::process::scheduler::{Death, LostTask, Prospect};
 use crate::process::task::RemoteTask;
-use crate::process::worker::LOST;
+use crate::process::worker::exit::LOST;
+use crate::unwind;
 
 /// The code that a program exits with whose libraries cannot be loaded.
 const NOT_LOADED: i32 = 127;
@@ -99,7 +99,7 @@ impl Link<'_> {
         let pid = child.pid();
         let reason = self.connection.signal_error().map(|error| error.to_string()).unwrap_or_default();
         child.abandon();
-        panics::catch_and_log("the program's logger", || {
+        unwind::catch_and_log("the program's logger", || {
             log::error!("the worker process {pid} cannot be killed ({reason}) and does not end: it is left behind");
         });
         Exit::Unknown
@@ -109,7 +109,7 @@ impl Link<'_> {
     pub(super) fn mourn(&self, child: &Child, exit: &Exit, lost: LostTask) {
         let died = || {
             let name = lost.remote.call.name().into_owned();
-            let died = WorkerDied::new(child.pid(), exit.clone(), Some(name));
+            let died = WorkerDied::new(self.pool.worker_name(self.id), exit.clone(), Some(name)).with_pid(child.pid());
             Error::WorkerDied(match self.hint(child, exit) {
                 Some(hint) => died.with_hint(hint),
                 None => died,
@@ -178,7 +178,7 @@ impl Link<'_> {
         if is_the_end {
             self.pool.break_down(&Error::Broken(Broken::new(cause)));
         } else {
-            panics::catch_and_log("the program's logger", || log::warn!("{cause}"));
+            unwind::catch_and_log("the program's logger", || log::warn!("{cause}"));
         }
     }
 }

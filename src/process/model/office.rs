@@ -9,8 +9,8 @@ use super::os::Told;
 use super::pool::Pool;
 use super::protocol::frame::{Header, Kind};
 use super::task::RemoteTask;
+use crate::backend::Backend;
 use crate::error::Error;
-use crate::executor::Backend;
 use crate::job::Job;
 
 /// An executor with one worker. What that does, and the thread that looks after it, are threads of the model.
@@ -127,7 +127,7 @@ impl Backend for Office {
 
     fn close(&self) {}
 
-    fn join_timeout(&self, _: Option<Duration>) -> bool {
+    fn join(&self, _: Option<Duration>) -> bool {
         let mut scheduler = self.0.scheduler.lock();
         while !scheduler.is_empty() {
             self.0.ended.wait(&mut scheduler);

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::os::Told;
 use super::task::RemoteTask;
 use crate::sync::{Condvar, Mutex};
-use crate::task::owner::TaskOwner;
+use crate::task::roles::TaskOwner;
 
 pub(super) struct Pool {
     pub(super) scheduler: Mutex<Scheduler>,

@@ -7,8 +7,10 @@ use super::pool::Pool;
 use super::protocol::frame::Kind;
 use super::relief::Relief;
 use crate::error::Error;
+use crate::id::FutureId;
 use crate::task::Runnable;
-use crate::task::owner::{Remote, TaskOwner};
+use crate::task::remote::Remote;
+use crate::task::roles::TaskOwner;
 
 pub(super) struct RemoteTask {
     pub(super) task: Arc<dyn Runnable>,
@@ -37,23 +39,23 @@ impl RemoteTask {
 }
 
 impl Remote for RemoteTask {
-    fn has_started(&self) -> bool {
+    fn has_started(&self, _: FutureId) -> bool {
         self.pool.has_started(self)
     }
 
-    fn revoke(&self) -> bool {
+    fn revoke(&self, _: FutureId) -> bool {
         self.pool.revoke(self)
     }
 
-    fn stop(&self) -> bool {
+    fn stop(&self, _: FutureId) -> bool {
         self.pool.stop(self)
     }
 
-    fn help(&self) {
+    fn help(&self, _: FutureId) {
         self.pool.help(self);
     }
 
-    fn stopped(&self) {
+    fn stopped(&self, _: FutureId) {
         self.pool.kill_the_doomed();
     }
 }

@@ -9,12 +9,13 @@ use super::Pool;
 use crate::bytes::with_out_of_band;
 use crate::error::{Error, TooLarge};
 use crate::fork;
-use crate::process::program::call::EncodedCall;
+use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
 use crate::process::shm::segments::SegmentRef;
 use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
+use crate::task::encoded::EncodedCall;
 use crate::task::owner::Shared;
 
 impl Pool {
@@ -27,7 +28,7 @@ impl Pool {
         }
         let (encoded, taken) = with_out_of_band(&self.out_of_band, || task.encode_call());
         let segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
-        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &segments)) {
+        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &segments)).and_then(LocatedCall::of) {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.segments.release(&segments, false);
@@ -93,10 +94,10 @@ impl Pool {
         mut encoded: EncodedCall,
         segments: &[SegmentRef],
     ) -> Result<EncodedCall, Error> {
-        let limit = self.settings.max_frame;
+        let limit = self.settings.max_message_size;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
         let lengths = segments.iter().map(|segment| segment.length as u64);
-        let Some(chunk) = &mut encoded.chunk else {
+        let Some(chunk) = &mut encoded.items else {
             let size = encoded.argument.len() as u64 + lengths.sum::<u64>();
             return refusal(size, limit).map_or(Ok(encoded), Err);
         };

@@ -5,13 +5,16 @@ use std::time::Duration;
 use crate::bytes::OutOfBand;
 use crate::items::BatchOwner;
 use crate::process::batch::Batch;
-use crate::process::program::call::{EncodedCall, FunctionAddress, ItemOffsets};
+use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::receiver::tests::Desk;
 use crate::process::task::{Completion, RemoteTask};
-use crate::task::call::Infallible;
+use crate::task::encoded::Entry;
+use crate::task::encoded::ItemOffsets;
+use crate::task::function::Infallible;
+use crate::task::owner::Shared;
 use crate::task::owner::tests::Nothing;
-use crate::task::owner::{Shared, TaskOwner};
+use crate::task::roles::TaskOwner;
 use crate::ticket::Ticket;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 
@@ -28,10 +31,10 @@ impl BatchOwner for Tally {
 }
 
 fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
-    let call = FunctionAddress::of(Infallible(|n: u64| n + 1)).unwrap();
+    let call = FunctionAddress::of(Entry::of(Infallible(|n: u64| n + 1))).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
     let portion = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
-    let encoded = EncodedCall { call, argument, chunk: Some(offsets) };
+    let encoded = LocatedCall { call, argument, items: Some(offsets) };
     RemoteTask::new(Completion::Batch(portion), Arc::clone(&processes.pool), encoded, Vec::new())
 }
 
@@ -120,7 +123,7 @@ fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
     for _ in 0..1 + usize::from(more.is_ok()) {
         pool.expect_no_more();
     }
-    assert!(processes.join_timeout(None));
+    assert!(processes.join(None));
     accepted.and(more).expect("they stay for him who expected more before");
     assert!(matches!(pool.expect_more(true), Err(Error::ShutDown)));
 }

@@ -153,7 +153,7 @@ fn take_over(mark: &Mark) -> OwnedFd {
     take_name();
     match surroundings::take_over() {
         Ok(socket) if socket_type(&socket) == Ok(SocketType::STREAM) => socket,
-        Err(error) if error.raw_os_error() != Some(libc::EBADF) => exit_at_once(worker::LOST),
+        Err(error) if error.raw_os_error() != Some(libc::EBADF) => exit_at_once(worker::exit::LOST),
         _ => exit_at_once(StartFailure::Socket.code()),
     }
 }
@@ -239,7 +239,7 @@ mod automatic {
             Some(Reading::Another) | None => {}
         });
         if entered.is_err() {
-            exit_at_once(worker::LOST);
+            exit_at_once(worker::exit::LOST);
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | kind | way | body |
 //! |---|---|---|
-//! | `Setup` | to the worker, first, with the descriptor of the task table, and of its lifeline where there is one | [`Setup`](crate::process::worker::Setup), in postcard's format |
+//! | `Setup` | to the worker, first, with the descriptor of the task table, and of its lifeline where there is one | [`Setup`](super::setup::Setup), in postcard's format |
 //! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |

@@ -36,8 +36,8 @@ const CAUSES: usize = 64;
 /// Texts of a panic: message, location, worker, name of the task, backtrace.
 type PanicTexts = (String, Option<String>, Option<String>, Option<String>, Option<String>);
 
-/// What is known of a worker that died: its process, how that ended, function, hint, name of the task.
-type DeathParts = (u32, ExitParts, Option<String>, Option<String>, Option<String>);
+/// What is known of a worker that died: its name, its process, how that ended, function, hint, name of the task.
+type DeathParts = (String, Option<u32>, ExitParts, Option<String>, Option<String>, Option<String>);
 
 /// Code, or signal.
 type ExitParts = (Option<i32>, Option<String>);
@@ -60,7 +60,7 @@ pub(in crate::process) fn to_bytes(error: &Error) -> Vec<u8> {
         Error::TimeLimit(late) => put(TIME_LIMIT, &(late.limit(), late.task_name())),
         Error::WorkerDied(died) => {
             let exit = exit_to_parts(died.exit());
-            put(WORKER_DIED, &(died.pid(), exit, died.function(), died.hint(), died.task_name()))
+            put(WORKER_DIED, &(died.worker_name(), died.pid(), exit, died.function(), died.hint(), died.task_name()))
         }
         Error::Broken(broken) => put(BROKEN, &chain_of(broken.cause())),
         Error::ShutDown => put(SHUT_DOWN, &()),
@@ -130,12 +130,14 @@ fn read(bytes: &[u8]) -> Option<Error> {
             Error::TimeLimit(TimeLimit::new(limit)).named(name.as_deref())
         }
         WORKER_DIED => {
-            let (pid, exit, function, hint, name): DeathParts = parse(parts)?;
-            let died = WorkerDied::new(pid, exit_from_parts(exit), function);
-            let died = match hint {
-                Some(hint) => died.with_hint(hint),
-                None => died,
-            };
+            let (worker, pid, exit, function, hint, name): DeathParts = parse(parts)?;
+            let mut died = WorkerDied::new(worker, exit_from_parts(exit), function);
+            if let Some(pid) = pid {
+                died = died.with_pid(pid);
+            }
+            if let Some(hint) = hint {
+                died = died.with_hint(hint);
+            }
             Error::WorkerDied(died).named(name.as_deref())
         }
         BROKEN => Error::Broken(Broken::new(Crossed::from_chain(parse(parts)?)?)),
@@ -234,10 +236,10 @@ mod tests {
             Error::TooLarge(TooLarge::new(7, 5)),
             Error::Cancelled,
             Error::TimeLimit(TimeLimit::new(Duration::from_millis(7))).named(Some("resize")),
-            Error::WorkerDied(WorkerDied::new(7, Exit::Signal("SIGSEGV".into()), None)),
-            Error::WorkerDied(WorkerDied::new(7, Exit::Code(3), Some("f".into())).with_hint("why"))
+            Error::WorkerDied(WorkerDied::new("w", Exit::Signal("SIGSEGV".into()), None)),
+            Error::WorkerDied(WorkerDied::new("w", Exit::Code(3), Some("f".into())).with_pid(7).with_hint("why"))
                 .named(Some("resize")),
-            Error::WorkerDied(WorkerDied::new(7, Exit::Unknown, None)),
+            Error::WorkerDied(WorkerDied::new("w", Exit::Unknown, None).with_pid(7)),
             Error::Broken(Broken::new("no more threads")),
             Error::ShutDown,
             Error::Full(Full::new(7)),

@@ -26,8 +26,9 @@ use std::time::{Duration, Instant};
 use crate::process::pool::{Pool, Settings};
 use crate::process::program::call;
 use crate::process::seeds;
-use crate::task::call::Infallible;
-use book::FunctionAddress;
+use crate::task::encoded::Entry;
+use crate::task::function::Infallible;
+use book::CallRecord;
 use keeper::Alarm;
 use world::{Actor, Stock, World};
 
@@ -122,7 +123,7 @@ impl World<'_> {
 
     /// Lets the next alarm ring, where something is still to come. `false`: nothing is.
     fn pass_time(&mut self, is_end: bool) -> bool {
-        let is_done = self.book.lock().calls.iter().all(FunctionAddress::is_over) && self.blocked.is_empty();
+        let is_done = self.book.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
         if is_done && (!is_end || self.keepers.is_empty()) {
             return false;
         }
@@ -154,11 +155,12 @@ fn stock() -> Stock {
         time_limit: None,
         keep_alive: None,
         max_pending: None,
-        max_frame: u64::MAX,
+        max_message_size: u64::MAX,
         environment: Vec::new(),
         current_dir: None,
     };
-    let call = call::FunctionAddress::of(Infallible(|number: u32| number)).expect("a function of this program");
+    let call =
+        call::FunctionAddress::of(Entry::of(Infallible(|number: u32| number))).expect("a function of this program");
     Stock { pool: Pool::new(settings), call, table: Vec::new(), base: Instant::now(), traces: false }
 }
 

@@ -39,7 +39,7 @@ const MOST_KNOWN: usize = 4 * MOST;
 const KEPT: usize = 128 << 20;
 
 /// Memory of another process or for another process.
-pub(crate) struct Mapping {
+pub(in crate::process) struct Mapping {
     base: NonNull<u8>,
     length: usize,
 }
@@ -66,13 +66,6 @@ impl Mapping {
         Self::map(memory, length, ProtFlags::READ)
     }
 
-    /// The memory. Only for segments of the pool, in its workers: it is not written while a task has it.
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        // SAFETY: mapped with this length, which is sealed, for as long as `self` lives. The pool writes a segment only
-        // when no worker has a `Bytes` of it: each is counted in the `Arc` of its mapping, and told of with the reply.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.length) }
-    }
-
     /// Copies out the first bytes.
     fn copy(&self, length: usize) -> Option<Vec<u8>> {
         if length > self.length {
@@ -97,6 +90,15 @@ impl Mapping {
         assert!(bytes.len() <= self.length, "a segment is chosen that is long enough");
         // SAFETY: it is long enough, and nobody reads what was not given out.
         unsafe { self.base.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+}
+
+/// Only for segments of the pool, in its workers: they are not written while a task has them.
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: mapped with this length, which is sealed, for as long as `self` lives. The pool writes a segment only
+        // when no worker has a `Bytes` of it: each is counted in the `Arc` of its mapping, and told of with the reply.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.length) }
     }
 }
 
@@ -427,7 +429,7 @@ mod tests {
         let number = store.put(&vec![7; LONG + 1]).unwrap();
         let memory = Arc::clone(&store.references(&[number])[0].memory);
         let peer = Mapping::of_peer(&*memory).unwrap();
-        assert!(peer.as_slice()[..LONG + 1].iter().all(|byte| *byte == 7));
+        assert!(peer.as_ref()[..LONG + 1].iter().all(|byte| *byte == 7));
         assert_eq!(peer.copy(2), Some(vec![7, 7]));
         assert_eq!(peer.copy(usize::MAX), None);
         assert!(Mapping::map(&*memory, LONG, ProtFlags::READ | ProtFlags::WRITE).is_err());

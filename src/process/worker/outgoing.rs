@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, send, sendmsg};
 
-use super::{LOST, complain, leave};
+use super::exit::{LOST, complain, leave};
 use crate::process::os;
 use crate::process::protocol::frame::{Kind, put};
 

@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::fork;
 use crate::items::{ItemExecutor, Threads};
 use crate::sync::MutexGuard;
-use crate::task::owner::{BlockReason, Ended, Shared, Sharing, TaskOwner};
+use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::expiry::Expiries;
+use super::expired::ExpiredTasks;
 use crate::error::Error;
 use crate::sync::{is_finished, thread, thread_local};
-use crate::task::owner::BlockReason;
+use crate::task::roles::BlockReason;
 use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
@@ -43,7 +43,7 @@ pub(super) struct Queue {
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     pub(super) timer_runs: bool,
-    pub(super) expiries: Expiries,
+    pub(super) expired: ExpiredTasks,
     pub(super) started: usize,
     pub(super) completed: u64,
     pub(super) failed: u64,
@@ -145,7 +145,7 @@ impl Queue {
     }
 
     pub(super) fn all_ended(&self) -> bool {
-        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.expiries.all_ended() && self.joining == 0
+        self.workers == 0 && self.starting == 0 && !self.timer_runs && self.expired.all_ended() && self.joining == 0
     }
 
     /// Lets go of the threads that have ended: nobody needs to join them.

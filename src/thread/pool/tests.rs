@@ -6,8 +6,9 @@ use super::queue::{Action, Queue};
 use super::{Pool, Settings};
 use crate::error::{Broken, Error};
 use crate::task::call::LocalCall;
+use crate::task::owner::Sharing;
 use crate::task::owner::tests::Nothing;
-use crate::task::owner::{BlockReason, Sharing, TaskOwner};
+use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 

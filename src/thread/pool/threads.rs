@@ -100,10 +100,4 @@ impl Pool {
             Error::Broken(Broken::new(format!("no thread can be started to watch the time limit: {error}")))
         })
     }
-
-    /// The timer thread is about to end.
-    pub(in crate::thread) fn timer_ended(&self) {
-        self.queue.lock().timer_runs = false;
-        self.ended.notify_all();
-    }
 }

@@ -79,7 +79,7 @@ fn a_crash_costs_its_task_and_says_who_died_of_what_and_how() {
             assert!(crashed.to_string().ends_with("state=finished raised WorkerDied>"), "{crashed}");
             let error = crashed.error().unwrap();
             let death = died(crashed.result());
-            assert_eq!((death.pid(), death.exit()), (before, &exit), "{name}");
+            assert_eq!((death.pid().unwrap(), death.exit()), (before, &exit), "{name}");
             let function = format!("{}::{name}", module_path!());
             assert_eq!(death.function(), Some(&*function));
             assert_eq!(error.to_string(), format!("the worker process {before} {exit} while it ran {function}"));
@@ -128,7 +128,7 @@ fn a_busy_worker_that_is_killed_costs_its_task() {
             let queued: Vec<_> = (0..20).map(|n| processes.submit(square, n)).collect();
             signal(victim, number);
             let death = died(first.result());
-            assert_eq!((death.pid(), death.exit()), (victim, &ended_by(name)));
+            assert_eq!((death.pid().unwrap(), death.exit()), (victim, &ended_by(name)));
             assert_eq!(death.function().unwrap(), "it::processes::support::pass");
             assert_eq!(second.state(), State::Running);
             let results: Vec<u64> = queued.into_iter().map(|future| future.result().unwrap()).collect();
@@ -238,7 +238,7 @@ fn every_item_of_a_chunk_may_crash() {
         let processes = ProcessPoolExecutor::new(1);
         let chunked = processes.with(TaskOptions::new().chunk_size(5));
         let mut pids: Vec<u32> =
-            chunked.map(repeat, (0..10).map(|n| (n, 1, true))).map(|outcome| died(outcome).pid()).collect();
+            chunked.map(repeat, (0..10).map(|n| (n, 1, true))).map(|outcome| died(outcome).pid().unwrap()).collect();
         pids.dedup();
         assert_eq!(pids.len(), 10, "a worker for each");
         assert_eq!(chunked.map(square, 0..10).map(Result::unwrap).sum::<u64>(), 285);

@@ -86,7 +86,7 @@ impl Backend for Held {
         1
     }
     fn close(&self) {}
-    fn join_timeout(&self, _: Option<Duration>) -> bool {
+    fn join(&self, _: Option<Duration>) -> bool {
         false
     }
 }

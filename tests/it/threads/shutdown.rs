@@ -29,7 +29,7 @@ fn shutdown_runs_what_is_queued_and_waits_for_it() {
         // Again, and again.
         threads.shutdown();
         threads.shutdown_now();
-        assert!(threads.join_timeout(Some(Duration::ZERO)));
+        assert!(threads.join(Some(Duration::ZERO)));
     });
 }
 
@@ -72,7 +72,7 @@ fn submit_after_shutdown_is_refused() {
         assert!(matches!(limited.spawn(|| ()).result(), Err(Error::ShutDown)));
         assert!(threads.map(|n| n, [1, 2]).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
         assert_eq!(threads.map(|n: u8| n, []).count(), 0);
-        assert!(threads.join_timeout(None));
+        assert!(threads.join(None));
         assert_eq!(threads.stats().workers, 0);
     });
 }
@@ -83,12 +83,12 @@ fn closing_lets_queued_tasks_run() {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let (busy, queued) = (occupy(&threads, &gate), threads.spawn(|| 3));
         threads.close();
-        assert!(!threads.join_timeout(Some(Duration::ZERO)));
-        assert!(!threads.join_timeout(Some(Duration::from_millis(1))));
+        assert!(!threads.join(Some(Duration::ZERO)));
+        assert!(!threads.join(Some(Duration::from_millis(1))));
         gate.open();
         assert_eq!(queued.result().unwrap(), 3);
         busy.result().unwrap();
-        assert!(threads.join_timeout(Some(LONG)));
+        assert!(threads.join(Some(LONG)));
     });
 }
 
@@ -96,12 +96,12 @@ fn closing_lets_queued_tasks_run() {
 fn join_before_close_is_false() {
     in_time(|| {
         let threads = ThreadPoolExecutor::new(1);
-        assert!(!threads.join_timeout(None));
+        assert!(!threads.join(None));
         threads.spawn(|| ()).result().unwrap();
-        assert!(!threads.join_timeout(None));
-        assert!(!threads.join_timeout(Some(LONG)));
+        assert!(!threads.join(None));
+        assert!(!threads.join(Some(LONG)));
         threads.close();
-        assert!(threads.join_timeout(Some(Duration::MAX)));
+        assert!(threads.join(Some(Duration::MAX)));
     });
 }
 
@@ -237,7 +237,7 @@ fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
             let busy: Vec<_> = (0..4).map(|_| occupy(&threads, &gate)).collect();
             threads.close();
             let opener = thread::spawn(move || gate.open());
-            assert!(threads.join_timeout(Some(LONG)));
+            assert!(threads.join(Some(LONG)));
             opener.join().unwrap();
             assert!(busy.iter().all(Future::is_done));
         }

@@ -67,7 +67,7 @@ impl StartFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::worker::LOST;
+    use crate::process::worker::exit::LOST;
 
     #[test]
     fn each_code_is_one_failures_and_nobody_elses() {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz::{bytes, cases, number};
-use crate::process::worker::Setup;
+use crate::process::protocol::setup::Setup;
 
 pub(in crate::process) fn kind() -> impl Strategy<Value = Kind> {
     prop::sample::select(Kind::ALL.to_vec())

@@ -46,9 +46,9 @@ fn error() -> impl Strategy<Value = Error> {
         Just(Error::Abandoned),
         any::<(Duration, Option<String>)>()
             .prop_map(|(limit, name)| Error::TimeLimit(TimeLimit::new(limit)).named(name.as_deref())),
-        any::<DeathParts>().prop_map(|(pid, exit, function, hint, name)| {
-            let died = WorkerDied::new(pid, exit_from_parts(exit), function);
-            Error::WorkerDied(died.with_hint(hint.unwrap_or_default())).named(name.as_deref())
+        any::<DeathParts>().prop_map(|(worker, pid, exit, function, hint, name)| {
+            let died = WorkerDied::new(worker, exit_from_parts(exit), function).with_hint(hint.unwrap_or_default());
+            Error::WorkerDied(pid.into_iter().fold(died, WorkerDied::with_pid)).named(name.as_deref())
         }),
         prop::collection::vec(any::<String>(), 1..5)
             .prop_map(|chain| Error::Broken(Broken::new(Crossed::from_chain(chain).expect("a link at least")))),

@@ -12,13 +12,13 @@ pub(super) type Shared = Arc<Mutex<Book>>;
 
 #[derive(Default)]
 pub(super) struct Book {
-    pub(super) calls: Vec<FunctionAddress>,
+    pub(super) calls: Vec<CallRecord>,
     /// Flights that were made by dividing others.
     pub(super) divided: Arc<SentBatches>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct FunctionAddress {
+pub(super) struct CallRecord {
     retries: u32,
     /// It was refused on its way to the worker, which is to pass over it.
     pub(super) is_refused: bool,
@@ -67,7 +67,7 @@ impl End {
     }
 }
 
-impl FunctionAddress {
+impl CallRecord {
     pub(super) fn new(retries: u32, is_refused: bool) -> Self {
         Self { retries, is_refused, ..Self::default() }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{self, FunctionAddress};
+use super::book::{self, CallRecord};
 use super::due::Due;
 use super::errand::{Errand, open_calls};
 use super::keeper::Stage;
@@ -13,7 +13,7 @@ use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::batch::Batch;
-use crate::process::program::call::EncodedCall;
+use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::Kind;
 use crate::process::scheduler::{Submitted, WorkerId};
 use crate::process::task::{Completion, Place, RemoteTask};
@@ -102,7 +102,7 @@ impl World<'_> {
         let first = book.calls.len();
         for _ in 0..items.unwrap_or(1) {
             let is_refused = items.is_some() && self.rng.u32(..16) == 0;
-            book.calls.push(FunctionAddress::new(options.retry_count(), is_refused));
+            book.calls.push(CallRecord::new(options.get_retries(), is_refused));
         }
         let calls = first..book.calls.len();
         drop(book);
@@ -111,7 +111,7 @@ impl World<'_> {
             self.map = self.tickets.now();
         }
         let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
-        let (argument, chunk) = errand.argument(padding);
+        let (argument, offsets) = errand.argument(padding);
         let options = Arc::new(errand.options.clone());
         let completion = match Arc::new(errand) {
             errand if is_portion => {
@@ -120,7 +120,7 @@ impl World<'_> {
             }
             errand => Completion::Task(errand),
         };
-        let encoded = EncodedCall { call: self.stock.call, argument, chunk };
+        let encoded = LocatedCall { call: self.stock.call, argument, items: offsets };
         let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool), encoded, Vec::new());
         self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
         self.remotes.push(Arc::clone(&remote));

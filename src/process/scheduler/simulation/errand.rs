@@ -11,13 +11,14 @@ use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
 use crate::items::BatchOwner;
 use crate::options::TaskOptions;
-use crate::process::program::call::{EncodedCall, ItemOffsets};
 use crate::process::task::RemoteTask;
 use crate::task::call::Encoded;
+use crate::task::context::RunningTask;
+use crate::task::encoded::{EncodedCall, ItemOffsets};
 use crate::task::listener::{Listener, ListenerKey};
-use crate::task::owner::TaskOwner;
+use crate::task::roles::TaskOwner;
 use crate::task::roles::{Awaited, Claim, Ran, Runnable};
-use crate::task::state::Snapshot;
+use crate::task::snapshot::Snapshot;
 
 pub(super) struct Errand {
     pub(super) options: TaskOptions,
@@ -141,10 +142,10 @@ impl Runnable for Errand {
 
     // What a pool does not ask.
 
-    fn is_waiting(&self) -> bool {
+    fn set_options(&self, _: &Arc<TaskOptions>) {
         unreachable!()
     }
-    fn is_aborted(&self) -> bool {
+    fn is_waiting(&self) -> bool {
         unreachable!()
     }
     fn attach(&self, _: Arc<dyn TaskOwner>) -> bool {
@@ -170,10 +171,19 @@ impl Runnable for Errand {
     }
 }
 
-impl Awaited for Errand {
+impl RunningTask for Errand {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
     }
+    fn name(&self) -> Option<&str> {
+        None
+    }
+    fn is_aborted(&self) -> bool {
+        unreachable!()
+    }
+}
+
+impl Awaited for Errand {
     fn snapshot(&self) -> Snapshot {
         unreachable!()
     }

@@ -156,7 +156,7 @@ impl World<'_> {
                     if let Some(call) = next_call(&lost.remote) {
                         self.book.lock().calls[call].blamed += 1;
                     }
-                    Error::WorkerDied(WorkerDied::new(id.0, Exit::Unknown, None))
+                    Error::WorkerDied(WorkerDied::new("a worker", Exit::Unknown, None))
                 };
                 return vec![match lost.judge(&table, died) {
                     None => Due::Requeue(lost.remote),

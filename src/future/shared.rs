@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::Future;
+use super::text::write_future;
 use crate::error::{Error, Outcome};
-use crate::future::Future;
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::panics::{catch_and_log, drop_caught};
 use crate::sync::{Mutex, OnceLock, with_room};
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::owner;
 use crate::task::{Callback, State, TaskHandle};
-use crate::text::write_future;
-use crate::wait::{PolledClaim, wait_for};
+use crate::unwind::{catch_and_log, drop_caught};
+use crate::wait::sealed::{Lent, Owned, Sealed};
+use crate::wait::{PolledClaim, Waitable, wait_for};
 
 /// Waits for and looks at the outcome of a task from several places; made by [`Future::share`](crate::Future::share).
 ///
@@ -273,5 +274,28 @@ impl<T> Drop for AwaitingShared<'_, T> {
 impl<T> fmt::Debug for AwaitingShared<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AwaitingShared").field(self.future).finish()
+    }
+}
+
+impl<T> Future<T> {
+    /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
+    ///
+    /// All handles share one copy of the value. The first access moves it there and needs stack for three copies, so put
+    /// a large value into a `Box` or `Arc`.
+    pub fn share(self) -> SharedFuture<T>
+    where
+        T: Send + Sync,
+    {
+        SharedFuture::new(self)
+    }
+}
+
+impl<T> Waitable for SharedFuture<T> {}
+impl<T> Sealed for SharedFuture<T> {
+    fn awaited(&self) -> Lent<'_> {
+        Lent(&**self.task())
+    }
+    fn runnable(&self) -> Owned {
+        Owned(Arc::clone(self.task()) as _)
     }
 }

@@ -4,11 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Future;
+use super::text::write_future;
 use crate::error::{Error, Outcome};
-use crate::future::Future;
 use crate::task::call::NoCall;
 use crate::task::{State, TaskHandle, new_task};
-use crate::text::write_future;
 
 /// Makes a future and the promise that completes it; for authors of executors, and for tests.
 ///

@@ -1,0 +1,30 @@
+//! A call of a function of the program, in a worker.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::bytes::OutOfBand;
+use crate::error::{Decode, Error, Part};
+use crate::process::program::call::FunctionAddress;
+use crate::process::program::fork;
+use crate::task::encoded::Written;
+
+/// Calls a function of the program. A forked copy of the worker that comes back from it ends here: the pool knows nothing of it, and it
+/// would run and answer the worker's tasks as well.
+pub(super) fn call(
+    enter: u64,
+    function: u64,
+    argument: &[u8],
+    reply: Vec<u8>,
+    out_of_band: &Arc<dyn OutOfBand>,
+) -> Written {
+    let worker = std::process::id();
+    let made = FunctionAddress::make(enter, function, argument, reply, out_of_band);
+    if std::process::id() != worker {
+        fork::exit_at_once(0);
+    }
+    made.unwrap_or_else(|| {
+        let message = "there is no such function in the program of the worker";
+        Err(Error::Decode(Decode::new(Part::Function, message)))
+    })
+}

@@ -1,0 +1,71 @@
+//! How a worker runs the items of a map that came together: each reply is safe before the next item begins.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::call::call;
+use super::item_replies::ItemReplies;
+use super::task_loop::{KEPT, TaskLoop};
+use crate::error::{Error, TooLarge};
+use crate::process::protocol::frame::{self, HEADER, Kind, NOT_SENT, TaskHead};
+
+impl TaskLoop {
+    /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and
+    /// is sent when the journal is full.
+    pub(super) fn many(
+        &self,
+        head: TaskHead,
+        mut arguments: &[u8],
+        slot: u8,
+        sequence: u64,
+        bytes: Vec<u8>,
+    ) -> ItemReplies {
+        // Their results are in the journal, which outlives what is beside it.
+        self.carriage.room.store(0, Ordering::Relaxed);
+        let mut replies = ItemReplies::new(Arc::clone(&self.socket), self.table, slot, sequence, bytes);
+        replies.begin(head.first);
+        let mut scratch = Vec::new();
+        while let Some(item) = self.table.words().take_item(slot) {
+            let Some(argument) = next_argument(&mut arguments) else {
+                break;
+            };
+            scratch.clear();
+            scratch.resize(HEADER, 0);
+            let result = argument
+                .and_then(|argument| call(head.enter, head.function, argument, scratch, &self.out_of_band))
+                .and_then(|(bytes, taken)| self.sized(bytes, taken))
+                .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
+                    Ok(_) => Ok(bytes),
+                    Err(_) => Err(Error::TooLarge(TooLarge::new(bytes.len() as u64, u32::MAX.into()))),
+                });
+            scratch = match result {
+                Ok(reply) => {
+                    replies.add(item, Kind::Value, &reply[HEADER..]);
+                    reply
+                }
+                Err(error) => {
+                    replies.add(item, Kind::Fault, &self.fault(&error));
+                    Vec::new()
+                }
+            };
+            scratch.shrink_to(KEPT);
+        }
+        replies.kept = self.has_kept();
+        replies
+    }
+}
+
+/// Takes the next argument from the front; `Err` if it was not sent.
+fn next_argument<'a>(arguments: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
+    let length = frame::u32_at(arguments, 0)?;
+    let rest = &arguments[4..];
+    if length == NOT_SENT {
+        *arguments = rest;
+        // The pool knows why.
+        return Some(Err(Error::Abandoned));
+    }
+    let (argument, rest) = rest.split_at_checked(length as usize)?;
+    *arguments = rest;
+    Some(Ok(argument))
+}

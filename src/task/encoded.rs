@@ -1,0 +1,149 @@
+//! A call as it crosses to another process of this program: the addresses of its functions, and its argument as bytes.
+//!
+//! Two functions make a call: the user's, and [`enter`] for its types, which reads the argument, calls the user's function and writes the
+//! result. Whoever sends a call elsewhere turns both addresses into something that holds there too.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::function::{Function, caught};
+use crate::bytes::{OutOfBand, with_out_of_band};
+use crate::codec::{self, unwritten};
+use crate::error::{Decode, Encode, Error, Outcome, Part};
+use crate::held::{Held, is_large};
+use crate::panics;
+use crate::unwind::drop_caught;
+
+/// Holds a call as another process of this program can make it.
+pub(crate) struct EncodedCall {
+    pub(crate) entry: Entry,
+    /// The encoded argument; of a chunk, the encoded arguments one after the other.
+    pub(crate) argument: Vec<u8>,
+    /// Set for several calls of the function, as the items of a map are.
+    pub(crate) items: Option<ItemOffsets>,
+}
+
+/// How the argument of a chunk is made of those of its items.
+pub(crate) struct ItemOffsets {
+    /// Where in the argument each item ends.
+    pub(crate) ends: Box<[usize]>,
+    /// Items that are not sent, in order, and why. They have no bytes.
+    pub(crate) refused: Vec<(usize, Error)>,
+}
+
+impl ItemOffsets {
+    /// Encodes the arguments of a chunk. Those that cannot be have no bytes. Runs user code.
+    pub(crate) fn of<A: Serialize>(items: &[A]) -> (Vec<u8>, Self) {
+        let (mut argument, mut scratch) = (Vec::new(), Vec::new());
+        let mut ends = Vec::with_capacity(items.len());
+        let mut refused = Vec::new();
+        for (position, item) in items.iter().enumerate() {
+            match panics::catch(|| codec::encode_onto(Part::Argument, item, std::mem::take(&mut scratch))) {
+                Ok(encoded) => {
+                    argument.extend_from_slice(&encoded);
+                    scratch = encoded;
+                    scratch.clear();
+                }
+                Err(error) => refused.push((position, unwritten(error))),
+            }
+            ends.push(argument.len());
+        }
+        (argument, Self { ends: ends.into(), refused })
+    }
+
+    /// Copies some of the items of a chunk, as one of their own.
+    pub(crate) fn part(
+        argument: &[u8],
+        ends: &[usize],
+        refused: &[(usize, Error)],
+        items: Range<usize>,
+    ) -> (Vec<u8>, Self) {
+        let start = if items.start == 0 { 0 } else { ends[items.start - 1] };
+        let ends: Box<[usize]> = ends[items.clone()].iter().map(|end| end - start).collect();
+        let argument = argument[start..start + ends.last().copied().unwrap_or(0)].to_vec();
+        let refused = refused.iter().filter(|(position, _)| items.contains(position));
+        let refused = refused.map(|(position, error)| (position - items.start, error.clone())).collect();
+        (argument, Self { ends, refused })
+    }
+}
+
+/// Names the two functions of a call by their addresses in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// That of [`enter`], as an [`Enter`].
+    pub(crate) enter: usize,
+    /// That of the user's function.
+    pub(crate) function: usize,
+    /// The type of the user's function.
+    pub(crate) signature: &'static str,
+}
+
+impl Entry {
+    pub(crate) fn of<F, A, R>(function: F) -> Self
+    where
+        F: Function<A, R>,
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        // The first parameter of `enter` is passed as an `Enter` passes its own.
+        const { assert!(size_of::<F>() == size_of::<fn()>()) };
+        let enter: fn(F, &[u8], Vec<u8>, &Arc<dyn OutOfBand>) -> Written = enter::<F, A, R>;
+        Self { enter: enter as usize, function: function.address(), signature: std::any::type_name::<fn(A) -> R>() }
+    }
+}
+
+/// What an [`enter`] is without its types: all function pointers are passed alike.
+pub(crate) type Enter =
+    fn(function: fn(), argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written;
+
+/// The written result, and the numbers of what went out of band.
+pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
+
+/// Reads the argument, calls the function, and appends the result to `reply`.
+pub(crate) fn enter<F, A, R>(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
+where
+    F: Function<A, R>,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    let read = || panics::catch(|| codec::decode(Part::Argument, argument));
+    let argument: A = with_out_of_band(out_of_band, read).0.map_err(|error| match error {
+        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Argument, panic.to_string())),
+        error => error,
+    })?;
+    if const { is_large::<R>() } {
+        run::<F, A, R, Box<Outcome<R>>>(function, argument, reply, out_of_band)
+    } else {
+        run::<F, A, R, Outcome<R>>(function, argument, reply, out_of_band)
+    }
+}
+
+/// Makes the call, holds its outcome in `H`, and writes the result.
+fn run<F, A, R, H>(function: F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
+where
+    F: Function<A, R>,
+    R: Serialize,
+    H: Held<Outcome<R>>,
+{
+    let call = || function.call(argument);
+    let outcome: H = caught(call);
+    let result = match outcome.get() {
+        Ok(result) => result,
+        Err(error) => return Err(error.clone()),
+    };
+    let write = || panics::catch(|| codec::encode_onto(Part::Result, result, reply));
+    let (encoded, taken) = with_out_of_band(out_of_band, write);
+    drop_caught(outcome);
+    if encoded.is_err() {
+        out_of_band.put_back(&taken);
+    }
+    match encoded {
+        Ok(encoded) => Ok((encoded, taken)),
+        Err(Error::Panicked(panic)) => Err(Error::Encode(Encode::new(Part::Result, panic.to_string()))),
+        Err(error) => Err(error),
+    }
+}

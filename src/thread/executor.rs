@@ -1,0 +1,231 @@
+//! [`ThreadPoolExecutor`]: tasks on threads of this process.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::{ThreadPoolBuilder, default_workers};
+use super::pool::Pool;
+use crate::backend::Backend;
+use crate::error::BuildError;
+use crate::items::ItemExecutor;
+use crate::job::Job;
+use crate::options::Stats;
+
+/// Runs tasks on a fixed number of threads, which start on demand and are reused.
+///
+/// It is a [`Backend`], so everything of [`Executor`](crate::Executor) works on it. Where that takes plain functions
+/// and serialisable types, the methods here of the same names take capturing closures and any type that is `Send`.
+///
+/// A task may submit to its own executor and wait for the result, at any depth and on any number of workers: it never
+/// deadlocks. A task that is waited for runs in the waiting thread if it has not started; where the wait has a time
+/// limit or is satisfied by any one of several futures, a spare worker keeps the executor going while it lasts.
+///
+/// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
+/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). On a thread of its own, and in a callback,
+/// neither waits.
+///
+/// # Large values
+///
+/// Closures, arguments and results are passed by value. The pool boxes a value of more than 4 KiB on arrival, so that at
+/// most two copies of it are on a thread's stack at a time ([`share`](crate::Future::share) needs three). With a stack of
+/// 2 MiB, values of 900 KiB fit in an optimised build, and of 320 KiB on a worker in an unoptimised one. Copies that the
+/// called function makes come on top. A stack overflow ends the program, so put larger values into a `Box`, `Vec` or `Arc`,
+/// or set a larger [`stack_size`](ThreadPoolBuilder::stack_size). Each large item of a map is a task of its own.
+///
+/// # Hangs
+///
+/// Outside of the promise is a task that needs its waiter to go on. This program never ends, because the drop at the
+/// end of the block waits for a task that waits for a message that comes after it:
+///
+/// ```no_run
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// let (sender, receiver) = std::sync::mpsc::channel::<()>();
+/// {
+///     let threads = ThreadPoolExecutor::new(1);
+///     let _ = threads.spawn(move || receiver.recv());
+/// } // waits for the task
+/// sender.send(()).unwrap(); // never comes to pass
+/// ```
+///
+/// So are two executors whose tasks wait for each other, and a task that waits for a lock, channel or promise that
+/// another queued task has to provide.
+///
+/// # Forks
+///
+/// The pool's threads do not exist in a forked child. In the child, every task that is submitted to the pool, and every
+/// future that was not done at the time of the fork, ends with [`Error::Broken`](crate::Error::Broken). `close`, `shutdown`,
+/// drops and the end of a scope return without waiting. The child may create its own executor. A
+/// [`promise`](crate::promise()), or a task of a user's own [`Backend`], is not affected: waiting for it may hang.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::ThreadPoolExecutor;
+///
+/// let threads = ThreadPoolExecutor::new(3);
+/// let prefix = String::from("flag");
+/// let length = threads.submit(move |n: usize| prefix.len() + n, 3).result()?;
+/// assert_eq!(length, 7);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+///
+/// What a task takes along must be its own, and must be allowed to cross threads:
+///
+/// ```compile_fail,E0373
+/// let threads = concurrent_futures::ThreadPoolExecutor::new(1);
+/// let data = vec![1, 2, 3];
+/// let _ = threads.spawn(|| data.len());
+/// ```
+///
+/// ```compile_fail,E0277
+/// let threads = concurrent_futures::ThreadPoolExecutor::new(1);
+/// let data = std::rc::Rc::new(1);
+/// let _ = threads.spawn(move || *data);
+/// ```
+pub struct ThreadPoolExecutor {
+    pub(super) pool: Arc<Pool>,
+    detached: bool,
+}
+
+impl ThreadPoolExecutor {
+    /// Creates an executor that runs up to `max_workers` tasks at a time. Starts no thread yet.
+    ///
+    /// # Panics
+    ///
+    /// If `max_workers` is 0; [`builder`](ThreadPoolExecutor::builder) returns an error instead.
+    #[track_caller]
+    pub fn new(max_workers: usize) -> Self {
+        match Self::builder().max_workers(max_workers).build() {
+            Ok(executor) => executor,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Configures an executor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::builder()
+    ///     .max_workers(20)
+    ///     .thread_name_prefix("download")
+    ///     .keep_alive(Duration::from_secs(10))
+    ///     .max_pending(1000)
+    ///     .build()?;
+    /// let name = threads.spawn(|| std::thread::current().name().map(String::from)).result()?;
+    /// assert_eq!(name.as_deref(), Some("download-0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+
+    /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
+    ///
+    /// Does not block. As with every detached thread, a process that ends does not wait for them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let threads = ThreadPoolExecutor::new(1);
+    /// let future = threads.spawn(|| 1);
+    /// threads.detach();
+    /// assert_eq!(future.result()?, 1);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    pub fn detach(mut self) {
+        self.detached = true;
+        self.pool.close();
+    }
+}
+
+impl ThreadPoolBuilder {
+    /// Creates the executor. Starts no thread yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] names the setting that cannot be, and what it must be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::ThreadPoolExecutor;
+    ///
+    /// let error = ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
+    /// ```
+    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
+        Ok(ThreadPoolExecutor { pool: Pool::new(self.settings()?), detached: false })
+    }
+}
+
+impl Default for ThreadPoolExecutor {
+    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, for tasks that wait a lot: as many as Python does, but never
+    /// fewer than there are cpus.
+    fn default() -> Self {
+        Self::new(default_workers())
+    }
+}
+
+impl Backend for ThreadPoolExecutor {
+    fn execute(&self, job: Job) {
+        let task = job.into_task();
+        if task.attach(Arc::clone(&self.pool) as _) {
+            self.pool.push(task);
+        }
+    }
+
+    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
+        Some(Arc::clone(&self.pool) as _)
+    }
+
+    fn max_workers(&self) -> usize {
+        self.pool.max_workers()
+    }
+
+    fn close(&self) {
+        self.pool.close();
+    }
+
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.pool.join(timeout)
+    }
+
+    fn cancel_pending(&self) -> usize {
+        self.pool.cancel_pending()
+    }
+
+    fn stats(&self) -> Stats {
+        self.pool.stats()
+    }
+}
+
+impl Drop for ThreadPoolExecutor {
+    fn drop(&mut self) {
+        self.pool.close();
+        if self.detached {
+            return;
+        }
+        if std::thread::panicking() {
+            self.pool.cancel_pending();
+        }
+        self.pool.join(None);
+    }
+}
+
+impl fmt::Debug for ThreadPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolExecutor")
+            .field("max_workers", &self.max_workers())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
