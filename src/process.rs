@@ -21,8 +21,6 @@ mod pool;
 mod portion;
 mod program;
 mod protocol;
-mod receiver;
-mod relief;
 mod scheduler;
 #[cfg(test)]
 mod seeds;
