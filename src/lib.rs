@@ -123,7 +123,7 @@ pub use with::With;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
-    process::{Mailbox, Office, Progress, Size, TaskWords},
+    process::{Mailbox, Office, Progress, TaskWords},
     sync::Choices,
 };
 

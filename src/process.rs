@@ -19,8 +19,6 @@ mod out_of_memory;
 mod pool;
 mod program;
 mod protocol;
-mod receiver;
-mod relief;
 mod scheduler;
 #[cfg(test)]
 mod seeds;

@@ -1,7 +1,8 @@
 //! [`Connection`]: the pool's end of the connection to one worker, for everybody who has something to send.
 //!
 //! Whoever gives a worker a task sends it from his own thread, without blocking; what the socket does not take stays in the queue,
-//! and the thread that looks after the worker sends it when there is room. Who receives, the [`Receiver`] says.
+//! and the thread that looks after the worker sends it when there is room. Only that thread receives; short answers
+//! do not come this way, see [`ReadRight`].
 #![forbid(unsafe_code)]
 
 use std::collections::{HashSet, VecDeque};
@@ -18,10 +19,9 @@ use rustix::process::Signal;
 use super::child::Child;
 use super::os::{self, Bell, Lifeline};
 use super::protocol::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
-use super::receiver::{Helper, Keeper, Receiver};
 use super::scheduler::Dispatch;
 use super::shm::segments::SegmentRef;
-use super::shm::table::TaskTable;
+use super::shm::table::{ReadRight, TaskTable};
 use super::task::RemoteTask;
 use crate::sync::Mutex;
 
@@ -35,10 +35,11 @@ pub(super) struct Connection {
     socket: OwnedFd,
     /// Wakes the thread that looks after the worker.
     bell: Bell,
-    pub(super) receiver: Receiver,
     lifeline: Lifeline,
     queue: Mutex<WriteQueue>,
     pub(super) table: Arc<TaskTable>,
+    /// Who reads the mailbox in the table.
+    pub(super) right: ReadRight,
     /// Once it was spawned.
     child: OnceLock<Child>,
     /// Why it could not be signalled.
@@ -86,12 +87,12 @@ impl Connection {
         let first = WriteBuf::Descriptor(setup, Arc::new(memory), end);
         let queue = WriteQueue { buffers: VecDeque::from([first]), ..WriteQueue::default() };
         let connection = Self {
-            receiver: Receiver::new(&ours)?,
             socket: ours,
             bell: Bell::new()?,
             lifeline,
             queue: Mutex::new(queue),
             table: Arc::new(table),
+            right: ReadRight::default(),
             child: OnceLock::new(),
             signal_error: OnceLock::new(),
         };
@@ -100,27 +101,6 @@ impl Connection {
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-
-    /// What is readable when there is something that the thread that looks after the worker is to receive.
-    pub(super) fn ear(&self) -> BorrowedFd<'_> {
-        self.receiver.ear.fd(&self.socket)
-    }
-
-    /// Leaves the reader to whoever wants to help, while the thread that looks after the worker sleeps. `true`: there is mail, and it
-    /// must not.
-    pub(super) fn lay_down(&self, keeper: &mut Keeper) -> bool {
-        keeper.lay_down(&self.receiver, &self.table)
-    }
-
-    /// That thread has woken, see [`Keeper::take_up`].
-    pub(super) fn take_up(&self, keeper: &mut Keeper, rung: bool, heard: bool) {
-        keeper.take_up(&self.receiver, &self.table, rung, heard, || self.bell.hush());
-    }
-
-    /// Takes the place of the thread that looks after the worker.
-    pub(super) fn help(&self) -> Option<Helper<'_>> {
-        self.receiver.help(&self.socket, &self.table)
     }
 
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
@@ -192,6 +172,11 @@ impl Connection {
     /// Wakes the thread that looks after the worker.
     pub(super) fn ring(&self) {
         self.bell.ring();
+    }
+
+    /// It has woken.
+    pub(super) fn hush(&self) {
+        self.bell.hush();
     }
 
     /// Tells the worker that nothing more will come. Its end stays open for what it still has to say.

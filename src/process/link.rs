@@ -1,7 +1,7 @@
 //! One worker as its pool sees it: the thread that spawns it, reads what it answers, keeps its time, and reaps it.
 //!
-//! The thread sleeps in one `poll` on three descriptors: the ear at the socket, which a thread that [receives](super::receiver) in its place
-//! shuts, the process, and a bell that others ring. It runs what completing a future
+//! The thread sleeps in one `poll` on three descriptors: the socket, the process, and a bell that others ring. Short answers it shares with
+//! threads that wait for them, see [`ReadRight`](super::slots::ReadRight). It runs what completing a future
 //! runs (reading the result, callbacks, drops), all of it as a callback, so a slow callback holds up this worker and no other; new tasks are sent before.
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use super::child::{Child, OomCounter};
 use super::connection::Connection;
 use super::pool::Pool;
-use super::receiver::Keeper;
+use super::protocol::frame::Reader;
 use super::scheduler::{Dispatch, Expiry, Next, WorkerId};
 use super::shm::segments::PeerSegments;
 use super::shm::table;
@@ -68,8 +68,7 @@ struct Link<'a> {
     pool: &'a Arc<Pool>,
     id: WorkerId,
     connection: Arc<Connection>,
-    /// What this thread is to whoever receives in its place.
-    keeper: Keeper,
+    reader: Reader,
     stage: Stage,
     said_hello: bool,
     was_ready: bool,
@@ -124,7 +123,7 @@ impl Link<'_> {
                 self.unsent = self.connection.flush();
             }
             if event.rung || event.mail {
-                // Who received in the place of this thread may have left something.
+                // A waiter may have left mail.
                 self.parse_or_kill();
             }
             if event.readable {
@@ -148,14 +147,17 @@ impl Link<'_> {
     }
 
     fn sleep(&mut self, child: &Child) -> Event {
-        let has_mail = self.connection.lay_down(&mut self.keeper);
+        let has_mail = self.connection.right.set_sleeping(self.connection.table.mail());
         let event = self.poll(child, has_mail);
-        self.connection.take_up(&mut self.keeper, event.rung, event.readable);
+        if event.rung {
+            // Before it is looked for what there is: what comes later is rung for again.
+            self.connection.hush();
+        }
         event
     }
 
     fn poll(&self, child: &Child, has_mail: bool) -> Event {
-        let (listens, sends) = (!self.hung_up && self.keeper.listens(), !self.hung_up && self.unsent);
+        let (listens, sends) = (!self.hung_up, !self.hung_up && self.unsent);
         // One that was hung up would not let anybody sleep, also where nothing is asked of it.
         let or_never = |wanted, descriptor, flags| match wanted {
             true => PollFd::from_borrowed_fd(descriptor, flags),
@@ -164,7 +166,7 @@ impl Link<'_> {
         let mut descriptors = [
             PollFd::from_borrowed_fd(child.ended(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.connection.bell(), PollFlags::IN),
-            or_never(listens, self.connection.ear(), PollFlags::IN),
+            or_never(listens, self.connection.socket(), PollFlags::IN),
             or_never(sends, self.connection.socket(), PollFlags::OUT),
         ];
         let timeout = match self.alarm {
@@ -177,13 +179,13 @@ impl Link<'_> {
             // No memory in the kernel: nothing is known to have happened.
             Err(_) => return Event { timed_out: true, ..Event::default() },
         };
-        let [process, bell, ear, socket] = descriptors.map(|descriptor| descriptor.revents());
+        let [process, bell, incoming, outgoing] = descriptors.map(|descriptor| descriptor.revents());
         Event {
             exited: !process.is_empty(),
             rung: !bell.is_empty(),
-            readable: listens && !ear.is_empty(),
+            readable: listens && !incoming.is_empty(),
             mail: has_mail,
-            writable: sends && !socket.is_empty(),
+            writable: sends && !outgoing.is_empty(),
             timed_out: ready == 0,
         }
     }

@@ -5,7 +5,6 @@
 //! |---|---|---|
 //! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its maker |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
-//! | [`Ear`], to let one thread receive in another's place | an epoll instance around the socket | nothing: the other cannot be kept from waking |
 //! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
 //! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
 //!
@@ -15,8 +14,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread::{Builder, JoinHandle};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 
 mod group;
@@ -79,18 +77,4 @@ pub(super) fn witness<T: Send + 'static>(
         vanished();
     };
     let _ = Builder::new().name("worker-witness".into()).stack_size(SMALL).spawn(witness);
-}
-
-/// The pool's end of what connects it to a worker.
-pub(super) type Socket = OwnedFd;
-
-/// Sleeps until something is there to be received. `Some(false)`: perhaps there is nothing. `None`: the bell was rung, or the system does not let us
-/// sleep.
-pub(super) fn sleep(socket: &Socket, bell: &Bell) -> Option<bool> {
-    let mut descriptors = [PollFd::new(socket, PollFlags::IN), PollFd::new(bell, PollFlags::IN)];
-    match poll(&mut descriptors, None) {
-        Ok(1..) if descriptors[1].revents().is_empty() => Some(true),
-        Err(Errno::INTR) => Some(false),
-        _ => None,
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! # Who takes which lock
 //!
-//! The scheduler's lock comes first; under it that of a task's place, and nothing else. A write queue has its own, taken
+//! The right to read the mailbox of a worker comes first: a waiter settles what it has read before it gives the right back. Then comes the
+//! scheduler's lock; under it that of a task's place, and nothing else. A write queue has its own, taken
 //! with no other held: a task is given to a worker under the scheduler's lock, and sent after it. A worker that died in between
 //! has its tasks taken from it under that lock, and its write queue swallows what is still sent. Cells are never touched, and no user
 //! code runs, under any of them.

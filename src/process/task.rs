@@ -10,7 +10,6 @@ use super::items::Items;
 use super::pool::Pool;
 use super::protocol::frame::Kind;
 use super::protocol::reply;
-use super::relief::Relief;
 use super::scheduler::WorkerId;
 use super::shm::segments::SegmentRef;
 use super::shm::table::{Progress, TaskTable};
@@ -42,8 +41,6 @@ pub(super) struct RemoteTask {
     ticket: Shown,
     /// Written under the lock of the scheduler only.
     pub(super) place: Mutex<Place>,
-    /// Who waits for it, and receives meanwhile what its worker says.
-    pub(super) relief: Relief,
     /// How often a worker died of it.
     deaths: AtomicU32,
     /// How often a worker died that was to start it next.
@@ -96,7 +93,7 @@ impl RemoteTask {
         let place = Mutex::new(Place::New);
         let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
         let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
-        let (relief, took) = (Relief::default(), AtomicU64::new(0));
+        let took = AtomicU64::new(0);
         Arc::new(Self {
             completion,
             pool,
@@ -107,7 +104,6 @@ impl RemoteTask {
             items,
             ticket,
             place,
-            relief,
             deaths,
             misses,
             stopped,
@@ -384,17 +380,10 @@ impl Remote for RemoteTask {
     }
 }
 
-/// To the task, its task stands for the pool: there is nothing that a waiter could do for it.
+/// To the task, its remote task stands for the pool.
 impl TaskOwner for RemoteTask {
-    fn cancelled(&self) {
-        self.relief.ring();
-    }
-    fn refused(&self) {
-        self.relief.ring();
-    }
     fn ended(&self, failed: bool) {
         self.pool.count(failed);
-        self.relief.ring();
     }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)

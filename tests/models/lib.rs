@@ -57,12 +57,9 @@
 //! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mail::a_slot_is_given_again` |
 //! | halve of a chunk against its items, another halve, curtail, the next chunk | `chunks::halve_against_*`, `chunks::two_halves_against_take_item` |
 //! | letter against a reader going to sleep, or awake | `mail::post_*`, `mail::two_posts_against_going_to_sleep`, `mail::a_letter_among_others` |
-//! | letter against a reader that changes hands | `receiver::help_against_the_answer_to_another_task`, `receiver::help_and_then_none` |
-//! | helper against the keeper that wakes, deaf or not, and the ways that an answer takes | `receiver::help_against_a_keeper_that_wakes`, `receiver::help_and_then_none` |
-//! | helper against the answer to another task, against another helper | `receiver::help_against_the_answer_to_another_task`, `receiver::help_against_another_helper`, `receiver::two_helpers_of_one_task` |
-//! | cancel, abort, time limit, callback against a helper that sleeps | `receiver::help_against_cancel`, `receiver::help_against_abort`, `receiver::help_against_a_time_limit`, `receiver::help_against_a_callback` |
-//! | death of a worker process against a helper, recall against his sleep | `receiver::help_against_the_end_of_the_worker` |
-//! | join, and the burial before it, against a helper that completes | `receiver::join_against_a_helper` |
+//! | waiter that looks against the monitor, another waiter, the answer to another task | `mailbox::a_waiter_against_the_monitor`, `mailbox::a_waiter_against_another_waiter`, `mailbox::two_waiters_for_one_task`, `mailbox::a_waiter_against_the_answer_to_another_task` |
+//! | cancel, abort, time limit, callback against a waiter that looks | `mailbox::a_waiter_against_cancel`, `mailbox::a_waiter_against_abort`, `mailbox::a_waiter_against_a_time_limit`, `mailbox::a_waiter_against_a_callback` |
+//! | end of a worker process, join against a waiter that has read | `mailbox::a_waiter_against_the_end_of_the_worker`, `mailbox::join_against_a_waiter` |
 //!
 //! The other pairs cannot race, or are one of these:
 //!
@@ -86,9 +83,9 @@ mod checker;
 mod chunks;
 mod ending;
 mod mail;
+mod mailbox;
 mod nesting;
 mod queue;
-mod receiver;
 mod scope;
 mod sharing;
 mod slots;

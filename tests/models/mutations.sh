@@ -137,8 +137,8 @@ mutate items-of-a-lost-hand-left $hands 's/if is_awaited \{\n(\s+self\.call_off)
 mutate nothing-handed-over-at-sleep $compensation 's/if self\.has_shared\.load\(Ordering::Relaxed\) \{/if false {/'
 mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
 
-words=src/process/slots/words.rs
-mail=src/process/slots/mail.rs
+words=src/process/shm/table/words.rs
+mail=src/process/shm/table/mailbox.rs
 # Shuttle does not know that two sides may see what is written in another order.
 under loom chunks mail slots
 mutate start-with-a-plain-store $words 's/self\.swap\(slot, sequence, READY, RUNNING\)/{ self.word(slot).store(sequence << 3 | RUNNING, Ordering::Release); true }/'
@@ -155,10 +155,10 @@ mutate halve-takes-the-next $words 's/if first_of\(word\) > known \{ left \/ 2 \
 mutate halve-with-a-plain-store $words 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, lower\)\.ok\(\)\?;/self.items(slot).load(Ordering::Acquire); self.items(slot).store(lower(word)?, Ordering::Release);/'
 mutate curtail-with-a-plain-store $words 's/let _ = self\.items\(slot\)\.fetch_update\(Ordering::Relaxed, Ordering::Relaxed, lower\);/let word = lower(self.items(slot).load(Ordering::Acquire)); self.items(slot).store(word.unwrap_or(0), Ordering::Release);/'
 mutate item-taken-with-a-plain-store $words 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, raise\)\.ok\(\)\.map\(first_of\)/{ let word = self.items(slot).load(Ordering::Acquire); self.items(slot).store(raise(word)?, Ordering::Release); Some(first_of(word)) }/'
-mutate no-fence-at-rest $mail 's/(self\.sleeps\.store\(1, Ordering::Relaxed\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
+mutate no-fence-at-rest $mail 's/(self\.sleeps\.swap\(1, Ordering::Relaxed\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
 mutate no-fence-at-post $mail 's/(Ordering::Release\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
-mutate look-before-the-note $mail 's/self\.sleeps\.store\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.is_there\(\)/let is_there = self.is_there();\n$1 self.sleeps.store(1, Ordering::Relaxed);\nis_there/'
-mutate no-rise $mail 's/self\.sleeps\.store\(0, Ordering::Relaxed\);//'
+mutate look-before-the-note $mail 's/self\.sleeps\.swap\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.is_there\(\)/let is_there = self.is_there();\n$1 self.sleeps.swap(1, Ordering::Relaxed);\nis_there/'
+mutate no-rise $mail 's/self\.sleeps\.swap\(0, Ordering::Relaxed\);//'
 mutate note-left $mail 's/note != 0 && [^\n]*/note != 0/'
 mutate nobody-rung $mail 's/note != 0 && [^\n]*/note > 1/'
 mutate flag-with-a-plain-store $mail 's/self\.flags\.fetch_or\(flag\(slot\), Ordering::Release\)/self.flags.store(flag(slot), Ordering::Release)/'
@@ -167,35 +167,16 @@ mutate take-acquires-nothing $mail 's/(swap\(0, )Ordering::Acquire/$1Ordering::R
 mutate letter-acquires-nothing $mail 's/(load\()Ordering::Acquire(\) & flag)/$1Ordering::Relaxed$2/'
 mutate clear-of-all $mail 's/self\.flags\.fetch_and\(!flag\(slot\), Ordering::Relaxed\)/self.flags.store(u64::from(slot) * 0, Ordering::Relaxed)/'
 
-receiver=src/process/receiver.rs
+right=src/process/shm/table/read_right.rs
 help=src/process/pool/help.rs
-relief=src/process/relief.rs
-# What stands for `link`: it does the same in the same order.
-link=src/process/model/link.rs
-under shuttle receiver
-mutate keeper-does-not-say-that-it-sleeps $receiver 's/(seat\.reader = Some\(reader\);\n\s+slots\.mail\(\))\.rest\(\)/$1.is_there()/'
-mutate deafness-not-noted $receiver 's/seat\.deafened \|= heard && seat\.helped;//'
-mutate recall-not-noted $receiver 's/seat\.recalled = true;//'
-mutate nobody-told-that-the-reader-is-back $receiver 's/self\.receiver\.back\.notify_all\(\);//'
-mutate ear-left-shut $receiver 's/self\.receiver\.ear\.open\(self\.socket\);//'
-mutate helper-does-not-look-again $receiver 's/if self\.slots\.mail\(\)\.rest\(\) \{/self.slots.mail().set_sleeping();\nif false {/'
-mutate mail-left $receiver 's/ \| self\.slots\.mail\(\)\.rest\(\);/;/'
-mutate frames-left $receiver 's/ \| !reader\.is_empty\(\)//'
-mutate deafness-left $receiver 's/std::mem::take\(&mut seat\.deafened\) \| //'
-mutate relief-left-over $receiver 's/self\.receiver\.relief\.hush\(\);//'
-mutate flight-relieves-nobody $relief 's/wire\.receiver\.relieve\(\);//'
-mutate helper-not-expected $relief 's/\*help = Help::By\(Arc::clone\(wire\)\);//'
-mutate relief-forgotten $help 's/helper\.was_relieved\(\);//'
-mutate no-ring-for-what-was-left $help 's/(else \{\n\s+if missed \{\n\s+)wire\.ring\(\);/$1/'
-mutate no-ring-after-an-answer $help 's/if missed \|\| /if /'
-mutate ring-before-the-reader-is-back $help 's/(let missed = helper\.leave\(\);)(.*?)if missed \{\n\s+wire\.ring\(\);\n\s+\}/wire.ring();\n$1$2let _ = missed;/s'
+under shuttle mailbox
+mutate monitor-does-not-say-that-it-sleeps $right 's/\|_right\| mail\.set_sleeping\(\)/|_right| mail.is_there()/'
+mutate waiter-does-not-say-that-the-reader-sleeps $right 's/if mail\.set_sleeping\(\)/if mail.is_there()/'
+mutate mail-left $right 's/wake_monitor\(\);//'
 mutate nobody-told-of-the-last-reading $help 's/self\.ended\.notify_all\(\);//'
-mutate keeper-stays-deaf $receiver 's/self\.is_deaf = false;//'
-mutate keeper-does-not-look-when-rung $link 's/if event\.rung \|\| event\.mail/if event.mail/'
 # It takes one of few schedules, which shuttle does not always hit upon.
-under loom receiver::help_against_a_keeper_that_wakes receiver::help_against_the_end_of_the_worker receiver::help_against_the_answer_to_another_task
-mutate recall-without-relief $receiver 's/(seat\.recalled = true;\n\s+)receiver\.relieve\(\);/$1/'
-mutate recall-does-not-wait $receiver 's/while seat\.helped \{/while false {/'
-mutate settled-after-the-reader-is-back $help 's/(let answered = .*?\}\);\n)(.*?let missed = helper\.leave\(\);\n)/$2$1/s'
-mutate hush-after-the-reader-is-up $receiver 's/(        if rung \{\n.*?\n        \}\n)(.*?)(\s+self\.is_deaf \|= [^\n]*\n)/$2drop(seat);\n$1$3/s'
+under loom mailbox::a_waiter_against_the_monitor mailbox::a_waiter_against_the_end_of_the_worker mailbox::a_waiter_against_another_waiter
+mutate last-look-with-the-right $right 's/drop\(right\);\n\s+if mail\.set_sleeping\(\) \{\n\s+wake_monitor\(\);/let left = mail.set_sleeping();\ndrop(right);\nif left {\nwake_monitor();/'
+mutate monitor-woken-with-the-right $right 's/drop\(right\);\n(\s+if mail\.set_sleeping\(\) \{\n\s+wake_monitor\(\);\n\s+\})/$1\ndrop(right);/'
+mutate last-mail-without-the-right $right 's/let _right = self\.0\.lock\(\);//'
 exit $missed

@@ -28,8 +28,7 @@ pub(super) struct Answer {
 impl Link<'_> {
     /// Reads once, and takes what that completed.
     pub(super) fn receive(&mut self) {
-        let Some(reader) = &mut self.keeper.reader else { return };
-        match reader.receive(self.connection.socket()) {
+        match self.reader.receive(self.connection.socket()) {
             Ok(0) => self.hang_up(),
             Ok(_) => self.parse_or_kill(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -52,13 +51,11 @@ impl Link<'_> {
 
     /// Takes what is there. Answers are settled also where what comes after them makes no sense.
     pub(super) fn parse(&mut self) -> io::Result<()> {
-        let Some(mut reader) = self.keeper.reader.take() else { return Ok(()) };
-        let taken = self.take_mail().and_then(|()| {
-            let taken = self.take_frames(&mut reader);
-            self.settle(reader.buffer());
-            taken
-        });
-        self.keeper.reader = Some(reader);
+        self.take_mail()?;
+        let mut reader = std::mem::replace(&mut self.reader, Reader::new(0));
+        let taken = self.take_frames(&mut reader);
+        self.settle(reader.buffer());
+        self.reader = reader;
         taken
     }
 
@@ -66,15 +63,25 @@ impl Link<'_> {
     fn take_mail(&mut self) -> io::Result<()> {
         let mut bytes = std::mem::take(&mut self.mail);
         bytes.clear();
-        let mut taken = Ok(());
-        for letter in self.connection.table.take_mail(&mut bytes) {
-            match letter {
-                Some((header, body)) if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 => {
-                    self.answers.push(Answer { header, body, items: None, remote: None });
+        let (connection, answers) = (&self.connection, &mut self.answers);
+        let read = || {
+            let mut taken = Ok(());
+            for letter in connection.table.take_mail(&mut bytes) {
+                match letter {
+                    Some((header, body))
+                        if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 =>
+                    {
+                        answers.push(Answer { header, body, items: None, remote: None });
+                    }
+                    _ => taken = Err(frame::broken("a letter that cannot be read")),
                 }
-                _ => taken = Err(frame::broken("a letter that cannot be read")),
             }
-        }
+            taken
+        };
+        let taken = match self.is_dead {
+            false => connection.right.read(connection.table.mail(), read).unwrap_or(Ok(())),
+            true => connection.right.read_last(read),
+        };
         // In the order in which it ran them.
         self.answers.sort_unstable_by_key(|answer| answer.header.sequence);
         self.settle(&bytes);

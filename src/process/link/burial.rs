@@ -39,11 +39,8 @@ impl Link<'_> {
             self.connection.cut_off();
         }
         self.is_dead = true;
-        self.keeper.recall(&self.connection.receiver);
-        // What a helper has left comes first.
         while self.parse().is_ok()
-            && let Some(reader) = &mut self.keeper.reader
-            && let Ok(1..) = reader.receive(self.connection.socket())
+            && let Ok(1..) = self.reader.receive(self.connection.socket())
         {}
         if self.connection.table.has_vanished() {
             self.complain(Error::Broken(Broken::new(VANISHED)));

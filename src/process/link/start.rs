@@ -16,7 +16,6 @@ use crate::process::program::image::program;
 use crate::process::program::obstacle;
 use crate::process::protocol::frame::{self, Kind, Reader};
 use crate::process::protocol::setup::Setup;
-use crate::process::receiver::Keeper;
 use crate::process::scheduler::WorkerId;
 use crate::process::shm::segments::PeerSegments;
 
@@ -54,7 +53,7 @@ impl<'a> Link<'a> {
             pool,
             id,
             connection,
-            keeper: Keeper::new(Reader::new(settings.max_message_size.saturating_add(frame::OVERHEAD).max(1 << 16))),
+            reader: Reader::new(settings.max_message_size.saturating_add(frame::OVERHEAD).max(1 << 16)),
             stage: Stage::Spawned,
             said_hello: false,
             was_ready: false,

@@ -4,13 +4,13 @@
 #[path = "../pool/help.rs"]
 mod help;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::connection::Connection;
-use super::os::Told;
-use super::task::RemoteTask;
+use super::table::{ReadRight, TaskTable};
+use super::task::{Place, RemoteTask};
 use crate::sync::{Condvar, Mutex};
 use crate::task::roles::TaskOwner;
 
@@ -32,89 +32,114 @@ impl TaskOwner for Pool {}
 
 pub(super) struct Scheduler {
     connection: Arc<Connection>,
-    in_flight: Vec<Sent>,
+    flown: Vec<Arc<RemoteTask>>,
     next_sequence: u64,
-    /// The worker is to be killed.
-    is_killed: bool,
-    /// The worker has been buried.
-    is_gone: bool,
+    /// The worker is to be killed, or is dead.
+    is_doomed: bool,
+    /// The monitor has ended.
+    pub(super) is_gone: bool,
     unread: usize,
 }
 
-pub(super) struct Sent {
-    pub(super) remote: Arc<RemoteTask>,
-    pub(super) slot: u8,
-    pub(super) sequence: u64,
+/// What the worker and its monitor share, and what wakes each of them.
+pub(super) struct Connection {
+    pub(super) table: TaskTable,
+    pub(super) right: ReadRight,
+    pub(super) told: Mutex<Told>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct Told {
+    /// To the worker.
+    pub(super) orders: VecDeque<(u8, u64)>,
+    /// To the monitor: there may be mail.
+    pub(super) rung: bool,
+    pub(super) exited: bool,
+    pub(super) expired: bool,
+    /// The monitor sleeps, or did.
+    pub(super) has_slept: bool,
+}
+
+impl Connection {
+    pub(super) fn tell(&self, note: impl FnOnce(&mut Told)) {
+        note(&mut self.told.lock());
+        self.changed.notify_all();
+    }
+
+    /// Sleeps until there is something.
+    pub(super) fn wait_for<R>(&self, mut look: impl FnMut(&mut Told) -> Option<R>) -> R {
+        let mut told = self.told.lock();
+        loop {
+            match look(&mut told) {
+                Some(seen) => return seen,
+                None => self.changed.wait(&mut told),
+            }
+        }
+    }
+
+    pub(super) fn ring(&self) {
+        self.tell(|told| told.rung = true);
+    }
 }
 
 impl Pool {
     pub(super) fn new() -> Arc<Self> {
-        let connection = Connection::new();
+        let connection = Arc::new(Connection {
+            table: TaskTable::new(),
+            right: ReadRight::default(),
+            told: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let scheduler = Scheduler {
             connection: Arc::clone(&connection),
-            in_flight: Vec::new(),
+            flown: Vec::new(),
             next_sequence: 0,
-            is_killed: false,
+            is_doomed: false,
             is_gone: false,
             unread: 0,
         };
-        Arc::new(Self {
-            scheduler: Mutex::new(scheduler),
-            ended: Condvar::new(),
-            connection,
-            settings: Settings::default(),
-            out_of_band: (),
-            completed: AtomicUsize::new(0),
-        })
+        let (settings, completed) = (Settings::default(), AtomicUsize::new(0));
+        let (scheduler, ended) = (Mutex::new(scheduler), Condvar::new());
+        Arc::new(Self { scheduler, ended, connection, settings, out_of_band: (), completed })
     }
 
     /// Sends a task to the worker, if it is there.
     pub(super) fn send(&self, remote: &Arc<RemoteTask>) -> bool {
         let mut scheduler = self.scheduler.lock();
-        if scheduler.is_gone || scheduler.is_killed {
+        if scheduler.is_doomed {
             return false;
         }
         scheduler.next_sequence += 1;
         let sequence = scheduler.next_sequence;
-        let has_slot = |slot: &u8| scheduler.in_flight.iter().all(|sent| sent.slot != *slot);
-        let slot = (0..2).find(has_slot).expect("a model has two tasks at most");
+        let has = |slot| {
+            scheduler
+                .flown
+                .iter()
+                .any(|remote| matches!(*remote.place.lock(), Place::Sent { slot: its, .. } if its == slot))
+        };
+        let slot = if has(0) { 1 } else { 0 };
         self.connection.table.words().ready(slot, sequence, None);
-        scheduler.in_flight.push(Sent { remote: Arc::clone(remote), slot, sequence });
+        *remote.place.lock() = Place::Sent { slot, sequence };
+        scheduler.flown.push(Arc::clone(remote));
         drop(scheduler);
-        self.connection.socket.tell(|told| told.orders.push_back((slot, sequence)));
+        self.connection.tell(|told| told.orders.push_back((slot, sequence)));
         true
     }
 
-    pub(super) fn is_copy(&self) -> bool {
+    fn is_copy(&self) -> bool {
         false
     }
 
-    pub(super) fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler, Instant) -> R) -> (R, ()) {
+    fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler, Instant) -> R) -> (R, ()) {
         (decision(&mut self.scheduler.lock(), Instant::now()), ())
     }
 
     fn follow(&self, (): ()) {}
 
-    pub(super) fn has_started(&self, remote: &RemoteTask) -> bool {
-        let scheduler = self.scheduler.lock();
-        let sent = scheduler.find(remote).map(|at| &scheduler.in_flight[at]);
-        sent.is_none_or(|sent| {
-            self.connection.table.words().progress(sent.slot, sent.sequence) != super::Progress::Ready
-        })
-    }
-
-    pub(super) fn revoke(&self, remote: &RemoteTask) -> bool {
-        self.scheduler.lock().revoke(remote)
-    }
-
-    pub(super) fn stop(&self, remote: &RemoteTask) -> bool {
-        let mut scheduler = self.scheduler.lock();
-        scheduler.revoke(remote) || scheduler.kill(remote).is_some()
-    }
-
     pub(super) fn kill_the_doomed(&self) {
-        if self.scheduler.lock().is_killed {
-            self.connection.socket.tell(Told::exit);
+        if self.scheduler.lock().is_doomed {
+            self.connection.tell(|told| told.exited = true);
         }
     }
 
@@ -128,60 +153,55 @@ impl Pool {
 }
 
 impl Scheduler {
-    fn find(&self, remote: &RemoteTask) -> Option<usize> {
-        self.in_flight.iter().position(|sent| std::ptr::eq(&*sent.remote, remote))
-    }
-
     fn only(&self, remote: &RemoteTask) -> Option<((), Arc<Connection>, u8, u64)> {
-        let sent = &self.in_flight[self.find(remote).filter(|_| self.in_flight.len() == 1 && !self.is_killed)?];
-        Some(((), Arc::clone(&self.connection), sent.slot, sent.sequence))
+        let Place::Sent { slot, sequence } = *remote.place.lock() else { return None };
+        (self.flown.len() == 1 && !self.is_doomed).then(|| ((), Arc::clone(&self.connection), slot, sequence))
     }
 
     pub(super) fn settle(&mut self, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
-        let position = self.in_flight.iter().position(|sent| sent.slot == slot && sent.sequence == sequence)?;
-        Some(self.in_flight.remove(position).remote)
+        let is_it = |remote: &Arc<RemoteTask>| matches!(*remote.place.lock(), Place::Sent { slot: its, sequence: last } if (its, last) == (slot, sequence));
+        let position = self.flown.iter().position(is_it)?;
+        let remote = self.flown.remove(position);
+        *remote.place.lock() = Place::Over;
+        Some(remote)
     }
 
     fn settle_only(&mut self, (): (), slot: u8, sequence: u64, _: Instant) -> (Option<Arc<RemoteTask>>, bool) {
         let remote = self.settle(slot, sequence);
         self.unread += usize::from(remote.is_some());
-        (remote, self.in_flight.is_empty())
+        (remote, self.flown.is_empty())
     }
 
-    fn revoke(&mut self, remote: &RemoteTask) -> bool {
-        let Some(at) = self.find(remote) else { return false };
-        let revoked = self.connection.table.words().revoke(self.in_flight[at].slot, self.in_flight[at].sequence);
-        if revoked {
-            self.in_flight.remove(at);
+    pub(super) fn revoke(&mut self, remote: &RemoteTask) -> bool {
+        let Place::Sent { slot, sequence } = *remote.place.lock() else { return false };
+        self.connection.table.words().revoke(slot, sequence) && self.settle(slot, sequence).is_some()
+    }
+
+    /// Takes a task back, or decides that its worker is to be killed.
+    pub(super) fn stop(&mut self, remote: &RemoteTask) -> bool {
+        if self.revoke(remote) {
+            return true;
         }
-        revoked
-    }
-
-    /// Takes a task that runs, of which its worker is to be killed.
-    fn kill(&mut self, remote: &RemoteTask) -> Option<Arc<RemoteTask>> {
-        let at = self.find(remote)?;
-        let Sent { slot, sequence, .. } = self.in_flight[at];
+        let Place::Sent { slot, sequence } = *remote.place.lock() else { return false };
         if !self.connection.table.words().kill(slot, sequence) {
-            return None;
+            return false;
         }
-        self.is_killed = true;
-        Some(self.in_flight.remove(at).remote)
+        self.is_doomed = true;
+        self.settle(slot, sequence).is_some()
     }
 
-    /// The time of the first is up.
+    /// Stops the first task, whose time is up.
     pub(super) fn expire(&mut self) -> Option<Arc<RemoteTask>> {
-        let first = self.in_flight.first().map(|sent| Arc::clone(&sent.remote))?;
-        self.kill(&first)
+        let first = Arc::clone(self.flown.first()?);
+        self.stop(&first).then_some(first)
     }
 
-    /// The tasks that the worker had.
-    pub(super) fn died(&mut self) -> Vec<Sent> {
-        self.is_killed = true;
-        std::mem::take(&mut self.in_flight)
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.is_gone = true;
+    /// Takes the tasks that the worker had.
+    pub(super) fn died(&mut self) -> Vec<Arc<RemoteTask>> {
+        self.is_doomed = true;
+        let lost = std::mem::take(&mut self.flown);
+        lost.iter().for_each(|remote| *remote.place.lock() = Place::Over);
+        lost
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,39 +1,40 @@
-//! The page of a model. Only its letters are doubles: the models of the mail show that they are read as they were written.
+//! The page of a model. Only the bytes of its letters are doubles: the models of the mail show that they are read as they were written.
 #![forbid(unsafe_code)]
 
 #[path = "../shm/table/mailbox.rs"]
 mod mailbox;
+#[path = "../shm/table/read_right.rs"]
+mod read_right;
 #[path = "../shm/table/words.rs"]
 mod words;
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
-use super::protocol::frame::{Frame, Header};
-use crate::sync::atomic::AtomicU64;
+use super::protocol::frame::{Header, Kind};
 
 pub use mailbox::Mailbox;
+pub use read_right::ReadRight;
 pub use words::{Progress, TaskWords};
 
-/// A look finds all that two would.
-pub(super) const TRIES: usize = 1;
+/// A look finds all that more would.
+pub(super) fn for_a_while() -> impl FnMut() -> bool {
+    let mut left = 1;
+    move || {
+        left -= 1;
+        left >= 0
+    }
+}
 
 pub(super) struct TaskTable {
     words: TaskWords<2>,
     mail: Mailbox,
-    /// Not the checker's, so they add no schedules.
-    letters: std::sync::Mutex<[Option<Frame>; 2]>,
-    answers: AtomicU64,
+    /// The sequence numbers of the answers. Not the checker's, so they add no schedules.
+    letters: std::sync::Mutex<[u64; 2]>,
 }
 
 impl TaskTable {
     pub(super) fn new() -> Self {
-        Self {
-            words: TaskWords::new(),
-            mail: Mailbox::default(),
-            letters: Default::default(),
-            answers: AtomicU64::new(0),
-        }
+        Self { words: TaskWords::new(), mail: Mailbox::default(), letters: Default::default() }
     }
 
     pub(super) fn words(&self) -> &TaskWords<2> {
@@ -44,26 +45,15 @@ impl TaskTable {
         &self.mail
     }
 
+    /// The body of an answer is its sequence number.
     pub(super) fn read_letter(&self, slot: u8, bytes: &mut Vec<u8>) -> Option<(Header, Range<usize>)> {
-        let (header, body) = self.letters.lock().unwrap()[usize::from(slot)].clone()?;
-        let start = bytes.len();
-        bytes.extend_from_slice(&body);
-        Some((header, start..bytes.len()))
+        let sequence = self.letters.lock().unwrap()[usize::from(slot)];
+        bytes.push(sequence as u8);
+        Some((Header { sequence, kind: Kind::Value, segments: 0 }, bytes.len() - 1..bytes.len()))
     }
 
-    pub(super) fn post(&self, letter: Frame) -> bool {
-        let slot = letter.0.slot;
-        self.letters.lock().unwrap()[usize::from(slot)] = Some(letter);
+    pub(super) fn post(&self, slot: u8, sequence: u64) -> bool {
+        self.letters.lock().unwrap()[usize::from(slot)] = sequence;
         self.mail.post(slot)
-    }
-
-    pub(super) fn note_answer(&self) {
-        self.answers.fetch_add(1, Ordering::Release);
-    }
-
-    /// How long it looks says nothing.
-    pub(super) fn look_for_answer(&self, seen: &mut u64) -> bool {
-        let now = self.answers.load(Ordering::Acquire);
-        std::mem::replace(seen, now) != now || self.mail.is_there()
     }
 }

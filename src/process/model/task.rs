@@ -1,13 +1,14 @@
-//! The task of a model: a task that one worker has.
+//! The remote of a model: a task that one worker has.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
 use super::pool::Pool;
 use super::protocol::frame::Kind;
-use super::relief::Relief;
+use super::table::Progress;
 use crate::error::Error;
 use crate::id::FutureId;
+use crate::sync::Mutex;
 use crate::task::Runnable;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
@@ -15,14 +16,20 @@ use crate::task::roles::TaskOwner;
 pub(super) struct RemoteTask {
     pub(super) task: Arc<dyn Runnable>,
     pub(super) pool: Arc<Pool>,
-    pub(super) relief: Relief,
+    /// Written under the lock of the scheduler only.
+    pub(super) place: Mutex<Place>,
     pub(super) items: Option<()>,
     pub(super) segments: Vec<()>,
 }
 
+pub(super) enum Place {
+    Sent { slot: u8, sequence: u64 },
+    Over,
+}
+
 impl RemoteTask {
     pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { task, pool, relief: Relief::default(), items: None, segments: Vec::new() })
+        Arc::new(Self { task, pool, place: Mutex::new(Place::Over), items: None, segments: Vec::new() })
     }
 
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
@@ -40,15 +47,20 @@ impl RemoteTask {
 
 impl Remote for RemoteTask {
     fn has_started(&self, _: FutureId) -> bool {
-        self.pool.has_started(self)
+        match *self.place.lock() {
+            Place::Sent { slot, sequence } => {
+                self.pool.connection.table.words().progress(slot, sequence) != Progress::Ready
+            }
+            Place::Over => true,
+        }
     }
 
     fn revoke(&self, _: FutureId) -> bool {
-        self.pool.revoke(self)
+        self.pool.scheduler.lock().revoke(self)
     }
 
     fn stop(&self, _: FutureId) -> bool {
-        self.pool.stop(self)
+        self.pool.scheduler.lock().stop(self)
     }
 
     fn help(&self, _: FutureId) {
@@ -62,15 +74,8 @@ impl Remote for RemoteTask {
 
 /// As the real one.
 impl TaskOwner for RemoteTask {
-    fn cancelled(&self) {
-        self.relief.ring();
-    }
-    fn refused(&self) {
-        self.relief.ring();
-    }
     fn ended(&self, _failed: bool) {
         self.pool.count();
-        self.relief.ring();
     }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)

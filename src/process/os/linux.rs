@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::ptr::{self, NonNull};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::{Advice, madvise};
@@ -112,37 +112,6 @@ impl Bell {
 impl AsFd for Bell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-/// A descriptor that is readable when another one is, unless it is shut.
-pub(in crate::process) struct Ear(OwnedFd);
-
-impl Ear {
-    /// Makes one for a socket, open.
-    pub(in crate::process) fn new(socket: &OwnedFd) -> io::Result<Self> {
-        let ear = above_streams(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
-        epoll::add(&ear, socket, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-        Ok(Self(ear))
-    }
-
-    pub(in crate::process) fn fd<'a>(&'a self, _socket: &'a OwnedFd) -> BorrowedFd<'a> {
-        self.0.as_fd()
-    }
-
-    /// Lets nobody who polls it wake for what comes, but for a hang-up. `false`: that cannot be had.
-    pub(in crate::process) fn shut(&self, socket: &OwnedFd) -> bool {
-        self.listen(socket, epoll::EventFlags::empty()).is_ok()
-    }
-
-    /// Lets it be readable again, at once if something is there.
-    pub(in crate::process) fn open(&self, socket: &OwnedFd) {
-        let opened = self.listen(socket, epoll::EventFlags::IN);
-        debug_assert!(opened.is_ok(), "what is watched can go on being watched");
-    }
-
-    fn listen(&self, socket: &OwnedFd, events: epoll::EventFlags) -> rustix::io::Result<()> {
-        epoll::modify(&self.0, socket, epoll::EventData::new_u64(0), events)
     }
 }
 

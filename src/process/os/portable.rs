@@ -141,26 +141,6 @@ impl AsFd for Bell {
     }
 }
 
-/// A descriptor that is readable when another one is: that one.
-pub(in crate::process) struct Ear;
-
-impl Ear {
-    pub(in crate::process) fn new(_socket: &OwnedFd) -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    pub(in crate::process) fn fd<'a>(&'a self, socket: &'a OwnedFd) -> BorrowedFd<'a> {
-        socket.as_fd()
-    }
-
-    /// It cannot be shut.
-    pub(in crate::process) fn shut(&self, _socket: &OwnedFd) -> bool {
-        false
-    }
-
-    pub(in crate::process) fn open(&self, _socket: &OwnedFd) {}
-}
-
 /// What tells a worker that its pool is gone: the end of a pipe, by which nothing else ever comes. A `poll` for the hang-up of the
 /// socket alone sleeps for ever on some systems. A copy that the pool's process forks, and that goes on, keeps it.
 pub(in crate::process) struct Lifeline {

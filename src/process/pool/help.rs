@@ -4,53 +4,50 @@
 use std::sync::Arc;
 
 use super::Pool;
-use crate::process::task::RemoteTask;
+use crate::process::protocol::frame::Kind;
+use crate::process::shm::table;
+use crate::process::task::{Place, RemoteTask};
 use crate::task::owner;
 
 impl Pool {
-    /// Receives the answer to a task in the place of the thread that looks after its worker, if it is the only task there, and
-    /// completes it.
-    ///
-    /// Returns when that is done, or somebody else is to do it.
+    /// Looks for a while whether the answer to a task comes as mail, if it is the only task of its worker, and completes it if it does.
     pub(in crate::process) fn help(&self, remote: &RemoteTask) {
-        // What comes in many frames, or with segments, leaves things to do for the worker's thread; and there callbacks run.
+        // What comes in many frames, or with segments, leaves things to do for the monitor; and callbacks run there.
         let Some(task) = remote.task() else { return };
         if self.is_copy() || remote.items.is_some() || !remote.segments.is_empty() || task.has_callbacks() {
             return;
         }
         let Some((id, connection, slot, sequence)) = self.scheduler.lock().only(remote) else { return };
-        let Some(mut helper) = connection.help() else { return };
-        if !remote.relief.expect(&connection) {
-            if helper.leave() {
-                connection.ring();
+        let mut in_time = table::for_a_while();
+        // Whatever else ends the task takes it from its worker.
+        let is_there = || matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
+        let read = || {
+            let mut body = Vec::new();
+            let (header, _) = connection.table.read_letter(slot, &mut body)?;
+            let is_it = header.sequence == sequence && matches!(header.kind, Kind::Value | Kind::Fault);
+            if !is_it || header.segments > 0 || task.has_callbacks() {
+                return None;
             }
-            return;
-        }
-        let answer = helper.answer(slot, sequence, || !task.has_callbacks());
-        // Before the reader is given back: where the worker is dead, its thread looks at once what it has left undone.
-        let answered = answer.map(|(header, body)| {
-            let ((remote, is_idle), follow_up) =
-                self.decide_first(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
-            (header, body, remote, is_idle, follow_up)
-        });
-        if remote.relief.end() {
-            helper.was_relieved();
-        }
-        let missed = helper.leave();
-        let Some((header, body, remote, is_idle, follow_up)) = answered else {
-            if missed {
-                connection.ring();
-            }
-            return;
+            connection.table.mail().clear(slot);
+            let settled = self.decide_first(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
+            Some((header.kind, body, settled))
         };
-        if missed || !is_idle || self.settings.keep_alive.is_some() {
+        let answer = connection.right.look(
+            connection.table.mail(),
+            slot,
+            || is_there() && in_time(),
+            read,
+            || connection.ring(),
+        );
+        let Some((kind, body, ((remote, is_idle), follow_up))) = answer else { return };
+        if !is_idle || self.settings.keep_alive.is_some() {
             connection.ring();
         }
         // Only now: where a worker cannot be started, that ends tasks, which is user code.
         self.follow(follow_up);
         if let Some(remote) = remote {
-            // As on the worker's thread: what runs here may submit, and must not wait.
-            let complete = || owner::in_callback(|| remote.complete(header.kind, &body, &self.out_of_band));
+            // As on the monitor: what runs here may submit, and must not wait.
+            let complete = || owner::in_callback(|| remote.complete(kind, &body, &self.out_of_band));
             owner::enter_for(Arc::clone(&remote.pool) as _, complete);
             if self.scheduler.lock().end_reading() {
                 self.ended.notify_all();

@@ -7,14 +7,12 @@ use crate::items::BatchOwner;
 use crate::process::batch::Batch;
 use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::protocol::frame::{Kind, put_item};
-use crate::process::receiver::tests::Desk;
 use crate::process::task::{Completion, RemoteTask};
 use crate::task::encoded::Entry;
 use crate::task::encoded::ItemOffsets;
 use crate::task::function::Infallible;
 use crate::task::owner::Shared;
 use crate::task::owner::tests::Nothing;
-use crate::task::roles::TaskOwner;
 use crate::ticket::Ticket;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 
@@ -69,17 +67,6 @@ fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
     remote.curtail();
     assert!(!remote.has_begun(0), "nobody wants them");
     assert!(remote.has_begun(1), "it was in the first");
-}
-
-#[test]
-fn whoever_helps_is_relieved_by_each_end_of_a_task() {
-    let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    for end in [RemoteTask::cancelled, RemoteTask::refused, |remote: &RemoteTask| remote.ended(false)] {
-        let (desk, remote) = (Desk::new(), portion(&processes, &tally));
-        assert!(remote.relief.expect(&desk.connection));
-        end(&remote);
-        assert!(desk.is_relieved());
-    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl World<'_> {
         }
         if self.rng.u32(..4) == 0 {
             for remote in self.remotes.clone() {
-                self.begin_help(remote);
+                self.begin_look(&remote);
             }
         }
         while self.scheduler.expected > 0 {

@@ -13,6 +13,7 @@ mod letters;
 mod mailbox;
 #[cfg(test)]
 pub(in crate::process) mod meanwhile;
+mod read_right;
 mod words;
 
 use std::io;
@@ -26,6 +27,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use crate::process::os::{self, Memory};
 use letters::LETTER;
 use mailbox::Mailbox;
+pub(in crate::process) use read_right::ReadRight;
 pub(in crate::process) use words::Progress;
 use words::{TaskWords, end_of, first_of, pair};
 
@@ -46,9 +48,8 @@ struct Shared {
     journal_size: AtomicU64,
     /// How many segments of the worker the pool has copied out.
     collected: AtomicU64,
-    /// How often the pool has sent something, and the worker: hints for who looks here before he sleeps.
+    /// How often the pool has sent something: a hint for the worker, which looks here before it sleeps.
     orders: AtomicU64,
-    answers: AtomicU64,
     /// Not zero: a thread of the worker that runs tasks has vanished, and the worker ends for that reason.
     vanished: AtomicU64,
     /// The id of the worker process, if it ran out of memory.
@@ -61,27 +62,23 @@ const LETTERS_AT: usize = JOURNAL_AT + JOURNAL;
 const LENGTH: usize = LETTERS_AT + COUNT * LETTER;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
-/// How long who waits for the other side looks here, and lets others run in between, before he sleeps. To wake a cpu that sleeps
+/// How long a thread that waits for the other side looks here, and lets others run in between, before it sleeps. To wake a cpu that sleeps
 /// takes longer than a tiny task there and back.
 const LOOK: Duration = Duration::from_micros(50);
 
 /// So often something is received that was told of, and was received before it was: then it is looked for once more.
 pub(in crate::process) const TRIES: usize = 2;
 
-/// Looks at a counter of what the other side has sent until it is another than `seen`, or there is something else, for a while at
-/// most. Is it?
-fn look_for_more(counter: &AtomicU64, seen: &mut u64, or_else: impl Fn() -> bool) -> bool {
+/// Returns a function that yields and returns `true`, until it has been looked for long enough.
+pub(in crate::process) fn for_a_while() -> impl FnMut() -> bool {
     let begin = Instant::now();
-    loop {
-        let now = counter.load(Ordering::Acquire);
-        if std::mem::replace(seen, now) != now || or_else() {
-            return true;
-        }
+    move || {
         // On a busy machine a single yield may be a scheduler's whole turn.
-        if begin.elapsed() > LOOK {
-            return false;
+        let goes_on = begin.elapsed() <= LOOK;
+        if goes_on {
+            std::thread::yield_now();
         }
-        std::thread::yield_now();
+        goes_on
     }
 }
 
@@ -153,11 +150,6 @@ impl TaskTable {
         self.shared().orders.fetch_add(1, Ordering::Release);
     }
 
-    /// Looks for a while whether the worker has sent something since `seen`, or there is mail.
-    pub(in crate::process) fn look_for_answer(&self, seen: &mut u64) -> bool {
-        look_for_more(&self.shared().answers, seen, || self.mail().is_there())
-    }
-
     /// So many segments of the worker were copied out.
     pub(in crate::process) fn collect(&self, count: u64) {
         self.shared().collected.store(count, Ordering::Release);
@@ -203,14 +195,18 @@ impl TaskTable {
         &self.shared().shortage
     }
 
-    /// Something was sent to the pool.
-    pub(in crate::process) fn note_answer(&self) {
-        self.shared().answers.fetch_add(1, Ordering::Release);
-    }
-
-    /// Looks for a while whether the pool has sent something since `seen`.
+    /// Looks for a while whether the pool has sent something since `seen`. Returns `true` if it has.
     pub(in crate::process) fn look_for_order(&self, seen: &mut u64) -> bool {
-        look_for_more(&self.shared().orders, seen, || false)
+        let mut goes_on = for_a_while();
+        loop {
+            let now = self.shared().orders.load(Ordering::Acquire);
+            if std::mem::replace(seen, now) != now {
+                return true;
+            }
+            if !goes_on() {
+                return false;
+            }
+        }
     }
 
     pub(in crate::process) fn collected(&self) -> u64 {

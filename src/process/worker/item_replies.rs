@@ -73,6 +73,5 @@ impl ItemReplies {
         self.bytes[..HEADER].copy_from_slice(&header.to_bytes());
         self.bytes[HEADER..Self::HEADS].copy_from_slice(&head.to_bytes());
         send_all(&self.socket, &self.bytes);
-        self.table.note_answer();
     }
 }

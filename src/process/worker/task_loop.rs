@@ -252,7 +252,6 @@ impl TaskLoop {
             Some(false) => {}
             None => {
                 send_all(&self.socket, bytes);
-                self.table.note_answer();
             }
         }
     }

@@ -142,11 +142,6 @@ impl Reader {
         Ok(self.header()?.filter(is_whole))
     }
 
-    /// Is there nothing that was not given out?
-    pub(in crate::process) fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
     pub(in crate::process) fn body(&self, range: Range<usize>) -> &[u8] {
         &self.buffer[range]
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::book::{self, CallRecord};
 use super::due::Due;
 use super::errand::{Errand, open_calls};
-use super::keeper::Stage;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
@@ -36,7 +35,7 @@ impl World<'_> {
         match (self.rng.u32(..40), remote) {
             (0..12, Some(remote)) => self.cancel(&remote),
             (12..20, Some(remote)) => self.abort(&remote),
-            (20..34, Some(remote)) => self.begin_help(remote),
+            (20..34, Some(remote)) => self.begin_look(&remote),
             (34, _) => self.cancel_pending(),
             (35, _) => {
                 self.trace(|| "all are killed".into());
@@ -228,22 +227,22 @@ impl World<'_> {
         self.dues.push_back(Due::Refuse(pending, None));
     }
 
-    /// Waits for a task, and so receives in the place of the thread that looks after its worker.
-    pub(super) fn begin_help(&mut self, remote: Arc<RemoteTask>) {
+    /// Waits for a task, and so looks for its answer before the thread that looks after the worker may have read it.
+    pub(super) fn begin_look(&mut self, remote: &RemoteTask) {
         if remote.items.is_some() || remote.task().is_none() {
             return;
         }
-        let Some((id, _, slot, sequence)) = self.scheduler.only(&remote) else { return };
-        let keeper = self.keepers.get_mut(&id).expect("a worker has a keeper");
-        if keeper.stage == Stage::Serving && keeper.dues.is_empty() && keeper.helped.is_none() {
-            keeper.helped = Some((remote, slot, sequence));
+        let Some((id, _, slot, sequence)) = self.scheduler.only(remote) else { return };
+        let keeper = self.keepers.get_mut(&id).expect("a link has a keeper");
+        if !keeper.is_dead {
+            keeper.looked_for.get_or_insert((slot, sequence));
         }
     }
 
-    /// Who waits hears something.
-    pub(super) fn help(&mut self, id: WorkerId) {
-        let keeper = self.keepers.get_mut(&id).expect("who is helped is there");
-        let (_, slot, sequence) = keeper.helped.take().expect("somebody helps");
+    /// Who waits finds the answer, or has looked for long enough.
+    pub(super) fn look_for_answer(&mut self, id: WorkerId) {
+        let keeper = self.keepers.get_mut(&id).expect("the keeper of who is looked at is there");
+        let (slot, sequence) = keeper.looked_for.take().expect("somebody looks");
         let said = {
             let mut floor = self.floor.borrow_mut();
             let outgoing = &mut floor.workers.get_mut(&id).expect("its worker is there").outgoing;
@@ -251,15 +250,13 @@ impl World<'_> {
             if outgoing.front().is_some_and(is_it) { outgoing.pop_front() } else { None }
         };
         let missed = !self.floor.borrow().workers[&id].outgoing.is_empty();
-        let Some(said) = said else {
-            if missed {
-                self.ring(id);
-            }
-            return;
-        };
+        if missed {
+            self.ring(id);
+        }
+        let Some(said) = said else { return };
         let (remote, is_idle) = self.decide(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
         self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
-        if missed || !is_idle || self.weather.keep_alive.is_some() {
+        if !is_idle || self.weather.keep_alive.is_some() {
             self.ring(id);
         }
         if let Some(remote) = remote {

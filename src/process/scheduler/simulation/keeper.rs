@@ -12,7 +12,6 @@ use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::scheduler::{Death, Dispatch, Expiry, Next, Prospect, WorkerId, worker};
 use crate::process::shm::table::TaskTable;
-use crate::process::task::{Place, RemoteTask};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -23,8 +22,8 @@ pub(super) struct Keeper {
     pub(super) dues: VecDeque<Due>,
     pub(super) rung: bool,
     pub(super) alarm: Option<(Instant, Alarm)>,
-    /// Who waits for this task receives in its place.
-    pub(super) helped: Option<(Arc<RemoteTask>, u8, u64)>,
+    /// A waiter looks for the answer to the task with this slot and sequence number.
+    pub(super) looked_for: Option<(u8, u64)>,
     pub(super) was_ready: bool,
     pub(super) is_dead: bool,
     pub(super) is_unfit: bool,
@@ -50,11 +49,7 @@ impl Keeper {
     /// Is there something to wake for?
     pub(super) fn wakes(&self, has_said: bool, has_died: bool, now: Instant) -> bool {
         let is_rung = self.rung || self.alarm.is_some_and(|(then, _)| then <= now);
-        self.stage == Stage::Hired
-            || !self.dues.is_empty()
-            || is_rung
-            || has_died
-            || (has_said && self.helped.is_none())
+        self.stage == Stage::Hired || !self.dues.is_empty() || is_rung || has_died || has_said
     }
 
     /// Is it going to look for what there is to do, or to bury its worker?
@@ -68,13 +63,6 @@ impl Keeper {
 
     pub(super) fn is_asleep(&self) -> bool {
         self.dues.is_empty()
-    }
-
-    /// The task that a thread waits for is at that worker no more.
-    pub(super) fn is_relieved(&self) -> bool {
-        self.helped.as_ref().is_some_and(
-            |(remote, _, asked)| !matches!(*remote.place.lock(), Place::Sent { sequence, .. } if sequence == *asked),
-        )
     }
 }
 
@@ -102,13 +90,13 @@ impl World<'_> {
         };
         let keeper = self.keepers.get_mut(&id).expect("it is there");
         if has_died {
-            // Whoever helps gives the reader back first.
-            keeper.helped = None;
+            // It waits until no waiter looks.
+            keeper.looked_for = None;
             keeper.is_dead = true;
             keeper.dues.extend([Due::Receive(usize::MAX), Due::Died]);
-        } else if keeper.rung || (said > 0 && keeper.helped.is_none()) {
+        } else if keeper.rung || said > 0 {
             let rung = std::mem::take(&mut keeper.rung);
-            if said > 0 && keeper.helped.is_none() {
+            if said > 0 {
                 let count = self.rng.usize(usize::from(!rung)..=said);
                 keeper.dues.push_back(Due::Receive(count));
             }

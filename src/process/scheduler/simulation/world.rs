@@ -85,7 +85,7 @@ pub(super) struct World<'a> {
 pub(super) enum Actor {
     Worker(WorkerId),
     Keeper(WorkerId),
-    Helper(WorkerId),
+    Waiter(WorkerId),
     Due(usize),
     Blocked,
 }
@@ -242,8 +242,8 @@ impl<'a> World<'a> {
             }
             let has_said = worker.is_some_and(|worker| !worker.outgoing.is_empty());
             let has_died = worker.is_some_and(|worker| !worker.is_alive);
-            if keeper.helped.is_some() && (has_said || has_died || keeper.is_relieved()) {
-                actors.push(Actor::Helper(*id));
+            if keeper.looked_for.is_some() {
+                actors.push(Actor::Waiter(*id));
             }
             if keeper.wakes(has_said, has_died, now) {
                 actors.push(Actor::Keeper(*id));
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
                 self.floor.borrow_mut().step(id);
             }
             Actor::Keeper(id) => self.keep(id),
-            Actor::Helper(id) => self.help(id),
+            Actor::Waiter(id) => self.look_for_answer(id),
             Actor::Due(index) => {
                 let due = self.dues.swap_remove_back(index).expect("one of them");
                 self.perform(due);

@@ -15,7 +15,7 @@ pub(super) const LETTER: usize = 512;
 const _: () = assert!(COUNT == u64::BITS as usize, "a flag for each slot");
 
 impl TaskTable {
-    // The pool's side. Only whoever has the reader.
+    // The pool's side. Only whoever has the right to read, see `ReadRight`.
 
     /// Appends the letter that [is in](super::mailbox::Mailbox::is_in) this slot to `bytes`: its header, and where its body is; `None` if it
     /// makes no sense.

@@ -9,6 +9,9 @@
 //! then* looks at the note; if it is there, it takes it away, and rings by a frame of kind `Bell`. With a fence in between on both
 //! sides, one of the two sees the other. While the reader is awake nothing is rung: a worker with many short tasks needs no system call
 //! for them.
+//!
+//! Several threads read one after the other (see [`ReadRight`](super::read_right::ReadRight)), and one may write the note while another does. All of them
+//! write it by swaps, so that a note that says "awake" is always followed by one that says "sleeps" and by the look that belongs to it.
 #![forbid(unsafe_code)]
 // The models see it from outside the crate.
 #![allow(unreachable_pub)]
@@ -28,18 +31,18 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    // The pool's side. Only whoever has the reader.
+    // The pool's side. Only whoever has the right to read, see `ReadRight`.
 
-    /// Notes that who reads the mail is about to sleep. `true`: there is mail, and he must not.
+    /// Notes that who reads the mail is about to sleep. Returns `true` if there is mail, and it must not.
     pub fn set_sleeping(&self) -> bool {
-        self.sleeps.store(1, Ordering::Relaxed);
+        self.sleeps.swap(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.is_there()
     }
 
     /// Notes that who reads the mail is awake, and will look for it before he sleeps.
     pub fn set_awake(&self) {
-        self.sleeps.store(0, Ordering::Relaxed);
+        self.sleeps.swap(0, Ordering::Relaxed);
     }
 
     /// Is there any?
