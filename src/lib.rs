@@ -58,6 +58,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod blocking;
 mod bytes;
 mod codec;
 mod completed;
@@ -73,6 +74,7 @@ mod id;
 mod inline;
 mod job;
 mod map;
+mod nested;
 mod options;
 mod outcomes;
 mod panics;
@@ -85,6 +87,7 @@ mod process;
 mod promise;
 mod shared;
 mod spread;
+mod stack;
 mod sync;
 pub mod task;
 mod text;

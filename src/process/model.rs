@@ -17,16 +17,16 @@ mod link;
 mod office;
 #[path = "model/os.rs"]
 mod os;
+#[path = "model/pool.rs"]
+mod pool;
+mod receiver;
+mod relief;
 mod protocol {
     pub(in crate::process) use super::frame;
 }
 mod shm {
     pub(in crate::process) use super::table;
 }
-#[path = "model/pool.rs"]
-mod pool;
-mod receiver;
-mod relief;
 #[path = "model/table.rs"]
 mod table;
 #[path = "model/task.rs"]

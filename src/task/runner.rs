@@ -1,7 +1,6 @@
 //! The executor's side of a task: start, run, encode, complete.
 #![forbid(unsafe_code)]
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,12 +9,12 @@ use super::roles::{Claim, Ran, Runnable};
 use super::state::{By, Phase, Task, wait_for_itself};
 #[cfg(processes)]
 use crate::bytes::{OutOfBand, with_out_of_band};
-use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
+use crate::error::{Decode, Encode, Error, Outcome, Part, TimeLimit};
 use crate::fork;
 use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
 use crate::panics::{self, catch_and_log, drop_caught};
-use crate::sync::with_room;
+use crate::stack;
 use crate::task;
 use crate::task::call::{Call, Encoded};
 use crate::task::owner::{self, TaskOwner};
@@ -24,7 +23,7 @@ impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>>,
+    H: Held<Outcome<T>> + Send,
 {
     /// Runs call that was taken out of `Pending`.
     fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
@@ -169,7 +168,12 @@ where
             return Claim::Elsewhere;
         }
         if self.limit(&**owner).is_some() {
-            return Claim::Limited;
+            return Claim::NeedsWorker;
+        }
+        if call.is_some() && !stack::has_half() {
+            drop(inner);
+            owner.hasten(Arc::as_ptr(&me).cast());
+            return Claim::NeedsWorker;
         }
         let Some(call) = call.take() else {
             return Claim::Elsewhere;
@@ -179,14 +183,7 @@ where
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        let run = || with_room(|| self.perform(me, call, None));
-        let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-            // What a task throws is caught further in.
-            drop_caught(payload);
-            self.fail(Error::Broken(Broken::new("there is no memory for the stack of a nested task")));
-            Ran::Failed
-        });
-        owner.claim_ended(ran);
+        owner.claim_ended(self.perform(me, call, None));
         Claim::Done
     }
 

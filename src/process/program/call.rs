@@ -133,7 +133,7 @@ impl<F: Addressed> Addressed for Unboxing<F> {
 fn enter<F, A, R>(function: *const (), argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Made
 where
     F: Function<A, R>,
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send,
     R: Serialize,
 {
     // SAFETY: `Call::of` pairs this instance of `enter` with the address of an `F`, and `Call::make` checks both.
@@ -180,7 +180,7 @@ impl FunctionAddress {
     pub(crate) fn of<F, A, R>(function: F) -> Result<Self, Error>
     where
         F: Function<A, R>,
-        A: DeserializeOwned,
+        A: DeserializeOwned + Send,
         R: Serialize,
     {
         let enter = enter::<F, A, R> as Enter as *const ();

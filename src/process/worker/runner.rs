@@ -33,9 +33,11 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::{LOST, Setup, Worker, leave};
+use crate::codec::READING_STACK;
 use crate::process::os;
 use crate::process::program::fork;
 use crate::process::shm::table::TaskTable;
+use crate::stack;
 use crate::sync::{Condvar, Mutex};
 
 /// How long an answer waits for what was printed to be written.
@@ -46,15 +48,19 @@ pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
     let desk = Arc::new(Desk::default());
     let (name, table) = (setup.0.clone(), worker.table);
     let (starting, all_run) = channel::<()>();
+    // Tasks have what any thread has, and arguments are read on top of that, also where no more memory is to be had.
+    let size = stack::usual_size().saturating_add(READING_STACK);
     let clock = {
         let (desk, starting) = (Arc::clone(&desk), starting.clone());
         move || {
+            stack::begin(size);
             os::die_with_parent_too();
             drop(starting);
             run(&desk, None)
         }
     };
-    let runner = Builder::new().name(name.clone()).spawn(move || {
+    let runner = Builder::new().name(name.clone()).stack_size(size).spawn(move || {
+        stack::begin(size);
         os::die_with_parent_too();
         exit_on_panic(|| {
             if setup.2.is_some() {
@@ -67,7 +73,7 @@ pub(super) fn start(mut worker: Box<Worker>, setup: Setup) -> io::Result<()> {
     })?;
     os::witness(runner, starting.clone(), vanished(table));
     // Where there is no room for it, a flush takes as long as it takes.
-    if let Ok(clock) = Builder::new().name(name).spawn(clock) {
+    if let Ok(clock) = Builder::new().name(name).stack_size(size).spawn(clock) {
         os::witness(clock, starting, vanished(table));
     }
     Ok(())
