@@ -213,13 +213,19 @@ thread_local! {
 
 /// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band channel.
 pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
+    with(None, code)
+}
+
+/// Encodes or decodes with the [`out-of-band channel`] of another thread, which has it count what is taken along.
+pub(crate) fn with<R>(out_of_band: Option<Arc<dyn OutOfBand>>, code: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn OutOfBand>>);
     impl Drop for Restore {
         fn drop(&mut self) {
             let _ = CURRENT.try_with(|current| current.borrow_mut().out_of_band = self.0.take());
         }
     }
-    let _restore = Restore(CURRENT.try_with(|current| current.borrow_mut().out_of_band.take()).ok().flatten());
+    let replace = |current: &RefCell<Current>| std::mem::replace(&mut current.borrow_mut().out_of_band, out_of_band);
+    let _restore = Restore(CURRENT.try_with(replace).ok().flatten());
     code()
 }
 
@@ -243,7 +249,8 @@ pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl F
     (result, restore.swap())
 }
 
-fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
+/// The out-of-band channel that this thread encodes or decodes with.
+pub(crate) fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
     CURRENT.try_with(|current| current.borrow().out_of_band.clone()).ok().flatten()
 }
 

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Decode, Encode, Error, Part};
 use crate::held::is_large;
-use crate::sync::{DEEPEST, on_deepest_stack, stack_left};
+use crate::{blocking, bytes, stack};
 pub use payload::Payload;
 use room::{Remainder, Room, Sink, Source};
 use strict::Strict;
@@ -33,42 +33,64 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
 
 /// Appends the value to `bytes`.
 pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let room = Room::to_write(stack_left().unwrap_or(usize::MAX));
+    let room = Room::to_write(stack::left());
     let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
     let written = Strict(value).serialize(&mut serializer);
-    let message = match written {
-        _ if serializer.output.refused => format!(
+    let message = match (written, serializer.output.refused) {
+        (_, Some(room)) => format!(
             "to write it takes more than the {} KiB of stack that it may use here, so deeply is it nested: {FLAT}, or write it on a \
              thread with more stack (`std::thread::Builder::stack_size`; in workers, `RUST_MIN_STACK`)",
             room.size() >> 10
         ),
-        Ok(()) => return Ok(serializer.output.into_bytes()),
-        Err(error) => said::in_writing(value, room).unwrap_or_else(|| explained::<T>(&error)),
+        (Ok(()), None) => return Ok(serializer.output.into_bytes()),
+        (Err(error), None) => said::in_writing(value, room).unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Error::Encode(Encode::new(part, message)))
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    // From so many bytes on a new stack costs little beside reading them.
-    const MANY: usize = 32 << 10;
-    // Where nobody knows how much is left, it is a stack of which that is known.
-    let room = Room::to_read(stack_left().unwrap_or(0));
-    let read_deeply = || read::<T>(bytes, Room::to_read(stack_left().unwrap_or(usize::MAX)));
-    if const { is_large::<T>() } {
-        // It is moved from frame to frame, and no look at the stack comes in between.
-        return match on_deepest_stack(|| read_deeply().map(Box::new).map_err(|unread| unread.into_error(part))) {
-            Ok(boxed) => Ok(*boxed),
-            Err(error) => Err(error),
-        };
-    }
-    // Many bytes may be those of something large in a box.
-    let first =
-        if bytes.len() < MANY || room.size() >= DEEPEST { read(bytes, room) } else { Err(Unread::TooDeep(room)) };
+pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
+    let has_room = stack::has(needed::<T>(bytes));
+    let room = Room::to_read(stack::left());
+    let first = if has_room { read(bytes, room) } else { Err(Unread::TooDeep(room)) };
     let read = match first {
-        Err(Unread::TooDeep(_)) if room.size() < DEEPEST => on_deepest_stack(read_deeply),
+        Err(Unread::TooDeep(room)) if room.size() < DEEPEST => read_on_fresh_stack(bytes).map(|boxed| *boxed),
         read => read,
     };
     read.map_err(|unread| unread.into_error(part))
+}
+
+/// How much stack it takes to read what no look at the stack comes in between of: a value is moved from frame to frame, without optimisation a
+/// dozen times.
+fn needed<T>(bytes: &[u8]) -> usize {
+    // Many bytes may be those of something large in a box, which takes several times as much memory as they.
+    const MANY: usize = 32 << 10;
+    let in_boxes = if bytes.len() < MANY { 0 } else { 64 * bytes.len() };
+    let whole = if const { is_large::<T>() } { (1 << 20) + 16 * size_of::<T>() } else { 0 };
+    whole.max(in_boxes).min(DEEPEST)
+}
+
+/// Stack for the deepest value that is read; where it is not used it takes no memory. With optimisation, to drop a value takes nearly
+/// as much as to read it: who gets it on a main thread of the usual size is to have enough.
+pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
+
+/// The size of a stack on which the deepest value can be read.
+pub(crate) const READING_STACK: usize = DEEPEST + (2 << 20);
+
+/// The value is in a box, so that a large one is not moved over this stack.
+#[cold]
+fn read_on_fresh_stack<T: DeserializeOwned + Send>(bytes: &[u8]) -> Result<Box<T>, Unread> {
+    let (out_of_band, callbacks) = (bytes::out_of_band(), blocking::callbacks());
+    let read = || {
+        let read = || read::<T>(bytes, Room::to_read(stack::left())).map(Box::new);
+        blocking::inside(callbacks, || bytes::with(out_of_band, read))
+    };
+    let no_thread = |error| {
+        Err(Unread::Because(format!(
+            "to read it takes another stack of {} MiB, and no thread can be started that has one: {error}",
+            READING_STACK >> 20
+        )))
+    };
+    stack::on_fresh(READING_STACK, &mut Some(read)).unwrap_or_else(no_thread)
 }
 
 /// What to do about a value that is nested too deeply.
@@ -100,7 +122,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Result<T, Unread> {
     let value = T::deserialize(&mut deserializer);
     let remainder = deserializer.finalize();
     let message = match (value, remainder) {
-        (_, Ok(Remainder { refused: true, .. })) => return Err(Unread::TooDeep(room)),
+        (_, Ok(Remainder { refused: Some(room), .. })) => return Err(Unread::TooDeep(room)),
         (Ok(value), Ok(Remainder { bytes: [], .. })) => return Ok(value),
         (Ok(_), Ok(Remainder { bytes, .. })) => format!("{} bytes are left over", bytes.len()),
         (Ok(_), Err(error)) => explained::<T>(&error),

@@ -6,15 +6,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Broken, Error};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::sync::with_room;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
+use crate::task::nested::if_room;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
-use crate::unwind::catch_and_log;
 
 /// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
 ///
@@ -109,12 +108,15 @@ impl Job {
     /// Catches panics. Callbacks run in this thread.
     pub fn run(self) {
         let task = self.into_task();
-        let me = Arc::clone(&task);
-        catch_and_log("a task without memory for its stack", || {
-            with_room(|| task.run(me));
-        });
-        // Changes nothing if it ran.
-        task.fail(Error::Abandoned);
+        match if_room(|| task.run(Arc::clone(&task))) {
+            // Changes nothing if it ran.
+            Ok(_) => task.fail(Error::Abandoned),
+            Err(error) => {
+                let cause =
+                    format!("no thread can be started for a task that is nested too deeply for this stack: {error}");
+                task.fail(Error::Broken(Broken::new(cause)))
+            }
+        };
     }
 
     /// Marks the task as running. `false`: it was cancelled, do not run it.

@@ -61,6 +61,7 @@
 #![cfg_attr(not(processes), allow(dead_code))]
 
 mod backend;
+mod blocking;
 mod bytes;
 mod codec;
 mod completed;
@@ -86,6 +87,7 @@ mod process;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
+mod stack;
 mod sync;
 pub mod task;
 mod thread;

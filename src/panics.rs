@@ -15,7 +15,8 @@ use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
 use crate::unwind::text_of;
 
-struct Record {
+/// What the hook has seen of a panic.
+pub(crate) struct Record {
     /// `None`: the payload was no text.
     message: Option<String>,
     location: Box<str>,
@@ -41,6 +42,22 @@ pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Er
         Ok(returned) => returned,
         Err(payload) => panicked(describe(payload, record)),
     }
+}
+
+/// Runs `code` for another thread, and returns with its result what the hook has seen of its last panic.
+pub(crate) fn recorded<R>(code: impl FnOnce() -> R) -> (R, Option<Record>) {
+    let outer = RECORD.with(|record| record.replace(Some(None)));
+    let result = code();
+    (result, RECORD.with(|record| record.replace(outer)).flatten())
+}
+
+/// Takes over what another thread has [recorded] in the place of this one.
+pub(crate) fn hand_on(seen: Option<Record>) {
+    let _ = RECORD.try_with(|record| {
+        if let (Some(record), Some(seen)) = (record.borrow_mut().as_mut(), seen) {
+            *record = Some(seen);
+        }
+    });
 }
 
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {

@@ -42,28 +42,6 @@ mod imp {
         handle.is_finished()
     }
 
-    const SEGMENT: usize = 2 << 20;
-
-    /// Runs `body` with room on the stack for it, on a new segment if this one is nearly used up.
-    pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
-        const RED_ZONE: usize = 128 << 10;
-        stacker::maybe_grow(RED_ZONE, SEGMENT, body)
-    }
-
-    /// Stack for the deepest value that is decoded; where it is not used it is not there. With optimisation, to drop a value takes nearly
-    /// as much as to read it: who gets it on a main thread of the usual size is to have enough.
-    pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
-
-    /// Runs `body` on a new stack for the deepest value.
-    pub(crate) fn on_deepest_stack<R>(body: impl FnOnce() -> R) -> R {
-        stacker::grow(DEEPEST + SEGMENT, body)
-    }
-
-    /// How many bytes of this stack are left. `None`: nobody knows, on this system or of a stack that the program itself has made.
-    pub(crate) fn stack_left() -> Option<usize> {
-        stacker::remaining_stack().filter(|left| *left > 0)
-    }
-
     /// The time since then.
     pub(crate) fn elapsed(since: std::time::Instant) -> std::time::Duration {
         since.elapsed()

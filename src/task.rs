@@ -9,6 +9,7 @@ pub(crate) mod encoded;
 pub(crate) mod function;
 mod handle;
 pub(crate) mod listener;
+pub(crate) mod nested;
 pub(crate) mod owner;
 pub(crate) mod remote;
 pub(crate) mod roles;

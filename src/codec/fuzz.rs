@@ -52,7 +52,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 /// They are an error that says something, or a value that can be written and read.
-fn decode_as<T: Debug + Serialize + DeserializeOwned>(bytes: &[u8]) {
+fn decode_as<T: Debug + Serialize + DeserializeOwned + Send>(bytes: &[u8]) {
     match decode::<T>(Part::Result, bytes) {
         Ok(value) => {
             let bytes = encode(Part::Result, &value).expect("it was read");

@@ -5,10 +5,12 @@
 //! a recursive type has at least one byte before its content (the number of a variant, the tag of an option, a length), so there is a
 //! check on each level. A reserve is kept for the frames of one level and of the leaves that it calls.
 //!
-//! If deserialising runs out of stack, the value is read again on the largest stack.
+//! If deserialising runs out of stack, the value is read again on a fresh one, which is large.
 #![forbid(unsafe_code)]
 
 use postcard::{Error, Result, de_flavors, ser_flavors};
+
+use crate::stack;
 
 /// The part of a stack that a value may use.
 #[derive(Clone, Copy, Debug)]
@@ -16,23 +18,32 @@ pub(super) struct Room {
     /// Addresses below this one are out of it: stacks grow downwards.
     floor: usize,
     size: usize,
+    reserve: Reserve,
+}
+
+/// What is kept of a stack: so many quarters of it, and no more than so many bytes.
+#[derive(Clone, Copy, Debug)]
+struct Reserve {
+    quarters: usize,
+    most: usize,
 }
 
 impl Room {
     /// Returns the room to deserialise a value if `left` bytes of the stack are left.
     pub(super) fn to_read(left: usize) -> Self {
         // The value is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much stack.
-        Self::of(left - (left / 4 * 3).min(768 << 10))
+        Self::of(left, Reserve { quarters: 3, most: 768 << 10 })
     }
 
     /// Returns the room to serialise a value if `left` bytes of the stack are left.
     pub(super) fn to_write(left: usize) -> Self {
         // Serialising does not move the value, so the reserve is smaller, and a small stack suffices for most values.
-        Self::of(left - (left / 4).min(128 << 10))
+        Self::of(left, Reserve { quarters: 1, most: 128 << 10 })
     }
 
-    fn of(size: usize) -> Self {
-        Self { floor: here().saturating_sub(size), size }
+    fn of(left: usize, reserve: Reserve) -> Self {
+        let size = left - (left / 4 * reserve.quarters).min(reserve.most);
+        Self { floor: stack::here().saturating_sub(size), size, reserve }
     }
 
     pub(super) fn size(self) -> usize {
@@ -42,35 +53,38 @@ impl Room {
     /// Has the stack of the caller grown out of it?
     #[inline(always)]
     pub(super) fn is_used_up(self) -> bool {
-        here() < self.floor
+        stack::here() < self.floor
     }
-}
 
-/// An address in the frame of the caller.
-#[inline(always)]
-fn here() -> usize {
-    let local = 0_u8;
-    std::ptr::from_ref(&local).addr()
+    /// Returns the room that there is besides, once this is used up: where the stack ends is not looked up before.
+    #[cold]
+    fn and_more(self) -> Option<Self> {
+        if !stack::look_further() {
+            return None;
+        }
+        let rest = Self::of(stack::left(), self.reserve);
+        Some(Self { size: self.size + rest.size, ..rest })
+    }
 }
 
 /// Takes bytes from a slice while there is room on the stack.
 pub(super) struct Source<'de> {
     bytes: de_flavors::Slice<'de>,
     room: Room,
-    refused: bool,
+    refused: Option<Room>,
 }
 
 impl<'de> Source<'de> {
     pub(super) fn new(bytes: &'de [u8], room: Room) -> Self {
-        Self { bytes: de_flavors::Slice::new(bytes), room, refused: false }
+        Self { bytes: de_flavors::Slice::new(bytes), room, refused: None }
     }
 }
 
 /// What is there when a value was read, or not.
 pub(super) struct Remainder<'de> {
     pub(super) bytes: &'de [u8],
-    /// Room was wanting, whatever the value has made of that.
-    pub(super) refused: bool,
+    /// There was no more room than this, which was not enough, whatever the value has made of that.
+    pub(super) refused: Option<Room>,
 }
 
 impl<'de> de_flavors::Flavor<'de> for Source<'de> {
@@ -80,8 +94,11 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
     #[inline]
     fn pop(&mut self) -> Result<u8> {
         if self.room.is_used_up() {
-            self.refused = true;
-            return Err(Error::DeserializeUnexpectedEnd);
+            let Some(room) = self.room.and_more() else {
+                self.refused = Some(self.room);
+                return Err(Error::DeserializeUnexpectedEnd);
+            };
+            self.room = room;
         }
         self.bytes.pop()
     }
@@ -106,13 +123,13 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
 pub(super) struct Sink {
     bytes: Vec<u8>,
     room: Room,
-    /// Room was wanting, whatever the value has made of that.
-    pub(super) refused: bool,
+    /// There was no more room than this, which was not enough, whatever the value has made of that.
+    pub(super) refused: Option<Room>,
 }
 
 impl Sink {
     pub(super) fn new(bytes: Vec<u8>, room: Room) -> Self {
-        Self { bytes, room, refused: false }
+        Self { bytes, room, refused: None }
     }
 
     #[inline(always)]
@@ -122,8 +139,12 @@ impl Sink {
 
     #[cold]
     fn refuse(&mut self) -> Result<()> {
-        self.refused = true;
-        Err(Error::SerializeBufferFull)
+        let Some(room) = self.room.and_more() else {
+            self.refused = Some(self.room);
+            return Err(Error::SerializeBufferFull);
+        };
+        self.room = room;
+        Ok(())
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {

@@ -26,7 +26,7 @@ pub(super) fn in_reading<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Optio
     let aside = Cell::new(None);
     let mut postcard = postcard::Deserializer::from_flavor(Source::new(bytes, room));
     let said = T::deserialize(heard(&aside, &mut postcard)).err()?;
-    let refused = postcard.finalize().is_ok_and(|remainder| remainder.refused);
+    let refused = postcard.finalize().is_ok_and(|remainder| remainder.refused.is_some());
     (!refused).then_some(said.0)
 }
 

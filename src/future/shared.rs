@@ -13,8 +13,9 @@ use super::text::write_future;
 use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::sync::{Mutex, OnceLock, with_room};
+use crate::sync::{Mutex, OnceLock};
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
+use crate::task::nested::with_room;
 use crate::task::owner;
 use crate::task::{Callback, State, TaskHandle};
 use crate::unwind::{catch_and_log, drop_caught};
@@ -179,7 +180,10 @@ impl<T> SharedFuture<T> {
 
     /// Runs `callback` with the outcome before the future becomes done; on a done one at once, in the calling
     /// thread. See [`Future::add_done_callback`](crate::Future::add_done_callback).
-    pub fn add_done_callback(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static) {
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static)
+    where
+        T: Send + Sync,
+    {
         let Err(callback) = self.task().try_add_callback(Box::new(callback)) else {
             return;
         };
@@ -196,7 +200,10 @@ impl<T> SharedFuture<T> {
     }
 
     /// Runs late callbacks until there is none, and says so under the lock.
-    fn deliver_late(&self) {
+    fn deliver_late(&self)
+    where
+        T: Send + Sync,
+    {
         let _filled = self.outcome();
         let next = || {
             let mut late = self.0.late.lock();
@@ -208,7 +215,7 @@ impl<T> SharedFuture<T> {
         };
         while let Some(callback) = next() {
             if let Some(outcome) = self.0.outcome.get() {
-                catch_and_log("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
+                with_room(|| catch_and_log("a callback of a future", || owner::in_callback(|| callback(outcome))));
             }
         }
     }

@@ -34,12 +34,14 @@ use super::program::{entry, obstacle};
 use super::scheduler::{Limits, Scheduler, WorkerId};
 use super::shm::segments::SegmentPool;
 use crate::bytes::OutOfBand;
+use crate::codec::READING_STACK;
 use crate::error::{Broken, Error};
 use crate::fork;
 use crate::options::Stats;
 use crate::panics;
 use crate::process::program::call::LocatedCall;
-use crate::sync::{Condvar, DEEPEST, Mutex};
+use crate::stack;
+use crate::sync::{Condvar, Mutex};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::roles::TaskOwner;
 use crate::ticket::Tickets;
@@ -192,8 +194,11 @@ impl Pool {
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
         // Results are decoded there: it is to do for the deepest.
-        let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size((2 << 20) + DEEPEST);
-        let spawned = thread.spawn(move || link::run(&pool, id));
+        let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size(READING_STACK);
+        let spawned = thread.spawn(move || {
+            stack::begin(READING_STACK);
+            link::run(&pool, id)
+        });
         match spawned {
             Ok(thread) => threads.push(thread),
             Err(error) => {

@@ -14,7 +14,7 @@ pub(crate) use checker::sync::atomic;
 pub(crate) use checker::thread_local;
 
 /// What the clock and the operating system do in a model: `expiring` says which timed waits expire,
-/// `failing` which threads fail to start. Bit 0 is for the first from here on, and so on; all others are 0.
+/// `failing` which threads fail to start, `cramped` which looks find too little of a stack left to run a task on it. Bit 0 is for the first from here on, and so on; all others are 0.
 ///
 /// A wait that expires does so at once: it gives its lock back and takes it again, and any schedule may come
 /// in between. That is no loss. A timeout that fires later, with no notification before it, cannot be told
@@ -25,6 +25,8 @@ pub struct Choices {
     pub expiring: u32,
     /// Which threads fail to start.
     pub failing: u32,
+    /// Which looks find too little of a stack left.
+    pub cramped: u32,
 }
 
 // A checker runs all threads of an execution on one thread of the operating system, and tests run beside
@@ -32,6 +34,7 @@ pub struct Choices {
 std::thread_local! {
     static EXPIRING: Cell<u32> = const { Cell::new(0) };
     static FAILING: Cell<u32> = const { Cell::new(0) };
+    static CRAMPED: Cell<u32> = const { Cell::new(0) };
 }
 
 impl Choices {
@@ -39,6 +42,7 @@ impl Choices {
     pub fn make(self) {
         EXPIRING.set(self.expiring);
         FAILING.set(self.failing);
+        CRAMPED.set(self.cramped);
     }
 
     fn next(choices: &'static std::thread::LocalKey<Cell<u32>>) -> bool {
@@ -83,24 +87,14 @@ pub(crate) mod thread {
     }
 }
 
+/// Is half of the stack used up? The checker's stacks are not the operating system's: the model chooses.
+pub(crate) fn is_cramped() -> bool {
+    Choices::next(&CRAMPED)
+}
+
 /// Not known here: the handles are kept.
 pub(crate) fn is_finished(_: &thread::JoinHandle<()>) -> bool {
     false
-}
-
-/// The checker's stacks are not the operating system's: nothing to measure.
-pub(crate) fn with_room<R>(body: impl FnOnce() -> R) -> R {
-    body()
-}
-
-pub(crate) const DEEPEST: usize = 0;
-
-pub(crate) fn on_deepest_stack<R>(body: impl FnOnce() -> R) -> R {
-    body()
-}
-
-pub(crate) fn stack_left() -> Option<usize> {
-    Some(usize::MAX)
 }
 
 /// A schedule must not depend on the clock: everything is done at once.

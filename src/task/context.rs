@@ -110,6 +110,22 @@ impl fmt::Debug for TaskContext {
     }
 }
 
+/// The task that a thread runs, to be current on another one too.
+pub(crate) struct Carried(Option<Current>);
+
+/// What is current on this thread.
+pub(crate) fn carry() -> Carried {
+    Carried(CURRENT.try_with(|current| current.borrow().clone()).ok().flatten())
+}
+
+/// Runs `body` with what is current on another thread, which waits for it.
+pub(crate) fn enter_carried<R>(carried: Carried, body: impl FnOnce() -> R) -> R {
+    match carried.0 {
+        Some(task) => run_as(task, body),
+        None => body(),
+    }
+}
+
 /// Runs `body` as `task`: what was current before is current again afterwards.
 pub(crate) fn enter<R>(task: Arc<dyn RunningTask>, body: impl FnOnce() -> R) -> R {
     run_as(Current::Own(task), body)

@@ -86,7 +86,7 @@ impl Entry {
     pub(crate) fn of<F, A, R>(function: F) -> Self
     where
         F: Function<A, R>,
-        A: DeserializeOwned,
+        A: DeserializeOwned + Send,
         R: Serialize,
     {
         // The first parameter of `enter` is passed as an `Enter` passes its own.
@@ -107,7 +107,7 @@ pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
 pub(crate) fn enter<F, A, R>(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
 where
     F: Function<A, R>,
-    A: DeserializeOwned,
+    A: DeserializeOwned + Send,
     R: Serialize,
 {
     let read = || panics::catch(|| codec::decode(Part::Argument, argument));

@@ -271,11 +271,11 @@ where
         };
         inner.extras().callbacks.push_back(callback);
         let lent = Phase::Delivering { shown, cancelled: is_cancelled };
-        let outcome = match std::mem::replace(&mut inner.phase, lent) {
+        let mut outcome = match std::mem::replace(&mut inner.phase, lent) {
             Phase::Finished(outcome) => outcome,
             _ => H::hold(|| Err(Error::Cancelled)),
         };
-        inner = self.deliver(inner, outcome.get());
+        inner = self.deliver(inner, &mut outcome);
         inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };
         let waiters = inner.waiters;
         drop(inner);

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::roles::{BlockReason, Runnable, TaskOwner};
-use crate::bytes;
+use crate::blocking;
+pub(crate) use crate::blocking::{assert_may_block, in_callback, may_block};
 use crate::error::Error;
 use crate::sync::thread_local;
 use crate::ticket::Ticket;
@@ -53,7 +54,6 @@ pub(crate) struct Ended {
 
 thread_local! {
     static OWNER: RefCell<Option<Arc<dyn TaskOwner>>> = RefCell::new(None);
-    static CALLBACKS: Cell<u32> = Cell::new(0);
     static TOKEN: Cell<u64> = Cell::new(0);
     static AWAITING: RefCell<[Weak<CompensationGuard>; 2]> = RefCell::new([Weak::new(), Weak::new()]);
 }
@@ -104,33 +104,26 @@ pub(crate) fn thread_token() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// Runs a callback, or a drop that stands where one does: until it returns, this thread must not block.
-pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() - 1));
-        }
+/// What a thread is to this crate: what another one needs that goes on in its place while it waits.
+pub(crate) struct Context {
+    owner: Option<Arc<dyn TaskOwner>>,
+    token: u64,
+    callbacks: u32,
+}
+
+impl Context {
+    pub(crate) fn of_this_thread() -> Self {
+        Self { owner: current(), token: thread_token(), callbacks: blocking::callbacks() }
     }
-    let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() + 1));
-    let _leave = Leave;
-    bytes::apart(callback)
-}
 
-/// May this thread sleep, or run a task it waits for? Not in a callback: whoever completes the future would be held up.
-pub(crate) fn may_block() -> bool {
-    CALLBACKS.try_with(|depth| depth.get() == 0).unwrap_or(true)
-}
-
-/// Panics inside a callback.
-#[track_caller]
-pub(crate) fn assert_may_block() {
-    assert!(
-        may_block(),
-        "a callback must not block on a future that is not done, nor may what an executor runs in the place of one (a `Drop`, a \
-         `Deserialize`, a waker, a logger): it would hold up the thread that runs it; submit a task, or add a callback to that \
-         future instead"
-    );
+    /// Runs `code` in the place of that thread. The calling thread has done nothing else, and will not.
+    pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
+        if let Some(owner) = self.owner {
+            enter(owner);
+        }
+        TOKEN.with(|token| token.set(self.token));
+        blocking::inside(self.callbacks, code)
+    }
 }
 
 /// Keeps the pool of this thread, if it is one's, going while it lasts.

@@ -32,8 +32,8 @@ pub(crate) enum Claim {
     Done,
     /// It is another's to run, or somebody runs it.
     Elsewhere,
-    /// It waits in this executor's queue, but has a time limit: only another worker can run it.
-    Limited,
+    /// It waits in this executor's queue, and only another worker can run it: it has a time limit, or too little of this stack is left.
+    NeedsWorker,
 }
 
 impl Claim {
@@ -41,7 +41,7 @@ impl Claim {
     pub(crate) fn block_reason(self) -> BlockReason {
         match self {
             Claim::Done | Claim::Elsewhere => BlockReason::Progress,
-            Claim::Limited => BlockReason::Worker,
+            Claim::NeedsWorker => BlockReason::Worker,
         }
     }
 }
@@ -66,7 +66,7 @@ pub(crate) trait Runnable: Awaited {
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
     /// Runs the task in this thread, unless somebody else has taken the call out.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
-    /// Runs it here if it waits in this executor's queue and has no time limit.
+    /// Runs it here if it waits in this executor's queue, has no time limit, and half of this stack is left.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
     fn start(&self) -> bool;
     /// Cancels the task. False: it was not pending any more, also where it was cancelled before.
@@ -136,7 +136,9 @@ pub(crate) trait TaskOwner: Send + Sync {
     /// A task that was entrusted has ended, with an error or without; nobody sees it yet.
     fn ended(&self, _failed: bool) {}
     /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
-    fn claimed(&self, _cell: *const ()) {}
+    fn claimed(&self, _task: *const ()) {}
+    /// A waiter has no stack left to run a pending task: another thread is to take it before the others.
+    fn hasten(&self, _task: *const ()) {}
     /// A claimed task has ended.
     fn claim_ended(&self, _ran: Ran) {}
     /// How long each of its tasks may run.

@@ -1,7 +1,6 @@
 //! The executor's side of a task: start, run, encode, complete.
 #![forbid(unsafe_code)]
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,19 +13,19 @@ use super::state::{By, Phase, Task, wait_for_itself};
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
-use crate::error::{Broken, Error, Outcome, TimeLimit};
+use crate::error::{Error, Outcome, TimeLimit};
 use crate::fork;
 use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
 use crate::panics;
-use crate::sync::with_room;
+use crate::stack;
 use crate::unwind::{catch_and_log, drop_caught};
 
 impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>>,
+    H: Held<Outcome<T>> + Send,
 {
     /// Runs call that was taken out of `Pending`.
     fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
@@ -147,7 +146,12 @@ where
             return Claim::Elsewhere;
         }
         if self.limit(&**owner).is_some() {
-            return Claim::Limited;
+            return Claim::NeedsWorker;
+        }
+        if call.is_some() && !stack::has_half() {
+            drop(inner);
+            owner.hasten(Arc::as_ptr(&me).cast());
+            return Claim::NeedsWorker;
         }
         let Some(call) = call.take() else {
             return Claim::Elsewhere;
@@ -157,14 +161,7 @@ where
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        let run = || with_room(|| self.perform(me, call, None));
-        let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-            // What a task throws is caught further in.
-            drop_caught(payload);
-            self.fail(Error::Broken(Broken::new("there is no memory for the stack of a nested task")));
-            Ran::Failed
-        });
-        owner.claim_ended(ran);
+        owner.claim_ended(self.perform(me, call, None));
         Claim::Done
     }
 

@@ -60,9 +60,10 @@ use crate::held::{Held, is_large};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
-use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::call::Call;
 use crate::task::listener::Listener;
+use crate::task::nested::with_room;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
 use crate::unwind::{catch_and_log, drop_caught};
@@ -230,7 +231,7 @@ impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
     T: Send,
-    H: Held<Outcome<T>>,
+    H: Held<Outcome<T>> + Send,
 {
     fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
         let generation = if owner.is_some() { fork::generation() } else { 0 };
@@ -265,7 +266,7 @@ where
 
     /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and
     /// the callbacks have run.
-    pub(super) fn end(&self, outcome: H, by: By) -> bool {
+    pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
@@ -307,10 +308,10 @@ where
                 drop_caught(call);
                 drop_caught(unused);
             };
-            catch_and_log("the drop of a task", || with_room(|| owner::in_callback(drops)));
+            with_room(|| catch_and_log("the drop of a task", || owner::in_callback(drops)));
             inner = self.inner.lock();
         }
-        inner = self.deliver(inner, outcome.get());
+        inner = self.deliver(inner, &mut outcome);
         self.publish(inner, outcome);
         if let Some(on_abort) = on_abort {
             catch_and_log("an on_abort hook", on_abort);
@@ -341,13 +342,17 @@ where
     pub(super) fn deliver<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner<C, T, H>>,
-        outcome: &Outcome<T>,
+        outcome: &mut H,
     ) -> MutexGuard<'a, Inner<C, T, H>> {
         while let Some(callback) = inner.next_callback() {
             inner.seen = true;
             drop(inner);
             // A callback that completes another future runs that one's callbacks further up the stack, and so on.
-            catch_and_log("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
+            // Lent to one thread alone, which may be another one.
+            let outcome = &mut *outcome;
+            with_room(move || {
+                catch_and_log("a callback of a future", || owner::in_callback(|| callback(H::get(outcome))))
+            });
             inner = self.inner.lock();
         }
         inner

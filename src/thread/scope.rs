@@ -259,18 +259,21 @@ impl Tasks {
             return self.end_lost();
         }
         let owner = owner::current();
+        let mut need = BlockReason::Progress;
         // Not in a callback, where the tasks could not wait for others.
         if let Some(owner) = &owner
             && owner::may_block()
         {
             while let Some(task) = self.next_pending() {
-                task.claim(Arc::clone(&task), owner);
+                if task.claim(Arc::clone(&task), owner).block_reason() == BlockReason::Worker {
+                    need = BlockReason::Worker;
+                }
             }
         }
         if self.state.lock().open == 0 {
             return;
         }
-        let _compensation = CompensationGuard::new(owner, BlockReason::Progress);
+        let _compensation = CompensationGuard::new(owner, need);
         let mut state = self.state.lock();
         while state.open > 0 {
             self.all_ended.wait(&mut state);

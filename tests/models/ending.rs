@@ -64,7 +64,7 @@ fn close_against_a_wake() {
 #[test]
 fn close_against_a_sleeper_that_is_needed() {
     check(2, || {
-        Choices { expiring: 0, failing: !0b11 }.make();
+        Choices { failing: !0b11, ..Choices::default() }.make();
         let (inside, pool) = shared_pool(2);
         pool.spawn(|| ()).detach();
         let outer = pool.spawn(move || as_completed([inside.spawn(|| 1)]).next().unwrap().result().unwrap());
@@ -76,7 +76,7 @@ fn close_against_a_sleeper_that_is_needed() {
 #[test]
 fn close_against_expiry() {
     check_choices(3, 1, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(Duration::from_secs(1000)).build().unwrap();
         pool.spawn(|| ()).result().unwrap();
         pool.shutdown();
@@ -87,7 +87,7 @@ fn close_against_expiry() {
 #[test]
 fn close_against_a_failed_start() {
     check(3, || {
-        Choices { expiring: 0, failing: 1 }.make();
+        Choices { failing: 1, ..Choices::default() }.make();
         let (client, pool) = shared_pool(1);
         let client = spawn(move || client.spawn(|| 1).result());
         pool.shutdown();
@@ -101,7 +101,7 @@ fn close_against_a_failed_start() {
 #[test]
 fn close_against_push_with_a_time_limit() {
     check_choices(2, 2, |failing| {
-        Choices { expiring: 0, failing }.make();
+        Choices { failing, ..Choices::default() }.make();
         let (client, pool) = shared_pool(1);
         let client = spawn(move || {
             let limited = client.with(TaskOptions::new().time_limit(Duration::from_secs(1000)));
@@ -444,7 +444,7 @@ fn time_limit_against_a_callback_of_another() {
 #[test]
 fn time_limit_without_a_thread_to_tell_it() {
     check(2, || {
-        Choices { expiring: 0, failing: 0b100 }.make();
+        Choices { failing: 0b100, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::new(1);
         let gate = Event::new();
         let opened = gate.clone();

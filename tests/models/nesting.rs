@@ -40,6 +40,57 @@ fn nested_result_on_one_worker() {
     });
 }
 
+/// Which of two levels are not run where they are waited for, because too little of the stack is left there.
+#[test]
+fn levels_on_stacks_that_are_nearly_used_up() {
+    check_choices(2, 2, |cramped| {
+        Choices { cramped, ..Choices::default() }.make();
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || {
+            let deeper = Arc::clone(&inside);
+            let inner = inside.spawn(move || deeper.spawn(|| 1).result().unwrap() + 1);
+            inner.result().unwrap() + 1
+        });
+        assert_eq!(pool.spawn(|| 4).result().unwrap(), 4);
+        assert_eq!(outer.result().unwrap(), 3);
+        assert_eq!(pool.stats().pending, 0);
+    });
+}
+
+/// What a worker cannot run itself is hastened while another thread takes it, or gives it up.
+#[test]
+fn hasten_against_pop_and_cancel() {
+    check_choices(2, 1, |cramped| {
+        Choices { cramped, ..Choices::default() }.make();
+        let (inside, pool) = shared_pool(1);
+        let slot = Slot::new();
+        let give = slot.clone();
+        let outer = pool.spawn(move || {
+            let inner = Arc::new(inside.spawn(|| ()));
+            give.put(Arc::clone(&inner));
+            inner.wait();
+            inner.is_done()
+        });
+        let inner: Arc<concurrent_futures::Future<()>> = slot.take();
+        inner.cancel();
+        assert!(outer.result().unwrap());
+        assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
+        assert_eq!(pool.stats().pending, 0);
+    });
+}
+
+/// No thread can be started for what a worker cannot run itself.
+#[test]
+fn hasten_where_no_thread_can_be_started() {
+    check(3, || {
+        Choices { cramped: 1, failing: 0b10, ..Choices::default() }.make();
+        let (inside, pool) = shared_pool(1);
+        let outer = pool.spawn(move || inside.spawn(|| 1).result());
+        assert!(matches!(outer.result().unwrap(), Err(Error::Broken(_))));
+        assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
+    });
+}
+
 #[test]
 fn claim_against_pop() {
     check(3, || {
@@ -152,7 +203,7 @@ fn two_claims_of_one_task() {
 #[test]
 fn claim_against_expiry() {
     check_choices(2, 2, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::builder().max_workers(2).keep_alive(LATER).build().unwrap();
         let pool = Arc::new(pool);
         let inside = Arc::clone(&pool);
@@ -265,7 +316,7 @@ fn spare_worker_for_the_first_completed() {
 #[test]
 fn spare_worker_for_a_wait_with_timeout() {
     check_choices(3, 1, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let (inside, pool) = shared_pool(1);
         let outer = pool.spawn(move || match inside.spawn(|| 1).result_timeout(LATER) {
             Ok(outcome) => outcome.unwrap(),
@@ -280,7 +331,7 @@ fn spare_worker_for_a_wait_with_timeout() {
 fn spare_worker_that_cannot_start() {
     check(3, || {
         // The pool has only blocked workers then: what they wait for is refused.
-        Choices { expiring: 0, failing: 0b10 }.make();
+        Choices { failing: 0b10, ..Choices::default() }.make();
         let (inside, pool) = shared_pool(1);
         let outer = pool.spawn(move || {
             let first = as_completed([inside.spawn(|| 1)]).next().unwrap();
@@ -347,7 +398,7 @@ fn spare_worker_that_goes_against_push() {
 #[test]
 fn spare_worker_against_expiry() {
     check_choices(2, 2, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(LATER).build().unwrap();
         let pool = Arc::new(pool);
         let inside = Arc::clone(&pool);

@@ -96,7 +96,7 @@ fn two_tasks_that_meet_from_two_clients() {
 #[test]
 fn expiry_against_push() {
     check_choices(3, 2, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(LATER).build().unwrap();
         assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
         assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
@@ -106,7 +106,7 @@ fn expiry_against_push() {
 #[test]
 fn expiry_against_two_tasks_that_meet() {
     check_choices(2, 2, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::builder().max_workers(2).keep_alive(LATER).build().unwrap();
         pool.spawn(|| ()).result().unwrap();
         two_meet(&pool);
@@ -116,7 +116,7 @@ fn expiry_against_two_tasks_that_meet() {
 #[test]
 fn failed_start_against_push() {
     check_choices(3, 2, |failing| {
-        Choices { expiring: 0, failing }.make();
+        Choices { failing, ..Choices::default() }.make();
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let client = Arc::clone(&pool);
         let ended = Tally::default();
@@ -141,7 +141,7 @@ fn failed_start_against_push() {
 #[test]
 fn failed_start_of_a_second_worker() {
     check(3, || {
-        Choices { expiring: 0, failing: 0b10 }.make();
+        Choices { failing: 0b10, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::new(2);
         let futures = [pool.spawn(|| 1), pool.spawn(|| 2)];
         assert_eq!(futures.map(|future| future.result().unwrap()), [1, 2], "the first worker runs both");
@@ -152,7 +152,7 @@ fn failed_start_of_a_second_worker() {
 #[test]
 fn expiry_against_a_failed_start() {
     check(3, || {
-        Choices { expiring: 1, failing: 0b10 }.make();
+        Choices { expiring: 1, failing: 0b10, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::builder().max_workers(1).keep_alive(LATER).build().unwrap();
         assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
         let outcome = pool.spawn(|| 2).result();
@@ -166,7 +166,7 @@ fn expiry_against_a_failed_start() {
 #[test]
 fn failed_start_against_cancel() {
     check(3, || {
-        Choices { expiring: 0, failing: 1 }.make();
+        Choices { failing: 1, ..Choices::default() }.make();
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let client = Arc::clone(&pool);
         let client = spawn(move || client.spawn(|| 1).result());
@@ -328,7 +328,7 @@ fn blocked_submitter_against_shutdown_now() {
 #[test]
 fn blocked_submitter_against_a_failed_start() {
     check(3, || {
-        Choices { expiring: 0, failing: 1 }.make();
+        Choices { failing: 1, ..Choices::default() }.make();
         let pool = bounded();
         let client = Arc::clone(&pool);
         let client = spawn(move || client.spawn(|| 1).result());

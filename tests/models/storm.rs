@@ -15,7 +15,7 @@ const LATER: Duration = Duration::from_secs(1000);
 
 /// Timed waits expire at random, threads start.
 fn expire_at_random() {
-    Choices { expiring: draw(), failing: 0 }.make();
+    Choices { expiring: draw(), failing: 0, cramped: draw() }.make();
 }
 
 fn pool(workers: usize) -> Arc<ThreadPoolExecutor> {
@@ -281,7 +281,7 @@ fn time_limits_among_other_tasks() {
 #[test]
 fn failed_starts_among_clients() {
     sample(5000, || {
-        Choices { expiring: draw(), failing: draw() & 0b111 }.make();
+        Choices { expiring: draw(), failing: draw() & 0b111, cramped: draw() }.make();
         let builder = ThreadPoolExecutor::builder().max_workers(2).keep_alive(LATER);
         let pool = Arc::new(builder.build().unwrap());
         let clients: Vec<_> = (0..2)

@@ -154,7 +154,7 @@ fn unfinished_against_finish() {
 #[test]
 fn timeout_against_finish() {
     check_choices(5, 1, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
         match future.result_timeout(LATER) {
@@ -171,7 +171,7 @@ fn timeout_against_finish() {
 #[test]
 fn timeouts_of_wait_and_as_completed_against_finish() {
     check_choices(5, 2, |expiring| {
-        Choices { expiring, failing: 0 }.make();
+        Choices { expiring, ..Choices::default() }.make();
         let (promise, future) = promise();
         let finisher = spawn(move || promise.complete(Ok(7)));
         let waited = wait([&future], LATER, ReturnWhen::AllCompleted);

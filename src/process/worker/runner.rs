@@ -17,25 +17,31 @@ use std::thread::Builder;
 use super::exit::{LOST, leave};
 use super::handoff::Handoff;
 use super::task_loop::TaskLoop;
+use crate::codec::READING_STACK;
 use crate::process::os;
 use crate::process::program::fork;
 use crate::process::protocol::setup::Setup;
 use crate::process::shm::table::TaskTable;
+use crate::stack;
 
 /// Starts the threads of a worker.
 pub(super) fn start(mut task_loop: Box<TaskLoop>, setup: Setup) -> io::Result<()> {
     let handoff = Arc::new(Handoff::default());
     let (name, table) = (setup.0.clone(), task_loop.table);
     let (starting, all_run) = channel::<()>();
+    // Tasks have what any thread has, and arguments are read on top of that, also where no more memory is to be had.
+    let size = stack::usual_size().saturating_add(READING_STACK);
     let clock = {
         let (handoff, starting) = (Arc::clone(&handoff), starting.clone());
         move || {
+            stack::begin(size);
             os::die_with_parent_too();
             drop(starting);
             run(&handoff, None)
         }
     };
-    let runner = Builder::new().name(name.clone()).spawn(move || {
+    let runner = Builder::new().name(name.clone()).stack_size(size).spawn(move || {
+        stack::begin(size);
         os::die_with_parent_too();
         exit_on_panic(|| {
             if setup.2.is_some() {
@@ -48,7 +54,7 @@ pub(super) fn start(mut task_loop: Box<TaskLoop>, setup: Setup) -> io::Result<()
     })?;
     os::witness(runner, starting.clone(), vanished(table));
     // Where there is no room for it, a flush takes as long as it takes.
-    if let Ok(clock) = Builder::new().name(name).spawn(clock) {
+    if let Ok(clock) = Builder::new().name(name).stack_size(size).spawn(clock) {
         os::witness(clock, starting, vanished(table));
     }
     Ok(())

@@ -121,6 +121,14 @@ impl TaskOwner for Pool {
         drop(swept);
     }
 
+    fn hasten(&self, cell: *const ()) {
+        if !self.is_copy() {
+            let mut queue = self.queue.lock();
+            queue.hasten(cell);
+            self.release(queue, Action::Nothing);
+        }
+    }
+
     fn claim_ended(&self, ran: Ran) {
         match ran {
             Ran::Completed => self.claims_completed.fetch_add(1, Ordering::Relaxed),

@@ -10,7 +10,7 @@ use crate::task::owner::Sharing;
 use crate::task::owner::tests::Nothing;
 use crate::task::roles::{BlockReason, TaskOwner};
 use crate::task::{Ran, Runnable, TaskHandle, new_task};
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, Tickets};
 
 fn settings(max_workers: usize) -> Settings {
     let prefix = "pool".to_owned();
@@ -79,6 +79,27 @@ fn nobody_is_called_while_somebody_is_on_the_way() {
     assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "who is there comes first");
     assert!(matches!(Queue { idle: 0, coming: 1, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { idle: 0, dead: 1, ..queue() }.decide(), Action::Nothing), "nothing to do for it");
+}
+
+#[test]
+fn what_is_hastened_is_before_all_others_and_of_those_the_last_is_the_first() {
+    let pool = Pool::new(settings(1));
+    let tasks: Vec<Arc<dyn Runnable>> = (0..2000).map(|_| task(&pool) as _).collect();
+    let mut queue = Queue::default();
+    let tickets = Tickets::default();
+    tasks.iter().for_each(|task| queue.insert(tickets.next(), Arc::clone(task)));
+    let cell = |n: usize| Arc::as_ptr(&tasks[n]).cast::<()>();
+    let front = |queue: &Queue, n: usize| Arc::ptr_eq(&queue.tasks[0].1, &tasks[n]);
+    for n in [1999, 1000, 1000] {
+        queue.hasten(cell(n));
+        assert!(front(&queue, n));
+    }
+    // So far away it waits for its turn.
+    queue.hasten(cell(10));
+    assert!(front(&queue, 1000) && queue.tasks.len() == 2000);
+    // What comes later is behind them.
+    queue.insert(tickets.next(), task(&pool));
+    assert!(front(&queue, 1000) && queue.tasks.iter().is_sorted_by_key(|(ticket, _)| *ticket));
 }
 
 #[test]

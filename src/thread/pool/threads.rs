@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::Pool;
 use super::queue::{self, Queue};
 use crate::error::{Broken, Error};
+use crate::stack;
 use crate::sync::{MutexGuard, thread};
 use crate::thread::worker;
 
@@ -52,11 +53,11 @@ impl Pool {
         name: String,
         body: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<thread::JoinHandle<()>> {
-        let mut builder = thread::Builder::new().name(name);
-        if let Some(bytes) = self.settings.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        builder.spawn(body)
+        let size = self.settings.stack_size.unwrap_or_else(stack::usual_size);
+        thread::Builder::new().name(name).stack_size(size).spawn(move || {
+            stack::begin(size);
+            body();
+        })
     }
 
     pub(super) fn leave(&self, mut queue: MutexGuard<'_, Queue>, number: usize) {

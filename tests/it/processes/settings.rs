@@ -11,6 +11,8 @@ use concurrent_futures::{
     Backend, Error, Executor, Exit, ProcessPoolBuilder, ProcessPoolExecutor, ReturnWhen, State, TaskOptions, wait,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::support::*;
 use crate::support::{LONG, panic_text, within};
 
@@ -234,6 +236,21 @@ fn an_argument_that_has_no_room_in_a_worker_has_an_end() {
         let death = died(long.result());
         assert!(death.hint().is_some_and(|hint| hint.ends_with("its memory_limit is 33554432 bytes")), "{death}");
         assert_eq!(next.result().unwrap(), 9);
+    });
+}
+
+#[test]
+fn to_read_an_argument_takes_no_stack_of_a_memory_limit() {
+    #[derive(Serialize, Deserialize)]
+    struct Nested(Option<Box<Nested>>);
+    type Large = [[[u64; 32]; 32]; 8];
+    within(LONG, || {
+        let processes = builder(1).memory_limit(4 << 20).build().unwrap();
+        assert_eq!(processes.submit(|text: String| text.len(), "x".repeat(100 << 10)).result().unwrap(), 100 << 10);
+        assert_eq!(processes.submit(|large: Large| large[7][31][31], [[[1; 32]; 32]; 8]).result().unwrap(), 1);
+        let nested = (0..2000).fold(Nested(None), |inner, _| Nested(Some(Box::new(inner))));
+        assert!(processes.submit(|nested: Nested| nested.0.is_some(), nested).result().unwrap());
+        assert_eq!(processes.stats().respawned, 0);
     });
 }
 

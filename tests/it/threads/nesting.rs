@@ -1,5 +1,6 @@
 //! Tasks that submit to their own executor and wait: at any depth, in any way, on one worker.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,6 +57,84 @@ fn ten_thousand_levels_by_result() {
         spawn(threads, depth, step).result().unwrap()
     }
     descend(10_000, step);
+}
+
+/// A level takes a kilobyte or two of stack, and each worker has a megabyte for them, half of its stack.
+const A_HANDFUL: usize = 64;
+
+fn levels(threads: &Threads, depth: u32) -> Future<u32> {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        spawn(threads, depth, step).result().unwrap()
+    }
+    spawn(threads, depth, step)
+}
+
+#[test]
+fn ten_thousand_levels_take_a_handful_of_threads() {
+    in_time(|| {
+        for workers in [1, 3] {
+            let (started, threads) = counted(workers);
+            assert_eq!(levels(&threads, 10_000).result().unwrap(), 10_000);
+            let started = started.load(Ordering::Relaxed);
+            assert!(started <= A_HANDFUL, "{started} threads");
+        }
+    });
+}
+
+/// A pool that counts the threads that it has started.
+fn counted(workers: usize) -> (Arc<AtomicUsize>, Threads) {
+    let started = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&started);
+    let initializer = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    let builder = ThreadPoolExecutor::builder().max_workers(workers).initializer(initializer);
+    (started, Arc::new(builder.build().unwrap()))
+}
+
+#[test]
+fn what_takes_much_stack_takes_more_threads() {
+    fn step(threads: &Threads, depth: u32) -> u32 {
+        let much = std::hint::black_box([1_u8; 100 << 10]);
+        spawn(threads, depth, step).result().unwrap() + u32::from(much[0]) - 1
+    }
+    in_time(|| {
+        let (started, threads) = counted(1);
+        assert_eq!(spawn(&threads, 200, step).result().unwrap(), 200);
+        let started = started.load(Ordering::Relaxed);
+        assert!((200 / 10..=200 / 4).contains(&started), "{started} threads");
+    });
+}
+
+#[test]
+fn one_deep_task_comes_to_its_end_before_the_next_begins() {
+    // Else each would hold ten threads or so, until all have begun. The worker that is done with the deepest level may begin the next
+    // before those that wait for it have left.
+    fn down(threads: &Threads, depth: u32, most: &Arc<AtomicUsize>) -> u32 {
+        if depth == 0 {
+            most.fetch_max(threads.stats().workers, Ordering::Relaxed);
+            return 0;
+        }
+        let (own, also) = (Arc::clone(threads), Arc::clone(most));
+        threads.spawn(move || down(&own, depth - 1, &also)).result().unwrap() + 1
+    }
+    in_time(|| {
+        for workers in [1, 2] {
+            let threads = Arc::new(ThreadPoolExecutor::new(workers));
+            let most = Arc::new(AtomicUsize::new(0));
+            let roots: Vec<_> = (0..100)
+                .map(|_| {
+                    let (own, most) = (Arc::clone(&threads), Arc::clone(&most));
+                    threads.spawn(move || down(&own, 2000, &most))
+                })
+                .collect();
+            for root in roots {
+                assert_eq!(root.result().unwrap(), 2000);
+            }
+            let most = most.load(Ordering::Relaxed);
+            assert!(most <= A_HANDFUL * workers, "{most} threads");
+        }
+    });
 }
 
 #[test]

@@ -1,0 +1,51 @@
+//! Whether a thread may block: not in a callback, which would hold up whoever completes the future.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+
+use crate::bytes;
+use crate::sync::thread_local;
+
+thread_local! {
+    /// How many callbacks this thread is in.
+    static CALLBACKS: Cell<u32> = Cell::new(0);
+}
+
+/// Runs a callback, or a drop that stands where one does: until it returns, this thread must not block.
+pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
+    inside(1, || bytes::apart(callback))
+}
+
+/// Runs `code` as inside of so many callbacks more.
+pub(crate) fn inside<R>(callbacks: u32, code: impl FnOnce() -> R) -> R {
+    struct Leave(u32);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() - self.0));
+        }
+    }
+    let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() + callbacks));
+    let _leave = Leave(callbacks);
+    code()
+}
+
+/// How many callbacks this thread is in.
+pub(crate) fn callbacks() -> u32 {
+    CALLBACKS.try_with(Cell::get).unwrap_or(0)
+}
+
+/// May this thread sleep, or run a task it waits for? Not in a callback: whoever completes the future would be held up.
+pub(crate) fn may_block() -> bool {
+    callbacks() == 0
+}
+
+/// Panics inside a callback.
+#[track_caller]
+pub(crate) fn assert_may_block() {
+    assert!(
+        may_block(),
+        "a callback must not block on a future that is not done, nor may what an executor runs in the place of one (a `Drop`, a \
+         `Deserialize`, a waker, a logger): it would hold up the thread that runs it; submit a task, or add a callback to that \
+         future instead"
+    );
+}

@@ -1,0 +1,102 @@
+//! [`with_room`]: user code that may nest as deeply as it likes.
+//!
+//! A callback may complete another future, whose callback completes the next one; the drop of a task may cancel another task; a task may run
+//! another one in an executor without workers. Each is a few frames further down the stack. Where the stack is nearly used up, the code
+//! goes on on a fresh one, which is another thread's, and the calling thread waits for it. To this crate the two are one thread:
+//! the new one has the executor, the current task, and the number of the old one, and may block no more than that. To the
+//! program they are two: thread-locals and locks that belong to a thread are not there. Nobody gets there in less than a
+//! hundred levels.
+//!
+//! If no thread can be started, callbacks and drops go on where they are, because nothing can take their place.
+#![forbid(unsafe_code)]
+
+use std::io;
+
+use super::{context, owner};
+use crate::stack;
+
+/// Runs `body` here, or on a fresh stack if little of this one is left.
+#[inline]
+pub(crate) fn with_room<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    if stack::has_reserve() {
+        return body();
+    }
+    let mut body = Some(body);
+    match elsewhere(&mut body) {
+        Ok(result) => result,
+        Err(_) => body.take().expect("it has not run")(),
+    }
+}
+
+/// As [`with_room`], but `body` does not run if there is no room for it.
+///
+/// # Errors
+///
+/// No thread can be started.
+#[inline]
+pub(crate) fn if_room<R: Send>(body: impl FnOnce() -> R + Send) -> io::Result<R> {
+    if stack::has_reserve() { Ok(body()) } else { elsewhere(&mut Some(body)) }
+}
+
+#[cold]
+fn elsewhere<R: Send, F: FnOnce() -> R + Send>(body: &mut Option<F>) -> io::Result<R> {
+    let (context, task) = (owner::Context::of_this_thread(), context::carry());
+    let run = || {
+        let body = body.take().expect("only one thread takes it");
+        context.enter(|| context::enter_carried(task, body))
+    };
+    stack::on_deep(&mut Some(run))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::{if_room, with_room};
+    use crate::stack;
+    use crate::task::owner;
+    use crate::task::roles::TaskOwner;
+
+    /// Runs `code` where the stack is nearly used up.
+    fn at_the_end<R: Send>(code: impl FnOnce() -> R + Send) -> R {
+        fn down<R>(code: impl FnOnce() -> R) -> R {
+            let much = std::hint::black_box([0_u8; 1024]);
+            let result = if stack::has_reserve() { down(code) } else { code() };
+            std::hint::black_box(much);
+            result
+        }
+        let run = || {
+            stack::begin(256 << 10);
+            down(code)
+        };
+        thread::scope(|scope| {
+            thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, run).unwrap().join().unwrap()
+        })
+    }
+
+    #[test]
+    fn the_thread_that_goes_on_is_the_same_one_to_this_crate() {
+        struct Nobody;
+        impl TaskOwner for Nobody {}
+        at_the_end(|| {
+            let owner: Arc<dyn TaskOwner> = Arc::new(Nobody);
+            owner::enter(Arc::clone(&owner));
+            let (id, token) = (thread::current().id(), owner::thread_token());
+            let is_here = || (thread::current().id() == id, owner::thread_token() == token);
+            let is_ours = || owner::is_current(owner::address(&owner));
+            let seen = with_room(|| (is_here(), is_ours(), owner::may_block(), crate::task::current().is_some()));
+            assert_eq!(seen, ((false, true), true, true, false));
+            let seen = owner::in_callback(|| if_room(|| (is_here(), is_ours(), owner::may_block())).unwrap());
+            assert_eq!(seen, ((false, true), true, false));
+            assert!(owner::may_block() && is_ours());
+        });
+    }
+
+    #[test]
+    fn where_there_is_room_it_stays() {
+        let id = thread::current().id();
+        assert!(with_room(|| thread::current().id() == id));
+        assert!(if_room(|| thread::current().id() == id).unwrap());
+    }
+}
