@@ -173,35 +173,55 @@ thread_local! {
 
 /// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band channel.
 pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn OutOfBand>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band = self.0.take());
-        }
-    }
-    let _restore = Restore(CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band.take()).ok().flatten());
+    let _restore = RestoreCarrier::taken();
     code()
+}
+
+/// Gives the thread its out-of-band channel back.
+struct RestoreCarrier(Option<Arc<dyn OutOfBand>>);
+
+impl RestoreCarrier {
+    fn taken() -> Self {
+        Self(CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band.take()).ok().flatten())
+    }
+}
+
+impl Drop for RestoreCarrier {
+    fn drop(&mut self) {
+        let _ = CARRIAGE.try_with(|carriage| carriage.borrow_mut().out_of_band = self.0.take());
+    }
 }
 
 /// Encodes or decodes with an out-of-band channel; returns also the numbers of what was taken along.
 #[cfg(processes)]
 pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
-    struct Restore(Option<Current>);
-    impl Restore {
-        fn swap(&mut self) -> Vec<u32> {
-            let Some(outer) = self.0.take() else { return Vec::new() };
-            CARRIAGE.try_with(|carriage| carriage.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
-        }
-    }
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            self.swap();
-        }
-    }
-    let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
-    let mut restore = Restore(CARRIAGE.try_with(|carriage| carriage.replace(inner)).ok());
+    let mut restore = RestoreCarriage::lent(out_of_band);
     let result = code();
     (result, restore.swap())
+}
+
+/// Gives the thread the carriage back that it had before.
+#[cfg(processes)]
+struct RestoreCarriage(Option<Current>);
+
+#[cfg(processes)]
+impl RestoreCarriage {
+    fn lent(out_of_band: &Arc<dyn OutOfBand>) -> Self {
+        let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
+        Self(CARRIAGE.try_with(|carriage| carriage.replace(inner)).ok())
+    }
+
+    fn swap(&mut self) -> Vec<u32> {
+        let Some(outer) = self.0.take() else { return Vec::new() };
+        CARRIAGE.try_with(|carriage| carriage.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
+    }
+}
+
+#[cfg(processes)]
+impl Drop for RestoreCarriage {
+    fn drop(&mut self) {
+        self.swap();
+    }
 }
 
 fn out_of_band() -> Option<Arc<dyn OutOfBand>> {

@@ -34,13 +34,31 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 
 /// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
-    let outer = RECORD.try_with(|record| record.replace(Some(None))).ok().flatten();
-    let result = panic::catch_unwind(AssertUnwindSafe(function));
-    let record = RECORD.try_with(|record| record.replace(outer)).ok().flatten().flatten();
-    match result {
-        Ok(returned) => returned,
-        Err(payload) => panicked(describe(payload, record)),
+    let (mut function, mut returned) = (Some(function), None);
+    let panic = catch_located(&mut || returned = function.take().map(|function| function()));
+    match (returned, panic) {
+        (Some(returned), _) => returned,
+        (None, panic) => panicked(panic.unwrap_or(Error::Abandoned)),
     }
+}
+
+/// The part of [`catch_or`] that is the same for all tasks. What is generic is compiled again for each function that a program
+/// submits, so there is little of it.
+fn catch_located(function: &mut dyn FnMut()) -> Option<Error> {
+    let outer = swap_record(Some(None));
+    let payload = caught(function);
+    let record = swap_record(outer).flatten();
+    payload.map(|payload| describe(payload, record))
+}
+
+/// Puts this in the place of the thread's record, and returns what was there.
+fn swap_record(record: Option<Option<Record>>) -> Option<Option<Record>> {
+    RECORD.try_with(|slot| slot.replace(record)).ok().flatten()
+}
+
+/// Runs this, and returns the payload if it panicked.
+pub(crate) fn caught(code: &mut dyn FnMut()) -> Option<Box<dyn Any + Send>> {
+    panic::catch_unwind(AssertUnwindSafe(code)).err()
 }
 
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
@@ -104,7 +122,17 @@ fn record(info: &PanicHookInfo<'_>) {
 
 /// Runs user code that has nowhere to put a panic: it is reported and forgotten.
 pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(code)) {
+    let mut code = Some(code);
+    shield_dyn(what, &mut || {
+        if let Some(code) = code.take() {
+            code();
+        }
+    });
+}
+
+/// As [`catch_and_log`], for code that is handed on: compiled once.
+pub(crate) fn shield_dyn(what: &str, code: &mut dyn FnMut()) {
+    if let Some(payload) = caught(code) {
         let text = text_of(&*payload);
         drop_caught(payload);
         report(what, text);
@@ -115,17 +143,21 @@ pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
 pub(crate) fn drop_caught<D>(value: D) {
     // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
     let mut place = Some(value);
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| place = None)) {
-        report("the drop of a task's value", text_of(&*payload));
-        drop_payload(payload);
+    let drop = &mut || place = None;
+    if let Some(payload) = caught(drop) {
+        report_drop(payload);
     }
+}
+
+fn report_drop(payload: Box<dyn Any + Send>) {
+    report("the drop of a task's value", text_of(&*payload));
+    drop_payload(payload);
 }
 
 /// Logs a panic. The logger is the program's, and may panic as well: then there is nobody left to tell.
 fn report(what: &str, text: Option<String>) {
     let text = text.as_deref().unwrap_or("a payload that is no text");
-    let log = || log::error!("{what} panicked: {text}");
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(log)) {
+    if let Some(payload) = caught(&mut || log::error!("{what} panicked: {text}")) {
         drop_payload(payload);
     }
 }

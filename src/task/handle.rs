@@ -4,15 +4,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::roles::{Awaited, Callback, TaskHandle};
-use super::state::{By, Phase, Snapshot, State, Task};
+use super::{Awaited, By, Callback, Phase, Snapshot, State, Task, TaskHandle, failed};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::id::FutureId;
 use crate::panics::drop_caught;
 use crate::sync::{thread, yields};
 use crate::task::call::Call;
-use crate::task::listener::{Listener, ListenerKey};
+use crate::task::listener::{self, Listener, ListenerKey};
 use crate::task::owner::{self, Remote};
 
 impl<C, T, H> Awaited for Task<C, T, H>
@@ -88,7 +87,7 @@ where
         let key = listener.key();
         // Only a waker is ever registered again: no search for the members of a large set.
         let again = matches!(listener, Listener::Waker(..));
-        let old = if again && let Some(slot) = inner.listeners().find(|slot| slot.key() == key) {
+        let old = if again && let Some(slot) = inner.listener(key) {
             Some(std::mem::replace(slot, listener))
         } else if inner.first.is_none() {
             inner.first.replace(listener)
@@ -107,10 +106,7 @@ where
         let removed = if inner.first.as_ref().is_some_and(|first| first.key() == key) {
             inner.first.take()
         } else {
-            inner.extras.as_mut().and_then(|extras| {
-                let at = extras.listeners.iter().position(|listener| listener.key() == key)?;
-                Some(extras.listeners.swap_remove(at))
-            })
+            inner.extras.as_mut().and_then(|extras| listener::remove(&mut extras.listeners, key))
         };
         drop(inner);
         drop_caught(removed);
@@ -199,7 +195,7 @@ where
     fn take_held(&self) -> Option<H> {
         let mut inner = self.inner.lock();
         let outcome = match &inner.phase {
-            Phase::Cancelled => H::hold(|| Err(Error::Cancelled)),
+            Phase::Cancelled => failed(Error::Cancelled),
             Phase::Finished(_) => {
                 let raised = inner.snapshot().raised;
                 match std::mem::replace(&mut inner.phase, Phase::Taken { raised }) {
@@ -256,7 +252,7 @@ where
         let lent = Phase::Delivering { shown, cancelled: is_cancelled };
         let outcome = match std::mem::replace(&mut inner.phase, lent) {
             Phase::Finished(outcome) => outcome,
-            _ => H::hold(|| Err(Error::Cancelled)),
+            _ => failed(Error::Cancelled),
         };
         inner = self.deliver(inner, outcome.get());
         inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };

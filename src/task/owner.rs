@@ -166,15 +166,24 @@ pub(crate) fn thread_token() -> u64 {
 
 /// Runs a callback, or a drop that stands where one does: until it returns, this thread must not block.
 pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() - 1));
-        }
-    }
-    let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() + 1));
-    let _leave = Leave;
+    let _leave = Leave::entered();
     bytes::apart(callback)
+}
+
+/// Leaves a callback.
+struct Leave;
+
+impl Leave {
+    fn entered() -> Self {
+        let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() + 1));
+        Self
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let _ = CALLBACKS.try_with(|depth| depth.set(depth.get() - 1));
+    }
 }
 
 /// May this thread sleep, or run a task it waits for? Not in a callback: whoever completes the future would be held up.

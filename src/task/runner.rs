@@ -1,13 +1,11 @@
 //! The executor's side of a task: start, run, encode, complete.
 #![forbid(unsafe_code)]
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::roles::{Claim, Ran, Runnable};
-use super::state::{By, Phase, Task, wait_for_itself};
+use super::{By, Claim, Phase, Ran, Runnable, Task, failed, wait_for_itself};
 #[cfg(processes)]
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{Broken, Decode, Encode, Error, Outcome, Part, TimeLimit};
@@ -46,10 +44,20 @@ where
         }
     }
 
+    /// Reads a result. Work that cannot be encoded has none to be read, and runs no code of the user's here.
+    fn decode(bytes: &[u8]) -> H {
+        if const { C::ENCODABLE } { read(|| C::decode(bytes)) } else { H::hold(|| C::decode(bytes)) }
+    }
+
     /// How long it may run there.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
         sooner(self.options.as_ref().and_then(|options| options.limit()), owner.time_limit())
     }
+}
+
+/// What the encoding comes to that the user's `Serialize` writes.
+fn written<E>(encode: impl FnOnce() -> Result<E, Error>) -> Result<E, Error> {
+    panics::catch(encode).map_err(unwritten)
 }
 
 /// What a panic in the user's `Serialize` is to the task.
@@ -70,12 +78,12 @@ pub(crate) fn unread(error: Error) -> Error {
 
 /// What a call comes to, a panic included.
 pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(call), |panicked| H::hold(|| Err(panicked)))
+    panics::catch_or(|| H::hold(call), failed)
 }
 
 /// What a result comes to that the user's `Deserialize` reads.
 pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
+    panics::catch_or(|| H::hold(decode), |panicked| failed(unread(panicked)))
 }
 
 impl<C, T, H> Runnable for Task<C, T, H>
@@ -113,10 +121,10 @@ where
 
     #[cfg(processes)]
     fn encode_call(&self) -> Result<crate::process::EncodedCall, Error> {
-        let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
+        let Some(call) = self.inner.lock().phase.take_work() else {
             return Err(Error::Cancelled);
         };
-        let encoded = panics::catch(|| call.encode_call()).map_err(unwritten);
+        let encoded = if const { C::ENCODABLE } { written(|| call.encode_call()) } else { call.encode_call() };
         drop_caught(call);
         encoded
     }
@@ -135,7 +143,7 @@ where
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
         let (call, owner) = {
             let mut inner = self.inner.lock();
-            let Some(call) = inner.phase.call().and_then(Option::take) else {
+            let Some(call) = inner.phase.take_work() else {
                 return Ran::Skipped;
             };
             inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
@@ -179,13 +187,17 @@ where
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        let run = || with_room(|| self.perform(me, call, None));
-        let ran = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let (mut start, mut ran) = (Some((me, call)), Ran::Failed);
+        let payload = panics::caught(&mut || {
+            if let Some((me, call)) = start.take() {
+                ran = with_room(|| self.perform(me, call, None));
+            }
+        });
+        if let Some(payload) = payload {
             // What a task throws is caught further in.
             drop_caught(payload);
             self.fail(Error::Broken(Broken::new("there is no memory for the stack of a nested task")));
-            Ran::Failed
-        });
+        }
         owner.claim_ended(ran);
         Claim::Done
     }
@@ -219,10 +231,10 @@ where
 
     fn encode(&self) -> Result<Encoded, Error> {
         // Out of the task: serde code is the user's, and must not run under the lock.
-        let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
+        let Some(call) = self.inner.lock().phase.take_work() else {
             return Err(Error::Cancelled);
         };
-        let encoded = panics::catch(|| call.encode()).map_err(unwritten);
+        let encoded = if const { C::ENCODABLE } { written(|| call.encode()) } else { call.encode() };
         let mut call = Some(call);
         if let Some(slot) = self.inner.lock().phase.call() {
             *slot = call.take();
@@ -233,7 +245,7 @@ where
 
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
         match reply {
-            Ok(bytes) => self.end(read(|| C::decode(bytes)), By::Owner),
+            Ok(bytes) => self.end(Self::decode(bytes), By::Owner),
             Err(error) => self.end_with(error, By::Owner),
         }
     }
@@ -241,7 +253,7 @@ where
     #[cfg(processes)]
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
-        let (outcome, _) = with_out_of_band(out_of_band, || read(|| C::decode(result)));
+        let (outcome, _) = with_out_of_band(out_of_band, || Self::decode(result));
         self.end(outcome, By::Owner)
     }
 

@@ -60,10 +60,10 @@ use crate::held::{Held, is_large};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
-use crate::panics::{catch_and_log, drop_caught};
+use crate::panics::{catch_and_log, drop_caught, shield_dyn};
 use crate::sync::{Condvar, Mutex, MutexGuard, with_room};
 use crate::task::call::Call;
-use crate::task::listener::Listener;
+use crate::task::listener::{self, Listener, ListenerKey};
 use crate::task::owner::{self, TaskOwner};
 
 /// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
@@ -185,6 +185,26 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
     )
 }
 
+/// What is generic in a task is compiled for each function that a program submits; this is not, and `call_back` and `failed` are once for
+/// each type of result.
+fn as_callback(what: &str, code: &mut dyn FnMut()) {
+    shield_dyn(what, &mut || with_room(|| owner::in_callback(&mut *code)));
+}
+
+fn call_back<T>(callback: Callback<T>, outcome: &Outcome<T>) {
+    let mut callback = Some(callback);
+    as_callback("a callback of a future", &mut || {
+        if let Some(callback) = callback.take() {
+            callback(outcome);
+        }
+    });
+}
+
+/// An outcome that is an error.
+fn failed<T, H: Held<Outcome<T>>>(error: Error) -> H {
+    H::hold(|| Err(error))
+}
+
 fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
     outcome.as_ref().err().map(Error::variant)
 }
@@ -218,6 +238,10 @@ impl<C, H> Phase<C, H> {
             _ => None,
         }
     }
+
+    fn take_work(&mut self) -> Option<C> {
+        self.call()?.take()
+    }
 }
 
 impl<T> Default for Extras<T> {
@@ -240,9 +264,12 @@ impl<C, T, H> Inner<C, T, H> {
         (self.first.take(), rest.unwrap_or_default())
     }
 
-    pub(super) fn listeners(&mut self) -> impl Iterator<Item = &mut Listener> {
-        let rest = self.extras.iter_mut().flat_map(|extras| &mut extras.listeners);
-        self.first.iter_mut().chain(rest)
+    fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
+        let rest = match &mut self.extras {
+            Some(extras) => &mut extras.listeners[..],
+            None => &mut [],
+        };
+        listener::find(self.first.as_mut(), rest, key)
     }
 }
 
@@ -297,7 +324,7 @@ where
             drop_caught(error);
             return false;
         }
-        self.end(H::hold(|| Err(error)), by)
+        self.end(failed(error), by)
     }
 
     /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and
@@ -340,11 +367,13 @@ where
             }
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
             // another task drops that one's call further up the stack, and so on.
-            let drops = || {
-                drop_caught(call);
-                drop_caught(unused);
-            };
-            catch_and_log("the drop of a task", || with_room(|| owner::in_callback(drops)));
+            let mut unused = Some((call, unused));
+            as_callback("the drop of a task", &mut || {
+                if let Some((call, unused)) = unused.take() {
+                    drop_caught(call);
+                    drop_caught(unused);
+                }
+            });
             inner = self.inner.lock();
         }
         inner = self.deliver(inner, outcome.get());
@@ -367,7 +396,7 @@ where
         // What its drop or its methods do is for the original to do.
         std::mem::forget(inner.owner.take());
         if matches!(inner.phase, Phase::Delivering { .. }) {
-            self.publish(inner, H::hold(|| Err(fork::lost_in_fork())));
+            self.publish(inner, failed(fork::lost_in_fork()));
         } else {
             drop(inner);
             self.end_with(fork::lost_in_fork(), By::Owner);
@@ -384,7 +413,7 @@ where
             inner.seen = true;
             drop(inner);
             // A callback that completes another future runs that one's callbacks further up the stack, and so on.
-            catch_and_log("a callback of a future", || with_room(|| owner::in_callback(|| callback(outcome))));
+            call_back(callback, outcome);
             inner = self.inner.lock();
         }
         inner
@@ -404,17 +433,13 @@ where
         let failed = raised.is_some() && matches!(inner.snapshot().state, State::Finished);
         let (first, rest) = inner.take_listeners();
         // Before anybody can see it done: it is in their sets by then, ahead of whatever ends because of that.
-        for listener in first.iter().chain(&rest) {
-            listener.tell(failed);
-        }
+        listener::tell(&first, &rest, failed);
         let waiters = inner.waiters;
         drop(inner);
         if waiters > 0 {
             self.changed.notify_all();
         }
-        for listener in first.into_iter().chain(rest) {
-            listener.wake();
-        }
+        listener::wake(first, rest);
         if let Some((outcome, seen)) = unclaimed {
             self.drop_unobserved(outcome, seen);
         }
@@ -426,15 +451,22 @@ where
             return drop_caught(outcome);
         }
         let name = self.options.as_ref().and_then(|options| options.name_text());
-        drop_unobserved(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
+        drop_unobserved(outcome, &|| match name {
+            Some(name) => format!("task {name}"),
+            None => format!("task {}", self.id),
+        });
     }
+}
+
+fn given_away(owner: Option<&Arc<dyn TaskOwner>>) -> Option<Arc<dyn TaskOwner>> {
+    owner.filter(|owner| owner.remote().is_some()).cloned()
 }
 
 impl<C, T, H> Task<C, T, H> {
     /// Who has the task, if it was entrusted and has not come back.
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
-        inner.owner.as_ref().filter(|owner| owner.remote().is_some()).cloned()
+        given_away(inner.owner.as_ref())
     }
 
     pub(super) fn was_cancelled(&self) -> bool {
