@@ -1,4 +1,4 @@
-//! Small figures of this crate alone: `cargo bench --bench micro`.
+//! Small figures of this crate alone: `cargo bench -p benches`.
 
 use std::hint::black_box;
 
@@ -6,9 +6,6 @@ use concurrent_futures::{ThreadPoolExecutor, as_completed, promise};
 use divan::Bencher;
 
 fn main() {
-    // The first line, for a build without the automatic entry: a worker process goes no further.
-    #[cfg(processes)]
-    concurrent_futures::init();
     divan::main();
 }
 
@@ -60,7 +57,7 @@ fn as_completed_1000(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[cfg(processes)]
+#[cfg(target_os = "linux")]
 #[divan::bench]
 fn process_round_trip(bencher: Bencher<'_, '_>) {
     use concurrent_futures::{Executor, ProcessPoolExecutor};

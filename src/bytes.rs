@@ -216,37 +216,54 @@ pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
     with(None, code)
 }
 
-/// Encodes or decodes with the [`out-of-band channel`] of another thread, which has it count what is taken along.
+/// Encodes or decodes with the out-of-band channel of another thread, which has it count what is taken along.
 pub(crate) fn with<R>(out_of_band: Option<Arc<dyn OutOfBand>>, code: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn OutOfBand>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let _ = CURRENT.try_with(|current| current.borrow_mut().out_of_band = self.0.take());
-        }
-    }
-    let replace = |current: &RefCell<Current>| std::mem::replace(&mut current.borrow_mut().out_of_band, out_of_band);
-    let _restore = Restore(CURRENT.try_with(replace).ok().flatten());
+    let _restore = RestoreChannel::replaced(out_of_band);
     code()
+}
+
+/// Gives the thread its out-of-band channel back.
+struct RestoreChannel(Option<Arc<dyn OutOfBand>>);
+
+impl RestoreChannel {
+    fn replaced(by: Option<Arc<dyn OutOfBand>>) -> Self {
+        let replace = |current: &RefCell<Current>| std::mem::replace(&mut current.borrow_mut().out_of_band, by);
+        Self(CURRENT.try_with(replace).ok().flatten())
+    }
+}
+
+impl Drop for RestoreChannel {
+    fn drop(&mut self) {
+        let _ = CURRENT.try_with(|current| current.borrow_mut().out_of_band = self.0.take());
+    }
 }
 
 /// Encodes or decodes with an out-of-band channel; returns also the numbers of what was taken along.
 pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
-    struct Restore(Option<Current>);
-    impl Restore {
-        fn swap(&mut self) -> Vec<u32> {
-            let Some(outer) = self.0.take() else { return Vec::new() };
-            CURRENT.try_with(|current| current.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
-        }
-    }
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            self.swap();
-        }
-    }
-    let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
-    let mut restore = Restore(CURRENT.try_with(|current| current.replace(inner)).ok());
+    let mut restore = RestoreCurrent::lent(out_of_band);
     let result = code();
     (result, restore.swap())
+}
+
+/// Gives the thread back what it had before.
+struct RestoreCurrent(Option<Current>);
+
+impl RestoreCurrent {
+    fn lent(out_of_band: &Arc<dyn OutOfBand>) -> Self {
+        let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
+        Self(CURRENT.try_with(|current| current.replace(inner)).ok())
+    }
+
+    fn swap(&mut self) -> Vec<u32> {
+        let Some(outer) = self.0.take() else { return Vec::new() };
+        CURRENT.try_with(|current| current.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
+    }
+}
+
+impl Drop for RestoreCurrent {
+    fn drop(&mut self) {
+        self.swap();
+    }
 }
 
 /// The out-of-band channel that this thread encodes or decodes with.

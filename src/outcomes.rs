@@ -8,15 +8,19 @@ use crate::held::{Held, is_large};
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's wish.
-pub(crate) fn drop_unobserved<T>(outcome: impl Held<Outcome<T>>, task: impl FnOnce() -> String) {
-    if let Err(error) = outcome.get()
-        && !matches!(error, Error::Cancelled)
-    {
+pub(crate) fn drop_unobserved<T>(outcome: impl Held<Outcome<T>>, task: &dyn Fn() -> String) {
+    if let Err(error) = outcome.get() {
+        log_lost(error, task);
+    }
+    drop_caught(outcome);
+}
+
+fn log_lost(error: &Error, task: &dyn Fn() -> String) {
+    if !matches!(error, Error::Cancelled) {
         catch_and_log("the display of a task's error", || {
             log::warn!("{} ended with an error that nobody looked at: {error}", task());
         });
     }
-    drop_caught(outcome);
 }
 
 /// The outcomes of a chunk in input order. Those that nobody takes go one by one, each as that of a task alone would.
@@ -83,7 +87,7 @@ impl<R, H: Held<Outcome<R>>> FromIterator<H> for Outcomes<R> {
 
 impl<R> Drop for Outcomes<R> {
     fn drop(&mut self) {
-        let of_a_map = || "an item of a map".into();
+        let of_a_map = &|| "an item of a map".into();
         while let Some(outcome) = self.pop_boxed() {
             drop_unobserved(outcome, of_a_map);
         }

@@ -8,12 +8,12 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
-use crate::unwind::text_of;
+use crate::unwind::{payload_of, text_of};
 
 /// What the hook has seen of a panic.
 pub(crate) struct Record {
@@ -35,12 +35,11 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 
 /// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
-    let outer = RECORD.try_with(|record| record.replace(Some(None))).ok().flatten();
-    let result = panic::catch_unwind(AssertUnwindSafe(function));
-    let record = RECORD.try_with(|record| record.replace(outer)).ok().flatten().flatten();
-    match result {
-        Ok(returned) => returned,
-        Err(payload) => panicked(describe(payload, record)),
+    let (mut function, mut returned) = (Some(function), None);
+    let panic = catch_located(&mut || returned = function.take().map(|function| function()));
+    match (returned, panic) {
+        (Some(returned), _) => returned,
+        (None, panic) => panicked(panic.unwrap_or(Error::Abandoned)),
     }
 }
 
@@ -58,6 +57,20 @@ pub(crate) fn hand_on(seen: Option<Record>) {
             *record = Some(seen);
         }
     });
+}
+
+/// The part of [`catch_or`] that is the same for all tasks. What is generic is compiled again for each function that a program
+/// submits, so there is little of it.
+fn catch_located(function: &mut dyn FnMut()) -> Option<Error> {
+    let outer = swap_record(Some(None));
+    let payload = payload_of(function);
+    let record = swap_record(outer).flatten();
+    payload.map(|payload| describe(payload, record))
+}
+
+/// Puts this in the place of the thread's record, and returns what was there.
+fn swap_record(record: Option<Option<Record>>) -> Option<Option<Record>> {
+    RECORD.try_with(|slot| slot.replace(record)).ok().flatten()
 }
 
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {

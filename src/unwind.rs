@@ -4,9 +4,24 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
+/// Runs `code`, and returns the payload if it panicked.
+pub(crate) fn payload_of(code: &mut dyn FnMut()) -> Option<Box<dyn Any + Send>> {
+    panic::catch_unwind(AssertUnwindSafe(code)).err()
+}
+
 /// Runs user code that has nowhere to put a panic: it is reported and forgotten.
 pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(code)) {
+    let mut code = Some(code);
+    catch_and_log_dyn(what, &mut || {
+        if let Some(code) = code.take() {
+            code();
+        }
+    });
+}
+
+/// As [`catch_and_log`], for code that is handed on: compiled once.
+pub(crate) fn catch_and_log_dyn(what: &str, code: &mut dyn FnMut()) {
+    if let Some(payload) = payload_of(code) {
         let text = text_of(&*payload);
         drop_caught(payload);
         report(what, text);
@@ -17,17 +32,20 @@ pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
 pub(crate) fn drop_caught<D>(value: D) {
     // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
     let mut place = Some(value);
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| place = None)) {
-        report("the drop of a task's value", text_of(&*payload));
-        drop_payload(payload);
+    if let Some(payload) = payload_of(&mut || place = None) {
+        report_drop(payload);
     }
+}
+
+fn report_drop(payload: Box<dyn Any + Send>) {
+    report("the drop of a task's value", text_of(&*payload));
+    drop_payload(payload);
 }
 
 /// Logs a panic. The logger is the program's, and may panic as well: then there is nobody left to tell.
 fn report(what: &str, text: Option<String>) {
     let text = text.as_deref().unwrap_or("a payload that is no text");
-    let log = || log::error!("{what} panicked: {text}");
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(log)) {
+    if let Some(payload) = payload_of(&mut || log::error!("{what} panicked: {text}")) {
         drop_payload(payload);
     }
 }

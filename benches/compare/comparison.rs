@@ -48,9 +48,6 @@ struct Arguments {
     /// Lists the workloads
     #[arg(long)]
     list: bool,
-    /// Cargo says so to a bench. Without it, everything is done once, to see that it works
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
@@ -59,7 +56,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     if ball::is_child() {
         return Ok(());
     }
-    let Arguments { quick, workload, peer, list, bench } = Arguments::parse();
+    let Arguments { quick, workload, peer, list } = Arguments::parse();
     let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|known| picks(&workload, known.name)).collect();
     if workloads.is_empty() {
         let text = "no workload is called so; --list says how they are called";
@@ -69,11 +66,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         workloads.iter().for_each(|workload| println!("{}", workload.name));
         return Ok(());
     }
-    let effort = match (bench, quick) {
-        (false, _) => Effort::Trial,
-        (true, true) => Effort::Quick,
-        (true, false) => Effort::Full,
-    };
+    let effort = if quick { Effort::Quick } else { Effort::Full };
     let settings = Settings { effort, peers: peer };
     let mut report = Report { effort, machine: report::machine(), workloads: Vec::new() };
     println!("{}\n", report.machine);
@@ -92,9 +85,10 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
 
 /// Leaves files where Cargo leaves its own.
 fn write(report: &Report) -> Result<(), Box<dyn Error>> {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
     fs::create_dir_all(&target)?;
+    let target = target.canonicalize()?;
     fs::write(target.join("compare.json"), report.json()?)?;
     fs::write(target.join("compare.svg"), chart::draw(&report.workloads)?)?;
     println!("compare.json and compare.svg are in {}", target.display());

@@ -90,7 +90,7 @@ impl<'s> Contest<'s> {
     /// Runs all rounds.
     pub(crate) fn run(mut self) -> Standings {
         let effort = self.settings.effort;
-        let ((at_least, at_most), warm_up) = if self.once { ((1, 1), 0) } else { (effort.rounds(), effort.warm_up()) };
+        let ((at_least, at_most), warm_up) = if self.once { ((1, 1), 0) } else { (effort.rounds(), 1) };
         (0..warm_up).for_each(|_| drop(self.round()));
         let start = Instant::now();
         for round in 1..=at_most {

@@ -5,7 +5,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 pub(crate) const THREADS: &str = "Python threads";
-#[cfg(processes)]
 pub(crate) const PROCESSES: &str = "Python processes";
 
 /// Started when it is asked for first.
@@ -28,7 +27,7 @@ pub(crate) fn run(workload: &'static str) -> Result<impl FnMut(u64) -> f64 + 'st
 
 impl Python {
     fn start() -> Option<Self> {
-        const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/compare/peers.py");
+        const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compare/peers.py");
         let mut python = Command::new("python3");
         let mut child = python.arg(SCRIPT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
         let (orders, answers) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));

@@ -15,8 +15,6 @@ pub(crate) enum Effort {
     Full,
     /// For a look.
     Quick,
-    /// Once each, to see that it works: not `cargo bench`.
-    Trial,
 }
 
 impl Settings {
@@ -25,7 +23,6 @@ impl Settings {
         let part = match self.effort {
             Effort::Full => 1,
             Effort::Quick => 10,
-            Effort::Trial => 1000,
         };
         (times / part).max(1)
     }
@@ -43,17 +40,11 @@ pub(crate) fn picks(parts: &[String], name: &str) -> bool {
 }
 
 impl Effort {
-    /// How many rounds that do not count come first.
-    pub(crate) fn warm_up(self) -> usize {
-        usize::from(self != Self::Trial)
-    }
-
     /// How many rounds there are at least, and at most.
     pub(crate) fn rounds(self) -> (usize, usize) {
         match self {
             Self::Full => (3, 31),
             Self::Quick => (3, 9),
-            Self::Trial => (1, 1),
         }
     }
 
@@ -61,7 +52,7 @@ impl Effort {
     pub(crate) fn budget(self) -> Duration {
         match self {
             Self::Full => Duration::from_secs(8),
-            Self::Quick | Self::Trial => Duration::from_millis(400),
+            Self::Quick => Duration::from_millis(400),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::unwind;
 pub(crate) trait Call<T>: Send {
     /// Is it a task to the executor's statistics?
     const COUNTS: bool = true;
+    /// Can it leave this process? Then the methods that do so run user code.
+    const ENCODABLE: bool = false;
     /// Outlives the call: dropped when the outcome is stored or dropped as well.
     type Guard;
     fn guard(&mut self) -> Self::Guard;
@@ -99,6 +101,7 @@ where
     A: Payload,
     R: Payload,
 {
+    const ENCODABLE: bool = true;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<R> {
@@ -192,6 +195,7 @@ where
     A: Payload,
     R: Payload,
 {
+    const ENCODABLE: bool = true;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<Outcomes<R>> {

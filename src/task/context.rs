@@ -137,15 +137,24 @@ pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
 }
 
 fn run_as<R>(task: Current, body: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Current>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let outer = self.0.take();
-            // Dropped after the borrow has ended.
-            let _inner = CURRENT.try_with(|current| current.replace(outer));
-        }
-    }
-    // At the end of a thread its locals may be gone: a task that runs there does without.
-    let _restore = Restore(CURRENT.try_with(|current| current.replace(Some(task))).ok().flatten());
+    let _restore = Restore::after(task);
     body()
+}
+
+/// Makes what was current before current again.
+struct Restore(Option<Current>);
+
+impl Restore {
+    /// Makes this one current meanwhile. At the end of a thread its locals may be gone: a task that runs there does without.
+    fn after(task: Current) -> Self {
+        Self(CURRENT.try_with(|current| current.replace(Some(task))).ok().flatten())
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let outer = self.0.take();
+        // Dropped after the borrow has ended.
+        let _inner = CURRENT.try_with(|current| current.replace(outer));
+    }
 }

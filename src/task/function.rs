@@ -78,10 +78,15 @@ pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> 
 /// What a call comes to, a panic included.
 pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
     let named = |panicked: Error| panicked.named(current_name().as_deref());
-    panics::catch_or(|| H::hold(call), |panicked| H::hold(|| Err(named(panicked))))
+    panics::catch_or(|| H::hold(call), |panicked| failed(named(panicked)))
 }
 
 /// What a result comes to that the user's `Deserialize` reads.
 pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(decode), |panicked| H::hold(|| Err(unread(panicked))))
+    panics::catch_or(|| H::hold(decode), |panicked| failed(unread(panicked)))
+}
+
+/// An outcome that is an error.
+pub(crate) fn failed<T, H: Held<Outcome<T>>>(error: Error) -> H {
+    H::hold(|| Err(error))
 }

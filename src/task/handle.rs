@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::call::Call;
 use super::context::RunningTask;
-use super::listener::{Listener, ListenerKey};
+use super::function::failed;
+use super::listener::{self, Listener, ListenerKey};
 use super::owner;
 use super::roles::{Awaited, Callback, TaskHandle};
 use super::snapshot::{Snapshot, State};
@@ -105,7 +106,7 @@ where
         let key = listener.key();
         // Only a waker is ever registered again: no search for the members of a large set.
         let again = matches!(listener, Listener::Waker(..));
-        let old = if again && let Some(slot) = inner.listeners().find(|slot| slot.key() == key) {
+        let old = if again && let Some(slot) = inner.listener(key) {
             Some(std::mem::replace(slot, listener))
         } else if inner.first.is_none() {
             inner.first.replace(listener)
@@ -124,10 +125,7 @@ where
         let removed = if inner.first.as_ref().is_some_and(|first| first.key() == key) {
             inner.first.take()
         } else {
-            inner.extras.as_mut().and_then(|extras| {
-                let at = extras.listeners.iter().position(|listener| listener.key() == key)?;
-                Some(extras.listeners.swap_remove(at))
-            })
+            inner.extras.as_mut().and_then(|extras| listener::remove(&mut extras.listeners, key))
         };
         drop(inner);
         drop_caught(removed);
@@ -216,7 +214,7 @@ where
     fn take_held(&self) -> Option<H> {
         let mut inner = self.inner.lock();
         let outcome = match &inner.phase {
-            Phase::Cancelled => H::hold(|| Err(Error::Cancelled)),
+            Phase::Cancelled => failed(Error::Cancelled),
             Phase::Finished(_) => {
                 let raised = inner.snapshot().raised;
                 match std::mem::replace(&mut inner.phase, Phase::Taken { raised }) {
@@ -273,7 +271,7 @@ where
         let lent = Phase::Delivering { shown, cancelled: is_cancelled };
         let mut outcome = match std::mem::replace(&mut inner.phase, lent) {
             Phase::Finished(outcome) => outcome,
-            _ => H::hold(|| Err(Error::Cancelled)),
+            _ => failed(Error::Cancelled),
         };
         inner = self.deliver(inner, &mut outcome);
         inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };

@@ -34,6 +34,35 @@ pub(crate) enum ListenerKey {
     Waker(WakerKey),
 }
 
+/// Finds one of a task's listeners.
+pub(crate) fn find<'a>(
+    first: Option<&'a mut Listener>,
+    rest: &'a mut [Listener],
+    key: ListenerKey,
+) -> Option<&'a mut Listener> {
+    first.into_iter().chain(rest).find(|listener| listener.key() == key)
+}
+
+/// Takes one of a task's listeners back.
+pub(crate) fn remove(listeners: &mut Vec<Listener>, key: ListenerKey) -> Option<Listener> {
+    let at = listeners.iter().position(|listener| listener.key() == key)?;
+    Some(listeners.swap_remove(at))
+}
+
+/// Tells the wait-sets, under the lock that publishes.
+pub(crate) fn tell(first: &Option<Listener>, rest: &[Listener], failed: bool) {
+    for listener in first.iter().chain(rest) {
+        listener.tell(failed);
+    }
+}
+
+/// Wakes those who await, outside every lock.
+pub(crate) fn wake(first: Option<Listener>, rest: Vec<Listener>) {
+    for listener in first.into_iter().chain(rest) {
+        listener.wake();
+    }
+}
+
 impl Listener {
     pub(crate) fn key(&self) -> ListenerKey {
         match self {
@@ -42,15 +71,13 @@ impl Listener {
         }
     }
 
-    /// Tells a wait-set, under the lock that publishes.
-    pub(crate) fn tell(&self, failed: bool) {
+    fn tell(&self, failed: bool) {
         if let Listener::Set(set, key) = self {
             set.done(*key, failed);
         }
     }
 
-    /// Wakes who awaits, outside every lock.
-    pub(crate) fn wake(self) {
+    fn wake(self) {
         if let Listener::Waker(waker, _) = self {
             crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
         }

@@ -47,10 +47,20 @@ where
         }
     }
 
+    /// Reads a result. Work that cannot be encoded has none to be read, and runs no code of the user's here.
+    fn decode(bytes: &[u8]) -> H {
+        if const { C::ENCODABLE } { read(|| C::decode(bytes)) } else { H::hold(|| C::decode(bytes)) }
+    }
+
     /// How long it may run there.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
         sooner(self.options.get().and_then(|options| options.get_time_limit()), owner.time_limit())
     }
+}
+
+/// What the encoding comes to that the user's `Serialize` writes.
+fn written<E>(encode: impl FnOnce() -> Result<E, Error>) -> Result<E, Error> {
+    panics::catch(encode).map_err(unwritten)
 }
 
 impl<C, T, H> Runnable for Task<C, T, H>
@@ -86,10 +96,10 @@ where
     }
 
     fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
+        let Some(call) = self.inner.lock().phase.take_call() else {
             return Err(Error::Cancelled);
         };
-        let encoded = panics::catch(|| call.encode_call()).map_err(unwritten);
+        let encoded = if const { C::ENCODABLE } { written(|| call.encode_call()) } else { call.encode_call() };
         drop_caught(call);
         encoded
     }
@@ -112,7 +122,7 @@ where
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
         let (call, owner) = {
             let mut inner = self.inner.lock();
-            let Some(call) = inner.phase.call().and_then(Option::take) else {
+            let Some(call) = inner.phase.take_call() else {
                 return Ran::Skipped;
             };
             inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
@@ -194,10 +204,10 @@ where
 
     fn encode(&self) -> Result<Encoded, Error> {
         // Out of the task: serde code is the user's, and must not run under the lock.
-        let Some(call) = self.inner.lock().phase.call().and_then(Option::take) else {
+        let Some(call) = self.inner.lock().phase.take_call() else {
             return Err(Error::Cancelled);
         };
-        let encoded = panics::catch(|| call.encode()).map_err(unwritten);
+        let encoded = if const { C::ENCODABLE } { written(|| call.encode()) } else { call.encode() };
         let mut call = Some(call);
         if let Some(slot) = self.inner.lock().phase.call() {
             *slot = call.take();
@@ -208,14 +218,14 @@ where
 
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
         match reply {
-            Ok(bytes) => self.end(read(|| C::decode(bytes)), By::Owner),
+            Ok(bytes) => self.end(Self::decode(bytes), By::Owner),
             Err(error) => self.end_with(error, By::Owner),
         }
     }
 
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
         // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
-        let (outcome, _) = with_out_of_band(out_of_band, || read(|| C::decode(result)));
+        let (outcome, _) = with_out_of_band(out_of_band, || Self::decode(result));
         self.end(outcome, By::Owner)
     }
 

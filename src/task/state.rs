@@ -52,6 +52,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::function::failed;
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{Snapshot, State};
 use crate::error::{Error, Outcome};
@@ -62,11 +63,11 @@ use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::call::Call;
-use crate::task::listener::Listener;
+use crate::task::listener::{self, Listener, ListenerKey};
 use crate::task::nested::with_room;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
-use crate::unwind::{catch_and_log, drop_caught};
+use crate::unwind::{catch_and_log, catch_and_log_dyn, drop_caught};
 
 /// `H` is how it [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
@@ -149,6 +150,22 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
     )
 }
 
+/// What is generic in a task is compiled for each function that a program submits; this is not, and `call_back` is once for each type of
+/// result.
+fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
+    with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
+}
+
+/// The outcome is lent to one thread alone, which may be another one than this.
+fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut H) {
+    let mut lent = Some((callback, outcome));
+    as_callback("a callback of a future", &mut || {
+        if let Some((callback, outcome)) = lent.take() {
+            callback(H::get(outcome));
+        }
+    });
+}
+
 fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
     outcome.as_ref().err().map(Error::variant)
 }
@@ -182,6 +199,10 @@ impl<C, H> Phase<C, H> {
             _ => None,
         }
     }
+
+    pub(super) fn take_call(&mut self) -> Option<C> {
+        self.call()?.take()
+    }
 }
 
 impl<T> Default for Extras<T> {
@@ -204,9 +225,12 @@ impl<C, T, H> Inner<C, T, H> {
         (self.first.take(), rest.unwrap_or_default())
     }
 
-    pub(super) fn listeners(&mut self) -> impl Iterator<Item = &mut Listener> {
-        let rest = self.extras.iter_mut().flat_map(|extras| &mut extras.listeners);
-        self.first.iter_mut().chain(rest)
+    pub(super) fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
+        let rest = match &mut self.extras {
+            Some(extras) => &mut extras.listeners[..],
+            None => &mut [],
+        };
+        listener::find(self.first.as_mut(), rest, key)
     }
 }
 
@@ -261,7 +285,7 @@ where
             drop_caught(error);
             return false;
         }
-        self.end(H::hold(|| Err(error)), by)
+        self.end(failed(error), by)
     }
 
     /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and
@@ -304,11 +328,13 @@ where
             }
             // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
             // another task drops that one's call further up the stack, and so on.
-            let drops = || {
-                drop_caught(call);
-                drop_caught(unused);
-            };
-            with_room(|| catch_and_log("the drop of a task", || owner::in_callback(drops)));
+            let mut unused = Some((call, unused));
+            as_callback("the drop of a task", &mut || {
+                if let Some((call, unused)) = unused.take() {
+                    drop_caught(call);
+                    drop_caught(unused);
+                }
+            });
             inner = self.inner.lock();
         }
         inner = self.deliver(inner, &mut outcome);
@@ -331,7 +357,7 @@ where
         // What its drop or its methods do is for the original to do.
         std::mem::forget(inner.owner.take());
         if matches!(inner.phase, Phase::Delivering { .. }) {
-            self.publish(inner, H::hold(|| Err(fork::lost_in_fork())));
+            self.publish(inner, failed(fork::lost_in_fork()));
         } else {
             drop(inner);
             self.end_with(fork::lost_in_fork(), By::Owner);
@@ -348,11 +374,7 @@ where
             inner.seen = true;
             drop(inner);
             // A callback that completes another future runs that one's callbacks further up the stack, and so on.
-            // Lent to one thread alone, which may be another one.
-            let outcome = &mut *outcome;
-            with_room(move || {
-                catch_and_log("a callback of a future", || owner::in_callback(|| callback(H::get(outcome))))
-            });
+            call_back(callback, outcome);
             inner = self.inner.lock();
         }
         inner
@@ -372,17 +394,13 @@ where
         let failed = raised.is_some() && matches!(inner.snapshot().state, State::Finished);
         let (first, rest) = inner.take_listeners();
         // Before anybody can see it done: it is in their sets by then, ahead of whatever ends because of that.
-        for listener in first.iter().chain(&rest) {
-            listener.tell(failed);
-        }
+        listener::tell(&first, &rest, failed);
         let waiters = inner.waiters;
         drop(inner);
         if waiters > 0 {
             self.changed.notify_all();
         }
-        for listener in first.into_iter().chain(rest) {
-            listener.wake();
-        }
+        listener::wake(first, rest);
         if let Some((outcome, seen)) = unclaimed {
             self.drop_unobserved(outcome, seen);
         }
@@ -394,15 +412,22 @@ where
             return drop_caught(outcome);
         }
         let name = self.options.get().and_then(|options| options.get_name());
-        drop_unobserved(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
+        drop_unobserved(outcome, &|| match name {
+            Some(name) => format!("task {name}"),
+            None => format!("task {}", self.id),
+        });
     }
+}
+
+fn given_away(owner: Option<&Arc<dyn TaskOwner>>) -> Option<Arc<dyn TaskOwner>> {
+    owner.filter(|owner| owner.remote().is_some()).cloned()
 }
 
 impl<C, T, H> Task<C, T, H> {
     /// Who has the task, if it was entrusted and has not come back.
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
-        inner.owner.as_ref().filter(|owner| owner.remote().is_some()).cloned()
+        given_away(inner.owner.as_ref())
     }
 
     pub(super) fn was_cancelled(&self) -> bool {

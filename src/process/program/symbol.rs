@@ -1,11 +1,11 @@
 //! The name of a function, for the message about the worker that died in it. Of programs in ELF.
-#![allow(unsafe_code)]
+#![cfg_attr(test, allow(unsafe_code))]
+
+#[path = "symbol/elf.rs"]
+mod elf;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-
-use object::read::{NativeFile, ReadCache};
-use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::image;
 use crate::sync::Mutex;
@@ -30,17 +30,13 @@ pub(in crate::process) fn name_of(address: usize) -> Option<String> {
 fn look_up(address: usize) -> Option<String> {
     let image = image::image();
     let offset = image.offset_of(address)?;
-    let cache = ReadCache::new(File::open(image::program()).ok()?);
-    let file = NativeFile::parse(&cache).ok()?;
+    let program = elf::Program::open(File::open(image::program()).ok()?)?;
     // Started by a loader, or replaced where there is no /proc: the file is not what runs here.
-    if file.build_id().ok()?.is_some_and(|id| id != image.build_id()) {
+    if program.build_id().is_some_and(|id| id != image.build_id()) {
         return None;
     }
-    let mut begins_there = file
-        .symbols()
-        .chain(file.dynamic_symbols())
-        .filter(|symbol| symbol.address() == offset && symbol.kind() == SymbolKind::Text && symbol.is_definition());
-    begins_there.find_map(|symbol| telling(&format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?))))
+    let names = program.functions_at(offset);
+    names.iter().find_map(|name| telling(&format!("{:#}", rustc_demangle::demangle(name))))
 }
 
 /// Cuts a demangled name down to what tells a reader something.
