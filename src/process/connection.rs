@@ -352,7 +352,7 @@ fn send_with(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::protocol::frame::Reader;
+    use crate::process::protocol::reader::Reader;
 
     #[test]
     fn a_descriptor_goes_along_with_its_frame_also_where_others_are_before_it() {

@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use super::child::{Child, OomCounter};
 use super::connection::Connection;
 use super::pool::Pool;
-use super::protocol::frame::Reader;
+use super::protocol::reader::Reader;
 use super::scheduler::{Dispatch, Expiry, Next, WorkerId};
 use super::shm::segments::PeerSegments;
 use super::shm::table;

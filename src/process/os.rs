@@ -10,13 +10,10 @@
 //!
 //! `--cfg portable` takes the second way on Linux too, where it can be tested.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread::{Builder, JoinHandle};
 
-use rustix::io::fcntl_dupfd_cloexec;
-use rustix::process::{Resource, getrlimit};
-
+mod descriptor;
+mod file_size;
 mod group;
 #[cfg(all(target_os = "linux", not(portable)))]
 mod linux;
@@ -26,6 +23,7 @@ mod parent;
 mod portable;
 mod thread;
 
+pub(super) use descriptor::above_streams;
 pub(super) use group::{end_group, end_rest_of_group};
 #[cfg(all(target_os = "linux", not(portable)))]
 pub(super) use linux::*;
@@ -33,31 +31,6 @@ pub(super) use linux::*;
 pub(super) use parent::{die_with_parent, die_with_parent_too};
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
-
-/// Moves a descriptor out of the numbers of the standard streams, which it was given if one of them was closed: what is printed must not
-/// go there. All that are made in here or arrive here go through this.
-pub(super) fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
-    const STREAMS: i32 = 3;
-    match descriptor.as_raw_fd() {
-        ..STREAMS => Ok(fcntl_dupfd_cloexec(descriptor, STREAMS)?),
-        _ => Ok(descriptor),
-    }
-}
-
-/// Refuses memory that is longer than a file may be here (`ulimit -f`): the attempt would raise SIGXFSZ, and that ends the program, or
-/// the worker. A limit that another thread lowers in this very moment is seen by the next one.
-fn check_file_size(length: usize) -> io::Result<()> {
-    match getrlimit(Resource::Fsize).current {
-        Some(limit) if limit < length as u64 => {
-            let text = format!(
-                "shared memory of {length} bytes is longer than a file may be in this process, which is {limit} bytes (RLIMIT_FSIZE): \
-                 raise the limit (`ulimit -f`), or use a ThreadPoolExecutor"
-            );
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// The stack of a thread that does nothing but wait.
 const SMALL: usize = 64 << 10;

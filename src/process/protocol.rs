@@ -1,5 +1,6 @@
 //! What crosses between the pool and a worker over their socket: [frames](frame), and in some of them [errors](reply).
 
 pub(super) mod frame;
+pub(super) mod reader;
 pub(super) mod reply;
 pub(super) mod setup;

@@ -13,7 +13,8 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, send, shutdown};
 use crate::process::os::{self, Memory};
 use crate::process::program::entry;
 use crate::process::program::image::image;
-use crate::process::protocol::frame::{HEADER, Header, ItemsHead, Kind, Reader, put};
+use crate::process::protocol::frame::{HEADER, Header, ItemsHead, Kind, put};
+use crate::process::protocol::reader::Reader;
 use crate::process::shm::table::{self, TaskTable};
 use crate::process::worker::outgoing::send_descriptor;
 

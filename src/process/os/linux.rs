@@ -20,10 +20,10 @@ use rustix::process::{
     pidfd_open, pidfd_send_signal, setrlimit, waitid,
 };
 
-use super::{above_streams, check_file_size};
+use super::descriptor::above_streams;
+use super::file_size::check_file_size;
 use crate::error::Exit;
 use crate::process::child::exit;
-use crate::process::protocol::frame;
 
 /// With what is sent: no SIGPIPE if the other side is gone.
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
@@ -169,7 +169,7 @@ pub(in crate::process) fn lacks() -> Option<&'static str> {
 pub(in crate::process) fn limit_memory(bytes: u64) -> io::Result<()> {
     let size = std::fs::read_to_string("/proc/self/statm")?;
     let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| frame::broken("/proc/self/statm has no size"))?;
+    let pages = pages.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/statm has no size"))?;
     let limit = pages.saturating_mul(rustix::param::page_size() as u64).saturating_add(bytes);
     let Rlimit { maximum, .. } = getrlimit(Resource::As);
     let current = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));

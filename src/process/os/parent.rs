@@ -26,7 +26,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, getppid, pidfd_open, set_parent_process_death_signal};
 
-use super::{above_streams, end_group};
+use super::descriptor::above_streams;
+use super::group::end_group;
 
 /// A signal that the kernel never sends by itself, that programs leave alone, and that ends who does not handle it.
 #[cfg(not(any(

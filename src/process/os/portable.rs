@@ -20,7 +20,8 @@ use rustix::process::{
 };
 use rustix::shm;
 
-use super::{above_streams, check_file_size};
+use super::descriptor::above_streams;
+use super::file_size::check_file_size;
 use crate::error::Exit;
 use crate::process::child::exit;
 use crate::sync::Mutex;

@@ -19,11 +19,7 @@
 //! | `Items` | from the worker | [`ItemsHead`], then for each item `kind: u8`, `length: u32` and a value or fault |
 #![forbid(unsafe_code)]
 
-mod reader;
-
 use std::io;
-
-pub(in crate::process) use reader::Reader;
 
 pub(in crate::process) const HEADER: usize = 24;
 
@@ -47,7 +43,7 @@ pub(in crate::process) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Setup,
         Self::Task,
         Self::Hello,

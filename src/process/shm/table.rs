@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::process::os::{self, Memory};
-use letters::LETTER;
 use mailbox::Mailbox;
 pub(in crate::process) use read_right::ReadRight;
 pub(in crate::process) use words::Progress;
@@ -35,6 +34,9 @@ pub(in crate::process) const COUNT: usize = 64;
 
 /// Bytes of the journal.
 pub(in crate::process) const JOURNAL: usize = 60 << 10;
+
+/// The longest frame that goes as a letter.
+const LETTER: usize = 512;
 
 /// What both sides map. All zero at first.
 #[repr(C)]

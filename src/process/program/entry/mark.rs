@@ -26,7 +26,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::str::Split;
 use std::{fs, io};
 
-use super::StartFailure;
+use super::failure::StartFailure;
 use crate::process::program::image::image;
 
 /// What each mark begins with.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::ptr;
 use std::slice;
 
-use super::{Image, fingerprint};
+use super::layout::{Image, fingerprint};
 
 const PT_LOAD: u32 = 1;
 #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 #[cfg(target_vendor = "apple")]
-use super::{Image, fingerprint};
+use super::layout::{Image, fingerprint};
 
 /// Bytes of the header of a program of 64 bits.
 #[cfg(target_vendor = "apple")]

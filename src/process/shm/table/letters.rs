@@ -6,11 +6,8 @@
 
 use std::ops::Range;
 
-use super::{COUNT, TaskTable};
+use super::{COUNT, LETTER, TaskTable};
 use crate::process::protocol::frame::{HEADER, Header};
-
-/// The longest frame that goes as a letter.
-pub(super) const LETTER: usize = 512;
 
 const _: () = assert!(COUNT == u64::BITS as usize, "a flag for each slot");
 

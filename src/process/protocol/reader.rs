@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
-use super::{HEADER, Header, broken};
+use super::frame::{HEADER, Header, broken};
 use crate::process::os;
 
 /// What one look at the socket takes at least.
