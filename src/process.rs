@@ -25,6 +25,7 @@ mod seeds;
 mod shm;
 mod task;
 mod worker;
+mod worker_id;
 
 pub use builder::ProcessPoolBuilder;
 pub use executor::ProcessPoolExecutor;

@@ -1,24 +1,16 @@
-//! [`Batch`]: some items of a map on their way, and what the pool offers to maps.
+//! [`Batch`]: some items of a map on their way.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
 
-use super::pool::Pool;
-use super::shm::segments::{SegmentPool, SegmentRef};
-use super::task::{Completion, RemoteTask};
-use crate::bytes::with_out_of_band;
-use crate::error::Error;
 use crate::id::FutureId;
-use crate::items::{Attached, BatchExecutor, BatchOwner, Elsewhere, ItemExecutor, NewBatch};
+use crate::items::BatchOwner;
 use crate::options::TaskOptions;
-use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::sync::Mutex;
-use crate::task::encoded::{EncodedCall, Entry};
-use crate::task::owner::{Ended, Shared};
 use crate::ticket::Ticket;
 
-/// Some items of a map, which have no task.
-pub(super) struct Batch {
+/// Some items of a map, which have no task of their own. `T` is what crosses: a remote task.
+pub(super) struct Batch<T> {
     pub(super) id: FutureId,
     pub(super) options: Option<Arc<TaskOptions>>,
     /// Gone once it has its outcomes: a task may lie about for longer, and is dropped under locks, but an owner has the user's values.
@@ -28,16 +20,16 @@ pub(super) struct Batch {
     /// When they were pulled.
     pub(super) ticket: Ticket,
     /// All batches of the same map that were sent.
-    pub(super) sent: Arc<SentBatches>,
+    pub(super) sent: Arc<SentBatches<T>>,
 }
 
-impl Batch {
+impl<T> Batch<T> {
     pub(super) fn new(
         owner: Arc<dyn BatchOwner>,
         options: Option<Arc<TaskOptions>>,
         first: usize,
         ticket: Ticket,
-        sent: Arc<SentBatches>,
+        sent: Arc<SentBatches<T>>,
     ) -> Self {
         Self { id: FutureId::next(), options, owner: Mutex::new(Some(owner)), first, ticket, sent }
     }
@@ -50,142 +42,34 @@ impl Batch {
 }
 
 /// The batches of one map that were sent, and whose ends may not be known yet.
-#[derive(Default)]
-pub(super) struct SentBatches(Mutex<Vec<Weak<RemoteTask>>>);
+pub(super) struct SentBatches<T>(Mutex<Vec<Weak<T>>>);
 
-impl SentBatches {
-    pub(super) fn add(&self, remote: &Arc<RemoteTask>) {
-        let mut remotes = self.0.lock();
-        remotes.retain(|remote| remote.strong_count() > 0);
-        remotes.push(Arc::downgrade(remote));
+impl<T> Default for SentBatches<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> SentBatches<T> {
+    pub(super) fn add(&self, sent: &Arc<T>) {
+        let mut all = self.0.lock();
+        all.retain(|sent| sent.strong_count() > 0);
+        all.push(Arc::downgrade(sent));
     }
 
     #[cfg(test)]
-    pub(super) fn take(&self) -> Vec<Arc<RemoteTask>> {
-        let remotes = std::mem::take(&mut *self.0.lock());
-        remotes.iter().map(|remote| remote.upgrade().expect("what was divided off is not dropped")).collect()
+    pub(super) fn take(&self) -> Vec<Arc<T>> {
+        let all = std::mem::take(&mut *self.0.lock());
+        all.iter().map(|sent| sent.upgrade().expect("what was divided off is not dropped")).collect()
     }
 
-    /// Takes back what has not begun. Runs user code.
-    fn call_back(&self) {
+    /// Has `call_back` take back what has not begun of each.
+    pub(super) fn call_back(&self, call_back: impl Fn(&T)) {
         // One by one: as long as one was not called back, it may become two.
-        while let Some(remote) = { self.0.lock().pop() } {
-            if let Some(remote) = remote.upgrade() {
-                remote.call_back();
+        while let Some(sent) = { self.0.lock().pop() } {
+            if let Some(sent) = sent.upgrade() {
+                call_back(&sent);
             }
         }
-    }
-}
-
-/// What the pool is to one map.
-struct MapBatches {
-    pool: Arc<Pool>,
-    sent: Arc<SentBatches>,
-}
-
-/// Segments that are given back unless a batch takes them along.
-struct Segments {
-    segments: Vec<SegmentRef>,
-    store: Arc<SegmentPool>,
-}
-
-impl Drop for Segments {
-    fn drop(&mut self) {
-        self.store.release(&self.segments, false);
-    }
-}
-
-impl ItemExecutor for Pool {
-    fn takes_only_tasks(&self) -> bool {
-        self.settings.time_limit.is_some()
-    }
-
-    /// Nobody, where the pool counts tasks, or where each item is refused with the reason.
-    fn elsewhere(self: Arc<Self>) -> Option<Elsewhere> {
-        let settings = &self.settings;
-        let counts = settings.max_tasks_per_worker.is_some() || settings.max_pending.is_some();
-        if counts || settings.time_limit.is_some() || self.is_copy() {
-            return None;
-        }
-        Some(Elsewhere(Arc::new(MapBatches { pool: self, sent: Arc::default() })))
-    }
-}
-
-impl BatchExecutor for MapBatches {
-    fn workers(&self) -> usize {
-        self.pool.settings.max_workers
-    }
-
-    fn refuses_all(&self) -> Option<Error> {
-        self.pool.refuses_all()
-    }
-
-    fn finds(&self, entry: Entry) -> bool {
-        FunctionAddress::of(entry).is_ok()
-    }
-
-    fn ticket(&self) -> Ticket {
-        self.pool.tickets.now()
-    }
-
-    fn enlist(&self, shared: Weak<dyn Shared>) {
-        self.pool.enlist(shared);
-    }
-
-    fn expect_more(&self, first: bool) -> Result<(), Error> {
-        self.pool.expect_more(first)
-    }
-
-    fn expect_no_more(&self) {
-        self.pool.expect_no_more();
-    }
-
-    fn add(&self, ended: Ended) {
-        self.pool.add(ended);
-    }
-
-    fn encode(
-        &self,
-        encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,
-    ) -> Result<(EncodedCall, Option<Attached>), Error> {
-        let pool = &self.pool;
-        let (encoded, taken) = with_out_of_band(&pool.out_of_band, encode);
-        let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
-        let segments = Segments { segments, store: Arc::clone(&pool.segments) };
-        let encoded = pool.sized(encoded?, &segments.segments)?;
-        let attached = (!segments.segments.is_empty()).then(|| Attached(Box::new(segments)));
-        Ok((encoded, attached))
-    }
-
-    fn batch(&self, batch: NewBatch) -> Box<dyn FnOnce()> {
-        let NewBatch { encoded, attached, owner, options, first, ticket } = batch;
-        let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
-        let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
-        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
-        let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
-        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool), located, segments);
-        self.sent.add(&remote);
-        let pool = Arc::clone(&self.pool);
-        Box::new(move || pool.submit(remote, true))
-    }
-
-    fn call_back(&self) {
-        self.sent.call_back();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bytes::OutOfBand;
-    use crate::process::shm::segments::LONG;
-
-    #[test]
-    fn segments_that_no_batch_took_along_are_free_again() {
-        let store = Arc::<SegmentPool>::default();
-        let number = store.put(&[7; LONG]).unwrap();
-        let segments = Segments { segments: store.references(&[number]), store: Arc::clone(&store) };
-        drop(Attached(Box::new(segments)));
-        assert_eq!(store.put(&[7; LONG]), Some(number));
     }
 }

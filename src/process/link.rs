@@ -20,11 +20,12 @@ use super::child::{Child, OomCounter};
 use super::connection::Connection;
 use super::pool::Pool;
 use super::protocol::reader::Reader;
-use super::scheduler::{Dispatch, Expiry, Next, WorkerId};
+use super::scheduler::{Dispatch, Expiry, Next};
 use super::shm::segments::PeerSegments;
 use super::shm::table;
 use crate::bytes::OutOfBand;
 use crate::error::{Broken, Error};
+use crate::process::worker_id::WorkerId;
 use crate::task::owner;
 use answers::Answer;
 

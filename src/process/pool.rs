@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod help;
+mod items;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,9 @@ use rustix::process::Signal;
 use super::connection::Connection;
 use super::link;
 use super::program::{entry, obstacle};
-use super::scheduler::{Limits, Scheduler, WorkerId};
-use super::shm::segments::SegmentPool;
+use super::scheduler::{Limits, Scheduler};
+use super::shm::segments::{SegmentPool, SegmentRef};
+use super::task::{RemoteTask, RemoteTaskOwner};
 use crate::bytes::OutOfBand;
 use crate::codec::READING_STACK;
 use crate::error::{Broken, Error};
@@ -40,6 +42,7 @@ use crate::fork;
 use crate::options::Stats;
 use crate::panics;
 use crate::process::program::call::LocatedCall;
+use crate::process::worker_id::WorkerId;
 use crate::stack;
 use crate::sync::{Condvar, Mutex};
 use crate::task::owner::{self, Ended, Shared};
@@ -345,4 +348,32 @@ impl Pool {
 }
 
 /// For the threads of the pool, in which callbacks run: they belong to the executor. Nobody waits in them.
-impl TaskOwner for Pool {}
+impl TaskOwner for Pool {
+    fn time_limit(&self) -> Option<Duration> {
+        self.settings.time_limit
+    }
+}
+
+impl RemoteTaskOwner for Pool {
+    fn revoke(&self, remote: &RemoteTask) -> bool {
+        !self.is_copy() && self.decide(|scheduler, now| scheduler.cancel(remote, now))
+    }
+    fn stop(&self, remote: &RemoteTask) -> bool {
+        !self.is_copy() && self.decide(|scheduler, now| scheduler.stop(remote, now))
+    }
+    fn help(&self, remote: &RemoteTask) {
+        self.help(remote);
+    }
+    fn kill_worker(&self, id: WorkerId) {
+        self.kill_worker(id);
+    }
+    fn count(&self, failed: bool) {
+        self.count(failed);
+    }
+    fn out_of_band(&self) -> &Arc<dyn OutOfBand> {
+        &self.out_of_band
+    }
+    fn release(&self, segments: &[SegmentRef], kept: bool) {
+        self.segments.release(segments, kept);
+    }
+}

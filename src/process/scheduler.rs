@@ -42,19 +42,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::task::{Place, RemoteTask};
+use super::worker_id::WorkerId;
 use crate::error::{Error, Full};
 pub(super) use lost::LostTask;
 use worker::{Stage, WorkerState};
-
-/// Names a worker process, and the thread of the pool that looks after it. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WorkerId(pub(super) u32);
-
-/// How much work is sent ahead to a worker that is busy: enough to cover the time until the pool looks at its results.
-const AHEAD_TIME: Duration = Duration::from_micros(200);
-
-/// Behind a task that takes longer, nothing is sent ahead: the gap to the next does not show.
-const LONG_TASK: Duration = Duration::from_millis(20);
 
 /// How many bytes of arguments are sent ahead.
 const AHEAD_BYTES: usize = 256 << 10;

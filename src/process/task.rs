@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::items::Items;
-use super::pool::Pool;
 use super::protocol::frame::Kind;
 use super::protocol::reply;
-use super::scheduler::WorkerId;
 use super::shm::segments::SegmentRef;
 use super::shm::table::{Progress, TaskTable};
 use crate::bytes::OutOfBand;
@@ -18,6 +16,7 @@ use crate::error::Error;
 use crate::id::FutureId;
 use crate::options::{TaskOptions, sooner};
 use crate::process::program::call::{FunctionAddress, LocatedCall};
+use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 use crate::task::Runnable;
 use crate::task::remote::Remote;
@@ -28,7 +27,7 @@ use crate::ticket::{Shown, Ticket, Tickets};
 /// die with them.
 pub(super) struct RemoteTask {
     pub(super) completion: Completion,
-    pub(super) pool: Arc<Pool>,
+    pub(super) owner: Arc<dyn RemoteTaskOwner>,
     pub(super) call: FunctionAddress,
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
@@ -53,10 +52,28 @@ pub(super) struct RemoteTask {
     took: AtomicU64,
 }
 
+/// The pool that a remote task is on its way through.
+pub(super) trait RemoteTaskOwner: TaskOwner {
+    /// Takes the task back. Returns `true` if no worker has started it, and none ever will.
+    fn revoke(&self, remote: &RemoteTask) -> bool;
+    /// Takes the task back, or decides that what its worker makes of it does not count. Returns `false` if it has come to an end before.
+    fn stop(&self, remote: &RemoteTask) -> bool;
+    /// Looks for the answer to the task for a moment, in a thread that is about to wait for it.
+    fn help(&self, remote: &RemoteTask);
+    /// Kills the worker of a task that was stopped.
+    fn kill_worker(&self, id: WorkerId);
+    /// Counts a task that has ended.
+    fn count(&self, failed: bool);
+    /// Returns what reads the results that workers took along.
+    fn out_of_band(&self) -> &Arc<dyn OutOfBand>;
+    /// Takes segments back that the task does not need any more. `kept`: a worker may still read them.
+    fn release(&self, segments: &[SegmentRef], kept: bool);
+}
+
 /// Who gets the outcome of a task.
 pub(super) enum Completion {
     Task(Arc<dyn Runnable>),
-    Batch(Batch),
+    Batch(Batch<RemoteTask>),
 }
 
 /// Where a task is.
@@ -80,7 +97,7 @@ pub(super) enum Place {
 impl RemoteTask {
     pub(super) fn new(
         completion: Completion,
-        pool: Arc<Pool>,
+        owner: Arc<dyn RemoteTaskOwner>,
         encoded: LocatedCall,
         segments: Vec<SegmentRef>,
     ) -> Arc<Self> {
@@ -96,7 +113,7 @@ impl RemoteTask {
         let took = AtomicU64::new(0);
         Arc::new(Self {
             completion,
-            pool,
+            owner,
             call,
             argument,
             segments,
@@ -150,7 +167,7 @@ impl RemoteTask {
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
-        sooner(self.options().get_time_limit(), self.pool.settings.time_limit)
+        sooner(self.options().get_time_limit(), self.owner.time_limit())
     }
 
     pub(super) fn note_time(&self, took: Duration) {
@@ -175,7 +192,7 @@ impl RemoteTask {
 
     /// Takes a portion back if it has not begun, and if it has, what of it has not. Runs user code.
     pub(super) fn call_back(&self) {
-        if self.pool.revoke(self) {
+        if self.owner.revoke(self) {
             self.fail(&Error::Cancelled);
         }
     }
@@ -190,7 +207,7 @@ impl RemoteTask {
         let owner = rest.owner.lock().clone()?;
         let (argument, cut) = items.split_off(range, &self.argument);
         let encoded = LocatedCall { call: self.call, argument, items: Some(cut) };
-        let rest = Self::new(Completion::Batch(rest), Arc::clone(&self.pool), encoded, Vec::new());
+        let rest = Self::new(Completion::Batch(rest), Arc::clone(&self.owner), encoded, Vec::new());
         batch.sent.add(&rest);
         owner.divided();
         Some(rest)
@@ -250,7 +267,7 @@ impl RemoteTask {
                 let ledger = items.settle(error);
                 // No item brings segments along, so any out-of-band channel reads it; some come from workers that are gone.
                 let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
-                let (replies, out_of_band) = (ledger.in_order().map(name).collect(), &self.pool.out_of_band);
+                let (replies, out_of_band) = (ledger.in_order().map(name).collect(), self.owner.out_of_band());
                 match &self.completion {
                     Completion::Task(task) => {
                         task.complete_items(replies, out_of_band);
@@ -343,7 +360,7 @@ impl RemoteTask {
 impl Drop for RemoteTask {
     fn drop(&mut self) {
         if !self.segments.is_empty() {
-            self.pool.segments.release(&self.segments, *self.kept.get_mut());
+            self.owner.release(&self.segments, *self.kept.get_mut());
         }
     }
 }
@@ -360,15 +377,15 @@ impl Remote for RemoteTask {
     }
 
     fn revoke(&self, _: FutureId) -> bool {
-        self.pool.revoke(self)
+        self.owner.revoke(self)
     }
 
     fn stop(&self, _: FutureId) -> bool {
-        self.pool.stop(self)
+        self.owner.stop(self)
     }
 
     fn help(&self, _: FutureId) {
-        self.pool.help(self);
+        self.owner.help(self);
     }
 
     fn stopped(&self, _: FutureId) {
@@ -376,14 +393,14 @@ impl Remote for RemoteTask {
             Place::Killing { worker } => *worker,
             _ => return,
         };
-        self.pool.kill_worker(worker);
+        self.owner.kill_worker(worker);
     }
 }
 
 /// To the task, its remote task stands for the pool.
 impl TaskOwner for RemoteTask {
     fn ended(&self, failed: bool) {
-        self.pool.count(failed);
+        self.owner.count(failed);
     }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)

@@ -17,8 +17,8 @@ use crate::process::program::obstacle;
 use crate::process::protocol::frame::{self, Kind};
 use crate::process::protocol::reader::Reader;
 use crate::process::protocol::setup::Setup;
-use crate::process::scheduler::WorkerId;
 use crate::process::shm::segments::PeerSegments;
+use crate::process::worker_id::WorkerId;
 
 impl<'a> Link<'a> {
     pub(super) fn spawn(pool: &'a Arc<Pool>, id: WorkerId) -> io::Result<Self> {

@@ -15,7 +15,7 @@ use crate::task::roles::TaskOwner;
 
 pub(super) struct RemoteTask {
     pub(super) task: Arc<dyn Runnable>,
-    pub(super) pool: Arc<Pool>,
+    pub(super) owner: Arc<Pool>,
     /// Written under the lock of the scheduler only.
     pub(super) place: Mutex<Place>,
     pub(super) items: Option<()>,
@@ -28,8 +28,8 @@ pub(super) enum Place {
 }
 
 impl RemoteTask {
-    pub(super) fn new(task: Arc<dyn Runnable>, pool: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { task, pool, place: Mutex::new(Place::Over), items: None, segments: Vec::new() })
+    pub(super) fn new(task: Arc<dyn Runnable>, owner: Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self { task, owner, place: Mutex::new(Place::Over), items: None, segments: Vec::new() })
     }
 
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
@@ -49,33 +49,33 @@ impl Remote for RemoteTask {
     fn has_started(&self, _: FutureId) -> bool {
         match *self.place.lock() {
             Place::Sent { slot, sequence } => {
-                self.pool.connection.table.words().progress(slot, sequence) != Progress::Ready
+                self.owner.connection.table.words().progress(slot, sequence) != Progress::Ready
             }
             Place::Over => true,
         }
     }
 
     fn revoke(&self, _: FutureId) -> bool {
-        self.pool.scheduler.lock().revoke(self)
+        self.owner.scheduler.lock().revoke(self)
     }
 
     fn stop(&self, _: FutureId) -> bool {
-        self.pool.scheduler.lock().stop(self)
+        self.owner.scheduler.lock().stop(self)
     }
 
     fn help(&self, _: FutureId) {
-        self.pool.help(self);
+        self.owner.help(self);
     }
 
     fn stopped(&self, _: FutureId) {
-        self.pool.kill_the_doomed();
+        self.owner.kill_the_doomed();
     }
 }
 
 /// As the real one.
 impl TaskOwner for RemoteTask {
     fn ended(&self, _failed: bool) {
-        self.pool.count();
+        self.owner.count();
     }
     fn remote(&self) -> Option<&dyn Remote> {
         Some(self)

@@ -48,7 +48,7 @@ impl Pool {
         if let Some(remote) = remote {
             // As on the monitor: what runs here may submit, and must not wait.
             let complete = || owner::in_callback(|| remote.complete(kind, &body, &self.out_of_band));
-            owner::enter_for(Arc::clone(&remote.pool) as _, complete);
+            owner::enter_for(Arc::clone(&remote.owner) as _, complete);
             if self.scheduler.lock().end_reading() {
                 self.ended.notify_all();
             }

@@ -152,14 +152,6 @@ impl Pool {
         }
     }
 
-    pub(in crate::process) fn revoke(&self, remote: &RemoteTask) -> bool {
-        !self.is_copy() && self.decide(|scheduler, now| scheduler.cancel(remote, now))
-    }
-
-    pub(in crate::process) fn stop(&self, remote: &RemoteTask) -> bool {
-        !self.is_copy() && self.decide(|scheduler, now| scheduler.stop(remote, now))
-    }
-
     /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
     pub(in crate::process) fn refuse(&self, remotes: Vec<Arc<RemoteTask>>, reason: Option<&Error>) -> usize {
         let end = |remote: &Arc<RemoteTask>| match reason {

@@ -33,7 +33,7 @@ fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTas
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
     let portion = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
     let encoded = LocatedCall { call, argument, items: Some(offsets) };
-    RemoteTask::new(Completion::Batch(portion), Arc::clone(&processes.pool), encoded, Vec::new())
+    RemoteTask::new(Completion::Batch(portion), Arc::clone(&processes.pool) as _, encoded, Vec::new())
 }
 
 #[test]

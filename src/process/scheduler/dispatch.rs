@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::worker::{Sent, Stage, WorkerState};
-use super::{AHEAD_BYTES, Answered, Dispatch, Next, Scheduler, WorkerId};
+use super::{AHEAD_BYTES, Answered, Dispatch, Next, Scheduler};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
     /// The process of a worker was spawned.

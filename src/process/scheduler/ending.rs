@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::worker::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, START_AGAIN, Scheduler, WorkerId};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, START_AGAIN, Scheduler};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
     /// A worker has died. Its socket was read to the end, and its results noted. `prospect`: of others, if it was not ready.

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::worker::Stage;
-use super::{ARRIVAL, Expiry, Scheduler, WorkerId};
+use super::{ARRIVAL, Expiry, Scheduler};
 use crate::process::shm::table::{Progress, TaskTable};
 use crate::process::task::{Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
     /// Takes a task back if it is pending. What is to run again is running: it may come back to the queue at any moment, so

@@ -3,12 +3,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{AHEAD_TIME, LONG_TASK};
 use crate::estimate::DurationEstimate;
 use crate::process::shm::table::{self, Progress, TaskTable};
 use crate::process::task::RemoteTask;
+
+/// How much work is sent ahead to a worker that is busy: enough to cover the time until the pool looks at its results.
+pub(super) const AHEAD_TIME: Duration = Duration::from_micros(200);
+
+/// Behind a task that takes longer, nothing is sent ahead: the gap to the next does not show.
+pub(super) const LONG_TASK: Duration = Duration::from_millis(20);
 
 pub(super) struct WorkerState<W> {
     pub(super) stage: Stage,

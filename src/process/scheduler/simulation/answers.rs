@@ -7,7 +7,8 @@ use super::due::Due;
 use super::keeper::Stage;
 use super::worker::Said;
 use super::world::World;
-use crate::process::scheduler::{Answered, Next, WorkerId};
+use crate::process::scheduler::{Answered, Next};
+use crate::process::worker_id::WorkerId;
 
 impl World<'_> {
     pub(super) fn receive(&mut self, id: WorkerId, count: usize) -> Vec<Due> {

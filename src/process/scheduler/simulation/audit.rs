@@ -9,9 +9,10 @@ use super::errand::{call_of, open_calls};
 use super::keeper::Keeper;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
-use crate::process::scheduler::{AHEAD_BYTES, MISSES, WorkerId};
+use crate::process::scheduler::{AHEAD_BYTES, MISSES};
 use crate::process::shm::table::Progress;
 use crate::process::task::{Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 
 /// A number of its own for each task, whose bits have nothing to do with those of another one.
 fn mark(remote: &Arc<RemoteTask>) -> u64 {

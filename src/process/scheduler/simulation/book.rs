@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::process::batch::SentBatches;
-use crate::process::scheduler::WorkerId;
+use crate::process::task::RemoteTask;
+use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 
 pub(super) type Shared = Arc<Mutex<Book>>;
@@ -14,7 +15,7 @@ pub(super) type Shared = Arc<Mutex<Book>>;
 pub(super) struct Book {
     pub(super) calls: Vec<CallRecord>,
     /// Flights that were made by dividing others.
-    pub(super) divided: Arc<SentBatches>,
+    pub(super) divided: Arc<SentBatches<RemoteTask>>,
 }
 
 #[derive(Debug, Default)]

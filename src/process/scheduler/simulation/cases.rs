@@ -14,9 +14,10 @@ use super::stock;
 use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Answered, Dispatch, Next, Submitted, WorkerId};
+use crate::process::scheduler::{Answered, Dispatch, Next, Submitted};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
+use crate::process::worker_id::WorkerId;
 
 const FIRST: WorkerId = WorkerId(0);
 const SECOND: WorkerId = WorkerId(1);

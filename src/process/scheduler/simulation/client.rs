@@ -14,8 +14,9 @@ use crate::options::TaskOptions;
 use crate::process::batch::Batch;
 use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::Kind;
-use crate::process::scheduler::{Submitted, WorkerId};
+use crate::process::scheduler::Submitted;
 use crate::process::task::{Completion, Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 
 /// Has everything of it ended that is its own, and was sent?
 pub(super) fn is_over(book: &book::Shared, remote: &RemoteTask) -> bool {
@@ -120,7 +121,7 @@ impl World<'_> {
             errand => Completion::Task(errand),
         };
         let encoded = LocatedCall { call: self.stock.call, argument, items: offsets };
-        let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool), encoded, Vec::new());
+        let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool) as _, encoded, Vec::new());
         self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
         self.remotes.push(Arc::clone(&remote));
         remote

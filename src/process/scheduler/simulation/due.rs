@@ -7,8 +7,9 @@ use super::errand::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
-use crate::process::scheduler::{Dispatch, LostTask, WorkerId};
+use crate::process::scheduler::{Dispatch, LostTask};
 use crate::process::task::RemoteTask;
+use crate::process::worker_id::WorkerId;
 
 pub(super) enum Due {
     /// Frames, and whether the worker's thread is rung for then.

@@ -10,8 +10,9 @@ use super::errand::next_call;
 use super::worker::Worker;
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
-use crate::process::scheduler::{Death, Dispatch, Expiry, Next, Prospect, WorkerId, worker};
+use crate::process::scheduler::{Death, Dispatch, Expiry, Next, Prospect, worker};
 use crate::process::shm::table::TaskTable;
+use crate::process::worker_id::WorkerId;
 
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -11,9 +11,10 @@ use super::errand::{call_at, call_of};
 use crate::error::Error;
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::protocol::reply;
-use crate::process::scheduler::{Dispatch, WorkerId};
+use crate::process::scheduler::Dispatch;
 use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 
 /// All processes, and the clock that they share with the pool.
 pub(super) struct Floor {

@@ -18,9 +18,10 @@ use super::worker::{Floor, Frame};
 use super::{book, client};
 use crate::process::pool::Pool;
 use crate::process::program::call::FunctionAddress;
-use crate::process::scheduler::{Dispatch, Limits, Scheduler, WorkerId};
+use crate::process::scheduler::{Dispatch, Limits, Scheduler};
 use crate::process::shm::table::{TaskTable, meanwhile};
 use crate::process::task::{Place, RemoteTask};
+use crate::process::worker_id::WorkerId;
 use crate::ticket::{Ticket, Tickets};
 
 /// How long ago who decides may have looked at the clock.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Death, MISSES, Next, Prospect, WorkerId};
+use crate::process::scheduler::{Death, MISSES, Next, Prospect};
 use crate::process::task::RemoteTask;
+use crate::process::worker_id::WorkerId;
 
 impl World<'_> {
     fn die(&mut self, id: WorkerId) -> Death {

@@ -1,0 +1,129 @@
+//! What a pool of processes offers to maps.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Weak};
+
+use super::Pool;
+use crate::bytes::with_out_of_band;
+use crate::error::Error;
+use crate::items::{Attached, BatchExecutor, Elsewhere, ItemExecutor, NewBatch};
+use crate::process::batch::{Batch, SentBatches};
+use crate::process::program::call::{FunctionAddress, LocatedCall};
+use crate::process::shm::segments::{SegmentPool, SegmentRef};
+use crate::process::task::{Completion, RemoteTask};
+use crate::task::encoded::{EncodedCall, Entry};
+use crate::task::owner::{Ended, Shared};
+use crate::ticket::Ticket;
+
+/// What the pool is to one map.
+struct MapBatches {
+    pool: Arc<Pool>,
+    sent: Arc<SentBatches<RemoteTask>>,
+}
+
+/// Segments that are given back unless a batch takes them along.
+struct Segments {
+    segments: Vec<SegmentRef>,
+    store: Arc<SegmentPool>,
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        self.store.release(&self.segments, false);
+    }
+}
+
+impl ItemExecutor for Pool {
+    fn takes_only_tasks(&self) -> bool {
+        self.settings.time_limit.is_some()
+    }
+
+    /// Nobody, where the pool counts tasks, or where each item is refused with the reason.
+    fn elsewhere(self: Arc<Self>) -> Option<Elsewhere> {
+        let settings = &self.settings;
+        let counts = settings.max_tasks_per_worker.is_some() || settings.max_pending.is_some();
+        if counts || settings.time_limit.is_some() || self.is_copy() {
+            return None;
+        }
+        Some(Elsewhere(Arc::new(MapBatches { pool: self, sent: Arc::default() })))
+    }
+}
+
+impl BatchExecutor for MapBatches {
+    fn workers(&self) -> usize {
+        self.pool.settings.max_workers
+    }
+
+    fn refuses_all(&self) -> Option<Error> {
+        self.pool.refuses_all()
+    }
+
+    fn finds(&self, entry: Entry) -> bool {
+        FunctionAddress::of(entry).is_ok()
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.pool.tickets.now()
+    }
+
+    fn enlist(&self, shared: Weak<dyn Shared>) {
+        self.pool.enlist(shared);
+    }
+
+    fn expect_more(&self, first: bool) -> Result<(), Error> {
+        self.pool.expect_more(first)
+    }
+
+    fn expect_no_more(&self) {
+        self.pool.expect_no_more();
+    }
+
+    fn add(&self, ended: Ended) {
+        self.pool.add(ended);
+    }
+
+    fn encode(
+        &self,
+        encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,
+    ) -> Result<(EncodedCall, Option<Attached>), Error> {
+        let pool = &self.pool;
+        let (encoded, taken) = with_out_of_band(&pool.out_of_band, encode);
+        let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
+        let segments = Segments { segments, store: Arc::clone(&pool.segments) };
+        let encoded = pool.sized(encoded?, &segments.segments)?;
+        let attached = (!segments.segments.is_empty()).then(|| Attached(Box::new(segments)));
+        Ok((encoded, attached))
+    }
+
+    fn batch(&self, batch: NewBatch) -> Box<dyn FnOnce()> {
+        let NewBatch { encoded, attached, owner, options, first, ticket } = batch;
+        let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
+        let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
+        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
+        let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
+        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool) as _, located, segments);
+        self.sent.add(&remote);
+        let pool = Arc::clone(&self.pool);
+        Box::new(move || pool.submit(remote, true))
+    }
+
+    fn call_back(&self) {
+        self.sent.call_back(RemoteTask::call_back);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::OutOfBand;
+    use crate::process::shm::segments::LONG;
+
+    #[test]
+    fn segments_that_no_batch_took_along_are_free_again() {
+        let store = Arc::<SegmentPool>::default();
+        let number = store.put(&[7; LONG]).unwrap();
+        let segments = Segments { segments: store.references(&[number]), store: Arc::clone(&store) };
+        drop(Attached(Box::new(segments)));
+        assert_eq!(store.put(&[7; LONG]), Some(number));
+    }
+}
