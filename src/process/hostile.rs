@@ -15,7 +15,7 @@ use crate::executor::Executor;
 use crate::fuzz::cases;
 use crate::options::TaskOptions;
 use crate::process::ProcessPoolExecutor;
-use crate::process::link::HELLO;
+use crate::process::monitor::HELLO;
 use villain::{Deed, PART, Part, STAGES, Stage};
 
 /// Far longer than anything here takes: only a hang reaches it.

@@ -10,7 +10,7 @@
 //!
 //! # Who frees what
 //!
-//! Each worker has a thread here, in [`link`](super::link), which spawns it, looks after it, reaps it, and then ends. The kernel kills a
+//! Each worker has a thread here, in [`monitor`](super::monitor), which spawns it, looks after it, reaps it, and then ends. The kernel kills a
 //! worker when the thread that spawned it ends, so that is the only thread that may. A task is held by whoever
 //! is to end it, and by its task until that is done. The last thread to end makes the pool ended.
 #![forbid(unsafe_code)]
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::connection::Connection;
-use super::link;
+use super::monitor;
 use super::program::{entry, obstacle};
 use super::scheduler::{Limits, Scheduler};
 use super::shm::segments::{SegmentPool, SegmentRef};
@@ -200,7 +200,7 @@ impl Pool {
         let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size(READING_STACK);
         let spawned = thread.spawn(move || {
             stack::begin(READING_STACK);
-            link::run(&pool, id)
+            monitor::run(&pool, id)
         });
         match spawned {
             Ok(thread) => threads.push(thread),

@@ -10,26 +10,25 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod answers;
 mod audit;
 mod book;
 mod cases;
 mod client;
 mod due;
 mod errand;
-mod keeper;
+mod monitor;
 mod worker;
 mod world;
 
 use std::time::{Duration, Instant};
 
+use crate::process::monitor::state::Alarm;
 use crate::process::pool::{Pool, Settings};
 use crate::process::program::call;
 use crate::process::seeds;
 use crate::task::encoded::Entry;
 use crate::task::function::Infallible;
 use book::CallRecord;
-use keeper::Alarm;
 use world::{Actor, Stock, World};
 
 /// What takes a few seconds where nothing is optimised.
@@ -124,10 +123,10 @@ impl World<'_> {
     /// Lets the next alarm ring, where something is still to come. `false`: nothing is.
     fn pass_time(&mut self, is_end: bool) -> bool {
         let is_done = self.book.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
-        if is_done && (!is_end || self.keepers.is_empty()) {
+        if is_done && (!is_end || self.monitors.is_empty()) {
             return false;
         }
-        let alarms = self.keepers.values().filter_map(|keeper| keeper.alarm);
+        let alarms = self.monitors.values().filter_map(|monitor| monitor.alarm());
         let next = alarms.filter(|(_, alarm)| *alarm != Alarm::Idle).map(|(then, _)| then).min();
         if let Some(next) = next {
             self.advance(next.saturating_duration_since(self.now()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::due::Due;
 use super::errand::{call_of, open_calls};
-use super::keeper::Keeper;
+use super::monitor::Monitor;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES};
@@ -161,12 +161,12 @@ impl World<'_> {
         // One that is to be replaced gives its seat away when it looks.
         let serves = |worker: &&WorkerState<_>| worker.stage == Stage::Serving && worker.in_flight.is_empty();
         let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker));
-        let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.keepers[id].will_look());
+        let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.monitors[id].will_look());
         let others = others.iter().filter(|(_, worker)| worker.budget > 0).count();
         let seats = self.weather.max_workers.saturating_sub(scheduler.running());
         // Who is about to bury a worker gives its seat away then.
         let is_killed = scheduler.workers.values().any(|worker| worker.stage == Stage::Doomed);
-        let is_any_dying = is_killed || self.keepers.values().any(Keeper::is_dying);
+        let is_any_dying = is_killed || self.monitors.values().any(Monitor::is_reaping);
         let seats = match self.weather.max_tasks {
             Some(_) if is_any_dying => 0,
             Some(_) => seats,
@@ -179,7 +179,7 @@ impl World<'_> {
     /// Nobody is idle who could take a part of what another has.
     fn audit_sharing(&self) {
         let scheduler = &self.scheduler;
-        if !scheduler.idle.iter().any(|id| !self.keepers[id].will_look()) {
+        if !scheduler.idle.iter().any(|id| !self.monitors[id].will_look()) {
             return;
         }
         for worker in scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving) {
@@ -194,9 +194,9 @@ impl World<'_> {
     /// Of what has a limit, somebody keeps the time.
     fn audit_limits(&self) {
         for (id, worker) in self.scheduler.workers.iter().filter(|(_, worker)| worker.stage == Stage::Serving) {
-            let keeper = &self.keepers[id];
+            let monitor = &self.monitors[id];
             let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
-            let Some(deadline) = worker.deadline().filter(|_| !keeper.will_look() && !self.dues.iter().any(is_told))
+            let Some(deadline) = worker.deadline().filter(|_| !monitor.will_look() && !self.dues.iter().any(is_told))
             else {
                 continue;
             };
@@ -204,7 +204,7 @@ impl World<'_> {
             let progress = worker.table.as_ref().map(|table| table.quiet_words().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
             assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
-            let Some((then, _)) = keeper.alarm else { panic!("nobody keeps the time of a task") };
+            let Some((then, _)) = monitor.alarm() else { panic!("nobody keeps the time of a task") };
             // From its start, if that was later. Who decides may have looked at the clock a while before.
             let limit = first.remote.limit();
             let started = match progress {
@@ -228,8 +228,8 @@ impl World<'_> {
             .iter()
             .filter(|(_, worker)| worker.stage == Stage::Starting && worker.connection.is_some());
         for (id, _) in starting {
-            let keeper = &self.keepers[id];
-            assert!(keeper.will_look() || !keeper.is_asleep(), "nobody tells a worker that there is nothing for it");
+            let monitor = &self.monitors[id];
+            assert!(monitor.will_look() || !monitor.is_asleep(), "nobody tells a worker that there is nothing for it");
         }
     }
 

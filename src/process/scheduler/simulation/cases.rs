@@ -4,6 +4,7 @@
 
 mod deaths;
 mod limits;
+mod monitors;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +84,7 @@ impl World<'_> {
     }
 
     fn is_rung(&mut self, id: WorkerId) -> bool {
-        std::mem::take(&mut self.keepers.get_mut(&id).unwrap().rung)
+        std::mem::take(&mut self.monitors.get_mut(&id).unwrap().rung)
     }
 
     /// The first worker has its only task, and the second one is ready for the next.

@@ -234,16 +234,16 @@ impl World<'_> {
             return;
         }
         let Some((id, _, slot, sequence)) = self.scheduler.only(remote) else { return };
-        let keeper = self.keepers.get_mut(&id).expect("a link has a keeper");
-        if !keeper.is_dead {
-            keeper.looked_for.get_or_insert((slot, sequence));
+        let monitor = self.monitors.get_mut(&id).expect("a worker has a monitor");
+        if !monitor.is_gone() {
+            monitor.looked_for.get_or_insert((slot, sequence));
         }
     }
 
     /// Who waits finds the answer, or has looked for long enough.
     pub(super) fn look_for_answer(&mut self, id: WorkerId) {
-        let keeper = self.keepers.get_mut(&id).expect("the keeper of who is looked at is there");
-        let (slot, sequence) = keeper.looked_for.take().expect("somebody looks");
+        let monitor = self.monitors.get_mut(&id).expect("the monitor of who is looked at is there");
+        let (slot, sequence) = monitor.looked_for.take().expect("somebody looks");
         let said = {
             let mut floor = self.floor.borrow_mut();
             let outgoing = &mut floor.workers.get_mut(&id).expect("its worker is there").outgoing;
@@ -276,7 +276,7 @@ impl World<'_> {
                     remote.fail(&Error::Cancelled);
                 }
             }
-            Said::Ready | Said::Unfit => unreachable!("no answers"),
+            Said::Hello | Said::Ready | Said::Unfit => unreachable!("no answers"),
         }
         if owned && !self.is_calm && self.once_in(16) {
             self.bring(true);

@@ -9,9 +9,10 @@ use fastrand::Rng;
 use super::book;
 use super::errand::{call_at, call_of};
 use crate::error::Error;
+use crate::process::monitor::event::Reply;
 use crate::process::protocol::frame::{Kind, put_item};
 use crate::process::protocol::reply;
-use crate::process::scheduler::Dispatch;
+use crate::process::scheduler::{Answered, Dispatch};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
@@ -64,13 +65,25 @@ impl From<Dispatch> for Frame {
 }
 
 pub(super) enum Said {
+    Hello,
     Ready,
     Unfit,
     Value { slot: u8, sequence: u64, bytes: [u8; 4] },
     Items { slot: u8, sequence: u64, first: u32, count: u32, last: bool, bytes: Vec<u8> },
 }
 
+impl Reply for Said {
+    fn answered(&self) -> Answered {
+        match *self {
+            Self::Value { slot, sequence, .. } => Answered { slot, sequence, last: true },
+            Self::Items { slot, sequence, last, .. } => Answered { slot, sequence, last },
+            Self::Hello | Self::Ready | Self::Unfit => unreachable!("no replies"),
+        }
+    }
+}
+
 enum At {
+    Spawned,
     SettingUp,
     Receiving,
     /// So many steps away from its result.
@@ -94,7 +107,7 @@ struct Batch {
 impl Worker {
     pub(super) fn new(table: Arc<TaskTable>, is_unfit: bool) -> Self {
         table.begin_journal(0, 0);
-        let (inbox, outgoing, at) = (VecDeque::new(), VecDeque::new(), At::SettingUp);
+        let (inbox, outgoing, at) = (VecDeque::new(), VecDeque::new(), At::Spawned);
         Self { table, inbox, outgoing, no_more: false, killed: false, is_alive: true, hangs: false, is_unfit, at }
     }
 
@@ -147,6 +160,10 @@ impl Floor {
             return worker.die(book);
         }
         worker.at = match std::mem::replace(&mut worker.at, At::Receiving) {
+            At::Spawned => {
+                worker.outgoing.push_back(Said::Hello);
+                At::SettingUp
+            }
             At::SettingUp => {
                 worker.outgoing.push_back(if worker.is_unfit { Said::Unfit } else { Said::Ready });
                 worker.is_alive = !worker.is_unfit;

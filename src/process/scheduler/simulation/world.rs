@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::due::Due;
-use super::keeper::Keeper;
+use super::monitor::Monitor;
 use super::worker::{Floor, Frame};
 use super::{book, client};
 use crate::process::pool::Pool;
@@ -62,7 +62,7 @@ pub(super) struct World<'a> {
     pub(super) scheduler: Scheduler<WorkerId>,
     pub(super) floor: Rc<RefCell<Floor>>,
     pub(super) book: book::Shared,
-    pub(super) keepers: BTreeMap<WorkerId, Keeper>,
+    pub(super) monitors: BTreeMap<WorkerId, Monitor>,
     pub(super) remotes: Vec<Arc<RemoteTask>>,
     /// Those that have come to their end.
     pub(super) past: Vec<Arc<RemoteTask>>,
@@ -85,7 +85,7 @@ pub(super) struct World<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Actor {
     Worker(WorkerId),
-    Keeper(WorkerId),
+    Monitor(WorkerId),
     Waiter(WorkerId),
     Due(usize),
     Blocked,
@@ -134,7 +134,7 @@ impl<'a> World<'a> {
             scheduler: Scheduler::new(Limits { max_workers, max_pending, max_tasks }),
             floor,
             book,
-            keepers: BTreeMap::new(),
+            monitors: BTreeMap::new(),
             remotes: Vec::new(),
             past: Vec::new(),
             dues: VecDeque::new(),
@@ -187,7 +187,7 @@ impl<'a> World<'a> {
         let coming = self.scheduler.starting + self.scheduler.idle();
         assert!(hired.is_empty() || coming <= self.scheduler.waiting(), "more workers are hired than tasks wait");
         for id in hired {
-            self.keepers.insert(id, Keeper::default());
+            self.monitors.insert(id, Monitor::default());
         }
         for id in self.scheduler.to_wake() {
             self.ring(id);
@@ -206,8 +206,8 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn ring(&mut self, id: WorkerId) {
-        if let Some(keeper) = self.keepers.get_mut(&id) {
-            keeper.rung = true;
+        if let Some(monitor) = self.monitors.get_mut(&id) {
+            monitor.rung = true;
         }
     }
 
@@ -236,18 +236,18 @@ impl<'a> World<'a> {
         let now = self.now();
         let floor = self.floor.borrow();
         actors.extend((0..self.dues.len()).map(Actor::Due));
-        for (id, keeper) in &self.keepers {
+        for (id, monitor) in &self.monitors {
             let worker = floor.workers.get(id);
             if worker.is_some_and(|worker| worker.can_step()) {
                 actors.push(Actor::Worker(*id));
             }
             let has_said = worker.is_some_and(|worker| !worker.outgoing.is_empty());
             let has_died = worker.is_some_and(|worker| !worker.is_alive);
-            if keeper.looked_for.is_some() {
+            if monitor.looked_for.is_some() {
                 actors.push(Actor::Waiter(*id));
             }
-            if keeper.wakes(has_said, has_died, now) {
-                actors.push(Actor::Keeper(*id));
+            if monitor.wakes(has_said, has_died, now) {
+                actors.push(Actor::Monitor(*id));
             }
         }
         if self.room && !self.blocked.is_empty() {
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
                 self.trace(|| format!("worker {}", id.0));
                 self.floor.borrow_mut().step(id);
             }
-            Actor::Keeper(id) => self.keep(id),
+            Actor::Monitor(id) => self.look_after(id),
             Actor::Waiter(id) => self.look_for_answer(id),
             Actor::Due(index) => {
                 let due = self.dues.swap_remove_back(index).expect("one of them");

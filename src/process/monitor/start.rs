@@ -1,13 +1,17 @@
 //! How a worker process is started.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::{Alarm, HELLO, Link, Stage, deadline_in};
+use super::state::{MonitorState, Terms};
+use super::{HELLO, WorkerMonitor};
+use crate::error::Exit;
 use crate::process::child::{Child, OomCounter};
 use crate::process::connection::Connection;
 use crate::process::pool::Pool;
@@ -20,7 +24,7 @@ use crate::process::protocol::setup::Setup;
 use crate::process::shm::segments::PeerSegments;
 use crate::process::worker_id::WorkerId;
 
-impl<'a> Link<'a> {
+impl<'a> WorkerMonitor<'a> {
     pub(super) fn spawn(pool: &'a Arc<Pool>, id: WorkerId) -> io::Result<Self> {
         if let Some(cause) = obstacle::for_now() {
             return Err(io::Error::other(cause));
@@ -50,27 +54,28 @@ impl<'a> Link<'a> {
         pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));
         let unsent = connection.flush();
         let known = Arc::<PeerSegments>::default();
+        let terms = Terms {
+            hello_within: HELLO,
+            has_initializer: settings.initializer.is_some(),
+            keep_alive: settings.keep_alive,
+            are_replaced: settings.max_tasks_per_worker.is_some(),
+        };
         Ok(Self {
             pool,
             id,
             connection,
+            state: MonitorState::new(id, terms, Instant::now()),
             reader: Reader::new(settings.max_message_size.saturating_add(frame::OVERHEAD).max(1 << 16)),
-            stage: Stage::Spawned,
-            said_hello: false,
-            was_ready: false,
-            is_dead: false,
-            is_given_up: false,
-            alarm: deadline_in(HELLO).map(|then| (then, Alarm::Kill)),
             unsent,
             hung_up: false,
-            complaint: None,
-            is_unfit: false,
+            is_given_up: false,
+            exit: Exit::Unknown,
             oom,
             out_of_band: Arc::clone(&known) as _,
             known,
             collected: 0,
-            orders: Vec::new(),
-            answers: Vec::new(),
+            actions: VecDeque::new(),
+            replies: Vec::new(),
             mail: Vec::new(),
         })
     }

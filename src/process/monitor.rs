@@ -1,0 +1,161 @@
+//! [`WorkerMonitor`]: the thread that looks after one worker. It spawns the worker, reads what that answers, keeps its time, and reaps it.
+//!
+//! What it knows and decides is [`MonitorState`], which is pure; here it is told what has happened, and what follows is done. The thread
+//! sleeps in one `poll` on three descriptors ([`io`]). Short answers it shares with threads that wait for them, see
+//! [`ReadRight`](super::shm::table::ReadRight). It runs what completing a future runs (reading the result, callbacks, drops), all of it as
+//! a callback, so a slow callback holds up this worker and no other; new tasks are sent before.
+#![forbid(unsafe_code)]
+
+mod cause;
+pub(super) mod event;
+mod io;
+mod reap;
+mod replies;
+mod start;
+pub(super) mod state;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::child::OomCounter;
+use super::connection::Connection;
+use super::pool::Pool;
+use super::protocol::reader::Reader;
+use super::shm::segments::PeerSegments;
+use super::shm::table;
+use crate::bytes::OutOfBand;
+use crate::error::Exit;
+use crate::process::worker_id::WorkerId;
+use crate::task::owner;
+use crate::unwind;
+use event::Action;
+use replies::Reply;
+use state::MonitorState;
+
+/// How long a worker may take to say hello. Shorter in the crate's own tests, in which some never say it.
+pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
+
+type Event<'a> = event::Event<'a, Arc<Connection>, Reply>;
+
+pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
+    owner::enter(Arc::clone(pool) as _);
+    // Whatever happens, nobody is to wait for this worker for ever.
+    struct Forget<'a>(&'a Pool, WorkerId);
+    impl Drop for Forget<'_> {
+        fn drop(&mut self) {
+            self.0.forget(self.1);
+        }
+    }
+    let _forget = Forget(pool, id);
+    // Whatever it runs of the program's (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task: that one's
+    // answer may be for this very thread to read.
+    owner::in_callback(|| match WorkerMonitor::spawn(pool, id) {
+        Ok(mut monitor) => monitor.look_after(),
+        Err(error) => pool.not_started(id, &error),
+    });
+}
+
+struct WorkerMonitor<'a> {
+    pool: &'a Arc<Pool>,
+    id: WorkerId,
+    connection: Arc<Connection>,
+    state: MonitorState,
+    reader: Reader,
+    /// Is something left in the write queue?
+    unsent: bool,
+    /// Is there an end to what the worker says, while it lives?
+    hung_up: bool,
+    /// It cannot be killed, and does not end.
+    is_given_up: bool,
+    /// How it ended, once that is known.
+    exit: Exit,
+    oom: OomCounter,
+    /// The segments of the worker.
+    known: Arc<PeerSegments>,
+    out_of_band: Arc<dyn OutOfBand>,
+    /// How many of them were copied out.
+    collected: u64,
+    actions: VecDeque<Action<Reply>>,
+    replies: Vec<Reply>,
+    /// The bodies of letters.
+    mail: Vec<u8>,
+}
+
+impl WorkerMonitor<'_> {
+    fn look_after(&mut self) {
+        let connection = Arc::clone(&self.connection);
+        let Some(child) = connection.child() else { return };
+        loop {
+            let woken = self.sleep(child);
+            if woken.by_exit {
+                break;
+            }
+            if woken.by_bell || woken.is_writable {
+                self.unsent = self.connection.flush();
+            }
+            if woken.by_bell || woken.by_mail {
+                // A waiter may have left mail.
+                self.parse_or_kill();
+            }
+            if woken.is_readable {
+                self.receive();
+            }
+            if woken.by_time {
+                self.on(Event::TimePassed { clock: table::now() }, &[]);
+                if self.is_given_up {
+                    break;
+                }
+            }
+            if woken.by_bell {
+                self.on(Event::Woken, &[]);
+            }
+        }
+        self.reap(child);
+    }
+
+    /// Lets the state decide, and does what follows. `buffer` has the bodies of replies.
+    fn on(&mut self, event: Event<'_>, buffer: &[u8]) {
+        let mut next = Some(event);
+        loop {
+            if let Some(event) = next.take() {
+                let (state, actions) = (&mut self.state, &mut self.actions);
+                self.pool.decide(|scheduler, now| state.on(event, scheduler, now, actions));
+            }
+            let Some(action) = self.actions.pop_front() else { break };
+            next = self.perform(action, buffer);
+        }
+    }
+
+    /// Does what was decided, and returns what comes of it.
+    fn perform(&mut self, action: Action<Reply>, buffer: &[u8]) -> Option<Event<'static>> {
+        match action {
+            Action::Send(orders) => {
+                self.connection.send(orders, false);
+                self.unsent = self.connection.flush();
+            }
+            Action::SayNoMore => self.connection.say_no_more(),
+            Action::Kill => {
+                self.connection.signal(Signal::KILL);
+                return self.connection.signal_error().map(|_| Event::CannotBeKilled);
+            }
+            Action::GiveUp => self.is_given_up = true,
+            Action::Deliver(remote, reply) => return self.deliver(remote, reply, buffer),
+            Action::Expire(remote, limit) => remote.expire(limit),
+            Action::Refuse(unstarted, reason) => {
+                self.pool.refuse(unstarted, reason.as_ref());
+            }
+            Action::Judge(lost) => {
+                let error = self.judge(&lost);
+                return Some(Event::Judged(lost.remote, error));
+            }
+            Action::Fail(remote, error) => remote.fail(&error),
+            Action::WakeAll => self.pool.ring_all(),
+            Action::BreakDown(error) => self.pool.break_down(&error),
+            Action::Warn(text) => unwind::catch_and_log("the program's logger", || log::warn!("{text}")),
+        }
+        None
+    }
+}

@@ -1,0 +1,213 @@
+//! What the monitor asks of the system: it sleeps until something happens, and reads what the worker has sent.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::replies::Reply;
+use super::state::Acceptance;
+use super::{Event, WorkerMonitor};
+use crate::error::{Broken, Error};
+use crate::process::child::Child;
+use crate::process::program::entry;
+use crate::process::program::image::image;
+use crate::process::protocol::frame::{self, Header, ItemsHead, Kind};
+use crate::process::protocol::reader::Reader;
+use crate::process::protocol::reply;
+use crate::process::shm::segments::Mapping;
+
+/// Why the monitor does not sleep.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Woken {
+    pub(super) by_exit: bool,
+    pub(super) by_bell: bool,
+    /// There was mail before it slept, so it did not.
+    pub(super) by_mail: bool,
+    pub(super) by_time: bool,
+    pub(super) is_readable: bool,
+    pub(super) is_writable: bool,
+}
+
+impl WorkerMonitor<'_> {
+    pub(super) fn sleep(&self, child: &Child) -> Woken {
+        let has_mail = self.connection.right.set_sleeping(self.connection.table.mail());
+        let woken = self.poll(child, has_mail);
+        if woken.by_bell {
+            // Before it is looked for what there is: what comes later is rung for again.
+            self.connection.hush();
+        }
+        woken
+    }
+
+    fn poll(&self, child: &Child, has_mail: bool) -> Woken {
+        let (listens, sends) = (!self.hung_up, !self.hung_up && self.unsent);
+        // One that was hung up would not let anybody sleep, also where nothing is asked of it.
+        let or_never = |wanted, descriptor, flags| match wanted {
+            true => PollFd::from_borrowed_fd(descriptor, flags),
+            false => PollFd::from_borrowed_fd(self.connection.bell(), PollFlags::empty()),
+        };
+        let mut descriptors = [
+            PollFd::from_borrowed_fd(child.ended(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.connection.bell(), PollFlags::IN),
+            or_never(listens, self.connection.socket(), PollFlags::IN),
+            or_never(sends, self.connection.socket(), PollFlags::OUT),
+        ];
+        let timeout = match self.state.alarm() {
+            _ if has_mail => Some(Timespec::default()),
+            alarm => alarm.map(|(then, _)| timespec(then.saturating_duration_since(Instant::now()))),
+        };
+        let ready = match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(ready) => ready,
+            Err(Errno::INTR) => return Woken::default(),
+            // No memory in the kernel: nothing is known to have happened.
+            Err(_) => return Woken { by_time: true, ..Woken::default() },
+        };
+        let [process, bell, incoming, outgoing] = descriptors.map(|descriptor| descriptor.revents());
+        Woken {
+            by_exit: !process.is_empty(),
+            by_bell: !bell.is_empty(),
+            by_mail: has_mail,
+            by_time: ready == 0,
+            is_readable: listens && !incoming.is_empty(),
+            is_writable: sends && !outgoing.is_empty(),
+        }
+    }
+
+    /// Reads once, and takes what that completed.
+    pub(super) fn receive(&mut self) {
+        match self.reader.receive(self.connection.socket()) {
+            Ok(0) => self.hang_up(),
+            Ok(_) => self.parse_or_kill(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory) => {
+                self.damaged(format!("what a worker process sent is lost: {error}"));
+            }
+            Err(_) => self.hang_up(),
+        }
+    }
+
+    fn hang_up(&mut self) {
+        self.hung_up = true;
+        self.on(Event::HungUp, &[]);
+    }
+
+    fn damaged(&mut self, text: String) {
+        self.on(Event::Damaged(Error::Broken(Broken::new(text))), &[]);
+    }
+
+    /// Takes what is there, if it makes sense.
+    pub(super) fn parse_or_kill(&mut self) {
+        if let Err(error) = self.parse() {
+            // A task has damaged its worker: there is no telling what it would send next.
+            self.damaged(format!("a worker process sent {error}"));
+        }
+    }
+
+    /// Takes what is there. Replies are settled also where what comes after them makes no sense.
+    pub(super) fn parse(&mut self) -> io::Result<()> {
+        self.take_mail()?;
+        let mut reader = std::mem::replace(&mut self.reader, Reader::new(0));
+        let taken = self.take_frames(&mut reader);
+        self.settle(reader.buffer());
+        self.reader = reader;
+        taken
+    }
+
+    /// Takes what came without the socket.
+    fn take_mail(&mut self) -> io::Result<()> {
+        let mut bytes = std::mem::take(&mut self.mail);
+        bytes.clear();
+        let (connection, replies) = (&self.connection, &mut self.replies);
+        let read = || {
+            let mut taken = Ok(());
+            for letter in connection.table.take_mail(&mut bytes) {
+                match letter {
+                    Some((header, body))
+                        if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 =>
+                    {
+                        replies.push(Reply { header, body, items: None });
+                    }
+                    _ => taken = Err(frame::broken("a letter that cannot be read")),
+                }
+            }
+            taken
+        };
+        let taken = match self.state.is_gone() {
+            false => connection.right.read(connection.table.mail(), read).unwrap_or(Ok(())),
+            true => connection.right.read_last(read),
+        };
+        // In the order in which it ran them.
+        self.replies.sort_unstable_by_key(|reply| reply.header.sequence);
+        self.settle(&bytes);
+        self.mail = bytes;
+        taken
+    }
+
+    fn take_frames(&mut self, reader: &mut Reader) -> io::Result<()> {
+        while let Some((header, body)) = reader.next()? {
+            match self.state.accepts(header.kind) {
+                Acceptance::Take => {}
+                Acceptance::Ignore => continue,
+                Acceptance::Damage => {
+                    return Err(frame::broken(&format!(
+                        "a frame of kind {:?}, which it would not send then",
+                        header.kind
+                    )));
+                }
+            }
+            match header.kind {
+                Kind::Hello => {
+                    let is_same_build = reader.body(body) == image().build_id();
+                    if is_same_build {
+                        entry::note_hello();
+                    }
+                    self.on(Event::Hello { is_same_build }, &[]);
+                }
+                Kind::Ready => {
+                    let (connection, table) = (Arc::clone(&self.connection), Arc::clone(&self.connection.table));
+                    self.on(Event::Ready(connection, table), &[]);
+                }
+                Kind::Unfit => self.on(Event::Unfit(reply::from_bytes(reader.body(body))), &[]),
+                Kind::Segment => {
+                    if self.known.is_full() {
+                        return Err(frame::broken("more segments than it may have"));
+                    }
+                    let memory = reader.descriptor()?;
+                    let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
+                    self.known.add(number, Mapping::of_peer(memory)?);
+                }
+                Kind::Forget => self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX)),
+                _ => {
+                    let items = items_head(header, reader.body(body.clone()))?;
+                    self.replies.push(Reply { header, body, items });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, buffer: &[u8]) {
+        if !self.replies.is_empty() {
+            let mut replies = std::mem::take(&mut self.replies);
+            self.on(Event::Replies(&mut replies), buffer);
+            self.replies = replies;
+        }
+    }
+}
+
+fn items_head(header: Header, body: &[u8]) -> io::Result<Option<ItemsHead>> {
+    if header.kind != Kind::Items {
+        return Ok(None);
+    }
+    let head = ItemsHead::parse(body).ok_or_else(|| frame::broken("replies that are cut off"))?;
+    Ok(Some(head.0))
+}
+
+fn timespec(time: Duration) -> Timespec {
+    let tv_sec = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
+}

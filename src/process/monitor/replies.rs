@@ -1,0 +1,75 @@
+//! [`Reply`]: a frame that is the end of a task, or a part of it.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Event, WorkerMonitor, event};
+use crate::error::{Broken, Error};
+use crate::process::protocol::frame::{Header, ItemsHead};
+use crate::process::scheduler::Answered;
+use crate::process::task::RemoteTask;
+
+pub(super) struct Reply {
+    pub(super) header: Header,
+    /// Where its body is in the buffer that it was read into.
+    pub(super) body: Range<usize>,
+    pub(super) items: Option<ItemsHead>,
+}
+
+impl event::Reply for Reply {
+    fn answered(&self) -> Answered {
+        let Header { slot, sequence, .. } = self.header;
+        Answered { slot, sequence, last: self.items.is_none_or(|head| head.last) }
+    }
+}
+
+impl WorkerMonitor<'_> {
+    /// Completes the task of a reply, if the worker had it. Runs user code.
+    pub(super) fn deliver(
+        &mut self,
+        remote: Option<Arc<RemoteTask>>,
+        reply: Reply,
+        buffer: &[u8],
+    ) -> Option<Event<'static>> {
+        let Reply { header, body, items } = reply;
+        let mut is_whole = true;
+        if let Some(remote) = remote {
+            if header.kept {
+                remote.kept.store(true, Ordering::Relaxed);
+            }
+            let carries = !remote.segments.is_empty();
+            is_whole = self.complete(&remote, header, items, &buffer[body]);
+            drop(remote);
+            if carries {
+                self.pool.trim_segments();
+            }
+        }
+        if header.segments > 0 {
+            self.collected += u64::from(header.segments);
+            self.connection.table.collect(self.collected);
+        }
+        (!is_whole).then(|| Event::Damaged(unreadable()))
+    }
+
+    /// Returns `false` if the worker has more to say of the task, and this made no sense: then it is over with the worker.
+    fn complete(&self, remote: &RemoteTask, header: Header, items: Option<ItemsHead>, body: &[u8]) -> bool {
+        match (items, &remote.items) {
+            (None, None) => remote.complete(header.kind, body, &self.out_of_band),
+            (Some(head), Some(_)) if remote.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
+                if head.last {
+                    // What is missing was taken back.
+                    remote.fail(&Error::Cancelled);
+                }
+            }
+            (Some(head), _) if !head.last => return false,
+            _ => remote.fail(&unreadable()),
+        }
+        true
+    }
+}
+
+fn unreadable() -> Error {
+    Error::Broken(Broken::new("a worker process sent a reply that cannot be read"))
+}

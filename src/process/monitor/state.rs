@@ -1,0 +1,372 @@
+//! [`MonitorState`]: what the monitor of a worker knows and decides, without a descriptor, thread or clock.
+//!
+//! [`on`](MonitorState::on) takes an event, decides with the scheduler, whose lock the caller holds, and appends what is to be done to a
+//! queue of actions. Whoever drives it does them in order once the lock is free: [`io`](super::io) for a real worker, or the simulation,
+//! where anything may happen between two of them.
+//!
+//! # Stages
+//!
+//! | stage | the worker | left for | when |
+//! |---|---|---|---|
+//! | `Spawned` | has not said hello | `SettingUp`, `Ending` | it says hello; it is to go |
+//! | `SettingUp` | runs its initializer | `Serving`, `Ending` | it is ready; it is unfit, or is to go |
+//! | `Serving` | has tasks, or may be given some | `Ending` | it is to go |
+//! | `Ending` | is to exit, or to be killed | - | |
+//!
+//! # Events
+//!
+//! | event | what is decided | actions |
+//! |---|---|---|
+//! | `Woken` | `Serving`: its next tasks, or that it leaves; before: whether it is still needed | `Send`, `SayNoMore` |
+//! | `Hello` | that others may be started; with another build: as `Damaged` | |
+//! | `Ready` | it serves; its first tasks | `Send`, `WakeAll` |
+//! | `Unfit` | it gets a while to exit | |
+//! | `Replies` | whose they are; its next tasks | `Send`, then a `Deliver` each |
+//! | `HungUp` | it gets a while to exit | |
+//! | `Damaged` | what it says makes no sense any more | `Kill` |
+//! | `TimePassed` | what the [`Alarm`] is for, if its time has come | `Kill`, `Expire`, `Send`, `SayNoMore`, `GiveUp` |
+//! | `CannotBeKilled` | it gets a while to exit, and is then given up | |
+//! | `Gone` | its process has ended or was given up; what it has said is still to be read, and it gets no more tasks | |
+//! | `Reaped` | what becomes of its tasks, and what this end says of the next worker | `Refuse`, `Judge`, `BreakDown` or `Warn` |
+//! | `Judged` | whether a lost task runs again | `Fail`, or none |
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::cause;
+use super::event::{Action, Event, Reply};
+use crate::error::{Broken, Error, Exit};
+use crate::process::protocol::frame::Kind;
+use crate::process::scheduler::{Death, Expiry, Next, Prospect, Scheduler};
+use crate::process::worker_id::WorkerId;
+
+/// How long a worker that was told to leave, or that has closed its connection, may take to exit.
+const GRACE: Duration = Duration::from_secs(2);
+
+pub(in crate::process) struct MonitorState {
+    id: WorkerId,
+    terms: Terms,
+    stage: Stage,
+    said_hello: bool,
+    was_ready: bool,
+    /// It gets no more tasks.
+    is_gone: bool,
+    cannot_be_killed: bool,
+    /// What is to happen when nothing else does until then.
+    alarm: Option<(Instant, Alarm)>,
+    /// Why it ended before it was ready, if it said so or was caught at it; of one that was ready, why it was killed.
+    complaint: Option<Error>,
+    /// No other worker would do better.
+    is_unfit: bool,
+}
+
+/// What the pool was built with, as far as its monitors ask.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::process) struct Terms {
+    /// A worker that has not said hello by then is none of ours. What it takes to be set up after that is the initializer's.
+    pub(in crate::process) hello_within: Duration,
+    pub(in crate::process) has_initializer: bool,
+    pub(in crate::process) keep_alive: Option<Duration>,
+    /// Workers are replaced after so many tasks.
+    pub(in crate::process) are_replaced: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Spawned,
+    SettingUp,
+    Serving,
+    Ending,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::process) enum Alarm {
+    /// The first task's time is up.
+    Limit,
+    /// It has been idle for as long as it may.
+    Idle,
+    /// It should have said hello, or exited.
+    Kill,
+    /// It cannot be killed, and should have ended by itself.
+    GiveUp,
+}
+
+/// What is to be made of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::process) enum Acceptance {
+    Take,
+    /// It comes too late, or says nothing.
+    Ignore,
+    /// The worker would not send it now.
+    Damage,
+}
+
+impl MonitorState {
+    /// Returns the state of the monitor of a worker that was just spawned.
+    pub(in crate::process) fn new(id: WorkerId, terms: Terms, now: Instant) -> Self {
+        Self {
+            id,
+            terms,
+            stage: Stage::Spawned,
+            said_hello: false,
+            was_ready: false,
+            is_gone: false,
+            cannot_be_killed: false,
+            alarm: now.checked_add(terms.hello_within).map(|then| (then, Alarm::Kill)),
+            complaint: None,
+            is_unfit: false,
+        }
+    }
+
+    /// Returns what is to happen when nothing else does until then.
+    pub(in crate::process) fn alarm(&self) -> Option<(Instant, Alarm)> {
+        self.alarm
+    }
+
+    pub(in crate::process) fn complaint(&self) -> Option<&Error> {
+        self.complaint.as_ref()
+    }
+
+    /// Notes what is known of its end, if nothing is known yet.
+    pub(in crate::process) fn complain(&mut self, error: Error) {
+        self.complaint.get_or_insert(error);
+    }
+
+    pub(in crate::process) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Returns what is to be made of a frame of this kind.
+    ///
+    /// | kind | `Spawned` | `SettingUp` | `Serving` | `Ending` |
+    /// |---|---|---|---|---|
+    /// | `Hello` | take | damage | damage | ignore |
+    /// | `Ready`, `Unfit` | damage | take | damage | ignore |
+    /// | `Segment`, `Forget`, `Value`, `Fault`, `Items` | damage | damage | take | take |
+    /// | `Bell` | ignore | ignore | ignore | ignore |
+    /// | others | damage | damage | damage | damage |
+    pub(in crate::process) fn accepts(&self, kind: Kind) -> Acceptance {
+        match (self.stage, kind) {
+            (Stage::Spawned, Kind::Hello)
+            | (Stage::SettingUp, Kind::Ready | Kind::Unfit)
+            | (Stage::Serving | Stage::Ending, Kind::Segment | Kind::Forget)
+            | (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => Acceptance::Take,
+            (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) | (_, Kind::Bell) => Acceptance::Ignore,
+            _ => Acceptance::Damage,
+        }
+    }
+
+    pub(in crate::process) fn on<W: Clone, R: Reply>(
+        &mut self,
+        event: Event<'_, W, R>,
+        scheduler: &mut Scheduler<W>,
+        now: Instant,
+        actions: &mut VecDeque<Action<R>>,
+    ) {
+        match event {
+            Event::Woken => match self.stage {
+                Stage::Serving => self.refill(false, scheduler, now, actions),
+                Stage::Spawned | Stage::SettingUp if scheduler.dismiss(self.id) => self.let_go(now, actions),
+                Stage::Spawned | Stage::SettingUp | Stage::Ending => {}
+            },
+            Event::Hello { is_same_build: true } => {
+                scheduler.is_first_try = false;
+                self.stage = Stage::SettingUp;
+                self.said_hello = true;
+                if self.terms.has_initializer {
+                    // That may take as long as it likes.
+                    self.alarm = None;
+                }
+            }
+            Event::Hello { is_same_build: false } => {
+                // So would be all others.
+                self.is_unfit = true;
+                let text = "a worker process sent the hello of another build of the program";
+                self.damaged(Error::Broken(Broken::new(text)), actions);
+            }
+            Event::Ready(connection, table) => {
+                self.stage = Stage::Serving;
+                self.was_ready = true;
+                // In one decision: in between, another worker would be started for the task that this one is for.
+                scheduler.ready(self.id, connection, table, now);
+                self.refill(false, scheduler, now, actions);
+                if self.terms.are_replaced {
+                    // One that waited for its replacement may leave.
+                    actions.push_back(Action::WakeAll);
+                }
+            }
+            Event::Unfit(error) => {
+                self.complain(error);
+                self.is_unfit = true;
+                self.end(now);
+            }
+            Event::Replies(replies) => self.settle(replies, scheduler, now, actions),
+            // It may be about to exit; if not, it can do nothing any more.
+            Event::HungUp => self.end(now),
+            Event::Damaged(error) => self.damaged(error, actions),
+            Event::TimePassed { clock } => self.ring_alarm(clock, scheduler, now, actions),
+            Event::CannotBeKilled => {
+                self.cannot_be_killed = true;
+                self.end(now);
+            }
+            Event::Gone => self.is_gone = true,
+            Event::Reaped { exit } => self.reaped(exit, scheduler, now, actions),
+            Event::Judged(remote, None) => {
+                let refused = scheduler.requeue_or_refuse(&remote);
+                actions.extend(refused.map(|error| Action::Fail(remote, error)));
+            }
+            Event::Judged(remote, Some(error)) => {
+                scheduler.loss_told(&remote);
+                actions.push_back(Action::Fail(remote, error));
+            }
+        }
+    }
+
+    /// Gives the worker what it can take, or lets it go, and sets the alarm.
+    fn refill<W: Clone, R>(
+        &mut self,
+        expired: bool,
+        scheduler: &mut Scheduler<W>,
+        now: Instant,
+        actions: &mut VecDeque<Action<R>>,
+    ) {
+        let mut orders = Vec::new();
+        let next = if self.is_gone { Next::End } else { scheduler.refill(self.id, expired, now, &mut orders) };
+        if !orders.is_empty() {
+            actions.push_back(Action::Send(orders));
+        }
+        match next {
+            Next::Work(deadline) => self.alarm = deadline.map(|then| (then, Alarm::Limit)),
+            Next::Wait => self.alarm = None,
+            Next::Idle(since) => {
+                // Not from now on: that is not when it became idle, nor when its monitor last thought so.
+                let until = self.terms.keep_alive.and_then(|time| since.checked_add(time));
+                self.alarm = until.map(|then| (then, Alarm::Idle));
+            }
+            Next::Leave => self.let_go(now, actions),
+            Next::End if self.stage == Stage::Serving => {
+                self.stage = Stage::Ending;
+                self.alarm = None;
+            }
+            Next::End => {}
+        }
+    }
+
+    /// Takes the answered tasks from the worker, gives it new ones, and then has the answered completed.
+    fn settle<W: Clone, R: Reply>(
+        &mut self,
+        replies: &mut Vec<R>,
+        scheduler: &mut Scheduler<W>,
+        now: Instant,
+        actions: &mut VecDeque<Action<R>>,
+    ) {
+        let since = scheduler.since(self.id, now);
+        let mut ended = 0;
+        let mut settled = Vec::with_capacity(replies.len());
+        for reply in replies.drain(..) {
+            let answered = reply.answered();
+            ended += u32::from(answered.last);
+            settled.push(Action::Deliver(scheduler.settle(self.id, answered, now), reply));
+        }
+        let took = now.saturating_duration_since(since);
+        scheduler.observe(self.id, ended, took);
+        for action in &settled {
+            if let Action::Deliver(Some(remote), _) = action {
+                remote.note_time(took / ended.max(1));
+            }
+        }
+        self.refill(false, scheduler, now, actions);
+        actions.extend(settled);
+    }
+
+    fn damaged<R>(&mut self, error: Error, actions: &mut VecDeque<Action<R>>) {
+        self.complain(error);
+        self.kill(actions);
+    }
+
+    fn kill<R>(&mut self, actions: &mut VecDeque<Action<R>>) {
+        self.stage = Stage::Ending;
+        self.alarm = None;
+        actions.push_back(Action::Kill);
+    }
+
+    fn let_go<R>(&mut self, now: Instant, actions: &mut VecDeque<Action<R>>) {
+        actions.push_back(Action::SayNoMore);
+        self.end(now);
+    }
+
+    /// Gives the worker a while to end by itself; then it is killed, if that is possible.
+    fn end(&mut self, now: Instant) {
+        let alarm = if self.cannot_be_killed { Alarm::GiveUp } else { Alarm::Kill };
+        self.stage = Stage::Ending;
+        self.alarm = now.checked_add(GRACE).map(|then| (then, alarm));
+    }
+
+    fn ring_alarm<W: Clone, R>(
+        &mut self,
+        clock: u64,
+        scheduler: &mut Scheduler<W>,
+        now: Instant,
+        actions: &mut VecDeque<Action<R>>,
+    ) {
+        let Some((_, alarm)) = self.alarm.take_if(|(then, _)| *then <= now) else { return };
+        match alarm {
+            Alarm::Kill => {
+                if matches!(self.stage, Stage::Spawned | Stage::SettingUp) {
+                    let text = format!("a worker process was not ready within {:?}", self.terms.hello_within);
+                    self.complain(Error::Broken(Broken::new(text)));
+                }
+                self.kill(actions);
+            }
+            Alarm::GiveUp => actions.push_back(Action::GiveUp),
+            Alarm::Idle => {
+                // A waiter may have read what it has answered meanwhile.
+                let idle = now.saturating_duration_since(scheduler.since(self.id, now));
+                let expired = self.terms.keep_alive.is_some_and(|time| idle >= time);
+                self.refill(expired, scheduler, now, actions);
+            }
+            Alarm::Limit => match scheduler.expire(self.id, now, clock) {
+                Expiry::Later(then) => self.alarm = then.map(|then| (then, Alarm::Limit)),
+                Expiry::Stopped(remote) => {
+                    let limit = remote.limit().unwrap_or_default();
+                    // Before callbacks run: its worker has no more to do.
+                    self.kill(actions);
+                    actions.push_back(Action::Expire(remote, limit));
+                }
+            },
+        }
+    }
+
+    fn reaped<W: Clone, R>(
+        &mut self,
+        exit: &Exit,
+        scheduler: &mut Scheduler<W>,
+        now: Instant,
+        actions: &mut VecDeque<Action<R>>,
+    ) {
+        // In one decision with the death, or the next one would be started.
+        let prospect = self.prospect(exit);
+        let Death { lost_tasks, unstarted, refusal, expected, is_the_end } = scheduler.died(self.id, prospect, now);
+        actions.push_back(Action::Refuse(unstarted, refusal));
+        actions.extend(lost_tasks.into_iter().map(Action::Judge));
+        if !self.was_ready && !expected {
+            let cause = cause::of_early_end(exit, self.complaint.as_ref(), self.said_hello, self.terms.has_initializer);
+            actions.push_back(match is_the_end {
+                true => Action::BreakDown(Error::Broken(Broken::new(cause))),
+                false => Action::Warn(cause),
+            });
+        }
+    }
+
+    /// Returns what is to be expected of the next worker, if this one was not ready.
+    fn prospect(&self, exit: &Exit) -> Prospect {
+        if self.is_unfit {
+            return Prospect::None;
+        }
+        if self.said_hello {
+            return if self.terms.has_initializer { Prospect::None } else { Prospect::Fair };
+        }
+        cause::prospect_without_hello(exit, self.complaint.is_some())
+    }
+}

@@ -1,0 +1,158 @@
+//! What a monitor decides, told event by event.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::worker::Said;
+use super::super::world::World;
+use super::{FIRST, stock, world_of};
+use crate::error::{Error, Exit};
+use crate::process::monitor::event::{Action, Event};
+use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
+use crate::process::protocol::frame::Kind;
+use crate::process::shm::table::TaskTable;
+use crate::process::worker_id::WorkerId;
+
+/// Longer than anything that a monitor waits for.
+const LONG: Duration = Duration::from_secs(100);
+
+struct Watched {
+    state: MonitorState,
+}
+
+impl Watched {
+    /// The first worker of the pool was spawned.
+    fn new(world: &mut World<'_>) -> Self {
+        world.decide(|scheduler, _| scheduler.attach(FIRST, FIRST));
+        let terms = Terms {
+            hello_within: Duration::from_secs(60),
+            has_initializer: false,
+            keep_alive: Some(Duration::from_secs(1)),
+            are_replaced: false,
+        };
+        Self { state: MonitorState::new(FIRST, terms, world.now()) }
+    }
+
+    /// The first worker of the pool is ready.
+    fn ready(world: &mut World<'_>) -> (Self, Arc<TaskTable>, Vec<Action<Said>>) {
+        let mut watched = Self::new(world);
+        assert!(watched.on(world, Event::Hello { is_same_build: true }).is_empty());
+        let table = Arc::new(TaskTable::create().unwrap().0);
+        let actions = watched.on(world, Event::Ready(FIRST, Arc::clone(&table)));
+        (watched, table, actions)
+    }
+
+    fn on(&mut self, world: &mut World<'_>, event: Event<'_, WorkerId, Said>) -> Vec<Action<Said>> {
+        let mut actions = VecDeque::new();
+        world.decide(|scheduler, now| self.state.on(event, scheduler, now, &mut actions));
+        actions.into()
+    }
+
+    /// Waits for the alarm.
+    fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Said>>) {
+        let (_, alarm) = self.state.alarm().expect("it would sleep for ever");
+        world.advance(LONG);
+        let clock = world.clock();
+        (alarm, self.on(world, Event::TimePassed { clock }))
+    }
+}
+
+#[test]
+fn a_worker_that_nobody_needs_any_more_is_let_go_before_it_is_ready() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (remote, _) = world.submit_task();
+    let mut watched = Watched::new(&mut world);
+    assert!(watched.on(&mut world, Event::Woken).is_empty(), "there is a task for it");
+    assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
+    world.scheduler.closed = true;
+    assert!(matches!(watched.on(&mut world, Event::Woken)[..], [Action::SayNoMore]));
+    assert_eq!(watched.state.accepts(Kind::Ready), Acceptance::Ignore, "it comes too late");
+}
+
+#[test]
+fn a_worker_that_does_not_exit_is_killed_and_if_that_cannot_be_given_up() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    let (mut watched, ..) = Watched::ready(&mut world);
+    assert!(watched.on(&mut world, Event::HungUp).is_empty(), "it may be about to exit");
+    assert!(matches!(watched.wait(&mut world), (Alarm::Kill, actions) if matches!(actions[..], [Action::Kill])));
+    assert!(watched.state.alarm().is_none(), "it is sure to end");
+    watched.on(&mut world, Event::CannotBeKilled);
+    assert!(matches!(watched.wait(&mut world), (Alarm::GiveUp, actions) if matches!(actions[..], [Action::GiveUp])));
+}
+
+#[test]
+fn a_worker_that_says_no_hello_is_killed_and_the_reason_is_told() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    let mut watched = Watched::new(&mut world);
+    assert!(matches!(watched.wait(&mut world), (Alarm::Kill, actions) if matches!(actions[..], [Action::Kill])));
+    watched.on(&mut world, Event::Gone);
+    let actions = watched.on(&mut world, Event::Reaped { exit: &Exit::Unknown });
+    let text = match &actions[..] {
+        [Action::Refuse(..), Action::Warn(text)] => text.clone(),
+        [Action::Refuse(..), Action::BreakDown(error)] => error.to_string(),
+        _ => panic!("nothing is told"),
+    };
+    assert!(text.contains("not ready within 60s"), "{text}");
+}
+
+#[test]
+fn a_worker_that_is_idle_for_long_enough_leaves() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    let (remote, _) = world.submit_task();
+    assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
+    let (mut watched, _, actions) = Watched::ready(&mut world);
+    assert!(actions.is_empty());
+    assert!(matches!(watched.wait(&mut world), (Alarm::Idle, actions) if matches!(actions[..], [Action::SayNoMore])));
+}
+
+#[test]
+fn the_next_task_is_sent_before_the_last_is_completed() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    world.submit_task();
+    let (mut watched, _, actions) = Watched::ready(&mut world);
+    let [Action::Send(sent)] = &actions[..] else { panic!("there is a task for it") };
+    let mut replies = vec![Said::Value { slot: sent[0].slot, sequence: sent[0].sequence, bytes: [0; 4] }];
+    let actions = watched.on(&mut world, Event::Replies(&mut replies));
+    assert!(matches!(actions[..], [Action::Send(_), Action::Deliver(Some(_), _)]));
+}
+
+#[test]
+fn a_worker_that_has_ended_gets_no_more_tasks() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    let mut watched = Watched::new(&mut world);
+    watched.on(&mut world, Event::Hello { is_same_build: true });
+    watched.on(&mut world, Event::Gone);
+    let table = Arc::new(TaskTable::create().unwrap().0);
+    assert!(watched.on(&mut world, Event::Ready(FIRST, table)).is_empty());
+    let actions = watched.on(&mut world, Event::Reaped { exit: &Exit::Unknown });
+    assert!(matches!(actions[..], [Action::Refuse(..)]), "it was ready: that does not speak against others");
+}
+
+#[test]
+fn a_worker_that_makes_no_sense_is_killed_and_hello_is_of_the_same_build() {
+    let mut stock = stock();
+    let mut world = world_of(1, None, &mut stock);
+    world.submit_task();
+    let mut watched = Watched::new(&mut world);
+    assert_eq!(watched.state.accepts(Kind::Value), Acceptance::Damage);
+    assert_eq!(watched.state.accepts(Kind::Hello), Acceptance::Take);
+    assert!(matches!(watched.on(&mut world, Event::Hello { is_same_build: false })[..], [Action::Kill]));
+    watched.on(&mut world, Event::Gone);
+    let actions = watched.on(&mut world, Event::Reaped { exit: &Exit::Unknown });
+    assert!(
+        matches!(actions[..], [Action::Refuse(..), Action::BreakDown(Error::Broken(_))]),
+        "others would be the same"
+    );
+}

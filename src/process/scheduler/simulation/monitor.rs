@@ -1,0 +1,332 @@
+//! [`Monitor`]: the thread that looks after a worker. What it decides is the real [`MonitorState`]; what follows is done here, one action at a
+//! time, and anything may happen in between.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::errand::next_call;
+use super::worker::{Said, Worker};
+use super::world::World;
+use crate::error::{Broken, Error, Exit, WorkerDied};
+use crate::process::monitor::event::{Action, Event};
+use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
+use crate::process::protocol::frame::Kind;
+use crate::process::scheduler::LostTask;
+use crate::process::scheduler::worker::Stage;
+use crate::process::shm::table::TaskTable;
+use crate::process::worker_id::WorkerId;
+
+#[derive(Default)]
+pub(super) struct Monitor {
+    /// Not there before its worker was spawned, nor where that has failed.
+    state: Option<MonitorState>,
+    has_begun: bool,
+    /// What was decided, and is not done yet.
+    actions: VecDeque<Action<Said>>,
+    /// What it does after that, before it sleeps.
+    steps: VecDeque<Step>,
+    pub(super) rung: bool,
+    /// A waiter looks for the answer to the task with this slot and sequence number.
+    pub(super) looked_for: Option<(u8, u64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Takes up to so many messages.
+    Receive(usize),
+    /// Looks for what there is to do.
+    Look,
+    Reap,
+    Forget,
+}
+
+impl Monitor {
+    /// Returns `true` if there is something to wake for.
+    pub(super) fn wakes(&self, has_said: bool, has_died: bool, now: Instant) -> bool {
+        let is_rung = self.rung || self.alarm().is_some_and(|(then, _)| then <= now);
+        !self.has_begun || !self.is_asleep() || is_rung || has_died || has_said
+    }
+
+    pub(super) fn alarm(&self) -> Option<(Instant, Alarm)> {
+        self.state.as_ref()?.alarm()
+    }
+
+    /// Returns `true` if it is going to look for what there is to do, or to reap its worker.
+    pub(super) fn will_look(&self) -> bool {
+        self.rung || self.steps.iter().any(|step| matches!(step, Step::Look | Step::Reap))
+    }
+
+    pub(super) fn is_reaping(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Reap))
+    }
+
+    pub(super) fn is_asleep(&self) -> bool {
+        self.actions.is_empty() && self.steps.is_empty()
+    }
+
+    /// Returns `true` if its worker has ended, and what that has said is being read.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state.as_ref().is_some_and(MonitorState::is_gone)
+    }
+}
+
+impl World<'_> {
+    fn monitor(&mut self, id: WorkerId) -> &mut Monitor {
+        self.monitors.get_mut(&id).expect("a monitor that acts is there")
+    }
+
+    /// Lets the monitor do what comes next.
+    pub(super) fn look_after(&mut self, id: WorkerId) {
+        if let Some(action) = self.monitor(id).actions.pop_front() {
+            self.act_for(id, action);
+        } else if let Some(step) = self.monitor(id).steps.pop_front() {
+            self.step_for(id, step);
+        } else if !self.monitor(id).has_begun {
+            self.spawn(id);
+        } else {
+            self.wake(id);
+        }
+    }
+
+    fn wake(&mut self, id: WorkerId) {
+        let now = self.now();
+        let (has_died, said) = {
+            let floor = self.floor.borrow();
+            let worker = &floor.workers[&id];
+            (!worker.is_alive, worker.outgoing.len())
+        };
+        let monitor = self.monitors.get_mut(&id).expect("it is there");
+        if has_died {
+            // It waits until no waiter looks.
+            monitor.looked_for = None;
+            monitor.steps.extend([Step::Receive(usize::MAX), Step::Reap, Step::Forget]);
+            self.on(id, Event::Gone);
+        } else if monitor.rung || said > 0 {
+            let rung = std::mem::take(&mut monitor.rung);
+            if said > 0 {
+                let count = self.rng.usize(usize::from(!rung)..=said);
+                monitor.steps.push_back(Step::Receive(count));
+            }
+            if rung {
+                monitor.steps.push_back(Step::Look);
+            }
+        } else if let Some((_, alarm)) = monitor.alarm().filter(|(then, _)| *then <= now) {
+            self.trace(|| format!("monitor {}: {alarm:?}", id.0));
+            let clock = self.clock();
+            let first = self.scheduler.workers[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
+            self.on(id, Event::TimePassed { clock });
+            if self.monitor(id).actions.iter().any(|action| matches!(action, Action::Expire(..))) {
+                self.audit_stopped(id, first.expect("it had a task"));
+            }
+        }
+    }
+
+    fn spawn(&mut self, id: WorkerId) {
+        self.monitor(id).has_begun = true;
+        let failed_starts = self.weather.failed_starts;
+        if self.once_in(failed_starts) {
+            self.trace(|| format!("monitor {} cannot start", id.0));
+            let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
+            let error = Error::Broken(Broken::new("no worker process can be started"));
+            let monitor = self.monitor(id);
+            monitor.actions.extend([Action::WakeAll, Action::Refuse(unstarted, Some(error))]);
+            monitor.steps.push_back(Step::Forget);
+            return;
+        }
+        self.trace(|| format!("monitor {} starts", id.0));
+        let table = self.stock.table.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
+        let unfit = self.weather.unfit;
+        let is_unfit = self.once_in(unfit);
+        self.floor.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
+        self.decide(|scheduler, _| scheduler.attach(id, id));
+        let terms = Terms {
+            hello_within: Duration::from_secs(60),
+            has_initializer: false,
+            keep_alive: self.weather.keep_alive,
+            are_replaced: self.weather.max_tasks.is_some(),
+        };
+        let state = MonitorState::new(id, terms, self.now());
+        self.monitor(id).state = Some(state);
+    }
+
+    /// Lets the state decide. What follows is done after what was decided before, and before its other steps.
+    fn on(&mut self, id: WorkerId, event: Event<'_, WorkerId, Said>) {
+        let monitor = self.monitor(id);
+        let mut state = monitor.state.take().expect("its worker was spawned");
+        let mut actions = std::mem::take(&mut monitor.actions);
+        let (before, was_starting) = (actions.len(), self.scheduler.workers[&id].stage == Stage::Starting);
+        let is_ready = matches!(event, Event::Ready(..));
+        self.decide(|scheduler, now| state.on(event, scheduler, now, &mut actions));
+        if actions.iter().skip(before).any(|action| matches!(action, Action::SayNoMore)) && (is_ready || !was_starting)
+        {
+            self.audit_leaving(id);
+        }
+        let monitor = self.monitor(id);
+        monitor.state = Some(state);
+        monitor.actions = actions;
+    }
+
+    fn step_for(&mut self, id: WorkerId, step: Step) {
+        self.trace(|| format!("monitor {}: {step:?}", id.0));
+        match step {
+            Step::Receive(count) => self.receive(id, count),
+            Step::Look => self.look(id),
+            Step::Reap => self.reap(id),
+            Step::Forget => {
+                let left = self.decide(|scheduler, _| scheduler.forget(id));
+                assert!(left.is_empty(), "a worker is forgotten with its tasks");
+                self.monitors.remove(&id);
+                if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
+                    self.stock.table.push(worker.table);
+                }
+                if self.weather.max_tasks.is_some() {
+                    self.ring_all();
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, id: WorkerId) {
+        let rung = |world: &Self| world.monitors.values().filter(|monitor| monitor.rung).count();
+        let before = rung(self);
+        self.on(id, Event::Woken);
+        let worker = &self.scheduler.workers[&id];
+        let has_none = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
+        let stands_by = has_none && !self.scheduler.idle.contains(&id);
+        let wakes_nobody = rung(self) == before || self.scheduler.is_over();
+        assert!(!stands_by || wakes_nobody, "those who stand by wake each other");
+    }
+
+    /// Reads up to so many messages: all replies as one event, any other as one by itself.
+    fn receive(&mut self, id: WorkerId, count: usize) {
+        let mut replies = Vec::new();
+        for left in (0..count).rev() {
+            let said = self.floor.borrow_mut().workers.get_mut(&id).and_then(|worker| worker.outgoing.pop_front());
+            let Some(said) = said else { break };
+            let state = self.monitors[&id].state.as_ref().expect("its worker was spawned");
+            match state.accepts(said.kind()) {
+                Acceptance::Take => {}
+                Acceptance::Ignore => continue,
+                Acceptance::Damage => panic!("a worker is killed for what it says: {:?}", said.kind()),
+            }
+            let event = match said {
+                Said::Hello => Event::Hello { is_same_build: true },
+                Said::Ready => Event::Ready(id, Arc::clone(&self.floor.borrow().workers[&id].table)),
+                Said::Unfit => Event::Unfit(Error::Abandoned),
+                reply => {
+                    replies.push(reply);
+                    continue;
+                }
+            };
+            self.on(id, event);
+            self.monitor(id).steps.push_front(Step::Receive(left));
+            break;
+        }
+        if !replies.is_empty() {
+            self.on(id, Event::Replies(&mut replies));
+        }
+    }
+
+    fn reap(&mut self, id: WorkerId) {
+        let worker = &self.scheduler.workers[&id];
+        let was_doomed = worker.stage == Stage::Doomed;
+        let first = worker.in_flight.front().map(|sent| Arc::clone(&sent.remote));
+        self.on(id, Event::Reaped { exit: &Exit::Unknown });
+        let lost: Vec<_> =
+            self.monitor(id).actions.iter().filter_map(lost_task).map(|lost| Arc::clone(&lost.remote)).collect();
+        if let Some(missed) = first.filter(|first| !lost.iter().any(|lost| Arc::ptr_eq(lost, first))) {
+            self.audit_missed(&missed);
+        }
+        assert!(!was_doomed || lost.is_empty(), "a worker was killed for one task, and another has died of it");
+        self.trace(|| format!("monitor {} has reaped, {} lost", id.0, lost.len()));
+    }
+
+    fn act_for(&mut self, id: WorkerId, action: Action<Said>) {
+        self.trace(|| format!("monitor {}: {}", id.0, action.name()));
+        match action {
+            Action::Send(orders) => self.send(id, orders),
+            Action::SayNoMore => {
+                if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
+                    worker.no_more = true;
+                }
+            }
+            Action::Kill => self.kill(id),
+            Action::Deliver(Some(remote), said) => self.deliver(remote, said, true),
+            Action::Deliver(None, _) | Action::Warn(_) => {}
+            Action::Expire(remote, limit) => remote.expire(limit),
+            Action::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
+            Action::Judge(lost) => self.judge(id, lost),
+            Action::Fail(remote, error) => remote.fail(&error),
+            Action::WakeAll => self.ring_all(),
+            Action::BreakDown(error) => {
+                self.remotes.iter().for_each(|remote| self.call_off(remote));
+                let unstarted = self.decide(|scheduler, now| scheduler.break_down(&error, now));
+                let actions = &mut self.monitor(id).actions;
+                actions.push_front(Action::Refuse(unstarted, Some(error)));
+                actions.push_front(Action::WakeAll);
+            }
+            Action::GiveUp => unreachable!("every worker can be killed"),
+        }
+    }
+
+    fn judge(&mut self, id: WorkerId, lost: LostTask) {
+        let table = Arc::clone(&self.floor.borrow().workers[&id].table);
+        let died = || {
+            // By now it is known what the worker had done before.
+            if let Some(call) = next_call(&lost.remote) {
+                self.book.lock().calls[call].blamed += 1;
+            }
+            Error::WorkerDied(WorkerDied::new("a worker", Exit::Unknown, None))
+        };
+        let error = lost.judge(&table, died);
+        let (runs_again, before) = (error.is_none(), self.monitor(id).actions.len());
+        self.on(id, Event::Judged(Arc::clone(&lost.remote), error));
+        if runs_again && self.monitor(id).actions.len() == before {
+            self.audit_next(&lost.remote);
+        }
+    }
+}
+
+fn lost_task(action: &Action<Said>) -> Option<&LostTask> {
+    if let Action::Judge(lost) = action { Some(lost) } else { None }
+}
+
+impl Action<Said> {
+    /// For a trace.
+    fn name(&self) -> String {
+        use super::errand::open_calls;
+        match self {
+            Self::Send(orders) => {
+                let orders: Vec<_> = orders.iter().map(|order| (order.sequence, open_calls(&order.remote))).collect();
+                format!("send {orders:?}")
+            }
+            Self::SayNoMore => "say no more".into(),
+            Self::Kill => "kill".into(),
+            Self::GiveUp => "give up".into(),
+            Self::Deliver(remote, _) => format!("deliver {:?}", remote.as_ref().map(|remote| open_calls(remote))),
+            Self::Expire(remote, _) => format!("expire {:?}", open_calls(remote)),
+            Self::Refuse(remotes, error) => {
+                format!("refuse {:?}: {error:?}", remotes.iter().map(|remote| open_calls(remote)).collect::<Vec<_>>())
+            }
+            Self::Judge(lost) => format!("judge {:?}", open_calls(&lost.remote)),
+            Self::Fail(remote, _) => format!("fail {:?}", open_calls(remote)),
+            Self::WakeAll => "wake all".into(),
+            Self::BreakDown(_) => "break down".into(),
+            Self::Warn(text) => format!("warn: {text}"),
+        }
+    }
+}
+
+impl Said {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Hello => Kind::Hello,
+            Self::Ready => Kind::Ready,
+            Self::Unfit => Kind::Unfit,
+            Self::Value { .. } => Kind::Value,
+            Self::Items { .. } => Kind::Items,
+        }
+    }
+}
