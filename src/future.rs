@@ -278,7 +278,8 @@ impl<T> Future<T> {
     /// Callbacks run in the order added, in the thread that completes the task (for `cancel` and `abort` the
     /// caller's), outside every lock. Who sees the future done sees what they did. Added to a done future, it
     /// runs at once in the calling thread; while another thread runs callbacks of this future, that thread runs
-    /// it next. One that panics is reported through `log::error!`, and the others still run. It must not block
+    /// it next. Callbacks that complete each other's futures nest; where little of the stack is left, the next one runs on a new thread,
+    /// while this one waits for it. One that panics is reported through `log::error!`, and the others still run. It must not block
     /// on a future: that panics. The same holds for all other user code that a process pool runs on its own threads, or on your thread
     /// while it waits for a result: a `Deserialize`, the `Drop` of a result that nobody takes, a waker, a logger. (Blocking by other means,
     /// such as `block_on`, is not detected; it delays the results of that worker.)

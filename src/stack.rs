@@ -30,17 +30,26 @@ const RESERVE: usize = 128 << 10;
 /// The size of a fresh stack for what nests without a known end. What is not used of it takes no memory, but addresses.
 const DEEP: usize = if cfg!(target_pointer_width = "64") { 64 << 20 } else { 4 << 20 };
 
+/// An address so far below the end of a stack is on another one: a program may switch to stacks of its own.
+const FAR: usize = 64 << 10;
+
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// The lowest address. 0: nobody has asked.
     end: usize,
-    size: usize,
+    /// The highest address that is known to be part of it. 0: nobody has asked.
+    top: usize,
     /// There is no more to be learned.
     is_known: bool,
 }
 
+impl Bounds {
+    fn size(self) -> usize {
+        self.top - self.end
+    }
+}
+
 std::thread_local! {
-    static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds { end: 0, size: 0, is_known: false }) };
+    static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds { end: 0, top: 0, is_known: false }) };
 }
 
 /// An address in the frame of the caller.
@@ -60,19 +69,21 @@ pub(crate) fn usual_size() -> usize {
 pub(crate) fn begin(size: usize) {
     // The system has put a guard and what is the thread's own in it, and the first frames are on it.
     let size = size - (size / 8).min(16 << 10);
-    let end = here().saturating_sub(size);
-    BOUNDS.set(Bounds { end, size, is_known: true });
+    let top = here();
+    BOUNDS.set(Bounds { end: top.saturating_sub(size), top, is_known: true });
 }
 
 #[inline]
 fn bounds() -> Bounds {
     let bounds = BOUNDS.get();
-    if bounds.end > 0 { bounds } else { assume() }
+    let is_other = here() > bounds.top || (bounds.is_known && here() < bounds.end.saturating_sub(FAR));
+    if is_other { assume() } else { bounds }
 }
 
 #[cold]
 fn assume() -> Bounds {
-    let bounds = Bounds { end: here().saturating_sub(SURE).max(1), size: SURE, is_known: false };
+    let top = here();
+    let bounds = Bounds { end: top.saturating_sub(SURE), top, is_known: false };
     BOUNDS.set(bounds);
     bounds
 }
@@ -89,13 +100,13 @@ pub(crate) fn left() -> usize {
 /// Looks up where the stack ends if that was only assumed. Returns `true` if there is more than was assumed.
 #[cold]
 pub(crate) fn look_further() -> bool {
-    let Bounds { end: sure, size, is_known } = bounds();
-    if is_known {
+    let sure = bounds();
+    if sure.is_known {
         return false;
     }
-    let end = lookup::end_of_stack(here()).unwrap_or((sure + SURE).saturating_sub(LIKELY));
-    BOUNDS.set(Bounds { end, size: (size + sure).saturating_sub(end), is_known: true });
-    end < sure
+    let (end, top) = lookup::stack_of(here()).unwrap_or((sure.top.saturating_sub(LIKELY), sure.top));
+    BOUNDS.set(Bounds { end, top, is_known: true });
+    end < sure.end
 }
 
 /// Returns `true` if so many bytes are left.
@@ -109,14 +120,21 @@ pub(crate) fn has_half() -> bool {
     #[cfg(any(model = "loom", model = "shuttle"))]
     return !crate::sync::is_cramped();
     #[cfg(not(any(model = "loom", model = "shuttle")))]
-    (left() >= bounds().size / 2)
+    has_of_this_stack(|size| size / 2)
 }
 
 /// Returns `true` if there is room for code that may nest further.
 #[inline]
 pub(crate) fn has_reserve() -> bool {
-    let reserve = || RESERVE.min(bounds().size / 4);
-    left() >= reserve() || (look_further() && left() >= reserve())
+    let reserve = |size: usize| RESERVE.min(size / 4);
+    has_of_this_stack(reserve) || (look_further() && has_of_this_stack(reserve))
+}
+
+/// Returns `true` if as much is left as `share` says for a stack of the size that is known.
+#[inline]
+fn has_of_this_stack(share: impl Fn(usize) -> usize) -> bool {
+    let bounds = bounds();
+    cfg!(any(model = "loom", model = "shuttle")) || here().saturating_sub(bounds.end) >= share(bounds.size())
 }
 
 /// Runs `body` on the fresh stack of a new thread, which is named like this one, and waits for it. A panic of `body` goes on here.
@@ -155,15 +173,16 @@ pub(crate) fn on_deep<R: Send, F: FnOnce() -> R + Send>(body: &mut Option<F>) ->
 mod lookup {
     use std::fs::read_to_string;
 
-    /// The lowest address of the stack that has this one.
-    pub(super) fn end_of_stack(address: usize) -> Option<usize> {
+    /// Where the stack that has this address ends, and where it begins.
+    pub(super) fn stack_of(address: usize) -> Option<(usize, usize)> {
         let maps = read_to_string("/proc/self/maps").ok()?;
         let mut below = 0;
         for line in maps.lines() {
             let (start, end) = bounds(line)?;
             if (start..end).contains(&address) {
                 // The main thread's grows when it is used, down to its limit, but not close to what lies there.
-                return if line.ends_with("[stack]") { Some(end_of_main(end)?.max(below + GAP)) } else { Some(start) };
+                let is_main = line.ends_with("[stack]");
+                return Some((if is_main { end_of_main(end)?.max(below + GAP) } else { start }, end));
             }
             below = end;
         }
@@ -190,7 +209,7 @@ mod lookup {
 
 #[cfg(not(target_os = "linux"))]
 mod lookup {
-    pub(super) fn end_of_stack(_: usize) -> Option<usize> {
+    pub(super) fn stack_of(_: usize) -> Option<(usize, usize)> {
         None
     }
 }
@@ -200,7 +219,7 @@ mod tests {
     use std::panic::resume_unwind;
     use std::thread;
 
-    use super::{LIKELY, SURE, begin, has, has_half, has_reserve, here, left, look_further, on_fresh};
+    use super::{BOUNDS, Bounds, LIKELY, SURE, begin, has, has_half, has_reserve, here, left, look_further, on_fresh};
     use crate::error::Error;
     use crate::panics;
 
@@ -240,10 +259,27 @@ mod tests {
         let main = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
         let (start, _) = main.split_once('-').unwrap();
         let top = usize::from_str_radix(start, 16).unwrap();
-        let end = super::lookup::end_of_stack(top).unwrap();
+        let (end, _) = super::lookup::stack_of(top).unwrap();
         // Its limit is far more than what tests have touched of it.
         assert!(end + (1 << 20) < top, "{end:#x} is not far below {top:#x}");
-        assert_eq!(super::lookup::end_of_stack(1), None);
+        assert_eq!(super::lookup::stack_of(1), None);
+    }
+
+    #[test]
+    fn what_is_not_on_the_stack_that_was_looked_up_is_on_another_one() {
+        on_stack(2 << 20, || {
+            assert!(look_further());
+            let Bounds { end, top, is_known } = BOUNDS.get();
+            // As if the thread had been on a stack above, or below, when it asked.
+            for shift in [usize::wrapping_add, usize::wrapping_sub] {
+                BOUNDS.set(Bounds { end: shift(end, 4 << 20), top: shift(top, 4 << 20), is_known });
+                assert!((SURE / 2..=SURE + 1024).contains(&left()));
+                assert!(look_further() && BOUNDS.get().end == end);
+            }
+            // But not in the last bytes of one.
+            BOUNDS.set(Bounds { end: here() + 1000, top, is_known });
+            assert!(left() == 0 && !look_further());
+        });
     }
 
     #[test]

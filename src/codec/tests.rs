@@ -1,11 +1,13 @@
 //! Values that are harder to read than to write.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::bytes::{Bytes, OutOfBand};
 
 #[derive(Serialize, Deserialize)]
 struct Nested(Option<Box<Nested>>);
@@ -81,6 +83,59 @@ fn what_is_too_deep_to_be_written_is_an_error_on_every_stack() {
 fn a_small_stack_does_for_what_is_not_deep() {
     let code = || decode::<Nested>(Part::Result, &encode(Part::Result, &Nested::new(10)).unwrap()).unwrap().depth();
     assert_eq!(on_stack(64 << 10, code), 10);
+}
+
+/// Takes the place of all bytes.
+struct Seven;
+
+impl OutOfBand for Seven {
+    fn put(&self, _: &[u8]) -> Option<u32> {
+        Some(0)
+    }
+    #[cfg(processes)]
+    fn put_back(&self, _: &[u32]) {}
+    fn get(&self, _: u32, _: u64) -> Option<Bytes> {
+        Some(vec![7].into())
+    }
+}
+
+/// Is read as whether the thread that reads it may block.
+#[derive(Serialize)]
+struct MayBlock(bool);
+
+impl<'de> Deserialize<'de> for MayBlock {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bool::deserialize(deserializer).map(|_| Self(blocking::may_block()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum EncodedCall {
+    Layer(Box<EncodedCall>),
+    Core(Bytes, MayBlock),
+}
+
+#[test]
+fn what_is_read_on_a_fresh_stack_has_its_carrier_and_may_block_no_more_than_here() {
+    let out_of_band = || Some(Arc::new(Seven) as Arc<dyn OutOfBand>);
+    let write = move || {
+        let core = EncodedCall::Core(vec![1, 2, 3].into(), MayBlock(true));
+        let encoded = (0..20_000).fold(core, |inner, _| EncodedCall::Layer(Box::new(inner)));
+        bytes::with(out_of_band(), || encode(Part::Result, &encoded)).unwrap()
+    };
+    let encoded = on_stack(64 << 20, write);
+    let read = move || {
+        let decode = || bytes::with(out_of_band(), || decode::<EncodedCall>(Part::Result, &encoded)).unwrap();
+        let core = |mut encoded| loop {
+            match encoded {
+                EncodedCall::Layer(inner) => encoded = *inner,
+                EncodedCall::Core(bytes, MayBlock(may_block)) => return (bytes == [7][..], may_block),
+            }
+        };
+        // The out-of-band channel is put aside in a callback.
+        (core(decode()), core(blocking::in_callback(decode)))
+    };
+    assert_eq!(on_stack(256 << 10, read), ((true, true), (true, false)));
 }
 
 /// Makes the best of what cannot be read.

@@ -36,8 +36,8 @@ use crate::options::Stats;
 /// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
 /// keep what tasks write to them for later tasks of that worker. Of the
 /// program's arguments, a worker sees only the program's name (with musl not even that; a worker that [`init`] makes also sees the pool's
-/// own argument). A task has the stack of a spawned thread: 2 MiB, or the value of `RUST_MIN_STACK`,
-/// which `builder().env(..)` can set. A task that overflows it ends its worker by SIGSEGV, without the message that a program of
+/// own argument). A task has at least the stack of a spawned thread, 2 MiB or the value of `RUST_MIN_STACK`,
+/// which `builder().env(..)` can set; 10 MiB more (18 MiB in a debug build) are there to deserialise arguments on. A task that overflows it ends its worker by SIGSEGV, without the message that a program of
 /// its own would print. `cargo test` does not capture what tasks print.
 ///
 /// A worker inherits the program's environment, current directory, resource limits and privileges. It does not inherit signal settings: no

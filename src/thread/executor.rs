@@ -19,8 +19,10 @@ use crate::options::Stats;
 /// and serialisable types, the methods here of the same names take capturing closures and any type that is `Send`.
 ///
 /// A task may submit to its own executor and wait for the result, at any depth and on any number of workers: it never
-/// deadlocks. A task that is waited for runs in the waiting thread if it has not started; where the wait has a time
-/// limit or is satisfied by any one of several futures, a spare worker keeps the executor going while it lasts.
+/// deadlocks. A task that is waited for runs in the waiting thread if it has not started and half of that thread's stack is left.
+/// Otherwise, and if the wait has a time limit or is satisfied by any one of several futures, a spare worker keeps the executor
+/// going while it lasts. So ten thousand levels of tasks that take a kilobyte of stack each take about ten threads. If no thread can be
+/// started, the tasks end with [`Error::Broken`](crate::Error::Broken).
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). On a thread of its own, and in a callback,

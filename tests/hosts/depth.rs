@@ -1,10 +1,14 @@
 //! Values that are nested so deeply that the stack does not suffice: an error each, and no end of the program.
 
 use std::fmt::Debug;
+use std::fs;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread;
+use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
+use concurrent_futures::{Backend, Error, Executor, InlineExecutor, Job, ProcessPoolExecutor, ThreadPoolExecutor};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::host::*;
@@ -17,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
         check: with_large_stacks,
     },
     Case { name: "results_on_threads_with_little_stack", host: little_stack, check: ends_well },
+    Case { name: "nesting_where_no_thread_can_be_started", host: no_threads, check: ends_well },
     Case { name: "arguments_that_are_nested_too_deeply", host: arguments, check: ends_well },
     Case { name: "arguments_that_the_caller_has_no_stack_for", host: arguments_of_little_stack, check: ends_well },
 ];
@@ -145,6 +150,64 @@ fn little_stack() {
         assert_works(&pool);
     };
     thread::Builder::new().stack_size(64 << 10).spawn(waiter).expect("a thread").join().expect("it ends well");
+}
+
+/// Answers every job with these bytes, in the calling thread.
+struct Answer(Vec<u8>);
+
+impl Backend for Answer {
+    fn execute(&self, job: Job) {
+        job.complete(Ok(&self.0));
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {}
+    fn join_timeout(&self, _: Option<Duration>) -> bool {
+        true
+    }
+}
+
+fn no_threads() {
+    static THREADS: OnceLock<ThreadPoolExecutor> = OnceLock::new();
+    fn inline(depth: u32) -> Result<u32, String> {
+        descend(&InlineExecutor, inline, depth)
+    }
+    fn on_threads(depth: u32) -> Result<u32, String> {
+        descend(THREADS.get().expect("it is set"), on_threads, depth)
+    }
+    fn descend(executor: &impl Executor, level: fn(u32) -> Result<u32, String>, depth: u32) -> Result<u32, String> {
+        if depth == 0 {
+            Ok(0)
+        } else {
+            executor.submit(level, depth - 1).result().unwrap_or_else(|error| Err(error.to_string()))
+        }
+    }
+    let threads = ThreadPoolExecutor::builder().max_workers(1).stack_size(256 << 10).build().expect("a pool");
+    threads.spawn(|| drop(List::<u64>::new(10_000))).result().expect("a worker, and memory of its own");
+    assert!(THREADS.set(threads).is_ok());
+    let deep = Answer(postcard::to_stdvec(&List::<u64>::new(1000)).expect("it can be written"));
+    let caller = move || {
+        drop(List::<u64>::new(10_000));
+        let status = fs::read_to_string("/proc/self/status").expect("/proc");
+        let size = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")?.trim().parse::<u64>().ok());
+        // For some bytes, and no stack.
+        let limit = size.map(|size| (size + 1024) << 10);
+        setrlimit(Resource::As, Rlimit { current: limit, maximum: limit }).expect("a lower limit");
+        let error = deep.submit(|()| -> List<u64> { unreachable!() }, ()).result().expect_err("it needs another stack");
+        assert!(
+            matches!(error, Error::Decode(_)) && error.to_string().contains("no thread can be started that has one"),
+            "{error}"
+        );
+        let error = inline(10_000).expect_err("it needs other stacks");
+        assert!(error.contains("no thread can be started for a task that is nested too deeply"), "{error}");
+        let error = on_threads(10_000).expect_err("it needs other threads");
+        assert!(error.contains("no thread can be started"), "{error}");
+        assert_eq!(on_threads(3), Ok(0));
+    };
+    thread::Builder::new().stack_size(256 << 10).spawn(caller).expect("a thread").join().expect("it ends well");
 }
 
 fn arguments() {
