@@ -8,10 +8,8 @@
 //! deeper is an error, in reading and in writing; nothing here overflows a stack.
 #![forbid(unsafe_code)]
 
-#[macro_use]
-mod model;
+mod reading;
 mod room;
-mod said;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -23,7 +21,10 @@ use crate::error::{Decode, Encode, Error, Part};
 use crate::held::is_large;
 use crate::sync::{DEEPEST, on_deepest_stack, stack_left};
 use room::{Remainder, Room, Sink, Source};
-use strict::Strict;
+use strict::{Said, Strict};
+
+/// What serde calls a type, a field or a variant by.
+type Name = &'static str;
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
     encode_onto(part, value, Vec::new())
@@ -33,7 +34,8 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
 pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     let room = Room::to_write(stack_left().unwrap_or(usize::MAX));
     let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
-    let written = Strict(value).serialize(&mut serializer);
+    let said = Said::default();
+    let written = Strict(value, &said).serialize(&mut serializer);
     let message = match written {
         _ if serializer.output.refused => format!(
             "to write it takes more than the {} KiB of stack that it may use here, so deeply is it nested: {FLAT}, or write it on a \
@@ -41,7 +43,7 @@ pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -
             room.size() >> 10
         ),
         Ok(()) => return Ok(serializer.output.into_bytes()),
-        Err(error) => said::in_writing(value, room).unwrap_or_else(|| explained::<T>(&error)),
+        Err(error) => said.take().unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Error::Encode(Encode::new(part, message)))
 }
@@ -105,7 +107,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Result<T, Unread> {
         (Err(error @ (postcard::Error::WontImplement | postcard::Error::NotYetImplemented)), _) => {
             explained::<T>(&error)
         }
-        (Err(error), _) => said::in_reading::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
+        (Err(error), _) => reading::said::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Unread::Because(message))
 }
