@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use serde::ser::{SerializeSeq, SerializeTuple};
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -169,12 +170,52 @@ impl Chain {
 #[test]
 fn why_it_is_refused_is_looked_for_no_deeper_than_there_is_room() {
     let little = || Room::to_read(64 << 10);
-    assert_eq!(said::in_writing(&Chain::new(2), little()).as_deref(), Some("not today"));
-    let said = said::in_writing(&Chain::new(5000), little());
-    assert!(said.is_some_and(|said| said.contains("too deeply to tell why")));
     let bytes = |depth| [vec![0; depth], vec![1]].concat();
-    assert_eq!(said::in_reading::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
-    assert_eq!(said::in_reading::<Chain>(&bytes(5000), little()), None);
+    assert_eq!(reading::said::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
+    assert_eq!(reading::said::<Chain>(&bytes(5000), little()), None);
+}
+
+#[test]
+fn what_a_type_says_is_heard_from_any_depth_that_is_written() {
+    let said = |depth| match encode(Part::Result, &Chain::new(depth)) {
+        Err(Error::Encode(error)) => error.message().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let said = on_stack(64 << 20, move || [said(1), said(5000)]);
+    assert_eq!(said, ["not today", "not today"]);
+}
+
+/// Has something to add to what its part says, or makes do without it.
+struct Careful<'a>(&'a Shy, bool);
+
+impl Serialize for Careful<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pair = serializer.serialize_tuple(2)?;
+        match pair.serialize_element(self.0) {
+            Err(error) if self.1 => Err(serde::ser::Error::custom(format_args!("its part says: {error}"))),
+            _ => pair.serialize_element(&Unwritable),
+        }?;
+        pair.end()
+    }
+}
+
+/// Has a length that it does not tell.
+struct Unwritable;
+
+impl Serialize for Unwritable {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_seq(None)?.end()
+    }
+}
+
+#[test]
+fn a_type_hears_what_its_part_says_and_that_counts_only_if_it_passes_it_on() {
+    let said = |told| match encode(Part::Result, &Careful(&Shy, told)) {
+        Err(Error::Encode(error)) => error.message().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said(true), "its part says: not today");
+    assert!(said(false).contains("whose number is not known in advance"), "{}", said(false));
 }
 
 /// Has something against being written, and read.

@@ -1,7 +1,7 @@
-//! What serde said: postcard drops the text of a type's own error, so a second go keeps it.
+//! What a type itself says against the bytes that are no value of it: postcard drops that text, so they are read once more.
 //!
-//! On the failure path only. In writing, the value goes to a serialiser that writes nothing. In reading, every layer
-//! of postcard's deserialiser is wrapped: an error of the type's own is put aside on its way through postcard's.
+//! On the failure path only. Every layer of postcard's deserialiser is wrapped: an error of the type's own is put aside on its way
+//! through postcard's.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -10,19 +10,12 @@ use std::fmt::{self, Display};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
-use serde::ser::{self, Serialize, Serializer};
 
-use super::model::Name;
 use super::room::{Room, Source};
-use super::strict::Strict;
-
-/// What the type itself says against being written; `None` if it has nothing against it.
-pub(super) fn in_writing<T: Serialize>(value: &T, room: Room) -> Option<String> {
-    Strict(value).serialize(Nowhere(room)).err().map(|said| said.0)
-}
+use super::strict::Name;
 
 /// What is said against these bytes; `None` if they can be read, or if that takes more room than it did.
-pub(super) fn in_reading<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Option<String> {
+pub(super) fn said<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Option<String> {
     let aside = Cell::new(None);
     let mut postcard = postcard::Deserializer::from_flavor(Source::new(bytes, room));
     let said = T::deserialize(heard(&aside, &mut postcard)).err()?;
@@ -42,93 +35,11 @@ impl Display for Said {
 
 impl std::error::Error for Said {}
 
-impl ser::Error for Said {
-    fn custom<T: Display>(text: T) -> Self {
-        Self(text.to_string())
-    }
-}
-
 impl de::Error for Said {
     fn custom<T: Display>(text: T) -> Self {
         Self(text.to_string())
     }
 }
-
-/// Writes nothing, and lets every value have its say, as deep as there is room.
-struct Nowhere(Room);
-
-impl Nowhere {
-    fn inside(&self) -> Result<Self, Said> {
-        if self.0.is_used_up() {
-            return Err(Said("it cannot be written, and is nested too deeply to tell why".into()));
-        }
-        Ok(Self(self.0))
-    }
-}
-
-macro_rules! ignore {
-    ($($method:ident($type:ty))*) => {
-        $(fn $method(self, _: $type) -> Result<(), Said> {
-            Ok(())
-        })*
-    };
-}
-
-macro_rules! begin {
-    ($($method:ident($($argument:ident: $type:ty),*) -> $compound:ident;)*) => {
-        $(type $compound = Self;)*
-        $(fn $method(self, $(_: $type),*) -> Result<Self, Said> {
-            self.inside()
-        })*
-    };
-}
-
-impl Serializer for Nowhere {
-    type Ok = ();
-    type Error = Said;
-
-    scalars!(ignore);
-    compounds!(begin);
-
-    fn serialize_none(self) -> Result<(), Said> {
-        Ok(())
-    }
-    fn serialize_unit(self) -> Result<(), Said> {
-        Ok(())
-    }
-    fn serialize_unit_variant(self, _: Name, _: u32, _: Name) -> Result<(), Said> {
-        Ok(())
-    }
-    fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<(), Said> {
-        value.serialize(self.inside()?)
-    }
-    fn serialize_newtype_struct<T: ?Sized + Serialize>(self, _: Name, value: &T) -> Result<(), Said> {
-        value.serialize(self.inside()?)
-    }
-    fn serialize_newtype_variant<T: ?Sized + Serialize>(self, _: Name, _: u32, _: Name, value: &T) -> Result<(), Said> {
-        value.serialize(self.inside()?)
-    }
-    fn is_human_readable(&self) -> bool {
-        false
-    }
-}
-
-macro_rules! hear_parts {
-    ($($compound:ident: $($method:ident($($key:ident: $type:ty)?))* $(, $skip:ident)?;)*) => {
-        $(impl ser::$compound for Nowhere {
-            type Ok = ();
-            type Error = Said;
-            $(fn $method<T: ?Sized + Serialize>(&mut self, $(_: $type,)? value: &T) -> Result<(), Said> {
-                value.serialize(self.inside()?)
-            })*
-            fn end(self) -> Result<(), Said> {
-                Ok(())
-            }
-        })*
-    };
-}
-
-parts!(hear_parts);
 
 /// One layer of a deserialiser, and where an error's text is put while it passes through postcard's.
 struct Heard<'a, L> {
