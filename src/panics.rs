@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,9 +22,31 @@ struct Record {
     backtrace: Option<Box<str>>,
 }
 
+/// What the hook does with a panic of this thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing: the thread is in no task.
+    Outside,
+    /// Records it.
+    Inside,
+    /// Records it, in the place of the one that is recorded.
+    Recorded,
+}
+
 thread_local! {
-    /// `Some` inside a task; the last panic that passed the hook there.
-    static RECORD: RefCell<Option<Option<Record>>> = RefCell::new(None);
+    static PHASE: Cell<Phase> = Cell::new(Phase::Outside);
+    /// The last panic that passed the hook in the task, if the phase says that there is one.
+    static RECORD: RefCell<Option<Record>> = RefCell::new(None);
+}
+
+fn enter(phase: Phase) -> Phase {
+    PHASE.try_with(|current| current.replace(phase)).unwrap_or(Phase::Outside)
+}
+
+/// Swaps the record of this thread.
+fn swap_record(record: Option<Record>) -> Option<Record> {
+    // A thread whose thread-locals are gone keeps none.
+    RECORD.try_with(|current| current.replace(record)).ok().flatten()
 }
 
 /// Runs a task's function: a panic becomes [`Error::Panicked`].
@@ -34,9 +56,12 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 
 /// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
-    let outer = RECORD.try_with(|record| record.replace(Some(None))).ok().flatten();
+    // A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to be moved.
+    let before = enter(Phase::Inside);
+    let outer = if before == Phase::Recorded { swap_record(None) } else { None };
     let result = panic::catch_unwind(AssertUnwindSafe(function));
-    let record = RECORD.try_with(|record| record.replace(outer)).ok().flatten().flatten();
+    let after = enter(before);
+    let record = if after == Phase::Recorded || outer.is_some() { swap_record(outer) } else { None };
     match result {
         Ok(returned) => returned,
         Err(payload) => panicked(describe(payload, record)),
@@ -87,19 +112,17 @@ pub(crate) fn install_hook() {
 }
 
 fn record(info: &PanicHookInfo<'_>) {
-    // A thread whose thread-locals are gone is in no task.
-    let _ = RECORD.try_with(|slot| {
-        let Ok(mut slot) = slot.try_borrow_mut() else {
-            return;
-        };
-        let Some(slot) = slot.as_mut() else { return };
-        let backtrace = Backtrace::capture();
-        *slot = Some(Record {
-            message: text_of(info.payload()),
-            location: info.location().map(ToString::to_string).unwrap_or_default().into(),
-            backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
-        });
-    });
+    if !PHASE.try_with(Cell::get).is_ok_and(|phase| phase != Phase::Outside) {
+        return;
+    }
+    let backtrace = Backtrace::capture();
+    let record = Record {
+        message: text_of(info.payload()),
+        location: info.location().map(ToString::to_string).unwrap_or_default().into(),
+        backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
+    };
+    drop(swap_record(Some(record)));
+    enter(Phase::Recorded);
 }
 
 /// Runs user code that has nowhere to put a panic: it is reported and forgotten.
@@ -141,7 +164,8 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
 mod tests {
     use std::panic;
 
-    use super::{catch_and_log, drop_caught};
+    use super::{catch, catch_and_log, drop_caught, install_hook};
+    use crate::error::{Error, Outcome};
 
     /// Panics when it is dropped, and so does what it panics with.
     struct Grenade;
@@ -158,6 +182,42 @@ mod tests {
         fn drop(&mut self) {
             panic!("boom in the drop of a payload");
         }
+    }
+
+    fn location_of(outcome: Outcome<()>) -> Option<String> {
+        let Err(Error::Panicked(panicked)) = outcome else { panic!("it panicked") };
+        panicked.location().map(String::from)
+    }
+
+    #[test]
+    fn a_panic_keeps_its_place_while_its_unwinding_runs_a_task_that_panics() {
+        struct Nested;
+        impl Drop for Nested {
+            fn drop(&mut self) {
+                let inner = location_of(catch(|| panic!("inner")));
+                assert!(inner.is_some_and(|place| place.starts_with(file!())));
+            }
+        }
+        install_hook();
+        let line = line!() + 3;
+        let outer = catch(|| {
+            let _nested = Nested;
+            panic!("outer")
+        });
+        assert!(location_of(outer).is_some_and(|place| place.contains(&format!("panics.rs:{line}:"))));
+    }
+
+    #[test]
+    fn a_panic_that_a_task_caught_says_nothing_about_the_next_task() {
+        install_hook();
+        catch(|| {
+            let _ = panic::catch_unwind(|| panic!("the same text"));
+            Ok(())
+        })
+        .unwrap();
+        // It does not pass the hook, so nobody knows where it came from.
+        let resumed = catch(|| panic::resume_unwind(Box::new("the same text")));
+        assert_eq!(location_of(resumed), None);
     }
 
     #[test]
