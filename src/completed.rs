@@ -81,7 +81,7 @@ pub struct AsCompleted<W: Waitable> {
 }
 
 /// Sends the keys of done futures. Every key is sent exactly once.
-struct Completions(Sender<usize>);
+pub(crate) struct Completions(pub(crate) Sender<usize>);
 
 impl Listen for Completions {
     fn done(&self, key: usize, _failed: bool) {

@@ -198,8 +198,7 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
     ///
-    /// Each item is a task, or with a [`chunk_size`](TaskOptions::chunk_size) a part of one. Set a `chunk_size` if items are trivial:
-    /// unlike [`map`](Executor::map), this method does not choose one by itself. Otherwise it behaves like `map`.
+    /// The workers of a pool share the items as those of a [`map`](Executor::map), and in everything else it behaves like `map` too.
     ///
     /// # Examples
     ///

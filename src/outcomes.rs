@@ -26,36 +26,62 @@ fn log_lost(error: &Error, task: &dyn Fn() -> String) {
 /// The outcomes of a chunk in input order. Those that nobody takes go one by one, each as that of a task alone would.
 pub(crate) struct Outcomes<R>(List<R>);
 
-/// Large outcomes are handed on in their [boxes](crate::held).
+/// As long as none is an error, only the values are stored, which are shorter. Large outcomes are handed on in their [boxes](crate::held).
 enum List<R> {
-    Small(VecDeque<Outcome<R>>),
+    Values(VecDeque<R>),
+    Mixed(VecDeque<Outcome<R>>),
     Large(VecDeque<Box<Outcome<R>>>),
 }
 
 impl<R> Outcomes<R> {
     pub(crate) fn new() -> Self {
-        Self(if const { is_large::<R>() } { List::Large(VecDeque::new()) } else { List::Small(VecDeque::new()) })
+        Self(if const { is_large::<R>() } { List::Large(VecDeque::new()) } else { List::Values(VecDeque::new()) })
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         match &self.0 {
-            List::Small(outcomes) => outcomes.len(),
+            List::Values(values) => values.len(),
+            List::Mixed(outcomes) => outcomes.len(),
             List::Large(outcomes) => outcomes.len(),
         }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, outcome: impl Held<Outcome<R>>) {
+        if const { is_large::<R>() } {
+            if let List::Large(outcomes) = &mut self.0 {
+                outcomes.push_back(outcome.boxed());
+            }
+            return;
+        }
+        match (&mut self.0, outcome.release()) {
+            (List::Values(values), Ok(value)) => values.push_back(value),
+            (List::Mixed(outcomes), outcome) => outcomes.push_back(outcome),
+            (_, outcome) => self.mix().push_back(outcome),
+        }
+    }
+
+    /// Has room for errors from here on.
+    #[cold]
+    fn mix(&mut self) -> &mut VecDeque<Outcome<R>> {
+        if let List::Values(values) = &mut self.0 {
+            self.0 = List::Mixed(std::mem::take(values).into_iter().map(Ok).collect());
+        }
         match &mut self.0 {
-            List::Large(outcomes) => outcomes.push_back(outcome.boxed()),
-            List::Small(_) if const { is_large::<R>() } => {}
-            List::Small(outcomes) => outcomes.push_back(outcome.release()),
+            List::Mixed(outcomes) => outcomes,
+            List::Values(_) | List::Large(_) => {
+                unreachable!("values were mixed, and large outcomes are not pushed here")
+            }
         }
     }
 
     /// Takes the next one, unless they are large.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Outcome<R>> {
         match &mut self.0 {
-            List::Small(outcomes) => outcomes.pop_front(),
+            List::Values(values) => values.pop_front().map(Ok),
+            List::Mixed(outcomes) => outcomes.pop_front(),
             List::Large(_) => None,
         }
     }
@@ -63,7 +89,7 @@ impl<R> Outcomes<R> {
     /// Takes the next one, if they are large.
     pub(crate) fn pop_boxed(&mut self) -> Option<Box<Outcome<R>>> {
         match &mut self.0 {
-            List::Small(_) => None,
+            List::Values(_) | List::Mixed(_) => None,
             List::Large(outcomes) => outcomes.pop_front(),
         }
     }
@@ -77,11 +103,9 @@ impl<R> Default for Outcomes<R> {
 
 impl<R, H: Held<Outcome<R>>> FromIterator<H> for Outcomes<R> {
     fn from_iter<I: IntoIterator<Item = H>>(outcomes: I) -> Self {
-        Self(if const { is_large::<R>() } {
-            List::Large(outcomes.into_iter().map(H::boxed).collect())
-        } else {
-            List::Small(outcomes.into_iter().map(H::release).collect())
-        })
+        let mut all = Self::new();
+        outcomes.into_iter().for_each(|outcome| all.push(outcome));
+        all
     }
 }
 

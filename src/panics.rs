@@ -7,13 +7,13 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
-use std::panic::{self, PanicHookInfo};
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
-use crate::unwind::{payload_of, text_of};
+use crate::unwind::text_of;
 
 /// What the hook has seen of a panic.
 pub(crate) struct Record {
@@ -23,9 +23,31 @@ pub(crate) struct Record {
     backtrace: Option<Box<str>>,
 }
 
+/// What the hook does with a panic of this thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing: the thread is in no task.
+    Outside,
+    /// Records it.
+    Inside,
+    /// Records it, in the place of the one that is recorded.
+    Recorded,
+}
+
 thread_local! {
-    /// `Some` inside a task; the last panic that passed the hook there.
-    static RECORD: RefCell<Option<Option<Record>>> = RefCell::new(None);
+    static PHASE: Cell<Phase> = Cell::new(Phase::Outside);
+    /// The last panic that passed the hook in the task, if the phase says that there is one.
+    static RECORD: RefCell<Option<Record>> = RefCell::new(None);
+}
+
+fn enter(phase: Phase) -> Phase {
+    PHASE.try_with(|current| current.replace(phase)).unwrap_or(Phase::Outside)
+}
+
+/// Swaps the record of this thread.
+fn swap_record(record: Option<Record>) -> Option<Record> {
+    // A thread whose thread-locals are gone keeps none.
+    RECORD.try_with(|current| current.replace(record)).ok().flatten()
 }
 
 /// Runs a task's function: a panic becomes [`Error::Panicked`].
@@ -34,43 +56,52 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 }
 
 /// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
+///
+/// What is generic is compiled again for each function that a program submits, so there is little of it.
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
-    let (mut function, mut returned) = (Some(function), None);
-    let panic = catch_located(&mut || returned = function.take().map(|function| function()));
-    match (returned, panic) {
-        (Some(returned), _) => returned,
-        (None, panic) => panicked(panic.unwrap_or(Error::Abandoned)),
+    let outer = begin();
+    let result = panic::catch_unwind(AssertUnwindSafe(function));
+    let record = end(outer);
+    match result {
+        Ok(returned) => returned,
+        Err(payload) => panicked(describe(payload, record)),
     }
+}
+
+/// What a thread is in the middle of when it begins a task: another task, or its unwinding.
+struct Outer {
+    phase: Phase,
+    record: Option<Record>,
+}
+
+/// A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to be moved.
+#[inline]
+fn begin() -> Outer {
+    let phase = enter(Phase::Inside);
+    Outer { phase, record: if phase == Phase::Recorded { swap_record(None) } else { None } }
+}
+
+/// Returns what was recorded since [`begin`].
+#[inline]
+fn end(outer: Outer) -> Option<Record> {
+    let after = enter(outer.phase);
+    if after == Phase::Recorded || outer.record.is_some() { swap_record(outer.record) } else { None }
 }
 
 /// Runs `code` for another thread, and returns with its result what the hook has seen of its last panic.
 pub(crate) fn recorded<R>(code: impl FnOnce() -> R) -> (R, Option<Record>) {
-    let outer = RECORD.with(|record| record.replace(Some(None)));
+    let outer = begin();
     let result = code();
-    (result, RECORD.with(|record| record.replace(outer)).flatten())
+    (result, end(outer))
 }
 
 /// Takes over what another thread has [recorded] in the place of this one.
 pub(crate) fn hand_on(seen: Option<Record>) {
-    let _ = RECORD.try_with(|record| {
-        if let (Some(record), Some(seen)) = (record.borrow_mut().as_mut(), seen) {
-            *record = Some(seen);
-        }
-    });
-}
-
-/// The part of [`catch_or`] that is the same for all tasks. What is generic is compiled again for each function that a program
-/// submits, so there is little of it.
-fn catch_located(function: &mut dyn FnMut()) -> Option<Error> {
-    let outer = swap_record(Some(None));
-    let payload = payload_of(function);
-    let record = swap_record(outer).flatten();
-    payload.map(|payload| describe(payload, record))
-}
-
-/// Puts this in the place of the thread's record, and returns what was there.
-fn swap_record(record: Option<Option<Record>>) -> Option<Option<Record>> {
-    RECORD.try_with(|slot| slot.replace(record)).ok().flatten()
+    let is_in_task = PHASE.try_with(Cell::get).is_ok_and(|phase| phase != Phase::Outside);
+    if is_in_task && seen.is_some() {
+        drop(swap_record(seen));
+        enter(Phase::Recorded);
+    }
 }
 
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
@@ -108,17 +139,59 @@ pub(crate) fn install_hook() {
 }
 
 fn record(info: &PanicHookInfo<'_>) {
-    // A thread whose thread-locals are gone is in no task.
-    let _ = RECORD.try_with(|slot| {
-        let Ok(mut slot) = slot.try_borrow_mut() else {
-            return;
-        };
-        let Some(slot) = slot.as_mut() else { return };
-        let backtrace = Backtrace::capture();
-        *slot = Some(Record {
-            message: text_of(info.payload()),
-            location: info.location().map(ToString::to_string).unwrap_or_default().into(),
-            backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
+    if !PHASE.try_with(Cell::get).is_ok_and(|phase| phase != Phase::Outside) {
+        return;
+    }
+    let backtrace = Backtrace::capture();
+    let record = Record {
+        message: text_of(info.payload()),
+        location: info.location().map(ToString::to_string).unwrap_or_default().into(),
+        backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string().into()),
+    };
+    drop(swap_record(Some(record)));
+    enter(Phase::Recorded);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use super::{catch, install_hook};
+    use crate::error::{Error, Outcome};
+
+    fn location_of(outcome: Outcome<()>) -> Option<String> {
+        let Err(Error::Panicked(panicked)) = outcome else { panic!("it panicked") };
+        panicked.location().map(String::from)
+    }
+
+    #[test]
+    fn a_panic_keeps_its_place_while_its_unwinding_runs_a_task_that_panics() {
+        struct Nested;
+        impl Drop for Nested {
+            fn drop(&mut self) {
+                let inner = location_of(catch(|| panic!("inner")));
+                assert!(inner.is_some_and(|place| place.starts_with(file!())));
+            }
+        }
+        install_hook();
+        let line = line!() + 3;
+        let outer = catch(|| {
+            let _nested = Nested;
+            panic!("outer")
         });
-    });
+        assert!(location_of(outer).is_some_and(|place| place.contains(&format!("panics.rs:{line}:"))));
+    }
+
+    #[test]
+    fn a_panic_that_a_task_caught_says_nothing_about_the_next_task() {
+        install_hook();
+        catch(|| {
+            let _ = panic::catch_unwind(|| panic!("the same text"));
+            Ok(())
+        })
+        .unwrap();
+        // It does not pass the hook, so nobody knows where it came from.
+        let resumed = catch(|| panic::resume_unwind(Box::new("the same text")));
+        assert_eq!(location_of(resumed), None);
+    }
 }

@@ -1,137 +1,296 @@
-//! [`Engine`]: the caller's side of a map whose items an executor takes in ranges.
+//! [`Engine`]: the caller's side of a map: it pulls input, and takes outcomes.
 //!
-//! Who runs the items is an [`ItemRunner`]: [threads](super::local::LocalItems) of this process, or workers
-//! elsewhere. The items lie in ranges, one behind the other, from which they are taken, and into which their outcomes come.
+//! Every map goes one way. The engine pulls items and gives them to an [`ItemRunner`], which makes ranges of them; outcomes come into the
+//! ranges, from which the engine takes them. Who runs the items makes the difference:
 //!
-//! Items begin to run while more are pulled. In between they are in the [`InputBuffer`].
+//! | runner | a range is | used |
+//! |---|---|---|
+//! | [`JobItems`] | one job of the backend | for a `chunk_size`, a `buffer_size` or a time limit, for large values, and for executors that take nothing else |
+//! | [`LocalItems`](super::local::LocalItems) | what threads take items from one by one | on threads |
+//! | `RemoteItems` | what batches are cut from | on processes |
+//!
+//! An item counts as in flight from when it is pulled until its outcome is taken from its range. Items begin to run while more are pulled.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::jobs::{JobItems, Submit};
 use super::range::{Collect, Collected};
-use super::source::InputBuffer;
+use super::runs::Order;
+use super::source::Feeder;
+use crate::completed::Completions;
+use crate::error::{Error, Timeout};
 use crate::fork;
+use crate::held::is_large;
+use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::sync::elapsed;
+use crate::sync::channel::{Receiver, unbounded};
+use crate::sync::{thread, yields};
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::unwind::drop_caught;
+use crate::wait::deadline;
 
-/// Input that takes longer an item is handed over item by item.
-const QUICK: Duration = Duration::from_micros(1);
-
-/// Runs the items of one map on the workers of an executor.
-pub(crate) trait ItemRunner<A, R>: Send + Sync {
-    /// Returns how many items a range should have at most.
-    fn most(&self) -> usize;
-    fn input(&self) -> &InputBuffer<A, R>;
-    /// Ends items that the executor takes no more of the calling thread, because it was closed, say. Returns `true` if it did. Runs user
-    /// code.
-    fn refuse(&self, items: &mut Vec<A>) -> bool;
-    /// Returns `true` if the workers have enough to do, and one will look into the input buffer before it rests. Also called under its lock.
-    fn is_engaged(&self) -> bool;
-    /// Takes items from the input buffer, and says where their outcomes come, and what is to be done then. Called under the buffer's lock;
-    /// what is to be done is not, and may run user code.
-    fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>);
+/// Runs the items of one map.
+pub(crate) trait ItemRunner<A, R>: Send {
+    /// Takes an item, which is behind all before it. Runs user code.
+    fn add(&mut self, item: A);
+    /// As `add`, for items that are [large](is_large). Runs user code.
+    fn add_boxed(&mut self, item: Box<A>);
+    /// Returns the ranges that were made, in input order. Every item that was added is in one of them or in an earlier one.
+    fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>>;
     /// Cancels what has not begun: nobody wants more. Runs user code.
-    fn dismiss(&self);
-}
-
-pub(crate) type FollowUp<'a> = Box<dyn FnOnce() + 'a>;
-
-/// The side of the map, which [stops](Engine::stop) it in the end.
-pub(crate) struct Engine<A, R> {
-    runner: Arc<dyn ItemRunner<A, R>>,
-    /// What was not collected, in input order.
-    ranges: VecDeque<Arc<dyn Collect<R>>>,
-    /// How many of their items were not taken.
-    left: usize,
-    /// That of the process whose pool has the items.
-    generation: u32,
-}
-
-impl<A, R> Engine<A, R> {
-    pub(crate) fn new(runner: Arc<dyn ItemRunner<A, R>>) -> Self {
-        Self { runner, ranges: VecDeque::new(), left: 0, generation: fork::generation() }
+    fn dismiss(&mut self);
+    /// Returns `true` if this is a forked copy of the process that has the items.
+    fn is_lost(&self) -> bool {
+        false
     }
+}
 
-    /// Pulls all of the input, and returns how much it was.
-    pub(crate) fn fill(&mut self, input: impl Iterator<Item = A>) -> usize {
-        let (buffer, most) = (self.runner.input(), self.runner.most());
-        let (mut count, mut handed_over, mut room) = (0, 0, 1);
-        let mut since = Instant::now();
-        let mut pulled = Vec::new();
-        for item in input {
-            count += 1;
-            pulled.push(item);
-            // The next one may take as long as any item: this one has to be where a worker finds it.
-            if buffer.add(&mut pulled, room, &*self.runner) {
-                let is_quick = elapsed(since) < QUICK * u32::try_from(count - handed_over).unwrap_or(u32::MAX);
-                room = if is_quick { (2 * room).min(most) } else { 1 };
-                handed_over = count;
-                since = Instant::now();
-            }
+pub(crate) struct Engine<'e, I: Iterator, R> {
+    /// `None` once it has ended, or when nobody wants more.
+    input: Option<I>,
+    runner: Box<dyn ItemRunner<I::Item, R> + 'e>,
+    order: Order,
+    /// Ranges with outcomes to come, in input order, and the position of the first item of each. `None`: one of which all was taken.
+    ranges: VecDeque<Option<(usize, Box<dyn Collect<R>>)>>,
+    /// How many ranges there were before those.
+    ranges_before: usize,
+    /// How many items the ranges had, those counted that were there before.
+    ranged: usize,
+    arrivals: Arrivals,
+    /// How many items may be in flight.
+    capacity: usize,
+    in_flight: usize,
+    pulled: usize,
+    deadline: Option<Instant>,
+    /// How long that was from the call.
+    timeout: Duration,
+}
+
+/// The ranges that have said that there is something to take, for a caller that takes it in any order.
+struct Arrivals {
+    listener: Arc<Completions>,
+    receiver: Receiver<usize>,
+    /// Where there was something the last time.
+    last: Option<usize>,
+}
+
+impl Arrivals {
+    fn new() -> Self {
+        let (sender, receiver) = unbounded();
+        Self { listener: Arc::new(Completions(sender)), receiver, last: None }
+    }
+}
+
+/// What a map yields next.
+pub(crate) enum Step<R> {
+    /// Outcomes, and the position of the first.
+    Outcomes(usize, Outcomes<R>),
+    /// The time is up: the position of the first item without an outcome.
+    TimedOut(usize, Error),
+}
+
+impl<'e, I: Iterator, R> Engine<'e, I, R>
+where
+    I::Item: Send + 'static,
+    R: Send + 'static,
+{
+    /// Makes one that has pulled no input.
+    pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, options: &TaskOptions, order: Order) -> Self {
+        let range_size = if submit.takes_only_tasks() { 1 } else { options.items_per_chunk() };
+        let runner: Box<dyn ItemRunner<I::Item, R> + 'e> = match submit.shared_items() {
+            Some(items) => Box::new(Feeder::new(items)),
+            None => Box::new(JobItems::new(submit, range_size)),
+        };
+        Self {
+            input: Some(input),
+            runner,
+            order,
+            ranges: VecDeque::new(),
+            ranges_before: 0,
+            ranged: 0,
+            arrivals: Arrivals::new(),
+            capacity: options.items_in_flight().unwrap_or(usize::MAX),
+            in_flight: 0,
+            pulled: 0,
+            deadline: deadline(options.map_timeout()),
+            timeout: options.map_timeout().unwrap_or_default(),
         }
-        buffer.flush(&*self.runner);
-        self.ranges = buffer.close();
-        self.left = count;
-        count
+    }
+}
+
+impl<I: Iterator, R> Engine<'_, I, R> {
+    /// Pulls input as far as it may.
+    pub(crate) fn pull(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        let mut has_ended = false;
+        while self.in_flight < self.capacity && !has_ended {
+            if const { is_large::<I::Item>() } {
+                // From the input into its box.
+                match input.next().map(Box::new) {
+                    Some(item) => self.runner.add_boxed(item),
+                    None => has_ended = true,
+                }
+            } else {
+                match input.next() {
+                    Some(item) => self.runner.add(item),
+                    None => has_ended = true,
+                }
+            }
+            self.in_flight += usize::from(!has_ended);
+            self.pulled += usize::from(!has_ended);
+        }
+        if has_ended {
+            self.input = None;
+        }
+        for range in self.runner.ranges() {
+            let (first, key) = (self.ranged, self.ranges_before + self.ranges.len());
+            self.ranged += range.left();
+            if self.order == Order::Any {
+                range.listen(Arc::clone(&self.arrivals.listener) as _, key);
+            }
+            self.ranges.push_back(Some((first, range)));
+        }
     }
 
-    /// Sleeps until the next outcomes are there, and takes them. `None`: there are no more. Empty: the time is up.
+    /// Blocks until there are outcomes, takes them, and pulls as much input as that makes room for. `None`: there are no more.
     #[track_caller]
-    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Option<Outcomes<R>> {
-        if self.is_lost() {
+    pub(crate) fn next(&mut self) -> Option<Step<R>> {
+        if self.runner.is_lost() {
             return self.end_lost();
         }
-        let range = self.ranges.front()?;
-        let mut collected = range.try_collect();
-        if collected.outcomes.len() == 0 {
-            owner::assert_may_block();
-            // A worker that sleeps here may wait for what only another one can take.
-            let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
-            collected = range.collect(deadline);
+        let (first, outcomes) = match self.order {
+            Order::Input => self.next_in_order()?,
+            Order::Any => self.next_of_any()?,
+        };
+        if outcomes.len() == 0 {
+            return Some(self.time_out());
         }
-        let Collected { outcomes, is_over } = collected;
+        self.in_flight -= outcomes.len();
+        self.pull();
+        Some(Step::Outcomes(first, outcomes))
+    }
+
+    /// Returns no outcomes if the time is up.
+    #[track_caller]
+    fn next_in_order(&mut self) -> Option<(usize, Outcomes<R>)> {
+        let key = self.ranges_before;
+        self.ranges.front()?;
+        if let Some(run) = self.take(key) {
+            return Some(run);
+        }
+        let (_, range) = self.ranges.front()?.as_ref()?;
+        range.wait(self.deadline);
+        Some(self.take(key).unwrap_or_else(|| (0, Outcomes::new())))
+    }
+
+    /// Returns no outcomes if the time is up.
+    #[track_caller]
+    fn next_of_any(&mut self) -> Option<(usize, Outcomes<R>)> {
+        loop {
+            if let Some(run) = self.arrivals.last.and_then(|key| self.take(key)) {
+                return Some(run);
+            }
+            self.arrivals.last = None;
+            self.ranges.front()?;
+            let Some(key) = self.next_arrival() else { return Some((0, Outcomes::new())) };
+            self.arrivals.last = Some(key);
+        }
+    }
+
+    /// Sleeps until a range has something to take. `None`: the time is up.
+    #[track_caller]
+    fn next_arrival(&self) -> Option<usize> {
+        let receiver = &self.arrivals.receiver;
+        if let Ok(key) = receiver.try_recv() {
+            return Some(key);
+        }
+        for _ in 0..yields(self.deadline) {
+            thread::yield_now();
+            if let Ok(key) = receiver.try_recv() {
+                return Some(key);
+            }
+        }
+        owner::assert_may_block();
+        let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
+        match self.deadline {
+            // Never disconnected: the listener is here.
+            None => receiver.recv().ok(),
+            Some(deadline) => receiver.recv_deadline(deadline).ok(),
+        }
+    }
+
+    /// Takes outcomes of a range, and forgets it if that was all.
+    fn take(&mut self, key: usize) -> Option<(usize, Outcomes<R>)> {
+        let place = self.ranges.get_mut(key.checked_sub(self.ranges_before)?)?;
+        let (begin, range) = place.as_mut()?;
+        let Collected { outcomes, first, is_over } = range.take(self.order)?;
+        let first = *begin + first;
         if is_over {
-            self.ranges.pop_front();
+            *place = None;
+            while let Some(None) = self.ranges.front() {
+                self.ranges.pop_front();
+                self.ranges_before += 1;
+            }
         }
-        self.left -= outcomes.len();
-        Some(outcomes)
+        Some((first, outcomes))
     }
 
-    /// Is this a forked copy of the process whose pool has the items?
-    fn is_lost(&self) -> bool {
-        self.generation != fork::generation()
-    }
-
-    /// What is not collected is lost: its locks may be held by threads that are not here.
-    fn end_lost(&mut self) -> Option<Outcomes<R>> {
+    /// What was not taken is lost: its locks may be held by threads that are not here.
+    fn end_lost(&mut self) -> Option<Step<R>> {
+        self.input = None;
         std::mem::forget(std::mem::take(&mut self.ranges));
-        let left = std::mem::take(&mut self.left);
-        (left > 0).then(|| (0..left).map(|_| Err(fork::lost_in_fork())).collect())
+        let left = std::mem::take(&mut self.in_flight);
+        let outcomes = (0..left).map(|_| Err(fork::lost_in_fork())).collect();
+        (left > 0).then(|| Step::Outcomes(self.pulled - left, outcomes))
     }
 
-    /// How many items have no outcome.
-    pub(crate) fn unfinished(&self) -> usize {
-        self.ranges.iter().map(|range| range.unfinished()).sum()
+    fn time_out(&mut self) -> Step<R> {
+        let unfinished = self.open_ranges().map(|(_, range)| range.unfinished()).sum();
+        let position = self.open_ranges().next().map_or(0, |(first, range)| first + range.first_left());
+        let timeout = Timeout::new(unfinished, self.pulled, self.timeout);
+        self.stop();
+        Step::TimedOut(position, Error::Timeout(timeout))
     }
 
-    /// How many items were not collected.
-    pub(crate) fn left(&self) -> usize {
-        self.ranges.iter().map(|range| range.left()).sum()
+    fn open_ranges(&self) -> impl Iterator<Item = &(usize, Box<dyn Collect<R>>)> {
+        self.ranges.iter().flatten()
     }
 
-    /// Nobody wants more: what has not begun will not.
+    /// Cancels what has not begun, and ends: nobody wants more.
     pub(crate) fn stop(&mut self) {
-        if self.is_lost() {
+        self.input = None;
+        if self.runner.is_lost() {
             self.end_lost();
             return;
         }
-        self.runner.input().clear();
         self.runner.dismiss();
-        drop_caught(std::mem::take(&mut self.ranges));
+        self.open_ranges().for_each(|(_, range)| range.cancel());
+        self.in_flight = 0;
+        for range in std::mem::take(&mut self.ranges) {
+            drop_caught(range);
+        }
+    }
+
+    /// The bounds of what is to be yielded, where so many outcomes are in the hand of the caller.
+    pub(crate) fn size_hint(&self, in_hand: usize) -> (usize, Option<usize>) {
+        let in_hand = in_hand + self.in_flight;
+        let (low, high) = self.input.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+        if self.deadline.is_some() {
+            // The time may run out; that is one item of its own.
+            return (0, high.and_then(|high| high.checked_add(in_hand)?.checked_add(1)));
+        }
+        (low.saturating_add(in_hand), high.and_then(|high| high.checked_add(in_hand)))
+    }
+
+    pub(crate) fn pulled(&self) -> usize {
+        self.pulled
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
     }
 }

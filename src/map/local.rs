@@ -28,9 +28,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::vec;
 
-use super::engine::{FollowUp, ItemRunner};
 use super::range::{Collect, Items, Range};
-use super::source::InputBuffer;
+use super::source::{FollowUp, InputBuffer, SharedItems};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
@@ -70,9 +69,10 @@ impl<A, R> LocalRange<A, R> {
         loop {
             // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by others or called off,
             // before the next item begins, which may take as long as it likes.
-            let (next, ended) = self.turn(&mut made, vec::IntoIter::next);
-            let Some((position, item)) = next else { return ended };
-            made = Some((position, caught(|| call(item))));
+            match self.turn(made.take(), vec::IntoIter::next) {
+                Ok((position, item)) => made = Some((position, caught(|| call(item)))),
+                Err(ended) => return ended,
+            }
         }
     }
 }
@@ -261,7 +261,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
     }
 }
 
-impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for LocalItems<A, R> {
+impl<A: Send + 'static, R: Send + 'static> SharedItems<A, R> for LocalItems<A, R> {
     fn most(&self) -> usize {
         MOST
     }
@@ -270,8 +270,8 @@ impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for LocalItems<A, R>
         &self.input
     }
 
-    fn refuse(&self, items: &mut Vec<A>) -> bool {
-        self.input.refuse(items, self, self.owner.refuses_all())
+    fn refusal(&self) -> Option<Error> {
+        self.owner.refuses_all()
     }
 
     fn is_engaged(&self) -> bool {
@@ -279,10 +279,10 @@ impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for LocalItems<A, R>
         self.engaged.load(Ordering::Relaxed) >= self.owner.workers()
     }
 
-    fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
+    fn take_in(&self, items: Vec<A>) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
         let block = Arc::new(Range::new(items.into_iter()));
         self.queue.lock().fresh.push_back((self.owner.ticket(), Arc::clone(&block)));
-        (block, Box::new(|| self.recruit()))
+        (Box::new(block), Box::new(|| self.recruit()))
     }
 
     fn dismiss(&self) {

@@ -1,12 +1,25 @@
 //! [`Range`]: some items of a map that lie next to each other, and what became of them.
+//!
+//! One lock guards the items that nobody has taken and the outcomes. Whoever runs items stores an outcome and takes the next item in one turn
+//! of it. So an outcome can be collected, and what has not begun can be taken by others or called off, before the next item begins,
+//! which may take as long as it likes.
+//!
+//! | who waits | what it says under the lock | who tells it |
+//! |---|---|---|
+//! | a caller that wants input order | `wanted`, and sleeps on `filled` | who stores the outcome that comes next |
+//! | a caller that takes any outcome | `listener`, once; `told` is reset when it finds nothing | who stores an outcome while `told` is not set |
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::runs::{Order, Runs};
 use crate::error::{Error, Outcome};
 use crate::outcomes::Outcomes;
-use crate::sync::{Condvar, Mutex, thread, yields};
-use crate::task::owner::Ended;
+use crate::sync::{Condvar, Mutex, MutexGuard, thread, yields};
+use crate::task::listener::Listen;
+use crate::task::owner::{self, CompensationGuard, Ended};
+use crate::task::roles::BlockReason;
 
 /// Items that nobody has taken, in order.
 pub(crate) trait Items {
@@ -16,246 +29,263 @@ pub(crate) trait Items {
     fn drop_caught(self);
 }
 
-/// Where the outcomes of items come, as the map sees it.
-pub(crate) trait Collect<R>: Send + Sync {
-    /// Collects the outcomes that are there, in order. Does not block.
-    fn try_collect(&self) -> Collected<R>;
-    /// Sleeps until there are outcomes, or the time is up, and collects them.
-    fn collect(&self, deadline: Option<Instant>) -> Collected<R>;
-    /// How many items have no outcome.
+/// Where the outcomes of the items of a range come, as the caller of the map sees it.
+pub(crate) trait Collect<R>: Send {
+    /// Takes outcomes that are there. Does not block.
+    fn take(&mut self, order: Order) -> Option<Collected<R>>;
+    /// Blocks until the outcome that comes next in input order is there, or the time is up.
+    fn wait(&self, deadline: Option<Instant>);
+    /// Tells the listener whenever there may be outcomes to take in any order, from the next time on that none was there.
+    fn listen(&self, listener: Arc<dyn Listen>, key: usize);
+    /// Counts items without an outcome.
     fn unfinished(&self) -> usize;
-    /// How many items were not collected.
+    /// Counts items whose outcome was not taken.
     fn left(&self) -> usize;
+    /// Returns the first position whose outcome was not taken.
+    fn first_left(&self) -> usize;
+    /// Cancels what has not begun, if it is not the executor's to do. Runs user code.
+    fn cancel(&self) {}
 }
 
-/// What was collected.
+/// What was taken.
 pub(crate) struct Collected<R> {
     pub(crate) outcomes: Outcomes<R>,
+    /// The position of the first, counted within the range.
+    pub(crate) first: usize,
     /// Nothing more will come.
     pub(crate) is_over: bool,
 }
 
 pub(crate) struct Range<S: Items, R> {
     state: Mutex<State<S, R>>,
-    /// There are outcomes to collect. Notified when the collector sleeps.
+    /// The outcome that comes next is there. Notified when somebody sleeps.
     filled: Condvar,
 }
 
 struct State<S: Items, R> {
-    stock: S,
+    items: S,
     /// How many were taken.
     taken: usize,
-    /// The outcomes of those that come next, in a row.
-    done: Outcomes<R>,
-    /// How many were collected before.
-    collected: usize,
-    /// Outcomes of later items, that were taken while an earlier one runs.
-    early: Vec<(usize, Outcome<R>)>,
-    /// Somebody sleeps until there is something to collect.
+    runs: Runs<R>,
+    /// Somebody sleeps until the outcome is there that comes next.
     wanted: bool,
+    /// Who is told of outcomes, and by which key it knows this range.
+    listener: Option<(Arc<dyn Listen>, usize)>,
+    /// The listener was told, and has not found the runs empty since.
+    told: bool,
     /// How those went of which the pool was not told.
     ended: Ended,
 }
 
 impl<S: Items, R> Range<S, R> {
-    pub(crate) fn new(stock: S) -> Self {
+    pub(crate) fn new(items: S) -> Self {
         let state = State {
-            stock,
+            items,
             taken: 0,
-            done: Outcomes::new(),
-            collected: 0,
-            early: Vec::new(),
+            runs: Runs::new(),
             wanted: false,
+            listener: None,
+            told: false,
             ended: Ended::default(),
         };
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
-    /// Stores an outcome, if there is one, and takes the next item, or where there is none, how those went of which the pool was
-    /// not told.
+    /// Stores the outcome of the previous item, if there is one, then takes the next one. Returns the counts not yet reported to the pool
+    /// if no item is left.
     pub(super) fn turn<A>(
         &self,
-        made: &mut Option<(usize, Outcome<R>)>,
+        made: Option<(usize, Outcome<R>)>,
         next: impl FnOnce(&mut S) -> Option<A>,
-    ) -> (Option<(usize, A)>, Ended) {
+    ) -> Result<(usize, A), Ended> {
         let mut state = self.state.lock();
-        let wakes = made.take().is_some_and(|(position, outcome)| state.end(position, outcome));
-        let position = state.taken;
-        let next = next(&mut state.stock).map(|item| (position, item));
-        state.taken += usize::from(next.is_some());
-        let ended = if next.is_none() { std::mem::take(&mut state.ended) } else { Ended::default() };
-        drop(state);
-        if wakes {
-            self.filled.notify_one();
+        if let Some((position, outcome)) = made {
+            let count = if outcome.is_ok() { &mut state.ended.completed } else { &mut state.ended.failed };
+            *count += 1;
+            state.runs.put(position, outcome);
         }
-        (next, ended)
+        let position = state.taken;
+        let next = match next(&mut state.items) {
+            Some(item) => {
+                state.taken += 1;
+                Ok((position, item))
+            }
+            None => Err(std::mem::take(&mut state.ended)),
+        };
+        self.tell(state);
+        next
     }
 
     /// Takes some, with the position of the first.
-    pub(crate) fn take<T>(&self, some: impl FnOnce(&mut S) -> T) -> (usize, T) {
+    pub(crate) fn take_some<T>(&self, some: impl FnOnce(&mut S) -> T) -> (usize, T) {
         let mut state = self.state.lock();
-        let before = state.stock.count();
-        let taken = some(&mut state.stock);
+        let before = state.items.count();
+        let taken = some(&mut state.items);
         let position = state.taken;
-        state.taken += before - state.stock.count();
+        state.taken += before - state.items.count();
         (position, taken)
     }
 
     /// Stores outcomes of items that were taken, from this position on.
     pub(crate) fn end(&self, first: usize, outcomes: impl IntoIterator<Item = Outcome<R>>) {
         let mut state = self.state.lock();
-        let mut wakes = false;
         for (position, outcome) in (first..).zip(outcomes) {
-            wakes |= state.put(position, outcome);
+            state.runs.put(position, outcome);
         }
-        drop(state);
-        if wakes {
-            self.filled.notify_one();
-        }
+        self.tell(state);
     }
 
     /// Brings what there was a stand-in for.
-    pub(crate) fn restock(&self, stock: S) {
-        let stand_in = std::mem::replace(&mut self.state.lock().stock, stock);
+    pub(crate) fn restock(&self, items: S) {
+        let stand_in = std::mem::replace(&mut self.state.lock().items, items);
         stand_in.drop_caught();
     }
 
-    /// How many items nobody has taken.
+    /// Counts items that nobody has taken.
     pub(crate) fn pending(&self) -> usize {
-        self.state.lock().stock.count()
+        self.state.lock().items.count()
     }
 
-    /// As `pending`, and how those went of which the pool was not told.
+    /// As `pending`, with the counts not yet reported to the pool.
     pub(super) fn progress(&self) -> (usize, Ended) {
         let state = self.state.lock();
-        (state.stock.count(), state.ended)
+        (state.items.count(), state.ended)
     }
 
-    /// How those went of which the pool was not told, if nobody has anything left to take: it is to be told now.
+    /// Returns the counts not yet reported to the pool, if no item is left to take. They are to be reported now.
     pub(super) fn spent(&self) -> Option<Ended> {
         let mut state = self.state.lock();
-        (state.stock.count() == 0).then(|| std::mem::take(&mut state.ended))
+        (state.items.count() == 0).then(|| std::mem::take(&mut state.ended))
     }
 
-    /// Takes what nobody has taken, ends it with an error, and returns how much it was.
+    /// Takes what nobody has taken, ends it with an error, and returns how much it was. Runs user code.
     pub(crate) fn call_off(&self, error: &Error) -> usize {
         let mut state = self.state.lock();
-        let stock = std::mem::replace(&mut state.stock, S::nothing());
-        let mut wakes = false;
-        let count = stock.count();
+        let items = std::mem::replace(&mut state.items, S::nothing());
+        let count = items.count();
         for _ in 0..count {
             let position = state.taken;
             state.taken += 1;
-            wakes |= state.put(position, Err(error.clone()));
+            state.runs.put(position, Err(error.clone()));
         }
+        self.tell(state);
+        items.drop_caught();
+        count
+    }
+
+    /// Unlocks, and tells who waits for what is there now.
+    fn tell(&self, mut state: MutexGuard<'_, State<S, R>>) {
+        if let Some((listener, key)) = &state.listener
+            && !state.told
+            && state.runs.stored() > 0
+        {
+            // The set of a caller: it takes no other lock.
+            listener.done(*key, false);
+            state.told = true;
+        }
+        let wakes = state.wanted && state.runs.has_next();
+        state.wanted &= !wakes;
         drop(state);
         if wakes {
             self.filled.notify_one();
         }
-        stock.drop_caught();
-        count
     }
 }
 
-impl<S: Items + Send, R: Send> Collect<R> for Range<S, R> {
-    fn try_collect(&self) -> Collected<R> {
-        self.state.lock().collect()
+impl<S: Items, R> State<S, R> {
+    fn left(&self) -> usize {
+        self.taken + self.items.count() - self.runs.taken()
+    }
+}
+
+impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
+    fn take(&mut self, order: Order) -> Option<Collected<R>> {
+        let mut state = self.state.lock();
+        let Some((first, outcomes)) = state.runs.take(order) else {
+            state.told = false;
+            return None;
+        };
+        Some(Collected { outcomes, first, is_over: state.left() == 0 })
     }
 
-    fn collect(&self, deadline: Option<Instant>) -> Collected<R> {
+    fn wait(&self, deadline: Option<Instant>) {
+        owner::assert_may_block();
+        // A worker that sleeps here may wait for what only another one can take.
+        let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
         for _ in 0..yields(deadline) {
             thread::yield_now();
-            let collected = self.try_collect();
-            if collected.outcomes.len() > 0 {
-                return collected;
+            if self.state.lock().runs.has_next() {
+                return;
             }
         }
         let mut state = self.state.lock();
         let mut timed_out = false;
-        loop {
-            let collected = state.collect();
-            if collected.outcomes.len() > 0 || timed_out {
-                state.wanted = false;
-                return collected;
-            }
+        while !state.runs.has_next() && !timed_out {
             state.wanted = true;
             match deadline {
                 None => self.filled.wait(&mut state),
                 Some(deadline) => timed_out = self.filled.wait_until(&mut state, deadline).timed_out(),
             }
         }
+        state.wanted = false;
+    }
+
+    fn listen(&self, listener: Arc<dyn Listen>, key: usize) {
+        let mut state = self.state.lock();
+        state.listener = Some((listener, key));
+        self.tell(state);
     }
 
     fn unfinished(&self) -> usize {
         let state = self.state.lock();
-        state.taken + state.stock.count() - state.collected - state.done.len() - state.early.len()
+        state.left() - state.runs.stored()
     }
 
     fn left(&self) -> usize {
-        let state = self.state.lock();
-        state.taken + state.stock.count() - state.collected
-    }
-}
-
-impl<S: Items, R> State<S, R> {
-    /// Stores the outcome of a call. Does somebody have to be woken?
-    fn end(&mut self, position: usize, outcome: Outcome<R>) -> bool {
-        let count = if outcome.is_ok() { &mut self.ended.completed } else { &mut self.ended.failed };
-        *count += 1;
-        self.put(position, outcome)
+        self.state.lock().left()
     }
 
-    /// Stores an outcome. Does somebody have to be woken?
-    fn put(&mut self, position: usize, outcome: Outcome<R>) -> bool {
-        if position != self.collected + self.done.len() {
-            self.early.push((position, outcome));
-            return false;
-        }
-        self.done.push(outcome);
-        while !self.early.is_empty()
-            && let Some(index) = self.early.iter().position(|(early, _)| *early == self.collected + self.done.len())
-        {
-            let (_, outcome) = self.early.swap_remove(index);
-            self.done.push(outcome);
-        }
-        std::mem::take(&mut self.wanted)
-    }
-
-    fn collect(&mut self) -> Collected<R> {
-        self.collected += self.done.len();
-        let is_over = self.stock.count() == 0 && self.collected == self.taken;
-        Collected { outcomes: std::mem::take(&mut self.done), is_over }
+    fn first_left(&self) -> usize {
+        self.state.lock().runs.first_left()
     }
 }
 
 impl<S: Items, R> Drop for State<S, R> {
     fn drop(&mut self) {
-        self.early.drain(..).for_each(|(_, outcome)| self.done.push(outcome));
-        std::mem::replace(&mut self.stock, S::nothing()).drop_caught();
+        std::mem::replace(&mut self.items, S::nothing()).drop_caught();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
     use std::vec;
 
-    use super::{Collect, Range};
+    use super::{Collect, Order, Range};
     use crate::error::Error;
+    use crate::sync::Mutex;
+    use crate::task::listener::Listen;
 
     type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
 
     fn take(items: &LocalRange<u32, u32>) -> Option<(usize, u32)> {
-        items.turn(&mut None, vec::IntoIter::next).0
+        items.turn(None, vec::IntoIter::next).ok()
     }
 
     fn end(items: &LocalRange<u32, u32>, position: usize) {
-        items.turn(&mut Some((position, Ok(0))), |_| None::<u32>);
+        let _ = items.turn(Some((position, Ok(0))), |_| None::<u32>);
+    }
+
+    /// The positions that are taken at once in input order.
+    fn collect(items: &Arc<LocalRange<u32, u32>>) -> usize {
+        let items: &mut Arc<_> = &mut Arc::clone(items);
+        std::iter::from_fn(|| Some(items.take(Order::Input)?.outcomes.len())).sum()
     }
 
     #[test]
     fn what_is_to_come_is_counted_whatever_the_order() {
-        let items = LocalRange::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter());
+        let items = Arc::new(LocalRange::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter()));
         let counts = || (items.unfinished(), items.left());
         assert_eq!(counts(), (5, 5));
         assert_eq!([take(&items), take(&items), take(&items)], [Some((0, 10)), Some((1, 11)), Some((2, 12))]);
@@ -263,22 +293,51 @@ mod tests {
         assert_eq!(counts(), (4, 5));
         end(&items, 0);
         assert_eq!(counts(), (3, 5));
-        assert_eq!(items.try_collect().outcomes.len(), 1);
+        assert_eq!(collect(&items), 1);
         assert_eq!(counts(), (3, 4));
         end(&items, 1);
         assert_eq!(counts(), (2, 4));
-        assert_eq!(items.try_collect().outcomes.len(), 2);
+        assert_eq!(collect(&items), 2);
         assert_eq!(counts(), (2, 2));
     }
 
     #[test]
     fn what_is_there_is_collected_at_once() {
-        let items = LocalRange::<u32, u32>::new(vec![10].into_iter());
+        let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10].into_iter()));
         take(&items);
         end(&items, 0);
         // It does not look before it would sleep, where there is a deadline.
-        let collected = items.collect(Some(Instant::now() + Duration::from_secs(60)));
+        items.wait(Some(Instant::now() + Duration::from_secs(60)));
+        let collected = items.take(Order::Input).unwrap();
         assert_eq!((collected.outcomes.len(), collected.is_over), (1, true));
+    }
+
+    /// Notes the keys it is told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<usize>>);
+
+    impl Listen for Told {
+        fn done(&self, key: usize, _: bool) {
+            self.0.lock().push(key);
+        }
+    }
+
+    #[test]
+    fn who_takes_any_outcome_is_told_once_until_it_finds_nothing() {
+        let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10, 11, 12].into_iter()));
+        let told = Arc::new(Told::default());
+        (0..3).for_each(|_| assert!(take(&items).is_some()));
+        end(&items, 2);
+        items.listen(Arc::clone(&told) as _, 7);
+        assert_eq!(*told.0.lock(), [7], "there was something before");
+        end(&items, 0);
+        assert_eq!(items.take(Order::Any).unwrap().first, 0);
+        assert_eq!(items.take(Order::Any).unwrap().first, 2);
+        assert!(items.take(Order::Any).is_none());
+        assert_eq!(*told.0.lock(), [7], "it was about to look");
+        end(&items, 1);
+        assert_eq!(*told.0.lock(), [7, 7]);
+        assert!(items.take(Order::Any).unwrap().is_over);
     }
 
     /// Panics when it is dropped: two at once end the process.
@@ -294,20 +353,20 @@ mod tests {
     fn items_whose_drops_panic_go_one_by_one() {
         let grenades = || vec![Grenade, Grenade].into_iter();
         drop(LocalRange::<Grenade, u32>::new(grenades()));
-        let block = LocalRange::<Grenade, u32>::new(grenades());
-        assert_eq!(block.call_off(&Error::Cancelled), 2);
-        assert_eq!(block.left(), 2);
+        let range = Arc::new(LocalRange::<Grenade, u32>::new(grenades()));
+        assert_eq!(range.call_off(&Error::Cancelled), 2);
+        assert_eq!(range.left(), 2);
     }
 
     #[test]
     fn outcomes_whose_drops_panic_go_one_by_one() {
         let items = LocalRange::<u32, Grenade>::new(vec![0; 5].into_iter());
         for _ in 0..5 {
-            items.turn(&mut None, vec::IntoIter::next);
+            let _ = items.turn(None, vec::IntoIter::next);
         }
         // Two in a row, and two that are early.
         for position in [0, 1, 3, 4] {
-            items.turn(&mut Some((position, Ok(Grenade))), |_| None::<u32>);
+            let _ = items.turn(Some((position, Ok(Grenade))), |_| None::<u32>);
         }
         drop(items);
     }

@@ -25,9 +25,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::engine::{FollowUp, ItemRunner};
 use super::range::{Collect, Range};
-use super::source::InputBuffer;
+use super::source::{FollowUp, InputBuffer, SharedItems};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
 use crate::codec::{Payload, unread};
@@ -189,7 +188,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
                 return;
             };
             let size = pending.batch_size(workers);
-            let (first, (cut, argument, attached)) = owner.range.take(|encoded| encoded.take(size));
+            let (first, (cut, argument, attached)) = owner.range.take_some(|encoded| encoded.take(size));
             pending.untaken -= cut.ends.len();
             if owner.range.pending() == 0 {
                 pending.ranges.pop_front();
@@ -228,7 +227,7 @@ impl<A: Payload, R: Payload> Shared for RemoteItems<A, R> {
     }
 }
 
-impl<A: Payload, R: Payload> ItemRunner<A, R> for RemoteItems<A, R> {
+impl<A: Payload, R: Payload> SharedItems<A, R> for RemoteItems<A, R> {
     fn most(&self) -> usize {
         MOST
     }
@@ -237,8 +236,8 @@ impl<A: Payload, R: Payload> ItemRunner<A, R> for RemoteItems<A, R> {
         &self.input
     }
 
-    fn refuse(&self, items: &mut Vec<A>) -> bool {
-        self.input.refuse(items, self, self.executor.refuses_all())
+    fn refusal(&self) -> Option<Error> {
+        self.executor.refuses_all()
     }
 
     fn is_engaged(&self) -> bool {
@@ -246,10 +245,10 @@ impl<A: Payload, R: Payload> ItemRunner<A, R> for RemoteItems<A, R> {
         is_enough && !self.is_heavy.load(Ordering::Relaxed)
     }
 
-    fn take_in(&self, items: Vec<A>) -> (Arc<dyn Collect<R>>, FollowUp<'_>) {
+    fn take_in(&self, items: Vec<A>) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
         let range = Arc::new(Range::new(Encoded::of_none(items.len())));
         let (stocked, ticket) = (Arc::clone(&range), self.executor.ticket());
-        (range, Box::new(move || self.stock(stocked, items, ticket)))
+        (Box::new(range), Box::new(move || self.stock(stocked, items, ticket)))
     }
 
     fn dismiss(&self) {
@@ -306,6 +305,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::map::runs::Order;
     use crate::task::function::Infallible;
     use crate::{Backend, Executor, ProcessPoolExecutor};
 
@@ -333,7 +333,7 @@ mod tests {
         pending.estimate.observe(1000, Duration::from_micros(1000));
         pending.size = MOST;
         drop(pending);
-        let (block, follow_up) = items.take_in((0..COUNT).map(|n| (place.clone(), n)).collect());
+        let (mut block, follow_up) = items.take_in((0..COUNT).map(|n| (place.clone(), n)).collect());
         follow_up();
         let mut first = None;
         for _ in 0..COUNT {
@@ -347,7 +347,8 @@ mod tests {
         first.unwrap().write_all(&[1]).unwrap();
         let mut next = 0;
         while next < COUNT {
-            let mut outcomes = block.collect(None).outcomes;
+            block.wait(None);
+            let mut outcomes = block.take(Order::Input).unwrap().outcomes;
             while let Some(outcome) = outcomes.pop() {
                 assert_eq!(outcome.unwrap(), next);
                 next += 1;

@@ -13,7 +13,7 @@ use crate::error::{BoxError, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::items::ItemExecutor;
-use crate::map::{ItemRunner, Map, MapUnordered, Submit, on_threads};
+use crate::map::{Map, MapUnordered, SharedItems, Submit, on_threads};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::task::call::{Call, Chunk, LocalCall, Shared};
@@ -86,7 +86,7 @@ where
         queue(self.pool, self.options.clone(), Chunk { function, arguments, stop })
     }
 
-    fn item_runner(&self) -> Option<Arc<dyn ItemRunner<A, R>>> {
+    fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>> {
         let function = Arc::clone(&self.function);
         on_threads(Arc::clone(self.pool).threads()?, self.options.as_ref(), move |argument| function(argument))
     }

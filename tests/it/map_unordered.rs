@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
 
-use crate::support::{Drops, Held, LONG, occupy, within};
+use crate::support::{Drops, Held, LONG, gate, occupy, within};
 
 #[test]
 fn outcomes_come_as_they_are_done_with_their_position() {
@@ -157,5 +157,50 @@ fn a_task_maps_over_its_own_executor() {
         let outer =
             threads.spawn(move || inside.map_unordered(|n: u32| n, 0..10).map(|(_, n)| n.unwrap()).sum::<u32>());
         assert_eq!(outer.result().unwrap(), 45);
+    });
+}
+
+#[test]
+fn what_is_done_comes_out_while_the_item_before_it_runs() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let (opener, gate) = gate();
+        let work = move |n: usize| {
+            if n == 10 {
+                gate.pass();
+            }
+            n
+        };
+        let mut map = threads.map_unordered(work, 0..300);
+        let mut seen: Vec<_> = map.by_ref().take(299).map(|(at, n)| (at, n.unwrap())).collect();
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq((0..300).filter(|n| *n != 10).map(|n| (n, n))));
+        assert_eq!(map.size_hint(), (1, Some(1)));
+        opener.open();
+        assert!(matches!(map.next(), Some((10, Ok(10)))));
+        assert!(map.next().is_none());
+    });
+}
+
+#[test]
+fn a_timeout_names_the_first_item_without_an_outcome() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let (opener, gate) = gate();
+        let (ran, others_ran) = std::sync::mpsc::channel();
+        let work = move |n: usize| match n {
+            10 => gate.pass(),
+            _ => ran.send(()).unwrap(),
+        };
+        let limited = threads.with(TaskOptions::new().timeout(Duration::from_millis(1)));
+        let mut map = limited.map_unordered(work, 0..300);
+        assert_eq!(others_ran.iter().take(299).count(), 299);
+        // The worker that is free has nothing left to find.
+        threads.spawn(|| ()).result().unwrap();
+        assert!(map.by_ref().take(299).all(|(_, outcome)| outcome.is_ok()));
+        let Some((10, Err(Error::Timeout(timeout)))) = map.next() else { panic!("it is held") };
+        assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished after 1ms");
+        assert!(map.next().is_none());
+        opener.open();
     });
 }

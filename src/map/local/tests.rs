@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::LocalItems;
 use crate::error::{Error, Outcome};
-use crate::map::engine::ItemRunner;
+use crate::map::range::Collect;
+use crate::map::runs::Order;
+use crate::map::source::SharedItems;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::roles::TaskOwner;
 use crate::task::{Ran, Runnable};
@@ -106,20 +108,24 @@ fn hands(
     LocalItems::new(Arc::clone(desk) as _, None, function)
 }
 
-/// LocalItems over the items as one block.
-fn hand_over(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
-    assert!(hands.input().add(&mut items.into_iter().collect(), 1, hands));
+/// Hands over the items as one range.
+fn hand_over(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) -> Box<dyn Collect<u32>> {
+    let (range, follow_up) = hands.take_in(items.into_iter().collect());
+    follow_up();
+    range
 }
 
-/// Leaves the items to the hands that are engaged.
+/// Leaves the items to the workers that are engaged.
 fn hold_back(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
-    assert!(!hands.input().add(&mut items.into_iter().collect(), usize::MAX, hands));
+    for item in items {
+        assert!(!hands.input().add(item, usize::MAX, hands));
+    }
 }
 
 #[test]
 fn a_hand_is_on_its_way_while_an_item_is_left() {
     let (desk, log, hands) = interrupted();
-    hand_over(&hands, 0..3);
+    let _range = hand_over(&hands, 0..3);
     assert_eq!(desk.waiting(), 1);
     assert!(desk.work());
     assert_eq!(log.take(), [1, 2, 0]);
@@ -131,8 +137,8 @@ fn a_hand_is_on_its_way_while_an_item_is_left() {
 #[test]
 fn a_hand_goes_on_with_what_another_has_begun() {
     let (desk, log, hands) = interrupted();
-    hand_over(&hands, [0, 1, 2]);
-    hand_over(&hands, [3, 4]);
+    let _range = hand_over(&hands, [0, 1, 2]);
+    let _range = hand_over(&hands, [3, 4]);
     assert!(desk.work());
     assert_eq!(log.take(), [3, 4, 1, 2, 0]);
 }
@@ -140,7 +146,7 @@ fn a_hand_goes_on_with_what_another_has_begun() {
 #[test]
 fn what_is_held_back_is_there_to_be_counted_and_called_off() {
     let (desk, log, hands) = noting(1);
-    hand_over(&hands, [0, 1]);
+    let handed_over = hand_over(&hands, [0, 1]);
     hold_back(&hands, [2, 3, 4]);
     // The hand that was sent is counted by the pool.
     assert_eq!(hands.progress().0, 5 - 1);
@@ -149,10 +155,9 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
     while desk.work() {}
     assert!(log.take().is_empty());
     assert_eq!(hands.progress().0, 0);
-    let blocks = hands.input().close();
-    let mut outcomes = blocks.iter().flat_map(|block| {
-        let mut collected = block.try_collect();
-        std::iter::from_fn(move || collected.outcomes.pop())
+    let mut outcomes = [handed_over].into_iter().chain(hands.input().ranges()).flat_map(|mut range| {
+        let mut outcomes = range.take(Order::Input).unwrap().outcomes;
+        std::iter::from_fn(move || outcomes.pop())
     });
     assert!(outcomes.by_ref().take(5).all(|outcome| matches!(outcome, Err(Error::Cancelled))));
     assert!(outcomes.next().is_none());
@@ -162,7 +167,7 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
 fn what_was_left_to_a_hand_that_goes_to_sleep_is_handed_over() {
     let desk = Desk::new(1);
     let hands = hands(&desk, Ok);
-    hand_over(&hands, [0]);
+    let _range = hand_over(&hands, [0]);
     hold_back(&hands, [1]);
     assert_eq!(hands.input().count(), 1);
     hands.hand_over();
@@ -173,7 +178,7 @@ fn what_was_left_to_a_hand_that_goes_to_sleep_is_handed_over() {
 #[test]
 fn a_hand_looks_for_what_was_held_back_before_it_goes() {
     let (desk, log, hands) = noting(1);
-    hand_over(&hands, [0]);
+    let _range = hand_over(&hands, [0]);
     hold_back(&hands, [1, 2]);
     assert!(desk.work());
     assert_eq!(log.take(), [0, 1, 2]);
@@ -184,7 +189,7 @@ fn items_are_held_back_as_long_as_all_workers_are_engaged() {
     let desk = Desk::new(2);
     let hands = hands(&desk, Ok);
     assert!(!hands.is_engaged());
-    hand_over(&hands, [0, 1]);
+    let _range = hand_over(&hands, [0, 1]);
     assert!(!hands.is_engaged(), "one of two");
     desk.workers.store(1, Ordering::SeqCst);
     assert!(hands.is_engaged());
@@ -195,7 +200,7 @@ fn items_are_held_back_as_long_as_all_workers_are_engaged() {
 #[test]
 fn nothing_that_was_pulled_is_left_when_nobody_wants_more() {
     let (desk, log, hands) = noting(1);
-    hand_over(&hands, [0]);
+    let _range = hand_over(&hands, [0]);
     hold_back(&hands, [1, 2]);
     hands.input().clear();
     hands.dismiss();

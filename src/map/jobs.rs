@@ -1,0 +1,299 @@
+//! [`JobItems`]: items of a map of which each range is one job of the backend, and its outcomes come all at once.
+//!
+//! How many items a range has was asked for, or it is one.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::engine::ItemRunner;
+use super::local::LocalItems;
+use super::range::{Collect, Collected};
+use super::remote::RemoteItems;
+use super::runs::Order;
+use super::source::SharedItems;
+use crate::backend::{Backend, dispatch, submit};
+use crate::codec::Payload;
+use crate::error::{Decode, Error, Outcome, Part};
+use crate::future::Future;
+use crate::held::is_large;
+use crate::items::Threads;
+use crate::options::TaskOptions;
+use crate::outcomes::Outcomes;
+use crate::task::call::{Chunk, Everywhere};
+use crate::task::function::{Function, Unboxing};
+use crate::task::listener::{Listen, Listener};
+use crate::task::new_task;
+use crate::task::owner;
+use crate::unwind::drop_caught;
+use crate::wait::sealed::{Lent, Owned, Sealed};
+use crate::wait::{Waitable, is_done, wait_until};
+
+/// Submits calls of one function.
+pub(crate) trait Submit<A, R>: Send {
+    fn one(&self, argument: A) -> Future<R>;
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
+    /// As `one`, for an argument that is [large](is_large).
+    fn one_boxed(&self, argument: Box<A>) -> Future<R>;
+    /// As `many`, for arguments that are [large](is_large).
+    fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
+    /// Returns who shares the items among workers, if the executor has somebody and the options leave the ranges to it.
+    fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>>;
+    /// Returns `true` if each item is to be a task, whatever chunk size was asked for.
+    fn takes_only_tasks(&self) -> bool;
+}
+
+/// Submits a plain function to any executor.
+pub(crate) struct Via<'e, B: ?Sized, F> {
+    pub(crate) executor: &'e B,
+    pub(crate) function: F,
+}
+
+impl<B, F, A, R> Submit<A, R> for Via<'_, B, F>
+where
+    B: Backend + ?Sized,
+    F: Function<A, R> + 'static,
+    A: Payload,
+    R: Payload,
+{
+    fn one(&self, argument: A) -> Future<R> {
+        dispatch(self.executor, self.function, argument)
+    }
+
+    fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
+        let call = Chunk { function: Everywhere(self.function), arguments, stop };
+        submit(self.executor, new_task(Some(call), None, None))
+    }
+
+    fn one_boxed(&self, argument: Box<A>) -> Future<R> {
+        if const { is_large::<A>() } {
+            dispatch(self.executor, Unboxing(self.function), argument)
+        } else {
+            self.one(*argument)
+        }
+    }
+
+    fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
+        if const { is_large::<A>() } {
+            let unboxing = Via { executor: self.executor, function: Unboxing(self.function) };
+            unboxing.many(arguments, stop)
+        } else {
+            self.many(arguments.into_iter().map(|argument| *argument).collect(), stop)
+        }
+    }
+
+    fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>> {
+        let (function, options) = (self.function, self.executor.task_options());
+        let executor = self.executor.item_executor()?;
+        if let Some(threads) = Arc::clone(&executor).threads() {
+            return on_threads(threads, options, move |argument| function.call(argument));
+        }
+        if may_share::<A, R>(options)
+            && let Some(elsewhere) = executor.elsewhere()
+        {
+            let items = RemoteItems::new(elsewhere.0, options.cloned(), function);
+            return items.map(|items| items as _);
+        }
+        None
+    }
+
+    fn takes_only_tasks(&self) -> bool {
+        self.executor.item_executor().is_some_and(|executor| executor.takes_only_tasks())
+    }
+}
+
+/// Returns `true` if the executor may choose the ranges. Large items are tasks of their own.
+fn may_share<A, R>(options: Option<&Arc<TaskOptions>>) -> bool {
+    if const { is_large::<A>() || is_large::<R>() } {
+        return false;
+    }
+    options.is_none_or(|options| options.leaves_chunks_open())
+}
+
+/// Has threads of this process take the items, if that may be.
+///
+/// Not those of the executor that the calling thread belongs to: where a worker waits for an item, it is to run that one itself.
+pub(crate) fn on_threads<A: Send + 'static, R: Send + 'static>(
+    threads: Threads,
+    options: Option<&Arc<TaskOptions>>,
+    function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
+) -> Option<Arc<dyn SharedItems<A, R>>> {
+    let Threads(owner) = threads;
+    if !may_share::<A, R>(options) || owner::is_current(Arc::as_ptr(&owner).cast()) {
+        return None;
+    }
+    Some(LocalItems::new(owner, options.cloned(), function))
+}
+
+/// Submits ranges as jobs.
+pub(super) struct JobItems<'e, A, R> {
+    submit: Box<dyn Submit<A, R> + 'e>,
+    /// How many items a range has.
+    size: usize,
+    /// Items of the next range.
+    items: Vec<A>,
+    /// The same, of [large](is_large) ones.
+    boxed: Vec<Box<A>>,
+    /// Ranges that the engine has not asked for.
+    made: VecDeque<Box<dyn Collect<R>>>,
+    /// Set when nobody wants what has not begun.
+    stop: Arc<AtomicBool>,
+}
+
+impl<'e, A, R> JobItems<'e, A, R> {
+    pub(super) fn new(submit: impl Submit<A, R> + 'e, size: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        Self { submit: Box::new(submit), size, items: Vec::new(), boxed: Vec::new(), made: VecDeque::new(), stop }
+    }
+}
+
+impl<A: Send + 'static, R: Send + 'static> JobItems<'_, A, R> {
+    /// Submits the items of the next range, if there are any.
+    fn submit_range(&mut self) {
+        let (items, boxed) = (std::mem::take(&mut self.items), std::mem::take(&mut self.boxed));
+        let (count, stop) = (items.len() + boxed.len(), Arc::clone(&self.stop));
+        if count > 0 {
+            let future = match boxed.is_empty() {
+                true => self.submit.many(items, stop),
+                false => self.submit.many_boxed(boxed, stop),
+            };
+            self.made.push_back(Box::new(Some(JobRange::Many(future, count))));
+        }
+    }
+}
+
+impl<A: Send + 'static, R: Send + 'static> ItemRunner<A, R> for JobItems<'_, A, R> {
+    fn add(&mut self, item: A) {
+        if self.size == 1 {
+            self.made.push_back(Box::new(Some(JobRange::One(self.submit.one(item)))));
+            return;
+        }
+        self.items.push(item);
+        if self.items.len() == self.size {
+            self.submit_range();
+        }
+    }
+
+    fn add_boxed(&mut self, item: Box<A>) {
+        if self.size == 1 {
+            self.made.push_back(Box::new(Some(JobRange::One(self.submit.one_boxed(item)))));
+            return;
+        }
+        self.boxed.push(item);
+        if self.boxed.len() == self.size {
+            self.submit_range();
+        }
+    }
+
+    fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>> {
+        self.submit_range();
+        std::mem::take(&mut self.made)
+    }
+
+    fn dismiss(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // One by one: two drops that panic together would end the process.
+        std::mem::take(&mut self.items).into_iter().for_each(drop_caught);
+        std::mem::take(&mut self.boxed).into_iter().for_each(drop_caught);
+        for range in std::mem::take(&mut self.made) {
+            range.cancel();
+            drop_caught(range);
+        }
+    }
+}
+
+/// The task of one item, or of several.
+enum JobRange<R> {
+    One(Future<R>),
+    Many(Future<Outcomes<R>>, usize),
+}
+
+impl<R> Waitable for JobRange<R> {}
+impl<R> Sealed for JobRange<R> {
+    fn awaited(&self) -> Lent<'_> {
+        match self {
+            JobRange::One(future) => future.awaited(),
+            JobRange::Many(future, _) => future.awaited(),
+        }
+    }
+    fn runnable(&self) -> Owned {
+        match self {
+            JobRange::One(future) => future.runnable(),
+            JobRange::Many(future, _) => future.runnable(),
+        }
+    }
+}
+
+impl<R> JobRange<R> {
+    fn count(&self) -> usize {
+        match self {
+            JobRange::One(_) => 1,
+            JobRange::Many(_, count) => *count,
+        }
+    }
+
+    /// Returns the outcomes of a range that is done, one per item.
+    fn into_outcomes(self) -> Outcomes<R> {
+        match self {
+            JobRange::One(future) if const { is_large::<R>() } => {
+                future.wait();
+                [future.take_boxed()].into_iter().collect()
+            }
+            JobRange::One(future) => Outcomes::from_iter([future.result()]),
+            JobRange::Many(future, items) => {
+                // They may come from elsewhere: one too few would shift all that follow.
+                let complete = future.result().and_then(|outcomes| match outcomes.len() {
+                    count if count == items => Ok(outcomes),
+                    count => Err(Error::Decode(Decode::new(
+                        Part::Result,
+                        format!("{count} results came back for a chunk of {items} items"),
+                    ))),
+                });
+                complete.unwrap_or_else(|error| (0..items).map(|_| Err::<R, _>(error.clone())).collect())
+            }
+        }
+    }
+}
+
+/// `None` once it was taken.
+impl<R: Send> Collect<R> for Option<JobRange<R>> {
+    fn take(&mut self, _: Order) -> Option<Collected<R>> {
+        let outcomes = self.take_if(|range| is_done(range))?.into_outcomes();
+        Some(Collected { outcomes, first: 0, is_over: true })
+    }
+
+    #[track_caller]
+    fn wait(&self, deadline: Option<Instant>) {
+        if let Some(range) = self {
+            wait_until(range, deadline);
+        }
+    }
+
+    fn listen(&self, listener: Arc<dyn Listen>, key: usize) {
+        if let Some(range) = self
+            && let Some(failed) = range.awaited().0.listen(Listener::Set(Arc::clone(&listener), key))
+        {
+            listener.done(key, failed);
+        }
+    }
+
+    fn unfinished(&self) -> usize {
+        self.as_ref().filter(|range| !is_done(*range)).map_or(0, JobRange::count)
+    }
+
+    fn left(&self) -> usize {
+        self.as_ref().map_or(0, JobRange::count)
+    }
+
+    fn first_left(&self) -> usize {
+        0
+    }
+
+    fn cancel(&self) {
+        if let Some(range) = self {
+            range.awaited().0.cancel();
+        }
+    }
+}
