@@ -67,7 +67,7 @@ pub trait Backend: Send + Sync {
     /// Blocks until all workers have ended, or the time is up. Have they? Before [`close`](Backend::close): `false`.
     ///
     /// On a thread that belongs to the executor, and in a callback of any future, it is `false` at once.
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool;
+    fn join(&self, timeout: Option<Duration>) -> bool;
 
     /// Cancels every task that has not started, and returns how many that were. Does not block.
     fn cancel_pending(&self) -> usize {
@@ -117,8 +117,8 @@ macro_rules! delegate_backend {
             fn close(&self) {
                 (**self).close();
             }
-            fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-                (**self).join_timeout(timeout)
+            fn join(&self, timeout: Option<Duration>) -> bool {
+                (**self).join(timeout)
             }
             fn cancel_pending(&self) -> usize {
                 (**self).cancel_pending()
@@ -414,7 +414,7 @@ pub trait Executor: Backend {
     /// ```
     fn shutdown(&self) {
         self.close();
-        self.join_timeout(None);
+        self.join(None);
     }
 
     /// Closes the executor, cancels what is pending and waits for what runs.
@@ -423,7 +423,7 @@ pub trait Executor: Backend {
     ///
     /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
     /// three steps, [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and
-    /// [`join_timeout`](Backend::join_timeout), and detach an executor that is still busy then: its drop would wait.
+    /// [`join`](Backend::join), and detach an executor that is still busy then: its drop would wait.
     ///
     /// # Examples
     ///
@@ -438,7 +438,7 @@ pub trait Executor: Backend {
     fn shutdown_now(&self) {
         self.close();
         self.cancel_pending();
-        self.join_timeout(None);
+        self.join(None);
     }
 }
 

@@ -34,7 +34,7 @@ impl Backend for InlineExecutor {
     /// Changes nothing: there is no state.
     fn close(&self) {}
     /// Always `true`: there is no worker that could run on.
-    fn join_timeout(&self, _timeout: Option<Duration>) -> bool {
+    fn join(&self, _timeout: Option<Duration>) -> bool {
         true
     }
 }

@@ -39,7 +39,7 @@ use crate::task::call::Encoded;
 ///         usize::MAX
 ///     }
 ///     fn close(&self) {}
-///     fn join_timeout(&self, _: Option<Duration>) -> bool {
+///     fn join(&self, _: Option<Duration>) -> bool {
 ///         true
 ///     }
 /// }
@@ -75,7 +75,7 @@ impl Job {
 
     /// Returns the name its caller gave it in [`TaskOptions::name`].
     pub fn name(&self) -> Option<&str> {
-        self.options().name_text()
+        self.options().get_name()
     }
 
     /// Returns what its caller asked for.

@@ -137,22 +137,22 @@ impl TaskOptions {
     }
 
     /// Returns the name of the task.
-    pub fn name_text(&self) -> Option<&str> {
+    pub fn get_name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
     /// Returns the time limit of the task.
-    pub fn limit(&self) -> Option<Duration> {
+    pub fn get_time_limit(&self) -> Option<Duration> {
         self.time_limit
     }
 
     /// Returns how often a task whose worker died is run again.
-    pub fn retry_count(&self) -> u32 {
+    pub fn get_retries(&self) -> u32 {
         self.retries.unwrap_or(0)
     }
 
     /// Is a task to be refused where `submit` would wait for room?
-    pub fn refuses_when_full(&self) -> bool {
+    pub fn get_refuse_when_full(&self) -> bool {
         self.refuse_when_full
     }
 

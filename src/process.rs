@@ -278,7 +278,7 @@ impl Backend for ProcessPoolExecutor {
         self.pool.close();
     }
 
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+    fn join(&self, timeout: Option<Duration>) -> bool {
         self.pool.join(timeout)
     }
 

@@ -191,7 +191,7 @@ impl Backend for ThreadPoolExecutor {
         self.pool.close();
     }
 
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+    fn join(&self, timeout: Option<Duration>) -> bool {
         self.pool.join(timeout)
     }
 

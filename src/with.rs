@@ -39,8 +39,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn close(&self) {
         self.backend.close();
     }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.backend.join_timeout(timeout)
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.backend.join(timeout)
     }
     fn cancel_pending(&self) -> usize {
         self.backend.cancel_pending()

@@ -198,7 +198,7 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a message of {} bytes passes the frame limit of {} bytes, which `max_frame` sets",
+            "a message of {} bytes passes the frame limit of {} bytes, which `max_message_size` sets",
             self.size, self.limit
         )
     }

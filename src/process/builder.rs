@@ -18,7 +18,7 @@ use crate::panics;
 use crate::task::call::{Call, EncodableCall, Function, Infallible, TryFn};
 
 /// The longest argument or result, in bytes, if nothing else is asked for.
-const MAX_FRAME: u64 = 1 << 30;
+const MAX_MESSAGE_SIZE: u64 = 1 << 30;
 
 /// Configures a [`ProcessPoolExecutor`]; made by [`ProcessPoolExecutor::builder`].
 #[must_use = "a builder does nothing until `build` is called"]
@@ -30,7 +30,7 @@ pub struct ProcessPoolBuilder {
     time_limit: Option<Duration>,
     keep_alive: Option<Duration>,
     max_pending: Option<usize>,
-    max_frame: Option<u64>,
+    max_message_size: Option<u64>,
     environment: Vec<(OsString, OsString)>,
     current_dir: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ impl ProcessPoolBuilder {
             time_limit: None,
             keep_alive: None,
             max_pending: None,
-            max_frame: None,
+            max_message_size: None,
             environment: Vec::new(),
             current_dir: None,
         }
@@ -121,8 +121,8 @@ impl ProcessPoolBuilder {
 
     /// Limits how long an encoded argument or result may be. 1 GiB if not given. A longer one is
     /// [`Error::TooLarge`].
-    pub fn max_frame(mut self, bytes: u64) -> Self {
-        self.max_frame = Some(bytes);
+    pub fn max_message_size(mut self, bytes: u64) -> Self {
+        self.max_message_size = Some(bytes);
         self
     }
 
@@ -185,7 +185,7 @@ impl ProcessPoolBuilder {
             time_limit: longer("time_limit", self.time_limit)?,
             keep_alive: longer("keep_alive", self.keep_alive)?,
             max_pending: positive("max_pending", self.max_pending)?,
-            max_frame: bytes("max_frame", self.max_frame)?.unwrap_or(MAX_FRAME),
+            max_message_size: bytes("max_message_size", self.max_message_size)?.unwrap_or(MAX_MESSAGE_SIZE),
             environment: self.environment,
             current_dir: self.current_dir,
         };
@@ -216,7 +216,7 @@ impl fmt::Debug for ProcessPoolBuilder {
             .field("time_limit", &self.time_limit)
             .field("keep_alive", &self.keep_alive)
             .field("max_pending", &self.max_pending)
-            .field("max_frame", &self.max_frame)
+            .field("max_message_size", &self.max_message_size)
             .field("current_dir", &self.current_dir)
             .finish_non_exhaustive()
     }

@@ -52,7 +52,7 @@ pub(super) struct Settings {
     pub(super) time_limit: Option<Duration>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) max_pending: Option<usize>,
-    pub(super) max_frame: u64,
+    pub(super) max_message_size: u64,
     pub(super) environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
     pub(super) current_dir: Option<PathBuf>,
 }

@@ -223,7 +223,7 @@ impl<W: Clone> Scheduler<W> {
             return refusal;
         }
         let limit = self.limits.max_pending?;
-        (self.is_full() && remote.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+        (self.is_full() && remote.options().get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
     /// Why no task is taken, if that is so.

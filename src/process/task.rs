@@ -130,7 +130,7 @@ impl RemoteTask {
     }
 
     fn name(&self) -> Option<&str> {
-        self.options().name_text()
+        self.options().get_name()
     }
 
     /// The task, if it is one and not a portion.
@@ -153,7 +153,7 @@ impl RemoteTask {
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {
-        sooner(self.options().limit(), self.pool.settings.time_limit)
+        sooner(self.options().get_time_limit(), self.pool.settings.time_limit)
     }
 
     pub(super) fn note_time(&self, took: Duration) {
@@ -229,7 +229,7 @@ impl RemoteTask {
 
     /// A worker died of it. May it be run again?
     pub(super) fn may_retry(&self) -> bool {
-        self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().retry_count()
+        self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().get_retries()
     }
 
     /// Completes the future with what a worker answered, and took along. Runs user code.

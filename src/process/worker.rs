@@ -94,7 +94,7 @@ fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Worker>, Setup)> {
         socket: Arc::clone(socket),
         reader,
         table,
-        max_frame: setup.1,
+        max_message_size: setup.1,
         reply: Vec::new(),
         due: None,
         out_of_band: Arc::clone(&carriage) as _,
@@ -110,7 +110,7 @@ struct Worker {
     socket: Arc<OwnedFd>,
     reader: Reader,
     table: &'static TaskTable,
-    max_frame: u64,
+    max_message_size: u64,
     /// The memory of the last reply, for the next.
     reply: Vec<u8>,
     /// What a task has come to, until it is sent.
@@ -332,7 +332,7 @@ impl Worker {
     /// An error as bytes, unless that is too long: a message may be as long as a result.
     fn fault(&self, error: &Error) -> Vec<u8> {
         let bytes = reply::to_bytes(error);
-        let (size, limit) = (bytes.len() as u64, self.max_frame.max(JOURNAL as u64));
+        let (size, limit) = (bytes.len() as u64, self.max_message_size.max(JOURNAL as u64));
         if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }
 
@@ -341,9 +341,9 @@ impl Worker {
         let segments = if taken.is_empty() { Vec::new() } else { self.carriage.store.references(&taken) };
         let size = bytes.len() - HEADER + segments.iter().map(|segment| segment.length).sum::<usize>();
         match size as u64 {
-            size if size > self.max_frame => {
+            size if size > self.max_message_size => {
                 self.carriage.store.release(&segments, false);
-                Err(Error::TooLarge(TooLarge::new(size, self.max_frame)))
+                Err(Error::TooLarge(TooLarge::new(size, self.max_message_size)))
             }
             _ => Ok((bytes, taken)),
         }

@@ -55,7 +55,7 @@ pub fn current() -> Option<TaskContext> {
 pub(crate) fn current_name() -> Option<String> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     match &task {
-        Current::Own(task) => task.options().name_text().map(String::from),
+        Current::Own(task) => task.options().get_name().map(String::from),
         #[cfg(processes)]
         Current::Remote(_) => None,
     }

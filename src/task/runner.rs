@@ -48,7 +48,7 @@ where
 
     /// How long it may run there.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
-        sooner(self.options.as_ref().and_then(|options| options.limit()), owner.time_limit())
+        sooner(self.options.as_ref().and_then(|options| options.get_time_limit()), owner.time_limit())
     }
 }
 
@@ -213,7 +213,7 @@ where
     }
 
     fn expire(&self, limit: Duration) -> bool {
-        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().name_text());
+        let late = Error::TimeLimit(TimeLimit::new(limit)).named(self.options().get_name());
         self.end_with(late, By::Limit)
     }
 

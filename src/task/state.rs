@@ -425,7 +425,7 @@ where
         if seen {
             return drop_caught(outcome);
         }
-        let name = self.options.as_ref().and_then(|options| options.name_text());
+        let name = self.options.as_ref().and_then(|options| options.get_name());
         drop_unobserved(outcome, || name.map_or_else(|| format!("task {}", self.id), |name| format!("task {name}")));
     }
 }

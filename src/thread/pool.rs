@@ -178,7 +178,7 @@ impl Pool {
             task.refuse(fork::lost_in_fork());
             return;
         }
-        if (self.settings.time_limit.is_some() || task.options().limit().is_some())
+        if (self.settings.time_limit.is_some() || task.options().get_time_limit().is_some())
             && let Err(error) = self.start_timer()
         {
             task.fail(error);
@@ -213,7 +213,7 @@ impl Pool {
             return refusal;
         }
         let limit = self.settings.max_pending?;
-        (self.is_full(queue) && task.options().refuses_when_full()).then(|| Error::Full(Full::new(limit)))
+        (self.is_full(queue) && task.options().get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
     /// This pool, if its threads may share the items of a map. In a bounded queue each has its place, and where there is a time limit, its time.

@@ -23,8 +23,8 @@ impl<B: Backend> Backend for View<B> {
     fn close(&self) {
         self.with().close();
     }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.with().join_timeout(timeout)
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.with().join(timeout)
     }
     fn cancel_pending(&self) -> usize {
         self.with().cancel_pending()
@@ -52,8 +52,8 @@ impl<B: Backend> Backend for Lent<B> {
     fn close(&self) {
         through(&(&self.0 as &dyn Backend)).close();
     }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        through(&(&self.0 as &dyn Backend)).join_timeout(timeout)
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        through(&(&self.0 as &dyn Backend)).join(timeout)
     }
     fn cancel_pending(&self) -> usize {
         through(&(&self.0 as &dyn Backend)).cancel_pending()

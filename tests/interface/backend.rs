@@ -100,7 +100,7 @@ impl Backend for Wire {
     fn close(&self) {
         self.requests.lock().unwrap().take();
     }
-    fn join_timeout(&self, _timeout: Option<Duration>) -> bool {
+    fn join(&self, _timeout: Option<Duration>) -> bool {
         if self.requests.lock().unwrap().is_some() {
             return false;
         }
@@ -120,9 +120,9 @@ fn a_wire_carries_arguments_and_results_as_bytes() {
         let unknown = wire.named("unknown").submit(unused, 1).result().unwrap_err();
         assert_eq!(unknown.to_string(), "nobody knows unknown");
         assert!(wire.submit(unused, 1).result().is_err());
-        assert!(!wire.join_timeout(None), "it is open");
+        assert!(!wire.join(None), "it is open");
         wire.shutdown();
-        assert!(wire.join_timeout(None));
+        assert!(wire.join(None));
         assert!(matches!(wire.named("double").submit(unused, 1).result(), Err(Error::ShutDown)));
     });
 }

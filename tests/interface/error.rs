@@ -61,7 +61,7 @@ fn each_says_what_happened() {
         "the queue is full: `max_pending` is 3",
         "the argument cannot be serialised by the caller: a lock is poisoned",
         "the result cannot be deserialised by the caller: 2 bytes are left over",
-        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_frame` sets",
+        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_message_size` sets",
         "the task was abandoned: nobody is left to complete it",
     ];
     for (text, expected) in texts.iter().zip(expected) {

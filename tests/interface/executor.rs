@@ -47,13 +47,13 @@ fn a_pointer_passes_everything_on() {
     within(LONG, || {
         let boxed: Box<dyn Backend> = Box::new(ThreadPoolExecutor::new(3));
         assert_eq!(boxed.max_workers(), 3);
-        assert!(!boxed.join_timeout(Some(Duration::ZERO)), "it is open");
+        assert!(!boxed.join(Some(Duration::ZERO)), "it is open");
         assert_eq!(boxed.stats().workers, 0);
         boxed.submit(|n: u8| n, 1).result().unwrap();
         assert_eq!(boxed.stats().workers, 1);
         assert_eq!(boxed.cancel_pending(), 0);
         boxed.close();
-        assert!(boxed.join_timeout(None));
+        assert!(boxed.join(None));
         assert!(matches!(boxed.submit(|n: u8| n, 1).result(), Err(Error::ShutDown)));
     });
 }
@@ -97,7 +97,7 @@ fn options_reach_every_task() {
     assert_eq!(held.count(), 7);
     while held.count() > 0 {
         let job = held.take(0);
-        assert_eq!((job.name(), job.options().retry_count()), (Some("all of them"), 2));
+        assert_eq!((job.name(), job.options().get_retries()), (Some("all of them"), 2));
         job.run();
     }
     assert_eq!(futures.pop().unwrap().result().unwrap(), 3);
@@ -117,8 +117,8 @@ fn inner_options_win_over_outer_ones() {
     for (name, refuses) in [("inner", true), ("through", false), ("outer", false)] {
         let job = held.take(0);
         assert_eq!(job.name(), Some(name));
-        assert_eq!((job.options().retry_count(), job.options().limit()), (1, Some(LONG)));
-        assert_eq!(job.options().refuses_when_full(), refuses);
+        assert_eq!((job.options().get_retries(), job.options().get_time_limit()), (1, Some(LONG)));
+        assert_eq!(job.options().get_refuse_when_full(), refuses);
     }
 }
 
@@ -142,7 +142,10 @@ fn a_backend_with_options_is_the_same_executor() {
 #[test]
 fn options_without_a_word_change_nothing() {
     let none = TaskOptions::new();
-    assert_eq!((none.name_text(), none.limit(), none.retry_count(), none.refuses_when_full()), (None, None, 0, false));
+    assert_eq!(
+        (none.get_name(), none.get_time_limit(), none.get_retries(), none.get_refuse_when_full()),
+        (None, None, 0, false)
+    );
     assert_eq!(total(&InlineExecutor.with(none)), 285);
 }
 

@@ -79,7 +79,7 @@ fn it_has_no_state_to_close() {
     InlineExecutor.close();
     InlineExecutor.shutdown();
     InlineExecutor.shutdown_now();
-    assert!(InlineExecutor.join_timeout(Some(Duration::ZERO)));
+    assert!(InlineExecutor.join(Some(Duration::ZERO)));
     assert_eq!(InlineExecutor.cancel_pending(), 0);
     assert_eq!(InlineExecutor.stats(), Stats::default());
     assert_eq!(InlineExecutor.submit(|n: u8| n, 1).result().unwrap(), 1);

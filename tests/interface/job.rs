@@ -18,9 +18,9 @@ fn a_job_says_who_it_is() {
     let job = held.take(0);
     assert_eq!(job.id(), future.id());
     assert_eq!(job.name(), Some("fetch"));
-    assert_eq!(job.options().name_text(), Some("fetch"));
-    assert_eq!((job.options().retry_count(), job.options().limit()), (3, Some(LONG)));
-    assert!(job.options().refuses_when_full());
+    assert_eq!(job.options().get_name(), Some("fetch"));
+    assert_eq!((job.options().get_retries(), job.options().get_time_limit()), (3, Some(LONG)));
+    assert!(job.options().get_refuse_when_full());
     assert!(format!("{job:?}").contains("fetch"));
     job.run();
     assert_eq!(future.result().unwrap(), 1);

@@ -33,7 +33,7 @@ fn close_against_going_to_sleep() {
         let pool = ThreadPoolExecutor::new(1);
         pool.spawn(|| ()).result().unwrap();
         pool.close();
-        assert!(pool.join_timeout(None));
+        assert!(pool.join(None));
         assert_eq!(pool.stats().workers, 0);
     });
 }
@@ -435,7 +435,7 @@ fn time_limit_against_a_callback_of_another() {
         assert!(matches!(second.result(), Err(Error::TimeLimit(_))), "while the other one's callback runs");
         other_is_over.set();
         pool.close();
-        assert!(pool.join_timeout(Some(Duration::from_secs(1000))));
+        assert!(pool.join(Some(Duration::from_secs(1000))));
         assert_eq!(called.count(), 1);
     });
 }

@@ -239,7 +239,7 @@ fn join_against_a_helper() {
             let future = task(office);
             let theirs = office.clone();
             let other = spawn(move || {
-                assert!(theirs.join_timeout(None));
+                assert!(theirs.join(None));
                 theirs.completed()
             });
             assert_eq!(future.result().unwrap(), 1);

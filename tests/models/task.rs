@@ -472,7 +472,7 @@ impl Backend for Desk {
         1
     }
     fn close(&self) {}
-    fn join_timeout(&self, _: Option<Duration>) -> bool {
+    fn join(&self, _: Option<Duration>) -> bool {
         true
     }
 }

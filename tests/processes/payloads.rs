@@ -315,7 +315,7 @@ fn an_argument_or_result_above_the_frame_limit_fails_alone() {
         Blob(vec![0; length])
     }
     // Two bytes go before the others: their number.
-    with_pool(workers(1).max_frame(1000), |pool| {
+    with_pool(workers(1).max_message_size(1000), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
         assert_eq!(pool.submit(|blob: Blob| blob.0.len(), zeros(998)).result().unwrap(), 998);
         assert_too_large(pool.submit(|blob: Blob| blob.0.len(), zeros(999)).result(), 1001, 1000);
@@ -331,7 +331,7 @@ fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
     fn zeros(length: usize) -> Blob {
         Blob(vec![0; length])
     }
-    with_pool(workers(1).max_frame(100_000), |pool| {
+    with_pool(workers(1).max_message_size(100_000), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
         let map = pool.with(TaskOptions::new().chunk_size(20));
         let lengths = (0..40).map(|n| if n % 7 == 3 { 100_000 } else { 90_000 + n });
@@ -357,7 +357,7 @@ fn results_of_a_chunk_go_together_only_as_far_as_a_frame_may_be_long() {
         Blob(vec![0; length])
     }
     for limit in [51_000, 100_000] {
-        with_pool(workers(1).max_frame(limit as u64), move |pool| {
+        with_pool(workers(1).max_message_size(limit as u64), move |pool| {
             let worker = pool.submit(pid, ()).result().unwrap();
             let lengths = [100, limit - 3, limit - 3, 30_000, 30_000, 30_000, limit - 3, 0];
             let map = pool.with(TaskOptions::new().chunk_size(lengths.len()));
@@ -378,7 +378,7 @@ fn an_error_of_any_length_costs_the_task_alone() {
     fn explain(length: usize) -> Result<(), String> {
         Err("ä".repeat(length))
     }
-    with_pool(workers(1).max_frame(1000), |pool| {
+    with_pool(workers(1).max_message_size(1000), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
         let map = pool.with(TaskOptions::new().chunk_size(2));
         for length in [500, 5_000] {

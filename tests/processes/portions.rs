@@ -227,7 +227,7 @@ fn a_closed_pool_runs_what_it_has_accepted() {
         let map = processes.map(square, 0..20_000);
         processes.close();
         assert!(processes.map(square, 0..10).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
-        assert!(processes.join_timeout(None));
+        assert!(processes.join(None));
         assert_eq!(processes.stats().workers, 0);
         assert!(map.map(Result::unwrap).eq((0..20_000).map(square)));
     });

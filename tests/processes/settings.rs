@@ -276,7 +276,7 @@ fn too_large<T: std::fmt::Debug>(outcome: Result<T, Error>) -> (u64, u64) {
 fn what_is_longer_than_a_frame_may_be_is_too_large() {
     within(LONG, || {
         for limit in [1000_u64, 100_000, 3 << 20] {
-            let processes = builder(1).max_frame(limit).build().unwrap();
+            let processes = builder(1).max_message_size(limit).build().unwrap();
             let worker = processes.submit(pid, ()).result().unwrap();
             // The length goes before the bytes, in two to four bytes.
             let longest = limit as usize
@@ -296,7 +296,7 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
             assert_eq!(
                 text,
                 format!(
-                    "a message of {} bytes passes the frame limit of {limit} bytes, which `max_frame` sets",
+                    "a message of {} bytes passes the frame limit of {limit} bytes, which `max_message_size` sets",
                     limit + 1
                 )
             );
@@ -320,7 +320,7 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
 #[test]
 fn a_chunk_of_many_items_fits_if_its_arguments_do() {
     within(LONG, || {
-        let processes = builder(1).max_frame(1000).build().unwrap();
+        let processes = builder(1).max_message_size(1000).build().unwrap();
         for items in [8, 9, 100, 500] {
             // As many bytes as a frame may have, in items of one length.
             let length = 1000 / items - 1;
@@ -433,7 +433,7 @@ fn settings_that_cannot_be_are_named() {
     assert_eq!(refused(any().max_tasks_per_worker(0)), "max_tasks_per_worker must be at least 1, not 0");
     assert_eq!(refused(any().memory_limit(0)), "memory_limit must be at least 1, not 0");
     assert_eq!(refused(any().max_pending(0)), "max_pending must be at least 1, not 0");
-    assert_eq!(refused(any().max_frame(0)), "max_frame must be at least 1, not 0");
+    assert_eq!(refused(any().max_message_size(0)), "max_message_size must be at least 1, not 0");
     assert_eq!(refused(any().time_limit(Duration::ZERO)), "time_limit must be longer than zero, not 0ns");
     assert_eq!(refused(any().keep_alive(Duration::ZERO)), "keep_alive must be longer than zero, not 0ns");
     assert_eq!(
@@ -463,11 +463,11 @@ impl serde::Serialize for Unwritable {
 #[test]
 fn builder_and_executor_show_what_they_are() {
     within(LONG, || {
-        let builder = builder(2).time_limit(Duration::from_secs(1)).max_frame(9).env("SECRET", "hidden");
+        let builder = builder(2).time_limit(Duration::from_secs(1)).max_message_size(9).env("SECRET", "hidden");
         assert_eq!(
             format!("{builder:?}"),
             "ProcessPoolBuilder { max_workers: Some(2), max_tasks_per_worker: None, memory_limit: None, \
-             time_limit: Some(1s), keep_alive: None, max_pending: None, max_frame: Some(9), current_dir: None, .. }"
+             time_limit: Some(1s), keep_alive: None, max_pending: None, max_message_size: Some(9), current_dir: None, .. }"
         );
         let processes = builder.build().unwrap();
         processes.submit(square, 1).result().unwrap();

@@ -158,9 +158,9 @@ fn a_pool_may_be_shut_down_while_it_is_set_up() {
         pool.close();
         assert_eq!(pool.cancel_pending(), 3);
         assert!(futures.iter().all(Future::is_cancelled));
-        assert!(!pool.join_timeout(Some(Duration::from_millis(20))), "the initializer runs");
+        assert!(!pool.join(Some(Duration::from_millis(20))), "the initializer runs");
         drop(called);
-        assert!(pool.join_timeout(None));
+        assert!(pool.join(None));
         assert_eq!(pool.processes(), []);
         assert!(matches!(pool.submit(pid, ()).result(), Err(Error::ShutDown)));
     });

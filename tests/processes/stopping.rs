@@ -422,7 +422,7 @@ fn in_the_middle((file, how): (PathBuf, u32)) -> (usize, usize, Vec<String>) {
         _ => {
             processes.close();
             processes.kill_workers();
-            assert!(processes.join_timeout(None));
+            assert!(processes.join(None));
         }
     }
     assert!(futures.iter().all(Future::is_done), "not everything is done");
@@ -513,7 +513,7 @@ fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
             let processes = ProcessPoolExecutor::new(4);
             let futures: Vec<_> = (0..20).map(|n| processes.submit(square, n)).collect();
             processes.close();
-            assert!(processes.join_timeout(Some(LONG)));
+            assert!(processes.join(Some(LONG)));
             assert!(futures.iter().all(Future::is_done));
         }
     });
@@ -575,7 +575,7 @@ fn callbacks_may_submit_and_shut_down() {
             sender.send(own.submit(square, 3)).unwrap();
             // It does not wait: it would for itself.
             own.shutdown();
-            assert!(!own.join_timeout(None));
+            assert!(!own.join(None));
             sender.send(own.submit(square, 4)).unwrap();
         });
         door.open();
@@ -583,7 +583,7 @@ fn callbacks_may_submit_and_shut_down() {
         assert_eq!(receiver.recv().unwrap().result().unwrap(), 9);
         assert_eq!(receiver.recv().unwrap().result().unwrap(), 16, "a callback may go on submitting");
         assert!(matches!(processes.submit(square, 5).result(), Err(Error::ShutDown)));
-        assert!(processes.join_timeout(None));
+        assert!(processes.join(None));
     });
 }
 
@@ -616,12 +616,12 @@ fn a_callback_of_another_executor_does_not_wait_for_the_pool() {
         let other = Arc::clone(&processes);
         InlineExecutor.submit(square, 2).add_done_callback(move |_| {
             other.shutdown();
-            sender.send(other.join_timeout(None)).unwrap();
+            sender.send(other.join(None)).unwrap();
         });
         assert!(!receiver.recv().unwrap());
         door.open();
         held.result().unwrap();
-        assert!(processes.join_timeout(None));
+        assert!(processes.join(None));
     });
 }
 
@@ -636,7 +636,7 @@ impl<'de> Deserialize<'de> for Last {
         let worker = u32::deserialize(deserializer)?;
         if let Some((processes, sender)) = POOL.lock().unwrap().take() {
             processes.close();
-            sender.send(processes.join_timeout(None)).unwrap();
+            sender.send(processes.join(None)).unwrap();
         }
         Ok(Self(worker))
     }
@@ -654,7 +654,7 @@ fn a_pool_may_be_shut_down_by_a_result_that_is_read() {
         door.open();
         assert!(!receiver.recv().unwrap(), "it does not wait for the thread that reads");
         assert_eq!(held.result().unwrap().0, worker);
-        assert!(processes.join_timeout(None));
+        assert!(processes.join(None));
     });
 }
 
@@ -694,7 +694,7 @@ fn a_shutdown_takes_the_rest_of_a_chunk_back() {
         processes.close();
         assert_eq!(processes.cancel_pending(), 2, "the chunks behind");
         door.open();
-        assert!(processes.join_timeout(None));
+        assert!(processes.join(None));
         for (n, outcome) in (0..).zip(outcomes) {
             match outcome {
                 Ok(number) => assert!(number == n && n <= 30, "{n}"),

@@ -265,7 +265,7 @@ impl Life {
             }
             End::CloseAndJoin => {
                 pool.close();
-                assert!(pool.join_timeout(Some(Duration::MAX)), "it waits for the end");
+                assert!(pool.join(Some(Duration::MAX)), "it waits for the end");
             }
             End::DropInPanic => {
                 self.deeds.withdrawn.fetch_add(1, Ordering::SeqCst);

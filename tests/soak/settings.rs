@@ -16,7 +16,7 @@ pub(crate) struct Settings {
     pub(crate) max_pending: Option<usize>,
     pub(crate) memory_limit: Option<u64>,
     pub(crate) time_limit: Option<Duration>,
-    pub(crate) max_frame: Option<u64>,
+    pub(crate) max_message_size: Option<u64>,
     pub(crate) initializer: bool,
 }
 
@@ -34,7 +34,7 @@ impl Settings {
             memory_limit: memory.then_some(4 << 30),
             // Longer than an innocent task takes on a machine that is busy.
             time_limit: time.then_some(Duration::from_secs(4)),
-            max_frame: frame.then_some(1 << 20),
+            max_message_size: frame.then_some(1 << 20),
             initializer,
         }
     }
@@ -57,8 +57,8 @@ impl Settings {
         if let Some(limit) = self.time_limit {
             builder = builder.time_limit(limit);
         }
-        if let Some(bytes) = self.max_frame {
-            builder = builder.max_frame(bytes);
+        if let Some(bytes) = self.max_message_size {
+            builder = builder.max_message_size(bytes);
         }
         if self.initializer {
             builder = builder.initializer(be_quiet, ());

@@ -30,7 +30,7 @@ pub(crate) struct Ticket {
     pub(crate) told: Mutex<Option<Result<bool, Error>>>,
 }
 
-/// Beyond the smallest `max_frame`, and what else goes with the data.
+/// Beyond the smallest `max_message_size`, and what else goes with the data.
 const TOO_LONG: usize = (1 << 20) + 64;
 
 impl Ticket {
@@ -101,17 +101,17 @@ impl Ticket {
 
     /// The frame limit that this task's argument, or else its result, passes.
     pub(crate) fn is_too_long(&self, settings: &Settings) -> bool {
-        settings.max_frame.is_some() && self.given.max(self.asked) > TOO_LONG
+        settings.max_message_size.is_some() && self.given.max(self.asked) > TOO_LONG
     }
 
     /// Is it so near to the frame limit that it may pass it or not?
     pub(crate) fn may_be_too_long(&self, settings: &Settings) -> bool {
-        settings.max_frame.is_some_and(|limit| self.given.max(self.asked) as u64 + 64 > limit)
+        settings.max_message_size.is_some_and(|limit| self.given.max(self.asked) as u64 + 64 > limit)
     }
 
     /// Is its argument never to reach a worker?
     pub(crate) fn is_argument_too_long(&self, settings: &Settings) -> bool {
-        settings.max_frame.is_some() && self.given > TOO_LONG
+        settings.max_message_size.is_some() && self.given > TOO_LONG
     }
 
     /// Its callback.

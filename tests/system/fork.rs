@@ -54,7 +54,7 @@ fn look(pool: ProcessPoolExecutor) -> i32 {
         }
     }
     pool.kill_workers();
-    if pool.cancel_pending() != 0 || pool.join_timeout(None) {
+    if pool.cancel_pending() != 0 || pool.join(None) {
         return 3;
     }
     pool.shutdown();
@@ -115,7 +115,7 @@ fn look_at_threads(pool: ThreadPoolExecutor) -> i32 {
         poll(pool.spawn(|| 1)).is_some_and(|outcome| is_lost(&outcome)),
         pool.scope(|scope| is_lost(&scope.spawn(|| 1).result())),
         pool.cancel_pending() == 0,
-        !pool.join_timeout(None),
+        !pool.join(None),
         pool.stats().workers == 0,
     ]);
     if code != 0 {
@@ -202,7 +202,7 @@ fn fork_while_busy() {
         let code = in_a_copy(|| {
             let mut map = map.take().expect("a map");
             let ends = map.by_ref().count() == 1000;
-            first_wrong([ends, is_lost(&pool.spawn(|| 1).result()), !pool.join_timeout(None)])
+            first_wrong([ends, is_lost(&pool.spawn(|| 1).result()), !pool.join(None)])
         });
         assert_eq!(code, 0);
     }

@@ -182,7 +182,7 @@ fn what_the_end_of_a_task_runs_is_over_before_its_executor() {
         let pass = gate.clone();
         late.add_done_callback(move |_| {
             // It is one of its threads: it does not wait for itself, nor for what it has submitted.
-            assert!(!own.join_timeout(None));
+            assert!(!own.join(None));
             let blocked = own.spawn(move || pass.pass());
             let waits = panic::catch_unwind(panic::AssertUnwindSafe(|| blocked.wait()));
             calls.0.send(waits.is_err()).unwrap();

@@ -18,8 +18,8 @@ const ENDS: [End; 6] = [
     |threads| threads.close(),
     |threads| {
         threads.close();
-        assert!(!threads.join_timeout(None));
-        assert!(!threads.join_timeout(Some(LONG)));
+        assert!(!threads.join(None));
+        assert!(!threads.join(Some(LONG)));
     },
     |threads| {
         if let Some(threads) = Arc::into_inner(threads) {

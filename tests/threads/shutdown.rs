@@ -29,7 +29,7 @@ fn shutdown_leaves_no_thread() {
         // Again, and again.
         threads.shutdown();
         threads.shutdown_now();
-        assert!(threads.join_timeout(Some(Duration::ZERO)));
+        assert!(threads.join(Some(Duration::ZERO)));
     });
 }
 
@@ -72,7 +72,7 @@ fn submit_after_shutdown_is_refused() {
         assert!(matches!(limited.spawn(|| ()).result(), Err(Error::ShutDown)));
         assert!(threads.map(|n| n, [1, 2]).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
         assert_eq!(threads.map(|n: u8| n, []).count(), 0);
-        assert!(threads.join_timeout(None));
+        assert!(threads.join(None));
         assert_eq!(threads.stats().workers, 0);
     });
 }
@@ -209,7 +209,7 @@ fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
             let busy: Vec<_> = (0..4).map(|_| occupy_at(&threads, &gate)).collect();
             threads.close();
             let opener = thread::spawn(move || gate.open());
-            assert!(threads.join_timeout(Some(LONG)));
+            assert!(threads.join(Some(LONG)));
             opener.join().unwrap();
             assert!(busy.iter().all(Future::is_done));
         }

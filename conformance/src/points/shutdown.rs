@@ -40,7 +40,7 @@ fn shutdown_runs_what_is_queued_and_waits_for_it(make: &Make) {
     executor.shutdown();
     assert_eq!(marks(&file).len(), 20);
     assert!(tasks.iter().all(|task| task.state() == State::Finished));
-    assert!(executor.join_timeout(Some(Duration::ZERO)));
+    assert!(executor.join(Some(Duration::ZERO)));
 }
 
 fn shutdown_may_be_called_again(make: &Make) {
@@ -49,23 +49,23 @@ fn shutdown_may_be_called_again(make: &Make) {
     executor.shutdown();
     executor.shutdown();
     executor.shutdown_now();
-    assert!(executor.join_timeout(None));
+    assert!(executor.join(None));
 }
 
 fn shutdown_of_an_unused_executor_is_the_end_of_it(make: &Make) {
     let executor = make(1);
-    assert!(!executor.join_timeout(None), "it is open: it does not even wait");
+    assert!(!executor.join(None), "it is open: it does not even wait");
     executor.shutdown();
-    assert!(executor.join_timeout(Some(Duration::ZERO)));
+    assert!(executor.join(Some(Duration::ZERO)));
     assert!(matches!(executor.submit(double, 1).result(), Err(Error::ShutDown)));
 }
 
 fn a_join_before_the_close_is_false(make: &Make) {
     let executor = make(1);
     executor.submit(double, 1).wait();
-    assert!(!executor.join_timeout(None) && !executor.join_timeout(Some(LONG)));
+    assert!(!executor.join(None) && !executor.join(Some(LONG)));
     executor.close();
-    assert!(executor.join_timeout(Some(Duration::MAX)));
+    assert!(executor.join(Some(Duration::MAX)));
 }
 
 fn close_does_not_wait_and_queued_tasks_run(make: &Make) {
@@ -77,18 +77,18 @@ fn close_does_not_wait_and_queued_tasks_run(make: &Make) {
     assert!(matches!(executor.submit(double, 1).result(), Err(Error::ShutDown)));
     door.open();
     assert_eq!(queued.result().unwrap(), 6);
-    assert!(executor.join_timeout(None));
+    assert!(executor.join(None));
 }
 
 fn a_join_may_have_a_limit(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     executor.close();
-    assert!(!executor.join_timeout(Some(Duration::ZERO)));
-    assert!(!executor.join_timeout(Some(Duration::from_millis(5))));
+    assert!(!executor.join(Some(Duration::ZERO)));
+    assert!(!executor.join(Some(Duration::from_millis(5))));
     assert!(running.is_running());
     door.open();
-    assert!(executor.join_timeout(Some(LONG)));
+    assert!(executor.join(Some(LONG)));
     assert!(running.is_done());
 }
 
@@ -113,7 +113,7 @@ fn shutdown_now_cancels_what_is_queued(make: &Make) {
     executor.shutdown_now();
     assert!(queued.iter().all(|task| task.is_cancelled()));
     assert!(running.result().is_ok(), "it was let end");
-    assert!(executor.join_timeout(Some(Duration::ZERO)));
+    assert!(executor.join(Some(Duration::ZERO)));
 }
 
 fn drop_runs_what_is_queued_and_waits_for_it(make: &Make) {
@@ -168,7 +168,7 @@ fn several_may_shut_down_at_once(make: &Make) {
             let executor = Arc::clone(&executor);
             thread::spawn(move || {
                 executor.shutdown();
-                executor.join_timeout(Some(Duration::ZERO))
+                executor.join(Some(Duration::ZERO))
             })
         })
         .collect();
@@ -187,5 +187,5 @@ fn a_callback_may_shut_down(make: &Make) {
     running.wait();
     assert!(matches!(executor.submit(double, 2).result(), Err(Error::ShutDown)));
     assert_eq!(queued.result().unwrap(), 2, "it was accepted before");
-    assert!(executor.join_timeout(None));
+    assert!(executor.join(None));
 }

@@ -59,7 +59,7 @@ impl Backend for Held {
     fn close(&self) {
         self.0.lock().unwrap().is_closed = true;
     }
-    fn join_timeout(&self, _timeout: Option<Duration>) -> bool {
+    fn join(&self, _timeout: Option<Duration>) -> bool {
         let jobs = self.0.lock().unwrap();
         jobs.is_closed && jobs.queue.is_empty()
     }
@@ -78,8 +78,8 @@ impl<B: Backend> Backend for Forwarding<B> {
     fn close(&self) {
         self.0.close();
     }
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
-        self.0.join_timeout(timeout)
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.0.join(timeout)
     }
     fn cancel_pending(&self) -> usize {
         self.0.cancel_pending()

@@ -29,7 +29,7 @@ impl<'a> Link<'a> {
         let initializer = settings.initializer.as_ref();
         let initializer =
             initializer.map(|encoded| (encoded.call.enter, encoded.call.function, encoded.argument.clone()));
-        let setup: Setup = (pool.worker_name(id), settings.max_frame, settings.memory_limit, initializer);
+        let setup: Setup = (pool.worker_name(id), settings.max_message_size, settings.memory_limit, initializer);
         let setup = postcard::to_stdvec(&setup).map_err(|_| frame::broken("a setup that cannot be written"))?;
         let mut bytes = Vec::new();
         frame::put(&mut bytes, Kind::Setup, 0, 0, &setup);
@@ -54,7 +54,7 @@ impl<'a> Link<'a> {
             pool,
             id,
             connection,
-            keeper: Keeper::new(Reader::new(settings.max_frame.saturating_add(frame::OVERHEAD).max(1 << 16))),
+            keeper: Keeper::new(Reader::new(settings.max_message_size.saturating_add(frame::OVERHEAD).max(1 << 16))),
             stage: Stage::Spawned,
             said_hello: false,
             was_ready: false,

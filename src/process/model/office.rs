@@ -127,7 +127,7 @@ impl Backend for Office {
 
     fn close(&self) {}
 
-    fn join_timeout(&self, _: Option<Duration>) -> bool {
+    fn join(&self, _: Option<Duration>) -> bool {
         let mut scheduler = self.0.scheduler.lock();
         while !scheduler.is_empty() {
             self.0.ended.wait(&mut scheduler);

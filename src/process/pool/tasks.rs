@@ -93,7 +93,7 @@ impl Pool {
         mut encoded: EncodedCall,
         segments: &[SegmentRef],
     ) -> Result<EncodedCall, Error> {
-        let limit = self.settings.max_frame;
+        let limit = self.settings.max_message_size;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
         let lengths = segments.iter().map(|segment| segment.length as u64);
         let Some(chunk) = &mut encoded.chunk else {

@@ -119,7 +119,7 @@ fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
     for _ in 0..1 + usize::from(more.is_ok()) {
         pool.expect_no_more();
     }
-    assert!(processes.join_timeout(None));
+    assert!(processes.join(None));
     accepted.and(more).expect("they stay for him who expected more before");
     assert!(matches!(pool.expect_more(true), Err(Error::ShutDown)));
 }

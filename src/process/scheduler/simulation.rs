@@ -154,7 +154,7 @@ fn stock() -> Stock {
         time_limit: None,
         keep_alive: None,
         max_pending: None,
-        max_frame: u64::MAX,
+        max_message_size: u64::MAX,
         environment: Vec::new(),
         current_dir: None,
     };

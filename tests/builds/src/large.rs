@@ -34,7 +34,7 @@ impl Backend for Fresh {
         1
     }
     fn close(&self) {}
-    fn join_timeout(&self, _: Option<Duration>) -> bool {
+    fn join(&self, _: Option<Duration>) -> bool {
         true
     }
 }

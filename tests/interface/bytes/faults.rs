@@ -76,7 +76,7 @@ fn a_chunk_that_kills_its_worker_keeps_the_bytes_of_its_other_items() {
 #[test]
 fn they_count_towards_the_longest_message() {
     within(LONG, || {
-        let limited = ProcessPoolExecutor::builder().max_workers(1).max_frame(3 * MIB as u64);
+        let limited = ProcessPoolExecutor::builder().max_workers(1).max_message_size(3 * MIB as u64);
         let processes = limited.build().unwrap();
         for length in [3 * MIB, 3 * MIB + 1, 9 * MIB] {
             let too_large = |error| match error {

@@ -102,7 +102,7 @@ impl World<'_> {
         let first = book.calls.len();
         for _ in 0..items.unwrap_or(1) {
             let is_refused = items.is_some() && self.rng.u32(..16) == 0;
-            book.calls.push(FunctionAddress::new(options.retry_count(), is_refused));
+            book.calls.push(FunctionAddress::new(options.get_retries(), is_refused));
         }
         let calls = first..book.calls.len();
         drop(book);

@@ -57,7 +57,7 @@ impl Backend for FreshThreads {
         self.0.state.lock().unwrap().is_closed = true;
     }
 
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+    fn join(&self, timeout: Option<Duration>) -> bool {
         let state = self.0.state.lock().unwrap();
         if !state.is_closed || state.threads.contains(&thread::current().id()) {
             return false;

@@ -79,7 +79,7 @@ impl Backend for Workers {
         self.shared.work.notify_all();
     }
 
-    fn join_timeout(&self, timeout: Option<Duration>) -> bool {
+    fn join(&self, timeout: Option<Duration>) -> bool {
         let own = thread::current().id();
         if self.threads.iter().any(|thread| thread.thread().id() == own) {
             return false;
