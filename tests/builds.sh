@@ -3,8 +3,8 @@
 #
 #     tests/builds.sh          all of them
 #     tests/builds.sh quick    those that are cheap, for CI: what a debug build can tell (debug, without `auto-entry`,
-#                              without `process`, tests, doctest, example, mistakes), one release build, and the shared
-#                              library
+#                              without `process`, tests, doctest, example, mistakes, executors of somebody else), one release
+#                              build, and the shared library
 set -uo pipefail
 cd "$(dirname "$0")/builds"
 target=${BUILDS_TARGET_DIR:-$PWD/target}
@@ -93,6 +93,7 @@ build "doctest" cargo test --quiet --doc
 build "example" cargo run --quiet --example example
 build "release" program --release
 build "mistakes" mistakes
+build "executors of somebody else" cargo test --quiet --package author
 if command -v python3 >/dev/null; then
     build "shared library in python3" shared_library
 else

@@ -10,7 +10,7 @@
 # |---|---|
 # | types | the library type-checks without a warning, with default features and with none, for every target of `TARGETS` |
 # | windows | tests, examples and benches type-check for Windows |
-# | i686 | unit tests, conformance and `tests/it` run, on processes too |
+# | i686 | unit tests, conformance and `it` run, on processes too |
 # | musl | conformance runs, on processes too |
 # | aarch64 | likewise, by qemu |
 # | wine | conformance runs, on threads |

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use concurrent_futures_conformance::support::leak_check::is_child;
 use fastrand::Rng;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::census;
 use crate::judge::Deeds;
+use crate::resources;
 use crate::settings::Settings;
 use crate::tasks::read_notes;
 
@@ -30,7 +31,7 @@ impl Killer<'_> {
             if over.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            let mut victims = census::workers(self.notes);
+            let mut victims = resources::workers(self.notes);
             if newborns > 0 && self.random.u32(..4) == 0 {
                 newborns -= 1;
             } else {
@@ -47,7 +48,7 @@ impl Killer<'_> {
         let Some(process) = Pid::from_raw(pid as i32) else { return };
         let Ok(pidfd) = pidfd_open(process, PidfdFlags::empty()) else { return };
         // From here on the number cannot be that of another process without our being told by `pidfd_send_signal`.
-        if !census::is_child(pid) {
+        if !is_child(pid) {
             return;
         }
         // Nobody else would end a task whose worker is stopped.

@@ -11,11 +11,12 @@ use std::time::Duration;
 use concurrent_futures::{
     Backend, Executor, Future, ProcessPoolExecutor, ReturnWhen, SharedFuture, TaskOptions, as_completed, wait,
 };
+use concurrent_futures_conformance::support::leak_check::survivors;
 use fastrand::Rng;
 
-use crate::census;
 use crate::judge::{Deeds, Judge};
 use crate::killer::Killer;
+use crate::resources;
 use crate::settings::Settings;
 use crate::tasks::{Act, Reply, perform, read_notes};
 use crate::ticket::Ticket;
@@ -305,10 +306,10 @@ impl Life {
         let mut complaints = Vec::new();
         // A pool that was left ends by itself, and a nested one after its parent; any other has ended.
         if !matches!(self.end, End::Detach) {
-            let left = census::workers(&self.notes);
+            let left = resources::workers(&self.notes);
             complaints.extend(left.iter().map(|pid| format!("the worker {pid} is left")));
         }
-        let left = census::survivors(census::processes(&self.notes));
+        let left = survivors(resources::processes(&self.notes));
         complaints.extend(left.iter().map(|pid| format!("the process {pid} is left")));
         let mut runs = BTreeMap::<u64, Vec<u32>>::new();
         for (id, pid) in read_notes(&self.notes) {
@@ -355,7 +356,7 @@ impl Life {
         let open: Vec<_> =
             tickets.iter().flat_map(|tickets| tickets.iter()).filter(|ticket| !ticket.is_done()).collect();
         let stage = self.stage.lock().unwrap();
-        let workers = census::processes(&self.notes);
+        let workers = resources::processes(&self.notes);
         format!("stage {stage}, workers {workers:?}, {}, not done: {open:#?}", self.describe_deeds())
     }
 }

@@ -11,10 +11,10 @@
 #![cfg(automatic)]
 #![forbid(unsafe_code)]
 
-mod census;
 mod judge;
 mod killer;
 mod life;
+mod resources;
 mod settings;
 mod tasks;
 mod ticket;
@@ -24,8 +24,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use census::{Census, Growth, resident_kilobytes};
+use concurrent_futures_conformance::support::leak_check::Resources;
+
 use life::Life;
+use resources::{Growth, resident_kilobytes};
 
 #[test]
 fn a_short_soak() {
@@ -62,7 +64,7 @@ fn soak(seconds: u64) {
             .map(|number| Arc::new(Life::new(directory.path().join(format!("{rounds}-{number}")), random.fork())))
             .collect();
         let complaints = round(&lives, &mut counts);
-        let left = warm.as_ref().map_or_else(Vec::new, |(census, _): &(Census, u64)| census.left());
+        let left = warm.as_ref().map_or_else(Vec::new, |(resources, _): &(Resources, u64)| resources.left());
         assert!(
             complaints.is_empty() && left.is_empty(),
             "SOAK_SEED={seed}, round {rounds}:\n{}\n{}",
@@ -71,7 +73,7 @@ fn soak(seconds: u64) {
         );
         rounds += 1;
         if rounds == WARM_UP {
-            warm = Some((Census::take(), resident_kilobytes()));
+            warm = Some((Resources::now(), resident_kilobytes()));
         }
     }
     report(&counts);

@@ -1,0 +1,200 @@
+//! All functions that points submit: plain ones, so that an executor which knows functions by name can be told of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::ParseIntError;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use concurrent_futures::{BoxError, Error, Executor, InlineExecutor, Outcome, ThreadPoolExecutor, TimeLimit};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::support::enter;
+
+pub use crate::support::{mark, pass, pass_with, pid};
+
+/// Doubles a number.
+pub fn double(n: u64) -> u64 {
+    2 * n
+}
+
+/// Multiplies two numbers.
+pub fn area((width, height): (u32, u32)) -> u32 {
+    width * height
+}
+
+/// Raises a number to a power.
+pub fn power((base, exponent): (u64, u32)) -> u64 {
+    base.pow(exponent)
+}
+
+/// Returns the length of a text.
+pub fn length(text: String) -> usize {
+    text.len()
+}
+
+/// Returns a number as text.
+pub fn to_text(n: u8) -> String {
+    n.to_string()
+}
+
+/// Returns the number that it was given.
+pub fn same_number(n: u32) -> u32 {
+    n
+}
+
+/// Returns the numbers that it was given.
+pub fn same_numbers(numbers: Vec<u64>) -> Vec<u64> {
+    numbers
+}
+
+/// A value of several shapes.
+pub type Shapes = ((), char, Result<u8, String>, BTreeMap<String, Vec<Option<f64>>>);
+
+/// Returns the value that it was given.
+pub fn same_shapes(shapes: Shapes) -> Shapes {
+    shapes
+}
+
+/// Returns a vector.
+pub fn numbers(_: ()) -> Vec<u64> {
+    vec![1]
+}
+
+/// Drops bytes.
+pub fn drop_bytes(bytes: Vec<u8>) {
+    drop(bytes);
+}
+
+/// Panics with a text.
+pub fn panic_with(text: String) -> u64 {
+    panic!("{text}")
+}
+
+/// Returns the number, or panics if it is 2, 7 or 11.
+pub fn panic_at_some(n: u64) -> u64 {
+    match n {
+        2 => panic!("two"),
+        7 => panic!("seven"),
+        11 => panic!("eleven"),
+        n => n,
+    }
+}
+
+/// Parses a number.
+pub fn parse(text: String) -> Result<u64, ParseIntError> {
+    text.parse()
+}
+
+/// Returns an error without a text.
+pub fn fail_without_text(_: ()) -> Result<(), String> {
+    Err(String::new())
+}
+
+/// Returns an error of its own that says it has timed out for 1, and the number for others.
+pub fn time_out_at_one(n: u64) -> io::Result<u64> {
+    if n == 1 { Err(io::ErrorKind::TimedOut.into()) } else { Ok(n) }
+}
+
+/// Leaves a mark; the item after the first waits at a door before.
+pub fn second_waits((door, number): (PathBuf, u32)) -> u32 {
+    if number == 1 {
+        enter(&door);
+    }
+    mark((door.join("marks"), number))
+}
+
+/// Waits at a door and leaves a mark there.
+pub fn pass_and_mark((door, number): (PathBuf, u32)) -> u32 {
+    enter(&door);
+    mark((door.join("marks"), number))
+}
+
+/// Leaves a mark and waits at a door.
+pub fn mark_and_pass((door, number): (PathBuf, u32)) -> u32 {
+    mark((door.join("marks"), number));
+    enter(&door);
+    number
+}
+
+/// Returns the number; the two-thousandth item waits at a door before.
+pub fn wait_at_the_last((door, number): (PathBuf, u64)) -> u64 {
+    if number == 2000 { pass_with((door, number)) } else { number }
+}
+
+/// Waits for a future of its own, which comes to nothing good but for 7.
+pub fn pass_on(which: u8) -> Outcome<u8> {
+    match which {
+        0 => InlineExecutor.submit(|_: u8| -> u8 { panic!("no more flags") }, 0).result(),
+        1 => InlineExecutor.try_submit(|text: String| text.parse::<u8>(), "one".into()).result(),
+        2 => {
+            let threads = ThreadPoolExecutor::new(1);
+            threads.shutdown();
+            threads.submit(|n| n, 3).result()
+        }
+        3 => ThreadPoolExecutor::builder().max_workers(0).build().map(|_| 0).map_err(Error::from),
+        4 => Err(Error::TimeLimit(TimeLimit::new(Duration::from_secs(7)))),
+        5 => Err(Error::Abandoned),
+        6 => Err(Error::Cancelled),
+        _ => Ok(which),
+    }
+}
+
+/// Does the same by `?`, among errors of any kind.
+pub fn pass_on_boxed(which: u8) -> Result<u8, BoxError> {
+    Ok(pass_on(which)?)
+}
+
+/// A value that counts how many of it there are in its process.
+pub struct Value;
+
+/// How many values there are in this process.
+static VALUES: AtomicUsize = AtomicUsize::new(0);
+
+impl Value {
+    /// Makes one.
+    #[expect(clippy::new_without_default, reason = "counts")]
+    pub fn new() -> Self {
+        VALUES.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+
+    /// Returns how many there are in this process.
+    pub fn alive() -> usize {
+        VALUES.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        VALUES.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer).map(|()| Self::new())
+    }
+}
+
+/// Makes a value.
+pub fn make_value(_: u32) -> Value {
+    Value::new()
+}
+
+/// Drops a value.
+pub fn drop_value(value: Value) {
+    drop(value);
+}
+
+/// Counts values.
+pub fn count_values(values: Vec<Value>) -> usize {
+    values.len()
+}

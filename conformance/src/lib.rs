@@ -1,0 +1,78 @@
+//! What the crate `concurrent-futures` promises of every executor, as tests that run on any of them.
+//!
+//! A program of the author's tests, with `harness = false`, is one line for each executor:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use concurrent_futures::ThreadPoolExecutor;
+//! use concurrent_futures_conformance::{backend, run};
+//!
+//! fn main() -> ExitCode {
+//!     run([backend("threads", |workers| ThreadPoolExecutor::new(workers))])
+//! }
+//! ```
+//!
+//! README.md says how to add it to a crate, and how to read a failure. What an executor does not promise, its author states with the
+//! methods of [`Subject`].
+
+pub mod functions;
+mod need;
+mod points;
+mod subject;
+pub mod support;
+
+use std::panic;
+use std::process::ExitCode;
+
+use concurrent_futures::task;
+use libtest_mimic::{Arguments, Trial};
+
+pub use subject::{Subject, backend};
+
+use points::{FILES, Point};
+use support::{LONG, within};
+
+/// Runs every point on every backend, as the program's arguments ask for: `--help` lists them.
+///
+/// With `--test-threads=1` on Linux, a point also fails if it leaves a thread, a descriptor or a child process behind.
+pub fn run(backends: impl IntoIterator<Item = Subject>) -> ExitCode {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        // The panics of tasks are part of the tests.
+        if task::current().is_none() && !support::is_expected() {
+            hook(info);
+        }
+    }));
+    // Starts the log, so that no record is missed.
+    support::logged("");
+    let arguments = Arguments::from_args();
+    // Of points that run side by side nobody could say which has left what.
+    #[cfg(target_os = "linux")]
+    if arguments.test_threads == Some(1) {
+        support::leak_check::check_each();
+    }
+    let trials = backends.into_iter().flat_map(|backend| {
+        let points = FILES.iter().flat_map(|&(file, points)| points.iter().map(move |point| (file, point)));
+        points.map(|(file, point)| trial(&backend, file, point)).collect::<Vec<_>>()
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// Returns the names of all points: `file::point`.
+pub fn points() -> impl Iterator<Item = String> {
+    FILES.iter().flat_map(|&(file, points)| points.iter().map(move |point| format!("{file}::{}", point.name)))
+}
+
+/// A point that needs what the backend does not promise is ignored, and its kind says why.
+fn trial(backend: &Subject, file: &str, point: &'static Point) -> Trial {
+    let (name, make) = (format!("{}::{file}::{}", backend.name, point.name), backend.make());
+    let trial = Trial::test(name, move || {
+        within(LONG, move || (point.run)(&*make));
+        Ok(())
+    });
+    match backend.misses(point) {
+        Some(need) => trial.with_kind(need.text()).with_ignored_flag(true),
+        None => trial,
+    }
+}

@@ -1,0 +1,152 @@
+//! What bounds a `map`: buffers and timeouts.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use concurrent_futures::{Error, Executor, TaskOptions};
+
+use crate::functions::{double, second_waits, time_out_at_one};
+use crate::points::{Make, Points};
+use crate::support::{Door, LONG, marks, occupy_at_door, panic_text};
+
+pub(crate) const POINTS: Points = points![
+    a_buffer_has_exactly_that_many_in_flight,
+    an_unordered_buffer_has_exactly_that_many_in_flight,
+    a_buffer_counts_items_also_in_chunks,
+    a_shutdown_loses_no_result_of_a_buffer: Closing,
+    sizes_of_zero_are_refused,
+    a_timeout_is_one_err_and_then_the_end: Queue,
+    after_a_timeout_the_rest_is_cancelled: Queue,
+    after_the_time_what_is_there_is_yielded_still,
+    a_timeout_ends_an_endless_input: Queue,
+    a_timeout_of_a_task_is_not_the_maps,
+    unordered_has_a_timeout_too: Queue,
+];
+
+/// Counts what is pulled from an endless input.
+fn counted(pulled: &Cell<u64>) -> impl Iterator<Item = u64> + '_ {
+    (0..).inspect(|_| pulled.set(pulled.get() + 1))
+}
+
+fn a_buffer_has_exactly_that_many_in_flight(make: &Make) {
+    let executor = make(2);
+    for size in 1..4 {
+        let pulled = Cell::new(0);
+        let buffered = executor.with(TaskOptions::new().buffer_size(size));
+        let size = u64::try_from(size).unwrap();
+        let mut map = buffered.map(double, counted(&pulled));
+        for n in 0..20 {
+            assert_eq!(pulled.get(), size + n, "no more than that was submitted");
+            assert_eq!(map.next().unwrap().unwrap(), 2 * n);
+        }
+    }
+}
+
+fn an_unordered_buffer_has_exactly_that_many_in_flight(make: &Make) {
+    let (executor, pulled) = (make(2), Cell::new(0));
+    let buffered = executor.with(TaskOptions::new().buffer_size(3));
+    let mut map = buffered.map_unordered(double, counted(&pulled));
+    for n in 0..20 {
+        assert_eq!(pulled.get(), 3 + n);
+        assert!(map.next().is_some());
+    }
+}
+
+fn a_buffer_counts_items_also_in_chunks(make: &Make) {
+    let (executor, pulled) = (make(2), Cell::new(0));
+    let buffered = executor.with(TaskOptions::new().buffer_size(6).chunk_size(4));
+    let mut map = buffered.map(double, counted(&pulled));
+    assert_eq!(pulled.get(), 6, "not six chunks");
+    for n in 0..50 {
+        // A chunk that is done makes room with its first outcome, so three more may be there and not be seen.
+        assert!(pulled.get() <= 6 + n + 3, "{} pulled, {n} seen", pulled.get());
+        assert_eq!(map.next().unwrap().unwrap(), 2 * n);
+    }
+}
+
+fn a_shutdown_loses_no_result_of_a_buffer(make: &Make) {
+    let executor = make(1);
+    let buffered = executor.with(TaskOptions::new().buffer_size(3));
+    let mut map = buffered.map(double, 0..6);
+    let unordered = buffered.map_unordered(double, 0..5);
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    executor.shutdown();
+    let outcomes: Vec<_> = map.collect();
+    assert!(matches!(outcomes[..], [Ok(2), Ok(4), Ok(6), Err(Error::ShutDown), Err(Error::ShutDown)]), "{outcomes:?}");
+    let mut outcomes: Vec<_> = unordered.map(|(at, outcome)| (at, outcome.is_ok())).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, [(0, true), (1, true), (2, true), (3, false), (4, false)]);
+}
+
+fn sizes_of_zero_are_refused(make: &Make) {
+    assert_eq!(panic_text(|| TaskOptions::new().chunk_size(0)), "chunk_size must be at least 1, not 0");
+    assert_eq!(panic_text(|| TaskOptions::new().buffer_size(0)), "buffer_size must be at least 1, not 0");
+    assert_eq!(panic_text(|| TaskOptions::new().time_limit(Duration::ZERO)), "time_limit must be longer than zero");
+    let executor = make(1);
+    let least = executor.with(TaskOptions::new().chunk_size(1).buffer_size(1));
+    assert_eq!(least.map(double, [1, 2]).map(Result::unwrap).sum::<u64>(), 6);
+}
+
+fn a_timeout_is_one_err_and_then_the_end(make: &Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy_at_door(&*executor, &door);
+    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)));
+    let mut map = timed.map(double, 0..4);
+    let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("no timeout") };
+    assert_eq!((timeout.unfinished(), timeout.total()), (4, 4));
+    assert_eq!(timeout.to_string(), "4 (of 4) futures unfinished after 5ms");
+    assert!(map.next().is_none() && map.next().is_none());
+}
+
+fn after_a_timeout_the_rest_is_cancelled(make: &Make) {
+    let (executor, door) = (make(1), Door::new());
+    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)));
+    let mut map = timed.map(second_waits, (0..5).map(|n| (door.path(), n)));
+    door.arrived();
+    let mut first = map.next();
+    if let Some(Ok(number)) = first {
+        assert_eq!(number, 0);
+        first = map.next();
+    }
+    assert!(matches!(first, Some(Err(Error::Timeout(_)))));
+    door.open();
+    executor.shutdown();
+    assert_eq!(marks(&door.path().join("marks")), [0, 1]);
+    assert!(map.next().is_none());
+}
+
+fn after_the_time_what_is_there_is_yielded_still(make: &Make) {
+    let executor = make(1);
+    let timed = executor.with(TaskOptions::new().timeout(Duration::from_nanos(1)));
+    let (map, unordered) = (timed.map(double, 0..3), timed.map_unordered(double, 0..3));
+    // The clock runs since the call, so the time is over; and all has run.
+    executor.shutdown();
+    assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [0, 2, 4]);
+    assert_eq!(unordered.filter(|(_, outcome)| outcome.is_ok()).count(), 3);
+}
+
+fn a_timeout_ends_an_endless_input(make: &Make) {
+    let (executor, door, pulled) = (make(1), Door::new(), Cell::new(0));
+    let _running = occupy_at_door(&*executor, &door);
+    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)).buffer_size(2));
+    let mut map = timed.map(double, counted(&pulled));
+    assert!(matches!(map.next(), Some(Err(Error::Timeout(_)))));
+    assert!(map.next().is_none());
+    assert_eq!(pulled.get(), 2);
+}
+
+fn a_timeout_of_a_task_is_not_the_maps(make: &Make) {
+    let executor = make(1);
+    let timed = executor.with(TaskOptions::new().timeout(LONG));
+    let outcomes: Vec<_> = timed.try_map(time_out_at_one, 0..3).collect();
+    assert!(matches!(outcomes[..], [Ok(0), Err(Error::Failed(_)), Ok(2)]), "{outcomes:?}");
+}
+
+fn unordered_has_a_timeout_too(make: &Make) {
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy_at_door(&*executor, &door);
+    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)));
+    let mut map = timed.map_unordered(double, 0..4);
+    assert!(matches!(map.next(), Some((0, Err(Error::Timeout(_))))));
+    assert!(map.next().is_none());
+}

@@ -1,0 +1,54 @@
+//! The points, by what they are about. Each is written once, against the trait.
+
+use concurrent_futures::Backend;
+
+use crate::need::Need;
+
+/// Makes a list of points: functions with their names, and what they need. A function that is forgotten is dead code.
+macro_rules! points {
+    ($($name:ident $(: $first:ident $(+ $need:ident)*)?),* $(,)?) => {
+        &[$($crate::points::Point {
+            name: stringify!($name),
+            needs: &[$($crate::need::Need::$first, $($crate::need::Need::$need),*)?],
+            run: $name,
+        }),*]
+    };
+}
+
+mod callbacks;
+mod cancel;
+mod completed;
+mod costs;
+mod future;
+mod map;
+mod map_limits;
+mod shutdown;
+mod submit;
+mod wait;
+
+/// Makes an executor with so many workers.
+pub(crate) type Make = dyn Fn(usize) -> Box<dyn Backend> + Send + Sync;
+
+/// One thing that an executor promises.
+pub(crate) struct Point {
+    pub(crate) name: &'static str,
+    pub(crate) needs: &'static [Need],
+    pub(crate) run: fn(&Make),
+}
+
+/// The points of one file.
+pub(crate) type Points = &'static [Point];
+
+/// All points, by file.
+pub(crate) const FILES: &[(&str, Points)] = &[
+    ("callbacks", callbacks::POINTS),
+    ("cancel", cancel::POINTS),
+    ("completed", completed::POINTS),
+    ("costs", costs::POINTS),
+    ("future", future::POINTS),
+    ("map", map::POINTS),
+    ("map_limits", map_limits::POINTS),
+    ("shutdown", shutdown::POINTS),
+    ("submit", submit::POINTS),
+    ("wait", wait::POINTS),
+];

@@ -1,0 +1,90 @@
+//! Executors to test with: one that keeps its jobs, and one that forwards them.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use concurrent_futures::{Backend, Error, Job, Stats};
+
+/// An executor that runs nothing by itself: the test takes the jobs, and decides.
+#[derive(Default)]
+pub struct Held(Mutex<Jobs>);
+
+#[derive(Default)]
+struct Jobs {
+    queue: VecDeque<Job>,
+    is_closed: bool,
+}
+
+impl Held {
+    /// Returns how many jobs there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap().queue.len()
+    }
+
+    /// Takes out the job at this place.
+    #[track_caller]
+    pub fn take(&self, at: usize) -> Job {
+        let job = self.0.lock().unwrap().queue.remove(at);
+        job.expect("a job at this place")
+    }
+
+    /// Runs the job at this place.
+    #[track_caller]
+    pub fn run(&self, at: usize) {
+        self.take(at).run();
+    }
+
+    /// Runs jobs from the front until none is left.
+    pub fn run_all(&self) {
+        while self.count() > 0 {
+            self.run(0);
+        }
+    }
+}
+
+impl Backend for Held {
+    fn execute(&self, job: Job) {
+        let mut jobs = self.0.lock().unwrap();
+        if jobs.is_closed {
+            drop(jobs);
+            job.fail(Error::ShutDown);
+        } else {
+            jobs.queue.push_back(job);
+        }
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {
+        self.0.lock().unwrap().is_closed = true;
+    }
+    fn join(&self, _timeout: Option<Duration>) -> bool {
+        let jobs = self.0.lock().unwrap();
+        jobs.is_closed && jobs.queue.is_empty()
+    }
+}
+
+/// Somebody's own executor around another one: it forwards every method that [`Backend`] documents, and no other.
+pub struct Forwarding<B>(pub B);
+
+impl<B: Backend> Backend for Forwarding<B> {
+    fn execute(&self, job: Job) {
+        self.0.execute(job);
+    }
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.0.join(timeout)
+    }
+    fn cancel_pending(&self) -> usize {
+        self.0.cancel_pending()
+    }
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+}

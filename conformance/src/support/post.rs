@@ -1,0 +1,39 @@
+//! Posts hold tasks of other processes, one by one.
+
+use std::io::Read;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use tempfile::TempDir;
+
+/// Where tasks of this machine call, and wait until they are let go. Unlike a door, it needs no more than a socket of the task.
+pub struct Post {
+    listener: UnixListener,
+    directory: TempDir,
+}
+
+impl Post {
+    /// Makes a post.
+    #[expect(clippy::new_without_default, reason = "makes a socket")]
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listener = UnixListener::bind(directory.path().join("post")).expect("a socket");
+        Self { listener, directory }
+    }
+
+    /// Returns what a task needs for [`call_at`].
+    pub fn address(&self) -> String {
+        self.directory.path().join("post").to_str().expect("plain characters").into()
+    }
+
+    /// Waits until a task calls. It waits for as long as what is returned is kept.
+    pub fn called(&self) -> UnixStream {
+        self.listener.accept().expect("a call").0
+    }
+}
+
+/// Calls at a post, and waits to be let go.
+pub fn call_at(address: String) {
+    let mut post = UnixStream::connect(address).expect("a post to call at");
+    // Goes on where a signal interrupts it.
+    post.read_to_end(&mut Vec::new()).expect("nothing comes but the end");
+}

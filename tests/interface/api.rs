@@ -1,0 +1,159 @@
+//! The call sites that callers may count on: they compile as they stand, and they work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::{
+    Backend, Error, Executor, InlineExecutor, ReturnWhen, TaskOptions, ThreadPoolExecutor, Waitable, Waited,
+    as_completed, wait,
+};
+
+use crate::support::{LONG, block_on, within};
+
+const WORK: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
+fn sum_to(n: u64) -> u64 {
+    (1..=n).sum()
+}
+fn fetch(path: String) -> std::io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+fn totals(executor: &impl Executor) -> Result<Vec<u64>, Error> {
+    executor.map(sum_to, WORK).collect()
+}
+fn totals_dyn(executor: &dyn Backend) -> Result<Vec<u64>, Error> {
+    executor.map(sum_to, WORK).collect()
+}
+
+fn tour(executor: &impl Executor) -> Result<(), Box<dyn std::error::Error>> {
+    let futures: Vec<_> = WORK.iter().map(|&n| executor.submit(sum_to, n)).collect();
+    let Waited { done, not_done } = wait(futures, Duration::from_millis(500), ReturnWhen::AllCompleted);
+    println!("{done:?} {not_done:?}");
+    for future in done {
+        println!("{}", future.result()?);
+    }
+    for (n, future) in as_completed(WORK.map(|n| (n, executor.submit(sum_to, n)))) {
+        println!("{n} {}", future.result()?);
+    }
+    match executor.submit(sum_to, 3).result_timeout(Duration::from_secs(1)) {
+        Ok(outcome) => println!("{}", outcome?),
+        Err(future) => {
+            future.cancel();
+        }
+    }
+    let bytes: Vec<u8> = executor.try_submit(fetch, "Cargo.toml".into()).result()?;
+    let products: Vec<i32> = executor.map(|(a, b)| a * b, [(1, 2), (3, 4)]).collect::<Result<_, _>>()?;
+    let limited = executor.with(TaskOptions::new().time_limit(Duration::from_secs(1)).buffer_size(8));
+    let first: Vec<u64> = limited.map(sum_to, 0..).take(3).collect::<Result<_, _>>()?;
+    for (position, outcome) in executor.map_unordered(sum_to, WORK) {
+        println!("{} {}", WORK[position], outcome?);
+    }
+    let (number, text) = (executor.submit(sum_to, 1), executor.submit(|s: String| s, "x".into()));
+    wait([&number as &dyn Waitable, &text], None, ReturnWhen::FirstCompleted);
+    let sum_later = executor.bind(sum_to);
+    let total = sum_later(10).result()?;
+    assert!(bytes.starts_with(b"[package]"));
+    assert_eq!((products, first, total), (vec![2, 12], vec![0, 1, 3], 55));
+    Ok(())
+}
+async fn awaited(executor: &impl Executor) -> Result<u64, Error> {
+    executor.submit(sum_to, 3).await
+}
+
+const TOTALS: [u64; 4] = [50_005_000, 5_000_050_000, 500_000_500_000, 50_000_005_000_000];
+
+#[test]
+fn the_tour_works_on_threads() {
+    within(LONG, || tour(&ThreadPoolExecutor::new(2)).unwrap());
+}
+
+#[test]
+fn the_tour_works_inline() {
+    within(LONG, || tour(&InlineExecutor).unwrap());
+}
+
+#[test]
+fn an_executor_may_be_awaited() {
+    within(LONG, || {
+        assert_eq!(block_on(awaited(&ThreadPoolExecutor::new(1))).unwrap(), 6);
+        assert_eq!(block_on(awaited(&InlineExecutor)).unwrap(), 6);
+    });
+}
+
+#[test]
+fn the_lines_on_threads_work() {
+    #[expect(clippy::useless_vec, reason = "as it is documented")]
+    fn lines(processes: bool) -> Result<(), Box<dyn std::error::Error>> {
+        let threads = Arc::new(ThreadPoolExecutor::new(3));
+        let prefix = String::from("x");
+        let length = threads.submit(move |n: usize| prefix.len() + n, 3).result()?;
+        totals(&*threads)?;
+        let data = vec![1, 2, 3];
+        let sum = threads.scope(|scope| {
+            let a = scope.spawn(|| data.iter().sum::<i32>());
+            a.result()
+        })?;
+        let chosen: Box<dyn Backend> =
+            if processes { Box::new(ThreadPoolExecutor::new(4)) } else { Box::new(InlineExecutor) };
+        assert_eq!(totals_dyn(&*chosen)?, TOTALS);
+        assert_eq!((length, sum), (4, 6));
+        assert_eq!(totals(&*threads)?, TOTALS);
+        Ok(())
+    }
+    within(LONG, || {
+        lines(true).unwrap();
+        lines(false).unwrap();
+    });
+}
+
+#[test]
+fn every_method_has_a_twin_that_takes_what_captures() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        // Neither the closures nor the types are known to serde.
+        struct Opaque(u32);
+        let offset = Arc::new(10);
+        let with = threads.with(TaskOptions::new().name("twins"));
+        macro_rules! twins {
+            ($executor:expr) => {{
+                let add = || {
+                    let offset = Arc::clone(&offset);
+                    move |Opaque(n): Opaque| Opaque(n + *offset)
+                };
+                let try_add = || {
+                    let add = add();
+                    move |opaque: Opaque| if opaque.0 == 0 { Err("zero") } else { Ok(add(opaque)) }
+                };
+                let once = String::from("moved in");
+                assert_eq!($executor.submit(move |n: usize| once + &n.to_string(), 1).result().unwrap(), "moved in1");
+                assert_eq!($executor.submit(add(), Opaque(1)).result().unwrap().0, 11);
+                assert_eq!($executor.try_submit(try_add(), Opaque(2)).result().unwrap().0, 12);
+                assert!($executor.try_submit(try_add(), Opaque(0)).result().is_err());
+                assert_eq!($executor.map(add(), [Opaque(1), Opaque(2)]).map(|o| o.unwrap().0).sum::<u32>(), 23);
+                assert_eq!($executor.try_map(try_add(), [Opaque(0), Opaque(2)]).filter(Result::is_ok).count(), 1);
+                assert_eq!(
+                    $executor.map_unordered(add(), [Opaque(1)]).map(|(at, o)| (at, o.unwrap().0)).next(),
+                    Some((0, 11))
+                );
+                assert_eq!($executor.bind(add())(Opaque(5)).result().unwrap().0, 15);
+                let spawned = add();
+                assert_eq!($executor.spawn(move || spawned(Opaque(6))).result().unwrap().0, 16);
+                let spawned = try_add();
+                assert!($executor.try_spawn(move || spawned(Opaque(0))).result().is_err());
+            }};
+        }
+        twins!(threads);
+        twins!(with);
+    });
+}
+
+#[test]
+fn a_reference_to_an_executor_is_one() {
+    fn owned(executor: impl Executor) -> u64 {
+        executor.submit(|n: u64| n + 1, 1).result().unwrap()
+    }
+    let threads = ThreadPoolExecutor::new(1);
+    assert_eq!((owned(&threads), owned(&&threads), owned(&threads.with(TaskOptions::new()))), (2, 2, 2));
+    let boxed: Box<dyn Backend> = Box::new(threads);
+    assert_eq!((owned(&*boxed), owned(&boxed)), (2, 2));
+}

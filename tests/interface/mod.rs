@@ -1,0 +1,26 @@
+//! The interface, apart from any executor or on a particular one: futures, waiting, maps, jobs, errors.
+
+mod api;
+mod awaiting;
+mod backend;
+mod blocking;
+mod bytes;
+mod callbacks;
+mod codec;
+mod completed;
+mod drops;
+mod entrusted;
+mod error;
+mod executor;
+mod future;
+mod inline;
+mod job;
+mod map;
+mod map_input;
+mod map_unordered;
+mod promise;
+mod python;
+mod shared;
+mod sizes;
+mod text;
+mod wait;

@@ -1,0 +1,140 @@
+//! What an attack on the pool of processes found.
+
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use concurrent_futures::{Error, Executor, ProcessPoolExecutor, TaskOptions};
+use rustix::process::{Signal, getpid, kill_process};
+
+use super::support::{signal, stop};
+use crate::support::{Door, LONG, enter, mark, marks, pass, pid, within};
+
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+/// Leaves a mark when it begins and one when it ends, and takes a while in between.
+fn work((file, begin, end): (PathBuf, u32, u32)) {
+    mark((file.clone(), begin));
+    thread::sleep(Duration::from_millis(20));
+    mark((file, end));
+}
+
+#[test]
+fn as_many_tasks_run_as_workers_were_asked_for_also_where_they_are_replaced() {
+    const BEGIN: u32 = 1;
+    const END: u32 = 2;
+    within(LONG, || {
+        for (max_workers, tasks) in [(1, 1), (2, 1), (2, 3)] {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("marks");
+            let processes =
+                ProcessPoolExecutor::builder().max_workers(max_workers).max_tasks_per_worker(tasks).build().unwrap();
+            processes.map(work, vec![(file.clone(), BEGIN, END); 12]).for_each(Result::unwrap);
+            let mut running = 0;
+            for mark in marks(&file) {
+                running = if mark == BEGIN { running + 1 } else { running - 1 };
+                assert!(running <= max_workers, "{running} at a time on {max_workers} workers");
+            }
+            assert_eq!(marks(&file).len(), 24);
+        }
+    });
+}
+
+/// Leaves a mark, comes to the door, and dies.
+fn die_at((file, door, item): (PathBuf, PathBuf, u32)) {
+    mark((file, item));
+    enter(&door);
+    kill_process(getpid(), Signal::KILL).unwrap();
+    loop {
+        thread::park();
+    }
+}
+
+#[test]
+fn items_that_nobody_wants_do_not_run_when_the_first_is_to_be_tried_again() {
+    within(LONG, || {
+        let door = Door::new();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("marks");
+        let processes = ProcessPoolExecutor::new(1);
+        let chunks = processes.with(TaskOptions::new().chunk_size(5).retries(1));
+        let map = chunks.map(die_at, (0..5).map(|item| (file.clone(), door.path(), item)));
+        door.arrived();
+        drop(map);
+        door.let_in(1);
+        processes.shutdown();
+        assert_eq!(marks(&file), [0]);
+    });
+}
+
+#[test]
+fn a_task_that_was_sent_ahead_does_not_wait_for_the_callbacks_of_one_that_is_aborted() {
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(1);
+        processes.map(square, 0..20).for_each(|outcome| {
+            outcome.unwrap();
+        });
+        // Its limit lets the pool look at the worker, and send it what comes next.
+        let running = processes.with(TaskOptions::new().time_limit(LONG)).submit(pass, door.path());
+        let next = processes.submit(square, 3);
+        door.arrived();
+        let (sender, receiver) = channel();
+        running.add_done_callback(move |_| receiver.recv().expect("the next one is done"));
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(running.abort()));
+            assert_eq!(next.result().unwrap(), 9);
+            sender.send(()).unwrap();
+        });
+    });
+}
+
+#[test]
+fn who_comes_after_a_task_that_never_started_in_time_is_not_hit() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        processes.map(square, 0..20).for_each(|outcome| {
+            outcome.unwrap();
+        });
+        let worker = processes.submit(pid, ()).result().unwrap();
+        stop(worker);
+        let late = processes.with(TaskOptions::new().time_limit(Duration::from_millis(50))).submit(square, 2);
+        // The worker would go on with the next.
+        late.add_done_callback(move |_| signal(worker, Signal::CONT));
+        let next = processes.submit(square, 3);
+        assert!(matches!(late.result(), Err(Error::TimeLimit(_))));
+        assert_eq!(next.result().unwrap(), 9);
+    });
+}
+
+/// Leaves a mark; the first to do so comes to the door, and dies.
+fn die_at_first((file, door): (PathBuf, PathBuf)) {
+    mark((file.clone(), 0));
+    if marks(&file).len() == 1 {
+        die_at((file, door, 0));
+    }
+}
+
+#[test]
+fn a_cancel_while_a_task_is_to_be_tried_again_comes_too_late_and_loses_nothing() {
+    within(LONG, || {
+        let door = Door::new();
+        let processes = ProcessPoolExecutor::new(1);
+        let twice = processes.with(TaskOptions::new().retries(1));
+        for n in 0..300 {
+            let file = door.path().join(n.to_string());
+            let future = twice.submit(die_at_first, (file, door.path()));
+            door.arrived();
+            thread::scope(|scope| {
+                // As often as can be, to be there in the very moment.
+                scope.spawn(|| while !future.is_done() && !future.cancel() {});
+                door.let_in(1);
+                future.wait();
+            });
+            future.result().expect("it has begun");
+        }
+    });
+}
