@@ -8,6 +8,7 @@ mod jobs;
 mod local;
 mod range;
 mod remote;
+mod runner;
 mod runs;
 mod source;
 

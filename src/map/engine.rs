@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::jobs::{JobItems, Submit};
 use super::range::{Collect, Collected};
+use super::runner::ItemRunner;
 use super::runs::Order;
 use super::source::Feeder;
 use crate::completed::Completions;
@@ -32,22 +33,6 @@ use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::unwind::drop_caught;
 use crate::wait::deadline;
-
-/// Runs the items of one map.
-pub(crate) trait ItemRunner<A, R>: Send {
-    /// Takes an item, which is behind all before it. Runs user code.
-    fn add(&mut self, item: A);
-    /// As `add`, for items that are [large](is_large). Runs user code.
-    fn add_boxed(&mut self, item: Box<A>);
-    /// Returns the ranges that were made, in input order. Every item that was added is in one of them or in an earlier one.
-    fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>>;
-    /// Cancels what has not begun: nobody wants more. Runs user code.
-    fn dismiss(&mut self);
-    /// Returns `true` if this is a forked copy of the process that has the items.
-    fn is_lost(&self) -> bool {
-        false
-    }
-}
 
 pub(crate) struct Engine<'e, I: Iterator, R> {
     /// `None` once it has ended, or when nobody wants more.

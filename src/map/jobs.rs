@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::engine::ItemRunner;
 use super::local::LocalItems;
 use super::range::{Collect, Collected};
 use super::remote::RemoteItems;
+use super::runner::ItemRunner;
 use super::runs::Order;
 use super::source::SharedItems;
 use crate::backend::{Backend, dispatch, submit};

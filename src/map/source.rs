@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::ItemRunner;
 use super::range::{Collect, Range};
+use super::runner::ItemRunner;
 use crate::error::Error;
 use crate::fork;
 use crate::sync::{Mutex, MutexGuard, elapsed};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::builder::ProcessPoolBuilder;
+use super::monitor;
 use super::pool::Pool;
 use crate::backend::Backend;
 use crate::error::BuildError;
@@ -234,7 +235,7 @@ impl ProcessPoolBuilder {
     /// assert_eq!(error.to_string(), "max_workers must be at least 1, not 0");
     /// ```
     pub fn build(self) -> Result<ProcessPoolExecutor, BuildError> {
-        Ok(ProcessPoolExecutor { pool: Pool::new(self.settings()?), detached: false })
+        Ok(ProcessPoolExecutor { pool: Pool::new(self.settings()?, monitor::run), detached: false })
     }
 }
 

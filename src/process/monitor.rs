@@ -11,6 +11,7 @@ pub(super) mod event;
 mod io;
 mod reap;
 mod replies;
+mod reply;
 mod start;
 pub(super) mod state;
 
@@ -32,7 +33,7 @@ use crate::process::worker_id::WorkerId;
 use crate::task::owner;
 use crate::unwind;
 use event::Action;
-use replies::Reply;
+use reply::Reply;
 use state::MonitorState;
 
 /// How long a worker may take to say hello. Shorter in the crate's own tests, in which some never say it.

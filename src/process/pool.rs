@@ -30,7 +30,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::connection::Connection;
-use super::monitor;
 use super::program::{entry, obstacle};
 use super::scheduler::{Limits, Scheduler};
 use super::shm::segments::{SegmentPool, SegmentRef};
@@ -64,8 +63,12 @@ pub(super) struct Settings {
     pub(super) current_dir: Option<PathBuf>,
 }
 
+/// What the thread does that looks after a worker, from its start to its end.
+pub(super) type Monitor = fn(&Arc<Pool>, WorkerId);
+
 pub(crate) struct Pool {
     pub(super) settings: Settings,
+    monitor: Monitor,
     /// Tells executors apart in the names of workers.
     number: u32,
     /// Long bytes on their way to workers.
@@ -98,7 +101,8 @@ struct FollowUp {
 }
 
 impl Pool {
-    pub(super) fn new(settings: Settings) -> Arc<Self> {
+    /// Makes a pool whose workers are looked after by threads that run `monitor`.
+    pub(super) fn new(settings: Settings, monitor: Monitor) -> Arc<Self> {
         static POOLS: AtomicU32 = AtomicU32::new(0);
         // Here and not in a thread of the pool: one that panics holds the hook.
         panics::install_hook();
@@ -114,6 +118,7 @@ impl Pool {
         let segments = Arc::<SegmentPool>::default();
         Arc::new_cyclic(|me| Self {
             settings,
+            monitor,
             out_of_band: Arc::clone(&segments) as _,
             segments,
             number: POOLS.fetch_add(1, Ordering::Relaxed),
@@ -200,7 +205,7 @@ impl Pool {
         let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size(READING_STACK);
         let spawned = thread.spawn(move || {
             stack::begin(READING_STACK);
-            monitor::run(&pool, id)
+            (pool.monitor)(&pool, id)
         });
         match spawned {
             Ok(thread) => threads.push(thread),

@@ -15,6 +15,7 @@ mod executor;
 mod future;
 mod inline;
 mod job;
+mod layers;
 mod map;
 mod map_input;
 mod map_unordered;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::replies::Reply;
+use super::reply::Reply;
 use super::state::Acceptance;
 use super::{Event, WorkerMonitor};
 use crate::error::{Broken, Error};

@@ -1,29 +1,14 @@
-//! [`Reply`]: a frame that is the end of a task, or a part of it.
+//! What a monitor does with the replies of its worker.
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Event, WorkerMonitor, event};
+use super::reply::Reply;
+use super::{Event, WorkerMonitor};
 use crate::error::{Broken, Error};
 use crate::process::protocol::frame::{Header, ItemsHead};
-use crate::process::scheduler::Answered;
 use crate::process::task::RemoteTask;
-
-pub(super) struct Reply {
-    pub(super) header: Header,
-    /// Where its body is in the buffer that it was read into.
-    pub(super) body: Range<usize>,
-    pub(super) items: Option<ItemsHead>,
-}
-
-impl event::Reply for Reply {
-    fn answered(&self) -> Answered {
-        let Header { slot, sequence, .. } = self.header;
-        Answered { slot, sequence, last: self.items.is_none_or(|head| head.last) }
-    }
-}
 
 impl WorkerMonitor<'_> {
     /// Completes the task of a reply, if the worker had it. Runs user code.

@@ -160,7 +160,7 @@ fn stock() -> Stock {
     };
     let call =
         call::FunctionAddress::of(Entry::of(Infallible(|number: u32| number))).expect("a function of this program");
-    Stock { pool: Pool::new(settings), call, table: Vec::new(), base: Instant::now(), traces: false }
+    Stock { pool: Pool::new(settings, |_, _| ()), call, table: Vec::new(), base: Instant::now(), traces: false }
 }
 
 #[test]
