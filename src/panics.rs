@@ -15,7 +15,7 @@ use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
 use crate::task;
 
-/// What the hook has seen of a panic.
+/// What the hook has recorded about a panic.
 pub(crate) struct Record {
     /// `None`: the payload was no text.
     message: Option<String>,
@@ -44,18 +44,18 @@ pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Er
     }
 }
 
-/// Runs `code` for another thread, and returns with its result what the hook has seen of its last panic.
+/// Runs `code` in the place of another thread. Returns its result, and what the hook has recorded about its last panic.
 pub(crate) fn recorded<R>(code: impl FnOnce() -> R) -> (R, Option<Record>) {
     let outer = RECORD.with(|record| record.replace(Some(None)));
     let result = code();
     (result, RECORD.with(|record| record.replace(outer)).flatten())
 }
 
-/// Takes over what another thread has [recorded] in the place of this one.
-pub(crate) fn hand_on(seen: Option<Record>) {
+/// Takes over what was [recorded] on a thread that ran code in the place of this one.
+pub(crate) fn hand_on(recorded: Option<Record>) {
     let _ = RECORD.try_with(|record| {
-        if let (Some(record), Some(seen)) = (record.borrow_mut().as_mut(), seen) {
-            *record = Some(seen);
+        if let (Some(record), Some(recorded)) = (record.borrow_mut().as_mut(), recorded) {
+            *record = Some(recorded);
         }
     });
 }

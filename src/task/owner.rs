@@ -31,7 +31,7 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn ended(&self, _failed: bool) {}
     /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
     fn claimed(&self, _cell: *const ()) {}
-    /// A waiter has no stack left to run a pending task: another thread is to take it before the others.
+    /// A waiter has too little stack left to run a pending task: the next free worker is to take that task first.
     fn hasten(&self, _cell: *const ()) {}
     /// A claimed task has ended.
     fn claim_ended(&self, _ran: crate::task::Ran) {}
@@ -166,7 +166,7 @@ pub(crate) fn thread_token() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// What a thread is to this crate: what another one needs that goes on in its place while it waits.
+/// What this crate knows about a thread, for another thread that runs code in its place while it waits.
 pub(crate) struct Context {
     owner: Option<Arc<dyn TaskOwner>>,
     token: u64,
@@ -178,7 +178,7 @@ impl Context {
         Self { owner: current(), token: thread_token(), callbacks: blocking::callbacks() }
     }
 
-    /// Runs `code` in the place of that thread. The calling thread has done nothing else, and will not.
+    /// Runs `code` in the place of that thread. The calling thread is a new one, and does nothing else.
     pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
         if let Some(owner) = self.owner {
             enter(owner);
