@@ -1,4 +1,4 @@
-//! Whether a thread may block: not in a callback, which would hold up whoever completes the future.
+//! Whether a thread may block. It must not in a callback, because that would hold up the thread that completes the future.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
     inside(1, || bytes::apart(callback))
 }
 
-/// Runs `code` as inside of so many callbacks more.
+/// Counts so many callbacks while `code` runs.
 pub(crate) fn inside<R>(callbacks: u32, code: impl FnOnce() -> R) -> R {
     struct Leave(u32);
     impl Drop for Leave {
@@ -29,12 +29,12 @@ pub(crate) fn inside<R>(callbacks: u32, code: impl FnOnce() -> R) -> R {
     code()
 }
 
-/// How many callbacks this thread is in.
+/// Returns how many callbacks this thread is in.
 pub(crate) fn callbacks() -> u32 {
     CALLBACKS.try_with(Cell::get).unwrap_or(0)
 }
 
-/// May this thread sleep, or run a task it waits for? Not in a callback: whoever completes the future would be held up.
+/// Returns `true` if this thread may sleep, or run a task that it waits for.
 pub(crate) fn may_block() -> bool {
     callbacks() == 0
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Decode, Encode, Error, Part};
-use crate::held::is_large;
+use crate::held::{Held, is_large};
 use crate::{blocking, bytes, stack};
 pub use payload::Payload;
 use room::{Remainder, Room, Sink, Source};
@@ -48,39 +48,47 @@ pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -
 }
 
 pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
+    let value = if const { is_large::<T>() } {
+        read_held::<T, Box<T>>(bytes).map(|boxed| *boxed)
+    } else {
+        read_held::<T, T>(bytes)
+    };
+    value.map_err(|unread| unread.into_error(part))
+}
+
+/// Reads on this stack, or on a fresh one if this does not suffice.
+fn read_held<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> Result<H, Unread> {
     let has_room = stack::has(needed::<T>(bytes));
     let room = Room::to_read(stack::left());
     let first = if has_room { read(bytes, room) } else { Err(Unread::TooDeep(room)) };
-    let read = match first {
-        Err(Unread::TooDeep(room)) if room.size() < DEEPEST => read_on_fresh_stack(bytes).map(|boxed| *boxed),
-        read => read,
-    };
-    read.map_err(|unread| unread.into_error(part))
+    match first {
+        Err(Unread::TooDeep(room)) if room.size() < DEEPEST => read_on_fresh_stack(bytes),
+        first => first,
+    }
 }
 
-/// How much stack it takes to read what no look at the stack comes in between of: a value is moved from frame to frame, without optimisation a
-/// dozen times.
+/// Returns how much stack a value takes at most without nesting: it is moved from frame to frame, without optimisation a dozen times, and
+/// the [room](room::Room) is not checked in between.
 fn needed<T>(bytes: &[u8]) -> usize {
-    // Many bytes may be those of something large in a box, which takes several times as much memory as they.
+    // They may be a large value in a box, which takes several times as much memory as its bytes.
     const MANY: usize = 32 << 10;
     let in_boxes = if bytes.len() < MANY { 0 } else { 64 * bytes.len() };
     let whole = if const { is_large::<T>() } { (1 << 20) + 16 * size_of::<T>() } else { 0 };
     whole.max(in_boxes).min(DEEPEST)
 }
 
-/// Stack for the deepest value that is read; where it is not used it takes no memory. With optimisation, to drop a value takes nearly
-/// as much as to read it: who gets it on a main thread of the usual size is to have enough.
+/// How much stack the deepest value may take that is read. With optimisation, dropping a value takes nearly as much as reading it, so this is
+/// no more than a main thread usually has.
 pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
 
 /// The size of a stack on which the deepest value can be read.
 pub(crate) const READING_STACK: usize = DEEPEST + (2 << 20);
 
-/// The value is in a box, so that a large one is not moved over this stack.
 #[cold]
-fn read_on_fresh_stack<T: DeserializeOwned + Send>(bytes: &[u8]) -> Result<Box<T>, Unread> {
+fn read_on_fresh_stack<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> Result<H, Unread> {
     let (out_of_band, callbacks) = (bytes::out_of_band(), blocking::callbacks());
     let read = || {
-        let read = || read::<T>(bytes, Room::to_read(stack::left())).map(Box::new);
+        let read = || read(bytes, Room::to_read(stack::left()));
         blocking::inside(callbacks, || bytes::with(out_of_band, read))
     };
     let no_thread = |error| {
@@ -116,13 +124,13 @@ impl Unread {
 
 /// Not inlined: what it has on the stack, the values of the type's own code among that, is on the one with the room.
 #[inline(never)]
-fn read<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Result<T, Unread> {
+fn read<T: DeserializeOwned, H: Held<T>>(bytes: &[u8], room: Room) -> Result<H, Unread> {
     let mut deserializer = postcard::Deserializer::from_flavor(Source::new(bytes, room));
     let value = T::deserialize(&mut deserializer);
     let remainder = deserializer.finalize();
     let message = match (value, remainder) {
         (_, Ok(Remainder { refused: Some(room), .. })) => return Err(Unread::TooDeep(room)),
-        (Ok(value), Ok(Remainder { bytes: [], .. })) => return Ok(value),
+        (Ok(value), Ok(Remainder { bytes: [], .. })) => return Ok(H::hold(|| value)),
         (Ok(_), Ok(Remainder { bytes, .. })) => format!("{} bytes are left over", bytes.len()),
         (Ok(_), Err(error)) => explained::<T>(&error),
         (Err(error @ (postcard::Error::WontImplement | postcard::Error::NotYetImplemented)), _) => {

@@ -15,7 +15,7 @@ use crate::error::{Error, Outcome, Panic, Panicked};
 use crate::sync::{LOCATES_PANICS, Mutex, thread, thread_local};
 use crate::unwind::text_of;
 
-/// What the hook has seen of a panic.
+/// What the hook has recorded about a panic.
 pub(crate) struct Record {
     /// `None`: the payload was no text.
     message: Option<String>,
@@ -88,18 +88,18 @@ fn end(outer: Outer) -> Option<Record> {
     if after == Phase::Recorded || outer.record.is_some() { swap_record(outer.record) } else { None }
 }
 
-/// Runs `code` for another thread, and returns with its result what the hook has seen of its last panic.
+/// Runs `code` in the place of another thread. Returns its result, and what the hook has recorded about its last panic.
 pub(crate) fn recorded<R>(code: impl FnOnce() -> R) -> (R, Option<Record>) {
     let outer = begin();
     let result = code();
     (result, end(outer))
 }
 
-/// Takes over what another thread has [recorded] in the place of this one.
-pub(crate) fn hand_on(seen: Option<Record>) {
+/// Takes over what was [recorded] on a thread that ran code in the place of this one.
+pub(crate) fn hand_on(recorded: Option<Record>) {
     let is_in_task = PHASE.try_with(Cell::get).is_ok_and(|phase| phase != Phase::Outside);
-    if is_in_task && seen.is_some() {
-        drop(swap_record(seen));
+    if is_in_task && recorded.is_some() {
+        drop(swap_record(recorded));
         enter(Phase::Recorded);
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// Of what is waited for by a worker that cannot run it: it is before all others.
+    /// The ticket of a task that a worker waits for and cannot run: before all others.
     pub(crate) const FIRST: Self = Self(0);
     /// Of nothing: it is behind all others.
     pub(crate) const NEVER: Self = Self(u64::MAX);

@@ -21,7 +21,7 @@ pub(super) struct Room {
     reserve: Reserve,
 }
 
-/// What is kept of a stack: so many quarters of it, and no more than so many bytes.
+/// How much of a stack is kept: so many quarters of it, but at most so many bytes.
 #[derive(Clone, Copy, Debug)]
 struct Reserve {
     quarters: usize,
@@ -56,7 +56,7 @@ impl Room {
         stack::here() < self.floor
     }
 
-    /// Returns the room that there is besides, once this is used up: where the stack ends is not looked up before.
+    /// Returns a larger room once this one is used up, if the stack turns out to be larger than it was known to be.
     #[cold]
     fn and_more(self) -> Option<Self> {
         if !stack::look_further() {
@@ -78,12 +78,22 @@ impl<'de> Source<'de> {
     pub(super) fn new(bytes: &'de [u8], room: Room) -> Self {
         Self { bytes: de_flavors::Slice::new(bytes), room, refused: None }
     }
+
+    #[cold]
+    fn look_for_more(&mut self) -> Result<()> {
+        let Some(room) = self.room.and_more() else {
+            self.refused = Some(self.room);
+            return Err(Error::DeserializeUnexpectedEnd);
+        };
+        self.room = room;
+        Ok(())
+    }
 }
 
 /// What is there when a value was read, or not.
 pub(super) struct Remainder<'de> {
     pub(super) bytes: &'de [u8],
-    /// There was no more room than this, which was not enough, whatever the value has made of that.
+    /// The room that was not enough, even if the value has ignored the error.
     pub(super) refused: Option<Room>,
 }
 
@@ -94,11 +104,7 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
     #[inline]
     fn pop(&mut self) -> Result<u8> {
         if self.room.is_used_up() {
-            let Some(room) = self.room.and_more() else {
-                self.refused = Some(self.room);
-                return Err(Error::DeserializeUnexpectedEnd);
-            };
-            self.room = room;
+            self.look_for_more()?;
         }
         self.bytes.pop()
     }
@@ -123,7 +129,7 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
 pub(super) struct Sink {
     bytes: Vec<u8>,
     room: Room,
-    /// There was no more room than this, which was not enough, whatever the value has made of that.
+    /// The room that was not enough, even if the value has ignored the error.
     pub(super) refused: Option<Room>,
 }
 
@@ -134,11 +140,11 @@ impl Sink {
 
     #[inline(always)]
     fn look(&mut self) -> Result<()> {
-        if self.room.is_used_up() { self.refuse() } else { Ok(()) }
+        if self.room.is_used_up() { self.look_for_more() } else { Ok(()) }
     }
 
     #[cold]
-    fn refuse(&mut self) -> Result<()> {
+    fn look_for_more(&mut self) -> Result<()> {
         let Some(room) = self.room.and_more() else {
             self.refused = Some(self.room);
             return Err(Error::SerializeBufferFull);

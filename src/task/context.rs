@@ -110,15 +110,15 @@ impl fmt::Debug for TaskContext {
     }
 }
 
-/// The task that a thread runs, to be current on another one too.
+/// The task that a thread runs, for another thread that runs code in its place.
 pub(crate) struct Carried(Option<Current>);
 
-/// What is current on this thread.
+/// Returns what is current on this thread.
 pub(crate) fn carry() -> Carried {
     Carried(CURRENT.try_with(|current| current.borrow().clone()).ok().flatten())
 }
 
-/// Runs `body` with what is current on another thread, which waits for it.
+/// Runs `body` with what is current on the other thread.
 pub(crate) fn enter_carried<R>(carried: Carried, body: impl FnOnce() -> R) -> R {
     match carried.0 {
         Some(task) => run_as(task, body),

@@ -1,13 +1,14 @@
 //! [`with_room`]: user code that may nest as deeply as it likes.
 //!
-//! A callback may complete another future, whose callback completes the next one; the drop of a task may cancel another task; a task may run
-//! another one in an executor without workers. Each is a few frames further down the stack. Where the stack is nearly used up, the code
-//! goes on on a fresh one, which is another thread's, and the calling thread waits for it. To this crate the two are one thread:
-//! the new one has the executor, the current task, and the number of the old one, and may block no more than that. To the
-//! program they are two: thread-locals and locks that belong to a thread are not there. Nobody gets there in less than a
-//! hundred levels.
+//! A callback may complete another future, whose callback completes the next one. The drop of a task may cancel another task. A task may run
+//! another one in an executor without workers. Each of these is a few frames further down the stack. Where the stack is nearly used up, the
+//! next callback, drop or task runs on the stack of a new thread, and the calling thread waits for it.
 //!
-//! If no thread can be started, callbacks and drops go on where they are, because nothing can take their place.
+//! For this crate the two threads are one: the new thread belongs to the same executor, has the same number and the same current task, and
+//! must not block if the old one must not. For the program they are two threads: thread-locals, and locks that belong to a thread, differ.
+//! Code gets there only after dozens of levels.
+//!
+//! If no thread can be started, callbacks and drops run on the stack that there is, because they have to run.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -15,7 +16,7 @@ use std::io;
 use super::{context, owner};
 use crate::stack;
 
-/// Runs `body` here, or on a fresh stack if little of this one is left.
+/// Runs `body` on this stack, or on a fresh one if little of this one is left.
 #[inline]
 pub(crate) fn with_room<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     if stack::has_reserve() {

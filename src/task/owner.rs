@@ -104,7 +104,7 @@ pub(crate) fn thread_token() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// What a thread is to this crate: what another one needs that goes on in its place while it waits.
+/// What this crate knows about a thread, for another thread that runs code in its place while it waits.
 pub(crate) struct Context {
     owner: Option<Arc<dyn TaskOwner>>,
     token: u64,
@@ -116,7 +116,7 @@ impl Context {
         Self { owner: current(), token: thread_token(), callbacks: blocking::callbacks() }
     }
 
-    /// Runs `code` in the place of that thread. The calling thread has done nothing else, and will not.
+    /// Runs `code` in the place of that thread. The calling thread is a new one, and does nothing else.
     pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
         if let Some(owner) = self.owner {
             enter(owner);

@@ -137,7 +137,7 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn ended(&self, _failed: bool) {}
     /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
     fn claimed(&self, _task: *const ()) {}
-    /// A waiter has no stack left to run a pending task: another thread is to take it before the others.
+    /// A waiter has too little stack left to run a pending task: the next free worker is to take that task first.
     fn hasten(&self, _task: *const ()) {}
     /// A claimed task has ended.
     fn claim_ended(&self, _ran: Ran) {}

@@ -162,7 +162,8 @@ impl Queue {
         self.tasks.insert(position, (ticket, task));
     }
 
-    /// Puts a task before all others, if it is among the last that came. Else it has its turn later: what waits for it does not hold up others.
+    /// Moves a task to the front if it is among the newest, as a task is that was submitted to be waited for. So a deep task ends before the
+    /// next one begins. A task that is not found keeps its place, which costs threads, but holds nothing up.
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
         let is_it = |(_, task): &(Ticket, Arc<dyn Runnable>)| Arc::as_ptr(task).cast::<()>() == cell;
