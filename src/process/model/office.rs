@@ -15,6 +15,7 @@ use crate::job::Job;
 pub struct Office(Arc<Pool>);
 
 impl Office {
+    /// Makes one whose worker has begun nothing.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         Self(Pool::new())
