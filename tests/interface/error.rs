@@ -313,24 +313,6 @@ fn a_failed_task_may_return_text_or_a_box() {
 }
 
 #[test]
-fn an_error_that_nobody_looked_at_is_logged_once_as_a_warning() {
-    within(LONG, || {
-        assert!(logged("unseen-1").is_empty());
-        let threads = ThreadPoolExecutor::new(1);
-        let future = threads.with(TaskOptions::new().name("unseen-1")).spawn(|| -> u8 { panic!("for the log") });
-        future.wait();
-        assert!(future.is_done() && future.to_string().contains("raised Panicked"), "a look at the state is none");
-        assert!(logged("unseen-1").is_empty());
-        drop(future);
-        drop(threads);
-        let records = logged("unseen-1");
-        assert_eq!(records.len(), 1);
-        assert_eq!(records[0].0, log::Level::Warn);
-        assert!(records[0].1.contains("for the log"), "{}", records[0].1);
-    });
-}
-
-#[test]
 fn a_failure_after_its_handle_went_is_logged() {
     within(LONG, || {
         assert!(logged("unseen-2").is_empty());

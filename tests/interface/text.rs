@@ -22,31 +22,6 @@ fn assert_text(future: &(impl std::fmt::Debug + std::fmt::Display), expected: &s
 }
 
 #[test]
-fn pending() {
-    let (_promise, future) = promise::<u8>();
-    assert_text(&future, "<Future at 0x.. state=pending>");
-}
-
-#[test]
-fn running() {
-    within(LONG, || {
-        let threads = ThreadPoolExecutor::new(1);
-        let (opener, future) = occupy(&threads);
-        assert_text(&future, "<Future at 0x.. state=running>");
-        opener.open();
-        future.wait();
-        assert_text(&future, "<Future at 0x.. state=finished returned ()>");
-    });
-}
-
-#[test]
-fn cancelled() {
-    let (_promise, future) = promise::<u8>();
-    future.cancel();
-    assert_text(&future, "<Future at 0x.. state=cancelled>");
-}
-
-#[test]
 fn aborted() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
@@ -54,13 +29,6 @@ fn aborted() {
         future.abort();
         assert_text(&future, "<Future at 0x.. state=cancelled>");
     });
-}
-
-#[test]
-fn returned() {
-    let (promise, future) = promise();
-    promise.complete(Ok(7_u64));
-    assert_text(&future, "<Future at 0x.. state=finished returned u64>");
 }
 
 #[test]
@@ -94,26 +62,6 @@ fn errors_are_named_by_their_variant() {
     raised(Error::Full(Full::new(1)), "Full");
     raised(Error::Broken(Broken::new("no thread")), "Broken");
     raised(Error::Encode(Encode::new(Part::Argument, "no")), "Encode");
-}
-
-#[test]
-fn panicked() {
-    within(LONG, || {
-        let threads = ThreadPoolExecutor::new(1);
-        let future = threads.spawn(|| -> u8 { panic!("for the text") });
-        assert!(future.error().is_some());
-        assert_text(&future, "<Future at 0x.. state=finished raised Panicked>");
-    });
-}
-
-#[test]
-fn failed() {
-    within(LONG, || {
-        let threads = ThreadPoolExecutor::new(1);
-        let future = threads.try_spawn(|| "x".parse::<u8>());
-        assert!(future.error().is_some());
-        assert_text(&future, "<Future at 0x.. state=finished raised Failed>");
-    });
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn drops_that_panic_do_no_harm() {
         // What a task takes along, when it ran.
         assert_eq!(panic_message(threads.submit(drop, PanicsOnDrop).result()), "boom in a drop");
         let captured = PanicsOnDrop;
-        assert_eq!(panic_message(threads.spawn(move || drop(captured)).result()), "dropped");
+        assert_eq!(panic_message(threads.spawn(move || drop(captured)).result()), "boom in a drop");
         // What a task takes along, when it is cancelled or refused.
         let busy = occupy_at(&threads, &gate);
         let captured = PanicsOnDrop;

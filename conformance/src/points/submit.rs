@@ -117,6 +117,7 @@ fn an_error_that_nobody_looked_at_is_logged(make: &Make) {
         (name, named.submit(panic_with, "for the log".into()))
     });
     unseen.1.wait();
+    assert!(unseen.1.to_string().contains("raised Panicked"), "a look at the state is none");
     assert!(logged(&unseen.0).is_empty(), "there is time to look");
     drop(unseen.1);
     assert_eq!(panic_message(seen.1.result()), "for the log");
