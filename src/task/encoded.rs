@@ -91,14 +91,16 @@ impl Entry {
     {
         // The first parameter of `enter` is passed as an `Enter` passes its own.
         const { assert!(size_of::<F>() == size_of::<fn()>()) };
-        let enter: fn(F, &[u8], Vec<u8>, &Arc<dyn OutOfBand>) -> Written = enter::<F, A, R>;
+        let enter: EnterOf<F> = enter::<F, A, R>;
         Self { enter: enter as usize, function: function.address(), signature: std::any::type_name::<fn(A) -> R>() }
     }
 }
 
+/// What an [`enter`] is that passes an `F`.
+type EnterOf<F> = fn(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written;
+
 /// What an [`enter`] is without its types: all function pointers are passed alike.
-pub(crate) type Enter =
-    fn(function: fn(), argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written;
+pub(crate) type Enter = EnterOf<fn()>;
 
 /// The written result, and the numbers of what went out of band.
 pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
