@@ -62,6 +62,7 @@ mod bytes;
 mod codec;
 mod completed;
 mod error;
+#[cfg(processes)]
 mod estimate;
 mod executor;
 mod fork;

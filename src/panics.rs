@@ -39,6 +39,7 @@ thread_local! {
     static RECORD: RefCell<Option<Record>> = RefCell::new(None);
 }
 
+#[inline]
 fn enter(phase: Phase) -> Phase {
     PHASE.try_with(|current| current.replace(phase)).unwrap_or(Phase::Outside)
 }
@@ -55,6 +56,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 }
 
 /// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
+#[inline]
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
     // A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to be moved.
     let before = enter(Phase::Inside);

@@ -132,6 +132,10 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard { mutex: self, held: Some(self.0.lock().unwrap()) }
     }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        Some(MutexGuard { mutex: self, held: Some(self.0.try_lock().ok()?) })
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
