@@ -148,7 +148,8 @@ pub trait Executor: Backend {
     /// infinite input does not starve other tasks.
     ///
     /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
-    /// processes, and no item waits behind one that takes long while a worker is free. On processes, an outcome may be
+    /// processes, and no item waits behind one that takes long while a worker is free. On threads, an outcome can be seen when its item
+    /// is done, before its worker begins another one. On processes, it may be
     /// seen as late as those of the items that were sent along: as many as are expected to take a fraction of a
     /// millisecond. With a time limit, a `buffer_size`, or in a pool that counts tasks (`max_pending`,
     /// `max_tasks_per_worker`), each item is a task of its own.

@@ -40,6 +40,7 @@ thread_local! {
     static RECORD: RefCell<Option<Record>> = RefCell::new(None);
 }
 
+#[inline]
 fn enter(phase: Phase) -> Phase {
     PHASE.try_with(|current| current.replace(phase)).unwrap_or(Phase::Outside)
 }
@@ -58,6 +59,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 /// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
 ///
 /// What is generic is compiled again for each function that a program submits, so there is little of it.
+#[inline]
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
     let outer = begin();
     let result = panic::catch_unwind(AssertUnwindSafe(function));

@@ -39,8 +39,8 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     input: Option<I>,
     runner: Box<dyn ItemRunner<I::Item, R> + 'e>,
     order: Order,
-    /// Ranges with outcomes to come, in input order, and the position of the first item of each. `None`: one of which all was taken.
-    ranges: VecDeque<Option<(usize, Box<dyn Collect<R>>)>>,
+    /// Ranges with outcomes to come, in input order. `None`: one of which all was taken.
+    ranges: VecDeque<Option<Placed<R>>>,
     /// How many ranges there were before those.
     ranges_before: usize,
     /// How many items the ranges had, those counted that were there before.
@@ -53,6 +53,12 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     deadline: Option<Instant>,
     /// How long that was from the call.
     timeout: Duration,
+}
+
+/// A range, and the position of its first item.
+struct Placed<R> {
+    first: usize,
+    range: Box<dyn Collect<R>>,
 }
 
 /// The ranges that have said that there is something to take, for a caller that takes it in any order.
@@ -137,7 +143,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             if self.order == Order::Any {
                 range.listen(Arc::clone(&self.arrivals.listener) as _, key);
             }
-            self.ranges.push_back(Some((first, range)));
+            self.ranges.push_back(Some(Placed { first, range }));
         }
     }
 
@@ -167,8 +173,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         if let Some(run) = self.take(key) {
             return Some(run);
         }
-        let (_, range) = self.ranges.front()?.as_ref()?;
-        range.wait(self.deadline);
+        self.ranges.front()?.as_ref()?.range.wait(self.deadline);
         Some(self.take(key).unwrap_or_else(|| (0, Outcomes::new())))
     }
 
@@ -211,9 +216,9 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     /// Takes outcomes of a range, and forgets it if that was all.
     fn take(&mut self, key: usize) -> Option<(usize, Outcomes<R>)> {
         let place = self.ranges.get_mut(key.checked_sub(self.ranges_before)?)?;
-        let (begin, range) = place.as_mut()?;
-        let Collected { outcomes, first, is_over } = range.take(self.order)?;
-        let first = *begin + first;
+        let placed = place.as_mut()?;
+        let Collected { outcomes, first, is_over } = placed.range.take(self.order)?;
+        let first = placed.first + first;
         if is_over {
             *place = None;
             while let Some(None) = self.ranges.front() {
@@ -234,14 +239,14 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     }
 
     fn time_out(&mut self) -> Step<R> {
-        let unfinished = self.open_ranges().map(|(_, range)| range.unfinished()).sum();
-        let position = self.open_ranges().next().map_or(0, |(first, range)| first + range.first_left());
+        let unfinished = self.open_ranges().map(|placed| placed.range.unfinished()).sum();
+        let position = self.open_ranges().next().map_or(0, |placed| placed.first + placed.range.first_left());
         let timeout = Timeout::new(unfinished, self.pulled, self.timeout);
         self.stop();
         Step::TimedOut(position, Error::Timeout(timeout))
     }
 
-    fn open_ranges(&self) -> impl Iterator<Item = &(usize, Box<dyn Collect<R>>)> {
+    fn open_ranges(&self) -> impl Iterator<Item = &Placed<R>> {
         self.ranges.iter().flatten()
     }
 
@@ -253,10 +258,10 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             return;
         }
         self.runner.dismiss();
-        self.open_ranges().for_each(|(_, range)| range.cancel());
+        self.open_ranges().for_each(|placed| placed.range.cancel());
         self.in_flight = 0;
-        for range in std::mem::take(&mut self.ranges) {
-            drop_caught(range);
+        for placed in std::mem::take(&mut self.ranges) {
+            drop_caught(placed);
         }
     }
 

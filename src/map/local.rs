@@ -1,23 +1,23 @@
 //! [`LocalItems`]: threads that help themselves to the items of a map.
 //!
-//! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the pool, a *hand*,
-//! takes one item after the other from the [blocks](Range) until none is left. That is per item one turn of a lock that is mostly
+//! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the pool, a *map worker*,
+//! takes one item after the other from the [ranges](Range) until none is left. That is per item one turn of a lock that is mostly
 //! its own.
 //!
 //! # What stays as it is with a task an item
 //!
-//! - An item waits for none that was taken before it, however long that runs: it can be taken from its block as long as it has not begun,
-//!   by a hand that finds no fresh block. So the work is divided down to the item, and items that wait for each other meet.
-//! - *As long as an item is not taken, a hand is in the pool's queue, or about to be there.* A hand that begins says that it has left
-//!   the queue, and sends the next one if it leaves anything. So there are as many as the pool has workers for, those counted that come
-//!   for others that are blocked.
+//! - An item waits for none that was taken before it, however long that runs: it can be taken from its range as long as it has not begun,
+//!   by a map worker that finds no fresh range. So the work is divided down to the item, and items that wait for each other meet.
+//! - *As long as an item is not taken, a map worker is coming: it is in the pool's queue, or about to be there.* One that begins says that it
+//!   comes no more, hands over what was held back for it, and sends the next one before it runs anything, if there is an item that nobody has
+//!   taken. So there are as many as the pool has workers for, those counted that come for others that are blocked.
 //! - An outcome is there to be seen before its worker begins the next item.
-//! - The pool runs first what came first. A hand has the ticket of the items that it is for, and takes none that are behind a task in the
+//! - The pool runs first what came first. A map worker has the ticket of the items that it is for, and takes none that are behind a task in the
 //!   queue: it goes, so that its worker runs that, and sends another one, whose turn is then.
 //!
 //! # Locks
 //!
-//! The input buffer's first, then the queue's, then a block's. The pool's with none of them. No user code under any.
+//! The input buffer's first, then the queue's, then a range's. The pool's with none of them. No user code under any.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -26,6 +26,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use std::vec;
 
 use super::range::{Collect, Items, Range};
@@ -33,7 +34,7 @@ use super::source::{FollowUp, InputBuffer, SharedItems};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::AtomicBool;
 use crate::sync::{Mutex, YIELDS, thread};
 use crate::task::call::Call;
 use crate::task::function::caught;
@@ -42,8 +43,11 @@ use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 use crate::unwind::drop_caught;
 
-/// How many items a block has at most.
-const MOST: usize = 256;
+/// How many items a range has at most.
+const MOST: usize = 1024;
+
+/// To share the lock of a range costs more than an item that takes less time.
+const QUICK: Duration = Duration::from_micros(1);
 
 impl<A> Items for vec::IntoIter<A> {
     fn count(&self) -> usize {
@@ -57,6 +61,16 @@ impl<A> Items for vec::IntoIter<A> {
     fn drop_caught(self) {
         // One by one: two drops that panic together would end the process.
         self.for_each(drop_caught);
+    }
+
+    fn split(&mut self) -> Option<Self> {
+        if self.len() < 2 {
+            return None;
+        }
+        let mut all: Vec<A> = std::mem::take(self).collect();
+        let later = all.split_off(all.len().div_ceil(2));
+        *self = all.into_iter();
+        Some(later.into_iter())
     }
 }
 
@@ -79,33 +93,32 @@ impl<A, R> LocalRange<A, R> {
 
 pub(crate) struct LocalItems<A, R> {
     owner: Arc<dyn Sharing>,
-    /// Makes the task that is a hand.
-    hand: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
+    /// Makes the task that is a map worker.
+    worker: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
     input: InputBuffer<A, R>,
     queue: Mutex<RangeQueue<A, R>>,
-    /// How many items are at work, or were sent.
-    engaged: AtomicUsize,
+    /// A map worker is in the pool's queue, or about to be, and will look into the input buffer before it runs anything. Written under the
+    /// lock of the queue. A caller reads it under that of the input buffer, which the worker takes after it has written.
+    is_coming: AtomicBool,
     me: Weak<Self>,
 }
 
-/// A block, and when it came.
+/// A range, and when its items were pulled.
 type Ticketed<A, R> = (Ticket, Arc<LocalRange<A, R>>);
 
 struct RangeQueue<A, R> {
-    /// Blocks that nobody has begun.
+    /// Ranges that nobody has begun.
     fresh: VecDeque<Ticketed<A, R>>,
-    /// Blocks that were begun, and may have items that nobody has taken. They are earlier than those.
+    /// Ranges that were begun, and may have items that nobody has taken. They are earlier than those.
     open: Vec<Ticketed<A, R>>,
-    /// A hand is in the pool's queue, or about to be.
-    is_coming: bool,
-    /// Which it is, once it was sent there.
+    /// The map worker that is coming, once it was sent to the pool's queue.
     sent: Option<(FutureId, Weak<dyn Runnable>)>,
 }
 
 impl<A, R> RangeQueue<A, R> {
     /// The ticket of the first item that nobody has taken, if there is one.
     fn earliest(&self) -> Option<Ticket> {
-        let open = self.open.iter().find(|(_, block)| block.pending() > 0);
+        let open = self.open.iter().find(|(_, range)| range.pending() > 0);
         open.or(self.fresh.front()).map(|(ticket, _)| *ticket)
     }
 }
@@ -139,10 +152,10 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let function = Arc::new(function);
-        let hand = move |items: Arc<Self>| -> Arc<dyn Runnable> {
+        let worker = move |items: Arc<Self>| -> Arc<dyn Runnable> {
             let owner = Arc::clone(&items.owner);
-            let hand = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };
-            let task: Arc<dyn TaskHandle<()>> = new_task(Some(hand), options.clone(), Some(owner));
+            let work = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };
+            let task: Arc<dyn TaskHandle<()>> = new_task(Some(work), options.clone(), Some(owner));
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {
@@ -152,28 +165,28 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
             task.detach();
             task
         };
-        let queue = RangeQueue { fresh: VecDeque::new(), open: Vec::new(), is_coming: false, sent: None };
+        let queue = RangeQueue { fresh: VecDeque::new(), open: Vec::new(), sent: None };
         let items = Arc::new_cyclic(|me| Self {
             owner,
-            hand: Box::new(hand),
+            worker: Box::new(worker),
             input: InputBuffer::default(),
             queue: Mutex::new(queue),
-            engaged: AtomicUsize::new(0),
+            is_coming: AtomicBool::new(false),
             me: me.clone(),
         });
         items.owner.enlist(Arc::downgrade(&items) as _);
         items
     }
 
-    /// What a hand does.
+    /// What a map worker does.
     fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
         self.begin();
         let mut finished = None;
         loop {
-            while let Some(block) = self.next_block(finished.take()) {
+            while let Some(range) = self.next_range(finished.take()) {
                 self.recruit();
-                self.owner.add(block.work(function));
-                finished = Some(block);
+                self.owner.add(range.work(function));
+                finished = Some(range);
             }
             if self.earliest().is_none() {
                 // Meanwhile there may be more than one.
@@ -181,9 +194,6 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
                     thread::yield_now();
                 }
             }
-            // The order matters: a caller that saw this hand engaged left its pulled items to it, so they are flushed after the count
-            // goes down. The caller may also have flushed them itself; this worker may be the last one of a closed pool.
-            self.engaged.fetch_sub(1, Ordering::Relaxed);
             let has_come = self.input.flush(self);
             match self.earliest() {
                 None if has_come => {}
@@ -191,66 +201,72 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
                 Some(ticket) if self.owner.has_earlier(ticket) => return self.recruit(),
                 Some(_) => {}
             }
-            self.engaged.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A hand has come.
+    /// A map worker has come. The order matters: what the caller held back before it comes no more, it finds.
     fn begin(&self) {
         let mut queue = self.queue.lock();
-        queue.is_coming = false;
+        self.is_coming.store(false, Ordering::Relaxed);
         queue.sent = None;
+        drop(queue);
+        self.input.flush(self);
     }
 
     fn earliest(&self) -> Option<Ticket> {
         self.queue.lock().earliest()
     }
 
-    /// Takes a block whose turn it is.
-    fn next_block(&self, finished: Option<Arc<LocalRange<A, R>>>) -> Option<Arc<LocalRange<A, R>>> {
+    /// Takes a range whose turn it is.
+    fn next_range(&self, finished: Option<Arc<LocalRange<A, R>>>) -> Option<Arc<LocalRange<A, R>>> {
         let is_due = |(ticket, _): &Ticketed<A, R>| !self.owner.has_earlier(*ticket);
         let mut queue = self.queue.lock();
         if let Some(finished) = &finished {
-            queue.open.retain(|(_, block)| !Arc::ptr_eq(block, finished));
+            queue.open.retain(|(_, range)| !Arc::ptr_eq(range, finished));
         }
         if queue.fresh.front().is_some_and(is_due)
-            && let Some((ticket, block)) = queue.fresh.pop_front()
+            && let Some((ticket, range)) = queue.fresh.pop_front()
         {
-            queue.open.push((ticket, Arc::clone(&block)));
-            return Some(block);
+            queue.open.push((ticket, Arc::clone(&range)));
+            return Some(range);
         }
         // What runs of the others may take long: of those that have ended the pool hears now.
-        queue.open.retain(|(_, block)| block.spent().map(|ended| self.owner.add(ended)).is_none());
+        queue.open.retain(|(_, range)| range.spent().map(|ended| self.owner.add(ended)).is_none());
         // The oldest, which is collected before the others.
-        let oldest = queue.open.first().filter(|block| is_due(block));
-        oldest.map(|(_, block)| Arc::clone(block))
+        let (ticket, oldest) = queue.open.first().filter(|range| is_due(range))?;
+        let Some(part) = oldest.split(QUICK) else { return Some(Arc::clone(oldest)) };
+        let ticket = *ticket;
+        queue.open.insert(1, (ticket, Arc::clone(&part)));
+        Some(part)
     }
 
-    /// Sends a hand, if there is something that nobody has taken and none is on the way.
+    /// Sends a map worker, if there is something that nobody has taken and none is coming.
     fn recruit(&self) {
         let Some(me) = self.me.upgrade() else { return };
-        let mut queue = self.queue.lock();
-        let Some(ticket) = queue.earliest().filter(|_| !queue.is_coming) else { return };
-        queue.is_coming = true;
+        let queue = self.queue.lock();
+        let Some(ticket) = queue.earliest().filter(|_| !self.is_coming.load(Ordering::Relaxed)) else { return };
+        self.is_coming.store(true, Ordering::Relaxed);
         drop(queue);
-        let hand = (self.hand)(me);
+        let worker = (self.worker)(me);
         let mut queue = self.queue.lock();
-        // Else all was called off meanwhile, or another one has been sent for what came since.
-        if queue.is_coming && queue.sent.is_none() {
-            queue.sent = Some((hand.id(), Arc::downgrade(&hand)));
+        let is_called_off = !self.is_coming.load(Ordering::Relaxed);
+        if !is_called_off && queue.sent.is_none() {
+            queue.sent = Some((worker.id(), Arc::downgrade(&worker)));
             drop(queue);
-            self.engaged.fetch_add(1, Ordering::Relaxed);
-            self.owner.push(hand, ticket);
+            self.owner.push(worker, ticket);
+        } else if is_called_off {
+            drop(queue);
+            // All that there was, but not what the caller has held back since because one was coming.
+            self.input.flush(self);
         }
     }
 
-    /// A hand will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
-    fn drop_unobserved(&self, hand: FutureId, error: &Error) {
-        self.engaged.fetch_sub(1, Ordering::Relaxed);
+    /// A map worker will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
+    fn drop_unobserved(&self, worker: FutureId, error: &Error) {
         let mut queue = self.queue.lock();
-        let is_awaited = queue.sent.as_ref().is_some_and(|(sent, _)| *sent == hand);
+        let is_awaited = queue.sent.as_ref().is_some_and(|(sent, _)| *sent == worker);
         if is_awaited {
-            queue.is_coming = false;
+            self.is_coming.store(false, Ordering::Relaxed);
             queue.sent = None;
         }
         drop(queue);
@@ -274,15 +290,18 @@ impl<A: Send + 'static, R: Send + 'static> SharedItems<A, R> for LocalItems<A, R
         self.owner.refuses_all()
     }
 
-    fn is_engaged(&self) -> bool {
-        // Fewer may all be in items that take as long as the input waits.
-        self.engaged.load(Ordering::Relaxed) >= self.owner.workers()
+    fn ticket(&self) -> Ticket {
+        self.owner.ticket()
     }
 
-    fn take_in(&self, items: Vec<A>) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
-        let block = Arc::new(Range::new(items.into_iter()));
-        self.queue.lock().fresh.push_back((self.owner.ticket(), Arc::clone(&block)));
-        (Box::new(block), Box::new(|| self.recruit()))
+    fn may_hold_back(&self) -> bool {
+        self.is_coming.load(Ordering::Relaxed)
+    }
+
+    fn take_in(&self, items: Vec<A>, ticket: Ticket) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
+        let range = Arc::new(Range::new(items.into_iter()));
+        self.queue.lock().fresh.push_back((ticket, Arc::clone(&range)));
+        (Box::new(range), Box::new(|| self.recruit()))
     }
 
     fn dismiss(&self) {
@@ -294,10 +313,10 @@ impl<A: Send + 'static, R: Send + 'static> Shared for LocalItems<A, R> {
     fn progress(&self) -> (isize, Ended) {
         let held_back = self.input.count().cast_signed();
         let queue = self.queue.lock();
-        let mut pending = held_back - isize::from(queue.is_coming);
+        let mut pending = held_back - isize::from(self.is_coming.load(Ordering::Relaxed));
         let mut ended = Ended::default();
-        for (_, block) in queue.fresh.iter().chain(&queue.open) {
-            let (more, also) = block.progress();
+        for (_, range) in queue.fresh.iter().chain(&queue.open) {
+            let (more, also) = range.progress();
             pending += more.cast_signed();
             ended.completed += also.completed;
             ended.failed += also.failed;
@@ -308,26 +327,22 @@ impl<A: Send + 'static, R: Send + 'static> Shared for LocalItems<A, R> {
     fn call_off(&self, error: &Error) -> usize {
         self.input.call_off(error) + LocalItems::call_off(self, error)
     }
-
-    fn hand_over(&self) {
-        self.input.flush(self);
-    }
 }
 
 impl<A, R> LocalItems<A, R> {
-    /// Ends what nobody has taken, and returns how much that was. A hand that was to come for it need not.
+    /// Ends what nobody has taken, and returns how much that was. A map worker that was to come for it need not.
     fn call_off(&self, error: &Error) -> usize {
         let mut queue = self.queue.lock();
         let (fresh, open) = (std::mem::take(&mut queue.fresh), std::mem::take(&mut queue.open));
-        queue.is_coming = false;
+        self.is_coming.store(false, Ordering::Relaxed);
         let sent = queue.sent.take();
         drop(queue);
-        if let Some(hand) = sent.and_then(|(_, hand)| hand.upgrade()) {
-            hand.cancel();
+        if let Some(worker) = sent.and_then(|(_, worker)| worker.upgrade()) {
+            worker.cancel();
         }
-        let call_off = |(_, block): &Ticketed<A, R>| {
-            let count = block.call_off(error);
-            self.owner.add(block.spent().unwrap_or_default());
+        let call_off = |(_, range): &Ticketed<A, R>| {
+            let count = range.call_off(error);
+            self.owner.add(range.spent().unwrap_or_default());
             count
         };
         fresh.iter().chain(&open).map(call_off).sum()

@@ -8,18 +8,26 @@
 //! |---|---|---|
 //! | a caller that wants input order | `wanted`, and sleeps on `filled` | who stores the outcome that comes next |
 //! | a caller that takes any outcome | `listener`, once; `told` is reset when it finds nothing | who stores an outcome while `told` is not set |
+//!
+//! Where items are quick, two workers that take from one range would spend their time with its lock. So one that comes to a range whose
+//! items are, takes the later half of what nobody has taken, as a *part*: a range with a lock of its own, which can be divided again. To the
+//! caller it belongs to the range. A range never gives away the item that comes next, so whoever sleeps until that is done sleeps at the
+//! right lock. That of a range may be taken with that of a part following it.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::runs::{Order, Runs};
 use crate::error::{Error, Outcome};
 use crate::outcomes::Outcomes;
-use crate::sync::{Condvar, Mutex, MutexGuard, thread, yields};
+use crate::sync::{Condvar, Mutex, MutexGuard, elapsed, thread, yields};
 use crate::task::listener::Listen;
 use crate::task::owner::{self, CompensationGuard, Ended};
 use crate::task::roles::BlockReason;
+
+/// So many items have to be taken before it is known how long they take. A model has few, which take no time.
+const SAMPLE: usize = if cfg!(any(model = "loom", model = "shuttle")) { 1 } else { 16 };
 
 /// Items that nobody has taken, in order.
 pub(crate) trait Items {
@@ -27,6 +35,13 @@ pub(crate) trait Items {
     fn nothing() -> Self;
     /// Drops them. Runs user code.
     fn drop_caught(self);
+    /// Takes the later half out, if there are two or more, and they can be divided.
+    fn split(&mut self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// Where the outcomes of the items of a range come, as the caller of the map sees it.
@@ -66,6 +81,10 @@ struct State<S: Items, R> {
     items: S,
     /// How many were taken.
     taken: usize,
+    /// When the first was.
+    since: Option<Instant>,
+    /// What was divided off and has outcomes to come, and the position of the first item of each. The last one comes first in the input.
+    parts: Vec<(usize, Arc<Range<S, R>>)>,
     runs: Runs<R>,
     /// Somebody sleeps until the outcome is there that comes next.
     wanted: bool,
@@ -79,12 +98,18 @@ struct State<S: Items, R> {
 
 impl<S: Items, R> Range<S, R> {
     pub(crate) fn new(items: S) -> Self {
+        Self::with_listener(items, None)
+    }
+
+    fn with_listener(items: S, listener: Option<(Arc<dyn Listen>, usize)>) -> Self {
         let state = State {
             items,
             taken: 0,
+            since: None,
+            parts: Vec::new(),
             runs: Runs::new(),
             wanted: false,
-            listener: None,
+            listener,
             told: false,
             ended: Ended::default(),
         };
@@ -107,6 +132,9 @@ impl<S: Items, R> Range<S, R> {
         let position = state.taken;
         let next = match next(&mut state.items) {
             Some(item) => {
+                if position == 0 {
+                    state.since = Some(Instant::now());
+                }
                 state.taken += 1;
                 Ok((position, item))
             }
@@ -114,6 +142,20 @@ impl<S: Items, R> Range<S, R> {
         };
         self.tell(state);
         next
+    }
+
+    /// Divides off the later half of what nobody has taken, if an item takes less than `quick` and there are two or more.
+    pub(super) fn split(&self, quick: Duration) -> Option<Arc<Self>> {
+        let mut state = self.state.lock();
+        let is_quick = state.taken >= SAMPLE
+            && state.since.is_some_and(|since| {
+                elapsed(since) < quick.saturating_mul(u32::try_from(state.taken).unwrap_or(u32::MAX))
+            });
+        let items = if is_quick { state.items.split()? } else { return None };
+        let first = state.taken + state.items.count();
+        let part = Arc::new(Self::with_listener(items, state.listener.clone()));
+        state.parts.push((first, Arc::clone(&part)));
+        Some(part)
     }
 
     /// Takes some, with the position of the first.
@@ -174,6 +216,7 @@ impl<S: Items, R> Range<S, R> {
     }
 
     /// Unlocks, and tells who waits for what is there now.
+    #[inline]
     fn tell(&self, mut state: MutexGuard<'_, State<S, R>>) {
         if let Some((listener, key)) = &state.listener
             && !state.told
@@ -192,32 +235,21 @@ impl<S: Items, R> Range<S, R> {
     }
 }
 
-impl<S: Items, R> State<S, R> {
-    fn left(&self) -> usize {
-        self.taken + self.items.count() - self.runs.taken()
-    }
-}
-
-impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
-    fn take(&mut self, order: Order) -> Option<Collected<R>> {
-        let mut state = self.state.lock();
-        let Some((first, outcomes)) = state.runs.take(order) else {
-            state.told = false;
-            return None;
-        };
-        Some(Collected { outcomes, first, is_over: state.left() == 0 })
-    }
-
-    fn wait(&self, deadline: Option<Instant>) {
-        owner::assert_may_block();
-        // A worker that sleeps here may wait for what only another one can take.
-        let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
-        for _ in 0..yields(deadline) {
-            thread::yield_now();
-            if self.state.lock().runs.has_next() {
-                return;
-            }
+impl<S: Items, R> Range<S, R> {
+    /// Returns the part that has the outcome that comes next. It keeps it.
+    fn awaited(self: &Arc<Self>) -> Arc<Self> {
+        let state = self.state.lock();
+        match state.parts.last() {
+            Some((_, part)) if state.own_left() == 0 => part.awaited(),
+            _ => Arc::clone(self),
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.state.lock().runs.has_next()
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) {
         let mut state = self.state.lock();
         let mut timed_out = false;
         while !state.runs.has_next() && !timed_out {
@@ -230,23 +262,99 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
         state.wanted = false;
     }
 
+    fn take_run(&self, order: Order) -> Option<Collected<R>> {
+        let mut state = self.state.lock();
+        if let Some((first, outcomes)) = state.runs.take(order) {
+            return Some(Collected { outcomes, first, is_over: state.is_over() });
+        }
+        state.told = false;
+        if order == Order::Input && state.own_left() > 0 {
+            return None;
+        }
+        // In input order only the first of the parts that are left is asked.
+        let asked = if order == Order::Input { 1 } else { state.parts.len() };
+        for index in (0..state.parts.len()).rev().take(asked) {
+            let (begin, part) = &state.parts[index];
+            if let Some(Collected { outcomes, first, is_over }) = part.take_run(order) {
+                let first = begin + first;
+                if is_over {
+                    state.parts.remove(index);
+                }
+                return Some(Collected { outcomes, first, is_over: state.is_over() });
+            }
+        }
+        None
+    }
+
+    fn unfinished(&self) -> usize {
+        let state = self.state.lock();
+        let in_parts: usize = state.parts.iter().map(|(_, part)| part.unfinished()).sum();
+        in_parts + state.own_left() - state.runs.stored()
+    }
+
+    fn left(&self) -> usize {
+        let state = self.state.lock();
+        state.own_left() + state.parts.iter().map(|(_, part)| part.left()).sum::<usize>()
+    }
+
+    fn first_left(&self) -> usize {
+        let state = self.state.lock();
+        match state.parts.last() {
+            Some((first, part)) if state.own_left() == 0 => first + part.first_left(),
+            _ => state.runs.first_left(),
+        }
+    }
+}
+
+impl<S: Items, R> State<S, R> {
+    /// Counts outcomes to come that were not divided off.
+    fn own_left(&self) -> usize {
+        self.taken + self.items.count() - self.runs.taken()
+    }
+
+    fn is_over(&self) -> bool {
+        self.own_left() == 0 && self.parts.is_empty()
+    }
+}
+
+impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
+    fn take(&mut self, order: Order) -> Option<Collected<R>> {
+        self.take_run(order)
+    }
+
+    fn wait(&self, deadline: Option<Instant>) {
+        owner::assert_may_block();
+        // A worker that sleeps here may wait for what only another one can take.
+        let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
+        let part = self.awaited();
+        for _ in 0..yields(deadline) {
+            thread::yield_now();
+            if part.is_ready() {
+                return;
+            }
+        }
+        part.sleep(deadline);
+    }
+
     fn listen(&self, listener: Arc<dyn Listen>, key: usize) {
         let mut state = self.state.lock();
+        for (_, part) in &state.parts {
+            part.listen(Arc::clone(&listener), key);
+        }
         state.listener = Some((listener, key));
         self.tell(state);
     }
 
     fn unfinished(&self) -> usize {
-        let state = self.state.lock();
-        state.left() - state.runs.stored()
+        Range::unfinished(self)
     }
 
     fn left(&self) -> usize {
-        self.state.lock().left()
+        Range::left(self)
     }
 
     fn first_left(&self) -> usize {
-        self.state.lock().runs.first_left()
+        Range::first_left(self)
     }
 }
 
@@ -338,6 +446,60 @@ mod tests {
         end(&items, 1);
         assert_eq!(*told.0.lock(), [7, 7]);
         assert!(items.take(Order::Any).unwrap().is_over);
+    }
+
+    #[test]
+    fn what_is_divided_off_belongs_to_the_range() {
+        const COUNT: usize = 100;
+        let numbers: Vec<u32> = (0..COUNT as u32).collect();
+        let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
+        let told = Arc::new(Told::default());
+        items.listen(Arc::clone(&told) as _, 7);
+        for position in 0..super::SAMPLE {
+            assert_eq!(take(&items), Some((position, position as u32)));
+        }
+        let whole = items.split(Duration::MAX).expect("they take next to no time");
+        let (later, earlier) = (whole.pending(), items.pending());
+        assert!(later + earlier + super::SAMPLE == COUNT && (later == earlier || later == earlier + 1));
+        // The parts are further on than the range.
+        let part = items.split(Duration::MAX).unwrap();
+        let begin = super::SAMPLE + items.pending();
+        assert_eq!(take(&part), Some((0, begin as u32)));
+        end(&part, 0);
+        assert_eq!(*told.0.lock(), [7], "by the key of the range");
+        assert!(items.take(Order::Input).is_none());
+        assert_eq!(items.take(Order::Any).unwrap().first, begin);
+        assert_eq!((items.left(), items.unfinished(), items.first_left()), (COUNT - 1, COUNT - 1, 0));
+        (0..super::SAMPLE).for_each(|position| end(&items, position));
+        assert_eq!(items.call_off(&Error::Cancelled), begin - super::SAMPLE);
+        part.call_off(&Error::Cancelled);
+        whole.call_off(&Error::Cancelled);
+        let mut next = 0;
+        while let Some(collected) = items.take(Order::Any) {
+            next += collected.outcomes.len();
+            assert_eq!(collected.is_over, next == COUNT - 1);
+        }
+        assert_eq!(items.left(), 0);
+    }
+
+    #[test]
+    fn in_input_order_the_parts_come_behind_what_was_left() {
+        let numbers: Vec<u32> = (0..100).collect();
+        let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
+        (0..super::SAMPLE).for_each(|_| assert!(take(&items).is_some()));
+        let parts = [items.split(Duration::MAX).unwrap(), items.split(Duration::MAX).unwrap()];
+        parts.iter().for_each(|part| assert!(part.call_off(&Error::Cancelled) > 0));
+        assert!(items.take(Order::Input).is_none(), "they are behind");
+        items.call_off(&Error::Cancelled);
+        (0..super::SAMPLE).rev().for_each(|position| end(&items, position));
+        items.wait(Some(Instant::now() + Duration::from_secs(60)));
+        let mut next = 0;
+        while let Some(collected) = items.take(Order::Input) {
+            assert_eq!(collected.first, next);
+            next += collected.outcomes.len();
+            assert_eq!(collected.is_over, next == 100);
+        }
+        assert_eq!(next, 100);
     }
 
     /// Panics when it is dropped: two at once end the process.

@@ -240,14 +240,19 @@ impl<A: Payload, R: Payload> SharedItems<A, R> for RemoteItems<A, R> {
         self.executor.refuses_all()
     }
 
-    fn is_engaged(&self) -> bool {
+    fn ticket(&self) -> Ticket {
+        self.executor.ticket()
+    }
+
+    fn may_hold_back(&self) -> bool {
+        // Whoever brings outcomes looks into the input buffer.
         let is_enough = self.under_way.load(Ordering::Relaxed) >= self.executor.workers();
         is_enough && !self.is_heavy.load(Ordering::Relaxed)
     }
 
-    fn take_in(&self, items: Vec<A>) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
+    fn take_in(&self, items: Vec<A>, ticket: Ticket) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
         let range = Arc::new(Range::new(Encoded::of_none(items.len())));
-        let (stocked, ticket) = (Arc::clone(&range), self.executor.ticket());
+        let stocked = Arc::clone(&range);
         (Box::new(range), Box::new(move || self.stock(stocked, items, ticket)))
     }
 
@@ -333,7 +338,7 @@ mod tests {
         pending.estimate.observe(1000, Duration::from_micros(1000));
         pending.size = MOST;
         drop(pending);
-        let (mut block, follow_up) = items.take_in((0..COUNT).map(|n| (place.clone(), n)).collect());
+        let (mut block, follow_up) = items.take_in((0..COUNT).map(|n| (place.clone(), n)).collect(), Ticket::default());
         follow_up();
         let mut first = None;
         for _ in 0..COUNT {

@@ -45,6 +45,7 @@ impl<R> Runs<R> {
         }
     }
 
+    #[inline]
     pub(crate) fn put(&mut self, position: usize, outcome: Outcome<R>) {
         let (first, outcomes) = &mut self.last;
         if outcomes.len() == 0 {

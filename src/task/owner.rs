@@ -17,8 +17,6 @@ use crate::ticket::Ticket;
 
 /// A pool of threads that may share the items of a map among them.
 pub(crate) trait Sharing: TaskOwner {
-    /// How many threads it may have now, those counted that sleep in a task.
-    fn workers(&self) -> usize;
     /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
     fn refuses_all(&self) -> Option<Error>;
     /// Queues a task that works on shared items, at the position of its ticket. Works after a close too, as long as
@@ -41,8 +39,6 @@ pub(crate) trait Shared: Send + Sync {
     fn progress(&self) -> (isize, Ended);
     /// Ends those that were not begun, and returns how many that were. Runs user code.
     fn call_off(&self, error: &Error) -> usize;
-    /// A worker goes to sleep: what was held back for it, another one is to come for.
-    fn hand_over(&self) {}
 }
 
 /// How calls went.

@@ -100,12 +100,8 @@ pub(super) struct Pool {
     claims_failed: AtomicU64,
     /// What the tasks of maps share.
     shared: Mutex<Vec<Weak<dyn Shared>>>,
-    /// There was something of it once.
-    has_shared: AtomicBool,
     /// Closed or broken. A copy, for who does not have the lock.
     closing: AtomicBool,
-    /// How many workers sleep in a task. A copy, for who does not have the lock.
-    asleep: AtomicUsize,
     /// A fork of this process has another one.
     generation: u32,
     me: Weak<Pool>,
@@ -129,9 +125,7 @@ impl Pool {
             claims_completed: AtomicU64::new(0),
             claims_failed: AtomicU64::new(0),
             shared: Mutex::new(Vec::new()),
-            has_shared: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            asleep: AtomicUsize::new(0),
             generation: fork::generation(),
             me: me.clone(),
         })
@@ -158,7 +152,6 @@ impl Pool {
     fn release(&self, queue: MutexGuard<'_, Queue>, action: Action) {
         self.length.store(queue.tasks.len(), Ordering::Relaxed);
         self.earliest.show(queue.tasks.front().map_or(Ticket::NEVER, |(ticket, _)| *ticket));
-        self.asleep.store(queue.blocked + queue.waiting, Ordering::Relaxed);
         drop(queue);
         match action {
             Action::Nothing => {}

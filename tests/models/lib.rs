@@ -48,9 +48,9 @@
 //! | end of a scope against shutdown and breakdown | `scope::cancel_pending_against_end`, `scope::broken_against_end` |
 //! | end of a scope in a task: claim against pop, and a spawn that has not pushed | `scope::scope_inside_a_task`, `scope::spawn_from_a_task_against_claim_at_the_end` |
 //! | panic of a scope's body | `scope::panic_of_the_body_*` |
-//! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
+//! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::a_range_that_is_divided*`, `sharing::outcomes_in_any_order_*`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
 //! | a task that is submitted between the items of a shared map | `sharing::a_task_between_the_items_of_a_map` |
-//! | items that sleep against what is left to them | `sharing::an_item_that_waits_for_one_*`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
+//! | items that sleep against what is held back | `sharing::an_item_that_waits_for_one_*`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
 //! | drop, cancel, shutdown, breakdown, failed start, another map against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::broken_against_items`, `sharing::a_worker_that_does_not_start`, `sharing::two_maps_of_one_pool` |
 //! | start against revoke, abort, a revoke for the task before, a look at its time | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
 //! | time limit and abort against finish, in a worker process | `slots::finish_against_kill`, `slots::time_limit_against_start_and_answer` |

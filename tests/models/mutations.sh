@@ -123,18 +123,21 @@ mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
 mutate scope-guard-before-outcome $runnable 's/let _guard = work\.guard\(\);/drop(work.guard());/'
 
-hands=src/spread/hands.rs
-inlet=src/spread/inlet.rs
+local=src/map/local.rs
+source=src/map/source.rs
+range=src/map/range.rs
 under shuttle sharing
-mutate nothing-refused-after-a-close $inlet 's/if crew\.refuse\(items\) \{/if false {/'
-mutate refusal-before-what-was-pulled $inlet 's/(return false \};\n\s+)self\.flush\(crew\);/$1/'
-mutate hand-refused-after-a-close $compensation 's/self\.push_if\(task, \|\| true\);/self.push_if(task, || self.owns_thread());/'
-mutate no-last-look $hands 's/ && !self\.intake\.lock\(\)\.has_more\(\)//'
-mutate inlet-not-looked-into $hands 's/if !self\.inlet\.flush\(self\) && /if /'
-mutate disengaged-after-the-last-look $hands 's/self\.engaged\.fetch_sub\(1, Ordering::Relaxed\);\n(\s+if [^\n]*\{\n)(\s+)return;\n(\s+\}\n)\s+self\.engaged\.fetch_add\(1, Ordering::Relaxed\);/$1 self.engaged.fetch_sub(1, Ordering::Relaxed);\n$2return;\n$3/'
-mutate no-hand-for-the-rest $hands 's/(Some\(block\) = self\.next_block\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
-mutate items-of-a-lost-hand-left $hands 's/if is_awaited \{\n(\s+self\.call_off)/if false {\n$1/'
-mutate nothing-handed-over-at-sleep $compensation 's/if self\.has_shared\.load\(Ordering::Relaxed\) \{/if false {/'
+mutate nothing-refused-after-a-close $source 's/if let Some\(error\) = items\.refusal\(\) \{/if let Some(error) = None::<Error> {/'
+mutate refusal-before-what-was-pulled $source 's/(items\.refusal\(\) \{\n\s+)self\.flush\(items\);/$1/'
+mutate worker-refused-after-a-close $compensation 's/self\.push_if\(task, Some\(ticket\), \|\| true\);/self.push_if(task, Some(ticket), || self.owns_thread());/'
+mutate buffer-not-looked-into $local 's/(queue\.sent = None;\n\s+drop\(queue\);\n\s+)self\.input\.flush\(self\);/$1/'
+mutate comes-no-more-after-the-look $local 's/(self\.is_coming\.store\(false, Ordering::Relaxed\);)\n(\s+queue\.sent = None;\n\s+drop\(queue\);\n\s+self\.input\.flush\(self\);)/$2\n$1/'
+mutate no-worker-for-the-rest $local 's/(Some\(range\) = self\.next_range\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
+mutate items-of-a-lost-worker-left $local 's/if is_awaited \{\n(\s+self\.call_off)/if false {\n$1/'
+mutate held-back-for-nobody $local 's/(\} else if is_called_off \{\n\s+drop\(queue\);\n[^\n]*\n\s+)self\.input\.flush\(self\);/$1/'
+mutate listener-told-once $range 's/state\.told = false;//'
+mutate part-without-listener $range 's/Self::with_listener\(items, state\.listener\.clone\(\)\)/Self::new(items)/'
+mutate asleep-at-the-range $range 's/Some\(\(_, part\)\) if state\.own_left\(\) == 0 => part\.awaited\(\)/Some((_, part)) if false => part.awaited()/'
 mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
 
 words=src/process/shm/table/words.rs

@@ -29,6 +29,40 @@ fn two_workers_take_from_one_block() {
     });
 }
 
+/// The second worker takes half of what the first has left, and outcomes of both come in input order.
+#[test]
+fn a_range_that_is_divided() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let doubles: Vec<u32> = pool.map(|n: u32| 2 * n, [1, 2, 3, 4]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(doubles, [2, 4, 6, 8]);
+    });
+}
+
+#[test]
+fn a_range_that_is_divided_against_cancel_pending() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(2));
+        let other = Arc::clone(&pool);
+        let map = pool.map(|n: u32| n, [1, 2, 3, 4]);
+        let canceller = spawn(move || other.cancel_pending());
+        let lost = map.filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count();
+        assert_eq!(lost, canceller.join().unwrap());
+    });
+}
+
+#[test]
+fn outcomes_in_any_order_against_their_collector() {
+    for workers in [1, 2] {
+        check(2, move || {
+            let pool = ThreadPoolExecutor::new(workers);
+            let mut outcomes: Vec<_> = pool.map_unordered(|n: u32| 2 * n, [1, 2, 3]).collect();
+            outcomes.sort_unstable_by_key(|(position, _)| *position);
+            assert!(matches!(outcomes[..], [(0, Ok(2)), (1, Ok(4)), (2, Ok(6))]), "{outcomes:?}");
+        });
+    }
+}
+
 #[test]
 fn items_that_wait_for_each_other() {
     check(2, || {
@@ -60,7 +94,7 @@ fn input_that_waits_for_the_items_before_it() {
     }
 }
 
-/// The task is before what is pulled after it: the hand goes, and another one comes when that has run.
+/// The task is before what is pulled after it: the map worker goes, and another one comes when that has run.
 #[test]
 fn a_task_between_the_items_of_a_map() {
     for workers in [1, 2] {
@@ -90,7 +124,7 @@ fn a_task_of_the_pool_in_an_item() {
     });
 }
 
-/// A hand that is on its way finds what was left to the worker that goes to sleep.
+/// A map worker that is coming finds what was held back while another one sleeps.
 #[test]
 fn an_item_that_waits_for_one_behind_it() {
     check(2, || {
@@ -99,8 +133,7 @@ fn an_item_that_waits_for_one_behind_it() {
         let (promised, awaited) = (Slot::new(), Slot::new());
         promised.put(promise);
         awaited.put(future);
-        // The type of this input does not say that it never waits.
-        let input = (0..2).inspect(|_| ());
+        let input = 0..2;
         let call = move |n| match n {
             0 => awaited.take().result().unwrap(),
             _ => usize::from(promised.take().complete(Ok(n))),
@@ -109,9 +142,9 @@ fn an_item_that_waits_for_one_behind_it() {
     });
 }
 
-/// None is on its way: the worker that goes to sleep hands over what was left to it.
+/// None is coming while the only one sleeps in an item: what is pulled then is handed over.
 #[test]
-fn an_item_that_waits_for_one_that_was_left_to_it() {
+fn an_item_that_waits_for_one_that_was_pulled_later() {
     check(1, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (promise, future) = promise();
@@ -123,7 +156,7 @@ fn an_item_that_waits_for_one_that_was_left_to_it() {
         let input = (0..3).inspect(move |n| match n {
             1 => {
                 has_begun.wait();
-                // The hand that would come next, too.
+                // The map worker that would come next, too.
                 other.cancel_pending();
             }
             2 => is_done.wait(),
@@ -194,6 +227,20 @@ fn cancel_pending_against_items() {
     });
 }
 
+/// What is held back for a map worker that is called off before it was sent, another one comes for.
+#[test]
+fn cancel_pending_against_a_map_that_is_being_made() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let other = Arc::clone(&pool);
+        let canceller = spawn(move || other.cancel_pending());
+        let outcomes: Vec<_> = pool.map(|n: u32| n, [1, 2, 3]).collect();
+        assert_eq!(outcomes.len(), 3);
+        let lost = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count();
+        assert_eq!(lost, canceller.join().unwrap());
+    });
+}
+
 #[test]
 fn shutdown_now_against_items() {
     check(2, || {
@@ -205,7 +252,7 @@ fn shutdown_now_against_items() {
     });
 }
 
-/// What was pulled before runs, though the hand that would look for it is about to go.
+/// What was pulled before runs, though the map worker that would look for it is about to go.
 #[test]
 fn close_by_the_input_against_a_hand_that_ends() {
     check(4, || {

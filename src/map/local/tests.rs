@@ -1,35 +1,33 @@
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use super::LocalItems;
 use crate::error::{Error, Outcome};
+use crate::fork;
 use crate::map::range::Collect;
 use crate::map::runs::Order;
 use crate::map::source::SharedItems;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::roles::TaskOwner;
 use crate::task::{Ran, Runnable};
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, Tickets};
 
-/// A pool whose threads are the test: it keeps the hands that were sent.
+/// A pool whose threads are the test: it keeps the map workers that were sent.
 #[derive(Default)]
 struct Desk {
     sent: Mutex<Vec<Arc<dyn Runnable>>>,
-    workers: AtomicUsize,
+    tickets: Tickets,
     completed: AtomicU64,
 }
 
 impl TaskOwner for Desk {}
 
 impl Sharing for Desk {
-    fn workers(&self) -> usize {
-        self.workers.load(Ordering::SeqCst)
-    }
     fn refuses_all(&self) -> Option<Error> {
         None
     }
     fn ticket(&self) -> Ticket {
-        Ticket::default()
+        self.tickets.now()
     }
     fn has_earlier(&self, _: Ticket) -> bool {
         false
@@ -44,28 +42,28 @@ impl Sharing for Desk {
 }
 
 impl Desk {
-    fn new(workers: usize) -> Arc<Self> {
-        Arc::new(Self { workers: AtomicUsize::new(workers), ..Self::default() })
+    fn new() -> Arc<Self> {
+        Arc::new(Self::default())
     }
 
     fn waiting(&self) -> usize {
         self.sent.lock().unwrap().len()
     }
 
-    /// Has the oldest hand work here until it finds nothing more. Was there one?
+    /// Has the oldest map worker work here until it finds nothing more. Was there one?
     fn work(&self) -> bool {
-        let hand = {
+        let worker = {
             let mut sent = self.sent.lock().unwrap();
             (!sent.is_empty()).then(|| sent.remove(0))
         };
-        let ran = hand.map(|hand| hand.run(Arc::clone(&hand)));
+        let ran = worker.map(|worker| worker.run(Arc::clone(&worker)));
         // Its items count, it does not.
         assert!(matches!(ran, None | Some(Ran::Uncounted | Ran::Skipped)));
         ran.is_some()
     }
 }
 
-/// What the hands have done, in order.
+/// What the map workers have done, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u32>>>);
 
@@ -80,28 +78,28 @@ impl Log {
     }
 }
 
-/// LocalItems that note their items.
-fn noting(workers: usize) -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
-    let (desk, log) = (Desk::new(workers), Log::default());
+/// A map that notes its items.
+fn noting() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
+    let (desk, log) = (Desk::new(), Log::default());
     let seen = log.clone();
-    let hands = hands(&desk, move |n| seen.note(n));
-    (desk, log, hands)
+    let shared = shared(&desk, move |n| seen.note(n));
+    (desk, log, shared)
 }
 
-/// The same, but in item 0, before it is noted, the next hand works.
+/// The same, but in item 0, before it is noted, the next map worker works.
 fn interrupted() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
-    let (desk, log) = (Desk::new(2), Log::default());
+    let (desk, log) = (Desk::new(), Log::default());
     let (there, seen) = (Arc::clone(&desk), log.clone());
-    let hands = hands(&desk, move |n| {
+    let shared = shared(&desk, move |n| {
         if n == 0 {
             there.work();
         }
         seen.note(n)
     });
-    (desk, log, hands)
+    (desk, log, shared)
 }
 
-fn hands(
+fn shared(
     desk: &Arc<Desk>,
     function: impl Fn(u32) -> Outcome<u32> + Send + Sync + 'static,
 ) -> Arc<LocalItems<u32, u32>> {
@@ -109,23 +107,25 @@ fn hands(
 }
 
 /// Hands over the items as one range.
-fn hand_over(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) -> Box<dyn Collect<u32>> {
-    let (range, follow_up) = hands.take_in(items.into_iter().collect());
+fn hand_over(shared: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) -> Box<dyn Collect<u32>> {
+    let (range, follow_up) = shared.take_in(items.into_iter().collect(), Ticket::default());
     follow_up();
     range
 }
 
-/// Leaves the items to the workers that are engaged.
-fn hold_back(hands: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
+/// Leaves the items to the map worker that is coming.
+fn hold_back(shared: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
     for item in items {
-        assert!(!hands.input().add(item, usize::MAX, hands));
+        let before = shared.input().count();
+        shared.input().add(item, shared, fork::generation());
+        assert_eq!(shared.input().count(), before + 1);
     }
 }
 
 #[test]
-fn a_hand_is_on_its_way_while_an_item_is_left() {
-    let (desk, log, hands) = interrupted();
-    let _range = hand_over(&hands, 0..3);
+fn a_map_worker_is_coming_while_an_item_is_left() {
+    let (desk, log, shared) = interrupted();
+    let _range = hand_over(&shared, 0..3);
     assert_eq!(desk.waiting(), 1);
     assert!(desk.work());
     assert_eq!(log.take(), [1, 2, 0]);
@@ -135,27 +135,26 @@ fn a_hand_is_on_its_way_while_an_item_is_left() {
 }
 
 #[test]
-fn a_hand_goes_on_with_what_another_has_begun() {
-    let (desk, log, hands) = interrupted();
-    let _range = hand_over(&hands, [0, 1, 2]);
-    let _range = hand_over(&hands, [3, 4]);
+fn a_map_worker_goes_on_with_what_another_has_begun() {
+    let (desk, log, shared) = interrupted();
+    let _range = hand_over(&shared, [0, 1, 2]);
+    let _range = hand_over(&shared, [3, 4]);
     assert!(desk.work());
     assert_eq!(log.take(), [3, 4, 1, 2, 0]);
 }
 
 #[test]
 fn what_is_held_back_is_there_to_be_counted_and_called_off() {
-    let (desk, log, hands) = noting(1);
-    let handed_over = hand_over(&hands, [0, 1]);
-    hold_back(&hands, [2, 3, 4]);
-    // The hand that was sent is counted by the pool.
-    assert_eq!(hands.progress().0, 5 - 1);
-    let shared: &dyn Shared = &*hands;
-    assert_eq!(shared.call_off(&Error::Cancelled), 5);
+    let (desk, log, shared) = noting();
+    let handed_over = hand_over(&shared, [0, 1]);
+    hold_back(&shared, [2, 3, 4]);
+    // The worker that was sent is counted by the pool.
+    assert_eq!(shared.progress().0, 5 - 1);
+    assert_eq!(Shared::call_off(&*shared, &Error::Cancelled), 5);
     while desk.work() {}
     assert!(log.take().is_empty());
-    assert_eq!(hands.progress().0, 0);
-    let mut outcomes = [handed_over].into_iter().chain(hands.input().ranges()).flat_map(|mut range| {
+    assert_eq!(shared.progress().0, 0);
+    let mut outcomes = [handed_over].into_iter().chain(shared.input().ranges()).flat_map(|mut range| {
         let mut outcomes = range.take(Order::Input).unwrap().outcomes;
         std::iter::from_fn(move || outcomes.pop())
     });
@@ -164,46 +163,56 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
 }
 
 #[test]
-fn what_was_left_to_a_hand_that_goes_to_sleep_is_handed_over() {
-    let desk = Desk::new(1);
-    let hands = hands(&desk, Ok);
-    let _range = hand_over(&hands, [0]);
-    hold_back(&hands, [1]);
-    assert_eq!(hands.input().count(), 1);
-    hands.hand_over();
-    assert_eq!(hands.input().count(), 0);
-    assert_eq!(hands.progress().0, 2 - 1);
+fn what_is_left_to_a_worker_that_is_cancelled_is_handed_over() {
+    let desk = Desk::new();
+    let shared = shared(&desk, Ok);
+    let _range = hand_over(&shared, [0]);
+    hold_back(&shared, [1]);
+    assert_eq!((desk.waiting(), shared.input().count()), (1, 1));
+    let coming = desk.sent.lock().unwrap().remove(0);
+    coming.cancel();
+    assert_eq!((desk.waiting(), shared.input().count()), (1, 0), "another one comes for it");
 }
 
 #[test]
-fn a_hand_looks_for_what_was_held_back_before_it_goes() {
-    let (desk, log, hands) = noting(1);
-    let _range = hand_over(&hands, [0]);
-    hold_back(&hands, [1, 2]);
+fn a_map_worker_looks_for_what_was_held_back_before_it_goes() {
+    let (desk, log, shared) = noting();
+    let _range = hand_over(&shared, [0]);
+    hold_back(&shared, [1, 2]);
     assert!(desk.work());
     assert_eq!(log.take(), [0, 1, 2]);
 }
 
 #[test]
-fn items_are_held_back_as_long_as_all_workers_are_engaged() {
-    let desk = Desk::new(2);
-    let hands = hands(&desk, Ok);
-    assert!(!hands.is_engaged());
-    let _range = hand_over(&hands, [0, 1]);
-    assert!(!hands.is_engaged(), "one of two");
-    desk.workers.store(1, Ordering::SeqCst);
-    assert!(hands.is_engaged());
+fn items_are_held_back_as_long_as_a_worker_is_coming() {
+    let desk = Desk::new();
+    let shared = shared(&desk, Ok);
+    assert!(!shared.may_hold_back());
+    let _range = hand_over(&shared, [0, 1]);
+    assert!(shared.may_hold_back());
     while desk.work() {}
-    assert!(!hands.is_engaged(), "it has gone");
+    assert!(!shared.may_hold_back(), "it has come, and gone");
+}
+
+#[test]
+fn what_is_pulled_after_a_task_was_submitted_is_in_a_range_of_its_own() {
+    let desk = Desk::new();
+    let shared = shared(&desk, Ok);
+    let _range = hand_over(&shared, [0]);
+    hold_back(&shared, [1, 2]);
+    desk.tickets.next();
+    shared.input().add(3, &*shared, fork::generation());
+    assert_eq!(shared.input().count(), 1, "only what came after it is held back");
+    assert_eq!(shared.input().ranges().iter().map(|range| range.left()).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
 fn nothing_that_was_pulled_is_left_when_nobody_wants_more() {
-    let (desk, log, hands) = noting(1);
-    let _range = hand_over(&hands, [0]);
-    hold_back(&hands, [1, 2]);
-    hands.input().clear();
-    hands.dismiss();
+    let (desk, log, shared) = noting();
+    let _range = hand_over(&shared, [0]);
+    hold_back(&shared, [1, 2]);
+    shared.input().clear();
+    shared.dismiss();
     while desk.work() {}
     assert!(log.take().is_empty());
 }

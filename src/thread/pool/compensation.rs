@@ -40,16 +40,12 @@ impl ItemExecutor for Pool {
 }
 
 impl Sharing for Pool {
-    fn workers(&self) -> usize {
-        self.settings.max_workers + self.asleep.load(Ordering::Relaxed)
-    }
-
     fn refuses_all(&self) -> Option<Error> {
-        if self.is_copy() {
-            return Some(fork::lost_in_fork());
-        }
         if !self.closing.load(Ordering::Relaxed) {
             return None;
+        }
+        if self.is_copy() {
+            return Some(fork::lost_in_fork());
         }
         self.queue.lock().refusal(|| self.owns_thread())
     }
@@ -67,7 +63,6 @@ impl Sharing for Pool {
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {
-        self.has_shared.store(true, Ordering::Relaxed);
         let mut all = self.shared.lock();
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
@@ -154,9 +149,6 @@ impl TaskOwner for Pool {
         *queue.sleepers(reason) += 1;
         let action = queue.decide();
         self.release(queue, action);
-        if self.has_shared.load(Ordering::Relaxed) {
-            self.shared().iter().for_each(|shared| shared.hand_over());
-        }
     }
 
     fn unblock(&self, reason: BlockReason) {

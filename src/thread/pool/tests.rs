@@ -30,20 +30,6 @@ fn task(pool: &Arc<Pool>) -> Arc<dyn TaskHandle<()>> {
 }
 
 #[test]
-fn there_may_be_one_more_worker_for_each_that_sleeps() {
-    let pool = Pool::new(settings(3));
-    assert_eq!(pool.workers(), 3);
-    pool.block(BlockReason::Worker);
-    assert_eq!(pool.workers(), 4);
-    pool.block(BlockReason::Progress);
-    assert_eq!(pool.workers(), 5);
-    pool.unblock(BlockReason::Worker);
-    assert_eq!(pool.workers(), 4);
-    pool.unblock(BlockReason::Progress);
-    assert_eq!(pool.workers(), 3);
-}
-
-#[test]
 fn a_sleeper_is_told_to_leave_when_it_is_one_too_many() {
     let pool = Pool::new(settings(1));
     let counts = || {
