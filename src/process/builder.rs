@@ -80,7 +80,7 @@ impl ProcessPoolBuilder {
 
     /// Replaces each worker after this many tasks, against what tasks leave behind. A chunk of a map is one task.
     ///
-    /// The replacement is ready before the old worker leaves, as long as tasks are pending.
+    /// The replacement is started when the old worker has gone, if tasks are pending then.
     pub fn max_tasks_per_worker(mut self, tasks: usize) -> Self {
         self.max_tasks_per_worker = Some(tasks);
         self

@@ -153,7 +153,6 @@ impl WorkerMonitor<'_> {
                 return Some(Event::Judged(lost.remote, error));
             }
             Action::Fail(remote, error) => remote.fail(&error),
-            Action::WakeAll => self.pool.ring_all(),
             Action::BreakDown(error) => self.pool.break_down(&error),
             Action::Warn(text) => unwind::catch_and_log("the program's logger", || log::warn!("{text}")),
         }

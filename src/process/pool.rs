@@ -242,10 +242,6 @@ impl Pool {
         // There are none, unless something went wrong in here.
         self.refuse(left, Some(&Error::Abandoned));
         self.ended.notify_all();
-        if self.settings.max_tasks_per_worker.is_some() {
-            // One that waited for its replacement may leave without it.
-            self.ring_all();
-        }
     }
 
     /// Tells the workers of segments that are gone.
@@ -340,8 +336,7 @@ impl Pool {
         let shared: isize = self.shared().iter().map(|shared| shared.progress().0).sum();
         let scheduler = self.scheduler.lock();
         Stats {
-            // One that stays until its replacement is there counts with it as one.
-            workers: scheduler.workers().min(self.settings.max_workers),
+            workers: scheduler.workers(),
             idle: scheduler.idle(),
             pending: scheduler.pending() + shared.cast_unsigned(),
             running: scheduler.running(),

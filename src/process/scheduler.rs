@@ -24,7 +24,8 @@
 //! | stage | counts as a worker | left for | when |
 //! |---|---|---|---|
 //! | `Starting` | yes | `Serving`, gone | it is ready; it died, or could not be started |
-//! | `Serving` | while it may take another task | `Leaving`, `Doomed`, gone | nothing is left for it; a task of it was stopped; it died |
+//! | `Serving` | yes | `Retiring`, `Leaving`, `Doomed`, gone | it has had as many tasks as it may; nothing is left for it; a task of it was stopped; it died |
+//! | `Retiring` | yes | gone | it has exited, as it was told to, and its monitor has ended: then the next one is started, with all that it held |
 //! | `Leaving` | no | gone | it has exited, as it was told to |
 //! | `Doomed` | no | gone | it was killed |
 #![forbid(unsafe_code)]
@@ -127,8 +128,6 @@ pub(super) enum Next {
     Work(Option<Instant>),
     /// Nothing, since then. It may leave after the time it is kept alive.
     Idle(Instant),
-    /// Nothing, until it is told to look again.
-    Wait,
     /// Exit.
     Leave,
     /// Nothing: it is being killed, or has been told to leave.
@@ -232,9 +231,7 @@ impl<W: Clone> Scheduler<W> {
             // It was taken back on its way here, and ended.
             _ => return Submitted::TakenBack,
         }
-        if self.has_seat()
-            && let Some(id) = self.idle.pop()
-        {
+        if let Some(id) = self.idle.pop() {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
                 // Others that are idle believe that there is nothing to divide.
                 let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.connection.clone());
@@ -278,7 +275,7 @@ impl<W: Clone> Scheduler<W> {
             && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
-            // What the last one lacked may be what another one has, also one that only stays until it is replaced.
+            // What the last one lacked may be what another one has.
             && (self.workers.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
         {
             let id = WorkerId(self.next_link);
@@ -300,25 +297,6 @@ impl<W: Clone> Scheduler<W> {
                 .for_each(|worker| worker.alone = alone);
         }
         hired
-    }
-
-    /// May one more worker run tasks? Where workers are replaced, the one to come and the one to go are both there for a
-    /// while, and only as many as were asked for have tasks.
-    pub(super) fn has_seat(&self) -> bool {
-        self.limits.max_tasks.is_none() || self.running() < self.limits.max_workers
-    }
-
-    /// A worker has no tasks any more: one that stands by may have its seat, for a task that waits or for the next to come.
-    pub(super) fn free_seat(&mut self, by: WorkerId) {
-        if self.limits.max_tasks.is_some() {
-            let has_tasks = self.waiting() > 0;
-            let stands_by = |(id, worker): &(&WorkerId, &WorkerState<W>)| {
-                let may_begin = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
-                may_begin && **id != by && (has_tasks || !self.idle.contains(id))
-            };
-            let stand_by = self.workers.iter().filter(stands_by);
-            self.to_wake.extend(stand_by.filter_map(|(_, worker)| worker.connection.clone()));
-        }
     }
 
     /// Tasks that wait in the queue.

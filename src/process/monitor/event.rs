@@ -51,8 +51,6 @@ pub(in crate::process) enum Action<R> {
     /// Finds out what the worker has left of a task, and reports it as `Judged`.
     Judge(LostTask),
     Fail(Arc<RemoteTask>, Error),
-    /// Wakes all monitors of the pool.
-    WakeAll,
     /// No worker can serve: ends the pool.
     BreakDown(Error),
     Warn(String),

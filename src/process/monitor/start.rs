@@ -58,7 +58,6 @@ impl<'a> WorkerMonitor<'a> {
             hello_within: HELLO,
             has_initializer: settings.initializer.is_some(),
             keep_alive: settings.keep_alive,
-            are_replaced: settings.max_tasks_per_worker.is_some(),
         };
         Ok(Self {
             pool,

@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | `Woken` | `Serving`: its next tasks, or that it leaves; before: whether it is still needed | `Send`, `SayNoMore` |
 //! | `Hello` | that others may be started; with another build: as `Damaged` | |
-//! | `Ready` | it serves; its first tasks | `Send`, `WakeAll` |
+//! | `Ready` | it serves; its first tasks | `Send` |
 //! | `Unfit` | it gets a while to exit | |
 //! | `Replies` | whose they are; its next tasks | `Send`, then a `Deliver` each |
 //! | `HungUp` | it gets a while to exit | |
@@ -68,8 +68,6 @@ pub(in crate::process) struct Terms {
     pub(in crate::process) hello_within: Duration,
     pub(in crate::process) has_initializer: bool,
     pub(in crate::process) keep_alive: Option<Duration>,
-    /// Workers are replaced after so many tasks.
-    pub(in crate::process) are_replaced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,10 +189,6 @@ impl MonitorState {
                 // In one decision: in between, another worker would be started for the task that this one is for.
                 scheduler.ready(self.id, connection, table, now);
                 self.refill(false, scheduler, now, actions);
-                if self.terms.are_replaced {
-                    // One that waited for its replacement may leave.
-                    actions.push_back(Action::WakeAll);
-                }
             }
             Event::Unfit(error) => {
                 self.complain(error);
@@ -238,7 +232,6 @@ impl MonitorState {
         }
         match next {
             Next::Work(deadline) => self.alarm = deadline.map(|then| (then, Alarm::Limit)),
-            Next::Wait => self.alarm = None,
             Next::Idle(since) => {
                 // Not from now on: that is not when it became idle, nor when its monitor last thought so.
                 let until = self.terms.keep_alive.and_then(|time| since.checked_add(time));

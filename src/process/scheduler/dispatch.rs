@@ -87,15 +87,13 @@ impl<W: Clone> Scheduler<W> {
         }
         let serving = self.active.max(1);
         let share = self.waiting().div_ceil(serving).max(1);
-        let may_begin = !worker.in_flight.is_empty() || self.has_seat();
         let mut room = worker.room().min(share + worker.in_flight.len()).saturating_sub(worker.in_flight.len());
-        while may_begin && room > 0 && self.fits(id) {
+        while room > 0 && self.fits(id) {
             let Some(remote) = self.pop() else { break };
             orders.push(self.assign(id, remote, now));
             room -= 1;
         }
-        if may_begin && self.workers[&id].in_flight.is_empty() && self.workers[&id].budget > 0 && self.broken.is_none()
-        {
+        if self.workers[&id].in_flight.is_empty() && self.workers[&id].budget > 0 && self.broken.is_none() {
             self.steal(id, now, orders);
             if self.workers[&id].in_flight.is_empty() {
                 self.divide(id, now, orders);
@@ -106,21 +104,12 @@ impl<W: Clone> Scheduler<W> {
             self.idle.retain(|other| *other != id);
             return Next::Work(worker.deadline());
         }
-        if may_begin {
-            // One that has none has none to give: two that stand by would wake each other over and over.
-            self.free_seat(id);
-        }
-        let worker = &self.workers[&id];
-        // It was to be replaced, and a task was taken back from it when its replacement was on the way.
-        let is_surplus = worker.counts() && self.active > self.limits.max_workers;
-        let is_done = self.is_closed() || self.broken.is_some() || expired || worker.budget == 0;
-        if is_surplus || is_done && self.may_leave(id) {
+        let has_retired = worker.budget == 0;
+        let may_leave = self.broken.is_some() || self.waiting() == 0;
+        if has_retired || may_leave && (self.is_closed() || self.broken.is_some() || expired) {
             self.idle.retain(|other| *other != id);
-            self.move_to(id, Stage::Leaving);
+            self.move_to(id, if has_retired { Stage::Retiring } else { Stage::Leaving });
             return Next::Leave;
-        }
-        if !may_begin || self.workers[&id].budget == 0 {
-            return Next::Wait;
         }
         if !self.idle.contains(&id) {
             self.idle.push(id);
@@ -173,21 +162,6 @@ impl<W: Clone> Scheduler<W> {
         rests
     }
 
-    /// One that has had as many tasks as it may have stays until its replacement is there, if there is to be one.
-    pub(super) fn may_leave(&self, id: WorkerId) -> bool {
-        if self.broken.is_some() {
-            return true;
-        }
-        if self.workers[&id].budget > 0 {
-            // There may be tasks for it that only wait for a seat.
-            return self.waiting() == 0;
-        }
-        let stays = |worker: &&WorkerState<W>| {
-            worker.stage == Stage::Serving && worker.budget == 0 && worker.in_flight.is_empty()
-        };
-        self.workers.values().filter(stays).count() > self.starting
-    }
-
     pub(super) fn fits(&self, id: WorkerId) -> bool {
         let worker = &self.workers[&id];
         let next = self.queue.iter().find(|remote| matches!(*remote.place.lock(), Place::Queued));
@@ -226,9 +200,6 @@ impl<W: Clone> Scheduler<W> {
         worker.bytes += remote.argument.len();
         worker.budget -= 1;
         worker.in_flight.push_back(Sent { remote: Arc::clone(&remote), slot, sequence });
-        if worker.budget == 0 {
-            self.active -= 1;
-        }
         Dispatch { remote, slot, sequence }
     }
 

@@ -40,9 +40,12 @@ impl<W: Clone> Scheduler<W> {
             }
         }
         worker.since = now;
+        // The next one is started when all that this one held is there again.
+        let has_retired = worker.stage == Stage::Retiring;
         let (is_early, was_alone) = (worker.stage == Stage::Starting && !worker.expected, worker.alone);
-        self.move_to(id, Stage::Leaving);
-        self.free_seat(id);
+        if !has_retired {
+            self.move_to(id, Stage::Leaving);
+        }
         death.is_the_end = is_early
             && match prospect {
                 Prospect::None => true,

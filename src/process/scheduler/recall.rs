@@ -94,9 +94,7 @@ impl<W: Clone> Scheduler<W> {
     /// A worker was given a task in vain.
     pub(super) fn refund(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
-            let counted = worker.counts();
             worker.budget = worker.budget.saturating_add(1);
-            self.active += usize::from(worker.counts() && !counted);
             if worker.in_flight.is_empty() {
                 // Its thread still believes it busy, and will hear nothing from it.
                 self.to_wake.extend(worker.connection.clone());
@@ -116,7 +114,6 @@ impl<W: Clone> Scheduler<W> {
         for remote in behind {
             self.requeue(remote);
         }
-        self.free_seat(id);
     }
 
     /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.

@@ -53,6 +53,8 @@ pub(super) struct Sent {
 pub(super) enum Stage {
     Starting,
     Serving,
+    /// Leaving, to be replaced by another one.
+    Retiring,
     Leaving,
     Doomed,
 }
@@ -78,7 +80,7 @@ impl<W> WorkerState<W> {
 
     /// Is it one of the workers that there may only be so many of?
     pub(super) fn counts(&self) -> bool {
-        matches!(self.stage, Stage::Starting | Stage::Serving) && self.budget > 0
+        matches!(self.stage, Stage::Starting | Stage::Serving | Stage::Retiring)
     }
 
     /// How many tasks it may have, the one that it runs counted.

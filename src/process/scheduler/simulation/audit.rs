@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::due::Due;
 use super::errand::{call_of, open_calls};
-use super::monitor::Monitor;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES};
@@ -41,12 +40,9 @@ impl World<'_> {
         let workers = || scheduler.workers.values();
         assert_eq!(scheduler.active, workers().filter(|worker| worker.counts()).count(), "active");
         assert_eq!(scheduler.starting, workers().filter(|worker| worker.stage == Stage::Starting).count(), "starting");
-        // One that was to be replaced may have been given a task in vain, and counts again until it looks.
-        let is_fixed = self.weather.max_tasks.is_none();
-        assert!(!is_fixed || scheduler.active <= self.weather.max_workers, "too many workers");
-        let seated = is_fixed || scheduler.running() <= self.weather.max_workers;
-        assert!(seated, "more workers have tasks than there are seats");
-        let others = workers().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Leaving));
+        assert!(scheduler.active <= self.weather.max_workers, "too many workers");
+        let others =
+            workers().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Retiring | Stage::Leaving));
         assert!(
             others.map(|worker| worker.in_flight.len()).sum::<usize>() == 0,
             "a worker has tasks that does not serve"
@@ -158,22 +154,11 @@ impl World<'_> {
             || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
             || (!scheduler.workers.is_empty() && scheduler.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
-        // One that is to be replaced gives its seat away when it looks.
+        // One that has had all of its tasks leaves when it looks.
         let serves = |worker: &&WorkerState<_>| worker.stage == Stage::Serving && worker.in_flight.is_empty();
-        let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker));
+        let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker) && worker.budget > 0);
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.monitors[id].will_look());
-        let others = others.iter().filter(|(_, worker)| worker.budget > 0).count();
-        let seats = self.weather.max_workers.saturating_sub(scheduler.running());
-        // Who is about to bury a worker gives its seat away then.
-        let is_killed = scheduler.workers.values().any(|worker| worker.stage == Stage::Doomed);
-        let is_any_dying = is_killed || self.monitors.values().any(Monitor::is_reaping);
-        let seats = match self.weather.max_tasks {
-            Some(_) if is_any_dying => 0,
-            Some(_) => seats,
-            None => usize::MAX,
-        };
-        let wanted = seats.min(scheduler.waiting());
-        assert!(others == 0 || told.len() >= wanted, "a worker has nothing to do while tasks wait");
+        assert!(others.is_empty() || told.len() >= scheduler.waiting(), "a worker has nothing to do while tasks wait");
     }
 
     /// Nobody is idle who could take a part of what another has.
@@ -259,13 +244,13 @@ impl World<'_> {
     pub(super) fn audit_leaving(&self, id: WorkerId) {
         let (scheduler, weather) = (&self.scheduler, &self.weather);
         let worker = &scheduler.workers[&id];
-        let is_surplus = scheduler.active >= weather.max_workers || worker.budget == 0;
+        let has_retired = worker.budget == 0;
         let idle = (self.now() + LATE).saturating_duration_since(worker.since);
         let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
         let is_closed = scheduler.closed && scheduler.expected == 0;
-        assert!(is_closed || is_surplus || is_expired || scheduler.broken.is_some(), "a worker leaves for no reason");
+        assert!(is_closed || has_retired || is_expired || scheduler.broken.is_some(), "a worker leaves for no reason");
         assert!(
-            scheduler.waiting() == 0 || is_surplus || scheduler.broken.is_some(),
+            scheduler.waiting() == 0 || has_retired || scheduler.broken.is_some(),
             "a worker leaves while tasks wait"
         );
     }

@@ -15,14 +15,13 @@ use super::stock;
 use super::world::{Stock, Weather, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Answered, Dispatch, Next, Submitted};
+use crate::process::scheduler::{Answered, Dispatch, Next, Prospect, Submitted};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
 use crate::process::worker_id::WorkerId;
 
 const FIRST: WorkerId = WorkerId(0);
 const SECOND: WorkerId = WorkerId(1);
-const THIRD: WorkerId = WorkerId(2);
 
 /// One worker, which may have one task.
 fn world(stock: &mut Stock) -> World<'_> {
@@ -82,81 +81,40 @@ impl World<'_> {
         let answered = Answered { slot, sequence, last: true };
         self.decide(|scheduler, now| scheduler.settle(id, answered, now))
     }
-
-    fn is_rung(&mut self, id: WorkerId) -> bool {
-        std::mem::take(&mut self.monitors.get_mut(&id).unwrap().rung)
-    }
-
-    /// The first worker has its only task, and the second one is ready for the next.
-    fn replace_one(&mut self) -> [Arc<RemoteTask>; 2] {
-        let (remote, _) = self.submit_task();
-        self.make_ready(FIRST);
-        assert_eq!(self.refill(FIRST).0, Next::Work(None));
-        let (next, _) = self.submit_task();
-        self.make_ready(SECOND);
-        [remote, next]
-    }
 }
 
 #[test]
-fn who_stands_by_for_a_seat_sleeps() {
-    let mut stock = stock();
-    let mut world = world(&mut stock);
-    world.replace_one();
-    assert_eq!(world.refill(SECOND).0, Next::Wait);
-    assert!(!world.is_rung(SECOND), "it would look over and over");
-}
-
-#[test]
-fn a_worker_that_counts_again_beside_its_replacement_leaves() {
-    let mut stock = stock();
-    let mut world = world(&mut stock);
-    let [remote, next] = world.replace_one();
-    for remote in [next, remote] {
-        assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
-    }
-    assert_eq!(world.refill(FIRST).0, Next::Leave);
-    assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
-}
-
-#[test]
-fn who_stands_by_takes_the_seat_also_while_nothing_waits() {
-    let mut stock = stock();
-    let mut world = world(&mut stock);
-    let [remote, next] = world.replace_one();
-    assert_eq!(world.refill(SECOND).0, Next::Wait);
-    assert!(world.decide(|scheduler, now| scheduler.cancel(&next, now)));
-    world.is_rung(SECOND);
-    assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &remote)));
-    world.refill(FIRST);
-    assert!(world.is_rung(SECOND), "the next task would wait for the first worker to exit");
-    assert!(matches!(world.refill(SECOND).0, Next::Idle(_)));
-    assert!(matches!(world.submit_task().1, Submitted::Sent(SECOND, _)));
-}
-
-#[test]
-fn who_is_idle_takes_the_seat_for_a_task_that_waits() {
+fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
     let mut stock = stock();
     let mut world = world_of(2, Some(1), &mut stock);
-    world.submit_task();
+    for _ in 0..4 {
+        world.submit_task();
+    }
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).0, Next::Work(None));
+    }
+    assert!(world.answer(FIRST, 0, 1).is_some());
+    assert_eq!(world.refill(FIRST).0, Next::Leave);
+    assert_eq!(world.scheduler.starting, 0, "it is there still");
+    let death = world.decide(|scheduler, now| scheduler.died(FIRST, Prospect::Fair, now));
+    assert!(death.lost_tasks.is_empty() && !death.is_the_end);
+    assert_eq!(world.scheduler.starting, 0, "its monitor holds its connection");
+    assert!(world.decide(|scheduler, _| scheduler.forget(FIRST)).is_empty());
+    assert_eq!(world.scheduler.starting, 1);
+    assert_eq!(world.scheduler.respawned, 0, "it has not died");
+}
+
+#[test]
+fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
+    let mut stock = stock();
+    let mut world = world(&mut stock);
+    let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     assert_eq!(world.refill(FIRST).0, Next::Work(None));
-    // Two more come for tasks that are not to be.
-    let remotes = [(); 2].map(|()| world.submit_task().0);
-    for remote in remotes {
-        assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
-    }
-    for id in [SECOND, THIRD] {
-        world.make_ready(id);
-        assert!(matches!(world.refill(id).0, Next::Idle(_)));
-    }
-    assert!(matches!(world.submit_task().1, Submitted::Sent(THIRD, _)));
-    assert!(matches!(world.submit_task().1, Submitted::Queued), "two are at work already");
-    world.answer(FIRST, 0, 1);
-    world.is_rung(SECOND);
-    world.refill(FIRST);
-    assert!(world.is_rung(SECOND), "the task would wait for the third worker");
-    assert_eq!(world.refill(SECOND).0, Next::Work(None));
+    assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
+    assert!(matches!(world.refill(FIRST).0, Next::Idle(_)));
+    assert!(matches!(world.submit_task().1, Submitted::Sent(FIRST, _)));
 }
 
 #[test]

@@ -58,10 +58,6 @@ impl Monitor {
         self.rung || self.steps.iter().any(|step| matches!(step, Step::Look | Step::Reap))
     }
 
-    pub(super) fn is_reaping(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Reap))
-    }
-
     pub(super) fn is_asleep(&self) -> bool {
         self.actions.is_empty() && self.steps.is_empty()
     }
@@ -131,8 +127,9 @@ impl World<'_> {
             let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
             let error = Error::Broken(Broken::new("no worker process can be started"));
             let monitor = self.monitor(id);
-            monitor.actions.extend([Action::WakeAll, Action::Refuse(unstarted, Some(error))]);
+            monitor.actions.push_back(Action::Refuse(unstarted, Some(error)));
             monitor.steps.push_back(Step::Forget);
+            self.ring_all();
             return;
         }
         self.trace(|| format!("monitor {} starts", id.0));
@@ -145,7 +142,6 @@ impl World<'_> {
             hello_within: Duration::from_secs(60),
             has_initializer: false,
             keep_alive: self.weather.keep_alive,
-            are_replaced: self.weather.max_tasks.is_some(),
         };
         let state = MonitorState::new(id, terms, self.now());
         self.monitor(id).state = Some(state);
@@ -172,7 +168,7 @@ impl World<'_> {
         self.trace(|| format!("monitor {}: {step:?}", id.0));
         match step {
             Step::Receive(count) => self.receive(id, count),
-            Step::Look => self.look(id),
+            Step::Look => self.on(id, Event::Woken),
             Step::Reap => self.reap(id),
             Step::Forget => {
                 let left = self.decide(|scheduler, _| scheduler.forget(id));
@@ -181,22 +177,8 @@ impl World<'_> {
                 if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
                     self.stock.table.push(worker.table);
                 }
-                if self.weather.max_tasks.is_some() {
-                    self.ring_all();
-                }
             }
         }
-    }
-
-    fn look(&mut self, id: WorkerId) {
-        let rung = |world: &Self| world.monitors.values().filter(|monitor| monitor.rung).count();
-        let before = rung(self);
-        self.on(id, Event::Woken);
-        let worker = &self.scheduler.workers[&id];
-        let has_none = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
-        let stands_by = has_none && !self.scheduler.idle.contains(&id);
-        let wakes_nobody = rung(self) == before || self.scheduler.is_over();
-        assert!(!stands_by || wakes_nobody, "those who stand by wake each other");
     }
 
     /// Reads up to so many messages: all replies as one event, any other as one by itself.
@@ -259,13 +241,11 @@ impl World<'_> {
             Action::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Action::Judge(lost) => self.judge(id, lost),
             Action::Fail(remote, error) => remote.fail(&error),
-            Action::WakeAll => self.ring_all(),
             Action::BreakDown(error) => {
                 self.remotes.iter().for_each(|remote| self.call_off(remote));
                 let unstarted = self.decide(|scheduler, now| scheduler.break_down(&error, now));
-                let actions = &mut self.monitor(id).actions;
-                actions.push_front(Action::Refuse(unstarted, Some(error)));
-                actions.push_front(Action::WakeAll);
+                self.monitor(id).actions.push_front(Action::Refuse(unstarted, Some(error)));
+                self.ring_all();
             }
             Action::GiveUp => unreachable!("every worker can be killed"),
         }
@@ -312,7 +292,6 @@ impl Action<Said> {
             }
             Self::Judge(lost) => format!("judge {:?}", open_calls(&lost.remote)),
             Self::Fail(remote, _) => format!("fail {:?}", open_calls(remote)),
-            Self::WakeAll => "wake all".into(),
             Self::BreakDown(_) => "break down".into(),
             Self::Warn(text) => format!("warn: {text}"),
         }

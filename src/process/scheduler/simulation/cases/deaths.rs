@@ -166,21 +166,25 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
 }
 
 #[test]
-fn a_worker_whose_replacement_cannot_be_started_makes_room_for_it() {
+fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
     let mut stock = stock();
-    let mut world = world_of(1, Some(1), &mut stock);
-    world.submit_task();
-    world.make_ready(FIRST);
-    assert_eq!(world.refill(FIRST).0, Next::Work(None));
-    world.submit_task();
+    let mut world = world_of(2, Some(1), &mut stock);
+    for _ in 0..3 {
+        world.submit_task();
+    }
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).0, Next::Work(None));
+    }
     assert!(world.answer(FIRST, 0, 1).is_some());
-    assert_eq!(world.refill(FIRST).0, Next::Wait, "its replacement is on the way");
-    assert_eq!(world.fail_to_start(SECOND), 0);
-    assert_eq!(world.scheduler.starting, 0, "it would lack the same again");
     assert_eq!(world.refill(FIRST).0, Next::Leave);
-    assert_eq!(world.scheduler.starting, 0, "not before it has gone");
     world.die(FIRST);
-    assert_eq!(world.scheduler.starting, 1);
+    assert_eq!(world.fail_to_start(WorkerId(2)), 0);
+    assert_eq!(world.scheduler.starting, 0, "it would lack the same again");
+    assert!(world.answer(SECOND, 0, 2).is_some());
+    assert_eq!(world.refill(SECOND).0, Next::Leave);
+    world.die(SECOND);
+    assert_eq!((world.scheduler.starting, world.scheduler.waiting()), (1, 1), "all that the others held is there now");
 }
 
 #[test]

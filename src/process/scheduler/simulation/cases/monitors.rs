@@ -30,7 +30,6 @@ impl Watched {
             hello_within: Duration::from_secs(60),
             has_initializer: false,
             keep_alive: Some(Duration::from_secs(1)),
-            are_replaced: false,
         };
         Self { state: MonitorState::new(FIRST, terms, world.now()) }
     }
