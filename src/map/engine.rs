@@ -30,6 +30,7 @@ use crate::panics::drop_caught;
 use crate::sync::channel::{Receiver, unbounded};
 use crate::sync::{thread, yields};
 use crate::task::owner::{self, BlockReason, CompensationGuard};
+use crate::task::state::wait_for_itself;
 use crate::wait::deadline;
 
 /// Runs the items of one map.
@@ -219,6 +220,14 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             }
         }
         owner::assert_may_block();
+        if self.deadline.is_none() {
+            let mut here = self.open_ranges().map(|placed| placed.range.runs_here());
+            if let Some(Some(id)) = here.next()
+                && here.all(|id| id.is_some())
+            {
+                wait_for_itself(id);
+            }
+        }
         let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         match self.deadline {
             // Never disconnected: the listener is here.
