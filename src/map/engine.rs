@@ -31,6 +31,7 @@ use crate::sync::channel::{Receiver, unbounded};
 use crate::sync::{thread, yields};
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
+use crate::task::state::wait_for_itself;
 use crate::unwind::drop_caught;
 use crate::wait::deadline;
 
@@ -205,6 +206,14 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             }
         }
         owner::assert_may_block();
+        if self.deadline.is_none() {
+            let mut here = self.open_ranges().map(|placed| placed.range.runs_here());
+            if let Some(Some(id)) = here.next()
+                && here.all(|id| id.is_some())
+            {
+                wait_for_itself(id);
+            }
+        }
         let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         match self.deadline {
             // Never disconnected: the listener is here.

@@ -19,6 +19,7 @@ use crate::codec::Payload;
 use crate::error::{Decode, Error, Outcome, Part};
 use crate::future::Future;
 use crate::held::is_large;
+use crate::id::FutureId;
 use crate::items::Threads;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
@@ -289,6 +290,11 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
 
     fn first_left(&self) -> usize {
         0
+    }
+
+    fn runs_here(&self) -> Option<FutureId> {
+        let task = self.as_ref()?.awaited().0;
+        task.runs_here().then(|| task.id())
     }
 
     fn cancel(&self) {

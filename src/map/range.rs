@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::runs::{Order, Runs};
 use crate::error::{Error, Outcome};
+use crate::id::FutureId;
 use crate::outcomes::Outcomes;
 use crate::sync::{Condvar, Mutex, MutexGuard, elapsed, thread, yields};
 use crate::task::listener::Listen;
@@ -58,6 +59,10 @@ pub(crate) trait Collect<R>: Send {
     fn left(&self) -> usize;
     /// Returns the first position whose outcome was not taken.
     fn first_left(&self) -> usize;
+    /// Returns the task whose outcome this is, if this very thread runs it, further down its stack.
+    fn runs_here(&self) -> Option<FutureId> {
+        None
+    }
     /// Cancels what has not begun, if it is not the executor's to do. Runs user code.
     fn cancel(&self) {}
 }

@@ -44,9 +44,10 @@ fn a_range_that_is_divided_against_cancel_pending() {
     check(2, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
         let other = Arc::clone(&pool);
-        let map = pool.map(|n: u32| n, [1, 2, 3, 4]);
+        let mut map = pool.map(|n: u32| n, [1, 2, 3, 4]);
         let canceller = spawn(move || other.cancel_pending());
-        let lost = map.filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count();
+        // A map that is dropped cancels its workers as well.
+        let lost = map.by_ref().filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count();
         assert_eq!(lost, canceller.join().unwrap());
     });
 }
@@ -234,7 +235,9 @@ fn cancel_pending_against_a_map_that_is_being_made() {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let other = Arc::clone(&pool);
         let canceller = spawn(move || other.cancel_pending());
-        let outcomes: Vec<_> = pool.map(|n: u32| n, [1, 2, 3]).collect();
+        let mut map = pool.map(|n: u32| n, [1, 2, 3]);
+        // A map that is dropped cancels its workers as well.
+        let outcomes: Vec<_> = map.by_ref().collect();
         assert_eq!(outcomes.len(), 3);
         let lost = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::Cancelled))).count();
         assert_eq!(lost, canceller.join().unwrap());

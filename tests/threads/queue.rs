@@ -424,8 +424,9 @@ fn a_worker_that_is_free_comes_for_a_map_before_later_tasks() {
         let (noted, first_may_end) = (Arc::clone(&order), Gate::default());
         let gate = first_may_end.clone();
         let item = move |n: u32| {
-            begun.send(()).unwrap();
+            // Noted first: whoever hears that it has begun lets others begin.
             noted.lock().unwrap().push(n);
+            begun.send(()).unwrap();
             if n == 0 {
                 gate.pass();
             }
