@@ -69,10 +69,11 @@ queue=src/thread/pool/queue.rs
 ending=src/thread/pool/ending.rs
 threads=src/thread/pool/threads.rs
 expiry=src/thread/pool/expiry.rs
+expired=src/thread/pool/expired.rs
 compensation=src/thread/pool/compensation.rs
 under shuttle queue
 mutate no-decide-after-pop $pool 's/(queue\.pending -= 1;\n\s+\}\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
-mutate no-decide-after-push $pool 's/(push_back\(task\);\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate no-decide-after-push $pool 's/(queue\.insert\([^\n]*, task\);\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate no-look-after-search $pool 's/(queue\.searching = false;\n\s+)continue;/$1/'
 mutate permit-not-taken $pool 's/queue\.permits -= 1;\n\s+break;/break;/'
 mutate notify-without-permit $queue 's/self\.permits \+= 1;//'
@@ -82,7 +83,7 @@ mutate coming-after-a-failed-start $threads 's/queue\.coming -= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
 mutate room-forgotten-at-cancel $compensation 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
 mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
-mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
+mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n[^\n]*\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
 under shuttle ending
 mutate close-wakes-nobody $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
 mutate leaver-wakes-nobody $threads 's/if over \{/if false {/'
@@ -92,11 +93,11 @@ mutate timer-left-at-a-failed-start $threads 's/(let last = queue\.is_last\(\);\
 mutate timer-left-at-a-close $ending 's/if last \{/if false {/'
 mutate expired-on-the-timer $expiry 's/let spawned = [^;]*;/let spawned = Err::<crate::sync::thread::JoinHandle<()>, _>(());/'
 mutate expired-left-at-a-failed-start $expiry 's/if is_left \{/if false {/'
-mutate expiries-not-waited-for $expiry 's/self\.threads == 0/true/'
+mutate expiries-not-waited-for $expired 's/self\.threads == 0/true/'
 mutate expiry-coming-for-ever $expiry 's/usize::from\(comes\)/0/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
-mutate block-starts-nobody $compensation 's/(sleepers\(need\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate block-starts-nobody $compensation 's/(sleepers\(reason\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate coming-while-asleep $compensation 's/queue\.arrive\(\);//'
 mutate claim-takes-the-newest $compensation 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
 mutate claim-makes-no-room $compensation 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
@@ -105,23 +106,23 @@ under loom nesting::spare_worker_that_goes_against_push
 mutate no-decide-at-leaving $threads 's/(let action = )queue\.decide\(\)(;\n\s+let over)/$1super::queue::Action::Nothing$2/'
 
 state=src/task/state.rs
-observable=src/task/handle.rs
-runnable=src/task/runner.rs
-shared=src/shared.rs
-under shuttle cell
-mutate waiter-not-counted $observable 's/inner\.waiters \+= 1;\n(\s+let timed_out)/$1/'
-mutate publish-before-callbacks $state 's/inner = self\.deliver\(inner, &outcome\);\n\s+self\.publish\(inner, outcome\);/drop(inner); self.publish(self.inner.lock(), outcome);/'
-mutate abort-that-a-cancel-forestalled $observable 's/ended \|\| self\.was_cancelled\(\)/ended/'
-mutate second-waker-forgotten $observable 's/Some\(std::mem::replace\(slot, listener\)\)/{ let _ = slot; Some(listener) }/'
+handle=src/task/handle.rs
+runner=src/task/runner.rs
+shared=src/future/shared.rs
+under shuttle task
+mutate waiter-not-counted $handle 's/inner\.waiters \+= 1;\n(\s+let timed_out)/$1/'
+mutate publish-before-callbacks $state 's/inner = self\.deliver\(inner, &mut outcome\);\n\s+self\.publish\(inner, outcome\);/drop(inner); self.publish(self.inner.lock(), outcome);/'
+mutate abort-that-a-cancel-forestalled $handle 's/ended \|\| self\.was_cancelled\(\)/ended/'
+mutate second-waker-forgotten $handle 's/Some\(std::mem::replace\(slot, listener\)\)/{ let _ = slot; Some(listener) }/'
 mutate abort-forgets-its-hook $state 's/if aborts \{ \(hook, None\) \}/if false { (hook, None) }/'
-mutate hook-after-an-abort-lost $runnable 's/if inner\.aborted \{/if false {/'
+mutate hook-after-an-abort-lost $runner 's/if inner\.aborted \{/if false {/'
 mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
 under shuttle waiting
-mutate listener-on-a-done-cell $observable 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if false {\n$1/'
+mutate listener-on-a-done-task $handle 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if false {\n$1/'
 under shuttle scope
 mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
-mutate scope-guard-before-outcome $runnable 's/let _guard = work\.guard\(\);/drop(work.guard());/'
+mutate scope-guard-before-outcome $runner 's/let _guard = call\.guard\(\);/drop(call.guard());/'
 
 local=src/map/local.rs
 source=src/map/source.rs
