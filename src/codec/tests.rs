@@ -93,7 +93,6 @@ impl OutOfBand for Seven {
     fn put(&self, _: &[u8]) -> Option<u32> {
         Some(0)
     }
-    #[cfg(processes)]
     fn put_back(&self, _: &[u32]) {}
     fn get(&self, _: u32, _: u64) -> Option<Bytes> {
         Some(vec![7].into())

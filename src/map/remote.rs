@@ -303,7 +303,7 @@ impl<A: Payload, R: Payload> BatchOwner for OwnedRange<A, R> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, processes))]
 mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::{UnixListener, UnixStream};

@@ -162,7 +162,7 @@ impl Pool {
         let mut scheduler = self.scheduler.lock();
         let result = decision(&mut scheduler, now);
         let hired = scheduler.spawn_missing(now);
-        let to_wake = scheduler.take_woken();
+        let to_wake = scheduler.take_to_wake();
         let has_room = scheduler.has_room();
         (result, FollowUp { hired, to_wake, has_room })
     }

@@ -344,7 +344,7 @@ impl<W: Clone> Scheduler<W> {
     // Tasks out.
 
     /// The workers that have to look what there is to do.
-    pub(super) fn take_woken(&mut self) -> Vec<W> {
+    pub(super) fn take_to_wake(&mut self) -> Vec<W> {
         if self.starting > 0 && self.is_over() {
             // There was something for them when they were hired.
             let starting = self.workers.values().filter(|worker| worker.stage == Stage::Starting);

@@ -149,11 +149,16 @@ fn every_method_has_a_twin_that_takes_what_captures() {
 
 #[test]
 fn a_reference_to_an_executor_is_one() {
-    fn owned(executor: impl Executor) -> u64 {
-        executor.submit(|n: u64| n + 1, 1).result().unwrap()
+    /// Keeps an executor, whichever it is.
+    struct Kept<B>(B);
+    impl<B: Backend> Kept<B> {
+        fn run(self) -> u64 {
+            self.0.submit(|n: u64| n + 1, 1).result().unwrap()
+        }
     }
     let threads = ThreadPoolExecutor::new(1);
-    assert_eq!((owned(&threads), owned(&&threads), owned(&threads.with(TaskOptions::new()))), (2, 2, 2));
+    let view = threads.with(TaskOptions::new());
+    assert_eq!((Kept(&threads).run(), Kept(&&threads).run(), Kept(&view).run()), (2, 2, 2));
     let boxed: Box<dyn Backend> = Box::new(threads);
-    assert_eq!((owned(&*boxed), owned(&boxed)), (2, 2));
+    assert_eq!((Kept(&*boxed).run(), Kept(&boxed).run()), (2, 2));
 }

@@ -135,7 +135,7 @@ impl Pool {
         let limited = remote.limit().is_some();
         let submitted = scheduler.submit(remote, now);
         let hired = scheduler.spawn_missing(now);
-        let to_wake = scheduler.take_woken();
+        let to_wake = scheduler.take_to_wake();
         drop(scheduler);
         if let Submitted::Sent(connection, order) = submitted {
             connection.send([order], true);

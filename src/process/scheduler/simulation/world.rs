@@ -189,7 +189,7 @@ impl<'a> World<'a> {
         for id in hired {
             self.monitors.insert(id, Monitor::default());
         }
-        for id in self.scheduler.take_woken() {
+        for id in self.scheduler.take_to_wake() {
             self.ring(id);
         }
         let divided = self.book.lock().divided.take();
