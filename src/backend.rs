@@ -16,9 +16,9 @@ use crate::task::function::{Function, Unboxing};
 use crate::task::roles::TaskHandle;
 use crate::task::state::new_task;
 
-/// Provides what an [`Executor`] needs; for authors of executors.
+/// Provides what an [`Executor`](crate::Executor) needs; for authors of executors.
 ///
-/// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`]'s ways to submit and to
+/// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`](crate::Executor)'s ways to submit and to
 /// wait. A backend that passes its jobs to another executor also gets that executor's features, such as a pool's `time_limit`. It receives
 /// each item of a map as a job, or `chunk_size` items as one job, and then a time limit applies to the whole chunk.
 /// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits
@@ -63,7 +63,7 @@ pub trait Backend: Send + Sync {
         None
     }
 
-    /// The options that [`Executor::with`] adds to every task.
+    /// The options that [`Executor::with`](crate::Executor::with) adds to every task.
     #[doc(hidden)]
     fn task_options(&self) -> Option<&Arc<TaskOptions>> {
         None

@@ -1,8 +1,7 @@
-//! What a task is made of, and what a running one may ask about itself.
-//!
-//! [`state`] has the state machine, in one allocation a task; [`runner`] and [`handle`] are what executors and callers may do with
-//! it, by the traits in [`roles`]. [`call`] is what a task calls, [`owner`] the executor that has it.
+//! What a running task may ask about itself.
 
+// A task is made of a state machine (`state`), which executors and callers use by the traits in `roles`: `runner` implements those for
+// executors, `handle` those for callers. `call` is what a task calls, `owner` the executor that has it.
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod encoded;

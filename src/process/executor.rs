@@ -20,7 +20,7 @@ use crate::options::Stats;
 ///
 /// Each worker is another process of this very program, which turns into a worker before its `main`: nothing has to be
 /// registered, and nothing has to be called in `main`. (On other systems than Linux, and without the feature
-/// `auto-entry`, [`init`] has to be its first line.)
+/// `auto-entry`, [`init`](crate::init) has to be its first line.)
 ///
 /// A task is a plain function of the program, or a closure that captures nothing, and an argument that serde can carry;
 /// several arguments are a tuple. It shares no memory with the program: a crash ends the worker and the one task that
@@ -33,10 +33,10 @@ use crate::options::Stats;
 ///
 /// # In a worker
 ///
-/// Standard output and error are the program's own, standard input is empty. `main` does not run (beyond a call of [`init`]): loggers and the like
+/// Standard output and error are the program's own, standard input is empty. `main` does not run (beyond a call of [`init`](crate::init)): loggers and the like
 /// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
 /// keep what tasks write to them for later tasks of that worker. Of the
-/// program's arguments, a worker sees only the program's name (with musl not even that; a worker that [`init`] makes also sees the pool's
+/// program's arguments, a worker sees only the program's name (with musl not even that; a worker that [`init`](crate::init) makes also sees the pool's
 /// own argument). A task has at least the stack of a spawned thread, 2 MiB or the value of `RUST_MIN_STACK`,
 /// which `builder().env(..)` can set; 10 MiB more (18 MiB in a debug build) are there to deserialise arguments on. A task that overflows it ends its worker by SIGSEGV, without the message that a program of
 /// its own would print. `cargo test` does not capture what tasks print.
@@ -95,7 +95,7 @@ use crate::options::Stats;
 ///   program runs once, with the pool's argument. A program for musl cannot start workers without `/proc`.
 /// - **Come between the pool and its workers**: with a wrapper that starts a worker without its arguments, standard input or parent, or with an
 ///   initialiser or preloaded library that removes them.
-/// - **Do anything before [`init`]**, where `init` is needed: each worker would do it too. If the call of `init` is missing, `main` runs once more,
+/// - **Do anything before [`init`](crate::init)**, where `init` is needed: each worker would do it too. If the call of `init` is missing, `main` runs once more,
 ///   to its end, in the process that was meant to be the first worker; pools in that process refuse all tasks.
 /// - **Use a pool after `fork`.** The child has neither the pool's threads nor its workers. It may create its own pool.
 ///

@@ -39,7 +39,7 @@ impl ThreadPoolBuilder {
         }
     }
 
-    /// Sets how many tasks run at the same time. [`ThreadPoolExecutor::default`]'s number if not given.
+    /// Sets how many tasks run at the same time. [`ThreadPoolExecutor::default`](crate::ThreadPoolExecutor::default)'s number if not given.
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
         self
