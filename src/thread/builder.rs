@@ -64,8 +64,8 @@ impl ThreadPoolBuilder {
     /// Sets the size of each thread's stack, in bytes. The default is that of `std::thread::Builder`: 2 MiB, or the value
     /// of `RUST_MIN_STACK`.
     ///
-    /// A task that overflows it ends the program. A task that runs in a thread which waits for it has at least half of it. [Large values](ThreadPoolExecutor#large-values) that are passed by value
-    /// need room for two copies.
+    /// A task that overflows it ends the program. A task that runs in a thread which waits for it has at least half
+    /// of it. [Large values](crate::ThreadPoolExecutor#large-values) that are passed by value need room for two copies.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
