@@ -9,7 +9,7 @@ use crate::future::Future;
 use crate::held::is_large;
 use crate::items::ItemExecutor;
 use crate::job::Job;
-use crate::options::{Stats, TaskOptions};
+use crate::options::Stats;
 use crate::panics;
 use crate::task::call::EncodableCall;
 use crate::task::function::{Function, Unboxing};
@@ -19,12 +19,13 @@ use crate::task::state::new_task;
 /// Provides what an [`Executor`](crate::Executor) needs; for authors of executors.
 ///
 /// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`](crate::Executor)'s ways to submit and to
-/// wait. A backend that passes its jobs to another executor also gets that executor's features, such as a pool's `time_limit`. It receives
-/// each item of a map as a job, or `chunk_size` items as one job, and then a time limit applies to the whole chunk.
+/// wait. A backend that passes its jobs to another executor also gets that executor's features, such as a pool's `time_limit`, and
+/// its maps if it passes on [`item_executor`](Backend::item_executor). Without that it receives each item of a map as a job, or
+/// `chunk_size` items as one job, and then a time limit applies to the whole chunk.
+///
 /// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits
 /// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
-/// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are
-/// backends too.
+/// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are backends too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an executor",
     label = "not an executor",
@@ -55,18 +56,11 @@ pub trait Backend: Send + Sync {
         Stats::default()
     }
 
-    /// Returns who takes the items of a map in ranges. `None`: each item, or each chunk of the size that was asked for, is a job.
+    /// Says how it takes the items of a map. By default, each item, or each chunk of the size that was asked for, is a job.
     ///
     /// A backend that passes its jobs to another executor passes this on as well.
-    #[doc(hidden)]
-    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
-        None
-    }
-
-    /// The options that [`Executor::with`](crate::Executor::with) adds to every task.
-    #[doc(hidden)]
-    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
-        None
+    fn item_executor(&self) -> ItemExecutor {
+        ItemExecutor::default()
     }
 }
 
@@ -91,21 +85,14 @@ macro_rules! delegate_backend {
             fn stats(&self) -> Stats {
                 (**self).stats()
             }
-            fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
+            fn item_executor(&self) -> ItemExecutor {
                 (**self).item_executor()
-            }
-            fn task_options(&self) -> Option<&Arc<TaskOptions>> {
-                (**self).task_options()
             }
         }
     )*};
 }
 
 delegate_backend!([B: Backend + ?Sized] &B, [] Box<dyn Backend + '_>, [] Arc<dyn Backend + '_>);
-
-pub(crate) fn options_of(backend: &(impl Backend + ?Sized)) -> &TaskOptions {
-    backend.task_options().map_or(TaskOptions::NONE, |options| options)
-}
 
 /// Submits a call that can go anywhere.
 pub(crate) fn dispatch<A, R>(

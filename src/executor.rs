@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{Backend, dispatch, options_of};
+use crate::backend::{Backend, dispatch};
 use crate::codec::Payload;
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
@@ -169,7 +169,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via { executor: self, function: Infallible(function) }, arguments, options_of(self))
+        Map::new(Via { executor: self, function: Infallible(function) }, arguments, self.item_executor().options())
     }
 
     /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
@@ -194,7 +194,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via { executor: self, function: TryFn(function) }, arguments, options_of(self))
+        Map::new(Via { executor: self, function: TryFn(function) }, arguments, self.item_executor().options())
     }
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
@@ -222,7 +222,7 @@ pub trait Executor: Backend {
         I: IntoIterator<Item: Payload>,
     {
         let via = Via { executor: self, function: Infallible(function) };
-        MapUnordered::new(via, arguments, options_of(self))
+        MapUnordered::new(via, arguments, self.item_executor().options())
     }
 
     /// Makes a function that submits: each call is a task.

@@ -4,45 +4,118 @@
 //! here. An executor that offers nothing gets each item, or each chunk, as a [`Job`](crate::Job).
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-use std::{any::Any, sync::Weak, time::Duration};
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::bytes::OutOfBand;
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::task::encoded::{EncodedCall, Entry};
-use crate::task::owner::Sharing;
-use crate::task::owner::{Ended, Shared};
+use crate::task::owner::{Ended, Shared, Sharing};
 use crate::ticket::Ticket;
 
-/// Takes the items of maps in ranges. An executor offers it through [`Backend::item_executor`](crate::Backend::item_executor).
-#[doc(hidden)]
-pub trait ItemExecutor: Send + Sync {
+/// Says how an executor takes the items of a map; what [`Backend::item_executor`](crate::Backend::item_executor) returns.
+///
+/// The pools of this crate make one that shares the items among their workers, and [`Executor::with`](crate::Executor::with) adds its options.
+/// A backend that passes its jobs to another executor returns that executor's, so that maps through it are as fast and keep
+/// the options. The default has neither: each item, or each chunk of the size that was asked for, is a [`Job`](crate::Job).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use concurrent_futures::{Backend, Executor, ItemExecutor, Job, ThreadPoolExecutor};
+///
+/// /// Counts in the log what it passes on.
+/// struct Logged<B>(B);
+///
+/// impl<B: Backend> Backend for Logged<B> {
+///     fn execute(&self, job: Job) {
+///         println!("a task");
+///         self.0.execute(job);
+///     }
+///     fn item_executor(&self) -> ItemExecutor {
+///         println!("a map");
+///         self.0.item_executor()
+///     }
+///     // The rest is passed on as it is.
+///     # fn max_workers(&self) -> usize {
+///     #     self.0.max_workers()
+///     # }
+///     # fn close(&self) {
+///     #     self.0.close();
+///     # }
+///     # fn join(&self, timeout: Option<Duration>) -> bool {
+///     #     self.0.join(timeout)
+///     # }
+/// }
+///
+/// let executor = Logged(ThreadPoolExecutor::new(2));
+/// let doubled: Vec<i32> = executor.map(|n| 2 * n, [1, 2, 3]).collect::<Result<_, _>>()?;
+/// assert_eq!(doubled, [2, 4, 6]);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct ItemExecutor {
+    ranges: Option<Arc<dyn RangeExecutor>>,
+    options: Option<Arc<TaskOptions>>,
+}
+
+impl ItemExecutor {
+    pub(crate) fn new(ranges: Arc<dyn RangeExecutor>) -> Self {
+        Self { ranges: Some(ranges), options: None }
+    }
+
+    /// Puts other options in the place of those that it has.
+    pub(crate) fn with_options(self, options: Arc<TaskOptions>) -> Self {
+        Self { options: Some(options), ..self }
+    }
+
+    /// Returns the options that [`Executor::with`](crate::Executor::with) adds to every task.
+    pub(crate) fn options(&self) -> Option<&Arc<TaskOptions>> {
+        self.options.as_ref()
+    }
+
     /// Returns `true` if each item has to be a task of its own, whatever chunk size was asked for.
-    fn takes_only_tasks(&self) -> bool {
-        false
+    pub(crate) fn takes_only_tasks(&self) -> bool {
+        self.ranges.as_ref().is_some_and(|ranges| ranges.takes_only_tasks())
     }
 
     /// Returns the threads of this process that may share the items.
-    fn threads(self: Arc<Self>) -> Option<Threads> {
-        None
+    pub(crate) fn threads(&self) -> Option<Arc<dyn Sharing>> {
+        Arc::clone(self.ranges.as_ref()?).threads()
     }
 
     /// Returns who takes the items encoded, to workers elsewhere.
-    fn elsewhere(self: Arc<Self>) -> Option<Elsewhere> {
-        None
+    pub(crate) fn elsewhere(&self) -> Option<Arc<dyn BatchExecutor>> {
+        Arc::clone(self.ranges.as_ref()?).elsewhere()
     }
 }
 
-/// Threads of this process that may share the items of a map.
-#[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "means nothing outside")]
-pub struct Threads(pub(crate) Arc<dyn Sharing>);
+impl fmt::Debug for ItemExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ItemExecutor").field("options", &self.options).finish_non_exhaustive()
+    }
+}
 
-/// Workers that get the items of a map encoded.
-#[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "means nothing outside")]
-pub struct Elsewhere(pub(crate) Arc<dyn BatchExecutor>);
+/// Takes the items of maps in ranges, in this process or elsewhere.
+pub(crate) trait RangeExecutor: Send + Sync {
+    /// As [`ItemExecutor::takes_only_tasks`].
+    fn takes_only_tasks(&self) -> bool;
+
+    /// As [`ItemExecutor::threads`].
+    fn threads(self: Arc<Self>) -> Option<Arc<dyn Sharing>> {
+        None
+    }
+
+    /// As [`ItemExecutor::elsewhere`].
+    fn elsewhere(self: Arc<Self>) -> Option<Arc<dyn BatchExecutor>> {
+        None
+    }
+}
 
 /// An executor whose workers are elsewhere, as the items of one map see it.
 pub(crate) trait BatchExecutor: Send + Sync {

@@ -111,6 +111,7 @@ pub use future::promise::{Promise, promise};
 pub use future::shared::{AwaitingShared, SharedFuture};
 pub use id::FutureId;
 pub use inline::InlineExecutor;
+pub use items::ItemExecutor;
 pub use job::Job;
 pub use map::{Map, MapUnordered};
 pub use options::{Stats, TaskOptions};

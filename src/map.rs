@@ -14,6 +14,7 @@ mod source;
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::sync::Arc;
 
 use crate::error::Outcome;
 use crate::held::is_large;
@@ -42,7 +43,7 @@ where
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
-        options: &TaskOptions,
+        options: Option<&Arc<TaskOptions>>,
     ) -> Self {
         let engine = Engine::new(submit, arguments.into_iter(), options, Order::Input);
         let mut map = Self { engine, ready: Outcomes::new() };
@@ -111,7 +112,7 @@ where
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
-        options: &TaskOptions,
+        options: Option<&Arc<TaskOptions>>,
     ) -> Self {
         let engine = Engine::new(submit, arguments.into_iter(), options, Order::Any);
         let mut map = Self { engine, ready: (0, Outcomes::new()) };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, options_of};
+use crate::backend::Backend;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
@@ -20,7 +20,8 @@ pub struct With<'e, B: ?Sized> {
 
 impl<'e, B: Backend + ?Sized> With<'e, B> {
     pub(crate) fn new(backend: &'e B, options: TaskOptions) -> Self {
-        let options = Arc::new(options.over(options_of(backend)));
+        let items = backend.item_executor();
+        let options = Arc::new(options.over(items.options().map_or(TaskOptions::NONE, |options| options)));
         Self { backend, options }
     }
 
@@ -49,11 +50,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     fn stats(&self) -> Stats {
         self.backend.stats()
     }
-    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
-        self.backend.item_executor()
-    }
-    fn task_options(&self) -> Option<&Arc<TaskOptions>> {
-        Some(&self.options)
+    fn item_executor(&self) -> ItemExecutor {
+        self.backend.item_executor().with_options(Arc::clone(&self.options))
     }
 }
 

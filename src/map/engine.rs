@@ -91,7 +91,13 @@ where
     R: Send + 'static,
 {
     /// Makes one that has pulled no input.
-    pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, options: &TaskOptions, order: Order) -> Self {
+    pub(crate) fn new(
+        submit: impl Submit<I::Item, R> + 'e,
+        input: I,
+        options: Option<&Arc<TaskOptions>>,
+        order: Order,
+    ) -> Self {
+        let options = options.map_or(TaskOptions::NONE, |options| options);
         let range_size = if submit.takes_only_tasks() { 1 } else { options.items_per_chunk() };
         let runner: Box<dyn ItemRunner<I::Item, R> + 'e> = match submit.shared_items() {
             Some(items) => Box::new(Feeder::new(items)),

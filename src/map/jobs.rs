@@ -20,14 +20,13 @@ use crate::error::{Decode, Error, Outcome, Part};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::id::FutureId;
-use crate::items::Threads;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::task::call::{Chunk, Everywhere};
 use crate::task::function::{Function, Unboxing};
 use crate::task::listener::{Listen, Listener};
 use crate::task::new_task;
-use crate::task::owner;
+use crate::task::owner::{self, Sharing};
 use crate::unwind::drop_caught;
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, is_done, wait_until};
@@ -86,22 +85,22 @@ where
     }
 
     fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>> {
-        let (function, options) = (self.function, self.executor.task_options());
-        let executor = self.executor.item_executor()?;
-        if let Some(threads) = Arc::clone(&executor).threads() {
+        let (function, executor) = (self.function, self.executor.item_executor());
+        let options = executor.options();
+        if let Some(threads) = executor.threads() {
             return on_threads(threads, options, move |argument| function.call(argument));
         }
         if may_share::<A, R>(options)
             && let Some(elsewhere) = executor.elsewhere()
         {
-            let items = RemoteItems::new(elsewhere.0, options.cloned(), function);
+            let items = RemoteItems::new(elsewhere, options.cloned(), function);
             return items.map(|items| items as _);
         }
         None
     }
 
     fn takes_only_tasks(&self) -> bool {
-        self.executor.item_executor().is_some_and(|executor| executor.takes_only_tasks())
+        self.executor.item_executor().takes_only_tasks()
     }
 }
 
@@ -117,11 +116,10 @@ fn may_share<A, R>(options: Option<&Arc<TaskOptions>>) -> bool {
 ///
 /// Not those of the executor that the calling thread belongs to: where a worker waits for an item, it is to run that one itself.
 pub(crate) fn on_threads<A: Send + 'static, R: Send + 'static>(
-    threads: Threads,
+    owner: Arc<dyn Sharing>,
     options: Option<&Arc<TaskOptions>>,
     function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
 ) -> Option<Arc<dyn SharedItems<A, R>>> {
-    let Threads(owner) = threads;
     if !may_share::<A, R>(options) || owner::is_current(Arc::as_ptr(&owner).cast()) {
         return None;
     }

@@ -331,7 +331,7 @@ mod tests {
         let place = directory.path().join("test");
         let listener = UnixListener::bind(&place).unwrap();
         let processes = ProcessPoolExecutor::new(2);
-        let executor = processes.item_executor().unwrap().elsewhere().unwrap().0;
+        let executor = processes.item_executor().elsewhere().unwrap();
         let items = RemoteItems::new(executor, None, Infallible(call)).unwrap();
         // As if many had been quick before.
         let mut pending = items.pending.lock();

@@ -8,11 +8,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::executor::ThreadPoolExecutor;
 use super::pool::Pool;
-use crate::backend::{Backend, options_of};
 use crate::error::{BoxError, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
-use crate::items::ItemExecutor;
+use crate::items::RangeExecutor;
 use crate::map::{Map, MapUnordered, SharedItems, Submit, on_threads};
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
@@ -100,11 +99,19 @@ impl ThreadPoolExecutor {
     fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
+
+    fn options(&self) -> Option<&Arc<TaskOptions>> {
+        None
+    }
 }
 
 impl<'e> With<'e, ThreadPoolExecutor> {
     fn pool(&self) -> &'e Arc<Pool> {
         &self.backend.pool
+    }
+
+    fn options(&self) -> Option<&Arc<TaskOptions>> {
+        Some(&self.options)
     }
 }
 
@@ -117,11 +124,11 @@ macro_rules! closure_methods {
                 C: FnOnce() -> Outcome<T> + Send + 'static,
                 T: Send + 'static,
             {
-                queue_call(self.pool(), self.task_options().cloned(), call)
+                queue_call(self.pool(), self.options().cloned(), call)
             }
 
             fn closure<F>(&self, function: F) -> Closure<$e, F> {
-                let options = self.task_options().cloned();
+                let options = self.options().cloned();
                 Closure { pool: self.pool(), options, function: Arc::new(function) }
             }
 
@@ -226,7 +233,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
-                Map::new(closure, arguments, options_of(self))
+                Map::new(closure, arguments, self.options())
             }
 
             /// Calls a closure that returns `Result` on every argument, and yields the outcomes in input order.
@@ -238,7 +245,7 @@ macro_rules! closure_methods {
                 E: Into<BoxError>,
             {
                 let closure = self.closure(move |argument| outcome(function(argument)));
-                Map::new(closure, arguments, options_of(self))
+                Map::new(closure, arguments, self.options())
             }
 
             /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done; as
@@ -250,7 +257,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
-                MapUnordered::new(closure, arguments, options_of(self))
+                MapUnordered::new(closure, arguments, self.options())
             }
 
             /// Makes a function that submits: each call is a task. As [`Executor::bind`](crate::Executor::bind).

@@ -185,8 +185,8 @@ impl Backend for ThreadPoolExecutor {
         }
     }
 
-    fn item_executor(&self) -> Option<Arc<dyn ItemExecutor>> {
-        Some(Arc::clone(&self.pool) as _)
+    fn item_executor(&self) -> ItemExecutor {
+        ItemExecutor::new(Arc::clone(&self.pool) as _)
     }
 
     fn max_workers(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Executor, Job, Stats, TaskOptions, With};
+use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, TaskOptions, With};
 
 /// Calls every method through a [`With`].
 pub(crate) struct View<B>(pub(crate) B);
@@ -32,6 +32,9 @@ impl<B: Backend> Backend for View<B> {
     fn stats(&self) -> Stats {
         self.with().stats()
     }
+    fn item_executor(&self) -> ItemExecutor {
+        self.with().item_executor()
+    }
 }
 
 /// Calls every method through a `&dyn Backend`.
@@ -60,5 +63,32 @@ impl<B: Backend> Backend for Lent<B> {
     }
     fn stats(&self) -> Stats {
         through(&(&self.0 as &dyn Backend)).stats()
+    }
+    fn item_executor(&self) -> ItemExecutor {
+        through(&(&self.0 as &dyn Backend)).item_executor()
+    }
+}
+
+/// Passes on what it must, so that each item of a map is a job.
+pub(crate) struct ByJobs<B>(pub(crate) B);
+
+impl<B: Backend> Backend for ByJobs<B> {
+    fn execute(&self, job: Job) {
+        self.0.execute(job);
+    }
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.0.join(timeout)
+    }
+    fn cancel_pending(&self) -> usize {
+        self.0.cancel_pending()
+    }
+    fn stats(&self) -> Stats {
+        self.0.stats()
     }
 }

@@ -18,12 +18,13 @@ use concurrent_futures::{Backend, InlineExecutor, ThreadPoolExecutor};
 use concurrent_futures_conformance::support::Forwarding;
 use concurrent_futures_conformance::{backend, run};
 
-use forms::{Lent, View};
+use forms::{ByJobs, Lent, View};
 
 fn main() -> ExitCode {
     run([
         backend("threads", ThreadPoolExecutor::new),
         backend("forwarded_threads", |workers| Forwarding(ThreadPoolExecutor::new(workers))),
+        backend("threads_by_jobs", |workers| ByJobs(ThreadPoolExecutor::new(workers))),
         backend("view_of_threads", |workers| View(ThreadPoolExecutor::new(workers))),
         backend("lent_threads", |workers| Lent(ThreadPoolExecutor::new(workers))),
         backend("shared_threads", |workers| Arc::new(ThreadPoolExecutor::new(workers)) as Arc<dyn Backend>),
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
         backend("processes", ProcessPoolExecutor::new),
         #[cfg(automatic)]
         backend("forwarded_processes", |workers| Forwarding(ProcessPoolExecutor::new(workers))),
+        #[cfg(automatic)]
+        backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))),
         backend("inline", |_| InlineExecutor)
             .runs_inside_submit()
             .never_closes()

@@ -1,15 +1,18 @@
 //! An executor that somebody else wrote: it sends bytes to where no type is known.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Encoded, Error, Executor, Failed, FutureId, Job, Stats, TaskOptions};
+use concurrent_futures::{
+    Backend, Encoded, Error, Executor, Failed, FutureId, InlineExecutor, Job, Stats, TaskOptions,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::support::{Held, LONG, within};
+use crate::support::{Forwarding, Held, LONG, within};
 
 /// A function as the far side knows it: bytes to bytes.
 type Remote = fn(&[u8], Option<usize>) -> Vec<u8>;
@@ -173,4 +176,17 @@ fn what_a_backend_does_not_say_is_zero() {
     let held = Held::default();
     assert_eq!(held.stats(), Stats::default());
     assert_eq!(held.cancel_pending(), 0);
+}
+
+#[test]
+fn options_of_maps_hold_through_a_backend_that_passes_them_on() {
+    let one_ahead = InlineExecutor.with(TaskOptions::new().buffer_size(1));
+    let around = Forwarding(&one_ahead);
+    let pulled = AtomicUsize::new(0);
+    let input = (0..9).inspect(|_| {
+        pulled.fetch_add(1, Ordering::Relaxed);
+    });
+    let map = around.map(|n: i32| n, input);
+    assert_eq!(pulled.load(Ordering::Relaxed), 1);
+    assert_eq!(map.map(Result::unwrap).sum::<i32>(), 36);
 }

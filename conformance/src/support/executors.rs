@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Job, Stats};
+use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats};
 
 /// An executor that runs nothing by itself: the test takes the jobs, and decides.
 #[derive(Default)]
@@ -65,7 +65,7 @@ impl Backend for Held {
     }
 }
 
-/// Somebody's own executor around another one: it forwards every method that [`Backend`] documents, and no other.
+/// Somebody's own executor around another one: it forwards every method of [`Backend`].
 pub struct Forwarding<B>(pub B);
 
 impl<B: Backend> Backend for Forwarding<B> {
@@ -86,5 +86,8 @@ impl<B: Backend> Backend for Forwarding<B> {
     }
     fn stats(&self) -> Stats {
         self.0.stats()
+    }
+    fn item_executor(&self) -> ItemExecutor {
+        self.0.item_executor()
     }
 }

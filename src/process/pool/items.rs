@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use super::Pool;
 use crate::bytes::with_out_of_band;
 use crate::error::Error;
-use crate::items::{Attached, BatchExecutor, Elsewhere, ItemExecutor, NewBatch};
+use crate::items::{Attached, BatchExecutor, NewBatch, RangeExecutor};
 use crate::process::batch::{Batch, SentBatches};
 use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::shm::segments::{SegmentPool, SegmentRef};
@@ -33,19 +33,19 @@ impl Drop for Segments {
     }
 }
 
-impl ItemExecutor for Pool {
+impl RangeExecutor for Pool {
     fn takes_only_tasks(&self) -> bool {
         self.settings.time_limit.is_some()
     }
 
     /// Nobody, where the pool counts tasks, or where each item is refused with the reason.
-    fn elsewhere(self: Arc<Self>) -> Option<Elsewhere> {
+    fn elsewhere(self: Arc<Self>) -> Option<Arc<dyn BatchExecutor>> {
         let settings = &self.settings;
         let counts = settings.max_tasks_per_worker.is_some() || settings.max_pending.is_some();
         if counts || settings.time_limit.is_some() || self.is_copy() {
             return None;
         }
-        Some(Elsewhere(Arc::new(MapBatches { pool: self, sent: Arc::default() })))
+        Some(Arc::new(MapBatches { pool: self, sent: Arc::default() }))
     }
 }
 

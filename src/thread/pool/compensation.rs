@@ -9,7 +9,7 @@ use super::Pool;
 use super::queue::{Action, Queue};
 use crate::error::Error;
 use crate::fork;
-use crate::items::{ItemExecutor, Threads};
+use crate::items::RangeExecutor;
 use crate::sync::MutexGuard;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::roles::{BlockReason, TaskOwner};
@@ -27,15 +27,15 @@ impl Pool {
     }
 }
 
-impl ItemExecutor for Pool {
+impl RangeExecutor for Pool {
     fn takes_only_tasks(&self) -> bool {
         self.settings.time_limit.is_some()
     }
 
     /// Nobody, if each item has to have its place in a bounded queue, or its time limit.
-    fn threads(self: Arc<Self>) -> Option<Threads> {
+    fn threads(self: Arc<Self>) -> Option<Arc<dyn Sharing>> {
         let shares = !self.is_bounded() && self.settings.time_limit.is_none() && !self.is_copy();
-        shares.then(|| Threads(self as _))
+        shares.then_some(self as _)
     }
 }
 
