@@ -1,7 +1,7 @@
 //! [`Engine`]: the caller's side of a map: it pulls input, and takes outcomes.
 //!
-//! Every map goes one way. The engine pulls items and gives them to an [`ItemRunner`], which makes ranges of them; outcomes come into the
-//! ranges, from which the engine takes them. Who runs the items makes the difference:
+//! Every map goes one way. The engine pulls items and gives them to an [`ItemRunner`], which makes ranges of them;
+//! outcomes come into the ranges, from which the engine takes them. Who runs the items makes the difference:
 //!
 //! | runner | a range is | used |
 //! |---|---|---|
@@ -9,7 +9,8 @@
 //! | [`LocalItems`](super::local::LocalItems) | what threads take items from one by one | on threads |
 //! | `RemoteItems` | what batches are cut from | on processes |
 //!
-//! An item counts as in flight from when it is pulled until its outcome is taken from its range. Items begin to run while more are pulled.
+//! An item counts as in flight from when it is pulled until its outcome is taken from its range. Items begin to run
+//! while more are pulled.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -154,7 +155,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
     }
 
-    /// Blocks until there are outcomes, takes them, and pulls as much input as that makes room for. `None`: there are no more.
+    /// Blocks until there are outcomes, takes them, and pulls as much input as that makes room for. `None`: there are
+    /// no more.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<Step<R>> {
         if self.runner.is_lost() {

@@ -114,7 +114,8 @@ fn may_share<A, R>(options: Option<&Arc<TaskOptions>>) -> bool {
 
 /// Has threads of this process take the items, if that may be.
 ///
-/// Not those of the executor that the calling thread belongs to: where a worker waits for an item, it is to run that one itself.
+/// Not those of the executor that the calling thread belongs to: where a worker waits for an item, it is to run that
+/// one itself.
 pub(crate) fn on_threads<A: Send + 'static, R: Send + 'static>(
     owner: Arc<dyn Sharing>,
     options: Option<&Arc<TaskOptions>>,

@@ -1,19 +1,21 @@
 //! [`LocalItems`]: threads that help themselves to the items of a map.
 //!
-//! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the pool, a *map worker*,
-//! takes one item after the other from the [ranges](Range) until none is left. That is per item one turn of a lock that is mostly
-//! its own.
+//! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the
+//! pool, a *map worker*, takes one item after the other from the [ranges](Range) until none is left. That is per item
+//! one turn of a lock that is mostly its own.
 //!
 //! # What stays as it is with a task an item
 //!
-//! - An item waits for none that was taken before it, however long that runs: it can be taken from its range as long as it has not begun,
-//!   by a map worker that finds no fresh range. So the work is divided down to the item, and items that wait for each other meet.
-//! - *As long as an item is not taken, a map worker is coming: it is in the pool's queue, or about to be there.* One that begins says that it
-//!   comes no more, hands over what was held back for it, and sends the next one before it runs anything, if there is an item that nobody has
-//!   taken. So there are as many as the pool has workers for, those counted that come for others that are blocked.
+//! - An item waits for none that was taken before it, however long that runs: it can be taken from its range as long as
+//!   it has not begun, by a map worker that finds no fresh range. So the work is divided down to the item, and items
+//!   that wait for each other meet.
+//! - *As long as an item is not taken, a map worker is coming: it is in the pool's queue, or about to be there.* One
+//!   that begins says that it comes no more, hands over what was held back for it, and sends the next one before it
+//!   runs anything, if there is an item that nobody has taken. So there are as many as the pool has workers for, those
+//!   counted that come for others that are blocked.
 //! - An outcome is there to be seen before its worker begins the next item.
-//! - The pool runs first what came first. A map worker has the ticket of the items that it is for, and takes none that are behind a task in the
-//!   queue: it goes, so that its worker runs that, and sends another one, whose turn is then.
+//! - The pool runs first what came first. A map worker has the ticket of the items that it is for, and takes none that
+//!   are behind a task in the queue: it goes, so that its worker runs that, and sends another one, whose turn is then.
 //!
 //! # Locks
 //!
@@ -81,8 +83,8 @@ impl<A, R> LocalRange<A, R> {
     fn work(&self, call: &impl Fn(A) -> Outcome<R>) -> Ended {
         let mut made = None;
         loop {
-            // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by others or called off,
-            // before the next item begins, which may take as long as it likes.
+            // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by
+            // others or called off, before the next item begins, which may take as long as it likes.
             match self.turn(made.take(), vec::IntoIter::next) {
                 Ok((position, item)) => made = Some((position, caught(|| call(item)))),
                 Err(ended) => return ended,
@@ -97,8 +99,9 @@ pub(crate) struct LocalItems<A, R> {
     worker: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
     input: InputBuffer<A, R>,
     queue: Mutex<RangeQueue<A, R>>,
-    /// A map worker is in the pool's queue, or about to be, and will look into the input buffer before it runs anything. Written under the
-    /// lock of the queue. A caller reads it under that of the input buffer, which the worker takes after it has written.
+    /// A map worker is in the pool's queue, or about to be, and will look into the input buffer before it runs
+    /// anything. Written under the lock of the queue. A caller reads it under that of the input buffer, which the
+    /// worker takes after it has written.
     is_coming: AtomicBool,
     me: Weak<Self>,
 }
@@ -261,7 +264,8 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         }
     }
 
-    /// A map worker will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
+    /// A map worker will not come, because none can, or because all was called off meanwhile. What it was for has the
+    /// same error.
     fn drop_unobserved(&self, worker: FutureId, error: &Error) {
         let mut queue = self.queue.lock();
         let is_awaited = queue.sent.as_ref().is_some_and(|(sent, _)| *sent == worker);

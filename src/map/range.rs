@@ -1,18 +1,19 @@
 //! [`Range`]: some items of a map that lie next to each other, and what became of them.
 //!
-//! One lock guards the items that nobody has taken and the outcomes. Whoever runs items stores an outcome and takes the next item in one turn
-//! of it. So an outcome can be collected, and what has not begun can be taken by others or called off, before the next item begins,
-//! which may take as long as it likes.
+//! One lock guards the items that nobody has taken and the outcomes. Whoever runs items stores an outcome and takes the
+//! next item in one turn of it. So an outcome can be collected, and what has not begun can be taken by others or called
+//! off, before the next item begins, which may take as long as it likes.
 //!
 //! | who waits | what it says under the lock | who tells it |
 //! |---|---|---|
 //! | a caller that wants input order | `wanted`, and sleeps on `filled` | who stores the outcome that comes next |
 //! | a caller that takes any outcome | `listener`, once; `told` is reset when it finds nothing | who stores an outcome while `told` is not set |
 //!
-//! Where items are quick, two workers that take from one range would spend their time with its lock. So one that comes to a range whose
-//! items are, takes the later half of what nobody has taken, as a *part*: a range with a lock of its own, which can be divided again. To the
-//! caller it belongs to the range. A range never gives away the item that comes next, so whoever sleeps until that is done sleeps at the
-//! right lock. That of a range may be taken with that of a part following it.
+//! Where items are quick, two workers that take from one range would spend their time with its lock. So one that comes
+//! to a range whose items are, takes the later half of what nobody has taken, as a *part*: a range with a lock of its
+//! own, which can be divided again. To the caller it belongs to the range. A range never gives away the item that comes
+//! next, so whoever sleeps until that is done sleeps at the right lock. That of a range may be taken with that of a
+//! part following it.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -51,7 +52,8 @@ pub(crate) trait Collect<R>: Send {
     fn take(&mut self, order: Order) -> Option<Collected<R>>;
     /// Blocks until the outcome that comes next in input order is there, or the time is up.
     fn wait(&self, deadline: Option<Instant>);
-    /// Tells the listener whenever there may be outcomes to take in any order, from the next time on that none was there.
+    /// Tells the listener whenever there may be outcomes to take in any order, from the next time on that none was
+    /// there.
     fn listen(&self, listener: Arc<dyn Listen>, key: usize);
     /// Counts items without an outcome.
     fn unfinished(&self) -> usize;
@@ -88,7 +90,8 @@ struct State<S: Items, R> {
     taken: usize,
     /// When the first was.
     since: Option<Instant>,
-    /// What was divided off and has outcomes to come, and the position of the first item of each. The last one comes first in the input.
+    /// What was divided off and has outcomes to come, and the position of the first item of each. The last one comes
+    /// first in the input.
     parts: Vec<(usize, Arc<Range<S, R>>)>,
     runs: Runs<R>,
     /// Somebody sleeps until the outcome is there that comes next.
@@ -121,8 +124,8 @@ impl<S: Items, R> Range<S, R> {
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
-    /// Stores the outcome of the previous item, if there is one, then takes the next one. Returns the counts not yet reported to the pool
-    /// if no item is left.
+    /// Stores the outcome of the previous item, if there is one, then takes the next one. Returns the counts not yet
+    /// reported to the pool if no item is left.
     pub(super) fn turn<A>(
         &self,
         made: Option<(usize, Outcome<R>)>,
@@ -149,7 +152,8 @@ impl<S: Items, R> Range<S, R> {
         next
     }
 
-    /// Divides off the later half of what nobody has taken, if an item takes less than `quick` and there are two or more.
+    /// Divides off the later half of what nobody has taken, if an item takes less than `quick` and there are two or
+    /// more.
     pub(super) fn split(&self, quick: Duration) -> Option<Arc<Self>> {
         let mut state = self.state.lock();
         let is_quick = state.taken >= SAMPLE

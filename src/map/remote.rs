@@ -1,13 +1,13 @@
 //! [`RemoteItems`]: the items of a map on their way to workers elsewhere, a few at a time.
 //!
-//! Items are encoded when they leave the input buffer, and lie in a range until they are taken as part of a *batch*, which crosses as
-//! a whole. The size of a batch follows from how long items take: as many as are expected to run in [`BATCH`], one item at first. So
-//! trivial items cross by the hundred, and long ones alone.
+//! Items are encoded when they leave the input buffer, and lie in a range until they are taken as part of a *batch*,
+//! which crosses as a whole. The size of a batch follows from how long items take: as many as are expected to run in
+//! [`BATCH`], one item at first. So trivial items cross by the hundred, and long ones alone.
 //!
 //! # What stays as it is with a task an item
 //!
-//! - A worker that runs out of work takes half of what another has not begun of its batch, so an item waits behind one that takes long only
-//!   while every worker has something to do.
+//! - A worker that runs out of work takes half of what another has not begun of its batch, so an item waits behind one
+//!   that takes long only while every worker has something to do.
 //! - A crash costs the item that ran, and is retried alone: that is so in every chunk.
 //! - What nobody has taken is called off at once, and what is under way as the items of any chunk are.
 //!
@@ -15,7 +15,8 @@
 //!
 //! # Locks
 //!
-//! The input buffer's and then a range's; or that of the pending ranges first, then the executor's or a range's. No user code under any.
+//! The input buffer's and then a range's; or that of the pending ranges first, then the executor's or a range's. No
+//! user code under any.
 #![forbid(unsafe_code)]
 
 mod encoded;
@@ -49,8 +50,9 @@ const BATCH: Duration = Duration::from_micros(200);
 /// How many items a range has at most, and so a batch.
 const MOST: usize = 1024;
 
-/// So many batches a worker are under way: one runs, one was sent ahead, and two are in the queue. So there is one in the queue for whoever comes
-/// first, before what was submitted later, also while every worker's last two have come back and were not delivered here.
+/// So many batches a worker are under way: one runs, one was sent ahead, and two are in the queue. So there is one in
+/// the queue for whoever comes first, before what was submitted later, also while every worker's last two have come
+/// back and were not delivered here.
 const UNDER_WAY: usize = 4;
 
 pub(crate) struct RemoteItems<A, R> {
@@ -61,7 +63,8 @@ pub(crate) struct RemoteItems<A, R> {
     /// Counts batches that were made and whose outcomes are not stored.
     under_way: AtomicUsize,
     input: InputBuffer<A, R>,
-    /// What came last cannot be divided, because something is attached: what comes next had better come in small ranges.
+    /// What came last cannot be divided, because something is attached: what comes next had better come in small
+    /// ranges.
     is_heavy: AtomicBool,
     /// Nobody wants anything of it.
     is_dismissed: AtomicBool,

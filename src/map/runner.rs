@@ -11,7 +11,8 @@ pub(crate) trait ItemRunner<A, R>: Send {
     fn add(&mut self, item: A);
     /// As `add`, for items that are [large](crate::held::is_large). Runs user code.
     fn add_boxed(&mut self, item: Box<A>);
-    /// Returns the ranges that were made, in input order. Every item that was added is in one of them or in an earlier one.
+    /// Returns the ranges that were made, in input order. Every item that was added is in one of them or in an earlier
+    /// one.
     fn ranges(&mut self) -> VecDeque<Box<dyn Collect<R>>>;
     /// Cancels what has not begun: nobody wants more. Runs user code.
     fn dismiss(&mut self);

@@ -1,7 +1,8 @@
 //! [`Runs`]: outcomes of items, by position, until the caller takes them.
 //!
-//! A *run* is outcomes of items that lie next to each other. A worker that takes one item after the other makes one run that grows; where
-//! several share a range, there are more. A caller that wants input order takes the run that begins where the last one ended.
+//! A *run* is outcomes of items that lie next to each other. A worker that takes one item after the other makes one run
+//! that grows; where several share a range, there are more. A caller that wants input order takes the run that begins
+//! where the last one ended.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! [`InputBuffer`]: items of a map that were pulled, and that no worker was given yet; and the [`Feeder`], which puts them there.
 //!
-//! To hand items over one by one takes longer than short ones run, so they are held back until a worker asks for them. But the input may take
-//! as long as it likes for the next one, or even wait for what becomes of those before it. So: *while an item is held back, a worker is coming
-//! that will look here before it runs anything.* It says that it comes no more, *and then* looks here, under the lock; whoever adds an item
-//! asks under the lock whether one is coming, and hands the item over if not. So of the two, one sees what the other has done.
+//! To hand items over one by one takes longer than short ones run, so they are held back until a worker asks for them.
+//! But the input may take as long as it likes for the next one, or even wait for what becomes of those before it. So:
+//! *while an item is held back, a worker is coming that will look here before it runs anything.* It says that it comes
+//! no more, *and then* looks here, under the lock; whoever adds an item asks under the lock whether one is coming, and
+//! hands the item over if not. So of the two, one sees what the other has done.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -28,8 +29,8 @@ pub(crate) trait SharedItems<A, R>: Send + Sync {
     fn ticket(&self) -> Ticket;
     /// Returns `true` if a worker is coming that will look into the input buffer. Called under its lock.
     fn may_hold_back(&self) -> bool;
-    /// Takes items from the input buffer, and says where their outcomes come, and what is to be done then. Called under the buffer's lock;
-    /// what is to be done is not, and may run user code.
+    /// Takes items from the input buffer, and says where their outcomes come, and what is to be done then. Called under
+    /// the buffer's lock; what is to be done is not, and may run user code.
     fn take_in(&self, items: Vec<A>, ticket: Ticket) -> (Box<dyn Collect<R>>, FollowUp<'_>);
     /// Cancels what has not begun: nobody wants more. Runs user code.
     fn dismiss(&self);
@@ -57,9 +58,9 @@ impl<A, R> Default for InputBuffer<A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
-    /// Adds an item, or has it refused. Hands the buffered items over if they are as many as a range should have, or none may be held back.
-    /// May run user code. `generation` is that of the process whose executor has the items: in a forked copy, nothing is done that could
-    /// wait for a thread that is not there.
+    /// Adds an item, or has it refused. Hands the buffered items over if they are as many as a range should have, or
+    /// none may be held back. May run user code. `generation` is that of the process whose executor has the items: in a
+    /// forked copy, nothing is done that could wait for a thread that is not there.
     pub(crate) fn add(&self, item: A, items: &dyn SharedItems<A, R>, generation: u32) {
         let is_lost = || fork::generation() != generation;
         if let Some(error) = items.refusal() {

@@ -68,8 +68,8 @@ impl Encoded {
 
     /// Returns how many calls the task stands for, if it is a chunk of a map.
     ///
-    /// The argument of a chunk is a sequence of this many arguments, and its reply must be the encoding of a
-    /// sequence of as many `Result<R, String>`.
+    /// The argument of a chunk is a sequence of this many arguments, and its reply must be the encoding of a sequence
+    /// of as many `Result<R, String>`.
     pub fn items(&self) -> Option<usize> {
         self.items
     }

@@ -145,7 +145,8 @@ fn run_as<R>(task: Current, body: impl FnOnce() -> R) -> R {
 struct Restore(Option<Current>);
 
 impl Restore {
-    /// Makes this one current meanwhile. At the end of a thread its locals may be gone: a task that runs there does without.
+    /// Makes this one current meanwhile. At the end of a thread its locals may be gone: a task that runs there does
+    /// without.
     fn after(task: Current) -> Self {
         Self(CURRENT.try_with(|current| current.replace(Some(task))).ok().flatten())
     }

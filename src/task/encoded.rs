@@ -1,7 +1,8 @@
 //! A call as it crosses to another process of this program: the addresses of its functions, and its argument as bytes.
 //!
-//! Two functions make a call: the user's, and [`enter`] for its types, which reads the argument, calls the user's function and writes the
-//! result. Whoever sends a call elsewhere turns both addresses into something that holds there too.
+//! Two functions make a call: the user's, and [`enter`] for its types, which reads the argument, calls the user's
+//! function and writes the result. Whoever sends a call elsewhere turns both addresses into something that holds there
+//! too.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;

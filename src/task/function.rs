@@ -9,7 +9,8 @@ use crate::panics;
 
 /// A function pointer, and how what it returns becomes an outcome.
 ///
-/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that [`Enter`](super::encoded::Enter) can pass it.
+/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that
+/// [`Enter`](super::encoded::Enter) can pass it.
 pub(crate) trait Function<A, R>: Copy + Send + Sync {
     fn call(self, argument: A) -> Outcome<R>;
     /// Where the function is in this process.

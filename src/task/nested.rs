@@ -1,12 +1,13 @@
 //! [`with_room`]: user code that may nest as deeply as it likes.
 //!
-//! A callback may complete another future, whose callback completes the next one. The drop of a task may cancel another task. A task may run
-//! another one in an executor without workers. Each of these is a few frames further down the stack. Where the stack is nearly used up, the
-//! next callback, drop or task runs on the stack of a new thread, and the calling thread waits for it.
+//! A callback may complete another future, whose callback completes the next one. The drop of a task may cancel another
+//! task. A task may run another one in an executor without workers. Each of these is a few frames further down the
+//! stack. Where the stack is nearly used up, the next callback, drop or task runs on the stack of a new thread, and the
+//! calling thread waits for it.
 //!
-//! For this crate the two threads are one: the new thread belongs to the same executor, has the same number and the same current task, and
-//! must not block if the old one must not. For the program they are two threads: thread-locals, and locks that belong to a thread, differ.
-//! Code gets there only after dozens of levels.
+//! For this crate the two threads are one: the new thread belongs to the same executor, has the same number and the
+//! same current task, and must not block if the old one must not. For the program they are two threads: thread-locals,
+//! and locks that belong to a thread, differ. Code gets there only after dozens of levels.
 //!
 //! If no thread can be started, callbacks and drops run on the stack that there is, because they have to run.
 #![forbid(unsafe_code)]

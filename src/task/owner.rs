@@ -1,7 +1,7 @@
 //! What a thread knows about itself when it meets a future: whose worker it is, and whether it may block.
 //!
-//! A pool's threads carry their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task
-//! right here (a claim), and to keep the pool going while this thread sleeps (a spare worker).
+//! A pool's threads carry their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task right
+//! here (a claim), and to keep the pool going while this thread sleeps (a spare worker).
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -34,8 +34,8 @@ pub(crate) trait Sharing: TaskOwner {
 
 /// Calls that the tasks of a pool share, and that are no tasks themselves. The pool asks with none of its locks held.
 pub(crate) trait Shared: Send + Sync {
-    /// How many were not begun, less the tasks in the pool's queue that are there to begin them; and how those went of which the pool
-    /// was not told yet.
+    /// How many were not begun, less the tasks in the pool's queue that are there to begin them; and how those went of
+    /// which the pool was not told yet.
     fn progress(&self) -> (isize, Ended);
     /// Ends those that were not begun, and returns how many that were. Runs user code.
     fn call_off(&self, error: &Error) -> usize;

@@ -5,11 +5,13 @@ use crate::id::FutureId;
 
 /// Has tasks whose workers are out of reach, such as those of another program; for authors of executors.
 ///
-/// [`Job::entrust`](crate::Job::entrust) names it for a task. From then on the task asks it before it is cancelled or aborted, since only it
-/// knows whether a worker has started the task. One `Remote` may have many tasks, which `id` tells apart.
+/// [`Job::entrust`](crate::Job::entrust) names it for a task. From then on the task asks it before it is cancelled or
+/// aborted, since only it knows whether a worker has started the task. One `Remote` may have many tasks, which `id`
+/// tells apart.
 ///
-/// The methods are called with no lock of the task held: the first three and `left` in the thread that cancels or aborts, `ended` in the
-/// thread that completes the task, `has_started` and `help` in a thread that looks at the future or waits for it.
+/// The methods are called with no lock of the task held: the first three and `left` in the thread that cancels or
+/// aborts, `ended` in the thread that completes the task, `has_started` and `help` in a thread that looks at the future
+/// or waits for it.
 ///
 /// # Examples
 ///
@@ -63,8 +65,8 @@ pub trait Remote: Send + Sync {
     /// Takes the task back. Returns `true` if no worker has started it and none ever will; then it is cancelled.
     fn revoke(&self, id: FutureId) -> bool;
 
-    /// Decides about an abort. Returns `true` if the future may end as cancelled: what a worker makes of the task does not count any more.
-    /// `false` means that the task has come to an end before.
+    /// Decides about an abort. Returns `true` if the future may end as cancelled: what a worker makes of the task does
+    /// not count any more. `false` means that the task has come to an end before.
     fn stop(&self, _id: FutureId) -> bool {
         true
     }
@@ -75,8 +77,8 @@ pub trait Remote: Send + Sync {
     /// Called when the task is cancelled, aborted or refused, before its callbacks: the room it had is free.
     fn left(&self, _id: FutureId) {}
 
-    /// Called when the task has ended in any other way, before its callbacks; not if [`Job::run`](crate::Job::run) ran it. `failed`: with an
-    /// error.
+    /// Called when the task has ended in any other way, before its callbacks; not if [`Job::run`](crate::Job::run) ran
+    /// it. `failed`: with an error.
     fn ended(&self, _id: FutureId, _failed: bool) {}
 
     /// Returns `true` if a worker has started a task that did not hear of it by [`Job::start`](crate::Job::start).
@@ -84,7 +86,7 @@ pub trait Remote: Send + Sync {
         false
     }
 
-    /// Called by a thread that is about to sleep until the task is done. It may look for the result for a moment (50 us, say), and must not
-    /// block.
+    /// Called by a thread that is about to sleep until the task is done. It may look for the result for a moment (50
+    /// us, say), and must not block.
     fn help(&self, _id: FutureId) {}
 }

@@ -1,4 +1,5 @@
-//! What executors, waiters and handles may do with a task whose types they do not know, and what a task asks of the executor that has it.
+//! What executors, waiters and handles may do with a task whose types they do not know, and what a task asks of the
+//! executor that has it.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
@@ -32,7 +33,8 @@ pub(crate) enum Claim {
     Done,
     /// It is another's to run, or somebody runs it.
     Elsewhere,
-    /// It waits in this executor's queue, and only another worker can run it: it has a time limit, or too little of this stack is left.
+    /// It waits in this executor's queue, and only another worker can run it: it has a time limit, or too little of
+    /// this stack is left.
     NeedsWorker,
 }
 
@@ -48,8 +50,8 @@ impl Claim {
 
 /// A task without its types, as executors see it.
 ///
-/// `me` is the very `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only
-/// its erased handle can be passed on to the thread that runs it.
+/// `me` is the very `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only its
+/// erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Awaited {
     fn options(&self) -> &TaskOptions;
     /// Has no effect if it has options.
@@ -94,8 +96,8 @@ pub(crate) trait Awaited: RunningTask {
     fn runs_here(&self) -> bool;
     fn cancel(&self) -> bool;
     fn abort(&self) -> bool;
-    /// Registers a listener; `Some(failed)` if the task is done and nothing was registered. A waker that is
-    /// registered under the same key is replaced.
+    /// Registers a listener; `Some(failed)` if the task is done and nothing was registered. A waker that is registered
+    /// under the same key is replaced.
     fn listen(&self, listener: Listener) -> Option<bool>;
     fn unlisten(&self, key: ListenerKey);
     /// Sleeps until the task is done or the time is up. Is it done?
@@ -162,7 +164,7 @@ pub(crate) trait TaskOwner: Send + Sync {
 pub(crate) enum BlockReason {
     /// That one takes a task from the queue: the pool has one worker more while this lasts.
     Worker,
-    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
-    /// must not all be asleep.
+    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers must
+    /// not all be asleep.
     Progress,
 }

@@ -1,12 +1,11 @@
 //! The state machine: one task per task, in one allocation.
 //!
-//! `roles` says what may be asked of a task, `runner` and `handle` answer it; every way out of a state but those
-//! of `Pending` to `Running` and of a lent outcome goes through [`Task::end`], here.
+//! `roles` says what may be asked of a task, `runner` and `handle` answer it; every way out of a state but those of
+//! `Pending` to `Running` and of a lent outcome goes through [`Task::end`], here.
 //!
-//! An `Arc<Task>` is unsized twice: [`Runnable`] for executors, [`TaskHandle`] for the handle. Everything is
-//! under the task's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde
-//! code) runs or drops while it is held, and no other lock is taken under it but the one inside of a wait-set,
-//! under which none is taken.
+//! An `Arc<Task>` is unsized twice: [`Runnable`] for executors, [`TaskHandle`] for the handle. Everything is under the
+//! task's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde code) runs or drops
+//! while it is held, and no other lock is taken under it but the one inside of a wait-set, under which none is taken.
 //!
 //! # Who may leave a state
 //!
@@ -19,31 +18,31 @@
 //! | `Finished` | `Delivering` and back | `add_done_callback`, for the callback's time | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop | the outcome |
 //!
-//! `Cancelled` and `Taken` are left by nobody. `Delivering` shows to the outside as the state before it, so
-//! nobody sees a task done before its callbacks have run, and a callback added to a done task does not undo it.
+//! `Cancelled` and `Taken` are left by nobody. `Delivering` shows to the outside as the state before it, so nobody sees
+//! a task done before its callbacks have run, and a callback added to a done task does not undo it.
 //!
 //! # The races, each decided by the lock
 //!
-//! - **Cancel against start**: whoever finds `Pending` wins. `cancel() == true` means that the call was taken out
-//!   here, so it never runs; the loser finds no call and leaves the entry alone.
-//! - **Finish against abort or time limit**: the first finds `Running` and publishes. The late outcome is dropped
-//!   by its owner, outside the lock.
-//! - **Finish against take**: taking needs a handle by value and a done task; before, the taker sleeps on `changed`
-//!   and is counted in `waiters`, under the same lock that publishes. Nobody is notified in vain.
-//! - **Callback against finish**: added before `Delivering` ends, it is run by the delivering thread, whose loop
-//!   ends under the lock that publishes; added after, by the adder. There is no in-between.
-//! - **Callback against take**: the outcome is out of a `Finished` task while a late callback looks at it. It
-//!   cannot be taken then, because the adder borrows the handle that taking would consume.
+//! - **Cancel against start**: whoever finds `Pending` wins. `cancel() == true` means that the call was taken out here,
+//!   so it never runs; the loser finds no call and leaves the entry alone.
+//! - **Finish against abort or time limit**: the first finds `Running` and publishes. The late outcome is dropped by
+//!   its owner, outside the lock.
+//! - **Finish against take**: taking needs a handle by value and a done task; before, the taker sleeps on `changed` and
+//!   is counted in `waiters`, under the same lock that publishes. Nobody is notified in vain.
+//! - **Callback against finish**: added before `Delivering` ends, it is run by the delivering thread, whose loop ends
+//!   under the lock that publishes; added after, by the adder. There is no in-between.
+//! - **Callback against take**: the outcome is out of a `Finished` task while a late callback looks at it. It cannot be
+//!   taken then, because the adder borrows the handle that taking would consume.
 //! - **Wait-set against finish**: told under the lock that publishes, so the order in which futures come out is one in
 //!   which they can have been seen done.
-//! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
-//!   stored and the poll is ready.
-//! - **Entrusted**: of a task that another process may start, that place decides, before this one: `cancel` and
-//!   `abort` ask [`Remote`](super::remote::Remote) first, and end the task only where they won there. It stays `Pending`
-//!   here while it runs there; a look from outside asks.
-//! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
-//!   it with `Broken`. The lock of a task that another thread has at that moment, for a few instructions, is the one that
-//!   cannot be spared.
+//! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not stored
+//!   and the poll is ready.
+//! - **Entrusted**: of a task that another process may start, that place decides, before this one: `cancel` and `abort`
+//!   ask [`Remote`](super::remote::Remote) first, and end the task only where they won there. It stays `Pending` here
+//!   while it runs there; a look from outside asks.
+//! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there,
+//!   ends it with `Broken`. The lock of a task that another thread has at that moment, for a few instructions, is the
+//!   one that cannot be spared.
 //! - **Drop of the handle against finish**: `detached` is set before, and the finisher drops the outcome; or the
 //!   outcome is there, and the handle takes it along.
 #![forbid(unsafe_code)]
@@ -80,7 +79,8 @@ pub(crate) struct Task<C, T, H = Outcome<T>> {
     /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
     /// nothing is ordered by it.
     pub(super) spent: AtomicBool,
-    /// The [generation](fork::generation) of the process whose pool has the task. 0: none has, so nothing is lost of it in a fork.
+    /// The [generation](fork::generation) of the process whose pool has the task. 0: none has, so nothing is lost of it
+    /// in a fork.
     pub(super) generation: AtomicU32,
 }
 
@@ -150,8 +150,8 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
     )
 }
 
-/// What is generic in a task is compiled for each function that a program submits; this is not, and `call_back` is once for each type of
-/// result.
+/// What is generic in a task is compiled for each function that a program submits; this is not, and `call_back` is once
+/// for each type of result.
 fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
     with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
 }
@@ -288,8 +288,8 @@ where
         self.end(failed(error), by)
     }
 
-    /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and
-    /// the callbacks have run.
+    /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and the
+    /// callbacks have run.
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {

@@ -14,7 +14,8 @@ pub(super) fn default_workers() -> usize {
     cpus.max((cpus + 4).min(32))
 }
 
-/// Configures a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor); made by [`ThreadPoolExecutor::builder`](crate::ThreadPoolExecutor::builder).
+/// Configures a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor); made by
+/// [`ThreadPoolExecutor::builder`](crate::ThreadPoolExecutor::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ThreadPoolBuilder {
     max_workers: Option<usize>,
@@ -39,7 +40,8 @@ impl ThreadPoolBuilder {
         }
     }
 
-    /// Sets how many tasks run at the same time. [`ThreadPoolExecutor::default`](crate::ThreadPoolExecutor::default)'s number if not given.
+    /// Sets how many tasks run at the same time. [`ThreadPoolExecutor::default`](crate::ThreadPoolExecutor::default)'s
+    /// number if not given.
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
         self
@@ -61,11 +63,11 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Sets the size of each thread's stack, in bytes. The default is that of `std::thread::Builder`: 2 MiB, or the value
-    /// of `RUST_MIN_STACK`.
+    /// Sets the size of each thread's stack, in bytes. The default is that of `std::thread::Builder`: 2 MiB, or the
+    /// value of `RUST_MIN_STACK`.
     ///
-    /// A task that overflows it ends the program. A task that runs in a thread which waits for it has at least half
-    /// of it. [Large values](crate::ThreadPoolExecutor#large-values) that are passed by value need room for two copies.
+    /// A task that overflows it ends the program. A task that runs in a thread which waits for it has at least half of
+    /// it. [Large values](crate::ThreadPoolExecutor#large-values) that are passed by value need room for two copies.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -90,8 +92,8 @@ impl ThreadPoolBuilder {
     /// [limit](crate::TaskOptions::time_limit), the shorter one applies.
     ///
     /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. It is asked to stop
-    /// ([`task::current`](crate::task::current)), and keeps its worker busy until it returns. Items of a map are tasks of their own,
-    /// and a map's `chunk_size` does not apply.
+    /// ([`task::current`](crate::task::current)), and keeps its worker busy until it returns. Items of a map are tasks
+    /// of their own, and a map's `chunk_size` does not apply.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self

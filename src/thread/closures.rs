@@ -135,8 +135,8 @@ macro_rules! closure_methods {
             /// Calls `function` with `argument` on a worker; as [`Executor::submit`](crate::Executor::submit), for any
             /// closure and any type that is `Send`.
             ///
-            /// Blocks only while a bounded queue is full, and never on a thread of this executor. Put a value of hundreds of
-            /// kilobytes into a `Box`: see [large values](ThreadPoolExecutor#large-values).
+            /// Blocks only while a bounded queue is full, and never on a thread of this executor. Put a value of
+            /// hundreds of kilobytes into a `Box`: see [large values](ThreadPoolExecutor#large-values).
             ///
             /// # Examples
             ///

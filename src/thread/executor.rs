@@ -19,10 +19,10 @@ use crate::options::Stats;
 /// and serialisable types, the methods here of the same names take capturing closures and any type that is `Send`.
 ///
 /// A task may submit to its own executor and wait for the result, at any depth and on any number of workers: it never
-/// deadlocks. A task that is waited for runs in the waiting thread if it has not started and half of that thread's stack is left.
-/// Otherwise, and if the wait has a time limit or is satisfied by any one of several futures, a spare worker keeps the executor
-/// going while it lasts. So ten thousand levels of tasks that take a kilobyte of stack each take about ten threads. If no thread can be
-/// started, the tasks end with [`Error::Broken`](crate::Error::Broken).
+/// deadlocks. A task that is waited for runs in the waiting thread if it has not started and half of that thread's
+/// stack is left. Otherwise, and if the wait has a time limit or is satisfied by any one of several futures, a spare
+/// worker keeps the executor going while it lasts. So ten thousand levels of tasks that take a kilobyte of stack each
+/// take about ten threads. If no thread can be started, the tasks end with [`Error::Broken`](crate::Error::Broken).
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). On a thread of its own, and in a callback,
@@ -30,11 +30,12 @@ use crate::options::Stats;
 ///
 /// # Large values
 ///
-/// Closures, arguments and results are passed by value. The pool boxes a value of more than 4 KiB on arrival, so that at
-/// most two copies of it are on a thread's stack at a time ([`share`](crate::Future::share) needs three). With a stack of
-/// 2 MiB, values of 900 KiB fit in an optimised build, and of 320 KiB on a worker in an unoptimised one. Copies that the
-/// called function makes come on top. A stack overflow ends the program, so put larger values into a `Box`, `Vec` or `Arc`,
-/// or set a larger [`stack_size`](ThreadPoolBuilder::stack_size). Each large item of a map is a task of its own.
+/// Closures, arguments and results are passed by value. The pool boxes a value of more than 4 KiB on arrival, so that
+/// at most two copies of it are on a thread's stack at a time ([`share`](crate::Future::share) needs three). With a
+/// stack of 2 MiB, values of 900 KiB fit in an optimised build, and of 320 KiB on a worker in an unoptimised one.
+/// Copies that the called function makes come on top. A stack overflow ends the program, so put larger values into a
+/// `Box`, `Vec` or `Arc`, or set a larger [`stack_size`](ThreadPoolBuilder::stack_size). Each large item of a map is a
+/// task of its own.
 ///
 /// # Hangs
 ///
@@ -58,8 +59,8 @@ use crate::options::Stats;
 /// # Forks
 ///
 /// The pool's threads do not exist in a forked child. In the child, every task that is submitted to the pool, and every
-/// future that was not done at the time of the fork, ends with [`Error::Broken`](crate::Error::Broken). `close`, `shutdown`,
-/// drops and the end of a scope return without waiting. The child may create its own executor. A
+/// future that was not done at the time of the fork, ends with [`Error::Broken`](crate::Error::Broken). `close`,
+/// `shutdown`, drops and the end of a scope return without waiting. The child may create its own executor. A
 /// [`promise`](crate::promise()), or a task of a user's own [`Backend`], is not affected: waiting for it may hang.
 ///
 /// # Examples
@@ -170,8 +171,8 @@ impl ThreadPoolBuilder {
 }
 
 impl Default for ThreadPoolExecutor {
-    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, for tasks that wait a lot: as many as Python does, but never
-    /// fewer than there are cpus.
+    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, for tasks that wait a lot: as many as Python
+    /// does, but never fewer than there are cpus.
     fn default() -> Self {
         Self::new(default_workers())
     }

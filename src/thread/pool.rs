@@ -5,14 +5,14 @@
 //! # Nothing that is queued is left alone
 //!
 //! *If the queue is not empty when the lock is free, then a thread is on its way to it, or every worker is busy.* On
-//! its way are: a searcher, which looks again under the lock before it sleeps; a sleeper whose permit was given;
-//! a thread that was started and has not looked at the queue yet. Whoever pushes a task ([`push`](Pool::push)), takes one while more are there, or
-//! goes away ([`leave`](Pool::leave)), calls [`decide`](Queue::decide) under the same lock, which restores the sentence:
-//! it gives a permit to a sleeper, or counts a new worker, unless somebody is on the way already, who will call it
-//! in turn. Without the call after a pop two tasks that wait for each other would deadlock.
+//! its way are: a searcher, which looks again under the lock before it sleeps; a sleeper whose permit was given; a
+//! thread that was started and has not looked at the queue yet. Whoever pushes a task ([`push`](Pool::push)), takes one
+//! while more are there, or goes away ([`leave`](Pool::leave)), calls [`decide`](Queue::decide) under the same lock,
+//! which restores the sentence: it gives a permit to a sleeper, or counts a new worker, unless somebody is on the way
+//! already, who will call it in turn. Without the call after a pop two tasks that wait for each other would deadlock.
 //!
-//! Threads take long to start, and initializers to run, so several may be on their way at a time, one for each task:
-//! a thread is started only when more tasks are queued than threads are coming, and nobody is idle, woken or searching.
+//! Threads take long to start, and initializers to run, so several may be on their way at a time, one for each task: a
+//! thread is started only when more tasks are queued than threads are coming, and nobody is idle, woken or searching.
 //! All other workers are busy then, so *there are never more workers than there were tasks at one time that had not
 //! ended*. A thread that comes looks at the queue whatever became of the task it was started for. If its initializer
 //! goes to sleep in a wait, perhaps for a task that is queued, it does not count as coming any more.
@@ -139,7 +139,8 @@ impl Pool {
         self.me.upgrade().expect("a pool that is called is alive")
     }
 
-    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for ever.
+    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for
+    /// ever.
     fn is_copy(&self) -> bool {
         self.generation != fork::generation()
     }
@@ -223,8 +224,8 @@ impl Pool {
         self.settings.max_pending.is_some_and(|limit| queue.pending >= isize::try_from(limit).unwrap_or(isize::MAX))
     }
 
-    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already. A worker whose task forked the
-    /// process ends the copy when the task returns there.
+    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already. A worker whose
+    /// task forked the process ends the copy when the task returns there.
     pub(super) fn next(&self, number: usize, ran: Option<Ran>) -> Option<Arc<dyn Runnable>> {
         if self.is_copy() {
             return None;

@@ -2,8 +2,8 @@
 //!
 //! # Why this is sound
 //!
-//! A scoped task is a task like any other, but its type borrows for `'scope`; the queue and the handle hold it as if
-//! it did not. So nothing that borrows may be left in the task when the scope ends:
+//! A scoped task is a task like any other, but its type borrows for `'scope`; the queue and the handle hold it as if it
+//! did not. So nothing that borrows may be left in the task when the scope ends:
 //!
 //! - **the closure**: `scope` returns, in whatever way, only when the count of open tasks is zero. The count falls when
 //!   an [`Ended`] guard drops. It is made with the closure, and either drops after it in the same struct (a task that
@@ -12,8 +12,9 @@
 //! - **the outcome**: the guard of a task that ran drops after its outcome was stored or dropped. A stored outcome
 //!   belongs to the one handle, `Future<T>`, which cannot outlive what `T` borrows; its drop takes the outcome out of
 //!   the task. If the handle is leaked, it keeps the task for ever, and with it the outcome, undropped.
-//! - **a fork**: in the copy of the process the threads of the pool do not exist, so what they run there never ends, and nobody
-//!   touches it. What has not started is ended by the scope as ever, closure and all, and then it does not wait.
+//! - **a fork**: in the copy of the process the threads of the pool do not exist, so what they run there never ends,
+//!   and nobody touches it. What has not started is ended by the scope as ever, closure and all, and then it does not
+//!   wait.
 //! - **the empty task** may live on in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a wait-set's
 //!   hands. What it still holds (options, callbacks) borrows nothing.
 

@@ -15,10 +15,11 @@ pub(super) type Expired = (Arc<dyn Runnable>, Duration);
 pub(super) struct ExpiredTasks {
     /// Pushed by the timer, popped by the thread that ends the task.
     pub(super) tasks: VecDeque<Expired>,
-    /// Threads that have not looked here yet. Raised by the timer, in the turn of the lock that pushes a task for which no thread is coming;
-    /// lowered by the thread's first look, and by a start that failed.
+    /// Threads that have not looked here yet. Raised by the timer, in the turn of the lock that pushes a task for which
+    /// no thread is coming; lowered by the thread's first look, and by a start that failed.
     pub(super) coming: usize,
-    /// Threads that have not ended. Raised together with `coming`; lowered by the look that finds no task, and by a start that failed.
+    /// Threads that have not ended. Raised together with `coming`; lowered by the look that finds no task, and by a
+    /// start that failed.
     pub(super) threads: usize,
 }
 

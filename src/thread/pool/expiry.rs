@@ -1,8 +1,9 @@
-//! What a time limit does when it is over: ends the task, with all that its future has to tell, on a thread made for it.
+//! What a time limit does when it is over: ends the task, with all that its future has to tell, on a thread made for
+//! it.
 //!
-//! The timer only finds out. Whatever is the user's (callbacks, wakers, drops, the logger) may take as long as it likes,
-//! and must not hold up the limits of other tasks; so the timer hands each expired task to a thread that does nothing
-//! else. Such a thread takes what else has expired, and ends when nothing has: none of them sleeps.
+//! The timer only finds out. Whatever is the user's (callbacks, wakers, drops, the logger) may take as long as it
+//! likes, and must not hold up the limits of other tasks; so the timer hands each expired task to a thread that does
+//! nothing else. Such a thread takes what else has expired, and ends when nothing has: none of them sleeps.
 //!
 //! If no thread can be started, the timer itself ends the task: late limits of others are better than a limit that is
 //! not kept. Only the timer starts these threads, and it waits until their handle is stored, so whoever joins the pool,

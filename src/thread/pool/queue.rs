@@ -94,8 +94,8 @@ impl Queue {
         }
     }
 
-    /// How many tasks in the queue need a thread. Dead entries that a worker has just popped are subtracted until it looks at the queue
-    /// again: it is on its way to a task that is not counted because of them.
+    /// How many tasks in the queue need a thread. Dead entries that a worker has just popped are subtracted until it
+    /// looks at the queue again: it is on its way to a task that is not counted because of them.
     fn live(&self) -> usize {
         usize::try_from(self.tasks.len().cast_signed() - self.dead).unwrap_or(0)
     }
@@ -126,8 +126,8 @@ impl Queue {
         }
     }
 
-    /// Why no task is taken, if that is so. What `is_accepted`, because it comes from the executor itself say, may come after the close while
-    /// workers are left to run it.
+    /// Why no task is taken, if that is so. What `is_accepted`, because it comes from the executor itself say, may come
+    /// after the close while workers are left to run it.
     pub(super) fn refusal(&self, is_accepted: impl Fn() -> bool) -> Option<Error> {
         let is_late = self.closed && (self.workers == 0 || !is_accepted());
         let closed = is_late.then_some(Error::ShutDown);
@@ -162,8 +162,9 @@ impl Queue {
         self.tasks.insert(position, (ticket, task));
     }
 
-    /// Moves a task to the front if it is among the newest, as a task is that was submitted to be waited for. So a deep task ends before the
-    /// next one begins. A task that is not found keeps its place, which costs threads, but holds nothing up.
+    /// Moves a task to the front if it is among the newest, as a task is that was submitted to be waited for. So a deep
+    /// task ends before the next one begins. A task that is not found keeps its place, which costs threads, but holds
+    /// nothing up.
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
         let is_it = |(_, task): &(Ticket, Arc<dyn Runnable>)| Arc::as_ptr(task).cast::<()>() == cell;
