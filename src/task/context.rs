@@ -126,7 +126,7 @@ pub(crate) fn enter_carried<R>(carried: Carried, body: impl FnOnce() -> R) -> R 
     }
 }
 
-/// Runs `body` as `task`: what was current before is current again afterwards.
+/// Runs `body` as `task`. Restores the previous current task afterwards.
 pub(crate) fn enter<R>(task: Arc<dyn RunningTask>, body: impl FnOnce() -> R) -> R {
     run_as(Current::Own(task), body)
 }
