@@ -4,7 +4,7 @@
 //! task of the pool, a *map worker*, takes one item after the other from the [ranges](Range) until none is left. An
 //! item then costs one acquisition of a lock that is mostly uncontended.
 //!
-//! # What is guaranteed as if each item were a task
+//! # Guarantees, the same as with a task for each item
 //!
 //! - An item does not wait for an item taken before it, however long that runs: until it has begun, a map worker that
 //!   finds no fresh range can take it from its range. So the work is divided down to single items, and items that wait
@@ -184,7 +184,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         items
     }
 
-    /// Runs items until none is left whose turn it is.
+    /// Runs items until none is left, or the remaining ones are behind a task in the queue.
     fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
         self.begin();
         let mut finished = None;
@@ -210,7 +210,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         }
     }
 
-    /// Notes that the map worker has begun. Invariant: it clears `is_coming` first and flushes the input buffer then,
+    /// Notes that the map worker has begun. The order matters: it clears `is_coming` and then flushes the input buffer,
     /// so it finds every item that was held back for it.
     fn begin(&self) {
         let mut queue = self.queue.lock();

@@ -6,8 +6,8 @@
 //!
 //! | waiting caller | its state under the lock | notified by |
 //! |---|---|---|
-//! | wants input order | `wanted`; it sleeps on `filled` | the thread that stores the next outcome |
-//! | takes any outcome | `listener`; `told` is reset when no outcome is found | a thread that stores an outcome while `told` is not set |
+//! | wants input order | `wanted`; it sleeps on `filled` | storing the next outcome |
+//! | takes any outcome | `listener`; `told` is reset when it finds no outcome | storing an outcome if `told` is not set |
 //!
 //! If items are quick, two workers that take from one range would spend their time with its lock. So a worker that
 //! comes to a range of quick items takes the later half of those that are not taken, as a *part*: a range with its own
@@ -98,7 +98,8 @@ struct State<S: Items, R> {
     /// input.
     parts: Vec<(usize, Arc<Range<S, R>>)>,
     runs: Runs<R>,
-    /// A caller sleeps until the next outcome is stored. Set by the caller; cleared by the thread that notifies it.
+    /// A caller sleeps until the next outcome is stored. Set by the caller; cleared by the thread that notifies it, and
+    /// when it wakes.
     wanted: bool,
     /// The listener that is told of outcomes, and the key by which it knows this range.
     listener: Option<(Arc<dyn Listen>, usize)>,

@@ -4,7 +4,7 @@
 //! which is sent as a whole. A batch has as many items as are expected to run in [`BATCH`], judging by how long items
 //! took so far; at first one. So trivial items are sent by the hundred, and long ones one by one.
 //!
-//! # What is guaranteed as if each item were a task
+//! # Guarantees, the same as with a task for each item
 //!
 //! - A worker that runs out of work takes half of the items that another worker has not begun of its batch. So an item
 //!   waits behind a long one only while every worker is busy.

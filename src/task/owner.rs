@@ -1,4 +1,4 @@
-//! What a thread knows about itself when it waits for a future: which executor it belongs to, and whether it may block.
+//! What a thread needs to know when it waits for a future: which executor it belongs to, and whether it may block.
 //!
 //! A pool's threads store their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task in the
 //! waiting thread (a claim), and to keep the pool going while this thread sleeps (a spare worker).

@@ -133,19 +133,21 @@ pub(crate) trait TaskHandle<T>: Runnable {
 /// The methods are called without any task's lock, except where stated, and may take the executor's lock. The defaults
 /// do nothing: they fit an executor whose tasks run elsewhere.
 pub(crate) trait TaskOwner: Send + Sync {
-    /// A worker took a task from the queue and is about to start it.
+    /// Called when a worker has taken a task from the queue and is about to start it.
     fn started(&self) {}
-    /// A pending task was cancelled; its entry in the queue is dead.
+    /// Called when a pending task was cancelled: its entry in the queue is dead.
     fn cancelled(&self) {}
-    /// A pending task that was taken out of the queue is refused.
+    /// Called when a pending task that was taken out of the queue is refused.
     fn refused(&self) {}
-    /// An entrusted task has ended, with an error if `failed`. Called before the end is visible.
+    /// Called when an entrusted task has ended, with an error if `failed`, before its end is visible.
     fn ended(&self, _failed: bool) {}
-    /// A waiter claimed a pending task; its entry in the queue is dead. `task` is the address of the task.
+    /// Called when a waiter has claimed a pending task: its entry in the queue is dead. `task` is the address of the
+    /// task.
     fn claimed(&self, _task: *const ()) {}
-    /// A waiter has too little stack left to run a pending task: the next free worker should run that task first.
+    /// Called when a waiter has too little stack left to run a pending task: the next free worker should run that task
+    /// first.
     fn hasten(&self, _task: *const ()) {}
-    /// A claimed task has ended.
+    /// Called when a claimed task has ended.
     fn claim_ended(&self, _ran: Ran) {}
     /// Returns the time limit of each of its tasks.
     fn time_limit(&self) -> Option<Duration> {
@@ -153,9 +155,9 @@ pub(crate) trait TaskOwner: Send + Sync {
     }
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
     fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
-    /// A worker is about to sleep until other workers have done what it needs.
+    /// Called when a worker is about to sleep until other workers have done what it needs.
     fn block(&self, _need: BlockReason) {}
-    /// The worker has woken up.
+    /// Called when that worker has woken up.
     fn unblock(&self, _need: BlockReason) {}
     /// Returns the [`Remote`] if the task was entrusted to one, which then decides about its end. Called under the
     /// task's lock.

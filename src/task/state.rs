@@ -11,16 +11,17 @@
 //!
 //! | from | to | by | what it takes out |
 //! |---|---|---|---|
-//! | `Pending` | `Running` | the worker that popped it, a claiming waiter, [`Job::start`](crate::Job::start) | the call, to run it |
-//! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal (`Broken`, `ShutDown`, ..), a promise | the call, to drop it |
-//! | `Running` | `Delivering`, then done | whoever runs it, `abort`, its time limit, a refusal while its call is here | the call, if it is here |
+//! | `Pending` | `Running` | its worker, a claiming waiter, [`Job::start`](crate::Job::start) | the call, to run it |
+//! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
+//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit, a refusal | the call, if it is here |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop | the outcome |
 //!
-//! A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering` appears from
-//! outside as the state before it, so a task does not appear done before its callbacks have run, and a callback added
-//! to a done task does not make it appear not done.
+//! A refusal ends a running task only if its call is still here: it was marked as started, but is in a queue. A task
+//! never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering` appears from outside
+//! as the state before it, so a task does not appear done before its callbacks have run, and a callback added to a done
+//! task does not make it appear not done.
 //!
 //! # Races, each decided by the lock
 //!

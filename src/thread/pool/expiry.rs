@@ -1,8 +1,8 @@
 //! Ends the tasks that have reached their time limits, with their callbacks and drops, on threads started for them.
 //!
 //! The timer only detects the expiry. User code (callbacks, wakers, drops, the logger) may take arbitrarily long, and
-//! must not delay the limits of other tasks; so the timer passes each expired task to a thread of its own kind. That
-//! thread ends all tasks that have expired, then exits: none of these threads sleeps.
+//! must not delay the limits of other tasks; so the timer passes each expired task to a thread that does nothing else.
+//! That thread ends all tasks that have expired, then exits: none of these threads sleeps.
 //!
 //! If no thread can be started, the timer itself ends the task: enforcing other limits late is better than not
 //! enforcing one. Only the timer starts these threads, and it stores their handles before it continues. So a caller

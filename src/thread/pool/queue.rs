@@ -57,7 +57,7 @@ pub(super) struct Queue {
     pub(super) joining: usize,
 }
 
-/// What to do once the lock is released.
+/// The action to take once the lock is released.
 #[must_use]
 pub(super) enum Action {
     Nothing,
