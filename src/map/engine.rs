@@ -177,7 +177,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         Some(Step::Outcomes(first, outcomes))
     }
 
-    /// Blocks until the next run in input order is there. It is empty if the time is up.
+    /// Blocks until the next outcomes in input order can be taken, and takes them. Takes none if the time is up.
     #[track_caller]
     fn next_in_order(&mut self) -> Option<(usize, Outcomes<R>)> {
         let key = self.ranges_before;
@@ -189,7 +189,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         Some(self.take(key).unwrap_or_else(|| (0, Outcomes::new())))
     }
 
-    /// Blocks until any run is there. It is empty if the time is up.
+    /// Blocks until any outcomes can be taken, and takes them. Takes none if the time is up.
     #[track_caller]
     fn next_of_any(&mut self) -> Option<(usize, Outcomes<R>)> {
         loop {

@@ -7,7 +7,7 @@
 //! | waiting caller | its state under the lock | notified by |
 //! |---|---|---|
 //! | wants input order | `wanted`; it sleeps on `filled` | storing the next outcome |
-//! | takes any outcome | `listener`; `told` is reset when it finds no outcome | storing an outcome if `told` is not set |
+//! | takes any outcome | `listener`; `told` is reset when it finds no outcome | storing an outcome if not `told` |
 //!
 //! If items are quick, two workers that take from one range would spend their time with its lock. So a worker that
 //! comes to a range of quick items takes the later half of those that are not taken, as a *part*: a range with its own
