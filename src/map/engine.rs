@@ -1,15 +1,19 @@
-//! [`Engine`]: the caller's side of a map: it pulls input, and takes outcomes.
+//! [`Engine`]: the caller's side of a map, which pulls input and takes outcomes.
 //!
-//! Every map goes one way. The engine pulls items and gives them to an [`ItemRunner`], which makes ranges of them; outcomes come into the
-//! ranges, from which the engine takes them. Who runs the items makes the difference:
+//! All maps work the same way. The engine pulls items and passes them to an [`ItemRunner`], which groups them into
+//! ranges. Outcomes are stored in the ranges, and the engine takes them from there. The runners differ:
 //!
 //! | runner | a range is | used |
 //! |---|---|---|
-//! | [`JobItems`] | one job of the backend | for a `chunk_size`, a `buffer_size` or a time limit, for large values, and for executors that take nothing else |
-//! | [`LocalItems`](super::local::LocalItems) | what threads take items from one by one | on threads |
-//! | `RemoteItems` | what batches are cut from | on processes |
+//! | [`JobItems`] | one job of the backend | in all other cases (see below) |
+//! | [`LocalItems`](super::local::LocalItems) | items that threads take one by one | on threads |
+//! | `RemoteItems` | items that are cut into batches | on processes |
 //!
-//! An item counts as in flight from when it is pulled until its outcome is taken from its range. Items begin to run while more are pulled.
+//! [`JobItems`] are used for a `chunk_size`, a `buffer_size` or a time limit, for large values, and for executors that
+//! take nothing else.
+//!
+//! An item is in flight from when it is pulled until its outcome is taken from its range. Items begin to run while more
+//! are pulled.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -36,23 +40,23 @@ use crate::unwind::drop_caught;
 use crate::wait::deadline;
 
 pub(crate) struct Engine<'e, I: Iterator, R> {
-    /// `None` once it has ended, or when nobody wants more.
+    /// `None` once the input has ended, or when no more is wanted.
     input: Option<I>,
     runner: Box<dyn ItemRunner<I::Item, R> + 'e>,
     order: Order,
-    /// Ranges with outcomes to come, in input order. `None`: one of which all was taken.
+    /// Ranges with outcomes to come, in input order. `None` for a range whose outcomes were all taken.
     ranges: VecDeque<Option<Placed<R>>>,
-    /// How many ranges there were before those.
+    /// The number of ranges before those in `ranges`.
     ranges_before: usize,
-    /// How many items the ranges had, those counted that were there before.
+    /// The number of items in all ranges so far, including those before `ranges`.
     ranged: usize,
     arrivals: Arrivals,
-    /// How many items may be in flight.
+    /// The maximum number of items in flight.
     capacity: usize,
     in_flight: usize,
     pulled: usize,
     deadline: Option<Instant>,
-    /// How long that was from the call.
+    /// The time from the call of `map` to `deadline`.
     timeout: Duration,
 }
 
@@ -62,11 +66,11 @@ struct Placed<R> {
     range: Box<dyn Collect<R>>,
 }
 
-/// The ranges that have said that there is something to take, for a caller that takes it in any order.
+/// The ranges that have reported outcomes, for a caller that takes outcomes in any order.
 struct Arrivals {
     listener: Arc<Completions>,
     receiver: Receiver<usize>,
-    /// Where there was something the last time.
+    /// The range that had outcomes the last time.
     last: Option<usize>,
 }
 
@@ -79,9 +83,9 @@ impl Arrivals {
 
 /// What a map yields next.
 pub(crate) enum Step<R> {
-    /// Outcomes, and the position of the first.
+    /// The position of the first outcome, and the outcomes.
     Outcomes(usize, Outcomes<R>),
-    /// The time is up: the position of the first item without an outcome.
+    /// The map's time is up. Has the position of the first item without an outcome.
     TimedOut(usize, Error),
 }
 
@@ -90,7 +94,7 @@ where
     I::Item: Send + 'static,
     R: Send + 'static,
 {
-    /// Makes one that has pulled no input.
+    /// Makes an engine that has pulled no input.
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
         input: I,
@@ -121,13 +125,13 @@ where
 }
 
 impl<I: Iterator, R> Engine<'_, I, R> {
-    /// Pulls input as far as it may.
+    /// Pulls input until the capacity is reached or the input ends.
     pub(crate) fn pull(&mut self) {
         let Some(input) = &mut self.input else { return };
         let mut has_ended = false;
         while self.in_flight < self.capacity && !has_ended {
             if const { is_large::<I::Item>() } {
-                // From the input into its box.
+                // Boxed directly from the input.
                 match input.next().map(Box::new) {
                     Some(item) => self.runner.add_boxed(item),
                     None => has_ended = true,
@@ -154,7 +158,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
     }
 
-    /// Blocks until there are outcomes, takes them, and pulls as much input as that makes room for. `None`: there are no more.
+    /// Blocks until there are outcomes, takes them, and pulls as much input as there is room for then. Returns `None`
+    /// if no more outcomes will come.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<Step<R>> {
         if self.runner.is_lost() {
@@ -172,7 +177,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         Some(Step::Outcomes(first, outcomes))
     }
 
-    /// Returns no outcomes if the time is up.
+    /// Blocks until the next outcomes in input order can be taken, and takes them. Takes none if the time is up.
     #[track_caller]
     fn next_in_order(&mut self) -> Option<(usize, Outcomes<R>)> {
         let key = self.ranges_before;
@@ -184,7 +189,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         Some(self.take(key).unwrap_or_else(|| (0, Outcomes::new())))
     }
 
-    /// Returns no outcomes if the time is up.
+    /// Blocks until any outcomes can be taken, and takes them. Takes none if the time is up.
     #[track_caller]
     fn next_of_any(&mut self) -> Option<(usize, Outcomes<R>)> {
         loop {
@@ -198,7 +203,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
     }
 
-    /// Sleeps until a range has something to take. `None`: the time is up.
+    /// Blocks until a range has outcomes to take. Returns `None` if the time is up.
     #[track_caller]
     fn next_arrival(&self) -> Option<usize> {
         let receiver = &self.arrivals.receiver;
@@ -222,13 +227,13 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
         let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         match self.deadline {
-            // Never disconnected: the listener is here.
+            // Never disconnected: the listener holds the sender.
             None => receiver.recv().ok(),
             Some(deadline) => receiver.recv_deadline(deadline).ok(),
         }
     }
 
-    /// Takes outcomes of a range, and forgets it if that was all.
+    /// Takes outcomes of a range, and removes the range if those were its last.
     fn take(&mut self, key: usize) -> Option<(usize, Outcomes<R>)> {
         let place = self.ranges.get_mut(key.checked_sub(self.ranges_before)?)?;
         let placed = place.as_mut()?;
@@ -244,7 +249,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         Some((first, outcomes))
     }
 
-    /// What was not taken is lost: its locks may be held by threads that are not here.
+    /// Returns an error for each outcome not yet taken. Leaks the ranges: in a forked process, their locks may be held
+    /// by threads that do not exist.
     fn end_lost(&mut self) -> Option<Step<R>> {
         self.input = None;
         std::mem::forget(std::mem::take(&mut self.ranges));
@@ -265,7 +271,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         self.ranges.iter().flatten()
     }
 
-    /// Cancels what has not begun, and ends: nobody wants more.
+    /// Cancels the items that have not begun, and ends the map.
     pub(crate) fn stop(&mut self) {
         self.input = None;
         if self.runner.is_lost() {
@@ -280,12 +286,12 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
     }
 
-    /// The bounds of what is to be yielded, where so many outcomes are in the hand of the caller.
+    /// Returns the bounds of the number of items still to be yielded, where the caller has `in_hand` outcomes already.
     pub(crate) fn size_hint(&self, in_hand: usize) -> (usize, Option<usize>) {
         let in_hand = in_hand + self.in_flight;
         let (low, high) = self.input.as_ref().map_or((0, Some(0)), Iterator::size_hint);
         if self.deadline.is_some() {
-            // The time may run out; that is one item of its own.
+            // The time may run out, which yields one item more.
             return (0, high.and_then(|high| high.checked_add(in_hand)?.checked_add(1)));
         }
         (low.saturating_add(in_hand), high.and_then(|high| high.checked_add(in_hand)))

@@ -1,6 +1,6 @@
-//! [`JobItems`]: items of a map of which each range is one job of the backend, and its outcomes come all at once.
+//! [`JobItems`]: items of a map whose ranges are jobs of the backend. The outcomes of a range come all at once.
 //!
-//! How many items a range has was asked for, or it is one.
+//! A range has as many items as the caller asked for, or one.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -39,7 +39,7 @@ pub(crate) trait Submit<A, R>: Send {
     fn one_boxed(&self, argument: Box<A>) -> Future<R>;
     /// As `many`, for arguments that are [large](is_large).
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
-    /// Returns who shares the items among workers, if the executor has somebody and the options leave the ranges to it.
+    /// Returns the items to share among workers, if the executor can do that and the options leave the ranges to it.
     fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>>;
     /// Returns `true` if each item is to be a task, whatever chunk size was asked for.
     fn takes_only_tasks(&self) -> bool;
@@ -112,9 +112,10 @@ fn may_share<A, R>(options: Option<&Arc<TaskOptions>>) -> bool {
     options.is_none_or(|options| options.leaves_chunks_open())
 }
 
-/// Has threads of this process take the items, if that may be.
+/// Makes shared items for threads of this process, if the options allow it.
 ///
-/// Not those of the executor that the calling thread belongs to: where a worker waits for an item, it is to run that one itself.
+/// Returns `None` if the calling thread belongs to that executor: a worker that waits for an item should run that item
+/// itself.
 pub(crate) fn on_threads<A: Send + 'static, R: Send + 'static>(
     owner: Arc<dyn Sharing>,
     options: Option<&Arc<TaskOptions>>,
@@ -129,15 +130,15 @@ pub(crate) fn on_threads<A: Send + 'static, R: Send + 'static>(
 /// Submits ranges as jobs.
 pub(super) struct JobItems<'e, A, R> {
     submit: Box<dyn Submit<A, R> + 'e>,
-    /// How many items a range has.
+    /// The number of items in a range.
     size: usize,
-    /// Items of the next range.
+    /// Items of the next range, unless they are large.
     items: Vec<A>,
-    /// The same, of [large](is_large) ones.
+    /// Items of the next range that are [large](is_large).
     boxed: Vec<Box<A>>,
-    /// Ranges that the engine has not asked for.
+    /// Ranges that the engine has not asked for yet.
     made: VecDeque<Box<dyn Collect<R>>>,
-    /// Set when nobody wants what has not begun.
+    /// Set when the items that have not begun are not wanted any more.
     stop: Arc<AtomicBool>,
 }
 
@@ -242,7 +243,7 @@ impl<R> JobRange<R> {
             }
             JobRange::One(future) => Outcomes::from_iter([future.result()]),
             JobRange::Many(future, items) => {
-                // They may come from elsewhere: one too few would shift all that follow.
+                // They may come from another process: one too few would shift all that follow.
                 let complete = future.result().and_then(|outcomes| match outcomes.len() {
                     count if count == items => Ok(outcomes),
                     count => Err(Error::Decode(Decode::new(
@@ -256,7 +257,7 @@ impl<R> JobRange<R> {
     }
 }
 
-/// `None` once it was taken.
+/// `None` once the outcomes were taken.
 impl<R: Send> Collect<R> for Option<JobRange<R>> {
     fn take(&mut self, _: Order) -> Option<Collected<R>> {
         let outcomes = self.take_if(|range| is_done(range))?.into_outcomes();

@@ -1,23 +1,27 @@
-//! [`LocalItems`]: threads that help themselves to the items of a map.
+//! [`LocalItems`]: items of a map that threads take one by one.
 //!
-//! A task for each item costs an allocation, two turns of the pool's lock and several of the task's. Here a task of the pool, a *map worker*,
-//! takes one item after the other from the [ranges](Range) until none is left. That is per item one turn of a lock that is mostly
-//! its own.
+//! A task for each item would cost an allocation, two acquisitions of the pool's lock and several of the task's. Here a
+//! task of the pool, a *map worker*, takes one item after the other from the [ranges](Range) until none is left. An
+//! item then costs one acquisition of a lock that is mostly uncontended.
 //!
-//! # What stays as it is with a task an item
+//! # Guarantees, the same as with a task for each item
 //!
-//! - An item waits for none that was taken before it, however long that runs: it can be taken from its range as long as it has not begun,
-//!   by a map worker that finds no fresh range. So the work is divided down to the item, and items that wait for each other meet.
-//! - *As long as an item is not taken, a map worker is coming: it is in the pool's queue, or about to be there.* One that begins says that it
-//!   comes no more, hands over what was held back for it, and sends the next one before it runs anything, if there is an item that nobody has
-//!   taken. So there are as many as the pool has workers for, those counted that come for others that are blocked.
-//! - An outcome is there to be seen before its worker begins the next item.
-//! - The pool runs first what came first. A map worker has the ticket of the items that it is for, and takes none that are behind a task in the
-//!   queue: it goes, so that its worker runs that, and sends another one, whose turn is then.
+//! - An item does not wait for an item taken before it, however long that runs: until it has begun, a map worker that
+//!   finds no fresh range can take it from its range. So the work is divided down to single items, and items that wait
+//!   for each other meet.
+//! - Invariant: *while an item is not taken, a map worker is coming: it is in the pool's queue, or about to be.* A map
+//!   worker that begins clears `is_coming`, hands over the items that were held back for it, and, if an item is not
+//!   taken, sends the next map worker before it runs an item. So there are as many map workers as the pool has workers
+//!   for, including those that stand in for blocked ones.
+//! - An outcome is visible before its worker begins the next item.
+//! - The pool keeps the order of submission. A map worker has the ticket of the items that it is sent for, and takes no
+//!   items that are behind a task in the queue: it ends, so that its worker runs that task, and sends another map
+//!   worker, which keeps the place of the items.
 //!
 //! # Locks
 //!
-//! The input buffer's first, then the queue's, then a range's. The pool's with none of them. No user code under any.
+//! Lock order: the input buffer's, then the queue's, then a range's. The pool's lock is taken with none of them held.
+//! No user code runs under any of them.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -43,10 +47,10 @@ use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 use crate::unwind::drop_caught;
 
-/// How many items a range has at most.
+/// The maximum number of items in a range.
 const MOST: usize = 1024;
 
-/// To share the lock of a range costs more than an item that takes less time.
+/// An item that takes less time than this costs less than sharing the lock of a range.
 const QUICK: Duration = Duration::from_micros(1);
 
 impl<A> Items for vec::IntoIter<A> {
@@ -77,12 +81,12 @@ impl<A> Items for vec::IntoIter<A> {
 type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
 
 impl<A, R> LocalRange<A, R> {
-    /// Runs one item after the other until none is left to take. How those went of which the pool was not told.
+    /// Runs one item after the other until none is left to take. Returns the counts not yet reported to the pool.
     fn work(&self, call: &impl Fn(A) -> Outcome<R>) -> Ended {
         let mut made = None;
         loop {
-            // One turn of the lock an item: an outcome is there to be seen, and what was not begun to be taken by others or called off,
-            // before the next item begins, which may take as long as it likes.
+            // One acquisition of the lock for each item: before the next item begins, which may take arbitrarily long,
+            // the outcome is visible, and the remaining items can be taken by others or called off.
             match self.turn(made.take(), vec::IntoIter::next) {
                 Ok((position, item)) => made = Some((position, caught(|| call(item)))),
                 Err(ended) => return ended,
@@ -93,37 +97,39 @@ impl<A, R> LocalRange<A, R> {
 
 pub(crate) struct LocalItems<A, R> {
     owner: Arc<dyn Sharing>,
-    /// Makes the task that is a map worker.
+    /// Makes the task of a map worker.
     worker: Box<dyn Fn(Arc<Self>) -> Arc<dyn Runnable> + Send + Sync>,
     input: InputBuffer<A, R>,
     queue: Mutex<RangeQueue<A, R>>,
-    /// A map worker is in the pool's queue, or about to be, and will look into the input buffer before it runs anything. Written under the
-    /// lock of the queue. A caller reads it under that of the input buffer, which the worker takes after it has written.
+    /// A map worker is in the pool's queue, or about to be, and will look into the input buffer before it runs
+    /// anything. Written under the lock of the queue. A caller reads it under the lock of the input buffer, which the
+    /// worker takes after it has written.
     is_coming: AtomicBool,
     me: Weak<Self>,
 }
 
-/// A range, and when its items were pulled.
+/// A range, and the ticket of when its items were pulled.
 type Ticketed<A, R> = (Ticket, Arc<LocalRange<A, R>>);
 
 struct RangeQueue<A, R> {
-    /// Ranges that nobody has begun.
+    /// Ranges of which no item was taken, in input order.
     fresh: VecDeque<Ticketed<A, R>>,
-    /// Ranges that were begun, and may have items that nobody has taken. They are earlier than those.
+    /// Ranges that were begun, and may have items that are not taken. They are before the fresh ones.
     open: Vec<Ticketed<A, R>>,
-    /// The map worker that is coming, once it was sent to the pool's queue.
+    /// The map worker that is coming, once it was sent to the pool's queue. Set by `recruit`; cleared when it begins,
+    /// ends without running, or is called off.
     sent: Option<(FutureId, Weak<dyn Runnable>)>,
 }
 
 impl<A, R> RangeQueue<A, R> {
-    /// The ticket of the first item that nobody has taken, if there is one.
+    /// Returns the ticket of the first item that is not taken, if there is one.
     fn earliest(&self) -> Option<Ticket> {
         let open = self.open.iter().find(|(_, range)| range.pending() > 0);
         open.or(self.fresh.front()).map(|(ticket, _)| *ticket)
     }
 }
 
-/// A task of the pool that runs what it finds. The calls count in its place.
+/// The call of a map worker. The pool counts the items it runs, not the task itself.
 struct MapWorker<F, A, R> {
     items: Arc<LocalItems<A, R>>,
     function: Arc<F>,
@@ -145,7 +151,7 @@ where
 }
 
 impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
-    /// Makes one of threads of `owner`, which call `function`.
+    /// Makes items that threads of `owner` run by calling `function`.
     pub(crate) fn new(
         owner: Arc<dyn Sharing>,
         options: Option<Arc<TaskOptions>>,
@@ -178,7 +184,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         items
     }
 
-    /// What a map worker does.
+    /// Runs items until none is left, or the remaining ones are behind a task in the queue.
     fn work(&self, function: &impl Fn(A) -> Outcome<R>) {
         self.begin();
         let mut finished = None;
@@ -189,7 +195,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
                 finished = Some(range);
             }
             if self.earliest().is_none() {
-                // Meanwhile there may be more than one.
+                // New items may arrive meanwhile.
                 for _ in 0..YIELDS {
                     thread::yield_now();
                 }
@@ -204,7 +210,8 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         }
     }
 
-    /// A map worker has come. The order matters: what the caller held back before it comes no more, it finds.
+    /// Notes that the map worker has begun. The order matters: it clears `is_coming` and then flushes the input buffer,
+    /// so it finds every item that was held back for it.
     fn begin(&self) {
         let mut queue = self.queue.lock();
         self.is_coming.store(false, Ordering::Relaxed);
@@ -217,7 +224,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         self.queue.lock().earliest()
     }
 
-    /// Takes a range whose turn it is.
+    /// Returns a range to take items from, if it is not behind a task in the queue.
     fn next_range(&self, finished: Option<Arc<LocalRange<A, R>>>) -> Option<Arc<LocalRange<A, R>>> {
         let is_due = |(ticket, _): &Ticketed<A, R>| !self.owner.has_earlier(*ticket);
         let mut queue = self.queue.lock();
@@ -230,9 +237,9 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
             queue.open.push((ticket, Arc::clone(&range)));
             return Some(range);
         }
-        // What runs of the others may take long: of those that have ended the pool hears now.
+        // Items of these ranges may still run for long, so the counts of those that have ended are reported now.
         queue.open.retain(|(_, range)| range.spent().map(|ended| self.owner.add(ended)).is_none());
-        // The oldest, which is collected before the others.
+        // The oldest range, whose outcomes are collected before those of the others.
         let (ticket, oldest) = queue.open.first().filter(|range| is_due(range))?;
         let Some(part) = oldest.split(QUICK) else { return Some(Arc::clone(oldest)) };
         let ticket = *ticket;
@@ -240,7 +247,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         Some(part)
     }
 
-    /// Sends a map worker, if there is something that nobody has taken and none is coming.
+    /// Sends a map worker if an item is not taken and no map worker is coming.
     fn recruit(&self) {
         let Some(me) = self.me.upgrade() else { return };
         let queue = self.queue.lock();
@@ -256,12 +263,14 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
             self.owner.push(worker, ticket);
         } else if is_called_off {
             drop(queue);
-            // All that there was, but not what the caller has held back since because one was coming.
+            // All queued items were called off, but not those that the caller has since held back because a map worker
+            // was coming.
             self.input.flush(self);
         }
     }
 
-    /// A map worker will not come, because none can, or because all was called off meanwhile. What it was for has the same error.
+    /// Handles a map worker that will not come, because none can, or because everything was called off meanwhile. The
+    /// items that it was for end with the same error.
     fn drop_unobserved(&self, worker: FutureId, error: &Error) {
         let mut queue = self.queue.lock();
         let is_awaited = queue.sent.as_ref().is_some_and(|(sent, _)| *sent == worker);
@@ -330,7 +339,7 @@ impl<A: Send + 'static, R: Send + 'static> Shared for LocalItems<A, R> {
 }
 
 impl<A, R> LocalItems<A, R> {
-    /// Ends what nobody has taken, and returns how much that was. A map worker that was to come for it need not.
+    /// Ends the items that are not taken, and returns their number. A map worker that was coming for them is cancelled.
     fn call_off(&self, error: &Error) -> usize {
         let mut queue = self.queue.lock();
         let (fresh, open) = (std::mem::take(&mut queue.fresh), std::mem::take(&mut queue.open));

@@ -1,18 +1,22 @@
-//! [`Range`]: some items of a map that lie next to each other, and what became of them.
+//! [`Range`]: some adjacent items of a map, and their outcomes.
 //!
-//! One lock guards the items that nobody has taken and the outcomes. Whoever runs items stores an outcome and takes the next item in one turn
-//! of it. So an outcome can be collected, and what has not begun can be taken by others or called off, before the next item begins,
-//! which may take as long as it likes.
+//! One lock guards the outcomes and the items that are not taken. A thread that runs items stores an outcome and takes
+//! the next item in one acquisition. So before the next item begins, which may take arbitrarily long, the outcome can
+//! be collected, and the remaining items can be taken by others or called off.
 //!
-//! | who waits | what it says under the lock | who tells it |
+//! | waiting caller | its state under the lock | notified by |
 //! |---|---|---|
-//! | a caller that wants input order | `wanted`, and sleeps on `filled` | who stores the outcome that comes next |
-//! | a caller that takes any outcome | `listener`, once; `told` is reset when it finds nothing | who stores an outcome while `told` is not set |
+//! | wants input order | `wanted`; it sleeps on `filled` | storing the next outcome |
+//! | takes any outcome | `listener`; `told` is reset when it finds no outcome | storing an outcome if not `told` |
 //!
-//! Where items are quick, two workers that take from one range would spend their time with its lock. So one that comes to a range whose
-//! items are, takes the later half of what nobody has taken, as a *part*: a range with a lock of its own, which can be divided again. To the
-//! caller it belongs to the range. A range never gives away the item that comes next, so whoever sleeps until that is done sleeps at the
-//! right lock. That of a range may be taken with that of a part following it.
+//! If items are quick, two workers that take from one range would spend their time with its lock. So a worker that
+//! comes to a range of quick items takes the later half of those that are not taken, as a *part*: a range with its own
+//! lock, which can be divided again. To the caller the part belongs to the range.
+//!
+//! Invariant: dividing leaves the next item in the range, so a caller that waits for its outcome sleeps on the right
+//! lock.
+//!
+//! Lock order: the lock of a range, then that of one of its parts.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -27,16 +31,17 @@ use crate::task::listener::Listen;
 use crate::task::owner::{self, CompensationGuard, Ended};
 use crate::task::roles::BlockReason;
 
-/// So many items have to be taken before it is known how long they take. A model has few, which take no time.
+/// The number of items that must have been taken before their duration is known. A model has few items, which take no
+/// time.
 const SAMPLE: usize = if cfg!(any(model = "loom", model = "shuttle")) { 1 } else { 16 };
 
-/// Items that nobody has taken, in order.
+/// Items that are not taken, in order.
 pub(crate) trait Items {
     fn count(&self) -> usize;
     fn nothing() -> Self;
-    /// Drops them. Runs user code.
+    /// Drops the items. Runs user code.
     fn drop_caught(self);
-    /// Takes the later half out, if there are two or more, and they can be divided.
+    /// Takes the later half out, if there are two or more items and they can be divided.
     fn split(&mut self) -> Option<Self>
     where
         Self: Sized,
@@ -45,59 +50,62 @@ pub(crate) trait Items {
     }
 }
 
-/// Where the outcomes of the items of a range come, as the caller of the map sees it.
+/// The outcomes of a range, as seen by the caller of the map.
 pub(crate) trait Collect<R>: Send {
-    /// Takes outcomes that are there. Does not block.
+    /// Takes outcomes that are stored. Does not block.
     fn take(&mut self, order: Order) -> Option<Collected<R>>;
-    /// Blocks until the outcome that comes next in input order is there, or the time is up.
+    /// Blocks until the next outcome in input order is stored, or the deadline has passed.
     fn wait(&self, deadline: Option<Instant>);
-    /// Tells the listener whenever there may be outcomes to take in any order, from the next time on that none was there.
+    /// Registers a listener, which is told when there may be outcomes to take in any order: once, and again after each
+    /// `take` that found none.
     fn listen(&self, listener: Arc<dyn Listen>, key: usize);
-    /// Counts items without an outcome.
+    /// Returns the number of items without an outcome.
     fn unfinished(&self) -> usize;
-    /// Counts items whose outcome was not taken.
+    /// Returns the number of items whose outcome was not taken.
     fn left(&self) -> usize;
     /// Returns the first position whose outcome was not taken.
     fn first_left(&self) -> usize;
-    /// Returns the task whose outcome this is, if this very thread runs it, further down its stack.
+    /// Returns the id of the range's task, if this thread runs that task, further down its stack.
     fn runs_here(&self) -> Option<FutureId> {
         None
     }
-    /// Cancels what has not begun, if it is not the executor's to do. Runs user code.
+    /// Cancels the items that have not begun, unless the executor does that. Runs user code.
     fn cancel(&self) {}
 }
 
-/// What was taken.
+/// Outcomes that were taken from a range.
 pub(crate) struct Collected<R> {
     pub(crate) outcomes: Outcomes<R>,
-    /// The position of the first, counted within the range.
+    /// The position of the first outcome, relative to the range.
     pub(crate) first: usize,
-    /// Nothing more will come.
+    /// No more outcomes will come.
     pub(crate) is_over: bool,
 }
 
 pub(crate) struct Range<S: Items, R> {
     state: Mutex<State<S, R>>,
-    /// The outcome that comes next is there. Notified when somebody sleeps.
+    /// Notified when the next outcome is stored, if a caller sleeps.
     filled: Condvar,
 }
 
 struct State<S: Items, R> {
     items: S,
-    /// How many were taken.
+    /// The number of items that were taken.
     taken: usize,
-    /// When the first was.
+    /// When the first item was taken.
     since: Option<Instant>,
-    /// What was divided off and has outcomes to come, and the position of the first item of each. The last one comes first in the input.
+    /// The parts with outcomes to come, and the position of the first item of each. The last part comes first in the
+    /// input.
     parts: Vec<(usize, Arc<Range<S, R>>)>,
     runs: Runs<R>,
-    /// Somebody sleeps until the outcome is there that comes next.
+    /// A caller sleeps until the next outcome is stored. Set by the caller; cleared by the thread that notifies it, and
+    /// when it wakes.
     wanted: bool,
-    /// Who is told of outcomes, and by which key it knows this range.
+    /// The listener that is told of outcomes, and the key by which it knows this range.
     listener: Option<(Arc<dyn Listen>, usize)>,
     /// The listener was told, and has not found the runs empty since.
     told: bool,
-    /// How those went of which the pool was not told.
+    /// The counts not yet reported to the pool.
     ended: Ended,
 }
 
@@ -121,8 +129,8 @@ impl<S: Items, R> Range<S, R> {
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
-    /// Stores the outcome of the previous item, if there is one, then takes the next one. Returns the counts not yet reported to the pool
-    /// if no item is left.
+    /// Stores the outcome of the previous item, if there is one, then takes the next one. Returns the counts not yet
+    /// reported to the pool if no item is left.
     pub(super) fn turn<A>(
         &self,
         made: Option<(usize, Outcome<R>)>,
@@ -149,7 +157,8 @@ impl<S: Items, R> Range<S, R> {
         next
     }
 
-    /// Divides off the later half of what nobody has taken, if an item takes less than `quick` and there are two or more.
+    /// Divides off the later half of the items that are not taken, if an item takes less than `quick` and there are two
+    /// or more.
     pub(super) fn split(&self, quick: Duration) -> Option<Arc<Self>> {
         let mut state = self.state.lock();
         let is_quick = state.taken >= SAMPLE
@@ -163,7 +172,7 @@ impl<S: Items, R> Range<S, R> {
         Some(part)
     }
 
-    /// Takes some, with the position of the first.
+    /// Takes some items by calling `some`. Returns the position of the first, and what `some` returns.
     pub(crate) fn take_some<T>(&self, some: impl FnOnce(&mut S) -> T) -> (usize, T) {
         let mut state = self.state.lock();
         let before = state.items.count();
@@ -182,30 +191,30 @@ impl<S: Items, R> Range<S, R> {
         self.tell(state);
     }
 
-    /// Brings what there was a stand-in for.
+    /// Replaces stand-ins by the items that they stand for.
     pub(crate) fn restock(&self, items: S) {
         let stand_in = std::mem::replace(&mut self.state.lock().items, items);
         stand_in.drop_caught();
     }
 
-    /// Counts items that nobody has taken.
+    /// Returns the number of items that are not taken.
     pub(crate) fn pending(&self) -> usize {
         self.state.lock().items.count()
     }
 
-    /// As `pending`, with the counts not yet reported to the pool.
+    /// As `pending`, and the counts not yet reported to the pool.
     pub(super) fn progress(&self) -> (usize, Ended) {
         let state = self.state.lock();
         (state.items.count(), state.ended)
     }
 
-    /// Returns the counts not yet reported to the pool, if no item is left to take. They are to be reported now.
+    /// Returns the counts not yet reported to the pool if no item is left to take. The caller must report them.
     pub(super) fn spent(&self) -> Option<Ended> {
         let mut state = self.state.lock();
         (state.items.count() == 0).then(|| std::mem::take(&mut state.ended))
     }
 
-    /// Takes what nobody has taken, ends it with an error, and returns how much it was. Runs user code.
+    /// Ends the items that are not taken with an error, and returns their number. Runs user code.
     pub(crate) fn call_off(&self, error: &Error) -> usize {
         let mut state = self.state.lock();
         let items = std::mem::replace(&mut state.items, S::nothing());
@@ -220,14 +229,14 @@ impl<S: Items, R> Range<S, R> {
         count
     }
 
-    /// Unlocks, and tells who waits for what is there now.
+    /// Unlocks, and notifies the waiting caller if there are outcomes for it.
     #[inline]
     fn tell(&self, mut state: MutexGuard<'_, State<S, R>>) {
         if let Some((listener, key)) = &state.listener
             && !state.told
             && state.runs.stored() > 0
         {
-            // The set of a caller: it takes no other lock.
+            // A caller's wait-set, which takes no other lock.
             listener.done(*key, false);
             state.told = true;
         }
@@ -241,7 +250,7 @@ impl<S: Items, R> Range<S, R> {
 }
 
 impl<S: Items, R> Range<S, R> {
-    /// Returns the part that has the outcome that comes next. It keeps it.
+    /// Returns the range or part that has the next outcome. That outcome stays in it.
     fn awaited(self: &Arc<Self>) -> Arc<Self> {
         let state = self.state.lock();
         match state.parts.last() {
@@ -276,7 +285,7 @@ impl<S: Items, R> Range<S, R> {
         if order == Order::Input && state.own_left() > 0 {
             return None;
         }
-        // In input order only the first of the parts that are left is asked.
+        // In input order, only the first of the remaining parts may have the next outcome.
         let asked = if order == Order::Input { 1 } else { state.parts.len() };
         for index in (0..state.parts.len()).rev().take(asked) {
             let (begin, part) = &state.parts[index];
@@ -312,7 +321,7 @@ impl<S: Items, R> Range<S, R> {
 }
 
 impl<S: Items, R> State<S, R> {
-    /// Counts outcomes to come that were not divided off.
+    /// Returns the number of outcomes not yet taken, without the parts.
     fn own_left(&self) -> usize {
         self.taken + self.items.count() - self.runs.taken()
     }
@@ -329,7 +338,7 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
 
     fn wait(&self, deadline: Option<Instant>) {
         owner::assert_may_block();
-        // A worker that sleeps here may wait for what only another one can take.
+        // A worker that sleeps here may wait for an item that only another worker can take.
         let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
         let part = self.awaited();
         for _ in 0..yields(deadline) {
@@ -390,7 +399,7 @@ mod tests {
         let _ = items.turn(Some((position, Ok(0))), |_| None::<u32>);
     }
 
-    /// The positions that are taken at once in input order.
+    /// Returns the number of outcomes that can be taken in input order now.
     fn collect(items: &Arc<LocalRange<u32, u32>>) -> usize {
         let items: &mut Arc<_> = &mut Arc::clone(items);
         std::iter::from_fn(|| Some(items.take(Order::Input)?.outcomes.len())).sum()
@@ -419,13 +428,13 @@ mod tests {
         let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10].into_iter()));
         take(&items);
         end(&items, 0);
-        // It does not look before it would sleep, where there is a deadline.
+        // With a deadline, it does not spin before it would sleep.
         items.wait(Some(Instant::now() + Duration::from_secs(60)));
         let collected = items.take(Order::Input).unwrap();
         assert_eq!((collected.outcomes.len(), collected.is_over), (1, true));
     }
 
-    /// Notes the keys it is told.
+    /// Logs the keys it is told.
     #[derive(Default)]
     struct Told(Mutex<Vec<usize>>);
 
@@ -466,7 +475,7 @@ mod tests {
         let whole = items.split(Duration::MAX).expect("they take next to no time");
         let (later, earlier) = (whole.pending(), items.pending());
         assert!(later + earlier + super::SAMPLE == COUNT && (later == earlier || later == earlier + 1));
-        // The parts are further on than the range.
+        // Parts are behind the rest of the range.
         let part = items.split(Duration::MAX).unwrap();
         let begin = super::SAMPLE + items.pending();
         assert_eq!(take(&part), Some((0, begin as u32)));
@@ -507,7 +516,7 @@ mod tests {
         assert_eq!(next, 100);
     }
 
-    /// Panics when it is dropped: two at once end the process.
+    /// Panics when it is dropped. Two such panics at once end the process.
     struct Grenade;
 
     impl Drop for Grenade {
@@ -531,7 +540,7 @@ mod tests {
         for _ in 0..5 {
             let _ = items.turn(None, vec::IntoIter::next);
         }
-        // Two in a row, and two that are early.
+        // Two in a row, and two out of order.
         for position in [0, 1, 3, 4] {
             let _ = items.turn(Some((position, Ok(Grenade))), |_| None::<u32>);
         }

@@ -1,21 +1,22 @@
-//! [`RemoteItems`]: the items of a map on their way to workers elsewhere, a few at a time.
+//! [`RemoteItems`]: items of a map that are sent to workers in other processes, a few at a time.
 //!
-//! Items are encoded when they leave the input buffer, and lie in a range until they are taken as part of a *batch*, which crosses as
-//! a whole. The size of a batch follows from how long items take: as many as are expected to run in [`BATCH`], one item at first. So
-//! trivial items cross by the hundred, and long ones alone.
+//! Items are encoded when they leave the input buffer. They stay in a range until they are taken as part of a *batch*,
+//! which is sent as a whole. A batch has as many items as are expected to run in [`BATCH`], judging by how long items
+//! took so far; at first one. So trivial items are sent by the hundred, and long ones one by one.
 //!
-//! # What stays as it is with a task an item
+//! # Guarantees, the same as with a task for each item
 //!
-//! - A worker that runs out of work takes half of what another has not begun of its batch, so an item waits behind one that takes long only
-//!   while every worker has something to do.
-//! - A crash costs the item that ran, and is retried alone: that is so in every chunk.
-//! - What nobody has taken is called off at once, and what is under way as the items of any chunk are.
+//! - A worker that runs out of work takes half of the items that another worker has not begun of its batch. So an item
+//!   waits behind a long one only while every worker is busy.
+//! - A crash costs the item that was running, which is retried alone, as in every chunk.
+//! - Items that are not taken are called off at once; those in a batch like the items of any chunk.
 //!
-//! An outcome, though, is seen when its batch is over.
+//! However, an outcome becomes visible only when its batch is over.
 //!
 //! # Locks
 //!
-//! The input buffer's and then a range's; or that of the pending ranges first, then the executor's or a range's. No user code under any.
+//! Lock order: the input buffer's, then a range's; or that of the pending ranges, then the executor's or a range's. No
+//! user code runs under any of them.
 #![forbid(unsafe_code)]
 
 mod encoded;
@@ -43,14 +44,15 @@ use crate::ticket::Ticket;
 use crate::unwind;
 use encoded::Encoded;
 
-/// How long a batch is expected to run: long beside what it costs to send, and short enough to wait for.
+/// The expected duration of a batch: long compared with the cost of sending it, and short enough to wait for.
 const BATCH: Duration = Duration::from_micros(200);
 
-/// How many items a range has at most, and so a batch.
+/// The maximum number of items in a range, and so in a batch.
 const MOST: usize = 1024;
 
-/// So many batches a worker are under way: one runs, one was sent ahead, and two are in the queue. So there is one in the queue for whoever comes
-/// first, before what was submitted later, also while every worker's last two have come back and were not delivered here.
+/// The number of batches under way for each worker: one runs, one was sent ahead, and two are in the queue. So a batch
+/// is in the queue, ahead of tasks that were submitted later, even while the last two batches of every worker have come
+/// back but were not delivered here.
 const UNDER_WAY: usize = 4;
 
 pub(crate) struct RemoteItems<A, R> {
@@ -58,41 +60,42 @@ pub(crate) struct RemoteItems<A, R> {
     entry: Entry,
     options: Option<Arc<TaskOptions>>,
     pending: Mutex<PendingRanges<A, R>>,
-    /// Counts batches that were made and whose outcomes are not stored.
+    /// The number of batches whose outcomes are not stored yet. Incremented when a batch is made or divided;
+    /// decremented when its outcomes are delivered.
     under_way: AtomicUsize,
     input: InputBuffer<A, R>,
-    /// What came last cannot be divided, because something is attached: what comes next had better come in small ranges.
+    /// The last items cannot be divided, because something is attached to them: the next ranges should be small.
     is_heavy: AtomicBool,
-    /// Nobody wants anything of it.
+    /// The map was dismissed: no more outcomes are wanted.
     is_dismissed: AtomicBool,
     me: Weak<Self>,
 }
 
 struct PendingRanges<A, R> {
-    /// Ranges with items that nobody has taken.
+    /// Ranges with items that are not taken.
     ranges: VecDeque<Arc<OwnedRange<A, R>>>,
-    /// Counts those items.
+    /// The number of items in `ranges` that are not taken.
     untaken: usize,
     estimate: DurationEstimate,
-    /// How many items the last batch had.
+    /// The number of items in the last batch.
     size: usize,
-    /// The executor knows that there is more to come.
+    /// The executor was told to expect more batches.
     announced: bool,
 }
 
-/// A range, and whose it is.
+/// A range, and the map that it belongs to.
 struct OwnedRange<A, R> {
     range: Arc<Range<Encoded, R>>,
     items: Arc<RemoteItems<A, R>>,
-    /// When its items were pulled.
+    /// The ticket of when its items were pulled.
     ticket: Ticket,
 }
 
 impl<A, R> PendingRanges<A, R> {
-    /// Returns how many items the next batch is to have, where so many workers share them.
+    /// Returns the number of items for the next batch, where `workers` share them.
     fn batch_size(&mut self, workers: usize) -> usize {
         let expected = self.estimate.per(BATCH).unwrap_or(1);
-        // No more at the end than leaves something for the others.
+        // Near the end, leave items for the other workers.
         let share = self.untaken / (2 * workers);
         self.size = expected.min(2 * self.size).min(share).clamp(1, MOST);
         self.size
@@ -100,7 +103,7 @@ impl<A, R> PendingRanges<A, R> {
 }
 
 impl<A: Payload, R: Payload> RemoteItems<A, R> {
-    /// Returns `None` if the function cannot be called elsewhere: each item is to be refused with the reason.
+    /// Returns `None` if the function cannot be called in another process. Each item is then refused with the reason.
     pub(super) fn new<F: Function<A, R>>(
         executor: Arc<dyn BatchExecutor>,
         options: Option<Arc<TaskOptions>>,
@@ -132,7 +135,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
         Some(items)
     }
 
-    /// Encodes items. Those that cannot be are refused; if it is all of them, they are called off.
+    /// Encodes items. Items that cannot be encoded are refused; if the whole range cannot be, its items are called off.
     fn encode(&self, items: Vec<A>) -> Result<Encoded, Error> {
         let encoded = self.executor.encode(&mut || {
             let (argument, cut) = ItemOffsets::of(&items);
@@ -144,7 +147,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
         Ok(Encoded::new(encoded.argument, encoded.items.ok_or(Error::Abandoned)?, attached))
     }
 
-    /// Encodes items for a range that stands for them, and sends what can be sent.
+    /// Encodes items, puts them into the range that has stand-ins for them, and sends what can be sent.
     fn stock(&self, range: Arc<Range<Encoded, R>>, items: Vec<A>, ticket: Ticket) {
         let count = items.len();
         let (encoded, items) = match (self.encode(items), self.me.upgrade()) {
@@ -166,14 +169,14 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
         pending.untaken += count;
         pending.ranges.push_back(Arc::new(OwnedRange { range, items, ticket }));
         drop(pending);
-        // Whoever dismisses all says so first, and then looks at the pending ranges.
+        // `dismiss` sets the flag first, and then takes the pending ranges.
         if self.is_dismissed.load(Ordering::Relaxed) {
             self.call_off(&Error::Cancelled);
         }
         self.send();
     }
 
-    /// Sends batches while there is something to take and workers can do with more.
+    /// Sends batches while items are left and the workers can use more.
     fn send(&self) {
         let workers = self.executor.workers();
         loop {
@@ -183,7 +186,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
             }
             let Some(owner) = pending.ranges.front().cloned() else {
                 drop(pending);
-                // What it hands over is sent there.
+                // If it hands items over, that sends them.
                 self.input.flush(self);
                 return;
             };
@@ -245,7 +248,7 @@ impl<A: Payload, R: Payload> SharedItems<A, R> for RemoteItems<A, R> {
     }
 
     fn may_hold_back(&self) -> bool {
-        // Whoever brings outcomes looks into the input buffer.
+        // The thread that delivers outcomes looks into the input buffer.
         let is_enough = self.under_way.load(Ordering::Relaxed) >= self.executor.workers();
         is_enough && !self.is_heavy.load(Ordering::Relaxed)
     }
@@ -286,7 +289,7 @@ impl<A: Payload, R: Payload> BatchOwner for OwnedRange<A, R> {
             }
         }
         let items = &self.items;
-        // First: whoever has an outcome finds it counted.
+        // Before the outcomes are stored, so that a caller that has an outcome finds it counted.
         items.executor.add(ended);
         self.range.end(first, outcomes);
         items.under_way.fetch_sub(1, Ordering::Relaxed);
@@ -314,7 +317,7 @@ mod tests {
     use crate::task::function::Infallible;
     use crate::{Backend, Executor, ProcessPoolExecutor};
 
-    /// Says who it is; the first one goes on when it is told to.
+    /// Reports its number; item 0 continues when it is told to.
     fn call((place, n): (PathBuf, u8)) -> u8 {
         let mut test = UnixStream::connect(place).expect("the test listens");
         test.write_all(&[n]).expect("the test listens");
@@ -333,7 +336,7 @@ mod tests {
         let processes = ProcessPoolExecutor::new(2);
         let executor = processes.item_executor().elsewhere().unwrap();
         let items = RemoteItems::new(executor, None, Infallible(call)).unwrap();
-        // As if many had been quick before.
+        // As if many items had been quick before.
         let mut pending = items.pending.lock();
         pending.estimate.observe(1000, Duration::from_micros(1000));
         pending.size = MOST;
@@ -348,7 +351,7 @@ mod tests {
                 first = Some(item);
             }
         }
-        // All the others have begun, also those that were sent with it.
+        // All the others have begun, including those sent in one batch with it.
         first.unwrap().write_all(&[1]).unwrap();
         let mut next = 0;
         while next < COUNT {

@@ -1,7 +1,8 @@
 //! [`Runs`]: outcomes of items, by position, until the caller takes them.
 //!
-//! A *run* is outcomes of items that lie next to each other. A worker that takes one item after the other makes one run that grows; where
-//! several share a range, there are more. A caller that wants input order takes the run that begins where the last one ended.
+//! A *run* is outcomes of adjacent items. A worker that takes one item after the other makes one run that grows; if
+//! several workers share a range, there are several runs. A caller that wants input order takes the run that begins
+//! where the last one ended.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -9,12 +10,12 @@ use std::collections::BTreeMap;
 use crate::error::Outcome;
 use crate::outcomes::Outcomes;
 
-/// In which order a caller takes outcomes.
+/// The order in which a caller takes outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// As the items are in the input.
+    /// The order of the input.
     Input,
-    /// As they are done.
+    /// The order of completion.
     Any,
 }
 
@@ -23,13 +24,13 @@ pub(crate) struct Runs<R> {
     last: (usize, Outcomes<R>),
     /// The other runs.
     others: BTreeMap<usize, Outcomes<R>>,
-    /// Counts the outcomes in all runs.
+    /// The number of outcomes in all runs.
     stored: usize,
     /// Counts the outcomes that were taken.
     taken: usize,
-    /// All before this position were taken.
+    /// All outcomes before this position were taken.
     prefix: usize,
-    /// What was taken beyond it: where a stretch begins, and where it ends.
+    /// The outcomes taken beyond `prefix`: from the first position of each stretch to its end.
     beyond: BTreeMap<usize, usize>,
 }
 
@@ -58,13 +59,13 @@ impl<R> Runs<R> {
         self.stored += 1;
     }
 
-    /// Returns `true` if the outcome that comes next in input order is there.
+    /// Returns `true` if the next outcome in input order is stored.
     pub(crate) fn has_next(&self) -> bool {
         let (first, outcomes) = &self.last;
         (*first == self.prefix && outcomes.len() > 0) || self.others.contains_key(&self.prefix)
     }
 
-    /// Takes a run: its outcomes, and the position of the first.
+    /// Takes a run. Returns the position of its first outcome, and the outcomes.
     pub(crate) fn take(&mut self, order: Order) -> Option<(usize, Outcomes<R>)> {
         let (first, outcomes) = &mut self.last;
         let run = if outcomes.len() > 0 && (order == Order::Any || *first == self.prefix) {
@@ -88,7 +89,7 @@ impl<R> Runs<R> {
         }
     }
 
-    /// Counts the outcomes that are there.
+    /// Returns the number of stored outcomes.
     pub(crate) fn stored(&self) -> usize {
         self.stored
     }
@@ -98,7 +99,7 @@ impl<R> Runs<R> {
         self.taken
     }
 
-    /// Returns the first position that was not taken.
+    /// Returns the first position whose outcome was not taken.
     pub(crate) fn first_left(&self) -> usize {
         self.prefix
     }

@@ -1,9 +1,11 @@
-//! [`InputBuffer`]: items of a map that were pulled, and that no worker was given yet; and the [`Feeder`], which puts them there.
+//! [`InputBuffer`]: items of a map that were pulled, but not yet handed over to workers. [`Feeder`]: puts them there.
 //!
-//! To hand items over one by one takes longer than short ones run, so they are held back until a worker asks for them. But the input may take
-//! as long as it likes for the next one, or even wait for what becomes of those before it. So: *while an item is held back, a worker is coming
-//! that will look here before it runs anything.* It says that it comes no more, *and then* looks here, under the lock; whoever adds an item
-//! asks under the lock whether one is coming, and hands the item over if not. So of the two, one sees what the other has done.
+//! Handing items over one by one takes longer than short items run, so they are held back until a worker asks for them.
+//! But pulling the next item may take arbitrarily long, or even wait for the outcomes of earlier ones. So the invariant
+//! is: *while an item is held back, a worker is coming that will look here before it runs anything.* The worker first
+//! notes that it is no longer coming, *and then* looks here, under the lock; a caller that adds an item checks under
+//! the lock whether a worker is coming, and hands the item over if not. So at least one of the two sees what the other
+//! has done.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -17,21 +19,22 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::ticket::Ticket;
 use crate::unwind::drop_caught;
 
-/// The items of one map that the workers of an executor share.
+/// The items of one map, shared by the workers of an executor.
 pub(crate) trait SharedItems<A, R>: Send + Sync {
-    /// Returns how many items a range should have at most.
+    /// Returns the maximum number of items in a range.
     fn most(&self) -> usize;
     fn input(&self) -> &InputBuffer<A, R>;
-    /// Returns why the executor takes no more items of the calling thread, if that is so, because it was closed, say.
+    /// Returns why the executor refuses items from the calling thread, for example because it was closed, or `None` if
+    /// it accepts them.
     fn refusal(&self) -> Option<Error>;
     /// Returns the ticket of items that are pulled now.
     fn ticket(&self) -> Ticket;
-    /// Returns `true` if a worker is coming that will look into the input buffer. Called under its lock.
+    /// Returns `true` if a worker is coming that will look into the input buffer. Called under the buffer's lock.
     fn may_hold_back(&self) -> bool;
-    /// Takes items from the input buffer, and says where their outcomes come, and what is to be done then. Called under the buffer's lock;
-    /// what is to be done is not, and may run user code.
+    /// Takes items from the input buffer. Returns where their outcomes will be stored, and a follow-up. Called under
+    /// the buffer's lock; the follow-up is called without it, and may run user code.
     fn take_in(&self, items: Vec<A>, ticket: Ticket) -> (Box<dyn Collect<R>>, FollowUp<'_>);
-    /// Cancels what has not begun: nobody wants more. Runs user code.
+    /// Cancels the items that have not begun: no more outcomes are wanted. Runs user code.
     fn dismiss(&self);
 }
 
@@ -42,11 +45,11 @@ pub(crate) struct InputBuffer<A, R> {
 }
 
 struct State<A, R> {
-    /// The next ones in input order.
+    /// The items that are held back, in input order.
     pulled: Vec<A>,
-    /// When they were pulled.
+    /// The ticket of when they were pulled.
     ticket: Ticket,
-    /// The ranges of those before them, which the caller has not asked for.
+    /// The ranges of the items before them that the caller has not asked for.
     ranges: VecDeque<Box<dyn Collect<R>>>,
 }
 
@@ -57,9 +60,9 @@ impl<A, R> Default for InputBuffer<A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
-    /// Adds an item, or has it refused. Hands the buffered items over if they are as many as a range should have, or none may be held back.
-    /// May run user code. `generation` is that of the process whose executor has the items: in a forked copy, nothing is done that could
-    /// wait for a thread that is not there.
+    /// Adds an item, or ends it if the executor refuses it. Hands the buffered items over if there are as many as a
+    /// range should have, or none may be held back. May run user code. `generation` is that of the process whose
+    /// executor has the items: in a forked copy, nothing is done that could wait for a thread that does not exist.
     pub(crate) fn add(&self, item: A, items: &dyn SharedItems<A, R>, generation: u32) {
         let is_lost = || fork::generation() != generation;
         if let Some(error) = items.refusal() {
@@ -68,14 +71,15 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
             return;
         }
         let ticket = items.ticket();
-        // To ask for the generation may be a system call: not for each item, but before a lock that somebody has.
+        // Reading the generation may be a system call, so it is not read for each item, but before waiting for a lock
+        // that another thread holds.
         let mut state = match self.state.try_lock() {
             Some(state) => state,
             None if is_lost() => return drop_caught(item),
             None => self.state.lock(),
         };
         if state.ticket != ticket {
-            // A task was submitted in between.
+            // A task was submitted since the last item was pulled.
             if !state.pulled.is_empty() && !is_lost() {
                 Self::hand_over(state, items);
                 state = self.state.lock();
@@ -88,7 +92,7 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
         }
     }
 
-    /// Ends what is there with an error, and returns how much it was. Runs user code.
+    /// Ends the buffered items with an error, and returns their number. Runs user code.
     pub(crate) fn call_off(&self, error: &Error) -> usize {
         let mut state = self.state.lock();
         let items = std::mem::take(&mut state.pulled);
@@ -107,7 +111,7 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
 }
 
 impl<A, R> InputBuffer<A, R> {
-    /// Hands over what is there. Returns `true` if there was something. May run user code.
+    /// Hands the buffered items over. Returns `true` if there were any. May run user code.
     pub(crate) fn flush(&self, items: &dyn SharedItems<A, R>) -> bool {
         Self::hand_over(self.state.lock(), items)
     }
@@ -116,7 +120,7 @@ impl<A, R> InputBuffer<A, R> {
         if state.pulled.is_empty() {
             return false;
         }
-        // As many come again as a rule.
+        // The next time, there are usually as many.
         let room = Vec::with_capacity(state.pulled.len());
         let pulled = std::mem::replace(&mut state.pulled, room);
         let (range, follow_up) = items.take_in(pulled, state.ticket);
@@ -126,7 +130,7 @@ impl<A, R> InputBuffer<A, R> {
         true
     }
 
-    /// Counts the items that are there.
+    /// Returns the number of buffered items.
     pub(crate) fn count(&self) -> usize {
         self.state.lock().pulled.len()
     }
@@ -136,7 +140,7 @@ impl<A, R> InputBuffer<A, R> {
         std::mem::take(&mut self.state.lock().ranges)
     }
 
-    /// Drops what nobody wants any more. Runs user code.
+    /// Drops the buffered items and the ranges. Runs user code.
     pub(crate) fn clear(&self) {
         let mut state = self.state.lock();
         let (pulled, ranges) = (std::mem::take(&mut state.pulled), std::mem::take(&mut state.ranges));
@@ -147,10 +151,10 @@ impl<A, R> InputBuffer<A, R> {
     }
 }
 
-/// The caller's side of items that workers share.
+/// The caller's side of shared items.
 pub(crate) struct Feeder<A, R> {
     items: Arc<dyn SharedItems<A, R>>,
-    /// That of the process whose executor has the items.
+    /// The [generation](fork::generation) of the process whose executor has the items.
     generation: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a task does: the calls that a task can hold.
+//! The calls that a task can hold.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -13,29 +13,29 @@ use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::unwind;
 
-/// One call, or several in a row, that come to a `T`.
+/// One call, or several in a row, with a result of type `T`.
 pub(crate) trait Call<T>: Send {
-    /// Is it a task to the executor's statistics?
+    /// Whether the executor's statistics count it as a task.
     const COUNTS: bool = true;
-    /// Can it leave this process? Then the methods that do so run user code.
+    /// Whether it can leave this process. If so, the methods for that run user code.
     const ENCODABLE: bool = false;
-    /// Outlives the call: dropped when the outcome is stored or dropped as well.
+    /// A value that outlives the call: dropped once the outcome is stored or dropped.
     type Guard;
     fn guard(&mut self) -> Self::Guard;
     fn run(self) -> Outcome<T>;
-    /// The argument as bytes. Runs user code.
+    /// Encodes the argument. Runs user code.
     fn encode(&self) -> Result<Encoded, Error> {
         Err(not_encodable())
     }
-    /// The result from bytes. Runs user code.
+    /// Decodes the result. Runs user code.
     fn decode(_bytes: &[u8]) -> Outcome<T> {
         Err(Error::Abandoned)
     }
-    /// The call as another process of this program needs it. Runs user code.
+    /// Encodes the call for another process of this program. Runs user code.
     fn encode_call(&self) -> Result<EncodedCall, Error> {
         Err(not_encodable())
     }
-    /// The results of a chunk from bytes, or why there is none. Runs user code.
+    /// Decodes the results of a chunk; `replies` has the bytes or the error of each. Runs user code.
     fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
         Err(Error::Abandoned)
     }
@@ -48,7 +48,7 @@ fn not_encodable() -> Error {
     ))
 }
 
-/// Holds the argument of a task as bytes, in postcard's format.
+/// The argument of a task as bytes, in postcard's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     pub(crate) argument: Vec<u8>,
@@ -61,21 +61,21 @@ impl Encoded {
         &self.argument
     }
 
-    /// Returns the encoded argument without a copy.
+    /// Converts into the encoded argument without a copy.
     pub fn into_argument(self) -> Vec<u8> {
         self.argument
     }
 
-    /// Returns how many calls the task stands for, if it is a chunk of a map.
+    /// Returns how many calls the task consists of, if it is a chunk of a map.
     ///
-    /// The argument of a chunk is a sequence of this many arguments, and its reply must be the encoding of a
-    /// sequence of as many `Result<R, String>`.
+    /// The argument of a chunk is a sequence of this many arguments. Its reply must be the encoding of a sequence of as
+    /// many `Result<R, String>`.
     pub fn items(&self) -> Option<usize> {
         self.items
     }
 }
 
-/// A call in this process, of anything.
+/// A call of any closure, in this process.
 pub(crate) struct LocalCall<F>(pub(crate) F);
 
 impl<F, T> Call<T> for LocalCall<F>
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// A call that can go anywhere: a plain function and an argument that serde knows.
+/// A call that can run in any process: a plain function and an argument that serde can encode.
 pub(crate) struct EncodableCall<F, A> {
     pub(crate) function: F,
     pub(crate) argument: A,
@@ -139,7 +139,7 @@ fn read_reply<R: Payload, H: Held<Outcome<R>>>(reply: Result<&[u8], Error>) -> H
 pub(crate) struct Chunk<C, A> {
     pub(crate) function: C,
     pub(crate) arguments: Vec<A>,
-    /// Set when nobody wants the rest.
+    /// Set by the map when no more outcomes are wanted; the remaining calls are then cancelled.
     pub(crate) stop: Arc<AtomicBool>,
 }
 
@@ -174,7 +174,7 @@ impl<C, A> Drop for Chunk<C, A> {
     }
 }
 
-/// Calls a closure of this process that the items of a map share.
+/// A closure of this process that the items of a map share.
 pub(crate) struct Shared<F>(pub(crate) Arc<F>);
 
 impl<F, A, R> Call<Outcomes<R>> for Chunk<Shared<F>, A>
@@ -223,10 +223,10 @@ where
     }
 }
 
-/// Calls a plain function, here or elsewhere.
+/// A plain function, callable in this process or another.
 pub(crate) struct Everywhere<F>(pub(crate) F);
 
-/// The work of a promise: there is none.
+/// The call type of a promise, which has no call.
 pub(crate) enum NoCall {}
 
 impl<T> Call<T> for NoCall {

@@ -1,4 +1,4 @@
-//! What a running task may ask about itself.
+//! [`TaskContext`]: what a running task can ask about itself.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -12,12 +12,12 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = RefCell::new(None);
 }
 
-/// A task as the code that it runs sees it.
+/// A task as seen by the code that it runs.
 pub(crate) trait RunningTask: Send + Sync {
     fn id(&self) -> FutureId;
-    /// The name that its caller gave it.
+    /// Returns the name that the caller gave the task.
     fn name(&self) -> Option<&str>;
-    /// Is it over for its future, by abort or time limit, while it may still run?
+    /// Returns `true` if the task was aborted or ran past its time limit. It may still run.
     fn is_aborted(&self) -> bool;
 }
 
@@ -25,17 +25,17 @@ pub(crate) trait RunningTask: Send + Sync {
 #[derive(Clone)]
 enum Current {
     Own(Arc<dyn RunningTask>),
-    /// The future is another process's.
+    /// The future is in another process.
     Remote(FutureId),
 }
 
 /// Returns the context of the task that this thread runs, or `None` outside of every task.
 ///
-/// In a task that runs another one while it waits for it, each sees its own.
+/// If a task waits for another one and runs it meanwhile, each gets its own context.
 ///
 /// # Examples
 ///
-/// A task that stops when it is aborted or past its time limit:
+/// A task that stops when it was aborted or is past its time limit:
 ///
 /// ```
 /// use concurrent_futures::{ThreadPoolExecutor, task};
@@ -58,7 +58,7 @@ pub fn current() -> Option<TaskContext> {
     Some(TaskContext { task, worker_name })
 }
 
-/// The name that the task of this thread was given.
+/// Returns the name of the task that this thread runs.
 pub(crate) fn current_name() -> Option<String> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     match &task {
@@ -67,7 +67,7 @@ pub(crate) fn current_name() -> Option<String> {
     }
 }
 
-/// Tells a task about itself; may be cloned and sent to helpers of the task.
+/// The context of a running task. Can be cloned and sent to threads that help the task.
 #[derive(Clone)]
 pub struct TaskContext {
     task: Current,
@@ -75,10 +75,10 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    /// Tells whether the task should stop: it was aborted, or ran past its time limit.
+    /// Returns `true` if the task should stop: it was aborted, or ran past its time limit.
     ///
-    /// Its future is done by then, and what the function returns will be dropped. A worker process is killed with such
-    /// a task, so there it is never `true`.
+    /// Its future is done then, and the return value of the function will be dropped. A worker process is killed
+    /// together with such a task, so there it is never `true`.
     pub fn is_aborted(&self) -> bool {
         match &self.task {
             Current::Own(task) => task.is_aborted(),
@@ -91,7 +91,7 @@ impl TaskContext {
         self.worker_name.as_deref()
     }
 
-    /// Returns the id of the task's future, in a worker process too.
+    /// Returns the id of the task's future. Works in a worker process, too.
     pub fn id(&self) -> FutureId {
         match &self.task {
             Current::Own(task) => task.id(),
@@ -110,15 +110,15 @@ impl fmt::Debug for TaskContext {
     }
 }
 
-/// The task that a thread runs, for another thread that runs code in its place.
+/// The task that a thread runs, for another thread that runs code in place of the first.
 pub(crate) struct Carried(Option<Current>);
 
-/// Returns what is current on this thread.
+/// Returns the task that this thread runs.
 pub(crate) fn carry() -> Carried {
     Carried(CURRENT.try_with(|current| current.borrow().clone()).ok().flatten())
 }
 
-/// Runs `body` with what is current on the other thread.
+/// Runs `body` with the other thread's task as the current one.
 pub(crate) fn enter_carried<R>(carried: Carried, body: impl FnOnce() -> R) -> R {
     match carried.0 {
         Some(task) => run_as(task, body),
@@ -126,12 +126,12 @@ pub(crate) fn enter_carried<R>(carried: Carried, body: impl FnOnce() -> R) -> R 
     }
 }
 
-/// Runs `body` as `task`: what was current before is current again afterwards.
+/// Runs `body` as `task`. Restores the previous current task afterwards.
 pub(crate) fn enter<R>(task: Arc<dyn RunningTask>, body: impl FnOnce() -> R) -> R {
     run_as(Current::Own(task), body)
 }
 
-/// Runs `body` as a task whose future is another process's.
+/// Runs `body` as a task whose future is in another process.
 pub(crate) fn enter_remote<R>(id: FutureId, body: impl FnOnce() -> R) -> R {
     run_as(Current::Remote(id), body)
 }
@@ -141,11 +141,12 @@ fn run_as<R>(task: Current, body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Makes what was current before current again.
+/// Restores the previous current task when it drops.
 struct Restore(Option<Current>);
 
 impl Restore {
-    /// Makes this one current meanwhile. At the end of a thread its locals may be gone: a task that runs there does without.
+    /// Makes `task` the current one. When a thread ends, its thread-locals may be gone: a task that runs there has no
+    /// context.
     fn after(task: Current) -> Self {
         Self(CURRENT.try_with(|current| current.replace(Some(task))).ok().flatten())
     }
@@ -154,7 +155,7 @@ impl Restore {
 impl Drop for Restore {
     fn drop(&mut self) {
         let outer = self.0.take();
-        // Dropped after the borrow has ended.
+        // The inner task is dropped after the borrow has ended.
         let _inner = CURRENT.try_with(|current| current.replace(outer));
     }
 }

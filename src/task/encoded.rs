@@ -1,7 +1,8 @@
-//! A call as it crosses to another process of this program: the addresses of its functions, and its argument as bytes.
+//! A call in transit to another process of this program: the addresses of its functions, and its encoded argument.
 //!
-//! Two functions make a call: the user's, and [`enter`] for its types, which reads the argument, calls the user's function and writes the
-//! result. Whoever sends a call elsewhere turns both addresses into something that holds there too.
+//! A call consists of two functions: the user's, and [`enter`] for its types, which decodes the argument, calls the
+//! user's function and encodes the result. The sender of a call converts both addresses into a form that is valid in
+//! the other process.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -18,25 +19,25 @@ use crate::held::{Held, is_large};
 use crate::panics;
 use crate::unwind::drop_caught;
 
-/// Holds a call as another process of this program can make it.
+/// A call in the form in which another process of this program can make it.
 pub(crate) struct EncodedCall {
     pub(crate) entry: Entry,
-    /// The encoded argument; of a chunk, the encoded arguments one after the other.
+    /// The encoded argument, or the concatenated encoded arguments of a chunk.
     pub(crate) argument: Vec<u8>,
-    /// Set for several calls of the function, as the items of a map are.
+    /// Set for several calls of the function, such as the items of a map.
     pub(crate) items: Option<ItemOffsets>,
 }
 
-/// How the argument of a chunk is made of those of its items.
+/// The layout of a chunk's argument: where each item's bytes end.
 pub(crate) struct ItemOffsets {
-    /// Where in the argument each item ends.
+    /// The offset in the argument at which each item ends.
     pub(crate) ends: Box<[usize]>,
-    /// Items that are not sent, in order, and why. They have no bytes.
+    /// The positions, in order, of items that are not sent, and the reasons. They have no bytes.
     pub(crate) refused: Vec<(usize, Error)>,
 }
 
 impl ItemOffsets {
-    /// Encodes the arguments of a chunk. Those that cannot be have no bytes. Runs user code.
+    /// Encodes the arguments of a chunk. An argument that cannot be encoded has no bytes. Runs user code.
     pub(crate) fn of<A: Serialize>(items: &[A]) -> (Vec<u8>, Self) {
         let (mut argument, mut scratch) = (Vec::new(), Vec::new());
         let mut ends = Vec::with_capacity(items.len());
@@ -55,7 +56,7 @@ impl ItemOffsets {
         (argument, Self { ends: ends.into(), refused })
     }
 
-    /// Copies some of the items of a chunk, as one of their own.
+    /// Copies some of a chunk's items into a chunk of their own.
     pub(crate) fn part(
         argument: &[u8],
         ends: &[usize],
@@ -71,12 +72,12 @@ impl ItemOffsets {
     }
 }
 
-/// Names the two functions of a call by their addresses in this process.
+/// Identifies the two functions of a call by their addresses in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// That of [`enter`], as an [`Enter`].
+    /// The address of [`enter`], as an [`Enter`].
     pub(crate) enter: usize,
-    /// That of the user's function.
+    /// The address of the user's function.
     pub(crate) function: usize,
     /// The type of the user's function.
     pub(crate) signature: &'static str,
@@ -89,23 +90,23 @@ impl Entry {
         A: DeserializeOwned + Send,
         R: Serialize,
     {
-        // The first parameter of `enter` is passed as an `Enter` passes its own.
+        // The first parameter of `enter` is passed the same way as that of an `Enter`.
         const { assert!(size_of::<F>() == size_of::<fn()>()) };
         let enter: EnterOf<F> = enter::<F, A, R>;
         Self { enter: enter as usize, function: function.address(), signature: std::any::type_name::<fn(A) -> R>() }
     }
 }
 
-/// What an [`enter`] is that passes an `F`.
+/// The type of an [`enter`] that is passed an `F`.
 type EnterOf<F> = fn(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written;
 
-/// What an [`enter`] is without its types: all function pointers are passed alike.
+/// The type of an [`enter`] without its types: all function pointers are passed the same way.
 pub(crate) type Enter = EnterOf<fn()>;
 
-/// The written result, and the numbers of what went out of band.
+/// The encoded result, and the numbers of its out-of-band parts.
 pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
 
-/// Reads the argument, calls the function, and appends the result to `reply`.
+/// Decodes the argument, calls the function, and appends the encoded result to `reply`.
 pub(crate) fn enter<F, A, R>(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
 where
     F: Function<A, R>,
@@ -124,7 +125,7 @@ where
     }
 }
 
-/// Makes the call, holds its outcome in `H`, and writes the result.
+/// Makes the call, holds its outcome in `H`, and encodes the result.
 fn run<F, A, R, H>(function: F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
 where
     F: Function<A, R>,

@@ -1,4 +1,4 @@
-//! Functions that a task may call, and what a call of one comes to.
+//! Functions that a task may call, and the outcomes of their calls.
 #![forbid(unsafe_code)]
 
 use super::context::current_name;
@@ -7,12 +7,13 @@ use crate::error::{BoxError, Error, Outcome};
 use crate::held::Held;
 use crate::panics;
 
-/// A function pointer, and how what it returns becomes an outcome.
+/// A function pointer, and the conversion of its return value into an outcome.
 ///
-/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that [`Enter`](super::encoded::Enter) can pass it.
+/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that
+/// [`Enter`](super::encoded::Enter) can pass it.
 pub(crate) trait Function<A, R>: Copy + Send + Sync {
     fn call(self, argument: A) -> Outcome<R>;
-    /// Where the function is in this process.
+    /// Returns the address of the function in this process.
     fn address(self) -> usize;
 }
 
@@ -24,7 +25,7 @@ pub(crate) struct Infallible<A, R>(pub(crate) fn(A) -> R);
 #[repr(transparent)]
 pub(crate) struct TryFn<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
 
-/// A function whose argument comes in a [box](crate::held), and is taken out at the call.
+/// A function whose argument arrives in a [box](crate::held), and is moved out of it at the call.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Unboxing<F>(pub(crate) F);
@@ -69,24 +70,24 @@ impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
     }
 }
 
-/// What a `try_` function returned, as the outcome of its task.
+/// Converts the return value of a `try_` function into an outcome.
 #[inline(always)]
 pub(crate) fn outcome<R, E: Into<BoxError>>(result: Result<R, E>) -> Outcome<R> {
     result.map_err(Error::of)
 }
 
-/// What a call comes to, a panic included.
+/// Makes the call, and returns its outcome. A panic becomes an error.
 pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) -> H {
     let named = |panicked: Error| panicked.named(current_name().as_deref());
     panics::catch_or(|| H::hold(call), |panicked| failed(named(panicked)))
 }
 
-/// What a result comes to that the user's `Deserialize` reads.
+/// Decodes a result with the user's `Deserialize`. A panic becomes an error.
 pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
     panics::catch_or(|| H::hold(decode), |panicked| failed(unread(panicked)))
 }
 
-/// An outcome that is an error.
+/// Returns `error` as an outcome.
 pub(crate) fn failed<T, H: Held<Outcome<T>>>(error: Error) -> H {
     H::hold(|| Err(error))
 }

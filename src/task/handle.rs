@@ -1,4 +1,4 @@
-//! The handle's side of a task: look, wait, cancel, listen, take.
+//! The handle's side of a task: inspect, wait, cancel, listen and take.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::Ordering;
@@ -104,7 +104,7 @@ where
             return Some(true);
         }
         let key = listener.key();
-        // Only a waker is ever registered again: no search for the members of a large set.
+        // Only a waker is registered more than once, so large wait-sets need no search.
         let again = matches!(listener, Listener::Waker(..));
         let old = if again && let Some(slot) = inner.listener(key) {
             Some(std::mem::replace(slot, listener))
@@ -115,7 +115,7 @@ where
             None
         };
         drop(inner);
-        // A waker's drop is somebody else's code.
+        // A waker's drop is user code.
         drop_caught(old);
         None
     }
@@ -132,7 +132,7 @@ where
     }
 
     fn sleep(&self, deadline: Option<Instant>) -> bool {
-        // Not before a deadline: to read the result, for one thing, takes as long as it likes.
+        // Not before a deadline: reading the result, for one, may take arbitrarily long.
         if deadline.is_none()
             && let Some(owner) = self.entrusted_to()
             && let Some(remote) = owner.remote()

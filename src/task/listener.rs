@@ -1,13 +1,13 @@
-//! Who hears of the end of a task: a wait-set, or the waker of an `.await`.
+//! [`Listener`]: a wait-set, or the waker of an `.await`, which is notified of the end of a task.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-/// Hears of the end of several tasks, each under a key.
+/// Is notified of the end of several tasks, each under its own key.
 pub(crate) trait Listen: Send + Sync {
-    /// Called once for each key, mostly under the lock of the task's task. Runs no user code and takes no such lock.
+    /// Called once for each key, mostly under the task's lock. Must not run user code or take a task's lock.
     fn done(&self, key: usize, failed: bool);
 }
 
@@ -16,7 +16,7 @@ pub(crate) enum Listener {
     Waker(Waker, WakerKey),
 }
 
-/// Tells one `.await` of a future from another.
+/// Identifies one `.await` of a future.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WakerKey(u64);
 
@@ -27,7 +27,7 @@ impl WakerKey {
     }
 }
 
-/// Names a listener, to take it back.
+/// Identifies a listener, to remove it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListenerKey {
     Set(*const (), usize),
@@ -43,20 +43,20 @@ pub(crate) fn find<'a>(
     first.into_iter().chain(rest).find(|listener| listener.key() == key)
 }
 
-/// Takes one of a task's listeners back.
+/// Removes one of a task's listeners.
 pub(crate) fn remove(listeners: &mut Vec<Listener>, key: ListenerKey) -> Option<Listener> {
     let at = listeners.iter().position(|listener| listener.key() == key)?;
     Some(listeners.swap_remove(at))
 }
 
-/// Tells the wait-sets, under the lock that publishes.
+/// Notifies the wait-sets. Called under the lock that publishes.
 pub(crate) fn tell(first: &Option<Listener>, rest: &[Listener], failed: bool) {
     for listener in first.iter().chain(rest) {
         listener.tell(failed);
     }
 }
 
-/// Wakes those who await, outside every lock.
+/// Wakes the wakers. Called without any lock.
 pub(crate) fn wake(first: Option<Listener>, rest: Vec<Listener>) {
     for listener in first.into_iter().chain(rest) {
         listener.wake();

@@ -1,14 +1,15 @@
 //! [`with_room`]: user code that may nest as deeply as it likes.
 //!
-//! A callback may complete another future, whose callback completes the next one. The drop of a task may cancel another task. A task may run
-//! another one in an executor without workers. Each of these is a few frames further down the stack. Where the stack is nearly used up, the
-//! next callback, drop or task runs on the stack of a new thread, and the calling thread waits for it.
+//! A callback may complete another future, whose callback completes the next one. The drop of a task may cancel another
+//! task. A task may run another one in an executor without workers. Each of these is a few frames further down the
+//! stack. Where the stack is nearly used up, the next callback, drop or task runs on the stack of a new thread, and the
+//! calling thread waits for it.
 //!
-//! For this crate the two threads are one: the new thread belongs to the same executor, has the same number and the same current task, and
-//! must not block if the old one must not. For the program they are two threads: thread-locals, and locks that belong to a thread, differ.
-//! Code gets there only after dozens of levels.
+//! For this crate the two threads are one: the new thread belongs to the same executor, has the same thread token and
+//! the same current task, and must not block if the old one must not. For the program they are two threads:
+//! thread-locals, and locks that belong to a thread, differ. This happens only after dozens of levels.
 //!
-//! If no thread can be started, callbacks and drops run on the stack that there is, because they have to run.
+//! If no thread can be started, callbacks and drops run on the remaining stack, because they have to run.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -29,11 +30,11 @@ pub(crate) fn with_room<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// As [`with_room`], but `body` does not run if there is no room for it.
+/// As [`with_room`], but `body` does not run if there is too little stack and no thread for it.
 ///
 /// # Errors
 ///
-/// No thread can be started.
+/// Returns the error if no thread can be started.
 #[inline]
 pub(crate) fn if_room<R: Send>(body: impl FnOnce() -> R + Send) -> io::Result<R> {
     if stack::has_reserve() { Ok(body()) } else { elsewhere(&mut Some(body)) }
@@ -59,7 +60,7 @@ mod tests {
     use crate::task::owner;
     use crate::task::roles::TaskOwner;
 
-    /// Runs `code` where the stack is nearly used up.
+    /// Runs `code` on a stack that is nearly used up.
     fn at_the_end<R: Send>(code: impl FnOnce() -> R + Send) -> R {
         fn down<R>(code: impl FnOnce() -> R) -> R {
             let much = std::hint::black_box([0_u8; 1024]);

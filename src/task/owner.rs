@@ -1,7 +1,7 @@
-//! What a thread knows about itself when it meets a future: whose worker it is, and whether it may block.
+//! What a thread needs to know when it waits for a future: which executor it belongs to, and whether it may block.
 //!
-//! A pool's threads carry their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task
-//! right here (a claim), and to keep the pool going while this thread sleeps (a spare worker).
+//! A pool's threads store their pool as a [`TaskOwner`]. A wait asks it for two things: to run the awaited task in the
+//! waiting thread (a claim), and to keep the pool going while this thread sleeps (a spare worker).
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -15,9 +15,9 @@ use crate::error::Error;
 use crate::sync::thread_local;
 use crate::ticket::Ticket;
 
-/// A pool of threads that may share the items of a map among them.
+/// A pool of threads that can share the items of a map.
 pub(crate) trait Sharing: TaskOwner {
-    /// Why the calling thread may not add to what is shared any more, if that is so. Cheap as long as it may.
+    /// Returns why the calling thread may not add items any more, or `None` if it may. Cheap in the latter case.
     fn refuses_all(&self) -> Option<Error>;
     /// Queues a task that works on shared items, at the position of its ticket. Works after a close too, as long as
     /// workers are left.
@@ -26,22 +26,24 @@ pub(crate) trait Sharing: TaskOwner {
     fn ticket(&self) -> Ticket;
     /// Returns `true` if the queue has a task with an earlier ticket. A hint: may be out of date.
     fn has_earlier(&self, ticket: Ticket) -> bool;
-    /// What is pending there is pending here, and is behind what was shared before.
+    /// Registers shared items: the pool counts their pending calls as its own. Items shared later are behind those
+    /// shared before.
     fn enlist(&self, shared: Weak<dyn Shared>);
-    /// Some of it has ended.
+    /// Adds calls that have ended to the pool's counts.
     fn add(&self, ended: Ended);
 }
 
-/// Calls that the tasks of a pool share, and that are no tasks themselves. The pool asks with none of its locks held.
+/// Calls that the tasks of a pool share, and that are not tasks themselves. The pool calls the methods without any of
+/// its locks.
 pub(crate) trait Shared: Send + Sync {
-    /// How many were not begun, less the tasks in the pool's queue that are there to begin them; and how those went of which the pool
-    /// was not told yet.
+    /// Returns the number of calls that have not begun, minus the queued tasks that are there to run them; and the
+    /// counts not yet reported to the pool.
     fn progress(&self) -> (isize, Ended);
-    /// Ends those that were not begun, and returns how many that were. Runs user code.
+    /// Ends the calls that have not begun with `error`, and returns how many there were. Runs user code.
     fn call_off(&self, error: &Error) -> usize;
 }
 
-/// How calls went.
+/// Counts of calls that have ended, by result.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) completed: u64,
@@ -54,12 +56,12 @@ thread_local! {
     static AWAITING: RefCell<[Weak<CompensationGuard>; 2]> = RefCell::new([Weak::new(), Weak::new()]);
 }
 
-/// Marks this thread as one of `owner`'s for as long as it lives.
+/// Makes this thread belong to `owner` for the rest of its life.
 pub(crate) fn enter(owner: Arc<dyn TaskOwner>) {
     OWNER.with(|slot| *slot.borrow_mut() = Some(owner));
 }
 
-/// Lets this thread stand for one of `owner`'s while it runs `code`.
+/// Makes this thread belong to `owner` while it runs `code`.
 pub(crate) fn enter_for<R>(owner: Arc<dyn TaskOwner>, code: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn TaskOwner>>);
     impl Drop for Restore {
@@ -71,23 +73,23 @@ pub(crate) fn enter_for<R>(owner: Arc<dyn TaskOwner>, code: impl FnOnce() -> R) 
     code()
 }
 
-/// The executor this thread belongs to.
+/// Returns the executor that this thread belongs to.
 pub(crate) fn current() -> Option<Arc<dyn TaskOwner>> {
-    // Past the thread's own locals (in a thread-local's drop) it belongs to nobody.
+    // When its thread-locals are gone (in a thread-local's drop), the thread belongs to no executor.
     OWNER.try_with(|slot| slot.borrow().clone()).ok().flatten()
 }
 
-/// Does this thread belong to the executor at this address?
+/// Returns `true` if this thread belongs to the executor at this address.
 pub(crate) fn is_current(owner: *const ()) -> bool {
     OWNER.try_with(|slot| slot.borrow().as_ref().is_some_and(|own| address(own) == owner)).unwrap_or(false)
 }
 
-/// Two owners are the same if their addresses are.
+/// Returns the address of an owner, which identifies it.
 pub(crate) fn address(owner: &Arc<dyn TaskOwner>) -> *const () {
     Arc::as_ptr(owner).cast()
 }
 
-/// A number for this thread, never used again.
+/// Returns this thread's number, which is never reused.
 pub(crate) fn thread_token() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     TOKEN
@@ -100,7 +102,7 @@ pub(crate) fn thread_token() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// What this crate knows about a thread, for another thread that runs code in its place while it waits.
+/// What this crate knows about a thread, for another thread that runs code in its place while the first waits.
 pub(crate) struct Context {
     owner: Option<Arc<dyn TaskOwner>>,
     token: u64,
@@ -112,7 +114,7 @@ impl Context {
         Self { owner: current(), token: thread_token(), callbacks: blocking::callbacks() }
     }
 
-    /// Runs `code` in the place of that thread. The calling thread is a new one, and does nothing else.
+    /// Runs `code` in place of that thread. The calling thread is new, and does nothing else.
     pub(crate) fn enter<R>(self, code: impl FnOnce() -> R) -> R {
         if let Some(owner) = self.owner {
             enter(owner);
@@ -122,7 +124,7 @@ impl Context {
     }
 }
 
-/// Keeps the pool of this thread, if it is one's, going while it lasts.
+/// Keeps the pool that this thread belongs to going, if any, until it drops.
 pub(crate) struct CompensationGuard(Option<Arc<dyn TaskOwner>>, BlockReason);
 
 impl CompensationGuard {
@@ -134,9 +136,9 @@ impl CompensationGuard {
     }
 }
 
-/// Keeps the pool going while futures that this thread polled are pending: it may sleep until they are woken.
+/// Keeps the pool going while futures that this thread has polled are pending, since it may sleep until they wake it.
 ///
-/// One thread sleeps once, for however many futures: they share what keeps its pool going.
+/// All futures of a thread share one guard for each reason, since the thread sleeps only once.
 pub(crate) fn compensate_await(owner: &Arc<dyn TaskOwner>, reason: BlockReason) -> Arc<CompensationGuard> {
     let spare = || Arc::new(CompensationGuard::new(Some(Arc::clone(owner)), reason));
     let shared = AWAITING.try_with(|slots| {
@@ -166,7 +168,7 @@ pub(crate) mod tests {
     use super::{Ended, Shared, thread_token};
     use crate::error::Error;
 
-    /// What stands for a map of which nothing is left.
+    /// Stands for a map of which nothing is left.
     pub(crate) struct Nothing;
 
     impl Shared for Nothing {
@@ -182,7 +184,7 @@ pub(crate) mod tests {
     fn each_thread_has_a_number_of_its_own() {
         let (here, there) = (thread_token(), thread::spawn(thread_token).join().unwrap());
         assert_eq!(here, thread_token());
-        // Zero is nobody's.
+        // Zero is no thread's number.
         assert!(here != 0 && there != 0 && here != there);
     }
 }

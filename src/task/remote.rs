@@ -1,19 +1,21 @@
-//! [`Remote`]: who has a task that another program may start.
+//! [`Remote`]: holds a task that another program may start.
 #![forbid(unsafe_code)]
 
 use crate::id::FutureId;
 
-/// Has tasks whose workers are out of reach, such as those of another program; for authors of executors.
+/// Holds tasks whose workers are out of reach, such as those of another program. For authors of executors.
 ///
-/// [`Job::entrust`](crate::Job::entrust) names it for a task. From then on the task asks it before it is cancelled or aborted, since only it
-/// knows whether a worker has started the task. One `Remote` may have many tasks, which `id` tells apart.
+/// [`Job::entrust`](crate::Job::entrust) sets it for a task. From then on the task asks it before it is cancelled or
+/// aborted, since only the `Remote` knows whether a worker has started the task. One `Remote` may hold many tasks,
+/// identified by `id`.
 ///
-/// The methods are called with no lock of the task held: the first three and `left` in the thread that cancels or aborts, `ended` in the
-/// thread that completes the task, `has_started` and `help` in a thread that looks at the future or waits for it.
+/// The methods are called without the task's lock: `revoke`, `stop`, `stopped` and `left` in the thread that cancels or
+/// aborts, `ended` in the thread that completes the task, `has_started` and `help` in a thread that inspects the future
+/// or waits for it.
 ///
 /// # Examples
 ///
-/// An executor that hands out its tasks to whoever asks for one, and takes back those that nobody asked for:
+/// An executor that gives its tasks to whoever asks for one, and can take back those that nobody has asked for:
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -60,31 +62,31 @@ use crate::id::FutureId;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Remote: Send + Sync {
-    /// Takes the task back. Returns `true` if no worker has started it and none ever will; then it is cancelled.
+    /// Takes the task back. Returns `true` if no worker has started it and none ever will; the task is then cancelled.
     fn revoke(&self, id: FutureId) -> bool;
 
-    /// Decides about an abort. Returns `true` if the future may end as cancelled: what a worker makes of the task does not count any more.
-    /// `false` means that the task has come to an end before.
+    /// Decides about an abort. Returns `true` if the future may end as cancelled: an outcome from a worker is ignored
+    /// from then on. Returns `false` if the task has ended before.
     fn stop(&self, _id: FutureId) -> bool {
         true
     }
 
-    /// Called after [`stop`](Remote::stop), once the future is done: the worker should give up.
+    /// Called after [`stop`](Remote::stop), once the future is done. The worker should give up the task.
     fn stopped(&self, _id: FutureId) {}
 
-    /// Called when the task is cancelled, aborted or refused, before its callbacks: the room it had is free.
+    /// Called when the task is cancelled, aborted or refused, before its callbacks. Its room is free.
     fn left(&self, _id: FutureId) {}
 
-    /// Called when the task has ended in any other way, before its callbacks; not if [`Job::run`](crate::Job::run) ran it. `failed`: with an
-    /// error.
+    /// Called when the task has ended in any other way, before its callbacks. Not called if
+    /// [`Job::run`](crate::Job::run) ran the task. `failed` is `true` if it ended with an error.
     fn ended(&self, _id: FutureId, _failed: bool) {}
 
-    /// Returns `true` if a worker has started a task that did not hear of it by [`Job::start`](crate::Job::start).
+    /// Returns `true` if a worker has started a task on which [`Job::start`](crate::Job::start) was not called.
     fn has_started(&self, _id: FutureId) -> bool {
         false
     }
 
-    /// Called by a thread that is about to sleep until the task is done. It may look for the result for a moment (50 us, say), and must not
-    /// block.
+    /// Called by a thread that is about to sleep until the task is done. It may poll for the result for a moment (50
+    /// us, say), and must not block.
     fn help(&self, _id: FutureId) {}
 }

@@ -1,4 +1,5 @@
-//! What executors, waiters and handles may do with a task whose types they do not know, and what a task asks of the executor that has it.
+//! The traits of a task without its types, as seen by executors, waiters and handles; and [`TaskOwner`], the executor
+//! as seen by its tasks.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
@@ -14,30 +15,31 @@ use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
 use crate::options::TaskOptions;
 
-/// How a run went, for the executor's statistics.
+/// The result of a run, for the executor's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ran {
-    /// It was not pending any more: cancelled, or claimed by a waiter.
+    /// It did not run: it was cancelled, or claimed by a waiter, before.
     Skipped,
     Completed,
     Failed,
-    /// It was aborted meanwhile, or is counted otherwise.
+    /// It was aborted while it ran, or is counted elsewhere.
     Uncounted,
 }
 
-/// What came of asking to run an awaited task right here.
+/// The result of an attempt to run an awaited task in the waiting thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// It is done: it was, or it ran here.
+    /// It is done: it was done before, or ran here.
     Done,
-    /// It is another's to run, or somebody runs it.
+    /// It belongs to another executor, or is running already.
     Elsewhere,
-    /// It waits in this executor's queue, and only another worker can run it: it has a time limit, or too little of this stack is left.
+    /// It is in this executor's queue, but only another worker can run it: it has a time limit, or too little of this
+    /// thread's stack is left.
     NeedsWorker,
 }
 
 impl Claim {
-    /// What a thread that asked needs of others when it goes to sleep.
+    /// Returns what the thread that tried to claim needs of others when it goes to sleep.
     pub(crate) fn block_reason(self) -> BlockReason {
         match self {
             Claim::Done | Claim::Elsewhere => BlockReason::Progress,
@@ -46,123 +48,130 @@ impl Claim {
     }
 }
 
-/// A task without its types, as executors see it.
+/// A task without its types, as seen by executors.
 ///
-/// `me` is the very `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only
-/// its erased handle can be passed on to the thread that runs it.
+/// `me` is the same `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only its
+/// type-erased handle can be passed on to the thread that runs it.
 pub(crate) trait Runnable: Awaited {
     fn options(&self) -> &TaskOptions;
-    /// Has no effect if it has options.
+    /// Sets the options, unless the task has options already.
     fn set_options(&self, options: &Arc<TaskOptions>);
-    /// Does it still hold its call? Then it is to be run from a queue, also where it was marked as started before.
+    /// Returns `true` if the task still holds its call, so that it can be run from a queue. True even if it was marked
+    /// as started.
     fn is_waiting(&self) -> bool;
-    /// Will its completion run callbacks, as far as is known by now?
+    /// Returns `true` if callbacks have been added that its completion will run.
     fn has_callbacks(&self) -> bool;
-    /// Says whose queue it is going to be in. False: it holds no call any more, and does not belong in one.
+    /// Sets the owner of the queue that the task is about to enter. Returns `false` if the task holds no call any more,
+    /// so that it must not be queued.
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool;
-    /// Encodes the call for another process of this program, and drops the call: its bytes are what is left of it.
+    /// Encodes the call for another process of this program, and drops it. Only the bytes are left.
     fn encode_call(&self) -> Result<EncodedCall, Error>;
-    /// Says who has what was encoded. False: it is over.
+    /// Sets the owner that the task is entrusted to. Returns `false` if the task is done.
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
-    /// Runs the task in this thread, unless somebody else has taken the call out.
+    /// Runs the task in this thread, unless its call has been taken.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
-    /// Runs it here if it waits in this executor's queue, has no time limit, and half of this stack is left.
+    /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
+    /// left.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
     fn start(&self) -> bool;
-    /// Cancels the task. False: it was not pending any more, also where it was cancelled before.
+    /// Cancels the task. Returns `false` if it was not pending, including if it was cancelled before.
     fn withdraw(&self) -> bool;
-    /// Ends a task that waits in a queue with an error. False: it holds no call any more.
+    /// Ends a queued task with an error. Returns `false` if it holds no call any more.
     fn refuse(&self, error: Error) -> bool;
     /// Ends the task with an error, whether it has started or not.
     fn fail(&self, error: Error) -> bool;
     fn expire(&self, limit: Duration) -> bool;
     fn encode(&self) -> Result<Encoded, Error>;
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
-    /// Completes what was encoded with an encoded result.
+    /// Completes a task that was encoded with an encoded result.
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
     /// Completes a chunk with an encoded result, or an error, for each of its items.
     fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }
 
-/// A task without its types, as waiters see it.
+/// A task without its types, as seen by waiters.
 pub(crate) trait Awaited: RunningTask {
     fn snapshot(&self) -> Snapshot;
-    /// As `snapshot`, but asks whoever has the task whether it has started.
+    /// As `snapshot`, but asks the `Remote` of an entrusted task whether it has started.
     fn look(&self) -> Snapshot;
-    /// Does this very thread run it, further down its stack?
+    /// Returns `true` if this thread runs the task, further down its stack.
     fn runs_here(&self) -> bool;
     fn cancel(&self) -> bool;
     fn abort(&self) -> bool;
-    /// Registers a listener; `Some(failed)` if the task is done and nothing was registered. A waker that is
-    /// registered under the same key is replaced.
+    /// Registers a listener. Returns `Some(failed)` if the task is done, and registers nothing then. A waker registered
+    /// under the same key is replaced.
     fn listen(&self, listener: Listener) -> Option<bool>;
     fn unlisten(&self, key: ListenerKey);
-    /// Sleeps until the task is done or the time is up. Is it done?
+    /// Blocks until the task is done or the deadline has passed. Returns `true` if the task is done.
     fn sleep(&self, deadline: Option<Instant>) -> bool;
-    /// The error of a done task; sleeps while a late callback has the outcome.
+    /// Returns the error of a done task. Blocks while a late callback has the outcome.
     fn error(&self) -> Option<Error>;
-    /// The handle is gone: nobody will take the outcome.
+    /// Called when the handle is dropped: nobody will take the outcome.
     fn detach(&self);
 }
 
 pub(crate) type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
 
-/// A task as its handle sees it.
+/// A task as seen by its handle.
 pub(crate) trait TaskHandle<T>: Runnable {
-    /// Takes the outcome of a done task. Once.
+    /// Takes the outcome of a done task. Returns it only once.
     fn take(&self) -> Option<Outcome<T>>;
-    /// As `take`; without a copy where the outcome is large.
+    /// As `take`, without copying a large outcome.
     fn take_boxed(&self) -> Option<Box<Outcome<T>>>;
-    /// Adds a callback; to a done task, runs it here. Only the one handle that may take the outcome may ask.
+    /// Adds a callback, or runs it at once if the task is done. Must be called only through the handle that may take
+    /// the outcome.
     fn add_callback(&self, callback: Callback<T>);
-    /// Adds a callback, or gives it back if the task is done.
+    /// Adds a callback. Returns it as an error if the task is done.
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>>;
-    /// Ends the task, on behalf of whose it is to run.
+    /// Ends the task with an outcome, on behalf of whoever runs it.
     fn finish(&self, outcome: Outcome<T>) -> bool;
 }
 
-/// An executor with threads of its own, as its tasks and their waiters see it.
+/// An executor, as seen by its tasks and their waiters.
 ///
-/// Called with no lock of a task held; may take the executor's. By default there is nothing to be done: for an executor
-/// whose tasks run elsewhere.
+/// The methods are called without any task's lock, except where stated, and may take the executor's lock. The defaults
+/// do nothing: they fit an executor whose tasks run elsewhere.
 pub(crate) trait TaskOwner: Send + Sync {
-    /// A worker took a task from the queue and starts it now.
+    /// Called when a worker has taken a task from the queue and is about to start it.
     fn started(&self) {}
-    /// A pending task was cancelled: the queue holds a dead entry.
+    /// Called when a pending task was cancelled: its entry in the queue is dead.
     fn cancelled(&self) {}
-    /// A pending task that was taken out of the queue is refused.
+    /// Called when a pending task that was taken out of the queue is refused.
     fn refused(&self) {}
-    /// A task that was entrusted has ended, with an error or without; nobody sees it yet.
+    /// Called when an entrusted task has ended, with an error if `failed`, before its end is visible.
     fn ended(&self, _failed: bool) {}
-    /// A waiter took a pending task to run it: its entry is dead. `task` is the address of the task.
+    /// Called when a waiter has claimed a pending task: its entry in the queue is dead. `task` is the address of the
+    /// task.
     fn claimed(&self, _task: *const ()) {}
-    /// A waiter has too little stack left to run a pending task: the next free worker is to take that task first.
+    /// Called when a waiter has too little stack left to run a pending task: the next free worker should run that task
+    /// first.
     fn hasten(&self, _task: *const ()) {}
-    /// A claimed task has ended.
+    /// Called when a claimed task has ended.
     fn claim_ended(&self, _ran: Ran) {}
-    /// How long each of its tasks may run.
+    /// Returns the time limit of each of its tasks.
     fn time_limit(&self) -> Option<Duration> {
         None
     }
     /// Calls [`Runnable::expire`] on the task when it has run for `limit`.
     fn watch(&self, _task: Weak<dyn Runnable>, _limit: Duration) {}
-    /// A worker is about to sleep until others have done what it needs.
+    /// Called when a worker is about to sleep until other workers have done what it needs.
     fn block(&self, _need: BlockReason) {}
-    /// The worker goes on.
+    /// Called when that worker has woken up.
     fn unblock(&self, _need: BlockReason) {}
-    /// Has the task been entrusted? Then what has become of it is decided elsewhere. Called under the task's lock.
+    /// Returns the [`Remote`] if the task was entrusted to one, which then decides about its end. Called under the
+    /// task's lock.
     fn remote(&self) -> Option<&dyn Remote> {
         None
     }
 }
 
-/// What a worker that goes to sleep needs of the others.
+/// What a worker that goes to sleep needs of the other workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockReason {
-    /// That one takes a task from the queue: the pool has one worker more while this lasts.
+    /// Another worker must take a task from the queue: the pool has one more worker meanwhile.
     Worker,
-    /// That a task goes on that has started somewhere. That may take a task from the queue as well, so the workers
-    /// must not all be asleep.
+    /// A task that was started elsewhere must make progress. It may need a queued task as well, so the workers must not
+    /// all be asleep.
     Progress,
 }

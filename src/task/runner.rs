@@ -1,4 +1,4 @@
-//! The executor's side of a task: start, run, encode, complete.
+//! The executor's side of a task: start, run, encode and complete.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -27,14 +27,14 @@ where
     T: Send,
     H: Held<Outcome<T>> + Send,
 {
-    /// Runs call that was taken out of `Pending`.
+    /// Runs the call that was taken out of the task.
     fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
         if let Some(owner) = owner
             && let Some(limit) = self.limit(&**owner)
         {
             owner.watch(Arc::downgrade(&me), limit);
         }
-        // Lives until the outcome is stored or dropped: a scope ends when its guards have.
+        // Lives until the outcome is stored or dropped: a scope ends when all its guards are dropped.
         let _guard = call.guard();
         let outcome: H = context::enter(me, || caught(|| call.run()));
         let failed = outcome.get().is_err();
@@ -47,18 +47,18 @@ where
         }
     }
 
-    /// Reads a result. Work that cannot be encoded has none to be read, and runs no code of the user's here.
+    /// Decodes a result. A call that cannot be encoded has no result to decode, and runs no user code here.
     fn decode(bytes: &[u8]) -> H {
         if const { C::ENCODABLE } { read(|| C::decode(bytes)) } else { H::hold(|| C::decode(bytes)) }
     }
 
-    /// How long it may run there.
+    /// Returns the time limit of the task in this executor: the shorter of the two.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
         sooner(self.options.get().and_then(|options| options.get_time_limit()), owner.time_limit())
     }
 }
 
-/// What the encoding comes to that the user's `Serialize` writes.
+/// Encodes with the user's `Serialize`. A panic becomes an error.
 fn written<E>(encode: impl FnOnce() -> Result<E, Error>) -> Result<E, Error> {
     panics::catch(encode).map_err(unwritten)
 }
@@ -114,7 +114,7 @@ where
             Some(owner)
         };
         drop(inner);
-        // A `Remote` is the user's, and so is its drop.
+        // A `Remote` is a user's type, so its drop is user code.
         drop_caught(unused);
         is_open
     }
@@ -203,7 +203,7 @@ where
     }
 
     fn encode(&self) -> Result<Encoded, Error> {
-        // Out of the task: serde code is the user's, and must not run under the lock.
+        // Taken out of the task: serde code is user code, and must not run under the lock.
         let Some(call) = self.inner.lock().phase.take_call() else {
             return Err(Error::Cancelled);
         };
@@ -224,7 +224,7 @@ where
     }
 
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool {
-        // For the decoding alone: the callbacks, which `end` runs, have nothing to do with the out-of-band channel.
+        // Only for the decoding: the callbacks, which `end` runs, must not use the out-of-band channel.
         let (outcome, _) = with_out_of_band(out_of_band, || Self::decode(result));
         self.end(outcome, By::Owner)
     }

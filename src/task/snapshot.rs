@@ -1,15 +1,15 @@
-//! How far a task has come, as others see it.
+//! [`State`]: the state of a task, as visible from outside.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
-/// Says how far a task has come. `Cancelled` and `Finished` together are done, and nothing leaves done.
+/// The state of a task. `Cancelled` and `Finished` are *done*: a task never leaves them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// Not started: it can still be cancelled.
+    /// Not started; it can still be cancelled.
     Pending,
-    /// A worker runs it.
+    /// A worker is running it.
     Running,
     /// Cancelled before it ran, or aborted while it ran.
     Cancelled,
@@ -18,7 +18,7 @@ pub enum State {
 }
 
 impl State {
-    /// Is this one of the two states that nothing leaves?
+    /// Returns `true` for `Cancelled` and `Finished`.
     pub fn is_done(self) -> bool {
         matches!(self, State::Cancelled | State::Finished)
     }
@@ -35,10 +35,10 @@ impl fmt::Display for State {
     }
 }
 
-/// What one look at a task tells.
+/// The state of a task at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) state: State,
-    /// The variant of the error a finished task ended with.
+    /// The variant of the error that a finished task ended with.
     pub(crate) raised: Option<&'static str>,
 }

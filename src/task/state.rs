@@ -1,51 +1,54 @@
-//! The state machine: one task per task, in one allocation.
+//! The state machine of a task, in one allocation.
 //!
-//! `roles` says what may be asked of a task, `runner` and `handle` answer it; every way out of a state but those
-//! of `Pending` to `Running` and of a lent outcome goes through [`Task::end`], here.
+//! `roles` declares the operations on a task; `runner` and `handle` implement them. Every transition from `Pending` or
+//! `Running` to done goes through [`Task::end`], here.
 //!
-//! An `Arc<Task>` is unsized twice: [`Runnable`] for executors, [`TaskHandle`] for the handle. Everything is
-//! under the task's one mutex; nothing of the user's (function, argument, outcome, callback, waker, serde
-//! code) runs or drops while it is held, and no other lock is taken under it but the one inside of a wait-set,
-//! under which none is taken.
+//! An `Arc<Task>` is used as two trait objects: [`Runnable`] for executors, [`TaskHandle`] for the handle. The task's
+//! one mutex guards everything. While it is held, no user code (function, argument, outcome, callback, waker, serde
+//! code) runs or drops, and the only other lock taken is that inside a wait-set, under which no lock is taken.
 //!
 //! # Who may leave a state
 //!
-//! | from | to | who | what it takes along |
+//! | from | to | by | what it takes out |
 //! |---|---|---|---|
-//! | `Pending` | `Running` | the worker that popped it, a claiming waiter, [`Job::start`](crate::Job::start) | the call, to call it |
-//! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal (`Broken`, `ShutDown`, ..), a promise | the call, to drop it |
-//! | `Running` | `Delivering`, then done | whoever runs it, `abort`, its time limit | what is left of the call |
-//! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that came into it | callbacks, then listeners |
-//! | `Finished` | `Delivering` and back | `add_done_callback`, for the callback's time | the outcome |
+//! | `Pending` | `Running` | its worker, a claiming waiter, [`Job::start`](crate::Job::start) | the call, to run it |
+//! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
+//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit, a refusal | the call, if it is here |
+//! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | callbacks, then listeners |
+//! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop | the outcome |
 //!
-//! `Cancelled` and `Taken` are left by nobody. `Delivering` shows to the outside as the state before it, so
-//! nobody sees a task done before its callbacks have run, and a callback added to a done task does not undo it.
+//! A refusal ends a running task only if its call is still here: it was marked as started, but is in a queue. A task
+//! never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering` appears from outside
+//! as the state before it, so a task does not appear done before its callbacks have run, and a callback added to a done
+//! task does not make it appear not done.
 //!
-//! # The races, each decided by the lock
+//! # Races, each decided by the lock
 //!
-//! - **Cancel against start**: whoever finds `Pending` wins. `cancel() == true` means that the call was taken out
-//!   here, so it never runs; the loser finds no call and leaves the entry alone.
-//! - **Finish against abort or time limit**: the first finds `Running` and publishes. The late outcome is dropped
-//!   by its owner, outside the lock.
-//! - **Finish against take**: taking needs a handle by value and a done task; before, the taker sleeps on `changed`
-//!   and is counted in `waiters`, under the same lock that publishes. Nobody is notified in vain.
-//! - **Callback against finish**: added before `Delivering` ends, it is run by the delivering thread, whose loop
-//!   ends under the lock that publishes; added after, by the adder. There is no in-between.
-//! - **Callback against take**: the outcome is out of a `Finished` task while a late callback looks at it. It
-//!   cannot be taken then, because the adder borrows the handle that taking would consume.
-//! - **Wait-set against finish**: told under the lock that publishes, so the order in which futures come out is one in
-//!   which they can have been seen done.
-//! - **Waker against finish**: registered under the lock that publishes: before, it is woken; after, it is not
-//!   stored and the poll is ready.
-//! - **Entrusted**: of a task that another process may start, that place decides, before this one: `cancel` and
-//!   `abort` ask [`Remote`](super::remote::Remote) first, and end the task only where they won there. It stays `Pending`
-//!   here while it runs there; a look from outside asks.
-//! - **Fork**: in the copy of a process the threads are missing that would end a task. Whoever finds it not done there, ends
-//!   it with `Broken`. The lock of a task that another thread has at that moment, for a few instructions, is the one that
-//!   cannot be spared.
-//! - **Drop of the handle against finish**: `detached` is set before, and the finisher drops the outcome; or the
-//!   outcome is there, and the handle takes it along.
+//! - **Cancel against start**: the first to find `Pending` wins. `cancel() == true` means that `cancel` took the call
+//!   out, so it never runs; a worker that loses finds no call and skips the entry.
+//! - **Finish against abort or time limit**: the first to find `Running` publishes. The late outcome is dropped by its
+//!   owner, outside the lock.
+//! - **Finish against take**: taking needs a handle by value and a done task. Before that, the taker sleeps on
+//!   `changed` and is counted in `waiters`, under the same lock that publishes. `changed` is notified only if a thread
+//!   sleeps on it.
+//! - **Callback against finish**: a callback that is added before `Delivering` ends is run by the delivering thread,
+//!   whose loop ends under the lock that publishes. A callback that is added later is run by the thread that adds it.
+//!   No other case exists.
+//! - **Callback against take**: a late callback has the outcome out of a `Finished` task. The outcome cannot be taken
+//!   then, because the thread that adds the callback borrows the handle that taking would consume.
+//! - **Wait-set against finish**: the wait-set is told under the lock that publishes, so it yields futures in an order
+//!   in which they can have been seen done.
+//! - **Waker against finish**: a waker is registered under the lock that publishes. If the task is not done, the waker
+//!   will be woken; if it is, the waker is not stored and the poll is ready.
+//! - **Entrusted**: if another process may start the task, that side decides first: `cancel` and `abort` ask
+//!   [`Remote`](super::remote::Remote), and end the task only if they won there. The task stays `Pending` here while it
+//!   runs there; `look` asks the `Remote`.
+//! - **Fork**: the threads that would end a task do not exist in a forked process. The first thread there that finds
+//!   the task not done ends it with `Broken`. If another thread held the task's lock at the moment of the fork, which
+//!   it does for a few instructions at a time, the lock stays held: this case is not handled.
+//! - **Drop of the handle against finish**: either `detached` is set first, and the finishing thread drops the outcome;
+//!   or the outcome is stored first, and the handle drops it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -69,40 +72,41 @@ use crate::task::owner;
 use crate::task::roles::TaskOwner;
 use crate::unwind::{catch_and_log, catch_and_log_dyn, drop_caught};
 
-/// `H` is how it [holds](Held) its outcome.
+/// A task. `H` is the type that [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) id: FutureId,
-    /// Set when it is made, or by the job that hands it to its executor.
+    /// Set when the task is made, or by the job that passes it to its executor.
     pub(super) options: OnceLock<Arc<TaskOptions>>,
     pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
-    /// The handle has taken the outcome, and its drop has nothing left to do. Only the handle writes and reads it, so
-    /// nothing is ordered by it.
+    /// The handle has taken the outcome, so its drop has nothing left to do. Only the handle writes and reads it, so it
+    /// needs no ordering.
     pub(super) spent: AtomicBool,
-    /// The [generation](fork::generation) of the process whose pool has the task. 0: none has, so nothing is lost of it in a fork.
+    /// The [generation](fork::generation) of the process whose pool has the task. 0 if no pool has it, so that a fork
+    /// does not lose it.
     pub(super) generation: AtomicU32,
 }
 
 pub(super) struct Inner<C, T, H> {
     pub(super) phase: Phase<C, H>,
-    /// The pool whose queue the task is in, or who has it if it was entrusted. Taken by whoever makes it leave
-    /// `Pending`, or ends it.
+    /// The pool whose queue the task is in, or the owner that it was entrusted to. Taken by the thread that makes the
+    /// task leave `Pending`, or ends it.
     pub(super) owner: Option<Arc<dyn TaskOwner>>,
     /// The first listener is inline: most futures have at most one.
     pub(super) first: Option<Listener>,
     pub(super) extras: Option<Box<Extras<T>>>,
-    /// Threads that sleep on `changed`.
+    /// The number of threads that sleep on `changed`. Each changes it itself.
     pub(super) waiters: u32,
-    /// The handle is gone.
+    /// The handle was dropped.
     pub(super) detached: bool,
-    /// Somebody was shown the outcome.
+    /// A callback or the caller has seen the outcome or its error.
     pub(super) seen: bool,
-    /// Abort or time limit came while it ran.
+    /// The task was aborted or reached its time limit while it ran.
     pub(super) aborted: bool,
 }
 
-/// What few tasks have.
+/// The fields that few tasks need.
 pub(super) struct Extras<T> {
     pub(super) listeners: Vec<Listener>,
     pub(super) callbacks: VecDeque<Callback<T>>,
@@ -110,30 +114,32 @@ pub(super) struct Extras<T> {
 }
 
 pub(super) enum Phase<C, H> {
-    /// Not started. `None` while the call is out to be encoded, or for a promise.
+    /// Not started. `None` while the call is being encoded, after it was encoded for another process, and for a
+    /// promise.
     Pending(Option<C>),
-    /// Started. The call is still here if it runs somewhere else; `thread` is the one that runs it, or 0.
+    /// Started. The call is still here if it was started elsewhere; `thread` is the token of the thread that runs it
+    /// here, or 0.
     Running {
         call: Option<C>,
         thread: u64,
     },
-    /// The outcome is with one thread, which runs callbacks or drops the call. Shows as `shown`.
+    /// One thread has the outcome, and runs callbacks or drops the call. Appears as `shown`.
     Delivering {
         shown: Snapshot,
         cancelled: bool,
     },
     Finished(H),
     Cancelled,
-    /// Finished, and the outcome was handed over.
+    /// Finished, and the outcome was taken or dropped.
     Taken {
         raised: Option<&'static str>,
     },
 }
 
-/// Who wants to end a task.
+/// Who ends a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// Who runs it, or whose it is to run.
+    /// Whoever runs it or has it.
     Owner,
     Refusal,
     Cancel,
@@ -141,7 +147,7 @@ pub(super) enum By {
     Limit,
 }
 
-/// Panics on behalf of a task that could not go on before its own end.
+/// Panics because a thread waits for a task that it runs itself, further down its stack.
 #[track_caller]
 pub(crate) fn wait_for_itself(id: FutureId) -> ! {
     panic!(
@@ -150,13 +156,14 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
     )
 }
 
-/// What is generic in a task is compiled for each function that a program submits; this is not, and `call_back` is once for each type of
-/// result.
+/// Not generic, because generic code of a task is compiled for each submitted function. `call_back` is compiled once
+/// for each result type.
 fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
     with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
 }
 
-/// The outcome is lent to one thread alone, which may be another one than this.
+/// Calls a callback with the outcome. Only one thread has the outcome, which may be another thread than this one (see
+/// [`with_room`]).
 fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut H) {
     let mut lent = Some((callback, outcome));
     as_callback("a callback of a future", &mut || {
@@ -234,7 +241,7 @@ impl<C, T, H> Inner<C, T, H> {
     }
 }
 
-/// Makes a task. A large outcome lies in a box.
+/// Makes a task. Its outcome is boxed if it is large.
 pub(crate) fn new_task<'a, C, T>(
     call: Option<C>,
     options: Option<Arc<TaskOptions>>,
@@ -280,7 +287,7 @@ where
 
     /// Ends the task with an error; see [`end`](Self::end).
     pub(super) fn end_with(&self, error: Error, by: By) -> bool {
-        // A box as large as the value, for nothing.
+        // Avoids a box as large as the value, which would be dropped at once.
         if const { is_large::<T>() } && self.inner.lock().is_done() {
             drop_caught(error);
             return false;
@@ -288,13 +295,13 @@ where
         self.end(failed(error), by)
     }
 
-    /// Ends the task, if `by` may end it in its present state. Publishes only when the call has been dropped and
-    /// the callbacks have run.
+    /// Ends the task, if `by` may end it in its present state, and returns whether it did. Publishes only after the
+    /// call has been dropped and the callbacks have run.
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
-            // Marked as started, and still in a queue.
+            // Marked as started, but its call is still here.
             Phase::Running { call: Some(_), .. } if by == By::Refusal => true,
             Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::Limit),
             _ => false,
@@ -318,7 +325,7 @@ where
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
         if call.is_some() || owner.is_some() || unused.is_some() {
             drop(inner);
-            // Before any of the user's code: that may wait for the very room this makes in a bounded queue.
+            // Before any user code, which may wait for the room that this makes in a bounded queue.
             if let Some(owner) = owner {
                 match by {
                     By::Cancel | By::Abort => owner.cancelled(),
@@ -326,8 +333,8 @@ where
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
             }
-            // A drop that waits for this very task would sleep for ever: it is refused, as in a callback. One that ends
-            // another task drops that one's call further up the stack, and so on.
+            // A drop that waits for this task would sleep for ever: it panics instead, as in a callback. A drop that
+            // ends another task drops the call of that task further up the stack, and so on, so it may need more stack.
             let mut unused = Some((call, unused));
             as_callback("the drop of a task", &mut || {
                 if let Some((call, unused)) = unused.take() {
@@ -345,16 +352,17 @@ where
         true
     }
 
-    /// Is this a forked copy of the process whose pool has the task? What was not done by then nobody does here.
+    /// Returns `true` in a forked copy of the process whose pool has the task. If the task was not done at the fork, no
+    /// thread will end it here.
     pub(super) fn is_lost(&self) -> bool {
         let generation = self.generation.load(Ordering::Relaxed);
         generation != 0 && generation != fork::generation()
     }
 
-    /// Ends a task that is lost, if it was not done, also where a thread that is not here is in the middle of that.
+    /// Ends a lost task if it is not done, even if a thread that does not exist here was delivering it.
     pub(super) fn end_lost(&self) {
         let mut inner = self.inner.lock();
-        // What its drop or its methods do is for the original to do.
+        // Its drop and its methods are for the original process.
         std::mem::forget(inner.owner.take());
         if matches!(inner.phase, Phase::Delivering { .. }) {
             self.publish(inner, failed(fork::lost_in_fork()));
@@ -364,7 +372,7 @@ where
         }
     }
 
-    /// Runs callbacks until there is none, and returns with the lock that says so.
+    /// Runs callbacks until none is left, and returns the lock under which that was found.
     pub(super) fn deliver<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner<C, T, H>>,
@@ -373,7 +381,7 @@ where
         while let Some(callback) = inner.next_callback() {
             inner.seen = true;
             drop(inner);
-            // A callback that completes another future runs that one's callbacks further up the stack, and so on.
+            // A callback that completes another future runs the callbacks of that one further up the stack, and so on.
             call_back(callback, outcome);
             inner = self.inner.lock();
         }
@@ -393,7 +401,7 @@ where
         };
         let failed = raised.is_some() && matches!(inner.snapshot().state, State::Finished);
         let (first, rest) = inner.take_listeners();
-        // Before anybody can see it done: it is in their sets by then, ahead of whatever ends because of that.
+        // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
         listener::tell(&first, &rest, failed);
         let waiters = inner.waiters;
         drop(inner);
@@ -406,7 +414,7 @@ where
         }
     }
 
-    /// Drops an outcome that nobody will take.
+    /// Drops an outcome that will not be taken. Its error is logged unless it was `seen`.
     pub(super) fn drop_unobserved(&self, outcome: H, seen: bool) {
         if seen {
             return drop_caught(outcome);
@@ -424,7 +432,7 @@ fn given_away(owner: Option<&Arc<dyn TaskOwner>>) -> Option<Arc<dyn TaskOwner>> 
 }
 
 impl<C, T, H> Task<C, T, H> {
-    /// Who has the task, if it was entrusted and has not come back.
+    /// Returns the owner that the task was entrusted to, if any, until the task has come back.
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
         given_away(inner.owner.as_ref())

@@ -1,4 +1,4 @@
-//! [`ThreadPoolBuilder`]: the settings of a thread pool, checked.
+//! [`ThreadPoolBuilder`]: sets and checks the settings of a thread pool.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::pool::Settings;
 use crate::error::BuildError;
 
-/// `max(cpus, min(32, cpus + 4))`: Python's formula, which on large machines would leave cpus idle, made to use all.
+/// Returns `max(cpus, min(32, cpus + 4))`: Python's formula, changed to use all CPUs on large machines.
 pub(super) fn default_workers() -> usize {
     let cpus = num_cpus::get();
     cpus.max((cpus + 4).min(32))
 }
 
-/// Configures a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor); made by [`ThreadPoolExecutor::builder`](crate::ThreadPoolExecutor::builder).
+/// Configures a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor). Created by
+/// [`ThreadPoolExecutor::builder`](crate::ThreadPoolExecutor::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ThreadPoolBuilder {
     max_workers: Option<usize>,
@@ -39,14 +40,15 @@ impl ThreadPoolBuilder {
         }
     }
 
-    /// Sets how many tasks run at the same time. [`ThreadPoolExecutor::default`](crate::ThreadPoolExecutor::default)'s number if not given.
+    /// Sets how many tasks run at the same time. The default is that of
+    /// [`ThreadPoolExecutor::default`](crate::ThreadPoolExecutor::default).
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
         self
     }
 
-    /// Names the threads `prefix-0`, `prefix-1` and so on. `ThreadPoolExecutor-N`, with its own `N` for each executor,
-    /// if not given. Linux shows the first 15 bytes.
+    /// Names the threads `prefix-0`, `prefix-1` and so on. The default prefix is `ThreadPoolExecutor-N`, with its own
+    /// `N` for each executor. Linux shows the first 15 bytes of a thread's name.
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.thread_name_prefix = Some(prefix.into());
         self
@@ -54,24 +56,25 @@ impl ThreadPoolBuilder {
 
     /// Calls `initializer` on each thread before its first task.
     ///
-    /// One that panics breaks the executor: its pending tasks and all later ones end with
-    /// [`Error::Broken`](crate::Error::Broken), which has the message.
+    /// If it panics, the executor breaks: its pending tasks and all later ones end with
+    /// [`Error::Broken`](crate::Error::Broken), which contains the panic's message.
     pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> Self {
         self.initializer = Some(Box::new(initializer));
         self
     }
 
-    /// Sets the size of each thread's stack, in bytes. The default is that of `std::thread::Builder`: 2 MiB, or the value
-    /// of `RUST_MIN_STACK`.
+    /// Sets the size of each thread's stack, in bytes. The default is that of `std::thread::Builder`: 2 MiB, or the
+    /// value of `RUST_MIN_STACK`.
     ///
-    /// A task that overflows it ends the program. A task that runs in a thread which waits for it has at least half
-    /// of it. [Large values](crate::ThreadPoolExecutor#large-values) that are passed by value need room for two copies.
+    /// A task that overflows its stack ends the program. A task that is run by the thread that waits for it has at
+    /// least half of that thread's stack. [Large values](crate::ThreadPoolExecutor#large-values) that are passed by
+    /// value need room for two copies.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// Ends a thread that has been idle for this long. Without it threads stay until the executor goes.
+    /// Ends a thread that has been idle for this long. By default, threads stay until the executor ends.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.keep_alive = Some(idle);
         self
@@ -79,8 +82,8 @@ impl ThreadPoolBuilder {
 
     /// Bounds the queue to this many pending tasks: `submit` blocks until there is room.
     ///
-    /// It never blocks on a thread that belongs to the executor, whose tasks go beyond the bound. A task that starts,
-    /// is cancelled or is claimed by a waiter makes room at once.
+    /// It never blocks on a thread of the executor: tasks submitted there may exceed the bound. A task that starts, is
+    /// cancelled or is claimed by a waiter makes room at once.
     pub fn max_pending(mut self, tasks: usize) -> Self {
         self.max_pending = Some(tasks);
         self
@@ -90,14 +93,14 @@ impl ThreadPoolBuilder {
     /// [limit](crate::TaskOptions::time_limit), the shorter one applies.
     ///
     /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. It is asked to stop
-    /// ([`task::current`](crate::task::current)), and keeps its worker busy until it returns. Items of a map are tasks of their own,
-    /// and a map's `chunk_size` does not apply.
+    /// (see [`task::current`](crate::task::current)), and keeps its worker busy until it returns. Items of a map are
+    /// tasks of their own, and a map's `chunk_size` does not apply.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
-    /// Checks the settings.
+    /// Checks the settings and fills in the defaults.
     pub(super) fn settings(self) -> Result<Settings, BuildError> {
         let prefix = match self.thread_name_prefix {
             Some(prefix) if prefix.is_empty() || prefix.contains('\0') => {

@@ -1,6 +1,7 @@
-//! The methods of a thread pool that take capturing closures, and types that serde does not know.
+//! Methods of a thread pool that take capturing closures, and types that serde does not support.
 //!
-//! They stand on [`ThreadPoolExecutor`] and on [`With`] one, under the names of the trait's methods, and shadow those.
+//! [`ThreadPoolExecutor`], and [`With`] of one, have them as inherent methods, which shadow the trait's methods of the
+//! same names.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::task::function::outcome;
 use crate::task::{TaskHandle, new_task};
 use crate::with::With;
 
-/// Queues work of any kind.
+/// Makes a task of the call and pushes it to the pool.
 pub(super) fn queue<W, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, call: W) -> Future<T>
 where
     W: Call<T> + 'static,
@@ -32,7 +33,7 @@ where
     future
 }
 
-/// Queues a call. What is large of it lies in a box from here on.
+/// Queues a call; boxes it first if it is large.
 fn queue_call<C, T>(pool: &Arc<Pool>, options: Option<Arc<TaskOptions>>, call: C) -> Future<T>
 where
     C: FnOnce() -> Outcome<T> + Send + 'static,
@@ -45,7 +46,7 @@ where
     queue(pool, options, LocalCall(call))
 }
 
-/// Submits a closure that the items of a map share.
+/// A closure shared by the items of a map, with what is needed to submit it.
 struct Closure<'e, F> {
     pool: &'e Arc<Pool>,
     options: Option<Arc<TaskOptions>>,
@@ -115,7 +116,7 @@ impl<'e> With<'e, ThreadPoolExecutor> {
     }
 }
 
-/// `$e` is how long the maps may live: as long as the executor, also where the options are a temporary.
+/// `$e` is the lifetime of the maps: that of the executor, even if the options are a temporary.
 macro_rules! closure_methods {
     ([$($generics:tt)*] $executor:ty, $e:lifetime) => {
         impl $($generics)* $executor {
@@ -132,11 +133,11 @@ macro_rules! closure_methods {
                 Closure { pool: self.pool(), options, function: Arc::new(function) }
             }
 
-            /// Calls `function` with `argument` on a worker; as [`Executor::submit`](crate::Executor::submit), for any
-            /// closure and any type that is `Send`.
+            /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit), but
+            /// for any closure and any type that is `Send`.
             ///
-            /// Blocks only while a bounded queue is full, and never on a thread of this executor. Put a value of hundreds of
-            /// kilobytes into a `Box`: see [large values](ThreadPoolExecutor#large-values).
+            /// Blocks only while a bounded queue is full, and never on a thread of this executor. Put a value of
+            /// hundreds of kilobytes into a `Box`: see [large values](ThreadPoolExecutor#large-values).
             ///
             /// # Examples
             ///
@@ -158,7 +159,7 @@ macro_rules! closure_methods {
                 self.queue(move || Ok(function(argument)))
             }
 
-            /// Calls a closure that returns `Result` with `argument` on a worker: its `Err` becomes the future's
+            /// Calls a closure that returns `Result` with `argument` on a worker. Its `Err` becomes the future's
             /// [`Error::Failed`](crate::Error::Failed).
             ///
             /// # Examples
@@ -201,7 +202,7 @@ macro_rules! closure_methods {
                 self.queue(move || Ok(function()))
             }
 
-            /// Calls a closure without an argument on a worker: its `Err` becomes the future's
+            /// Calls a closure without an argument on a worker. Its `Err` becomes the future's
             /// [`Error::Failed`](crate::Error::Failed).
             pub fn try_spawn<F, R, E>(&self, function: F) -> Future<R>
             where
@@ -212,7 +213,7 @@ macro_rules! closure_methods {
                 self.queue(move || outcome(function()))
             }
 
-            /// Calls a closure on every argument, and yields the outcomes in input order; as
+            /// Calls a closure on every argument, and yields the outcomes in input order, like
             /// [`Executor::map`](crate::Executor::map).
             ///
             /// # Examples
@@ -248,7 +249,7 @@ macro_rules! closure_methods {
                 Map::new(closure, arguments, self.options())
             }
 
-            /// Calls a closure on every argument, and yields `(input position, outcome)` as they are done; as
+            /// Calls a closure on every argument, and yields `(input position, outcome)` in order of completion, like
             /// [`Executor::map_unordered`](crate::Executor::map_unordered).
             pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<$e, I::IntoIter, R>
             where
@@ -260,7 +261,7 @@ macro_rules! closure_methods {
                 MapUnordered::new(closure, arguments, self.options())
             }
 
-            /// Makes a function that submits: each call is a task. As [`Executor::bind`](crate::Executor::bind).
+            /// Returns a function that submits a task at each call, like [`Executor::bind`](crate::Executor::bind).
             pub fn bind<F, A, R>(&self, function: F) -> impl Fn(A) -> Future<R> + Send + Sync + Clone
             where
                 F: Fn(A) -> R + Send + Sync + 'static,

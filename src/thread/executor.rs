@@ -15,31 +15,32 @@ use crate::options::Stats;
 
 /// Runs tasks on a fixed number of threads, which start on demand and are reused.
 ///
-/// It is a [`Backend`], so everything of [`Executor`](crate::Executor) works on it. Where that takes plain functions
-/// and serialisable types, the methods here of the same names take capturing closures and any type that is `Send`.
+/// It is a [`Backend`], so all methods of [`Executor`](crate::Executor) work on it. Those take plain functions and
+/// serialisable types; the methods here of the same names take capturing closures and any type that is `Send`.
 ///
-/// A task may submit to its own executor and wait for the result, at any depth and on any number of workers: it never
-/// deadlocks. A task that is waited for runs in the waiting thread if it has not started and half of that thread's stack is left.
-/// Otherwise, and if the wait has a time limit or is satisfied by any one of several futures, a spare worker keeps the executor
-/// going while it lasts. So ten thousand levels of tasks that take a kilobyte of stack each take about ten threads. If no thread can be
-/// started, the tasks end with [`Error::Broken`](crate::Error::Broken).
+/// A task may submit to its own executor and wait for the result, at any depth and on any number of workers, without a
+/// deadlock. If the awaited task has not started, and half of the waiting thread's stack is left, the waiting thread
+/// runs it. Otherwise, and if the wait has a time limit or is satisfied by any one of several futures, a spare worker
+/// keeps the executor going during the wait. So ten thousand levels of tasks that take a kilobyte of stack each take
+/// about ten threads. If no thread can be started, the tasks end with [`Error::Broken`](crate::Error::Broken).
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
-/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). On a thread of its own, and in a callback,
-/// neither waits.
+/// dropping thread unwinds, it is [`shutdown_now`](crate::Executor::shutdown_now). Neither waits if it is called on one
+/// of the executor's own threads or in a callback.
 ///
 /// # Large values
 ///
-/// Closures, arguments and results are passed by value. The pool boxes a value of more than 4 KiB on arrival, so that at
-/// most two copies of it are on a thread's stack at a time ([`share`](crate::Future::share) needs three). With a stack of
-/// 2 MiB, values of 900 KiB fit in an optimised build, and of 320 KiB on a worker in an unoptimised one. Copies that the
-/// called function makes come on top. A stack overflow ends the program, so put larger values into a `Box`, `Vec` or `Arc`,
-/// or set a larger [`stack_size`](ThreadPoolBuilder::stack_size). Each large item of a map is a task of its own.
+/// Closures, arguments and results are passed by value. The pool boxes a value of more than 4 KiB on arrival, so that
+/// at most two copies of it are on a thread's stack at a time ([`share`](crate::Future::share) needs three). With a
+/// stack of 2 MiB, values of up to 900 KiB fit in an optimised build, and of up to 320 KiB on a worker in an
+/// unoptimised one. Copies that the called function makes come on top. A stack overflow ends the program, so put larger
+/// values into a `Box`, `Vec` or `Arc`, or set a larger [`stack_size`](ThreadPoolBuilder::stack_size). Each large item
+/// of a map is a task of its own.
 ///
 /// # Hangs
 ///
-/// Outside of the promise is a task that needs its waiter to go on. This program never ends, because the drop at the
-/// end of the block waits for a task that waits for a message that comes after it:
+/// A task hangs if it needs something that its waiter does only after the wait. This program never ends, because the
+/// drop at the end of the block waits for a task that waits for a message sent after the block:
 ///
 /// ```no_run
 /// use concurrent_futures::ThreadPoolExecutor;
@@ -52,15 +53,15 @@ use crate::options::Stats;
 /// sender.send(()).unwrap(); // never comes to pass
 /// ```
 ///
-/// So are two executors whose tasks wait for each other, and a task that waits for a lock, channel or promise that
-/// another queued task has to provide.
+/// The same holds for two executors whose tasks wait for each other, and for a task that waits for a lock, channel or
+/// promise that another queued task has to provide.
 ///
 /// # Forks
 ///
 /// The pool's threads do not exist in a forked child. In the child, every task that is submitted to the pool, and every
-/// future that was not done at the time of the fork, ends with [`Error::Broken`](crate::Error::Broken). `close`, `shutdown`,
-/// drops and the end of a scope return without waiting. The child may create its own executor. A
-/// [`promise`](crate::promise()), or a task of a user's own [`Backend`], is not affected: waiting for it may hang.
+/// future that was not done at the time of the fork, ends with [`Error::Broken`](crate::Error::Broken). `close`,
+/// `shutdown`, drops and the end of a scope return without waiting. The child may create its own executor. A
+/// [`promise`](crate::promise()), or a task of a user-defined [`Backend`], is not affected: waiting for it may hang.
 ///
 /// # Examples
 ///
@@ -74,7 +75,7 @@ use crate::options::Stats;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 ///
-/// What a task takes along must be its own, and must be allowed to cross threads:
+/// A task must own what it captures, and be able to send it to another thread:
 ///
 /// ```compile_fail,E0373
 /// let threads = concurrent_futures::ThreadPoolExecutor::new(1);
@@ -128,9 +129,9 @@ impl ThreadPoolExecutor {
         ThreadPoolBuilder::new()
     }
 
-    /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
+    /// Closes the executor without waiting: queued tasks run, and the workers end when the queue is empty.
     ///
-    /// Does not block. As with every detached thread, a process that ends does not wait for them.
+    /// Like every detached thread, the workers do not keep the process from ending.
     ///
     /// # Examples
     ///
@@ -154,7 +155,7 @@ impl ThreadPoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] names the setting that cannot be, and what it must be.
+    /// Returns a [`BuildError`] that names the invalid setting and its requirement.
     ///
     /// # Examples
     ///
@@ -170,8 +171,8 @@ impl ThreadPoolBuilder {
 }
 
 impl Default for ThreadPoolExecutor {
-    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, for tasks that wait a lot: as many as Python does, but never
-    /// fewer than there are cpus.
+    /// Creates an executor with `max(cpus, min(32, cpus + 4))` workers, which suits tasks that mostly wait: as many as
+    /// in Python, but never fewer than there are CPUs.
     fn default() -> Self {
         Self::new(default_workers())
     }

@@ -1,43 +1,49 @@
 //! The queue of a thread pool and its protocol.
 //!
-//! Everything is under one lock, and no atomic takes part in the proof: wake-ups are the cost, not locks.
+//! One lock guards everything, and the proof below does not depend on any atomic: the cost of a pool is wake-ups, not
+//! locks.
 //!
-//! # Nothing that is queued is left alone
+//! # No queued task is forgotten
 //!
-//! *If the queue is not empty when the lock is free, then a thread is on its way to it, or every worker is busy.* On
-//! its way are: a searcher, which looks again under the lock before it sleeps; a sleeper whose permit was given;
-//! a thread that was started and has not looked at the queue yet. Whoever pushes a task ([`push`](Pool::push)), takes one while more are there, or
-//! goes away ([`leave`](Pool::leave)), calls [`decide`](Queue::decide) under the same lock, which restores the sentence:
-//! it gives a permit to a sleeper, or counts a new worker, unless somebody is on the way already, who will call it
-//! in turn. Without the call after a pop two tasks that wait for each other would deadlock.
+//! Invariant: *if the queue is not empty when the lock is free, then a thread is on its way to it, or every worker is
+//! busy.* A thread is on its way if it is a searcher, which looks again under the lock before it sleeps; a sleeper that
+//! was given a permit; or a thread that was started and has not looked at the queue yet. A thread that pushes a task
+//! ([`push`](Pool::push)), pops one while more are queued, or leaves ([`leave`](Pool::leave)), calls
+//! [`decide`](Queue::decide) under the same lock, which restores the invariant: it gives a permit to a sleeper, or
+//! counts a new worker, unless another thread is on its way already, which will call it in turn. Without the call after
+//! a pop, two tasks that wait for each other would deadlock.
 //!
-//! Threads take long to start, and initializers to run, so several may be on their way at a time, one for each task:
-//! a thread is started only when more tasks are queued than threads are coming, and nobody is idle, woken or searching.
-//! All other workers are busy then, so *there are never more workers than there were tasks at one time that had not
-//! ended*. A thread that comes looks at the queue whatever became of the task it was started for. If its initializer
-//! goes to sleep in a wait, perhaps for a task that is queued, it does not count as coming any more.
+//! Starting a thread and running its initializer take long, so several threads may be coming at a time, one for each
+//! task: a thread is started only if more tasks are queued than threads are coming, and no worker is idle, woken or
+//! searching. All other workers are busy then, so *there are never more workers than there were unfinished tasks at one
+//! time*. A thread that was started looks at the queue even if the task that it was started for is gone. If its
+//! initializer sleeps in a wait, perhaps for a queued task, it no longer counts as coming.
 //!
-//! Workers that sleep in a task do not run anything, so they do not count towards the limit of workers, by two rules.
-//! Each that is blocked makes room for one more. Those that wait make room only when nobody else is awake: what they
-//! wait for is running, but may itself be blocked or wait, and at the end of such a chain stands a task in the queue.
+//! Workers that sleep in a task run nothing, so they do not count towards the limit of workers. Two rules apply. Each
+//! *blocked* worker makes room for one more. *Waiting* workers make room only if no other worker is awake: the task
+//! that they wait for is running, but may itself be blocked or wait, and at the end of such a chain is a task in the
+//! queue.
 //!
-//! A permit is given together with `idle -= 1`: the waker claims the sleeper, so the counts are exact however late it
-//! wakes, and a wake-up without a permit means nothing.
+//! A permit is given together with `idle -= 1`: the waker claims the sleeper, so the counts are exact however late the
+//! sleeper wakes. A wake-up without a permit has no effect.
 //!
-//! # Who counts what
+//! # Counters
 //!
-//! | number | up | down |
+//! | counter | incremented by | decremented by |
 //! |---|---|---|
-//! | `workers` | `decide`, with the decision to start one | `leave`; a start that failed |
-//! | `starting` | the same | when its handle is stored or its start failed |
-//! | `coming` | the same | the worker's first look at the queue, or its initializer goes to sleep in a wait; a start that failed |
+//! | `workers` | `decide`, when it decides to start one | `leave`; a failed start |
+//! | `starting` | the same | storing the thread's handle; a failed start |
+//! | `coming` | the same | the worker's first look at the queue; a wait in its initializer; a failed start |
 //! | `running` | pop | the worker's next look at the queue |
-//! | `blocked` | a worker goes to sleep until another one has taken a task from the queue | it goes on |
-//! | `waiting` | a worker goes to sleep until a task that was started elsewhere has ended | it goes on |
-//! | `pending` | push | the task leaves `Pending`: start, claim, cancel, refusal. Each task once. Exact in a bounded queue; without a bound the pop counts for the start, which saves a lock, and is undone if there was none |
-//! | `dead` | a task in the queue was claimed or cancelled | its entry was popped or swept. May be negative for a moment |
+//! | `blocked` | a worker that sleeps until another one has taken a queued task | its wake-up |
+//! | `waiting` | a worker that sleeps until a task that was started elsewhere has ended | its wake-up |
+//! | `pending` | push | the task leaving `Pending`: start, claim, cancel, refusal; once for each task |
+//! | `dead` | a claim or cancellation of a queued task | popping or sweeping its entry |
 //!
-//! A task's lock may be taken under the queue's (to sweep), never the other way round.
+//! `pending` is exact in a bounded queue. Without a bound, the pop counts as the start, which saves a lock, and is
+//! undone if the task did not start. `dead` may be negative for a moment.
+//!
+//! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
 #![forbid(unsafe_code)]
 
 mod compensation;
@@ -66,10 +72,10 @@ use crate::unwind;
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
-/// What an empty queue may keep of the room it needed once, in tasks.
+/// The capacity, in tasks, that an empty queue may keep.
 const IDLE_CAPACITY: usize = 1 << 16;
 
-/// What the builder was told.
+/// The checked settings of the builder.
 pub(super) struct Settings {
     pub(super) max_workers: usize,
     pub(super) prefix: String,
@@ -83,33 +89,36 @@ pub(super) struct Settings {
 pub(super) struct Pool {
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
-    /// Sleepers: notified once for each permit, and all when they are to leave.
+    /// Sleeping workers: one is notified for each permit, and all when they are to leave.
     work: Condvar,
-    /// Submitters that wait for room.
+    /// Submitters that wait for room in a bounded queue.
     room: Condvar,
-    /// Whoever waits for the threads to end.
+    /// Callers of `join`.
     ended: Condvar,
     timer: Timer,
-    /// The length of the queue, for a searcher that yields without the lock. A hint.
+    /// The length of the queue, for a searcher that yields without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
-    /// The ticket of the first in the queue, for a hand that may go on. A hint.
+    /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
+    /// A hint.
     earliest: Shown,
     tickets: Tickets,
-    /// What ran in a waiter, which has no reason to take the lock afterwards, and what the tasks of maps share.
+    /// Completed and failed calls that the queue does not count: tasks that a waiter ran, which then has no reason to
+    /// take the lock, and items of maps.
     claims_completed: AtomicU64,
     claims_failed: AtomicU64,
-    /// What the tasks of maps share.
+    /// The items that map workers share.
     shared: Mutex<Vec<Weak<dyn Shared>>>,
-    /// Closed or broken. A copy, for who does not have the lock.
+    /// Set when the pool is closed or broken. A copy, for readers that do not hold the lock.
     closing: AtomicBool,
-    /// A fork of this process has another one.
+    /// The [generation](fork::generation) of the process that made the pool; differs in a forked copy.
     generation: u32,
     me: Weak<Pool>,
 }
 
 impl Pool {
     pub(super) fn new(settings: Settings) -> Arc<Self> {
-        // Here and not in a worker: a thread that panics holds the hook, and what that runs may wait for a worker.
+        // Here and not in a worker: a panicking thread holds the lock of the hook, and code that it then runs may wait
+        // for a worker.
         panics::install_hook();
         let queue = Queue { max_workers: settings.max_workers, ..Queue::default() };
         Arc::new_cyclic(|me| Self {
@@ -139,12 +148,13 @@ impl Pool {
         self.me.upgrade().expect("a pool that is called is alive")
     }
 
-    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for ever.
+    /// Returns `true` in a forked copy of the process that made the pool. Its threads do not exist here, and its locks
+    /// may be held for ever.
     fn is_copy(&self) -> bool {
         self.generation != fork::generation()
     }
 
-    /// Does the calling thread belong to this pool?
+    /// Returns `true` if the calling thread belongs to this pool.
     fn owns_thread(&self) -> bool {
         owner::is_current(std::ptr::from_ref(self).cast())
     }
@@ -162,12 +172,13 @@ impl Pool {
         }
     }
 
-    /// Queues a task that is attached to this pool, or ends it with the reason why not.
+    /// Queues a task that is attached to this pool, or ends it with the reason for the refusal.
     pub(super) fn push(&self, task: Arc<dyn Runnable>) {
         self.push_if(task, None, || self.owns_thread());
     }
 
-    /// The same, of one that may have a ticket. Whether it `is_accepted` after the pool was closed is asked only then.
+    /// As [`push`](Self::push), for a task that may have a ticket already. Calls `is_accepted` only if the pool was
+    /// closed.
     fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, is_accepted: impl Fn() -> bool) {
         if self.is_copy() {
             task.refuse(fork::lost_in_fork());
@@ -185,7 +196,7 @@ impl Pool {
                 let last = queue.is_last();
                 drop(queue);
                 if last {
-                    // Nobody is left to stop a timer that was started a moment ago.
+                    // No worker is left to stop a timer that was started just now.
                     self.timer.stop();
                 }
                 task.fail(refusal);
@@ -223,8 +234,8 @@ impl Pool {
         self.settings.max_pending.is_some_and(|limit| queue.pending >= isize::try_from(limit).unwrap_or(isize::MAX))
     }
 
-    /// Blocks until there is a task; `None` when this worker is to end, which it is counted as already. A worker whose task forked the
-    /// process ends the copy when the task returns there.
+    /// Blocks until there is a task. Returns `None` if this worker is to end; the counts reflect that already. A worker
+    /// whose task forked the process ends in the copy when the task returns there.
     pub(super) fn next(&self, number: usize, ran: Option<Ran>) -> Option<Arc<dyn Runnable>> {
         if self.is_copy() {
             return None;
@@ -288,7 +299,7 @@ impl Pool {
         }
     }
 
-    /// Yields until there is a task, or for long enough.
+    /// Yields until there is a task, at most [`YIELDS`] times.
     fn look_for_more(&self) {
         for _ in 0..YIELDS {
             if self.length.load(Ordering::Relaxed) > 0 {
@@ -323,7 +334,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // The last worker of a pool that was left alone drops it in the end of its thread, where a panic is fatal.
+        // The last worker of a detached pool drops it at the end of its thread, where a panic is fatal.
         unwind::drop_caught(self.settings.initializer.take());
     }
 }

@@ -2,20 +2,22 @@
 //!
 //! # Why this is sound
 //!
-//! A scoped task is a task like any other, but its type borrows for `'scope`; the queue and the handle hold it as if
-//! it did not. So nothing that borrows may be left in the task when the scope ends:
+//! The type of a scoped task borrows for `'scope`, but the queue and the handle hold it as if it borrowed nothing. So
+//! when the scope ends, the task must not contain anything that borrows:
 //!
-//! - **the closure**: `scope` returns, in whatever way, only when the count of open tasks is zero. The count falls when
-//!   an [`Ended`] guard drops. It is made with the closure, and either drops after it in the same struct (a task that
-//!   was cancelled or refused), or outlives its call (a task that ran). Abort and refusal do not shorten this: the
-//!   guard is with the closure, not with the future.
-//! - **the outcome**: the guard of a task that ran drops after its outcome was stored or dropped. A stored outcome
-//!   belongs to the one handle, `Future<T>`, which cannot outlive what `T` borrows; its drop takes the outcome out of
-//!   the task. If the handle is leaked, it keeps the task for ever, and with it the outcome, undropped.
-//! - **a fork**: in the copy of the process the threads of the pool do not exist, so what they run there never ends, and nobody
-//!   touches it. What has not started is ended by the scope as ever, closure and all, and then it does not wait.
-//! - **the empty task** may live on in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a wait-set's
-//!   hands. What it still holds (options, callbacks) borrows nothing.
+//! - **The closure**: `scope` returns or unwinds only when the count of open tasks is zero. The count falls when an
+//!   [`Ended`] guard drops. The guard is made together with the closure. It either drops after the closure as part of
+//!   the same struct (a task that was cancelled or refused), or after the call has returned (a task that ran). An abort
+//!   or a refusal does not drop it earlier: the guard is stored with the closure, not with the future.
+//! - **The outcome**: the guard of a task that ran drops after its outcome was stored or dropped. A stored outcome
+//!   belongs to the one handle, `Future<T>`, which cannot outlive what `T` borrows; dropping the handle takes the
+//!   outcome out of the task. If the handle is leaked, it keeps the task, and with it the outcome, for ever without
+//!   dropping it.
+//! - **A fork**: the threads of the pool do not exist in the forked process, so the tasks they were running never end
+//!   there, and nothing accesses them. The scope ends the tasks that have not started, including their closures, and
+//!   then returns without waiting.
+//! - **The empty task** may stay alive in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a
+//!   wait-set. What it still holds (options, callbacks) borrows nothing.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,11 +38,11 @@ use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::task::{Runnable, TaskHandle, new_task};
 
-/// Spawns tasks that may borrow from outside the scope; lent by [`ThreadPoolExecutor::scope`].
+/// Spawns tasks that may borrow from outside the scope. Passed to the body by [`ThreadPoolExecutor::scope`].
 pub struct Scope<'scope, 'env: 'scope> {
     pool: Arc<Pool>,
     tasks: Arc<Tasks>,
-    /// Invariant in both, as std's scope, or a shorter-lived borrow could be passed off as a longer one.
+    /// Invariant in both lifetimes, like std's scope, or a shorter borrow could be passed off as a longer one.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
@@ -49,19 +51,19 @@ pub struct Scope<'scope, 'env: 'scope> {
 struct Tasks {
     state: Mutex<State>,
     all_ended: Condvar,
-    /// That of the process whose pool has the tasks.
+    /// The [generation](fork::generation) of the process that created the scope.
     generation: u32,
 }
 
 #[derive(Default)]
 struct State {
     open: usize,
-    /// Tasks that may be pending, oldest first; swept of those that are not when it has doubled.
+    /// Tasks that may be pending, oldest first. Tasks that no longer wait are swept out when the length has doubled.
     pending: VecDeque<Weak<dyn Runnable>>,
     swept_to: usize,
 }
 
-/// Counts a task as ended when it drops.
+/// Decrements `State::open` when it drops.
 struct Ended(Arc<Tasks>);
 
 impl Drop for Ended {
@@ -76,7 +78,7 @@ impl Drop for Ended {
     }
 }
 
-/// A closure and the guard that counts it. The order of the fields matters: the closure drops first.
+/// A closure and its guard. Invariant: the closure is declared, and so drops, before the guard.
 struct Scoped<F> {
     function: F,
     ended: Option<Ended>,
@@ -99,9 +101,9 @@ impl ThreadPoolExecutor {
     /// Runs `body` with a scope whose tasks may borrow from the caller's stack.
     ///
     /// Returns when `body` has returned and all tasks of the scope have *ended*: their closures have returned or were
-    /// dropped, also when their futures were done before, by abort. If `body` panics, tasks that have not started are
-    /// cancelled, the others are waited for, and the panic goes on. A task of this executor that waits here runs the
-    /// scope's pending tasks itself.
+    /// dropped. This includes tasks whose futures were done earlier because of an abort. If `body` panics, tasks that
+    /// have not started are cancelled, the others are waited for, and then the panic resumes. If `scope` is called on a
+    /// worker of this executor, it runs the scope's pending tasks itself while it waits.
     ///
     /// # Examples
     ///
@@ -119,7 +121,7 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
     ///
-    /// What is borrowed must outlive the scope:
+    /// Borrowed values must outlive the scope:
     ///
     /// ```compile_fail,E0373
     /// let threads = concurrent_futures::ThreadPoolExecutor::new(2);
@@ -164,9 +166,9 @@ impl Drop for AbortOnUnwind {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Runs a closure on a worker; it may borrow what outlives the scope, and spawn into the same scope.
+    /// Runs a closure on a worker. The closure may borrow what outlives the scope, and spawn into the same scope.
     ///
-    /// Never fails and never panics: a task that is refused is a future that is finished with the reason.
+    /// Never fails and never panics: if the task is refused, its future is done and contains the reason.
     pub fn spawn<F, T>(&'scope self, function: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -175,7 +177,7 @@ impl<'scope> Scope<'scope, '_> {
         self.queue(move || Ok(function()))
     }
 
-    /// Runs a closure that returns `Result` on a worker: its `Err` becomes the future's
+    /// Runs a closure that returns `Result` on a worker. Its `Err` becomes the future's
     /// [`Error::Failed`](crate::Error::Failed).
     pub fn try_spawn<F, T, E>(&'scope self, function: F) -> Future<T>
     where
@@ -199,9 +201,9 @@ impl<'scope> Scope<'scope, '_> {
         } else {
             new_task(Some(Scoped { function, ended }), None, owner)
         };
-        // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. What the task holds
-        // that lives for `'scope` only, closure and outcome, is out of it before `'scope` ends, as the head of this
-        // file shows; after that the task is used only through methods that find neither.
+        // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. The closure and the
+        // outcome are all that borrows for `'scope`. Both are out of the task before `'scope` ends, as the head of this
+        // file shows; after that, only methods that access neither are called on the task.
         #[allow(unsafe_code)]
         let task = unsafe { std::mem::transmute::<Arc<dyn TaskHandle<T> + 'scope>, Arc<dyn TaskHandle<T>>>(task) };
         let future = Future::new(Arc::clone(&task));
@@ -238,10 +240,10 @@ impl Tasks {
         None
     }
 
-    /// Ends what has not started, in a forked copy of the process.
+    /// Ends the tasks that have not started, in a forked copy of the process.
     fn end_lost(&self) {
         while let Some(task) = self.next_pending() {
-            // By that look.
+            // Taking a snapshot in a forked process ends the task.
             task.snapshot();
         }
     }
@@ -252,15 +254,15 @@ impl Tasks {
         }
     }
 
-    /// Sleeps until no task is open. A worker of the pool runs the pending ones first.
+    /// Blocks until no task is open. A worker of the pool runs the pending ones first.
     fn join(&self) {
         if self.generation != fork::generation() {
-            // The threads that run the others are not here.
+            // The threads that run the other tasks do not exist in this process.
             return self.end_lost();
         }
         let owner = owner::current();
         let mut need = BlockReason::Progress;
-        // Not in a callback, where the tasks could not wait for others.
+        // Not in a callback, where the tasks could not block to wait for others.
         if let Some(owner) = &owner
             && owner::may_block()
         {

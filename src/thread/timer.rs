@@ -1,6 +1,6 @@
 //! Time limits: one thread per executor, started with the first limit.
 //!
-//! It runs nothing of the user's, which could hold it up: what has expired is ended by its [`TimerOwner`].
+//! It runs no user code, which could delay other limits: the [`TimerOwner`] ends the expired tasks.
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
@@ -16,13 +16,13 @@ use crate::task::roles::{Runnable, TaskOwner};
 
 /// The executor whose tasks a timer watches.
 pub(super) trait TimerOwner: TaskOwner {
-    /// Ends a task that has run for its limit. Called on the timer thread, which it must not hold up.
+    /// Ends a task that has run for its limit. Called on the timer thread, which it must not block.
     fn expire(&self, task: Arc<dyn Runnable>, limit: Duration);
-    /// The timer thread is about to end.
+    /// Called by the timer thread when it is about to end.
     fn timer_ended(&self);
 }
 
-/// Sends what is to be watched to the timer thread. The thread ends when the sender is gone.
+/// Sends the tasks to be watched to the timer thread. The thread ends when the sender is dropped.
 pub(super) struct Timer(Mutex<Option<Sender<Watch>>>);
 
 struct Watch {
@@ -36,7 +36,7 @@ impl Timer {
         Self(Mutex::new(None))
     }
 
-    /// Starts the thread, if it is not there, by calling `spawn` with what it does.
+    /// Starts the timer thread if it does not run, by calling `spawn` with its body.
     pub(super) fn start(
         &self,
         spawn: impl FnOnce(Box<dyn FnOnce(Arc<dyn TimerOwner>) + Send>) -> io::Result<()>,
@@ -52,7 +52,7 @@ impl Timer {
 
     /// Ends the task when it has run for `limit` from now.
     pub(super) fn watch(&self, task: Weak<dyn Runnable>, limit: Duration) {
-        // Further off than the clock goes: no limit.
+        // Beyond the range of the clock: no limit.
         let Some(deadline) = Instant::now().checked_add(limit) else {
             return;
         };
@@ -69,7 +69,7 @@ impl Timer {
 }
 
 fn run(pool: &Arc<dyn TimerOwner>, commands: &Receiver<Watch>) {
-    // If no other thread can be started for them, callbacks of tasks that ran out of time run here.
+    // Callbacks of expired tasks run here if no other thread can be started for them.
     owner::enter(Arc::clone(pool) as _);
     let mut watches = Watches::default();
     loop {
@@ -89,7 +89,8 @@ fn run(pool: &Arc<dyn TimerOwner>, commands: &Receiver<Watch>) {
     pool.timer_ended();
 }
 
-/// The watched tasks by deadline. Those that are over are swept out, so the heap is at most twice what runs.
+/// The watched tasks by deadline. Tasks that are done are swept out, so the heap is at most twice the number of running
+/// tasks.
 #[derive(Default)]
 struct Watches {
     heap: BinaryHeap<Reverse<Watch>>,
@@ -107,7 +108,7 @@ impl Watches {
         }
     }
 
-    /// Hands over the tasks whose time is up, and returns the next deadline.
+    /// Expires the tasks that have reached their deadline, and returns the next deadline.
     fn expire(&mut self, pool: &dyn TimerOwner, now: Instant) -> Option<Instant> {
         loop {
             let next = self.heap.peek()?.0.deadline;

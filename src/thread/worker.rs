@@ -1,4 +1,4 @@
-//! What a thread of the pool does, from its start to its end.
+//! The body of a pool's worker thread.
 #![forbid(unsafe_code)]
 
 use std::panic::{self, AssertUnwindSafe};
@@ -22,7 +22,7 @@ pub(super) fn run(pool: &Arc<Pool>, number: usize) {
     }
     let mut ran = None;
     while let Some(task) = pool.next(number, ran) {
-        // Nothing is thrown here; but a worker that died all the same would be counted for ever.
+        // A task does not unwind; but if it did, this worker would stay counted for ever.
         let run = || task.run(Arc::clone(&task));
         ran = Some(panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(Ran::Failed));
     }

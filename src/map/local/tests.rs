@@ -12,7 +12,7 @@ use crate::task::roles::TaskOwner;
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Ticket, Tickets};
 
-/// A pool whose threads are the test: it keeps the map workers that were sent.
+/// A pool whose only thread is the test's. It keeps the map workers that were sent.
 #[derive(Default)]
 struct Desk {
     sent: Mutex<Vec<Arc<dyn Runnable>>>,
@@ -50,20 +50,20 @@ impl Desk {
         self.sent.lock().unwrap().len()
     }
 
-    /// Has the oldest map worker work here until it finds nothing more. Was there one?
+    /// Runs the oldest map worker here until it finds nothing more. Returns `true` if there was one.
     fn work(&self) -> bool {
         let worker = {
             let mut sent = self.sent.lock().unwrap();
             (!sent.is_empty()).then(|| sent.remove(0))
         };
         let ran = worker.map(|worker| worker.run(Arc::clone(&worker)));
-        // Its items count, it does not.
+        // Its items are counted, the worker itself is not.
         assert!(matches!(ran, None | Some(Ran::Uncounted | Ran::Skipped)));
         ran.is_some()
     }
 }
 
-/// What the map workers have done, in order.
+/// The items that map workers have run, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u32>>>);
 
@@ -78,7 +78,7 @@ impl Log {
     }
 }
 
-/// A map that notes its items.
+/// Makes a map whose items are logged.
 fn noting() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
     let (desk, log) = (Desk::new(), Log::default());
     let seen = log.clone();
@@ -86,7 +86,7 @@ fn noting() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
     (desk, log, shared)
 }
 
-/// The same, but in item 0, before it is noted, the next map worker works.
+/// As `noting`, but item 0 runs the next map worker before it is logged.
 fn interrupted() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
     let (desk, log) = (Desk::new(), Log::default());
     let (there, seen) = (Arc::clone(&desk), log.clone());
@@ -106,14 +106,14 @@ fn shared(
     LocalItems::new(Arc::clone(desk) as _, None, function)
 }
 
-/// Hands over the items as one range.
+/// Hands the items over as one range.
 fn hand_over(shared: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) -> Box<dyn Collect<u32>> {
     let (range, follow_up) = shared.take_in(items.into_iter().collect(), Ticket::default());
     follow_up();
     range
 }
 
-/// Leaves the items to the map worker that is coming.
+/// Adds items that are held back for the map worker that is coming.
 fn hold_back(shared: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>) {
     for item in items {
         let before = shared.input().count();
@@ -148,7 +148,7 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
     let (desk, log, shared) = noting();
     let handed_over = hand_over(&shared, [0, 1]);
     hold_back(&shared, [2, 3, 4]);
-    // The worker that was sent is counted by the pool.
+    // The pool counts the worker that was sent.
     assert_eq!(shared.progress().0, 5 - 1);
     assert_eq!(Shared::call_off(&*shared, &Error::Cancelled), 5);
     while desk.work() {}

@@ -1,4 +1,4 @@
-//! [`Encoded`]: items of a map that are encoded, and that no batch has.
+//! [`Encoded`]: encoded items of a map that are in no batch yet.
 #![forbid(unsafe_code)]
 
 use crate::error::Error;
@@ -6,16 +6,16 @@ use crate::items::Attached;
 use crate::map::range::Items;
 use crate::task::encoded::ItemOffsets;
 
-/// Encoded arguments that nobody has taken.
+/// Encoded arguments that are not taken.
 #[derive(Default)]
 pub(super) struct Encoded {
     argument: Vec<u8>,
-    /// Where each item ends.
+    /// The offset in `argument` at which each item ends.
     ends: Box<[usize]>,
     refused: Vec<(usize, Error)>,
-    /// The first that nobody has taken.
+    /// The position of the first item that is not taken.
     next: usize,
-    /// What goes beside the encoding is not tracked per item: it goes with all of it.
+    /// Out-of-band data of the items. It is not tracked per item: it goes with all of them.
     attached: Option<Attached>,
 }
 
@@ -36,17 +36,17 @@ impl Encoded {
         Self { argument, ends: cut.ends, refused: cut.refused, next: 0, attached }
     }
 
-    /// Stands for so many items that are not encoded.
+    /// Makes a stand-in for `count` items that are not encoded yet.
     pub(super) fn of_none(count: usize) -> Self {
         Self { ends: vec![0; count].into(), ..Self::default() }
     }
 
-    /// Is something attached, so that it cannot be divided?
+    /// Returns `true` if something is attached, so that the items cannot be divided.
     pub(super) fn is_heavy(&self) -> bool {
         self.attached.is_some()
     }
 
-    /// Takes the next few items: all of them, if something is attached.
+    /// Takes up to `most` of the next items, or all of them if something is attached.
     pub(super) fn take(&mut self, most: usize) -> (ItemOffsets, Vec<u8>, Option<Attached>) {
         let attached = self.attached.take();
         let most = if attached.is_some() { self.ends.len() } else { most };

@@ -1,4 +1,4 @@
-//! What a pool does for its tasks and their waiters.
+//! [`TaskOwner`] for a pool: what its tasks and their waiters, and maps, ask of it.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
 impl Pool {
-    /// A task left `Pending`.
+    /// Counts a task that has left `Pending`, and makes its room available.
     fn left_pending(&self, mut queue: MutexGuard<'_, Queue>) {
         queue.pending -= 1;
         self.release(queue, Action::Nothing);
@@ -32,7 +32,7 @@ impl RangeExecutor for Pool {
         self.settings.time_limit.is_some()
     }
 
-    /// Nobody, if each item has to have its place in a bounded queue, or its time limit.
+    /// Returns `None` if each item needs its own place in a bounded queue, or its own time limit.
     fn threads(self: Arc<Self>) -> Option<Arc<dyn Sharing>> {
         let shares = !self.is_bounded() && self.settings.time_limit.is_none() && !self.is_copy();
         shares.then_some(self as _)
@@ -159,7 +159,7 @@ impl TaskOwner for Pool {
         *queue.sleepers(reason) -= 1;
         let mut action = Action::Nothing;
         if queue.workers > queue.limit() && queue.idle > 0 {
-            // One too many now: let a sleeper leave.
+            // One worker too many now: let a sleeper leave.
             queue.idle -= 1;
             queue.permits += 1;
             action = Action::Notify;

@@ -1,4 +1,4 @@
-//! How a pool ends: closed, joined, emptied or broken.
+//! The end of a pool: close, join, cancel and break down.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use crate::ticket::Ticket;
 use crate::wait::deadline;
 
 impl Pool {
-    /// Ends tasks that were taken out of the queue.
+    /// Ends tasks that were taken out of the queue, with `error`.
     pub(super) fn refuse(&self, unstarted: VecDeque<(Ticket, Arc<dyn Runnable>)>, error: &Error) {
         for (_, task) in unstarted {
             if !task.refuse(error.clone()) {
@@ -56,7 +56,7 @@ impl Pool {
     }
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
-        // A callback on another's thread may be what a task of this pool waits for.
+        // A task of this pool may wait for the callback that is running on this thread.
         if self.is_copy() || self.owns_thread() || !owner::may_block() {
             return false;
         }
@@ -76,14 +76,14 @@ impl Pool {
             }
         }
         if timeout.is_some() {
-            // Their thread-locals may still drop, and to join a thread knows no limit.
+            // Thread-locals of the ended workers may still be dropping, and joining a thread has no time limit.
             return true;
         }
         let leaving = std::mem::take(&mut queue.leaving);
         queue.joining = leaving.len();
         drop(queue);
         for thread in leaving {
-            // A worker catches what its tasks throw; there is nothing to learn from how it ended.
+            // A worker catches the panics of its tasks; the result of its thread says nothing.
             let _ = thread.join();
         }
         self.queue.lock().joining = 0;
@@ -91,7 +91,8 @@ impl Pool {
         true
     }
 
-    /// Cancels what is pending; of a closed pool also what its tasks still submit, or they could go on for ever.
+    /// Cancels the pending tasks. In a closed pool, also cancels what its tasks submit from now on, which could
+    /// otherwise keep it going for ever.
     pub(in crate::thread) fn cancel_pending(&self) -> usize {
         if self.is_copy() {
             return 0;
@@ -100,7 +101,7 @@ impl Pool {
         queue.cancelling = queue.closed;
         let tasks: Vec<_> = queue.tasks.iter().map(|(_, task)| Arc::clone(task)).collect();
         drop(queue);
-        // First, or the tasks that were to begin these would be counted too.
+        // Call off the shared items first, or the tasks that were to run them would be counted too.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
         shared + tasks.iter().filter(|task| task.withdraw()).count()
     }

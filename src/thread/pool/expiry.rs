@@ -1,12 +1,12 @@
-//! What a time limit does when it is over: ends the task, with all that its future has to tell, on a thread made for it.
+//! Ends the tasks that have reached their time limits, with their callbacks and drops, on threads started for them.
 //!
-//! The timer only finds out. Whatever is the user's (callbacks, wakers, drops, the logger) may take as long as it likes,
-//! and must not hold up the limits of other tasks; so the timer hands each expired task to a thread that does nothing
-//! else. Such a thread takes what else has expired, and ends when nothing has: none of them sleeps.
+//! The timer only detects the expiry. User code (callbacks, wakers, drops, the logger) may take arbitrarily long, and
+//! must not delay the limits of other tasks; so the timer passes each expired task to a thread that does nothing else.
+//! That thread ends all tasks that have expired, then exits: none of these threads sleeps.
 //!
-//! If no thread can be started, the timer itself ends the task: late limits of others are better than a limit that is
-//! not kept. Only the timer starts these threads, and it waits until their handle is stored, so whoever joins the pool,
-//! which waits for the timer and for `threads`, misses none.
+//! If no thread can be started, the timer itself ends the task: enforcing other limits late is better than not
+//! enforcing one. Only the timer starts these threads, and it stores their handles before it continues. So a caller
+//! that joins the pool, which waits for the timer and for `threads`, misses none.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl TimerOwner for Pool {
 }
 
 impl Pool {
-    /// What a thread does that was started for an expired task.
+    /// Runs the body of a thread that was started for an expired task.
     fn end_expired(self: Arc<Self>) {
         owner::enter(Arc::clone(&self) as _);
         let mut comes = true;
@@ -71,7 +71,7 @@ impl Pool {
         }
     }
 
-    /// The next expired task; `None` when the calling thread is to end, and is counted no more.
+    /// Returns the next expired task, or `None` if the calling thread is to end; it is no longer counted then.
     fn next_expired(&self, comes: bool) -> Option<Expired> {
         if self.is_copy() {
             return None;

@@ -1,4 +1,4 @@
-//! What the lock of a pool guards, and the decisions that are made under it.
+//! The state under the lock of a pool, and the decisions made under it.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -13,18 +13,19 @@ use crate::task::{Ran, Runnable};
 use crate::ticket::Ticket;
 
 thread_local! {
-    /// Does this thread count as coming?
+    /// `true` while this thread counts as coming.
     static IS_COMING: Cell<bool> = Cell::new(false);
 }
 
-/// Says that this thread is a worker, which was counted as coming when it was decided to start it.
+/// Marks this thread as a worker that was counted as coming when its start was decided.
 pub(super) fn set_coming() {
     IS_COMING.with(|is_coming| is_coming.set(true));
 }
 
+/// The state of a pool. The table at the head of [`pool`](super) says who changes the counters.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// In the order of their tickets.
+    /// The queued tasks, in the order of their tickets.
     pub(super) tasks: VecDeque<(Ticket, Arc<dyn Runnable>)>,
     pub(super) dead: isize,
     pub(super) pending: isize,
@@ -39,7 +40,7 @@ pub(super) struct Queue {
     pub(super) waiting: usize,
     pub(super) running: usize,
     pub(super) closed: bool,
-    /// Nothing more is to start.
+    /// Pending and further tasks are cancelled; set by `cancel_pending` after a close.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     pub(super) timer_runs: bool,
@@ -48,27 +49,27 @@ pub(super) struct Queue {
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) handles: HashMap<usize, thread::JoinHandle<()>>,
-    /// Threads that left before their handle was stored.
+    /// Numbers of threads that left before their handles were stored.
     pub(super) left_early: HashSet<usize>,
-    /// Handles of threads that have left and are about to end, and of those for time limits.
+    /// Handles of threads that have left and are about to end, and of the threads for time limits.
     pub(super) leaving: Vec<thread::JoinHandle<()>>,
-    /// Handles that somebody took from there, to join them.
+    /// The number of handles that `join` took from `leaving` and is joining.
     pub(super) joining: usize,
 }
 
-/// What to do once the lock is released.
+/// The action to take once the lock is released.
 #[must_use]
 pub(super) enum Action {
     Nothing,
     Notify,
-    /// Start the worker of this number, which is counted already.
+    /// Start the worker with this number, which is counted already.
     Start(usize),
 }
 
 impl Queue {
     pub(super) fn decide(&mut self) -> Action {
         if self.tasks.is_empty() || self.searching || self.permits > 0 {
-            // Whoever is on the way decides again.
+            // A thread that is on its way decides again.
             return Action::Nothing;
         }
         if self.idle > 0 {
@@ -86,26 +87,27 @@ impl Queue {
         Action::Nothing
     }
 
-    /// Counts the calling thread as coming no longer, if it did.
+    /// Stops counting the calling thread as coming, if it was.
     pub(super) fn arrive(&mut self) {
-        // A thread whose locals are gone has looked at the queue.
+        // A thread whose thread-locals are gone has looked at the queue before.
         if IS_COMING.try_with(|is_coming| is_coming.replace(false)).unwrap_or(false) {
             self.coming -= 1;
         }
     }
 
-    /// How many tasks in the queue need a thread. Dead entries that a worker has just popped are subtracted until it looks at the queue
-    /// again: it is on its way to a task that is not counted because of them.
+    /// Returns the number of queued tasks that need a thread. Dead entries that a worker has just popped stay
+    /// subtracted until it looks at the queue again: it is on its way to a task that is not counted because of them.
     fn live(&self) -> usize {
         usize::try_from(self.tasks.len().cast_signed() - self.dead).unwrap_or(0)
     }
 
-    /// Is nobody looking for tasks without the lock? Then the caller is.
+    /// Starts a search for the caller. Returns `true` if no other worker is searching without the lock.
     pub(super) fn begin_search(&mut self) -> bool {
         !std::mem::replace(&mut self.searching, true)
     }
 
-    /// How many workers there may be, so that as many as were asked for are awake, and never none.
+    /// Returns how many workers there may be: enough that `max_workers` of them are not blocked, and at least one is
+    /// awake.
     pub(super) fn limit(&self) -> usize {
         self.max_workers.max(self.waiting + 1).saturating_add(self.blocked)
     }
@@ -126,20 +128,20 @@ impl Queue {
         }
     }
 
-    /// Why no task is taken, if that is so. What `is_accepted`, because it comes from the executor itself say, may come after the close while
-    /// workers are left to run it.
+    /// Returns why a task is refused, or `None` if it is accepted. Tasks that `is_accepted`, because they come from the
+    /// executor itself for example, may be pushed after the close while workers are left to run them.
     pub(super) fn refusal(&self, is_accepted: impl Fn() -> bool) -> Option<Error> {
         let is_late = self.closed && (self.workers == 0 || !is_accepted());
         let closed = is_late.then_some(Error::ShutDown);
         self.broken.clone().or(closed).or(self.cancelling.then_some(Error::Cancelled))
     }
 
-    /// Nothing is running that could submit more, and nothing more is accepted.
+    /// Returns `true` if no more tasks are accepted and no task is running that could submit more.
     pub(super) fn is_over(&self) -> bool {
         self.broken.is_some() || (self.closed && self.running == 0)
     }
 
-    /// Is no worker left, nor to come?
+    /// Returns `true` if no worker is left and none will be started.
     pub(super) fn is_last(&self) -> bool {
         self.workers == 0 && (self.closed || self.broken.is_some())
     }
@@ -148,12 +150,12 @@ impl Queue {
         self.workers == 0 && self.starting == 0 && !self.timer_runs && self.expired.all_ended() && self.joining == 0
     }
 
-    /// Lets go of the threads that have ended: nobody needs to join them.
+    /// Drops the handles of threads that have ended, which need not be joined.
     pub(super) fn forget_ended(&mut self) {
         self.leaving.retain(|handle| !is_finished(handle));
     }
 
-    /// Queues a task behind all that are not later.
+    /// Inserts a task behind all tasks with the same or an earlier ticket.
     pub(super) fn insert(&mut self, ticket: Ticket, task: Arc<dyn Runnable>) {
         let position = match self.tasks.back() {
             Some((last, _)) if *last > ticket => self.tasks.partition_point(|(other, _)| *other <= ticket),
@@ -162,8 +164,9 @@ impl Queue {
         self.tasks.insert(position, (ticket, task));
     }
 
-    /// Moves a task to the front if it is among the newest, as a task is that was submitted to be waited for. So a deep task ends before the
-    /// next one begins. A task that is not found keeps its place, which costs threads, but holds nothing up.
+    /// Moves a task to the front if it is among the newest, as is a task that was submitted to be waited for. So a deep
+    /// task ends before the next one begins. A task that is not found keeps its place, which costs threads but delays
+    /// nothing.
     pub(super) fn hasten(&mut self, cell: *const ()) {
         const NEAR: usize = 1024;
         let is_it = |(_, task): &(Ticket, Arc<dyn Runnable>)| Arc::as_ptr(task).cast::<()>() == cell;
@@ -174,7 +177,7 @@ impl Queue {
         }
     }
 
-    /// Takes dead entries out, when they are more than the living.
+    /// Removes the dead entries if they outnumber the living.
     pub(super) fn sweep(&mut self) -> Vec<(Ticket, Arc<dyn Runnable>)> {
         const FEW: isize = 64;
         if self.dead <= FEW || 2 * self.dead <= self.tasks.len().cast_signed() {

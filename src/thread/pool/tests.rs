@@ -80,10 +80,10 @@ fn what_is_hastened_is_before_all_others_and_of_those_the_last_is_the_first() {
         queue.hasten(cell(n));
         assert!(front(&queue, n));
     }
-    // So far away it waits for its turn.
+    // Too far from the end, so it keeps its place.
     queue.hasten(cell(10));
     assert!(front(&queue, 1000) && queue.tasks.len() == 2000);
-    // What comes later is behind them.
+    // A later task is inserted behind them.
     queue.insert(tickets.next(), task(&pool));
     assert!(front(&queue, 1000) && queue.tasks.iter().is_sorted_by_key(|(ticket, _)| *ticket));
 }
@@ -117,7 +117,7 @@ fn each_end_of_a_task_has_its_count() {
 #[test]
 fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
     for (awake, is_left) in [(0, false), (1, true)] {
-        // No address space has that much, however wide addresses are.
+        // No address space is that large, however wide addresses are.
         let most = usize::MAX - usize::MAX / 16;
         let pool = Pool::new(Settings { stack_size: Some(most), ..settings(1) });
         let task = task(&pool);
@@ -125,7 +125,7 @@ fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
             let mut queue = pool.queue.lock();
             queue.insert(Ticket::default(), Arc::clone(&task) as _);
             (queue.blocked, queue.waiting, queue.pending) = (1, 2, 1);
-            // And the one that is to be started.
+            // Including the worker that is to be started.
             (queue.workers, queue.starting, queue.coming) = (3 + awake + 1, 1, 1);
         }
         pool.start(0);
@@ -186,7 +186,7 @@ fn a_thread_that_has_left_is_kept_to_be_joined_until_it_has_ended() {
     let (hold, held) = channel::<()>();
     let running = thread::spawn(move || held.recv().unwrap_or_default());
     let ended = thread::spawn(|| ());
-    // Of its end the system sends no word.
+    // The system does not signal the end of the thread.
     while !ended.is_finished() {
         thread::yield_now();
     }
@@ -194,7 +194,7 @@ fn a_thread_that_has_left_is_kept_to_be_joined_until_it_has_ended() {
     {
         let mut queue = pool.queue.lock();
         queue.leaving.extend([running, ended]);
-        // One to come, that goes at once.
+        // A worker that is coming, and leaves at once.
         (queue.workers, queue.starting, queue.coming, queue.closed) = (1, 1, 1, true);
     }
     pool.start(0);

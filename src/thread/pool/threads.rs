@@ -1,4 +1,4 @@
-//! How the threads of a pool come and go.
+//! Starting and ending the threads of a pool.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ impl Pool {
             Err(error) => {
                 queue.workers -= 1;
                 queue.coming -= 1;
-                // Workers that are asleep cannot run anything.
+                // Sleeping workers cannot run anything.
                 let asleep = queue.blocked + queue.waiting;
                 let unstarted =
                     if queue.workers <= asleep { std::mem::take(&mut queue.tasks) } else { VecDeque::new() };
