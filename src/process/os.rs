@@ -1,14 +1,14 @@
-//! What the pool wants of the system, in two ways: Linux's own, and that of the rest of Unix. Nothing outside of this module
-//! asks which it is, but for the automatic entry and the format of programs.
+//! What the pool needs from the operating system, in two implementations: for Linux, and for other Unix systems.
+//! Nothing outside this module asks which one is used, except the automatic entry and the format of programs.
 //!
-//! | wanted | Linux | elsewhere |
+//! | what | Linux | other systems |
 //! |---|---|---|
-//! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its maker |
+//! | [`Memory`], which can be shared | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its creator |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
-//! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
-//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
+//! | [`Process`], which is not confused with the next process of the same id | a pidfd | a thread that waits for it |
+//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal when the [parent](parent) dies | a pipe that nothing is written to |
 //!
-//! `--cfg portable` takes the second way on Linux too, where it can be tested.
+//! `--cfg portable` selects the second one on Linux too, where it can be tested.
 
 use std::thread::{Builder, JoinHandle};
 
