@@ -13,8 +13,8 @@ use crate::ticket::Ticket;
 pub(super) struct Batch<T> {
     pub(super) id: FutureId,
     pub(super) options: Option<Arc<TaskOptions>>,
-    /// Taken once the batch has its outcomes: a remote task may exist for longer, and is dropped under locks, but an
-    /// owner has user values.
+    /// Taken out once the outcomes are known: a remote task may live longer and be dropped under a lock, where user
+    /// values, which an owner has, must not be dropped.
     pub(super) owner: Mutex<Option<Arc<dyn BatchOwner>>>,
     /// The position of the first item, as the owner counts.
     pub(super) first: usize,

@@ -38,7 +38,8 @@ use event::Action;
 use reply::Reply;
 use state::MonitorState;
 
-/// How long a worker may take to say hello. Shorter in the crate's own tests, where some workers never do.
+/// How long a worker may take to say hello and, without an initializer, to be ready. Shorter in the crate's own tests,
+/// where some workers never do.
 pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
 type Event<'a> = event::Event<'a, Arc<Connection>, Reply>;
@@ -67,9 +68,9 @@ struct WorkerMonitor<'a> {
     connection: Arc<Connection>,
     state: MonitorState,
     reader: Reader,
-    /// Set once the worker's end of the connection is closed.
+    /// Set if something is left in the write queue.
     unsent: bool,
-    /// Set if the worker has shut its connection and not exited yet.
+    /// Set once the worker's end of the connection is closed.
     hung_up: bool,
     /// Set if it cannot be killed, and does not end.
     is_given_up: bool,

@@ -175,7 +175,7 @@ pub(super) struct Death {
     pub(super) unstarted: Vec<Arc<RemoteTask>>,
     /// Why `unstarted` are not started. If there is no reason, they are cancelled.
     pub(super) refusal: Option<Error>,
-    /// Set if it was killed by request.
+    /// Set if its death was requested.
     pub(super) expected: bool,
     /// Set if no worker will be ready: the pool has to be broken.
     pub(super) is_the_end: bool,
