@@ -1,8 +1,8 @@
 //! [`Child`]: one child process, seen from its parent.
 //!
 //! The program around us may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on the
-//! system may give its process id to another process. So a child is identified by what [`os`](super::os) watches it with, and by its id only where
-//! nothing else works.
+//! system may give its process id to another process. So a child is identified by what [`os`](super::os) watches it
+//! with, and by its id only where nothing else works.
 
 pub(super) mod exit;
 mod oom;
@@ -22,14 +22,14 @@ use crate::sync::Mutex;
 
 pub(super) use oom::OomCounter;
 
-/// A child process and its process group. If it is dropped unreaped, it is killed and reaped, except in a forked copy of its
-/// parent, and if it cannot be killed.
+/// A child process and its process group. If it is dropped unreaped, it is killed and reaped, except in a forked copy
+/// of its parent, and if it cannot be killed.
 #[derive(Debug)]
 pub(super) struct Child {
     pid: u32,
     process: Process,
-    /// The process group, as long as it may be signalled. Taken before the child is reaped, so that no signal
-    /// can go to the next process with this id.
+    /// The process group, as long as it may be signalled. Taken before the child is reaped, so that no signal can go to
+    /// the next process with this id.
     group: Mutex<Option<Pid>>,
     parent: u32,
 }
@@ -39,8 +39,8 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// Returns an error if the child cannot be started, or cannot be watched; then it was killed and reaped. A child that has ended and was reaped by
-    /// another thread before it could be watched is no error: how it ended is unknown.
+    /// Returns an error if the child cannot be started, or cannot be watched; then it was killed and reaped. A child
+    /// that has ended and was reaped by another thread before it could be watched is no error: how it ended is unknown.
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.process_group(0).spawn()?;
         Self::watch(Pid::from_child(&child)).inspect_err(|_| {
@@ -70,7 +70,8 @@ impl Child {
         self.process.ended()
     }
 
-    /// Sends a signal to the whole process group, or does nothing if the child was reaped. May be called from any thread, at any time.
+    /// Sends a signal to the whole process group, or does nothing if the child was reaped. May be called from any
+    /// thread, at any time.
     ///
     /// # Errors
     ///
@@ -84,7 +85,8 @@ impl Child {
 
     /// Kills what is left of the process group, waits until the child has ended, and returns how it ended.
     ///
-    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. May be called only once: a second call may not find out.
+    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. May be called
+    /// only once: a second call may not find out.
     pub(super) fn reap(&self) -> Exit {
         if let Some(group) = self.group.lock().take() {
             // What cannot be killed is left running: the child itself has ended.
@@ -98,7 +100,8 @@ impl Child {
         self.group.lock().take();
     }
 
-    /// Sends a signal to the group, unless this is a forked copy of the parent. Called under the lock of `group`, or after taking it.
+    /// Sends a signal to the group, unless this is a forked copy of the parent. Called under the lock of `group`, or
+    /// after taking it.
     fn send(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
         if fork::generation() == self.parent { self.process.signal(group, signal) } else { Ok(()) }
     }

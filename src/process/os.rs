@@ -32,13 +32,13 @@ pub(super) use parent::{die_with_parent, die_with_parent_too};
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
 
-/// The stack of a thread that does nothing but wait.
+/// The stack size of a thread that only waits.
 const SMALL: usize = 64 << 10;
 
-/// Has `vanished` run when a thread has ended that never returns: the system can end it alone.
+/// Calls `vanished` when a thread that never returns has ended: the system can end a single thread.
 ///
-/// The kernel wakes who joins a thread also where that thread had no time to say that it ends. Where no thread can be started, nobody sees
-/// it. `starting` is dropped when it runs.
+/// The kernel wakes a thread that joins another one even if that one had no time to announce its end. If no thread can
+/// be started, the end goes unnoticed. `starting` is dropped when the new thread runs.
 pub(super) fn witness<T: Send + 'static>(
     thread: JoinHandle<T>,
     starting: impl Send + 'static,
