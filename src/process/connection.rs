@@ -186,7 +186,7 @@ impl Connection {
         let _ = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Drops the queue, and discards whatever is sent from now on.
+    /// Drops the queue, and from now on whatever is sent.
     pub(super) fn close(&self) {
         let was = {
             let mut queue = self.queue.lock();

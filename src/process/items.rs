@@ -17,7 +17,7 @@ pub(super) struct Items {
     count: AtomicUsize,
     /// The items that are not sent, in order, with their errors. A worker skips them.
     refused: Vec<(usize, Error)>,
-    /// Set if nobody wants the items that have not begun.
+    /// Set if the items that have not begun are no longer wanted.
     curtailed: AtomicBool,
     ledger: Mutex<Ledger>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Items {
 pub(super) struct Ledger {
     replies: Vec<ItemReply>,
     values: Vec<u8>,
-    /// The error of the worker that died of the next item, if that is to be tried again.
+    /// The error of the worker that died of the next item, if that will be retried.
     last_death: Option<Error>,
 }
 
@@ -66,7 +66,7 @@ impl Items {
         !ledger.replies.is_empty() || ledger.last_death.is_some()
     }
 
-    /// Notes that nobody wants the items that have not begun.
+    /// Notes that the items that have not begun are no longer wanted.
     pub(super) fn curtail(&self) {
         self.curtailed.store(true, Ordering::Relaxed);
     }
@@ -81,7 +81,7 @@ impl Items {
         ItemOffsets::part(argument, &self.ends, &self.refused, range)
     }
 
-    /// Returns why the item is not sent, if that is so.
+    /// Returns why the item is not sent, or `None` if it is.
     pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
         let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;
         Some(&self.refused[index].1)
@@ -117,7 +117,7 @@ impl Items {
         }
     }
 
-    /// Notes that a worker died of the next item, which is to be tried again. It ends with `error` if it is not.
+    /// Notes that a worker died of the next item, which will be retried. It ends with `error` if it is not.
     pub(super) fn note_death(&self, error: Error) {
         self.ledger.lock().last_death = Some(error);
     }

@@ -12,8 +12,8 @@
 //!
 //! Each worker has a thread of the pool, its [monitor](super::monitor), which spawns it, looks after it, reaps it, and
 //! then ends. The kernel kills a worker when the thread that spawned it ends, so only the monitor may spawn it. A
-//! remote task is kept alive by the place that has to end it, and by its task until the task has ended. The pool has
-//! ended when its last monitor has.
+//! remote task is owned by the queue, worker or caller that has to end it, and by its task until the task has ended.
+//! The pool has ended when its last monitor has.
 #![forbid(unsafe_code)]
 
 mod help;

@@ -52,17 +52,18 @@ use crate::error::{Error, Full};
 pub(super) use lost::LostTask;
 use worker::{Stage, WorkerState};
 
-/// How many bytes of arguments are sent ahead to one worker.
+/// How many bytes of arguments a worker may have when tasks are sent ahead to it, including the task that it runs.
 const AHEAD_BYTES: usize = 256 << 10;
 
 /// How long no worker is started after a start has failed, as long as there are other workers.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
-/// The pool is broken if this many workers die in a row before they are ready, within [`DEATHS_WITHIN`].
+/// The pool is broken if this many workers die in a row before they are ready, within [`DEATHS_WITHIN`], and the last
+/// one was alone.
 const DEATHS_IN_A_ROW: usize = 3;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
 
-/// How many workers may die with a task that they were to start next, before that task counts as lost.
+/// A task counts as lost when this many workers have died that were to start it next.
 const MISSES: u32 = 3;
 
 /// How long a result may take to arrive if its time limit passed when it was already done.
@@ -91,7 +92,7 @@ pub(super) struct Scheduler<W> {
     pub(super) closed: bool,
     /// How many maps have announced that more batches will come.
     pub(super) expected: usize,
-    /// Set if nothing more may start.
+    /// Set if nothing more may start, except tasks that are retried.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     /// When workers died before they were ready, since a worker was last ready.
@@ -211,7 +212,7 @@ impl<W: Clone> Scheduler<W> {
 
     // Tasks in.
 
-    /// Returns why the task is not accepted, if that is so. `owned` says that the calling thread belongs to the
+    /// Returns why the task is not accepted, or `None` if it is. `owned` says that the calling thread belongs to the
     /// executor; an `accepted` task was announced before, and may come after the pool was closed.
     pub(super) fn refusal(&self, remote: &RemoteTask, owned: bool, accepted: bool) -> Option<Error> {
         let refusal = self.refuses_all(owned, accepted);
@@ -222,7 +223,7 @@ impl<W: Clone> Scheduler<W> {
         (self.is_full() && remote.options().get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
-    /// Returns why no task is accepted, if that is so.
+    /// Returns why no task is accepted, or `None` if tasks are.
     pub(super) fn refuses_all(&self, owned: bool, accepted: bool) -> Option<Error> {
         // A callback on a thread of the executor may continue to submit.
         let is_late = self.closed && !accepted && (!owned || self.is_empty());
@@ -263,7 +264,7 @@ impl<W: Clone> Scheduler<W> {
         self.queue.insert(position, remote);
     }
 
-    /// Puts a task back that another worker will run, or that runs again: before all tasks that are not earlier.
+    /// Puts a task back that another worker will run, or that is retried: before all tasks that are not earlier.
     pub(super) fn requeue(&mut self, remote: Arc<RemoteTask>) {
         *remote.place.lock() = Place::Queued;
         let ticket = remote.ticket();

@@ -47,7 +47,7 @@ pub(super) struct RemoteTask {
     misses: AtomicU32,
     /// Set if it was aborted between two tries.
     pub(super) stopped: AtomicBool,
-    /// Set if it has run and is to run again. It then does not count as pending, wherever it is.
+    /// Set if it has run and will be retried. It then does not count as pending, wherever it is.
     retried: AtomicBool,
     /// How many nanoseconds its worker took for it.
     took: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct RemoteTask {
 pub(super) trait RemoteTaskOwner: TaskOwner {
     /// Takes the task back. Returns `true` if no worker has started it, and none will.
     fn revoke(&self, remote: &RemoteTask) -> bool;
-    /// Takes the task back, or discards what its worker makes of it. Returns `false` if it had already ended.
+    /// Takes the task back, or decides that its worker's result is discarded. Returns `false` if it had already ended.
     fn stop(&self, remote: &RemoteTask) -> bool;
     /// Spins for the answer to the task for a moment, in a thread that is about to wait for it.
     fn help(&self, remote: &RemoteTask);
@@ -67,7 +67,7 @@ pub(super) trait RemoteTaskOwner: TaskOwner {
     fn count(&self, failed: bool);
     /// Returns the out-of-band channel that results from workers are read with.
     fn out_of_band(&self) -> &Arc<dyn OutOfBand>;
-    /// Returns segments that the task no longer needs. `kept` says that a worker may still read them.
+    /// Gives back segments that the task no longer needs. `kept` says that a worker may still read them.
     fn release(&self, segments: &[SegmentRef], kept: bool);
 }
 
@@ -226,7 +226,7 @@ impl RemoteTask {
         Some((items.known() as u32, items.count() as u32))
     }
 
-    /// Drops the items of a chunk or batch that have not begun: nobody wants them any more.
+    /// Notes that the items of a chunk or batch that have not begun are no longer wanted.
     pub(super) fn curtail(&self) {
         if let Some(items) = &self.items {
             items.curtail();
@@ -238,7 +238,7 @@ impl RemoteTask {
         self.misses.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Returns `true` if nobody wants the items that have not begun.
+    /// Returns `true` if the items that have not begun are no longer wanted.
     pub(super) fn is_curtailed(&self) -> bool {
         self.items.as_ref().is_some_and(Items::is_curtailed)
     }
@@ -321,14 +321,14 @@ impl RemoteTask {
         self.items.as_ref().is_some_and(|items| items.known() < begun as usize || items.has_more())
     }
 
-    /// Returns `true` if it has run before and is to run again, so that it is not pending. Always `false` for a chunk
-    /// or batch, some items of which may be pending.
+    /// Returns `true` if it has run and will be retried, so that it is not pending. Always `false` for a chunk or
+    /// batch, some items of which may be pending.
     pub(super) fn is_retried(&self) -> bool {
         self.retried.load(Ordering::Relaxed)
     }
 
-    /// Notes that it is to run again. In a chunk or batch, only the item that the worker died of has run; it ends with
-    /// `error` if it is not run again.
+    /// Notes that it will be retried. In a chunk or batch, this is the item that the worker died of, which ends with
+    /// `error` if it is not.
     pub(super) fn retry(&self, error: Error) {
         if let Some(items) = &self.items {
             items.note_death(error);

@@ -45,7 +45,7 @@ impl Pool {
         }
     }
 
-    /// Returns why nothing is accepted from the calling thread any more, if that is so.
+    /// Returns why nothing is accepted from the calling thread any more, or `None` if tasks are.
     pub(in crate::process) fn refuses_all(&self) -> Option<Error> {
         if !self.closing.load(Ordering::Relaxed) {
             return None;

@@ -12,7 +12,7 @@ use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
-    /// Takes a task back if it is pending. A task that is to run again counts as running. It may be put back in the
+    /// Takes a task back if it is pending. A task that will be retried counts as running. It may be put back in the
     /// queue at any moment, so this is checked under the lock that puts it there.
     pub(in crate::process) fn cancel(&mut self, remote: &RemoteTask, now: Instant) -> bool {
         !remote.is_retried() && self.revoke(remote, now)
