@@ -28,7 +28,7 @@ fn start_failure(exit: &Exit) -> Option<StartFailure> {
 /// | exited with the code of a loader, or died of a signal in `CRASHES` | will do no better, if this one was alone |
 /// | exited with any other code | will do no better: another program has run, or `main` |
 /// | died of another signal, or in an unknown way | may do better: the sender of the signal did not mean the program |
-/// | was killed because it did not say hello | may do better, unless it is `main` without a call of `init()` |
+/// | was killed before it said hello | may do better, unless `init()` is needed: then it may be a `main` without it |
 pub(super) fn prospect_without_hello(exit: &Exit, was_killed: bool) -> Prospect {
     if was_killed {
         return if ENTERS_BY_ITSELF { Prospect::Fair } else { Prospect::None };

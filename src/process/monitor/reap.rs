@@ -47,7 +47,7 @@ impl WorkerMonitor<'_> {
         Exit::Unknown
     }
 
-    /// Returns the error that a task ends with which the worker died of. `None`: it is queued again.
+    /// Returns the error that a task ends with after its worker died of it, or `None` if it is queued again.
     pub(super) fn judge(&self, lost: &LostTask) -> Option<Error> {
         let pid = self.connection.child().map_or(0, Child::pid);
         let died = || {

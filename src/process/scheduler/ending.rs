@@ -92,9 +92,9 @@ impl<W: Clone> Scheduler<W> {
     /// Notes that a worker died before it was ready, without a request from the pool. Returns `true` if this breaks the
     /// pool.
     ///
-    /// It does not while there are other workers: a limit may have been reached, and the pool makes do with fewer. The
-    /// time between two deaths leaves out the life of the second worker, or one that stays silent until it is killed
-    /// would be replaced for ever.
+    /// It does not while there are other workers: a limit may have been reached, and the pool makes do with fewer. Time
+    /// counts only up to the start of this worker, or workers that stay silent until they are killed would be replaced
+    /// for ever.
     pub(super) fn died_early(&mut self, was_alone: bool, born: Instant, now: Instant) -> bool {
         self.early_deaths.retain(|then| born.saturating_duration_since(*then) < DEATHS_WITHIN);
         self.early_deaths.push(now);

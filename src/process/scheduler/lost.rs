@@ -14,9 +14,9 @@ pub(in crate::process) struct LostTask {
 }
 
 impl LostTask {
-    /// Notes what the worker has left of the task, and returns the error that the task ends with. `None`: it is queued
-    /// again, where a chunk or batch ends if no item of it is left or wanted. `died` makes the error; it takes its
-    /// time, and is called only if an item or task is to blame.
+    /// Notes what the worker has left of the task, and returns the error that the task ends with. Returns `None` if it
+    /// has to be queued again, which ends a chunk or batch of which no wanted item is left. `died` makes the error.
+    /// This is slow, so it is called only if the death is blamed on the task.
     pub(in crate::process) fn judge(&self, table: &TaskTable, died: impl FnOnce() -> Error) -> Option<Error> {
         let Self { remote, slot, sequence } = self;
         if remote.items.is_some()

@@ -255,7 +255,7 @@ impl<W: Clone> Scheduler<W> {
     }
 }
 
-/// Drops the items of a chunk or batch that have not begun.
+/// Keeps the items of a chunk or batch that have not begun from being run.
 fn curtail(remote: &RemoteTask, table: &TaskTable, slot: u8) {
     if remote.items.is_some() {
         remote.curtail();

@@ -220,7 +220,7 @@ impl World<'_> {
         }
     }
 
-    /// Invariant: a task that runs again precedes all that are not earlier.
+    /// Invariant: a task that is retried precedes all that are not earlier.
     pub(super) fn audit_next(&self, remote: &Arc<RemoteTask>) {
         let first = self.scheduler.queue.iter().find(|other| other.ticket() >= remote.ticket());
         assert!(first.is_some_and(|first| Arc::ptr_eq(first, remote)), "a task that runs again waits for others");

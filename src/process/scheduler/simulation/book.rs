@@ -116,7 +116,7 @@ impl CallRecord {
         self.is_called_off = true;
     }
 
-    /// Notes that nobody wants it any more.
+    /// Notes that it is no longer wanted.
     pub(super) fn call_off(&mut self) {
         self.is_called_off = true;
     }
