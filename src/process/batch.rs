@@ -1,4 +1,4 @@
-//! [`Batch`]: some items of a map on their way.
+//! [`Batch`]: items of a map on their way through the process pool.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
@@ -9,17 +9,18 @@ use crate::options::TaskOptions;
 use crate::sync::Mutex;
 use crate::ticket::Ticket;
 
-/// Some items of a map, which have no task of their own. `T` is what crosses: a remote task.
+/// Items of a map that cross together and have no task of their own. `T` is what carries them: a remote task.
 pub(super) struct Batch<T> {
     pub(super) id: FutureId,
     pub(super) options: Option<Arc<TaskOptions>>,
-    /// Gone once it has its outcomes: a task may lie about for longer, and is dropped under locks, but an owner has the user's values.
+    /// Taken out once the outcomes are known: a remote task may live longer and be dropped under a lock, where user
+    /// values, which an owner has, must not be dropped.
     pub(super) owner: Mutex<Option<Arc<dyn BatchOwner>>>,
-    /// The position of the first, as the owner counts.
+    /// The position of the first item, as the owner counts.
     pub(super) first: usize,
-    /// When they were pulled.
+    /// The ticket that the items got when they were pulled from the input.
     pub(super) ticket: Ticket,
-    /// All batches of the same map that were sent.
+    /// The batches of the same map that were sent.
     pub(super) sent: Arc<SentBatches<T>>,
 }
 
@@ -34,14 +35,15 @@ impl<T> Batch<T> {
         Self { id: FutureId::next(), options, owner: Mutex::new(Some(owner)), first, ticket, sent }
     }
 
-    /// Makes a batch of the items from this one on, counted within this batch. `None`: it has its outcomes.
+    /// Creates a batch of the items from `from` on, counted within this batch. Returns `None` if this batch already has
+    /// its outcomes.
     pub(super) fn part(&self, from: usize) -> Option<Self> {
         let owner = self.owner.lock().clone()?;
         Some(Self::new(owner, self.options.clone(), self.first + from, self.ticket, Arc::clone(&self.sent)))
     }
 }
 
-/// The batches of one map that were sent, and whose ends may not be known yet.
+/// The batches of one map that were sent, and may not have ended yet.
 pub(super) struct SentBatches<T>(Mutex<Vec<Weak<T>>>);
 
 impl<T> Default for SentBatches<T> {
@@ -63,9 +65,9 @@ impl<T> SentBatches<T> {
         all.iter().map(|sent| sent.upgrade().expect("what was divided off is not dropped")).collect()
     }
 
-    /// Has `call_back` take back what has not begun of each.
+    /// Calls `call_back` for each batch, to take back what has not begun.
     pub(super) fn call_back(&self, call_back: impl Fn(&T)) {
-        // One by one: as long as one was not called back, it may become two.
+        // One at a time: a batch may be divided in two as long as it was not called back.
         while let Some(sent) = { self.0.lock().pop() } {
             if let Some(sent) = sent.upgrade() {
                 call_back(&sent);

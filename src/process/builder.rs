@@ -1,4 +1,4 @@
-//! [`ProcessPoolBuilder`]: the settings of a pool of processes, checked.
+//! [`ProcessPoolBuilder`]: collects and checks the settings of a process pool.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -18,10 +18,11 @@ use crate::task::call::{Call, EncodableCall};
 use crate::task::function::{Function, Infallible, TryFn};
 use crate::unwind;
 
-/// The longest argument or result, in bytes, if nothing else is asked for.
+/// The default limit on the length of an argument or result, in bytes.
 const MAX_MESSAGE_SIZE: u64 = 1 << 30;
 
-/// Configures a [`ProcessPoolExecutor`](crate::ProcessPoolExecutor); made by [`ProcessPoolExecutor::builder`](crate::ProcessPoolExecutor::builder).
+/// Configures a [`ProcessPoolExecutor`](crate::ProcessPoolExecutor). Returned by
+/// [`ProcessPoolExecutor::builder`](crate::ProcessPoolExecutor::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ProcessPoolBuilder {
     max_workers: Option<usize>,
@@ -52,7 +53,7 @@ impl ProcessPoolBuilder {
         }
     }
 
-    /// Sets how many worker processes there are. One for each usable cpu if not given.
+    /// Sets the number of worker processes. Defaults to one for each usable CPU.
     pub fn max_workers(mut self, workers: usize) -> Self {
         self.max_workers = Some(workers);
         self
@@ -60,15 +61,16 @@ impl ProcessPoolBuilder {
 
     /// Calls `initializer` in each worker process before its first task.
     ///
-    /// `main` never runs in a worker: this is the place for what it would set up, such as a logger. The argument is encoded
-    /// here, once. An initializer that panics, or ends its process, breaks the executor: its pending tasks and
-    /// all later ones end with [`Error::Broken`], which has the message.
+    /// `main` does not run in a worker, so this is the place for what it would set up, such as a logger. The argument
+    /// is encoded once, in this call. An initializer that panics, or ends its process, breaks the executor: pending and
+    /// later tasks end with [`Error::Broken`], which contains the message.
     pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
         self.initializer = Some(encode_call(Infallible(initializer), argument));
         self
     }
 
-    /// As [`initializer`](ProcessPoolBuilder::initializer), for one that returns `Result`: an `Err` breaks the executor.
+    /// Does the same as [`initializer`](ProcessPoolBuilder::initializer) for a function that returns `Result`. An `Err`
+    /// breaks the executor.
     pub fn try_initializer<A: Payload, E: Into<BoxError> + 'static>(
         mut self,
         initializer: fn(A) -> Result<(), E>,
@@ -78,19 +80,20 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Replaces each worker after this many tasks, against what tasks leave behind. A chunk of a map is one task.
+    /// Replaces each worker after this many tasks, to get rid of what tasks leave behind. A chunk of a map counts as
+    /// one task.
     ///
-    /// The replacement is started when the old worker has gone, if tasks are pending then.
+    /// The replacement is started when the old worker has exited, if tasks are pending then.
     pub fn max_tasks_per_worker(mut self, tasks: usize) -> Self {
         self.max_tasks_per_worker = Some(tasks);
         self
     }
 
-    /// Limits the address space of each worker to its size at its start and this many bytes more.
+    /// Limits the address space of each worker to its size at the start plus this many bytes.
     ///
-    /// What the allocator has reserved by then, up to 64 MiB with glibc, comes on top.
-    /// An allocation beyond it fails, which ends the worker and the task that asked, with
-    /// [`Error::WorkerDied`], and no other. Only Linux supports it: elsewhere tasks end with [`Error::Broken`].
+    /// Memory that the allocator has reserved by then, up to 64 MiB with glibc, comes on top. An allocation beyond the
+    /// limit fails, which ends the worker and the task that made it, with [`Error::WorkerDied`], and no other. Only
+    /// Linux supports this; on other systems tasks end with [`Error::Broken`].
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
@@ -99,47 +102,47 @@ impl ProcessPoolBuilder {
     /// Limits how long each task may run, counted from its start. If the task has its own
     /// [limit](crate::TaskOptions::time_limit), the shorter one applies.
     ///
-    /// A task that runs longer ends with [`Error::TimeLimit`], and its worker process is killed. Items of a map are tasks of their own,
-    /// and a map's `chunk_size` does not apply.
+    /// A task that runs longer ends with [`Error::TimeLimit`], and its worker process is killed. Items of a map are
+    /// tasks of their own, and a map's `chunk_size` does not apply.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = Some(limit);
         self
     }
 
-    /// Ends a worker that has been idle for this long. Without it workers stay until the executor goes.
+    /// Ends a worker that has been idle for this long. By default, workers stay until the executor is dropped.
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.keep_alive = Some(idle);
         self
     }
 
-    /// Bounds the queue to this many pending tasks: `submit` blocks until there is room.
+    /// Limits the queue to this many pending tasks: `submit` blocks until there is room.
     ///
-    /// It never blocks on a thread that belongs to the executor, such as in a callback.
+    /// On a thread that belongs to the executor, such as in a callback, `submit` does not block.
     pub fn max_pending(mut self, tasks: usize) -> Self {
         self.max_pending = Some(tasks);
         self
     }
 
-    /// Limits how long an encoded argument or result may be. 1 GiB if not given. A longer one is
+    /// Limits the length of an encoded argument or result, in bytes. Defaults to 1 GiB. A longer one ends its task with
     /// [`Error::TooLarge`].
     pub fn max_message_size(mut self, bytes: u64) -> Self {
         self.max_message_size = Some(bytes);
         self
     }
 
-    /// Sets a variable in the environment of the workers, which otherwise is that of the program.
+    /// Sets an environment variable in the workers, which otherwise have the program's environment.
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((key.into(), value.into()));
         self
     }
 
-    /// Sets the directory the workers start in, which otherwise is the program's.
+    /// Sets the directory that the workers start in, which otherwise is the program's current directory.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(directory.into());
         self
     }
 
-    /// Checks the settings.
+    /// Checks the settings. Settings that were not given get their defaults.
     pub(super) fn settings(self) -> Result<Settings, BuildError> {
         let initializer = self.initializer.transpose().map_err(|error| {
             let requirement = "a function of this program, with an argument that can be serialised";
@@ -171,7 +174,7 @@ impl ProcessPoolBuilder {
 
 fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<LocatedCall, Error> {
     let call = EncodableCall { function, argument };
-    // It is written once for all workers, so nothing is taken along beside it.
+    // The argument is encoded once for all workers, so nothing may be sent out of band.
     let nothing: Arc<dyn OutOfBand> = Arc::<PeerSegments>::default();
     let (encoded, _) = with_out_of_band(&nothing, || panics::catch(|| Call::<()>::encode_call(&call)));
     unwind::drop_caught(call);

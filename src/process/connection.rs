@@ -1,8 +1,8 @@
-//! [`Connection`]: the pool's end of the connection to one worker, for everybody who has something to send.
+//! [`Connection`]: the pool's end of the connection to one worker, for all threads that send to it.
 //!
-//! Whoever gives a worker a task sends it from his own thread, without blocking; what the socket does not take stays in the queue,
-//! and the thread that looks after the worker sends it when there is room. Only that thread receives; short answers
-//! do not come this way, see [`ReadRight`].
+//! A thread that gives a task to a worker sends it itself, without blocking. What the socket does not accept stays in
+//! the queue, and the worker's monitor sends it when there is room. Only the monitor receives. Short answers do not
+//! come over the socket, see [`ReadRight`].
 #![forbid(unsafe_code)]
 
 use std::collections::{HashSet, VecDeque};
@@ -25,45 +25,45 @@ use super::shm::table::{ReadRight, TaskTable};
 use super::task::RemoteTask;
 use crate::sync::Mutex;
 
-/// Arguments up to this length are copied behind their heads, so that many tasks are one buffer of memory.
+/// Arguments up to this length are copied behind their heads, so that many tasks share one buffer.
 const COPIED: usize = 16 << 10;
 
-/// How many buffers are handed to the kernel at once.
+/// How many buffers are passed to the kernel in one call.
 const PIECES: usize = 16;
 
 pub(super) struct Connection {
     socket: OwnedFd,
-    /// Wakes the thread that looks after the worker.
+    /// Wakes the monitor.
     bell: Bell,
     lifeline: Lifeline,
     queue: Mutex<WriteQueue>,
     pub(super) table: Arc<TaskTable>,
-    /// Who reads the mailbox in the table.
+    /// The right to read the mailbox in the table.
     pub(super) right: ReadRight,
-    /// Once it was spawned.
+    /// Set once the worker was spawned.
     child: OnceLock<Child>,
-    /// Why it could not be signalled.
+    /// Why the worker could not be signalled, if that has failed.
     signal_error: OnceLock<Errno>,
 }
 
 #[derive(Default)]
 struct WriteQueue {
     buffers: VecDeque<WriteBuf>,
-    /// How much of the first buffer was sent.
+    /// How many bytes of the first buffer were sent.
     sent: usize,
-    /// The segments of the pool that the worker has a descriptor of.
+    /// The segments of the pool that the worker has descriptors of.
     known: HashSet<u32>,
-    /// The other side is gone: nothing is kept for it.
+    /// Set when the other side is gone. Nothing is queued then.
     closed: bool,
-    /// Memory of a buffer that was sent, for the next.
+    /// The memory of a buffer that was sent, for reuse.
     spare: Vec<u8>,
 }
 
 enum WriteBuf {
     Bytes(Vec<u8>),
-    /// A frame with a descriptor or two, which go along with its first byte.
+    /// A frame with one or two descriptors, which are sent with its first byte.
     Descriptor(Vec<u8>, Arc<OwnedFd>, Option<OwnedFd>),
-    /// The argument of a task that is too long to copy.
+    /// The argument of a task, which is too long to copy.
     Argument(Arc<RemoteTask>),
 }
 
@@ -77,7 +77,7 @@ impl WriteBuf {
 }
 
 impl Connection {
-    /// Makes a connection, and the socket for the worker's end. `setup` and the task table are the first that goes there.
+    /// Creates a connection, and the socket for the worker's end. `setup` and the task table are sent first.
     pub(super) fn new(setup: Vec<u8>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (ours, theirs) = (os::above_streams(ours.into())?, os::above_streams(theirs.into())?);
@@ -115,7 +115,8 @@ impl Connection {
         self.child.get()
     }
 
-    /// Sends tasks, or keeps them for later; then the thread that looks after the worker is told, unless it is this one.
+    /// Sends tasks, or queues them. If some remain queued and `tell` is set, wakes the monitor; the monitor itself does
+    /// not set it.
     pub(super) fn send(&self, orders: impl IntoIterator<Item = Dispatch>, tell: bool) {
         let mut queue = self.queue.lock();
         if queue.closed {
@@ -132,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Tells the worker of segments that will not be used again.
+    /// Tells the worker which segments will not be used again.
     pub(super) fn forget(&self, numbers: &[u32]) {
         let mut queue = self.queue.lock();
         for number in numbers {
@@ -148,20 +149,20 @@ impl Connection {
         }
     }
 
-    /// Sends what is left. Is there still some left?
+    /// Sends what the socket accepts of the queue. Returns `true` if something is left.
     pub(super) fn flush(&self) -> bool {
         self.push(&mut self.queue.lock())
     }
 
-    /// Sends what the socket takes. Is something left?
+    /// Sends what the socket accepts of the queue. Returns `true` if something is left.
     fn push(&self, queue: &mut WriteQueue) -> bool {
         match queue.flush(self.socket()) {
             Ok(sent) => !sent,
             Err(error) => {
-                // The thread that looks after the worker hears of its end, and gives its tasks to others.
+                // The monitor notices the end of the worker, and gives its tasks to others.
                 *queue = WriteQueue { closed: true, ..WriteQueue::default() };
                 if !matches!(error, Errno::PIPE | Errno::CONNRESET) {
-                    // The system does not let us send; but the worker is there, and would wait for ever.
+                    // The system does not let us send, but the worker is alive and would wait for ever.
                     self.signal(Signal::KILL);
                 }
                 false
@@ -169,23 +170,23 @@ impl Connection {
         }
     }
 
-    /// Wakes the thread that looks after the worker.
+    /// Wakes the monitor.
     pub(super) fn ring(&self) {
         self.bell.ring();
     }
 
-    /// It has woken.
+    /// Resets the bell after the monitor has woken.
     pub(super) fn hush(&self) {
         self.bell.hush();
     }
 
-    /// Tells the worker that nothing more will come. Its end stays open for what it still has to say.
+    /// Tells the worker that nothing more will come. The worker can still send.
     pub(super) fn say_no_more(&self) {
-        // It fails only if the worker is gone already.
+        // This fails only if the worker is gone already.
         let _ = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Drops what was not sent, and whatever is sent from now on.
+    /// Drops the queue, and from now on whatever is sent.
     pub(super) fn close(&self) {
         let was = {
             let mut queue = self.queue.lock();
@@ -194,8 +195,9 @@ impl Connection {
         drop(was);
     }
 
-    /// Sends a signal to the worker and all it has started, unless it was reaped. Where the system refuses that, the worker is
-    /// cut off: its main thread then ends it from inside, and the thread that looks after it finds its connection hung up.
+    /// Sends a signal to the worker and the processes of its group, unless the worker was reaped. If the system
+    /// refuses, the worker is cut off: its main thread then ends it from inside, and the monitor finds the connection
+    /// hung up.
     pub(super) fn signal(&self, signal: Signal) {
         if let Some(child) = self.child.get()
             && let Err(signal_error) = child.signal(signal)
@@ -205,14 +207,14 @@ impl Connection {
         }
     }
 
-    /// Why the worker could not be signalled, if that was tried in vain.
+    /// Returns why the worker could not be signalled, if that has failed.
     pub(super) fn signal_error(&self) -> Option<Errno> {
         self.signal_error.get().copied()
     }
 
-    /// Has the worker believe that its pool is gone. What it has sent before can still be received.
+    /// Makes the worker believe that its pool is gone. What it has sent before can still be received.
     pub(super) fn cut_off(&self) {
-        // It fails only if the worker is gone already.
+        // This fails only if the worker is gone already.
         let _ = shutdown(&self.socket, Shutdown::Both);
         self.lifeline.cut();
     }
@@ -268,7 +270,7 @@ impl WriteQueue {
         }
     }
 
-    /// The bytes at the end, to append to.
+    /// Returns the last buffer of bytes, to append to.
     fn tail(&mut self) -> &mut Vec<u8> {
         if !matches!(self.buffers.back(), Some(WriteBuf::Bytes(_))) {
             let spare = std::mem::take(&mut self.spare);
@@ -280,7 +282,7 @@ impl WriteQueue {
         }
     }
 
-    /// Sends what the socket takes. Is everything sent?
+    /// Sends what the socket accepts. Returns `true` if everything was sent.
     fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<bool, Errno> {
         while !self.buffers.is_empty() {
             match self.send_some(socket) {

@@ -18,94 +18,110 @@ use crate::options::Stats;
 
 /// Runs tasks on worker processes, which start on demand and are reused.
 ///
-/// Each worker is another process of this very program, which turns into a worker before its `main`: nothing has to be
-/// registered, and nothing has to be called in `main`. (On other systems than Linux, and without the feature
-/// `auto-entry`, [`init`](crate::init) has to be its first line.)
+/// Each worker is another process of this program that becomes a worker before `main` runs. Nothing has to be
+/// registered or called in `main`. (Except on Linux with the feature `auto-entry`, the first line of `main` has to be
+/// [`init`](crate::init).)
 ///
-/// A task is a plain function of the program, or a closure that captures nothing, and an argument that serde can carry;
-/// several arguments are a tuple. It shares no memory with the program: a crash ends the worker and the one task that
-/// it ran, with [`Error::WorkerDied`](crate::Error::WorkerDied), and a new worker takes its place. A running task can
-/// be killed: [`abort`](crate::Future::abort), and [`TaskOptions::time_limit`](crate::TaskOptions::time_limit).
+/// A task is a function of the program, or a closure that captures nothing, and an argument that serde can serialise.
+/// Several arguments are passed as a tuple. A task shares no memory with the program: a crash ends the worker and the
+/// one task that it ran, with [`Error::WorkerDied`](crate::Error::WorkerDied), and a new worker takes its place. A
+/// running task can be killed with [`abort`](crate::Future::abort), or by a
+/// [`TaskOptions::time_limit`](crate::TaskOptions::time_limit).
 ///
-/// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
-/// thread unwinds it is [`shutdown_now`](crate::Executor::shutdown_now). A program that ends, however it ends, takes its
-/// workers with it, and the programs that they have started.
+/// Dropping the executor has the effect of [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers
+/// end. If the thread is unwinding, it has the effect of [`shutdown_now`](crate::Executor::shutdown_now). When the
+/// program ends, for whatever reason, its workers end too, and so do the programs that they have started.
 ///
 /// # In a worker
 ///
-/// Standard output and error are the program's own, standard input is empty. `main` does not run (beyond a call of [`init`](crate::init)): loggers and the like
-/// are set up by an [`initializer`](ProcessPoolBuilder::initializer). Statics have the value they have before `main`, and
-/// keep what tasks write to them for later tasks of that worker. Of the
-/// program's arguments, a worker sees only the program's name (with musl not even that; a worker that [`init`](crate::init) makes also sees the pool's
-/// own argument). A task has at least the stack of a spawned thread, 2 MiB or the value of `RUST_MIN_STACK`,
-/// which `builder().env(..)` can set; 10 MiB more (18 MiB in a debug build) are there to deserialise arguments on. A task that overflows it ends its worker by SIGSEGV, without the message that a program of
-/// its own would print. `cargo test` does not capture what tasks print.
+/// A worker shares standard output and error with the program; its standard input is empty. `main` does not run (beyond
+/// a call of [`init`](crate::init)), so loggers and the like have to be set up by an
+/// [`initializer`](ProcessPoolBuilder::initializer). Statics have the values they have before `main`; what a task
+/// writes to them is seen by later tasks of the same worker. Of the program's arguments, a worker sees only the
+/// program's name (with musl not even that; a worker that [`init`](crate::init) makes also sees the pool's own
+/// argument). A task has at least the stack of a spawned thread, 2 MiB or the value of `RUST_MIN_STACK`, which
+/// `builder().env(..)` can set; another 10 MiB (18 MiB in a debug build) are reserved for deserialising arguments. A
+/// task that overflows its stack ends its worker with SIGSEGV, without the message that Rust programs usually print.
+/// `cargo test` does not capture what tasks print.
 ///
-/// A worker inherits the program's environment, current directory, resource limits and privileges. It does not inherit signal settings: no
-/// signal is blocked, and only SIGPIPE, SIGTTIN and SIGTTOU are ignored (programs that a task starts inherit the last two as ignored). On
-/// Linux, SIGHUP and SIGSTKFLT have handlers, which detect the end of the program. A worker inherits no descriptors except the standard
-/// streams; a stream that is closed in the program is `/dev/null` in the worker. A task has to open the files that it needs. On Linux, it can
-/// open a file of the program as `/proc/<id of the program>/fd/<number>`.
+/// A worker inherits the program's environment, current directory, resource limits and privileges. It does not inherit
+/// signal settings: no signal is blocked, and only SIGPIPE, SIGTTIN and SIGTTOU are ignored (programs that a task
+/// starts inherit the last two as ignored). On Linux, SIGHUP and SIGSTKFLT have handlers, which detect the end of the
+/// program. A worker inherits no descriptors except the standard streams; a stream that is closed in the program is
+/// `/dev/null` in the worker. A task has to open the files that it needs. On Linux, it can open a file of the program
+/// as `/proc/<id of the program>/fd/<number>`.
 ///
-/// A file size limit (`ulimit -f`) applies to shared memory too. `Bytes` that do not fit go through the socket. If the limit is below 96 KiB,
-/// no worker can start, and tasks end with [`Error::Broken`](crate::Error::Broken), whose text gives the reason.
+/// A file size limit (`ulimit -f`) applies to shared memory too. `Bytes` that do not fit go through the socket. If the
+/// limit is below 96 KiB, no worker can start, and tasks end with [`Error::Broken`](crate::Error::Broken), whose text
+/// gives the reason.
 ///
-/// A worker flushes standard output before it sends a result, so the output of a task is visible before its result. The flush may take a
-/// quarter of a second at most. If it takes longer, because another thread of the worker holds the lock of standard output or nobody reads the
-/// output, the result is sent first, later tasks run on another thread of the worker, and the output follows when it can. If a task forks and
-/// its function returns in the child, the child exits.
+/// A worker flushes standard output before it sends a result, so the output of a task is visible before its result. The
+/// flush may take at most a quarter of a second. If it takes longer, because another thread of the worker holds the
+/// lock of standard output or nobody reads the output, the result is sent first, later tasks run on another thread of
+/// the worker, and the output follows when it can. If a task forks and its function returns in the child, the child
+/// exits.
 ///
 /// # Processes that a task starts
 ///
-/// Each worker leads a process group, to which the programs that its tasks start belong. When a worker ends for any reason, including the end
-/// of the program, the rest of the group is killed. A process that leaves the group (`setsid`, `setpgid`) keeps running. So do the
-/// processes of a worker that is killed from outside at the same moment as the program.
+/// Each worker leads a process group, to which the programs that its tasks start belong. When a worker ends for any
+/// reason, including the end of the program, the rest of the group is killed. A process that leaves the group
+/// (`setsid`, `setpgid`) keeps running. So do the processes of a worker that is killed from outside at the same moment
+/// as the program.
 ///
 /// # At the terminal
 ///
-/// Ctrl-C is sent to the program only; its workers end when it ends. Ctrl-Z stops the program only: running tasks continue, and their results
-/// wait until the program continues. Time limits keep counting, and a task that exceeded its limit meanwhile ends when the program continues.
-/// Tasks may print. Reading from the terminal (`/dev/tty`) fails in tasks and in the programs that they start. The pool does not notice that a
-/// worker is stopped (SIGSTOP); only a time limit ends its task.
+/// Ctrl-C is sent to the program only; its workers end when it ends. Ctrl-Z stops the program only: running tasks
+/// continue, and their results wait until the program continues. Time limits keep counting, and a task that exceeded
+/// its limit meanwhile ends when the program continues. Tasks may print. Reading from the terminal (`/dev/tty`) fails
+/// in tasks and in the programs that they start. The pool does not notice that a worker is stopped (SIGSTOP); only a
+/// time limit ends its task.
 ///
 /// # A program that replaces itself
 ///
-/// After `exec`, the workers and the processes that they started are killed, as at the end of the program. The workers remain as zombies until the
-/// new program, which is their parent now, reaps them (`waitpid`) or ends. To avoid that, drop all executors before `exec`.
+/// After `exec`, the workers and the processes that they started are killed, as at the end of the program. The workers
+/// remain as zombies until the new program, which is their parent now, reaps them (`waitpid`) or ends. To avoid that,
+/// drop all executors before `exec`.
 ///
 /// # When a worker cannot be killed
 ///
-/// A program that dropped its privileges (`setuid`) may not signal workers that it started before, and a system call filter (seccomp) may forbid
-/// all signals. To end a worker, the pool then shuts its connection, and the worker exits by itself; processes that it started may keep running.
-/// If the worker has not exited after two seconds, because it is stopped, the pool logs its process id with `log::error!` and leaves it behind:
-/// neither a future nor the shutdown of the pool waits for it.
+/// A program that dropped its privileges (`setuid`) may not signal workers that it started before, and a system call
+/// filter (seccomp) may forbid all signals. To end a worker, the pool then shuts its connection, and the worker exits
+/// by itself; processes that it started may keep running. If the worker has not exited after two seconds, because it is
+/// stopped, the pool logs its process id with `log::error!` and leaves it behind: neither a future nor the shutdown of
+/// the pool waits for it.
 ///
 /// # What a program must not do
 ///
-/// A worker is the program itself, started again with one argument that turns it into a worker. It obeys only the process that started it. If
-/// a worker cannot be set up, its process exits before `main` (two exceptions are below), and tasks end with
-/// [`Error::Broken`](crate::Error::Broken), whose text says what is missing and what to do. A program that uses a pool should not:
+/// A worker is the program itself, started again with one argument that turns it into a worker. It obeys only the
+/// process that started it. If a worker cannot be set up, its process exits before `main` (two exceptions are below),
+/// and tasks end with [`Error::Broken`](crate::Error::Broken), whose text says what is missing and what to do. A
+/// program that uses a pool should not:
 ///
-/// - **Run with raised privileges.** A program that is set-user-ID or set-group-ID, or has file capabilities, cannot start workers. A program
-///   whose effective ids differ from its real ones (`seteuid`, `setegid`, `setreuid`) cannot start workers until they match again; existing
-///   workers continue. To drop privileges for good, change both ids, with `setresuid` and `setresgid`.
-/// - **Be started by its loader.** For the system, the running program of `ld.so PROGRAM` is `ld.so`, so the pool cannot start `PROGRAM`.
-/// - **Hide its file.** On Linux a worker runs the same file as the program, even if that was deleted or replaced. Without `/proc` (after
-///   `chroot`), and on other systems, it runs the file that is at the program's path when the worker starts. If that is another program, that
-///   program runs once, with the pool's argument. A program for musl cannot start workers without `/proc`.
-/// - **Come between the pool and its workers**: with a wrapper that starts a worker without its arguments, standard input or parent, or with an
-///   initialiser or preloaded library that removes them.
-/// - **Do anything before [`init`](crate::init)**, where `init` is needed: each worker would do it too. If the call of `init` is missing, `main` runs once more,
-///   to its end, in the process that was meant to be the first worker; pools in that process refuse all tasks.
+/// - **Run with raised privileges.** A program that is set-user-ID or set-group-ID, or has file capabilities, cannot
+///   start workers. A program whose effective ids differ from its real ones (`seteuid`, `setegid`, `setreuid`) cannot
+///   start workers until they match again; existing workers continue. To drop privileges for good, change both ids,
+///   with `setresuid` and `setresgid`.
+/// - **Be started by its loader.** For the system, the running program of `ld.so PROGRAM` is `ld.so`, so the pool
+///   cannot start `PROGRAM`.
+/// - **Hide its file.** On Linux a worker runs the same file as the program, even if that was deleted or replaced.
+///   Without `/proc` (after `chroot`), and on other systems, it runs the file that is at the program's path when the
+///   worker starts. If that is another program, that program runs once, with the pool's argument. A program for musl
+///   cannot start workers without `/proc`.
+/// - **Come between the pool and its workers**: with a wrapper that starts a worker without its arguments, standard
+///   input or parent, or with an initialiser or preloaded library that removes them.
+/// - **Do anything before [`init`](crate::init)**, where `init` is needed: each worker would do it too. If the call of
+///   `init` is missing, `main` runs once more, to its end, in the process that was meant to be the first worker; pools
+///   in that process refuse all tasks.
 /// - **Use a pool after `fork`.** The child has neither the pool's threads nor its workers. It may create its own pool.
 ///
-/// Linux must be version 5.4 or later and permit `pidfd_open`, which some containers and emulators do not. The program's first worker
-/// starts alone; others start once it is ready.
+/// Linux must be version 5.4 or later and permit `pidfd_open`, which some containers and emulators do not. The
+/// program's first worker starts alone; others start once it is ready.
 ///
 /// # Nesting
 ///
-/// A task may use a process pool of its own, a few levels deep. It cannot wait for a task of the pool that it runs on: an executor
-/// does not cross to another process. Instead, return what is to be done next, and submit it from the program:
+/// A task may use a process pool of its own, a few levels deep. It cannot wait for a task of the pool that it runs on:
+/// an executor does not cross to another process. Instead, return the next steps from the task, and submit them from
+/// the program:
 ///
 /// ```standalone_crate
 /// use concurrent_futures::{Error, Executor, ProcessPoolExecutor, as_completed};
@@ -194,24 +210,24 @@ impl ProcessPoolExecutor {
         ProcessPoolBuilder::new()
     }
 
-    /// Closes the executor and leaves it: queued tasks run, and the workers end when the queue is empty.
+    /// Closes the executor without waiting: queued tasks run, and the workers end when the queue is empty.
     ///
-    /// Does not block. A program that ends does not wait for them, and takes them with it.
+    /// Does not block. If the program ends first, the workers end with it.
     pub fn detach(mut self) {
         self.detached = true;
         self.pool.close();
     }
 
-    /// Sends SIGTERM to every worker and what it has started. Running tasks end with
-    /// [`Error::WorkerDied`](crate::Error::WorkerDied), all others run on new workers.
+    /// Sends SIGTERM to every worker and to the processes that it started. Running tasks end with
+    /// [`Error::WorkerDied`](crate::Error::WorkerDied); the others run on new workers.
     ///
-    /// Does not block. A task that handles the signal may go on.
+    /// Does not block. A task that handles the signal may continue.
     pub fn terminate_workers(&self) {
         self.pool.signal_all(Signal::TERM);
     }
 
-    /// Kills every worker and what it has started. Running tasks end with
-    /// [`Error::WorkerDied`](crate::Error::WorkerDied), all others run on new workers.
+    /// Kills every worker and the processes that it started. Running tasks end with
+    /// [`Error::WorkerDied`](crate::Error::WorkerDied); the others run on new workers.
     ///
     /// Does not block.
     pub fn kill_workers(&self) {
@@ -224,7 +240,7 @@ impl ProcessPoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] names the setting that cannot be, and what it must be.
+    /// Returns a [`BuildError`] that names the invalid setting and says what is required of it.
     ///
     /// # Examples
     ///
@@ -240,7 +256,7 @@ impl ProcessPoolBuilder {
 }
 
 impl Default for ProcessPoolExecutor {
-    /// Creates an executor with one worker for each usable cpu.
+    /// Creates an executor with one worker for each usable CPU.
     fn default() -> Self {
         Self::new(num_cpus::get())
     }

@@ -1,6 +1,6 @@
-//! Workers that do not keep to the rules, at each stage: whatever they do, each task ends, and so does the pool.
+//! Workers that break the rules, at each stage: whatever they do, each task ends, and so does the pool.
 //!
-//! What they do is made up from a number, which is shown if something is wrong; so is who they are.
+//! What they do follows from a seed, which is shown if a test fails.
 
 mod pools;
 mod villain;
@@ -21,7 +21,7 @@ use villain::{Deed, PART, Part, STAGES, Stage};
 /// Far longer than anything here takes: only a hang reaches it.
 const LONG: Duration = Duration::from_secs(60);
 
-/// How long a task may take that a villain has.
+/// The time limit of tasks that a villain gets.
 const LIMIT: Duration = Duration::from_millis(150);
 
 fn within<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'static) -> R {
@@ -38,7 +38,7 @@ fn within<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'stat
     })
 }
 
-/// It has ended: well, or with a reason.
+/// Asserts that an error has a text, and is not `Abandoned`.
 fn look_at<T>(outcome: Result<T, Error>) {
     if let Err(error) = outcome {
         assert!(!error.to_string().is_empty());
@@ -53,7 +53,7 @@ fn outlast(part: Part) {
     let chunked = pool.with(TaskOptions::new().time_limit(LIMIT).chunk_size(2));
     let chunks = chunked.map(|n: u8| n, 0..4);
     if part.ends() {
-        // What has no limit ends as well.
+        // Tasks without a limit end as well.
         let portions: Vec<_> = pool.map(|n: u8| n, 0..6).collect();
         assert_eq!(portions.len(), 6, "{portions:?}");
         portions.into_iter().for_each(look_at);
@@ -70,7 +70,7 @@ fn outlast(part: Part) {
     pool.shutdown();
 }
 
-/// A pool whose one worker is played by a villain.
+/// Returns a pool whose only worker is played by a villain.
 fn pool_of(stage: Stage, deed: Deed) -> ProcessPoolExecutor {
     let part = Part { stage, deed, seed: 0 };
     ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap()
@@ -87,7 +87,7 @@ fn outlast_all(stage: Stage, deeds: &[Deed]) {
 
 const ANY_TIME: [Deed; 3] = [Deed::Write, Deed::Frames, Deed::Promise];
 
-/// The pool gives it a time to exit in. All stages at once, because there is nothing to do meanwhile.
+/// The pool gives the worker a time to exit in. All stages run at once, because they only wait.
 #[test]
 fn one_that_shuts_its_connection() {
     let all = STAGES.map(|stage| {
@@ -102,7 +102,7 @@ fn one_that_shuts_its_connection() {
     all.into_iter().for_each(|one| one.join().unwrap());
 }
 
-/// It may have been stopped from outside: the next one may do better, and is tried.
+/// The worker may have been stopped from outside: the next one may do better, and is tried.
 #[test]
 fn one_that_keeps_silent_is_replaced() {
     let stages = [Stage::Spawned, Stage::SettingUp].map(|stage| {
@@ -183,7 +183,7 @@ fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
             other => panic!("{other:?}"),
         }
         assert_eq!((pool.stats().workers, pool.stats().respawned), (1, 0));
-        // It would not hear that it may go.
+        // The worker would not hear that it may leave.
         pool.kill_workers();
     });
 }

@@ -1,4 +1,4 @@
-//! [`Items`]: the items of a chunk or portion on its way, and what is known of each.
+//! [`Items`]: the items of a chunk or batch on its way, and what is known of each.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -11,28 +11,28 @@ use crate::sync::Mutex;
 use crate::task::encoded::ItemOffsets;
 
 pub(super) struct Items {
-    /// Where in the argument each one ends.
+    /// Where in the argument each item ends.
     pub(super) ends: Box<[usize]>,
-    /// How many of them are this task's: the others were given to another one.
+    /// How many of the items belong to this task. The others, at the end, were given to another one.
     count: AtomicUsize,
-    /// Those that are not sent, in order. A worker passes over them.
+    /// The items that are not sent, in order, with their errors. A worker skips them.
     refused: Vec<(usize, Error)>,
-    /// Nobody wants those that have not begun.
+    /// Set if the items that have not begun are no longer wanted.
     curtailed: AtomicBool,
     ledger: Mutex<Ledger>,
 }
 
-/// What is known, in input order.
+/// The known outcomes, in input order.
 #[derive(Default)]
 pub(super) struct Ledger {
     replies: Vec<ItemReply>,
     values: Vec<u8>,
-    /// What the next item has died of, if it is to be tried again.
+    /// The error of the worker that died of the next item, if that will be retried.
     last_death: Option<Error>,
 }
 
 enum ItemReply {
-    /// Where in the values its encoded result ends.
+    /// Where in `values` its encoded result ends.
     Value(usize),
     Error(Error),
 }
@@ -48,25 +48,25 @@ impl Items {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// How many, from the first on, something is known of.
+    /// Returns how many items have a known outcome, counted from the first.
     pub(super) fn known(&self) -> usize {
         let known = self.ledger.lock().replies.len();
-        // A damaged worker may go on with items while they are given away.
+        // A damaged worker may continue with items while they are given away.
         known.min(self.count())
     }
 
-    /// Is there one of which nothing is known, and that somebody wants?
+    /// Returns `true` if there is a wanted item without a known outcome.
     pub(super) fn has_more(&self) -> bool {
         self.known() < self.count() && !self.is_curtailed()
     }
 
-    /// Is something known of one, or has a worker died of one?
+    /// Returns `true` if an outcome is known, or a worker has died of an item.
     pub(super) fn have_begun(&self) -> bool {
         let ledger = self.ledger.lock();
         !ledger.replies.is_empty() || ledger.last_death.is_some()
     }
 
-    /// Nobody wants those that have not begun.
+    /// Notes that the items that have not begun are no longer wanted.
     pub(super) fn curtail(&self) {
         self.curtailed.store(true, Ordering::Relaxed);
     }
@@ -75,19 +75,19 @@ impl Items {
         self.curtailed.load(Ordering::Relaxed)
     }
 
-    /// Gives these, the last ones, away: they are encoded in the argument.
+    /// Gives the items in `range`, the last ones, away. `argument` is where they are encoded.
     pub(super) fn split_off(&self, range: Range<usize>, argument: &[u8]) -> (Vec<u8>, ItemOffsets) {
         self.count.store(range.start, Ordering::Relaxed);
         ItemOffsets::part(argument, &self.ends, &self.refused, range)
     }
 
-    /// Why the item is not sent.
+    /// Returns why the item is not sent, or `None` if it is.
     pub(super) fn refusal(&self, position: usize) -> Option<&Error> {
         let index = self.refused.binary_search_by_key(&position, |(position, _)| *position).ok()?;
         Some(&self.refused[index].1)
     }
 
-    /// Notes the replies to `count` items from `first` on. `false`: they are not what was asked for.
+    /// Notes the replies to `count` items, starting at `first`. Returns `false` if they are not the ones asked for.
     pub(super) fn note(&self, first: u32, count: u32, mut bytes: &[u8]) -> bool {
         let mut ledger = self.ledger.lock();
         for position in (first as usize)..(first as usize).saturating_add(count as usize) {
@@ -97,7 +97,7 @@ impl Items {
             if position > ledger.replies.len() || position >= self.count() {
                 return false;
             }
-            // Those before are known already, from a journal that was sent and not yet emptied.
+            // The earlier ones are known already, from a journal that was sent and not yet emptied.
             if position == ledger.replies.len() {
                 match self.refusal(position) {
                     Some(error) => ledger.add_error(error.clone()),
@@ -108,7 +108,7 @@ impl Items {
         bytes.is_empty()
     }
 
-    /// The next one ends with this error, unless it was not even sent.
+    /// Notes that the next item ends with this error, or with its refusal if it was not sent.
     pub(super) fn note_error(&self, error: Error) {
         let mut ledger = self.ledger.lock();
         let next = ledger.replies.len();
@@ -117,20 +117,20 @@ impl Items {
         }
     }
 
-    /// The next one is to be tried again, and has this error if that does not come to pass.
+    /// Notes that a worker died of the next item, which will be retried. It ends with `error` if it is not.
     pub(super) fn note_death(&self, error: Error) {
         self.ledger.lock().last_death = Some(error);
     }
 
-    /// Takes what is known; those that nothing is known of have this error.
+    /// Takes the known outcomes. The items without one end with `error`.
     pub(super) fn settle(&self, error: &Error) -> Ledger {
         let mut ledger = std::mem::take(&mut *self.ledger.lock());
-        // What is beyond belongs to another task, which has outcomes of its own for it.
+        // The items beyond belong to another task, which has outcomes of its own for them.
         ledger.replies.truncate(self.count());
         if let Some(died) = ledger.last_death.take()
             && ledger.replies.len() < self.count()
         {
-            // It has run, so it was not cancelled.
+            // The item has run, so it was not cancelled.
             ledger.add_error(self.refusal(ledger.replies.len()).cloned().unwrap_or(died));
         }
         for position in ledger.replies.len()..self.count() {

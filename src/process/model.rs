@@ -1,9 +1,9 @@
-//! A pool of one worker, for the models: who reads the answers that come as mail.
+//! A pool of one worker for the models, which check how threads share the reading of the mailbox.
 //!
-//! The mail, the right to read it, the words of tasks, and what a waiter does (`pool/help.rs`) are the real ones. Around them stand
-//! doubles that promise no more than what they stand for: the worker, the monitor, and a scheduler without a queue.
+//! The mailbox, the right to read it, the words of tasks, and what a waiter does (`pool/help.rs`) are the real ones.
+//! The worker, the monitor, and a scheduler without a queue are doubles that promise no more than the real ones.
 #![forbid(unsafe_code)]
-// The models see some of it from outside the crate, and what they have no use for is there as well.
+// The models use a part of it from outside the crate. What they do not use is here as well.
 #![allow(unreachable_pub, dead_code, missing_debug_implementations)]
 
 #[path = "model/frame.rs"]

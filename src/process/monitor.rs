@@ -1,9 +1,11 @@
-//! [`WorkerMonitor`]: the thread that looks after one worker. It spawns the worker, reads what that answers, keeps its time, and reaps it.
+//! [`WorkerMonitor`]: the thread that looks after one worker. It spawns the worker, reads its replies, keeps its time,
+//! and reaps it.
 //!
-//! What it knows and decides is [`MonitorState`], which is pure; here it is told what has happened, and what follows is done. The thread
-//! sleeps in one `poll` on three descriptors ([`io`]). Short answers it shares with threads that wait for them, see
-//! [`ReadRight`](super::shm::table::ReadRight). It runs what completing a future runs (reading the result, callbacks, drops), all of it as
-//! a callback, so a slow callback holds up this worker and no other; new tasks are sent before.
+//! What it knows and decides is [`MonitorState`], which is pure: the thread here reports events to it, and performs the
+//! actions that it returns. The thread sleeps in one `poll` on three descriptors ([`io`]). It shares the reading of
+//! short answers with threads that wait for them, see [`ReadRight`](super::shm::table::ReadRight). It runs what
+//! completing a future runs (reading the result, callbacks, drops), all of it as a callback, so a slow callback delays
+//! this worker and no other. New tasks are sent before that.
 #![forbid(unsafe_code)]
 
 mod cause;
@@ -36,14 +38,15 @@ use event::Action;
 use reply::Reply;
 use state::MonitorState;
 
-/// How long a worker may take to say hello. Shorter in the crate's own tests, in which some never say it.
+/// How long a worker may take to say hello and, without an initializer, to be ready. Shorter in the crate's own tests,
+/// where some workers never do.
 pub(super) const HELLO: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 60 });
 
 type Event<'a> = event::Event<'a, Arc<Connection>, Reply>;
 
 pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
     owner::enter(Arc::clone(pool) as _);
-    // Whatever happens, nobody is to wait for this worker for ever.
+    // Whatever happens, nothing may wait for this worker for ever.
     struct Forget<'a>(&'a Pool, WorkerId);
     impl Drop for Forget<'_> {
         fn drop(&mut self) {
@@ -51,8 +54,8 @@ pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
         }
     }
     let _forget = Forget(pool, id);
-    // Whatever it runs of the program's (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task: that one's
-    // answer may be for this very thread to read.
+    // User code that runs here (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task:
+    // this thread may be the one that has to read its answer.
     owner::in_callback(|| match WorkerMonitor::spawn(pool, id) {
         Ok(mut monitor) => monitor.look_after(),
         Err(error) => pool.not_started(id, &error),
@@ -65,23 +68,23 @@ struct WorkerMonitor<'a> {
     connection: Arc<Connection>,
     state: MonitorState,
     reader: Reader,
-    /// Is something left in the write queue?
+    /// Set if something is left in the write queue.
     unsent: bool,
-    /// Is there an end to what the worker says, while it lives?
+    /// Set once the worker's end of the connection is closed.
     hung_up: bool,
-    /// It cannot be killed, and does not end.
+    /// Set if it cannot be killed, and does not end.
     is_given_up: bool,
-    /// How it ended, once that is known.
+    /// How it ended, once known.
     exit: Exit,
     oom: OomCounter,
     /// The segments of the worker.
     known: Arc<PeerSegments>,
     out_of_band: Arc<dyn OutOfBand>,
-    /// How many of them were copied out.
+    /// How many segments of the worker were copied out.
     collected: u64,
     actions: VecDeque<Action<Reply>>,
     replies: Vec<Reply>,
-    /// The bodies of letters.
+    /// The memory for the bodies of letters.
     mail: Vec<u8>,
 }
 
@@ -98,7 +101,7 @@ impl WorkerMonitor<'_> {
                 self.unsent = self.connection.flush();
             }
             if woken.by_bell || woken.by_mail {
-                // A waiter may have left mail.
+                // A waiter may have left mail in the mailbox.
                 self.parse_or_kill();
             }
             if woken.is_readable {
@@ -117,7 +120,7 @@ impl WorkerMonitor<'_> {
         self.reap(child);
     }
 
-    /// Lets the state decide, and does what follows. `buffer` has the bodies of replies.
+    /// Passes the event to the state, and performs the actions that follow. `buffer` contains the bodies of replies.
     fn on(&mut self, event: Event<'_>, buffer: &[u8]) {
         let mut next = Some(event);
         loop {
@@ -130,7 +133,7 @@ impl WorkerMonitor<'_> {
         }
     }
 
-    /// Does what was decided, and returns what comes of it.
+    /// Performs an action. Returns the event that results from it, if any.
     fn perform(&mut self, action: Action<Reply>, buffer: &[u8]) -> Option<Event<'static>> {
         match action {
             Action::Send(orders) => {

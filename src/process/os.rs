@@ -1,14 +1,14 @@
-//! What the pool wants of the system, in two ways: Linux's own, and that of the rest of Unix. Nothing outside of this module
-//! asks which it is, but for the automatic entry and the format of programs.
+//! What the pool needs from the operating system, in two implementations: for Linux, and for other Unix systems.
+//! Nothing outside this module asks which one is used, except the automatic entry and the format of programs.
 //!
-//! | wanted | Linux | elsewhere |
+//! | what | Linux | other systems |
 //! |---|---|---|
-//! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its maker |
+//! | [`Memory`], which can be shared | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its creator |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
-//! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
-//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
+//! | [`Process`], which is not confused with the next process of the same id | a pidfd | a thread that waits for it |
+//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal when the [parent](parent) dies | a pipe that nothing is written to |
 //!
-//! `--cfg portable` takes the second way on Linux too, where it can be tested.
+//! `--cfg portable` selects the second one on Linux too, where it can be tested.
 
 use std::thread::{Builder, JoinHandle};
 
@@ -32,13 +32,13 @@ pub(super) use parent::{die_with_parent, die_with_parent_too};
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
 
-/// The stack of a thread that does nothing but wait.
+/// The stack size of a thread that only waits.
 const SMALL: usize = 64 << 10;
 
-/// Has `vanished` run when a thread has ended that never returns: the system can end it alone.
+/// Calls `vanished` when a thread that never returns has ended: the system can end a single thread.
 ///
-/// The kernel wakes who joins a thread also where that thread had no time to say that it ends. Where no thread can be started, nobody sees
-/// it. `starting` is dropped when it runs.
+/// The kernel wakes a thread that joins another one even if that one had no time to announce its end. If no thread can
+/// be started, the end goes unnoticed. `starting` is dropped when the new thread runs.
 pub(super) fn witness<T: Send + 'static>(
     thread: JoinHandle<T>,
     starting: impl Send + 'static,

@@ -1,8 +1,9 @@
 //! Detects that a worker ran out of memory, and records it in the page that the worker shares with the pool.
 //!
-//! A failed allocation ends in `abort`, like many other errors, and the exit status does not tell them apart. So a worker with a memory limit
-//! handles SIGABRT: the handler looks for the cause and lets the signal end the process. It takes either of two signs for a lack of memory:
-//! `errno` is still `ENOMEM`, or a frame of [`handle_alloc_error`] is on the stack (printing a backtrace may have changed `errno`).
+//! A failed allocation ends in `abort`, like many other errors, and the exit status does not distinguish them. So a
+//! worker with a memory limit handles SIGABRT: the handler looks for the cause, and lets the signal end the process. It
+//! accepts either of two signs of a lack of memory: `errno` is still `ENOMEM`, or a frame of [`handle_alloc_error`] is
+//! on the stack (printing a backtrace may have changed `errno`).
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, handle_alloc_error};
@@ -13,18 +14,19 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::process::shm::table::TaskTable;
 
-/// Where the note goes; null as long as nobody looks.
+/// Where the handler leaves its note; null if the signal is not handled.
 static NOTE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
 
-/// Looks at SIGABRT from now on. A handler that a task or initializer sets for it comes in place of ours.
+/// Handles SIGABRT from now on. A handler that a task or initializer sets for it replaces this one.
 pub(super) fn watch(table: &'static TaskTable) {
     NOTE.store(ptr::from_ref(table.shortage()).cast_mut(), Ordering::Release);
     // SAFETY: all zero is a valid `sigaction`: no flags, an empty mask, the default handler.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_abort as extern "C" fn(libc::c_int) as usize;
-    // On the other stack, where there is one: the thread's own may be what has overflowed. Once: the next signal ends the process.
+    // On the alternate stack, if there is one: the thread's own may have overflowed. Once only: the next signal ends
+    // the process.
     action.sa_flags = libc::SA_ONSTACK | libc::SA_RESETHAND;
-    // SAFETY: the handler does only what a handler may, and what was set before is not asked for.
+    // SAFETY: the handler does only what a signal handler may, and the previous action is not asked for.
     unsafe { libc::sigaction(libc::SIGABRT, &raw const action, ptr::null_mut()) };
 }
 
@@ -36,13 +38,13 @@ unsafe extern "C" {
     fn _Unwind_GetRegionStart(frame: *mut c_void) -> usize;
 }
 
-/// Is this frame that of the function? Zero: go on.
+/// Sets `found` if this frame belongs to the function. Returns zero to continue with the next frame.
 extern "C" fn look_at(frame: *mut c_void, found: *mut c_void) -> libc::c_int {
     const FUNCTION: fn(Layout) -> ! = handle_alloc_error;
     // SAFETY: called by the unwinder with a frame.
     let start = unsafe { _Unwind_GetRegionStart(frame) };
     if start == FUNCTION as usize {
-        // SAFETY: the caller's own, to which nobody else has a reference.
+        // SAFETY: it points to a variable of the caller, to which no other reference exists.
         unsafe { found.cast::<bool>().write(true) };
     }
     0
@@ -51,21 +53,21 @@ extern "C" fn look_at(frame: *mut c_void, found: *mut c_void) -> libc::c_int {
 fn is_out_of_memory() -> bool {
     let errno = io::Error::last_os_error().raw_os_error();
     let mut is_on_stack = false;
-    // SAFETY: it calls the function with each frame, and with the pointer, which is one to a `bool`.
+    // SAFETY: it calls the function with each frame and with the pointer, which points to a `bool`.
     unsafe { _Unwind_Backtrace(look_at, (&raw mut is_on_stack).cast()) };
     errno == Some(libc::ENOMEM) || is_on_stack
 }
 
-/// Reads `errno` and the stack, without memory of its own and without a lock that this thread could hold, stores a number, and sends the
-/// signal again: that is allowed at any moment.
+/// Reads `errno` and the stack, without allocating and without a lock that this thread could hold, stores a number, and
+/// raises the signal again. All of this is allowed at any moment.
 extern "C" fn on_abort(signal: libc::c_int) {
-    // SAFETY: null, or a word of the page that the worker has until its end.
+    // SAFETY: null, or a word of the page that stays mapped until the worker ends.
     if let Some(note) = unsafe { NOTE.load(Ordering::Acquire).as_ref() }
         && is_out_of_memory()
     {
-        // A fork of this process is not this process.
+        // A forked copy has another id.
         note.store(std::process::id().into(), Ordering::Release);
     }
-    // SAFETY: async-signal-safe. It is held back until this handler returns.
+    // SAFETY: async-signal-safe. The signal stays blocked until this handler returns.
     unsafe { libc::raise(signal) };
 }

@@ -1,18 +1,19 @@
-//! [`Pool`]: the one lock of a pool of processes, and what is done with what was decided under it.
+//! [`Pool`]: a process pool. Holds the scheduler under one lock, and carries out what is decided under it.
 //!
-//! # Who takes which lock
+//! # Lock order
 //!
-//! The right to read the mailbox of a worker comes first: a waiter settles what it has read before it gives the right back. Then comes the
-//! scheduler's lock; under it that of a task's place, and nothing else. A write queue has its own, taken
-//! with no other held: a task is given to a worker under the scheduler's lock, and sent after it. A worker that died in between
-//! has its tasks taken from it under that lock, and its write queue swallows what is still sent. Cells are never touched, and no user
-//! code runs, under any of them.
+//! The right to read a worker's mailbox comes first: a waiter settles what it has read before it returns the right.
+//! Then comes the scheduler's lock, and under it only the lock of a task's place. A write queue has its own lock, which
+//! is taken with no other held: a task is assigned to a worker under the scheduler's lock, and sent after that lock is
+//! released. If the worker dies in between, its tasks are taken from it under the scheduler's lock, and its write queue
+//! discards what is still sent. Task cells are never touched, and no user code runs, under any of these locks.
 //!
-//! # Who frees what
+//! # Lifetimes
 //!
-//! Each worker has a thread here, in [`monitor`](super::monitor), which spawns it, looks after it, reaps it, and then ends. The kernel kills a
-//! worker when the thread that spawned it ends, so that is the only thread that may. A task is held by whoever
-//! is to end it, and by its task until that is done. The last thread to end makes the pool ended.
+//! Each worker has a thread of the pool, its [monitor](super::monitor), which spawns it, looks after it, reaps it, and
+//! then ends. The kernel kills a worker when the thread that spawned it ends, so only the monitor may spawn it. A
+//! remote task is owned by the queue, worker or caller that has to end it, and by its task until the task has ended.
+//! The pool has ended when its last monitor has.
 #![forbid(unsafe_code)]
 
 mod help;
@@ -49,7 +50,7 @@ use crate::task::roles::TaskOwner;
 use crate::ticket::Tickets;
 use crate::wait::deadline;
 
-/// What the builder was told.
+/// The settings from the builder.
 pub(super) struct Settings {
     pub(super) max_workers: usize,
     pub(super) initializer: Option<LocatedCall>,
@@ -63,36 +64,36 @@ pub(super) struct Settings {
     pub(super) current_dir: Option<PathBuf>,
 }
 
-/// What the thread does that looks after a worker, from its start to its end.
+/// The function that a worker's monitor thread runs, from the start of the worker to its end.
 pub(super) type Monitor = fn(&Arc<Pool>, WorkerId);
 
 pub(crate) struct Pool {
     pub(super) settings: Settings,
     monitor: Monitor,
-    /// Tells executors apart in the names of workers.
+    /// Distinguishes executors in the names of workers.
     number: u32,
-    /// Long bytes on their way to workers.
+    /// Shared memory for long bytes on their way to workers.
     pub(super) segments: Arc<SegmentPool>,
     pub(super) out_of_band: Arc<dyn OutOfBand>,
     scheduler: Mutex<Scheduler<Arc<Connection>>>,
     pub(super) tickets: Tickets,
-    /// Submitters that wait for room.
+    /// Where submitters wait for room in the queue.
     room: Condvar,
-    /// Whoever waits for the workers to end.
+    /// Where threads wait for the workers to end.
     ended: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// What the portions of maps are taken from.
+    /// The maps whose ranges the batches are taken from.
     shared: Mutex<Vec<Weak<dyn Shared>>>,
     completed: AtomicU64,
     failed: AtomicU64,
-    /// Closed or broken. A copy, for who does not have the lock.
+    /// `true` once the pool is closed or broken. A copy, for threads that do not hold the lock.
     closing: AtomicBool,
-    /// A fork of this process has another one.
+    /// The generation of the process that made the pool. A forked copy of the process has another one.
     generation: u32,
     me: Weak<Pool>,
 }
 
-/// What is to be done once the lock is free.
+/// What has to be done once the lock is released.
 #[must_use]
 struct FollowUp {
     hired: Vec<WorkerId>,
@@ -101,10 +102,10 @@ struct FollowUp {
 }
 
 impl Pool {
-    /// Makes a pool whose workers are looked after by threads that run `monitor`.
+    /// Creates a pool whose worker threads run `monitor`.
     pub(super) fn new(settings: Settings, monitor: Monitor) -> Arc<Self> {
         static POOLS: AtomicU32 = AtomicU32::new(0);
-        // Here and not in a thread of the pool: one that panics holds the hook.
+        // Not in a thread of the pool: a thread that panics holds the hook.
         panics::install_hook();
         super::program::fork::watch();
         let limits = Limits {
@@ -140,7 +141,8 @@ impl Pool {
         format!("ProcessPoolExecutor-{}-{}", self.number, id.0)
     }
 
-    /// Is this a forked copy of the process that made the pool? Its threads are not here, and its locks may be held for ever.
+    /// Returns `true` in a forked copy of the process that made the pool. There the pool's threads are missing, and its
+    /// locks may be held for ever.
     pub(super) fn is_copy(&self) -> bool {
         self.generation != fork::generation()
     }
@@ -149,14 +151,14 @@ impl Pool {
         owner::is_current(std::ptr::from_ref(self).cast())
     }
 
-    /// Does what is to be decided, and then starts the workers that it takes. That may run user code.
+    /// Makes a decision under the lock, then starts the workers that it requires. Starting may run user code.
     pub(super) fn decide<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Connection>>, Instant) -> R) -> R {
         let (result, follow_up) = self.decide_first(decision);
         self.follow(follow_up);
         result
     }
 
-    /// Does what is to be decided, and says what follows.
+    /// Makes a decision under the lock, and returns what has to be done after it.
     fn decide_first<R>(&self, decision: impl FnOnce(&mut Scheduler<Arc<Connection>>, Instant) -> R) -> (R, FollowUp) {
         let now = Instant::now();
         let mut scheduler = self.scheduler.lock();
@@ -196,12 +198,12 @@ impl Pool {
 
     // Workers.
 
-    /// Starts the thread of a worker that is counted already.
+    /// Starts the monitor thread of a worker that is already counted.
     fn start(&self, id: WorkerId) {
         let Some(pool) = self.me.upgrade() else { return };
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
-        // Results are decoded there: it is to do for the deepest.
+        // Results are decoded in this thread, so its stack has to suffice for the most deeply nested.
         let thread = std::thread::Builder::new().name(self.worker_name(id)).stack_size(READING_STACK);
         let spawned = thread.spawn(move || {
             stack::begin(READING_STACK);
@@ -217,7 +219,8 @@ impl Pool {
         }
     }
 
-    /// No process could be made. If no worker is left, nobody is there for the tasks.
+    /// Handles that no process could be started for a worker. If no worker is left, the queued tasks end with the
+    /// error.
     pub(super) fn not_started(&self, id: WorkerId, error: &std::io::Error) {
         let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.ring_all();
@@ -225,7 +228,7 @@ impl Pool {
         self.refuse(unstarted, Some(&error));
     }
 
-    /// Nothing more can be run: ends what has not started, and each later task, with `error`.
+    /// Ends all tasks that have not started, and each later one, with `error`.
     pub(super) fn break_down(&self, error: &Error) {
         let unstarted = self.decide(|scheduler, now| scheduler.break_down(error, now));
         self.closing.store(true, Ordering::Relaxed);
@@ -236,15 +239,15 @@ impl Pool {
         self.refuse(unstarted, Some(error));
     }
 
-    /// The thread of a worker ends.
+    /// Removes a worker whose monitor thread is about to end.
     pub(super) fn forget(&self, id: WorkerId) {
         let left = self.decide(|scheduler, _| scheduler.forget(id));
-        // There are none, unless something went wrong in here.
+        // No task is left, unless the monitor failed.
         self.refuse(left, Some(&Error::Abandoned));
         self.ended.notify_all();
     }
 
-    /// Tells the workers of segments that are gone.
+    /// Tells the workers which segments have been freed.
     pub(super) fn trim_segments(&self) {
         let gone = self.segments.trim();
         if !gone.is_empty() {
@@ -255,7 +258,7 @@ impl Pool {
         }
     }
 
-    /// Lets every worker's thread look what there is to do.
+    /// Wakes the monitor of every worker, which then looks for work.
     pub(super) fn ring_all(&self) {
         let connections = self.scheduler.lock().connections();
         for connection in connections {
@@ -298,7 +301,7 @@ impl Pool {
     }
 
     pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
-        // A callback may stand in the way of the very task that is waited for.
+        // A callback may block the very task that is waited for.
         if self.is_copy() || self.owns_thread() || !owner::may_block() {
             return false;
         }
@@ -319,10 +322,10 @@ impl Pool {
         }
         drop(scheduler);
         if timeout.is_none() {
-            // They have nothing more to do than to end.
+            // The threads have nothing left to do but to end.
             let threads = std::mem::take(&mut *self.threads.lock());
             for thread in threads {
-                // What a thread of the pool could panic of is caught further in.
+                // Panics in threads of the pool are caught further in.
                 let _ = thread.join();
             }
         }
@@ -347,7 +350,7 @@ impl Pool {
     }
 }
 
-/// For the threads of the pool, in which callbacks run: they belong to the executor. Nobody waits in them.
+/// The owner of the pool's own threads, in which callbacks run. They never wait for tasks.
 impl TaskOwner for Pool {
     fn time_limit(&self) -> Option<Duration> {
         self.settings.time_limit

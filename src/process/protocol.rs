@@ -1,4 +1,5 @@
-//! What crosses between the pool and a worker over their socket: [frames](frame), and in some of them [errors](reply).
+//! What the pool and a worker send each other over their socket: [frames](frame), some of which contain
+//! [errors](reply).
 
 pub(super) mod frame;
 pub(super) mod reader;

@@ -1,32 +1,36 @@
-//! Who gets which task, and how many workers there are: all that a pool decides, without a descriptor, thread or clock.
+//! [`Scheduler`]: decides which worker gets which task, and how many workers there are. It uses no descriptor, thread
+//! or clock.
 //!
-//! Everything here is called under the pool's one lock, takes the time as an argument, and returns what is to be done once the lock is
-//! released: frames to send, workers to start, tasks to end. `W` is how the pool reaches a worker; nothing is done with it here.
+//! Everything here is called under the pool's one lock, takes the time as an argument, and returns what has to be done
+//! once the lock is released: frames to send, workers to start, tasks to end. `W` is the pool's handle on a worker; it
+//! is only passed on here.
 //!
-//! # The rules
+//! # Rules
 //!
-//! - A task goes to an idle worker at once. If none is idle it is queued, and a worker is started for it, up to the limit.
-//!   Only when there are as many workers as there may be are tasks sent ahead to one that is busy: as many as it is expected to run in
-//!   [`AHEAD_TIME`], but one at least and [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`] at most; none behind a [`LONG_TASK`], and behind a portion
-//!   of a map only one more of the same: the next ones may be on their way into the queue.
-//! - The queue is in the order of tickets, which is that of submission. What comes back to it keeps its ticket, and portions of a map have that of
-//!   their items, so they are before what was submitted after these were pulled.
-//! - A worker that runs out of tasks takes back half of those that were sent ahead to another and were not started; if there are none,
-//!   half of what another has not begun of a map's portion.
-//! - *If the queue is not empty when the lock is free, then no worker is idle*, and there are as many workers as there may be, or one is being
-//!   started for each queued task, or the start of the last one failed a moment ago and others go on, or the first that this program
-//!   ever started has not said hello: what runs in its place may be anything, and once of that is enough.
-//! - A task is in one place at a time: in the queue, in one worker's `in_flight`, or with whoever took it out to end it. Whoever takes it
-//!   out ends it.
+//! - A task goes to an idle worker at once. If no worker is idle, the task is queued, and a worker is started for it,
+//!   up to the limit. Tasks are sent ahead to a busy worker only when the number of workers is at its limit: as many as
+//!   it is expected to run in [`AHEAD_TIME`], at least one, and at most [`table::COUNT`](super::shm::table::COUNT) and
+//!   [`AHEAD_BYTES`]. None are sent behind a [`LONG_TASK`], and behind a batch only one more batch of the same map: the
+//!   next ones may be on their way into the queue.
+//! - The queue is in the order of tickets, which is the order of submission. What is put back keeps its ticket. Batches
+//!   have the ticket of their items, so they precede what was submitted after these were pulled.
+//! - A worker that runs out of tasks takes half of those that were sent ahead to another one and have not started; if
+//!   there are none, half of the items of a batch that another one has not begun.
+//! - Invariant: if the queue is not empty when the lock is free, no worker is idle. In addition, the number of workers
+//!   is at its limit, or one is being started for each queued task, or the last start failed a moment ago and other
+//!   workers continue, or the first worker that this program ever started has not said hello. In the last case what
+//!   runs in its place may be anything, and one such process is enough.
+//! - Invariant: a task is in one place at a time: in the queue, in one worker's `in_flight`, or with the caller that
+//!   took it out. The caller that takes it out ends it.
 //!
 //! # The stages of a worker
 //!
-//! | stage | counts as a worker | left for | when |
+//! | stage | counts as a worker | next | when |
 //! |---|---|---|---|
 //! | `Starting` | yes | `Serving`, gone | it is ready; it died, or could not be started |
-//! | `Serving` | yes | `Retiring`, `Leaving`, `Doomed`, gone | it has had as many tasks as it may; nothing is left for it; a task of it was stopped; it died |
-//! | `Retiring` | yes | gone | it has exited, as it was told to, and its monitor has ended: then the next one is started, with all that it held |
-//! | `Leaving` | no | gone | it has exited, as it was told to |
+//! | `Serving` | yes | `Retiring`, `Leaving`, `Doomed`, gone | it has run as many tasks as it may; no work is left; one of its tasks was stopped; it died |
+//! | `Retiring` | yes | gone | it has exited as told, and its monitor has ended; its replacement is started only then, when its resources are free |
+//! | `Leaving` | no | gone | it has exited as told |
 //! | `Doomed` | no | gone | it was killed |
 #![forbid(unsafe_code)]
 
@@ -48,20 +52,21 @@ use crate::error::{Error, Full};
 pub(super) use lost::LostTask;
 use worker::{Stage, WorkerState};
 
-/// How many bytes of arguments are sent ahead.
+/// How many bytes of arguments a worker may have when tasks are sent ahead to it, including the task that it runs.
 const AHEAD_BYTES: usize = 256 << 10;
 
-/// How long the pool makes do with the workers it has after one could not be started.
+/// How long no worker is started after a start has failed, as long as there are other workers.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
-/// So many workers that die one after the other before they are ready, in so short a time, break the pool.
+/// The pool is broken if this many workers die in a row before they are ready, within [`DEATHS_WITHIN`], and the last
+/// one was alone.
 const DEATHS_IN_A_ROW: usize = 3;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
 
-/// So many workers may die with a task that they were to start next.
+/// A task counts as lost when this many workers have died that were to start it next.
 const MISSES: u32 = 3;
 
-/// How long a result that is done may take to arrive, past its time limit.
+/// How long a result may take to arrive if its time limit passed when it was already done.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
 pub(super) struct Limits {
@@ -73,105 +78,107 @@ pub(super) struct Limits {
 pub(super) struct Scheduler<W> {
     limits: Limits,
     queue: VecDeque<Arc<RemoteTask>>,
-    /// Entries of the queue that were taken back.
+    /// How many entries of the queue were taken back and not removed yet. Counted up by `revoke`, down by `pop` and
+    /// `sweep`.
     dead: usize,
     workers: BTreeMap<WorkerId, WorkerState<W>>,
-    /// Those that have nothing to do, the last to become so last.
+    /// The workers that have nothing to do. The one that became idle last is at the end.
     idle: Vec<WorkerId>,
-    /// Links in the stages that count.
+    /// How many workers are in a stage that counts as a worker. Changed by `spawn_missing` and `move_to`.
     active: usize,
     starting: usize,
     next_link: u32,
     next_sequence: u64,
     pub(super) closed: bool,
-    /// How many have said that more is to come.
+    /// How many maps have announced that more batches will come.
     pub(super) expected: usize,
-    /// Nothing more is to start.
+    /// Set if nothing more may start, except tasks that are retried.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
-    /// When workers died before they were ready, since the last that was.
+    /// When workers died before they were ready, since a worker was last ready.
     early_deaths: Vec<Instant>,
     start_again: Option<Instant>,
-    /// No worker of this program has said hello yet: one at a time is started.
+    /// Set until a worker of this program has said hello: until then only one is started at a time.
     pub(super) is_first_try: bool,
-    /// The last of them was the last: the pool is about to be broken.
+    /// Set if the last death is the end: the pool is about to be broken.
     hopeless: bool,
     to_wake: Vec<W>,
-    /// Tasks that a worker died of, and of which it is not known yet what becomes.
+    /// Tasks that a worker died of, and whose outcome is not decided yet.
     lost: Vec<Arc<RemoteTask>>,
-    /// Answers that were received by who waits for them, and whose tasks are not completed yet.
+    /// How many answers waiters have received whose tasks are not completed yet. Changed by `begin_reading` and
+    /// `end_reading`.
     unread: usize,
-    /// Workers that died and were not replaced yet.
+    /// How many workers died and were not replaced yet.
     vacancies: u64,
     pub(super) respawned: u64,
 }
 
-/// A task to be sent to a worker.
+/// A task that has to be sent to a worker.
 pub(super) struct Dispatch {
     pub(super) remote: Arc<RemoteTask>,
     pub(super) slot: u8,
     pub(super) sequence: u64,
 }
 
-/// What became of a task that was submitted.
+/// The result of submitting a task.
 pub(super) enum Submitted<W> {
     Sent(W, Dispatch),
     Queued,
-    /// It was called off on its way.
+    /// It was taken back before it was queued.
     TakenBack,
 }
 
-/// What a worker is to do next.
+/// What a worker has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It has tasks; the first must have ended by then.
+    /// Run tasks. The first one must have ended by then, if it has a time limit.
     Work(Option<Instant>),
-    /// Nothing, since then. It may leave after the time it is kept alive.
+    /// Nothing, since then. It may leave when its keep-alive time has passed.
     Idle(Instant),
     /// Exit.
     Leave,
-    /// Nothing: it is being killed, or has been told to leave.
+    /// Nothing: it is being killed, or was told to leave.
     End,
 }
 
-/// What the time limit of a worker's first task comes to.
+/// The result of checking the time limit of a worker's first task.
 pub(super) enum Expiry {
-    /// Not yet: look again then, if at all.
+    /// The limit has not passed. Check again then, if at all.
     Later(Option<Instant>),
-    /// It was stopped: its worker is to be killed.
+    /// The task was stopped: its worker has to be killed.
     Stopped(Arc<RemoteTask>),
 }
 
-/// Which task a worker has answered, and whether that was its last word on it.
+/// Which task a worker has answered, and whether this was the last answer to it.
 pub(super) struct Answered {
     pub(super) slot: u8,
     pub(super) sequence: u64,
     pub(super) last: bool,
 }
 
-/// What the end of a worker that never was ready says of the next one.
+/// What the death of a worker that was never ready says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prospect {
-    /// It may do better: so many in a row are tried.
+    /// The next one may do better: up to [`DEATHS_IN_A_ROW`] are tried.
     Fair,
-    /// It would do no better, unless this one only lacked what others have.
+    /// The next one will not do better, unless this one only lacked what other workers hold.
     Poor,
-    /// It would do no better.
+    /// The next one will not do better.
     None,
 }
 
-/// What is left of a worker that died.
+/// What a worker that died leaves behind.
 #[derive(Default)]
 pub(super) struct Death {
-    /// What it ran: one task, unless answers to others were lost with it.
+    /// The tasks that it ran: one, unless answers to others were lost with it.
     pub(super) lost_tasks: Vec<LostTask>,
-    /// Tasks it did not start and that nobody is to start any more.
+    /// Tasks that it did not start, and that no worker may start any more.
     pub(super) unstarted: Vec<Arc<RemoteTask>>,
-    /// Why not; if there is no reason, they are cancelled.
+    /// Why `unstarted` are not started. If there is no reason, they are cancelled.
     pub(super) refusal: Option<Error>,
-    /// It was killed by request.
+    /// Set if its death was requested.
     pub(super) expected: bool,
-    /// No worker will be ready: the pool is to be broken.
+    /// Set if no worker will be ready: the pool has to be broken.
     pub(super) is_the_end: bool,
 }
 
@@ -205,8 +212,8 @@ impl<W: Clone> Scheduler<W> {
 
     // Tasks in.
 
-    /// Why a task is not taken, if that is so: an `owned` thread is one of the executor's own, and one that was `accepted` before
-    /// may come after the pool was closed.
+    /// Returns why the task is not accepted, or `None` if it is. `owned` says that the calling thread belongs to the
+    /// executor; an `accepted` task was announced before, and may come after the pool was closed.
     pub(super) fn refusal(&self, remote: &RemoteTask, owned: bool, accepted: bool) -> Option<Error> {
         let refusal = self.refuses_all(owned, accepted);
         if refusal.is_some() {
@@ -216,24 +223,24 @@ impl<W: Clone> Scheduler<W> {
         (self.is_full() && remote.options().get_refuse_when_full()).then(|| Error::Full(Full::new(limit)))
     }
 
-    /// Why no task is taken, if that is so.
+    /// Returns why no task is accepted, or `None` if tasks are.
     pub(super) fn refuses_all(&self, owned: bool, accepted: bool) -> Option<Error> {
-        // A callback on a thread of the executor may go on submitting.
+        // A callback on a thread of the executor may continue to submit.
         let is_late = self.closed && !accepted && (!owned || self.is_empty());
         let closed = is_late.then_some(Error::ShutDown);
         self.broken.clone().or(closed).or(self.cancelling.then_some(Error::Cancelled))
     }
 
-    /// Takes a task that is not refused.
+    /// Takes a task that was not refused.
     pub(super) fn submit(&mut self, remote: Arc<RemoteTask>, now: Instant) -> Submitted<W> {
         match &mut *remote.place.lock() {
             place @ Place::New => *place = Place::Queued,
-            // It was taken back on its way here, and ended.
+            // It was taken back before it got here, and has ended.
             _ => return Submitted::TakenBack,
         }
         if let Some(id) = self.idle.pop() {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
-                // Others that are idle believe that there is nothing to divide.
+                // The other idle workers assume that there is nothing to divide.
                 let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.connection.clone());
                 self.to_wake.extend(idle);
             }
@@ -247,7 +254,7 @@ impl<W: Clone> Scheduler<W> {
         Submitted::Queued
     }
 
-    /// Queues a task, behind all that are not later.
+    /// Queues a task behind all tasks that are not later.
     fn enqueue(&mut self, remote: Arc<RemoteTask>) {
         let ticket = remote.ticket();
         let position = match self.queue.back() {
@@ -257,25 +264,26 @@ impl<W: Clone> Scheduler<W> {
         self.queue.insert(position, remote);
     }
 
-    /// Takes a task back that is to be run by another worker, or again: before all that are not earlier.
+    /// Puts a task back that another worker will run, or that is retried: before all tasks that are not earlier.
     pub(super) fn requeue(&mut self, remote: Arc<RemoteTask>) {
         *remote.place.lock() = Place::Queued;
         let ticket = remote.ticket();
         let position = self.queue.partition_point(|other| other.ticket() < ticket);
         self.queue.insert(position, remote);
-        // Who is idle believes that the queue is empty.
+        // The idle workers assume that the queue is empty.
         let idle = self.idle.iter().filter_map(|id| self.workers.get(id)?.connection.clone());
         self.to_wake.extend(idle);
     }
 
-    /// Counts the workers that are to be started for what is queued. Each is to be started, or reported as failed.
+    /// Adds the workers that are needed for the queue, and returns them. The caller starts each, or reports that it
+    /// could not.
     pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<WorkerId> {
         let mut hired = Vec::new();
         while self.active < self.limits.max_workers
             && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
-            // What the last one lacked may be what another one has.
+            // The last worker that failed to start may have lacked what another one holds.
             && (self.workers.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
         {
             let id = WorkerId(self.next_link);
@@ -299,12 +307,12 @@ impl<W: Clone> Scheduler<W> {
         hired
     }
 
-    /// Tasks that wait in the queue.
+    /// Returns how many tasks wait in the queue.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len() - self.dead
     }
 
-    /// Tasks that have not started, as far as is known here.
+    /// Returns how many tasks have not started, as far as the scheduler knows.
     pub(super) fn pending(&self) -> usize {
         self.waiting() + self.workers.values().map(|worker| worker.in_flight.len().saturating_sub(1)).sum::<usize>()
     }
@@ -313,14 +321,14 @@ impl<W: Clone> Scheduler<W> {
         self.limits.max_pending.is_some_and(|limit| self.idle.is_empty() && self.pending() >= limit)
     }
 
-    /// May somebody wait for room, and there is some?
+    /// Returns `true` if the queue is limited and has room, so that waiting submitters can continue.
     pub(super) fn has_room(&self) -> bool {
         self.limits.max_pending.is_some() && !self.is_full()
     }
 
     // Workers.
 
-    /// All workers are about to be sent a signal.
+    /// Notes that all workers are about to be sent a signal.
     pub(super) fn expect_deaths(&mut self) {
         for worker in self.workers.values_mut() {
             worker.expected = true;
@@ -343,39 +351,40 @@ impl<W: Clone> Scheduler<W> {
 
     // Tasks out.
 
-    /// The workers that have to look what there is to do.
+    /// Returns the workers whose monitors have to look for work.
     pub(super) fn take_to_wake(&mut self) -> Vec<W> {
         if self.starting > 0 && self.is_over() {
-            // There was something for them when they were hired.
+            // There was work for the starting workers when they were added, and now there is none.
             let starting = self.workers.values().filter(|worker| worker.stage == Stage::Starting);
             self.to_wake.extend(starting.filter_map(|worker| worker.connection.clone()));
         }
         std::mem::take(&mut self.to_wake)
     }
 
-    /// Is nothing to come any more?
+    /// Returns `true` if no more tasks will come.
     pub(super) fn is_closed(&self) -> bool {
         self.closed && self.expected == 0
     }
 
-    /// Is there nothing left to start, nor to come?
+    /// Returns `true` if no task is left to start, and none will come.
     fn is_over(&self) -> bool {
         (self.is_closed() || self.broken.is_some()) && self.waiting() == 0
     }
 
     // The end of workers.
 
-    /// Has everything ended that the pool is about?
+    /// Returns `true` if no worker and no unread answer is left.
     pub(super) fn is_empty(&self) -> bool {
         self.workers.is_empty() && self.unread == 0
     }
 
-    /// Who waits for a task has received its answer, and is to complete it. The pool has not ended before.
+    /// Notes that a waiter has received the answer to its task, and will complete it. The pool does not end before
+    /// that.
     pub(super) fn begin_reading(&mut self) {
         self.unread += 1;
     }
 
-    /// It is completed. Has the pool ended with that?
+    /// Notes that the waiter has completed its task. Returns `true` if the pool has ended with that.
     pub(super) fn end_reading(&mut self) -> bool {
         self.unread -= 1;
         self.is_empty()

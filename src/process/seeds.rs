@@ -1,15 +1,15 @@
-//! The numbers from which the schedules of a simulation follow.
+//! Seeds for the schedules of the simulations.
 //!
-//! One that fails is printed. `SIMULATION_SEED=<number>` runs that one again, and tells what happens; `SIMULATION_SCHEDULES=<count>` runs
-//! so many others than usual, on all processors.
+//! The seed of a schedule that fails is printed. `SIMULATION_SEED=<number>` runs that one again and traces it;
+//! `SIMULATION_SCHEDULES=<count>` runs that many others, on all processors.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-/// Runs so many schedules, always the same, unless something else is asked for. What `runner` makes takes the number, and whether it is to
-/// tell what happens.
+/// Runs `usually` schedules, always the same, unless a variable asks for others. The function that `runner` returns
+/// takes the seed, and whether to trace.
 pub(super) fn each<R: FnMut(u64, bool)>(usually: u64, runner: impl Fn() -> R + Sync) {
     if let Some(seed) = number("SIMULATION_SEED") {
         return runner()(seed, true);
@@ -52,7 +52,7 @@ impl Drop for Tell<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("this was SIMULATION_SEED={}", self.1);
-            // One that fails is enough.
+            // One failure is enough.
             self.0.next.store(self.0.end, Ordering::Relaxed);
         }
     }

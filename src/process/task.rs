@@ -1,4 +1,4 @@
-//! [`RemoteTask`]: a task on its way through a pool of processes, from its submission until its outcome is in.
+//! [`RemoteTask`]: a task on its way through the process pool, from its submission until its outcome is known.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
 
-/// A task without its work, which was encoded, and dropped. It keeps the bytes until the outcome is in: a worker may
-/// die with them.
+/// A task whose call was encoded and dropped. It keeps the encoded bytes until the outcome is known, because a worker
+/// may die with its copy.
 pub(super) struct RemoteTask {
     pub(super) completion: Completion,
     pub(super) owner: Arc<dyn RemoteTaskOwner>,
@@ -32,65 +32,66 @@ pub(super) struct RemoteTask {
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
     pub(super) segments: Vec<SegmentRef>,
-    /// The task has kept bytes of them.
+    /// Set if the worker's task kept bytes of these segments.
     pub(super) kept: AtomicBool,
-    /// Of a chunk.
+    /// The items, if it is a chunk or a batch.
     pub(super) items: Option<Items>,
-    /// Where it stands in the queue, whenever it is there.
+    /// Its place in the order of the queue, which it keeps when it is put back.
     ticket: Shown,
-    /// Written under the lock of the scheduler only.
+    /// Written only under the lock of the scheduler.
     pub(super) place: Mutex<Place>,
-    /// How often a worker died of it.
+    /// How many workers died of it. Counted by `may_retry`; a chunk or batch starts from 0 again when more of its items
+    /// are known.
     deaths: AtomicU32,
-    /// How often a worker died that was to start it next.
+    /// How many workers died that were to start it next.
     misses: AtomicU32,
-    /// Aborted between two tries.
+    /// Set if it was aborted between two tries.
     pub(super) stopped: AtomicBool,
-    /// It has run, and is to run again: it is not pending, wherever it is.
+    /// Set if it has run and will be retried. It then does not count as pending, wherever it is.
     retried: AtomicBool,
-    /// Nanoseconds that its worker took for it.
+    /// How many nanoseconds its worker took for it.
     took: AtomicU64,
 }
 
-/// The pool that a remote task is on its way through.
+/// The pool that owns a remote task.
 pub(super) trait RemoteTaskOwner: TaskOwner {
-    /// Takes the task back. Returns `true` if no worker has started it, and none ever will.
+    /// Takes the task back. Returns `true` if no worker has started it, and none will.
     fn revoke(&self, remote: &RemoteTask) -> bool;
-    /// Takes the task back, or decides that what its worker makes of it does not count. Returns `false` if it has come to an end before.
+    /// Takes the task back, or decides that its worker's result is discarded. Returns `false` if it had already ended.
     fn stop(&self, remote: &RemoteTask) -> bool;
-    /// Looks for the answer to the task for a moment, in a thread that is about to wait for it.
+    /// Spins for the answer to the task for a moment, in a thread that is about to wait for it.
     fn help(&self, remote: &RemoteTask);
     /// Kills the worker of a task that was stopped.
     fn kill_worker(&self, id: WorkerId);
     /// Counts a task that has ended.
     fn count(&self, failed: bool);
-    /// Returns what reads the results that workers took along.
+    /// Returns the out-of-band channel that results from workers are read with.
     fn out_of_band(&self) -> &Arc<dyn OutOfBand>;
-    /// Takes segments back that the task does not need any more. `kept`: a worker may still read them.
+    /// Gives back segments that the task no longer needs. `kept` says that a worker may still read them.
     fn release(&self, segments: &[SegmentRef], kept: bool);
 }
 
-/// Who gets the outcome of a task.
+/// What receives the outcome of a remote task.
 pub(super) enum Completion {
     Task(Arc<dyn Runnable>),
     Batch(Batch<RemoteTask>),
 }
 
-/// Where a task is.
+/// Where a remote task is.
 pub(super) enum Place {
-    /// On its way in.
+    /// Not submitted yet.
     New,
-    /// In the queue, or about to be there again.
+    /// In the queue, or about to be put back there.
     Queued,
     /// Sent to a worker, which may have started it.
     Sent { worker: WorkerId, slot: u8, sequence: u64, table: Arc<TaskTable> },
     /// Taken back before it started.
     Revoked,
-    /// Aborted or out of time while it ran: the worker is to be killed.
+    /// Aborted or out of time while it ran. Its worker is about to be killed.
     Killing { worker: WorkerId },
-    /// Its worker has died of it, and it is not decided yet whether it runs again.
+    /// Its worker died of it, and whether it runs again is not decided yet.
     WorkerLost,
-    /// Its worker has answered, or has died of it.
+    /// Its worker has answered, or died of it.
     Done,
 }
 
@@ -147,7 +148,7 @@ impl RemoteTask {
         self.options().get_name()
     }
 
-    /// The task, if it is one and not a portion.
+    /// Returns the task, or `None` for a batch.
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
         match &self.completion {
             Completion::Task(task) => Some(&**task),
@@ -159,7 +160,7 @@ impl RemoteTask {
         self.ticket.get()
     }
 
-    /// It is submitted: a task gets its ticket now. A portion has that of its items.
+    /// Gives a task its ticket when it is submitted. A batch keeps the ticket of its items.
     pub(super) fn take_ticket(&self, tickets: &Tickets) {
         if self.task().is_some() {
             self.ticket.show(tickets.next());
@@ -174,7 +175,7 @@ impl RemoteTask {
         self.took.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Ends it because the pool does not take it. Runs user code.
+    /// Ends it with `error` because the pool does not accept it. Runs user code.
     pub(super) fn refuse(&self, error: Error) {
         match &self.completion {
             Completion::Task(task) => {
@@ -190,14 +191,15 @@ impl RemoteTask {
         }
     }
 
-    /// Takes a portion back if it has not begun, and if it has, what of it has not. Runs user code.
+    /// Takes a batch back if it has not begun; otherwise the items of it that have not begun. Runs user code.
     pub(super) fn call_back(&self) {
         if self.owner.revoke(self) {
             self.fail(&Error::Cancelled);
         }
     }
 
-    /// Makes a task of a portion's items from this one on, which no worker has begun and none is going to. Under the scheduler's lock.
+    /// Makes a remote task of the batch's items `from..to`, which no worker has begun or will begin. Called under the
+    /// scheduler's lock.
     pub(super) fn divide(&self, from: u32, to: u32) -> Option<Arc<Self>> {
         let (Completion::Batch(batch), Some(items)) = (&self.completion, &self.items) else {
             return None;
@@ -213,40 +215,40 @@ impl RemoteTask {
         Some(rest)
     }
 
-    /// May what of it has not begun be given to another worker?
+    /// Returns `true` if the items that have not begun may be given to another worker.
     pub(super) fn is_divisible(&self) -> bool {
         matches!(self.completion, Completion::Batch(_)) && self.segments.is_empty() && !self.is_curtailed()
     }
 
-    /// Of a chunk: the first item that nothing is known of, and how many there are in all.
+    /// For a chunk or batch, returns the first item without a known outcome, and the number of items.
     pub(super) fn range(&self) -> Option<(u32, u32)> {
         let items = self.items.as_ref()?;
         Some((items.known() as u32, items.count() as u32))
     }
 
-    /// Of a chunk: nobody wants the items that have not begun.
+    /// Notes that the items of a chunk or batch that have not begun are no longer wanted.
     pub(super) fn curtail(&self) {
         if let Some(items) = &self.items {
             items.curtail();
         }
     }
 
-    /// A worker died that was to start it next. How often has that been?
+    /// Counts a worker that died before it started this task, which was its next. Returns the number of such workers.
     pub(super) fn misses(&self) -> u32 {
         self.misses.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Does nobody want the items of this chunk that have not begun?
+    /// Returns `true` if the items that have not begun are no longer wanted.
     pub(super) fn is_curtailed(&self) -> bool {
         self.items.as_ref().is_some_and(Items::is_curtailed)
     }
 
-    /// A worker died of it. May it be run again?
+    /// Counts a worker that died of it. Returns `true` if it may be run again.
     pub(super) fn may_retry(&self) -> bool {
         self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().get_retries()
     }
 
-    /// Completes the future with what a worker answered, and took along. Runs user code.
+    /// Completes the future with a worker's answer and the segments that came with it. Runs user code.
     pub(super) fn complete(&self, kind: Kind, body: &[u8], out_of_band: &Arc<dyn OutOfBand>) {
         let Some(task) = self.task() else { return };
         match kind {
@@ -255,7 +257,7 @@ impl RemoteTask {
         };
     }
 
-    /// Completes the future with an error; of a chunk, those items that nothing is known of. Runs user code.
+    /// Completes the future with an error; for a chunk or batch, the items without a known outcome. Runs user code.
     pub(super) fn fail(&self, error: &Error) {
         match &self.items {
             None => {
@@ -265,7 +267,8 @@ impl RemoteTask {
             }
             Some(items) => {
                 let ledger = items.settle(error);
-                // No item brings segments along, so any out-of-band channel reads it; some come from workers that are gone.
+                // No item brings segments along, so any out-of-band channel can read it. Some replies come from workers
+                // that are gone.
                 let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
                 let (replies, out_of_band) = (ledger.in_order().map(name).collect(), self.owner.out_of_band());
                 match &self.completion {
@@ -284,19 +287,20 @@ impl RemoteTask {
         }
     }
 
-    /// Of a chunk: notes the replies to `count` items from `first` on. `false`: they are not what was asked for.
+    /// Notes the replies to `count` items of a chunk or batch, starting at `first`. Returns `false` if they are not the
+    /// ones asked for.
     pub(super) fn note(&self, first: u32, count: u32, bytes: &[u8]) -> bool {
         self.items.as_ref().is_some_and(|items| self.learn(items, || items.note(first, count, bytes)))
     }
 
-    /// Of a chunk: the next item ends with this error.
+    /// Notes that the next item of a chunk or batch ends with this error.
     pub(super) fn note_error(&self, error: Error) {
         if let Some(items) = &self.items {
             self.learn(items, || items.note_error(error));
         }
     }
 
-    /// If more is known of the items then, no worker has died of the one that comes next.
+    /// Runs `note`. If it adds outcomes, resets the deaths: no worker has died of the item that is next now.
     fn learn<T>(&self, items: &Items, note: impl FnOnce() -> T) -> T {
         let known = items.known();
         let noted = note();
@@ -306,27 +310,30 @@ impl RemoteTask {
         noted
     }
 
-    /// Of a chunk: is there an item of which nothing is known, and that somebody wants?
+    /// Returns `true` if a chunk or batch has a wanted item without a known outcome.
     pub(super) fn has_more(&self) -> bool {
         self.items.as_ref().is_some_and(Items::has_more)
     }
 
-    /// Of a chunk that a worker died of, after it had begun so many items: was it in one of them, or about to?
+    /// Returns `true` if a worker that died after it had begun `begun` items of this chunk or batch was in one of them
+    /// or about to begin one.
     pub(super) fn has_begun(&self, begun: u32) -> bool {
         self.items.as_ref().is_some_and(|items| items.known() < begun as usize || items.has_more())
     }
 
-    /// Has it run before, and is to run again? Then it is not pending. Never so of a chunk, some items of which are.
+    /// Returns `true` if it has run and will be retried, so that it is not pending. Always `false` for a chunk or
+    /// batch, some items of which may be pending.
     pub(super) fn is_retried(&self) -> bool {
         self.retried.load(Ordering::Relaxed)
     }
 
-    /// It is to run again. Of a chunk: the item it died of is, and has this error if that does not come to pass.
+    /// Notes that it will be retried. In a chunk or batch, this is the item that the worker died of, which ends with
+    /// `error` if it is not.
     pub(super) fn retry(&self, error: Error) {
         if let Some(items) = &self.items {
             items.note_death(error);
         } else {
-            // It stays running, also where nobody could see that it had begun.
+            // The task stays running, even if nobody could see that it had begun.
             if let Some(task) = self.task() {
                 task.start();
             }
@@ -334,8 +341,8 @@ impl RemoteTask {
         }
     }
 
-    /// Cancels it, and returns how many tasks that was: a chunk, which is one, keeps the items that are done, and a portion is as many
-    /// as it has items. Runs user code.
+    /// Cancels it, and returns how many tasks that was: 1 for a chunk, which keeps the outcomes that it has, or the
+    /// number of items without an outcome for a batch. Runs user code.
     pub(super) fn withdraw(&self) -> usize {
         let is_task = self.task().is_some();
         match &self.items {
@@ -348,7 +355,7 @@ impl RemoteTask {
         }
     }
 
-    /// Ends it because its time was up. Runs user code.
+    /// Ends it because its time limit has passed. Runs user code.
     pub(super) fn expire(&self, limit: Duration) {
         if let Some(task) = self.task() {
             task.start();
@@ -397,7 +404,7 @@ impl Remote for RemoteTask {
     }
 }
 
-/// To the task, its remote task stands for the pool.
+/// Represents the pool to the task.
 impl TaskOwner for RemoteTask {
     fn ended(&self, failed: bool) {
         self.owner.count(failed);

@@ -1,7 +1,8 @@
-//! What a worker process does: it says hello, gets set up, and runs one task after the other until no more will come.
+//! What a worker process does: it says hello, is set up, and runs one task after the other until no more will come.
 //!
-//! One thread, named as a worker, runs the [`task_loop`]; [`runner`] says what others there are, to be there when it is not. The main
-//! thread waits for the parent to go away; then the process ends, whatever the others are in the middle of.
+//! One thread, which has the name of the worker, runs the [`task_loop`]; [`runner`] lists the others, which step in
+//! when it cannot continue. The main thread waits for the parent to end; then the process ends, whatever the other
+//! threads are doing.
 #![forbid(unsafe_code)]
 
 mod call;
@@ -32,7 +33,7 @@ pub(super) fn main(socket: OwnedFd) -> ! {
     put(&mut hello, Kind::Hello, 0, 0, image().build_id());
     send_all(&socket, &hello);
     let begun = TaskLoop::begin(&socket).and_then(|(mut task_loop, setup)| {
-        // It came with the setup, behind the task table.
+        // The descriptor came with the setup, behind the task table.
         let lifeline = task_loop.reader.descriptor().ok();
         runner::start(task_loop, setup)?;
         Ok(lifeline)
@@ -44,6 +45,6 @@ pub(super) fn main(socket: OwnedFd) -> ! {
         }
         Err(error) => complain(&format!("a worker process cannot begin: {error}")),
     }
-    // Whatever a task is in the middle of: what runs at a proper exit could wait for that.
+    // Ends in the middle of whatever a task is doing: code that runs at a normal exit could wait for the task.
     fork::exit_at_once(LOST)
 }

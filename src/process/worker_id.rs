@@ -1,6 +1,6 @@
-//! [`WorkerId`]: names a worker process in its pool.
+//! [`WorkerId`]: identifies a worker process in its pool.
 #![forbid(unsafe_code)]
 
-/// Names a worker process, and the thread of the pool that looks after it. Never used again.
+/// Identifies a worker process, and its monitor in the pool. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::process) struct WorkerId(pub(in crate::process) u32);

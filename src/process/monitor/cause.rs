@@ -6,29 +6,29 @@ use crate::process::program::entry::{ENTERS_BY_ITSELF, StartFailure};
 use crate::process::scheduler::Prospect;
 use crate::process::worker::exit::LOST;
 
-/// The code that a program exits with whose libraries cannot be loaded.
+/// The exit code of a program whose libraries cannot be loaded.
 const NOT_LOADED: i32 = 127;
 
-/// What ends a process for what it did itself.
+/// Signals that end a process because of something that it did itself.
 const CRASHES: [&str; 7] = ["SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"];
 
 const IS_INIT_MISSING: &str = "is `concurrent_futures::init()` the first line of `main`?";
 
-/// Returns why the process refused to be a worker, if that is what it ended with.
+/// Returns why the process refused to be a worker, if its exit status says so.
 fn start_failure(exit: &Exit) -> Option<StartFailure> {
     if let Exit::Code(code) = exit { StartFailure::of(*code) } else { None }
 }
 
-/// Returns what is to be expected of the next worker, if one ended before it said hello.
+/// Returns what to expect of the next worker, if this one ended before it said hello.
 ///
-/// | it ended | others |
+/// | this one | the next ones |
 /// |---|---|
-/// | with the code of a [`StartFailure`] | would do no better |
-/// | with [`LOST`] | may find what this one lacked |
-/// | with the code of a loader, or by a signal of its own doing | would do no better, if it was alone |
-/// | with any other code | would do no better: some other program has run, or `main` |
-/// | by another signal, or nobody knows how | may do better: who sent that did not mean the program |
-/// | was killed because it said nothing | may do better, unless that is `main`, which was to call `init()` |
+/// | exited with the code of a [`StartFailure`] | will do no better |
+/// | exited with [`LOST`] | may find what this one lacked |
+/// | exited with the code of a loader, or died of a signal in `CRASHES` | will do no better, if this one was alone |
+/// | exited with any other code | will do no better: another program has run, or `main` |
+/// | died of another signal, or in an unknown way | may do better: the sender of the signal did not mean the program |
+/// | was killed before it said hello | may do better, unless `init()` is needed: then it may be a `main` without it |
 pub(super) fn prospect_without_hello(exit: &Exit, was_killed: bool) -> Prospect {
     if was_killed {
         return if ENTERS_BY_ITSELF { Prospect::Fair } else { Prospect::None };
@@ -42,7 +42,7 @@ pub(super) fn prospect_without_hello(exit: &Exit, was_killed: bool) -> Prospect 
     }
 }
 
-/// Says why a worker ended before it was ready.
+/// Returns a text that says why a worker ended before it was ready.
 pub(super) fn of_early_end(exit: &Exit, complaint: Option<&Error>, said_hello: bool, has_initializer: bool) -> String {
     match complaint {
         Some(Error::Panicked(panic)) => {

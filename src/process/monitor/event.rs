@@ -1,4 +1,5 @@
-//! [`Event`] and [`Action`]: what a monitor is told, and what is to be done then. What follows from which, [`state`](super::state) says.
+//! [`Event`] and [`Action`]: what a monitor's state is told, and what the monitor then has to do.
+//! [`state`](super::state) lists which follows from which.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::process::scheduler::{Answered, Dispatch, LostTask};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
 
-/// What has happened. `W` is how the scheduler knows the worker's connection, and `R` is a reply as it was read.
+/// What has happened. `W` is the scheduler's handle on the worker, and `R` is a reply as it was read.
 pub(in crate::process) enum Event<'a, W, R> {
     Woken,
     Hello {
@@ -21,7 +22,7 @@ pub(in crate::process) enum Event<'a, W, R> {
     Replies(&'a mut Vec<R>),
     HungUp,
     Damaged(Error),
-    /// The clock is that of the worker's notes in the task table.
+    /// `clock` is read from the clock that the worker uses for its notes in the task table.
     TimePassed {
         clock: u64,
     },
@@ -30,28 +31,28 @@ pub(in crate::process) enum Event<'a, W, R> {
     Reaped {
         exit: &'a Exit,
     },
-    /// With an error the lost task ends, without one it is to run again.
+    /// With an error the lost task ends, without one it runs again.
     Judged(Arc<RemoteTask>, Option<Error>),
 }
 
-/// What is to be done, in order, once the lock of the scheduler is free.
+/// What has to be done, in order, once the lock of the scheduler is released.
 pub(in crate::process) enum Action<R> {
     Send(Vec<Dispatch>),
     /// Tells the worker that nothing more will come.
     SayNoMore,
     Kill,
-    /// Waits for the worker no longer.
+    /// Stops waiting for the worker.
     GiveUp,
-    /// Completes a task with its reply. There is no task if the worker did not have it.
+    /// Completes a task with its reply. Without a task, the worker did not have the one that it answered.
     Deliver(Option<Arc<RemoteTask>>, R),
-    /// Ends a task whose time was up.
+    /// Ends a task whose time limit has passed.
     Expire(Arc<RemoteTask>, Duration),
-    /// Ends tasks that nobody is to start; without a reason they are cancelled.
+    /// Ends tasks that will not be started. Without a reason they are cancelled.
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
-    /// Finds out what the worker has left of a task, and reports it as `Judged`.
+    /// Reads what the worker has left of a task, and reports the result as `Judged`.
     Judge(LostTask),
     Fail(Arc<RemoteTask>, Error),
-    /// No worker can serve: ends the pool.
+    /// Ends the pool: no worker can serve.
     BreakDown(Error),
     Warn(String),
 }

@@ -1,4 +1,4 @@
-//! What the monitor asks of the system: it sleeps until something happens, and reads what the worker has sent.
+//! The monitor's system calls: it sleeps until something happens, and reads what the worker has sent.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -20,12 +20,12 @@ use crate::process::protocol::reader::Reader;
 use crate::process::protocol::reply;
 use crate::process::shm::segments::Mapping;
 
-/// Why the monitor does not sleep.
+/// Why the monitor has woken.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Woken {
     pub(super) by_exit: bool,
     pub(super) by_bell: bool,
-    /// There was mail before it slept, so it did not.
+    /// Set if there was mail before it slept, so that it did not sleep.
     pub(super) by_mail: bool,
     pub(super) by_time: bool,
     pub(super) is_readable: bool,
@@ -37,7 +37,7 @@ impl WorkerMonitor<'_> {
         let has_mail = self.connection.right.set_sleeping(self.connection.table.mail());
         let woken = self.poll(child, has_mail);
         if woken.by_bell {
-            // Before it is looked for what there is: what comes later is rung for again.
+            // Before the monitor looks for work: what comes later rings again.
             self.connection.hush();
         }
         woken
@@ -45,7 +45,7 @@ impl WorkerMonitor<'_> {
 
     fn poll(&self, child: &Child, has_mail: bool) -> Woken {
         let (listens, sends) = (!self.hung_up, !self.hung_up && self.unsent);
-        // One that was hung up would not let anybody sleep, also where nothing is asked of it.
+        // A descriptor that was hung up ends every `poll` at once, even if no event of it is asked for.
         let or_never = |wanted, descriptor, flags| match wanted {
             true => PollFd::from_borrowed_fd(descriptor, flags),
             false => PollFd::from_borrowed_fd(self.connection.bell(), PollFlags::empty()),
@@ -63,7 +63,7 @@ impl WorkerMonitor<'_> {
         let ready = match poll(&mut descriptors, timeout.as_ref()) {
             Ok(ready) => ready,
             Err(Errno::INTR) => return Woken::default(),
-            // No memory in the kernel: nothing is known to have happened.
+            // The kernel has no memory: nothing is known to have happened.
             Err(_) => return Woken { by_time: true, ..Woken::default() },
         };
         let [process, bell, incoming, outgoing] = descriptors.map(|descriptor| descriptor.revents());
@@ -77,7 +77,7 @@ impl WorkerMonitor<'_> {
         }
     }
 
-    /// Reads once, and takes what that completed.
+    /// Reads once from the socket, and handles the frames that are complete.
     pub(super) fn receive(&mut self) {
         match self.reader.receive(self.connection.socket()) {
             Ok(0) => self.hang_up(),
@@ -99,15 +99,15 @@ impl WorkerMonitor<'_> {
         self.on(Event::Damaged(Error::Broken(Broken::new(text))), &[]);
     }
 
-    /// Takes what is there, if it makes sense.
+    /// Handles the mail and the frames that were received. Kills the worker if they make no sense.
     pub(super) fn parse_or_kill(&mut self) {
         if let Err(error) = self.parse() {
-            // A task has damaged its worker: there is no telling what it would send next.
+            // A task has damaged its worker, which may send anything from now on.
             self.damaged(format!("a worker process sent {error}"));
         }
     }
 
-    /// Takes what is there. Replies are settled also where what comes after them makes no sense.
+    /// Handles the mail and the frames that were received. Replies before one that makes no sense are settled too.
     pub(super) fn parse(&mut self) -> io::Result<()> {
         self.take_mail()?;
         let mut reader = std::mem::replace(&mut self.reader, Reader::new(0));
@@ -117,7 +117,7 @@ impl WorkerMonitor<'_> {
         taken
     }
 
-    /// Takes what came without the socket.
+    /// Takes the replies from the mailbox.
     fn take_mail(&mut self) -> io::Result<()> {
         let mut bytes = std::mem::take(&mut self.mail);
         bytes.clear();
@@ -140,7 +140,7 @@ impl WorkerMonitor<'_> {
             false => connection.right.read(connection.table.mail(), read).unwrap_or(Ok(())),
             true => connection.right.read_last(read),
         };
-        // In the order in which it ran them.
+        // In the order in which the worker ran the tasks.
         self.replies.sort_unstable_by_key(|reply| reply.header.sequence);
         self.settle(&bytes);
         self.mail = bytes;

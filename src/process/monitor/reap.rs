@@ -1,4 +1,4 @@
-//! The end of a worker: its last words, its exit status, and what is known of the reason.
+//! The end of a worker: its last replies, its exit status, and what is known of the cause.
 #![forbid(unsafe_code)]
 
 use rustix::process::Signal;
@@ -9,14 +9,16 @@ use crate::process::child::{Child, OomCounter};
 use crate::process::scheduler::LostTask;
 use crate::unwind;
 
-/// The kernel ends a thread alone at a bare `exit` call, in the strict mode of seccomp, and by a filter's `KILL_THREAD`.
+/// The kernel ends a single thread at a bare `exit` call, in the strict mode of seccomp, and by a filter's
+/// `KILL_THREAD`.
 const VANISHED: &str =
     "the thread that runs tasks ended without its process, by a bare `exit` system call or a filter of system calls";
 
 impl WorkerMonitor<'_> {
-    /// The process has ended, or was given up: reads its last words, then its exit status, then decides on its tasks.
+    /// Reads the last replies of a process that has ended or was given up, then its exit status, then decides on its
+    /// tasks.
     pub(super) fn reap(&mut self, child: &Child) {
-        // Nobody of its group is to go on writing while we read.
+        // No process of its group may continue to write while this thread reads.
         if child.signal(Signal::KILL).is_err() {
             self.connection.cut_off();
         }
@@ -33,8 +35,8 @@ impl WorkerMonitor<'_> {
         self.on(Event::Reaped { exit: &exit }, &[]);
     }
 
-    /// Gives up a worker that cannot be ended: logs its process id and stops waiting for it. If the kernel is allowed to, it kills the
-    /// worker when this thread, which spawned it, ends.
+    /// Gives up a worker that cannot be ended: logs its process id and stops waiting for it. If the kernel has
+    /// permission, it kills the worker when this thread, which spawned it, ends.
     fn give_up(&self, child: &Child) -> Exit {
         let pid = child.pid();
         let reason = self.connection.signal_error().map(|error| error.to_string()).unwrap_or_default();
@@ -45,7 +47,7 @@ impl WorkerMonitor<'_> {
         Exit::Unknown
     }
 
-    /// Returns the error that the task which the worker died of ends with. If there is none, it is to run again.
+    /// Returns the error that a task ends with after its worker died of it, or `None` if it is queued again.
     pub(super) fn judge(&self, lost: &LostTask) -> Option<Error> {
         let pid = self.connection.child().map_or(0, Child::pid);
         let died = || {

@@ -1,4 +1,4 @@
-//! What a monitor does with the replies of its worker.
+//! How a monitor handles the replies of its worker.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -38,13 +38,14 @@ impl WorkerMonitor<'_> {
         (!is_whole).then(|| Event::Damaged(unreadable()))
     }
 
-    /// Returns `false` if the worker has more to say of the task, and this made no sense: then it is over with the worker.
+    /// Completes a task, or notes replies to its items. Returns `false` if the reply cannot be read and is not the last
+    /// one to its task: then the worker has to be killed.
     fn complete(&self, remote: &RemoteTask, header: Header, items: Option<ItemsHead>, body: &[u8]) -> bool {
         match (items, &remote.items) {
             (None, None) => remote.complete(header.kind, body, &self.out_of_band),
             (Some(head), Some(_)) if remote.note(head.first, head.count, &body[ItemsHead::LENGTH..]) => {
                 if head.last {
-                    // What is missing was taken back.
+                    // The missing items were taken back.
                     remote.fail(&Error::Cancelled);
                 }
             }

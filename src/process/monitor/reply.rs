@@ -1,4 +1,4 @@
-//! [`Reply`]: a frame that is the end of a task, or a part of it.
+//! [`Reply`]: a frame that answers a task, or some of its items.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;

@@ -49,7 +49,7 @@ impl<'a> WorkerMonitor<'a> {
         entry::announce(&mut command);
         let oom = OomCounter::read();
         connection.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program))?);
-        // Its copy of the worker's end goes with it.
+        // This closes the pool's copy of the worker's end.
         drop(command);
         pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));
         let unsent = connection.flush();
@@ -80,7 +80,7 @@ impl<'a> WorkerMonitor<'a> {
     }
 }
 
-/// Says what the system means by an error, where that is the program's file.
+/// Adds an explanation to errors that concern the program's file.
 fn explain(error: io::Error, program: &Path) -> io::Error {
     let text = match error.kind() {
         io::ErrorKind::NotFound if !program.exists() => format!(

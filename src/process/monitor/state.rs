@@ -1,33 +1,33 @@
 //! [`MonitorState`]: what the monitor of a worker knows and decides, without a descriptor, thread or clock.
 //!
-//! [`on`](MonitorState::on) takes an event, decides with the scheduler, whose lock the caller holds, and appends what is to be done to a
-//! queue of actions. Whoever drives it does them in order once the lock is free: [`io`](super::io) for a real worker, or the simulation,
-//! where anything may happen between two of them.
+//! [`on`](MonitorState::on) takes an event, decides with the scheduler, whose lock the caller holds, and appends
+//! actions to a queue. The caller performs them in order once the lock is released: the [monitor](super) for a real
+//! worker, or the simulation, where anything may happen between two of them.
 //!
 //! # Stages
 //!
-//! | stage | the worker | left for | when |
+//! | stage | the worker | next | when |
 //! |---|---|---|---|
-//! | `Spawned` | has not said hello | `SettingUp`, `Ending` | it says hello; it is to go |
-//! | `SettingUp` | runs its initializer | `Serving`, `Ending` | it is ready; it is unfit, or is to go |
-//! | `Serving` | has tasks, or may be given some | `Ending` | it is to go |
-//! | `Ending` | is to exit, or to be killed | - | |
+//! | `Spawned` | has not said hello | `SettingUp`, `Ending` | it says hello; it has to go |
+//! | `SettingUp` | runs its initializer | `Serving`, `Ending` | it is ready; it is unfit, or has to go |
+//! | `Serving` | has tasks, or may be given some | `Ending` | it has to go |
+//! | `Ending` | has to exit, or is killed | - | |
 //!
 //! # Events
 //!
-//! | event | what is decided | actions |
+//! | event | decision | actions |
 //! |---|---|---|
-//! | `Woken` | `Serving`: its next tasks, or that it leaves; before: whether it is still needed | `Send`, `SayNoMore` |
-//! | `Hello` | that others may be started; with another build: as `Damaged` | |
+//! | `Woken` | in `Serving`: its next tasks, or that it leaves; before: whether it is still needed | `Send`, `SayNoMore` |
+//! | `Hello` | others may be started; from another build: as `Damaged` | |
 //! | `Ready` | it serves; its first tasks | `Send` |
-//! | `Unfit` | it gets a while to exit | |
-//! | `Replies` | whose they are; its next tasks | `Send`, then a `Deliver` each |
-//! | `HungUp` | it gets a while to exit | |
-//! | `Damaged` | what it says makes no sense any more | `Kill` |
-//! | `TimePassed` | what the [`Alarm`] is for, if its time has come | `Kill`, `Expire`, `Send`, `SayNoMore`, `GiveUp` |
-//! | `CannotBeKilled` | it gets a while to exit, and is then given up | |
-//! | `Gone` | its process has ended or was given up; what it has said is still to be read, and it gets no more tasks | |
-//! | `Reaped` | what becomes of its tasks, and what this end says of the next worker | `Refuse`, `Judge`, `BreakDown` or `Warn` |
+//! | `Unfit` | it gets [`GRACE`] to exit | |
+//! | `Replies` | the tasks that they belong to; the worker's next tasks | `Send`, then a `Deliver` each |
+//! | `HungUp` | it gets [`GRACE`] to exit | |
+//! | `Damaged` | it is killed: what it sends makes no sense any more | `Kill` |
+//! | `TimePassed` | depends on the [`Alarm`], if its time has come | `Kill`, `Expire`, `Send`, `SayNoMore`, `GiveUp` |
+//! | `CannotBeKilled` | it gets [`GRACE`] to exit, and is then given up | |
+//! | `Gone` | it gets no more tasks: its process has ended or was given up, but its last replies are still to be read | |
+//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`, `BreakDown` or `Warn` |
 //! | `Judged` | whether a lost task runs again | `Fail`, or none |
 #![forbid(unsafe_code)]
 
@@ -50,21 +50,22 @@ pub(in crate::process) struct MonitorState {
     stage: Stage,
     said_hello: bool,
     was_ready: bool,
-    /// It gets no more tasks.
+    /// Set if it gets no more tasks.
     is_gone: bool,
     cannot_be_killed: bool,
-    /// What is to happen when nothing else does until then.
+    /// When to act if nothing else happens before, and why.
     alarm: Option<(Instant, Alarm)>,
-    /// Why it ended before it was ready, if it said so or was caught at it; of one that was ready, why it was killed.
+    /// Why it ended before it was ready, if it said so or the pool noticed; or why it was killed, if it was ready.
     complaint: Option<Error>,
-    /// No other worker would do better.
+    /// Set if no other worker would do better.
     is_unfit: bool,
 }
 
-/// What the pool was built with, as far as its monitors ask.
+/// The settings of the pool that its monitors need.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::process) struct Terms {
-    /// A worker that has not said hello by then is none of ours. What it takes to be set up after that is the initializer's.
+    /// How long a worker may take to say hello and, without an initializer, to be ready. An initializer may take any
+    /// time.
     pub(in crate::process) hello_within: Duration,
     pub(in crate::process) has_initializer: bool,
     pub(in crate::process) keep_alive: Option<Duration>,
@@ -80,9 +81,9 @@ enum Stage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::process) enum Alarm {
-    /// The first task's time is up.
+    /// The time limit of the first task has passed.
     Limit,
-    /// It has been idle for as long as it may.
+    /// It has been idle for as long as it may be.
     Idle,
     /// It should have said hello, or exited.
     Kill,
@@ -90,13 +91,13 @@ pub(in crate::process) enum Alarm {
     GiveUp,
 }
 
-/// What is to be made of a frame.
+/// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::process) enum Acceptance {
     Take,
-    /// It comes too late, or says nothing.
+    /// It comes too late, or has no content.
     Ignore,
-    /// The worker would not send it now.
+    /// The worker would not send it in this stage.
     Damage,
 }
 
@@ -117,7 +118,7 @@ impl MonitorState {
         }
     }
 
-    /// Returns what is to happen when nothing else does until then.
+    /// Returns when to act if nothing else happens before, and why.
     pub(in crate::process) fn alarm(&self) -> Option<(Instant, Alarm)> {
         self.alarm
     }
@@ -126,7 +127,7 @@ impl MonitorState {
         self.complaint.as_ref()
     }
 
-    /// Notes what is known of its end, if nothing is known yet.
+    /// Notes why it ends, if no reason is known yet.
     pub(in crate::process) fn complain(&mut self, error: Error) {
         self.complaint.get_or_insert(error);
     }
@@ -135,7 +136,7 @@ impl MonitorState {
         self.is_gone
     }
 
-    /// Returns what is to be made of a frame of this kind.
+    /// Returns what to do with a frame of this kind.
     ///
     /// | kind | `Spawned` | `SettingUp` | `Serving` | `Ending` |
     /// |---|---|---|---|---|
@@ -173,12 +174,12 @@ impl MonitorState {
                 self.stage = Stage::SettingUp;
                 self.said_hello = true;
                 if self.terms.has_initializer {
-                    // That may take as long as it likes.
+                    // An initializer may take any time.
                     self.alarm = None;
                 }
             }
             Event::Hello { is_same_build: false } => {
-                // So would be all others.
+                // All others would be, too.
                 self.is_unfit = true;
                 let text = "a worker process sent the hello of another build of the program";
                 self.damaged(Error::Broken(Broken::new(text)), actions);
@@ -186,7 +187,7 @@ impl MonitorState {
             Event::Ready(connection, table) => {
                 self.stage = Stage::Serving;
                 self.was_ready = true;
-                // In one decision: in between, another worker would be started for the task that this one is for.
+                // In one decision: otherwise, another worker would be started for the task that this one is for.
                 scheduler.ready(self.id, connection, table, now);
                 self.refill(false, scheduler, now, actions);
             }
@@ -217,7 +218,7 @@ impl MonitorState {
         }
     }
 
-    /// Gives the worker what it can take, or lets it go, and sets the alarm.
+    /// Gives the worker the tasks that it can take, or lets it go, and sets the alarm.
     fn refill<W: Clone, R>(
         &mut self,
         expired: bool,
@@ -233,7 +234,7 @@ impl MonitorState {
         match next {
             Next::Work(deadline) => self.alarm = deadline.map(|then| (then, Alarm::Limit)),
             Next::Idle(since) => {
-                // Not from now on: that is not when it became idle, nor when its monitor last thought so.
+                // Counted from when it became idle, which is neither now nor when its monitor last noticed.
                 let until = self.terms.keep_alive.and_then(|time| since.checked_add(time));
                 self.alarm = until.map(|then| (then, Alarm::Idle));
             }
@@ -246,7 +247,7 @@ impl MonitorState {
         }
     }
 
-    /// Takes the answered tasks from the worker, gives it new ones, and then has the answered completed.
+    /// Takes the answered tasks from the worker, gives it new ones, and then completes the answered ones.
     fn settle<W: Clone, R: Reply>(
         &mut self,
         replies: &mut Vec<R>,
@@ -289,7 +290,7 @@ impl MonitorState {
         self.end(now);
     }
 
-    /// Gives the worker a while to end by itself; then it is killed, if that is possible.
+    /// Gives the worker [`GRACE`] to end by itself. Then it is killed, or given up if it cannot be killed.
     fn end(&mut self, now: Instant) {
         let alarm = if self.cannot_be_killed { Alarm::GiveUp } else { Alarm::Kill };
         self.stage = Stage::Ending;
@@ -314,7 +315,7 @@ impl MonitorState {
             }
             Alarm::GiveUp => actions.push_back(Action::GiveUp),
             Alarm::Idle => {
-                // A waiter may have read what it has answered meanwhile.
+                // A waiter may have read its answer meanwhile.
                 let idle = now.saturating_duration_since(scheduler.since(self.id, now));
                 let expired = self.terms.keep_alive.is_some_and(|time| idle >= time);
                 self.refill(expired, scheduler, now, actions);
@@ -323,7 +324,7 @@ impl MonitorState {
                 Expiry::Later(then) => self.alarm = then.map(|then| (then, Alarm::Limit)),
                 Expiry::Stopped(remote) => {
                     let limit = remote.limit().unwrap_or_default();
-                    // Before callbacks run: its worker has no more to do.
+                    // Before callbacks run: the worker has nothing more to do.
                     self.kill(actions);
                     actions.push_back(Action::Expire(remote, limit));
                 }
@@ -338,7 +339,7 @@ impl MonitorState {
         now: Instant,
         actions: &mut VecDeque<Action<R>>,
     ) {
-        // In one decision with the death, or the next one would be started.
+        // In one decision with the death: otherwise, the next worker would be started.
         let prospect = self.prospect(exit);
         let Death { lost_tasks, unstarted, refusal, expected, is_the_end } = scheduler.died(self.id, prospect, now);
         actions.push_back(Action::Refuse(unstarted, refusal));
@@ -352,7 +353,7 @@ impl MonitorState {
         }
     }
 
-    /// Returns what is to be expected of the next worker, if this one was not ready.
+    /// Returns what to expect of the next worker, if this one was not ready.
     fn prospect(&self, exit: &Exit) -> Prospect {
         if self.is_unfit {
             return Prospect::None;

@@ -1,4 +1,4 @@
-//! What a thread can do for the task that it waits for.
+//! How a thread helps with the task that it waits for.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use crate::process::task::{Place, RemoteTask};
 use crate::task::owner;
 
 impl Pool {
-    /// Looks for a while whether the answer to a task comes as mail, if it is the only task of its worker, and completes it if it does.
+    /// Spins for the answer to a task in the mailbox, if the task is the only one of its worker, and completes the task
+    /// with it.
     pub(in crate::process) fn help(&self, remote: &RemoteTask) {
-        // What comes in many frames, or with segments, leaves things to do for the monitor; and callbacks run there.
+        // Answers of many frames, or with segments, leave work for the monitor; and callbacks run there.
         let Some(task) = remote.task() else { return };
         if self.is_copy() || remote.items.is_some() || !remote.segments.is_empty() || task.has_callbacks() {
             return;
@@ -43,10 +44,10 @@ impl Pool {
         if !is_idle || self.settings.keep_alive.is_some() {
             connection.ring();
         }
-        // Only now: where a worker cannot be started, that ends tasks, which is user code.
+        // Not before the answer is read: if a worker cannot be started, this ends tasks, which runs user code.
         self.follow(follow_up);
         if let Some(remote) = remote {
-            // As on the monitor: what runs here may submit, and must not wait.
+            // As on the monitor: user code that runs here may submit tasks, and must not wait.
             let complete = || owner::in_callback(|| remote.complete(kind, &body, &self.out_of_band));
             owner::enter_for(Arc::clone(&remote.owner) as _, complete);
             if self.scheduler.lock().end_reading() {

@@ -1,4 +1,4 @@
-//! What a pool of processes offers to maps.
+//! What the process pool offers to maps.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
@@ -15,13 +15,13 @@ use crate::task::encoded::{EncodedCall, Entry};
 use crate::task::owner::{Ended, Shared};
 use crate::ticket::Ticket;
 
-/// What the pool is to one map.
+/// The pool, as one map uses it.
 struct MapBatches {
     pool: Arc<Pool>,
     sent: Arc<SentBatches<RemoteTask>>,
 }
 
-/// Segments that are given back unless a batch takes them along.
+/// Segments that are released unless a batch takes them.
 struct Segments {
     segments: Vec<SegmentRef>,
     store: Arc<SegmentPool>,
@@ -38,7 +38,8 @@ impl RangeExecutor for Pool {
         self.settings.time_limit.is_some()
     }
 
-    /// Nobody, where the pool counts tasks, or where each item is refused with the reason.
+    /// Returns `None` if the pool counts or times tasks, or is a forked copy, in which each item is refused with the
+    /// reason.
     fn elsewhere(self: Arc<Self>) -> Option<Arc<dyn BatchExecutor>> {
         let settings = &self.settings;
         let counts = settings.max_tasks_per_worker.is_some() || settings.max_pending.is_some();

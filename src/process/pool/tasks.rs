@@ -1,4 +1,4 @@
-//! How tasks come into the pool, and are taken out of it before they start.
+//! How tasks enter the pool, and are taken out of it before they start.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::Ordering;
@@ -19,9 +19,9 @@ use crate::task::encoded::EncodedCall;
 use crate::task::owner::Shared;
 
 impl Pool {
-    /// Runs the task of a job, whose call is encoded in the caller's thread.
+    /// Encodes the call of a task in the caller's thread, and submits the task.
     pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>) {
-        // Before any lock: one may have been held when the process was copied.
+        // Before any lock is taken: it may have been held when the process was forked.
         if self.is_copy() {
             task.refuse(fork::lost_in_fork());
             return;
@@ -45,7 +45,7 @@ impl Pool {
         }
     }
 
-    /// Why nothing is accepted of the calling thread any more, if that is so.
+    /// Returns why nothing is accepted from the calling thread any more, or `None` if tasks are.
     pub(in crate::process) fn refuses_all(&self) -> Option<Error> {
         if !self.closing.load(Ordering::Relaxed) {
             return None;
@@ -54,18 +54,18 @@ impl Pool {
         self.scheduler.lock().refuses_all(owned, false)
     }
 
-    /// More of what was accepted is to come, or it is too late for that. If it is the `first` of somebody, the workers stay until he
-    /// expects no more.
+    /// Announces more batches of an accepted map, or returns why it is too late. With `first`, the workers stay until
+    /// [`expect_no_more`](Self::expect_no_more) is called.
     pub(in crate::process) fn expect_more(&self, first: bool) -> Result<(), Error> {
         let mut scheduler = self.scheduler.lock();
-        // Where no worker is left, somebody may have been told that the pool has ended.
+        // If no worker is left, a caller may have been told that the pool has ended.
         let accepted = !first || !scheduler.is_empty();
         scheduler.refuses_all(false, accepted).map_or(Ok(()), Err)?;
         scheduler.expected += usize::from(first);
         Ok(())
     }
 
-    /// No more is to come from somebody who said that it was.
+    /// Ends an announcement of [`expect_more`](Self::expect_more): no more batches of that map will come.
     pub(in crate::process) fn expect_no_more(&self) {
         let mut scheduler = self.scheduler.lock();
         scheduler.expected -= 1;
@@ -80,7 +80,7 @@ impl Pool {
         let mut all = self.shared.lock();
         all.retain(|other| other.strong_count() > 0);
         all.push(shared);
-        // Its items are behind those of whoever came before.
+        // The items of this map come after those of the maps before it.
         self.tickets.next();
     }
 
@@ -88,7 +88,7 @@ impl Pool {
         self.shared.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Refuses an argument that is too long; of a chunk, that item.
+    /// Refuses an argument that is too long; in a chunk or batch, only the items that are.
     pub(in crate::process) fn sized(
         &self,
         mut encoded: EncodedCall,
@@ -101,7 +101,7 @@ impl Pool {
             let size = encoded.argument.len() as u64 + lengths.sum::<u64>();
             return refusal(size, limit).map_or(Ok(encoded), Err);
         };
-        // Whose bytes are in a segment is not known: too many of them are too many for each item.
+        // Segments are not tracked per item: if one is too long for an item, the whole argument is refused.
         if let Some(error) = lengths.max().and_then(|longest| refusal(longest, limit)) {
             return Err(error);
         }
@@ -115,7 +115,8 @@ impl Pool {
         Ok(encoded)
     }
 
-    /// Gives a task to a worker, or ends it with the reason why not. One that was `accepted` before may come after the pool was closed.
+    /// Gives a task to a worker, or ends it with the reason why not. A task that was `accepted` before may come after
+    /// the pool was closed.
     pub(in crate::process) fn submit(&self, remote: Arc<RemoteTask>, accepted: bool) {
         let owned = self.owns_thread();
         let mut scheduler = self.scheduler.lock();
@@ -140,7 +141,7 @@ impl Pool {
         if let Submitted::Sent(connection, order) = submitted {
             connection.send([order], true);
             if limited {
-                // Its thread has to keep the time.
+                // The monitor has to keep the time limit.
                 connection.ring();
             }
         }
@@ -152,7 +153,8 @@ impl Pool {
         }
     }
 
-    /// Ends tasks that were taken out of the queue, and that nobody is to start: cancels them if there is no reason.
+    /// Ends tasks that were taken out of the queue and will not be started, with `reason`; without one, cancels them.
+    /// Returns how many tasks were cancelled or ended.
     pub(in crate::process) fn refuse(&self, remotes: Vec<Arc<RemoteTask>>, reason: Option<&Error>) -> usize {
         let end = |remote: &Arc<RemoteTask>| match reason {
             None => remote.withdraw(),
@@ -168,7 +170,7 @@ impl Pool {
         if self.is_copy() {
             return 0;
         }
-        // First, or they would go on as what is pending is cancelled.
+        // Before the queue: otherwise the maps would continue while the pending tasks are cancelled.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
         let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
         shared + self.refuse(pending, None)

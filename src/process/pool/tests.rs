@@ -16,7 +16,7 @@ use crate::task::owner::tests::Nothing;
 use crate::ticket::Ticket;
 use crate::{Backend, Error, Executor, ProcessPoolExecutor};
 
-/// Counts what is delivered.
+/// Counts the outcomes that are delivered.
 #[derive(Default)]
 struct Tally(AtomicUsize);
 

@@ -1,4 +1,4 @@
-//! How workers get their tasks, and what they are to do when there is none.
+//! How workers get their tasks, and what they do when there is none.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
-    /// The process of a worker was spawned.
+    /// Notes the connection of a worker whose process was spawned.
     pub(in crate::process) fn attach(&mut self, id: WorkerId, connection: W) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.connection = Some(connection);
         }
     }
 
-    /// Lets a worker go that is not ready yet, if there is nothing for it and will be nothing.
+    /// Lets a worker go that is not ready yet, if the pool has no work for it and will have none. Returns `true` if it
+    /// does.
     pub(in crate::process) fn dismiss(&mut self, id: WorkerId) -> bool {
         let over = self.is_over();
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| over && worker.stage == Stage::Starting) else {
@@ -29,7 +30,7 @@ impl<W: Clone> Scheduler<W> {
         true
     }
 
-    /// The worker is ready for tasks.
+    /// Notes that the worker is ready for tasks.
     pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, table: Arc<TaskTable>, now: Instant) {
         self.early_deaths.clear();
         self.start_again = None;
@@ -41,7 +42,7 @@ impl<W: Clone> Scheduler<W> {
         }
     }
 
-    /// Notes an answer, and says whose it is. The last of a task takes it from the worker.
+    /// Notes an answer, and returns the task that it belongs to. The last answer to a task takes it from the worker.
     pub(in crate::process) fn settle(
         &mut self,
         id: WorkerId,
@@ -59,19 +60,19 @@ impl<W: Clone> Scheduler<W> {
         Some(remote)
     }
 
-    /// When the worker was given the first of its tasks, or had that left; or since when it has none.
+    /// Returns when the first task of the worker became the first, or since when the worker has none.
     pub(in crate::process) fn since(&self, id: WorkerId, now: Instant) -> Instant {
         self.workers.get(&id).map_or(now, |worker| worker.since)
     }
 
-    /// Notes that so many tasks took so long.
+    /// Notes that this number of tasks took this long.
     pub(in crate::process) fn observe(&mut self, id: WorkerId, tasks: u32, took: Duration) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.pace.observe(tasks, took);
         }
     }
 
-    /// Gives a worker that serves what it can take, and says what it is to do.
+    /// Gives a serving worker the tasks that it can take, and returns what it has to do.
     pub(in crate::process) fn refill(
         &mut self,
         id: WorkerId,
@@ -117,7 +118,7 @@ impl<W: Clone> Scheduler<W> {
         Next::Idle(self.workers[&id].since)
     }
 
-    /// Where a task is, if its worker has no other, and nothing waits for one.
+    /// Returns where a task is, if it is the only one of its worker and the queue is empty.
     pub(in crate::process) fn only(&self, remote: &RemoteTask) -> Option<(WorkerId, W, u8, u64)> {
         let Place::Sent { worker: id, slot, sequence, .. } = *remote.place.lock() else {
             return None;
@@ -128,8 +129,8 @@ impl<W: Clone> Scheduler<W> {
         Some((id, connection, slot, sequence))
     }
 
-    /// Takes a worker's [only](Self::only) task from it, which it has answered to somebody who is no thread of the pool: his end of
-    /// [reading](Self::end_reading) is waited for. Does the worker rest?
+    /// Takes its [only](Self::only) task from a worker, which has answered it to a waiter outside the pool. The pool
+    /// does not end before the waiter [has read it](Self::end_reading). Also returns `true` if the worker is idle then.
     pub(in crate::process) fn settle_only(
         &mut self,
         id: WorkerId,
@@ -146,7 +147,8 @@ impl<W: Clone> Scheduler<W> {
         (remote, self.rest(id))
     }
 
-    /// Notes that a worker has nothing to do. `false`: there is something, or it may leave, and its thread has to look.
+    /// Notes that a worker is idle. Returns `false` if its monitor has to look: there may be work, or the worker may
+    /// leave.
     fn rest(&mut self, id: WorkerId) -> bool {
         let Some(worker) = self.workers.get(&id) else { return false };
         let is_idle = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
@@ -203,10 +205,11 @@ impl<W: Clone> Scheduler<W> {
         Dispatch { remote, slot, sequence }
     }
 
-    /// Takes half of what another worker has not begun of a portion.
+    /// Takes half of the items of a batch that another worker has not begun.
     fn divide(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Dispatch>) {
         let rest = self.workers.iter().filter(|(other, worker)| **other != id && worker.stage == Stage::Serving);
-        // Not only the first: the worker may be at the next one, and what it has said of the first on its way.
+        // Not only the first task of each: the worker may be at the next one while its answer to the first is on its
+        // way.
         let sent = rest.flat_map(|(_, worker)| worker.in_flight.iter().map(|sent| (sent, &worker.table)));
         let mut rest = sent.filter_map(|(sent, table)| {
             let table = table.as_ref()?;
@@ -219,14 +222,15 @@ impl<W: Clone> Scheduler<W> {
         }
     }
 
-    /// Takes half of what another worker was sent ahead, from its end.
+    /// Takes half of the tasks that were sent ahead to another worker, from the end.
     pub(super) fn steal(&mut self, id: WorkerId, now: Instant, orders: &mut Vec<Dispatch>) {
         let ahead = |worker: &WorkerState<W>| worker.in_flight.len().saturating_sub(1);
         let others = self.workers.iter().filter(|(other, worker)| **other != id && ahead(worker) > 0);
         let mut lost_tasks: Vec<_> = others.map(|(other, worker)| (ahead(worker), *other)).collect();
         lost_tasks.sort_unstable();
         let mut stolen = Vec::new();
-        // The richest may be at the last of them already, and what it has said of those before on its way.
+        // The worker with the most tasks may be at its last one already, while its answers to the others are on their
+        // way.
         while stolen.is_empty()
             && let Some((ahead, lost)) = lost_tasks.pop()
         {

@@ -1,4 +1,4 @@
-//! What becomes of the tasks of a worker that ended, and of all when the pool is broken.
+//! What happens to the tasks of a worker that ended, and to all tasks when the pool is broken.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
-    /// A worker has died. Its socket was read to the end, and its results noted. `prospect`: of others, if it was not ready.
+    /// Notes that a worker has died, after its socket was read to the end and its results were noted. `prospect` says
+    /// what to expect of the next worker, if this one was not ready.
     pub(in crate::process) fn died(&mut self, id: WorkerId, prospect: Prospect, now: Instant) -> Death {
         let mut death = Death::default();
         self.idle.retain(|other| *other != id);
@@ -29,8 +30,8 @@ impl<W: Clone> Scheduler<W> {
         while let Some(sent) = worker.in_flight.pop_front() {
             let was_ready = worker.table.as_ref().is_some_and(|table| table.words().revoke(sent.slot, sent.sequence));
             let is_next = untouched.is_empty() && death.lost_tasks.is_empty();
-            // What has begun is not begun again. And a task that one worker after the other dies of before it starts, as
-            // one whose argument has no room there, would have no end.
+            // A task that has begun is not started again. And a task that one worker after the other dies of before it
+            // starts, such as one whose argument does not fit into memory there, would never end.
             if !was_ready || (is_next && sent.remote.misses() >= MISSES) {
                 *sent.remote.place.lock() = Place::WorkerLost;
                 self.lost.push(Arc::clone(&sent.remote));
@@ -40,7 +41,7 @@ impl<W: Clone> Scheduler<W> {
             }
         }
         worker.since = now;
-        // The next one is started when all that this one held is there again.
+        // Its replacement is started when everything that this one held is free again.
         let has_retired = worker.stage == Stage::Retiring;
         let (is_early, was_alone) = (worker.stage == Stage::Starting && !worker.expected, worker.alone);
         if !has_retired {
@@ -50,7 +51,7 @@ impl<W: Clone> Scheduler<W> {
             && match prospect {
                 Prospect::None => true,
                 Prospect::Poor => {
-                    // The next one is tried alone, when all others are gone.
+                    // The next one is tried alone, when all others have ended.
                     self.start_again = now.checked_add(START_AGAIN);
                     self.active == 0 && was_alone
                 }
@@ -68,7 +69,7 @@ impl<W: Clone> Scheduler<W> {
         death
     }
 
-    /// Queues a task again that a worker died of, or says why not.
+    /// Queues a task again that a worker died of, or returns why not.
     pub(in crate::process) fn requeue_or_refuse(&mut self, remote: &Arc<RemoteTask>) -> Option<Error> {
         self.loss_told(remote);
         if let Some(error) = &self.broken {
@@ -83,15 +84,17 @@ impl<W: Clone> Scheduler<W> {
         None
     }
 
-    /// It is known what becomes of a task that a worker died of.
+    /// Notes that the outcome of a task that a worker died of is decided.
     pub(in crate::process) fn loss_told(&mut self, remote: &Arc<RemoteTask>) {
         self.lost.retain(|lost| !Arc::ptr_eq(lost, remote));
     }
 
-    /// A worker died before it was ready, not by our doing. Is that the end?
+    /// Notes that a worker died before it was ready, without a request from the pool. Returns `true` if this breaks the
+    /// pool.
     ///
-    /// Not while there are others: a limit may have been reached, and the pool makes do with fewer workers.
-    /// How long it was waited for in vain does not count, or one that keeps silent would be replaced for ever.
+    /// It does not while there are other workers: a limit may have been reached, and the pool makes do with fewer. Time
+    /// counts only up to the start of this worker, or workers that stay silent until they are killed would be replaced
+    /// for ever.
     pub(super) fn died_early(&mut self, was_alone: bool, born: Instant, now: Instant) -> bool {
         self.early_deaths.retain(|then| born.saturating_duration_since(*then) < DEATHS_WITHIN);
         self.early_deaths.push(now);
@@ -102,9 +105,10 @@ impl<W: Clone> Scheduler<W> {
         self.active == 0 && was_alone
     }
 
-    /// A worker could not be started. The tasks that nobody is left to run.
+    /// Notes that a worker could not be started. Returns the queued tasks if no worker is left to run them.
     ///
-    /// Several that start together may take from each other what would have been enough for one: that is tried then.
+    /// If several workers start together, each may hold what the others lack, so one alone is tried before the tasks
+    /// are given up.
     pub(in crate::process) fn not_started(&mut self, id: WorkerId, now: Instant) -> Vec<Arc<RemoteTask>> {
         let was_alone = self.workers.get(&id).is_none_or(|worker| worker.alone);
         self.move_to(id, Stage::Leaving);
@@ -113,7 +117,7 @@ impl<W: Clone> Scheduler<W> {
         if others || !was_alone { Vec::new() } else { self.take_queue() }
     }
 
-    /// Nothing runs any more but what has started. The tasks that have not.
+    /// Breaks the pool: nothing more starts. Returns the tasks that have not started.
     pub(in crate::process) fn break_down(&mut self, error: &Error, now: Instant) -> Vec<Arc<RemoteTask>> {
         self.broken.get_or_insert_with(|| error.clone());
         self.take_pending(now, |_| false)
@@ -127,7 +131,8 @@ impl<W: Clone> Scheduler<W> {
         queue
     }
 
-    /// The thread that looked after the worker ends. What it still had is to be ended.
+    /// Removes a worker whose monitor thread is about to end. Returns the tasks that it still had, which the caller
+    /// ends.
     pub(in crate::process) fn forget(&mut self, id: WorkerId) -> Vec<Arc<RemoteTask>> {
         self.move_to(id, Stage::Leaving);
         self.idle.retain(|other| *other != id);

@@ -14,14 +14,15 @@ pub(in crate::process) struct LostTask {
 }
 
 impl LostTask {
-    /// Notes what its worker has left of it. The error that it ends with; if there is none, it is to be queued again, and a chunk of
-    /// which nothing is left, or wanted, is over there. `died` is asked only where there is something to blame, for it takes its time.
+    /// Notes what the worker has left of the task, and returns the error that the task ends with. Returns `None` if it
+    /// has to be queued again, which ends a chunk or batch of which no wanted item is left. `died` makes the error.
+    /// This is slow, so it is called only if the death is blamed on the task.
     pub(in crate::process) fn judge(&self, table: &TaskTable, died: impl FnOnce() -> Error) -> Option<Error> {
         let Self { remote, slot, sequence } = self;
         if remote.items.is_some()
             && let Some((first, count, replies)) = table.read_journal(*sequence)
         {
-            // A journal that a task has written over is as good as none.
+            // A journal that a task has overwritten counts as missing.
             remote.note(first, count, &replies);
         }
         if remote.items.is_some() && !remote.has_begun(table.words().begun(*slot)) {

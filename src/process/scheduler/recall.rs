@@ -12,19 +12,19 @@ use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
-    /// Takes a task back if it is pending. What is to run again is running: it may come back to the queue at any moment, so
-    /// that is asked under the lock, which puts it there.
+    /// Takes a task back if it is pending. A task that will be retried counts as running. It may be put back in the
+    /// queue at any moment, so this is checked under the lock that puts it there.
     pub(in crate::process) fn cancel(&mut self, remote: &RemoteTask, now: Instant) -> bool {
         !remote.is_retried() && self.revoke(remote, now)
     }
 
-    /// Takes all that is pending. After that nothing more starts, if the pool is closed.
+    /// Takes all pending tasks. If the pool is closed, nothing more starts after this.
     pub(in crate::process) fn cancel_pending(&mut self, now: Instant) -> Vec<Arc<RemoteTask>> {
         self.cancelling = self.closed;
         self.take_pending(now, RemoteTask::is_retried)
     }
 
-    /// Takes a task back if it has not started.
+    /// Takes a task back if it has not started. Returns `true` if it was.
     fn revoke(&mut self, remote: &RemoteTask, now: Instant) -> bool {
         let mut place = remote.place.lock();
         let (worker, slot, sequence) = match &*place {
@@ -59,7 +59,7 @@ impl<W: Clone> Scheduler<W> {
             let was_first = taken.in_flight.front().is_some_and(|sent| sent.sequence == sequence);
             taken.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
             if was_first {
-                // Its thread keeps the time of the first.
+                // The monitor keeps the time of the first task.
                 self.to_wake.extend(taken.connection.clone());
             }
             self.refund(worker);
@@ -67,14 +67,14 @@ impl<W: Clone> Scheduler<W> {
         true
     }
 
-    /// Takes a task back, or has its worker killed if it runs.
+    /// Takes a task back, or decides that its worker is killed if it runs. Returns `false` if it has ended.
     pub(in crate::process) fn stop(&mut self, remote: &RemoteTask, now: Instant) -> bool {
         if self.revoke(remote, now) {
             return true;
         }
         let mut place = remote.place.lock();
         if matches!(*place, Place::WorkerLost) {
-            // Between two tries. Who mourns it looks at this before he queues it again.
+            // Between two tries: the monitor checks this before it queues the task again.
             remote.stopped.store(true, Ordering::Relaxed);
             return true;
         }
@@ -91,12 +91,12 @@ impl<W: Clone> Scheduler<W> {
         true
     }
 
-    /// A worker was given a task in vain.
+    /// Gives the worker its budget back for a task that was taken from it before it started.
     pub(super) fn refund(&mut self, id: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.budget = worker.budget.saturating_add(1);
             if worker.in_flight.is_empty() {
-                // Its thread still believes it busy, and will hear nothing from it.
+                // The monitor still considers it busy, and will hear nothing from the worker.
                 self.to_wake.extend(worker.connection.clone());
             }
         }
@@ -106,7 +106,7 @@ impl<W: Clone> Scheduler<W> {
         let mut behind = Vec::new();
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.take(|sent| sent.slot == slot && sent.sequence == sequence, now);
-            // What was sent ahead need not wait for its end, nor for callbacks before it.
+            // Tasks that were sent ahead need not wait for the end of the worker, nor for callbacks that run before it.
             behind.extend(std::iter::from_fn(|| worker.take_back(now)));
         }
         self.move_to(id, Stage::Doomed);
@@ -116,7 +116,8 @@ impl<W: Clone> Scheduler<W> {
         }
     }
 
-    /// Clears the queue of entries that were taken back, if they are many or nothing else is left: each keeps its pool.
+    /// Removes entries that were taken back from the queue, if they are many or nothing else is left: each keeps its
+    /// pool alive.
     pub(super) fn sweep(&mut self) {
         const FEW: usize = 64;
         if self.dead == self.queue.len() || self.dead > FEW && 2 * self.dead > self.queue.len() {
@@ -125,7 +126,7 @@ impl<W: Clone> Scheduler<W> {
         }
     }
 
-    /// Takes everything that has not started, but for what is to be kept.
+    /// Takes all tasks that have not started, except those that `keep` selects.
     pub(super) fn take_pending(&mut self, now: Instant, keep: impl Fn(&RemoteTask) -> bool) -> Vec<Arc<RemoteTask>> {
         for remote in &self.lost {
             remote.curtail();
@@ -168,7 +169,7 @@ impl<W: Clone> Scheduler<W> {
         pending
     }
 
-    /// Looks at the time limit of a worker's first task.
+    /// Checks the time limit of a worker's first task.
     pub(in crate::process) fn expire(&mut self, id: WorkerId, now: Instant, clock: u64) -> Expiry {
         let Some(worker) = self.workers.get_mut(&id) else {
             return Expiry::Later(None);
@@ -181,7 +182,7 @@ impl<W: Clone> Scheduler<W> {
         };
         let (slot, sequence) = (sent.slot, sent.sequence);
         let limit = sent.remote.limit().unwrap_or(Duration::MAX);
-        // The worker knows better when it started. But a task may have written over what it says.
+        // The worker knows best when it started the task. But a task may have overwritten its note.
         let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
         let stopped = match table.words().progress(slot, sequence) {
             Progress::Running(since) if ran(since) < limit && worker.due.is_none() => {
@@ -206,7 +207,7 @@ impl<W: Clone> Scheduler<W> {
                 if !self.isolate(id, now)
                     && let Some(worker) = self.workers.get_mut(&id)
                 {
-                    // It has gone on, so the result was sent.
+                    // It has begun the next task, so the result was sent.
                     worker.arrival = Some(now + ARRIVAL);
                     return Expiry::Later(worker.arrival);
                 }
@@ -219,13 +220,14 @@ impl<W: Clone> Scheduler<W> {
             Progress::Strange => true,
         };
         if !stopped {
-            // It moved on this very moment.
+            // It has moved on at this moment.
             return Expiry::Later(Some(now));
         }
         self.expired(id, slot, sequence, now)
     }
 
-    /// Takes back what a worker has behind its first task, with which it would go on. `false`: it has begun one of them.
+    /// Takes back what was sent to a worker behind its first task, so that it cannot continue with it. Returns `false`
+    /// if it has begun one of these tasks.
     fn isolate(&mut self, id: WorkerId, now: Instant) -> bool {
         let mut behind = Vec::new();
         if let Some(worker) = self.workers.get_mut(&id) {
@@ -253,7 +255,7 @@ impl<W: Clone> Scheduler<W> {
     }
 }
 
-/// Lets the items of a chunk that have not begun be.
+/// Keeps the items of a chunk or batch that have not begun from being run.
 fn curtail(remote: &RemoteTask, table: &TaskTable, slot: u8) {
     if remote.items.is_some() {
         remote.curtail();

@@ -1,9 +1,9 @@
-//! Thousands of lives of a pool, each of them one sequence of events that follows from a number.
+//! Simulates thousands of lives of a pool, each of them a sequence of events that follows from a seed.
 //!
-//! The scheduler and the task table are the real ones; threads, processes and clocks are not, so nothing happens by itself, and everything may happen
-//! between any two steps. After each event it is asked whether all still holds that is to hold.
+//! The scheduler and the task table are the real ones. Threads, processes and clocks are simulated, so nothing happens
+//! by itself, and everything may happen between any two steps. After each event the invariants are checked.
 //!
-//! A schedule that fails prints its number, with which [`seeds`] runs it again.
+//! A schedule that fails prints its seed, with which [`seeds`] runs it again.
 //!
 //! ```text
 //! SIMULATION_SCHEDULES=1000000 cargo test --release --lib simulation
@@ -31,16 +31,16 @@ use crate::task::function::Infallible;
 use book::CallRecord;
 use world::{Actor, Stock, World};
 
-/// What takes a few seconds where nothing is optimised.
+/// As many as take a few seconds in a debug build.
 const SCHEDULES: u64 = 1500;
 
-/// So many steps, and it is not going anywhere.
+/// A schedule that takes more steps than this does not end.
 const STEPS: usize = 100_000;
 
 impl World<'_> {
     fn live(&mut self) {
         let mut actors = Vec::new();
-        // What goes wrong at all mostly does so early, and where little has come before it.
+        // Most failures occur early, after few other events.
         let most = if self.rng.u32(..4) == 0 { 120 } else { 40 };
         for _ in 0..self.rng.usize(10..most) {
             self.happen(&mut actors);
@@ -67,7 +67,7 @@ impl World<'_> {
         self.audit_end();
     }
 
-    /// One event.
+    /// Lets one event happen.
     fn happen(&mut self, actors: &mut Vec<Actor>) {
         self.is_calm = false;
         if self.rng.u32(..8) == 0 {
@@ -100,7 +100,7 @@ impl World<'_> {
         }
     }
 
-    /// Nobody asks for anything, until nothing happens any more, or all has ended.
+    /// Runs without further calls until nothing happens any more, or with `is_end`, until everything has ended.
     fn settle_down(&mut self, actors: &mut Vec<Actor>, is_end: bool) {
         self.trace(|| "nobody asks for anything".into());
         self.is_calm = true;
@@ -120,7 +120,7 @@ impl World<'_> {
         panic!("it does not come to an end");
     }
 
-    /// Lets the next alarm ring, where something is still to come. `false`: nothing is.
+    /// Advances the clock to the next alarm. Returns `false` if nothing is still to come.
     fn pass_time(&mut self, is_end: bool) -> bool {
         let is_done = self.book.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
         if is_done && (!is_end || self.monitors.is_empty()) {
@@ -132,7 +132,7 @@ impl World<'_> {
             self.advance(next.saturating_duration_since(self.now()));
             return true;
         }
-        // Nobody keeps the time of what has no limit.
+        // A task without a time limit has no alarm.
         let floor = self.floor.borrow();
         let hung = floor.workers.iter().find(|(_, worker)| worker.hangs && worker.is_alive);
         let hung = hung.map(|(id, _)| *id);

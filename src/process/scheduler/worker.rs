@@ -1,4 +1,4 @@
-//! One worker, as the scheduler sees it.
+//! [`WorkerState`]: a worker, as the scheduler sees it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -9,37 +9,37 @@ use crate::estimate::DurationEstimate;
 use crate::process::shm::table::{self, Progress, TaskTable};
 use crate::process::task::RemoteTask;
 
-/// How much work is sent ahead to a worker that is busy: enough to cover the time until the pool looks at its results.
+/// How much work is sent ahead to a busy worker: enough to cover the time until the pool looks at its results.
 pub(super) const AHEAD_TIME: Duration = Duration::from_micros(200);
 
-/// Behind a task that takes longer, nothing is sent ahead: the gap to the next does not show.
+/// Nothing is sent ahead behind a task that takes longer than this: the gap before the next task is negligible.
 pub(super) const LONG_TASK: Duration = Duration::from_millis(20);
 
 pub(super) struct WorkerState<W> {
     pub(super) stage: Stage,
-    /// Once it was spawned.
+    /// Set once it was spawned.
     pub(super) connection: Option<W>,
-    /// Once it is serving.
+    /// Set once it is ready.
     pub(super) table: Option<Arc<TaskTable>>,
-    /// What it was sent, in the order in which it runs them. The first may have been started.
+    /// The tasks that it was sent, in the order in which it runs them. The first may have started.
     pub(super) in_flight: VecDeque<Sent>,
-    /// When the first became the first; or since when there is none.
+    /// When the first task became the first, or since when there is none.
     pub(super) since: Instant,
-    /// Bytes of arguments in `in_flight`.
+    /// How many bytes the arguments in `in_flight` have.
     pub(super) bytes: usize,
-    /// A bit for each free slot.
+    /// A bit for each free slot of the task table.
     pub(super) free: u64,
-    /// Tasks it may still be given.
+    /// How many more tasks it may be given.
     pub(super) budget: u64,
-    /// What its tasks took lately.
+    /// How long its tasks took lately.
     pub(super) pace: DurationEstimate,
-    /// The time limit of the first passed when it was done already; until then its result may arrive.
+    /// Set if the time limit of the first task passed when it was already done: until when its result may arrive.
     pub(super) arrival: Option<Instant>,
-    /// When the time of the first is up by what the worker has said of its start. It is asked once.
+    /// When the time limit of the first task passes, counted from the start that the worker noted. Read once.
     pub(super) due: Option<Instant>,
-    /// It was sent a signal by request.
+    /// Set if its death was requested, by a signal or by dismissing it.
     pub(super) expected: bool,
-    /// No other worker was there, or being started, since its start was decided.
+    /// Set if no other worker existed, or was being started, when it was started.
     pub(super) alone: bool,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Sent {
 pub(super) enum Stage {
     Starting,
     Serving,
-    /// Leaving, to be replaced by another one.
+    /// Leaving, to be replaced.
     Retiring,
     Leaving,
     Doomed,
@@ -78,12 +78,12 @@ impl<W> WorkerState<W> {
         }
     }
 
-    /// Is it one of the workers that there may only be so many of?
+    /// Returns `true` if it counts towards the limit of workers.
     pub(super) fn counts(&self) -> bool {
         matches!(self.stage, Stage::Starting | Stage::Serving | Stage::Retiring)
     }
 
-    /// How many tasks it may have, the one that it runs counted.
+    /// Returns how many tasks it may have, including the one that it runs.
     pub(super) fn room(&self) -> usize {
         let is_long = self.pace.per(LONG_TASK) == Some(0);
         let ahead = match self.pace.per(AHEAD_TIME) {
@@ -94,7 +94,7 @@ impl<W> WorkerState<W> {
         ahead.saturating_add(1).min(most as usize)
     }
 
-    /// When the first task must have ended.
+    /// Returns when the first task must have ended.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let limit = self.in_flight.front()?.remote.limit()?;
         self.arrival.or(self.due).or_else(|| self.since.checked_add(limit))
@@ -113,8 +113,8 @@ impl<W> WorkerState<W> {
         Some(sent.remote)
     }
 
-    /// Of tasks that two threads have sent at once, the later may have come first. Does the worker run one that is not the first? Then that
-    /// one is the first from now on.
+    /// Puts the task that the worker runs first, and returns `true` if it was not: of tasks that two threads send at
+    /// the same time, the later one may arrive first.
     pub(super) fn put_first_what_runs(&mut self) -> bool {
         let Some(table) = &self.table else { return false };
         let has_begun = |sent: &Sent| table.words().progress(sent.slot, sent.sequence) != Progress::Ready;
@@ -125,7 +125,7 @@ impl<W> WorkerState<W> {
         is_another
     }
 
-    /// Takes the last one back, if the worker has not started it.
+    /// Takes the last task back, if the worker has not started it.
     pub(super) fn take_back(&mut self, now: Instant) -> Option<Arc<RemoteTask>> {
         let table = self.table.as_ref()?;
         let last = self.in_flight.back()?;

@@ -9,8 +9,8 @@ use crate::process::program::call::FunctionAddress;
 use crate::process::program::fork;
 use crate::task::encoded::Written;
 
-/// Calls a function of the program. A forked copy of the worker that comes back from it ends here: the pool knows nothing of it, and it
-/// would run and answer the worker's tasks as well.
+/// Calls a function of the program. If the call returns in a forked copy of the worker, the copy exits here: the pool
+/// does not know it, and it would run and answer the worker's tasks as well.
 pub(super) fn call(
     enter: u64,
     function: u64,

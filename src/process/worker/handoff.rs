@@ -1,19 +1,20 @@
-//! [`Handoff`]: passes the loop of a worker to another thread if a flush of standard output does not come back.
+//! [`Handoff`]: passes the loop of a worker to another thread if a flush of standard output does not return.
 //!
-//! Another thread of the process may keep standard output locked for ever, and nobody can look whether that is so without waiting for it.
-//! So a runner leaves its loop in the [`Handoff`] while it flushes, with the answer that is due:
+//! Another thread of the process may keep standard output locked for ever, and this cannot be detected without waiting.
+//! So a runner leaves its loop in the [`Handoff`] while it flushes, together with the pending answer:
 //!
-//! | place | means | left for | by |
+//! | place | meaning | next | by |
 //! |---|---|---|---|
 //! | `Empty` | no flush | `Flushing` | the runner, before it flushes |
-//! | `Flushing` | whoever takes the loop out is the runner | `Empty`, `Stuck` | the runner, after the flush; the clock, after [`LIMIT`] |
-//! | `Stuck` | a thread that has no loop is in a flush | `Empty` | that thread, which is the clock from then on |
+//! | `Flushing` | the thread that takes the loop out is the runner | `Empty`, `Stuck` | the runner, after the flush; the clock, after [`LIMIT`] |
+//! | `Stuck` | a thread without the loop is in a flush | `Empty` | that thread, which is the clock from then on |
 //!
-//! While the place is `Stuck` the runner does not flush, and does not wait: what is printed goes out with the flush that is under way. So
-//! there are never more than these two threads, and one of them has the loop. Who is stuck keeps no time; nothing needs it then.
+//! While the place is `Stuck`, the runner neither flushes nor waits: what is printed goes out with the flush that is
+//! under way. So there are never more than these two threads, and one of them has the loop. The stuck thread keeps no
+//! time, which is not needed then.
 //!
-//! The clock wakes for the first flush after a quiet time, and then every `LIMIT` until one passes without a flush. A flush that is
-//! not waited for costs two turns of a lock that nobody else wants.
+//! The clock wakes for the first flush after a quiet time, and then every `LIMIT` until one passes without a flush. A
+//! flush that is not waited for costs two acquisitions of an uncontended lock.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
@@ -21,21 +22,21 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
 
-/// How long an answer waits for what was printed to be written.
+/// How long an answer waits until printed output is written.
 const LIMIT: Duration = Duration::from_millis(250);
 
-/// Where a runner leaves what it runs while it flushes.
+/// Where a runner leaves its loop while it flushes.
 pub(super) struct Handoff<T> {
     state: Mutex<State<T>>,
-    /// The clock is to keep the time.
+    /// Wakes the clock to keep the time.
     begun: Condvar,
 }
 
 struct State<T> {
     place: Place<T>,
-    /// How many flushes have begun.
+    /// How many flushes have begun. Counted by the runner.
     flushes: u64,
-    /// The clock is awake, or is about to be.
+    /// Set if the clock is awake, or about to wake.
     is_timed: bool,
 }
 
@@ -52,7 +53,7 @@ impl<T> Default for Handoff<T> {
 }
 
 impl<T> Handoff<T> {
-    /// Writes what was printed, unless that takes too long. `None`: then it was taken by the other thread.
+    /// Flushes standard output. Returns `None` if that took too long and the other thread has taken the loop.
     pub(super) fn flush(&self, task_loop: Box<T>) -> Option<Box<T>> {
         let mut state = self.state.lock();
         if matches!(state.place, Place::Stuck) {
@@ -65,7 +66,7 @@ impl<T> Handoff<T> {
         if is_first {
             self.begun.notify_one();
         }
-        // A stream that is closed is the task's own doing.
+        // If the stream is closed, a task closed it.
         let _ = io::stdout().flush();
         match std::mem::replace(&mut self.state.lock().place, Place::Empty) {
             Place::Flushing(task_loop) => Some(task_loop),
@@ -73,7 +74,7 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Keeps the time of flushes, until one takes too long: then its `T` is this thread's.
+    /// Keeps the time of flushes until one takes too long. Returns the loop of the thread that is stuck in it.
     pub(super) fn keep_time(&self) -> Box<T> {
         let mut state = self.state.lock();
         loop {
@@ -87,7 +88,7 @@ impl<T> Handoff<T> {
             }
             match std::mem::replace(&mut state.place, Place::Stuck) {
                 Place::Flushing(task_loop) => {
-                    // Whoever is stuck is the next clock, which looks at this.
+                    // The stuck thread is the next clock, which waits for this.
                     state.is_timed = false;
                     return task_loop;
                 }

@@ -1,4 +1,4 @@
-//! [`ItemReplies`]: what the items of a map that came together have come to, and was not sent.
+//! [`ItemReplies`]: replies to the items of a chunk or batch that were not sent yet.
 #![forbid(unsafe_code)]
 
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use super::outgoing::send_all;
 use crate::process::protocol::frame::{HEADER, Header, ITEM_OVERHEAD, ItemsHead, Kind, put_item};
 use crate::process::shm::table::{JOURNAL, TaskTable};
 
-/// Replies to items of a chunk that were not sent.
+/// Replies to items of a chunk or batch that were not sent yet.
 pub(super) struct ItemReplies {
     socket: Arc<OwnedFd>,
     table: &'static TaskTable,
@@ -16,16 +16,16 @@ pub(super) struct ItemReplies {
     sequence: u64,
     first: u32,
     count: u32,
-    /// A task has kept bytes of the pool's segments.
+    /// Set if an item has kept bytes of the pool's segments.
     pub(super) kept: bool,
     bytes: Vec<u8>,
 }
 
 impl ItemReplies {
-    /// What comes before the replies.
+    /// The length of what precedes the replies.
     const HEADS: usize = HEADER + ItemsHead::LENGTH;
 
-    /// Makes one without replies, which uses the memory of `bytes`.
+    /// Creates an empty one, which reuses the memory of `bytes`.
     pub(super) fn new(
         socket: Arc<OwnedFd>,
         table: &'static TaskTable,
@@ -54,13 +54,13 @@ impl ItemReplies {
         put_item(&mut self.bytes, kind, reply);
         self.count += 1;
         if !self.table.write_journal(&self.bytes[start..]) {
-            // Longer than the journal: it is safe once it is sent.
+            // It does not fit into the journal: it is safe once it is sent.
             self.send(false);
             self.begin(item + 1);
         }
     }
 
-    /// Sends what is left, and returns the memory for the next.
+    /// Sends what is left, and returns the memory for reuse.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.send(true);
         self.bytes

@@ -1,4 +1,4 @@
-//! How a worker runs the items of a map that came together: each reply is safe before the next item begins.
+//! How a worker runs the items of a chunk or batch: each reply is safe before the next item begins.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::error::{Error, TooLarge};
 use crate::process::protocol::frame::{self, HEADER, Kind, NOT_SENT, TaskHead};
 
 impl TaskLoop {
-    /// Runs the items of a chunk that nobody takes back. Each reply is in the journal before the next item begins, and
-    /// is sent when the journal is full.
+    /// Runs the items of a chunk or batch, except those that are taken back. Each reply is in the journal before the
+    /// next item begins, and is sent when the journal is full.
     pub(super) fn many(
         &self,
         head: TaskHead,
@@ -21,7 +21,7 @@ impl TaskLoop {
         sequence: u64,
         bytes: Vec<u8>,
     ) -> ItemReplies {
-        // Their results are in the journal, which outlives what is beside it.
+        // No segments: the results are in the journal, which may outlive them.
         self.carriage.room.store(0, Ordering::Relaxed);
         let mut replies = ItemReplies::new(Arc::clone(&self.socket), self.table, slot, sequence, bytes);
         replies.begin(head.first);
@@ -56,13 +56,13 @@ impl TaskLoop {
     }
 }
 
-/// Takes the next argument from the front; `Err` if it was not sent.
+/// Takes the next argument from the front. Returns `Err` if it was not sent.
 fn next_argument<'a>(arguments: &mut &'a [u8]) -> Option<Result<&'a [u8], Error>> {
     let length = frame::u32_at(arguments, 0)?;
     let rest = &arguments[4..];
     if length == NOT_SENT {
         *arguments = rest;
-        // The pool knows why.
+        // The pool replaces this by its own error.
         return Some(Err(Error::Abandoned));
     }
     let (argument, rest) = rest.split_at_checked(length as usize)?;

@@ -1,4 +1,4 @@
-//! How a worker sends: it may block, since the pool always reads.
+//! How a worker sends. It may block, since the pool always reads.
 #![forbid(unsafe_code)]
 
 use std::io::IoSlice;
@@ -12,7 +12,7 @@ use super::exit::{LOST, complain, leave};
 use crate::process::os;
 use crate::process::protocol::frame::{Kind, put};
 
-/// Sends everything, or ends the process: without its parent it has nothing to do.
+/// Sends all bytes, or ends the process, which has nothing to do without its parent.
 pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match send(socket, bytes, os::NO_SIGNAL) {
@@ -41,7 +41,7 @@ pub(in crate::process) fn send_descriptor(socket: &OwnedFd, number: u32, memory:
     let sent = loop {
         match sendmsg(socket, &[IoSlice::new(&frame)], &mut control, os::NO_SIGNAL) {
             Err(Errno::INTR) => {}
-            // The rest of the frame then finds out.
+            // Sending the rest of the frame fails too, and handles it.
             sent => break sent.unwrap_or(0),
         }
     };

@@ -1,11 +1,11 @@
-//! The threads of a worker, and who goes on when the one that runs tasks does not.
+//! The threads of a worker, and which one continues when the one that runs tasks cannot.
 //!
 //! | thread | what it does |
 //! |---|---|
 //! | main | sleeps until the pool is gone, and ends the process |
-//! | runner | has the [`TaskLoop`]: receives, runs, answers |
-//! | clock | as the runner, but without the loop: it keeps the time of flushes, and takes the loop from one that takes too long ([`Handoff`]) |
-//! | witness, of each of those two | joins it, and ends the process when it has vanished |
+//! | runner | owns the [`TaskLoop`]: receives, runs, answers |
+//! | clock | the same as the runner, but without the loop: it keeps the time of flushes, and takes the loop from one that takes too long ([`Handoff`]) |
+//! | witness, one for each of these two | joins it, and ends the process when it has vanished |
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -29,7 +29,7 @@ pub(super) fn start(mut task_loop: Box<TaskLoop>, setup: Setup) -> io::Result<()
     let handoff = Arc::new(Handoff::default());
     let (name, table) = (setup.0.clone(), task_loop.table);
     let (starting, all_run) = channel::<()>();
-    // Tasks have what any thread has, and arguments are read on top of that, also where no more memory is to be had.
+    // Tasks have the stack of any thread, and arguments are read on top of that, even if no more memory is available.
     let size = stack::usual_size().saturating_add(READING_STACK);
     let clock = {
         let (handoff, starting) = (Arc::clone(&handoff), starting.clone());
@@ -45,7 +45,8 @@ pub(super) fn start(mut task_loop: Box<TaskLoop>, setup: Setup) -> io::Result<()
         os::die_with_parent_too();
         exit_on_panic(|| {
             if setup.2.is_some() {
-                // What the others need of the address space is no task's: a limit starts from there. Nothing comes but the end.
+                // An address space limit counts from here, so the other threads must have started. Nothing is received
+                // but the end of the channel.
                 let _ = all_run.recv();
             }
             task_loop.set_up(setup)
@@ -53,16 +54,16 @@ pub(super) fn start(mut task_loop: Box<TaskLoop>, setup: Setup) -> io::Result<()
         run(&handoff, Some(task_loop));
     })?;
     os::witness(runner, starting.clone(), vanished(table));
-    // Where there is no room for it, a flush takes as long as it takes.
+    // If there is no memory for the clock, a flush may take arbitrarily long.
     if let Ok(clock) = Builder::new().name(name).stack_size(size).spawn(clock) {
         os::witness(clock, starting, vanished(table));
     }
     Ok(())
 }
 
-/// Ends the process with what a thread of it has to say, if it has.
+/// Ends the process with the exit code that `body` returns, if it returns one.
 fn exit_on_panic(body: impl FnOnce() -> Option<i32>) {
-    // Nothing of a task's comes through here; if it does, the worker must not stand there as if it was at work.
+    // No panic of a task gets here. If one did, the worker must not look as if it was still working.
     let code = panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| std::process::abort());
     if let Some(code) = code {
         leave(code);
@@ -76,7 +77,7 @@ fn run(handoff: &Handoff<TaskLoop>, mut task_loop: Option<Box<TaskLoop>>) -> ! {
     }
 }
 
-/// What a witness does. What the vanished thread had locked stays so: this takes no lock, and frees nothing.
+/// Returns what a witness does. Locks of the vanished thread stay locked, so it takes no lock and frees nothing.
 fn vanished(table: &'static TaskTable) -> impl FnOnce() + Send {
     move || {
         table.note_vanished();

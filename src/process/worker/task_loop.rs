@@ -28,30 +28,30 @@ use crate::process::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::task::context;
 use crate::task::encoded::Written;
 
-/// What a worker keeps of the memory that a result needed.
+/// How much of the memory that a result needed is kept.
 pub(super) const KEPT: usize = 1 << 20;
 
-/// What a worker has and knows, whichever of its threads runs the tasks.
+/// The state of a worker, for whichever of its threads runs the tasks.
 pub(super) struct TaskLoop {
     pub(super) socket: Arc<OwnedFd>,
     pub(super) reader: Reader,
     pub(super) table: &'static TaskTable,
     max_message_size: u64,
-    /// The memory of the last reply, for the next.
+    /// The memory of the last reply, for reuse.
     reply: Vec<u8>,
-    /// What a task has come to, until it is sent.
+    /// The result of the last task, until it is sent.
     due: Option<PendingReply>,
     pub(super) carriage: Arc<WorkerOutOfBand>,
     pub(super) out_of_band: Arc<dyn OutOfBand>,
-    /// The segments that the pool has a descriptor of.
+    /// The segments that the pool has descriptors of.
     announced: HashSet<u32>,
-    /// How many went out with replies.
+    /// How many segments went out with replies.
     handed_over: u64,
-    /// How often the pool had sent something when that was last received.
+    /// The pool's send counter when something was last received.
     seen: u64,
 }
 
-/// What is to be said of a task that has run.
+/// The result of a task that has run, not sent yet.
 struct PendingReply {
     slot: u8,
     sequence: u64,
@@ -61,19 +61,19 @@ struct PendingReply {
 enum RunResult {
     One {
         kind: Kind,
-        /// Behind the room for the header.
+        /// The encoded result, behind room for the header.
         bytes: Vec<u8>,
         /// The segments that go along.
         taken: Vec<u32>,
-        /// It has kept bytes of the pool's segments.
+        /// Set if the task has kept bytes of the pool's segments.
         kept: bool,
     },
-    /// What was not sent of a chunk.
+    /// The replies of a chunk or batch that were not sent yet.
     Items(ItemReplies),
 }
 
 impl TaskLoop {
-    /// Receives the setup, and the task table that come with it.
+    /// Receives the setup, and the task table that comes with it.
     pub(super) fn begin(socket: &Arc<OwnedFd>) -> io::Result<(Box<Self>, Setup)> {
         let mut reader = Reader::new(u64::MAX);
         let body = loop {
@@ -84,7 +84,7 @@ impl TaskLoop {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         };
-        // For as long as the process lives, which is as long as the worker does: a signal may come later than anything is dropped.
+        // Leaked for the life of the process: a signal handler may use it after everything else is dropped.
         let table: &'static TaskTable = Box::leak(Box::new(TaskTable::map(reader.descriptor()?)?));
         let setup: Setup =
             postcard::from_bytes(reader.body(body)).map_err(|_| frame::broken("a setup that cannot be read"))?;
@@ -105,7 +105,7 @@ impl TaskLoop {
         Ok((Box::new(task_loop), setup))
     }
 
-    /// Gets ready. If it cannot, it says so, and the code to exit with is returned.
+    /// Sets the worker up. If it fails, reports that to the pool and returns the exit code.
     pub(super) fn set_up(&mut self, setup: Setup) -> Option<i32> {
         let (_, _, memory_limit, initializer) = setup;
         if let Err(error) = self.prepare(memory_limit, initializer) {
@@ -116,8 +116,8 @@ impl TaskLoop {
         None
     }
 
-    /// Runs tasks until no more will come; then the code to exit with. `None`: another thread has taken the loop, in the middle
-    /// of a flush.
+    /// Runs tasks until no more will come, and returns the exit code. Returns `None` if another thread has taken the
+    /// loop during a flush.
     pub(super) fn serve(mut self: Box<Self>, handoff: &Handoff<Self>) -> Option<i32> {
         loop {
             if let Some(reply) = self.due.take() {
@@ -128,7 +128,7 @@ impl TaskLoop {
                     Kind::Task => {
                         self.due = self.perform(header, body);
                         if self.due.is_some() {
-                            // Whoever sees the result also sees what was printed.
+                            // Output is visible before the result is.
                             self = handoff.flush(self)?;
                         }
                     }
@@ -207,7 +207,7 @@ impl TaskLoop {
         Some(PendingReply { slot, sequence, result })
     }
 
-    /// Sends what a task has come to.
+    /// Sends the result of a task.
     fn answer(&mut self, reply: PendingReply) {
         let PendingReply { slot, sequence, result } = reply;
         if !self.table.words().finish(slot, sequence) {
@@ -239,14 +239,14 @@ impl TaskLoop {
         }
     }
 
-    /// Sends a frame behind the segments that go along, by the shortest way.
+    /// Sends a frame after the segments that go with it, through the mailbox if possible.
     fn send(&self, slot: u8, bytes: &[u8], taken: &[u32]) {
         for SegmentRef { number, memory, .. } in self.carriage.store.references(taken) {
             if !self.announced.contains(&number) {
                 send_descriptor(&self.socket, number, &memory);
             }
         }
-        // What needs descriptors comes behind them.
+        // A frame with segments must follow their descriptors on the socket.
         let posted = if taken.is_empty() { self.table.post(slot, bytes) } else { None };
         match posted {
             Some(true) => self.say(Kind::Bell, &[]),
@@ -264,7 +264,7 @@ impl TaskLoop {
         Ok(())
     }
 
-    /// Has a task kept bytes of the pool's segments?
+    /// Returns `true` if the task has kept bytes of the pool's segments.
     pub(super) fn has_kept(&self) -> bool {
         let read = std::mem::take(&mut *self.carriage.read.lock());
         !read.is_empty() && self.carriage.known.are_kept(&read)
@@ -286,7 +286,7 @@ impl TaskLoop {
         RunResult::One { kind, bytes, taken, kept: self.has_kept() }
     }
 
-    /// An error as bytes, unless that is too long: a message may be as long as a result.
+    /// Encodes an error, or [`Error::TooLarge`] if it is too long. A message may be as long as a result.
     pub(super) fn fault(&self, error: &Error) -> Vec<u8> {
         let bytes = reply::to_bytes(error);
         let (size, limit) = (bytes.len() as u64, self.max_message_size.max(JOURNAL as u64));
@@ -318,7 +318,7 @@ mod tests {
     use crate::task::encoded::Entry;
     use crate::task::function::Infallible;
 
-    /// One that runs what it is told to in this process, and the pool's end.
+    /// Returns a task loop that runs in this process, and the pool's end of its connection.
     fn task_loop() -> (Box<TaskLoop>, Connection) {
         let setup: Setup = ("a worker".into(), u64::MAX, None, None);
         let mut frame = Vec::new();

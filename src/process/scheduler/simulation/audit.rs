@@ -1,4 +1,4 @@
-//! What holds whenever the scheduler's lock is free, and what holds at the end.
+//! Invariants that hold whenever the scheduler's lock is free, and those that hold at the end.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::process::shm::table::Progress;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
-/// A number of its own for each task, whose bits have nothing to do with those of another one.
+/// Returns a hash of the task's address, so that the bits of different tasks are unrelated.
 fn mark(remote: &Arc<RemoteTask>) -> u64 {
     // The last step of splitmix64.
     let address = Arc::as_ptr(remote).addr() as u64;
@@ -23,7 +23,8 @@ fn mark(remote: &Arc<RemoteTask>) -> u64 {
 }
 
 impl World<'_> {
-    /// After whatever is no step of a worker: what those do the scheduler does not hear of before somebody else acts.
+    /// Checks all invariants. Called after every event that is not a step of a worker, which the scheduler does not
+    /// notice before something else happens.
     pub(super) fn audit(&self) {
         self.audit_counts();
         self.audit_places();
@@ -34,7 +35,7 @@ impl World<'_> {
         self.audit_starting();
     }
 
-    /// What is counted is what is there.
+    /// Invariant: counters match what they count.
     fn audit_counts(&self) {
         let scheduler = &self.scheduler;
         let workers = || scheduler.workers.values();
@@ -48,7 +49,7 @@ impl World<'_> {
             "a worker has tasks that does not serve"
         );
         self.audit_work();
-        // What a dead one had is with others.
+        // The tasks of a dead worker are with other workers.
         for worker in workers().filter(|worker| matches!(worker.stage, Stage::Serving | Stage::Doomed)) {
             let taken = worker.in_flight.iter().fold(0_u64, |taken, sent| taken | 1 << sent.slot);
             assert_eq!(taken.count_ones() as usize, worker.in_flight.len(), "two tasks have one slot");
@@ -69,19 +70,19 @@ impl World<'_> {
         }
     }
 
-    /// No more workers are at work than there may be.
+    /// Invariant: no more workers are running tasks than the limit allows.
     pub(super) fn audit_work(&self) {
-        // What a killed one is at has been given up.
+        // What a killed worker runs has been given up.
         let is_at_work = |id| self.scheduler.workers.get(id).is_some_and(|worker| worker.stage != Stage::Doomed);
         let floor = self.floor.borrow();
         let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
         assert!(running <= self.weather.max_workers, "too many workers are at work");
     }
 
-    /// Each task is in one place, and knows in which. The book is told where it was seen.
+    /// Invariant: each task is in exactly one place, and its `place` says which. Notes in the book where it was seen.
     fn audit_places(&self) {
         let scheduler = &self.scheduler;
-        // Sums stand for sets: where those are different, so are these, but for a chance of one in 2^64.
+        // Sums stand for sets: different sets have different sums, except with a probability of 1 in 2^64.
         let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
         let mut book = self.book.lock();
         let mut see = |remote: &RemoteTask, is_sent| {
@@ -113,7 +114,7 @@ impl World<'_> {
             }
         }
         assert_eq!(found, expected, "a task that is in several places, or in none, or that nobody has submitted");
-        // Once it is known what becomes of one, it ends: there are few.
+        // A lost task ends once its outcome is decided, so there are few.
         for (nth, remote) in scheduler.lost.iter().enumerate() {
             let is_it = |other: &Arc<RemoteTask>| Arc::ptr_eq(other, remote);
             let is_once = !scheduler.lost[..nth].iter().any(is_it) && self.remotes.iter().any(is_it);
@@ -121,7 +122,7 @@ impl World<'_> {
         }
     }
 
-    /// First come, first served.
+    /// Invariant: tasks start in the order of submission.
     fn audit_turns(&self) {
         let tickets = self.scheduler.queue.iter().map(|remote| remote.ticket());
         assert!(tickets.is_sorted(), "the queue is not in the order of submission");
@@ -133,7 +134,7 @@ impl World<'_> {
         };
         assert!(are_in_turn(&mut self.scheduler.queue.iter()), "a task has overtaken another one in the queue");
         for worker in self.scheduler.workers.values() {
-            // What runs may have been sent before what was to come first.
+            // A running task may have been sent before one that comes earlier.
             let progress = |sent: &Sent| {
                 let table = worker.table.as_ref()?;
                 Some(table.quiet_words().progress(sent.slot, sent.sequence))
@@ -144,7 +145,7 @@ impl World<'_> {
         }
     }
 
-    /// Nobody waits for what nobody is about to do.
+    /// Invariant: no task waits for a worker that nothing is about to start or wake.
     fn audit_progress(&self) {
         let scheduler = &self.scheduler;
         if scheduler.waiting() == 0 || scheduler.broken.is_some() || scheduler.hopeless {
@@ -154,14 +155,14 @@ impl World<'_> {
             || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
             || (!scheduler.workers.is_empty() && scheduler.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
-        // One that has had all of its tasks leaves when it looks.
+        // A worker that has no budget left leaves when its monitor looks.
         let serves = |worker: &&WorkerState<_>| worker.stage == Stage::Serving && worker.in_flight.is_empty();
         let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker) && worker.budget > 0);
         let (told, others): (Vec<_>, Vec<_>) = free.partition(|(id, _)| self.monitors[id].will_look());
         assert!(others.is_empty() || told.len() >= scheduler.waiting(), "a worker has nothing to do while tasks wait");
     }
 
-    /// Nobody is idle who could take a part of what another has.
+    /// Invariant: no worker is idle that could take half of what another one has.
     fn audit_sharing(&self) {
         let scheduler = &self.scheduler;
         if !scheduler.idle.iter().any(|id| !self.monitors[id].will_look()) {
@@ -176,7 +177,7 @@ impl World<'_> {
         }
     }
 
-    /// Of what has a limit, somebody keeps the time.
+    /// Invariant: each task with a time limit has an alarm.
     fn audit_limits(&self) {
         for (id, worker) in self.scheduler.workers.iter().filter(|(_, worker)| worker.stage == Stage::Serving) {
             let monitor = &self.monitors[id];
@@ -190,7 +191,8 @@ impl World<'_> {
             let is_done = progress == Some(Progress::Done);
             assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
             let Some((then, _)) = monitor.alarm() else { panic!("nobody keeps the time of a task") };
-            // From its start, if that was later. Who decides may have looked at the clock a while before.
+            // Counted from its start, if that was later. The clock may have been read up to [`LATE`] before the
+            // decision.
             let limit = first.remote.limit();
             let started = match progress {
                 Some(Progress::Running(since)) => self.stock.base + Duration::from_nanos(since),
@@ -201,7 +203,7 @@ impl World<'_> {
         }
     }
 
-    /// Whoever is being started for nothing is about to hear of it.
+    /// Invariant: a starting worker that is no longer needed is about to be told.
     fn audit_starting(&self) {
         let is_told = |due: &Due| matches!(due, Due::RingAll);
         if !self.scheduler.is_over() || self.dues.iter().any(is_told) {
@@ -218,21 +220,21 @@ impl World<'_> {
         }
     }
 
-    /// What runs again comes before all that are not earlier.
+    /// Invariant: a task that is retried precedes all that are not earlier.
     pub(super) fn audit_next(&self, remote: &Arc<RemoteTask>) {
         let first = self.scheduler.queue.iter().find(|other| other.ticket() >= remote.ticket());
         assert!(first.is_some_and(|first| Arc::ptr_eq(first, remote)), "a task that runs again waits for others");
     }
 
-    /// No worker goes on with it.
+    /// Asserts that no worker can continue with the task.
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
         let table = Arc::clone(&self.floor.borrow().workers[&id].table);
         assert_eq!(table.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
     }
 
-    /// A worker died before it started a task, and another one is to.
+    /// Counts that a worker died before it started a task, which another one will start.
     pub(super) fn audit_missed(&self, remote: &RemoteTask) {
-        // The items of a portion go from one task to another.
+        // The items of a batch move from one remote task to another.
         for call in open_calls(remote).into_iter().filter(|_| remote.items.is_none()) {
             let call = &mut self.book.lock().calls[call];
             call.missed += 1;
@@ -240,7 +242,7 @@ impl World<'_> {
         }
     }
 
-    /// A worker is to leave: there is a reason, and nothing that it could do.
+    /// Asserts that a worker that leaves has a reason, and no work.
     pub(super) fn audit_leaving(&self, id: WorkerId) {
         let (scheduler, weather) = (&self.scheduler, &self.weather);
         let worker = &scheduler.workers[&id];
@@ -255,7 +257,7 @@ impl World<'_> {
         );
     }
 
-    /// Everything that was submitted has ended.
+    /// Asserts that everything that was submitted has ended.
     pub(super) fn audit_outcomes(&self) {
         for (number, call) in self.book.lock().calls.iter().enumerate() {
             assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
@@ -264,7 +266,7 @@ impl World<'_> {
         assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
     }
 
-    /// Nothing is left.
+    /// Asserts that nothing is left.
     pub(super) fn audit_end(&self) {
         let scheduler = &self.scheduler;
         assert!(scheduler.is_empty(), "workers are left");

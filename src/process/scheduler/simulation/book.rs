@@ -1,4 +1,4 @@
-//! [`Book`]: what has become of every call, one a task and one an item of a chunk.
+//! [`Book`]: records what happens to each call, which is a task or an item.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -14,36 +14,36 @@ pub(super) type Shared = Arc<Mutex<Book>>;
 #[derive(Default)]
 pub(super) struct Book {
     pub(super) calls: Vec<CallRecord>,
-    /// Flights that were made by dividing others.
+    /// Batches that were made by dividing others.
     pub(super) divided: Arc<SentBatches<RemoteTask>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct CallRecord {
     retries: u32,
-    /// It was refused on its way to the worker, which is to pass over it.
+    /// It was refused before it was sent, and the worker has to skip it.
     pub(super) is_refused: bool,
-    /// Which worker is at it.
+    /// The worker that runs it.
     at: Option<WorkerId>,
     /// How often a worker has begun it.
     begun: u32,
-    /// How often a worker died that was at it.
+    /// How many workers died while they ran it.
     deaths: u32,
-    /// When its task was submitted, among others. Of one that was sent and came back, and of items, nothing is known.
+    /// The place of its task in the order of submission. Unknown for items, and for a task that was sent and came back.
     pub(super) turn: Option<usize>,
     was_sent: bool,
-    /// How often a worker died that was to start its task next.
+    /// How many workers died that were to start its task next.
     pub(super) missed: u32,
     /// How often it was blamed for a worker's death.
     pub(super) blamed: u32,
-    /// Its result has left the worker, or is where it outlives the worker.
+    /// Set if its result has left the worker, or is where it outlives the worker.
     is_safe: bool,
-    /// Nothing is to begin it any more.
+    /// Set if no worker may begin it any more.
     is_unwanted: bool,
     end: Option<End>,
-    /// Somebody wanted no more of it than was under way.
+    /// Set if it was cancelled, as far as it had not begun.
     is_called_off: bool,
-    /// Who holds its future has ended it. What the pool says later does not count.
+    /// Set if the caller that holds its future has ended it. What the pool says later does not count.
     ended_outside: bool,
 }
 
@@ -77,7 +77,7 @@ impl CallRecord {
         self.end.is_some()
     }
 
-    /// It was seen with a worker, or in the queue.
+    /// Notes that it was seen with a worker, or in the queue.
     pub(super) fn see(&mut self, is_sent: bool) {
         if self.was_sent && !is_sent {
             self.turn = None;
@@ -94,13 +94,13 @@ impl CallRecord {
         assert!(self.begun <= 1 + self.retries, "a task is tried too often: {self:?}");
     }
 
-    /// The worker is done with it.
+    /// Notes that the worker has finished it.
     pub(super) fn leave(&mut self) {
         self.at = None;
         self.is_safe = true;
     }
 
-    /// The worker has died of it.
+    /// Notes that the worker has died of it.
     pub(super) fn die(&mut self) {
         self.at = None;
         self.deaths += 1;
@@ -110,18 +110,19 @@ impl CallRecord {
         self.at.is_some()
     }
 
-    /// What has begun may go on, and nothing else is to begin.
+    /// Notes that it may continue if it has begun, and may not begin otherwise.
     pub(super) fn let_be(&mut self) {
         self.is_unwanted = self.begun == 0 || self.is_safe;
         self.is_called_off = true;
     }
 
-    /// It is nobody's any more, unless it has ended already.
+    /// Notes that it is no longer wanted.
     pub(super) fn call_off(&mut self) {
         self.is_called_off = true;
     }
 
-    /// Its holder has called it off: before it began, or wherever it was. A chunk may be cancelled between two tries.
+    /// Notes that the caller has cancelled or aborted it: `is_pending` says that it had not begun. A chunk may be
+    /// cancelled between two tries.
     pub(super) fn end_outside(&mut self, is_pending: bool, is_item: bool) {
         assert!(!is_pending || self.at.is_none(), "a task was cancelled that runs: {self:?}");
         assert!(!is_pending || is_item || self.begun == 0, "a task was cancelled that has begun: {self:?}");
@@ -137,12 +138,12 @@ impl CallRecord {
         assert_eq!(self.end.replace(end), None, "a task ends twice, now with {end:?}: {self:?}");
         match end {
             End::Value => assert!(self.is_safe, "a result of nothing: {self:?}"),
-            // It may have been done at that very moment.
+            // It may have finished at that moment.
             End::Late => {}
             End::Cancelled => assert_eq!(self.begun, 0, "a task was cancelled that has begun: {self:?}"),
             End::Died if self.is_called_off => assert!(self.blamed > 0, "nothing died of it: {self:?}"),
             End::Died => assert_eq!(self.blamed, 1 + self.retries, "a task is not tried as often as it may: {self:?}"),
-            // Of a task that a worker died of, once the pool is broken.
+            // A task that a worker died of is refused once the pool is broken.
             End::Refused => assert_eq!(self.begun, self.deaths, "a task was refused that runs: {self:?}"),
         }
         assert!(!self.is_safe || matches!(end, End::Value | End::Late), "a result is lost: {self:?}");

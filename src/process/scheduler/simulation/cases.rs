@@ -1,5 +1,5 @@
-//! What schedules have found, told in as few steps as it takes: workers that are replaced after each task; and what they seldom come
-//! upon, or never.
+//! Failures that schedules have found, in as few steps as possible; cases with workers that are replaced after each
+//! task; and cases that schedules seldom or never reach.
 #![forbid(unsafe_code)]
 
 mod deaths;
@@ -23,12 +23,12 @@ use crate::process::worker_id::WorkerId;
 const FIRST: WorkerId = WorkerId(0);
 const SECOND: WorkerId = WorkerId(1);
 
-/// One worker, which may have one task.
+/// Returns a world with one worker, which may have one task.
 fn world(stock: &mut Stock) -> World<'_> {
     world_of(1, Some(1), stock)
 }
 
-/// So many workers, each of which may have so many tasks.
+/// Returns a world with `max_workers` workers, each of which may have `max_tasks` tasks.
 fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
     let weather = Weather {
         max_workers,
@@ -62,10 +62,10 @@ impl World<'_> {
         table
     }
 
-    /// It is ready, and is sent two of the tasks.
+    /// Makes the worker ready, and sends it two of the tasks.
     fn send_two(&mut self, id: WorkerId) -> (Arc<TaskTable>, [Dispatch; 2]) {
         let table = self.make_ready(id);
-        // They are short as a rule, so that one is sent ahead.
+        // Its tasks are usually short, so that one is sent ahead.
         self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
         let Ok(orders) = self.refill(id).1.try_into() else { panic!("one is sent ahead") };
         (table, orders)
@@ -76,7 +76,7 @@ impl World<'_> {
         (self.decide(|scheduler, now| scheduler.refill(id, false, now, &mut orders)), orders)
     }
 
-    /// The worker answers a task for good. Whose is it?
+    /// Gives the last answer of a worker to a task. Returns that task.
     fn answer(&mut self, id: WorkerId, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
         let answered = Answered { slot, sequence, last: true };
         self.decide(|scheduler, now| scheduler.settle(id, answered, now))
@@ -146,7 +146,7 @@ fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
     assert!(matches!(&orders[..], [order] if Arc::ptr_eq(&order.remote, &remotes[2])));
 }
 
-/// What a worker does whose only task somebody else has taken the answer of.
+/// Returns `true` if a worker is idle after a waiter has taken the answer to its only task.
 fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool {
     let mut stock = stock();
     let mut world = world_of(2, max_tasks, &mut stock);

@@ -1,4 +1,4 @@
-//! What the threads of a program ask of a pool: to take tasks, to give them back, to end.
+//! What the threads of a program do with a pool: they submit tasks, cancel tasks, and close the pool.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::process::scheduler::Submitted;
 use crate::process::task::{Completion, Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
-/// Has everything of it ended that is its own, and was sent?
+/// Returns `true` if all calls have ended that were sent and still belong to this task.
 pub(super) fn is_over(book: &book::Shared, remote: &RemoteTask) -> bool {
     let book = book.lock();
     open_calls(remote).iter().all(|call| book.calls[*call].is_over())
 }
 
 impl World<'_> {
-    /// Asks something.
+    /// Makes one random call.
     pub(super) fn call(&mut self) {
         let patience = self.weather.patience;
         if !self.once_in(patience) {
@@ -66,7 +66,7 @@ impl World<'_> {
         }
     }
 
-    /// Submits something; `owned`: in a callback.
+    /// Submits a random task. `owned` says that this is in a callback.
     fn bring(&mut self, owned: bool) {
         let freights = self.weather.max_tasks.is_none() && self.weather.max_pending.is_none();
         let (is_portion, is_chunk) = (freights && self.once_in(3), self.once_in(4));
@@ -90,7 +90,7 @@ impl World<'_> {
         self.submit(remote, owned, is_portion);
     }
 
-    /// A task, or with `items` a chunk or portion.
+    /// Creates a task, or with `items` a chunk or batch.
     pub(super) fn remote(
         &mut self,
         options: TaskOptions,
@@ -107,7 +107,7 @@ impl World<'_> {
         let calls = first..book.calls.len();
         drop(book);
         if self.once_in(4) {
-            // Portions of another map.
+            // The next batches belong to another map.
             self.map = self.tickets.now();
         }
         let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
@@ -128,7 +128,7 @@ impl World<'_> {
     }
 
     fn submit(&mut self, remote: Arc<RemoteTask>, owned: bool, is_portion: bool) {
-        // What a map has announced comes also after the end.
+        // What a map has announced may come after the pool was closed.
         let accepted = is_portion && self.scheduler.expected > 0;
         if let Some(refusal) = self.scheduler.refusal(&remote, owned, accepted) {
             return self.turn_away(&remote, refusal);
@@ -151,14 +151,14 @@ impl World<'_> {
     }
 
     fn turn_away(&mut self, remote: &RemoteTask, refusal: Error) {
-        // Not where it was taken back before: the task does not hear it then.
+        // This does nothing if the task was taken back before.
         remote.refuse(refusal);
         *remote.place.lock() = Place::Revoked;
     }
 
-    /// A submitter that waits for room looks again.
+    /// Lets the submitters that wait for room check again.
     pub(super) fn unblock(&mut self) {
-        // All were woken.
+        // All of them were woken.
         self.room = false;
         for _ in 0..self.blocked.len() {
             let remote = self.blocked.pop_front().expect("counted");
@@ -205,13 +205,13 @@ impl World<'_> {
         }
     }
 
-    /// Somebody tries to.
+    /// Notes in the book that a caller tries to cancel the task.
     pub(super) fn call_off(&self, remote: &RemoteTask) {
         let mut book = self.book.lock();
         open_calls(remote).iter().for_each(|call| book.calls[*call].call_off());
     }
 
-    /// Its future ends where it is held.
+    /// Notes in the book that the caller has ended the future.
     fn end_outside(&mut self, remote: &RemoteTask, is_pending: bool) {
         let mut book = self.book.lock();
         let items = remote.items.as_ref().map_or(1, |items| items.ends.len());
@@ -228,7 +228,7 @@ impl World<'_> {
         self.dues.push_back(Due::Refuse(pending, None));
     }
 
-    /// Waits for a task, and so looks for its answer before the thread that looks after the worker may have read it.
+    /// Begins to wait for a task: the waiter looks for the answer, which the monitor may not have read yet.
     pub(super) fn begin_look(&mut self, remote: &RemoteTask) {
         if remote.items.is_some() || remote.task().is_none() {
             return;
@@ -240,7 +240,7 @@ impl World<'_> {
         }
     }
 
-    /// Who waits finds the answer, or has looked for long enough.
+    /// Ends the look of a waiter: it finds the answer, or has looked for long enough.
     pub(super) fn look_for_answer(&mut self, id: WorkerId) {
         let monitor = self.monitors.get_mut(&id).expect("the monitor of who is looked at is there");
         let (slot, sequence) = monitor.looked_for.take().expect("somebody looks");
@@ -265,7 +265,7 @@ impl World<'_> {
         }
     }
 
-    /// Completes what a worker has answered. What runs there may submit.
+    /// Completes a task with what a worker has answered. The callback may submit.
     pub(super) fn deliver(&mut self, remote: Arc<RemoteTask>, said: Said, owned: bool) {
         let out_of_band = &self.stock.pool.out_of_band;
         match said {

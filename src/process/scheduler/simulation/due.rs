@@ -1,4 +1,4 @@
-//! [`Due`]: what a thread outside does after a decision, once the lock is free. Anything may come before it is done.
+//! [`Due`]: what a thread outside does after a decision, once the lock is free. Anything may happen before that.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::process::task::RemoteTask;
 use crate::process::worker_id::WorkerId;
 
 pub(super) enum Due {
-    /// Frames, and whether the worker's monitor is rung for then.
+    /// Sends tasks. The flag says whether the worker's monitor is woken then.
     Send(WorkerId, Vec<Dispatch>, bool),
-    /// Completes a task by who has waited for it.
+    /// Completes a task in the thread that waited for it.
     Read(Arc<RemoteTask>, Said),
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     Kill(WorkerId),
@@ -22,7 +22,7 @@ pub(super) enum Due {
 }
 
 impl Due {
-    /// For a trace.
+    /// Returns a name for a trace.
     fn name(&self) -> String {
         match self {
             Self::Send(id, orders, _) => {

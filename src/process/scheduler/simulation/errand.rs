@@ -1,4 +1,4 @@
-//! [`Errand`]: what stands for a future, or for the map that a portion is of, and notes how it ends.
+//! [`Errand`]: a double for a future, or for the map that a batch belongs to. Notes how it ends.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -28,19 +28,19 @@ pub(super) struct Errand {
     pub(super) book: book::Shared,
 }
 
-/// The call that an argument is of.
+/// Returns the call that an argument belongs to.
 pub(super) fn call_of(bytes: &[u8]) -> usize {
     u32::from_le_bytes(*bytes.first_chunk().expect("an argument that was cut wrong")) as usize
 }
 
-/// The call that an item of a chunk is; `None`: it was not sent.
+/// Returns the call that an item belongs to, or `None` if it was not sent.
 pub(super) fn call_at(remote: &RemoteTask, position: usize) -> Option<usize> {
     let items = remote.items.as_ref()?;
     let start = position.checked_sub(1).map_or(0, |before| items.ends[before]);
     items.refusal(position).is_none().then(|| call_of(&remote.argument[start..items.ends[position]]))
 }
 
-/// The calls of a task that it has not given away, and of which nothing is known.
+/// Returns the calls that still belong to a task and have no known outcome.
 pub(super) fn open_calls(remote: &RemoteTask) -> Vec<usize> {
     match &remote.items {
         None => vec![call_of(&remote.argument)],
@@ -48,7 +48,7 @@ pub(super) fn open_calls(remote: &RemoteTask) -> Vec<usize> {
     }
 }
 
-/// The next one of those, if it was sent.
+/// Returns the first of the open calls, if it was sent.
 pub(super) fn next_call(remote: &RemoteTask) -> Option<usize> {
     match remote.range() {
         None => Some(call_of(&remote.argument)),
@@ -57,7 +57,7 @@ pub(super) fn next_call(remote: &RemoteTask) -> Option<usize> {
 }
 
 impl Errand {
-    /// What is encoded: for each call its number, and so many bytes behind it.
+    /// Encodes for each call its number, and `padding` bytes behind it.
     pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<ItemOffsets>) {
         let (mut argument, mut ends, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let book = self.book.lock();
@@ -73,7 +73,7 @@ impl Errand {
         (argument, self.is_chunk.then(|| ItemOffsets { ends: ends.into(), refused }))
     }
 
-    /// Every call of it ends, if none has.
+    /// Ends all its calls.
     fn end_all(&self, end: End) -> bool {
         self.book.lock().calls[self.calls.clone()].iter_mut().for_each(|call| call.end(end));
         true
@@ -140,7 +140,7 @@ impl Runnable for Errand {
         true
     }
 
-    // What a pool does not ask.
+    // Not called by a pool.
 
     fn set_options(&self, _: &Arc<TaskOptions>) {
         unreachable!()

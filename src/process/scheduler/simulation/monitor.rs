@@ -1,5 +1,5 @@
-//! [`Monitor`]: the thread that looks after a worker. What it decides is the real [`MonitorState`]; what follows is done here, one action at a
-//! time, and anything may happen in between.
+//! [`Monitor`]: the simulated monitor of a worker. It decides with the real [`MonitorState`], and performs one action
+//! at a time. Anything may happen between two of them.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -20,30 +20,30 @@ use crate::process::worker_id::WorkerId;
 
 #[derive(Default)]
 pub(super) struct Monitor {
-    /// Not there before its worker was spawned, nor where that has failed.
+    /// `None` before its worker was spawned, and if that has failed.
     state: Option<MonitorState>,
     has_begun: bool,
-    /// What was decided, and is not done yet.
+    /// The actions that were decided and not performed yet.
     actions: VecDeque<Action<Said>>,
-    /// What it does after that, before it sleeps.
+    /// What it does after the actions, before it sleeps.
     steps: VecDeque<Step>,
     pub(super) rung: bool,
-    /// A waiter looks for the answer to the task with this slot and sequence number.
+    /// The slot and sequence number of the task whose answer a waiter looks for.
     pub(super) looked_for: Option<(u8, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Takes up to so many messages.
+    /// Reads up to this many messages.
     Receive(usize),
-    /// Looks for what there is to do.
+    /// Looks for work.
     Look,
     Reap,
     Forget,
 }
 
 impl Monitor {
-    /// Returns `true` if there is something to wake for.
+    /// Returns `true` if it has a reason to wake.
     pub(super) fn wakes(&self, has_said: bool, has_died: bool, now: Instant) -> bool {
         let is_rung = self.rung || self.alarm().is_some_and(|(then, _)| then <= now);
         !self.has_begun || !self.is_asleep() || is_rung || has_died || has_said
@@ -53,7 +53,7 @@ impl Monitor {
         self.state.as_ref()?.alarm()
     }
 
-    /// Returns `true` if it is going to look for what there is to do, or to reap its worker.
+    /// Returns `true` if it is about to look for work, or to reap its worker.
     pub(super) fn will_look(&self) -> bool {
         self.rung || self.steps.iter().any(|step| matches!(step, Step::Look | Step::Reap))
     }
@@ -62,7 +62,7 @@ impl Monitor {
         self.actions.is_empty() && self.steps.is_empty()
     }
 
-    /// Returns `true` if its worker has ended, and what that has said is being read.
+    /// Returns `true` if its worker has ended, and the last replies are being read.
     pub(super) fn is_gone(&self) -> bool {
         self.state.as_ref().is_some_and(MonitorState::is_gone)
     }
@@ -73,7 +73,7 @@ impl World<'_> {
         self.monitors.get_mut(&id).expect("a monitor that acts is there")
     }
 
-    /// Lets the monitor do what comes next.
+    /// Lets the monitor take its next step.
     pub(super) fn look_after(&mut self, id: WorkerId) {
         if let Some(action) = self.monitor(id).actions.pop_front() {
             self.act_for(id, action);
@@ -147,7 +147,7 @@ impl World<'_> {
         self.monitor(id).state = Some(state);
     }
 
-    /// Lets the state decide. What follows is done after what was decided before, and before its other steps.
+    /// Lets the state decide. The actions are performed after earlier ones, and before the monitor's other steps.
     fn on(&mut self, id: WorkerId, event: Event<'_, WorkerId, Said>) {
         let monitor = self.monitor(id);
         let mut state = monitor.state.take().expect("its worker was spawned");
@@ -181,7 +181,7 @@ impl World<'_> {
         }
     }
 
-    /// Reads up to so many messages: all replies as one event, any other as one by itself.
+    /// Reads up to `count` messages: all replies as one event, each other message as one of its own.
     fn receive(&mut self, id: WorkerId, count: usize) {
         let mut replies = Vec::new();
         for left in (0..count).rev() {
@@ -254,7 +254,7 @@ impl World<'_> {
     fn judge(&mut self, id: WorkerId, lost: LostTask) {
         let table = Arc::clone(&self.floor.borrow().workers[&id].table);
         let died = || {
-            // By now it is known what the worker had done before.
+            // The monitor knows by now what the worker had done before.
             if let Some(call) = next_call(&lost.remote) {
                 self.book.lock().calls[call].blamed += 1;
             }
@@ -274,7 +274,7 @@ fn lost_task(action: &Action<Said>) -> Option<&LostTask> {
 }
 
 impl Action<Said> {
-    /// For a trace.
+    /// Returns a name for a trace.
     fn name(&self) -> String {
         use super::errand::open_calls;
         match self {

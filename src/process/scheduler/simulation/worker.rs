@@ -1,4 +1,4 @@
-//! [`Worker`]: a process, as far as a pool can tell. It takes one step at a time, and may die between any two.
+//! [`Worker`]: a simulated process. It takes one step at a time, and may die between any two.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,22 +23,22 @@ pub(super) struct Floor {
     pub(super) clock: u64,
     pub(super) book: book::Shared,
     pub(super) rng: Rng,
-    /// One step of so many is a worker's last; 0: none is.
+    /// A worker dies at one in this many steps; 0 means never.
     pub(super) deaths: u32,
 }
 
 pub(super) struct Worker {
     pub(super) table: Arc<TaskTable>,
-    /// Frames that were sent to it.
+    /// The tasks that were sent to it.
     pub(super) inbox: VecDeque<Frame>,
-    /// What it has sent.
+    /// The messages that it has sent and its monitor has not read.
     pub(super) outgoing: VecDeque<Said>,
-    /// Nothing more will come.
+    /// Set if nothing more will come.
     pub(super) no_more: bool,
-    /// A signal is on its way that it will not survive.
+    /// Set if it was sent a signal that it will not survive.
     pub(super) killed: bool,
     pub(super) is_alive: bool,
-    /// It does not go on, and nobody sees why.
+    /// Set if it does not continue, for no visible reason.
     pub(super) hangs: bool,
     pub(super) is_unfit: bool,
     at: At,
@@ -49,14 +49,14 @@ pub(super) struct Frame {
     remote: Arc<RemoteTask>,
     slot: u8,
     sequence: u64,
-    /// Of a chunk: the first item in it, and where they end.
+    /// For a chunk or batch: its first item without a known outcome, and its number of items.
     items: Option<(u32, u32)>,
 }
 
 impl From<Dispatch> for Frame {
     fn from(Dispatch { remote, slot, sequence }: Dispatch) -> Self {
         let items = remote.range();
-        // Taken back before it was sent, another worker may have run it since: this one will not begin.
+        // If it was taken back before it was sent, another worker may have run it since: this one will not begin it.
         let is_its = matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
         let has_some = items.is_none_or(|(first, end)| first < end) || remote.is_curtailed();
         assert!(has_some || !is_its, "a worker is sent what others have got");
@@ -86,16 +86,16 @@ enum At {
     Spawned,
     SettingUp,
     Receiving,
-    /// So many steps away from its result.
+    /// Takes this many more steps until its result.
     Task(Frame, u32),
     Items(Frame, Batch),
-    /// The result is there, and not sent.
+    /// Has a result that was not sent yet.
     Done(Frame, Option<Batch>),
-    /// The pool has decided to kill it.
+    /// Waits to be killed: the pool has decided so.
     Parked(Frame, Option<Batch>),
 }
 
-/// Replies to items that were not sent.
+/// Replies to items that were not sent yet.
 #[derive(Default)]
 struct Batch {
     item: Option<u32>,
@@ -120,7 +120,7 @@ impl Worker {
         self.is_alive && (self.killed || (goes_on && !self.hangs))
     }
 
-    /// Is a call under way?
+    /// Returns `true` if it runs a call.
     pub(super) fn runs(&self) -> bool {
         self.is_alive && matches!(self.at, At::Task(..) | At::Items(..))
     }
@@ -142,7 +142,7 @@ impl Worker {
 }
 
 impl Frame {
-    /// The number of its call, or of one of its items; `None`: that was not sent.
+    /// Returns the number of its call, or of one of its items; `None` if that was not sent.
     fn call(&self, item: Option<u32>) -> Option<usize> {
         match item {
             None => Some(call_of(&self.remote.argument)),
@@ -152,7 +152,7 @@ impl Frame {
 }
 
 impl Floor {
-    /// Lets one worker do what it does next.
+    /// Lets one worker take its next step.
     pub(super) fn step(&mut self, id: WorkerId) {
         let Self { workers, clock, book, rng, deaths } = self;
         let Some(worker) = workers.get_mut(&id).filter(|worker| worker.can_step()) else { return };
@@ -195,7 +195,7 @@ impl Floor {
             }
             at @ At::Parked(..) => at,
         };
-        // Only of what somebody keeps the time: nobody could tell of another that it does not take long.
+        // Only with a time limit: nothing would end another task that hangs.
         let limited = |worker: &Worker| match &worker.at {
             At::Task(frame, _) | At::Done(frame, _) => frame.remote.limit().is_some(),
             At::Receiving => worker.inbox.front().is_some_and(|frame| frame.remote.limit().is_some()),
@@ -238,7 +238,7 @@ impl Worker {
             batch.item = Some(item);
             return At::Items(frame, batch);
         };
-        // The journal is full.
+        // As if the journal was full.
         if batch.count > 0 && rng.u32(..8) == 0 {
             self.send(&frame, &mut batch, false);
             batch = Batch { first: item, ..Batch::default() };
@@ -251,7 +251,7 @@ impl Worker {
             None => put_item(&mut batch.bytes, Kind::Fault, &reply::to_bytes(&Error::Abandoned)),
         }
         batch.count += 1;
-        // One that the journal has no room for is sent.
+        // As if the reply did not fit into the journal: then it is sent.
         if rng.u32(..8) == 0 {
             self.send(&frame, &mut batch, false);
             batch = Batch { first: item + 1, ..Batch::default() };

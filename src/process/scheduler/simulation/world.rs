@@ -1,7 +1,8 @@
-//! [`World`]: a scheduler, and all who call it or are called for it, as one thread that takes one step after the other.
+//! [`World`]: a scheduler and everything that calls it or is called by it, in one thread that takes one step after the
+//! other.
 //!
-//! What a pool and the threads of its workers do around each decision is done here once more, without descriptors. Between a decision
-//! and what follows from it, anything else may come.
+//! What a pool and its monitors do around each decision is repeated here, without descriptors. Anything may happen
+//! between a decision and what follows from it.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -24,12 +25,12 @@ use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 use crate::ticket::{Ticket, Tickets};
 
-/// How long ago who decides may have looked at the clock.
+/// How long before a decision the clock may have been read.
 pub(super) const LATE: Duration = Duration::from_micros(100);
 
-/// What lasts from one schedule to the next.
+/// What is kept from one schedule to the next.
 pub(super) struct Stock {
-    /// What tasks belong to. No thread or process of it is ever started.
+    /// The owner of tasks. No thread or process of it is ever started.
     pub(super) pool: Arc<Pool>,
     pub(super) call: FunctionAddress,
     pub(super) table: Vec<Arc<TaskTable>>,
@@ -37,21 +38,21 @@ pub(super) struct Stock {
     pub(super) traces: bool,
 }
 
-/// How often what happens, and how the pool is set up.
+/// How often events happen, and how the pool is set up.
 pub(super) struct Weather {
     pub(super) max_workers: usize,
     pub(super) max_pending: Option<usize>,
     pub(super) max_tasks: Option<u64>,
     pub(super) keep_alive: Option<Duration>,
-    /// One of so many starts fails; 0: none.
+    /// One in this many starts fails; 0 means none.
     pub(super) failed_starts: u32,
-    /// One of so many workers is unfit; 0: none.
+    /// One in this many workers is unfit; 0 means none.
     pub(super) unfit: u32,
-    /// One of so many events is a call from outside.
+    /// One in this many events is a call from outside.
     pub(super) calm: u32,
-    /// Workers take their time.
+    /// Set if workers are slow.
     pub(super) are_lazy: bool,
-    /// One of so many calls from outside takes tasks back; the others bring some.
+    /// One in this many calls from outside may take tasks back; the others submit tasks.
     pub(super) patience: u32,
 }
 
@@ -64,24 +65,24 @@ pub(super) struct World<'a> {
     pub(super) book: book::Shared,
     pub(super) monitors: BTreeMap<WorkerId, Monitor>,
     pub(super) remotes: Vec<Arc<RemoteTask>>,
-    /// Those that have come to their end.
+    /// The tasks that have ended.
     pub(super) past: Vec<Arc<RemoteTask>>,
     /// What threads outside are about to do, in any order.
     pub(super) dues: VecDeque<Due>,
     /// Tasks whose submitters wait for room.
     pub(super) blocked: VecDeque<Arc<RemoteTask>>,
     pub(super) tickets: Tickets,
-    /// When the items were pulled that portions are made of.
+    /// The ticket of the items that the next batches are made of.
     pub(super) map: Ticket,
-    /// Tasks that were submitted.
+    /// How many tasks were submitted.
     pub(super) turns: usize,
-    /// They were told that there is some.
+    /// Set if the submitters that wait for room were woken.
     pub(super) room: bool,
-    /// Nobody submits any more.
+    /// Set if nothing more is submitted.
     pub(super) is_calm: bool,
 }
 
-/// Somebody who may go on.
+/// Something that can take a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Actor {
     Worker(WorkerId),
@@ -147,7 +148,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// One of so many times; never of 0.
+    /// Returns `true` one time in `times`, and never if that is 0.
     pub(super) fn once_in(&mut self, times: u32) -> bool {
         times > 0 && self.rng.u32(..times) == 0
     }
@@ -170,9 +171,9 @@ impl<'a> World<'a> {
         self.floor.borrow_mut().clock += by.as_nanos() as u64;
     }
 
-    /// As the pool does.
+    /// Makes a decision as the pool does.
     pub(super) fn decide<R>(&mut self, decision: impl FnOnce(&mut Scheduler<WorkerId>, Instant) -> R) -> R {
-        // It looks at the clock before it has the lock.
+        // The pool reads the clock before it takes the lock.
         let late = if self.once_in(8) { LATE.mul_f64(self.rng.f64()) } else { Duration::ZERO };
         let now = self.now() - late;
         let result = decision(&mut self.scheduler, now);
@@ -181,7 +182,7 @@ impl<'a> World<'a> {
         result
     }
 
-    /// Starts and rings for whom the scheduler says.
+    /// Starts and wakes the monitors that the scheduler returns.
     pub(super) fn follow(&mut self, now: Instant) {
         let hired = self.scheduler.spawn_missing(now);
         let coming = self.scheduler.starting + self.scheduler.idle();
@@ -196,7 +197,7 @@ impl<'a> World<'a> {
         self.remotes.extend(divided);
     }
 
-    /// Looks no more at what has come to its end.
+    /// Stops checking the tasks that have ended.
     pub(super) fn retire(&mut self) {
         let is_past = |remote: &mut Arc<RemoteTask>| {
             let is_nowhere = matches!(*remote.place.lock(), Place::Revoked | Place::Killing { .. } | Place::Done);
@@ -230,7 +231,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Who may go on by himself.
+    /// Collects what can take a step by itself.
     pub(super) fn actors(&self, actors: &mut Vec<Actor>) {
         actors.clear();
         let now = self.now();

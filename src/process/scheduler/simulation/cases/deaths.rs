@@ -1,4 +1,4 @@
-//! Workers that die: what they had, and whether there is to be another one.
+//! Workers that die: what happens to their tasks, and whether another worker is started.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl World<'_> {
         death
     }
 
-    /// It dies while it runs this task, and nothing else.
+    /// Lets the worker die while it runs this task, and nothing else.
     fn die_of(&mut self, id: WorkerId, remote: &Arc<RemoteTask>) {
         let table = self.make_ready(id);
         let (_, orders) = self.refill(id);
@@ -35,7 +35,7 @@ impl World<'_> {
         self.decide(|scheduler, _| scheduler.requeue_or_refuse(remote))
     }
 
-    /// None can be started.
+    /// Reports that the worker could not be started. Returns how many tasks are given up.
     fn fail_to_start(&mut self, id: WorkerId) -> usize {
         let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.decide(|scheduler, _| scheduler.forget(id));
@@ -54,7 +54,7 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
     assert!(world.try_again(&remote).is_none(), "it has begun");
     world.make_ready(SECOND);
     assert_eq!(world.refill(SECOND).1.len(), 1);
-    // It was not the one that this worker died of.
+    // The task was not the one that this worker died of.
     let Death { lost_tasks, unstarted, .. } = world.die(SECOND);
     assert!(lost_tasks.is_empty() && unstarted.is_empty());
     assert_eq!(world.scheduler.waiting(), 1);
@@ -99,7 +99,7 @@ fn one_that_would_do_no_better_alone_is_not_tried() {
     let mut stock = stock();
     let mut world = world_of(2, None, &mut stock);
     let _tasks = [world.submit_task(), world.submit_task()];
-    // One may have taken from the other what it lacked.
+    // One of the two may have held what the other lacked.
     assert!(!world.die_with(FIRST, Prospect::Poor).is_the_end);
     assert!(!world.die_with(SECOND, Prospect::Poor).is_the_end);
     assert!(world.die_with(WorkerId(2), Prospect::Poor).is_the_end);
@@ -112,7 +112,7 @@ fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
     world.scheduler.is_first_try = true;
     let _tasks = [world.submit_task(), world.submit_task(), world.submit_task()];
     assert_eq!(world.scheduler.workers(), 1);
-    // It was killed: that says nothing of others, of which one is tried.
+    // It was killed, which says nothing about others, so the next one is tried.
     world.die_with(FIRST, Prospect::Fair);
     assert_eq!(world.scheduler.workers(), 1);
     world.decide(|scheduler, _| scheduler.is_first_try = false);
@@ -136,7 +136,7 @@ fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
     let mut stock = stock();
     let mut world = world_of(3, None, &mut stock);
     let (remote, _) = world.submit_task();
-    // While it was about to take its task, a second one came for that.
+    // While this worker was about to take its task, a second one was started for that.
     world.die_of(FIRST, &remote);
     assert_eq!((world.scheduler.workers(), world.scheduler.respawned), (1, 0));
     world.submit_task();
@@ -161,7 +161,7 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
     let mut world = world_of(2, None, &mut stock);
     world.submit_task();
     world.submit_task();
-    // The fourth was started beside the third.
+    // The fourth was started while the third was alive.
     assert_eq!([0, 1, 2, 3, 4].map(|id| world.die(WorkerId(id)).is_the_end), [false, false, false, false, true]);
 }
 

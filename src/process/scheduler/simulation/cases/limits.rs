@@ -1,4 +1,4 @@
-//! Time limits, where tasks come to a worker in another order than they were sent in, or late; and results that come late.
+//! Time limits, if tasks reach a worker late, or in another order than they were sent in; and results that come late.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::process::scheduler::{ARRIVAL, Expiry};
 const LIMIT: Duration = Duration::from_secs(10);
 
 impl World<'_> {
-    /// Looks at the time limit of the first worker.
+    /// Checks the time limit of the first worker.
     fn expire(&mut self) -> Expiry {
         let clock = self.clock();
         self.decide(|scheduler, now| scheduler.expire(FIRST, now, clock))
@@ -27,7 +27,7 @@ fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before
     let (table, [sent, late]) = world.send_two(FIRST);
     assert!(Arc::ptr_eq(&sent.remote, &remotes[0]) && Arc::ptr_eq(&late.remote, &remotes[1]));
     assert!(table.words().start(late.slot, late.sequence, world.clock()));
-    // Nobody is stopped for the other's sake.
+    // No task is stopped because of the other one.
     for _ in 0..3 {
         assert!(matches!(world.expire(), Expiry::Later(Some(_))));
         world.advance(LIMIT / 2);
@@ -48,7 +48,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let table = world.make_ready(FIRST);
     let (_, orders) = world.refill(FIRST);
-    // So long it was on its way.
+    // It was on its way for this long.
     world.advance(4 * second);
     assert!(table.words().start(orders[0].slot, orders[0].sequence, world.clock()));
     let due = world.now() + LIMIT;
@@ -61,7 +61,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &remote)));
 }
 
-/// When it is to be looked again.
+/// Returns when to check again.
 #[track_caller]
 fn then(expiry: Expiry) -> Instant {
     let Expiry::Later(Some(then)) = expiry else { panic!("it is not waited for") };

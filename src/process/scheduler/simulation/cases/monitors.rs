@@ -1,4 +1,4 @@
-//! What a monitor decides, told event by event.
+//! What a monitor decides, event by event.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -23,7 +23,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// The first worker of the pool was spawned.
+    /// Watches the first worker of the pool, which was just spawned.
     fn new(world: &mut World<'_>) -> Self {
         world.decide(|scheduler, _| scheduler.attach(FIRST, FIRST));
         let terms = Terms {
@@ -34,7 +34,7 @@ impl Watched {
         Self { state: MonitorState::new(FIRST, terms, world.now()) }
     }
 
-    /// The first worker of the pool is ready.
+    /// Watches the first worker of the pool, which is ready.
     fn ready(world: &mut World<'_>) -> (Self, Arc<TaskTable>, Vec<Action<Said>>) {
         let mut watched = Self::new(world);
         assert!(watched.on(world, Event::Hello { is_same_build: true }).is_empty());
@@ -49,7 +49,7 @@ impl Watched {
         actions.into()
     }
 
-    /// Waits for the alarm.
+    /// Advances the clock to the alarm, and returns what it decides.
     fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Said>>) {
         let (_, alarm) = self.state.alarm().expect("it would sleep for ever");
         world.advance(LONG);
