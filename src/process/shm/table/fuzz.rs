@@ -1,4 +1,5 @@
-//! A page that tasks have scribbled over: the pool reads nonsense there, but never beyond it, and decides nothing that cannot be.
+//! A page that tasks have scribbled over: the pool reads nonsense there, but never beyond it, and decides nothing that
+//! cannot be.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
