@@ -1,4 +1,4 @@
-//! What crosses between the pool and a worker over their socket: [frames](frame), and in some of them [errors](reply).
+//! What crosses between the pool and a worker over their socket: [frames](frame), and [errors](reply) in some of them.
 
 pub(super) mod frame;
 pub(super) mod reader;
