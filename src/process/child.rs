@@ -1,8 +1,8 @@
 //! [`Child`]: one child process, seen from its parent.
 //!
-//! The program around us may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on its
-//! number may be anybody's. So a child is known by what [`os`](super::os) watches it with, and by its number only where
-//! nothing else will do.
+//! Other code of the program may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on
+//! another process may have its number. So a child is known by what [`os`](super::os) watches it with, and by its
+//! number only where nothing else works.
 
 pub(super) mod exit;
 mod oom;
@@ -22,14 +22,14 @@ use crate::sync::Mutex;
 
 pub(super) use oom::OomCounter;
 
-/// A child process and its process group. Dropped unreaped, it is killed and reaped, except in a forked copy of its
-/// parent, and where it cannot be killed.
+/// A child process and its process group. If dropped unreaped, it is killed and reaped, except in a forked copy of its
+/// parent, and if it cannot be killed.
 #[derive(Debug)]
 pub(super) struct Child {
     pid: u32,
     process: Process,
-    /// The process group, for as long as there is one to signal. Taken before the child is reaped, so that no signal
-    /// can go to whoever gets the number next.
+    /// The process group, for as long as it may be signalled. Taken before the child is reaped, so that no signal goes
+    /// to the next process with its number.
     group: Mutex<Option<Pid>>,
     parent: u32,
 }
@@ -39,12 +39,12 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// If it cannot be started, or watched: then it was killed and reaped. A child that has ended and was reaped by
-    /// somebody else before we could look is no error, but one that ended in a way that is unknown.
+    /// If it cannot be started, or watched: then it was killed and reaped. It is no error if a child has ended and
+    /// other code reaped it before we could look: how it ended is then unknown.
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.process_group(0).spawn()?;
         Self::watch(Pid::from_child(&child)).inspect_err(|_| {
-            // One that cannot be killed finds that nobody is at the other end of its socket.
+            // A child that cannot be killed finds that its socket has no other end.
             if child.kill().is_ok() {
                 let _ = child.wait();
             }
@@ -65,12 +65,13 @@ impl Child {
         self.pid
     }
 
-    /// Returns a descriptor that is readable from when the process has ended, whoever reaps it.
+    /// Returns a descriptor that becomes readable when the process has ended, whoever reaps it.
     pub(super) fn ended(&self) -> BorrowedFd<'_> {
         self.process.ended()
     }
 
-    /// Sends a signal to the whole process group; nothing if the child was reaped. From any thread, at any time.
+    /// Sends a signal to the whole process group, or does nothing if the child was reaped. Any thread may call it at
+    /// any time.
     ///
     /// # Errors
     ///
@@ -82,23 +83,24 @@ impl Child {
         }
     }
 
-    /// Kills what is left of the process group, waits until the child has ended, and says how it did.
+    /// Kills what is left of the process group, waits until the child has ended, and returns how it did.
     ///
-    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. To be called once: a second call may not know any more.
+    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. Must be
+    /// called once: a second call may no longer know how it ended.
     pub(super) fn reap(&self) -> Exit {
         if let Some(group) = self.group.lock().take() {
-            // What cannot be killed is left: the child itself has ended.
+            // Processes that cannot be killed are left: the child itself has ended.
             let _ = self.send(group, Signal::KILL);
         }
         self.process.reap()
     }
 
-    /// Gives up a child that can neither be killed nor waited for: it is not signalled any more, and never reaped.
+    /// Gives up a child that can neither be killed nor waited for: it is no longer signalled, and never reaped.
     pub(super) fn abandon(&self) {
         self.group.lock().take();
     }
 
-    /// Called under the lock of `group`, or by who took it.
+    /// Sends a signal. The caller holds the lock of `group`, or has taken the group out.
     fn send(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
         if fork::generation() == self.parent { self.process.signal(group, signal) } else { Ok(()) }
     }
@@ -107,7 +109,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let is_ours = self.group.get_mut().is_some() && fork::generation() == self.parent;
-        // One that cannot be killed would be waited for in vain.
+        // Waiting for a child that cannot be killed would not end.
         if is_ours && self.signal(Signal::KILL).is_ok() {
             self.reap();
         }

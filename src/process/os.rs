@@ -1,14 +1,14 @@
-//! What the pool wants of the system, in two ways: Linux's own, and that of the rest of Unix. Nothing outside of this module
-//! asks which it is, but for the automatic entry and the format of programs.
+//! What the pool needs from the system, in two ways: one for Linux, one for the rest of Unix. No code outside this
+//! module asks which one is in use, except the automatic entry and the program formats.
 //!
-//! | wanted | Linux | elsewhere |
+//! | needed | Linux | elsewhere |
 //! |---|---|---|
-//! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its maker |
+//! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size is only as trustworthy as its maker |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
-//! | [`Process`], which is told from who gets its number next | a pidfd | a thread that waits for it |
+//! | [`Process`], told apart from the next process with its number | a pidfd | a thread that waits for it |
 //! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
 //!
-//! `--cfg portable` takes the second way on Linux too, where it can be tested.
+//! `--cfg portable` selects the second way on Linux too, so that it can be tested there.
 
 use std::thread::{Builder, JoinHandle};
 
@@ -32,13 +32,13 @@ pub(super) use parent::{die_with_parent, die_with_parent_too};
 #[cfg(any(not(target_os = "linux"), portable))]
 pub(super) use portable::*;
 
-/// The stack of a thread that does nothing but wait.
+/// The stack size of a thread that only waits.
 const SMALL: usize = 64 << 10;
 
-/// Has `vanished` run when a thread has ended that never returns: the system can end it alone.
+/// Runs `vanished` when a thread has ended that never returns: the system can end a single thread.
 ///
-/// The kernel wakes who joins a thread also where that thread had no time to say that it ends. Where no thread can be started, nobody sees
-/// it. `starting` is dropped when it runs.
+/// The kernel wakes the thread that joins it even if it had no time to report its end. If no thread can be started, its
+/// end goes unnoticed. `starting` is dropped once the witness runs.
 pub(super) fn witness<T: Send + 'static>(
     thread: JoinHandle<T>,
     starting: impl Send + 'static,
