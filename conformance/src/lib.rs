@@ -47,7 +47,7 @@ pub fn run(backends: impl IntoIterator<Item = Subject>) -> ExitCode {
     // Starts the log now, so that no record is missed.
     support::logged("");
     let arguments = Arguments::from_args();
-    // Of points that run at the same time, nobody could say which one left what.
+    // If points ran at the same time, it would be unknown which one left what.
     #[cfg(target_os = "linux")]
     if arguments.test_threads == Some(1) {
         support::leak_check::check_each();

@@ -1,4 +1,4 @@
-//! [`OomCounter`]: whether the out-of-memory killer struck. The kernel does not say which process it killed, but it counts.
+//! [`OomCounter`]: detects the out-of-memory killer. The kernel does not say which process it killed, but it counts.
 #![forbid(unsafe_code)]
 
 use std::fs;

@@ -343,7 +343,7 @@ mod tests {
         let base = NonNull::new(base.cast()).unwrap();
         assert!(back(base, page).is_ok());
         assert!(back(base, 2 * page).is_err(), "the file ends before");
-        // SAFETY: mapped with this length, and nobody looks there any more.
+        // SAFETY: mapped with this length, and no longer accessed.
         unsafe { munmap(base.as_ptr().cast(), 2 * page) }.unwrap();
     }
 

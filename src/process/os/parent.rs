@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | main, until the other one runs | [`DEATH`] | it has started nothing yet |
 //! | main, from then on | SIGCONT | a stopped process handles no signal until it continues |
-//! | the one that runs tasks | [`DEATH`] | a task's `exec` keeps this thread's signal, which then kills, as the handler is gone |
+//! | the one that runs tasks | [`DEATH`] | `exec` in a task keeps this signal, which then kills, as the handler is gone |
 //!
 //! The main thread blocks no signal, so the handler runs whatever signals tasks block. A task may change the handler,
 //! or the rights of the process, which makes the kernel forget the signals. Then the main thread ends the group: it

@@ -11,7 +11,7 @@
 //!
 //! | the mark | an initialiser | `init()` |
 //! |---|---|---|
-//! | any, but the process has other rights than who started it | exits | exits |
+//! | any, in a process with other rights than its parent | exits | exits |
 //! | its own | becomes a worker | becomes a worker |
 //! | its own, of another protocol, or with more or other words | exits | exits |
 //! | `entry`, of another initialiser of this program | leaves it to that | exits: that has left it |

@@ -61,7 +61,7 @@ impl Mailbox {
         self.flags.fetch_and(!flag(slot), Ordering::Relaxed);
     }
 
-    /// Takes all flags. Returns the slots whose letters are to be read.
+    /// Takes all flags. Returns the slots with a letter to read.
     pub fn take(&self) -> impl Iterator<Item = u8> + use<> {
         let flags = if self.is_there() { self.flags.swap(0, Ordering::Acquire) } else { 0 };
         (0..u64::BITS as u8).filter(move |slot| flags & flag(*slot) != 0)

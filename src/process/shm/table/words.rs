@@ -3,7 +3,7 @@
 //! A task's word is `sequence << 3 | state`. No two tasks of a pool have the same sequence number, so a swap that was
 //! meant for an earlier task in the slot fails.
 //!
-//! | from | to | who | when |
+//! | from | to | by | when |
 //! |---|---|---|---|
 //! | anything | `READY` | pool | before it sends the frame |
 //! | `READY` | `RUNNING` | worker | before the call. If that fails, it skips the frame |
