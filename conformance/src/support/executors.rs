@@ -22,14 +22,14 @@ impl Held {
         self.0.lock().unwrap().queue.len()
     }
 
-    /// Takes out the job at this place.
+    /// Removes and returns the job at this position.
     #[track_caller]
     pub fn take(&self, at: usize) -> Job {
         let job = self.0.lock().unwrap().queue.remove(at);
         job.expect("a job at this place")
     }
 
-    /// Runs the job at this place.
+    /// Runs the job at this position.
     #[track_caller]
     pub fn run(&self, at: usize) {
         self.take(at).run();

@@ -45,7 +45,7 @@ pub fn panic_message<T: Debug>(outcome: Outcome<T>) -> String {
     }
 }
 
-/// Returns why an executor is broken.
+/// Returns the reason of a `Broken` outcome.
 ///
 /// # Panics
 ///

@@ -3,7 +3,7 @@
 
 use crate::error::Exit;
 
-/// Puts an exit code or the number of a signal into words.
+/// Returns the exit for an exit code or the number of a signal.
 pub(in crate::process) fn of(code: Option<i32>, signal: Option<i32>) -> Exit {
     match (code, signal) {
         (Some(code), _) => Exit::Code(code),

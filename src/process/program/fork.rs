@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::fork;
 
-/// Registers a handler that notices every later fork as it begins. It sees `fork` and what is built on it, but not a
-/// bare `clone` or `vfork`.
+/// Registers a handler that runs in the child of every later fork: of `fork` and what is built on it, but not of a bare
+/// `clone` or `vfork`.
 pub(in crate::process) fn watch() {
     static IS_WATCHED: AtomicBool = AtomicBool::new(false);
     // No `Once`: a fork in the middle of it would leave the child waiting for ever. If two threads come here together,
@@ -23,8 +23,8 @@ pub(in crate::process) fn watch() {
     }
 }
 
-/// Ends this process at once, and runs no exit code of the program: it may wait for something that never comes, and a
-/// forked copy must not run it.
+/// Ends this process at once, and runs no exit handlers of the program: they may wait for something that never comes,
+/// and a forked copy must not run them.
 pub(in crate::process) fn exit_at_once(code: i32) -> ! {
     // SAFETY: ends the process, which has no preconditions.
     unsafe { libc::_exit(code) }

@@ -186,7 +186,7 @@ pub(in crate::process) fn put_item(bytes: &mut Vec<u8>, kind: Kind, reply: &[u8]
 /// How many bytes [`put_item`] adds to a reply.
 pub(in crate::process) const ITEM_OVERHEAD: usize = 5;
 
-/// Takes the reply to one item from the front.
+/// Takes the reply to one item from the front of `bytes`. Returns `None` if it is not valid.
 pub(in crate::process) fn take_item<'a>(bytes: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
     let (kind, rest) = bytes.split_first()?;
     let (length, rest) = rest.split_at_checked(4)?;

@@ -4,7 +4,7 @@
 //! worker: it has the reply to an item of a batch before the next item begins, and is sent when it is full or the batch
 //! is over. The pool reads it after a death.
 //!
-//! Short replies go through this memory only: see [`letters`] and [`mail`].
+//! Short replies go through this memory only: see [`letters`] and [`mailbox`].
 //!
 //! The worker, and so any of its tasks, can write this memory: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]

@@ -22,7 +22,7 @@ impl TaskTable {
     }
 }
 
-/// The pool is about to look.
+/// Lets the others act, as the pool is about to access a slot.
 pub(super) fn happens() {
     if let Some(mut others) = OTHERS.take() {
         others();
