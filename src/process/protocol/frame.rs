@@ -1,9 +1,11 @@
 //! Frames: what travels between a pool and a worker.
 //!
-//! A frame is a header of 24 bytes and a body: `length of the body: u64 | sequence: u64 | kind: u8 | slot: u8 |
-//! segments: u8 | kept: u8 | 4 unused`, all little-endian. Nothing is allocated for a length above the limit of the
-//! executor, and a frame that breaks the rules ends the connection: the other side may be a worker that a task has
-//! damaged.
+//! A frame is a header of 24 bytes, all little-endian, and a body. The header is:
+//!
+//! `length of the body: u64 | sequence: u64 | kind: u8 | slot: u8 | segments: u8 | kept: u8 | 4 unused`
+//!
+//! Nothing is allocated for a length above the limit of the executor, and a frame that breaks the rules ends the
+//! connection: the other side may be a worker that a task has damaged.
 //!
 //! | kind | way | body |
 //! |---|---|---|
