@@ -1,4 +1,5 @@
-//! All functions that points submit: plain ones, so that an executor which knows functions by name can be told of them.
+//! All functions that points submit. They are plain functions, so that an executor which knows functions by name can
+//! register them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -92,12 +93,12 @@ pub fn fail_without_text(_: ()) -> Result<(), String> {
     Err(String::new())
 }
 
-/// Returns an error of its own that says it has timed out for 1, and the number for others.
+/// Returns an I/O error of the kind `TimedOut` for 1, and the number for others.
 pub fn time_out_at_one(n: u64) -> io::Result<u64> {
     if n == 1 { Err(io::ErrorKind::TimedOut.into()) } else { Ok(n) }
 }
 
-/// Leaves a mark; the item after the first waits at a door before.
+/// Leaves a mark. The item with number 1 waits at a door first.
 pub fn second_waits((door, number): (PathBuf, u32)) -> u32 {
     if number == 1 {
         enter(&door);
@@ -118,12 +119,12 @@ pub fn mark_and_pass((door, number): (PathBuf, u32)) -> u32 {
     number
 }
 
-/// Returns the number; the two-thousandth item waits at a door before.
+/// Returns the number. Number 2000 waits at a door first.
 pub fn wait_at_the_last((door, number): (PathBuf, u64)) -> u64 {
     if number == 2000 { pass_with((door, number)) } else { number }
 }
 
-/// Waits for a future of its own, which comes to nothing good but for 7.
+/// Waits for a future of its own, which ends with an error for every number but 7.
 pub fn pass_on(which: u8) -> Outcome<u8> {
     match which {
         0 => InlineExecutor.submit(|_: u8| -> u8 { panic!("no more flags") }, 0).result(),
@@ -141,26 +142,26 @@ pub fn pass_on(which: u8) -> Outcome<u8> {
     }
 }
 
-/// Does the same by `?`, among errors of any kind.
+/// Does the same as [`pass_on`], but returns a boxed error by `?`.
 pub fn pass_on_boxed(which: u8) -> Result<u8, BoxError> {
     Ok(pass_on(which)?)
 }
 
-/// A value that counts how many of it there are in its process.
+/// A value that counts its instances in its process.
 pub struct Value;
 
-/// How many values there are in this process.
+/// How many values exist in this process. Raised by `new`, lowered by the drop.
 static VALUES: AtomicUsize = AtomicUsize::new(0);
 
 impl Value {
-    /// Makes one.
+    /// Makes a value and counts it.
     #[expect(clippy::new_without_default, reason = "counts")]
     pub fn new() -> Self {
         VALUES.fetch_add(1, Ordering::SeqCst);
         Self
     }
 
-    /// Returns how many there are in this process.
+    /// Returns how many values exist in this process.
     pub fn alive() -> usize {
         VALUES.load(Ordering::SeqCst)
     }

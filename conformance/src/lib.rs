@@ -1,6 +1,6 @@
-//! What the crate `concurrent-futures` promises of every executor, as tests that run on any of them.
+//! The promises that the crate `concurrent-futures` makes for every executor, as tests that run on any of them.
 //!
-//! A program of the author's tests, with `harness = false`, is one line for each executor:
+//! A test program of the author, with `harness = false`, has one line for each executor:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -13,8 +13,8 @@
 //! }
 //! ```
 //!
-//! README.md says how to add it to a crate, and how to read a failure. What an executor does not promise, its author states with the
-//! methods of [`Subject`].
+//! README.md says how to add it to a crate, and how to read a failure. With the methods of [`Subject`], an author
+//! states what an executor does not promise.
 
 pub mod functions;
 mod need;
@@ -33,7 +33,7 @@ pub use subject::{Subject, backend};
 use points::{FILES, Point};
 use support::{LONG, within};
 
-/// Runs every point on every backend, as the program's arguments ask for: `--help` lists them.
+/// Runs every point on every backend. The program's arguments choose among them: `--help` lists them.
 ///
 /// With `--test-threads=1` on Linux, a point also fails if it leaves a thread, a descriptor or a child process behind.
 pub fn run(backends: impl IntoIterator<Item = Subject>) -> ExitCode {
@@ -44,10 +44,10 @@ pub fn run(backends: impl IntoIterator<Item = Subject>) -> ExitCode {
             hook(info);
         }
     }));
-    // Starts the log, so that no record is missed.
+    // Starts the log now, so that no record is missed.
     support::logged("");
     let arguments = Arguments::from_args();
-    // Of points that run side by side nobody could say which has left what.
+    // If points ran at the same time, it would be unknown which one left what.
     #[cfg(target_os = "linux")]
     if arguments.test_threads == Some(1) {
         support::leak_check::check_each();
@@ -64,7 +64,8 @@ pub fn points() -> impl Iterator<Item = String> {
     FILES.iter().flat_map(|&(file, points)| points.iter().map(move |point| format!("{file}::{}", point.name)))
 }
 
-/// A point that needs what the backend does not promise is ignored, and its kind says why.
+/// Makes the test of a point. A point that needs what the backend does not promise is ignored, and its kind gives the
+/// reason.
 fn trial(backend: &Subject, file: &str, point: &'static Point) -> Trial {
     let (name, make) = (format!("{}::{file}::{}", backend.name, point.name), backend.make());
     let trial = Trial::test(name, move || {

@@ -1,15 +1,17 @@
-//! [`Need`]: what some points need of a backend, and others do not.
+//! [`Need`]: what some points need from a backend.
 
-/// What a point needs beyond `execute`. [`Subject`](crate::Subject) has a method for each, by which an author says that it is missing.
+/// What a point needs beyond `execute`. For each one, [`Subject`](crate::Subject) has a method by which an author says
+/// that it is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Need {
     /// `submit` returns before the task has run.
     Background,
-    /// No more tasks run at a time than there are workers. The others are pending and start in the order of submission.
+    /// At most as many tasks run at a time as there are workers. The others are pending and start in the order of
+    /// submission.
     Queue,
     /// After `close`, tasks are refused.
     Closing,
-    /// `cancel_pending` cancels what is pending.
+    /// `cancel_pending` cancels pending tasks.
     CancelPending,
     /// `stats` counts.
     Stats,
@@ -17,9 +19,9 @@ pub(crate) enum Need {
     OnDemand,
     /// A task that is past its time limit is ended.
     TimeLimits,
-    /// A drop runs what is queued and waits for it; one while the thread unwinds cancels it.
+    /// A drop waits until queued tasks have run; a drop while the thread unwinds cancels them.
     Drop,
-    /// Functions run that are not listed in `functions`.
+    /// Functions that are not listed in `functions` run too.
     AnyFunction,
     /// A task is running as soon as it does anything.
     PromptStart,

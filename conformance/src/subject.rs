@@ -1,4 +1,4 @@
-//! [`Subject`]: a backend under test, and what its author says of it.
+//! [`Subject`]: a backend under test, and what its author says about it.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::points::{Make, Point};
 
 /// A backend under test.
 ///
-/// By default it is held to everything. Each method states one thing that the backend does not promise: points that need it are ignored,
-/// and their names are printed with the reason. `--include-ignored` runs them nevertheless.
+/// By default every point runs. Each method states one thing that the backend does not promise: points that need it are
+/// ignored, and their names are printed with the reason. `--include-ignored` runs them nevertheless.
 pub struct Subject {
     pub(crate) name: String,
     make: Arc<Make>,
     missing: Vec<Need>,
 }
 
-/// Names a backend and says how an executor with so many workers is made: one for each point.
+/// Names a backend and says how to make an executor with a given number of workers. Each point gets a new one.
 pub fn backend<B: Backend + 'static>(
     name: impl Into<String>,
     make: impl Fn(usize) -> B + Send + Sync + 'static,
@@ -26,70 +26,75 @@ pub fn backend<B: Backend + 'static>(
 }
 
 impl Subject {
-    /// The task has run when `submit` returns, as with `InlineExecutor`.
+    /// States that `submit` returns after the task has run, as with `InlineExecutor`.
     ///
-    /// Leaves out every point that does something while a task is pending or runs: most about `cancel`, waiting and timeouts.
+    /// Leaves out every point that acts while a task is pending or running: most about `cancel`, waiting and timeouts.
     pub fn runs_inside_submit(self) -> Self {
         self.without(Need::Background).without(Need::Queue)
     }
 
-    /// Tasks run at once, however many there are, or start in any order: a thread for each task, for example.
+    /// States that tasks run at once, however many there are, or start in any order: a thread for each task, for
+    /// example.
     ///
-    /// Leaves out points that need a pending task behind a busy worker: most about `cancel` and dropped maps, and the order of starts.
+    /// Leaves out points that need a pending task behind a busy worker: most about `cancel` and dropped maps, and the
+    /// order of starts.
     pub fn without_queue(self) -> Self {
         self.without(Need::Queue)
     }
 
-    /// `close` has no effect, and later tasks run like earlier ones.
+    /// States that `close` has no effect, and later tasks run like earlier ones.
     ///
     /// Leaves out points about refused tasks.
     pub fn never_closes(self) -> Self {
         self.without(Need::Closing)
     }
 
-    /// `cancel_pending` is the trait's own, which cancels nothing.
+    /// States that `cancel_pending` is the trait's own, which cancels nothing.
     ///
     /// Leaves out the points about it and about `shutdown_now`.
     pub fn without_cancel_pending(self) -> Self {
         self.without(Need::CancelPending)
     }
 
-    /// `stats` is the trait's own, which counts nothing.
+    /// States that `stats` is the trait's own, which counts nothing.
     ///
     /// Leaves out the points about it.
     pub fn without_stats(self) -> Self {
         self.without(Need::Stats).without(Need::OnDemand)
     }
 
-    /// Workers are there before the first task, or more of them than tasks.
+    /// States that workers exist before the first task, or more of them than tasks.
     ///
     /// Leaves out the point that counts them.
     pub fn starts_workers_early(self) -> Self {
         self.without(Need::OnDemand)
     }
 
-    /// A time limit has no effect.
+    /// States that a time limit has no effect.
     ///
     /// Leaves out the points about tasks that run past one.
     pub fn without_time_limits(self) -> Self {
         self.without(Need::TimeLimits)
     }
 
-    /// A drop of the executor does not wait for its tasks: it is a handle on workers that others have as well.
+    /// States that dropping the executor does not wait for its tasks: it is a handle on workers that others use as
+    /// well.
     ///
-    /// Leaves out the points about the drop. The kit shuts down no executor for which it is not asked to.
+    /// Leaves out the points about the drop. The kit shuts an executor down only where a point asks for it.
     pub fn drop_leaves_tasks(self) -> Self {
         self.without(Need::Drop)
     }
 
-    /// The workers know functions by name, so the author has made those of [`functions`](crate::functions) known to them.
+    /// States that the workers know functions by name. The author has registered those of
+    /// [`functions`](crate::functions).
     ///
-    /// Leaves out the points that submit others.
+    /// Leaves out the points that submit other functions.
     pub fn runs_listed_functions_only(self) -> Self {
         self.without(Need::AnyFunction)
     }
 
-    /// The word that a task has begun may come later than what the task does: from another machine, for example.
+    /// States that the news that a task has begun may come later than what the task does: from another machine, for
+    /// example.
     ///
     /// Leaves out points that expect a task to be running because it has come to a door.
     pub fn remote(self) -> Self {
@@ -105,7 +110,7 @@ impl Subject {
         Arc::clone(&self.make)
     }
 
-    /// Returns something that the point needs and the backend does not promise.
+    /// Returns the first thing that the point needs and the backend does not promise.
     pub(crate) fn misses(&self, point: &Point) -> Option<Need> {
         point.needs.iter().copied().find(|need| self.missing.contains(need))
     }

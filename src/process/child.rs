@@ -1,8 +1,8 @@
 //! [`Child`]: one child process, seen from its parent.
 //!
-//! The program around us may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on the
-//! system may give its process id to another process. So a child is identified by what [`os`](super::os) watches it
-//! with, and by its id only where nothing else works.
+//! Other code of the program may reap our child at any time: by ignoring SIGCHLD, or with `waitpid(-1)`. From then on
+//! another process may have its number. So a child is known by what [`os`](super::os) watches it with, and by its
+//! number only where nothing else works.
 
 pub(super) mod exit;
 mod oom;
@@ -22,14 +22,14 @@ use crate::sync::Mutex;
 
 pub(super) use oom::OomCounter;
 
-/// A child process and its process group. If it is dropped unreaped, it is killed and reaped, except in a forked copy
-/// of its parent, and if it cannot be killed.
+/// A child process and its process group. If dropped unreaped, it is killed and reaped, except in a forked copy of its
+/// parent, and if it cannot be killed.
 #[derive(Debug)]
 pub(super) struct Child {
     pid: u32,
     process: Process,
-    /// The process group, as long as it may be signalled. Taken before the child is reaped, so that no signal can go to
-    /// the next process with this id.
+    /// The process group, for as long as it may be signalled. Taken before the child is reaped, so that no signal goes
+    /// to the next process with its number.
     group: Mutex<Option<Pid>>,
     parent: u32,
 }
@@ -39,12 +39,12 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// Returns an error if the child cannot be started, or cannot be watched; then it was killed and reaped. A child
-    /// that has ended and was reaped by another thread before it could be watched is no error: how it ended is unknown.
+    /// If it cannot be started, or watched: then it was killed and reaped. It is no error if a child has ended and
+    /// other code reaped it before we could look: how it ended is then unknown.
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.process_group(0).spawn()?;
         Self::watch(Pid::from_child(&child)).inspect_err(|_| {
-            // A child that cannot be killed finds its socket closed.
+            // A child that cannot be killed finds that its socket has no other end.
             if child.kill().is_ok() {
                 let _ = child.wait();
             }
@@ -60,22 +60,22 @@ impl Child {
         Ok(Self { pid, process, group: Mutex::new(group), parent: fork::generation() })
     }
 
-    /// Returns the id that the process has, or had.
+    /// Returns the id the process has, or had.
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Returns a descriptor that is readable once the process has ended, no matter which thread reaps it.
+    /// Returns a descriptor that becomes readable when the process has ended, whoever reaps it.
     pub(super) fn ended(&self) -> BorrowedFd<'_> {
         self.process.ended()
     }
 
-    /// Sends a signal to the whole process group, or does nothing if the child was reaped. May be called from any
-    /// thread, at any time.
+    /// Sends a signal to the whole process group, or does nothing if the child was reaped. Any thread may call it at
+    /// any time.
     ///
     /// # Errors
     ///
-    /// Returns an error if the system refuses, see [`Process::signal`].
+    /// If the system refuses: see [`Process::signal`].
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Errno> {
         match *self.group.lock() {
             Some(group) => self.send(group, signal),
@@ -83,13 +83,13 @@ impl Child {
         }
     }
 
-    /// Kills what is left of the process group, waits until the child has ended, and returns how it ended.
+    /// Kills what is left of the process group, waits until the child has ended, and returns how it did.
     ///
-    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. May be called
-    /// only once: a second call may not find out.
+    /// Does not block for long if the child could be killed, nor once [`ended`](Self::ended) is readable. Must be
+    /// called once: a second call may no longer know how it ended.
     pub(super) fn reap(&self) -> Exit {
         if let Some(group) = self.group.lock().take() {
-            // What cannot be killed is left running: the child itself has ended.
+            // Processes that cannot be killed are left: the child itself has ended.
             let _ = self.send(group, Signal::KILL);
         }
         self.process.reap()
@@ -100,8 +100,7 @@ impl Child {
         self.group.lock().take();
     }
 
-    /// Sends a signal to the group, unless this is a forked copy of the parent. Called under the lock of `group`, or
-    /// after taking it.
+    /// Sends a signal. The caller holds the lock of `group`, or has taken the group out.
     fn send(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
         if fork::generation() == self.parent { self.process.signal(group, signal) } else { Ok(()) }
     }
@@ -110,7 +109,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let is_ours = self.group.get_mut().is_some() && fork::generation() == self.parent;
-        // Waiting for a child that cannot be killed might never end.
+        // Waiting for a child that cannot be killed would not end.
         if is_ours && self.signal(Signal::KILL).is_ok() {
             self.reap();
         }

@@ -1,14 +1,14 @@
-//! What the pool needs from the operating system, in two implementations: for Linux, and for other Unix systems.
-//! Nothing outside this module asks which one is used, except the automatic entry and the format of programs.
+//! What the pool needs from the system, in two ways: one for Linux, one for the rest of Unix. No code outside this
+//! module asks which one is in use, except the automatic entry and the program formats.
 //!
-//! | what | Linux | other systems |
+//! | needed | Linux | elsewhere |
 //! |---|---|---|
-//! | [`Memory`], which can be shared | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size can be trusted only as far as its creator |
+//! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size is not sealed |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
-//! | [`Process`], which is not confused with the next process of the same id | a pidfd | a thread that waits for it |
-//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal when the [parent](parent) dies | a pipe that nothing is written to |
+//! | [`Process`], told apart from the next process with its number | a pidfd | a thread that waits for it |
+//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
 //!
-//! `--cfg portable` selects the second one on Linux too, where it can be tested.
+//! `--cfg portable` selects the second way on Linux too, so that it can be tested there.
 
 use std::thread::{Builder, JoinHandle};
 
@@ -35,10 +35,10 @@ pub(super) use portable::*;
 /// The stack size of a thread that only waits.
 const SMALL: usize = 64 << 10;
 
-/// Calls `vanished` when a thread that never returns has ended: the system can end a single thread.
+/// Runs `vanished` when a thread has ended that never returns: the system can end a single thread.
 ///
-/// The kernel wakes a thread that joins another one even if that one had no time to announce its end. If no thread can
-/// be started, the end goes unnoticed. `starting` is dropped when the new thread runs.
+/// The kernel wakes the thread that joins it even if it had no time to report its end. If no thread can be started, its
+/// end goes unnoticed. `starting` is dropped once the witness runs.
 pub(super) fn witness<T: Send + 'static>(
     thread: JoinHandle<T>,
     starting: impl Send + 'static,

@@ -1,4 +1,4 @@
-//! This program, as its workers need it: how they [start](entry), and how both sides find a [function](call).
+//! What workers need from this program: how they [start](entry), and how a [function](call) is found in both processes.
 
 pub(super) mod call;
 pub(super) mod entry;

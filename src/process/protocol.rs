@@ -1,5 +1,4 @@
-//! What the pool and a worker send each other over their socket: [frames](frame), some of which contain
-//! [errors](reply).
+//! What crosses between the pool and a worker over their socket: [frames](frame), and [errors](reply) in some of them.
 
 pub(super) mod frame;
 pub(super) mod reader;

@@ -1,4 +1,4 @@
-//! What runs when a future becomes done.
+//! The callbacks that run when a future becomes done.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) const POINTS: Points = points![
 fn they_run_in_the_order_added_each_once(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let task = occupy_at_door(&*executor, &door);
-    // The same one twice is two.
+    // The same function added twice runs twice.
     for number in [1, 2, 2, 3] {
         let see = seen.clone();
         task.add_done_callback(move |outcome| see.push((number, outcome.is_ok())));
@@ -92,7 +92,7 @@ fn they_run_outside_every_lock(make: &Make) {
     let task = executor.submit(pass_with, (door.path(), 1)).share();
     let (see, inside) = (seen.clone(), task.clone());
     task.add_done_callback(move |_| {
-        // Another thread may ask as well.
+        // Another thread may use the future as well.
         let outside = inside.clone();
         let asked = thread::spawn(move || (outside.state(), outside.cancel(), outside.to_string())).join().unwrap();
         see.push((inside.is_done(), asked.0 == State::Finished, asked.1));
@@ -108,7 +108,7 @@ fn one_that_panics_is_logged_and_the_others_still_run(make: &Make) {
     let text = format!("a callback of {} that goes wrong", task.id());
     let (before, after, says) = (seen.clone(), seen.clone(), text.clone());
     task.add_done_callback(move |_| before.push("before"));
-    // Without a word of the panic hook.
+    // The panic hook prints nothing.
     task.add_done_callback(move |_| resume_unwind(Box::new(says)));
     task.add_done_callback(|_| resume_unwind(Box::new(PanicsOnDrop)));
     task.add_done_callback(move |_| after.push("after"));
@@ -148,7 +148,7 @@ fn whoever_sees_it_done_sees_what_they_did(make: &Make) {
     assert!(!task.is_done(), "its callback runs still");
     opener.open();
     assert_eq!(waiter.join().unwrap(), ["called back"]);
-    // Whoever comes while it ends sees it as well.
+    // A thread that looks while the task ends sees it as well.
     for n in 0..100 {
         let (task, seen) = (executor.submit(double, n), Seen::new());
         let see = seen.clone();

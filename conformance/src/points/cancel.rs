@@ -1,4 +1,4 @@
-//! `cancel` and `abort`, and who hears of them.
+//! `cancel` and `abort`, and which waiters they wake.
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
@@ -24,7 +24,7 @@ pub(crate) const POINTS: Points = points![
     abort_of_a_pending_task_cancels_it: Queue,
 ];
 
-/// A file for marks, which lies beside a door.
+/// Returns the path of a file for marks, in the directory of a door.
 fn file(door: &Door) -> PathBuf {
     door.path().join("marks")
 }
@@ -83,7 +83,7 @@ fn callbacks_of_a_cancelled_future_run_in_the_thread_that_cancels(make: &Make) {
     assert_eq!(seen.all(), [(true, thread::current().id()); 3]);
 }
 
-/// Waits on a thread of its own, which is about to begin when this returns.
+/// Waits on a thread of its own, which is about to start waiting when this returns.
 fn waiting<R: Send + 'static>(wait: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
     let (started, has_started) = channel();
     let waiter = thread::spawn(move || {

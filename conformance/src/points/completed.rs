@@ -1,4 +1,4 @@
-//! `as_completed`: futures in the order in which they are done.
+//! `as_completed`: futures in completion order.
 
 use std::time::{Duration, Instant};
 
@@ -118,7 +118,7 @@ fn the_time_counts_from_the_call(make: &Make) {
     let tasks = [1, 2].map(|n| executor.submit(double, n));
     let mut completed = as_completed(&tasks);
     tasks.iter().for_each(|task| task.wait());
-    // However late the first call is, what is done comes out; and each call has a time of its own.
+    // Futures that are done come out however late the first call is; and each call has a time limit of its own.
     for _ in &tasks {
         assert!(completed.next_timeout(Duration::from_nanos(1)).unwrap().is_some());
     }
@@ -161,7 +161,7 @@ fn it_may_grow_while_it_is_iterated(make: &Make) {
             crawl.push(executor.submit(same_number, depth - 1));
         }
     }
-    // Twice as many at each level but the last, which is reached by one from each of the level above.
+    // Twice as many at each level, except the last: each page of the level above leads to one.
     assert_eq!(visited, 1 + 2 + 4 + 8 + 8);
 }
 

@@ -1,4 +1,4 @@
-//! What a task may cost: time, if it has a limit, and memory, no longer than it is needed.
+//! What a task may cost: time, if it has a limit, and memory, which must be released once it is not needed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn a_task_past_its_time_limit_ends_alone(make: &Make) {
     door.open();
     assert!(other.result().is_ok());
     assert_eq!(executor.submit(double, 1).result().unwrap(), 2);
-    // A thread cannot be stopped: it may be on its way to the door still.
+    // A thread cannot be stopped: it may still be on its way to the door.
     drop(executor);
 }
 

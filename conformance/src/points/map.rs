@@ -44,7 +44,7 @@ fn options() -> TaskOptions {
     TaskOptions::new()
 }
 
-/// Lets in those who wait, ends the executor, and returns which items have run.
+/// Lets the waiting tasks pass, ends the executor, and returns which items have run.
 fn ran(executor: Box<dyn Backend>, door: &Door) -> Vec<u32> {
     door.open();
     executor.shutdown();
@@ -80,7 +80,7 @@ fn everything_is_submitted_before_it_returns(make: &Make) {
     let file = door.path().join("marks");
     let mut pulled = 0;
     let map = executor.map(mark, (0..20).map(|n| (file.clone(), n)).inspect(|_| pulled += 1));
-    // All of it runs before somebody asks for the first.
+    // All items run before the first outcome is asked for.
     door.open();
     running.wait();
     executor.shutdown();
@@ -107,7 +107,7 @@ fn input_that_comes_after_a_shutdown_is_refused(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let input = (0..5).map(|n| {
         if n == 2 {
-            // The worker is in the first, and would look for more of this map before it ends.
+            // The worker is in the first item, and would look for more of this map before it ends.
             door.arrived();
             executor.close();
             door.open();
@@ -176,7 +176,7 @@ fn the_err_of_a_try_map_is_its_items(make: &Make) {
             with.try_map(parse, texts).map(|outcome| outcome.map_err(|error| error.to_string())).collect();
         assert_eq!(parsed, [Ok(1), Err("invalid digit found in string".into()), Ok(3)]);
     }
-    // As Python has it: the first error is the end, if that is wished.
+    // As in Python: the first error may end the loop.
     let texts = ["1", "two", "3"].map(String::from);
     let all: Result<Vec<u64>, Error> = executor.try_map(parse, texts).collect();
     assert!(matches!(all, Err(Error::Failed(_))));
@@ -189,13 +189,13 @@ fn outcomes_are_there_while_a_later_item_runs(make: &Make) {
     for number in 0..2000 {
         assert_eq!(map.next().unwrap().unwrap(), number);
     }
-    // It is let in only now: nothing that is done may wait for it.
+    // Let in only now: no outcome that is done may wait for it.
     door.open();
     assert_eq!(map.next().unwrap().unwrap(), 2000);
 }
 
 fn dropping_it_cancels_what_has_not_started(make: &Make) {
-    // Shared by the workers, in chunks, and each a task of its own.
+    // Shared by the workers, in chunks, and each item as a task.
     for options in [options(), options().chunk_size(2), options().buffer_size(5), options().time_limit(LONG)] {
         let (executor, door) = (make(1), Door::new());
         let limited = executor.with(options);
@@ -272,7 +272,7 @@ fn cancelled_items_are_errs_in_their_places(make: &Make) {
     assert_eq!(unordered.filter(|(_, outcome)| matches!(outcome, Err(Error::Cancelled))).count(), 5);
 }
 
-/// In each way that there is, on a worker that is busy and on one that is not there yet.
+/// In each possible way, on a busy worker and on one that has not started.
 fn a_map_comes_before_what_is_submitted_after_it(make: &Make) {
     const ITEMS: u32 = 60;
     let hour = Duration::from_secs(3600);
@@ -293,7 +293,7 @@ fn a_map_comes_before_what_is_submitted_after_it(make: &Make) {
     }
 }
 
-/// One worker, an endless map in small steps, and tasks: each of them has its turn.
+/// One worker, an endless map in small steps, and tasks: each of them gets its turn.
 fn a_map_without_an_end_lets_others_run(make: &Make) {
     let executor = make(1);
     let small = executor.with(options().buffer_size(4));

@@ -1,4 +1,4 @@
-//! What bounds a `map`: buffers and timeouts.
+//! The limits of a `map`: buffers and timeouts.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) const POINTS: Points = points![
     unordered_has_a_timeout_too: Queue,
 ];
 
-/// Counts what is pulled from an endless input.
+/// Counts the items pulled from an endless input.
 fn counted(pulled: &Cell<u64>) -> impl Iterator<Item = u64> + '_ {
     (0..).inspect(|_| pulled.set(pulled.get() + 1))
 }
@@ -58,7 +58,7 @@ fn a_buffer_counts_items_also_in_chunks(make: &Make) {
     let mut map = buffered.map(double, counted(&pulled));
     assert_eq!(pulled.get(), 6, "not six chunks");
     for n in 0..50 {
-        // A chunk that is done makes room with its first outcome, so three more may be there and not be seen.
+        // A chunk that is done frees room with its first outcome, so up to three more items may be in flight unseen.
         assert!(pulled.get() <= 6 + n + 3, "{} pulled, {n} seen", pulled.get());
         assert_eq!(map.next().unwrap().unwrap(), 2 * n);
     }
@@ -119,7 +119,7 @@ fn after_the_time_what_is_there_is_yielded_still(make: &Make) {
     let executor = make(1);
     let timed = executor.with(TaskOptions::new().timeout(Duration::from_nanos(1)));
     let (map, unordered) = (timed.map(double, 0..3), timed.map_unordered(double, 0..3));
-    // The clock runs since the call, so the time is over; and all has run.
+    // The timeout counts from the call, so it is over by now; and all items have run.
     executor.shutdown();
     assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [0, 2, 4]);
     assert_eq!(unordered.filter(|(_, outcome)| outcome.is_ok()).count(), 3);

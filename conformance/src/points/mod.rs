@@ -1,10 +1,11 @@
-//! The points, by what they are about. Each is written once, against the trait.
+//! The points, by topic. Each is written once, against the trait.
 
 use concurrent_futures::Backend;
 
 use crate::need::Need;
 
-/// Makes a list of points: functions with their names, and what they need. A function that is forgotten is dead code.
+/// Makes a list of points: functions with their names and needs. The compiler reports a forgotten function as dead
+/// code.
 macro_rules! points {
     ($($name:ident $(: $first:ident $(+ $need:ident)*)?),* $(,)?) => {
         &[$($crate::points::Point {
@@ -26,7 +27,7 @@ mod shutdown;
 mod submit;
 mod wait;
 
-/// Makes an executor with so many workers.
+/// Makes an executor with the given number of workers.
 pub(crate) type Make = dyn Fn(usize) -> Box<dyn Backend> + Send + Sync;
 
 /// One thing that an executor promises.

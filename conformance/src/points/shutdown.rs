@@ -1,4 +1,4 @@
-//! The end of an executor: asked for, by its drop, and by a panic.
+//! The end of an executor: by a call, by its drop, and by a panic.
 
 use std::sync::Arc;
 use std::thread;
@@ -27,7 +27,7 @@ pub(crate) const POINTS: Points = points![
     a_callback_may_shut_down: Background + Closing,
 ];
 
-/// Opens the door when this future is done: for a shutdown that waits for what runs.
+/// Opens the door when this future is done: for a shutdown that waits for running tasks.
 fn opens_when_done<T>(future: &Future<T>, door: &Door) {
     let door = door.path();
     future.add_done_callback(move |_| let_in(&door, 64));
@@ -108,7 +108,7 @@ fn shutdown_now_cancels_what_is_queued(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let queued: Vec<_> = (0..5).map(|n| executor.submit(double, n)).collect();
-    // It waits for what runs.
+    // The shutdown waits for running tasks.
     opens_when_done(&queued[4], &door);
     executor.shutdown_now();
     assert!(queued.iter().all(|task| task.is_cancelled()));

@@ -1,4 +1,4 @@
-//! `submit` and its kin: what may be sent, and what is refused.
+//! `submit` and its variants: what may be sent, and what is refused.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -111,7 +111,7 @@ fn a_dropped_future_still_runs(make: &Make) {
 fn an_error_that_nobody_looked_at_is_logged(make: &Make) {
     let executor = make(1);
     let [unseen, seen] = ["unseen", "seen"].map(|how| {
-        // The id of another task, which nobody else has.
+        // The id of another task, which no other value has.
         let name = format!("{how} task {}!", executor.submit(double, 1).id());
         let named = executor.with(TaskOptions::new().name(name.as_str()));
         (name, named.submit(panic_with, "for the log".into()))

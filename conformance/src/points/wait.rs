@@ -1,4 +1,4 @@
-//! `wait`: whom it waits for, and how it sorts them.
+//! `wait`: which futures it waits for, and how it sorts them.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -109,7 +109,7 @@ fn a_cancelled_future_is_no_error(make: &Make) {
 
 fn one_that_is_cancelled_meanwhile_is_no_error(make: &Make) {
     let executor = make(1);
-    // Nothing tells that a thread waits, so in some rounds it comes too late to see the cancel happen.
+    // Nothing reports that a thread waits, so in some rounds it comes too late to see the cancellation happen.
     for round in 0..20 {
         let door = Door::new();
         let held = executor.submit(pass_with, (door.path(), round)).share();
@@ -177,7 +177,7 @@ fn any_iterable_of_futures_will_do(make: &Make) {
     for (n, task) in waited.done {
         assert_eq!(task.result().unwrap(), 2 * n, "a future travels with what it is for");
     }
-    // What it is for may be anything, also what is neither Send nor Clone.
+    // A future may travel with any value, even one that is neither Send nor Clone.
     let to_do = HashMap::from([("BR", executor.submit(double, 1)), ("CN", executor.submit(double, 2))]);
     let tagged = to_do.into_iter().map(|(country, task)| ((Rc::new(country), [0; 100]), task));
     for ((country, _), task) in wait(tagged, None, ReturnWhen::AllCompleted).done {

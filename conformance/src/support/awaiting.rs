@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::watchdog::LONG;
 
-/// Wakes the thread that awaits.
+/// Wakes the thread that awaits the future.
 #[derive(Default)]
 struct Bell(Mutex<bool>, Condvar);
 
@@ -22,7 +22,7 @@ impl Wake for Bell {
 ///
 /// # Panics
 ///
-/// Panics if nobody wakes it for [`LONG`].
+/// Panics if nothing wakes it for [`LONG`].
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));

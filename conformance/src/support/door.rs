@@ -1,7 +1,8 @@
 //! Doors hold tasks wherever they run.
 //!
-//! A task knows a door by its path. On Linux doors are files, so tasks of every process of this machine can come; elsewhere a door is
-//! known to this process alone, and so executors whose tasks run in other processes can be tested on Linux only.
+//! A task knows a door by its path. On Linux doors are files, so tasks in any process of this machine can come;
+//! elsewhere only this process knows a door, so executors whose tasks run in other processes can be tested on Linux
+//! only.
 
 #[cfg(target_os = "linux")]
 mod fifo;
@@ -29,7 +30,7 @@ pub fn pass_with((door, number): (PathBuf, u64)) -> u64 {
     number
 }
 
-/// Has a worker wait at the door; returns when it is there.
+/// Occupies a worker with a task that waits at the door. Returns once the task is there.
 pub fn occupy_at_door(executor: &dyn Backend, door: &Door) -> Future<u32> {
     let future = executor.submit(pass, door.path());
     door.arrived();

@@ -1,10 +1,10 @@
-//! Values that tell of their drop.
+//! Values that report their drop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Counts the drops of its tokens. Clones are the same counter.
+/// Counts how often its tokens are dropped. Clones are the same counter.
 #[derive(Clone, Default)]
 pub struct Drops(Arc<Counts>);
 
@@ -29,9 +29,9 @@ impl Drops {
         self.0.dropped.load(Ordering::SeqCst)
     }
 
-    /// Returns how many tokens there are.
+    /// Returns how many tokens exist.
     pub fn alive(&self) -> usize {
-        // In this order: a token that is made and dropped in between is not missing below zero.
+        // In this order, a token that is made and dropped in between does not make the difference negative.
         let dropped = self.0.dropped.load(Ordering::SeqCst);
         self.0.made.load(Ordering::SeqCst) - dropped
     }
@@ -43,7 +43,7 @@ impl Drop for Token {
     }
 }
 
-/// Panics when it is dropped, unless the thread panics already.
+/// Panics when it is dropped, unless the thread is already panicking.
 pub struct PanicsOnDrop;
 
 impl Drop for PanicsOnDrop {

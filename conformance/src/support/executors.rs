@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats};
 
-/// An executor that runs nothing by itself: the test takes the jobs, and decides.
+/// An executor that runs nothing by itself: the test takes the jobs, and decides what to do with them.
 #[derive(Default)]
 pub struct Held(Mutex<Jobs>);
 
@@ -17,19 +17,19 @@ struct Jobs {
 }
 
 impl Held {
-    /// Returns how many jobs there are.
+    /// Returns how many jobs are queued.
     pub fn count(&self) -> usize {
         self.0.lock().unwrap().queue.len()
     }
 
-    /// Takes out the job at this place.
+    /// Removes and returns the job at this position.
     #[track_caller]
     pub fn take(&self, at: usize) -> Job {
         let job = self.0.lock().unwrap().queue.remove(at);
         job.expect("a job at this place")
     }
 
-    /// Runs the job at this place.
+    /// Runs the job at this position.
     #[track_caller]
     pub fn run(&self, at: usize) {
         self.take(at).run();
@@ -65,7 +65,7 @@ impl Backend for Held {
     }
 }
 
-/// Somebody's own executor around another one: it forwards every method of [`Backend`].
+/// A user's own executor around another one: it forwards every method of [`Backend`].
 pub struct Forwarding<B>(pub B);
 
 impl<B: Backend> Backend for Forwarding<B> {

@@ -8,19 +8,19 @@ use concurrent_futures::{Future, ThreadPoolExecutor};
 
 use super::watchdog::{LONG, soon};
 
-/// How many have come to a gate, and whether it is open.
+/// How many threads have come to a gate, and whether it is open.
 #[derive(Default)]
 struct State {
     arrivals: usize,
     is_open: bool,
 }
 
-/// Holds everybody who passes until it is opened. Clones are the same gate.
+/// Blocks each thread that passes until it is opened. Clones are the same gate.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<State>, Condvar)>);
 
 impl Gate {
-    /// Comes to the gate, and waits until it is open.
+    /// Comes to the gate, and blocks until it is open.
     ///
     /// # Panics
     ///
@@ -32,7 +32,7 @@ impl Gate {
         self.wait_for(state, |state: &mut State| !state.is_open, "nobody opens the gate");
     }
 
-    /// Waits until `count` have come to the gate.
+    /// Blocks until `count` threads have come to the gate.
     ///
     /// # Panics
     ///
@@ -43,7 +43,7 @@ impl Gate {
         self.wait_for(state, |state| state.arrivals < count, "nobody came to the gate");
     }
 
-    /// Lets everybody in, those who come later too.
+    /// Lets all threads pass, including those that come later.
     pub fn open(&self) {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).is_open = true;
         self.0.1.notify_all();
@@ -53,13 +53,13 @@ impl Gate {
     fn wait_for(&self, state: MutexGuard<'_, State>, condition: impl FnMut(&mut State) -> bool, hang: &str) {
         let waited = self.0.1.wait_timeout_while(state, LONG, condition);
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        // The panic comes without the lock: an opener's drop takes it as well.
+        // Panics without the lock: the drop of an opener takes it as well.
         drop(state);
         assert!(!timeout.timed_out(), "{hang}");
     }
 }
 
-/// A gate that opens when this is dropped, so that a test which fails holds nobody.
+/// Opens its gate when it is dropped, so that a test that fails leaves no thread blocked.
 pub struct Opener(Gate);
 
 impl Deref for Opener {
@@ -76,13 +76,13 @@ impl Drop for Opener {
     }
 }
 
-/// Makes a gate: the test keeps its opener, and tasks the other handle.
+/// Makes a gate: the test keeps its opener, and tasks get the other handle.
 pub fn gate() -> (Opener, Gate) {
     let gate = Gate::default();
     (Opener(gate.clone()), gate)
 }
 
-/// Keeps one worker busy until the opener opens or is dropped; returns when the task runs.
+/// Keeps one worker busy until the opener opens or is dropped. Returns once the task runs.
 #[track_caller]
 pub fn occupy(threads: &ThreadPoolExecutor) -> (Opener, Future<()>) {
     let (opener, gate) = gate();
@@ -91,7 +91,7 @@ pub fn occupy(threads: &ThreadPoolExecutor) -> (Opener, Future<()>) {
     (opener, future)
 }
 
-/// Keeps one more worker busy until this gate is open; returns when the task runs.
+/// Keeps one more worker busy until this gate is open. Returns once the task runs.
 #[track_caller]
 pub fn occupy_at(threads: &ThreadPoolExecutor, gate: &Gate) -> Future<()> {
     let (gate, (started, has_started)) = (gate.clone(), channel());

@@ -1,4 +1,4 @@
-//! What the system has of this program: descriptors, threads, children. It is read from /proc.
+//! The descriptors, threads and children of this program, as the system reports them in /proc.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,20 +10,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::gettid;
 
-/// Far longer than the end of anything takes that has begun to end.
+/// Far longer than anything takes that has begun to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Set in the environment of a process that runs one test, has it checked as by [`check_each`].
+/// Setting this variable in the environment of a process that runs one test checks the test as [`check_each`] does.
 pub const ALONE: &str = "CONCURRENT_FUTURES_LEAK_CHECK";
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// From now on, [`within`](super::within) fails if what it runs leaves anything: for programs that run one test at a time.
+/// Makes [`within`](super::within) fail from now on if what it runs leaves anything behind: for programs that run one
+/// test at a time.
 pub fn check_each() {
     IS_ON.store(true, Ordering::Relaxed);
 }
 
-/// What there was at a time. Each has the number that the system knows it by, so none is taken for another.
+/// The resources of this process at one time. Each has the number that the system gives it, so they are not mixed up.
 pub struct Resources {
     descriptors: BTreeSet<String>,
     threads: BTreeMap<String, String>,
@@ -31,18 +32,18 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Looks at what there is now, if tests are checked.
+    /// Returns the resources of now, if tests are checked.
     pub(crate) fn if_checked() -> Option<Self> {
         let is_on = IS_ON.load(Ordering::Relaxed) || std::env::var_os(ALONE).is_some();
         is_on.then(Self::now)
     }
 
-    /// Looks at what there is now.
+    /// Returns the resources of now.
     pub fn now() -> Self {
         Self { descriptors: descriptors(), threads: threads(), children: children() }
     }
 
-    /// Returns what is there now and was not there then. Threads come first: their end takes along what they have.
+    /// Returns what exists now and did not exist then. Threads come first: when they end, they release what they hold.
     pub fn left(&self) -> Vec<String> {
         let mut left = self.threads_left();
         left.extend((&descriptors() - &self.descriptors).into_iter().map(|one| format!("descriptor {one}")));
@@ -50,11 +51,11 @@ impl Resources {
         left
     }
 
-    /// Looks at what is left.
+    /// Checks that nothing is left behind.
     ///
     /// # Panics
     ///
-    /// Panics if anything is there that was not there then.
+    /// Panics if anything exists now that did not exist then.
     #[track_caller]
     pub fn assert_nothing_is_left(&self) {
         let left = self.left();
@@ -66,10 +67,10 @@ impl Resources {
     }
 }
 
-/// Waits until no thread is left that `is_meant` by number and name, and returns those that stay for half a minute.
+/// Waits until no thread is left that `is_meant` accepts by number and name. Returns those that stay for half a minute.
 ///
-/// The one place that looks again and again: a thread that was joined, or that nobody joins, is still there for a moment, and the system does
-/// not say when it is gone.
+/// This is the one place that polls: a thread that was joined, or that nobody joins, still exists for a moment, and the
+/// system does not say when it is gone.
 pub fn lasting_threads(is_meant: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -84,7 +85,7 @@ pub fn lasting_threads(is_meant: impl Fn(&str, &str) -> bool) -> Vec<String> {
 
 /// Returns the descriptors of this process, each with its target.
 pub fn descriptors() -> BTreeSet<String> {
-    // The one that the directory is read by is another one each time.
+    // The descriptor of the directory that is read here differs each time.
     let own = Path::new("/proc").join(std::process::id().to_string()).join("fd");
     let entries = fs::read_dir("/proc/self/fd").expect("/proc is there").filter_map(|entry| {
         let entry = entry.ok()?;
@@ -94,12 +95,13 @@ pub fn descriptors() -> BTreeSet<String> {
     entries.collect()
 }
 
-/// Returns the numbers and names of all threads but this one. A thread names itself, so it may not have its name at first.
+/// Returns the numbers and names of all threads except this one. A thread names itself, so it may not have its name at
+/// first.
 pub fn threads() -> BTreeMap<String, String> {
     let own = gettid().as_raw_nonzero().to_string();
     let entries = fs::read_dir("/proc/self/task").expect("/proc is there").filter_map(|entry| {
         let entry = entry.ok()?;
-        // None: it has ended meanwhile.
+        // `None` if it has ended meanwhile.
         let name = fs::read_to_string(entry.path().join("comm")).ok()?;
         let number = entry.file_name().to_str()?.to_owned();
         (number != own).then(|| (number, name.trim_end().to_owned()))
@@ -107,7 +109,7 @@ pub fn threads() -> BTreeMap<String, String> {
     entries.collect()
 }
 
-/// Returns the children, also those that have ended and were not reaped: they have no command line any more.
+/// Returns the children, including those that have ended and were not reaped, which have no command line any more.
 pub fn children() -> BTreeSet<String> {
     let children = pids().filter(|pid| is_child(*pid));
     let text = |pid: u32| {
@@ -132,7 +134,7 @@ pub fn is_child(pid: u32) -> bool {
     parent.and_then(|parent| parent.parse::<u32>().ok()) == Some(std::process::id())
 }
 
-/// Returns the processes that have this in their environment, whoever started them.
+/// Returns the processes that have this variable in their environment, whichever process started them.
 pub fn processes_with(variable: &str, value: &Path) -> Vec<u32> {
     let variable = format!("{variable}={}\0", value.display()).into_bytes();
     let belongs = |pid: &u32| {
@@ -142,7 +144,7 @@ pub fn processes_with(variable: &str, value: &Path) -> Vec<u32> {
     pids().filter(belongs).collect()
 }
 
-/// Waits for processes that are about to end, and returns those that do not.
+/// Waits for processes that are about to end. Returns those that do not end.
 pub fn survivors(pids: Vec<u32>) -> Vec<u32> {
     let patience = Timespec::try_from(PATIENCE).expect("half a minute");
     let lives_on = |pid: &u32| {

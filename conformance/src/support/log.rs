@@ -1,10 +1,10 @@
-//! What the crate has logged.
+//! The log records of the crate.
 
 use std::sync::{Mutex, Once};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// Returns what was logged since the first call and contains `part`. Filter by a text that only one test uses.
+/// Returns the records logged since the first call that contain `part`. Filter by a text that only one test uses.
 ///
 /// # Panics
 ///
@@ -30,7 +30,7 @@ impl Log for Records {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            // It is formatted before the lock is taken: the text of a task's error is a test's own code.
+            // Formatted before the lock is taken: formatting a task's error runs the test's own code.
             let text = record.args().to_string();
             self.0.lock().unwrap().push((record.level(), text));
         }

@@ -1,5 +1,5 @@
-//! What tests of executors need: doors and gates that hold a task, a watchdog, counters of drops, executors to test with, a reader of
-//! the log, a leak check. Only executors' tests need it; it changes whenever they do.
+//! Tools for tests of executors: doors and gates that hold a task, a watchdog, counters of drops, executors to test
+//! with, a reader of the log, a leak check. Only tests of executors need them; they change whenever those tests do.
 
 mod awaiting;
 mod door;

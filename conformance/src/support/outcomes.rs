@@ -1,4 +1,4 @@
-//! What an outcome, or a call, says.
+//! Texts of panics and errors.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -32,11 +32,11 @@ pub fn panic_text<R>(body: impl FnOnce() -> R) -> String {
     }
 }
 
-/// Returns what a task panicked with.
+/// Returns the message that a task panicked with.
 ///
 /// # Panics
 ///
-/// Panics if the outcome is another.
+/// Panics if the outcome is not a panic.
 #[track_caller]
 pub fn panic_message<T: Debug>(outcome: Outcome<T>) -> String {
     match outcome {
@@ -45,11 +45,11 @@ pub fn panic_message<T: Debug>(outcome: Outcome<T>) -> String {
     }
 }
 
-/// Returns why an executor is broken.
+/// Returns the reason of a `Broken` outcome.
 ///
 /// # Panics
 ///
-/// Panics if the outcome is another.
+/// Panics if the outcome is not `Broken`.
 #[track_caller]
 pub fn broken<T: Debug>(outcome: Outcome<T>) -> Broken {
     match outcome {

@@ -5,7 +5,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use tempfile::TempDir;
 
-/// Where tasks of this machine call, and wait until they are let go. Unlike a door, it needs no more than a socket of the task.
+/// A place where tasks of this machine call, and wait until they are let go. Unlike a door, it needs only a socket in
+/// the task.
 pub struct Post {
     listener: UnixListener,
     directory: TempDir,
@@ -25,15 +26,15 @@ impl Post {
         self.directory.path().join("post").to_str().expect("plain characters").into()
     }
 
-    /// Waits until a task calls. It waits for as long as what is returned is kept.
+    /// Blocks until a task calls. The task waits for as long as the returned stream is kept.
     pub fn called(&self) -> UnixStream {
         self.listener.accept().expect("a call").0
     }
 }
 
-/// Calls at a post, and waits to be let go.
+/// Calls at a post, and blocks until it is let go.
 pub fn call_at(address: String) {
     let mut post = UnixStream::connect(address).expect("a post to call at");
-    // Goes on where a signal interrupts it.
+    // Continues where a signal interrupts it.
     post.read_to_end(&mut Vec::new()).expect("nothing comes but the end");
 }

@@ -1,8 +1,8 @@
-//! What happened, in its order.
+//! Events, in the order in which they happened.
 
 use std::sync::{Arc, Mutex};
 
-/// Collects what happens. Clones are the same collection.
+/// Collects events. Clones are the same collection.
 #[derive(Debug)]
 pub struct Seen<T>(Arc<Mutex<Vec<T>>>);
 
@@ -19,17 +19,17 @@ impl<T> Default for Seen<T> {
 }
 
 impl<T: Clone> Seen<T> {
-    /// Makes an empty one.
+    /// Makes an empty collection.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds what happened last.
+    /// Adds an event.
     pub fn push(&self, what: T) {
         self.0.lock().unwrap().push(what);
     }
 
-    /// Returns all that has happened.
+    /// Returns all events.
     pub fn all(&self) -> Vec<T> {
         self.0.lock().unwrap().clone()
     }

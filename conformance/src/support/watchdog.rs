@@ -7,15 +7,15 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 use super::leak_check::Resources;
 
-/// Far longer than anything in a test takes: only a hang reaches it.
+/// Far longer than anything in a test takes: only a test that hangs reaches it.
 pub const LONG: Duration = Duration::from_secs(120);
 
 /// Runs `body` on a thread of its own.
 ///
 /// # Panics
 ///
-/// Panics if `body` does, and if it has not returned after `limit`: its thread is left behind then. On Linux, where
-/// `leak_check::check_each` asked for it, also if `body` leaves a thread, descriptor or child behind.
+/// Panics if `body` does, or if it has not returned after `limit`: then its thread is left behind. On Linux, after
+/// `leak_check::check_each`, also if `body` leaves a thread, descriptor or child behind.
 #[track_caller]
 pub fn within<R: Send + 'static>(limit: Duration, body: impl FnOnce() -> R + Send + 'static) -> R {
     #[cfg(target_os = "linux")]
@@ -39,7 +39,7 @@ pub fn within<R: Send + 'static>(limit: Duration, body: impl FnOnce() -> R + Sen
     result
 }
 
-/// Receives what must come.
+/// Receives a message that must come.
 ///
 /// # Panics
 ///

@@ -1,9 +1,9 @@
-//! How a process ended, from what the kernel says.
+//! How a process ended, as the kernel reports it.
 #![forbid(unsafe_code)]
 
 use crate::error::Exit;
 
-/// Puts an exit code or the number of a signal into words.
+/// Returns the exit for an exit code or the number of a signal.
 pub(in crate::process) fn of(code: Option<i32>, signal: Option<i32>) -> Exit {
     match (code, signal) {
         (Some(code), _) => Exit::Code(code),
@@ -21,7 +21,7 @@ macro_rules! names {
     };
 }
 
-/// The name of a signal, such as `SIGSEGV` or `SIGRTMIN+3`; a number for one that has none.
+/// Returns the name of a signal, such as `SIGSEGV` or `SIGRTMIN+3`, or its number if it has no name.
 fn signal_name(signal: i32) -> String {
     let named = names! { signal;
         SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
@@ -31,7 +31,7 @@ fn signal_name(signal: i32) -> String {
     name.unwrap_or_else(|| format!("signal {signal}"))
 }
 
-/// The name of a signal that not all systems have.
+/// Returns the name of a signal that not all systems have.
 #[cfg(target_os = "linux")]
 fn name_on_linux(signal: i32) -> Option<String> {
     let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());

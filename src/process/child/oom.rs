@@ -1,29 +1,29 @@
-//! Was it the out-of-memory killer? The kernel does not say whom it killed, but it counts.
+//! [`OomCounter`]: detects the out-of-memory killer. The kernel does not say which process it killed, but it counts.
 #![forbid(unsafe_code)]
 
 use std::fs;
 
-/// How often the out-of-memory killer has struck here, as far as can be known.
+/// How often the out-of-memory killer has struck here, if that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::process) struct OomCounter(Option<u64>);
 
 impl OomCounter {
-    /// Reads the counter: of our control group, or else of the machine. Two or three small files.
+    /// Reads the counter of our control group, or else of the machine, from two or three small files.
     pub(in crate::process) fn read() -> Self {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let files = groups.lines().filter_map(counted_in).chain(["/proc/vmstat".into()]);
         Self(files.filter_map(|file| kills(&fs::read_to_string(file).ok()?)).next())
     }
 
-    /// Has it struck since the earlier reading? Then a SIGKILL that nobody else sent was probably its doing; the less
-    /// time lies between, the more so. No, if either reading failed.
+    /// Returns `true` if it has struck since the earlier reading. Then a SIGKILL that no other process sent was
+    /// probably its doing, the more so the less time lies between. Returns `false` if either reading failed.
     pub(in crate::process) fn rose_since(self, earlier: Self) -> bool {
         self.0.zip(earlier.0).is_some_and(|(now, then)| now > then)
     }
 }
 
-/// The file with the counter of a control group, given by a line of `/proc/self/cgroup`: `0::/path` in version 2,
-/// `4:memory:/path` in version 1.
+/// Returns the file with the counter of a control group, given by a line of `/proc/self/cgroup`: `0::/path` in version
+/// 2, `4:memory:/path` in version 1.
 fn counted_in(line: &str) -> Option<String> {
     let mut parts = line.splitn(3, ':').skip(1);
     match (parts.next()?, parts.next()?) {

@@ -23,7 +23,7 @@ fn spawn(script: &str) -> Child {
     Child::spawn(&mut shell(script)).unwrap()
 }
 
-/// The child of a script, and the end of a pipe that is closed when no process of the script's is left.
+/// Starts a script. Returns its child, and the end of a pipe that closes when no process of the script is left.
 fn spawn_holding(script: &str) -> (Child, PipeReader) {
     let (reader, writer) = pipe().unwrap();
     (Child::spawn(shell(script).stdout(writer)).unwrap(), reader)
@@ -33,7 +33,7 @@ fn wait(descriptor: impl AsFd, what: &str) {
     assert_eq!(poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&WATCHDOG)), Ok(1), "{what}");
 }
 
-/// Likewise, but the script begins only when the first end of a pipe is dropped: not before we looked at the child.
+/// Does the same, but the script begins only when the first pipe end is dropped: not before we looked at the child.
 #[cfg(all(target_os = "linux", not(portable)))]
 fn spawn_held(script: &str) -> (Child, std::io::PipeWriter, PipeReader) {
     let ((input, hold), (reader, writer)) = (pipe().unwrap(), pipe().unwrap());
@@ -41,7 +41,7 @@ fn spawn_held(script: &str) -> (Child, std::io::PipeWriter, PipeReader) {
     (Child::spawn(script.stdin(input).stdout(writer)).unwrap(), hold, reader)
 }
 
-/// Reads one byte: the script has come so far.
+/// Reads one byte, which the script writes when it has come so far.
 fn meet(reader: &mut PipeReader) {
     wait(&*reader, "the script says something");
     reader.read_exact(&mut [0]).unwrap();
@@ -109,7 +109,7 @@ fn a_child_that_left_its_group_is_killed() {
     let other = getpgrp();
     let mut command = shell("exec sleep 1000");
     let leave = move || Ok(setpgid(None, Some(other))?);
-    // SAFETY: a system call, and nothing else, between fork and exec.
+    // SAFETY: only a system call between fork and exec.
     unsafe { command.pre_exec(leave) };
     let child = Child::spawn(&mut command).unwrap();
     child.signal(Signal::KILL).unwrap();
@@ -159,7 +159,7 @@ fn a_child_that_was_reaped_before_we_could_look_has_ended() {
 fn a_process_that_is_not_ours_is_left_alone() {
     let (input, mut to_cat) = pipe().unwrap();
     let (from_cat, output) = pipe().unwrap();
-    // The shell ends, and leaves `cat` to the system; it echoes until its input is closed.
+    // The shell ends and leaves `cat` to the system; `cat` echoes until its input is closed.
     let mut script = shell("{ cat <&3 & echo $!; } 3<&0");
     script.stdin(input).stdout(output).status().unwrap();
     drop(script);
@@ -178,12 +178,12 @@ fn a_process_that_is_not_ours_is_left_alone() {
 fn a_forked_copy_of_the_parent_kills_nothing() {
     let (child, mut pipe) = spawn_holding("echo; exec sleep 1000");
     meet(&mut pipe);
-    // SAFETY: the copy makes system calls, and nothing else.
+    // SAFETY: the copy makes system calls only.
     let copy = unsafe { libc::fork() };
     if copy == 0 {
         let _ = child.signal(Signal::KILL);
         drop(child);
-        // SAFETY: ends the copy at once: nothing of the parent's runs in it.
+        // SAFETY: ends the copy at once: no code of the parent runs in it.
         unsafe { libc::_exit(0) }
     }
     waitid(WaitId::Pid(Pid::from_raw(copy).unwrap()), WaitIdOptions::EXITED).unwrap();
@@ -191,7 +191,8 @@ fn a_forked_copy_of_the_parent_kills_nothing() {
     assert_eq!(ended(&child), by("SIGTERM"), "and not SIGKILL");
 }
 
-/// Runs the named test again in a process of its own, where it may change what concerns the whole process. True there.
+/// Runs the named test again in a process of its own, where it may change the state of the whole process. Returns
+/// `true` there.
 fn in_a_process_of_its_own(test: &str) -> bool {
     const INSIDE: &str = "CONCURRENT_FUTURES_TEST_CHILD";
     if std::env::var_os(INSIDE).is_some() {
@@ -204,7 +205,7 @@ fn in_a_process_of_its_own(test: &str) -> bool {
     false
 }
 
-/// A child that somebody else reaped ended like this, if the kernel remembers.
+/// Checks the exit of a child that other code reaped, which not every kernel remembers.
 #[cfg(all(target_os = "linux", not(portable)))]
 fn assert_told(exit: Exit, expected: Exit) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
@@ -251,7 +252,7 @@ fn a_child_that_cannot_be_watched_is_not_left_alone() {
     if !in_a_process_of_its_own("a_child_that_cannot_be_watched_is_not_left_alone") {
         return;
     }
-    // There are descriptors 0 to 2 and no room for another one.
+    // Descriptors 0 to 2 are open and there is no room for another one.
     let none = Rlimit { current: Some(3), maximum: getrlimit(Resource::Nofile).maximum };
     setrlimit(Resource::Nofile, none).unwrap();
     let error = Child::spawn(Command::new("/bin/sh").args(["-c", "exec sleep 1000"])).unwrap_err();

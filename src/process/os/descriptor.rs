@@ -1,4 +1,4 @@
-//! Descriptors that are made or received here.
+//! Descriptors that are made or received in this module.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::fcntl_dupfd_cloexec;
 
-/// Moves a descriptor out of the numbers of the standard streams, which it was given if one of them was closed: what is printed must not
-/// go there. All that are made in here or arrive here go through this.
+/// Moves a descriptor out of the numbers of the standard streams, which it got if one of them was closed: printed text
+/// must not go into it. Every descriptor that is made or received here goes through this function.
 pub(in crate::process) fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     const STREAMS: i32 = 3;
     match descriptor.as_raw_fd() {

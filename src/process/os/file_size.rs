@@ -1,12 +1,12 @@
-//! The limit on the size of files, which shared memory has too.
+//! The limit on the size of files, which applies to shared memory too.
 #![forbid(unsafe_code)]
 
 use std::io;
 
 use rustix::process::{Resource, getrlimit};
 
-/// Refuses memory that is longer than a file may be here (`ulimit -f`): the attempt would raise SIGXFSZ, and that ends the program, or
-/// the worker. A limit that another thread lowers in this very moment is seen by the next one.
+/// Refuses memory longer than a file may be in this process (`ulimit -f`): the attempt would raise SIGXFSZ, which ends
+/// the program or the worker. If another thread lowers the limit at this very moment, the next call sees it.
 pub(super) fn check_file_size(length: usize) -> io::Result<()> {
     match getrlimit(Resource::Fsize).current {
         Some(limit) if limit < length as u64 => {

@@ -25,23 +25,23 @@ use super::file_size::check_file_size;
 use crate::error::Exit;
 use crate::process::child::exit;
 
-/// With what is sent: no SIGPIPE if the other side is gone.
+/// Flags for sending: no SIGPIPE if the other side is gone.
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
-/// With what is received: descriptors that come along are not for the programs that this one starts.
+/// Flags for receiving: the programs that this one starts do not inherit descriptors that come along.
 pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 
-/// For a descriptor that came along: it is no standard stream.
+/// Prepares a received descriptor: it must not be a standard stream.
 pub(in crate::process) fn received(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     above_streams(descriptor)
 }
 
-/// For the pool's end of a socket: every call says for itself what it wants.
+/// Does nothing: every call passes the flags that it needs.
 pub(in crate::process) fn prepare(_socket: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Memory for this process and another one, all zero.
+/// Memory shared by this process and another one, all zero.
 pub(in crate::process) struct Memory(OwnedFd);
 
 impl Memory {
@@ -53,14 +53,14 @@ impl Memory {
         Ok(Self(memory))
     }
 
-    /// Returns what the other side needs to read and write it. Its length cannot be changed any more.
+    /// Returns the descriptor with which the other side can read and write. The length can no longer be changed.
     pub(in crate::process) fn for_both(self) -> io::Result<OwnedFd> {
         fcntl_add_seals(&self.0, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Ok(self.0)
     }
 
-    /// Returns what the other side needs to read it. Its length cannot be changed any more, and it cannot be written but
-    /// through mappings that exist.
+    /// Returns the descriptor with which the other side can only read. The length can no longer be changed, and writing
+    /// is possible only through existing mappings.
     pub(in crate::process) fn for_reading(self) -> io::Result<OwnedFd> {
         fcntl_add_seals(&self.0, SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL)?;
         Ok(self.0)
@@ -73,23 +73,23 @@ impl AsFd for Memory {
     }
 }
 
-/// Has the system provide memory that was mapped for writing. Where there is none, that is an error, and not a SIGBUS for who touches it
-/// first. Costs no more than to touch it.
+/// Makes the system provide memory that was mapped for writing. If it has none, that is an error here, not a SIGBUS at
+/// the first access. Costs no more than touching the memory.
 pub(in crate::process) fn back(base: NonNull<u8>, length: usize) -> io::Result<()> {
-    // SAFETY: changes no contents, wherever that is; where nothing is mapped for writing, it is an error.
+    // SAFETY: changes no contents, whatever the address; if nothing is mapped for writing there, it fails.
     match unsafe { madvise(base.as_ptr().cast(), length, Advice::LinuxPopulateWrite) } {
-        // Linux before 5.14 does not know how.
+        // Linux before 5.14 does not support it.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Is memory of the other side sure to keep its length?
+/// Returns `true` if memory of the other side cannot shrink.
 pub(in crate::process) fn keeps_its_length(memory: impl AsFd) -> io::Result<bool> {
     Ok(fcntl_get_seals(memory)?.contains(SealFlags::SHRINK))
 }
 
-/// A descriptor that is readable once it was rung.
+/// A descriptor that is readable once `ring` was called.
 pub(in crate::process) struct Bell(OwnedFd);
 
 impl Bell {
@@ -98,13 +98,13 @@ impl Bell {
     }
 
     pub(in crate::process) fn ring(&self) {
-        // It fails only when the counter is full: then the bell has been rung.
+        // This fails only when the counter is full, and then it is readable already.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// It was heard.
+    /// Makes the descriptor unreadable again.
     pub(in crate::process) fn hush(&self) {
-        // It fails only when the bell has not been rung.
+        // This fails only when `ring` was not called.
         let _ = rustix::io::read(&self.0, &mut [0_u8; 8][..]);
     }
 }
@@ -115,39 +115,41 @@ impl AsFd for Bell {
     }
 }
 
-/// What tells a worker that its pool is gone: nothing but its socket.
+/// Tells a worker that its pool is gone: on Linux the socket does that alone.
 pub(in crate::process) struct Lifeline;
 
 impl Lifeline {
-    /// Makes one, and a descriptor for the worker, where it needs one.
+    /// Makes a lifeline, and a descriptor for the worker if it needs one.
     pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
         Ok((Self, None))
     }
 
-    /// Has the worker believe that its pool is gone: it sees that by the socket, which was shut.
+    /// Does nothing: the worker sees by the socket, which was shut, that its pool is gone.
     pub(in crate::process) fn cut(&self) {}
 }
 
-/// Waits until the pool at the other end is gone. For the main thread, when another one [dies with the parent](die_with_parent_too).
+/// Blocks until the pool at the other end is gone. For the main thread, once another one [dies with the
+/// parent](die_with_parent_too).
 pub(in crate::process) fn outlive(socket: &OwnedFd, _lifeline: Option<OwnedFd>) {
     super::parent::go_on_with_death();
-    // No event is asked for: what comes unasked is that the other end is gone.
+    // No event is asked for: the hang-up of the other end is always reported.
     let mut socket = [PollFd::new(socket, PollFlags::empty())];
     while let Err(Errno::INTR) = poll(&mut socket, None) {}
     if socket[0].revents().contains(PollFlags::NVAL) {
-        // A task has closed it. The thread that runs it finds out when it answers, and not before: until then all it does counts.
+        // A task has closed it. The thread that runs the task finds out when it replies, and not before: until then all
+        // it does counts.
         super::parent::wait_for_death();
     }
 }
 
-/// Does this program run with the rights of somebody else than who started it?
+/// Returns `true` if this program runs with other rights than those of the user that started it.
 pub(in crate::process) fn runs_with_other_rights() -> bool {
-    // SAFETY: asks for a number, and has no preconditions.
+    // SAFETY: reads a number, and has no preconditions.
     let secure = unsafe { libc::getauxval(libc::AT_SECURE) };
     secure != 0
 }
 
-/// Returns what the system does not have that a pool cannot do without, and what to do. A few microseconds.
+/// Returns what the system lacks that a pool needs, and what to do. Takes a few microseconds.
 pub(in crate::process) fn lacks() -> Option<&'static str> {
     let own = rustix::process::getpid();
     let looked = pidfd_open(own, PidfdFlags::empty()).and_then(|own| {
@@ -160,12 +162,13 @@ pub(in crate::process) fn lacks() -> Option<&'static str> {
              later, and no filter (seccomp, a container's) or emulator (valgrind before 3.21) that denies it; where it cannot be had, \
              use `ThreadPoolExecutor`",
         ),
-        // It is no child of ours, which only who knows the call can say; or there is no descriptor just now.
+        // This process is no child of its own, which only a system that has the calls reports; or no descriptor is free
+        // now.
         _ => None,
     }
 }
 
-/// Limits the address space to what it is now and so many bytes more.
+/// Limits the address space to its current size plus `bytes`.
 pub(in crate::process) fn limit_memory(bytes: u64) -> io::Result<()> {
     let size = std::fs::read_to_string("/proc/self/statm")?;
     let pages = size.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
@@ -176,32 +179,33 @@ pub(in crate::process) fn limit_memory(bytes: u64) -> io::Result<()> {
     Ok(setrlimit(Resource::As, Rlimit { current, maximum })?)
 }
 
-/// Returns a path that starts this program again: the kernel's link to it, which leads to the very file that runs, even
-/// if it was deleted or replaced.
+/// Returns a path that starts this program again: the kernel's link to it, which leads to the file that is running,
+/// even if that was deleted or replaced.
 pub(in crate::process) fn program() -> PathBuf {
     let link = Path::new("/proc/self/exe");
     if link.exists() {
         return link.into();
     }
-    // SAFETY: asks for a number, and has no preconditions.
+    // SAFETY: reads a number, and has no preconditions.
     let started_as = unsafe { libc::getauxval(libc::AT_EXECFN) };
     if started_as != 0 {
         let started_as = ptr::with_exposed_provenance(started_as as usize);
-        // SAFETY: the kernel put this string at the end of the stack; it ends with a zero and lives as long as we do.
+        // SAFETY: the kernel put this string at the end of the stack; it ends with a zero and lives as long as the
+        // process.
         let started_as = unsafe { CStr::from_ptr(started_as) };
         return OsStr::from_bytes(started_as.to_bytes()).into();
     }
     std::env::current_exe().unwrap_or_default()
 }
 
-/// A child of this process, known by its pidfd. The program around us may reap it at any time: by ignoring SIGCHLD, or with
-/// `waitpid(-1)`. From then on its number may be anybody's.
+/// A child of this process, known by its pidfd. Other code of the program may reap it at any time: by ignoring SIGCHLD,
+/// or with `waitpid(-1)`. From then on another process may have its number.
 #[derive(Debug)]
 pub(in crate::process) struct Process(OwnedFd);
 
 impl Process {
-    /// Watches a child. `None`: it was reaped already, or never was ours. The number belongs to nobody, or to another
-    /// process, or at most to a group.
+    /// Watches a child. Returns `None` if it was reaped already, or is not a child of this process. Then the number is
+    /// free, or belongs to another process, or at most to a group.
     pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
         let process = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => Self(above_streams(descriptor)?),
@@ -211,17 +215,17 @@ impl Process {
         Ok((process.is_unreaped() || process.has_ended()).then_some(process))
     }
 
-    /// Returns what stands in for a process that has gone: it has ended too.
+    /// Returns a stand-in for a process that has gone, which counts as ended.
     pub(in crate::process) fn gone() -> io::Result<Self> {
         Ok(Self(above_streams(eventfd(1, EventfdFlags::CLOEXEC)?)?))
     }
 
-    /// Returns a descriptor that is readable from when the process has ended, whoever reaps it.
+    /// Returns a descriptor that becomes readable when the process has ended, whoever reaps it.
     pub(in crate::process) fn ended(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Is it a child of ours, running or waiting to be reaped?
+    /// Returns `true` if it is a child of ours, running or waiting to be reaped.
     pub(in crate::process) fn is_unreaped(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         waitid(WaitId::PidFd(self.0.as_fd()), look).is_ok()
@@ -231,12 +235,12 @@ impl Process {
         poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
     }
 
-    /// Signals the group that this process was the first of.
+    /// Signals the process group that this process was the first of.
     ///
     /// # Errors
     ///
-    /// If the system refuses to signal the process: it runs with more rights than this one has by now, or a filter of
-    /// system calls forbids it. That it has gone is no error.
+    /// If the system refuses to signal the process: it now has more rights than this one, or a system call filter
+    /// forbids it. It is no error if the process has gone.
     pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
         let mut sent = self.or_by_number(self.signal_group(signal), || kill_process_group(group, signal));
         if signal == Signal::KILL {
@@ -246,8 +250,8 @@ impl Process {
         if sent == Err(Errno::SRCH) { Ok(()) } else { sent }
     }
 
-    /// Signals by a number what could not be signalled by its descriptor: Linux before 6.9 does not know groups that way, and
-    /// a filter of system calls may not know the call at all. The number is the child's as long as it is unreaped.
+    /// Signals by number if the descriptor did not work: Linux before 6.9 cannot signal groups by descriptor, and a
+    /// system call filter may forbid the call. The number is the child's as long as it is unreaped.
     fn or_by_number(&self, sent: Result<(), Errno>, send: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
         match sent {
             Err(error) if error != Errno::SRCH && self.is_unreaped() => send(),
@@ -255,11 +259,11 @@ impl Process {
         }
     }
 
-    /// Signals the group, which works without its number, and after the process was reaped.
+    /// Signals the group by the descriptor, which also works after the process was reaped.
     fn signal_group(&self, signal: Signal) -> Result<(), Errno> {
         let (pidfd, signal, flags) = (self.0.as_raw_fd(), signal.as_raw(), libc::PIDFD_SIGNAL_PROCESS_GROUP);
         let no_info = ptr::null::<libc::siginfo_t>();
-        // SAFETY: the descriptor is open, and the kernel fills in the information itself if it is given none.
+        // SAFETY: the descriptor is open, and the kernel fills in the information itself if it gets none.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_info, flags) };
         if result == 0 {
             Ok(())
@@ -268,23 +272,22 @@ impl Process {
         }
     }
 
-    /// Waits until the process has ended, and says how it did.
+    /// Blocks until the process has ended, and returns how it did.
     pub(in crate::process) fn reap(&self) -> Exit {
         match retry_on_intr(|| waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED)) {
             Ok(Some(status)) => exit::of(status.exit_status(), status.terminating_signal()),
-            // Somebody else has reaped it.
+            // Other code has reaped it.
             _ => told_by_kernel(self.0.as_fd()).unwrap_or(Exit::Unknown),
         }
     }
 }
 
-/// Asks how a process ended that somebody else has reaped, or is about to. Linux knows since 6.15, as long as there is
-/// a pidfd.
+/// Asks the kernel how a process ended that other code has reaped, or is about to. Linux reports that since 6.15, as
+/// long as a pidfd exists.
 fn told_by_kernel(pidfd: BorrowedFd<'_>) -> Option<Exit> {
     let mut info = info(pidfd)?;
     if !has_exit(&info) {
-        // The other one is still at it; the pidfd hangs up when it is through. The limit is for kernels that know
-        // neither.
+        // The other reaper is not done; the pidfd hangs up when it is. The limit is for kernels that support neither.
         let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
         retry_on_intr(|| poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())], Some(&limit))).ok()?;
         info = self::info(pidfd).filter(has_exit)?;
@@ -301,7 +304,8 @@ fn info(pidfd: BorrowedFd<'_>) -> Option<libc::pidfd_info> {
     // SAFETY: plain numbers, all of which may be zero.
     let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
     info.mask = libc::PIDFD_INFO_EXIT.into();
-    // SAFETY: the request carries the size of what the pointer leads to; a descriptor of another kind refuses it.
+    // SAFETY: the request carries the size of the structure that the pointer leads to; a descriptor of another kind
+    // refuses it.
     let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO, &raw mut info) };
     (result == 0).then_some(info)
 }
@@ -339,7 +343,7 @@ mod tests {
         let base = NonNull::new(base.cast()).unwrap();
         assert!(back(base, page).is_ok());
         assert!(back(base, 2 * page).is_err(), "the file ends before");
-        // SAFETY: mapped with this length, and nobody looks there any more.
+        // SAFETY: mapped with this length, and no longer accessed.
         unsafe { munmap(base.as_ptr().cast(), 2 * page) }.unwrap();
     }
 

@@ -1,7 +1,7 @@
-//! The way of the rest of Unix: what POSIX has, and what its systems have in common beyond it.
+//! The way of the rest of Unix: POSIX, and what its systems have in common beyond it.
 //!
-//! It promises less than Linux's: a program that ignores SIGCHLD, or reaps children that are not its own, hears late or nothing of
-//! how its workers end, and what they have started may survive them.
+//! It promises less than Linux's: a program that ignores SIGCHLD, or reaps children that are not its own, learns late
+//! or never how its workers end, and what the workers have started may outlive them.
 #![forbid(unsafe_code)]
 
 use std::hash::{BuildHasher, RandomState};
@@ -26,36 +26,37 @@ use crate::error::Exit;
 use crate::process::child::exit;
 use crate::sync::Mutex;
 
-/// With what is sent: no SIGPIPE if the other side is gone. Apple wants it said once of each socket.
+/// Flags for sending: no SIGPIPE if the other side is gone. Apple's systems set that once per socket instead.
 #[cfg(not(target_vendor = "apple"))]
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(in crate::process) const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// With what is received: not all systems know a flag for descriptors that come along.
+/// Flags for receiving: not all systems have one for descriptors that come along.
 pub(in crate::process) const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 
-/// For a descriptor that came along: it is no standard stream, and not for the programs that this one starts.
+/// Prepares a received descriptor: it must not be a standard stream, and is not inherited by the programs that this one
+/// starts.
 pub(in crate::process) fn received(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     let descriptor = above_streams(descriptor)?;
     fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
     Ok(descriptor)
 }
 
-/// A pipe of which neither end is a standard stream.
+/// Makes a pipe of which neither end is a standard stream.
 fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
     Ok((above_streams(reader.into())?.into(), above_streams(writer.into())?.into()))
 }
 
-/// For the pool's end of a socket: it is never to block, though Apple does not heed `MSG_DONTWAIT` on sending.
+/// Prepares the pool's end of a socket: it must never block, and Apple's systems ignore `MSG_DONTWAIT` on sending.
 pub(in crate::process) fn prepare(socket: &OwnedFd) -> io::Result<()> {
     #[cfg(target_vendor = "apple")]
     rustix::net::sockopt::set_socket_nosigpipe(socket, true)?;
     Ok(ioctl_fionbio(socket, true)?)
 }
 
-/// Memory for this process and another one, all zero.
+/// Memory shared by this process and another one, all zero.
 pub(in crate::process) struct Memory {
     both: OwnedFd,
     reading: OwnedFd,
@@ -81,13 +82,13 @@ impl Memory {
         }
     }
 
-    /// Returns what the other side needs to read and write it. It can change its length, as long as it has the
-    /// descriptor, where the system allows that.
+    /// Returns the descriptor with which the other side can read and write. With it, the other side can change the
+    /// length where the system allows that.
     pub(in crate::process) fn for_both(self) -> io::Result<OwnedFd> {
         Ok(self.both)
     }
 
-    /// Returns what the other side needs to read it, and no more than that. Nobody keeps a descriptor to write it.
+    /// Returns the descriptor with which the other side can only read. No descriptor for writing is kept.
     pub(in crate::process) fn for_reading(self) -> io::Result<OwnedFd> {
         Ok(self.reading)
     }
@@ -99,18 +100,18 @@ impl AsFd for Memory {
     }
 }
 
-/// There is no common way to ask for it: who touches memory that the system does not have is sent SIGBUS.
+/// Does nothing, as there is no portable way: touching memory that the system cannot provide raises SIGBUS.
 pub(in crate::process) fn back(_base: NonNull<u8>, _length: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Is memory of the other side sure to keep its length? There is no telling: it is believed. A worker that was damaged on
-/// purpose could shrink its own where the system allows that, and be the end of the program that looks at it.
+/// Returns `true`: there is no way to check that memory of the other side keeps its length. A worker that was damaged
+/// on purpose could shrink its own where the system allows that, and so crash the program that reads it.
 pub(in crate::process) fn keeps_its_length(_memory: impl AsFd) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A descriptor that is readable once it was rung.
+/// A descriptor that is readable once `ring` was called.
 pub(in crate::process) struct Bell {
     heard: PipeReader,
     rung: PipeWriter,
@@ -125,13 +126,14 @@ impl Bell {
     }
 
     pub(in crate::process) fn ring(&self) {
-        // It fails only when the pipe is full: then the bell has been rung.
+        // This fails only when the pipe is full, and then it is readable already.
         let _ = (&self.rung).write(&[1]);
     }
 
-    /// It was heard. If it was rung more often than fits, it is heard once more.
+    /// Makes the descriptor unreadable again. If `ring` was called more often than fits one read, it stays readable
+    /// once more.
     pub(in crate::process) fn hush(&self) {
-        // It fails only when the bell has not been rung.
+        // This fails only when `ring` was not called.
         let _ = (&self.heard).read(&mut [0; 256]);
     }
 }
@@ -142,26 +144,26 @@ impl AsFd for Bell {
     }
 }
 
-/// What tells a worker that its pool is gone: the end of a pipe, by which nothing else ever comes. A `poll` for the hang-up of the
-/// socket alone sleeps for ever on some systems. A copy that the pool's process forks, and that goes on, keeps it.
+/// Tells a worker that its pool is gone: the end of a pipe that carries nothing else. On some systems a `poll` for the
+/// hang-up of the socket alone sleeps for ever. A forked copy of the pool's process that lives on keeps it open.
 pub(in crate::process) struct Lifeline {
     end: Mutex<Option<PipeWriter>>,
 }
 
 impl Lifeline {
-    /// Makes one, and a descriptor for the worker, where it needs one.
+    /// Makes a lifeline, and a descriptor for the worker if it needs one.
     pub(in crate::process) fn new() -> io::Result<(Self, Option<OwnedFd>)> {
         let (theirs, ours) = pipe()?;
         Ok((Self { end: Mutex::new(Some(ours)) }, Some(theirs.into())))
     }
 
-    /// Has the worker believe that its pool is gone.
+    /// Makes the worker believe that its pool is gone.
     pub(in crate::process) fn cut(&self) {
         self.end.lock().take();
     }
 }
 
-/// Waits until the pool at the other end is gone.
+/// Blocks until the pool at the other end is gone.
 pub(in crate::process) fn outlive(_socket: &OwnedFd, lifeline: Option<OwnedFd>) {
     let Some(lifeline) = lifeline.map(PipeReader::from) else {
         return;
@@ -173,36 +175,37 @@ pub(in crate::process) fn outlive(_socket: &OwnedFd, lifeline: Option<OwnedFd>) 
     }
 }
 
-/// There is nothing to ask: [`outlive`] has to do.
+/// Does nothing, as the system has no such signal: [`outlive`] does the work.
 pub(in crate::process) fn die_with_parent(_parent: i32) {}
 pub(in crate::process) fn die_with_parent_too() {}
 
-/// Does this program run with the rights of somebody else than who started it?
+/// Returns `true` if this program runs with other rights than those of the user that started it.
 pub(in crate::process) fn runs_with_other_rights() -> bool {
     getuid() != geteuid() || getgid() != getegid()
 }
 
-/// Returns what the system does not have that a pool cannot do without: `build.rs` names only systems that have it all.
+/// Returns what the system lacks that a pool needs: nothing, as `build.rs` selects only systems that have everything.
 pub(in crate::process) fn lacks() -> Option<&'static str> {
     None
 }
 
-/// Refuses: there is no common way to ask for the size of the address space, which a limit would have to start from.
+/// Returns an error: there is no portable way to read the size of the address space, from which a limit would have to
+/// start.
 pub(in crate::process) fn limit_memory(_bytes: u64) -> io::Result<()> {
     let text = "the size of a process cannot be read on this system";
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
-/// Returns a path that starts this program again, if its file is still there.
+/// Returns a path that starts this program again, if its file still exists.
 pub(in crate::process) fn program() -> PathBuf {
     std::env::current_exe().unwrap_or_default()
 }
 
-/// A child of this process, and a thread that waits for its end. The number is the child's until it was reaped, which nobody but
-/// us is expected to do.
+/// A child of this process, and a thread that waits for its end. The number is the child's until it was reaped, which
+/// no code except this is expected to do.
 #[derive(Debug)]
 pub(in crate::process) struct Process {
-    /// `None`: it has gone.
+    /// `None` if it has gone.
     pid: Option<Pid>,
     ended: PipeReader,
     /// The thread, until it was joined.
@@ -210,7 +213,7 @@ pub(in crate::process) struct Process {
 }
 
 impl Process {
-    /// Watches a child. `None`: it was reaped already, or never was ours.
+    /// Watches a child. Returns `None` if it was reaped already, or is not a child of this process.
     pub(in crate::process) fn watch(pid: Pid) -> io::Result<Option<Self>> {
         let (ended, mut end) = pipe()?;
         let mut process = Self { pid: Some(pid), ended, waits: Mutex::default() };
@@ -219,9 +222,9 @@ impl Process {
         }
         let wait = move || {
             let until = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            // It fails if somebody else has reaped it: then it has ended too.
+            // This fails if other code has reaped it: then it has ended too.
             let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), until));
-            // To close it would not do: a forked copy of this process may have it too.
+            // Closing the pipe would not do: a forked copy of this process may hold it too.
             let _ = end.write(&[1]);
         };
         const STACK: usize = 64 << 10;
@@ -230,30 +233,30 @@ impl Process {
         Ok(Some(process))
     }
 
-    /// Returns what stands in for a process that has gone: it has ended too.
+    /// Returns a stand-in for a process that has gone, which counts as ended.
     pub(in crate::process) fn gone() -> io::Result<Self> {
         let (ended, mut end) = pipe()?;
         end.write_all(&[1])?;
         Ok(Self { pid: None, ended, waits: Mutex::default() })
     }
 
-    /// Returns a descriptor that is readable from when the process has ended.
+    /// Returns a descriptor that becomes readable when the process has ended.
     pub(in crate::process) fn ended(&self) -> BorrowedFd<'_> {
         self.ended.as_fd()
     }
 
-    /// Is it a child of ours, running or waiting to be reaped?
+    /// Returns `true` if it is a child of ours, running or waiting to be reaped.
     pub(in crate::process) fn is_unreaped(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         self.pid.is_some_and(|pid| waitid(WaitId::Pid(pid), look).is_ok())
     }
 
-    /// Signals the group that this process was the first of, unless it was reaped.
+    /// Signals the process group that this process was the first of, unless the process was reaped.
     ///
     /// # Errors
     ///
-    /// If the system refuses to signal the process: it runs with more rights than this one has by now. That it has gone is
-    /// no error.
+    /// If the system refuses to signal the process: it now has more rights than this one. It is no error if the process
+    /// has gone.
     pub(in crate::process) fn signal(&self, group: Pid, signal: Signal) -> Result<(), Errno> {
         if !self.is_unreaped() {
             return Ok(());
@@ -266,9 +269,9 @@ impl Process {
         if sent == Err(Errno::SRCH) { Ok(()) } else { sent }
     }
 
-    /// Waits until the process has ended, and says how it did.
+    /// Blocks until the process has ended, and returns how it did.
     pub(in crate::process) fn reap(&self) -> Exit {
-        // Not before the other thread has seen it: it waits for a number.
+        // Not before the other thread has seen the end: it waits for a number.
         if let Some(thread) = self.waits.lock().take() {
             let _ = thread.join();
         }

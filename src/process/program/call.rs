@@ -1,7 +1,7 @@
-//! How a call crosses to a worker: its functions as places in the program.
+//! How a call crosses to a worker: its functions as offsets in the program.
 //!
-//! Both processes run the same build of the same program, which is checked when a worker says hello, so a function lies at the same
-//! offset in both. A function of a shared library may not: it is refused.
+//! Both processes run the same build of the same program, which is checked when a worker says hello, so a function has
+//! the same offset in both. A function of a shared library may not: it is refused.
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use crate::bytes::OutOfBand;
 use crate::error::{Encode, Error, Part};
 use crate::task::encoded::{EncodedCall, Enter, Entry, ItemOffsets, Written};
 
-/// An encoded call whose functions are known by their places in the program.
+/// An encoded call with its functions as offsets in the program.
 pub(in crate::process) struct LocatedCall {
     pub(in crate::process) call: FunctionAddress,
     pub(in crate::process) argument: Vec<u8>,
@@ -50,7 +50,7 @@ impl FunctionAddress {
         Ok(Self { enter, function, signature })
     }
 
-    /// Makes the call in this process. `None`: there are no such functions in this program.
+    /// Makes the call in this process. Returns `None` if this program has no such functions.
     pub(in crate::process) fn make(
         enter: u64,
         function: u64,
@@ -60,16 +60,17 @@ impl FunctionAddress {
     ) -> Option<Written> {
         let enter = std::ptr::with_exposed_provenance::<()>(image().address_of(enter)?);
         let function = std::ptr::with_exposed_provenance::<()>(image().address_of(function)?);
-        // SAFETY: this is a function of the main program, sent by a process of the same build that had it from `Entry::of`. That makes it
-        // an `Enter` but for its first parameter, a transparent wrapper of a function pointer; the ABIs of all function pointers are
-        // compatible (documentation of the primitive type `fn`, "ABI compatibility").
+        // SAFETY: this is a function of the main program, sent by a process of the same build that got it from
+        // `Entry::of`. So it is an `Enter` except for its first parameter, a transparent wrapper of a function pointer;
+        // the ABIs of all function pointers are compatible (documentation of the primitive type `fn`, "ABI
+        // compatibility").
         let enter = unsafe { std::mem::transmute::<*const (), Enter>(enter) };
-        // SAFETY: this is a function too, the one that came with it. It is called only there, where its type is known.
+        // SAFETY: this is a function too, sent along with `enter`. Only `enter` calls it, which knows its type.
         let function = unsafe { std::mem::transmute::<*const (), fn()>(function) };
         Some(enter(function, argument, reply, out_of_band))
     }
 
-    /// The name of the user's function, or its type if the program was stripped of names.
+    /// Returns the name of the user's function, or its type if the program was stripped of names.
     pub(in crate::process) fn name(&self) -> Cow<'static, str> {
         let name = image().address_of(self.function).and_then(symbol::name_of);
         name.map_or_else(|| Cow::Owned(format!("a function of type {}", self.signature)), Cow::Owned)

@@ -1,20 +1,21 @@
-//! Keeps [`fork::generation`] current, which costs less than to ask the system each time.
+//! Keeps [`fork::generation`] current, which is cheaper than asking the system each time.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::fork;
 
-/// Has every later fork noticed at its begin. `fork` is, and so is what is built on it; a bare `clone` or `vfork` is not.
+/// Registers a handler that runs in the child of every later fork: of `fork` and what is built on it, but not of a bare
+/// `clone` or `vfork`.
 pub(in crate::process) fn watch() {
     static IS_WATCHED: AtomicBool = AtomicBool::new(false);
     // No `Once`: a fork in the middle of it would leave the child waiting for ever. If two threads come here together,
-    // each fork is noticed twice, which is as good.
+    // each fork is noticed twice, which does no harm.
     if !IS_WATCHED.load(Ordering::Acquire) {
-        // SAFETY: the handler is a function of this library's own, and may run in a child of many threads: it only
-        // asks for the process's id and stores it in an atomic.
+        // SAFETY: the handler is a function of this library, and may run in the child of a process with many threads:
+        // it only asks for the process's id and stores it in an atomic.
         let result = unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-        // Out of memory: the system is asked each time, and the next call here tries again.
+        // If out of memory, the system is asked each time, and the next call here tries again.
         if result == 0 {
             fork::set_current();
             IS_WATCHED.store(true, Ordering::Release);
@@ -22,8 +23,8 @@ pub(in crate::process) fn watch() {
     }
 }
 
-/// Ends this process, and runs nothing of the program's: what that would wait for may never come, and in a forked copy it is not the
-/// copy's to run.
+/// Ends this process at once, and runs no exit handlers of the program: they may wait for something that never comes,
+/// and a forked copy must not run them.
 pub(in crate::process) fn exit_at_once(code: i32) -> ! {
     // SAFETY: ends the process, which has no preconditions.
     unsafe { libc::_exit(code) }
@@ -38,13 +39,13 @@ unsafe extern "C" fn forked() {
 mod tests {
     use crate::fork::generation;
 
-    /// Forks; the child runs `check`, which may only do what a signal handler may, and ends with what it returned.
+    /// Forks. The child runs `check`, which may only do what a signal handler may, and exits with its result.
     fn in_child(check: impl FnOnce() -> bool) -> bool {
         // SAFETY: the child calls `check` and `_exit`, nothing else.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let code = i32::from(!check());
-            // SAFETY: ends the child at once: nothing of the parent's runs in it.
+            // SAFETY: ends the child at once: no code of the parent runs in it.
             unsafe { libc::_exit(code) }
         }
         assert!(pid > 0, "fork: {}", std::io::Error::last_os_error());

@@ -1,9 +1,9 @@
-//! The main program as this process has it mapped: what turns the address of a function into a number that another
-//! process of the same build understands.
+//! The main program as this process has it mapped: turns the address of a function into a number that another process
+//! of the same build understands.
 //!
-//! An offset is an address less the load bias, the one thing that differs between two processes of one program file.
-//! It says nothing in another build, so build ids have to be compared before an offset is used.
-//! What a program file looks like in memory is for `elf` and `mach_o` to know.
+//! An offset is an address minus the load bias, the only thing that differs between two processes of one program file.
+//! It means nothing in another build, so build ids have to be compared before an offset is used. The format of a
+//! program in memory is known by `elf` and `mach_o` only.
 
 #[cfg(not(target_vendor = "apple"))]
 mod elf;
@@ -29,7 +29,7 @@ pub(in crate::process) fn image() -> &'static Image {
     IMAGE.get_or_init(format::find)
 }
 
-/// Was this program started by naming it to its loader? Then [`program`] is the loader.
+/// Returns `true` if this program was started by naming it to its loader. Then [`program`] is the loader.
 pub(in crate::process) fn was_started_by_loader() -> bool {
     format::was_started_by_loader()
 }

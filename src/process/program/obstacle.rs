@@ -1,5 +1,5 @@
-//! Reasons why this process cannot start workers: permanent ones, which a pool checks when it is built, and current ones, which it checks
-//! before it starts a worker.
+//! Reasons why this process cannot start workers: permanent ones, which a pool checks when it is built, and current
+//! ones, which it checks before it starts a worker.
 //!
 //! A worker that fails to start would reveal the same, but starting it costs a process, and its exit code says less.
 #![forbid(unsafe_code)]
@@ -39,8 +39,8 @@ pub(in crate::process) fn for_good() -> Option<String> {
     Some(cause)
 }
 
-/// Returns why no worker can be started at the moment, and what to do. The answer may change: the program may install a system call filter,
-/// or change its ids back.
+/// Returns why no worker can be started at the moment, and what to do. The answer may change: the program may install a
+/// system call filter, or change its ids back.
 pub(in crate::process) fn for_now() -> Option<String> {
     let ids = [("user", getuid().as_raw(), geteuid().as_raw()), ("group", getgid().as_raw(), getegid().as_raw())];
     match ids.into_iter().find(|(_, real, effective)| real != effective) {

@@ -1,4 +1,4 @@
-//! The name of a function, for the message about the worker that died in it. Of programs in ELF.
+//! The name of a function, for the message about the worker that died in it. For programs in ELF.
 #![cfg_attr(test, allow(unsafe_code))]
 
 #[path = "symbol/elf.rs"]
@@ -12,11 +12,11 @@ use crate::sync::Mutex;
 
 /// Returns the name of the function of the main program that begins at this address, without hashes.
 ///
-/// `None` if the program was stripped, if nothing begins there, or if its name says nothing: a closure that became a
-/// function pointer is `FnOnce::call_once` to most compilers. The linker may have folded functions that are alike into
-/// one; then this is the name of one of them.
+/// Returns `None` if the program was stripped, if no function begins there, or if the name tells nothing: a closure
+/// that became a function pointer is `FnOnce::call_once` to most compilers. If the linker has folded identical
+/// functions into one, returns the name of one of them.
 ///
-/// Reads the symbol table from the program file once for each function, which costs milliseconds; keeps the name.
+/// Reads the symbol table of the program file once for each function, which takes milliseconds, and keeps the name.
 pub(in crate::process) fn name_of(address: usize) -> Option<String> {
     static NAMES: Mutex<BTreeMap<usize, Option<String>>> = Mutex::new(BTreeMap::new());
     if let Some(name) = NAMES.lock().get(&address) {
@@ -31,7 +31,7 @@ fn look_up(address: usize) -> Option<String> {
     let image = image::image();
     let offset = image.offset_of(address)?;
     let program = elf::Program::open(File::open(image::program()).ok()?)?;
-    // Started by a loader, or replaced where there is no /proc: the file is not what runs here.
+    // Started by a loader, or replaced where there is no /proc: the file is not the running program.
     if program.build_id().is_some_and(|id| id != image.build_id()) {
         return None;
     }
@@ -39,10 +39,10 @@ fn look_up(address: usize) -> Option<String> {
     names.iter().find_map(|name| telling(&format!("{:#}", rustc_demangle::demangle(name))))
 }
 
-/// Cuts a demangled name down to what tells a reader something.
+/// Reduces a demangled name to the part that tells a reader something.
 fn telling(name: &str) -> Option<String> {
     const CALL: &str = "core::ops::function::";
-    // What a function that wants to know its caller, or is called through a trait object, gets around it.
+    // Wrappers around a function that uses `#[track_caller]` or is called through a trait object.
     let name = ["{{reify.shim}}", "::{shim:reify#0}"].iter().fold(name, |name, shim| name.trim_end_matches(shim));
     // `<program::main::{closure#0} as core::ops::function::FnOnce<(u64,)>>::call_once`, in the newer mangling.
     let called = name.strip_prefix('<').and_then(|name| Some(name.split_once(" as core::ops::function::Fn")?.0));

@@ -1,13 +1,16 @@
 //! Frames: what travels between a pool and a worker.
 //!
-//! A frame is a header of 24 bytes and a body: `length of the body: u64 | sequence: u64 | kind: u8 | slot: u8 | segments: u8 |
-//! kept: u8 | 4 unused`, all little-endian. Nothing is allocated for a length above the limit of the executor, and a frame that breaks the rules
-//! ends the connection: the other side may be a worker that a task has damaged.
+//! A frame is a header of 24 bytes, all little-endian, and a body. The header is:
+//!
+//! `length of the body: u64 | sequence: u64 | kind: u8 | slot: u8 | segments: u8 | kept: u8 | 4 unused`
+//!
+//! Nothing is allocated for a length above the limit of the executor, and a frame that breaks the rules ends the
+//! connection: the other side may be a worker that a task has damaged.
 //!
 //! | kind | way | body |
 //! |---|---|---|
 //! | `Setup` | to the worker, first, with the descriptor of the task table, and of its lifeline where there is one | [`Setup`](super::setup::Setup), in postcard's format |
-//! | `Task` | to the worker | [`TaskHead`], then the argument; of a chunk, for each item `length: u32` and its argument, or [`NOT_SENT`] |
+//! | `Task` | to the worker | [`TaskHead`], then the argument; of a batch, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
 //! | `Unfit` | from the worker, if it cannot be set up | why, as in a `Fault` |
@@ -23,7 +26,7 @@ use std::io;
 
 pub(in crate::process) const HEADER: usize = 24;
 
-/// What a body may have beyond an argument or result of the longest length.
+/// How many bytes a body may have beyond an argument or result of the greatest length.
 pub(in crate::process) const OVERHEAD: u64 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub(in crate::process) struct Header {
     pub(in crate::process) slot: u8,
     /// How many segments of the worker the result needs.
     pub(in crate::process) segments: u8,
-    /// The task has kept bytes of the pool's segments.
+    /// `true` if the task has kept bytes of the pool's segments.
     pub(in crate::process) kept: bool,
 }
 
@@ -108,15 +111,15 @@ pub(in crate::process) fn put(bytes: &mut Vec<u8>, kind: Kind, slot: u8, sequenc
     bytes.extend_from_slice(body);
 }
 
-/// The beginning of the body of a task.
+/// The beginning of the body of a task frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::process) struct TaskHead {
     pub(in crate::process) id: u64,
     pub(in crate::process) enter: u64,
     pub(in crate::process) function: u64,
-    /// Of a chunk: how many items it has in all; else 0.
+    /// Of a batch: how many items it has in all; otherwise 0.
     pub(in crate::process) items: u32,
-    /// Of a chunk: the first item that is in this frame.
+    /// Of a batch: the first item in this frame.
     pub(in crate::process) first: u32,
 }
 
@@ -146,12 +149,12 @@ impl TaskHead {
     }
 }
 
-/// The beginning of a body with replies to items of a chunk.
+/// The beginning of a body with replies to items of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::process) struct ItemsHead {
     pub(in crate::process) first: u32,
     pub(in crate::process) count: u32,
-    /// No more items of this chunk will come.
+    /// `true` if no more replies to items of this batch will come.
     pub(in crate::process) last: bool,
 }
 
@@ -172,7 +175,7 @@ impl ItemsHead {
     }
 }
 
-/// The length that says that an item of a chunk is not sent, and is to be passed over.
+/// The length that says that an item of a batch is not sent and is to be skipped.
 pub(in crate::process) const NOT_SENT: u32 = u32::MAX;
 
 /// Appends the reply to one item.
@@ -182,10 +185,10 @@ pub(in crate::process) fn put_item(bytes: &mut Vec<u8>, kind: Kind, reply: &[u8]
     bytes.extend_from_slice(reply);
 }
 
-/// What [`put_item`] adds to a reply.
+/// How many bytes [`put_item`] adds to a reply.
 pub(in crate::process) const ITEM_OVERHEAD: usize = 5;
 
-/// Takes the reply to one item from the front.
+/// Takes the reply to one item from the front of `bytes`. Returns `None` if it is not valid.
 pub(in crate::process) fn take_item<'a>(bytes: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
     let (kind, rest) = bytes.split_first()?;
     let (length, rest) = rest.split_at_checked(4)?;

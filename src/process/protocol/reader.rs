@@ -1,4 +1,4 @@
-//! [`Reader`]: frames out of what arrives.
+//! [`Reader`]: cuts the received bytes into frames.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -16,42 +16,42 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 use super::frame::{HEADER, Header, broken};
 use crate::process::os;
 
-/// What one look at the socket takes at least.
+/// The least that one read of the socket asks for.
 const READ: usize = 64 << 10;
 
-/// What an idle reader keeps of the room it needed once.
+/// How much of its buffer an idle reader keeps.
 const KEPT: usize = 1 << 20;
 
 /// How many descriptors may wait for their frames.
 const DESCRIPTORS: usize = 4;
 
-/// Cuts what arrives into frames, and keeps the descriptors that come along. Bodies stay in its buffer until the next
-/// [`fill`](Reader::fill).
+/// Cuts received bytes into frames, and keeps the descriptors that come with them. Bodies stay in its buffer until the
+/// next [`fill`](Reader::fill).
 pub(in crate::process) struct Reader {
-    /// All of it is initialised; what lies behind `end` is room.
+    /// All of it is initialised; the bytes from `end` on are free.
     buffer: Vec<u8>,
-    /// What was given out already.
+    /// Where the bytes begin that were not yet returned as frames.
     start: usize,
-    /// What was received.
+    /// Where the received bytes end.
     end: usize,
     limit: u64,
     descriptors: VecDeque<OwnedFd>,
-    /// A descriptor could not be received. What comes next would be taken for it, so nothing more is received.
+    /// `true` if a descriptor could not be received. The next one would be taken for it, so nothing more is received.
     is_cut: bool,
 }
 
 impl Reader {
-    /// Refuses frames whose body is longer than `limit`.
+    /// Makes a reader that refuses frames whose body is longer than `limit`.
     pub(in crate::process) fn new(limit: u64) -> Self {
         Self { buffer: Vec::new(), start: 0, end: 0, limit, descriptors: VecDeque::new(), is_cut: false }
     }
 
-    /// Receives what is there. 0: the other side sends no more.
+    /// Receives what has arrived, without blocking. Returns 0 if the other side sends no more.
     pub(in crate::process) fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
         self.fill(socket.as_fd(), RecvFlags::DONTWAIT)
     }
 
-    /// Receives once. 0: the other side sends no more.
+    /// Receives once. Returns 0 if the other side sends no more.
     pub(in crate::process) fn fill(&mut self, socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<usize> {
         if self.is_cut {
             return Err(broken("a descriptor that could not be received"));
@@ -82,7 +82,7 @@ impl Reader {
         Ok(received)
     }
 
-    /// Makes room for the rest of the next frame, and no less than one read.
+    /// Makes room for the rest of the next frame, and for at least one read.
     fn make_room(&mut self) -> io::Result<()> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -110,7 +110,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The header of the next frame, if it is there.
+    /// Returns the header of the next frame, if it has arrived.
     fn header(&self) -> io::Result<Option<Header>> {
         let Some(bytes) = self.buffer[self.start..self.end].first_chunk::<HEADER>() else {
             return Ok(None);
@@ -122,7 +122,7 @@ impl Reader {
         Ok(Some(header))
     }
 
-    /// Takes the next whole frame: where its body is.
+    /// Takes the next whole frame. Returns its header and the range of its body.
     pub(in crate::process) fn next(&mut self) -> io::Result<Option<(Header, Range<usize>)>> {
         let Some(header) = self.peek()? else {
             return Ok(None);
@@ -133,7 +133,7 @@ impl Reader {
         Ok(Some((header, body..end)))
     }
 
-    /// The header of the next frame, if all of it is there.
+    /// Returns the header of the next frame, if the whole frame has arrived.
     pub(in crate::process) fn peek(&self) -> io::Result<Option<Header>> {
         let is_whole = |header: &Header| {
             let length = usize::try_from(header.length).unwrap_or(usize::MAX);
@@ -146,7 +146,7 @@ impl Reader {
         &self.buffer[range]
     }
 
-    /// Where the bodies are.
+    /// Returns the buffer that the ranges of bodies refer to.
     pub(in crate::process) fn buffer(&self) -> &[u8] {
         &self.buffer
     }
@@ -157,9 +157,9 @@ impl Reader {
     }
 }
 
-/// Zeroes that the system has at hand: of a long buffer nothing is touched before it is received.
+/// Returns zeroed memory. A long buffer is not touched before something is received into it.
 fn zeroed(length: usize) -> io::Result<Vec<u8>> {
-    // A length that a damaged worker made up must not be the end of the program.
+    // A damaged worker may send any length, and that must not end the program.
     Vec::<u8>::new().try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     Ok(vec![0; length])
 }

@@ -1,4 +1,4 @@
-//! What a worker answers: results as they are, errors taken apart here and put together again there.
+//! The replies of a worker: results as they are, and errors taken apart in the worker and rebuilt in the pool.
 #![forbid(unsafe_code)]
 
 use std::error::Error as StdError;
@@ -30,19 +30,19 @@ const TIMEOUT: u8 = 12;
 const BUILD: u8 = 13;
 const ABANDONED: u8 = 14;
 
-/// How many causes of an error are sent, and taken: each is inside the one before, and a task may have damaged who sends them.
+/// How many causes of an error are sent and accepted: each is inside the one before, and the sender may be damaged.
 const CAUSES: usize = 64;
 
-/// Texts of a panic: message, location, worker, name of the task, backtrace.
+/// The texts of a panic: message, location, worker, name of the task, backtrace.
 type PanicTexts = (String, Option<String>, Option<String>, Option<String>, Option<String>);
 
-/// What is known of a worker that died: its name, its process, how that ended, function, hint, name of the task.
+/// What is known about a worker that died: name, process id, how it ended, function, hint, name of the task.
 type DeathParts = (String, Option<u32>, ExitParts, Option<String>, Option<String>, Option<String>);
 
-/// Code, or signal.
+/// The exit code, or the signal.
 type ExitParts = (Option<i32>, Option<String>);
 
-/// The error of a task as bytes.
+/// Encodes the error of a task.
 pub(in crate::process) fn to_bytes(error: &Error) -> Vec<u8> {
     let text = |text: Option<&str>| text.map(String::from);
     match error {
@@ -55,7 +55,7 @@ pub(in crate::process) fn to_bytes(error: &Error) -> Vec<u8> {
         Error::Encode(encode) => put(ENCODE, &(part_to_byte(encode.part()), encode.message())),
         Error::Decode(decode) => put(DECODE, &(part_to_byte(decode.part()), decode.message())),
         Error::TooLarge(large) => put(TOO_LARGE, &(large.size(), large.limit())),
-        // Of other tasks, whose futures this one has waited for.
+        // From other tasks, whose futures this one has waited for.
         Error::Cancelled => put(CANCELLED, &()),
         Error::TimeLimit(late) => put(TIME_LIMIT, &(late.limit(), late.task_name())),
         Error::WorkerDied(died) => {
@@ -74,11 +74,12 @@ pub(in crate::process) fn to_bytes(error: &Error) -> Vec<u8> {
 }
 
 fn put<T: Serialize>(kind: u8, parts: &T) -> Vec<u8> {
-    // Texts and numbers always have an encoding.
+    // Texts and numbers can always be encoded.
     postcard::to_extend(parts, vec![kind]).unwrap_or_else(|_| vec![OTHER])
 }
 
-/// The messages of an error and its sources. They are the user's to write: one that panics has none.
+/// Returns the messages of an error and its sources. They are user code: one that panics is replaced by a text that
+/// says so.
 fn chain_of(error: &dyn StdError) -> Vec<String> {
     let message = |error: &dyn StdError| {
         let message = crate::panics::catch(|| Ok(error.to_string()));
@@ -87,7 +88,7 @@ fn chain_of(error: &dyn StdError) -> Vec<String> {
     std::iter::successors(Some(error), |error| (*error).source()).map(message).take(CAUSES).collect()
 }
 
-/// The error that a worker took apart. It may be anything, if a task has damaged the worker.
+/// Rebuilds the error that a worker took apart. The bytes may be anything, if a task has damaged the worker.
 pub(in crate::process) fn from_bytes(bytes: &[u8]) -> Error {
     read(bytes).unwrap_or_else(|| Error::Broken(Broken::new("a worker process sent an error that cannot be read")))
 }
@@ -193,7 +194,7 @@ fn part_from_byte(byte: u8) -> Option<Part> {
     })
 }
 
-/// An error from another process: its message, and its source's.
+/// An error from another process: its message, and its source.
 #[derive(Debug)]
 struct Crossed {
     message: String,

@@ -1,13 +1,15 @@
 //! Segments: shared memory that carries long bytes from one process to another, beside the socket.
 //!
-//! A segment belongs to the side that made it, which alone writes it. Its descriptor goes to the other side once and is then known
-//! by number. The size of its memory is sealed where the system can do that, so that neither side can be made to touch what is not
-//! there.
+//! A segment belongs to the side that created it, and only that side writes it. Its descriptor is sent to the other
+//! side once; from then on the segment is known by its number. The size of its memory is sealed where the system can do
+//! that, so that neither side can make the other access memory that does not exist.
 //!
-//! - **To a worker**: the submitter copies into a free one; the worker reads it in place. It is free again when the task is over,
-//!   unless the worker says that the task has kept some of it: then it is never used again.
-//! - **From a worker**: the worker copies into a free one; the pool copies it out before user code sees it, and says so by raising a
-//!   count in the task table. It does not trust the worker not to write meanwhile.
+//! - **To a worker**: the submitter copies the bytes into a free segment and the worker reads them in place. The
+//!   segment is free again when the task is over, unless the worker reports that the task kept some of the bytes: then
+//!   it is never used again.
+//! - **From a worker**: the worker copies the bytes into a free segment. The pool copies them out before user code sees
+//!   them, and reports that by raising a counter in the task table. It does not trust the worker not to write
+//!   meanwhile.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -24,27 +26,28 @@ use crate::bytes::{Bytes, OutOfBand};
 use crate::process::os::{self, Memory};
 use crate::sync::Mutex;
 
-/// Bytes from this length on go through a segment. Alone on their way they win from 32 KiB on (1 MB there and back takes a quarter
-/// of the time), but where hundreds are under way at once, short ones lose more by memory that was not used before.
+/// The length from which bytes go through a segment. A single transfer is faster through a segment from 32 KiB on (1 MB
+/// there and back takes a quarter of the time), but if hundreds are in flight at once, short ones lose more by touching
+/// memory that was not used before.
 pub(in crate::process) const LONG: usize = 256 << 10;
 
-/// How many segments an owner has at most: each is a descriptor. What goes beyond takes the socket.
+/// How many segments an owner has at most, as each one is a descriptor. Further bytes go through the socket.
 const MOST: usize = 64;
 
-/// How many of the other side are mapped: it may have dropped some, and told us later. One that sends more is damaged, and would take
-/// all the mappings that a process may have.
+/// How many segments of the other side are mapped at most: it may have dropped some and report that later. A side that
+/// sends more is damaged, and would use up all the mappings that a process may have.
 const MOST_KNOWN: usize = 4 * MOST;
 
-/// What an owner keeps of free segments, in bytes.
+/// How many bytes of free segments an owner keeps.
 const KEPT: usize = 128 << 20;
 
-/// Memory of another process or for another process.
+/// A mapped segment, of this process or of the other one.
 pub(in crate::process) struct Mapping {
     base: NonNull<u8>,
     length: usize,
 }
 
-// SAFETY: it is memory; who may touch it when is said at each access.
+// SAFETY: it is plain memory; each access says why it is allowed.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -57,7 +60,7 @@ impl Mapping {
         Ok(Self { base, length })
     }
 
-    /// Maps a segment of the other side for reading.
+    /// Maps a segment of the other side for reading. Fails if its size is not sealed.
     pub(in crate::process) fn of_peer(memory: impl AsFd) -> io::Result<Self> {
         if !os::keeps_its_length(&memory)? {
             return Err(crate::process::protocol::frame::broken("a segment whose size is not sealed"));
@@ -66,45 +69,46 @@ impl Mapping {
         Self::map(memory, length, ProtFlags::READ)
     }
 
-    /// Copies out the first bytes.
+    /// Copies the first `length` bytes out. Returns `None` if the segment is shorter, or no memory is left.
     fn copy(&self, length: usize) -> Option<Vec<u8>> {
         if length > self.length {
             return None;
         }
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(length).ok()?;
-        // SAFETY: both are long enough. A worker that writes meanwhile changes what is copied, and nothing else.
+        // SAFETY: both are long enough. A worker that writes meanwhile changes only what is copied.
         unsafe { self.base.as_ptr().copy_to_nonoverlapping(bytes.as_mut_ptr(), length) };
-        // SAFETY: so many bytes were written a moment ago.
+        // SAFETY: the copy above initialised `length` bytes.
         unsafe { bytes.set_len(length) };
         Some(bytes)
     }
 
-    /// Has the system provide the first bytes. Only for segments that this side owns.
+    /// Makes the system provide the memory of the first `length` bytes. Only for segments that this side owns.
     fn back(&self, length: usize) -> io::Result<()> {
         os::back(self.base, length.min(self.length))
     }
 
-    /// Copies in. Only for segments that this side owns and has not given out.
+    /// Copies `bytes` in. Only for segments that this side owns and has not given out.
     fn fill(&self, bytes: &[u8]) {
         assert!(bytes.len() <= self.length, "a segment is chosen that is long enough");
-        // SAFETY: it is long enough, and nobody reads what was not given out.
+        // SAFETY: it is long enough, and nobody reads a segment that was not given out.
         unsafe { self.base.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 }
 
-/// Only for segments of the pool, in its workers: they are not written while a task has them.
+/// Only for segments of the pool, in its workers: the pool does not write them while a task has them.
 impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: mapped with this length, which is sealed, for as long as `self` lives. The pool writes a segment only
-        // when no worker has a `Bytes` of it: each is counted in the `Arc` of its mapping, and told of with the reply.
+        // when no worker has a `Bytes` of it: each `Bytes` counts in the `Arc` of its mapping, and the reply reports
+        // it.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.length) }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped with this length; whoever borrowed it borrowed `self`.
+        // SAFETY: mapped with this length; every borrow of the memory borrows `self`.
         let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
         debug_assert!(unmapped.is_ok(), "a whole mapping can be unmapped");
     }
@@ -121,13 +125,13 @@ struct Segment {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     Free,
-    /// It has so many bytes for the other side.
+    /// It holds this many bytes for the other side.
     Full(usize),
-    /// Of a worker: free once the pool has copied out so many.
+    /// Of a worker: free once the pool has copied out this many segments.
     Until(u64),
 }
 
-/// A segment that was given out: what the other side needs to read it.
+/// A segment that was given out: all that the other side needs to read it.
 #[derive(Clone)]
 pub(in crate::process) struct SegmentRef {
     pub(in crate::process) number: u32,
@@ -143,9 +147,9 @@ pub(in crate::process) struct SegmentPool(Mutex<Owned>);
 struct Owned {
     segments: Vec<Segment>,
     next: u32,
-    /// Of a worker: how many the pool has copied out, by what was last heard.
+    /// Of a worker: how many segments the pool has copied out, as last reported.
     collected: u64,
-    /// Segments that were dropped, and that the other side has not been told of.
+    /// Numbers of dropped segments that the other side has not been told about.
     gone: Vec<u32>,
 }
 
@@ -160,7 +164,7 @@ impl Segment {
 }
 
 impl SegmentPool {
-    /// What was put under these numbers.
+    /// Returns the filled segments with these numbers.
     pub(in crate::process) fn references(&self, numbers: &[u32]) -> Vec<SegmentRef> {
         let owned = self.0.lock();
         let segment = |number: &u32| {
@@ -171,7 +175,7 @@ impl SegmentPool {
         numbers.iter().filter_map(segment).collect()
     }
 
-    /// Takes segments back; those of which something was kept are not used again.
+    /// Takes segments back. If `kept`, the other side has kept bytes of them, and they are not used again.
     pub(in crate::process) fn release(&self, segments: &[SegmentRef], kept: bool) {
         self.release_numbers(segments.iter().map(|segment| segment.number), kept);
     }
@@ -191,14 +195,16 @@ impl SegmentPool {
         owned.trim();
     }
 
-    /// Drops free segments above what is kept; returns those that the other side is to forget.
+    /// Drops free segments above the limit. Returns the numbers of all dropped segments that the other side has to
+    /// forget.
     pub(in crate::process) fn trim(&self) -> Vec<u32> {
         let mut owned = self.0.lock();
         owned.trim();
         std::mem::take(&mut owned.gone)
     }
 
-    /// Of a worker: these went out with a reply, and are free when the pool has copied out so many.
+    /// Of a worker: marks segments that went out with a reply; they are free once the pool has copied out `until`
+    /// segments.
     pub(in crate::process) fn hand_over(&self, numbers: &[u32], until: u64) {
         for segment in &mut self.0.lock().segments {
             if numbers.contains(&segment.number) {
@@ -207,14 +213,14 @@ impl SegmentPool {
         }
     }
 
-    /// Of a worker: the pool has copied out so many.
+    /// Of a worker: stores how many segments the pool has copied out.
     pub(in crate::process) fn collected(&self, count: u64) {
         self.0.lock().collected = count;
     }
 }
 
 impl Owned {
-    /// Lets a free one go if there are as many as there may be. Fails if none is free.
+    /// Drops a free segment if the limit is reached. Fails if none is free.
     fn make_room(&mut self) -> io::Result<()> {
         if self.segments.len() >= MOST {
             let collected = self.collected;
@@ -240,7 +246,7 @@ impl Owned {
         });
     }
 
-    /// Finds a free segment for so many bytes, not much longer, or makes one.
+    /// Finds a free segment for `length` bytes that is at most twice as long, or creates one.
     fn take(&mut self, length: usize) -> io::Result<(u32, Arc<Mapping>)> {
         let collected = self.collected;
         let fits = |segment: &Segment| (length..=length.saturating_mul(2)).contains(&segment.mapping.length);
@@ -250,7 +256,7 @@ impl Owned {
             return Ok((segment.number, Arc::clone(&segment.mapping)));
         }
         self.make_room()?;
-        // Room for the next that is a little longer.
+        // Rounded up, so that it also fits the next bytes if they are a little longer.
         let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
         let memory = Memory::new(size)?;
         let mapping = Arc::new(Mapping::map(&memory, size, ProtFlags::READ | ProtFlags::WRITE)?);
@@ -268,7 +274,7 @@ impl OutOfBand for SegmentPool {
         if bytes.len() < LONG {
             return None;
         }
-        // Without memory or descriptors for it, the socket will do.
+        // If there is no memory or descriptor for it, the bytes go through the socket.
         let (number, mapping) = self.0.lock().take(bytes.len()).ok()?;
         mapping.fill(bytes);
         Some(number)
@@ -283,7 +289,7 @@ impl OutOfBand for SegmentPool {
     }
 }
 
-/// The segments that the other side owns, as far as they are known here.
+/// The segments of the other side that are known here.
 #[derive(Default)]
 pub(in crate::process) struct PeerSegments(Mutex<HashMap<u32, Arc<Mapping>>>);
 
@@ -292,7 +298,7 @@ impl PeerSegments {
         self.0.lock().insert(number, Arc::new(mapping));
     }
 
-    /// Is there no room for more?
+    /// Returns `true` if no more segments may be added.
     pub(in crate::process) fn is_full(&self) -> bool {
         self.0.lock().len() >= MOST_KNOWN
     }
@@ -302,7 +308,8 @@ impl PeerSegments {
         drop(forgotten);
     }
 
-    /// Does somebody still hold bytes of one of these? Then they are forgotten here, and live on for him.
+    /// Returns `true` if a `Bytes` of one of these segments is still alive. If so, all of them are forgotten here; each
+    /// mapping lives as long as its `Bytes`.
     pub(in crate::process) fn are_kept(&self, numbers: &[u32]) -> bool {
         let mut known = self.0.lock();
         let kept = numbers.iter().any(|number| known.get(number).is_some_and(|mapping| Arc::strong_count(mapping) > 1));
@@ -317,21 +324,21 @@ impl PeerSegments {
     }
 }
 
-/// What a worker carries: it reads the pool's segments in place, and writes its own.
+/// The out-of-band side of a worker: it reads the pool's segments in place and writes its own.
 #[derive(Default)]
 pub(in crate::process) struct WorkerOutOfBand {
     pub(in crate::process) store: SegmentPool,
     pub(in crate::process) known: PeerSegments,
-    /// Segments of the pool for which there was no memory when they came.
+    /// Segments of the pool that could not be mapped when they came, for lack of memory.
     unmapped: Mutex<HashMap<u32, OwnedFd>>,
-    /// What the task that runs was sent.
+    /// Numbers of the segments that the running task has read.
     pub(in crate::process) read: Mutex<Vec<u32>>,
-    /// How many segments this result may still have: a reply counts them in a byte.
+    /// How many more segments this result may use: a reply counts them in one byte.
     pub(in crate::process) room: AtomicU8,
 }
 
 impl WorkerOutOfBand {
-    /// A segment of the pool has come. Without memory for it, the task that needs it fails, and no other.
+    /// Adds a segment of the pool. If it cannot be mapped, only the task that needs it fails.
     pub(in crate::process) fn learn(&self, number: u32, memory: OwnedFd) {
         self.unmapped.lock().insert(number, memory);
         self.map(number);
@@ -372,7 +379,7 @@ impl OutOfBand for WorkerOutOfBand {
     }
 }
 
-/// What a pool carries from a worker: it copies.
+/// The out-of-band side of a pool: it copies the bytes of a worker out.
 impl OutOfBand for PeerSegments {
     fn put(&self, _bytes: &[u8]) -> Option<u32> {
         None

@@ -1,12 +1,12 @@
-//! The page that a pool shares with one worker: which task is at what point, decided by compare-and-swap.
+//! The memory that a pool shares with one worker: the state of each task, decided by compare-and-swap.
 //!
-//! A task that was sent to a worker is in one of 64 slots: see [`words`]. And there is a journal, which survives the worker: what it
-//! has to say of the items of a chunk is there before it begins the next one, and is sent when the journal is full or the chunk over.
-//! The pool reads it after a death.
+//! A task that was sent to a worker is in one of 64 slots: see [`words`]. There is also a journal, which survives the
+//! worker: it has the reply to an item of a batch before the next item begins, and is sent when it is full or the batch
+//! is over. The pool reads it after a death.
 //!
-//! Short answers take no other way than this memory: see [`letters`] and [`mail`].
+//! Short replies go through this memory only: see [`letters`] and [`mailbox`].
 //!
-//! The memory can be written by the worker, so by whatever its tasks do: the pool compares and copies, and trusts nothing in it.
+//! The worker, and so any of its tasks, can write this memory: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
 
 mod letters;
@@ -32,29 +32,30 @@ use words::{TaskWords, end_of, first_of, pair};
 
 pub(in crate::process) const COUNT: usize = 64;
 
-/// Bytes of the journal.
+/// The length of the journal in bytes.
 pub(in crate::process) const JOURNAL: usize = 60 << 10;
 
-/// The longest frame that goes as a letter.
+/// The length of the longest frame that goes as a letter.
 const LETTER: usize = 512;
 
 /// What both sides map. All zero at first.
 #[repr(C)]
 struct Shared {
     words: TaskWords<COUNT>,
-    /// The sequence number of the chunk that the journal is of.
+    /// The sequence number of the batch that the journal belongs to.
     journal_of: AtomicU64,
-    /// The item that the journal begins with.
+    /// The first item in the journal.
     journal_first: AtomicU64,
-    /// `items << 32 | bytes` that are in the journal.
+    /// `items << 32 | bytes` in the journal.
     journal_size: AtomicU64,
-    /// How many segments of the worker the pool has copied out.
+    /// How many segments of the worker the pool has copied out. Raised by the pool.
     collected: AtomicU64,
-    /// How often the pool has sent something: a hint for the worker, which looks here before it sleeps.
+    /// How often the pool has sent something, raised by the pool: a hint for the worker, which looks here before it
+    /// sleeps.
     orders: AtomicU64,
-    /// Not zero: a thread of the worker that runs tasks has vanished, and the worker ends for that reason.
+    /// Not zero if a worker thread that runs tasks has vanished, which makes the worker exit. Set by the worker.
     vanished: AtomicU64,
-    /// The id of the worker process, if it ran out of memory.
+    /// The id of the worker process, if it ran out of memory. Set by the worker.
     shortage: AtomicU64,
     mail: Mailbox,
 }
@@ -64,18 +65,19 @@ const LETTERS_AT: usize = JOURNAL_AT + JOURNAL;
 const LENGTH: usize = LETTERS_AT + COUNT * LETTER;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
-/// How long a thread that waits for the other side looks here, and lets others run in between, before it sleeps. To wake a cpu that sleeps
-/// takes longer than a tiny task there and back.
+/// How long a thread that waits for the other side looks here, yielding in between, before it sleeps. Waking an idle
+/// cpu takes longer than the round trip of a tiny task.
 const LOOK: Duration = Duration::from_micros(50);
 
-/// So often something is received that was told of, and was received before it was: then it is looked for once more.
+/// How many announcements of the pool a worker follows without finding anything in the socket, because it received that
+/// before, until it blocks there.
 pub(in crate::process) const TRIES: usize = 2;
 
-/// Returns a function that yields and returns `true`, until it has been looked for long enough.
+/// Returns a function that yields and returns `true`, until `LOOK` has passed.
 pub(in crate::process) fn for_a_while() -> impl FnMut() -> bool {
     let begin = Instant::now();
     move || {
-        // On a busy machine a single yield may be a scheduler's whole turn.
+        // On a busy machine, one yield may take a whole time slice.
         let goes_on = begin.elapsed() <= LOOK;
         if goes_on {
             std::thread::yield_now();
@@ -84,7 +86,7 @@ pub(in crate::process) fn for_a_while() -> impl FnMut() -> bool {
     }
 }
 
-/// Nanoseconds by a clock that all processes share and that nobody sets.
+/// Returns the time in nanoseconds, by a clock that all processes share and nobody sets.
 pub(in crate::process) fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
@@ -94,22 +96,22 @@ pub(in crate::process) struct TaskTable {
     base: NonNull<u8>,
 }
 
-// SAFETY: it is shared memory that is reached through atomics, and through copies in the two functions for the journal.
+// SAFETY: the shared memory is accessed by atomics, and by copies in the functions for the journal and the letters.
 unsafe impl Send for TaskTable {}
 // SAFETY: as above.
 unsafe impl Sync for TaskTable {}
 
 impl TaskTable {
-    /// Makes new ones, and the descriptor for the other side.
+    /// Creates a table, and the descriptor for the other side.
     pub(in crate::process) fn create() -> io::Result<(Self, OwnedFd)> {
-        // Of another size than the mapping, a look at it would be the end of the pool's process.
+        // If its size could differ from the mapping's, an access would kill the pool's process.
         let memory = Memory::new(LENGTH)?.for_both()?;
         let table = Self::map(&memory)?;
         os::back(table.base, LENGTH)?;
         Ok((table, memory))
     }
 
-    /// Maps those of the other side.
+    /// Maps the table of the other side.
     pub(in crate::process) fn map(memory: impl AsFd) -> io::Result<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at a place the kernel chooses touches no other memory.
@@ -118,17 +120,18 @@ impl TaskTable {
     }
 
     fn shared(&self) -> &Shared {
-        // SAFETY: the mapping is longer than a `Shared`, aligned to a page, lives as long as `self`, and any bits are atomics.
+        // SAFETY: the mapping is longer than a `Shared`, page-aligned, and lives as long as `self`; atomics accept any
+        // bits.
         unsafe { self.base.cast::<Shared>().as_ref() }
     }
 
     fn journal(&self) -> *mut u8 {
-        // SAFETY: the mapping goes on behind this place.
+        // SAFETY: the mapping extends beyond this offset.
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
     pub(in crate::process) fn words(&self) -> &TaskWords<COUNT> {
-        // Here others may come in between.
+        // In tests, others may act here.
         #[cfg(test)]
         meanwhile::happens();
         &self.shared().words
@@ -141,28 +144,29 @@ impl TaskTable {
     }
 
     fn letter(&self, slot: u8) -> *mut u8 {
-        // SAFETY: the mapping ends behind the last of the letters.
+        // SAFETY: the mapping ends after the last letter.
         unsafe { self.base.as_ptr().add(LETTERS_AT + usize::from(slot) % COUNT * LETTER) }
     }
 
     // The pool's side.
 
-    /// Something was sent to the worker.
+    /// Notes that something was sent to the worker.
     pub(in crate::process) fn note_order(&self) {
         self.shared().orders.fetch_add(1, Ordering::Release);
     }
 
-    /// So many segments of the worker were copied out.
+    /// Stores how many segments of the worker were copied out.
     pub(in crate::process) fn collect(&self, count: u64) {
         self.shared().collected.store(count, Ordering::Release);
     }
 
-    /// Has the worker ended because a thread vanished that runs tasks? So it says.
+    /// Returns `true` if the worker has noted that it exits because a thread that runs tasks has vanished.
     pub(in crate::process) fn has_vanished(&self) -> bool {
         self.shared().vanished.load(Ordering::Acquire) != 0
     }
 
-    /// What the journal has of a chunk, once its worker is dead: the first item, how many, and the replies.
+    /// Returns what the journal has of a batch, once its worker is dead: the first item, how many there are, and the
+    /// replies.
     pub(in crate::process) fn read_journal(&self, sequence: u64) -> Option<(u32, u32, Vec<u8>)> {
         let shared = self.shared();
         if shared.journal_of.load(Ordering::Acquire) != sequence {
@@ -175,24 +179,24 @@ impl TaskTable {
             return None;
         }
         let mut bytes = vec![0; length];
-        // SAFETY: the journal has that many bytes, and its writer is dead.
+        // SAFETY: the journal has this many bytes, and its writer is dead.
         unsafe { self.journal().copy_to_nonoverlapping(bytes.as_mut_ptr(), length) };
         Some((first, count, bytes))
     }
 
-    /// Has the worker, which is dead, said that it ran out of memory?
+    /// Returns `true` if the worker, which is dead, has noted that it ran out of memory.
     pub(in crate::process) fn ran_short(&self, pid: u32) -> bool {
         self.shared().shortage.load(Ordering::Acquire) == u64::from(pid)
     }
 
     // The worker's side.
 
-    /// A thread that runs tasks has vanished.
+    /// Notes that a thread that runs tasks has vanished.
     pub(in crate::process) fn note_vanished(&self) {
         self.shared().vanished.store(1, Ordering::Release);
     }
 
-    /// Where a worker that runs out of memory leaves its id.
+    /// Returns the word in which a worker that runs out of memory stores its id.
     pub(in crate::process) fn shortage(&self) -> &AtomicU64 {
         &self.shared().shortage
     }
@@ -215,25 +219,26 @@ impl TaskTable {
         self.shared().collected.load(Ordering::Acquire)
     }
 
-    /// Empties the journal; what comes next is of the chunk `sequence` from the item `first` on.
+    /// Empties the journal; the following replies belong to the batch `sequence`, from the item `first` on.
     pub(in crate::process) fn begin_journal(&self, sequence: u64, first: u32) {
         let shared = self.shared();
-        // In this order, no moment shows old items under a new name.
+        // In this order, old items are never seen under the new sequence number.
         shared.journal_size.store(0, Ordering::Release);
         shared.journal_first.store(first.into(), Ordering::Release);
         shared.journal_of.store(sequence, Ordering::Release);
     }
 
-    /// Adds the reply to the next item. `false`: it does not fit.
+    /// Adds the reply to the next item. Returns `false` if it does not fit.
     pub(in crate::process) fn write_journal(&self, reply: &[u8]) -> bool {
         let size = &self.shared().journal_size;
         let (count, length) = (first_of(size.load(Ordering::Relaxed)), end_of(size.load(Ordering::Relaxed)));
         if reply.len() > JOURNAL.saturating_sub(length as usize) {
             return false;
         }
-        // SAFETY: below the journal's length, as was just checked.
+        // SAFETY: below the journal's length, as checked above.
         let end = unsafe { self.journal().add(length as usize) };
-        // SAFETY: the rest of the journal is long enough; only this thread writes it, and nobody reads what is not counted.
+        // SAFETY: the rest of the journal is long enough; only this thread writes it, and nobody reads beyond the
+        // stored size.
         unsafe { end.copy_from_nonoverlapping(reply.as_ptr(), reply.len()) };
         size.store(pair(count + 1, length + reply.len() as u32), Ordering::Release);
         true
@@ -242,7 +247,7 @@ impl TaskTable {
 
 impl Drop for TaskTable {
     fn drop(&mut self) {
-        // SAFETY: mapped with this length, and every borrow of it ends with `self`.
+        // SAFETY: mapped with this length, and every borrow of it ends before `self`.
         let unmapped = unsafe { munmap(self.base.as_ptr().cast(), LENGTH) };
         debug_assert!(unmapped.is_ok(), "a whole mapping can be unmapped");
     }
@@ -270,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_dropped_is_unmapped() {
         let (_ours, memory) = TaskTable::create().unwrap();
-        // More mappings than Linux lets a process have, as it comes.
+        // More mappings than the default limit of a process on Linux.
         for _ in 0..70_000 {
             TaskTable::map(&memory).unwrap();
         }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
-/// A door that tasks come to, and pass when they are let in. When it is dropped, everybody who waits goes on.
+/// A door that tasks come to, and pass when they are let in. Dropping it lets all waiting tasks pass.
 ///
-/// It is two FIFOs, which this side holds open in both directions: nobody blocks to open them, and what is written stays.
+/// It is two FIFOs, which this side holds open in both directions: opening them never blocks, and what is written
+/// stays.
 pub struct Door {
     directory: TempDir,
     arrivals: RefCell<BufReader<File>>,
@@ -31,29 +32,29 @@ impl Door {
         Self { directory, arrivals, entries }
     }
 
-    /// Returns what a task has to know of the door: a directory, where files of the test may lie as well.
+    /// Returns what a task has to know of the door: a directory, which may also hold files of the test.
     pub fn path(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
 
-    /// Waits until the next one has come, and returns the id of its process.
+    /// Blocks until the next task comes, and returns the id of its process.
     pub fn arrived(&self) -> u32 {
         self.heard().parse().expect("an id")
     }
 
-    /// Waits until the next one has come, and returns what that one says.
+    /// Blocks until the next task comes, and returns what it says.
     pub fn heard(&self) -> String {
         let mut line = String::new();
         self.arrivals.borrow_mut().read_line(&mut line).expect("a FIFO can be read");
         line.trim_end().to_owned()
     }
 
-    /// Lets so many in, those that come later counted.
+    /// Lets `count` tasks pass, including tasks that come later.
     pub fn let_in(&self, count: usize) {
         (&self.entries).write_all(&vec![b'.'; count]).expect("a FIFO can be written");
     }
 
-    /// Lets everybody in.
+    /// Lets all tasks pass.
     pub fn open(&self) {
         self.let_in(4096);
     }
@@ -65,28 +66,28 @@ impl Drop for Door {
     }
 }
 
-/// Lets so many in at a door that is itself out of reach.
+/// Lets `count` tasks pass at a door, given its path only.
 pub fn let_in(door: &Path, count: usize) {
     let mut entries = OpenOptions::new().write(true).open(door.join("entries")).expect("a door");
     entries.write_all(&vec![b'.'; count]).expect("a door");
 }
 
-/// Says something at a door.
+/// Says something at a door, which [`Door::heard`] returns.
 pub fn say(door: &Path, what: &str) {
     let mut arrivals = OpenOptions::new().write(true).open(door.join("arrivals")).expect("a door");
-    // One write, which nobody else's can come between.
+    // In one write, so that it does not mix with the writes of others.
     arrivals.write_all(format!("{what}\n").as_bytes()).expect("a door");
 }
 
-/// Comes to a door, and waits to be let in.
+/// Comes to a door, and blocks until it is let in.
 pub fn enter(door: &Path) {
-    // Before it is known to be here: the door may be gone as soon as it is.
+    // Opened before the arrival is known: after it, the door may be removed at any time.
     let entries = File::open(door.join("entries")).expect("a door");
     say(door, &std::process::id().to_string());
     wait_at(entries);
 }
 
-/// Waits to be let in at a door, without a word there.
+/// Blocks until it is let in at a door, without announcing itself.
 pub fn wait_for_entry(door: &Path) {
     wait_at(File::open(door.join("entries")).expect("a door"));
 }

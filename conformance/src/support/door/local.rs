@@ -1,4 +1,4 @@
-//! Doors of this process.
+//! Doors that only this process knows.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::sync::{Condvar, Mutex};
 
 use tempfile::TempDir;
 
-/// A door that tasks come to, and pass when they are let in. When it is dropped, everybody who waits goes on.
+/// A door that tasks come to, and pass when they are let in. Dropping it lets all waiting tasks pass.
 pub struct Door(TempDir);
 
-/// The processes of those who came and were not heard yet, and how many may pass.
+/// The process ids of the tasks that came and were not yet returned by `arrived`, and how many tasks may pass.
 #[derive(Default)]
 struct Passage {
     arrivals: VecDeque<u32>,
     entries: usize,
 }
 
-/// By the paths of the doors that are there.
+/// The passages of all doors that exist, by path.
 static PASSAGES: Mutex<BTreeMap<PathBuf, Passage>> = Mutex::new(BTreeMap::new());
 static CHANGED: Condvar = Condvar::new();
 
@@ -29,12 +29,12 @@ impl Door {
         Self(directory)
     }
 
-    /// Returns what a task has to know of the door: a directory, where files of the test may lie as well.
+    /// Returns what a task has to know of the door: a directory, which may also hold files of the test.
     pub fn path(&self) -> PathBuf {
         self.0.path().to_owned()
     }
 
-    /// Waits until the next one has come, and returns the id of its process.
+    /// Blocks until the next task comes, and returns the id of its process.
     pub fn arrived(&self) -> u32 {
         let mut passages = PASSAGES.lock().unwrap();
         loop {
@@ -45,12 +45,12 @@ impl Door {
         }
     }
 
-    /// Lets so many in, those that come later counted.
+    /// Lets `count` tasks pass, including tasks that come later.
     pub fn let_in(&self, count: usize) {
         let_in(self.0.path(), count);
     }
 
-    /// Lets everybody in.
+    /// Lets all tasks pass.
     pub fn open(&self) {
         self.let_in(4096);
     }
@@ -63,7 +63,7 @@ impl Drop for Door {
     }
 }
 
-/// Lets so many in at a door that is itself out of reach.
+/// Lets `count` tasks pass at a door, given its path only.
 pub fn let_in(door: &Path, count: usize) {
     if let Some(passage) = PASSAGES.lock().unwrap().get_mut(door) {
         passage.entries += count;
@@ -71,7 +71,7 @@ pub fn let_in(door: &Path, count: usize) {
     CHANGED.notify_all();
 }
 
-/// Comes to a door, and waits to be let in.
+/// Comes to a door, and blocks until it is let in.
 pub fn enter(door: &Path) {
     let mut passages = PASSAGES.lock().unwrap();
     if let Some(passage) = passages.get_mut(door) {

@@ -1,25 +1,26 @@
-//! [`StartFailure`]: why a process that was started as a worker is none, told by the code it exits with.
+//! [`StartFailure`]: why a process that was started as a worker did not become one, reported by its exit code.
 #![forbid(unsafe_code)]
 
-/// Why a process with a mark must not become a worker. It exits with a code of its own, before `main`: no socket can be trusted then.
+/// Why a process with a mark must not become a worker. It exits with a code of its own, before `main`: no socket can be
+/// trusted then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::process) enum StartFailure {
-    /// The system has given it other rights than those of who started it.
+    /// The system gives it other rights than those of the process that started it.
     Rights,
-    /// Its mark is none that a pool gives.
+    /// Its mark is not one that a pool writes.
     Unreadable,
     /// The mark is for another program, or another build of this one.
     Program,
-    /// It is the child of another process than the pool's.
+    /// Its parent is not the pool's process.
     Parent,
-    /// Descriptor 0 is no socket.
+    /// Descriptor 0 is not a socket.
     Socket,
 }
 
 impl StartFailure {
     const ALL: [Self; 5] = [Self::Rights, Self::Unreadable, Self::Program, Self::Parent, Self::Socket];
 
-    /// Returns the code to exit with. Far from those that programs and shells like.
+    /// Returns the exit code. It is far from those that programs and shells use.
     pub(in crate::process) fn code(self) -> i32 {
         match self {
             Self::Rights => 231,
@@ -30,7 +31,7 @@ impl StartFailure {
         }
     }
 
-    /// Returns what a process has told that exited with this code before it said hello.
+    /// Returns the failure of a process that exited with this code before it said hello.
     pub(in crate::process) fn of(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|failure| failure.code() == code)
     }

@@ -1,24 +1,25 @@
 //! [`Mark`]: the argument that a process is started with to become a worker.
 //!
-//! `--concurrent-futures-worker=<how> <offset> <protocol> <parent> <depth>`, as the first argument behind the program's name.
-//! An argument goes to the process that is started and to no other: what a task starts does not inherit it, and nothing that
-//! runs before us clears it. A worker takes it off its list of arguments.
+//! `--concurrent-futures-worker=<how> <offset> <protocol> <parent> <depth>`, as the first argument after the program's
+//! name. An argument goes only to the process that is started: the programs that a task starts do not inherit it, and
+//! nothing that runs before us clears it. A worker removes it from its list of arguments.
 //!
-//! A program may contain several copies of this crate, of different versions. So the first two words mean the same in all of
-//! them: where in the program the copy lies that asks, and whether it looks for its mark among the initialisers (`entry`; the
-//! offset is that of the initialiser) or in `init()` (`init`). The others are its own business. A copy does with a mark:
+//! A program may contain several copies of this crate, of different versions. So the first two words mean the same in
+//! all of them: where in the program the asking copy is, and whether it looks for its mark among the initialisers
+//! (`entry`; the offset is that of the initialiser) or in `init()` (`init`). Each copy defines the other words for
+//! itself. What a copy does with a mark:
 //!
 //! | the mark | an initialiser | `init()` |
 //! |---|---|---|
-//! | any, but the process has other rights than who started it | exits | exits |
+//! | any, in a process with other rights than its parent | exits | exits |
 //! | its own | becomes a worker | becomes a worker |
 //! | its own, of another protocol, or with more or other words | exits | exits |
 //! | `entry`, of another initialiser of this program | leaves it to that | exits: that has left it |
 //! | `init`, of other code of this program | leaves it to that | leaves it to that |
 //! | anything else | exits | exits |
 //!
-//! So `main` is reached with a mark only on the way to an `init()`, or to where one is missing; there a pool of the same copy
-//! refuses to start anything.
+//! So `main` is reached with a mark only on the way to an `init()`, or where an `init()` is missing; there a pool of
+//! the same copy refuses to start workers.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -29,12 +30,12 @@ use std::{fs, io};
 use super::failure::StartFailure;
 use crate::process::program::image::image;
 
-/// What each mark begins with.
+/// The beginning of every mark.
 pub(super) const PREFIX: &str = "--concurrent-futures-worker=";
 
 const PROTOCOL: u32 = 1;
 
-/// How a copy of this crate comes to see its marks.
+/// How a copy of this crate sees its marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     /// By an initialiser of the program.
@@ -59,24 +60,24 @@ pub(super) struct Copy {
     pub(super) offset: u64,
 }
 
-/// What a mark says to the copy that it is for.
+/// What a mark tells the copy that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) parent: i32,
     pub(super) depth: u32,
 }
 
-/// Whom a mark is for, as one copy reads it.
+/// Which copy a mark is for, as one copy reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Own(Mark),
-    /// Another copy is to see it.
+    /// Another copy will see it.
     Another,
     Nobody(StartFailure),
 }
 
 impl Mark {
-    /// Returns the argument that says this to a copy.
+    /// Returns the argument that carries this mark to a copy.
     pub(super) fn for_copy(self, copy: Copy) -> OsString {
         let Copy { how, offset } = copy;
         OsString::from(format!("{PREFIX}{} {offset} {PROTOCOL} {} {}", how.word(), self.parent, self.depth))
@@ -93,12 +94,13 @@ impl Mark {
     }
 }
 
-/// Is this a mark at all?
+/// Returns `true` if the argument is a mark.
 pub(super) fn is_mark(argument: &[u8]) -> bool {
     argument.starts_with(PREFIX.as_bytes())
 }
 
-/// Reads a mark, as `own`. `comes_later`: whether another copy, which asks for it in this way from that offset, will get to see it.
+/// Reads a mark as the copy `own`. `comes_later` returns `true` if another copy, with its way to look for the mark and
+/// its offset, will see it.
 pub(super) fn read(argument: &[u8], own: Copy, comes_later: impl Fn(Copy) -> bool) -> Reading {
     let text = argument.strip_prefix(PREFIX.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
     let mut words = text.unwrap_or_default().split(' ');
@@ -117,20 +119,20 @@ pub(super) fn read(argument: &[u8], own: Copy, comes_later: impl Fn(Copy) -> boo
     }
 }
 
-/// Does this lie in the code of the program?
+/// Returns `true` if the copy is in the code of the program.
 pub(super) fn is_code(copy: Copy) -> bool {
     image().address_of(copy.offset).is_some()
 }
 
-/// The program's name and the first argument, as this process was started with.
+/// Returns the program's name and the first argument, as this process was started with.
 ///
-/// Where the C library gives initialisers no arguments, std has none before `main`; nor has it where `main` is not Rust's.
+/// If the C library gives initialisers no arguments, std has none before `main`; nor does it if `main` is not Rust's.
 pub(super) fn first_arguments() -> Vec<OsString> {
     let known: Vec<_> = std::env::args_os().take(2).collect();
     if known.is_empty() { of_kernel().unwrap_or_default() } else { known }
 }
 
-/// What Linux says that the program was started with.
+/// Returns the name and the first argument that the program was started with, according to Linux.
 pub(super) fn of_kernel() -> io::Result<Vec<OsString>> {
     let line = fs::read("/proc/self/cmdline")?;
     let whole = line.strip_suffix(b"\0").unwrap_or(&line);

@@ -1,4 +1,4 @@
-//! Where the main program lies, by the program headers that the loader lends: on Linux, the BSDs and illumos.
+//! Finds the main program by the program headers that the loader provides: on Linux, the BSDs and illumos.
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
@@ -18,7 +18,7 @@ const PF_R: u32 = 4;
 
 const NT_GNU_BUILD_ID: u32 = 3;
 
-/// A program header, as the standard of ELF has it.
+/// A program header, as the ELF standard defines it.
 #[cfg(target_pointer_width = "64")]
 #[repr(C)]
 struct Header {
@@ -56,7 +56,7 @@ pub(super) fn find() -> Image {
         loaded(PF_R).map(memory).any(|segment| segment.start <= range.start && range.end <= segment.end)
     };
     let bytes = |range: Range<usize>| -> &'static [u8] {
-        // SAFETY: every caller asks `is_readable` first. The main program stays mapped until the process ends, and
+        // SAFETY: every caller checks `is_readable` first. The main program stays mapped until the process ends, and
         // nothing writes to its notes or its code.
         unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(range.start), range.len()) }
     };
@@ -71,7 +71,8 @@ pub(super) fn find() -> Image {
     Image { bias, text, build_id }
 }
 
-/// Has this program a loader that the system did not load? Then that was started, and told to load the program.
+/// Returns `true` if this program has a loader that the system did not load: then the loader was started, and told to
+/// load the program.
 #[cfg(target_os = "linux")]
 pub(super) fn was_started_by_loader() -> bool {
     let asks_for_one = main_program().1.iter().any(|header| header.kind == PT_INTERP);
@@ -80,19 +81,19 @@ pub(super) fn was_started_by_loader() -> bool {
     asks_for_one && loaders_base == 0
 }
 
-/// Nobody has said how to tell.
+/// Returns `false`: no way to find out is known here.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn was_started_by_loader() -> bool {
     false
 }
 
-/// The load bias and the program headers of the main program; none if the loader names no program at all.
+/// Returns the load bias and the program headers of the main program; no headers if the loader names no program.
 fn main_program() -> (usize, &'static [Header]) {
     /// Takes the first entry, which is the main program's, and stops there.
     unsafe extern "C" fn first(info: *mut libc::dl_phdr_info, _size: usize, found: *mut c_void) -> c_int {
-        // SAFETY: the loader lends a valid entry for this call.
+        // SAFETY: the loader provides an entry that is valid during this call.
         let info = unsafe { info.read() };
-        // SAFETY: the caller below passes a pointer to exactly this, and nobody else uses it meanwhile.
+        // SAFETY: the caller below passes a pointer of exactly this type, and nobody else uses it meanwhile.
         unsafe { found.cast::<Option<libc::dl_phdr_info>>().write(Some(info)) };
         1
     }
@@ -110,8 +111,8 @@ fn main_program() -> (usize, &'static [Header]) {
     }
 }
 
-/// Finds the linker's id among notes: each has the lengths of its name and of what it says, its kind, and then those two, each filled up to
-/// the alignment.
+/// Finds the linker's id among the notes. Each note has the lengths of its name and its content, its kind, and then
+/// name and content, each padded to the alignment.
 pub(in crate::process) fn build_id(align: usize, mut notes: &[u8]) -> Option<&[u8]> {
     let align = if align == 8 { 8 } else { 4 };
     loop {

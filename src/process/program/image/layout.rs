@@ -1,10 +1,10 @@
-//! [`Image`]: where the main program lies, and which build it is.
+//! [`Image`]: the addresses of the main program, and its build id.
 #![forbid(unsafe_code)]
 
 use std::hash::Hasher;
 use std::ops::Range;
 
-/// Where the main program lies, and which build it is.
+/// The addresses of the main program, and its build id.
 #[derive(Debug)]
 pub(in crate::process) struct Image {
     pub(super) bias: usize,
@@ -14,19 +14,19 @@ pub(in crate::process) struct Image {
 }
 
 impl Image {
-    /// Returns what to call this address in other processes of this build. `None`: it is no code of the main program,
-    /// but of a shared library, or was generated at run time.
+    /// Returns the offset of this address, which means the same in other processes of this build. Returns `None` if it
+    /// is not in the code of the main program: it is in a shared library, or was generated at run time.
     pub(in crate::process) fn offset_of(&self, address: usize) -> Option<u64> {
         self.is_text(address).then(|| address.wrapping_sub(self.bias) as u64)
     }
 
-    /// Returns what is at this offset here. `None`: no code of the main program.
+    /// Returns the address of this offset in this process, or `None` if it is not in the code of the main program.
     pub(in crate::process) fn address_of(&self, offset: u64) -> Option<usize> {
         let address = self.bias.wrapping_add(usize::try_from(offset).ok()?);
         self.is_text(address).then_some(address)
     }
 
-    /// Returns what two builds differ in: the linker's id, or a fingerprint of the code if the linker made none.
+    /// Returns what tells builds apart: the linker's id, or a fingerprint of the code if the linker made none.
     pub(in crate::process) fn build_id(&self) -> &[u8] {
         &self.build_id
     }

@@ -1,4 +1,4 @@
-//! Where the main program lies, by the load commands that follow its header: on Apple's systems.
+//! Finds the main program by the load commands that follow its header: on Apple's systems.
 #![cfg_attr(target_vendor = "apple", allow(unsafe_code))]
 
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 #[cfg(target_vendor = "apple")]
 use super::layout::{Image, fingerprint};
 
-/// Bytes of the header of a program of 64 bits.
+/// The length of the header of a 64-bit program, in bytes.
 #[cfg(target_vendor = "apple")]
 const HEADER: usize = 32;
 
@@ -15,7 +15,7 @@ const LC_UUID: u32 = 0x1b;
 
 const EXECUTABLE: u32 = 4;
 
-/// What the load commands say: the executable segments, before the program was slid to where it is, and the linker's id.
+/// What the load commands contain: the executable segments, at their addresses before the slide, and the linker's id.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Commands {
     text: Vec<Range<u64>>,
@@ -36,7 +36,7 @@ pub(super) fn find() -> Image {
     // SAFETY: the header of the main program is mapped for as long as the process lives, and nobody writes to it.
     let head = unsafe { std::slice::from_raw_parts(header.cast::<u8>(), HEADER) };
     let length = u32_at(head, 20).unwrap_or(0) as usize;
-    // SAFETY: so many bytes of load commands follow, which are mapped with the header.
+    // SAFETY: this many bytes of load commands follow, which are mapped with the header.
     let whole = unsafe { std::slice::from_raw_parts(header.cast::<u8>(), HEADER + length) };
     let Commands { text, id } = parse(&whole[HEADER..]);
     let slide =
@@ -44,15 +44,15 @@ pub(super) fn find() -> Image {
     let text: Vec<_> = text.into_iter().map(slide).collect();
     let bytes = |range: &Range<usize>| -> &'static [u8] {
         let start = std::ptr::with_exposed_provenance(range.start);
-        // SAFETY: executable segments of the main program can be read there, are mapped for as long as the process lives, and
-        // nobody writes to them.
+        // SAFETY: executable segments of the main program are readable, are mapped for as long as the process lives,
+        // and nobody writes to them.
         unsafe { std::slice::from_raw_parts(start, range.len()) }
     };
     let build_id = id.unwrap_or_else(|| fingerprint(&text.iter().map(bytes).collect::<Vec<_>>()).into());
     Image { bias, text, build_id }
 }
 
-/// It cannot be: the system's loader takes no program to start.
+/// Returns `false`: the system's loader cannot be told to start a program.
 #[cfg(target_vendor = "apple")]
 pub(super) fn was_started_by_loader() -> bool {
     false
@@ -74,7 +74,7 @@ fn parse(mut commands: &[u8]) -> Commands {
     found
 }
 
-/// Where the segment is to lie, if it has code.
+/// Returns the addresses of the segment before the slide, if it has code.
 fn executable(command: &[u8]) -> Option<Range<u64>> {
     let (start, length, protection) = (u64_at(command, 24)?, u64_at(command, 32)?, u32_at(command, 60)?);
     (protection & EXECUTABLE != 0).then(|| start..start.saturating_add(length))
@@ -98,7 +98,7 @@ mod tests {
         command.extend(72_u32.to_ne_bytes());
         command.extend(name.as_bytes());
         command.resize(24, 0);
-        // Memory and file alike; the most that may be done with it, and what may be done; sections and flags.
+        // Address and length in memory, then in the file; the greatest and the initial protection; sections and flags.
         for number in [start, length, 0, length] {
             command.extend(number.to_ne_bytes());
         }

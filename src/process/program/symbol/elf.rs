@@ -1,7 +1,7 @@
 //! [`Program`]: the symbol tables of a program file in ELF.
 //!
-//! The file is one that runs here, so numbers are as long as a pointer and in this machine's order. It may still be damaged: whatever does
-//! not fit is `None`.
+//! The file runs on this machine, so numbers are as long as a pointer and in this machine's byte order. It may still be
+//! damaged: whatever does not fit is `None`.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -17,7 +17,7 @@ const SHT_DYNSYM: u32 = 11;
 const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
-/// Where the fields lie: the length of each structure, and the offsets that are read of it.
+/// The layout of the fields: the length of each structure, and the offsets of the fields that are read.
 #[cfg(target_pointer_width = "64")]
 mod layout {
     use super::{Header, Section, Symbol};
@@ -61,7 +61,7 @@ struct Symbol {
     value: usize,
 }
 
-/// A program file, and the headers of its sections.
+/// A program file, and its section headers.
 pub(super) struct Program {
     file: File,
     length: u64,
@@ -82,7 +82,7 @@ impl Program {
         Some(program)
     }
 
-    /// Returns the id that the linker gave the program, if it did.
+    /// Returns the build id, if the linker gave the program one.
     pub(super) fn build_id(&self) -> Option<Vec<u8>> {
         let notes = self.sections_of(SHT_NOTE);
         notes.into_iter().find_map(|header| {

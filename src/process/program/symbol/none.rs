@@ -1,4 +1,4 @@
-//! Takes the place of `symbol` where programs are not in ELF.
+//! Replaces `symbol` where programs are not in ELF.
 #![forbid(unsafe_code)]
 
 /// Returns no name: on Apple's systems the symbols of a program are seldom in its file.

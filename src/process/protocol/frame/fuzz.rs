@@ -1,4 +1,4 @@
-//! Heads and items that nobody has put there.
+//! Random headers and items.
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Streams that nobody has sent, in all pieces.
+//! Random streams, in random pieces.
 #![forbid(unsafe_code)]
 
 use std::os::fd::AsFd;
@@ -12,14 +12,14 @@ use crate::fuzz::{bytes, cases, number};
 use crate::process::protocol::frame::fuzz::kind;
 use crate::process::protocol::frame::put;
 
-/// What a reader has to make of a stream: frames, and then nothing more for now, or an error.
+/// What a reader has to make of a stream: frames, and then either no more for now, or an error.
 #[derive(Debug, PartialEq)]
 struct Read {
     frames: Vec<(Header, Vec<u8>)>,
     failed: bool,
 }
 
-/// The same, from all of the stream at once.
+/// Returns the same, computed from the whole stream at once.
 fn model(mut bytes: &[u8], limit: u64) -> Read {
     let mut frames = Vec::new();
     while let Some((head, rest)) = bytes.split_first_chunk::<HEADER>() {
@@ -34,14 +34,14 @@ fn model(mut bytes: &[u8], limit: u64) -> Read {
     Read { frames, failed: false }
 }
 
-/// Takes all that has arrived.
+/// Takes all frames that have arrived.
 fn take(reader: &mut Reader, socket: &UnixStream, frames: &mut Vec<(Header, Vec<u8>)>) -> io::Result<()> {
     loop {
         match reader.fill(socket.as_fd(), RecvFlags::DONTWAIT) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             received => assert!(received? > 0, "nobody has closed it"),
         }
-        // A frame that is about to be longer than its limit is not what its memory is taken for.
+        // The buffer never grows beyond a frame of the longest length.
         let most = usize::try_from(reader.limit).unwrap_or(usize::MAX).saturating_add(HEADER + READ);
         assert!(reader.buffer.len() <= most, "{} bytes with a limit of {}", reader.buffer.len(), reader.limit);
         while let Some(header) = reader.peek()? {
@@ -71,7 +71,7 @@ fn read(bytes: &[u8], pieces: &[usize], limit: u64) -> Read {
 enum Part {
     Frame(Kind, u8, u64, Vec<u8>),
     Long(u8, usize),
-    /// A header, whatever follows it.
+    /// A header, followed by anything.
     Header(u64, u8),
     Noise(Vec<u8>),
 }
@@ -148,13 +148,13 @@ proptest! {
         pieces in pieces(),
         limit in limit(),
     ) {
-        // A made-up length may be allowed and more than there is memory: then the reader fails where the model waits.
+        // A random length may be allowed but exceed the memory: then the reader fails where the model waits.
         let (read, model) = (read(&bytes, &pieces, limit), model(&bytes, limit));
         prop_assert!(read == model || (limit == 1 << 40 && read.failed && read.frames == model.frames), "{read:?} {model:?}");
     }
 }
 
-/// Likewise with one byte at a time.
+/// The same with one byte at a time.
 #[test]
 fn good_frames_come_out_whole_in_the_smallest_pieces() {
     let mut bytes = Vec::new();

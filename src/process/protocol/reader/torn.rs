@@ -19,7 +19,7 @@ const LONGEST: usize = 5000;
 
 type Frame = (Header, Vec<u8>);
 
-/// Frames, and the bytes that they are.
+/// Returns random frames and their bytes.
 fn stream(rng: &mut Rng, limit: usize) -> (Vec<Frame>, Vec<u8>) {
     let (mut frames, mut bytes) = (Vec::new(), Vec::new());
     for _ in 0..rng.usize(1..12) {
@@ -32,7 +32,7 @@ fn stream(rng: &mut Rng, limit: usize) -> (Vec<Frame>, Vec<u8>) {
     (frames, bytes)
 }
 
-/// What a reader makes of these pieces until they end, or make no sense.
+/// Returns what a reader makes of these pieces until they end or are not valid.
 fn read(pieces: &[&[u8]], limit: usize) -> (Vec<Frame>, Option<io::Error>) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut reader, mut frames) = (Reader::new(limit as u64), Vec::new());
@@ -125,7 +125,7 @@ fn a_stream_that_is_damaged_is_read_up_to_there() {
     });
 }
 
-/// A worker that a task has damaged says anything.
+/// A worker that a task has damaged may send anything.
 #[test]
 fn bodies_of_anything_are_read_or_refused() {
     seeds::each(STREAMS, || {
@@ -133,7 +133,7 @@ fn bodies_of_anything_are_read_or_refused() {
             let mut rng = Rng::with_seed(seed);
             let mut body: Vec<u8> = (0..rng.usize(..80)).map(|_| rng.u8(..)).collect();
             if rng.bool() {
-                // Small numbers are lengths that fit, and kinds that there are.
+                // Small numbers are lengths that fit, and kinds that exist.
                 body.iter_mut().for_each(|byte| *byte %= 12);
             }
             let _ = (TaskHead::parse(&body), reply::from_bytes(&body));

@@ -1,4 +1,4 @@
-//! Errors that nobody has sent.
+//! Random errors.
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::fuzz::{Damage, bytes, cases, damage};
 
-/// As many causes as an error may have, and what is around them.
+/// More than the causes of an error and its own levels.
 const MOST: usize = 70;
 
-/// It is an error that can be shown, with all that caused it, sent on, and dropped.
+/// Checks that the bytes make an error that can be shown with all its causes, sent on, and dropped.
 fn look_at(bytes: &[u8]) {
     let error = from_bytes(bytes);
     assert!(!format!("{error} {error:?}").is_empty());
@@ -82,7 +82,7 @@ proptest! {
     }
 }
 
-/// Each cause is inside the one before: to drop so many would take more than a thread's stack.
+/// Each cause is inside the one before: dropping this many would overflow a thread's stack.
 #[test]
 fn causes_without_end_are_cut_off() {
     let chain = vec![String::new(); 1_000_000];

@@ -1,4 +1,5 @@
-//! A page that tasks have scribbled over: the pool reads nonsense there, but never beyond it, and decides nothing that cannot be.
+//! Task tables overwritten with random data: the pool reads nonsense there, but never beyond it, and makes no
+//! impossible decision.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -15,7 +16,7 @@ use crate::process::protocol::frame::{HEADER, Header, Kind};
 #[derive(Clone, Debug)]
 enum Scribble {
     Word(usize, u64),
-    /// A slot's word as it should be, or nearly.
+    /// The word of a slot as it should be, or nearly.
     State(u8, u64, u64),
     Items(u8, u32, u32),
     Journal {
@@ -64,7 +65,7 @@ fn letter_at(slot: u8) -> usize {
     LETTERS_AT + usize::from(slot) % COUNT * LETTER
 }
 
-/// Few, so that what is scribbled and what is asked for meet.
+/// Few, so that writes and reads often meet.
 fn slot() -> impl Strategy<Value = u8> {
     prop_oneof![0..3_u8, Just(63), any::<u8>()]
 }
@@ -87,12 +88,12 @@ fn scribble() -> impl Strategy<Value = Scribble> {
     ]
 }
 
-/// What the pool does with a task that it has sent.
+/// An operation of the pool on a task that it has sent.
 #[derive(Clone, Debug)]
 enum Deed {
     Ready(Option<(u32, u32)>),
     Look,
-    /// The worker says that it is at the last of the three.
+    /// The worker claims to be at the last of the three.
     Halve(u32, u32, Option<u32>),
     Curtail,
     Stop,
@@ -175,7 +176,7 @@ proptest! {
     }
 }
 
-/// Worked out by hand: a worker that says it has begun fewer items than it has answered.
+/// A case worked out on paper: a worker that claims to have begun fewer items than it has replied to.
 #[test]
 fn what_has_ended_is_not_given_away() {
     let (table, page) = TaskTable::create().unwrap();

@@ -1,7 +1,7 @@
-//! Letters: short answers that need no socket.
+//! Letters: short replies that do not go through the socket.
 //!
-//! Each slot has room for one letter, which is a frame; [`Mailbox`](super::mailbox::Mailbox) says which have one. A letter outlives the worker, like
-//! the journal.
+//! Each slot has room for one letter, which is a frame; [`Mailbox`](super::mailbox::Mailbox) says which slots have one.
+//! A letter outlives the worker, like the journal.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -12,27 +12,28 @@ use crate::process::protocol::frame::{HEADER, Header};
 const _: () = assert!(COUNT == u64::BITS as usize, "a flag for each slot");
 
 impl TaskTable {
-    // The pool's side. Only whoever has the right to read, see `ReadRight`.
+    // The pool's side. Only the thread that holds the right to read, see `ReadRight`.
 
-    /// Appends the letter that [is in](super::mailbox::Mailbox::is_in) this slot to `bytes`: its header, and where its body is; `None` if it
-    /// makes no sense.
+    /// Appends the letter that [is in](super::mailbox::Mailbox::is_in) this slot to `bytes`. Returns its header and the
+    /// range of its body, or `None` if it is not a valid frame.
     pub(in crate::process) fn read_letter(&self, slot: u8, bytes: &mut Vec<u8>) -> Option<(Header, Range<usize>)> {
         let letter = self.letter(slot);
         let mut header = [0; HEADER];
-        // SAFETY: a letter is longer than a header. A worker that writes meanwhile changes what is copied, and nothing else.
+        // SAFETY: a letter is longer than a header. A worker that writes meanwhile changes only what is copied.
         unsafe { letter.copy_to_nonoverlapping(header.as_mut_ptr(), HEADER) };
         let header = Header::from_bytes(&header)?;
         let length = usize::try_from(header.length).ok().filter(|length| *length <= LETTER - HEADER)?;
         let start = bytes.len();
         bytes.resize(start + length, 0);
-        // SAFETY: the body begins behind the header, in the letter.
+        // SAFETY: the body follows the header, inside the letter.
         let body = unsafe { letter.add(HEADER) };
-        // SAFETY: the letter has that many bytes more, and so has the vector; as above.
+        // SAFETY: the letter has this many more bytes, and so has the vector; as above.
         unsafe { body.copy_to_nonoverlapping(bytes[start..].as_mut_ptr(), length) };
         Some((header, start..start + length))
     }
 
-    /// Takes all letters, and appends them to `bytes`: for each its header and where its body is, or `None` if it makes no sense.
+    /// Takes all letters and appends them to `bytes`. Yields for each its header and the range of its body, or `None`
+    /// if it is not a valid frame.
     pub(in crate::process) fn take_mail(
         &self,
         bytes: &mut Vec<u8>,
@@ -42,12 +43,14 @@ impl TaskTable {
 
     // The worker's side.
 
-    /// Posts a frame, the answer to the task that has the slot. `None`: it is too long. `Some(true)`: the pool is to be rung.
+    /// Posts a frame, the reply to the task in the slot. Returns `None` if it is too long for a letter, and
+    /// `Some(true)` if the worker has to send a `Bell`.
     pub(in crate::process) fn post(&self, slot: u8, frame: &[u8]) -> Option<bool> {
         if frame.len() > LETTER {
             return None;
         }
-        // SAFETY: the letter is long enough; nobody reads it before its flag is up, and it was taken before the slot was given again.
+        // SAFETY: the letter is long enough. Nobody reads it before its flag is raised, and the previous one was taken
+        // before the slot was given to this task.
         unsafe { self.letter(slot).copy_from_nonoverlapping(frame.as_ptr(), frame.len()) };
         Some(self.mail().post(slot))
     }

@@ -1,17 +1,18 @@
-//! [`Mailbox`]: which slots have a letter, and whether who reads them sleeps.
+//! [`Mailbox`]: which slots have a letter, and whether the thread that reads them sleeps.
 //!
-//! The worker writes a letter, and raises the slot's flag; the pool takes the flags, and copies the letters out before it gives the task table
-//! to other tasks. So there is no way for mail to be full.
+//! The worker writes a letter and raises the slot's flag. The pool takes the flags, and copies the letters out before
+//! it gives the slots to other tasks. So the mailbox is never full.
 //!
-//! # Nobody sleeps while there is mail
+//! # No reader sleeps while there is mail
 //!
-//! Whoever reads what the worker says notes that he sleeps, *and then* looks for flags before he does. The worker raises its flag *and
-//! then* looks at the note; if it is there, it takes it away, and rings by a frame of kind `Bell`. With a fence in between on both
-//! sides, one of the two sees the other. While the reader is awake nothing is rung: a worker with many short tasks needs no system call
-//! for them.
+//! A reader sets the note that it sleeps, *and then* looks for flags before it does. The worker raises its flag *and
+//! then* looks at the note; if it is set, the worker clears it and sends a frame of kind `Bell`. With a fence in
+//! between on both sides, at least one of the two sees the other. While the reader is awake the worker sends no `Bell`:
+//! a worker with many short tasks needs no system call for them.
 //!
-//! Several threads read one after the other (see [`ReadRight`](super::read_right::ReadRight)), and one may write the note while another does. All of them
-//! write it by swaps, so that a note that says "awake" is always followed by one that says "sleeps" and by the look that belongs to it.
+//! Several threads read one after the other (see [`ReadRight`](super::read_right::ReadRight)), and one may write the
+//! note while another does. All of them write it by swaps, so that a note that says "awake" is always followed by one
+//! that says "sleeps" and by the look that belongs to it.
 #![forbid(unsafe_code)]
 // The models see it from outside the crate.
 #![allow(unreachable_pub)]
@@ -24,43 +25,43 @@ use crate::sync::atomic::{AtomicU64, fence};
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Mailbox {
-    /// A bit for each slot with a letter that the pool has not taken.
+    /// One bit for each slot. Raised by the worker when it has written a letter, cleared by the pool when it takes it.
     flags: AtomicU64,
-    /// 1: who would read it sleeps, or is about to.
+    /// The note: 1 if the reader sleeps or is about to. Set by the reader, cleared by it or by the worker.
     sleeps: AtomicU64,
 }
 
 impl Mailbox {
-    // The pool's side. Only whoever has the right to read, see `ReadRight`.
+    // The pool's side. Only the thread that holds the right to read, see `ReadRight`.
 
-    /// Notes that who reads the mail is about to sleep. Returns `true` if there is mail, and it must not.
+    /// Notes that the reader is about to sleep. Returns `true` if there is mail, and it must not sleep.
     pub fn set_sleeping(&self) -> bool {
         self.sleeps.swap(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.is_there()
     }
 
-    /// Notes that who reads the mail is awake, and will look for it before he sleeps.
+    /// Notes that the reader is awake, and will look for mail before it sleeps.
     pub fn set_awake(&self) {
         self.sleeps.swap(0, Ordering::Relaxed);
     }
 
-    /// Is there any?
+    /// Returns `true` if there is mail.
     pub fn is_there(&self) -> bool {
         self.flags.load(Ordering::Relaxed) != 0
     }
 
-    /// Is there a letter in this slot? Then it may be read.
+    /// Returns `true` if there is a letter in this slot, which may then be read.
     pub fn is_in(&self, slot: u8) -> bool {
         self.flags.load(Ordering::Acquire) & flag(slot) != 0
     }
 
-    /// The letter in this slot was read.
+    /// Lowers the flag of this slot, after its letter was read.
     pub fn clear(&self, slot: u8) {
         self.flags.fetch_and(!flag(slot), Ordering::Relaxed);
     }
 
-    /// Takes all flags: those whose letters are to be read.
+    /// Takes all flags. Returns the slots with a letter to read.
     pub fn take(&self) -> impl Iterator<Item = u8> + use<> {
         let flags = if self.is_there() { self.flags.swap(0, Ordering::Acquire) } else { 0 };
         (0..u64::BITS as u8).filter(move |slot| flags & flag(*slot) != 0)
@@ -68,12 +69,12 @@ impl Mailbox {
 
     // The worker's side.
 
-    /// The letter in this slot was written. Is the pool to be rung?
+    /// Raises the flag of this slot, after its letter was written. Returns `true` if the worker has to send a `Bell`.
     pub fn post(&self, slot: u8) -> bool {
         self.flags.fetch_or(flag(slot), Ordering::Release);
         fence(Ordering::SeqCst);
         let note = self.sleeps.load(Ordering::Relaxed);
-        // Where it changes meanwhile, who reads is awake, and will look.
+        // If the note changes meanwhile, the reader is awake and will look.
         note != 0 && self.sleeps.compare_exchange(note, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

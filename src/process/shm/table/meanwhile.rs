@@ -1,4 +1,5 @@
-//! What workers do between two looks that the pool takes at their slots: for the simulation, where all of them are one thread.
+//! What workers do between two accesses of the pool to their slots: for the simulation, which runs all of them on one
+//! thread.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -9,19 +10,19 @@ thread_local! {
     static OTHERS: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
 }
 
-/// Says what happens whenever the pool is about to look.
+/// Sets what happens whenever the pool is about to access a slot.
 pub(in crate::process) fn let_happen(others: Option<Box<dyn FnMut()>>) {
     OTHERS.set(others);
 }
 
 impl TaskTable {
-    /// The words, without letting anything happen.
+    /// Returns the words without letting anything happen.
     pub(in crate::process) fn quiet_words(&self) -> &TaskWords<COUNT> {
         &self.shared().words
     }
 }
 
-/// The pool is about to look.
+/// Lets the others act, as the pool is about to access a slot.
 pub(super) fn happens() {
     if let Some(mut others) = OTHERS.take() {
         others();

@@ -1,25 +1,31 @@
-//! [`ReadRight`]: who reads the mailbox of a worker, and who wakes whom for what is in it.
+//! [`ReadRight`]: which thread reads the mailbox of a worker, and which thread wakes which one for new mail.
 //!
-//! Two kinds of threads read short answers. The monitor of the worker reads them whenever it is awake. A waiter, which is a thread that waits
-//! for the only task that the worker has, looks for up to 50 us before it sleeps on its future: an answer that comes soon goes straight to
-//! the thread that wants it, as in a bare ping-pong, and no third thread is woken in between. The socket is the monitor's alone.
+//! Two kinds of threads read short replies. The monitor of the worker reads them whenever it is awake. A waiter, which
+//! is a thread that waits for the only task that the worker has, looks for up to 50 us before it sleeps on its future:
+//! a reply that comes soon goes straight to the thread that wants it, as in a bare ping-pong, and no third thread is
+//! woken in between. Only the monitor reads the socket.
 //!
 //! # The protocol
 //!
-//! - A thread reads the mailbox only while it has the right to. It takes the right with `try_lock`. A thread that does not get it leaves the
-//!   mail to the one that has it, and a waiter then sleeps on its future at once.
-//! - A thread that takes the right says that the reader is awake. While that is said, the worker wakes nobody for what it posts.
-//! - A waiter says that the reader sleeps *after* it has given the right back, and the monitor says it before it sleeps. Each then looks for
-//!   mail once more. As [`Mailbox`] says, either it sees what was posted, or the worker sees that the reader sleeps and sends a frame of kind
-//!   `Bell`, which wakes the monitor.
-//! - A waiter that then sees mail wakes the monitor. If it said all this before it gives the right back, the monitor might wake, find the
-//!   right taken, and go back to sleep.
-//! - A monitor that finds the right taken when it is about to sleep says nothing: the waiter that has the right is going to say it.
-//! - A waiter settles the answer that it has read before it gives the right back. When the worker has ended, the monitor waits for the
-//!   right, for as long as a waiter looks. So an answer that was read counts, and its task is not taken for lost.
+//! - A thread reads the mailbox only while it holds the right to read. It takes the right with `try_lock`. A thread
+//!   that does not get it leaves the mail to the holder, and a waiter then sleeps on its future at once.
+//! - A thread that takes the right sets the note to "awake". While it says so, the worker wakes nobody for what it
+//!   posts.
+//! - A waiter sets the note to "sleeps" *after* it has given the right back, and the monitor sets it before it sleeps.
+//!   Each then looks for mail once more. As [`Mailbox`] says, either it sees what was posted, or the worker sees the
+//!   note and sends a frame of kind `Bell`, which wakes the monitor.
+//! - A waiter that then sees mail wakes the monitor. If it did all this before it gives the right back, the monitor
+//!   might wake, find the right taken, and go back to sleep.
+//! - A monitor that finds the right taken when it is about to sleep does not set the note: the waiter that holds the
+//!   right is going to.
+//! - A waiter settles the reply that it has read before it gives the right back. When the worker has ended, the monitor
+//!   waits for the right, for as long as a waiter looks. So a reply that was read counts, and its task is not taken for
+//!   lost.
 //!
-//! A look that misses costs the waiter up to 50 us of yielding, and the answer then comes as it would have without a look: the worker rings, the
-//! monitor reads, and the future wakes the waiter. Nothing here wakes anybody while nothing is posted.
+//! A look that misses costs the waiter up to 50 us of yielding, and the reply then comes as it would have without a
+//! look: the worker sends a `Bell`, the monitor reads, and the future wakes the waiter. Nothing here wakes a thread
+//! while nothing is posted. monitor reads, and the future wakes the waiter. Nothing here wakes anybody while nothing is
+//! posted.
 #![forbid(unsafe_code)]
 // The models see it from outside the crate.
 #![allow(unreachable_pub)]
@@ -39,19 +45,19 @@ impl Default for ReadRight {
 impl ReadRight {
     // The monitor's side.
 
-    /// Says that the monitor is about to sleep. Returns `true` if there is mail, and it must not.
+    /// Says that the monitor is about to sleep. Returns `true` if there is mail, and it must not sleep.
     pub fn set_sleeping(&self, mail: &Mailbox) -> bool {
         self.0.try_lock().is_some_and(|_right| mail.set_sleeping())
     }
 
-    /// Reads the mail, unless a waiter has the right to.
+    /// Reads the mail. Returns `None` if a waiter holds the right.
     pub fn read<T>(&self, mail: &Mailbox, read: impl FnOnce() -> T) -> Option<T> {
         let _right = self.0.try_lock()?;
         mail.set_awake();
         Some(read())
     }
 
-    /// Reads the mail of a worker that has ended, as soon as no waiter has the right to.
+    /// Reads the mail of a worker that has ended, once no waiter holds the right.
     pub fn read_last<T>(&self, read: impl FnOnce() -> T) -> T {
         let _right = self.0.lock();
         read()
@@ -59,8 +65,8 @@ impl ReadRight {
 
     // The side of a waiter.
 
-    /// Looks for mail in `slot` until there is some, or `goes_on` says otherwise; then reads and settles it with `read`, which gives `None` if
-    /// it is not what the waiter wants. Calls `wake_monitor` if mail is left.
+    /// Looks for mail in `slot` until there is some or `goes_on` returns `false`, then reads and settles it with
+    /// `read`, which returns `None` if it is not what the waiter wants. Calls `wake_monitor` if mail is left.
     pub fn look<T>(
         &self,
         mail: &Mailbox,
@@ -73,7 +79,7 @@ impl ReadRight {
         mail.set_awake();
         let answer = loop {
             if mail.is_there() {
-                // Mailbox of another slot is the monitor's to read.
+                // The mail of other slots is left to the monitor.
                 break if mail.is_in(slot) { read() } else { None };
             }
             if !goes_on() {

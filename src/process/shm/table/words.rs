@@ -1,9 +1,9 @@
-//! [`TaskWords`]: which task is at what point, and which items of a chunk were begun, decided by compare-and-swap.
+//! [`TaskWords`]: the state of each task, and which items of a batch have begun, decided by compare-and-swap.
 //!
-//! A task's word is `sequence << 3 | state`; no two tasks of a pool have the same sequence number, so a swap that was meant for a task
-//! before it fails.
+//! A task's word is `sequence << 3 | state`. No two tasks of a pool have the same sequence number, so a swap that was
+//! meant for an earlier task in the slot fails.
 //!
-//! | from | to | who | when |
+//! | from | to | by | when |
 //! |---|---|---|---|
 //! | anything | `READY` | pool | before it sends the frame |
 //! | `READY` | `RUNNING` | worker | before the call. If that fails, it skips the frame |
@@ -13,12 +13,12 @@
 //! | `DONE` | `KILLED` | pool | time limit, if the result does not arrive |
 //!
 //! So `cancel() == true` is exact, and after a death the right task is blamed: the one that is `RUNNING`, or `DONE`
-//! without its result; one that is `READY` was not touched.
+//! without its result. A task that is `READY` was not touched.
 //!
-//! A chunk has in addition a word `next << 32 | end`: the worker takes an item by raising `next`, and the pool lowers `end` to
-//! cancel what was not taken, or to give it to another worker. The pool does so under one lock.
+//! A batch also has a word `next << 32 | end`: the worker takes an item by raising `next`, and the pool lowers `end` to
+//! cancel the items that were not taken, or to give them to another worker. The pool does so under one lock.
 #![forbid(unsafe_code)]
-// The models see it from outside the crate.
+// Public for the models, which are outside the crate.
 #![allow(unreachable_pub)]
 
 use std::sync::atomic::Ordering;
@@ -37,25 +37,25 @@ const KILLED: u64 = 5;
 pub struct TaskWords<const COUNT: usize> {
     words: [AtomicU64; COUNT],
     items: [AtomicU64; COUNT],
-    /// When the task that runs was started.
+    /// When the running task was started. Written by the worker.
     started_at: AtomicU64,
 }
 
-/// Where a task is, as the pool sees it.
+/// The state of a task, as the pool sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It was not started.
+    /// It has not started.
     Ready,
-    /// It was started at this time. (Or after it, where it has ended meanwhile.)
+    /// It started at this time, or later if it has ended meanwhile.
     Running(u64),
     /// It has ended.
     Done,
-    /// Another task's word, or nothing that was ever written here by the rules.
+    /// The word of another task, or a value that no side writes by the rules.
     Strange,
 }
 
 impl<const COUNT: usize> TaskWords<COUNT> {
-    /// Those of slots that nobody has used.
+    /// Returns the words of unused slots.
     #[cfg(any(test, model = "loom", model = "shuttle"))]
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
@@ -78,7 +78,7 @@ impl<const COUNT: usize> TaskWords<COUNT> {
 
     // The pool's side.
 
-    /// The task may be started from now on. `items`: of a chunk, the first and how many it has in all.
+    /// Allows the worker to start the task. For a batch, `items` is the first item and the number of all.
     pub fn ready(&self, slot: u8, sequence: u64, items: Option<(u32, u32)>) {
         if let Some((first, end)) = items {
             self.items(slot).store(pair(first, end), Ordering::Relaxed);
@@ -86,47 +86,48 @@ impl<const COUNT: usize> TaskWords<COUNT> {
         self.word(slot).store(sequence << 3 | READY, Ordering::Release);
     }
 
-    /// Takes the task back, if it was not started.
+    /// Takes the task back. Returns `false` if it has started.
     pub fn revoke(&self, slot: u8, sequence: u64) -> bool {
         self.swap(slot, sequence, READY, REVOKED)
     }
 
-    /// Decides that the worker is to be killed, if the task runs.
+    /// Decides that the worker is to be killed. Returns `false` if the task does not run.
     pub fn kill(&self, slot: u8, sequence: u64) -> bool {
         self.swap(slot, sequence, RUNNING, KILLED)
     }
 
-    /// Decides that the worker is to be killed, if the task has ended.
+    /// Decides that the worker is to be killed. Returns `false` if the task has not ended.
     pub fn kill_done(&self, slot: u8, sequence: u64) -> bool {
         self.swap(slot, sequence, DONE, KILLED)
     }
 
-    /// Where is the task?
+    /// Returns the state of the task.
     pub fn progress(&self, slot: u8, sequence: u64) -> Progress {
         let word = self.word(slot).load(Ordering::Acquire);
         match (word >> 3 == sequence, word & 7) {
             (true, READY) => Progress::Ready,
-            // Not before the word: that may be the time of the task before.
+            // Read after the word: before, it may be the time of the previous task.
             (true, RUNNING) => Progress::Running(self.started_at.load(Ordering::Relaxed)),
             (true, DONE) => Progress::Done,
             _ => Progress::Strange,
         }
     }
 
-    /// Takes back the items of a chunk that were not begun.
+    /// Takes back the items of a batch that have not begun.
     pub fn curtail(&self, slot: u8) {
         let lower = |word| Some(pair(first_of(word), first_of(word)));
         let _ = self.items(slot).fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
-    /// Takes back half of the items that a chunk of `count` has not begun, the later ones, and says which. The first `known` have ended:
-    /// where the worker has begun none after them, the next is left to it, which is the one that the chunk has died of, if it has.
+    /// Takes back the later half of the items that a batch of `count` has not begun, and returns their range. The first
+    /// `known` items have ended. If the worker has begun none after them, it keeps the next one: if the batch has died,
+    /// it died of that item.
     pub fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
         let middle = |word| {
             let left = end_of(word) - first_of(word);
             first_of(word) + if first_of(word) > known { left / 2 } else { left.div_ceil(2) }
         };
-        // What the worker has made of the word is its own; what it cannot be is not believed.
+        // The worker may have written anything to the word; an impossible value is refused.
         let is_sound = |word| known <= first_of(word) && first_of(word) < end_of(word) && end_of(word) == count;
         let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
         if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running(_)) {
@@ -136,25 +137,25 @@ impl<const COUNT: usize> TaskWords<COUNT> {
         Some((middle(word), count))
     }
 
-    /// How many items were begun, the first ones counted that were not even sent.
+    /// Returns how many items have begun, including the leading ones that were not sent at all.
     pub fn begun(&self, slot: u8) -> u32 {
         first_of(self.items(slot).load(Ordering::Acquire))
     }
 
     // The worker's side.
 
-    /// Starts the task, unless it was taken back.
+    /// Starts the task. Returns `false` if it was taken back.
     pub fn start(&self, slot: u8, sequence: u64, now: u64) -> bool {
         self.started_at.store(now, Ordering::Relaxed);
         self.swap(slot, sequence, READY, RUNNING)
     }
 
-    /// Ends the task, unless the worker is to be killed.
+    /// Ends the task. Returns `false` if the worker is to be killed.
     pub fn finish(&self, slot: u8, sequence: u64) -> bool {
         self.swap(slot, sequence, RUNNING, DONE)
     }
 
-    /// Takes the next item of the chunk that runs in this slot.
+    /// Takes the next item of the batch that runs in this slot.
     pub fn take_item(&self, slot: u8) -> Option<u32> {
         let raise = |word| (first_of(word) < end_of(word)).then(|| pair(first_of(word) + 1, end_of(word)));
         self.items(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, raise).ok().map(first_of)
