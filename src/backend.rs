@@ -18,14 +18,15 @@ use crate::task::state::new_task;
 
 /// Provides what an [`Executor`](crate::Executor) needs; for authors of executors.
 ///
-/// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`](crate::Executor)'s ways to submit and to
-/// wait. A backend that passes its jobs to another executor also gets that executor's features, such as a pool's `time_limit`, and
-/// its maps if it passes on [`item_executor`](Backend::item_executor). Without that it receives each item of a map as a job, or
-/// `chunk_size` items as one job, and then a time limit applies to the whole chunk.
+/// See [`Job`] for a minimal one. With [`execute`](Backend::execute) come all of [`Executor`](crate::Executor)'s ways
+/// to submit and to wait. A backend that passes its jobs to another executor also gets that executor's features, such
+/// as a pool's `time_limit`, and its maps if it passes on [`item_executor`](Backend::item_executor). Without that it
+/// receives each item of a map as a job, or `chunk_size` items as one job, and then a time limit applies to the whole
+/// chunk.
 ///
-/// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits
-/// (end the task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own
-/// executor. Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are backends too.
+/// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits (end the
+/// task with [`Job::fail`]), retries, a bounded queue, and help for a worker that waits for a task of its own executor.
+/// Object-safe: `&dyn Backend`, `Box<dyn Backend>` and `Arc<dyn Backend>` are backends too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an executor",
     label = "not an executor",
@@ -56,7 +57,8 @@ pub trait Backend: Send + Sync {
         Stats::default()
     }
 
-    /// Says how it takes the items of a map. By default, each item, or each chunk of the size that was asked for, is a job.
+    /// Says how it takes the items of a map. By default, each item, or each chunk of the size that was asked for, is a
+    /// job.
     ///
     /// A backend that passes its jobs to another executor passes this on as well.
     fn item_executor(&self) -> ItemExecutor {

@@ -1,4 +1,5 @@
-//! Whether a thread may block. It must not in a callback, because that would hold up the thread that completes the future.
+//! Whether a thread may block. It must not in a callback, because that would hold up the thread that completes the
+//! future.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;

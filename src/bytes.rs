@@ -1,8 +1,9 @@
 //! [`Bytes`]: a run of bytes that crosses to another process fast.
 //!
-//! Wherever serde carries it, it is bytes. While this crate encodes a call for another process, though, an *out-of-band channel* is set for
-//! the thread: it takes long bytes along beside the encoding, which then holds only their number. So in such an encoding a
-//! `Bytes` is a pair: 0 and the bytes, or the number of what was taken along, plus one, and its length.
+//! Wherever serde carries it, it is bytes. While this crate encodes a call for another process, though, an *out-of-band
+//! channel* is set for the thread: it takes long bytes along beside the encoding, which then holds only their number.
+//! So in such an encoding a `Bytes` is a pair: 0 and the bytes, or the number of what was taken along, plus one, and
+//! its length.
 #![forbid(unsafe_code)]
 
 use std::borrow::Borrow;
@@ -21,8 +22,8 @@ use crate::sync::thread_local;
 /// Holds bytes that are to cross to another process fast.
 ///
 /// serde takes a `Vec<u8>` for a sequence of small numbers, one by one, in every format: a millisecond a megabyte. A
-/// `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared
-/// memory: the worker reads it in place, and what it sends back is copied once.
+/// `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared memory: the
+/// worker reads it in place, and what it sends back is copied once.
 ///
 /// Derefs to `[u8]`. Made from a `Vec<u8>`, and turned into one, without a copy; one that was read in place is copied
 /// then. Clones share the bytes.
@@ -211,7 +212,8 @@ thread_local! {
     static CURRENT: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
 }
 
-/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band channel.
+/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band
+/// channel.
 pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
     with(None, code)
 }

@@ -1,11 +1,11 @@
 //! How arguments and results become bytes: postcard, a compact format with a written specification.
 //!
 //! The format is not self-describing: a type that asks serde what comes next (`#[serde(untagged)]`, `#[serde(tag)]`,
-//! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. One that leaves fields
-//! out is not written.
+//! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. One that leaves
+//! fields out is not written.
 //!
-//! A value may be nested as deeply as the stack has [room](room::Room) for, and the deepest have one of their own to be read on. What is
-//! deeper is an error, in reading and in writing; nothing here overflows a stack.
+//! A value may be nested as deeply as the stack has [room](room::Room) for, and the deepest have one of their own to be
+//! read on. What is deeper is an error, in reading and in writing; nothing here overflows a stack.
 #![forbid(unsafe_code)]
 
 mod payload;
@@ -67,8 +67,8 @@ fn read_held<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> Result<H, 
     }
 }
 
-/// Returns how much stack a value takes at most without nesting: it is moved from frame to frame, without optimisation a dozen times, and
-/// the [room](room::Room) is not checked in between.
+/// Returns how much stack a value takes at most without nesting: it is moved from frame to frame, without optimisation
+/// a dozen times, and the [room](room::Room) is not checked in between.
 fn needed<T>(bytes: &[u8]) -> usize {
     // They may be a large value in a box, which takes several times as much memory as its bytes.
     const MANY: usize = 32 << 10;
@@ -77,8 +77,8 @@ fn needed<T>(bytes: &[u8]) -> usize {
     whole.max(in_boxes).min(DEEPEST)
 }
 
-/// How much stack the deepest value may take that is read. With optimisation, dropping a value takes nearly as much as reading it, so this is
-/// no more than a main thread usually has.
+/// How much stack the deepest value may take that is read. With optimisation, dropping a value takes nearly as much as
+/// reading it, so this is no more than a main thread usually has.
 pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
 
 /// The size of a stack on which the deepest value can be read.

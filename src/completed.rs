@@ -64,8 +64,8 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
 
 /// Yields futures in completion order; made by [`as_completed`].
 ///
-/// Dropping it drops the futures it still has, which detaches them; [`into_unfinished`](Self::into_unfinished)
-/// gives them back.
+/// Dropping it drops the futures it still has, which detaches them; [`into_unfinished`](Self::into_unfinished) gives
+/// them back.
 #[must_use = "futures come out only if it is iterated"]
 pub struct AsCompleted<W: Waitable> {
     /// What was handed in and has not come out, by key; `None` where it has.

@@ -43,8 +43,9 @@ pub enum Error {
     Panicked(Panicked),
     /// A `try_` task returned an error. Displays that error's own message.
     ///
-    /// If the returned error is itself an `Error`, for example of a future that the task waited for, the task ends with that `Error`
-    /// instead. A [`Timeout`](Error::Timeout) is the exception: it is wrapped in `Failed`, because a map would take it for its own timeout.
+    /// If the returned error is itself an `Error`, for example of a future that the task waited for, the task ends with
+    /// that `Error` instead. A [`Timeout`](Error::Timeout) is the exception: it is wrapped in `Failed`, because a map
+    /// would take it for its own timeout.
     #[error(transparent)]
     Failed(Failed),
     /// The task ran past its own limit.
@@ -74,8 +75,8 @@ pub enum Error {
     /// A `map` with a timeout ran out of time.
     #[error("{0}")]
     Timeout(Timeout),
-    /// An executor could not be built. This variant lets `?` turn a [`BuildError`] into an `Error`; a task ends with it only if the task
-    /// itself builds an executor and returns the error.
+    /// An executor could not be built. This variant lets `?` turn a [`BuildError`] into an `Error`; a task ends with it
+    /// only if the task itself builds an executor and returns the error.
     #[error("{0}")]
     Build(BuildError),
     /// Nobody is left to complete the task.
@@ -84,8 +85,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Converts the error that a `try_` task returned. An `Error` is kept as it is, except a timeout, which is wrapped in `Failed`: a map
-    /// would take it for its own.
+    /// Converts the error that a `try_` task returned. An `Error` is kept as it is, except a timeout, which is wrapped
+    /// in `Failed`: a map would take it for its own.
     pub(crate) fn of<E: Into<BoxError>>(error: E) -> Self {
         let name = std::any::type_name::<E>();
         match error.into().downcast::<Self>() {
@@ -101,7 +102,8 @@ impl Error {
     ///
     /// # Errors
     ///
-    /// Gives the error back if it is no panic, or if its payload is gone already: it does not come along from another process.
+    /// Gives the error back if it is no panic, or if its payload is gone already: it does not come along from another
+    /// process.
     ///
     /// # Examples
     ///

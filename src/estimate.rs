@@ -7,7 +7,8 @@ use std::time::Duration;
 pub(crate) struct DurationEstimate(Option<Duration>);
 
 impl DurationEstimate {
-    /// Notes that `count` of them took this long. The estimate rises to a long one at once, and falls by a quarter of the difference.
+    /// Notes that `count` of them took this long. The estimate rises to a long one at once, and falls by a quarter of
+    /// the difference.
     pub(crate) fn observe(&mut self, count: u32, took: Duration) {
         if count > 0 {
             let each = took / count;

@@ -1,8 +1,9 @@
-//! Detects that this process is a forked child of the one that made a pool. In the child the pool's threads do not exist, and
-//! locks that they held at the fork stay locked for ever.
+//! Detects that this process is a forked child of the one that made a pool. In the child the pool's threads do not
+//! exist, and locks that they held at the fork stay locked for ever.
 //!
-//! A pool and its tasks store the [`generation`] in which they were made. Code that is about to take a lock of the pool, or to
-//! wait for it, compares that with the current generation, and ends the task with [`lost_in_fork`] if they differ.
+//! A pool and its tasks store the [`generation`] in which they were made. Code that is about to take a lock of the
+//! pool, or to wait for it, compares that with the current generation, and ends the task with [`lost_in_fork`] if they
+//! differ.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,8 +15,8 @@ static CURRENT: AtomicU32 = AtomicU32::new(0);
 
 /// Returns a number that is the same for as long as this is the same process, and never 0.
 ///
-/// Costs an atomic load where somebody is told of each fork, otherwise a system call. A bare `clone` that copies the process is only
-/// noticed in the latter case.
+/// Costs an atomic load where somebody is told of each fork, otherwise a system call. A bare `clone` that copies the
+/// process is only noticed in the latter case.
 pub(crate) fn generation() -> u32 {
     match CURRENT.load(Ordering::Relaxed) {
         0 => id(),

@@ -1,7 +1,7 @@
 //! How much input the tests make up that are named `fuzz`.
 //!
-//! Each of them is short. `PROPTEST_CASES=100000 cargo test --lib fuzz` makes as many cases of each. One that fails is made smaller, shown,
-//! and kept in `proptest-regressions`, which is what every later run begins with.
+//! Each of them is short. `PROPTEST_CASES=100000 cargo test --lib fuzz` makes as many cases of each. One that fails is
+//! made smaller, shown, and kept in `proptest-regressions`, which is what every later run begins with.
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! [`Held`]: where the values of a task lie.
 //!
-//! A closure, an argument and a result are moved a dozen times between `submit` and `result`. Moving a small value costs
-//! a few instructions. Each move of a large value may be a copy on the stack, and a few copies overflow it, which ends
-//! the program. So a [large](is_large) value is boxed on arrival, moved as a pointer, and unboxed where user code
+//! A closure, an argument and a result are moved a dozen times between `submit` and `result`. Moving a small value
+//! costs a few instructions. Each move of a large value may be a copy on the stack, and a few copies overflow it, which
+//! ends the program. So a [large](is_large) value is boxed on arrival, moved as a pointer, and unboxed where user code
 //! receives it:
 //!
 //! | value | is boxed | is unboxed |

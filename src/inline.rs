@@ -8,13 +8,14 @@ use crate::job::Job;
 
 /// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.
 ///
-/// Tasks that submit tasks nest as calls do. Where little of the stack is left, a task runs on a new thread instead, while the calling
-/// thread waits for it: its thread-locals are others. If no thread can be started, it ends with [`Error::Broken`](crate::Error::Broken).
+/// Tasks that submit tasks nest as calls do. Where little of the stack is left, a task runs on a new thread instead,
+/// while the calling thread waits for it: its thread-locals are others. If no thread can be started, it ends with
+/// [`Error::Broken`](crate::Error::Broken).
 ///
 /// Every future it returns is done. It has no state: it accepts tasks even after [`close`](Backend::close) and
-/// [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. To test how code handles a closed executor, use
-/// [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). Time limits are ignored, because no other thread could
-/// enforce them.
+/// [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. To test how code handles a closed
+/// executor, use [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). Time limits are ignored, because no
+/// other thread could enforce them.
 ///
 /// # Examples
 ///

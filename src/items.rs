@@ -1,7 +1,7 @@
 //! [`ItemExecutor`]: how an executor takes the items of a map in ranges, beside the jobs that it takes one by one.
 //!
-//! What an executor offers knows no types: a map has a typed half for each way (`map/local.rs`, `map/remote.rs`) that stands on the traits
-//! here. An executor that offers nothing gets each item, or each chunk, as a [`Job`](crate::Job).
+//! What an executor offers knows no types: a map has a typed half for each way (`map/local.rs`, `map/remote.rs`) that
+//! stands on the traits here. An executor that offers nothing gets each item, or each chunk, as a [`Job`](crate::Job).
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -16,11 +16,13 @@ use crate::task::encoded::{EncodedCall, Entry};
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::ticket::Ticket;
 
-/// Says how an executor takes the items of a map; what [`Backend::item_executor`](crate::Backend::item_executor) returns.
+/// Says how an executor takes the items of a map; what [`Backend::item_executor`](crate::Backend::item_executor)
+/// returns.
 ///
-/// The pools of this crate make one that shares the items among their workers, and [`Executor::with`](crate::Executor::with) adds its options.
-/// A backend that passes its jobs to another executor returns that executor's, so that maps through it are as fast and keep
-/// the options. The default has neither: each item, or each chunk of the size that was asked for, is a [`Job`](crate::Job).
+/// The pools of this crate make one that shares the items among their workers, and
+/// [`Executor::with`](crate::Executor::with) adds its options. A backend that passes its jobs to another executor
+/// returns that executor's, so that maps through it are as fast and keep the options. The default has neither: each
+/// item, or each chunk of the size that was asked for, is a [`Job`](crate::Job).
 ///
 /// # Examples
 ///
@@ -129,13 +131,15 @@ pub(crate) trait BatchExecutor: Send + Sync {
     fn ticket(&self) -> Ticket;
     /// What is pending there is pending here, and is behind what was shared before.
     fn enlist(&self, shared: Weak<dyn Shared>);
-    /// Announces that more batches come, so that the workers stay although the executor is closed. `first`: nothing was announced before.
+    /// Announces that more batches come, so that the workers stay although the executor is closed. `first`: nothing was
+    /// announced before.
     fn expect_more(&self, first: bool) -> Result<(), Error>;
     /// Takes the announcement back.
     fn expect_no_more(&self);
     /// Counts items that have ended.
     fn add(&self, ended: Ended);
-    /// Runs `encode` so that long bytes are taken out of the encoding, and returns them attached to it. Items that are too long are refused.
+    /// Runs `encode` so that long bytes are taken out of the encoding, and returns them attached to it. Items that are
+    /// too long are refused.
     fn encode(
         &self,
         encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,

@@ -95,8 +95,8 @@ impl<I: Iterator, R> fmt::Debug for Map<'_, I, R> {
 /// Yields `(input position, outcome)` of each item as it is done; made by
 /// [`Executor::map_unordered`](crate::Executor::map_unordered).
 ///
-/// `next` blocks until an outcome is there. Dropping the iterator cancels what has not started. When a timeout runs out,
-/// the position is that of the first item without an outcome.
+/// `next` blocks until an outcome is there. Dropping the iterator cancels what has not started. When a timeout runs
+/// out, the position is that of the first item without an outcome.
 #[must_use = "dropping a map cancels what has not started"]
 pub struct MapUnordered<'e, I: Iterator, R> {
     engine: Engine<'e, I, R>,

@@ -7,7 +7,8 @@ use crate::error::{Error, Outcome};
 use crate::held::{Held, is_large};
 use crate::unwind::{catch_and_log, drop_caught};
 
-/// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's wish.
+/// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's
+/// wish.
 pub(crate) fn drop_unobserved<T>(outcome: impl Held<Outcome<T>>, task: &dyn Fn() -> String) {
     if let Err(error) = outcome.get() {
         log_lost(error, task);
@@ -26,7 +27,8 @@ fn log_lost(error: &Error, task: &dyn Fn() -> String) {
 /// The outcomes of a chunk in input order. Those that nobody takes go one by one, each as that of a task alone would.
 pub(crate) struct Outcomes<R>(List<R>);
 
-/// As long as none is an error, only the values are stored, which are shorter. Large outcomes are handed on in their [boxes](crate::held).
+/// As long as none is an error, only the values are stored, which are shorter. Large outcomes are handed on in their
+/// [boxes](crate::held).
 enum List<R> {
     Values(VecDeque<R>),
     Mixed(VecDeque<Outcome<R>>),

@@ -1,8 +1,8 @@
 //! Makes a panic of a task an error that says where it came from.
 //!
-//! One chained panic hook, installed before the first task runs and never from a panicking thread. It records
-//! where a panic came from, and only on threads that are inside a task; then it calls the hook that was there
-//! before. A panic that is resumed without the hook keeps its message and has no location.
+//! One chained panic hook, installed before the first task runs and never from a panicking thread. It records where a
+//! panic came from, and only on threads that are inside a task; then it calls the hook that was there before. A panic
+//! that is resumed without the hook keeps its message and has no location.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -76,7 +76,8 @@ struct Outer {
     record: Option<Record>,
 }
 
-/// A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to be moved.
+/// A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to
+/// be moved.
 #[inline]
 fn begin() -> Outer {
     let phase = enter(Phase::Inside);
@@ -125,8 +126,8 @@ fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
 /// Chains the hook, once, from a thread that is not panicking.
 pub(crate) fn install_hook() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that one may wait for
-    // a hook that runs.
+    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that
+    // one may wait for a hook that runs.
     if LOCATES_PANICS
         && !INSTALLED.load(Ordering::Relaxed)
         && !std::thread::panicking()

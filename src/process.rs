@@ -1,9 +1,9 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
 //!
-//! `scheduler` decides who gets which task, `pool` does what was decided, `monitor` looks after one worker; `connection` and
-//! `frame` are how they talk, `table` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
-//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `os` is what
-//! systems do in different ways.
+//! `scheduler` decides who gets which task, `pool` does what was decided, `monitor` looks after one worker;
+//! `connection` and `frame` are how they talk, `table` what they share; `entry` and `worker` are the other side.
+//! `obstacle` says where there can be none. `image`, `call` and `symbol` find functions, `child` is a process, `fork`
+//! tells a copy of this one; `os` is what systems do in different ways.
 
 mod batch;
 mod builder;

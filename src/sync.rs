@@ -1,10 +1,10 @@
 //! The one place that names parking_lot, crossbeam-channel, std or model-checker types.
 //!
-//! Under `--cfg model="loom"` and `--cfg model="shuttle"` the locks, threads and thread-locals are the
-//! checker's. `Arc` is always std's, because the checkers' do not unsize. Everything that takes part in a
-//! protocol is under one of these locks; most atomics (ids, counters, the mirror of the queue's length) are
-//! std's, as no proof rests on their order; those of the page that a pool shares with a worker, and the number of
-//! hands of a map, are the checker's. Whether a timeout fires and whether a thread starts is up to the model: see `Choices`.
+//! Under `--cfg model="loom"` and `--cfg model="shuttle"` the locks, threads and thread-locals are the checker's. `Arc`
+//! is always std's, because the checkers' do not unsize. Everything that takes part in a protocol is under one of these
+//! locks; most atomics (ids, counters, the mirror of the queue's length) are std's, as no proof rests on their order;
+//! those of the page that a pool shares with a worker, and the number of hands of a map, are the checker's. Whether a
+//! timeout fires and whether a thread starts is up to the model: see `Choices`.
 #![forbid(unsafe_code)]
 
 #[cfg(any(model = "loom", model = "shuttle"))]
@@ -47,8 +47,8 @@ mod imp {
         since.elapsed()
     }
 
-    /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a
-    /// futex round trip into a look at memory, and cost a thread with nothing to do microseconds.
+    /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a futex round trip
+    /// into a look at memory, and cost a thread with nothing to do microseconds.
     pub(crate) const YIELDS: usize = 6;
 
     /// May the program's panic hook look at thread-locals?

@@ -1,8 +1,9 @@
 //! [`Ticket`]: the position of a task or of map items in the queue of a pool.
 //!
-//! A pool runs tasks in the order of submission. A task is queued once. The items of a shared map are queued a few at a time, each time with
-//! the ticket of the moment when they were *pulled* from the input. So items that a map pulled before a task was submitted run before the
-//! task, and items that it pulled later run after it: a map with infinite input does not starve tasks.
+//! A pool runs tasks in the order of submission. A task is queued once. The items of a shared map are queued a few at a
+//! time, each time with the ticket of the moment when they were *pulled* from the input. So items that a map pulled
+//! before a task was submitted run before the task, and items that it pulled later run after it: a map with infinite
+//! input does not starve tasks.
 //!
 //! An entry that is put back into the queue keeps its ticket.
 #![forbid(unsafe_code)]

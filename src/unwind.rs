@@ -50,7 +50,8 @@ fn report(what: &str, text: Option<String>) {
     }
 }
 
-/// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to it.
+/// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to
+/// it.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     if !payload.is::<String>() && !payload.is::<&'static str>() {
         std::mem::forget(payload);

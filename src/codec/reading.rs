@@ -1,7 +1,8 @@
-//! What a type itself says against the bytes that are no value of it: postcard drops that text, so they are read once more.
+//! What a type itself says against the bytes that are no value of it: postcard drops that text, so they are read once
+//! more.
 //!
-//! On the failure path only. Every layer of postcard's deserialiser is wrapped: an error of the type's own is put aside on its way
-//! through postcard's.
+//! On the failure path only. Every layer of postcard's deserialiser is wrapped: an error of the type's own is put aside
+//! on its way through postcard's.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;

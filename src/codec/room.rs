@@ -1,9 +1,10 @@
 //! [`Room`]: how much stack may be used to serialise or deserialise one value.
 //!
-//! serde's implementations recurse, a few frames for each level of a nested value, and neither serde nor postcard limits that: a deep
-//! value would overflow the stack and end the process. So the stack depth is checked wherever a byte is read or written. Each level of
-//! a recursive type has at least one byte before its content (the number of a variant, the tag of an option, a length), so there is a
-//! check on each level. A reserve is kept for the frames of one level and of the leaves that it calls.
+//! serde's implementations recurse, a few frames for each level of a nested value, and neither serde nor postcard
+//! limits that: a deep value would overflow the stack and end the process. So the stack depth is checked wherever a
+//! byte is read or written. Each level of a recursive type has at least one byte before its content (the number of a
+//! variant, the tag of an option, a length), so there is a check on each level. A reserve is kept for the frames of one
+//! level and of the leaves that it calls.
 //!
 //! If deserialising runs out of stack, the value is read again on a fresh one, which is large.
 #![forbid(unsafe_code)]
@@ -31,7 +32,8 @@ struct Reserve {
 impl Room {
     /// Returns the room to deserialise a value if `left` bytes of the stack are left.
     pub(super) fn to_read(left: usize) -> Self {
-        // The value is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much stack.
+        // The value is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much
+        // stack.
         Self::of(left, Reserve { quarters: 3, most: 768 << 10 })
     }
 

@@ -3,8 +3,9 @@
 //! `#[serde(skip_serializing_if)]` leaves fields out of some values. In a format that is not self-describing nothing
 //! shows it, and the reader would take what follows for the field: wrong values without an error. So it is one.
 //!
-//! postcard's error has no room for a text. A value within another is written by postcard's serialiser, which is called by this one and
-//! calls this one: on its way out through postcard's, the text is put into [`Said`], and taken out again behind it.
+//! postcard's error has no room for a text. A value within another is written by postcard's serialiser, which is called
+//! by this one and calls this one: on its way out through postcard's, the text is put into [`Said`], and taken out
+//! again behind it.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;

@@ -51,7 +51,8 @@ impl Panicked {
         Self(Arc::new(panic))
     }
 
-    /// The same, of a task that has this name, if it has none yet. A payload is there once, so one that is shared keeps it, and has no name.
+    /// The same, of a task that has this name, if it has none yet. A payload is there once, so one that is shared keeps
+    /// it, and has no name.
     pub(super) fn named(mut self, name: &str) -> Self {
         if let Some(panic) = Arc::get_mut(&mut self.0) {
             panic.task.get_or_insert_with(|| name.into());
@@ -82,8 +83,8 @@ impl Panicked {
 
     /// Returns `file:line:column` of the panic.
     ///
-    /// `None` if the program replaced the panic hook that this crate chains itself into, or if the panic
-    /// was raised without one (`std::panic::resume_unwind`).
+    /// `None` if the program replaced the panic hook that this crate chains itself into, or if the panic was raised
+    /// without one (`std::panic::resume_unwind`).
     pub fn location(&self) -> Option<&str> {
         self.0.location.as_deref()
     }
@@ -254,7 +255,8 @@ impl fmt::Display for Full {
 
 /// Tells how much was unfinished when the time ran out.
 ///
-/// Counts above `u32::MAX` are reported as `u32::MAX`. Two values are equal if their counts are equal, whatever their timeouts.
+/// Counts above `u32::MAX` are reported as `u32::MAX`. Two values are equal if their counts are equal, whatever their
+/// timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout {
     unfinished: u32,
