@@ -23,8 +23,8 @@ use text::write_future;
 /// The caller's handle on one task: waits for it, cancels it, or takes its outcome.
 ///
 /// A task has one future, and taking the outcome consumes it. [`share`](Future::share) makes a handle that can be
-/// cloned. Dropping a future detaches the task, which still runs. If it then ends with an error, the error is logged
-/// once, at `warn`.
+/// cloned. Dropping a future detaches the task, which still runs. If the task fails and nobody has looked at its error,
+/// the error is logged once, at `warn`.
 ///
 /// # Blocking
 ///
