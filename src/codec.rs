@@ -100,10 +100,10 @@ fn read_on_fresh_stack<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> 
     stack::on_fresh(READING_STACK, &mut Some(read)).unwrap_or_else(no_thread)
 }
 
-/// What to do about a value that is nested too deeply.
+/// The advice for a value that is nested too deeply.
 const FLAT: &str = "put the nested parts side by side in a `Vec`, with indices in place of boxes";
 
-/// Why bytes are no value.
+/// Why bytes could not be decoded.
 enum Unread {
     TooDeep(Room),
     Because(String),
@@ -141,7 +141,7 @@ fn read<T: DeserializeOwned, H: Held<T>>(bytes: &[u8], room: Room) -> Result<H, 
     Err(Unread::Because(message))
 }
 
-/// What postcard says, in terms of what can be done about it.
+/// Returns the message for an error of postcard, with what can be done about it.
 fn explained<T: ?Sized>(error: &postcard::Error) -> String {
     let of = std::any::type_name::<T>();
     match error {
@@ -156,7 +156,7 @@ fn explained<T: ?Sized>(error: &postcard::Error) -> String {
     }
 }
 
-/// What a panic in the user's `Serialize` is to the task.
+/// Converts a panic in the user's `Serialize` into the error of the task.
 pub(crate) fn unwritten(error: Error) -> Error {
     match error {
         Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
@@ -164,7 +164,7 @@ pub(crate) fn unwritten(error: Error) -> Error {
     }
 }
 
-/// What a panic in the user's `Deserialize` is to the task.
+/// Converts a panic in the user's `Deserialize` into the error of the task.
 pub(crate) fn unread(error: Error) -> Error {
     match error {
         Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),

@@ -1,4 +1,4 @@
-//! Makes a panic of a task an error that says where it came from.
+//! Turns a panic of a task into an error that says where it came from.
 //!
 //! One chained panic hook, installed before the first task runs and never from a panicking thread. It records where a
 //! panic came from, and only on threads that are inside a task; then it calls the hook that was there before. A panic
@@ -56,7 +56,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     catch_or(function, Err)
 }
 
-/// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
+/// Same as [`catch`], for a function that does not return an outcome: `panicked` converts the error of a panic.
 ///
 /// What is generic is compiled again for each function that a program submits, so there is little of it.
 #[inline]
@@ -84,7 +84,7 @@ fn begin() -> Outer {
     Outer { phase, record: if phase == Phase::Recorded { swap_record(None) } else { None } }
 }
 
-/// Returns what was recorded since [`begin`].
+/// Returns the panic that was recorded since [`begin`].
 #[inline]
 fn end(outer: Outer) -> Option<Record> {
     let after = enter(outer.phase);

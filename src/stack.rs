@@ -42,7 +42,7 @@ const FAR: usize = 64 << 10;
 #[derive(Clone, Copy)]
 struct Bounds {
     end: usize,
-    /// The highest address that is known to be part of it. 0: nobody has asked.
+    /// The highest address that is known to be part of the stack, or 0 if the thread has not asked yet.
     top: usize,
     /// `end` is the end of the stack, and not only an address above it.
     is_known: bool,
@@ -58,14 +58,14 @@ std::thread_local! {
     static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds { end: 0, top: 0, is_known: false }) };
 }
 
-/// An address in the frame of the caller.
+/// Returns an address in the frame of the caller.
 #[inline(always)]
 pub(crate) fn here() -> usize {
     let local = 0_u8;
     std::ptr::from_ref(&local).addr()
 }
 
-/// The size of the stack that a thread gets unless the program says otherwise: std's.
+/// Returns the size of the stack that std gives a thread by default.
 pub(crate) fn usual_size() -> usize {
     let set = std::env::var("RUST_MIN_STACK").ok().and_then(|size| size.parse().ok());
     set.unwrap_or(2 << 20)
@@ -94,7 +94,7 @@ fn assume() -> Bounds {
     bounds
 }
 
-/// Returns how many bytes are left at least.
+/// Returns how many bytes are left, at least.
 pub(crate) fn left() -> usize {
     if cfg!(any(model = "loom", model = "shuttle")) {
         // A model's threads run on stacks of the checker.
@@ -115,7 +115,7 @@ pub(crate) fn look_further() -> bool {
     end < sure.end
 }
 
-/// Returns `true` if so many bytes are left.
+/// Returns `true` if that many bytes are left.
 pub(crate) fn has(bytes: usize) -> bool {
     left() >= bytes || (look_further() && left() >= bytes)
 }

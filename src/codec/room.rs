@@ -52,7 +52,7 @@ impl Room {
         self.size
     }
 
-    /// Has the stack of the caller grown out of it?
+    /// Returns `true` if the stack of the caller has grown beyond it.
     #[inline(always)]
     pub(super) fn is_used_up(self) -> bool {
         stack::here() < self.floor
@@ -92,7 +92,7 @@ impl<'de> Source<'de> {
     }
 }
 
-/// What is there when a value was read, or not.
+/// The state after an attempt to read a value.
 pub(super) struct Remainder<'de> {
     pub(super) bytes: &'de [u8],
     /// The room that was not enough, even if the value has ignored the error.
