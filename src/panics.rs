@@ -17,7 +17,7 @@ use crate::unwind::text_of;
 
 /// What the hook has recorded about a panic.
 pub(crate) struct Record {
-    /// `None`: the payload was no text.
+    /// `None` if the payload was not a text.
     message: Option<String>,
     location: Box<str>,
     backtrace: Option<Box<str>>,
@@ -70,7 +70,7 @@ pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Er
     }
 }
 
-/// What a thread is in the middle of when it begins a task: another task, or its unwinding.
+/// The state of a thread when it begins a task, which may be inside another task, or inside its unwinding.
 struct Outer {
     phase: Phase,
     record: Option<Record>,
@@ -91,14 +91,14 @@ fn end(outer: Outer) -> Option<Record> {
     if after == Phase::Recorded || outer.record.is_some() { swap_record(outer.record) } else { None }
 }
 
-/// Runs `code` in the place of another thread. Returns its result, and what the hook has recorded about its last panic.
+/// Runs `code` on behalf of another thread. Returns its result, and what the hook recorded about its last panic.
 pub(crate) fn recorded<R>(code: impl FnOnce() -> R) -> (R, Option<Record>) {
     let outer = begin();
     let result = code();
     (result, end(outer))
 }
 
-/// Takes over what was [recorded] on a thread that ran code in the place of this one.
+/// Takes over what was [recorded] on a thread that ran code on behalf of this one.
 pub(crate) fn hand_on(recorded: Option<Record>) {
     let is_in_task = PHASE.try_with(Cell::get).is_ok_and(|phase| phase != Phase::Outside);
     if is_in_task && recorded.is_some() {

@@ -16,13 +16,13 @@ use crate::stack;
 /// The part of a stack that a value may use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
-    /// Addresses below this one are out of it: stacks grow downwards.
+    /// Addresses below this one are outside the room: stacks grow downwards.
     floor: usize,
     size: usize,
     reserve: Reserve,
 }
 
-/// How much of a stack is kept: so many quarters of it, but at most so many bytes.
+/// How much of a stack is kept free: `quarters` quarters of it, but at most `most` bytes.
 #[derive(Clone, Copy, Debug)]
 struct Reserve {
     quarters: usize,
@@ -116,7 +116,7 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
         self.bytes.size_hint()
     }
 
-    // What is longer than a byte is a leaf.
+    // Anything longer than a byte is a leaf.
     #[inline]
     fn try_take_n(&mut self, count: usize) -> Result<&'de [u8]> {
         self.bytes.try_take_n(count)
