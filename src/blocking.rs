@@ -1,4 +1,5 @@
-//! Whether a thread may block. It must not in a callback, because that would hold up the thread that completes the future.
+//! Whether a thread may block. It must not in a callback, because that would hold up the thread that completes the
+//! future.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -11,12 +12,12 @@ thread_local! {
     static CALLBACKS: Cell<u32> = Cell::new(0);
 }
 
-/// Runs a callback, or a drop that stands where one does: until it returns, this thread must not block.
+/// Runs a callback, or user code in the same position, such as a drop. This thread must not block until it returns.
 pub(crate) fn in_callback<R>(callback: impl FnOnce() -> R) -> R {
     inside(1, || bytes::apart(callback))
 }
 
-/// Counts so many callbacks while `code` runs.
+/// Runs `code` as if inside that many callbacks.
 pub(crate) fn inside<R>(callbacks: u32, code: impl FnOnce() -> R) -> R {
     struct Leave(u32);
     impl Drop for Leave {

@@ -1,8 +1,8 @@
-//! [`Bytes`]: a run of bytes that crosses to another process fast.
+//! [`Bytes`]: bytes that are sent to another process fast.
 //!
-//! Wherever serde carries it, it is bytes. While this crate encodes a call for another process, though, an *out-of-band channel* is set for
-//! the thread: it takes long bytes along beside the encoding, which then holds only their number. So in such an encoding a
-//! `Bytes` is a pair: 0 and the bytes, or the number of what was taken along, plus one, and its length.
+//! For other serialisers it is plain bytes. While this crate encodes a call for another process, an *out-of-band
+//! channel* is set for the thread: it sends long bytes beside the encoding, which then holds only their number. So in
+//! such an encoding a `Bytes` is a pair: 0 and the bytes, or the number plus one and the length.
 #![forbid(unsafe_code)]
 
 use std::borrow::Borrow;
@@ -18,14 +18,14 @@ use serde::ser::{Serialize, SerializeTuple, Serializer};
 
 use crate::sync::thread_local;
 
-/// Holds bytes that are to cross to another process fast.
+/// Bytes that are sent to another process fast.
 ///
-/// serde takes a `Vec<u8>` for a sequence of small numbers, one by one, in every format: a millisecond a megabyte. A
-/// `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared
+/// In every format, serde writes a `Vec<u8>` as a sequence of small numbers, one by one, which takes a millisecond per
+/// megabyte. A `Bytes` is written and read as a whole. One of 256 KiB or more goes to a worker process through shared
 /// memory: the worker reads it in place, and what it sends back is copied once.
 ///
-/// Derefs to `[u8]`. Made from a `Vec<u8>`, and turned into one, without a copy; one that was read in place is copied
-/// then. Clones share the bytes.
+/// Derefs to `[u8]`. Converts from and into a `Vec<u8>` without a copy, except that bytes that were read in place are
+/// copied. Clones share the bytes.
 ///
 /// # Examples
 ///
@@ -46,12 +46,12 @@ pub struct Bytes(Repr);
 #[derive(Clone)]
 enum Repr {
     Owned(Arc<Vec<u8>>),
-    /// In memory that is shared with another process, which does not write it any more.
+    /// In memory that is shared with another process, which no longer writes it.
     Mapped(Arc<dyn AsRef<[u8]> + Send + Sync>, usize),
 }
 
 impl Bytes {
-    /// Takes the bytes out; without a copy, unless they are shared or were read in place.
+    /// Returns the bytes, without a copy unless they are shared or were read in place.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Repr::Owned(bytes) => Arc::try_unwrap(bytes).unwrap_or_else(|bytes| bytes.to_vec()),
@@ -59,7 +59,7 @@ impl Bytes {
         }
     }
 
-    /// The first bytes of memory that is not written any more.
+    /// Creates it from the first `length` bytes of memory that is no longer written.
     pub(crate) fn mapped(mapping: Arc<dyn AsRef<[u8]> + Send + Sync>, length: usize) -> Self {
         Self(Repr::Mapped(mapping, length))
     }
@@ -76,7 +76,7 @@ impl Deref for Bytes {
 }
 
 impl Default for Bytes {
-    /// Creates one without bytes.
+    /// Creates an empty one.
     fn default() -> Self {
         Self::from(Vec::new())
     }
@@ -181,7 +181,7 @@ impl Hash for Bytes {
 }
 
 impl fmt::Debug for Bytes {
-    /// Shows how many there are, and the first few.
+    /// Shows the length and the first few bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const FEW: usize = 16;
         match self.split_at_checked(FEW) {
@@ -191,13 +191,13 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// Takes long bytes along beside an encoding.
+/// Sends long bytes beside an encoding.
 pub(crate) trait OutOfBand: Send + Sync {
-    /// Takes a copy along and returns its number. `None`: they are to be written where they stand.
+    /// Stores a copy and returns its number, or `None` if the bytes have to be written into the encoding.
     fn put(&self, bytes: &[u8]) -> Option<u32>;
-    /// What was taken along under these numbers is not needed after all.
+    /// Releases the copies with these numbers, which are not needed after all.
     fn put_back(&self, numbers: &[u32]);
-    /// Returns what was taken along under this number.
+    /// Returns the bytes with this number.
     fn get(&self, number: u32, length: u64) -> Option<Bytes>;
 }
 
@@ -211,18 +211,19 @@ thread_local! {
     static CURRENT: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
 }
 
-/// Runs what has nothing to do with the encoding that this thread is at, such as a callback: without an out-of-band channel.
+/// Runs code that is unrelated to the encoding in progress on this thread, such as a callback, without an out-of-band
+/// channel.
 pub(crate) fn apart<R>(code: impl FnOnce() -> R) -> R {
     with(None, code)
 }
 
-/// Encodes or decodes with the out-of-band channel of another thread, which has it count what is taken along.
+/// Encodes or decodes with the out-of-band channel of another thread.
 pub(crate) fn with<R>(out_of_band: Option<Arc<dyn OutOfBand>>, code: impl FnOnce() -> R) -> R {
     let _restore = RestoreChannel::replaced(out_of_band);
     code()
 }
 
-/// Gives the thread its out-of-band channel back.
+/// Restores the out-of-band channel of the thread when dropped.
 struct RestoreChannel(Option<Arc<dyn OutOfBand>>);
 
 impl RestoreChannel {
@@ -238,14 +239,14 @@ impl Drop for RestoreChannel {
     }
 }
 
-/// Encodes or decodes with an out-of-band channel; returns also the numbers of what was taken along.
+/// Encodes or decodes with an out-of-band channel, and also returns the numbers of the bytes that were stored.
 pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl FnOnce() -> R) -> (R, Vec<u32>) {
     let mut restore = RestoreCurrent::lent(out_of_band);
     let result = code();
     (result, restore.swap())
 }
 
-/// Gives the thread back what it had before.
+/// Restores the previous state of the thread.
 struct RestoreCurrent(Option<Current>);
 
 impl RestoreCurrent {
@@ -266,7 +267,7 @@ impl Drop for RestoreCurrent {
     }
 }
 
-/// The out-of-band channel that this thread encodes or decodes with.
+/// Returns the out-of-band channel that this thread encodes or decodes with.
 pub(crate) fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
     CURRENT.try_with(|current| current.borrow().out_of_band.clone()).ok().flatten()
 }
@@ -334,7 +335,7 @@ impl<'de> Visitor<'de> for WholeVisitor {
         Ok(text.as_bytes().to_vec())
     }
     fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Vec<u8>, S::Error> {
-        // Formats for people have no bytes, and write numbers.
+        // Human-readable formats have no bytes, and write numbers.
         let mut bytes = Vec::new();
         while let Some(byte) = sequence.next_element()? {
             bytes.push(byte);

@@ -1,11 +1,11 @@
 //! How arguments and results become bytes: postcard, a compact format with a written specification.
 //!
 //! The format is not self-describing: a type that asks serde what comes next (`#[serde(untagged)]`, `#[serde(tag)]`,
-//! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. One that leaves fields
-//! out is not written.
+//! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. One that leaves
+//! fields out is not written.
 //!
-//! A value may be nested as deeply as the stack has [room](room::Room) for, and the deepest have one of their own to be read on. What is
-//! deeper is an error, in reading and in writing; nothing here overflows a stack.
+//! A value may be nested as deeply as the stack has [room](room::Room) for, and the deepest have one of their own to be
+//! read on. What is deeper is an error, in reading and in writing; nothing here overflows a stack.
 #![forbid(unsafe_code)]
 
 mod payload;
@@ -67,8 +67,8 @@ fn read_held<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> Result<H, 
     }
 }
 
-/// Returns how much stack a value takes at most without nesting: it is moved from frame to frame, without optimisation a dozen times, and
-/// the [room](room::Room) is not checked in between.
+/// Returns how much stack a value takes at most without nesting: it is moved from frame to frame, without optimisation
+/// a dozen times, and the [room](room::Room) is not checked in between.
 fn needed<T>(bytes: &[u8]) -> usize {
     // They may be a large value in a box, which takes several times as much memory as its bytes.
     const MANY: usize = 32 << 10;
@@ -77,8 +77,8 @@ fn needed<T>(bytes: &[u8]) -> usize {
     whole.max(in_boxes).min(DEEPEST)
 }
 
-/// How much stack the deepest value may take that is read. With optimisation, dropping a value takes nearly as much as reading it, so this is
-/// no more than a main thread usually has.
+/// How much stack the deepest value may take that is read. With optimisation, dropping a value takes nearly as much as
+/// reading it, so this is no more than a main thread usually has.
 pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
 
 /// The size of a stack on which the deepest value can be read.
@@ -100,10 +100,10 @@ fn read_on_fresh_stack<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> 
     stack::on_fresh(READING_STACK, &mut Some(read)).unwrap_or_else(no_thread)
 }
 
-/// What to do about a value that is nested too deeply.
+/// The advice for a value that is nested too deeply.
 const FLAT: &str = "put the nested parts side by side in a `Vec`, with indices in place of boxes";
 
-/// Why bytes are no value.
+/// Why bytes could not be decoded.
 enum Unread {
     TooDeep(Room),
     Because(String),
@@ -141,7 +141,7 @@ fn read<T: DeserializeOwned, H: Held<T>>(bytes: &[u8], room: Room) -> Result<H, 
     Err(Unread::Because(message))
 }
 
-/// What postcard says, in terms of what can be done about it.
+/// Returns the message for an error of postcard, with what can be done about it.
 fn explained<T: ?Sized>(error: &postcard::Error) -> String {
     let of = std::any::type_name::<T>();
     match error {
@@ -156,7 +156,7 @@ fn explained<T: ?Sized>(error: &postcard::Error) -> String {
     }
 }
 
-/// What a panic in the user's `Serialize` is to the task.
+/// Converts a panic in the user's `Serialize` into the error of the task.
 pub(crate) fn unwritten(error: Error) -> Error {
     match error {
         Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
@@ -164,7 +164,7 @@ pub(crate) fn unwritten(error: Error) -> Error {
     }
 }
 
-/// What a panic in the user's `Deserialize` is to the task.
+/// Converts a panic in the user's `Deserialize` into the error of the task.
 pub(crate) fn unread(error: Error) -> Error {
     match error {
         Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),

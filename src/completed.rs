@@ -16,15 +16,15 @@ use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 
-/// Yields futures as they become done: those that are done already first, then in completion order.
+/// Yields futures as they become done: first those that are done already, then the others in completion order.
 ///
-/// Futures of several executors may go together, and each may bring along what it was for, as `(K, W)`. Everything
-/// handed in comes out exactly once. `next` blocks until a future is done; there is no limit but
-/// [`next_timeout`](AsCompleted::next_timeout)'s. Linear in the number of futures.
+/// The futures may belong to several executors, and each may be paired with a key, as `(K, W)`. Each future is yielded
+/// exactly once. `next` blocks until a future is done; use [`next_timeout`](AsCompleted::next_timeout) to limit the
+/// wait. The total cost is linear in the number of futures.
 ///
 /// # Panics
 ///
-/// `next` panics in a callback, if it would block; in a task that waits for itself.
+/// `next` panics in a callback if it would block, and in a task that waits for itself.
 ///
 /// # Examples
 ///
@@ -62,13 +62,13 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
     all
 }
 
-/// Yields futures in completion order; made by [`as_completed`].
+/// Yields futures in completion order. Made by [`as_completed`].
 ///
-/// Dropping it drops the futures it still has, which detaches them; [`into_unfinished`](Self::into_unfinished)
-/// gives them back.
+/// Dropping it drops the futures that it still has, which detaches their tasks.
+/// [`into_unfinished`](Self::into_unfinished) gives them back.
 #[must_use = "futures come out only if it is iterated"]
 pub struct AsCompleted<W: Waitable> {
-    /// What was handed in and has not come out, by key; `None` where it has.
+    /// The futures by key; `None` for those that were yielded.
     handed_in: VecDeque<Option<W>>,
     /// The key of the front of `handed_in`.
     first_key: usize,
@@ -76,7 +76,7 @@ pub struct AsCompleted<W: Waitable> {
     total: usize,
     sender: Arc<Completions>,
     completions: Receiver<usize>,
-    /// That of the process whose threads complete them.
+    /// The generation of the process that was last seen: threads of an earlier one no longer complete the futures.
     generation: u32,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Completions(pub(crate) Sender<usize>);
 
 impl Listen for Completions {
     fn done(&self, key: usize, _failed: bool) {
-        // Fails only when the iterator is gone, and then nobody asks.
+        // Fails only when the iterator is gone, and then the key is not needed.
         let _ = self.0.send(key);
     }
 }
@@ -100,7 +100,7 @@ impl<W: Waitable> AsCompleted<W> {
         }
     }
 
-    /// Adds a future: it comes out when it is done, after those that are done already.
+    /// Adds a future, which is yielded when it is done, after those that are done already.
     ///
     /// # Examples
     ///
@@ -128,15 +128,16 @@ impl<W: Waitable> AsCompleted<W> {
         self.listen(key);
     }
 
-    /// Blocks until a future is done or the time is up; `Ok(None)` when all have come out.
+    /// Blocks until a future is done or the time is up. Returns `Ok(None)` when all have been yielded.
     ///
     /// # Errors
     ///
-    /// [`Timeout`], which says how many futures are not done; they are still in here. A zero timeout is a poll.
+    /// [`Timeout`], which says how many futures are not done. They are kept, and can still be yielded. A zero timeout
+    /// polls.
     ///
     /// # Panics
     ///
-    /// In a callback, if it would block.
+    /// If called in a callback and it would block.
     #[track_caller]
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<W>, Timeout> {
         if timeout.is_zero() && self.remaining > 0 {
@@ -173,7 +174,7 @@ impl<W: Waitable> AsCompleted<W> {
         }
         let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         let key = match deadline {
-            // Never disconnected: a sender is in `self`.
+            // Never disconnected: `self` has a sender.
             None => self.completions.recv().ok(),
             Some(deadline) => self.completions.recv_deadline(deadline).ok(),
         };
@@ -183,7 +184,8 @@ impl<W: Waitable> AsCompleted<W> {
         }
     }
 
-    /// Looks at every future: what is lost in a forked copy of the process ends by that, and comes out.
+    /// Looks at every future. Doing so ends the tasks that were lost in a fork of the process, so that their futures
+    /// are yielded.
     fn end_lost(&self) {
         for future in self.unfinished() {
             is_done(future);
@@ -205,7 +207,7 @@ impl<W: Waitable> AsCompleted<W> {
         Timeout::new(unfinished, self.total, after)
     }
 
-    /// Gives back what has not come out, in input order.
+    /// Returns the futures that were not yielded, in input order.
     pub fn into_unfinished(mut self) -> Vec<W> {
         self.leave();
         self.remaining = 0;

@@ -1,4 +1,4 @@
-//! [`Error`]: why a task has no value, and the details of each reason.
+//! [`Error`]: why a task has no value.
 #![forbid(unsafe_code)]
 
 mod details;
@@ -15,12 +15,12 @@ pub(crate) use details::Panic;
 pub use details::{BoxError, Broken, Failed, Full, Panicked, TimeLimit, Timeout};
 pub use remote::{Decode, Encode, Exit, Part, TooLarge, WorkerDied};
 
-/// Holds what a task came to: its value, or why there is none.
+/// The outcome of a task: its value, or the reason why there is none.
 pub type Outcome<T> = Result<T, Error>;
 
-/// Says why a task has no value.
+/// The reason why a task has no value.
 ///
-/// Cloning is cheap: details are shared. Every text is one lower-case sentence without a final stop.
+/// Cloning is cheap, because the details are shared. Every text is one lower-case sentence without a full stop.
 ///
 /// # Examples
 ///
@@ -43,17 +43,18 @@ pub enum Error {
     Panicked(Panicked),
     /// A `try_` task returned an error. Displays that error's own message.
     ///
-    /// If the returned error is itself an `Error`, for example of a future that the task waited for, the task ends with that `Error`
-    /// instead. A [`Timeout`](Error::Timeout) is the exception: it is wrapped in `Failed`, because a map would take it for its own timeout.
+    /// If the returned error is itself an `Error`, for example of a future that the task waited for, the task ends with
+    /// that `Error` instead. A [`Timeout`](Error::Timeout) is the exception: it is wrapped in `Failed`, because a map
+    /// would take it for its own timeout.
     #[error(transparent)]
     Failed(Failed),
-    /// The task ran past its own limit.
+    /// The task ran longer than its time limit.
     #[error("{0}")]
     TimeLimit(TimeLimit),
     /// The worker process ended while it ran the task.
     #[error("{0}")]
     WorkerDied(WorkerDied),
-    /// The executor cannot run tasks any more.
+    /// The executor can no longer run tasks.
     #[error("{0}")]
     Broken(Broken),
     /// The task was submitted after the executor was shut down.
@@ -68,24 +69,24 @@ pub enum Error {
     /// An argument or a result could not be deserialised.
     #[error("{0}")]
     Decode(Decode),
-    /// A message passed the frame limit.
+    /// A message was larger than the frame limit.
     #[error("{0}")]
     TooLarge(TooLarge),
     /// A `map` with a timeout ran out of time.
     #[error("{0}")]
     Timeout(Timeout),
-    /// An executor could not be built. This variant lets `?` turn a [`BuildError`] into an `Error`; a task ends with it only if the task
-    /// itself builds an executor and returns the error.
+    /// An executor could not be built. This variant lets `?` turn a [`BuildError`] into an `Error`; a task ends with it
+    /// only if the task itself builds an executor and returns the error.
     #[error("{0}")]
     Build(BuildError),
-    /// Nobody is left to complete the task.
+    /// The job or promise that would have completed the task was dropped.
     #[error("the task was abandoned: nobody is left to complete it")]
     Abandoned,
 }
 
 impl Error {
-    /// Converts the error that a `try_` task returned. An `Error` is kept as it is, except a timeout, which is wrapped in `Failed`: a map
-    /// would take it for its own.
+    /// Converts the error that a `try_` task returned. An `Error` is kept as it is, except a timeout, which is wrapped
+    /// in `Failed`, because a map would take it for its own.
     pub(crate) fn of<E: Into<BoxError>>(error: E) -> Self {
         let name = std::any::type_name::<E>();
         match error.into().downcast::<Self>() {
@@ -95,13 +96,14 @@ impl Error {
         }
     }
 
-    /// Takes the payload of a panic, to look at it or to resume it.
+    /// Takes the payload of a panic, to inspect it or to resume the panic.
     ///
-    /// Clones of an error share one payload: the first that asks gets it.
+    /// Clones of an error share one payload, which only the first call gets.
     ///
     /// # Errors
     ///
-    /// Gives the error back if it is no panic, or if its payload is gone already: it does not come along from another process.
+    /// Gives the error back if it is not a panic, or if there is no payload: because it was taken already, or because
+    /// the task ran in another process.
     ///
     /// # Examples
     ///
@@ -123,7 +125,7 @@ impl Error {
         Err(self)
     }
 
-    /// Looks at the error a `try_` task returned, if it is an `E` and the task ran in this process.
+    /// Returns the error of a `try_` task, if it is an `E` and the task ran in this process.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match self {
             Error::Failed(failed) => failed.get_ref().downcast_ref::<E>(),
@@ -131,7 +133,7 @@ impl Error {
         }
     }
 
-    /// The same, of a task that was given this name, if it has one.
+    /// Adds the name of the task, if it has one, to the errors that show it.
     pub(crate) fn named(self, name: Option<&str>) -> Self {
         let Some(name) = name else { return self };
         match self {
@@ -142,7 +144,7 @@ impl Error {
         }
     }
 
-    /// The name of the variant, as the texts of futures show it.
+    /// Returns the name of the variant, as the texts of futures show it.
     pub(crate) fn variant(&self) -> &'static str {
         match self {
             Error::Cancelled => "Cancelled",
@@ -163,9 +165,9 @@ impl Error {
     }
 }
 
-/// Tells which setting of a builder was refused, and what it must be.
+/// Says which setting of a builder was refused, and what it must be.
 ///
-/// `?` makes it an [`Error`].
+/// The `?` operator converts it into an [`Error`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} must be {}, not {}", .0.parameter, .0.requirement, .0.value)]
 pub struct BuildError(Arc<InvalidSetting>);
@@ -198,7 +200,7 @@ impl BuildError {
         if value == Some(N::default()) { Err(Self::new(parameter, "at least 1", 0)) } else { Ok(value) }
     }
 
-    /// Refuses a setting that is no time at all.
+    /// Refuses a duration of zero.
     pub(crate) fn if_no_time(parameter: &'static str, value: Option<Duration>) -> Result<Option<Duration>, Self> {
         match value {
             Some(Duration::ZERO) => Err(Self::new(parameter, "longer than zero", Duration::ZERO)),
@@ -206,12 +208,12 @@ impl BuildError {
         }
     }
 
-    /// Parameter, requirement and value.
+    /// Returns the parameter, the requirement and the value.
     pub(crate) fn texts(&self) -> (&str, &str, &str) {
         (&self.0.parameter, &self.0.requirement, &self.0.value)
     }
 
-    /// Returns the name of the setting, as its builder method is called.
+    /// Returns the name of the setting, which is that of its builder method.
     pub fn parameter(&self) -> &str {
         &self.0.parameter
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 pub(crate) struct DurationEstimate(Option<Duration>);
 
 impl DurationEstimate {
-    /// Notes that `count` of them took this long. The estimate rises to a long one at once, and falls by a quarter of the difference.
+    /// Records that `count` tasks or items took this long together. The estimate rises to a long one at once, and falls
+    /// by a quarter of the difference.
     pub(crate) fn observe(&mut self, count: u32, took: Duration) {
         if count > 0 {
             let each = took / count;
@@ -15,7 +16,7 @@ impl DurationEstimate {
         }
     }
 
-    /// Returns how many are expected to run in this time; `None` if nothing was noted.
+    /// Returns how many are expected to run in this time, or `None` if nothing was recorded.
     pub(crate) fn per(&self, time: Duration) -> Option<usize> {
         let count = time.as_nanos() / self.0?.as_nanos().max(1);
         Some(usize::try_from(count).unwrap_or(usize::MAX))

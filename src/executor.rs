@@ -1,4 +1,4 @@
-//! [`Executor`]: what callers use, on every backend.
+//! [`Executor`]: the methods that callers use, on every backend.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::task::function::{Infallible, TryFn};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::With;
 
-/// Runs functions on workers; implemented for every [`Backend`].
+/// Runs functions on workers. Implemented for every [`Backend`].
 ///
-/// `fn(A) -> R` takes any function, method or closure that captures nothing, which is exactly what can cross to
-/// another process. Two arguments are a tuple. `try_` is for functions that return `Result`: their `Err` is the
-/// future's error. [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) has methods of the same names that take
-/// capturing closures and types serde does not know.
+/// A parameter of type `fn(A) -> R` accepts any function, method or closure that captures nothing: exactly those can be
+/// sent to another process. Pass two arguments as a tuple. The `try_` methods take functions that return `Result`; an
+/// `Err` becomes the future's error. [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) has methods of the same names
+/// that also take closures that capture, and types without serde's traits.
 ///
 /// # Examples
 ///
@@ -35,7 +35,7 @@ use crate::with::With;
 /// # Ok::<(), Error>(())
 /// ```
 ///
-/// A closure that captures is rejected where a plain function is asked for:
+/// A closure that captures variables does not compile where a plain function is required:
 ///
 /// ```compile_fail,E0308
 /// use concurrent_futures::{Executor, InlineExecutor};
@@ -83,8 +83,8 @@ use crate::with::With;
 pub trait Executor: Backend {
     /// Calls `function` with `argument` on a worker.
     ///
-    /// Never fails and never panics: a task that is refused is a future that is finished with the reason. Blocks
-    /// only while a bounded queue is full, and never on a thread that belongs to the executor.
+    /// Never fails and never panics: if the task is refused, the returned future has already ended with the reason.
+    /// Blocks only while a bounded queue is full, and never on a thread that belongs to the executor.
     ///
     /// # Examples
     ///
@@ -105,15 +105,15 @@ pub trait Executor: Backend {
 
     /// Calls a function that returns `Result` on a worker: its `Err` becomes the future's [`Error::Failed`].
     ///
-    /// If that `Err` is itself an [`Error`], for example of a future that the function waited for, the future ends with it unchanged
-    /// (except a timeout, see [`Error::Failed`]).
+    /// If that `Err` is itself an [`Error`], for example of a future that the function waited for, the future ends with
+    /// that error unchanged (except a timeout, see [`Error::Failed`]).
     ///
     /// [`Error`]: crate::Error
     /// [`Error::Failed`]: crate::Error::Failed
     ///
     /// # Examples
     ///
-    /// A closure that uses `?` names its error type:
+    /// A closure that uses `?` has to name its error type:
     ///
     /// ```
     /// use concurrent_futures::{Executor, InlineExecutor};
@@ -137,20 +137,21 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
-    /// All input is pulled before this returns, unless [`buffer_size`](TaskOptions::buffer_size) bounds that, and runs
-    /// meanwhile: the input may take its time, and may wait for what its items before do. A failed item is one `Err`, and
-    /// the rest go on. Dropping the iterator cancels what has not started. Input that is pulled after a shutdown has an
-    /// [`Error::ShutDown`](crate::Error::ShutDown) for each item, so a loop over infinite input has to look for it.
+    /// Pulls all input before it returns, unless [`buffer_size`](TaskOptions::buffer_size) limits that. Items run while
+    /// later ones are still being pulled, so the input iterator may be slow and may wait for results of earlier items.
+    /// An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items that have not
+    /// started. Items that are pulled after a shutdown each yield [`Error::ShutDown`](crate::Error::ShutDown), so a
+    /// loop over infinite input has to check for it.
     ///
-    /// A pool starts tasks in the order of submission. An item counts as submitted when it is pulled from the input, so all items that a
-    /// map pulled before it returned run before tasks that are submitted afterwards. Items that are pulled later, because of a
-    /// `buffer_size` or because another thread is still inside `map`, run after tasks that were submitted in the meantime. So a map with
-    /// infinite input does not starve other tasks.
+    /// A pool starts tasks in the order of submission. An item counts as submitted when it is pulled from the input, so
+    /// all items that a map pulled before it returned run before tasks that are submitted afterwards. Items that are
+    /// pulled later, because of a `buffer_size` or because another thread is still inside `map`, run after tasks that
+    /// were submitted in the meantime. So a map with infinite input does not starve other tasks.
     ///
-    /// The workers of a pool share the items among them. Trivial ones cost tens of nanoseconds on threads and some more on
-    /// processes, and no item waits behind one that takes long while a worker is free. On threads, an outcome can be seen when its item
-    /// is done, before its worker begins another one. On processes, it may be
-    /// seen as late as those of the items that were sent along: as many as are expected to take a fraction of a
+    /// The workers of a pool share the items. Trivial items cost tens of nanoseconds each on threads and somewhat more
+    /// on processes, and no item waits behind a slow one while a worker is idle. On threads, an outcome is available as
+    /// soon as its item is done, before its worker begins another one. On processes, it may become available only
+    /// together with the outcomes of the items that were sent with it: as many as are expected to take a fraction of a
     /// millisecond. With a time limit, a `buffer_size`, or in a pool that counts tasks (`max_pending`,
     /// `max_tasks_per_worker`), each item is a task of its own.
     ///
@@ -174,7 +175,7 @@ pub trait Executor: Backend {
 
     /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
     ///
-    /// Otherwise as [`map`](Executor::map).
+    /// Otherwise the same as [`map`](Executor::map).
     ///
     /// # Examples
     ///
@@ -197,9 +198,9 @@ pub trait Executor: Backend {
         Map::new(Via { executor: self, function: TryFn(function) }, arguments, self.item_executor().options())
     }
 
-    /// Calls `function` on every argument, and yields `(input position, outcome)` as they are done.
+    /// Calls `function` on every argument, and yields `(input position, outcome)` as the items are done.
     ///
-    /// The workers of a pool share the items as those of a [`map`](Executor::map), and in everything else it behaves like `map` too.
+    /// Otherwise the same as [`map`](Executor::map).
     ///
     /// # Examples
     ///
@@ -225,7 +226,7 @@ pub trait Executor: Backend {
         MapUnordered::new(via, arguments, self.item_executor().options())
     }
 
-    /// Makes a function that submits: each call is a task.
+    /// Returns a function that submits: each call of it is a task.
     ///
     /// # Examples
     ///
@@ -240,7 +241,7 @@ pub trait Executor: Backend {
         move |argument| self.submit(function, argument)
     }
 
-    /// Makes a backend that adds these options to every task.
+    /// Returns a backend that adds these options to every task.
     ///
     /// # Examples
     ///
@@ -257,7 +258,7 @@ pub trait Executor: Backend {
         With::new(self, options)
     }
 
-    /// Blocks until futures are done; the same as [`wait`](fn@crate::wait).
+    /// Blocks until futures are done. Same as the function [`wait`](fn@crate::wait).
     #[track_caller]
     fn wait<W: Waitable>(
         &self,
@@ -268,14 +269,14 @@ pub trait Executor: Backend {
         wait(futures, timeout, return_when)
     }
 
-    /// Yields futures as they become done; the same as the function [`as_completed`].
+    /// Yields futures as they become done. Same as the function [`as_completed`].
     fn as_completed<W: Waitable>(&self, futures: impl IntoIterator<Item = W>) -> AsCompleted<W> {
         as_completed(futures)
     }
 
-    /// Closes the executor and waits for everything: queued tasks run, then workers end.
+    /// Closes the executor, and blocks until the queued tasks have run and the workers have ended.
     ///
-    /// On a thread that belongs to the executor, and in a callback, it closes and returns without waiting.
+    /// On a thread that belongs to the executor, and in a callback, closes it and returns without waiting.
     ///
     /// # Examples
     ///
@@ -293,13 +294,13 @@ pub trait Executor: Backend {
         self.join(None);
     }
 
-    /// Closes the executor, cancels what is pending and waits for what runs.
+    /// Closes the executor, cancels the pending tasks and blocks until the running ones are done.
     ///
-    /// What running tasks still submit to the executor is cancelled as well.
+    /// Tasks that a running task submits to the executor after that are cancelled as well.
     ///
-    /// On a thread that belongs to the executor, and in a callback, it returns without waiting. To wait no longer than a time, call the
-    /// three steps, [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and
-    /// [`join`](Backend::join), and detach an executor that is still busy then: its drop would wait.
+    /// On a thread that belongs to the executor, and in a callback, returns without waiting. To limit the wait, call
+    /// [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and [`join`](Backend::join) yourself, and
+    /// detach the executor if it is still busy then, because its drop would wait.
     ///
     /// # Examples
     ///

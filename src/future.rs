@@ -1,4 +1,4 @@
-//! [`Future`], the handle on one task, and [`Awaiting`], what `.await` makes of it.
+//! [`Future`], the caller's handle on one task.
 #![forbid(unsafe_code)]
 
 pub(crate) mod awaiting;
@@ -20,16 +20,16 @@ use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{Waitable, wait_for};
 use text::write_future;
 
-/// Waits for, looks at, cancels or takes the outcome of one task.
+/// The caller's handle on one task: waits for it, cancels it, or takes its outcome.
 ///
-/// The only handle on that outcome: taking it consumes the future. [`share`](Future::share) makes a handle
-/// that can be cloned. Dropping a future detaches it: the task still runs. If it then ends with an error that
-/// nobody looked at, that is logged once, at `warn`.
+/// A task has one future, and taking the outcome consumes it. [`share`](Future::share) makes a handle that can be
+/// cloned. Dropping a future detaches the task, which still runs. If the task fails and nobody has looked at its error,
+/// the error is logged once, at `warn`.
 ///
 /// # Blocking
 ///
-/// Methods that block may be called anywhere but in a callback, where a wait that would block panics. A task may
-/// wait for another task of its own executor: where that has not started, it runs right there.
+/// Methods that block may be called anywhere except in a callback, where they panic if they would block. A task may
+/// wait for another task of its own executor. If that one has not started, it runs in the waiting thread.
 ///
 /// # Examples
 ///
@@ -42,8 +42,9 @@ use text::write_future;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 ///
-/// It implements `IntoFuture`, not `std::future::Future`, so `.await` works directly. Pass `future.into_future()` to functions that take a
-/// `std::future::Future`, such as `tokio::spawn` and `join_all`; otherwise the compiler says that `Future<T>` is not a future.
+/// `Future` implements `IntoFuture`, not `std::future::Future`, so `.await` works directly. Pass `future.into_future()`
+/// to functions that take a `std::future::Future`, such as `tokio::spawn` and `join_all`; otherwise the compiler says
+/// that `Future<T>` is not a future.
 ///
 /// ```
 /// use std::future::IntoFuture;
@@ -57,7 +58,7 @@ use text::write_future;
 /// # drop(all);
 /// ```
 ///
-/// A future crosses threads only with a value that does:
+/// A future can be sent to another thread only if its value can:
 ///
 /// ```
 /// fn crosses<T: Send + Sync>() {}
@@ -70,9 +71,9 @@ use text::write_future;
 /// ```
 #[must_use = "a future that is dropped detaches its task, and an error nobody looked at is only logged"]
 pub struct Future<T> {
-    // No `Option` here: so the handle has a niche, and an optional one is no bigger.
+    // Not an `Option`, so that `Option<Future<T>>` is no larger than `Future<T>`.
     task: Arc<dyn TaskHandle<T>>,
-    /// `Send` and `Sync` if `T` is `Send`: like a shared mutex, it moves the one `T` between threads.
+    /// Makes the future `Send` and `Sync` if `T` is `Send`: like a shared mutex, it moves the one `T` between threads.
     owns: PhantomData<Arc<Mutex<T>>>,
 }
 
@@ -87,36 +88,36 @@ impl<T> Future<T> {
         &self.task
     }
 
-    /// Returns the id of this future, unique in the program.
+    /// Returns the id of this future, which is unique in the program.
     pub fn id(&self) -> FutureId {
         self.task().id()
     }
 
-    /// Returns how far the task has come. Does not block.
+    /// Returns the state of the task. Does not block.
     pub fn state(&self) -> State {
         self.task().look().state
     }
 
-    /// Tells whether the task has ended: it was cancelled, or it finished. Does not block.
+    /// Returns `true` if the task has ended: it was cancelled, or it finished. Does not block.
     pub fn is_done(&self) -> bool {
         self.task().snapshot().state.is_done()
     }
 
-    /// Tells whether a worker runs the task right now. Does not block.
+    /// Returns `true` if a worker is running the task. Does not block.
     pub fn is_running(&self) -> bool {
         self.state() == State::Running
     }
 
-    /// Tells whether the task was cancelled or aborted. Does not block.
+    /// Returns `true` if the task was cancelled or aborted. Does not block.
     pub fn is_cancelled(&self) -> bool {
         self.task().snapshot().state == State::Cancelled
     }
 
-    /// Cancels the task if it has not started. `true`: it is cancelled, has not run and never will, unless it was
-    /// aborted while it ran.
+    /// Cancels the task if it has not started. Returns `true` if it is cancelled; then it has not run and never will,
+    /// unless it was aborted while it ran.
     ///
-    /// Wakes everything that waits for the future, drops function and argument, and runs the callbacks in the
-    /// calling thread. A running task is left alone: `false`. Does not block.
+    /// Wakes everything that waits for the future, drops the function and its argument, and runs the callbacks in the
+    /// calling thread. A running task is not affected, and `false` is returned. Does not block.
     ///
     /// # Examples
     ///
@@ -132,11 +133,11 @@ impl<T> Future<T> {
         self.task().cancel()
     }
 
-    /// Cancels the task, also while it runs. `true`: the future is cancelled.
+    /// Cancels the task, even while it runs. Returns `true` if the future is cancelled.
     ///
-    /// A running task's future is cancelled at once, and the task is asked to stop: on a thread by
-    /// [`TaskContext::is_aborted`](crate::task::TaskContext::is_aborted). Its worker is busy until the function
-    /// returns, and what that returns is dropped. Callbacks run in the calling thread. Does not block.
+    /// The future of a running task is cancelled at once, and the task is asked to stop: on a thread,
+    /// [`TaskContext::is_aborted`](crate::task::TaskContext::is_aborted) becomes `true`. Its worker is busy until the
+    /// function returns, and the returned value is dropped. Callbacks run in the calling thread. Does not block.
     ///
     /// # Examples
     ///
@@ -149,36 +150,36 @@ impl<T> Future<T> {
     ///
     /// # Panics
     ///
-    /// In a callback, if the task is not done; in the task itself, which would wait for ever.
+    /// If called in a callback while the task is not done, or in the task itself, which would wait for ever.
     #[track_caller]
     pub fn wait(&self) {
         wait_for(self, None);
     }
 
-    /// Blocks until the task is done or the time is up. Is it done?
+    /// Blocks until the task is done or the time is up. Returns `true` if the task is done.
     ///
-    /// A zero timeout is a poll; one too long for the clock is no limit.
+    /// A zero timeout polls; a timeout too long for the clock is no limit.
     ///
     /// # Panics
     ///
-    /// In a callback, if it would block.
+    /// If called in a callback and it would block.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         wait_for(self, Some(timeout))
     }
 
-    /// Blocks until the task is done and takes its outcome.
+    /// Blocks until the task is done, and takes its outcome.
     ///
     /// # Errors
     ///
-    /// Why the task has no value.
+    /// The reason why the task has no value.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Future::wait).
+    /// As for [`wait`](Future::wait).
     #[track_caller]
     pub fn result(self) -> Outcome<T> {
-        // The look whether it is done and the taking are one turn of the task's lock for most.
+        // Small outcomes are checked for and taken in one acquisition of the task's lock.
         if const { !is_large::<T>() }
             && let Some(outcome) = self.task.take()
         {
@@ -193,7 +194,7 @@ impl<T> Future<T> {
 
     /// Blocks until the task is done or the time is up, and takes its outcome.
     ///
-    /// A done future gives its outcome however late. A zero timeout is a poll.
+    /// If the task is done, its outcome is returned, no matter how late. A zero timeout polls.
     ///
     /// # Errors
     ///
@@ -201,7 +202,7 @@ impl<T> Future<T> {
     ///
     /// # Panics
     ///
-    /// In a callback, if it would block.
+    /// If called in a callback and it would block.
     ///
     /// # Examples
     ///
@@ -245,18 +246,18 @@ impl<T> Future<T> {
         self.task.take().expect(WHOLE)
     }
 
-    /// Takes a large outcome in its box, so that the caller can move it from there straight to its destination.
+    /// Takes a large outcome in its box, so that the caller can move it straight to its destination.
     pub(crate) fn take_boxed(self) -> Box<Outcome<T>> {
         self.task.take_boxed().expect(WHOLE)
     }
 
-    /// Blocks until the task is done and returns its error; `None` if it succeeded.
+    /// Blocks until the task is done, and returns its error, or `None` if it succeeded.
     ///
-    /// The outcome stays where it is, and counts as looked at.
+    /// The outcome is not taken, and its error is not logged when the future is dropped.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Future::wait).
+    /// As for [`wait`](Future::wait).
     ///
     /// # Examples
     ///
@@ -275,14 +276,16 @@ impl<T> Future<T> {
 
     /// Runs `callback` with the outcome before the future becomes done.
     ///
-    /// Callbacks run in the order added, in the thread that completes the task (for `cancel` and `abort` the
-    /// caller's), outside every lock. Who sees the future done sees what they did. Added to a done future, it
-    /// runs at once in the calling thread; while another thread runs callbacks of this future, that thread runs
-    /// it next. Callbacks that complete each other's futures nest; where little of the stack is left, the next one runs on a new thread,
-    /// while this one waits for it. One that panics is reported through `log::error!`, and the others still run. It must not block
-    /// on a future: that panics. The same holds for all other user code that a process pool runs on its own threads, or on your thread
-    /// while it waits for a result: a `Deserialize`, the `Drop` of a result that nobody takes, a waker, a logger. (Blocking by other means,
-    /// such as `block_on`, is not detected; it delays the results of that worker.)
+    /// Callbacks run in the order in which they were added, in the thread that completes the task (for `cancel` and
+    /// `abort`, the calling thread), outside every lock. A thread that sees the future done also sees what its
+    /// callbacks did. A callback that is added to a done future runs at once in the calling thread; if another thread
+    /// is running callbacks of this future, that thread runs it next. Callbacks that complete each other's futures
+    /// nest. If little of the stack is left, the next callback runs on a new thread, and this thread waits for it. A
+    /// panic of a callback is reported through `log::error!`, and the other callbacks still run. A callback must not
+    /// block on a future: that panics. The same holds for all other user code that a process pool runs on its own
+    /// threads, or on your thread while it waits for a result: a `Deserialize`, the `Drop` of a result that nobody
+    /// takes, a waker, a logger. (Blocking by other means, such as `block_on`, is not detected; it delays the results
+    /// of that worker.)
     ///
     /// # Examples
     ///
@@ -300,7 +303,7 @@ impl<T> Future<T> {
         self.task().add_callback(Box::new(callback));
     }
 
-    /// Lets the task run on without a handle; as a drop, but said out loud.
+    /// Lets the task run without a handle. Same as dropping the future, but explicit.
     pub fn detach(self) {
         drop(self);
     }

@@ -1,12 +1,12 @@
-//! How much input the tests make up that are named `fuzz`.
+//! The input that the tests named `fuzz` generate.
 //!
-//! Each of them is short. `PROPTEST_CASES=100000 cargo test --lib fuzz` makes as many cases of each. One that fails is made smaller, shown,
-//! and kept in `proptest-regressions`, which is what every later run begins with.
+//! Each of them is short. `PROPTEST_CASES=100000 cargo test --lib fuzz` makes as many cases of each. One that fails is
+//! made smaller, shown, and kept in `proptest-regressions`, which is what every later run begins with.
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;
 
-/// So many cases, unless the environment says another number.
+/// Configures `short` cases, unless the environment sets another number.
 pub(crate) fn cases(short: u32) -> ProptestConfig {
     let said = ProptestConfig::default();
     match std::env::var_os("PROPTEST_CASES") {

@@ -1,4 +1,4 @@
-//! [`FutureId`]: what tells futures apart, for as long as the program runs.
+//! [`FutureId`]: the number of a future, unique for as long as the program runs.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sync::thread_local;
 
-/// Names a future. Unique in the program, also after the future is gone.
+/// The id of a future. Unique in the program, even after the future is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FutureId(u64);
 
 impl FutureId {
-    /// Takes ids in blocks: threads that submit at the same time do not share a counter.
+    /// Returns a new id. Each thread takes ids in blocks, so that threads that submit at the same time do not contend
+    /// for one counter.
     pub(crate) fn next() -> Self {
         const BLOCK: u64 = 1024;
         static BLOCKS: AtomicU64 = AtomicU64::new(0);
@@ -24,7 +25,7 @@ impl FutureId {
                 0 => from_block(),
                 id => id,
             };
-            // Ids start at 1 in each block, so a multiple of the block's length is the last of one.
+            // Blocks begin at a multiple of their length plus 1, so a multiple of the length is the last id of a block.
             next.set(if id % BLOCK == 0 { 0 } else { id + 1 });
             id
         });
@@ -37,7 +38,7 @@ impl FutureId {
         self.0
     }
 
-    /// The id of a future of another process, for the task that runs in this one.
+    /// Returns the id of a future in another process, for its task that runs in this one.
     pub(crate) fn from_u64(id: u64) -> Self {
         Self(id)
     }

@@ -1,4 +1,4 @@
-//! [`InlineExecutor`]: no workers at all.
+//! [`InlineExecutor`]: runs tasks in the calling thread, without workers.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -6,15 +6,16 @@ use std::time::Duration;
 use crate::backend::Backend;
 use crate::job::Job;
 
-/// Runs each task in the calling thread, inside `submit`: the sequential baseline, and a stand-in for tests.
+/// Runs each task in the calling thread, inside `submit`, as a sequential baseline or for tests.
 ///
-/// Tasks that submit tasks nest as calls do. Where little of the stack is left, a task runs on a new thread instead, while the calling
-/// thread waits for it: its thread-locals are others. If no thread can be started, it ends with [`Error::Broken`](crate::Error::Broken).
+/// Tasks that submit tasks nest like function calls. If little of the stack is left, a task runs on a new thread, which
+/// has its own thread-locals, while the calling thread waits for it. If no thread can be started, the task ends with
+/// [`Error::Broken`](crate::Error::Broken).
 ///
-/// Every future it returns is done. It has no state: it accepts tasks even after [`close`](Backend::close) and
-/// [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. To test how code handles a closed executor, use
-/// [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). Time limits are ignored, because no other thread could
-/// enforce them.
+/// Every future that it returns is done. The executor has no state: it accepts tasks even after
+/// [`close`](Backend::close) and [`shutdown`](crate::Executor::shutdown), and its statistics stay at zero. To test how
+/// code handles a closed executor, use [`ThreadPoolExecutor::new(1)`](crate::ThreadPoolExecutor::new). Time limits are
+/// ignored, because no other thread could enforce them.
 ///
 /// # Examples
 ///
@@ -34,9 +35,9 @@ impl Backend for InlineExecutor {
     fn max_workers(&self) -> usize {
         1
     }
-    /// Changes nothing: there is no state.
+    /// Does nothing: there is no state.
     fn close(&self) {}
-    /// Always `true`: there is no worker that could run on.
+    /// Returns `true`: there are no workers.
     fn join(&self, _timeout: Option<Duration>) -> bool {
         true
     }

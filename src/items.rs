@@ -1,7 +1,8 @@
-//! [`ItemExecutor`]: how an executor takes the items of a map in ranges, beside the jobs that it takes one by one.
+//! [`ItemExecutor`]: how an executor takes the items of a map in ranges, instead of one job at a time.
 //!
-//! What an executor offers knows no types: a map has a typed half for each way (`map/local.rs`, `map/remote.rs`) that stands on the traits
-//! here. An executor that offers nothing gets each item, or each chunk, as a [`Job`](crate::Job).
+//! The traits here do not know the types of the items. A map has a typed implementation on top of them for each way
+//! (`map/local.rs`, `map/remote.rs`). An executor that offers neither way gets each item, or each chunk, as a
+//! [`Job`](crate::Job).
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -16,11 +17,12 @@ use crate::task::encoded::{EncodedCall, Entry};
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::ticket::Ticket;
 
-/// Says how an executor takes the items of a map; what [`Backend::item_executor`](crate::Backend::item_executor) returns.
+/// How an executor takes the items of a map. Returned by [`Backend::item_executor`](crate::Backend::item_executor).
 ///
-/// The pools of this crate make one that shares the items among their workers, and [`Executor::with`](crate::Executor::with) adds its options.
-/// A backend that passes its jobs to another executor returns that executor's, so that maps through it are as fast and keep
-/// the options. The default has neither: each item, or each chunk of the size that was asked for, is a [`Job`](crate::Job).
+/// The pools of this crate return one that shares the items among their workers, and
+/// [`Executor::with`](crate::Executor::with) adds its options. A backend that passes its jobs to another executor
+/// returns that executor's `ItemExecutor`, so that maps through it are as fast and keep the options. With the default,
+/// each item, or each chunk of the requested size, is a [`Job`](crate::Job).
 ///
 /// # Examples
 ///
@@ -69,7 +71,7 @@ impl ItemExecutor {
         Self { ranges: Some(ranges), options: None }
     }
 
-    /// Puts other options in the place of those that it has.
+    /// Replaces the options.
     pub(crate) fn with_options(self, options: Arc<TaskOptions>) -> Self {
         Self { options: Some(options), ..self }
     }
@@ -79,17 +81,17 @@ impl ItemExecutor {
         self.options.as_ref()
     }
 
-    /// Returns `true` if each item has to be a task of its own, whatever chunk size was asked for.
+    /// Returns `true` if each item has to be a task of its own, whatever chunk size was requested.
     pub(crate) fn takes_only_tasks(&self) -> bool {
         self.ranges.as_ref().is_some_and(|ranges| ranges.takes_only_tasks())
     }
 
-    /// Returns the threads of this process that may share the items.
+    /// Returns the executor whose threads in this process may share the items, if there is one.
     pub(crate) fn threads(&self) -> Option<Arc<dyn Sharing>> {
         Arc::clone(self.ranges.as_ref()?).threads()
     }
 
-    /// Returns who takes the items encoded, to workers elsewhere.
+    /// Returns the executor that takes the items encoded, for workers in other processes, if there is one.
     pub(crate) fn elsewhere(&self) -> Option<Arc<dyn BatchExecutor>> {
         Arc::clone(self.ranges.as_ref()?).elsewhere()
     }
@@ -103,67 +105,71 @@ impl fmt::Debug for ItemExecutor {
 
 /// Takes the items of maps in ranges, in this process or elsewhere.
 pub(crate) trait RangeExecutor: Send + Sync {
-    /// As [`ItemExecutor::takes_only_tasks`].
+    /// See [`ItemExecutor::takes_only_tasks`].
     fn takes_only_tasks(&self) -> bool;
 
-    /// As [`ItemExecutor::threads`].
+    /// See [`ItemExecutor::threads`].
     fn threads(self: Arc<Self>) -> Option<Arc<dyn Sharing>> {
         None
     }
 
-    /// As [`ItemExecutor::elsewhere`].
+    /// See [`ItemExecutor::elsewhere`].
     fn elsewhere(self: Arc<Self>) -> Option<Arc<dyn BatchExecutor>> {
         None
     }
 }
 
-/// An executor whose workers are elsewhere, as the items of one map see it.
+/// An executor whose workers are in other processes, as one map uses it.
 pub(crate) trait BatchExecutor: Send + Sync {
     /// Returns how many workers there may be.
     fn workers(&self) -> usize;
-    /// Returns why the calling thread may not add items any more, if that is so.
+    /// Returns the reason why the calling thread may no longer add items, if there is one.
     fn refuses_all(&self) -> Option<Error>;
-    /// Returns `true` if the workers have these functions.
+    /// Returns `true` if the workers can find these functions.
     fn finds(&self, entry: Entry) -> bool;
-    /// Returns the ticket of items that are pulled now.
+    /// Returns the ticket for items that are pulled now.
     fn ticket(&self) -> Ticket;
-    /// What is pending there is pending here, and is behind what was shared before.
+    /// Registers `shared`: its pending items are pending in this executor, behind everything that was registered
+    /// before.
     fn enlist(&self, shared: Weak<dyn Shared>);
-    /// Announces that more batches come, so that the workers stay although the executor is closed. `first`: nothing was announced before.
+    /// Announces that more batches follow, so that the workers stay even if the executor is closed. `first` is `true`
+    /// if the map has made no announcement before.
     fn expect_more(&self, first: bool) -> Result<(), Error>;
-    /// Takes the announcement back.
+    /// Withdraws the announcement.
     fn expect_no_more(&self);
-    /// Counts items that have ended.
+    /// Adds items that have ended to the counts of the executor.
     fn add(&self, ended: Ended);
-    /// Runs `encode` so that long bytes are taken out of the encoding, and returns them attached to it. Items that are too long are refused.
+    /// Runs `encode` with the out-of-band channel of the executor, and returns the encoding and the long bytes that go
+    /// beside it. Refuses an encoding that is too long.
     fn encode(
         &self,
         encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,
     ) -> Result<(EncodedCall, Option<Attached>), Error>;
-    /// Makes a batch. What it returns sends it, and is called with no lock held; it may run user code.
+    /// Makes a batch and returns a closure that sends it. The closure may run user code, so no lock may be held when it
+    /// is called.
     fn batch(&self, batch: NewBatch) -> Box<dyn FnOnce()>;
-    /// Takes back of all batches what has not begun. Runs user code.
+    /// Takes back the items of all batches that have not begun. Runs user code.
     fn call_back(&self);
 }
 
-/// Long bytes that go beside an encoding. They are released when this is dropped.
+/// Long bytes that are sent beside an encoding. They are released when this is dropped.
 pub(crate) struct Attached(pub(crate) Box<dyn Any + Send>);
 
-/// Some encoded items that lie next to each other.
+/// A batch to be sent: encoded items that lie next to each other in the input.
 pub(crate) struct NewBatch {
     pub(crate) encoded: EncodedCall,
     pub(crate) attached: Option<Attached>,
     pub(crate) owner: Arc<dyn BatchOwner>,
     pub(crate) options: Option<Arc<TaskOptions>>,
-    /// The position of the first item, as the owner counts.
+    /// The position of the first item, as the owner counts positions.
     pub(crate) first: usize,
-    /// When the items were pulled.
+    /// The ticket of the items, from when they were pulled.
     pub(crate) ticket: Ticket,
 }
 
 /// Gets the outcomes of a batch.
 pub(crate) trait BatchOwner: Send + Sync {
-    /// Takes the encoded results of the items from `first` on, which took so long. Runs user code.
+    /// Takes the encoded results of the items from `first` on, which ran for `took` in total. Runs user code.
     fn deliver(
         &self,
         first: usize,
@@ -171,8 +177,8 @@ pub(crate) trait BatchOwner: Send + Sync {
         out_of_band: &Arc<dyn OutOfBand>,
         took: Duration,
     );
-    /// One of its batches has become two. Called under a lock of the executor.
+    /// Notes that one of its batches was divided into two. Called under a lock of the executor.
     fn divided(&self);
-    /// The executor takes nothing more of it.
+    /// Notes that the executor accepts no more batches of this owner.
     fn turn_away(&self, error: &Error);
 }

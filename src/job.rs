@@ -15,16 +15,16 @@ use crate::task::nested::if_room;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 
-/// Runs one task here, or encodes it for elsewhere; what [`Backend::execute`](crate::Backend::execute) gets.
+/// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
 ///
-/// Two ways to treat one: [`run`](Job::run) calls the function in this thread; or [`encode`](Job::encode) the
-/// argument, have the function called somewhere else, say [`start`](Job::start) when that begins, and
-/// [`complete`](Job::complete) the job with the encoded result. In either way the future is completed exactly once:
-/// a job that is dropped ends with [`Error::Abandoned`].
+/// There are two ways to handle a job. Either [`run`](Job::run) it, which calls the function in this thread. Or
+/// [`encode`](Job::encode) the argument, have the function called elsewhere, call [`start`](Job::start) when that
+/// begins, and [`complete`](Job::complete) the job with the encoded result. Either way, the future is completed exactly
+/// once: a job that is dropped ends with [`Error::Abandoned`].
 ///
 /// # Examples
 ///
-/// A minimal executor, which runs every job on a thread of its own and never refuses one:
+/// A minimal executor that runs every job on a thread of its own and never refuses one:
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,11 +50,11 @@ use crate::task::roles::TaskOwner;
 /// ```
 #[must_use = "a job that is dropped ends with `Error::Abandoned`"]
 pub struct Job {
-    /// `None` once it was handed on.
+    /// `None` once a method that consumes the job has taken it.
     task: Option<Arc<dyn Runnable>>,
-    /// What was added on its way; the task gets it when it is used.
+    /// Options that backends added on the way. They are stored in the task when it is used.
     options: Option<Arc<TaskOptions>>,
-    /// Not `Sync`: while one thread encodes, no other looks for the argument.
+    /// Makes the job not `Sync`: no other thread may access the argument while one encodes it.
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -81,17 +81,17 @@ impl Job {
         self.task.as_ref().expect("only the methods that consume a job take its task").id()
     }
 
-    /// Returns the name its caller gave it in [`TaskOptions::name`].
+    /// Returns the name that the caller gave the task in [`TaskOptions::name`].
     pub fn name(&self) -> Option<&str> {
         self.options().get_name()
     }
 
-    /// Returns what its caller asked for.
+    /// Returns the options that the caller set.
     pub fn options(&self) -> &TaskOptions {
         self.options.as_deref().unwrap_or(TaskOptions::NONE)
     }
 
-    /// Adds options, for a backend that passes its jobs on. Options that the job has already win over these.
+    /// Adds options, for a backend that passes its jobs on. Options that the job already has take precedence.
     ///
     /// Has no effect after the job was started, encoded or entrusted.
     pub fn with_options(mut self, options: impl Into<Arc<TaskOptions>>) -> Self {
@@ -109,7 +109,7 @@ impl Job {
     pub fn run(self) {
         let task = self.into_task();
         match if_room(|| task.run(Arc::clone(&task))) {
-            // Changes nothing if it ran.
+            // Has no effect if the task ran.
             Ok(_) => task.fail(Error::Abandoned),
             Err(error) => {
                 let cause =
@@ -119,43 +119,44 @@ impl Job {
         };
     }
 
-    /// Marks the task as running. `false`: it was cancelled, do not run it.
+    /// Marks the task as running. Returns `false` if it was cancelled; then do not run it.
     pub fn start(&self) -> bool {
         self.task().start()
     }
 
-    /// Ends the task with an error. Without effect if it was cancelled.
+    /// Ends the task with an error. Has no effect if it was cancelled.
     pub fn fail(self, error: Error) {
         self.into_task().fail(error);
     }
 
-    /// Encodes the argument. The task keeps it until it is done.
+    /// Encodes the argument. The task keeps the argument until it is done.
     ///
     /// # Errors
     ///
     /// [`Error::Encode`] if the argument cannot be serialised, or if the task is a closure that captures;
-    /// [`Error::Cancelled`] if it was cancelled.
+    /// [`Error::Cancelled`] if the task was cancelled.
     pub fn encode(&self) -> Result<Encoded, Error> {
         self.task().encode()
     }
 
     /// Completes the future with an encoded result, in postcard's format, or with an error.
     ///
-    /// A result that cannot be decoded ends the task with [`Error::Decode`]. Without effect if it was cancelled.
+    /// A result that cannot be decoded ends the task with [`Error::Decode`]. Has no effect if the task was cancelled.
     pub fn complete(self, result: Result<&[u8], Error>) {
         self.into_task().complete(result);
     }
 
-    /// Has `remote` asked from now on whether the task may be cancelled or aborted. Returns `false` if the task is over already.
+    /// Makes the task ask `remote` from now on whether it may be cancelled or aborted. Returns `false` if it has
+    /// already ended.
     ///
     /// The task can still be [encoded](Job::encode) and [run](Job::run) here.
     pub fn entrust(&self, remote: Arc<dyn Remote>) -> bool {
         self.task().entrust(Arc::new(Entrusted { id: self.id(), remote }))
     }
 
-    /// Calls `hook` if the task is aborted while it runs; at once, if it was already.
+    /// Calls `hook` if the task is aborted while it runs, or at once if it was aborted already.
     ///
-    /// Called in the aborting thread after the future is done. There is one hook a job: a later one replaces it.
+    /// The hook runs in the aborting thread, after the future is done. A job has one hook: a later one replaces it.
     pub fn on_abort(&self, hook: impl FnOnce() + Send + 'static) {
         self.task().on_abort(Box::new(hook));
     }

@@ -30,34 +30,37 @@
 //! | `ProcessPoolExecutor` | on other processes of the program, on Unix: a crash costs one task, and a running task can be killed | plain functions |
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to encode |
 //!
-//! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions, methods
-//! and closures that capture nothing, with an argument and a result that serde can carry.
+//! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions,
+//! methods and closures that capture nothing, with an argument and a result that serde can carry.
 //!
 //! # Which wait
 //!
-//! [`Future::result`] for one; [`Executor::map`] for one function over many arguments, in input order;
-//! [`as_completed`] to handle each as soon as it is done; [`wait()`] for the first, the first that failed, or all of a
-//! set; `.await` in async code, under any runtime; [`Future::add_done_callback`] to be called.
+//! [`Future::result`] waits for one future. [`Executor::map`] calls one function with many arguments and yields the
+//! results in input order. [`as_completed`] yields each future as soon as it is done. [`wait()`] waits for the first of
+//! a set, for the first that failed, or for all. `.await` works in async code, under any runtime.
+//! [`Future::add_done_callback`] runs a function when a future is done.
 //!
 //! # What is guaranteed
 //!
 //! - Every future is completed exactly once: by its task, by [`cancel`](Future::cancel), by a time limit, or with the
 //!   reason why its task cannot run. `submit` itself never fails.
-//! - A task may wait for tasks of its own executor, at any depth. What cannot be promised stands under `# Hangs` at
+//! - A task may wait for tasks of its own executor, at any depth. The exceptions are listed under `# Hangs` at
 //!   [`ThreadPoolExecutor`].
-//! - A panic costs the task that panicked, and no other, and so does a crash of a worker process; nothing of yours runs under a lock of this crate.
-//! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no thread,
-//!   process or descriptor behind, and worker processes do not outlive the program.
-//! - Whoever sees a future done sees everything that its task and its callbacks did before.
+//! - A panic, or a crash of a worker process, costs the task that caused it and no other. No user code runs under a
+//!   lock of this crate.
+//! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no
+//!   thread, process or descriptor behind, and worker processes do not outlive the program.
+//! - A thread that sees a future done also sees everything that its task and its callbacks did before.
 //!
 //! # Features
 //!
-//! - `process` (on): `ProcessPoolExecutor`, on Unix. Without it, no dependency is for processes.
-//! - `auto-entry` (on): on Linux, worker processes need no call in `main`. Elsewhere, and without it, `init` is the first
-//!   line of `main`.
+//! - `process` (on by default): `ProcessPoolExecutor`, on Unix. Without it, the dependencies for processes are left
+//!   out.
+//! - `auto-entry` (on by default): on Linux, worker processes need no call in `main`. On other systems, and without the
+//!   feature, `main` must begin with a call of `init`.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What only executors with workers elsewhere use is compiled in every build.
+// Code that only executors with workers in other processes use is compiled in every build.
 #![cfg_attr(not(processes), allow(dead_code))]
 
 mod backend;
@@ -83,7 +86,7 @@ mod outcomes;
 mod panics;
 #[cfg(processes)]
 mod process;
-// There are no processes in a model, but what a pool and its workers agree by.
+// Models have no processes, only the protocol between a pool and its workers.
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
@@ -130,14 +133,14 @@ pub use {
     sync::Choices,
 };
 
-/// Brings in the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.
+/// Imports the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.
 ///
-/// The traits come without their names; executors, `Error` and the like are imported by name.
+/// The traits are imported without their names. Import executors, `Error` and the other types by name.
 pub mod prelude {
     pub use crate::{Backend as _, Executor as _, ReturnWhen, Waited, as_completed, wait};
 }
 
-/// The README's example is compiled and run with the documentation's, but not on Linux without the feature that it has by default.
+/// Compiles and runs the README's example with the doc tests, except on Linux without the default feature `auto-entry`.
 #[cfg(all(doctest, any(automatic, not(target_os = "linux"))))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,6 +1,6 @@
 //! [`Map`] and [`MapUnordered`]: one function over many arguments.
 //!
-//! Without `buffer_size` all input is pulled by the constructor.
+//! Without `buffer_size`, the constructor pulls all input.
 #![forbid(unsafe_code)]
 
 mod engine;
@@ -25,13 +25,13 @@ pub(crate) use jobs::{Submit, Via, on_threads};
 use runs::Order;
 pub(crate) use source::SharedItems;
 
-/// Yields the outcome of each item in input order; made by [`Executor::map`](crate::Executor::map).
+/// Yields the outcome of each item in input order. Made by [`Executor::map`](crate::Executor::map).
 ///
-/// `next` blocks until the next outcome is there. Dropping the iterator cancels what has not started.
+/// `next` blocks until the next outcome is available. Dropping the iterator cancels the items that have not started.
 #[must_use = "dropping a map cancels what has not started"]
 pub struct Map<'e, I: Iterator, R> {
     engine: Engine<'e, I, R>,
-    /// Outcomes that were taken and not yielded.
+    /// Outcomes that were taken from the engine and are not yielded yet.
     ready: Outcomes<R>,
 }
 
@@ -92,15 +92,15 @@ impl<I: Iterator, R> fmt::Debug for Map<'_, I, R> {
     }
 }
 
-/// Yields `(input position, outcome)` of each item as it is done; made by
+/// Yields `(input position, outcome)` of each item as it is done. Made by
 /// [`Executor::map_unordered`](crate::Executor::map_unordered).
 ///
-/// `next` blocks until an outcome is there. Dropping the iterator cancels what has not started. When a timeout runs out,
-/// the position is that of the first item without an outcome.
+/// `next` blocks until an outcome is available. Dropping the iterator cancels the items that have not started. If the
+/// map times out, the position is that of the first item without an outcome.
 #[must_use = "dropping a map cancels what has not started"]
 pub struct MapUnordered<'e, I: Iterator, R> {
     engine: Engine<'e, I, R>,
-    /// Outcomes that were taken and not yielded, and the position of the first of them.
+    /// Outcomes that were taken from the engine and are not yielded yet, and the position of the first of them.
     ready: (usize, Outcomes<R>),
 }
 

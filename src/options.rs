@@ -1,10 +1,10 @@
-//! [`TaskOptions`], what a task may be told beside its function and argument, and [`Stats`].
+//! [`TaskOptions`], how tasks are to be run, and [`Stats`].
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Says how tasks are to be run; given to an executor by [`Executor::with`](crate::Executor::with).
+/// Says how tasks are to be run. Passed to an executor with [`Executor::with`](crate::Executor::with).
 ///
 /// # Examples
 ///
@@ -48,7 +48,8 @@ impl TaskOptions {
         }
     }
 
-    /// Names the task: in logs, in the text of its errors, and for executors that look functions up by name.
+    /// Names the task. The name appears in logs and in the texts of its errors, and executors that look functions up by
+    /// name use it.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
         self
@@ -56,17 +57,17 @@ impl TaskOptions {
 
     /// Limits how long a task may run, counted from its start.
     ///
-    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. If the executor has a limit too, the
-    /// shorter one applies. A task on a thread is
-    /// asked to stop ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
+    /// A task that runs longer ends with [`Error::TimeLimit`](crate::Error::TimeLimit) at once. If the executor has a
+    /// limit too, the shorter one applies. A task on a thread is then asked to stop
+    /// ([`task::current`](crate::task::current)) and keeps its worker busy until it returns.
     ///
-    /// Callbacks of an expired task do not delay the limits of other tasks on a thread pool: they run on a separate thread, or on the timer
-    /// thread only if no other thread can be started. On a process pool, a slow callback delays the limit of the next task of the same
-    /// worker, and of no other task.
+    /// Callbacks of an expired task do not delay the limits of other tasks on a thread pool: they run on a separate
+    /// thread, or on the timer thread only if no other thread can be started. On a process pool, a slow callback delays
+    /// the limit of the next task of the same worker, and of no other task.
     ///
-    /// Items of a map that have a time limit are tasks of their own: `chunk_size` does not apply.
-    /// To enforce it is the executor's business: [`InlineExecutor`](crate::InlineExecutor), whose caller is busy running
-    /// the task, ignores it.
+    /// Each item of a map with a time limit is a task of its own: `chunk_size` does not apply. The executor enforces
+    /// the limit. [`InlineExecutor`](crate::InlineExecutor) ignores it, because the calling thread is busy with the
+    /// task.
     ///
     /// # Panics
     ///
@@ -78,25 +79,27 @@ impl TaskOptions {
         self
     }
 
-    /// Runs a task again, up to `count` times, whose worker process died. It stays running meanwhile.
+    /// Runs a task again, up to `count` times, if its worker process dies. The state of the future stays `Running`
+    /// meanwhile.
     ///
-    /// A thread does not die, so an executor of threads has nothing to retry.
+    /// Threads do not die, so this has no effect on an executor of threads.
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = Some(count);
         self
     }
 
-    /// Refuses a task with [`Error::Full`](crate::Error::Full) where `submit` would wait for room in the queue.
+    /// Refuses a task with [`Error::Full`](crate::Error::Full) if `submit` would otherwise wait for room in the queue.
     pub fn refuse_when_full(mut self) -> Self {
         self.refuse_when_full = true;
         self
     }
 
-    /// Runs the items of a map in tasks of `items` items. Outcomes stay one per item.
+    /// Runs the items of a map in tasks of `items` items each. There is still one outcome for each item.
     ///
-    /// Seldom needed: without it, the workers of a pool share the items as
-    /// [`map`](crate::Executor::map) says, in pieces that follow from how long they take. With 1, each item is a task.
-    /// A task is submitted when all its items are pulled: after a shutdown meanwhile, those pulled before it are refused too.
+    /// Seldom needed: by default, the workers of a pool share the items as described at [`map`](crate::Executor::map),
+    /// in pieces whose size depends on how long the items take. With 1, each item is a task. A task is submitted once
+    /// all its items are pulled. If the executor is shut down before that, the items that were pulled before the
+    /// shutdown are refused too.
     ///
     /// # Panics
     ///
@@ -108,11 +111,11 @@ impl TaskOptions {
         self
     }
 
-    /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is there.
+    /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is available.
     ///
-    /// Without it a map submits all its input at once. Items that are pulled later run after tasks that were submitted in the meantime.
-    /// Chunks never exceed it; without a
-    /// [`chunk_size`](TaskOptions::chunk_size), each item is a task.
+    /// By default, a map submits all its input at once. Items that are pulled later run after tasks that were submitted
+    /// in the meantime. A chunk has at most `items` items. Without a [`chunk_size`](TaskOptions::chunk_size), each item
+    /// is a task.
     ///
     /// # Panics
     ///
@@ -125,12 +128,12 @@ impl TaskOptions {
     }
 
     /// Limits how long a map may take as a whole, counted from the call. It does not apply to submitted tasks: use
-    /// [`time_limit`](TaskOptions::time_limit) to limit the task, or [`result_timeout`](crate::Future::result_timeout) to limit the wait.
+    /// [`time_limit`](TaskOptions::time_limit) to limit the task, or [`result_timeout`](crate::Future::result_timeout)
+    /// to limit the wait.
     ///
-    /// When it runs out, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels what has not started and ends.
-    /// Items that run by then go on.
-    /// Results that are there by then are yielded, however late they are asked for: of an ordered map those before the
-    /// first that is not.
+    /// When the time is up, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the items that have
+    /// not started, and ends. Items that are already running continue. Results that are available by then are still
+    /// yielded, no matter how late `next` is called; an ordered map yields those before the first missing one.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -146,12 +149,12 @@ impl TaskOptions {
         self.time_limit
     }
 
-    /// Returns how often a task whose worker died is run again.
+    /// Returns how many times a task is run again if its worker dies.
     pub fn get_retries(&self) -> u32 {
         self.retries.unwrap_or(0)
     }
 
-    /// Is a task to be refused where `submit` would wait for room?
+    /// Returns `true` if a task is refused when `submit` would otherwise wait for room.
     pub fn get_refuse_when_full(&self) -> bool {
         self.refuse_when_full
     }
@@ -167,7 +170,7 @@ impl TaskOptions {
         self.buffer_size
     }
 
-    /// Is it left to the executor how the items of a map become tasks?
+    /// Returns `true` if the executor may decide how the items of a map become tasks.
     pub(crate) fn leaves_chunks_open(&self) -> bool {
         self.chunk_size.is_none() && self.time_limit.is_none() && self.buffer_size.is_none()
     }
@@ -176,7 +179,7 @@ impl TaskOptions {
         self.timeout
     }
 
-    /// These options, and where they say nothing, those of `outer`.
+    /// Returns these options, with those of `outer` for what is not set here.
     pub(crate) fn over(self, outer: &Self) -> Self {
         Self {
             name: self.name.or_else(|| outer.name.clone()),
@@ -190,28 +193,28 @@ impl TaskOptions {
     }
 }
 
-/// Counts what an executor is doing and has done. A snapshot: the numbers belong to one moment.
+/// Counts what an executor is doing and has done. All numbers are of the same moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Workers that exist. A worker process that has reached `max_tasks_per_worker` and its replacement count as one.
     pub workers: usize,
-    /// Workers that wait for a task.
+    /// Workers that are waiting for a task.
     pub idle: usize,
-    /// Tasks that have not started, and items of maps that nobody has taken.
+    /// Tasks that have not started, and items of maps that no worker has taken.
     pub pending: usize,
-    /// Workers that run a task. A task that runs others while it waits for them counts once.
+    /// Workers that are running a task. A worker counts once, even if its task runs others while it waits for them.
     pub running: usize,
-    /// Tasks that returned a value, and items of maps that did. A chunk whose size was given is one task, whatever its
-    /// items came to.
+    /// Tasks, and items of maps, that returned a value. A chunk of a given `chunk_size` counts as one task, whatever
+    /// the outcomes of its items.
     pub completed: u64,
-    /// Tasks that ended with an error, cancelled ones not counted.
+    /// Tasks that ended with an error other than a cancellation.
     pub failed: u64,
-    /// Workers that were started in place of one that died.
+    /// Workers that were started to replace one that died.
     pub respawned: u64,
 }
 
-/// The shorter of two time limits, of a task and its executor.
+/// Returns the shorter of two time limits, of a task and of its executor.
 pub(crate) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }

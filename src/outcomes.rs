@@ -1,4 +1,4 @@
-//! What becomes of outcomes that nobody takes, and [`Outcomes`], those of a chunk.
+//! How outcomes are dropped that nobody takes, and [`Outcomes`], the outcomes of a chunk.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -7,7 +7,8 @@ use crate::error::{Error, Outcome};
 use crate::held::{Held, is_large};
 use crate::unwind::{catch_and_log, drop_caught};
 
-/// Drops an outcome that nobody took or looked at: an error is logged, but for a cancellation, which was somebody's wish.
+/// Drops an outcome that nobody took or looked at. An error is logged, unless it is a cancellation, which was
+/// requested.
 pub(crate) fn drop_unobserved<T>(outcome: impl Held<Outcome<T>>, task: &dyn Fn() -> String) {
     if let Err(error) = outcome.get() {
         log_lost(error, task);
@@ -23,10 +24,12 @@ fn log_lost(error: &Error, task: &dyn Fn() -> String) {
     }
 }
 
-/// The outcomes of a chunk in input order. Those that nobody takes go one by one, each as that of a task alone would.
+/// The outcomes of a chunk in input order. Those that nobody takes are dropped one by one, each like that of a single
+/// task.
 pub(crate) struct Outcomes<R>(List<R>);
 
-/// As long as none is an error, only the values are stored, which are shorter. Large outcomes are handed on in their [boxes](crate::held).
+/// As long as none is an error, only the values are stored, which are shorter. Large outcomes are handed on in their
+/// [boxes](crate::held).
 enum List<R> {
     Values(VecDeque<R>),
     Mixed(VecDeque<Outcome<R>>),
@@ -62,7 +65,7 @@ impl<R> Outcomes<R> {
         }
     }
 
-    /// Has room for errors from here on.
+    /// Changes the list so that it can hold errors.
     #[cold]
     fn mix(&mut self) -> &mut VecDeque<Outcome<R>> {
         if let List::Values(values) = &mut self.0 {

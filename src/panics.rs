@@ -1,8 +1,8 @@
-//! Makes a panic of a task an error that says where it came from.
+//! Turns a panic of a task into an error that says where it came from.
 //!
-//! One chained panic hook, installed before the first task runs and never from a panicking thread. It records
-//! where a panic came from, and only on threads that are inside a task; then it calls the hook that was there
-//! before. A panic that is resumed without the hook keeps its message and has no location.
+//! One chained panic hook, installed before the first task runs and never from a panicking thread. It records where a
+//! panic came from, and only on threads that are inside a task; then it calls the hook that was there before. A panic
+//! that is resumed without the hook keeps its message and has no location.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -17,7 +17,7 @@ use crate::unwind::text_of;
 
 /// What the hook has recorded about a panic.
 pub(crate) struct Record {
-    /// `None`: the payload was no text.
+    /// `None` if the payload was not a text.
     message: Option<String>,
     location: Box<str>,
     backtrace: Option<Box<str>>,
@@ -56,7 +56,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     catch_or(function, Err)
 }
 
-/// As [`catch`], for what is no outcome itself: `panicked` makes it one of a panic.
+/// Same as [`catch`], for a function that does not return an outcome: `panicked` converts the error of a panic.
 ///
 /// What is generic is compiled again for each function that a program submits, so there is little of it.
 #[inline]
@@ -70,34 +70,35 @@ pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Er
     }
 }
 
-/// What a thread is in the middle of when it begins a task: another task, or its unwinding.
+/// The state of a thread when it begins a task, which may be inside another task, or inside its unwinding.
 struct Outer {
     phase: Phase,
     record: Option<Record>,
 }
 
-/// A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to be moved.
+/// A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to
+/// be moved.
 #[inline]
 fn begin() -> Outer {
     let phase = enter(Phase::Inside);
     Outer { phase, record: if phase == Phase::Recorded { swap_record(None) } else { None } }
 }
 
-/// Returns what was recorded since [`begin`].
+/// Returns the panic that was recorded since [`begin`].
 #[inline]
 fn end(outer: Outer) -> Option<Record> {
     let after = enter(outer.phase);
     if after == Phase::Recorded || outer.record.is_some() { swap_record(outer.record) } else { None }
 }
 
-/// Runs `code` in the place of another thread. Returns its result, and what the hook has recorded about its last panic.
+/// Runs `code` on behalf of another thread. Returns its result, and what the hook recorded about its last panic.
 pub(crate) fn recorded<R>(code: impl FnOnce() -> R) -> (R, Option<Record>) {
     let outer = begin();
     let result = code();
     (result, end(outer))
 }
 
-/// Takes over what was [recorded] on a thread that ran code in the place of this one.
+/// Takes over what was [recorded] on a thread that ran code on behalf of this one.
 pub(crate) fn hand_on(recorded: Option<Record>) {
     let is_in_task = PHASE.try_with(Cell::get).is_ok_and(|phase| phase != Phase::Outside);
     if is_in_task && recorded.is_some() {
@@ -125,8 +126,8 @@ fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
 /// Chains the hook, once, from a thread that is not panicking.
 pub(crate) fn install_hook() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that one may wait for
-    // a hook that runs.
+    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that
+    // one may wait for a hook that runs.
     if LOCATES_PANICS
         && !INSTALLED.load(Ordering::Relaxed)
         && !std::thread::panicking()

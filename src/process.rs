@@ -1,9 +1,9 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
 //!
-//! `scheduler` decides who gets which task, `pool` does what was decided, `monitor` looks after one worker; `connection` and
-//! `frame` are how they talk, `table` what they share; `entry` and `worker` are the other side. `obstacle` says where there can be none. `image`, `call` and
-//! `symbol` find functions, `child` is a process, `fork` tells a copy of this one; `os` is what
-//! systems do in different ways.
+//! `scheduler` decides which worker gets which task, `pool` carries that out, and `monitor` looks after one worker.
+//! Pool and worker talk by `connection` and `frame`, and share `table`. `entry` and `worker` run in the worker process.
+//! `obstacle` says why a process cannot have workers. `image`, `call` and `symbol` find functions, `child` is a
+//! process, `fork` detects a forked copy of this one, and `os` has what differs between systems.
 
 mod batch;
 mod builder;

@@ -1,7 +1,8 @@
 //! How much stack a thread has left, and a fresh stack for code that needs more.
 //!
-//! Code that nests (a task that runs a task, a callback that completes another future, a deep value) asks here before it nests one level
-//! deeper. Stacks grow downwards on every system that Rust has threads on, so the address of a local shows how much of the stack is used.
+//! Code that nests (a task that runs a task, a callback that completes another future, a deep value) asks here before
+//! it nests one level deeper. Stacks grow downwards on every system that Rust has threads on, so the address of a local
+//! shows how much of the stack is used.
 //!
 //! | thread | where its stack ends |
 //! |---|---|
@@ -9,7 +10,8 @@
 //! | any other | [`SURE`] below the frame that asked first, or deeper |
 //! | any other, when that is not enough | on Linux, at the start of the mapping that has the frame, which is looked up in `/proc` once a thread; elsewhere, [`LIKELY`] below the frame that asked first |
 //!
-//! A fresh stack is the stack of a new thread, for which the old thread waits. It costs tens of microseconds, so it is for rare cases.
+//! A fresh stack is the stack of a new thread, for which the old thread waits. It costs tens of microseconds, so it is
+//! for rare cases.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -33,13 +35,14 @@ const RESERVE: usize = 128 << 10;
 /// The size of a fresh stack for code that nests to an unknown depth. Unused parts take address space, but no memory.
 const DEEP: usize = if cfg!(target_pointer_width = "64") { 64 << 20 } else { 4 << 20 };
 
-/// An address that is lower than the end of the stack by more than this is on another stack: programs may switch stacks.
+/// An address that is lower than the end of the stack by more than this is on another stack: programs may switch
+/// stacks.
 const FAR: usize = 64 << 10;
 
 #[derive(Clone, Copy)]
 struct Bounds {
     end: usize,
-    /// The highest address that is known to be part of it. 0: nobody has asked.
+    /// The highest address that is known to be part of the stack, or 0 if the thread has not asked yet.
     top: usize,
     /// `end` is the end of the stack, and not only an address above it.
     is_known: bool,
@@ -55,14 +58,14 @@ std::thread_local! {
     static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds { end: 0, top: 0, is_known: false }) };
 }
 
-/// An address in the frame of the caller.
+/// Returns an address in the frame of the caller.
 #[inline(always)]
 pub(crate) fn here() -> usize {
     let local = 0_u8;
     std::ptr::from_ref(&local).addr()
 }
 
-/// The size of the stack that a thread gets unless the program says otherwise: std's.
+/// Returns the size of the stack that std gives a thread by default.
 pub(crate) fn usual_size() -> usize {
     let set = std::env::var("RUST_MIN_STACK").ok().and_then(|size| size.parse().ok());
     set.unwrap_or(2 << 20)
@@ -91,7 +94,7 @@ fn assume() -> Bounds {
     bounds
 }
 
-/// Returns how many bytes are left at least.
+/// Returns how many bytes are left, at least.
 pub(crate) fn left() -> usize {
     if cfg!(any(model = "loom", model = "shuttle")) {
         // A model's threads run on stacks of the checker.
@@ -112,7 +115,7 @@ pub(crate) fn look_further() -> bool {
     end < sure.end
 }
 
-/// Returns `true` if so many bytes are left.
+/// Returns `true` if that many bytes are left.
 pub(crate) fn has(bytes: usize) -> bool {
     left() >= bytes || (look_further() && left() >= bytes)
 }
@@ -140,7 +143,8 @@ fn has_of_this_stack(share: impl Fn(usize) -> usize) -> bool {
     cfg!(any(model = "loom", model = "shuttle")) || here().saturating_sub(bounds.end) >= share(bounds.size())
 }
 
-/// Runs `body` on a new thread with a stack of this size and the name of this thread, and waits for it. A panic of `body` is resumed here.
+/// Runs `body` on a new thread with a stack of this size and the name of this thread, and waits for it. A panic of
+/// `body` is resumed here.
 ///
 /// # Errors
 ///

@@ -1,10 +1,10 @@
 //! The one place that names parking_lot, crossbeam-channel, std or model-checker types.
 //!
-//! Under `--cfg model="loom"` and `--cfg model="shuttle"` the locks, threads and thread-locals are the
-//! checker's. `Arc` is always std's, because the checkers' do not unsize. Everything that takes part in a
-//! protocol is under one of these locks; most atomics (ids, counters, the mirror of the queue's length) are
-//! std's, as no proof rests on their order; those of the page that a pool shares with a worker, and the number of
-//! hands of a map, are the checker's. Whether a timeout fires and whether a thread starts is up to the model: see `Choices`.
+//! Under `--cfg model="loom"` and `--cfg model="shuttle"` the locks, threads and thread-locals are the checker's. `Arc`
+//! is always std's, because the checkers' do not unsize. Everything that takes part in a protocol is under one of these
+//! locks; most atomics (ids, counters, the mirror of the queue's length) are std's, as no proof rests on their order;
+//! those of the page that a pool shares with a worker, and the flag of a map that says that a map worker is coming, are
+//! the checker's. Whether a timeout fires and whether a thread starts is up to the model: see `Choices`.
 #![forbid(unsafe_code)]
 
 #[cfg(any(model = "loom", model = "shuttle"))]
@@ -15,8 +15,8 @@ mod imp;
 pub use imp::Choices;
 pub(crate) use imp::*;
 
-/// How often a thread that waits yields before it sleeps. Not at all before a deadline: on a busy machine a yield may
-/// be a scheduler's whole turn, and a short time limit would be over many times.
+/// Returns how often a waiting thread yields before it sleeps. It does not yield if there is a deadline: on a busy
+/// machine a yield may take a whole time slice, many times a short time limit.
 pub(crate) fn yields(deadline: Option<std::time::Instant>) -> usize {
     if deadline.is_none() { YIELDS } else { 0 }
 }
@@ -37,20 +37,20 @@ mod imp {
     }
     pub(crate) use const_thread_local as thread_local;
 
-    /// Has the thread ended, so far that nothing is lost by not joining it?
+    /// Returns `true` if the thread has ended, so that it need not be joined.
     pub(crate) fn is_finished(handle: &thread::JoinHandle<()>) -> bool {
         handle.is_finished()
     }
 
-    /// The time since then.
+    /// Returns the time since then.
     pub(crate) fn elapsed(since: std::time::Instant) -> std::time::Duration {
         since.elapsed()
     }
 
-    /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a
-    /// futex round trip into a look at memory, and cost a thread with nothing to do microseconds.
+    /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a futex round trip
+    /// into a look at memory, and cost a thread with nothing to do microseconds.
     pub(crate) const YIELDS: usize = 6;
 
-    /// May the program's panic hook look at thread-locals?
+    /// Whether the panic hook may read thread-locals.
     pub(crate) const LOCATES_PANICS: bool = true;
 }

@@ -1,7 +1,8 @@
-//! What a running task may ask about itself.
+//! The context of a running task.
 
-// A task is made of a state machine (`state`), which executors and callers use by the traits in `roles`: `runner` implements those for
-// executors, `handle` those for callers. `call` is what a task calls, `owner` the executor that has it.
+// A task is a state machine (`state`), which executors and callers use through the traits in `roles`: `runner`
+// implements those for executors, `handle` those for callers. `call` is what a task calls, `owner` the executor that
+// has it.
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod encoded;

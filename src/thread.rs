@@ -1,7 +1,7 @@
 //! [`ThreadPoolExecutor`]: tasks on threads of this process.
 //!
-//! `pool` has the queue and its protocol, `worker` what a thread does, `timer` the time limits, `closures` the methods
-//! that take capturing closures, `scope` the tasks that borrow.
+//! `pool` has the queue and its protocol, `worker` the loop of a thread, `timer` the time limits, `closures` the
+//! methods that take closures that capture, and `scope` the tasks that borrow.
 
 mod builder;
 mod closures;

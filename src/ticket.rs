@@ -1,42 +1,43 @@
 //! [`Ticket`]: the position of a task or of map items in the queue of a pool.
 //!
-//! A pool runs tasks in the order of submission. A task is queued once. The items of a shared map are queued a few at a time, each time with
-//! the ticket of the moment when they were *pulled* from the input. So items that a map pulled before a task was submitted run before the
-//! task, and items that it pulled later run after it: a map with infinite input does not starve tasks.
+//! A pool runs tasks in the order of submission. A task is queued once. The items of a shared map are queued a few at a
+//! time, each time with the ticket of the moment when they were *pulled* from the input. So items that a map pulled
+//! before a task was submitted run before the task, and items that it pulled later run after it: a map with infinite
+//! input does not starve tasks.
 //!
 //! An entry that is put back into the queue keeps its ticket.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The less, the earlier. Items that were pulled with nothing submitted in between have the same.
+/// A lower ticket runs earlier. Items with no submission between them have the same ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// The ticket of a task that a worker waits for and cannot run: before all others.
+    /// The ticket of a task that a worker waits for and cannot run itself: before all others.
     pub(crate) const FIRST: Self = Self(0);
-    /// Of nothing: it is behind all others.
+    /// Stands for no ticket: behind all others.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 }
 
-/// Gives out the tickets of one pool: odd ones to tasks, and the even ones in between to items.
+/// Assigns the tickets of one pool: odd ones to tasks, and the even ones in between to items.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets(AtomicU64);
 
 impl Tickets {
-    /// The ticket of a task: before whatever comes later, and behind all that was there.
+    /// Returns the ticket of a new task: behind everything that was submitted, and before everything that follows.
     pub(crate) fn next(&self) -> Ticket {
         Ticket(self.0.fetch_add(2, Ordering::Relaxed) + 1)
     }
 
-    /// The ticket of items: behind all tasks that were submitted, and before the next one.
+    /// Returns the ticket of items that are pulled now: behind all tasks that were submitted, and before the next one.
     pub(crate) fn now(&self) -> Ticket {
         Ticket(self.0.load(Ordering::Relaxed))
     }
 }
 
-/// A ticket that others look at.
+/// A ticket that other threads read.
 #[derive(Debug)]
 pub(crate) struct Shown(AtomicU64);
 

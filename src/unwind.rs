@@ -9,7 +9,7 @@ pub(crate) fn payload_of(code: &mut dyn FnMut()) -> Option<Box<dyn Any + Send>> 
     panic::catch_unwind(AssertUnwindSafe(code)).err()
 }
 
-/// Runs user code that has nowhere to put a panic: it is reported and forgotten.
+/// Runs user code. A panic is logged and goes no further.
 pub(crate) fn catch_and_log(what: &str, code: impl FnOnce()) {
     let mut code = Some(code);
     catch_and_log_dyn(what, &mut || {
@@ -28,7 +28,7 @@ pub(crate) fn catch_and_log_dyn(what: &str, code: &mut dyn FnMut()) {
     }
 }
 
-/// Drops a value of the user's; a panic of its `Drop` goes no further.
+/// Drops a user's value. A panic of its `Drop` is logged and goes no further.
 pub(crate) fn drop_caught<D>(value: D) {
     // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
     let mut place = Some(value);
@@ -42,7 +42,7 @@ fn report_drop(payload: Box<dyn Any + Send>) {
     drop_payload(payload);
 }
 
-/// Logs a panic. The logger is the program's, and may panic as well: then there is nobody left to tell.
+/// Logs a panic. The logger is user code and may panic as well; that panic is ignored.
 fn report(what: &str, text: Option<String>) {
     let text = text.as_deref().unwrap_or("a payload that is no text");
     if let Some(payload) = payload_of(&mut || log::error!("{what} panicked: {text}")) {
@@ -50,14 +50,15 @@ fn report(what: &str, text: Option<String>) {
     }
 }
 
-/// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to it.
+/// Drops the payload of a panic, if it is a text. Any other may panic when it is dropped as well, and so on: an end to
+/// it.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     if !payload.is::<String>() && !payload.is::<&'static str>() {
         std::mem::forget(payload);
     }
 }
 
-/// The text of a panic's payload, if it is one.
+/// Returns the payload of a panic as text, if it is a text.
 pub(crate) fn text_of(payload: &dyn Any) -> Option<String> {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         Some((*text).to_owned())

@@ -1,4 +1,4 @@
-//! [`wait`], what can be waited for, and how a thread waits.
+//! [`wait`], what can be waited for, and how a thread waits for one future.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::task::state::wait_for_itself;
 
-/// Stands for a future, bare or in company: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
+/// A future, alone or with a key: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
 ///
-/// `&dyn Waitable` lets futures of several types wait together. Sealed: it cannot be implemented elsewhere.
+/// With `&dyn Waitable`, one call can wait for futures of several types. Sealed: no other crate can implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a future of this crate, nor a pair that ends with one",
     label = "cannot be waited for",
@@ -29,7 +29,7 @@ pub(crate) mod sealed {
     #[expect(missing_debug_implementations, reason = "cannot be named outside")]
     pub struct Lent<'a>(pub(crate) &'a dyn Awaited);
 
-    /// Shares the task behind a future, for whoever may run it.
+    /// Shares the task behind a future with code that may run it.
     #[expect(missing_debug_implementations, reason = "cannot be named outside")]
     pub struct Owned(pub(crate) Arc<dyn Runnable>);
 
@@ -77,12 +77,12 @@ pub(crate) fn is_done(future: &(impl Sealed + ?Sized)) -> bool {
     future.awaited().0.snapshot().state.is_done()
 }
 
-/// The moment at which `timeout` is up; `None` for no limit, and for one too long for the clock.
+/// Returns the moment at which `timeout` is up, or `None` if there is no limit or it is too long for the clock.
 pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
-/// Waits for one task. Is it done?
+/// Blocks until one task is done or the time is up. Returns `true` if the task is done.
 #[track_caller]
 pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration>) -> bool {
     if is_done(future) {
@@ -94,10 +94,11 @@ pub(crate) fn wait_for(future: &(impl Sealed + ?Sized), timeout: Option<Duration
     wait_until(future, deadline(timeout))
 }
 
-/// Waits for one task that was not done a moment ago. Is it done?
+/// Blocks until one task, which was not done a moment ago, is done or the deadline passes. Returns `true` if it is
+/// done.
 ///
-/// A worker without a deadline runs the task here if it waits in its own executor's queue. If it cannot, another
-/// worker has to: a spare one keeps the executor going.
+/// A worker that waits without a deadline runs the task itself if the task is in the queue of its own executor. If it
+/// cannot, another worker has to run it, and a spare worker keeps the executor going.
 #[track_caller]
 pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Instant>) -> bool {
     owner::assert_may_block();
@@ -116,10 +117,10 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
     future.awaited().0.sleep(deadline)
 }
 
-/// Lets a poll of `.await` help: on a worker, it runs the task if that waits in its own executor's queue.
+/// Lets a poll of `.await` on a worker run the task if it is in the queue of the worker's own executor.
 ///
-/// If it cannot, the executor is kept going until the awaiting ends: nobody tells a poll how long its thread will sleep
-/// after it.
+/// If it cannot, a spare worker keeps the executor going until the `.await` ends, because a poll does not know how long
+/// its thread sleeps afterwards.
 #[derive(Default)]
 pub(crate) struct PolledClaim {
     spare: Option<Arc<CompensationGuard>>,
@@ -140,7 +141,8 @@ impl PolledClaim {
     }
 }
 
-/// Panics if nothing but the end of what this thread is in the middle of could end a wait for these futures.
+/// Panics if the only futures that are not done are those of tasks that this thread is running: the wait would never
+/// end.
 #[track_caller]
 pub(crate) fn assert_not_itself<'a, W: Waitable + 'a>(futures: impl Iterator<Item = &'a W>) {
     let mut own = None;
@@ -157,36 +159,36 @@ pub(crate) fn assert_not_itself<'a, W: Waitable + 'a>(futures: impl Iterator<Ite
     }
 }
 
-/// Says when [`wait`] returns.
+/// When [`wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReturnWhen {
-    /// As soon as one future is done.
+    /// Returns as soon as one future is done.
     FirstCompleted,
-    /// As soon as one future ended with an error, or all are done. A cancelled future is no error.
+    /// Returns as soon as one future ended with an error, or all are done. Cancellation is not an error here.
     FirstError,
-    /// When all futures are done.
+    /// Returns when all futures are done.
     AllCompleted,
 }
 
-/// Holds the futures that were handed to [`wait`], apart.
+/// The futures that were passed to [`wait`], sorted by whether they are done.
 #[derive(Debug)]
 pub struct Waited<W> {
-    /// Those that are done, in input order.
+    /// The futures that are done, in input order.
     pub done: Vec<W>,
-    /// Those that are not, in input order.
+    /// The futures that are not done, in input order.
     pub not_done: Vec<W>,
 }
 
-/// Blocks until the futures are done as `return_when` says, or the time is up, and sorts them.
+/// Blocks until `return_when` is satisfied or the time is up, and sorts the futures by whether they are done.
 ///
-/// Futures of several executors may wait together. Everything handed in comes out exactly once, in input order. A
-/// zero timeout is a poll; `None`, or one too long for the clock, is no limit. Each call costs time linear in the
-/// futures handed in: a loop that handles one result at a time is faster with [`as_completed`](crate::as_completed).
+/// The futures may belong to several executors. Each of them is returned exactly once, in input order. A zero timeout
+/// polls; `None`, or a timeout too long for the clock, is no limit. The cost of a call is linear in the number of
+/// futures, so a loop that handles one result at a time is faster with [`as_completed`](crate::as_completed).
 ///
 /// # Panics
 ///
-/// In a callback, if it would block; in a task that waits for itself.
+/// If called in a callback and it would block, or in a task that waits for itself.
 ///
 /// # Examples
 ///
@@ -222,7 +224,7 @@ pub fn wait<W: Waitable>(
     if timeout != Some(Duration::ZERO) {
         block(&futures, deadline, return_when);
     }
-    // Most are done as a rule, and stay where they are.
+    // Usually most futures are done, and stay in the vector.
     let not_done = futures.extract_if(.., |future| !is_done(future)).collect();
     Waited { done: futures, not_done }
 }
@@ -265,7 +267,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     set.sleep(deadline);
 }
 
-/// Takes the wait-set back from the futures, also when the wait panics.
+/// Removes the wait set from the futures when dropped, also if the wait panics.
 struct Leave<'a, W: Waitable> {
     futures: &'a [W],
     set: &'a Arc<WaitSet>,
@@ -279,7 +281,8 @@ impl<W: Waitable> Drop for Leave<'_, W> {
     }
 }
 
-/// Counts the futures of one `wait`. Each tells it once that it is done, by its listener or when it is registered.
+/// Counts the futures of one `wait`. Each is counted once when it is done: by its listener, or when the listener is
+/// registered.
 struct WaitSet {
     return_when: ReturnWhen,
     progress: Mutex<Progress>,

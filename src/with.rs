@@ -10,9 +10,9 @@ use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 
-/// Submits to an executor with [`TaskOptions`] on every task; made by [`Executor::with`](crate::Executor::with).
+/// Submits to an executor with [`TaskOptions`] on every task. Made by [`Executor::with`](crate::Executor::with).
 ///
-/// Everything else is that executor's own: closing this closes that.
+/// Everything else is passed to the executor: closing this closes the executor.
 pub struct With<'e, B: ?Sized> {
     pub(crate) backend: &'e B,
     pub(crate) options: Arc<TaskOptions>,
@@ -25,7 +25,7 @@ impl<'e, B: Backend + ?Sized> With<'e, B> {
         Self { backend, options }
     }
 
-    /// Adds more options; those given here win over those given before.
+    /// Adds more options. Options given here take precedence over those given before.
     pub fn with(&self, options: TaskOptions) -> With<'e, B> {
         With { backend: self.backend, options: Arc::new(options.over(&self.options)) }
     }

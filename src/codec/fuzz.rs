@@ -104,21 +104,21 @@ fn hard_bytes_are_a_value_or_an_error() {
     let longest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
     let hard: &[&[u8]] = &[
         &[],
-        // A length that is more than there is memory, and one that is no number of 64 bits.
+        // A length that is larger than the memory, and one that does not fit into 64 bits.
         &longest,
         &[0xff; 20],
         // The same behind the marks of a list, of bytes, of a map.
         &[&[5][..], &longest].concat(),
         &[&[4][..], &longest].concat(),
         &[&[6][..], &longest].concat(),
-        // Boxes in boxes.
+        // Nested boxes.
         &[7, 1].repeat(50),
-        // A letter that is none, and text that is none.
+        // An invalid character, and invalid text.
         &[3, 0, 4, 0xf4, 0x90, 0x80, 0x80, 0],
         &[3, 1, 0xc0, 0],
-        // A truth that is neither.
+        // A Boolean that is neither true nor false.
         &[8, 0, 2],
-        // Nanoseconds that are more than a second, and seconds that are too many with them.
+        // Nanoseconds that are more than a second, and seconds that overflow with them.
         &[&[8, 0, 1][..], &longest, &[0xff, 0xff, 0xff, 0xff, 0xf]].concat(),
     ];
     for bytes in hard {

@@ -1,7 +1,8 @@
-//! What a type itself says against the bytes that are no value of it: postcard drops that text, so they are read once more.
+//! The message of a type's own `Deserialize` error. postcard drops that text, so the bytes are read once more to get
+//! it.
 //!
-//! On the failure path only. Every layer of postcard's deserialiser is wrapped: an error of the type's own is put aside on its way
-//! through postcard's.
+//! Used on the failure path only. Every layer of postcard's deserialiser is wrapped, and the text of the type's own
+//! error is put aside while postcard's error is passed on.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -14,7 +15,7 @@ use serde::de::{
 use super::room::{Room, Source};
 use super::strict::Name;
 
-/// What is said against these bytes; `None` if they can be read, or if that takes more room than it did.
+/// Returns why these bytes are rejected, or `None` if they can be read, or if reading them takes more than `room`.
 pub(super) fn said<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Option<String> {
     let aside = Cell::new(None);
     let mut postcard = postcard::Deserializer::from_flavor(Source::new(bytes, room));

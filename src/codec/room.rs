@@ -1,9 +1,10 @@
 //! [`Room`]: how much stack may be used to serialise or deserialise one value.
 //!
-//! serde's implementations recurse, a few frames for each level of a nested value, and neither serde nor postcard limits that: a deep
-//! value would overflow the stack and end the process. So the stack depth is checked wherever a byte is read or written. Each level of
-//! a recursive type has at least one byte before its content (the number of a variant, the tag of an option, a length), so there is a
-//! check on each level. A reserve is kept for the frames of one level and of the leaves that it calls.
+//! serde's implementations recurse, a few frames for each level of a nested value, and neither serde nor postcard
+//! limits that: a deep value would overflow the stack and end the process. So the stack depth is checked wherever a
+//! byte is read or written. Each level of a recursive type has at least one byte before its content (the number of a
+//! variant, the tag of an option, a length), so there is a check on each level. A reserve is kept for the frames of one
+//! level and of the leaves that it calls.
 //!
 //! If deserialising runs out of stack, the value is read again on a fresh one, which is large.
 #![forbid(unsafe_code)]
@@ -15,13 +16,13 @@ use crate::stack;
 /// The part of a stack that a value may use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
-    /// Addresses below this one are out of it: stacks grow downwards.
+    /// Addresses below this one are outside the room: stacks grow downwards.
     floor: usize,
     size: usize,
     reserve: Reserve,
 }
 
-/// How much of a stack is kept: so many quarters of it, but at most so many bytes.
+/// How much of a stack is kept free: `quarters` quarters of it, but at most `most` bytes.
 #[derive(Clone, Copy, Debug)]
 struct Reserve {
     quarters: usize,
@@ -31,7 +32,8 @@ struct Reserve {
 impl Room {
     /// Returns the room to deserialise a value if `left` bytes of the stack are left.
     pub(super) fn to_read(left: usize) -> Self {
-        // The value is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much stack.
+        // The value is moved from frame to frame: without optimisation, a level of 64 KiB takes ten times as much
+        // stack.
         Self::of(left, Reserve { quarters: 3, most: 768 << 10 })
     }
 
@@ -50,7 +52,7 @@ impl Room {
         self.size
     }
 
-    /// Has the stack of the caller grown out of it?
+    /// Returns `true` if the stack of the caller has grown beyond it.
     #[inline(always)]
     pub(super) fn is_used_up(self) -> bool {
         stack::here() < self.floor
@@ -90,7 +92,7 @@ impl<'de> Source<'de> {
     }
 }
 
-/// What is there when a value was read, or not.
+/// The state after an attempt to read a value.
 pub(super) struct Remainder<'de> {
     pub(super) bytes: &'de [u8],
     /// The room that was not enough, even if the value has ignored the error.
@@ -114,7 +116,7 @@ impl<'de> de_flavors::Flavor<'de> for Source<'de> {
         self.bytes.size_hint()
     }
 
-    // What is longer than a byte is a leaf.
+    // Anything longer than a byte is a leaf.
     #[inline]
     fn try_take_n(&mut self, count: usize) -> Result<&'de [u8]> {
         self.bytes.try_take_n(count)

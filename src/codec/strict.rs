@@ -1,10 +1,12 @@
 //! A serialiser in front of postcard's that lets no field be left out, and keeps the text of a type's own error.
 //!
-//! `#[serde(skip_serializing_if)]` leaves fields out of some values. In a format that is not self-describing nothing
-//! shows it, and the reader would take what follows for the field: wrong values without an error. So it is one.
+//! `#[serde(skip_serializing_if)]` leaves fields out of some values. In a format that is not self-describing, the
+//! reader cannot notice that, and would read what follows as the field: wrong values without an error. So leaving a
+//! field out is an error.
 //!
-//! postcard's error has no room for a text. A value within another is written by postcard's serialiser, which is called by this one and
-//! calls this one: on its way out through postcard's, the text is put into [`Said`], and taken out again behind it.
+//! postcard's error has no room for a text. A value within another is written by postcard's serialiser, which is called
+//! by this one and calls this one: on its way out through postcard's, the text is put into [`Said`], and taken out
+//! again behind it.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -12,10 +14,10 @@ use std::fmt::{self, Debug, Display};
 
 use serde::ser::{self, Serialize, Serializer};
 
-/// What serde calls a type, a field or a variant by.
+/// The name of a type, a field or a variant, as serde passes it.
 pub(super) type Name = &'static str;
 
-/// What the type itself says against being written, while postcard's serialiser passes its own error on.
+/// The text of the type's own error, while postcard's serialiser passes its own error on.
 pub(super) type Said = Cell<Option<String>>;
 
 /// A value that is written with all its fields, or not at all.
@@ -27,14 +29,14 @@ impl<T: ?Sized + Serialize> Serialize for Strict<'_, T> {
     }
 }
 
-/// Why a value is not written. A pointer, because it is returned from every call.
+/// Why a value is not written. A pointer, to be small, because every call returns it.
 pub(super) struct Unwritten<E>(Box<Cause<E>>);
 
 #[derive(Debug)]
 enum Cause<E> {
-    /// By the type itself.
+    /// The type's own error.
     Said(String),
-    /// By the format.
+    /// An error of the format.
     Format(E),
 }
 

@@ -14,7 +14,7 @@ use crate::bytes::{Bytes, OutOfBand};
 struct Nested(Option<Box<Nested>>);
 
 impl Nested {
-    /// Encoded, a byte a level.
+    /// Returns the encoding, which has a byte for each level.
     fn bytes(depth: usize) -> Vec<u8> {
         let mut bytes = vec![1; depth];
         bytes[depth - 1] = 0;
@@ -53,7 +53,7 @@ fn what_one_thread_could_write_another_can_read() {
     assert_eq!(on_stack(256 << 10, read), DEPTH);
 }
 
-/// Runs `code` on a thread with so much stack.
+/// Runs `code` on a thread with `size` bytes of stack.
 fn on_stack<R: Send + 'static>(size: usize, code: impl FnOnce() -> R + Send + 'static) -> R {
     thread::Builder::new().stack_size(size).spawn(code).unwrap().join().unwrap()
 }
@@ -86,7 +86,7 @@ fn a_small_stack_does_for_what_is_not_deep() {
     assert_eq!(on_stack(64 << 10, code), 10);
 }
 
-/// Takes the place of all bytes.
+/// An out-of-band channel that returns the same byte for everything.
 struct Seven;
 
 impl OutOfBand for Seven {
@@ -99,7 +99,7 @@ impl OutOfBand for Seven {
     }
 }
 
-/// Is read as whether the thread that reads it may block.
+/// Deserialises to whether the reading thread may block.
 #[derive(Serialize)]
 struct MayBlock(bool);
 
@@ -138,7 +138,7 @@ fn what_is_read_on_a_fresh_stack_has_its_carrier_and_may_block_no_more_than_here
     assert_eq!(on_stack(256 << 10, read), ((true, true), (true, false)));
 }
 
-/// Makes the best of what cannot be read.
+/// Ignores errors when it is read.
 struct Forgiving;
 
 impl<'de> Deserialize<'de> for Forgiving {
@@ -153,7 +153,7 @@ fn a_type_that_hides_errors_does_not_hide_that_it_was_too_deep() {
     assert!(matches!(decode::<Forgiving>(Part::Result, &Nested::bytes(1_000_000)), Err(Error::Decode(_))));
 }
 
-/// Nested, and at the bottom is what has something against being written, or read.
+/// A nested value whose innermost part can be neither written nor read.
 #[derive(Debug, Serialize, Deserialize)]
 enum Chain {
     Link(Box<Chain>),
@@ -184,7 +184,7 @@ fn what_a_type_says_is_heard_from_any_depth_that_is_written() {
     assert_eq!(said, ["not today", "not today"]);
 }
 
-/// Has something to add to what its part says, or makes do without it.
+/// Adds to the error of its part, or ignores it.
 struct Careful<'a>(&'a Shy, bool);
 
 impl Serialize for Careful<'_> {
@@ -198,7 +198,7 @@ impl Serialize for Careful<'_> {
     }
 }
 
-/// Has a length that it does not tell.
+/// A sequence whose length is not known in advance.
 struct Unwritable;
 
 impl Serialize for Unwritable {
@@ -217,7 +217,7 @@ fn a_type_hears_what_its_part_says_and_that_counts_only_if_it_passes_it_on() {
     assert!(said(false).contains("whose number is not known in advance"), "{}", said(false));
 }
 
-/// Has something against being written, and read.
+/// Fails to be written and to be read.
 #[derive(Debug)]
 struct Shy;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::sync::Mutex;
 
-/// Names what a failing function may return: any error, boxed.
+/// Any error, boxed: what the error of a `try_` function is converted into.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A task in a text, with the name that it was given.
+/// Displays a task in the text of an error, with the name that it was given.
 pub(super) struct Subject<'a>(pub(super) Option<&'a str>);
 
 impl fmt::Display for Subject<'_> {
@@ -25,7 +25,7 @@ impl fmt::Display for Subject<'_> {
     }
 }
 
-/// Tells how a task panicked.
+/// Says how a task panicked.
 #[derive(Clone)]
 pub struct Panicked(Arc<Panic>);
 
@@ -33,7 +33,7 @@ pub(crate) struct Panic {
     pub(crate) message: Box<str>,
     pub(crate) location: Option<Box<str>>,
     pub(crate) worker: Option<Box<str>>,
-    /// The name that the task was given.
+    /// The name that the task was given, if any.
     pub(crate) task: Option<Box<str>>,
     pub(crate) backtrace: Option<Box<str>>,
     pub(crate) payload: Mutex<Option<Box<dyn Any + Send>>>,
@@ -41,7 +41,7 @@ pub(crate) struct Panic {
 
 impl Drop for Panic {
     fn drop(&mut self) {
-        // A payload is a value of the user's, whose drop may panic again.
+        // A payload is a user's value, and dropping it may panic again.
         crate::unwind::drop_caught(self.payload.lock().take());
     }
 }
@@ -51,7 +51,8 @@ impl Panicked {
         Self(Arc::new(panic))
     }
 
-    /// The same, of a task that has this name, if it has none yet. A payload is there once, so one that is shared keeps it, and has no name.
+    /// Adds the name of the task, if there is none yet. A payload cannot be cloned, so a shared panic that still has
+    /// its payload gets no name.
     pub(super) fn named(mut self, name: &str) -> Self {
         if let Some(panic) = Arc::get_mut(&mut self.0) {
             panic.task.get_or_insert_with(|| name.into());
@@ -75,20 +76,20 @@ impl Panicked {
         self.0.payload.lock().take()
     }
 
-    /// Returns the text of the panic; a payload that is no text has a description in its place.
+    /// Returns the text of the panic, or a description of the payload if it is not a text.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// Returns `file:line:column` of the panic.
     ///
-    /// `None` if the program replaced the panic hook that this crate chains itself into, or if the panic
-    /// was raised without one (`std::panic::resume_unwind`).
+    /// `None` if the program replaced the panic hook that this crate chains itself into, or if the panic was raised
+    /// without one (`std::panic::resume_unwind`).
     pub fn location(&self) -> Option<&str> {
         self.0.location.as_deref()
     }
 
-    /// Returns the name of the worker the task ran on, if that has one.
+    /// Returns the name of the worker that ran the task, if it has one.
     pub fn worker_name(&self) -> Option<&str> {
         self.0.worker.as_deref()
     }
@@ -128,9 +129,9 @@ impl fmt::Debug for Panicked {
     }
 }
 
-/// Holds the error that a `try_` task returned: displays its message and has its source.
+/// The error that a `try_` task returned. Displays its message and has its source.
 ///
-/// Of an error from another process, message, sources and the name of its type have crossed.
+/// If the task ran in another process, only the message, the sources and the type name of its error are available.
 #[derive(Clone, Debug)]
 pub struct Failed(Arc<Failure>);
 
@@ -150,7 +151,7 @@ impl Failed {
         Self(Arc::new(Failure { error, type_name }))
     }
 
-    /// Returns the error itself; of one from another process, what has crossed of it.
+    /// Returns the error itself or, if the task ran in another process, an error with its message and sources.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.0.error
     }
@@ -173,17 +174,17 @@ impl StdError for Failed {
     }
 }
 
-/// Tells the limit that a task ran past.
+/// Says which time limit a task exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeLimit(Arc<(Duration, Option<Box<str>>)>);
 
 impl TimeLimit {
-    /// Names the limit, for authors of executors.
+    /// Creates it from the limit, for authors of executors.
     pub fn new(limit: Duration) -> Self {
         Self(Arc::new((limit, None)))
     }
 
-    /// The same, of a task that has this name, if it has none yet.
+    /// Adds the name of the task, if there is none yet.
     pub(super) fn named(self, name: &str) -> Self {
         if self.task_name().is_some() {
             return self;
@@ -208,12 +209,12 @@ impl fmt::Display for TimeLimit {
     }
 }
 
-/// Tells why an executor cannot run tasks any more.
+/// Says why an executor can no longer run tasks.
 #[derive(Clone, Debug)]
 pub struct Broken(Arc<dyn StdError + Send + Sync>);
 
 impl Broken {
-    /// Names the cause, for authors of executors.
+    /// Creates it from the cause, for authors of executors.
     pub fn new(cause: impl Into<BoxError>) -> Self {
         Self(Arc::from(cause.into()))
     }
@@ -230,17 +231,17 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Tells the limit of the queue that refused a task.
+/// Says how many tasks the queue that refused a task can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full(usize);
 
 impl Full {
-    /// Names the limit, in tasks, for authors of executors.
+    /// Creates it from the limit, in tasks, for authors of executors.
     pub fn new(limit: usize) -> Self {
         Self(limit)
     }
 
-    /// Returns how many tasks the queue holds.
+    /// Returns how many tasks the queue can hold.
     pub fn limit(&self) -> usize {
         self.0
     }
@@ -252,9 +253,10 @@ impl fmt::Display for Full {
     }
 }
 
-/// Tells how much was unfinished when the time ran out.
+/// Says how many futures were unfinished when the time was up.
 ///
-/// Counts above `u32::MAX` are reported as `u32::MAX`. Two values are equal if their counts are equal, whatever their timeouts.
+/// Counts above `u32::MAX` are reported as `u32::MAX`. Two values are equal if their counts are equal, whatever their
+/// timeouts.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout {
     unfinished: u32,
@@ -289,7 +291,7 @@ impl Timeout {
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (of {}) futures unfinished", self.unfinished, self.total)?;
-        // A poll has not waited.
+        // A poll does not wait.
         if self.after > 0 { write!(f, " after {:?}", self.timeout()) } else { Ok(()) }
     }
 }

@@ -1,4 +1,4 @@
-//! The details of what can go wrong between processes.
+//! The details of errors that occur only with other processes.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::details::Subject;
 
-/// Names the half of a call that crosses to another process.
+/// The part of a call that is sent to another process or back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
-    /// What the function is called with.
+    /// The argument of the function.
     Argument,
-    /// What the function returned.
+    /// The value that the function returned.
     Result,
     /// The function itself, which another process finds by its place in the program.
     Function,
@@ -35,17 +35,17 @@ macro_rules! serialisation_error {
         pub struct $name(Arc<(Part, Box<str>)>);
 
         impl $name {
-            /// Names what failed and what the serialiser said, for authors of executors.
+            /// Creates it from the part that failed and the message of the serialiser, for authors of executors.
             pub fn new(part: Part, message: impl Into<String>) -> Self {
                 Self(Arc::new((part, message.into().into_boxed_str())))
             }
 
-            /// Returns what did not survive: the argument or the result.
+            /// Returns the part that failed.
             pub fn part(&self) -> Part {
                 self.0.0
             }
 
-            /// Returns what the serialiser said.
+            /// Returns the message of the serialiser.
             pub fn message(&self) -> &str {
                 &self.0.1
             }
@@ -64,15 +64,15 @@ macro_rules! serialisation_error {
 }
 
 serialisation_error! {
-    /// Tells what could not be serialised, and why.
+    /// Says what could not be serialised, and why.
     Encode, "serialised", "caller", "worker"
 }
 serialisation_error! {
-    /// Tells what could not be deserialised, and why.
+    /// Says what could not be deserialised, and why.
     Decode, "deserialised", "worker", "caller"
 }
 
-/// Tells how a worker ended while it ran a task.
+/// Says how a worker ended while it ran a task.
 #[derive(Clone, Debug)]
 pub struct WorkerDied(Arc<Death>);
 
@@ -86,7 +86,7 @@ struct Death {
     task: Option<Box<str>>,
 }
 
-/// Says how a process ended.
+/// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exit {
@@ -94,7 +94,7 @@ pub enum Exit {
     Code(i32),
     /// A signal of this name ended it, such as `SIGSEGV`.
     Signal(String),
-    /// Somebody else reaped it, and the kernel cannot tell any more.
+    /// Unknown, because other code of the program reaped it.
     Unknown,
 }
 
@@ -109,27 +109,27 @@ impl fmt::Display for Exit {
 }
 
 impl WorkerDied {
-    /// Says which worker died, how, and on which function, for authors of executors.
+    /// Creates it from the name of the worker, how it ended, and the function that it ran, for authors of executors.
     pub fn new(worker_name: impl Into<String>, exit: Exit, function: Option<String>) -> Self {
         let (worker, function) = (worker_name.into().into_boxed_str(), function.map(String::into_boxed_str));
         Self(Arc::new(Death { worker, pid: None, exit, function, hint: None, task: None }))
     }
 
-    /// Adds the id of the process, if that was on this machine.
+    /// Adds the id of the process, if it was on this machine.
     #[must_use]
     pub fn with_pid(self, pid: u32) -> Self {
         let death = Arc::unwrap_or_clone(self.0);
         Self(Arc::new(Death { pid: Some(pid), ..death }))
     }
 
-    /// Adds what is probably behind it, as in "probably for want of memory".
+    /// Adds the probable cause, such as "probably for want of memory".
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         let death = Arc::unwrap_or_clone(self.0);
         Self(Arc::new(Death { hint: Some(hint.into().into_boxed_str()), ..death }))
     }
 
-    /// The same, of a task that has this name, if it has none yet.
+    /// Adds the name of the task, if there is none yet.
     #[must_use]
     pub(crate) fn named(self, name: &str) -> Self {
         if self.task_name().is_some() {
@@ -149,12 +149,12 @@ impl WorkerDied {
         self.0.pid
     }
 
-    /// Returns how it ended.
+    /// Returns how the worker ended.
     pub fn exit(&self) -> &Exit {
         &self.0.exit
     }
 
-    /// Returns the name of the function it ran, if that is known.
+    /// Returns the name of the function that the worker ran, if it is known.
     pub fn function(&self) -> Option<&str> {
         self.0.function.as_deref()
     }
@@ -164,7 +164,7 @@ impl WorkerDied {
         self.0.task.as_deref()
     }
 
-    /// Returns what is probably behind it, if there is a sign of that.
+    /// Returns the probable cause, if there is a sign of one.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
@@ -186,7 +186,7 @@ impl fmt::Display for WorkerDied {
     }
 }
 
-/// Tells the size of a message that passed the frame limit.
+/// Says how large a message was that exceeded the frame limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     size: u64,
@@ -194,7 +194,7 @@ pub struct TooLarge {
 }
 
 impl TooLarge {
-    /// Names the size and the limit, in bytes, for authors of executors.
+    /// Creates it from the size and the limit, in bytes, for authors of executors.
     pub fn new(size: u64, limit: u64) -> Self {
         Self { size, limit }
     }

@@ -20,14 +20,14 @@ impl<T> IntoFuture for Future<T> {
     }
 }
 
-/// Waits for a [`Future`] without blocking, under any async runtime; made by `.await`.
+/// Waits for a [`Future`] without blocking, under any async runtime. Made by `.await`.
 ///
-/// Dropping it detaches the task, as dropping the future does. A poll on a thread of the task's own executor runs
-/// the task there if it has not started.
+/// Dropping it detaches the task, as dropping the future does. If the task has not started and a thread of its own
+/// executor polls, the task runs in that thread.
 ///
 /// # Panics
 ///
-/// If polled again after it was ready.
+/// If it is polled again after it was ready.
 #[must_use = "does nothing unless it is awaited"]
 pub struct Awaiting<T> {
     future: Option<Future<T>>,

@@ -1,4 +1,4 @@
-//! [`promise`]: a future that is completed by hand.
+//! [`promise`]: a future that the program completes itself.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::error::{Error, Outcome};
 use crate::task::call::NoCall;
 use crate::task::{State, TaskHandle, new_task};
 
-/// Makes a future and the promise that completes it; for authors of executors, and for tests.
+/// Makes a future and the promise that completes it, for authors of executors and for tests.
 ///
 /// # Examples
 ///
@@ -29,26 +29,26 @@ pub fn promise<T: Send + 'static>() -> (Promise<T>, Future<T>) {
     (Promise { task: Arc::clone(&task) }, Future::new(task))
 }
 
-/// Completes the future it was made with; dropped before, that ends with [`Error::Abandoned`].
+/// Completes the future that it was made with. If it is dropped first, the future ends with [`Error::Abandoned`].
 #[must_use = "a promise that is dropped abandons its future"]
 pub struct Promise<T> {
     task: Arc<dyn TaskHandle<T>>,
 }
 
 impl<T> Promise<T> {
-    /// Marks the task as running. `false`: it was cancelled, do not run it.
+    /// Marks the task as running. Returns `false` if it was cancelled; then do not run it.
     pub fn start(&self) -> bool {
         self.task.start()
     }
 
-    /// Tells whether the future was cancelled or aborted.
+    /// Returns `true` if the future was cancelled or aborted.
     pub fn is_cancelled(&self) -> bool {
         self.task.snapshot().state == State::Cancelled
     }
 
-    /// Completes the future, from any state that is not done, and runs its callbacks here.
+    /// Completes the future, unless it is done already, and runs its callbacks in the calling thread.
     ///
-    /// `false`: it was cancelled, and the outcome is dropped.
+    /// Returns `false` if the future was cancelled; then the outcome is dropped.
     pub fn complete(self, outcome: Outcome<T>) -> bool {
         self.task.finish(outcome)
     }
@@ -56,7 +56,7 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        // Changes nothing if the task is done.
+        // Has no effect if the task is done.
         self.task.fail(Error::Abandoned);
     }
 }

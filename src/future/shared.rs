@@ -22,10 +22,10 @@ use crate::unwind::{catch_and_log, drop_caught};
 use crate::wait::sealed::{Lent, Owned, Sealed};
 use crate::wait::{PolledClaim, Waitable, wait_for};
 
-/// Waits for and looks at the outcome of a task from several places; made by [`Future::share`](crate::Future::share).
+/// A handle on a task that can be cloned. Made by [`Future::share`](crate::Future::share).
 ///
-/// A clone is another handle on the same task. The value is lent, never handed over; it is dropped with the last
-/// handle. Everything else is as for [`Future`](crate::Future), the rule about callbacks included.
+/// A clone is another handle on the same task. The value is only lent; it is dropped with the last handle. Everything
+/// else is as for [`Future`](crate::Future), including the rule about callbacks.
 ///
 /// # Examples
 ///
@@ -49,15 +49,15 @@ pub struct SharedFuture<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     future: Future<T>,
-    /// Filled from the task once the task is done, by whoever looks first.
+    /// Taken from the task once it is done, by the first thread that asks for the outcome.
     outcome: OnceLock<Outcome<T>>,
-    /// Callbacks that were added to the done task; `None` while no thread runs them.
+    /// Callbacks that were added after the task was done; `None` while no thread runs them.
     late: Mutex<Option<VecDeque<Callback<T>>>>,
 }
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // The last handle may go anywhere, also in the middle of another task.
+        // The last handle may be dropped anywhere, even inside another task.
         drop_caught(self.outcome.take());
     }
 }
@@ -71,7 +71,7 @@ impl<T> SharedFuture<T> {
         self.0.future.task()
     }
 
-    /// The outcome of a task that is done. Does not block: the task is asked only after it said so.
+    /// Lends the outcome of a done task. Does not block.
     fn outcome(&self) -> Result<&T, Error> {
         const WHOLE: &str = "a done task that is shared has its outcome";
         let take = || {
@@ -83,27 +83,27 @@ impl<T> SharedFuture<T> {
         self.0.outcome.get_or_init(take).as_ref().map_err(Clone::clone)
     }
 
-    /// Returns the id of the future this one was made from.
+    /// Returns the id of the future that this one was made from.
     pub fn id(&self) -> FutureId {
         self.task().id()
     }
 
-    /// Returns how far the task has come. Does not block.
+    /// Returns the state of the task. Does not block.
     pub fn state(&self) -> State {
         self.task().look().state
     }
 
-    /// Tells whether the task has ended. Does not block.
+    /// Returns `true` if the task has ended. Does not block.
     pub fn is_done(&self) -> bool {
         self.task().snapshot().state.is_done()
     }
 
-    /// Tells whether a worker runs the task right now. Does not block.
+    /// Returns `true` if a worker is running the task. Does not block.
     pub fn is_running(&self) -> bool {
         self.state() == State::Running
     }
 
-    /// Tells whether the task was cancelled or aborted. Does not block.
+    /// Returns `true` if the task was cancelled or aborted. Does not block.
     pub fn is_cancelled(&self) -> bool {
         self.task().snapshot().state == State::Cancelled
     }
@@ -113,7 +113,7 @@ impl<T> SharedFuture<T> {
         self.task().cancel()
     }
 
-    /// Cancels the task, also while it runs, for all handles; see [`Future::abort`](crate::Future::abort).
+    /// Cancels the task, even while it runs, for all handles; see [`Future::abort`](crate::Future::abort).
     pub fn abort(&self) -> bool {
         self.task().abort()
     }
@@ -122,42 +122,42 @@ impl<T> SharedFuture<T> {
     ///
     /// # Panics
     ///
-    /// As [`Future::wait`](crate::Future::wait).
+    /// As for [`Future::wait`](crate::Future::wait).
     #[track_caller]
     pub fn wait(&self) {
         wait_for(self, None);
     }
 
-    /// Blocks until the task is done or the time is up. Is it done?
+    /// Blocks until the task is done or the time is up. Returns `true` if the task is done.
     ///
     /// # Panics
     ///
-    /// In a callback, if it would block.
+    /// If called in a callback and it would block.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         wait_for(self, Some(timeout))
     }
 
-    /// Blocks until the task is done and lends its value.
+    /// Blocks until the task is done, and lends its value.
     ///
     /// # Errors
     ///
-    /// Why the task has no value.
+    /// The reason why the task has no value.
     ///
     /// # Panics
     ///
-    /// As [`Future::wait`](crate::Future::wait).
+    /// As for [`Future::wait`](crate::Future::wait).
     #[track_caller]
     pub fn result(&self) -> Result<&T, Error> {
         self.wait();
         self.outcome()
     }
 
-    /// Blocks until the task is done or the time is up, and lends its value; `None` if the time was up first.
+    /// Blocks until the task is done or the time is up, and lends its value. Returns `None` if the time was up first.
     ///
     /// # Panics
     ///
-    /// In a callback, if it would block.
+    /// If called in a callback and it would block.
     #[track_caller]
     pub fn result_timeout(&self, timeout: Duration) -> Option<Result<&T, Error>> {
         self.wait_timeout(timeout).then(|| self.outcome())
@@ -168,18 +168,18 @@ impl<T> SharedFuture<T> {
         self.is_done().then(|| self.outcome())
     }
 
-    /// Blocks until the task is done and returns its error; `None` if it succeeded.
+    /// Blocks until the task is done, and returns its error, or `None` if it succeeded.
     ///
     /// # Panics
     ///
-    /// As [`Future::wait`](crate::Future::wait).
+    /// As for [`Future::wait`](crate::Future::wait).
     #[track_caller]
     pub fn error(&self) -> Option<Error> {
         self.result().err()
     }
 
-    /// Runs `callback` with the outcome before the future becomes done; on a done one at once, in the calling
-    /// thread. See [`Future::add_done_callback`](crate::Future::add_done_callback).
+    /// Runs `callback` with the outcome before the future becomes done, or at once in the calling thread if it is done.
+    /// See [`Future::add_done_callback`](crate::Future::add_done_callback).
     pub fn add_done_callback(&self, callback: impl FnOnce(&Outcome<T>) + Send + 'static)
     where
         T: Send + Sync,
@@ -189,7 +189,7 @@ impl<T> SharedFuture<T> {
         };
         let mut late = self.0.late.lock();
         match &mut *late {
-            // Another thread is at it, or this one further up: it runs this one next.
+            // Another thread, or a caller further up this stack, is running callbacks and runs this one next.
             Some(queue) => queue.push_back(callback),
             None => {
                 *late = Some(VecDeque::from([callback]));
@@ -199,7 +199,7 @@ impl<T> SharedFuture<T> {
         }
     }
 
-    /// Runs late callbacks until there is none, and says so under the lock.
+    /// Runs late callbacks until none is left, then sets `late` to `None` under the same lock.
     fn deliver_late(&self)
     where
         T: Send + Sync,
@@ -248,7 +248,7 @@ impl<'a, T> IntoFuture for &'a SharedFuture<T> {
     }
 }
 
-/// Waits for a [`SharedFuture`] without blocking, under any async runtime; made by `.await` on a reference to one.
+/// Waits for a [`SharedFuture`] without blocking, under any async runtime. Made by `.await` on a reference to one.
 #[must_use = "does nothing unless it is awaited"]
 pub struct AwaitingShared<'a, T> {
     future: &'a SharedFuture<T>,
@@ -285,10 +285,10 @@ impl<T> fmt::Debug for AwaitingShared<'_, T> {
 }
 
 impl<T> Future<T> {
-    /// Makes a handle that can be cloned, and that lends the value instead of handing it over.
+    /// Makes a handle that can be cloned, and that only lends the value.
     ///
-    /// All handles share one copy of the value. The first access moves it there and needs stack for three copies, so put
-    /// a large value into a `Box` or `Arc`.
+    /// All handles share one copy of the value. The first access takes it from the task and needs stack for three
+    /// copies, so put a large value into a `Box` or `Arc`.
     pub fn share(self) -> SharedFuture<T>
     where
         T: Send + Sync,

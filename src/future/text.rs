@@ -1,4 +1,4 @@
-//! The texts of futures: `<Future at 0x7fb09852da50 state=finished returned u64>`.
+//! The text of a future: `<Future at 0x7fb09852da50 state=finished returned u64>`.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -18,19 +18,19 @@ pub(crate) fn write_future<T>(f: &mut fmt::Formatter<'_>, handle: &str, task: &A
     f.write_str(">")
 }
 
-/// The name of a type with every path cut to its last segment: `Vec<u8>` for `alloc::vec::Vec<u8>`.
+/// Returns the name of a type with every path cut to its last segment: `Vec<u8>` for `alloc::vec::Vec<u8>`.
 fn short_type_name<T>() -> String {
     shorten(std::any::type_name::<T>())
 }
 
 fn shorten(name: &str) -> String {
     let mut short = String::with_capacity(name.len());
-    // Where the path that is being read began.
+    // Where in `short` the current path began.
     let mut path = 0;
     let mut rest = name;
     while let Some(character) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix("::") {
-            // After a `>` or `}` the path goes on behind something that stays.
+            // After a `>` or `}`, only the segment behind it is cut.
             short.truncate(path);
             rest = after;
             continue;
