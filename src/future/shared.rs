@@ -25,7 +25,7 @@ use crate::wait::{PolledClaim, Waitable, wait_for};
 /// A handle on a task that can be cloned. Made by [`Future::share`](crate::Future::share).
 ///
 /// A clone is another handle on the same task. The value is only lent; it is dropped with the last handle. Everything
-/// else is as for [`Future`](crate::Future), including the rule about callbacks.
+/// else is as for [`Future`], including the rule about callbacks.
 ///
 /// # Examples
 ///

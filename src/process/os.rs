@@ -6,7 +6,7 @@
 //! | [`Memory`] to share | a memfd, whose size is sealed | `shm_open`, unlinked at once; its size is not sealed |
 //! | [`Bell`], to end a `poll` | an eventfd | a pipe |
 //! | [`Process`], told apart from the next process with its number | a pidfd | a thread that waits for it |
-//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent](parent)'s death | a pipe that nobody writes to |
+//! | [`Lifeline`]: a worker and its group end with its pool | hang-up of the socket, and a signal of the [parent]'s death | a pipe that nobody writes to |
 //!
 //! `--cfg portable` selects the second way on Linux too, so that it can be tested there.
 

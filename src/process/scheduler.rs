@@ -9,9 +9,10 @@
 //!
 //! - A task goes to an idle worker at once. If no worker is idle, the task is queued, and a worker is started for it,
 //!   up to the limit. Tasks are sent ahead to a busy worker only when the number of workers is at its limit: as many as
-//!   it is expected to run in [`AHEAD_TIME`], at least one, and at most [`table::COUNT`](super::shm::table::COUNT) and
-//!   [`AHEAD_BYTES`]. None are sent behind a [`LONG_TASK`], and behind a batch only one more batch of the same map: the
-//!   next ones may be on their way into the queue.
+//!   it is expected to run in [`AHEAD_TIME`](worker::AHEAD_TIME), at least one, and at most
+//!   [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`]. None are sent behind a
+//!   [`LONG_TASK`](worker::LONG_TASK), and behind a batch only one more batch of the same map: the next ones may be on
+//!   their way into the queue.
 //! - The queue is in the order of tickets, which is the order of submission. What is put back keeps its ticket. Batches
 //!   have the ticket of their items, so they precede what was submitted after these were pulled.
 //! - A worker that runs out of tasks takes half of those that were sent ahead to another one and have not started; if

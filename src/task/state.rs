@@ -3,7 +3,7 @@
 //! `roles` declares the operations on a task; `runner` and `handle` implement them. Every transition from `Pending` or
 //! `Running` to done goes through [`Task::end`], here.
 //!
-//! An `Arc<Task>` is used as two trait objects: [`Runnable`] for executors, [`TaskHandle`] for the handle. The task's
+//! An `Arc<Task>` is used as two trait objects: [`Runnable`](super::roles::Runnable) for executors, [`TaskHandle`] for the handle. The task's
 //! one mutex guards everything. While it is held, no user code (function, argument, outcome, callback, waker, serde
 //! code) runs or drops, and the only other lock taken is that inside a wait-set, under which no lock is taken.
 //!

@@ -129,7 +129,7 @@ impl Lifeline {
 }
 
 /// Blocks until the pool at the other end is gone. For the main thread, once another one [dies with the
-/// parent](die_with_parent_too).
+/// parent](super::parent::die_with_parent_too).
 pub(in crate::process) fn outlive(socket: &OwnedFd, _lifeline: Option<OwnedFd>) {
     super::parent::go_on_with_death();
     // No event is asked for: the hang-up of the other end is always reported.
