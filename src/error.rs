@@ -79,7 +79,7 @@ pub enum Error {
     /// only if the task itself builds an executor and returns the error.
     #[error("{0}")]
     Build(BuildError),
-    /// The job or promise that would have completed the task was dropped.
+    /// Nothing is left that could complete the task: for example, its job or promise was dropped.
     #[error("the task was abandoned: nobody is left to complete it")]
     Abandoned,
 }

@@ -24,8 +24,8 @@ pub(crate) fn generation() -> u32 {
     }
 }
 
-/// Stores the id of the calling process. Called once to begin the tracking, and in each forked copy before anything
-/// else runs there.
+/// Stores the id of the calling process. Called to begin the tracking, and in each forked copy before anything else
+/// runs there.
 pub(crate) fn set_current() {
     CURRENT.store(id(), Ordering::Relaxed);
 }

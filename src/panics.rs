@@ -30,7 +30,7 @@ enum Phase {
     Outside,
     /// Records it.
     Inside,
-    /// Records it, in the place of the one that is recorded.
+    /// Records it, and replaces the one that is recorded.
     Recorded,
 }
 
@@ -76,8 +76,8 @@ struct Outer {
     record: Option<Record>,
 }
 
-/// A task may run in a drop that a panic of another task runs: that one's record is put back. Mostly there is none to
-/// be moved.
+/// Begins a task. A task may run in a drop during the unwinding of another task, whose record is restored afterwards.
+/// Usually there is none to move.
 #[inline]
 fn begin() -> Outer {
     let phase = enter(Phase::Inside);
@@ -126,8 +126,8 @@ fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
 /// Chains the hook, once, from a thread that is not panicking.
 pub(crate) fn install_hook() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    // `set_hook` panics on a panicking thread: a later task will install it. Nobody waits here for one who does: that
-    // one may wait for a hook that runs.
+    // `set_hook` panics on a panicking thread, so a later task installs the hook. No thread waits here for one that is
+    // installing it, which may itself wait for a hook that runs.
     if LOCATES_PANICS
         && !INSTALLED.load(Ordering::Relaxed)
         && !std::thread::panicking()
@@ -193,7 +193,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        // It does not pass the hook, so nobody knows where it came from.
+        // A resumed panic does not call the hook, so its location is unknown.
         let resumed = catch(|| panic::resume_unwind(Box::new("the same text")));
         assert_eq!(location_of(resumed), None);
     }

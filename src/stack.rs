@@ -180,7 +180,7 @@ pub(crate) fn on_deep<R: Send, F: FnOnce() -> R + Send>(body: &mut Option<F>) ->
 mod lookup {
     use std::fs::read_to_string;
 
-    /// Where the stack that has this address ends, and where it begins.
+    /// Returns where the stack that has this address ends, and where it begins.
     pub(super) fn stack_of(address: usize) -> Option<(usize, usize)> {
         let maps = read_to_string("/proc/self/maps").ok()?;
         let mut below = 0;
@@ -206,7 +206,7 @@ mod lookup {
     }
 
     fn end_of_main(top: usize) -> Option<usize> {
-        // What may be mapped right below a stack without a limit, nobody knows.
+        // What is mapped right below a stack without a limit is unknown.
         const UNLIMITED: usize = 64 << 20;
         let limits = read_to_string("/proc/self/limits").ok()?;
         let limit = limits.lines().find_map(|line| line.strip_prefix("Max stack size"))?.split_whitespace().next()?;

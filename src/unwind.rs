@@ -1,4 +1,4 @@
-//! Keeps panics of user code from doing harm where nobody waits for a result: in drops, callbacks, wakers and loggers.
+//! Catches panics of user code that has no caller to report them to: drops, callbacks, wakers and loggers.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -30,7 +30,7 @@ pub(crate) fn catch_and_log_dyn(what: &str, code: &mut dyn FnMut()) {
 
 /// Drops a user's value. A panic of its `Drop` is logged and goes no further.
 pub(crate) fn drop_caught<D>(value: D) {
-    // Dropped where it lies: to be moved once more, it would have to be on the stack twice.
+    // Dropped in place: moving it once more would need room for it on the stack twice.
     let mut place = Some(value);
     if let Some(payload) = payload_of(&mut || place = None) {
         report_drop(payload);

@@ -1,4 +1,4 @@
-//! Bytes that nobody has encoded, and values of all shapes.
+//! Reads arbitrary bytes, and writes and reads values of all shapes.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, HashMap};
