@@ -62,7 +62,7 @@ use text::write_future;
 ///
 /// ```
 /// fn crosses<T: Send + Sync>() {}
-/// crosses::<concurrent_futures::Future<std::task::Cell<u8>>>();
+/// crosses::<concurrent_futures::Future<std::cell::Cell<u8>>>();
 /// ```
 ///
 /// ```compile_fail,E0277

@@ -23,24 +23,38 @@ use crate::id::FutureId;
 /// use std::time::Duration;
 /// use concurrent_futures::{Backend, Error, Executor, FutureId, Job, Remote};
 ///
+/// #[derive(Default)]
+/// struct Jobs {
+///     waiting: VecDeque<Job>,
+///     revoked: Vec<Job>,
+/// }
+///
 /// #[derive(Clone, Default)]
-/// struct Counter(Arc<Mutex<VecDeque<Job>>>);
+/// struct Counter(Arc<Mutex<Jobs>>);
 ///
 /// impl Remote for Counter {
 ///     fn revoke(&self, id: FutureId) -> bool {
-///         // The job itself is dropped after the lock is free.
 ///         let mut jobs = self.0.lock().unwrap();
-///         let position = jobs.iter().position(|job| job.id() == id);
-///         let revoked = position.and_then(|position| jobs.remove(position));
+///         let position = jobs.waiting.iter().position(|job| job.id() == id);
+///         let Some(job) = position.and_then(|position| jobs.waiting.remove(position)) else { return false };
+///         // Not dropped yet: that would fail the task.
+///         jobs.revoked.push(job);
+///         true
+///     }
+///     fn left(&self, id: FutureId) {
+///         let mut jobs = self.0.lock().unwrap();
+///         let position = jobs.revoked.iter().position(|job| job.id() == id);
+///         let job = position.map(|position| jobs.revoked.swap_remove(position));
+///         // The job is dropped after the lock is free.
 ///         drop(jobs);
-///         revoked.is_some()
+///         drop(job);
 ///     }
 /// }
 ///
 /// impl Backend for Counter {
 ///     fn execute(&self, job: Job) {
 ///         if job.entrust(Arc::new(self.clone())) {
-///             self.0.lock().unwrap().push_back(job);
+///             self.0.lock().unwrap().waiting.push_back(job);
 ///         }
 ///     }
 ///     fn max_workers(&self) -> usize {
@@ -54,7 +68,7 @@ use crate::id::FutureId;
 ///
 /// let counter = Counter::default();
 /// let (first, second) = (counter.submit(|n: u32| n + 1, 1), counter.submit(|n: u32| n + 1, 2));
-/// let handed_out = counter.0.lock().unwrap().pop_front().unwrap();
+/// let handed_out = counter.0.lock().unwrap().waiting.pop_front().unwrap();
 /// assert!(!first.cancel(), "somebody has it");
 /// assert!(second.cancel());
 /// handed_out.run();
@@ -63,6 +77,9 @@ use crate::id::FutureId;
 /// ```
 pub trait Remote: Send + Sync {
     /// Takes the task back. Returns `true` if no worker has started it and none ever will; the task is then cancelled.
+    ///
+    /// Keep its [`Job`](crate::Job) until [`left`](Remote::left) is called, because a job that is dropped before its
+    /// task has ended fails it.
     fn revoke(&self, id: FutureId) -> bool;
 
     /// Decides about an abort. Returns `true` if the future may end as cancelled: an outcome from a worker is ignored
