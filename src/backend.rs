@@ -98,6 +98,15 @@ macro_rules! delegate_backend {
 
 delegate_backend!([B: Backend + ?Sized] &B, [] Box<dyn Backend + '_>, [] Arc<dyn Backend + '_>);
 
+/// Closes an executor, cancels what is pending if that is not wanted any more, and blocks until the workers have ended.
+pub(crate) fn shut_down(backend: &(impl Backend + ?Sized), cancels_pending: bool) {
+    backend.close();
+    if cancels_pending {
+        backend.cancel_pending();
+    }
+    backend.join(None);
+}
+
 /// Submits a call that can run in any process.
 pub(crate) fn dispatch<A, R>(
     backend: &(impl Backend + ?Sized),

@@ -1,6 +1,8 @@
 //! [`as_completed`]: futures in the order in which they are done.
 #![forbid(unsafe_code)]
 
+pub(crate) mod queue;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -9,12 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::Timeout;
 use crate::fork;
-use crate::sync::channel::{Receiver, Sender, unbounded};
-use crate::sync::{thread, yields};
 use crate::task::listener::{Listen, Listener, ListenerKey};
-use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::BlockReason;
+use crate::task::owner;
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
+use queue::CompletionQueue;
 
 /// Yields futures as they become done: first those that are done already, then the others in completion order.
 ///
@@ -39,14 +39,12 @@ use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsCompleted<W> {
-    let (sender, completions) = unbounded();
     let mut all = AsCompleted {
         handed_in: futures.into_iter().map(Some).collect(),
         first_key: 0,
         remaining: 0,
         total: 0,
-        sender: Arc::new(Completions(sender)),
-        completions,
+        completions: CompletionQueue::new(),
         generation: fork::generation(),
     };
     all.remaining = all.handed_in.len();
@@ -54,7 +52,7 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
     let were_done: Vec<bool> = all.handed_in.iter().flatten().map(is_done).collect();
     let (done, open): (Vec<usize>, Vec<usize>) = (0..all.total).partition(|&key| were_done[key]);
     for key in done {
-        all.sender.done(key, false);
+        all.completions.listener().done(key, false);
     }
     for key in open {
         all.listen(key);
@@ -74,28 +72,18 @@ pub struct AsCompleted<W: Waitable> {
     first_key: usize,
     remaining: usize,
     total: usize,
-    sender: Arc<Completions>,
-    completions: Receiver<usize>,
+    /// The keys of the futures that are done. Each is sent once.
+    completions: CompletionQueue,
     /// The generation of the process that was last seen: threads of an earlier one no longer complete the futures.
     generation: u32,
-}
-
-/// Sends the keys of done futures. Every key is sent exactly once.
-pub(crate) struct Completions(pub(crate) Sender<usize>);
-
-impl Listen for Completions {
-    fn done(&self, key: usize, _failed: bool) {
-        // Fails only when the iterator is gone, and then the key is not needed.
-        let _ = self.0.send(key);
-    }
 }
 
 impl<W: Waitable> AsCompleted<W> {
     fn listen(&self, key: usize) {
         if let Some(Some(future)) = self.handed_in.get(key - self.first_key) {
-            let listener = Listener::Set(Arc::clone(&self.sender) as _, key);
+            let listener = Listener::Set(Arc::clone(self.completions.listener()) as _, key);
             if let Some(failed) = future.awaited().0.listen(listener) {
-                self.sender.done(key, failed);
+                self.completions.listener().done(key, failed);
             }
         }
     }
@@ -141,9 +129,9 @@ impl<W: Waitable> AsCompleted<W> {
     #[track_caller]
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<W>, Timeout> {
         if timeout.is_zero() && self.remaining > 0 {
-            return match self.completions.try_recv() {
-                Ok(key) => Ok(self.take(key)),
-                Err(_) => Err(self.timeout(timeout)),
+            return match self.completions.try_take() {
+                Some(key) => Ok(self.take(key)),
+                None => Err(self.timeout(timeout)),
             };
         }
         self.next_until(deadline(Some(timeout))).map_err(|()| self.timeout(timeout))
@@ -154,14 +142,8 @@ impl<W: Waitable> AsCompleted<W> {
         if self.remaining == 0 {
             return Ok(None);
         }
-        if let Ok(key) = self.completions.try_recv() {
+        if let Some(key) = self.completions.look(deadline) {
             return Ok(self.take(key));
-        }
-        for _ in 0..yields(deadline) {
-            thread::yield_now();
-            if let Ok(key) = self.completions.try_recv() {
-                return Ok(self.take(key));
-            }
         }
         if self.generation != fork::generation() {
             self.generation = fork::generation();
@@ -172,13 +154,7 @@ impl<W: Waitable> AsCompleted<W> {
         if deadline.is_none() && owner::current().is_some() {
             assert_not_itself(self.unfinished());
         }
-        let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
-        let key = match deadline {
-            // Never disconnected: `self` has a sender.
-            None => self.completions.recv().ok(),
-            Some(deadline) => self.completions.recv_deadline(deadline).ok(),
-        };
-        match key {
+        match self.completions.sleep(deadline) {
             Some(key) => Ok(self.take(key)),
             None => Err(()),
         }
@@ -221,7 +197,7 @@ impl<W: Waitable> AsCompleted<W> {
     fn leave(&self) {
         for (at, future) in self.handed_in.iter().enumerate() {
             if let Some(future) = future {
-                let key = ListenerKey::Set(Arc::as_ptr(&self.sender).cast(), self.first_key + at);
+                let key = ListenerKey::Set(Arc::as_ptr(self.completions.listener()).cast(), self.first_key + at);
                 future.awaited().0.unlisten(key);
             }
         }
@@ -267,14 +243,14 @@ mod tests {
     fn futures_that_are_given_back_are_not_listened_to() {
         let (mut promises, futures): (Vec<_>, Vec<_>) = (0..4).map(|_| promise::<u8>()).unzip();
         let mut all = as_completed(futures);
-        let listener = Arc::downgrade(&all.sender);
+        let listener = Arc::downgrade(all.completions.listener());
         assert!(promises.remove(0).complete(Ok(1)));
         assert!(all.next().is_some());
         let rest = all.into_unfinished();
         assert_eq!(rest.len(), 3);
         assert!(listener.upgrade().is_none());
         let all = as_completed(&rest);
-        let listener = Arc::downgrade(&all.sender);
+        let listener = Arc::downgrade(all.completions.listener());
         drop(all);
         assert!(listener.upgrade().is_none());
     }

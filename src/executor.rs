@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{Backend, dispatch};
+use crate::backend::{Backend, dispatch, shut_down};
 use crate::codec::Payload;
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
@@ -170,7 +170,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via { executor: self, function: Infallible(function) }, arguments, self.item_executor().options())
+        Map::new(Via::new(self, Infallible(function)), arguments)
     }
 
     /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
@@ -195,7 +195,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via { executor: self, function: TryFn(function) }, arguments, self.item_executor().options())
+        Map::new(Via::new(self, TryFn(function)), arguments)
     }
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as the items are done.
@@ -222,8 +222,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        let via = Via { executor: self, function: Infallible(function) };
-        MapUnordered::new(via, arguments, self.item_executor().options())
+        MapUnordered::new(Via::new(self, Infallible(function)), arguments)
     }
 
     /// Returns a function that submits: each call of it is a task.
@@ -290,8 +289,7 @@ pub trait Executor: Backend {
     /// assert!(matches!(executor.submit(|n: u8| n, 2).result(), Err(Error::ShutDown)));
     /// ```
     fn shutdown(&self) {
-        self.close();
-        self.join(None);
+        shut_down(self, false);
     }
 
     /// Closes the executor, cancels the pending tasks and blocks until the running ones are done.
@@ -313,9 +311,7 @@ pub trait Executor: Backend {
     /// assert!(futures.iter().all(|future| future.is_done()));
     /// ```
     fn shutdown_now(&self) {
-        self.close();
-        self.cancel_pending();
-        self.join(None);
+        shut_down(self, true);
     }
 }
 

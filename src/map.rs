@@ -14,11 +14,9 @@ mod source;
 
 use std::fmt;
 use std::iter::FusedIterator;
-use std::sync::Arc;
 
 use crate::error::Outcome;
 use crate::held::is_large;
-use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use engine::{Engine, Step};
 pub(crate) use jobs::{Submit, Via, on_threads};
@@ -43,9 +41,8 @@ where
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
-        options: Option<&Arc<TaskOptions>>,
     ) -> Self {
-        let engine = Engine::new(submit, arguments.into_iter(), options, Order::Input);
+        let engine = Engine::new(submit, arguments.into_iter(), Order::Input);
         let mut map = Self { engine, ready: Outcomes::new() };
         map.engine.pull();
         map
@@ -112,9 +109,8 @@ where
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
-        options: Option<&Arc<TaskOptions>>,
     ) -> Self {
-        let engine = Engine::new(submit, arguments.into_iter(), options, Order::Any);
+        let engine = Engine::new(submit, arguments.into_iter(), Order::Any);
         let mut map = Self { engine, ready: (0, Outcomes::new()) };
         map.engine.pull();
         map

@@ -25,16 +25,13 @@ use super::range::{Collect, Collected};
 use super::runner::ItemRunner;
 use super::runs::Order;
 use super::source::Feeder;
-use crate::completed::Completions;
+use crate::completed::queue::CompletionQueue;
 use crate::error::{Error, Timeout};
 use crate::fork;
 use crate::held::is_large;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
-use crate::sync::channel::{Receiver, unbounded};
-use crate::sync::{thread, yields};
-use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::BlockReason;
+use crate::task::owner;
 use crate::task::state::wait_for_itself;
 use crate::unwind::drop_caught;
 use crate::wait::deadline;
@@ -68,17 +65,9 @@ struct Placed<R> {
 
 /// The ranges that have reported outcomes, for a caller that takes outcomes in any order.
 struct Arrivals {
-    listener: Arc<Completions>,
-    receiver: Receiver<usize>,
+    queue: CompletionQueue,
     /// The range that had outcomes the last time.
     last: Option<usize>,
-}
-
-impl Arrivals {
-    fn new() -> Self {
-        let (sender, receiver) = unbounded();
-        Self { listener: Arc::new(Completions(sender)), receiver, last: None }
-    }
 }
 
 /// What a map yields next.
@@ -95,13 +84,9 @@ where
     R: Send + 'static,
 {
     /// Makes an engine that has pulled no input.
-    pub(crate) fn new(
-        submit: impl Submit<I::Item, R> + 'e,
-        input: I,
-        options: Option<&Arc<TaskOptions>>,
-        order: Order,
-    ) -> Self {
-        let options = options.map_or(TaskOptions::NONE, |options| options);
+    pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, order: Order) -> Self {
+        let options = submit.options().map_or(TaskOptions::NONE, |options| options);
+        let (capacity, timeout) = (options.items_in_flight().unwrap_or(usize::MAX), options.map_timeout());
         let range_size = if submit.takes_only_tasks() { 1 } else { options.items_per_chunk() };
         let runner: Box<dyn ItemRunner<I::Item, R> + 'e> = match submit.shared_items() {
             Some(items) => Box::new(Feeder::new(items)),
@@ -114,12 +99,12 @@ where
             ranges: VecDeque::new(),
             ranges_before: 0,
             ranged: 0,
-            arrivals: Arrivals::new(),
-            capacity: options.items_in_flight().unwrap_or(usize::MAX),
+            arrivals: Arrivals { queue: CompletionQueue::new(), last: None },
+            capacity,
             in_flight: 0,
             pulled: 0,
-            deadline: deadline(options.map_timeout()),
-            timeout: options.map_timeout().unwrap_or_default(),
+            deadline: deadline(timeout),
+            timeout: timeout.unwrap_or_default(),
         }
     }
 }
@@ -152,7 +137,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             let (first, key) = (self.ranged, self.ranges_before + self.ranges.len());
             self.ranged += range.left();
             if self.order == Order::Any {
-                range.listen(Arc::clone(&self.arrivals.listener) as _, key);
+                range.listen(Arc::clone(self.arrivals.queue.listener()) as _, key);
             }
             self.ranges.push_back(Some(Placed { first, range }));
         }
@@ -206,15 +191,9 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     /// Blocks until a range has outcomes to take. Returns `None` if the time is up.
     #[track_caller]
     fn next_arrival(&self) -> Option<usize> {
-        let receiver = &self.arrivals.receiver;
-        if let Ok(key) = receiver.try_recv() {
+        let queue = &self.arrivals.queue;
+        if let Some(key) = queue.look(self.deadline) {
             return Some(key);
-        }
-        for _ in 0..yields(self.deadline) {
-            thread::yield_now();
-            if let Ok(key) = receiver.try_recv() {
-                return Some(key);
-            }
         }
         owner::assert_may_block();
         if self.deadline.is_none() {
@@ -225,12 +204,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
                 wait_for_itself(id);
             }
         }
-        let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
-        match self.deadline {
-            // Never disconnected: the listener holds the sender.
-            None => receiver.recv().ok(),
-            Some(deadline) => receiver.recv_deadline(deadline).ok(),
-        }
+        queue.sleep(self.deadline)
     }
 
     /// Takes outcomes of a range, and removes the range if those were its last.

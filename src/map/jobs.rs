@@ -20,6 +20,7 @@ use crate::error::{Decode, Error, Outcome, Part};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::id::FutureId;
+use crate::items::ItemExecutor;
 use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::task::call::{Chunk, Everywhere};
@@ -43,12 +44,33 @@ pub(crate) trait Submit<A, R>: Send {
     fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>>;
     /// Returns `true` if each item is to be a task, whatever chunk size was asked for.
     fn takes_only_tasks(&self) -> bool;
+    /// Returns the options that the executor adds to every task.
+    fn options(&self) -> Option<&Arc<TaskOptions>>;
 }
 
 /// Submits a plain function to any executor.
 pub(crate) struct Via<'e, B: ?Sized, F> {
-    pub(crate) executor: &'e B,
-    pub(crate) function: F,
+    executor: &'e B,
+    /// What the executor said of maps, asked once.
+    items: ItemExecutor,
+    function: F,
+}
+
+impl<'e, B: Backend + ?Sized, F> Via<'e, B, F> {
+    pub(crate) fn new(executor: &'e B, function: F) -> Self {
+        Self { executor, items: executor.item_executor(), function }
+    }
+}
+
+/// Submits calls of a plain function as one task.
+fn submit_chunk<B, F, A, R>(executor: &B, function: F, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>
+where
+    B: Backend + ?Sized,
+    F: Function<A, R> + 'static,
+    A: Payload,
+    R: Payload,
+{
+    submit(executor, new_task(Some(Chunk { function: Everywhere(function), arguments, stop }), None, None))
 }
 
 impl<B, F, A, R> Submit<A, R> for Via<'_, B, F>
@@ -63,8 +85,7 @@ where
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
-        let call = Chunk { function: Everywhere(self.function), arguments, stop };
-        submit(self.executor, new_task(Some(call), None, None))
+        submit_chunk(self.executor, self.function, arguments, stop)
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {
@@ -77,21 +98,19 @@ where
 
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         if const { is_large::<A>() } {
-            let unboxing = Via { executor: self.executor, function: Unboxing(self.function) };
-            unboxing.many(arguments, stop)
+            submit_chunk(self.executor, Unboxing(self.function), arguments, stop)
         } else {
             self.many(arguments.into_iter().map(|argument| *argument).collect(), stop)
         }
     }
 
     fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>> {
-        let (function, executor) = (self.function, self.executor.item_executor());
-        let options = executor.options();
-        if let Some(threads) = executor.threads() {
+        let (function, options) = (self.function, self.items.options());
+        if let Some(threads) = self.items.threads() {
             return on_threads(threads, options, move |argument| function.call(argument));
         }
         if may_share::<A, R>(options)
-            && let Some(elsewhere) = executor.elsewhere()
+            && let Some(elsewhere) = self.items.elsewhere()
         {
             let items = RemoteItems::new(elsewhere, options.cloned(), function);
             return items.map(|items| items as _);
@@ -100,7 +119,11 @@ where
     }
 
     fn takes_only_tasks(&self) -> bool {
-        self.executor.item_executor().takes_only_tasks()
+        self.items.takes_only_tasks()
+    }
+
+    fn options(&self) -> Option<&Arc<TaskOptions>> {
+        self.items.options()
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::builder::ProcessPoolBuilder;
 use super::monitor;
 use super::pool::Pool;
-use crate::backend::Backend;
+use crate::backend::{Backend, shut_down};
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
@@ -294,14 +294,9 @@ impl Backend for ProcessPoolExecutor {
 
 impl Drop for ProcessPoolExecutor {
     fn drop(&mut self) {
-        self.pool.close();
-        if self.detached {
-            return;
+        if !self.detached {
+            shut_down(self, std::thread::panicking());
         }
-        if std::thread::panicking() {
-            self.pool.cancel_pending();
-        }
-        self.pool.join(None);
     }
 }
 

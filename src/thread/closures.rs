@@ -94,6 +94,10 @@ where
     fn takes_only_tasks(&self) -> bool {
         self.pool.takes_only_tasks()
     }
+
+    fn options(&self) -> Option<&Arc<TaskOptions>> {
+        self.options.as_ref()
+    }
 }
 
 impl ThreadPoolExecutor {
@@ -234,7 +238,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
-                Map::new(closure, arguments, self.options())
+                Map::new(closure, arguments)
             }
 
             /// Calls a closure that returns `Result` on every argument, and yields the outcomes in input order.
@@ -246,7 +250,7 @@ macro_rules! closure_methods {
                 E: Into<BoxError>,
             {
                 let closure = self.closure(move |argument| outcome(function(argument)));
-                Map::new(closure, arguments, self.options())
+                Map::new(closure, arguments)
             }
 
             /// Calls a closure on every argument, and yields `(input position, outcome)` in order of completion, like
@@ -258,7 +262,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
-                MapUnordered::new(closure, arguments, self.options())
+                MapUnordered::new(closure, arguments)
             }
 
             /// Returns a function that submits a task at each call, like [`Executor::bind`](crate::Executor::bind).

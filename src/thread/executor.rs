@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::builder::{ThreadPoolBuilder, default_workers};
 use super::pool::Pool;
-use crate::backend::Backend;
+use crate::backend::{Backend, shut_down};
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
@@ -213,14 +213,9 @@ impl Backend for ThreadPoolExecutor {
 
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
-        self.pool.close();
-        if self.detached {
-            return;
+        if !self.detached {
+            shut_down(self, std::thread::panicking());
         }
-        if std::thread::panicking() {
-            self.pool.cancel_pending();
-        }
-        self.pool.join(None);
     }
 }
 

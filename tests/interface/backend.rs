@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Encoded, Error, Executor, Failed, FutureId, InlineExecutor, Job, Stats, TaskOptions,
+    Backend, Encoded, Error, Executor, Failed, FutureId, InlineExecutor, ItemExecutor, Job, Stats, TaskOptions,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -189,4 +189,31 @@ fn options_of_maps_hold_through_a_backend_that_passes_them_on() {
     let map = around.map(|n: i32| n, input);
     assert_eq!(pulled.load(Ordering::Relaxed), 1);
     assert_eq!(map.map(Result::unwrap).sum::<i32>(), 36);
+}
+
+#[test]
+fn a_backend_is_asked_once_how_it_takes_a_map() {
+    #[derive(Default)]
+    struct Asked(AtomicUsize);
+    impl Backend for Asked {
+        fn execute(&self, job: Job) {
+            job.run();
+        }
+        fn max_workers(&self) -> usize {
+            1
+        }
+        fn close(&self) {}
+        fn join(&self, _: Option<Duration>) -> bool {
+            true
+        }
+        fn item_executor(&self) -> ItemExecutor {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            ItemExecutor::default()
+        }
+    }
+    let asked = Asked::default();
+    assert_eq!(asked.map(|n: i32| n, 0..9).map(Result::unwrap).sum::<i32>(), 36);
+    assert_eq!(asked.0.load(Ordering::Relaxed), 1);
+    assert_eq!(asked.map_unordered(|n: i32| n, 0..9).count(), 9);
+    assert_eq!(asked.0.load(Ordering::Relaxed), 2);
 }
