@@ -165,7 +165,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    items.drop_unobserved(id, error);
+                    items.worker_lost(id, error);
                 }
             }));
             task.detach();
@@ -271,7 +271,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
 
     /// Handles a map worker that will not come, because none can, or because everything was called off meanwhile. The
     /// items that it was for end with the same error.
-    fn drop_unobserved(&self, worker: FutureId, error: &Error) {
+    fn worker_lost(&self, worker: FutureId, error: &Error) {
         let mut queue = self.queue.lock();
         let is_awaited = queue.sent.as_ref().is_some_and(|(sent, _)| *sent == worker);
         if is_awaited {
@@ -327,8 +327,7 @@ impl<A: Send + 'static, R: Send + 'static> Shared for LocalItems<A, R> {
         for (_, range) in queue.fresh.iter().chain(&queue.open) {
             let (more, also) = range.progress();
             pending += more.cast_signed();
-            ended.completed += also.completed;
-            ended.failed += also.failed;
+            ended += also;
         }
         (pending, ended)
     }

@@ -115,12 +115,12 @@ impl Connection {
         self.child.get()
     }
 
-    /// Sends tasks, or queues them. If some remain queued and `tell` is set, wakes the monitor; the monitor itself does
-    /// not set it.
-    pub(super) fn send(&self, orders: impl IntoIterator<Item = Dispatch>, tell: bool) {
+    /// Sends tasks, or queues what the socket does not accept. Returns `true` if something is left in the queue, which
+    /// the monitor has to send.
+    pub(super) fn send(&self, orders: impl IntoIterator<Item = Dispatch>) -> bool {
         let mut queue = self.queue.lock();
         if queue.closed {
-            return;
+            return false;
         }
         for order in orders {
             queue.put(order);
@@ -128,9 +128,7 @@ impl Connection {
         let left = self.push(&mut queue);
         drop(queue);
         self.table.note_order();
-        if left && tell {
-            self.ring();
-        }
+        left
     }
 
     /// Tells the worker which segments will not be used again.

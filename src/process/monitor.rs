@@ -137,8 +137,7 @@ impl WorkerMonitor<'_> {
     fn perform(&mut self, action: Action<Reply>, buffer: &[u8]) -> Option<Event<'static>> {
         match action {
             Action::Send(orders) => {
-                self.connection.send(orders, false);
-                self.unsent = self.connection.flush();
+                self.unsent = self.connection.send(orders);
             }
             Action::SayNoMore => self.connection.say_no_more(),
             Action::Kill => {

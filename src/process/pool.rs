@@ -6,7 +6,7 @@
 //! Then comes the scheduler's lock, and under it only the lock of a task's place. A write queue has its own lock, which
 //! is taken with no other held: a task is assigned to a worker under the scheduler's lock, and sent after that lock is
 //! released. If the worker dies in between, its tasks are taken from it under the scheduler's lock, and its write queue
-//! discards what is still sent. Task cells are never touched, and no user code runs, under any of these locks.
+//! discards what is still sent. Under these two, no task's own lock is taken, and no user code runs.
 //!
 //! # Lifetimes
 //!

@@ -108,25 +108,21 @@ impl RemoteTask {
             Completion::Task(_) => Ticket::NEVER,
             Completion::Batch(batch) => batch.ticket,
         });
-        let place = Mutex::new(Place::New);
-        let (kept, deaths) = (AtomicBool::new(false), AtomicU32::new(0));
-        let (retried, stopped, misses) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(0));
-        let took = AtomicU64::new(0);
         Arc::new(Self {
             completion,
             owner,
             call,
             argument,
             segments,
-            kept,
+            kept: AtomicBool::new(false),
             items,
             ticket,
-            place,
-            deaths,
-            misses,
-            stopped,
-            retried,
-            took,
+            place: Mutex::new(Place::New),
+            deaths: AtomicU32::new(0),
+            misses: AtomicU32::new(0),
+            stopped: AtomicBool::new(false),
+            retried: AtomicBool::new(false),
+            took: AtomicU64::new(0),
         })
     }
 

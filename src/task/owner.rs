@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -48,6 +49,13 @@ pub(crate) trait Shared: Send + Sync {
 pub(crate) struct Ended {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
+}
+
+impl AddAssign for Ended {
+    fn add_assign(&mut self, other: Self) {
+        self.completed += other.completed;
+        self.failed += other.failed;
+    }
 }
 
 thread_local! {

@@ -316,8 +316,7 @@ impl Pool {
         let (mut pending, mut ended) = (0, Ended::default());
         for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
             pending += more;
-            ended.completed += also.completed;
-            ended.failed += also.failed;
+            ended += also;
         }
         let queue = self.queue.lock();
         Stats {

@@ -139,9 +139,8 @@ impl Pool {
         let to_wake = scheduler.take_to_wake();
         drop(scheduler);
         if let Submitted::Sent(connection, order) = submitted {
-            connection.send([order], true);
-            if limited {
-                // The monitor has to keep the time limit.
+            // The monitor has to send the rest, or to keep the time limit.
+            if connection.send([order]) || limited {
                 connection.ring();
             }
         }
