@@ -24,8 +24,11 @@ pub(super) fn mapped(_: ()) -> usize {
 
 /// What the process of the pool and its one worker have mapped, once the pool has done what it had to after its tasks.
 pub(super) fn settled(processes: &ProcessPoolExecutor) -> (usize, usize) {
-    // The pool tells the worker what to forget after a result is in: before it takes in the next, and so before another is sent.
-    processes.submit(mapped, ()).result().unwrap();
+    // The worker's monitor tells it what to forget after it has completed a task, and before it completes the next one.
+    // A waiter may complete a task meanwhile, but not one with a callback.
+    let next = processes.submit(mapped, ());
+    next.add_done_callback(|_| {});
+    next.result().unwrap();
     let there = processes.submit(mapped, ()).result().unwrap();
     (mapped(()), there)
 }
