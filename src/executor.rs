@@ -9,10 +9,10 @@ use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
 use crate::future::Future;
 use crate::map::{Map, MapUnordered, Via};
-use crate::options::TaskOptions;
+use crate::options::MapOptions;
 use crate::task::function::{Infallible, TryFn};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
-use crate::with::With;
+use crate::with::{Options, With};
 
 /// Runs functions on workers. Implemented for every [`Backend`].
 ///
@@ -137,7 +137,7 @@ pub trait Executor: Backend {
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
-    /// Pulls all input before it returns, unless [`buffer_size`](TaskOptions::buffer_size) limits that. Items run while
+    /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that. Items run while
     /// later ones are still being pulled, so the input iterator may be slow and may wait for results of earlier items.
     /// An item that fails yields an `Err`; the others still run. Dropping the iterator cancels the items that have not
     /// started. Items that are pulled after a shutdown each yield [`Error::ShutDown`](crate::Error::ShutDown), so a
@@ -170,7 +170,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via::new(self, Infallible(function)), arguments)
+        Map::new(Via::new(self, Infallible(function)), MapOptions::NONE, arguments)
     }
 
     /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order.
@@ -195,7 +195,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        Map::new(Via::new(self, TryFn(function)), arguments)
+        Map::new(Via::new(self, TryFn(function)), MapOptions::NONE, arguments)
     }
 
     /// Calls `function` on every argument, and yields `(input position, outcome)` as the items are done.
@@ -222,7 +222,7 @@ pub trait Executor: Backend {
     where
         I: IntoIterator<Item: Payload>,
     {
-        MapUnordered::new(Via::new(self, Infallible(function)), arguments)
+        MapUnordered::new(Via::new(self, Infallible(function)), MapOptions::NONE, arguments)
     }
 
     /// Returns a function that submits: each call of it is a task.
@@ -240,21 +240,35 @@ pub trait Executor: Backend {
         move |argument| self.submit(function, argument)
     }
 
-    /// Returns a backend that adds these options to every task.
+    /// Adds options to what is submitted to this executor.
+    ///
+    /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`](crate::With): a backend that adds them to every
+    /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
-    /// use concurrent_futures::{Executor, TaskOptions, ThreadPoolExecutor};
+    /// use concurrent_futures::{Executor, MapOptions, TaskOptions, ThreadPoolExecutor};
     ///
     /// let threads = ThreadPoolExecutor::new(2);
     /// let limited = threads.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
     /// assert_eq!(limited.submit(|n: u8| n, 7).result()?, 7);
+    ///
+    /// let eight_at_a_time = limited.with(MapOptions::new().buffer_size(8));
+    /// assert_eq!(eight_at_a_time.map(|n: u64| 2 * n, 0..).nth(3), Some(Ok(6)));
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
-    fn with(&self, options: TaskOptions) -> With<'_, Self> {
-        With::new(self, options)
+    ///
+    /// An option of maps does not compile where a task is submitted:
+    ///
+    /// ```compile_fail,E0599
+    /// use concurrent_futures::{Executor, InlineExecutor, MapOptions};
+    ///
+    /// InlineExecutor.with(MapOptions::new().buffer_size(8)).submit(|n: u8| n, 7);
+    /// ```
+    fn with<O: Options>(&self, options: O) -> O::With<'_, Self> {
+        options.apply(With::new(self))
     }
 
     /// Blocks until futures are done. Same as the function [`wait`](fn@crate::wait).

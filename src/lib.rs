@@ -81,6 +81,7 @@ mod inline;
 mod items;
 mod job;
 mod map;
+mod map_with;
 mod options;
 mod outcomes;
 mod panics;
@@ -117,7 +118,8 @@ pub use inline::InlineExecutor;
 pub use items::ItemExecutor;
 pub use job::Job;
 pub use map::{Map, MapUnordered};
-pub use options::{Stats, TaskOptions};
+pub use map_with::{MapWith, PlainMapWith};
+pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use task::call::Encoded;
@@ -125,7 +127,7 @@ pub use task::remote::Remote;
 pub use task::snapshot::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
-pub use with::With;
+pub use with::{Options, With};
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {

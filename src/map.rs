@@ -17,9 +17,10 @@ use std::iter::FusedIterator;
 
 use crate::error::Outcome;
 use crate::held::is_large;
+use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
 use engine::{Engine, Step};
-pub(crate) use jobs::{Submit, Via, on_threads};
+pub(crate) use jobs::{Submit, Via, has_time_limit, on_threads};
 use runs::Order;
 pub(crate) use source::SharedItems;
 
@@ -40,9 +41,10 @@ where
 {
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
+        options: &MapOptions,
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
     ) -> Self {
-        let engine = Engine::new(submit, arguments.into_iter(), Order::Input);
+        let engine = Engine::new(submit, options, arguments.into_iter(), Order::Input);
         let mut map = Self { engine, ready: Outcomes::new() };
         map.engine.pull();
         map
@@ -108,9 +110,10 @@ where
 {
     pub(crate) fn new(
         submit: impl Submit<I::Item, R> + 'e,
+        options: &MapOptions,
         arguments: impl IntoIterator<IntoIter = I, Item = I::Item>,
     ) -> Self {
-        let engine = Engine::new(submit, arguments.into_iter(), Order::Any);
+        let engine = Engine::new(submit, options, arguments.into_iter(), Order::Any);
         let mut map = Self { engine, ready: (0, Outcomes::new()) };
         map.engine.pull();
         map

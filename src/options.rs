@@ -1,4 +1,4 @@
-//! [`TaskOptions`], how tasks are to be run, and [`Stats`].
+//! [`TaskOptions`], how tasks are to be run, [`MapOptions`], how maps are, and [`Stats`].
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,16 +9,13 @@ use std::time::Duration;
 /// # Examples
 ///
 /// ```
-/// use concurrent_futures::{Executor, TaskOptions, ThreadPoolExecutor};
+/// use std::time::Duration;
+/// use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor};
 ///
 /// let threads = ThreadPoolExecutor::new(2);
-/// let eight_at_a_time = threads.with(TaskOptions::new().buffer_size(8));
-/// let squares: Vec<u64> = eight_at_a_time
-///     .map(|n: u64| n * n, 0..)
-///     .take(3)
-///     .collect::<Result<_, _>>()?;
-/// assert_eq!(squares, [0, 1, 4]);
-/// # Ok::<(), concurrent_futures::Error>(())
+/// let limited = threads.with(TaskOptions::new().name("nap").time_limit(Duration::from_millis(1)));
+/// let nap = limited.submit(std::thread::sleep, Duration::from_millis(50));
+/// assert!(matches!(nap.result(), Err(Error::TimeLimit(_))));
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing until they are given to `Executor::with`"]
@@ -27,9 +24,6 @@ pub struct TaskOptions {
     time_limit: Option<Duration>,
     retries: Option<u32>,
     refuse_when_full: bool,
-    chunk_size: Option<usize>,
-    buffer_size: Option<usize>,
-    timeout: Option<Duration>,
 }
 
 impl TaskOptions {
@@ -37,15 +31,7 @@ impl TaskOptions {
 
     /// Creates options that change nothing.
     pub const fn new() -> Self {
-        Self {
-            name: None,
-            time_limit: None,
-            retries: None,
-            refuse_when_full: false,
-            chunk_size: None,
-            buffer_size: None,
-            timeout: None,
-        }
+        Self { name: None, time_limit: None, retries: None, refuse_when_full: false }
     }
 
     /// Names the task. The name appears in logs and in the texts of its errors, and executors that look functions up by
@@ -65,7 +51,7 @@ impl TaskOptions {
     /// thread, or on the timer thread only if no other thread can be started. On a process pool, a slow callback delays
     /// the limit of the next task of the same worker, and of no other task.
     ///
-    /// Each item of a map with a time limit is a task of its own: `chunk_size` does not apply. The executor enforces
+    /// Each item of a map with a time limit is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply. The executor enforces
     /// the limit. [`InlineExecutor`](crate::InlineExecutor) ignores it, because the calling thread is busy with the
     /// task.
     ///
@@ -94,51 +80,6 @@ impl TaskOptions {
         self
     }
 
-    /// Runs the items of a map in tasks of `items` items each. There is still one outcome for each item.
-    ///
-    /// Seldom needed: by default, the workers of a pool share the items as described at [`map`](crate::Executor::map),
-    /// in pieces whose size depends on how long the items take. With 1, each item is a task. A task is submitted once
-    /// all its items are pulled. If the executor is shut down before that, the items that were pulled before the
-    /// shutdown are refused too.
-    ///
-    /// # Panics
-    ///
-    /// If `items` is 0.
-    #[track_caller]
-    pub fn chunk_size(mut self, items: usize) -> Self {
-        assert!(items > 0, "chunk_size must be at least 1, not 0");
-        self.chunk_size = Some(items);
-        self
-    }
-
-    /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is available.
-    ///
-    /// By default, a map submits all its input at once. Items that are pulled later run after tasks that were submitted
-    /// in the meantime. A chunk has at most `items` items. Without a [`chunk_size`](TaskOptions::chunk_size), each item
-    /// is a task.
-    ///
-    /// # Panics
-    ///
-    /// If `items` is 0.
-    #[track_caller]
-    pub fn buffer_size(mut self, items: usize) -> Self {
-        assert!(items > 0, "buffer_size must be at least 1, not 0");
-        self.buffer_size = Some(items);
-        self
-    }
-
-    /// Limits how long a map may take as a whole, counted from the call. It does not apply to submitted tasks: use
-    /// [`time_limit`](TaskOptions::time_limit) to limit the task, or [`result_timeout`](crate::Future::result_timeout)
-    /// to limit the wait.
-    ///
-    /// When the time is up, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the items that have
-    /// not started, and ends. Items that are already running continue. Results that are available by then are still
-    /// yielded, no matter how late `next` is called; an ordered map yields those before the first missing one.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
     /// Returns the name of the task.
     pub fn get_name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -159,26 +100,6 @@ impl TaskOptions {
         self.refuse_when_full
     }
 
-    pub(crate) fn items_per_chunk(&self) -> usize {
-        match self.time_limit {
-            Some(_) => 1,
-            None => self.chunk_size.unwrap_or(1),
-        }
-    }
-
-    pub(crate) fn items_in_flight(&self) -> Option<usize> {
-        self.buffer_size
-    }
-
-    /// Returns `true` if the executor may decide how the items of a map become tasks.
-    pub(crate) fn leaves_chunks_open(&self) -> bool {
-        self.chunk_size.is_none() && self.time_limit.is_none() && self.buffer_size.is_none()
-    }
-
-    pub(crate) fn map_timeout(&self) -> Option<Duration> {
-        self.timeout
-    }
-
     /// Returns these options, with those of `outer` for what is not set here.
     pub(crate) fn over(self, outer: &Self) -> Self {
         Self {
@@ -186,6 +107,107 @@ impl TaskOptions {
             time_limit: self.time_limit.or(outer.time_limit),
             retries: self.retries.or(outer.retries),
             refuse_when_full: self.refuse_when_full || outer.refuse_when_full,
+        }
+    }
+}
+
+/// Says how maps are to be run. Passed to an executor with [`Executor::with`](crate::Executor::with), which then
+/// returns a [`MapWith`](crate::MapWith): it runs maps only, because none of these options applies to a single task.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Executor, MapOptions, ThreadPoolExecutor};
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let eight_at_a_time = threads.with(MapOptions::new().buffer_size(8));
+/// let squares: Vec<u64> = eight_at_a_time.map(|n: u64| n * n, 0..).take(3).collect::<Result<_, _>>()?;
+/// assert_eq!(squares, [0, 1, 4]);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing until they are given to `Executor::with`"]
+pub struct MapOptions {
+    chunk_size: Option<usize>,
+    buffer_size: Option<usize>,
+    timeout: Option<Duration>,
+}
+
+impl MapOptions {
+    pub(crate) const NONE: &'static Self = &Self::new();
+
+    /// Creates options that change nothing.
+    pub const fn new() -> Self {
+        Self { chunk_size: None, buffer_size: None, timeout: None }
+    }
+
+    /// Runs the items of a map in tasks of `items` items each. There is still one outcome for each item.
+    ///
+    /// Seldom needed: by default, the workers of a pool share the items as described at [`map`](crate::Executor::map),
+    /// in pieces whose size depends on how long the items take. With 1, each item is a task. A task is submitted once
+    /// all its items are pulled. If the executor is shut down before that, the items that were pulled before the
+    /// shutdown are refused too.
+    ///
+    /// # Panics
+    ///
+    /// If `items` is 0.
+    #[track_caller]
+    pub fn chunk_size(mut self, items: usize) -> Self {
+        assert!(items > 0, "chunk_size must be at least 1, not 0");
+        self.chunk_size = Some(items);
+        self
+    }
+
+    /// Keeps exactly `items` items of a map in flight: the next input is pulled when the awaited result is available.
+    ///
+    /// By default, a map submits all its input at once. Items that are pulled later run after tasks that were submitted
+    /// in the meantime. A chunk has at most `items` items. Without a [`chunk_size`](MapOptions::chunk_size), each item
+    /// is a task.
+    ///
+    /// # Panics
+    ///
+    /// If `items` is 0.
+    #[track_caller]
+    pub fn buffer_size(mut self, items: usize) -> Self {
+        assert!(items > 0, "buffer_size must be at least 1, not 0");
+        self.buffer_size = Some(items);
+        self
+    }
+
+    /// Limits how long a map may take as a whole, counted from the call. To limit each item, use
+    /// [`TaskOptions::time_limit`].
+    ///
+    /// When the time is up, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the items that have
+    /// not started, and ends. Items that are already running continue. Results that are available by then are still
+    /// yielded, no matter how late `next` is called; an ordered map yields those before the first missing one.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Returns how many items are in each task, if that was set.
+    pub fn get_chunk_size(&self) -> Option<usize> {
+        self.chunk_size
+    }
+
+    /// Returns how many items are in flight, if that was set.
+    pub fn get_buffer_size(&self) -> Option<usize> {
+        self.buffer_size
+    }
+
+    /// Returns how long a map may take as a whole, if that was set.
+    pub fn get_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Returns `true` if the executor may decide how the items become tasks.
+    pub(crate) fn leaves_ranges_open(&self) -> bool {
+        self.chunk_size.is_none() && self.buffer_size.is_none()
+    }
+
+    /// Returns these options, with those of `outer` for what is not set here.
+    pub(crate) fn over(self, outer: &Self) -> Self {
+        Self {
             chunk_size: self.chunk_size.or(outer.chunk_size),
             buffer_size: self.buffer_size.or(outer.buffer_size),
             timeout: self.timeout.or(outer.timeout),

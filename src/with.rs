@@ -1,4 +1,4 @@
-//! [`With`]: an executor that adds options to every task.
+//! [`With`]: an executor that adds options to every task. [`Options`]: what can be added to an executor.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,6 +10,51 @@ use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 
+/// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`] or
+/// [`MapOptions`](crate::MapOptions).
+///
+/// Implement it for a type of your own to give a set of options a name.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use concurrent_futures::{Backend, Executor, InlineExecutor, Options, TaskOptions, With};
+///
+/// /// How this program downloads.
+/// struct Download;
+///
+/// impl Options for Download {
+///     type With<'e, B: Backend + ?Sized + 'e> = With<'e, B>;
+///
+///     fn apply<B: Backend + ?Sized>(self, executor: With<'_, B>) -> With<'_, B> {
+///         executor.with(TaskOptions::new().name("download").time_limit(Duration::from_secs(30)))
+///     }
+/// }
+///
+/// assert_eq!(InlineExecutor.with(Download).submit(|n: u8| n, 7).result()?, 7);
+/// # Ok::<(), concurrent_futures::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of options",
+    label = "expected `TaskOptions` or `MapOptions`"
+)]
+pub trait Options {
+    /// An executor with these options.
+    type With<'e, B: Backend + ?Sized + 'e>;
+
+    /// Adds these options to an executor, which may have others. These take precedence.
+    fn apply<B: Backend + ?Sized>(self, executor: With<'_, B>) -> Self::With<'_, B>;
+}
+
+impl Options for TaskOptions {
+    type With<'e, B: Backend + ?Sized + 'e> = With<'e, B>;
+
+    fn apply<B: Backend + ?Sized>(self, executor: With<'_, B>) -> With<'_, B> {
+        With { backend: executor.backend, options: Arc::new(self.over(&executor.options)) }
+    }
+}
+
 /// Submits to an executor with [`TaskOptions`] on every task. Made by [`Executor::with`](crate::Executor::with).
 ///
 /// Everything else is passed to the executor: closing this closes the executor.
@@ -19,15 +64,15 @@ pub struct With<'e, B: ?Sized> {
 }
 
 impl<'e, B: Backend + ?Sized> With<'e, B> {
-    pub(crate) fn new(backend: &'e B, options: TaskOptions) -> Self {
-        let items = backend.item_executor();
-        let options = Arc::new(options.over(items.options().map_or(TaskOptions::NONE, |options| options)));
-        Self { backend, options }
+    /// Adds no options to those that the backend has.
+    pub(crate) fn new(backend: &'e B) -> Self {
+        let options = backend.item_executor().options().cloned();
+        Self { backend, options: options.unwrap_or_default() }
     }
 
     /// Adds more options. Options given here take precedence over those given before.
-    pub fn with(&self, options: TaskOptions) -> With<'e, B> {
-        With { backend: self.backend, options: Arc::new(options.over(&self.options)) }
+    pub fn with<O: Options>(&self, options: O) -> O::With<'e, B> {
+        options.apply(self.clone())
     }
 }
 

@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Future, InlineExecutor, Promise, ReturnWhen, TaskOptions, ThreadPoolExecutor,
+    Backend, Error, Executor, Future, InlineExecutor, MapOptions, Promise, ReturnWhen, TaskOptions, ThreadPoolExecutor,
     as_completed, promise, task, wait,
 };
 
@@ -140,11 +140,11 @@ const ON_THREADS: Operations<fn(&World)> = &[
     ("map_unordered", 10, |world| assert_eq!(world.threads.map_unordered(|n: u64| n, 0..100).count(), 100)),
     ("map_unordered and drop", 10, |world| drop(world.threads.map_unordered(|n: u64| n, 0..100).next())),
     ("map with a buffer", 10, |world| {
-        let options = TaskOptions::new().buffer_size(3).timeout(LONG);
+        let options = MapOptions::new().buffer_size(3).timeout(LONG);
         _ = world.threads.with(options).map(|n: u64| n, 0..).take(20).count();
     }),
     ("map with a timeout", 10, |world| {
-        let options = TaskOptions::new().timeout(Duration::ZERO);
+        let options = MapOptions::new().timeout(Duration::ZERO);
         _ = world.threads.with(options).map(|n: u64| n, 0..20).count();
     }),
     ("as_completed of one that is pending", 1, |world| {
@@ -276,10 +276,10 @@ mod processes {
         ("processes: map and drop", 10, |pool| drop(pool.map(|n: u64| n, 0..100).next())),
         ("processes: map_unordered", 10, |pool| _ = pool.map_unordered(|n: u64| n, 0..100).take(50).count()),
         ("processes: map with a buffer", 10, |pool| {
-            _ = pool.with(TaskOptions::new().buffer_size(3)).map(|n: u64| n, 0..).take(20).count();
+            _ = pool.with(MapOptions::new().buffer_size(3)).map(|n: u64| n, 0..).take(20).count();
         }),
         ("processes: map in chunks", 10, |pool| {
-            _ = pool.with(TaskOptions::new().chunk_size(7)).map(|n: u64| n, 0..100).count();
+            _ = pool.with(MapOptions::new().chunk_size(7)).map(|n: u64| n, 0..100).count();
         }),
         ("processes: bytes there and back", 10, |pool| {
             drop(pool.submit(|bytes: Bytes| bytes, Bytes::from(vec![7; LENGTH])).result());

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Bytes, Executor, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Bytes, Executor, MapOptions, ProcessPoolExecutor, ThreadPoolExecutor};
 use memmap2::MmapMut;
 
 use crate::ball::{self, Ball, on_one_cpu};
@@ -94,7 +94,7 @@ pub(crate) fn map(contest: &mut Contest<'_>) {
     ours.target(Target::AtMost(0.15));
     let processes = ProcessPoolExecutor::new(2);
     contest.ours("map, chunk_size(1000)", times, move |times| {
-        let chunks = processes.with(TaskOptions::new().chunk_size(1000));
+        let chunks = processes.with(MapOptions::new().chunk_size(1000));
         time(|| assert!(chunks.map(next, 0..times).zip(1..).all(|(outcome, n)| outcome.unwrap() == n)))
     });
     // Fewer, as one is long enough there. Without a `chunksize`, each is a task.

@@ -21,7 +21,7 @@ use std::thread;
 
 #[cfg(processes)]
 use concurrent_futures::ProcessPoolExecutor;
-use concurrent_futures::{Backend, Executor, InlineExecutor, TaskOptions, ThreadPoolExecutor, as_completed};
+use concurrent_futures::{Backend, Executor, InlineExecutor, MapOptions, ThreadPoolExecutor, as_completed};
 use parking_lot::{Mutex, MutexGuard};
 
 use arguments::{Arguments, Mode, ServerKind, Style};
@@ -108,7 +108,7 @@ fn in_order(executor: &dyn Backend, tasks: Vec<Task>, report: &Mutex<Report>) {
     let countries: Vec<Country> = tasks.iter().map(|task| task.country).collect();
     // A map submits everything before its first result. Where that means to do everything, take one task at a time.
     let at_a_time = if executor.max_workers() == 1 { 1 } else { usize::MAX };
-    let executor = executor.with(TaskOptions::new().buffer_size(at_a_time));
+    let executor = executor.with(MapOptions::new().buffer_size(at_a_time));
     for (country, outcome) in countries.into_iter().zip(executor.try_map(download, tasks)) {
         report.lock().arrived(country, outcome);
     }

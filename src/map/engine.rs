@@ -29,7 +29,7 @@ use crate::completed::queue::CompletionQueue;
 use crate::error::{Error, Timeout};
 use crate::fork;
 use crate::held::is_large;
-use crate::options::TaskOptions;
+use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
 use crate::task::owner;
 use crate::task::state::wait_for_itself;
@@ -84,13 +84,15 @@ where
     R: Send + 'static,
 {
     /// Makes an engine that has pulled no input.
-    pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, input: I, order: Order) -> Self {
-        let options = submit.options().map_or(TaskOptions::NONE, |options| options);
-        let (capacity, timeout) = (options.items_in_flight().unwrap_or(usize::MAX), options.map_timeout());
-        let range_size = if submit.takes_only_tasks() { 1 } else { options.items_per_chunk() };
-        let runner: Box<dyn ItemRunner<I::Item, R> + 'e> = match submit.shared_items() {
+    pub(crate) fn new(submit: impl Submit<I::Item, R> + 'e, options: &MapOptions, input: I, order: Order) -> Self {
+        let (capacity, timeout) = (options.get_buffer_size().unwrap_or(usize::MAX), options.get_timeout());
+        let shared = if options.leaves_ranges_open() { submit.shared_items() } else { None };
+        let runner: Box<dyn ItemRunner<I::Item, R> + 'e> = match shared {
             Some(items) => Box::new(Feeder::new(items)),
-            None => Box::new(JobItems::new(submit, range_size)),
+            None => {
+                let size = if submit.takes_only_tasks() { 1 } else { options.get_chunk_size().unwrap_or(1) };
+                Box::new(JobItems::new(submit, size))
+            }
         };
         Self {
             input: Some(input),

@@ -40,32 +40,30 @@ pub(crate) trait Submit<A, R>: Send {
     fn one_boxed(&self, argument: Box<A>) -> Future<R>;
     /// As `many`, for arguments that are [large](is_large).
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>;
-    /// Returns the items to share among workers, if the executor can do that and the options leave the ranges to it.
+    /// Returns the items to share among workers, if the executor can do that and each item need not be a task.
     fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>>;
     /// Returns `true` if each item is to be a task, whatever chunk size was asked for.
     fn takes_only_tasks(&self) -> bool;
-    /// Returns the options that the executor adds to every task.
-    fn options(&self) -> Option<&Arc<TaskOptions>>;
 }
 
 /// Submits a plain function to any executor.
-pub(crate) struct Via<'e, B: ?Sized, F> {
-    executor: &'e B,
+pub(crate) struct Via<B, F> {
+    executor: B,
     /// What the executor said of maps, asked once.
     items: ItemExecutor,
     function: F,
 }
 
-impl<'e, B: Backend + ?Sized, F> Via<'e, B, F> {
-    pub(crate) fn new(executor: &'e B, function: F) -> Self {
-        Self { executor, items: executor.item_executor(), function }
+impl<B: Backend, F> Via<B, F> {
+    pub(crate) fn new(executor: B, function: F) -> Self {
+        Self { items: executor.item_executor(), executor, function }
     }
 }
 
 /// Submits calls of a plain function as one task.
 fn submit_chunk<B, F, A, R>(executor: &B, function: F, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>>
 where
-    B: Backend + ?Sized,
+    B: Backend,
     F: Function<A, R> + 'static,
     A: Payload,
     R: Payload,
@@ -73,24 +71,24 @@ where
     submit(executor, new_task(Some(Chunk { function: Everywhere(function), arguments, stop }), None, None))
 }
 
-impl<B, F, A, R> Submit<A, R> for Via<'_, B, F>
+impl<B, F, A, R> Submit<A, R> for Via<B, F>
 where
-    B: Backend + ?Sized,
+    B: Backend,
     F: Function<A, R> + 'static,
     A: Payload,
     R: Payload,
 {
     fn one(&self, argument: A) -> Future<R> {
-        dispatch(self.executor, self.function, argument)
+        dispatch(&self.executor, self.function, argument)
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
-        submit_chunk(self.executor, self.function, arguments, stop)
+        submit_chunk(&self.executor, self.function, arguments, stop)
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {
         if const { is_large::<A>() } {
-            dispatch(self.executor, Unboxing(self.function), argument)
+            dispatch(&self.executor, Unboxing(self.function), argument)
         } else {
             self.one(*argument)
         }
@@ -98,7 +96,7 @@ where
 
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         if const { is_large::<A>() } {
-            submit_chunk(self.executor, Unboxing(self.function), arguments, stop)
+            submit_chunk(&self.executor, Unboxing(self.function), arguments, stop)
         } else {
             self.many(arguments.into_iter().map(|argument| *argument).collect(), stop)
         }
@@ -119,20 +117,18 @@ where
     }
 
     fn takes_only_tasks(&self) -> bool {
-        self.items.takes_only_tasks()
-    }
-
-    fn options(&self) -> Option<&Arc<TaskOptions>> {
-        self.items.options()
+        self.items.takes_only_tasks() || has_time_limit(self.items.options())
     }
 }
 
-/// Returns `true` if the executor may choose the ranges. Large items are tasks of their own.
+/// Returns `true` if items may be shared. Large ones, and those with a time limit, are tasks of their own.
 fn may_share<A, R>(options: Option<&Arc<TaskOptions>>) -> bool {
-    if const { is_large::<A>() || is_large::<R>() } {
-        return false;
-    }
-    options.is_none_or(|options| options.leaves_chunks_open())
+    !const { is_large::<A>() || is_large::<R>() } && !has_time_limit(options)
+}
+
+/// Returns `true` if a task has a time limit of its own.
+pub(crate) fn has_time_limit(options: Option<&Arc<TaskOptions>>) -> bool {
+    options.is_some_and(|options| options.get_time_limit().is_some())
 }
 
 /// Makes shared items for threads of this process, if the options allow it.

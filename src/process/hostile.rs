@@ -13,7 +13,7 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::fuzz::cases;
-use crate::options::TaskOptions;
+use crate::options::{MapOptions, TaskOptions};
 use crate::process::ProcessPoolExecutor;
 use crate::process::monitor::HELLO;
 use villain::{Deed, PART, Part, STAGES, Stage};
@@ -50,7 +50,7 @@ fn outlast(part: Part) {
     let pool = ProcessPoolExecutor::builder().max_workers(2).env(PART, part.text()).build().unwrap();
     let limited = pool.with(TaskOptions::new().time_limit(LIMIT));
     let tasks: Vec<_> = (0..3).map(|n: u8| limited.submit(|n: u8| n, n)).collect();
-    let chunked = pool.with(TaskOptions::new().time_limit(LIMIT).chunk_size(2));
+    let chunked = pool.with(TaskOptions::new().time_limit(LIMIT)).with(MapOptions::new().chunk_size(2));
     let chunks = chunked.map(|n: u8| n, 0..4);
     if part.ends() {
         // Tasks without a limit end as well.

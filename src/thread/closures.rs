@@ -1,7 +1,7 @@
 //! Methods of a thread pool that take capturing closures, and types that serde does not support.
 //!
-//! [`ThreadPoolExecutor`], and [`With`] of one, have them as inherent methods, which shadow the trait's methods of the
-//! same names.
+//! [`ThreadPoolExecutor`], [`With`] of one and, for maps, [`MapWith`] of one have them as inherent methods, which shadow
+//! the methods for plain functions.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::error::{BoxError, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::items::RangeExecutor;
-use crate::map::{Map, MapUnordered, SharedItems, Submit, on_threads};
-use crate::options::TaskOptions;
+use crate::map::{Map, MapUnordered, SharedItems, Submit, has_time_limit, on_threads};
+use crate::map_with::MapWith;
+use crate::options::{MapOptions, TaskOptions};
 use crate::outcomes::Outcomes;
 use crate::task::call::{Call, Chunk, LocalCall, Shared};
 use crate::task::function::outcome;
@@ -92,11 +93,7 @@ where
     }
 
     fn takes_only_tasks(&self) -> bool {
-        self.pool.takes_only_tasks()
-    }
-
-    fn options(&self) -> Option<&Arc<TaskOptions>> {
-        self.options.as_ref()
+        self.pool.takes_only_tasks() || has_time_limit(self.options.as_ref())
     }
 }
 
@@ -108,6 +105,10 @@ impl ThreadPoolExecutor {
     fn options(&self) -> Option<&Arc<TaskOptions>> {
         None
     }
+
+    fn map_options(&self) -> &MapOptions {
+        MapOptions::NONE
+    }
 }
 
 impl<'e> With<'e, ThreadPoolExecutor> {
@@ -118,11 +119,29 @@ impl<'e> With<'e, ThreadPoolExecutor> {
     fn options(&self) -> Option<&Arc<TaskOptions>> {
         Some(&self.options)
     }
+
+    fn map_options(&self) -> &MapOptions {
+        MapOptions::NONE
+    }
 }
 
-/// `$e` is the lifetime of the maps: that of the executor, even if the options are a temporary.
-macro_rules! closure_methods {
-    ([$($generics:tt)*] $executor:ty, $e:lifetime) => {
+impl<'e> MapWith<'e, ThreadPoolExecutor> {
+    fn pool(&self) -> &'e Arc<Pool> {
+        self.executor.pool()
+    }
+
+    fn options(&self) -> Option<&Arc<TaskOptions>> {
+        self.executor.options()
+    }
+
+    fn map_options(&self) -> &MapOptions {
+        &self.options
+    }
+}
+
+/// The methods for single calls.
+macro_rules! call_methods {
+    ([$($generics:tt)*] $executor:ty) => {
         impl $($generics)* $executor {
             fn queue<C, T>(&self, call: C) -> Future<T>
             where
@@ -130,11 +149,6 @@ macro_rules! closure_methods {
                 T: Send + 'static,
             {
                 queue_call(self.pool(), self.options().cloned(), call)
-            }
-
-            fn closure<F>(&self, function: F) -> Closure<$e, F> {
-                let options = self.options().cloned();
-                Closure { pool: self.pool(), options, function: Arc::new(function) }
             }
 
             /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit), but
@@ -217,6 +231,32 @@ macro_rules! closure_methods {
                 self.queue(move || outcome(function()))
             }
 
+            /// Returns a function that submits a task at each call, like [`Executor::bind`](crate::Executor::bind).
+            pub fn bind<F, A, R>(&self, function: F) -> impl Fn(A) -> Future<R> + Send + Sync + Clone
+            where
+                F: Fn(A) -> R + Send + Sync + 'static,
+                A: Send + 'static,
+                R: Send + 'static,
+            {
+                let function = Arc::new(function);
+                move |argument| {
+                    let function = Arc::clone(&function);
+                    self.submit(move |argument| function(argument), argument)
+                }
+            }
+        }
+    };
+}
+
+/// The methods for maps. `$e` is their lifetime: that of the executor, even if the options are a temporary.
+macro_rules! map_methods {
+    ([$($generics:tt)*] $executor:ty, $e:lifetime) => {
+        impl $($generics)* $executor {
+            fn closure<F>(&self, function: F) -> Closure<$e, F> {
+                let options = self.options().cloned();
+                Closure { pool: self.pool(), options, function: Arc::new(function) }
+            }
+
             /// Calls a closure on every argument, and yields the outcomes in input order, like
             /// [`Executor::map`](crate::Executor::map).
             ///
@@ -238,7 +278,7 @@ macro_rules! closure_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
-                Map::new(closure, arguments)
+                Map::new(closure, self.map_options(), arguments)
             }
 
             /// Calls a closure that returns `Result` on every argument, and yields the outcomes in input order.
@@ -250,7 +290,7 @@ macro_rules! closure_methods {
                 E: Into<BoxError>,
             {
                 let closure = self.closure(move |argument| outcome(function(argument)));
-                Map::new(closure, arguments)
+                Map::new(closure, self.map_options(), arguments)
             }
 
             /// Calls a closure on every argument, and yields `(input position, outcome)` in order of completion, like
@@ -262,25 +302,14 @@ macro_rules! closure_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
-                MapUnordered::new(closure, arguments)
-            }
-
-            /// Returns a function that submits a task at each call, like [`Executor::bind`](crate::Executor::bind).
-            pub fn bind<F, A, R>(&self, function: F) -> impl Fn(A) -> Future<R> + Send + Sync + Clone
-            where
-                F: Fn(A) -> R + Send + Sync + 'static,
-                A: Send + 'static,
-                R: Send + 'static,
-            {
-                let function = Arc::new(function);
-                move |argument| {
-                    let function = Arc::clone(&function);
-                    self.submit(move |argument| function(argument), argument)
-                }
+                MapUnordered::new(closure, self.map_options(), arguments)
             }
         }
     };
 }
 
-closure_methods!([] ThreadPoolExecutor, '_);
-closure_methods!([<'e>] With<'e, ThreadPoolExecutor>, 'e);
+call_methods!([] ThreadPoolExecutor);
+call_methods!([] With<'_, ThreadPoolExecutor>);
+map_methods!([] ThreadPoolExecutor, '_);
+map_methods!([<'e>] With<'e, ThreadPoolExecutor>, 'e);
+map_methods!([<'e>] MapWith<'e, ThreadPoolExecutor>, 'e);

@@ -34,7 +34,12 @@ fn main() -> ExitCode {
         backend("forwarded_processes", |workers| Forwarding(ProcessPoolExecutor::new(workers))),
         #[cfg(automatic)]
         backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))),
-        backend("inline", |_| InlineExecutor)
+        backend("inline", |_| InlineExecutor::new())
+            .runs_inside_submit()
+            .without_cancel_pending()
+            .without_stats()
+            .without_time_limits(),
+        backend("stateless_inline", |_| InlineExecutor)
             .runs_inside_submit()
             .never_closes()
             .without_cancel_pending()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, ReturnWhen, TaskOptions, ThreadPoolExecutor, Waitable, Waited,
-    as_completed, wait,
+    Backend, Error, Executor, InlineExecutor, MapOptions, ReturnWhen, TaskOptions, ThreadPoolExecutor, Waitable,
+    Waited, as_completed, wait,
 };
 
 use crate::support::{LONG, block_on, within};
@@ -43,8 +43,9 @@ fn tour(executor: &impl Executor) -> Result<(), Box<dyn std::error::Error>> {
     }
     let bytes: Vec<u8> = executor.try_submit(fetch, "Cargo.toml".into()).result()?;
     let products: Vec<i32> = executor.map(|(a, b)| a * b, [(1, 2), (3, 4)]).collect::<Result<_, _>>()?;
-    let limited = executor.with(TaskOptions::new().time_limit(Duration::from_secs(1)).buffer_size(8));
-    let first: Vec<u64> = limited.map(sum_to, 0..).take(3).collect::<Result<_, _>>()?;
+    let limited = executor.with(TaskOptions::new().time_limit(Duration::from_secs(1)));
+    let first: Vec<u64> =
+        limited.with(MapOptions::new().buffer_size(8)).map(sum_to, 0..).take(3).collect::<Result<_, _>>()?;
     for (position, outcome) in executor.map_unordered(sum_to, WORK) {
         println!("{} {}", WORK[position], outcome?);
     }

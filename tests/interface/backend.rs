@@ -7,7 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Encoded, Error, Executor, Failed, FutureId, InlineExecutor, ItemExecutor, Job, Stats, TaskOptions,
+    Backend, Encoded, Error, Executor, Failed, FutureId, ItemExecutor, Job, MapOptions, Stats, TaskOptions,
+    ThreadPoolExecutor,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,7 +136,7 @@ fn a_map_crosses_the_wire_item_by_item_or_in_chunks() {
     within(LONG, || {
         let wire = Wire::new();
         for chunk_size in [1, 2, 3, 10, 100] {
-            let chunks = wire.with(TaskOptions::new().name("double").chunk_size(chunk_size));
+            let chunks = wire.with(TaskOptions::new().name("double")).with(MapOptions::new().chunk_size(chunk_size));
             let doubled: Vec<i64> = chunks.map(|n| n, 0..10).collect::<Result<_, _>>().unwrap();
             assert_eq!(doubled, (0..10).map(|n| 2 * n).collect::<Vec<_>>(), "chunk_size {chunk_size}");
             let mut pairs: Vec<_> = chunks.map_unordered(|n: i64| n, 0..10).map(|(at, n)| (at, n.unwrap())).collect();
@@ -149,7 +150,7 @@ fn a_map_crosses_the_wire_item_by_item_or_in_chunks() {
 fn each_item_of_a_chunk_has_its_own_outcome() {
     within(LONG, || {
         let wire = Wire::new();
-        let chunks = wire.with(TaskOptions::new().name("odd ones fail").chunk_size(4));
+        let chunks = wire.with(TaskOptions::new().name("odd ones fail")).with(MapOptions::new().chunk_size(4));
         let outcomes: Vec<_> = chunks.map(|n: i64| n, 0..4).map(|o| o.map_err(|e| e.to_string())).collect();
         assert_eq!(outcomes, [Ok(0), Err("1 is odd".into()), Ok(2), Err("3 is odd".into())]);
     });
@@ -161,7 +162,7 @@ fn a_chunk_with_a_wrong_number_of_results_is_an_error_for_each_item() {
     within(LONG, || {
         let wire = Wire::new();
         for name in ["one result", "no results"] {
-            let chunks = wire.with(TaskOptions::new().name(name).chunk_size(3).buffer_size(3));
+            let chunks = wire.with(TaskOptions::new().name(name)).with(MapOptions::new().chunk_size(3).buffer_size(3));
             let outcomes: Vec<_> = chunks.map(|n: i64| n, 0..6).collect();
             assert_eq!(outcomes.len(), 6, "{name}");
             assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Decode(_)))), "{outcomes:?}");
@@ -179,16 +180,14 @@ fn what_a_backend_does_not_say_is_zero() {
 }
 
 #[test]
-fn options_of_maps_hold_through_a_backend_that_passes_them_on() {
-    let one_ahead = InlineExecutor.with(TaskOptions::new().buffer_size(1));
-    let around = Forwarding(&one_ahead);
-    let pulled = AtomicUsize::new(0);
-    let input = (0..9).inspect(|_| {
-        pulled.fetch_add(1, Ordering::Relaxed);
+fn options_hold_for_maps_through_a_backend_that_passes_them_on() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let named = threads.with(TaskOptions::new().name("resize"));
+        let outcome = Forwarding(&named).map(|n: i32| assert_eq!(n, 0), [1]).next().unwrap();
+        let Err(Error::Panicked(panicked)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(panicked.task_name(), Some("resize"));
     });
-    let map = around.map(|n: i32| n, input);
-    assert_eq!(pulled.load(Ordering::Relaxed), 1);
-    assert_eq!(map.map(Result::unwrap).sum::<i32>(), 36);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use concurrent_futures::{Error, Executor, Part, TaskOptions};
+use concurrent_futures::{Error, Executor, MapOptions, Part, TaskOptions};
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -66,7 +66,7 @@ fn an_argument_that_cannot_be_serialised_fails_its_task_only() {
         let double = wire.named("double");
         assert_encode(double.submit(|_: Stubborn| 1_i64, Stubborn).result(), "this value stays here");
         assert_encode(double.submit(|_: Explosive| 1_i64, Explosive).result(), "serialising it explodes");
-        let chunks = wire.with(TaskOptions::new().name("double").chunk_size(2));
+        let chunks = wire.with(TaskOptions::new().name("double")).with(MapOptions::new().chunk_size(2));
         let outcomes: Vec<_> = chunks.map(|_: Stubborn| 1_i64, [Stubborn, Stubborn]).collect();
         assert!(matches!(outcomes[..], [Err(Error::Encode(_)), Err(Error::Encode(_))]), "{outcomes:?}");
         assert_eq!(double.submit(|n: i64| n, 4).result().unwrap(), 8);

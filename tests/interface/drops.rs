@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use concurrent_futures::{Error, Executor, SharedFuture, State, TaskOptions, ThreadPoolExecutor, promise};
+use concurrent_futures::{Error, Executor, MapOptions, SharedFuture, State, ThreadPoolExecutor, promise};
 
 use crate::support::{Drops, LONG, PanicsOnDrop, gate, occupy, within};
 
@@ -157,7 +157,7 @@ impl Drop for Mine {
 fn several_panicking_drops_in_one_chunk_do_no_harm() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
-        let chunks = threads.with(TaskOptions::new().chunk_size(4));
+        let chunks = threads.with(MapOptions::new().chunk_size(4));
         // Results that nobody takes, of a chunk whose first is taken.
         let mut map = chunks.map(|_: u8| Mine, 0..4);
         std::mem::forget(map.next());

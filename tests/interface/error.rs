@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Broken, Decode, Encode, Error, Executor, Exit, Failed, Full, InlineExecutor, Panicked, Part, TaskOptions,
-    ThreadPoolExecutor, TimeLimit, Timeout, TooLarge, WorkerDied, promise,
+    Broken, Decode, Encode, Error, Executor, Exit, Failed, Full, InlineExecutor, MapOptions, Panicked, Part,
+    TaskOptions, ThreadPoolExecutor, TimeLimit, Timeout, TooLarge, WorkerDied, promise,
 };
 
 use crate::support::{Drops, LONG, PanicsOnDrop, block_on, logged, occupy, panic_text, within};
@@ -106,7 +106,7 @@ fn a_map_that_runs_out_of_time_counts_what_is_unfinished() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (_opener, _running) = occupy(&threads);
-        let in_no_time = threads.with(TaskOptions::new().timeout(Duration::ZERO));
+        let in_no_time = threads.with(MapOptions::new().timeout(Duration::ZERO));
         let Some(Err(Error::Timeout(timeout))) = in_no_time.map(|n: u8| n, 0..4).next() else { panic!("no timeout") };
         assert_eq!((timeout.unfinished(), timeout.total()), (4, 4));
         assert_eq!(Error::Timeout(timeout).to_string(), "4 (of 4) futures unfinished");

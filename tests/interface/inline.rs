@@ -1,13 +1,13 @@
 //! `InlineExecutor`: each task in the calling thread, inside `submit`.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, InlineExecutor, State, Stats, TaskOptions, task};
 
-use crate::support::{LONG, within};
+use crate::support::{Gate, LONG, within};
 
 #[test]
 fn it_runs_inside_submit() {
@@ -73,8 +73,41 @@ fn it_runs_in_input_order_one_at_a_time() {
     assert_eq!(map.count(), 10);
 }
 
+static SHARED: LazyLock<InlineExecutor> = LazyLock::new(InlineExecutor::new);
+static GATE: LazyLock<Gate> = LazyLock::new(Gate::default);
+
 #[test]
-fn it_has_no_state_to_close() {
+fn a_close_leaves_alone_what_runs_and_what_that_submits() {
+    within(LONG, || {
+        let running = thread::spawn(|| {
+            SHARED.submit(
+                |()| {
+                    GATE.pass();
+                    assert!(!SHARED.join(None), "it would wait for itself");
+                    SHARED.submit(|n: u8| n, 1).result().unwrap()
+                },
+                (),
+            )
+        });
+        GATE.arrived(1);
+        assert!(!SHARED.join(None), "it is open");
+        SHARED.close();
+        assert!(matches!(SHARED.submit(|n: u8| n, 2).result(), Err(Error::ShutDown)));
+        assert!(SHARED.map(|n: u8| n, [1, 2]).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
+        assert!(!SHARED.join(Some(Duration::ZERO)), "a task of another thread still runs");
+        let joining = thread::spawn(|| SHARED.join(None));
+        GATE.open();
+        assert!(joining.join().unwrap());
+        assert_eq!(running.join().unwrap().result().unwrap(), 1);
+        assert_eq!(
+            format!("{:?} {InlineExecutor:?}", *SHARED),
+            "InlineExecutor { is_closed: true, .. } InlineExecutor { is_closed: false, .. }"
+        );
+    });
+}
+
+#[test]
+fn the_constant_has_no_state_to_close() {
     assert_eq!(InlineExecutor.max_workers(), 1);
     InlineExecutor.close();
     InlineExecutor.shutdown();

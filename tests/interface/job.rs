@@ -5,7 +5,7 @@ use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, Job, SharedFuture, State, TaskOptions};
+use concurrent_futures::{Error, Executor, Job, MapOptions, SharedFuture, State, TaskOptions};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::support::{Drops, Held, LONG, Token, within};
@@ -57,7 +57,7 @@ fn a_job_that_was_started_and_encoded_may_still_run_here() {
 #[test]
 fn a_chunk_tells_how_many_calls_it_is() {
     let held = Held::default();
-    let chunks = held.with(TaskOptions::new().chunk_size(3));
+    let chunks = held.with(MapOptions::new().chunk_size(3));
     let map = chunks.map(|n: u8| n, [7, 8, 9, 10]);
     let (first, second) = (held.take(0).encode().unwrap(), held.take(0).encode().unwrap());
     assert_eq!((first.items(), second.items()), (Some(3), Some(1)));

@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 9] = [
     &["task"],
     &["wait", "future"],
     &["items", "job", "backend", "completed"],
-    &["map", "inline", "with"],
+    &["map", "map_with", "inline", "with"],
     &["executor", "thread", "process"],
 ];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Backend, Error, Executor, MapOptions, TaskOptions, ThreadPoolExecutor};
 
 use crate::support::{Held, LONG, gate, logged, occupy, within};
 
@@ -17,7 +17,7 @@ fn counted(pulled: &Cell<u32>) -> impl Iterator<Item = u32> + '_ {
 #[test]
 fn results_out_of_order_do_not_make_room() {
     let (held, pulled) = (Held::default(), Cell::new(0));
-    let buffered = held.with(TaskOptions::new().buffer_size(3));
+    let buffered = held.with(MapOptions::new().buffer_size(3));
     let mut map = buffered.map(|n: u32| n, counted(&pulled));
     held.run(2);
     held.run(1);
@@ -33,7 +33,7 @@ fn on_threads_no_more_than_the_buffer_was_ever_in_flight() {
         let threads = ThreadPoolExecutor::new(4);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (inside_now, inside_most) = (Arc::clone(&now), Arc::clone(&most));
-        let buffered = threads.with(TaskOptions::new().buffer_size(3));
+        let buffered = threads.with(MapOptions::new().buffer_size(3));
         let function = move |n: u32| {
             let running = inside_now.fetch_add(1, Ordering::SeqCst) + 1;
             inside_most.fetch_max(running, Ordering::SeqCst);
@@ -49,7 +49,7 @@ fn on_threads_no_more_than_the_buffer_was_ever_in_flight() {
 #[test]
 fn chunks_never_exceed_the_buffer() {
     let (held, pulled) = (Held::default(), Cell::new(0));
-    let both = held.with(TaskOptions::new().chunk_size(10).buffer_size(4));
+    let both = held.with(MapOptions::new().chunk_size(10).buffer_size(4));
     let mut map = both.map(|n: u32| n, counted(&pulled));
     assert_eq!((pulled.get(), held.count()), (4, 1));
     held.run(0);
@@ -60,7 +60,7 @@ fn chunks_never_exceed_the_buffer() {
     assert_eq!(pulled.get(), 8);
 
     let (held, pulled) = (Held::default(), Cell::new(0));
-    let uneven = held.with(TaskOptions::new().chunk_size(3).buffer_size(4));
+    let uneven = held.with(MapOptions::new().chunk_size(3).buffer_size(4));
     let mut map = uneven.map(|n: u32| n, counted(&pulled));
     assert_eq!((pulled.get(), held.count()), (4, 2), "three and one");
     held.run(0);
@@ -72,7 +72,7 @@ fn chunks_never_exceed_the_buffer() {
 fn chunks_divide_the_input() {
     for (chunk_size, tasks) in [(1, 10), (2, 5), (3, 4), (10, 1), (100, 1)] {
         let held = Held::default();
-        let chunks = held.with(TaskOptions::new().chunk_size(chunk_size));
+        let chunks = held.with(MapOptions::new().chunk_size(chunk_size));
         let map = chunks.map(|n: u32| n, 0..10);
         assert_eq!(held.count(), tasks);
         held.run_all();
@@ -83,7 +83,7 @@ fn chunks_divide_the_input() {
 #[test]
 fn items_with_a_time_limit_are_tasks_of_their_own() {
     let held = Held::default();
-    let limited = held.with(TaskOptions::new().chunk_size(5).time_limit(LONG));
+    let limited = held.with(TaskOptions::new().time_limit(LONG)).with(MapOptions::new().chunk_size(5));
     let map = limited.map(|n: u32| n, 0..10);
     assert_eq!(held.count(), 10);
     drop(map);
@@ -92,7 +92,7 @@ fn items_with_a_time_limit_are_tasks_of_their_own() {
 #[test]
 fn a_timeout_counts_what_is_left_and_cancels_it() {
     let held = Held::default();
-    let timed = held.with(TaskOptions::new().timeout(Duration::from_millis(2)));
+    let timed = held.with(MapOptions::new().timeout(Duration::from_millis(2)));
     let mut map = timed.map(|n: u32| n, 0..4);
     held.run(0);
     held.run(0);
@@ -107,7 +107,7 @@ fn a_timeout_counts_what_is_left_and_cancels_it() {
 #[test]
 fn a_timeout_counts_the_items_of_chunks() {
     let held = Held::default();
-    let timed = held.with(TaskOptions::new().timeout(Duration::ZERO).chunk_size(3));
+    let timed = held.with(MapOptions::new().timeout(Duration::ZERO).chunk_size(3));
     let mut map = timed.map(|n: u32| n, 0..7);
     held.run(0);
     let outcomes: Vec<_> = map.by_ref().take(3).map(Result::unwrap).collect();
@@ -122,7 +122,7 @@ fn a_task_that_fails_with_a_timeout_of_its_own_ends_nothing() {
         let threads = ThreadPoolExecutor::new(1);
         let (_opener, _running) = occupy(&threads);
         let other = ThreadPoolExecutor::new(1);
-        let inner = threads.with(TaskOptions::new().timeout(Duration::ZERO)).map(|n: u8| n, [1]).next().unwrap();
+        let inner = threads.with(MapOptions::new().timeout(Duration::ZERO)).map(|n: u8| n, [1]).next().unwrap();
         let error = inner.unwrap_err();
         let outcomes: Vec<_> =
             other.try_map(move |n: u8| if n == 1 { Err(error.clone()) } else { Ok(n) }, 0..3).collect();
@@ -138,13 +138,13 @@ fn it_knows_its_size() {
     held.run_all();
     map.next();
     assert_eq!(map.size_hint(), (3, Some(3)));
-    let buffered = held.with(TaskOptions::new().buffer_size(2).chunk_size(2));
+    let buffered = held.with(MapOptions::new().buffer_size(2).chunk_size(2));
     let mut map = buffered.map(|n: u32| n, 0..5);
     assert_eq!(map.size_hint(), (5, Some(5)));
     held.run_all();
     map.next();
     assert_eq!(map.size_hint(), (4, Some(4)));
-    let timed = held.with(TaskOptions::new().timeout(LONG));
+    let timed = held.with(MapOptions::new().timeout(LONG));
     let map = timed.map(|n: u32| n, 0..3);
     let (low, high) = map.size_hint();
     assert!(low <= 1 && high >= Some(3), "it may end early");
@@ -155,7 +155,7 @@ fn it_knows_its_size() {
 fn an_input_that_has_ended_is_not_asked_again() {
     let held = Held::default();
     for (chunk, buffer) in [(1, 1), (2, 2), (2, 4)] {
-        let options = TaskOptions::new().chunk_size(chunk).buffer_size(buffer);
+        let options = MapOptions::new().chunk_size(chunk).buffer_size(buffer);
         let mut has_ended = false;
         let mut left = 3;
         let input = std::iter::from_fn(|| {
@@ -178,7 +178,7 @@ fn a_task_maps_over_its_own_executor() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));
         for options in
-            [TaskOptions::new(), TaskOptions::new().timeout(LONG), TaskOptions::new().buffer_size(2).chunk_size(2)]
+            [MapOptions::new(), MapOptions::new().timeout(LONG), MapOptions::new().buffer_size(2).chunk_size(2)]
         {
             let inside = Arc::clone(&threads);
             let outer =
@@ -193,7 +193,7 @@ fn errors_of_a_chunk_that_nobody_looked_at_are_logged_one_by_one() {
     within(LONG, || {
         let _ = logged("");
         let threads = ThreadPoolExecutor::new(1);
-        let chunks = threads.with(TaskOptions::new().chunk_size(3));
+        let chunks = threads.with(MapOptions::new().chunk_size(3));
         let mut map = chunks.try_map(|n: u32| Err::<u32, _>(format!("unseen item {n}")), 0..3);
         assert_eq!(map.next().unwrap().unwrap_err().to_string(), "unseen item 0");
         drop(map);

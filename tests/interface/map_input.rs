@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions, ThreadPoolExecutor, promise};
+use concurrent_futures::{Backend, Error, Executor, MapOptions, ThreadPoolExecutor, promise};
 
 use crate::support::{LONG, gate, occupy, panic_text, within};
 
@@ -215,7 +215,7 @@ fn items_that_threads_share_are_counted_as_others_are() {
             100 => at_gate.pass(),
             _ => ran.send(()).unwrap(),
         };
-        let limited = threads.with(TaskOptions::new().timeout(Duration::from_millis(1)));
+        let limited = threads.with(MapOptions::new().timeout(Duration::from_millis(1)));
         let mut map = limited.map(work, 0..300);
         assert_eq!(others_ran.iter().take(299).count(), 299);
         // The worker that is free has nothing left to find.

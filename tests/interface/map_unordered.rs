@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Error, Executor, MapOptions, ThreadPoolExecutor};
 
 use crate::support::{Gate, Held, LONG, within};
 
@@ -25,7 +25,7 @@ fn outcomes_come_as_they_are_done_with_their_position() {
 #[test]
 fn a_chunk_keeps_the_positions_of_its_items() {
     let held = Held::default();
-    let chunks = held.with(TaskOptions::new().chunk_size(3));
+    let chunks = held.with(MapOptions::new().chunk_size(3));
     let map = chunks.map_unordered(|n: u32| n, 0..7);
     held.run(2);
     held.run(1);
@@ -37,7 +37,7 @@ fn a_chunk_keeps_the_positions_of_its_items() {
 #[test]
 fn any_outcome_makes_room_in_a_buffer() {
     let (held, pulled) = (Held::default(), Cell::new(0));
-    let buffered = held.with(TaskOptions::new().buffer_size(3));
+    let buffered = held.with(MapOptions::new().buffer_size(3));
     let mut map = buffered.map_unordered(|n: u32| n, (0..).inspect(|_| pulled.set(pulled.get() + 1)));
     for round in 0..10 {
         assert_eq!((pulled.get(), held.count()), (3 + round, 3));
@@ -51,7 +51,7 @@ fn any_outcome_makes_room_in_a_buffer() {
 #[test]
 fn a_timeout_counts_what_is_left_and_cancels_it() {
     let held = Held::default();
-    let timed = held.with(TaskOptions::new().timeout(Duration::from_millis(2)));
+    let timed = held.with(MapOptions::new().timeout(Duration::from_millis(2)));
     let mut map = timed.map_unordered(|n: u32| n, 0..4);
     held.run(1);
     held.run(2);
@@ -118,7 +118,7 @@ fn a_timeout_names_the_first_item_without_an_outcome() {
             10 => inside.pass(),
             _ => ran.send(()).unwrap(),
         };
-        let limited = threads.with(TaskOptions::new().timeout(Duration::from_millis(1)));
+        let limited = threads.with(MapOptions::new().timeout(Duration::from_millis(1)));
         let mut map = limited.map_unordered(work, 0..300);
         assert_eq!(others_ran.iter().take(299).count(), 299);
         // The worker that is free has nothing left to find.

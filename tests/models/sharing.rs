@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use concurrent_futures::{Backend as _, Choices, Error, Executor as _, TaskOptions, ThreadPoolExecutor, promise};
+use concurrent_futures::{Backend as _, Choices, Error, Executor as _, MapOptions, ThreadPoolExecutor, promise};
 
 use crate::checker::{Event, Slot, Tally, check, check_choices, spawn};
 use crate::ending::broken_by_the_second_worker;
@@ -315,7 +315,7 @@ fn the_time_of_the_map_against_its_items() {
     check_choices(2, 2, |expiring| {
         Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::new(1);
-        let timed = pool.with(TaskOptions::new().timeout(LATER));
+        let timed = pool.with(MapOptions::new().timeout(LATER));
         let outcomes: Vec<_> = timed.map(|n: u32| n, [1, 2]).collect();
         let in_time = outcomes.iter().take_while(|outcome| outcome.is_ok()).count();
         assert!(in_time == 2 || matches!(outcomes[in_time..], [Err(Error::Timeout(_))]), "{outcomes:?}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend as _, Choices, Error, Executor as _, Outcome, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed,
+    Backend as _, Choices, Error, Executor as _, Outcome, ReturnWhen, MapOptions, TaskOptions, ThreadPoolExecutor, as_completed,
     wait,
 };
 
@@ -204,7 +204,7 @@ fn maps() {
     sample(3000, || {
         expire_at_random();
         let pool = pool(2);
-        let options = TaskOptions::new().buffer_size(2).chunk_size(1 + draw() as usize % 2);
+        let options = MapOptions::new().buffer_size(2).chunk_size(1 + draw() as usize % 2);
         let bounded: Vec<u32> = pool.with(options).map(|n| n * n, 0..5_u32).collect::<Outcome<_>>().unwrap();
         assert_eq!(bounded, [0, 1, 4, 9, 16]);
         let mut unordered: Vec<_> = pool.map_unordered(|n| n + 1, 0..3_usize).collect();
@@ -215,7 +215,7 @@ fn maps() {
         let mut dropped = pool.map(|n| n, 0..4_u32);
         assert_eq!(dropped.next().unwrap().unwrap(), 0);
         drop(dropped);
-        let timed: Vec<_> = pool.with(TaskOptions::new().timeout(LATER)).map(|n| n, 0..3_u32).collect();
+        let timed: Vec<_> = pool.with(MapOptions::new().timeout(LATER)).map(|n| n, 0..3_u32).collect();
         assert!(timed.iter().all(Result::is_ok) || matches!(timed.last(), Some(Err(Error::Timeout(_)))), "{timed:?}");
     });
 }

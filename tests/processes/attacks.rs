@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, ProcessPoolExecutor, TaskOptions};
+use concurrent_futures::{Error, Executor, MapOptions, ProcessPoolExecutor, TaskOptions};
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::support::{signal, stop};
@@ -60,7 +60,7 @@ fn items_that_nobody_wants_do_not_run_when_the_first_is_to_be_tried_again() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("marks");
         let processes = ProcessPoolExecutor::new(1);
-        let chunks = processes.with(TaskOptions::new().chunk_size(5).retries(1));
+        let chunks = processes.with(TaskOptions::new().retries(1)).with(MapOptions::new().chunk_size(5));
         let map = chunks.map(die_at, (0..5).map(|item| (file.clone(), door.path(), item)));
         door.arrived();
         drop(map);

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::channel;
 
-use concurrent_futures::{Bytes, Executor, ProcessPoolExecutor, TaskOptions};
+use concurrent_futures::{Bytes, Executor, MapOptions, ProcessPoolExecutor};
 
 use super::support::{LONG, died};
 use crate::support::within;
@@ -12,7 +12,7 @@ fn results_that_a_dead_worker_left_are_read_as_any_other() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let answer = |n: u8| if n == 5 { std::process::exit(7) } else { Bytes::from(vec![n; 5]) };
-        let outcomes: Vec<_> = processes.with(TaskOptions::new().chunk_size(6)).map(answer, 0..6).collect();
+        let outcomes: Vec<_> = processes.with(MapOptions::new().chunk_size(6)).map(answer, 0..6).collect();
         for (n, outcome) in (0..6).zip(outcomes) {
             if n == 5 {
                 died(outcome);
@@ -35,6 +35,6 @@ fn a_callback_writes_bytes_as_everybody_does() {
             move |_| sender.send(postcard::to_stdvec(&bytes()).unwrap()).unwrap()
         });
         assert_eq!(receiver.recv().unwrap(), usual);
-        for _ in processes.with(TaskOptions::new().chunk_size(2)).map(|n: u64| n, 0..4) {}
+        for _ in processes.with(MapOptions::new().chunk_size(2)).map(|n: u64| n, 0..4) {}
     });
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 
-use concurrent_futures::{Backend, Error, Executor, Exit, Future, ProcessPoolExecutor, State, TaskOptions};
+use concurrent_futures::{Backend, Error, Executor, Exit, Future, MapOptions, ProcessPoolExecutor, State, TaskOptions};
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 
 use super::support::*;
@@ -214,7 +214,7 @@ fn one_item_of_a_chunk_crashes_alone() {
         for length in [1, 30_000, 61_436, 200_000] {
             let processes = ProcessPoolExecutor::new(2);
             for (chunk, bad) in [(10, vec![0, 9, 10, 25, 39]), (40, vec![0, 1, 2, 20, 39]), (7, vec![6, 7, 8])] {
-                let chunked = processes.with(TaskOptions::new().chunk_size(chunk));
+                let chunked = processes.with(MapOptions::new().chunk_size(chunk));
                 let items = (0..ITEMS).map(|n| (n, length, bad.contains(&n)));
                 for (n, outcome) in (0..).zip(chunked.map(repeat, items)) {
                     if bad.contains(&n) {
@@ -235,7 +235,7 @@ fn one_item_of_a_chunk_crashes_alone() {
 fn every_item_of_a_chunk_may_crash() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
-        let chunked = processes.with(TaskOptions::new().chunk_size(5));
+        let chunked = processes.with(MapOptions::new().chunk_size(5));
         let mut pids: Vec<u32> =
             chunked.map(repeat, (0..10).map(|n| (n, 1, true))).map(|outcome| died(outcome).pid().unwrap()).collect();
         pids.dedup();
@@ -340,7 +340,7 @@ fn a_chunk_between_two_tries_can_be_cancelled() {
         let processes =
             ProcessPoolExecutor::builder().max_workers(1).initializer(|door: PathBuf| enter(&door), start.path());
         let processes = processes.build().unwrap();
-        let chunked = processes.with(TaskOptions::new().chunk_size(3).retries(9));
+        let chunked = processes.with(TaskOptions::new().retries(9)).with(MapOptions::new().chunk_size(3));
         let file = start.path().join("marks");
         let outcomes = chunked.map(crash_at_first, [(); 3].map(|()| (file.clone(), 1)));
         start.let_in(1);
@@ -372,7 +372,7 @@ fn each_item_of_a_chunk_is_tried_again_and_no_other() {
         let directory = tempfile::tempdir().unwrap();
         // Item 4 crashes once more than it may.
         let crashes = [2, 0, 0, 1, 3, 2, 0, 0, 0, 2];
-        let chunked = processes.with(TaskOptions::new().chunk_size(10).retries(2));
+        let chunked = processes.with(TaskOptions::new().retries(2)).with(MapOptions::new().chunk_size(10));
         let items = (0..).zip(crashes).map(|(item, times)| (directory.path().to_owned(), item, times));
         let outcomes: Vec<_> = chunked.map(flaky, items).collect();
         for ((item, crashes), outcome) in (0..).zip(crashes).zip(outcomes) {

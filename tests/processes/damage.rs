@@ -10,7 +10,7 @@ use std::panic;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use concurrent_futures::{Backend, Error, Executor, Exit, TaskOptions};
+use concurrent_futures::{Backend, Error, Executor, Exit, MapOptions, TaskOptions};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, umask};
@@ -119,7 +119,7 @@ fn an_item_that_closes_everything_loses_no_result() {
             }
             n
         };
-        let map = pool.with(TaskOptions::new().chunk_size(10));
+        let map = pool.with(MapOptions::new().chunk_size(10));
         // It is only when it answers that the worker finds out: all items of its chunk have run by then, and are not lost.
         let outcomes: Vec<_> = map.map(close_at, 0..30).collect::<Result<_, _>>().unwrap();
         assert!(outcomes.into_iter().eq(0..30));
@@ -343,7 +343,7 @@ fn a_task_whose_thread_vanishes_is_one_that_died() {
             }
             n
         };
-        let chunks = pool.with(TaskOptions::new().chunk_size(4));
+        let chunks = pool.with(MapOptions::new().chunk_size(4));
         let outcomes: Vec<_> = chunks.map(end_at_two, 0..8).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "{outcomes:?}");
         pool.works();
@@ -383,7 +383,7 @@ fn a_thread_that_keeps_standard_output_locked_holds_up_no_task() {
         for _ in 0..50 {
             assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker goes on");
         }
-        let chunks = pool.with(TaskOptions::new().chunk_size(5));
+        let chunks = pool.with(MapOptions::new().chunk_size(5));
         assert!(chunks.map(pid, [(); 50]).all(|outcome| outcome.unwrap() == worker));
         let panicked = pool.submit(|()| -> u8 { panic!("as ever") }, ()).result();
         assert!(matches!(panicked, Err(Error::Panicked(_))), "{panicked:?}");
@@ -440,7 +440,7 @@ fn a_forked_copy_that_comes_back_from_its_task_runs_and_answers_nothing() {
             Err(Error::Panicked(panic)) => assert_ne!(panic.message(), "pid 0"),
             other => panic!("not a panic: {other:?}"),
         }
-        let chunks = pool.with(TaskOptions::new().chunk_size(5));
+        let chunks = pool.with(MapOptions::new().chunk_size(5));
         let copies: Vec<_> = chunks.map(come_back_twice, [(); 10]).map(Result::unwrap).collect();
         assert!(copies.len() == 10 && !copies.contains(&0), "{copies:?}");
         pool.works();

@@ -8,7 +8,7 @@ use std::panic::{panic_any, resume_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, Outcome, Panicked, Part, Payload, TaskOptions, as_completed};
+use concurrent_futures::{Backend, Error, Executor, MapOptions, Outcome, Panicked, Part, Payload, as_completed};
 use concurrent_futures_conformance::functions::Value;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
@@ -134,7 +134,7 @@ fn of_a_chunk_only_the_item_fails_whose_argument_is_lost() {
             let cases = [(true, Traveller { write: goes, read: Well }), (false, Traveller { write: Well, read: goes })];
             for (written, bad) in cases {
                 for (at, size) in [(0, 10), (9, 10), (13, 10), (13, 30), (13, 2)] {
-                    let map = pool.with(TaskOptions::new().chunk_size(size));
+                    let map = pool.with(MapOptions::new().chunk_size(size));
                     for (n, outcome) in map.map(number, items(at, bad)).enumerate() {
                         if n == at || n == 29 {
                             assert_lost(outcome, written, Part::Argument, goes);
@@ -160,7 +160,7 @@ fn of_a_chunk_only_the_item_fails_whose_result_is_lost() {
             for (written, bad) in [(true, (goes, Well)), (false, (Well, goes))] {
                 for at in [0, 9, 13] {
                     let items = (0..30).map(|n| if n == at { (n, bad.0, bad.1) } else { (n, Well, Well) });
-                    let map = pool.with(TaskOptions::new().chunk_size(10));
+                    let map = pool.with(MapOptions::new().chunk_size(10));
                     for (n, outcome) in map.map(traveller, items).enumerate() {
                         if n == at {
                             assert_lost(outcome, written, Part::Result, goes);
@@ -222,7 +222,7 @@ fn a_panic_in_the_drop_of_a_result_loses_nothing() {
         pool.submit(make, (std::process::id(), "result here".into())).detach();
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
         assert_eq!(logged("boom: result here").len(), 1, "nobody wanted it: the pool drops it");
-        let map = pool.with(TaskOptions::new().chunk_size(3));
+        let map = pool.with(MapOptions::new().chunk_size(3));
         let texts = (0..9).map(|n| (worker, n.to_string()));
         for (n, outcome) in map.map(make, texts).enumerate() {
             assert_eq!(outcome.unwrap().text, n.to_string());
@@ -241,7 +241,7 @@ fn a_panic_in_the_drop_of_a_payload_costs_the_task_alone() {
         let panic = panicked(pool.submit(explode, "payload".into()).result());
         assert_eq!(panic.message(), "a payload that is no text");
         assert!(panic.location().unwrap().contains("payloads.rs:"));
-        let map = pool.with(TaskOptions::new().chunk_size(3));
+        let map = pool.with(MapOptions::new().chunk_size(3));
         for outcome in map.map(explode, (0..6).map(|n| n.to_string())) {
             assert_eq!(panicked(outcome).message(), "a payload that is no text");
         }
@@ -333,7 +333,7 @@ fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
     }
     with_pool(workers(1).max_message_size(100_000), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
-        let map = pool.with(TaskOptions::new().chunk_size(20));
+        let map = pool.with(MapOptions::new().chunk_size(20));
         let lengths = (0..40).map(|n| if n % 7 == 3 { 100_000 } else { 90_000 + n });
         for (length, outcome) in lengths.clone().zip(map.map(|blob: Blob| blob.0.len(), lengths.clone().map(zeros))) {
             match length {
@@ -360,7 +360,7 @@ fn results_of_a_chunk_go_together_only_as_far_as_a_frame_may_be_long() {
         with_pool(workers(1).max_message_size(limit as u64), move |pool| {
             let worker = pool.submit(pid, ()).result().unwrap();
             let lengths = [100, limit - 3, limit - 3, 30_000, 30_000, 30_000, limit - 3, 0];
-            let map = pool.with(TaskOptions::new().chunk_size(lengths.len()));
+            let map = pool.with(MapOptions::new().chunk_size(lengths.len()));
             for (length, outcome) in lengths.into_iter().zip(map.map(zeros, lengths)) {
                 assert_eq!(outcome.unwrap().0.len(), length);
             }
@@ -380,7 +380,7 @@ fn an_error_of_any_length_costs_the_task_alone() {
     }
     with_pool(workers(1).max_message_size(1000), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
-        let map = pool.with(TaskOptions::new().chunk_size(2));
+        let map = pool.with(MapOptions::new().chunk_size(2));
         for length in [500, 5_000] {
             assert_eq!(panicked(pool.submit(shout, length).result()).message().len(), length);
             let error = pool.try_submit(explain, length).result().unwrap_err();
@@ -481,7 +481,7 @@ fn values_of_every_shape_come_back_as_they_were() {
     fn there_and_back<T: Payload + Clone + PartialEq + fmt::Debug>(pool: &impl Executor, value: T) {
         assert_eq!(pool.submit(same::<T>, value.clone()).result().unwrap(), value);
         let values: Vec<T> = vec![value; 5];
-        let chunks = pool.with(TaskOptions::new().chunk_size(2));
+        let chunks = pool.with(MapOptions::new().chunk_size(2));
         assert_eq!(chunks.map(same::<T>, values.clone()).collect::<Result<Vec<T>, _>>().unwrap(), values);
     }
     with_pool(workers(2), |pool| {
@@ -515,7 +515,7 @@ fn fifty_megabytes_go_both_ways() {
         assert!(there.result().unwrap());
         assert!(back.result().unwrap() == Blob::new(2, LENGTH));
         assert!(both.result().unwrap() == Blob::new(3, LENGTH));
-        let chunks = pool.with(TaskOptions::new().chunk_size(2));
+        let chunks = pool.with(MapOptions::new().chunk_size(2));
         let lengths = [0, LENGTH / 5, 1, LENGTH / 5, 0];
         for (length, outcome) in lengths.iter().zip(chunks.map(same, lengths.map(|length| Blob::new(4, length)))) {
             assert!(outcome.unwrap() == Blob::new(4, *length));

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Exit, ProcessPoolBuilder, ProcessPoolExecutor, ReturnWhen, State, TaskOptions, wait,
+    Backend, Error, Executor, Exit, MapOptions, ProcessPoolBuilder, ProcessPoolExecutor, ReturnWhen, State,
+    TaskOptions, wait,
 };
 
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ fn one_by_one_a_worker_has_no_more_tasks_than_it_may() {
 fn a_chunk_counts_as_one_task() {
     within(LONG, || {
         let processes = builder(1).max_tasks_per_worker(2).build().unwrap();
-        let chunked = processes.with(TaskOptions::new().chunk_size(10));
+        let chunked = processes.with(MapOptions::new().chunk_size(10));
         let mut pids: Vec<u32> = chunked.map(|_: u8| std::process::id(), 0..60).map(Result::unwrap).collect();
         assert_eq!(pids.len(), 60);
         pids.dedup();
@@ -314,7 +315,7 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
             assert_eq!(processes.submit(make, longest).result().unwrap().len(), longest);
             assert_eq!(too_large(processes.submit(make, longest + 1).result()), (limit + 1, limit));
             // The items of a chunk are on their own.
-            let chunked = processes.with(TaskOptions::new().chunk_size(3));
+            let chunked = processes.with(MapOptions::new().chunk_size(3));
             let lengths = [longest, longest + 1, longest, 10, longest, longest + 1];
             for (length, outcome) in lengths.into_iter().zip(chunked.map(make, lengths)) {
                 match length > longest {
@@ -334,7 +335,7 @@ fn a_chunk_of_many_items_fits_if_its_arguments_do() {
         for items in [8, 9, 100, 500] {
             // As many bytes as a frame may have, in items of one length.
             let length = 1000 / items - 1;
-            let chunked = processes.with(TaskOptions::new().chunk_size(items));
+            let chunked = processes.with(MapOptions::new().chunk_size(items));
             let lengths: Vec<usize> =
                 chunked.map(|bytes: Vec<u8>| bytes.len(), vec![vec![0; length]; items]).map(Result::unwrap).collect();
             assert_eq!(lengths, vec![length; items]);
@@ -426,7 +427,7 @@ fn a_bounded_queue_runs_everything() {
         for (n, future) in (0..500).zip(futures) {
             assert_eq!(future.result().unwrap(), n * n);
         }
-        let chunked = processes.with(TaskOptions::new().chunk_size(7));
+        let chunked = processes.with(MapOptions::new().chunk_size(7));
         assert!(chunked.map(square, 0..500).map(Result::unwrap).eq((0..500).map(square)));
     });
 }

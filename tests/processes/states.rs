@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Future, FutureId, InlineExecutor, Panicked, ProcessPoolExecutor, ReturnWhen, State,
-    TaskOptions, Waitable, Waited, as_completed, task, wait,
+    Backend, Error, Executor, Future, FutureId, InlineExecutor, MapOptions, Panicked, ProcessPoolExecutor, ReturnWhen,
+    State, TaskOptions, Waitable, Waited, as_completed, task, wait,
 };
 
 use super::support::*;
@@ -324,7 +324,7 @@ fn tour(executor: &impl Executor) -> Result<(), Box<dyn StdError>> {
     assert_eq!(bytes, std::fs::read("Cargo.toml")?);
     let products: Vec<i32> = executor.map(|(a, b)| a * b, [(1, 2), (3, 4)]).collect::<Result<_, _>>()?;
     assert_eq!(products, [2, 12]);
-    let limited = executor.with(TaskOptions::new().time_limit(LONG).buffer_size(8));
+    let limited = executor.with(TaskOptions::new().time_limit(LONG)).with(MapOptions::new().buffer_size(8));
     let first: Vec<u64> = limited.map(sum_to, 0..).take(3).collect::<Result<_, _>>()?;
     assert_eq!(first, [0, 1, 3]);
     for (position, outcome) in executor.map_unordered(sum_to, WORK) {

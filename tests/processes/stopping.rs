@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Exit, Future, InlineExecutor, Outcome, ProcessPoolExecutor, State, TaskOptions, wait,
+    Backend, Error, Executor, Exit, Future, InlineExecutor, MapOptions, Outcome, ProcessPoolExecutor, State,
+    TaskOptions, wait,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -91,7 +92,7 @@ fn the_limit_of_the_pool_holds_however_a_task_comes() {
         let door = Door::new();
         let patient = processes.with(TaskOptions::new().time_limit(2 * LONG));
         limited(patient.submit(pass, door.path()).result(), LIMIT);
-        let chunked = processes.with(TaskOptions::new().chunk_size(2));
+        let chunked = processes.with(MapOptions::new().chunk_size(2));
         for map in [processes.map(pass, [door.path(), door.path()]), chunked.map(pass, [door.path(), door.path()])] {
             map.for_each(|outcome| limited(outcome, LIMIT));
         }
@@ -106,7 +107,7 @@ fn the_limit_of_the_pool_holds_however_a_task_comes() {
 fn items_of_a_map_have_their_own_limits() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
-        let hasty = processes.with(TaskOptions::new().time_limit(LIMIT).chunk_size(4));
+        let hasty = processes.with(TaskOptions::new().time_limit(LIMIT)).with(MapOptions::new().chunk_size(4));
         let wait_or_not = |(n, door): (u64, Option<PathBuf>)| door.map_or(n, |door| u64::from(pass(door)));
         let door = Door::new();
         let items = (0..12).map(|n| (n, (n % 6 == 5).then(|| door.path())));
@@ -594,7 +595,7 @@ fn chunks_that_are_cancelled_before_they_begin_have_not_ended() {
         let door = Door::new();
         let held = processes.submit(pass, door.path());
         door.arrived();
-        let chunks = processes.with(TaskOptions::new().chunk_size(2));
+        let chunks = processes.with(MapOptions::new().chunk_size(2));
         let mut map = chunks.map(square, 0..4);
         assert_eq!(processes.cancel_pending(), 2);
         assert!(map.all(|outcome| matches!(outcome, Err(Error::Cancelled))));
@@ -688,7 +689,7 @@ fn a_shutdown_takes_the_rest_of_a_chunk_back() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
-        let chunked = processes.with(TaskOptions::new().chunk_size(100));
+        let chunked = processes.with(MapOptions::new().chunk_size(100));
         let outcomes = chunked.map(mark_at_door, (0..300).map(|n| (door.path(), n, n == 30)));
         door.arrived();
         processes.close();
@@ -711,7 +712,7 @@ fn a_map_that_is_dropped_takes_back_what_has_not_begun() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
-        let chunked = processes.with(TaskOptions::new().chunk_size(50));
+        let chunked = processes.with(MapOptions::new().chunk_size(50));
         let outcomes = chunked.map(mark_at_door, (0..200).map(|n| (door.path(), n, n == 7)));
         door.arrived();
         drop(outcomes);

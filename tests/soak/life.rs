@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Executor, Future, ProcessPoolExecutor, ReturnWhen, SharedFuture, TaskOptions, as_completed, wait,
+    Backend, Executor, Future, MapOptions, ProcessPoolExecutor, ReturnWhen, SharedFuture, TaskOptions, as_completed,
+    wait,
 };
 use concurrent_futures_conformance::support::leak_check::survivors;
 use fastrand::Rng;
@@ -189,14 +190,14 @@ impl Life {
         let items: Vec<_> = (0..random.usize(1..200))
             .map(|_| self.ticket(|id| Ticket::item(id, random.u32(..fatal) == 0, retries, random)))
             .collect();
-        let mut options = TaskOptions::new().retries(retries);
+        let mut options = MapOptions::new();
         if random.bool() {
             options = options.chunk_size(random.usize(1..=32));
         }
         if random.bool() {
             options = options.buffer_size(random.usize(1..=64));
         }
-        let pool = pool.with(options);
+        let pool = pool.with(TaskOptions::new().retries(retries)).with(options);
         let outcomes = pool.try_map(perform, items.iter().map(|item| item.order()));
         let wanted = if random.u32(..4) == 0 { random.usize(..=items.len()) } else { items.len() };
         for (item, outcome) in items.iter().zip(outcomes).take(wanted) {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use concurrent_futures::{Error, Executor, ProcessPoolExecutor, ReturnWhen, TaskOptions, ThreadPoolExecutor, wait};
+use concurrent_futures::{
+    Error, Executor, MapOptions, ProcessPoolExecutor, ReturnWhen, TaskOptions, ThreadPoolExecutor, wait,
+};
 
 use crate::host::*;
 
@@ -15,7 +17,7 @@ pub(crate) fn calculate(pool: &impl Executor) {
     let tasks: Vec<_> = (0..50).map(|n| pool.submit(double, n)).collect();
     let results: Result<Vec<_>, _> = tasks.into_iter().map(|task| task.result()).collect();
     assert!(results.expect("numbers").into_iter().eq((0..50).map(double)));
-    for options in [TaskOptions::new(), TaskOptions::new().chunk_size(7)] {
+    for options in [MapOptions::new(), MapOptions::new().chunk_size(7)] {
         let with = pool.with(options);
         let results: Result<Vec<_>, _> = with.map(double, 0..300).collect();
         assert!(results.expect("numbers").into_iter().eq((0..300).map(double)));

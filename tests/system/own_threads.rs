@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, Future, ProcessPoolExecutor, TaskOptions, ThreadPoolExecutor};
+use concurrent_futures::{Error, Executor, Future, MapOptions, ProcessPoolExecutor, ThreadPoolExecutor};
 use log::{Log, Metadata, Record};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -168,7 +168,7 @@ fn on_processes() {
     receiver.recv().expect("it is done");
     refused(future.result());
     for chunk in [1, 4] {
-        let chunks = pool.with(TaskOptions::new().chunk_size(chunk));
+        let chunks = pool.with(MapOptions::new().chunk_size(chunk));
         chunks.map(Read, 0..8).for_each(refused);
     }
     pool.map(Read, 0..8).for_each(refused);

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, Future, State, TaskOptions, ThreadPoolExecutor, With};
+use concurrent_futures::{
+    Backend, Error, Executor, Future, MapOptions, MapWith, State, TaskOptions, ThreadPoolExecutor, With,
+};
 
 use super::support::*;
 
@@ -35,6 +37,10 @@ fn assert_odd<T: std::fmt::Debug>(outcome: Result<T, Error>, n: u32) {
 macro_rules! call_everything {
     ($executor:expr) => {{
         let threads = $executor;
+        call_everything!(&threads, &threads);
+    }};
+    ($executor:expr, $maps:expr) => {{
+        let (threads, maps) = ($executor, $maps);
         let base = String::from("captured");
         let captured = base.clone();
         assert_eq!(
@@ -55,16 +61,16 @@ macro_rules! call_everything {
             count.fetch_add(1, Ordering::SeqCst);
             n + limit
         };
-        assert!(threads.map(counted.clone(), 0..20).map(Result::unwrap).eq(8..28));
-        let tried: Vec<_> = threads.try_map(move |n| even(n + limit), [0, 1, 2]).collect();
+        assert!(maps.map(counted.clone(), 0..20).map(Result::unwrap).eq(8..28));
+        let tried: Vec<_> = maps.try_map(move |n| even(n + limit), [0, 1, 2]).collect();
         let [first, second, third] = <[_; 3]>::try_from(tried).unwrap();
         assert_eq!((first.unwrap(), third.unwrap()), (8, 10));
         assert_odd(second, 9);
         let mut unordered: Vec<_> =
-            threads.map_unordered(counted.clone(), 0..20).map(|(at, n)| (at, n.unwrap())).collect();
+            maps.map_unordered(counted.clone(), 0..20).map(|(at, n)| (at, n.unwrap())).collect();
         unordered.sort_unstable();
         assert!(unordered.into_iter().eq((0..20).map(|n| (n, n as u32 + 8))));
-        let opaques = threads.map(|Opaque(_, plus)| plus(1), [opaque(1), opaque(2)]);
+        let opaques = maps.map(|Opaque(_, plus)| plus(1), [opaque(1), opaque(2)]);
         assert_eq!(opaques.collect::<Result<Vec<_>, _>>().unwrap(), [2, 3]);
         let later = threads.bind(counted);
         let twin = later.clone();
@@ -85,9 +91,14 @@ fn closures_may_capture_behind_options() {
         let threads = ThreadPoolExecutor::new(2);
         call_everything!(threads.with(TaskOptions::new()));
         call_everything!(threads.with(TaskOptions::new().time_limit(LONG)));
-        call_everything!(threads.with(TaskOptions::new().chunk_size(3).buffer_size(5)));
-        call_everything!(threads.with(TaskOptions::new().buffer_size(1)).with(TaskOptions::new().name("twice")));
-        call_everything!(threads.with(TaskOptions::new().timeout(LONG).refuse_when_full().retries(2)));
+        call_everything!(threads.with(TaskOptions::new().time_limit(LONG)).with(TaskOptions::new().name("twice")));
+        call_everything!(&threads, threads.with(MapOptions::new().chunk_size(3).buffer_size(5)));
+        call_everything!(
+            &threads,
+            threads.with(MapOptions::new().buffer_size(1)).with(MapOptions::new().chunk_size(1))
+        );
+        let named = threads.with(TaskOptions::new().name("named").refuse_when_full().retries(2));
+        call_everything!(&named, named.with(MapOptions::new().timeout(LONG)));
     });
 }
 
@@ -150,7 +161,7 @@ fn the_buffer_size_is_applied() {
             let input = (0_u64..).inspect(move |_| {
                 count.fetch_add(1, Ordering::SeqCst);
             });
-            let options = TaskOptions::new().buffer_size(buffer).chunk_size(chunk);
+            let options = MapOptions::new().buffer_size(buffer).chunk_size(chunk);
             let buffered = threads.with(options);
             let mut map = buffered.map(|n: u64| n, input);
             assert_eq!(pulled.load(Ordering::SeqCst), buffer);
@@ -169,7 +180,7 @@ fn the_chunk_size_is_applied() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let busy = occupy_at(&threads, &gate);
-        let chunked = threads.with(TaskOptions::new().chunk_size(4));
+        let chunked = threads.with(MapOptions::new().chunk_size(4));
         let plus = threads.max_workers();
         let map = chunked.map(move |n: usize| n + plus, 0..10);
         assert_eq!(threads.stats().pending, 3);
@@ -183,7 +194,7 @@ fn the_chunk_size_is_applied() {
 fn the_timeout_is_applied() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(2), Gate::default());
-        let timed = threads.with(TaskOptions::new().timeout(Duration::from_millis(30)));
+        let timed = threads.with(MapOptions::new().timeout(Duration::from_millis(30)));
         let hold = gate.clone();
         let mut map = timed.map(
             move |wait| {
@@ -221,7 +232,7 @@ fn dropping_a_map_cancels_what_has_not_started() {
                     hold.pass();
                 }
             };
-            let chunked = threads.with(TaskOptions::new().chunk_size(chunk));
+            let chunked = threads.with(MapOptions::new().chunk_size(chunk));
             let map = chunked.map(one_at_a_time, 0..100);
             soon(&wait_for_start);
             drop(map);
@@ -237,7 +248,7 @@ fn dropping_a_map_cancels_what_has_not_started() {
 fn inner_options_win_and_outer_ones_stay() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
-        let outer: With<'_, ThreadPoolExecutor> = threads.with(TaskOptions::new().time_limit(LONG).buffer_size(2));
+        let outer: With<'_, ThreadPoolExecutor> = threads.with(TaskOptions::new().time_limit(LONG));
         let inner = outer.with(TaskOptions::new().time_limit(Duration::from_millis(5)));
         let (one, two) = (gate.clone(), gate.clone());
         let late = inner.spawn(move || one.pass());
@@ -248,9 +259,11 @@ fn inner_options_win_and_outer_ones_stay() {
         let patient = outer.spawn(move || two.pass());
         gate.open();
         patient.result().unwrap();
+        let maps: MapWith<'_, ThreadPoolExecutor> = inner.with(MapOptions::new().buffer_size(5).timeout(LONG));
+        let maps = maps.with(MapOptions::new().buffer_size(2));
         let ahead = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&ahead);
-        let map = inner.map(
+        let map = maps.map(
             |n: u32| n,
             (0..10).inspect(move |_| {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -304,8 +317,8 @@ fn a_map_outlives_the_options_it_was_made_with() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let factor = 10;
-        let map = threads.with(TaskOptions::new().buffer_size(1)).map(move |n: u32| n * factor, 1..4);
-        let unordered = threads.with(TaskOptions::new().chunk_size(2)).map_unordered(move |n: u32| n * factor, 1..4);
+        let map = threads.with(MapOptions::new().buffer_size(1)).map(move |n: u32| n * factor, 1..4);
+        let unordered = threads.with(MapOptions::new().chunk_size(2)).map_unordered(move |n: u32| n * factor, 1..4);
         assert_eq!(map.collect::<Result<Vec<_>, _>>().unwrap(), [10, 20, 30]);
         assert_eq!(unordered.map(|(_, outcome)| outcome.unwrap()).sum::<u32>(), 60);
     });

@@ -8,7 +8,9 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, Future, Outcome, State, TaskOptions, ThreadPoolExecutor, task};
+use concurrent_futures::{
+    Backend, Error, Executor, Future, MapOptions, Outcome, State, TaskOptions, ThreadPoolExecutor, task,
+};
 
 use super::support::*;
 use crate::support::Forwarding;
@@ -200,7 +202,9 @@ fn what_the_end_of_a_task_runs_is_over_before_its_executor() {
 fn a_limit_holds_for_each_item_of_a_map() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(3), Gate::default());
-        let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(20)).chunk_size(3));
+        let limited = threads
+            .with(TaskOptions::new().time_limit(Duration::from_millis(20)))
+            .with(MapOptions::new().chunk_size(3));
         let hold = gate.clone();
         let wait_if = move |late: bool| {
             if late {
@@ -393,7 +397,7 @@ fn the_limit_of_a_pool_holds_for_every_task_however_it_comes() {
         is_limited(threads.submit(move |()| again(), ()).result(), LIMIT);
         threads.map(move |_| item(), 0..3).for_each(|outcome| is_limited(outcome, LIMIT));
         let item = hold.clone();
-        let chunks = threads.with(TaskOptions::new().chunk_size(3));
+        let chunks = threads.with(MapOptions::new().chunk_size(3));
         chunks.map_unordered(move |_| item(), 0..3).for_each(|(_, outcome)| is_limited(outcome, LIMIT));
         let borrowed = &gate;
         threads.scope(|scope| {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Executor, Future, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, promise, wait,
+    Backend, Executor, Future, MapOptions, ReturnWhen, TaskOptions, ThreadPoolExecutor, as_completed, promise, wait,
 };
 
 use super::support::*;
@@ -187,7 +187,7 @@ fn levels_by_map() {
 fn levels_by_map_in_chunks() {
     fn step(threads: &Threads, depth: u32) -> u32 {
         let own = Arc::clone(threads);
-        let chunks = threads.with(TaskOptions::new().chunk_size(2).buffer_size(2));
+        let chunks = threads.with(MapOptions::new().chunk_size(2).buffer_size(2));
         let outcomes: Vec<_> = chunks.map(move |depth| level(&own, depth, step), [depth, 0, 0]).collect();
         assert_eq!(outcomes.len(), 3);
         outcomes.into_iter().next().unwrap().unwrap()
@@ -199,7 +199,7 @@ fn levels_by_map_in_chunks() {
 fn levels_by_map_with_a_timeout() {
     fn step(threads: &Threads, depth: u32) -> u32 {
         let own = Arc::clone(threads);
-        let timed = threads.with(TaskOptions::new().timeout(LONG));
+        let timed = threads.with(MapOptions::new().timeout(LONG));
         timed.map(move |depth| level(&own, depth, step), [depth]).next().unwrap().unwrap()
     }
     descend(1000, step);

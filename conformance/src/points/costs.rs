@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, TaskOptions};
+use concurrent_futures::{Error, Executor, MapOptions, TaskOptions};
 
 use crate::functions::{Value, count_values, double, drop_value, make_value};
 use crate::points::{Make, Points};
@@ -76,7 +76,7 @@ fn arguments_are_gone_when_a_map_is_dropped(make: &Make) {
     let _alone = alone();
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
-    for options in [TaskOptions::new(), TaskOptions::new().chunk_size(4)] {
+    for options in [MapOptions::new(), MapOptions::new().chunk_size(4)] {
         let with = executor.with(options);
         let values = || (0..20).map(|_| Value::new()).collect::<Vec<_>>();
         drop(with.map(drop_value, values()));

@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, State, TaskOptions};
+use concurrent_futures::{Error, Executor, MapOptions, State, TaskOptions};
 
 use crate::functions::{
     double, drop_bytes, fail_without_text, length, numbers, panic_at_some, panic_with, parse, pass_on, pass_on_boxed,
@@ -215,7 +215,7 @@ fn a_future_can_be_awaited(make: &Make) {
 
 fn an_error_of_another_future_keeps_its_variant(make: &Make) {
     let executor = make(2);
-    let chunks = executor.with(TaskOptions::new().chunk_size(3));
+    let chunks = executor.with(MapOptions::new().chunk_size(3));
     for outcomes in [
         (0..8).map(|which| executor.try_submit(pass_on, which).result()).collect::<Vec<_>>(),
         (0..8).map(|which| executor.try_submit(pass_on_boxed, which).result()).collect(),
@@ -238,7 +238,7 @@ fn an_error_of_another_future_keeps_its_variant(make: &Make) {
 fn the_name_of_a_task_is_in_its_errors(make: &Make) {
     let executor = make(2);
     let named = executor.with(TaskOptions::new().name("resize"));
-    let chunks = named.with(TaskOptions::new().chunk_size(2));
+    let chunks = named.with(MapOptions::new().chunk_size(2));
     let outcomes = [named.submit(panic_at_some, 2).result()].into_iter().chain(named.map(panic_at_some, [2, 2]));
     for outcome in outcomes.chain(chunks.map(panic_at_some, [2, 2])) {
         let Err(Error::Panicked(panicked)) = outcome else { panic!("{outcome:?}") };

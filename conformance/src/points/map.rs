@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, TaskOptions};
+use concurrent_futures::{Backend, Error, Executor, MapOptions, TaskOptions};
 
 use crate::functions::{
     double, mark_and_pass, panic_at_some, parse, pass_and_mark, power, second_waits, wait_at_the_last,
@@ -40,8 +40,13 @@ fn items(door: &Door, count: u32) -> impl Iterator<Item = (PathBuf, u32)> + use<
     (0..count).map(move |number| (path.clone(), number))
 }
 
-fn options() -> TaskOptions {
-    TaskOptions::new()
+fn options() -> MapOptions {
+    MapOptions::new()
+}
+
+/// Makes each item a task.
+fn limited() -> TaskOptions {
+    TaskOptions::new().time_limit(LONG)
 }
 
 /// Lets the waiting tasks pass, ends the executor, and returns which items have run.
@@ -196,9 +201,15 @@ fn outcomes_are_there_while_a_later_item_runs(make: &Make) {
 
 fn dropping_it_cancels_what_has_not_started(make: &Make) {
     // Shared by the workers, in chunks, and each item as a task.
-    for options in [options(), options().chunk_size(2), options().buffer_size(5), options().time_limit(LONG)] {
+    let none = TaskOptions::new;
+    for (tasks, maps) in [
+        (none(), options()),
+        (none(), options().chunk_size(2)),
+        (none(), options().buffer_size(5)),
+        (limited(), options()),
+    ] {
         let (executor, door) = (make(1), Door::new());
-        let limited = executor.with(options);
+        let limited = executor.with(tasks).with(maps);
         let map = limited.map(pass_and_mark, items(&door, 10));
         door.arrived();
         drop(map);
@@ -245,7 +256,7 @@ fn unordered_has_an_outcome_for_every_item(make: &Make) {
 }
 
 fn dropping_an_unordered_one_cancels_the_rest(make: &Make) {
-    for options in [options(), options().time_limit(LONG)] {
+    for options in [TaskOptions::new(), limited()] {
         let (executor, door) = (make(1), Door::new());
         let limited = executor.with(options);
         let mut map = limited.map_unordered(second_waits, items(&door, 10));
@@ -275,14 +286,15 @@ fn cancelled_items_are_errs_in_their_places(make: &Make) {
 /// In each possible way, on a busy worker and on one that has not started.
 fn a_map_comes_before_what_is_submitted_after_it(make: &Make) {
     const ITEMS: u32 = 60;
-    let hour = Duration::from_secs(3600);
-    let ways = [options(), options().chunk_size(7), options().time_limit(hour)];
-    for (options, is_busy) in ways.into_iter().flat_map(|way| [(way.clone(), false), (way, true)]) {
+    let hour = TaskOptions::new().time_limit(Duration::from_secs(3600));
+    let none = TaskOptions::new();
+    let ways = [(&none, options()), (&none, options().chunk_size(7)), (&hour, options())];
+    for ((tasks, maps), is_busy) in ways.into_iter().flat_map(|way| [(way.clone(), false), (way, true)]) {
         let (executor, door) = (make(1), Door::new());
         let running = is_busy.then(|| occupy_at_door(&*executor, &door));
         let file = door.path().join("marks");
         let marked = |numbers: std::ops::Range<u32>| numbers.map(|n| (file.clone(), n)).collect::<Vec<_>>();
-        let with = executor.with(options);
+        let with = executor.with(tasks.clone()).with(maps);
         let ordered = with.map(mark, marked(0..ITEMS));
         let unordered = with.map_unordered(mark, marked(ITEMS..2 * ITEMS));
         let later: Vec<_> = marked(2 * ITEMS..2 * ITEMS + 20).into_iter().map(|at| executor.submit(mark, at)).collect();

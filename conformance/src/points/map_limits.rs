@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, TaskOptions};
+use concurrent_futures::{Error, Executor, MapOptions, TaskOptions};
 
 use crate::functions::{double, second_waits, time_out_at_one};
 use crate::points::{Make, Points};
@@ -32,7 +32,7 @@ fn a_buffer_has_exactly_that_many_in_flight(make: &Make) {
     let executor = make(2);
     for size in 1..4 {
         let pulled = Cell::new(0);
-        let buffered = executor.with(TaskOptions::new().buffer_size(size));
+        let buffered = executor.with(MapOptions::new().buffer_size(size));
         let size = u64::try_from(size).unwrap();
         let mut map = buffered.map(double, counted(&pulled));
         for n in 0..20 {
@@ -44,7 +44,7 @@ fn a_buffer_has_exactly_that_many_in_flight(make: &Make) {
 
 fn an_unordered_buffer_has_exactly_that_many_in_flight(make: &Make) {
     let (executor, pulled) = (make(2), Cell::new(0));
-    let buffered = executor.with(TaskOptions::new().buffer_size(3));
+    let buffered = executor.with(MapOptions::new().buffer_size(3));
     let mut map = buffered.map_unordered(double, counted(&pulled));
     for n in 0..20 {
         assert_eq!(pulled.get(), 3 + n);
@@ -54,7 +54,7 @@ fn an_unordered_buffer_has_exactly_that_many_in_flight(make: &Make) {
 
 fn a_buffer_counts_items_also_in_chunks(make: &Make) {
     let (executor, pulled) = (make(2), Cell::new(0));
-    let buffered = executor.with(TaskOptions::new().buffer_size(6).chunk_size(4));
+    let buffered = executor.with(MapOptions::new().buffer_size(6).chunk_size(4));
     let mut map = buffered.map(double, counted(&pulled));
     assert_eq!(pulled.get(), 6, "not six chunks");
     for n in 0..50 {
@@ -66,7 +66,7 @@ fn a_buffer_counts_items_also_in_chunks(make: &Make) {
 
 fn a_shutdown_loses_no_result_of_a_buffer(make: &Make) {
     let executor = make(1);
-    let buffered = executor.with(TaskOptions::new().buffer_size(3));
+    let buffered = executor.with(MapOptions::new().buffer_size(3));
     let mut map = buffered.map(double, 0..6);
     let unordered = buffered.map_unordered(double, 0..5);
     assert_eq!(map.next().unwrap().unwrap(), 0);
@@ -79,18 +79,18 @@ fn a_shutdown_loses_no_result_of_a_buffer(make: &Make) {
 }
 
 fn sizes_of_zero_are_refused(make: &Make) {
-    assert_eq!(panic_text(|| TaskOptions::new().chunk_size(0)), "chunk_size must be at least 1, not 0");
-    assert_eq!(panic_text(|| TaskOptions::new().buffer_size(0)), "buffer_size must be at least 1, not 0");
+    assert_eq!(panic_text(|| MapOptions::new().chunk_size(0)), "chunk_size must be at least 1, not 0");
+    assert_eq!(panic_text(|| MapOptions::new().buffer_size(0)), "buffer_size must be at least 1, not 0");
     assert_eq!(panic_text(|| TaskOptions::new().time_limit(Duration::ZERO)), "time_limit must be longer than zero");
     let executor = make(1);
-    let least = executor.with(TaskOptions::new().chunk_size(1).buffer_size(1));
+    let least = executor.with(MapOptions::new().chunk_size(1).buffer_size(1));
     assert_eq!(least.map(double, [1, 2]).map(Result::unwrap).sum::<u64>(), 6);
 }
 
 fn a_timeout_is_one_err_and_then_the_end(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
-    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)));
+    let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)));
     let mut map = timed.map(double, 0..4);
     let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("no timeout") };
     assert_eq!((timeout.unfinished(), timeout.total()), (4, 4));
@@ -100,7 +100,7 @@ fn a_timeout_is_one_err_and_then_the_end(make: &Make) {
 
 fn after_a_timeout_the_rest_is_cancelled(make: &Make) {
     let (executor, door) = (make(1), Door::new());
-    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)));
+    let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)));
     let mut map = timed.map(second_waits, (0..5).map(|n| (door.path(), n)));
     door.arrived();
     let mut first = map.next();
@@ -117,7 +117,7 @@ fn after_a_timeout_the_rest_is_cancelled(make: &Make) {
 
 fn after_the_time_what_is_there_is_yielded_still(make: &Make) {
     let executor = make(1);
-    let timed = executor.with(TaskOptions::new().timeout(Duration::from_nanos(1)));
+    let timed = executor.with(MapOptions::new().timeout(Duration::from_nanos(1)));
     let (map, unordered) = (timed.map(double, 0..3), timed.map_unordered(double, 0..3));
     // The timeout counts from the call, so it is over by now; and all items have run.
     executor.shutdown();
@@ -128,7 +128,7 @@ fn after_the_time_what_is_there_is_yielded_still(make: &Make) {
 fn a_timeout_ends_an_endless_input(make: &Make) {
     let (executor, door, pulled) = (make(1), Door::new(), Cell::new(0));
     let _running = occupy_at_door(&*executor, &door);
-    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)).buffer_size(2));
+    let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)).buffer_size(2));
     let mut map = timed.map(double, counted(&pulled));
     assert!(matches!(map.next(), Some(Err(Error::Timeout(_)))));
     assert!(map.next().is_none());
@@ -137,7 +137,7 @@ fn a_timeout_ends_an_endless_input(make: &Make) {
 
 fn a_timeout_of_a_task_is_not_the_maps(make: &Make) {
     let executor = make(1);
-    let timed = executor.with(TaskOptions::new().timeout(LONG));
+    let timed = executor.with(MapOptions::new().timeout(LONG));
     let outcomes: Vec<_> = timed.try_map(time_out_at_one, 0..3).collect();
     assert!(matches!(outcomes[..], [Ok(0), Err(Error::Failed(_)), Ok(2)]), "{outcomes:?}");
 }
@@ -145,7 +145,7 @@ fn a_timeout_of_a_task_is_not_the_maps(make: &Make) {
 fn unordered_has_a_timeout_too(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
-    let timed = executor.with(TaskOptions::new().timeout(Duration::from_millis(5)));
+    let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)));
     let mut map = timed.map_unordered(double, 0..4);
     assert!(matches!(map.next(), Some((0, Err(Error::Timeout(_))))));
     assert!(map.next().is_none());

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, Future, InlineExecutor, Job, TaskOptions, ThreadPoolExecutor, promise,
+    Backend, Error, Executor, Future, InlineExecutor, Job, MapOptions, ThreadPoolExecutor, promise,
 };
 
 const NARROW: usize = 2 << 20;
@@ -141,27 +141,27 @@ macro_rules! ways {
             }
 
             fn chunks(threads: &ThreadPoolExecutor) {
-                let threads = threads.with(TaskOptions::new().chunk_size(2));
+                let threads = threads.with(MapOptions::new().chunk_size(2));
                 for sum in threads.map(pass, (0..3).map(|_| make(1))) {
                     assert_eq!(sum.unwrap(), 1);
                 }
             }
 
             fn chunks_of_results(threads: &ThreadPoolExecutor) {
-                let threads = threads.with(TaskOptions::new().chunk_size(2));
+                let threads = threads.with(MapOptions::new().chunk_size(2));
                 let mut results = threads.map(make, [1, 2, 3]);
                 (0..3).for_each(|_| assert!(matches!(results.next(), Some(Ok(_)))));
             }
 
             fn buffered(threads: &ThreadPoolExecutor) {
-                let threads = threads.with(TaskOptions::new().buffer_size(2));
+                let threads = threads.with(MapOptions::new().buffer_size(2));
                 for sum in threads.map(pass, (0..3).map(|_| make(1))) {
                     assert_eq!(sum.unwrap(), 1);
                 }
             }
 
             fn buffered_results(threads: &ThreadPoolExecutor) {
-                let threads = threads.with(TaskOptions::new().buffer_size(2));
+                let threads = threads.with(MapOptions::new().buffer_size(2));
                 let mut results = threads.map(make, [1, 2, 3]);
                 (0..3).for_each(|_| assert!(matches!(results.next(), Some(Ok(_)))));
             }

@@ -9,7 +9,7 @@ pub(crate) use checks::{check, check_own};
 mod checks {
     use std::time::Duration;
 
-    use concurrent_futures::{Exit, TaskOptions};
+    use concurrent_futures::{Exit, MapOptions, TaskOptions};
 
     use super::{Error, Executor, ProcessPoolExecutor};
 
@@ -66,7 +66,7 @@ mod checks {
         assert_eq!(processes.submit(u64::count_ones, 7).result().unwrap(), 3);
         assert_eq!(processes.submit(String::into_bytes, "a".to_owned()).result().unwrap(), [b'a']);
         let squares: Result<Vec<u64>, _> =
-            processes.with(TaskOptions::new().chunk_size(8)).map(|n: u64| n * n, 0..100).collect();
+            processes.with(MapOptions::new().chunk_size(8)).map(|n: u64| n * n, 0..100).collect();
         assert_eq!(squares.unwrap(), (0..100).map(|n| n * n).collect::<Vec<u64>>());
         assert_eq!(processes.submit(nested, 1).result().unwrap(), 2);
         check_ends(&processes);

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use concurrent_futures::{Bytes, Executor, ProcessPoolExecutor, TaskOptions};
+use concurrent_futures::{Bytes, Executor, MapOptions, ProcessPoolExecutor};
 use serde::{Deserialize, Serialize};
 
 use super::same;
@@ -129,7 +129,7 @@ fn what_a_task_keeps_stays_what_it_was() {
             bytes
         };
         processes.submit(keep_and_return, made((3, 2 * MIB))).result().unwrap();
-        let chunks = processes.with(TaskOptions::new().chunk_size(2));
+        let chunks = processes.with(MapOptions::new().chunk_size(2));
         chunks.map(keep, (4..6).map(|seed| made((seed, 2 * MIB)))).for_each(Result::unwrap);
         for other in 0..20 {
             processes.submit(same, made((200 + other, 2 * MIB))).result().unwrap();
@@ -173,7 +173,7 @@ fn what_a_thread_of_a_task_keeps_stays_what_it_was() {
 fn chunks_of_a_map_carry_them() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
-        let chunks = processes.with(TaskOptions::new().chunk_size(7));
+        let chunks = processes.with(MapOptions::new().chunk_size(7));
         let lengths = [0, 1, 1000, 70_000, MIB - 1, MIB, MIB + 1];
         let tasks = || (0..30).map(|seed| (seed, lengths[seed as usize % lengths.len()]));
         for ((seed, length), outcome) in tasks().zip(chunks.map(same, tasks().map(made))) {

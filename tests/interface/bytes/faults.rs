@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use concurrent_futures::{Bytes, Error, Executor, ProcessPoolExecutor, TaskOptions};
+use concurrent_futures::{Bytes, Error, Executor, MapOptions, ProcessPoolExecutor, TaskOptions};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::across::{checksum, made};
@@ -60,7 +60,7 @@ fn a_chunk_that_kills_its_worker_keeps_the_bytes_of_its_other_items() {
     within(LONG, || {
         for length in [10, MIB + 1] {
             let processes = ProcessPoolExecutor::new(1);
-            let chunks = processes.with(TaskOptions::new().chunk_size(8));
+            let chunks = processes.with(MapOptions::new().chunk_size(8));
             let outcomes: Vec<_> = chunks.map(but_seven, (0..8).map(|n| (n, made((n, length))))).collect();
             for (n, outcome) in (0..).zip(outcomes) {
                 match (n, outcome) {
