@@ -54,7 +54,6 @@ use crate::with::{Options, With};
 /// | cannot be carried to another process | the type does not implement serde's traits | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
 /// | the trait `Executor` is not dyn compatible | `&dyn Executor` | `&dyn Backend`, which has all methods of `Executor` |
 /// | is not an executor | `&pool`, where `pool` is an `Arc` or `Box` | `&*pool` |
-/// | `Future<T>` is not a future | `tokio::spawn` or `join_all` takes a `std::future::Future` | `future.into_future()`; see [`Future`] |
 ///
 /// ```
 /// use concurrent_futures::{Backend, Executor, InlineExecutor};

@@ -1,23 +1,27 @@
 //! [`Future`], the caller's handle on one task.
 #![forbid(unsafe_code)]
 
-pub(crate) mod awaiting;
+pub(crate) mod abort;
 pub(crate) mod promise;
 pub(crate) mod shared;
 mod text;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
 use crate::sync::Mutex;
+use crate::task::handle::TAKEN;
+use crate::task::listener::Listener;
 use crate::task::{State, TaskHandle};
 use crate::wait::sealed::{Lent, Owned, Sealed};
-use crate::wait::{Waitable, wait_for};
+use crate::wait::{Waitable, claim_polled, wait_for};
 use text::write_future;
 
 /// The caller's handle on one task: waits for it, cancels it, or takes its outcome.
@@ -42,21 +46,31 @@ use text::write_future;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 ///
-/// `Future` implements `IntoFuture`, not `std::future::Future`, so `.await` works directly. Pass `future.into_future()`
-/// to functions that take a `std::future::Future`, such as `tokio::spawn` and `join_all`; otherwise the compiler says
-/// that `Future<T>` is not a future.
+/// # In async code
+///
+/// A future is also a [`std::future::Future`], under any runtime: `.await` it, or pass it to `tokio::spawn`,
+/// `join_all`, `select!` or `timeout`. Unlike most of those, its task runs whether it is polled or not, and dropping
+/// the future does not stop the task: see [`abort_on_drop`](Future::abort_on_drop). If the task has not started and a
+/// thread of its own executor polls, the task runs in that thread.
 ///
 /// ```
-/// use std::future::IntoFuture;
 /// use concurrent_futures::ThreadPoolExecutor;
-///
-/// fn spawn<F: std::future::Future + Send + 'static>(_: F) {} // as an async runtime's
+/// # fn block_on<F: Future>(future: F) -> F::Output { smol::block_on(future) }
 ///
 /// let threads = ThreadPoolExecutor::new(2);
-/// spawn(threads.submit(|n: u64| 2 * n, 1).into_future());
-/// let all: Vec<_> = [1, 2].map(|n| threads.submit(|n: u64| 2 * n, n)).map(IntoFuture::into_future).into(); // for `join_all`
-/// # drop(all);
+/// let sum = block_on(async {
+///     let halves = [(1, 5_000), (5_001, 10_000)].map(|(from, to)| threads.spawn(move || (from..=to).sum::<u64>()));
+///     let [one, other] = halves;
+///     Ok::<_, concurrent_futures::Error>(one.await? + other.await?)
+/// });
+/// assert_eq!(sum?, 50_005_000);
+/// # Ok::<(), concurrent_futures::Error>(())
 /// ```
+///
+/// A reference can be polled too, as in `select!`. Once that was ready, the outcome is taken, and everything but
+/// [`id`](Future::id), [`state`](Future::state) and the like panics.
+///
+/// # Sending
 ///
 /// A future can be sent to another thread only if its value can:
 ///
@@ -76,8 +90,6 @@ pub struct Future<T> {
     /// Makes the future `Send` and `Sync` if `T` is `Send`: like a shared mutex, it moves the one `T` between threads.
     owns: PhantomData<Arc<Mutex<T>>>,
 }
-
-const WHOLE: &str = "a done task whose handle is whole has its outcome";
 
 impl<T> Future<T> {
     pub(crate) fn new(task: Arc<dyn TaskHandle<T>>) -> Self {
@@ -186,9 +198,6 @@ impl<T> Future<T> {
             return outcome;
         }
         self.wait();
-        if const { is_large::<T>() } {
-            return *self.take_boxed();
-        }
         self.take()
     }
 
@@ -223,9 +232,6 @@ impl<T> Future<T> {
         if !self.wait_timeout(timeout) {
             return Err(self);
         }
-        if const { is_large::<T>() } {
-            return Ok(*self.take_boxed());
-        }
         Ok(self.take())
     }
 
@@ -235,20 +241,23 @@ impl<T> Future<T> {
     ///
     /// The future itself, if the task is not done.
     pub fn try_result(self) -> Result<Outcome<T>, Self> {
-        if const { is_large::<T>() } {
-            return if self.is_done() { Ok(*self.take_boxed()) } else { Err(self) };
-        }
-        self.task.take().ok_or(self)
+        if self.is_done() { Ok(self.take()) } else { Err(self) }
     }
 
     /// Takes the outcome of a done task.
-    fn take(self) -> Outcome<T> {
-        self.task.take().expect(WHOLE)
+    #[inline]
+    #[track_caller]
+    fn take(&self) -> Outcome<T> {
+        if const { is_large::<T>() } {
+            return *self.take_boxed();
+        }
+        self.task.take().expect(TAKEN)
     }
 
     /// Takes a large outcome in its box, so that the caller can move it straight to its destination.
-    pub(crate) fn take_boxed(self) -> Box<Outcome<T>> {
-        self.task.take_boxed().expect(WHOLE)
+    #[track_caller]
+    pub(crate) fn take_boxed(&self) -> Box<Outcome<T>> {
+        self.task.take_boxed().expect(TAKEN)
     }
 
     /// Blocks until the task is done, and returns its error, or `None` if it succeeded.
@@ -308,6 +317,25 @@ impl<T> Future<T> {
         drop(self);
     }
 }
+
+impl<T> std::future::Future for Future<T> {
+    type Output = Outcome<T>;
+
+    /// Takes the outcome if the task is done. Otherwise has the waker woken when it is; a later poll replaces the waker.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled again after it was ready.
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        let spare = claim_polled(&*self);
+        let listener = Listener::Handle(context.waker().clone(), spare);
+        if self.task.listen(listener).is_none() { Poll::Pending } else { Poll::Ready(self.take()) }
+    }
+}
+
+/// What `.await` on a [`Future`] polls: the future itself.
+pub type Awaiting<T> = Future<T>;
 
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {

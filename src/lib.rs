@@ -109,10 +109,10 @@ pub use error::{
     Timeout, TooLarge, WorkerDied,
 };
 pub use executor::Executor;
-pub use future::Future;
-pub use future::awaiting::Awaiting;
+pub use future::abort::{AbortHandle, AbortOnDrop};
 pub use future::promise::{Promise, promise};
 pub use future::shared::{AwaitingShared, SharedFuture};
+pub use future::{Awaiting, Future};
 pub use id::FutureId;
 pub use inline::InlineExecutor;
 pub use items::ItemExecutor;

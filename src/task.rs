@@ -7,7 +7,7 @@ pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod encoded;
 pub(crate) mod function;
-mod handle;
+pub(crate) mod handle;
 pub(crate) mod listener;
 pub(crate) mod nested;
 pub(crate) mod owner;

@@ -119,26 +119,16 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
 
 /// Lets a poll of `.await` on a worker run the task if it is in the queue of the worker's own executor.
 ///
-/// If it cannot, a spare worker keeps the executor going until the `.await` ends, because a poll does not know how long
-/// its thread sleeps afterwards.
-#[derive(Default)]
-pub(crate) struct PolledClaim {
-    spare: Option<Arc<CompensationGuard>>,
-}
-
-impl PolledClaim {
-    pub(crate) fn poll(&mut self, future: &impl Sealed) {
-        if !owner::may_block() {
-            return;
-        }
-        if let Some(owner) = owner::current() {
-            let task = future.runnable().0;
-            let need = task.claim(Arc::clone(&task), &owner).block_reason();
-            if self.spare.is_none() && !is_done(future) {
-                self.spare = Some(owner::compensate_await(&owner, need));
-            }
-        }
+/// If it cannot, returns what keeps the executor going by a spare worker. The caller holds it until the task is done or
+/// the `.await` is dropped, because a poll does not know how long its thread sleeps afterwards.
+pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard>> {
+    if !owner::may_block() {
+        return None;
     }
+    let owner = owner::current()?;
+    let task = future.runnable().0;
+    let need = task.claim(Arc::clone(&task), &owner).block_reason();
+    (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
 
 /// Panics if the only futures that are not done are those of tasks that this thread is running: the wait would never

@@ -14,13 +14,14 @@ use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
 use crate::sync::{Mutex, OnceLock};
+use crate::task::handle::TAKEN;
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::nested::with_room;
-use crate::task::owner;
+use crate::task::owner::{self, CompensationGuard};
 use crate::task::{Callback, State, TaskHandle};
 use crate::unwind::{catch_and_log, drop_caught};
 use crate::wait::sealed::{Lent, Owned, Sealed};
-use crate::wait::{PolledClaim, Waitable, wait_for};
+use crate::wait::{Waitable, claim_polled, wait_for};
 
 /// A handle on a task that can be cloned. Made by [`Future::share`](crate::Future::share).
 ///
@@ -73,12 +74,11 @@ impl<T> SharedFuture<T> {
 
     /// Lends the outcome of a done task. Does not block.
     fn outcome(&self) -> Result<&T, Error> {
-        const WHOLE: &str = "a done task that is shared has its outcome";
         let take = || {
             if const { is_large::<T>() } {
-                return *self.task().take_boxed().expect(WHOLE);
+                return *self.task().take_boxed().expect(TAKEN);
             }
-            self.task().take().expect(WHOLE)
+            self.task().take().expect(TAKEN)
         };
         self.0.outcome.get_or_init(take).as_ref().map_err(Clone::clone)
     }
@@ -244,7 +244,7 @@ impl<'a, T> IntoFuture for &'a SharedFuture<T> {
     type IntoFuture = AwaitingShared<'a, T>;
 
     fn into_future(self) -> AwaitingShared<'a, T> {
-        AwaitingShared { future: self, claim: PolledClaim::default(), key: WakerKey::new() }
+        AwaitingShared { future: self, spare: None, key: WakerKey::new() }
     }
 }
 
@@ -252,7 +252,8 @@ impl<'a, T> IntoFuture for &'a SharedFuture<T> {
 #[must_use = "does nothing unless it is awaited"]
 pub struct AwaitingShared<'a, T> {
     future: &'a SharedFuture<T>,
-    claim: PolledClaim,
+    /// Keeps the pool of the polling thread going until the future is done.
+    spare: Option<Arc<CompensationGuard>>,
     key: WakerKey,
 }
 
@@ -261,11 +262,11 @@ impl<'a, T> std::future::Future for AwaitingShared<'a, T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        this.claim.poll(this.future);
+        this.spare = claim_polled(this.future);
         match this.future.task().listen(Listener::Waker(context.waker().clone(), this.key)) {
             None => Poll::Pending,
             Some(_) => {
-                this.claim = PolledClaim::default();
+                this.spare = None;
                 Poll::Ready(this.future.outcome())
             }
         }
@@ -289,10 +290,16 @@ impl<T> Future<T> {
     ///
     /// All handles share one copy of the value. The first access takes it from the task and needs stack for three
     /// copies, so put a large value into a `Box` or `Arc`.
+    ///
+    /// # Panics
+    ///
+    /// The first access, if the outcome was taken before: by polling a reference to this future until it was ready.
     pub fn share(self) -> SharedFuture<T>
     where
         T: Send + Sync,
     {
+        // A poll before may have left its waker.
+        self.task.unlisten(ListenerKey::Handle);
         SharedFuture::new(self)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::call::Call;
 use super::context::RunningTask;
 use super::function::failed;
-use super::listener::{self, Listener, ListenerKey};
+use super::listener::{Listener, ListenerKey};
 use super::owner;
 use super::roles::{Awaited, Callback, TaskHandle};
 use super::snapshot::{Snapshot, State};
@@ -17,6 +17,9 @@ use crate::held::Held;
 use crate::id::FutureId;
 use crate::sync::{thread, yields};
 use crate::unwind::drop_caught;
+
+/// Panics with this if an outcome is wanted that a poll of the handle has taken.
+pub(crate) const TAKEN: &str = "the outcome of this future was taken before: it was polled until it was ready";
 
 impl<C, T, H> RunningTask for Task<C, T, H>
 where
@@ -105,7 +108,7 @@ where
         }
         let key = listener.key();
         // Only a waker is registered more than once, so large wait-sets need no search.
-        let again = matches!(listener, Listener::Waker(..));
+        let again = !matches!(listener, Listener::Set(..));
         let old = if again && let Some(slot) = inner.listener(key) {
             Some(std::mem::replace(slot, listener))
         } else if inner.first.is_none() {
@@ -121,13 +124,7 @@ where
     }
 
     fn unlisten(&self, key: ListenerKey) {
-        let mut inner = self.inner.lock();
-        let removed = if inner.first.as_ref().is_some_and(|first| first.key() == key) {
-            inner.first.take()
-        } else {
-            inner.extras.as_mut().and_then(|extras| listener::remove(&mut extras.listeners, key))
-        };
-        drop(inner);
+        let removed = self.inner.lock().remove_listener(key);
         drop_caught(removed);
     }
 
@@ -174,6 +171,10 @@ where
                 }
                 Phase::Cancelled => return Some(Error::Cancelled),
                 Phase::Delivering { .. } => {}
+                Phase::Taken { .. } => {
+                    drop(inner);
+                    panic!("{TAKEN}");
+                }
                 _ => return None,
             }
             drop(inner);
@@ -195,6 +196,9 @@ where
         inner.detached = true;
         let seen = inner.seen;
         if !matches!(inner.phase, Phase::Finished(_)) {
+            let polled = inner.remove_listener(ListenerKey::Handle);
+            drop(inner);
+            drop_caught(polled);
             return;
         }
         let raised = inner.snapshot().raised;
@@ -262,6 +266,11 @@ where
         let is_cancelled = match inner.phase {
             Phase::Finished(_) => false,
             Phase::Cancelled => true,
+            Phase::Taken { .. } => {
+                drop(inner);
+                drop_caught(callback);
+                panic!("{TAKEN}");
+            }
             _ => {
                 inner.extras().callbacks.push_back(callback);
                 return;

@@ -1,9 +1,13 @@
 //! [`Listener`]: a wait-set, or the waker of an `.await`, which is notified of the end of a task.
+//!
+//! The one handle of a task has one waker, so its key is always the same. A shared future may be awaited several times.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
+
+use super::owner::CompensationGuard;
 
 /// Is notified of the end of several tasks, each under its own key.
 pub(crate) trait Listen: Send + Sync {
@@ -13,10 +17,13 @@ pub(crate) trait Listen: Send + Sync {
 
 pub(crate) enum Listener {
     Set(Arc<dyn Listen>, usize),
+    /// The waker of the task's handle, and what keeps the pool of the polling thread going until the handle is woken.
+    Handle(Waker, Option<Arc<CompensationGuard>>),
+    /// The waker of one `.await` of a shared future.
     Waker(Waker, WakerKey),
 }
 
-/// Identifies one `.await` of a future.
+/// Identifies one `.await` of a shared future.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WakerKey(u64);
 
@@ -31,6 +38,7 @@ impl WakerKey {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListenerKey {
     Set(*const (), usize),
+    Handle,
     Waker(WakerKey),
 }
 
@@ -67,6 +75,7 @@ impl Listener {
     pub(crate) fn key(&self) -> ListenerKey {
         match self {
             Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast(), *key),
+            Listener::Handle(..) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
         }
     }
@@ -78,8 +87,17 @@ impl Listener {
     }
 
     fn wake(self) {
-        if let Listener::Waker(waker, _) = self {
-            crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
+        match self {
+            Listener::Set(..) => {}
+            Listener::Handle(waker, spare) => {
+                wake_caught(waker);
+                drop(spare);
+            }
+            Listener::Waker(waker, _) => wake_caught(waker),
         }
     }
+}
+
+fn wake_caught(waker: Waker) {
+    crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
 }

@@ -105,7 +105,7 @@ pub(crate) trait Awaited: RunningTask {
     fn unlisten(&self, key: ListenerKey);
     /// Blocks until the task is done or the deadline has passed. Returns `true` if the task is done.
     fn sleep(&self, deadline: Option<Instant>) -> bool;
-    /// Returns the error of a done task. Blocks while a late callback has the outcome.
+    /// Returns the error of a done task. Blocks while a late callback has the outcome. Panics if the outcome was taken.
     fn error(&self) -> Option<Error>;
     /// Called when the handle is dropped: nobody will take the outcome.
     fn detach(&self);
@@ -120,7 +120,7 @@ pub(crate) trait TaskHandle<T>: Runnable {
     /// As `take`, without copying a large outcome.
     fn take_boxed(&self) -> Option<Box<Outcome<T>>>;
     /// Adds a callback, or runs it at once if the task is done. Must be called only through the handle that may take
-    /// the outcome.
+    /// the outcome. Panics if it was taken.
     fn add_callback(&self, callback: Callback<T>);
     /// Adds a callback. Returns it as an error if the task is done.
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>>;

@@ -232,6 +232,13 @@ impl<C, T, H> Inner<C, T, H> {
         (self.first.take(), rest.unwrap_or_default())
     }
 
+    pub(super) fn remove_listener(&mut self, key: ListenerKey) -> Option<Listener> {
+        if self.first.as_ref().is_some_and(|first| first.key() == key) {
+            return self.first.take();
+        }
+        listener::remove(&mut self.extras.as_mut()?.listeners, key)
+    }
+
     pub(super) fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
         let rest = match &mut self.extras {
             Some(extras) => &mut extras.listeners[..],

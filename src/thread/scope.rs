@@ -16,8 +16,9 @@
 //! - **A fork**: the threads of the pool do not exist in the forked process, so the tasks they were running never end
 //!   there, and nothing accesses them. The scope ends the tasks that have not started, including their closures, and
 //!   then returns without waiting.
-//! - **The empty task** may stay alive in a dead queue entry, a [`TaskContext`](crate::task::TaskContext) or a
-//!   wait-set. What it still holds (options, callbacks) borrows nothing.
+//! - **The ended task** may stay alive in a dead queue entry, a [`TaskContext`](crate::task::TaskContext), a wait-set or
+//!   an [`AbortHandle`](crate::AbortHandle). What it still holds (options, callbacks) borrows nothing. `cancel` and
+//!   `abort` have no effect on an ended task, and its state tells only whether a leaked outcome is an error.
 
 use std::collections::VecDeque;
 use std::fmt;

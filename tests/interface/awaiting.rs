@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use concurrent_futures::{
-    Error, Executor, Future, InlineExecutor, Outcome, Promise, SharedFuture, ThreadPoolExecutor, promise,
+    Error, Executor, Future, InlineExecutor, Outcome, Promise, SharedFuture, State, ThreadPoolExecutor, promise,
 };
 
 use crate::support::{LONG, block_on, logged, occupy, panic_text, within};
@@ -252,7 +253,7 @@ fn the_loser_of_a_select_takes_its_waker_back() {
         let won = runtime.block_on(async {
             tokio::select! {
                 outcome = &slow => outcome.copied(),
-                outcome = fast.into_future() => outcome,
+                outcome = fast => outcome,
             }
         });
         assert_eq!(won.unwrap(), 2);
@@ -358,7 +359,121 @@ fn polled_after_it_was_ready_it_panics() {
     let mut awaiting = future.into_future();
     assert!(poll(&mut awaiting, &counter).is_ready());
     let text = panic_text(|| poll(&mut awaiting, &counter));
-    assert!(text.contains("polled after it was ready"), "{text}");
+    assert_eq!(text, TAKEN);
+}
+
+const TAKEN: &str = "the outcome of this future was taken before: it was polled until it was ready";
+
+#[test]
+fn a_future_whose_outcome_a_poll_has_taken_says_so() {
+    let taken = || {
+        let (promise, mut future) = promise::<u8>();
+        promise.complete(Ok(1));
+        assert!(poll(&mut future, &Counter::new()).is_ready());
+        future
+    };
+    assert_eq!(taken().state(), State::Finished);
+    assert!(taken().is_done() && taken().wait_timeout(Duration::ZERO) && !taken().cancel());
+    assert_eq!(panic_text(|| taken().result()), TAKEN);
+    assert_eq!(panic_text(|| taken().try_result()), TAKEN);
+    assert_eq!(panic_text(|| taken().result_timeout(LONG)), TAKEN);
+    assert_eq!(panic_text(|| taken().error()), TAKEN);
+    assert_eq!(panic_text(|| taken().add_done_callback(|_| ())), TAKEN);
+    assert_eq!(panic_text(|| taken().share().result().copied()), TAKEN);
+}
+
+#[test]
+fn a_future_that_was_polled_can_still_be_waited_for_and_shared() {
+    within(LONG, || {
+        let counter = Counter::new();
+        let (promise, mut future) = promise();
+        assert!(poll(&mut future, &counter).is_pending());
+        let completer = thread::spawn(move || promise.complete(Ok(1)));
+        assert_eq!(future.result().unwrap(), 1);
+        assert!(completer.join().unwrap());
+        assert_eq!((counter.woken(), Arc::strong_count(&counter)), (1, 1));
+    });
+    let counter = Counter::new();
+    let (promise, mut future) = promise::<u8>();
+    assert!(poll(&mut future, &counter).is_pending());
+    let shared = future.share();
+    assert_eq!(Arc::strong_count(&counter), 1, "nobody polls it any more");
+    promise.complete(Ok(1));
+    assert_eq!((shared.result().unwrap(), counter.woken()), (&1, 0));
+}
+
+#[test]
+fn runtimes_take_it_as_it_is() {
+    within(LONG, || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        let threads = ThreadPoolExecutor::new(2);
+        runtime.block_on(async {
+            assert_eq!(tokio::spawn(threads.spawn(|| 1)).await.unwrap().unwrap(), 1);
+            assert_eq!(tokio::time::timeout(LONG, threads.spawn(|| 2)).await.unwrap().unwrap(), 2);
+            let (promise, mut future) = promise::<u8>();
+            assert!(tokio::time::timeout(Duration::from_millis(1), &mut future).await.is_err());
+            promise.complete(Ok(3));
+            assert_eq!(future.await.unwrap(), 3);
+            let (one, two) = tokio::join!(threads.spawn(|| 4), threads.spawn(|| 5));
+            assert_eq!((one.unwrap(), two.unwrap()), (4, 5));
+        });
+    });
+}
+
+#[test]
+fn a_handle_aborts_without_the_future() {
+    within(LONG, || {
+        let (promise, future) = promise::<u8>();
+        let stop = future.abort_handle();
+        assert_eq!((stop.id(), stop.is_done()), (future.id(), false));
+        promise.start();
+        assert!(!stop.cancel(), "it runs");
+        let waiting = thread::spawn(move || future.result());
+        let twin = stop.clone();
+        assert!(stop.abort() && twin.is_done());
+        assert!(matches!(waiting.join().unwrap(), Err(Error::Cancelled)));
+        assert!(twin.abort(), "it is cancelled");
+        assert!(promise.is_cancelled());
+    });
+}
+
+#[test]
+fn a_handle_keeps_no_outcome() {
+    let (promise, future) = promise();
+    let stop = future.abort_handle();
+    let value = Arc::new(());
+    promise.complete(Ok(Arc::clone(&value)));
+    drop(future);
+    assert_eq!(Arc::strong_count(&value), 1);
+    assert!(!stop.abort());
+}
+
+#[test]
+fn what_aborts_when_dropped_does_so_unless_it_is_done_or_let_go() {
+    let counter = Counter::new();
+    let (pending, future) = promise::<u8>();
+    let mut guarded = future.abort_on_drop();
+    assert!(poll(&mut guarded, &counter).is_pending());
+    drop(guarded);
+    assert!(pending.is_cancelled());
+    assert_eq!(Arc::strong_count(&counter), 1);
+
+    let (running, future) = promise::<u8>();
+    running.start();
+    drop(future.abort_on_drop());
+    assert!(running.is_cancelled());
+
+    let (done, future) = promise();
+    let mut guarded = future.abort_on_drop();
+    assert_eq!(guarded.state(), State::Pending);
+    done.complete(Ok(1));
+    assert!(matches!(poll(&mut guarded, &counter), Poll::Ready(Ok(1))));
+    drop(guarded);
+
+    let (kept, future) = promise();
+    let kept_future = future.abort_on_drop().into_inner();
+    kept.complete(Ok(2));
+    assert_eq!(kept_future.result().unwrap(), 2);
 }
 
 #[test]
