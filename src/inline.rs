@@ -52,14 +52,12 @@ pub struct InlineExecutor {
 #[allow(non_upper_case_globals)]
 pub const InlineExecutor: InlineExecutor = InlineExecutor { state: None };
 
-#[derive(Default)]
 struct State {
     inner: Mutex<Inner>,
     /// Notified when the last task of a closed executor has ended.
     ended: Condvar,
 }
 
-#[derive(Default)]
 struct Inner {
     is_closed: bool,
     /// The thread of each task that runs. A thread with nested tasks is there several times.
@@ -69,7 +67,8 @@ struct Inner {
 impl InlineExecutor {
     /// Makes an executor that can be closed. Its clones are the same executor.
     pub fn new() -> Self {
-        Self { state: Some(Arc::default()) }
+        let state = State { inner: Mutex::new(Inner { is_closed: false, running: Vec::new() }), ended: Condvar::new() };
+        Self { state: Some(Arc::new(state)) }
     }
 }
 

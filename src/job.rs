@@ -12,8 +12,10 @@ use crate::options::TaskOptions;
 use crate::task::Runnable;
 use crate::task::call::Encoded;
 use crate::task::nested::if_room;
+use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
 ///
@@ -151,7 +153,7 @@ impl Job {
     ///
     /// The task can still be [encoded](Job::encode) and [run](Job::run) here.
     pub fn entrust(&self, remote: Arc<dyn Remote>) -> bool {
-        self.task().entrust(Arc::new(Entrusted { id: self.id(), remote }))
+        self.task().entrust(Arc::new(Entrusted { id: self.id(), remote: Some(remote) }))
     }
 
     /// Calls `hook` if the task is aborted while it runs, or at once if it was aborted already.
@@ -163,23 +165,41 @@ impl Job {
 }
 
 /// Makes a [`Remote`] the owner of one task.
+///
+/// The `Remote` is a user's type. What it is told while the task ends, and its drop, run as callbacks do: they must not
+/// block, and a panic is logged, because the task has to end nevertheless.
 struct Entrusted {
     id: FutureId,
-    remote: Arc<dyn Remote>,
+    /// `None` only while this is dropped.
+    remote: Option<Arc<dyn Remote>>,
+}
+
+impl Entrusted {
+    fn tell(&self, what: impl FnOnce(&dyn Remote)) {
+        if let Some(remote) = &self.remote {
+            catch_and_log("a method of a `Remote`", || in_callback(|| what(&**remote)));
+        }
+    }
 }
 
 impl TaskOwner for Entrusted {
     fn cancelled(&self) {
-        self.remote.left(self.id);
+        self.tell(|remote| remote.left(self.id));
     }
     fn refused(&self) {
-        self.remote.left(self.id);
+        self.tell(|remote| remote.left(self.id));
     }
     fn ended(&self, failed: bool) {
-        self.remote.ended(self.id, failed);
+        self.tell(|remote| remote.ended(self.id, failed));
     }
     fn remote(&self) -> Option<&dyn Remote> {
-        Some(&*self.remote)
+        self.remote.as_deref()
+    }
+}
+
+impl Drop for Entrusted {
+    fn drop(&mut self) {
+        in_callback(|| drop_caught(self.remote.take()));
     }
 }
 

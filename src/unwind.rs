@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::any::Any;
+use std::ops::{Deref, DerefMut};
 use std::panic::{self, AssertUnwindSafe};
 
 /// Runs `code`, and returns the payload if it panicked.
@@ -30,10 +31,42 @@ pub(crate) fn catch_and_log_dyn(what: &str, code: &mut dyn FnMut()) {
 
 /// Drops a user's value. A panic of its `Drop` is logged and goes no further.
 pub(crate) fn drop_caught<D>(value: D) {
-    // Dropped in place: moving it once more would need room for it on the stack twice.
-    let mut place = Some(value);
-    if let Some(payload) = payload_of(&mut || place = None) {
+    clear_caught(&mut Some(value));
+}
+
+/// As [`drop_caught`]. The value is dropped in place: moving it once more would need room for it on the stack twice.
+fn clear_caught<D>(place: &mut Option<D>) {
+    if let Some(payload) = payload_of(&mut || *place = None) {
         report_drop(payload);
+    }
+}
+
+/// Holds a user's value whose drop must not unwind, because other drops follow: see [`drop_caught`].
+pub(crate) struct Caught<D>(Option<D>);
+
+impl<D> Caught<D> {
+    pub(crate) fn new(value: D) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<D> Deref for Caught<D> {
+    type Target = D;
+
+    fn deref(&self) -> &D {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<D> DerefMut for Caught<D> {
+    fn deref_mut(&mut self) -> &mut D {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<D> Drop for Caught<D> {
+    fn drop(&mut self) {
+        clear_caught(&mut self.0);
     }
 }
 

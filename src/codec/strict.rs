@@ -14,6 +14,8 @@ use std::fmt::{self, Debug, Display};
 
 use serde::ser::{self, Serialize, Serializer};
 
+use crate::bytes;
+
 /// The name of a type, a field or a variant, as serde passes it.
 pub(super) type Name = &'static str;
 
@@ -140,7 +142,8 @@ impl<'a, S: Serializer> Serializer for Whole<'a, S> {
         written.map_err(|error| Unwritten::from_format(error, self.1))
     }
     fn serialize_newtype_struct<T: ?Sized + Serialize>(self, name: Name, value: &T) -> Result<S::Ok, Self::Error> {
-        let written = self.0.serialize_newtype_struct(name, &Strict(value, self.1));
+        let write = || self.0.serialize_newtype_struct(name, &Strict(value, self.1));
+        let written = if name == bytes::NAME { bytes::as_own(write) } else { write() };
         written.map_err(|error| Unwritten::from_format(error, self.1))
     }
     fn serialize_newtype_variant<T: ?Sized + Serialize>(

@@ -54,7 +54,7 @@ pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
         }
     }
     let _forget = Forget(pool, id);
-    // User code that runs here (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task:
+    // User code that runs here (a callback, a `Drop`, a `Serialize`, a `Deserialize`, a waker, a logger) must not wait for a task:
     // this thread may be the one that has to read its answer.
     owner::in_callback(|| match WorkerMonitor::spawn(pool, id) {
         Ok(mut monitor) => monitor.look_after(),

@@ -88,10 +88,14 @@ where
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
         let waits = matches!(inner.phase.call(), Some(Some(_)));
-        if waits {
-            inner.owner = Some(owner);
+        let replaced = if waits {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-        }
+            inner.owner.replace(owner)
+        } else {
+            None
+        };
+        drop(inner);
+        drop(replaced);
         waits
     }
 
@@ -114,8 +118,7 @@ where
             Some(owner)
         };
         drop(inner);
-        // A `Remote` is a user's type, so its drop is user code.
-        drop_caught(unused);
+        drop(unused);
         is_open
     }
 

@@ -56,6 +56,10 @@ use crate::options::Stats;
 /// The same holds for two executors whose tasks wait for each other, and for a task that waits for a lock, channel or
 /// promise that another queued task has to provide.
 ///
+/// If the system refuses to start another thread, queued tasks wait until a worker is free. So if the running tasks
+/// wait for queued ones by such means, they hang, although the pool has fewer than `max_workers` threads. A task that
+/// is submitted later makes the pool try again.
+///
 /// # Forks
 ///
 /// The pool's threads do not exist in a forked child. In the child, every task that is submitted to the pool, and every

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use concurrent_futures::{Error, Executor, Future, FutureId, Job, Remote, State};
+use concurrent_futures::{
+    Backend, Error, Executor, Future, FutureId, Job, Remote, SharedFuture, State, ThreadPoolExecutor,
+};
 
-use crate::support::Held;
+use crate::support::{Held, LONG, within};
 
 /// What a remote was asked and told, in order; it answers as it was made to.
 #[derive(Default)]
@@ -153,4 +155,82 @@ fn a_job_that_is_entrusted_again_lets_the_first_remote_go_with_no_lock_held() {
     job.run();
     assert!(future.is_done());
     assert!(remote.take(future.id()).is_empty(), "it ran here");
+}
+
+#[test]
+fn a_job_that_moves_on_to_a_pool_lets_its_remote_go_with_no_lock_held() {
+    struct Looks(Arc<Future<u8>>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.0.state();
+        }
+    }
+    impl Remote for Looks {
+        fn revoke(&self, _: FutureId) -> bool {
+            false
+        }
+    }
+    within(LONG, || {
+        let (held, threads) = (Held::default(), ThreadPoolExecutor::new(1));
+        let future = Arc::new(held.submit(|n: u8| n + 1, 1));
+        let job = held.take(0);
+        assert!(job.entrust(Arc::new(Looks(Arc::clone(&future)))));
+        threads.execute(job);
+        assert!(future.wait_timeout(LONG));
+    });
+}
+
+#[test]
+fn a_task_ends_whatever_its_remote_does_when_it_is_told() {
+    /// Panics in what it is told, or waits for the future, and panics when it is dropped.
+    struct Bad(Option<SharedFuture<u8>>);
+    impl Bad {
+        fn told(&self) {
+            match &self.0 {
+                Some(future) => drop(future.result().map(|_| ())),
+                None => panic!("told"),
+            }
+        }
+    }
+    impl Remote for Bad {
+        fn revoke(&self, _: FutureId) -> bool {
+            true
+        }
+        fn left(&self, _: FutureId) {
+            self.told();
+        }
+        fn ended(&self, _: FutureId, _: bool) {
+            self.told();
+        }
+    }
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    type End = fn(&SharedFuture<u8>, Job);
+    let ends: [End; 6] = [
+        |future, job| {
+            assert!(future.cancel());
+            drop(job);
+        },
+        |future, job| {
+            assert!(future.abort());
+            drop(job);
+        },
+        |_, job| job.complete(Ok(&[7])),
+        |_, job| job.fail(Error::ShutDown),
+        |_, job| job.run(),
+        |_, job| drop(job),
+    ];
+    within(LONG, move || {
+        for (end, waits) in ends.into_iter().flat_map(|end| [(end, false), (end, true)]) {
+            let held = Held::default();
+            let future = held.submit(|n: u8| n, 1).share();
+            let job = held.take(0);
+            assert!(job.entrust(Arc::new(Bad(waits.then(|| future.clone())))));
+            end(&future, job);
+            assert!(future.wait_timeout(LONG), "waits: {waits}");
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! The input of a map: it may take its time, and wait for its own items; what was pulled is not held back from who could run it.
 
 use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -248,5 +249,71 @@ fn what_was_pulled_before_a_close_runs_though_the_worker_that_would_look_for_it_
             let outcomes: Vec<_> = threads.map(|n: u32| n, input).collect();
             assert!(matches!(outcomes[..], [Ok(0), Ok(1), Err(Error::ShutDown)]), "{outcomes:?}");
         }
+    });
+}
+
+#[test]
+fn a_panic_of_the_input_loses_no_outcome_and_the_map_goes_on() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for buffer in 1..4 {
+            let mut next = 0;
+            let input = std::iter::from_fn(move || {
+                next += 1;
+                assert_ne!(next, 6, "the input panics once");
+                (next <= 10).then_some(next)
+            });
+            let bounded = threads.with(MapOptions::new().buffer_size(buffer));
+            let (mut map, mut seen, mut panics) = (bounded.map(|n: u32| n, input), Vec::new(), 0);
+            loop {
+                match panic::catch_unwind(AssertUnwindSafe(|| map.next())) {
+                    Ok(Some(outcome)) => seen.push(outcome.unwrap()),
+                    Ok(None) => break,
+                    Err(_) => panics += 1,
+                }
+            }
+            assert_eq!((seen, panics), (vec![1, 2, 3, 4, 5, 7, 8, 9, 10], 1), "buffer_size {buffer}");
+        }
+    });
+}
+
+#[test]
+fn what_a_map_holds_may_panic_when_it_is_dropped() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("dropped with the map");
+        }
+    }
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        for options in [MapOptions::new(), MapOptions::new().buffer_size(1), MapOptions::new().chunk_size(2)] {
+            let (opener, busy) = occupy(&threads);
+            let (in_closure, in_input) = (Panics, Panics);
+            let closure = move |n: u32| {
+                let _ = &in_closure;
+                n
+            };
+            let input = (0..9).inspect(move |_| {
+                let _ = &in_input;
+            });
+            drop(threads.with(options).map(closure, input));
+            assert_eq!(threads.stats().pending, 0, "its items are cancelled");
+            opener.open();
+            busy.result().unwrap();
+        }
+    });
+}
+
+#[test]
+fn input_without_an_end_is_pulled_until_the_time_is_up() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let timed = threads.with(MapOptions::new().timeout(Duration::from_millis(20)));
+        let outcomes: Vec<_> = timed.map(|n: u32| n, 0..).collect();
+        let Some((Err(Error::Timeout(_)), before)) = outcomes.split_last() else { panic!("no timeout at the end") };
+        assert!(before.iter().enumerate().all(|(at, outcome)| matches!(outcome, Ok(n) if *n as usize == at)));
+        let unordered = timed.map_unordered(|n: u32| n, 0..);
+        assert_eq!(unordered.filter(|(_, outcome)| matches!(outcome, Err(Error::Timeout(_)))).count(), 1);
     });
 }

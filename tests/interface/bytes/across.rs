@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use concurrent_futures::{Bytes, Executor, MapOptions, ProcessPoolExecutor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::same;
 use crate::support::{Held, LONG, within};
@@ -214,5 +214,46 @@ fn in_a_callback_they_are_bytes_as_everywhere() {
         });
         future.result().unwrap();
         assert_eq!(receive.recv().unwrap(), (true, true));
+    });
+}
+
+/// Is encoded by itself, and stays encoded until its bytes are wanted.
+struct Sealed(Vec<u8>);
+
+impl Sealed {
+    fn new(length: usize) -> Self {
+        Self(vec![7; length])
+    }
+    fn open(self) -> Bytes {
+        postcard::from_bytes(&self.0).unwrap()
+    }
+}
+
+impl Serialize for Sealed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sealed = postcard::to_stdvec(&Bytes::from(&self.0[..])).map_err(serde::ser::Error::custom)?;
+        Bytes::from(sealed).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Bytes::deserialize(deserializer)?.into_vec()))
+    }
+}
+
+fn length_of(sealed: Sealed) -> usize {
+    let bytes = sealed.open();
+    assert!(bytes.iter().all(|byte| *byte == 7));
+    bytes.len()
+}
+
+#[test]
+fn a_value_may_encode_them_by_itself_with_another_serialiser() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        for length in [0, 10, 300_000, 3_000_000] {
+            assert_eq!(processes.submit(length_of, Sealed::new(length)).result().unwrap(), length);
+        }
     });
 }
