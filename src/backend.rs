@@ -11,6 +11,7 @@ use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
 use crate::panics;
+use crate::signal::Waiting;
 use crate::task::call::EncodableCall;
 use crate::task::function::{Function, Unboxing};
 use crate::task::roles::TaskHandle;
@@ -59,6 +60,32 @@ pub trait Backend: Send + Sync {
         Stats::default()
     }
 
+    /// Takes the job, as [`execute`](Backend::execute) does, or gives it back if that would block until there is room
+    /// in the queue. Then wakes the [`waker`](Waiting::waker) once there may be room. Does not block.
+    ///
+    /// By default, calls `execute`. A backend that passes its jobs to another executor should pass this on as well.
+    ///
+    /// # Errors
+    ///
+    /// The job, which was not taken.
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        let _ = waiting;
+        self.execute(job);
+        Ok(())
+    }
+
+    /// Returns `true` if the workers of the closed executor have ended, or if this thread must not wait for them because
+    /// it belongs to the executor. Otherwise wakes the [`waker`](Waiting::waker) once it is worth asking again. Does not
+    /// block.
+    ///
+    /// By default, calls [`join`](Backend::join), which does block, and returns `true`. A backend that passes its jobs
+    /// to another executor should pass this on as well.
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        let _ = waiting;
+        self.join(None);
+        true
+    }
+
     /// Returns how the executor takes the items of a map. By default, each item, or each chunk of the requested size,
     /// is a job.
     ///
@@ -89,6 +116,12 @@ macro_rules! delegate_backend {
             fn stats(&self) -> Stats {
                 (**self).stats()
             }
+            fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+                (**self).try_execute(job, waiting)
+            }
+            fn poll_join(&self, waiting: &mut Waiting) -> bool {
+                (**self).poll_join(waiting)
+            }
             fn item_executor(&self) -> ItemExecutor {
                 (**self).item_executor()
             }
@@ -117,12 +150,20 @@ where
     A: Payload,
     R: Payload,
 {
-    let task = if const { is_large::<A>() } {
+    submit(backend, plain_task(function, argument))
+}
+
+/// Makes a task of a call that can run in any process.
+pub(crate) fn plain_task<A, R>(function: impl Function<A, R> + 'static, argument: A) -> Arc<dyn TaskHandle<R>>
+where
+    A: Payload,
+    R: Payload,
+{
+    if const { is_large::<A>() } {
         new_task(Some(EncodableCall { function: Unboxing(function), argument: Box::new(argument) }), None, None)
     } else {
         new_task(Some(EncodableCall { function, argument }), None, None)
-    };
-    submit(backend, task)
+    }
 }
 
 pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn TaskHandle<T>>) -> Future<T> {

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use crate::backend::{Backend, dispatch, shut_down};
+use crate::backend::{Backend, dispatch, plain_task, shut_down};
 use crate::codec::Payload;
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
 use crate::future::Future;
 use crate::map::{Map, MapUnordered, Via};
 use crate::options::MapOptions;
+use crate::shutting_down::ShuttingDown;
+use crate::submitting::Submitting;
 use crate::task::function::{Infallible, TryFn};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::{Options, With};
@@ -132,6 +134,42 @@ pub trait Executor: Backend {
         argument: A,
     ) -> Future<R> {
         dispatch(self, TryFn(function), argument)
+    }
+
+    /// Calls `function` with `argument` on a worker, like [`submit`](Executor::submit), but for async code: `.await` waits
+    /// for room in a bounded queue without blocking, and gives the task's future.
+    ///
+    /// The task is submitted when the returned value is polled; dropping that before it is ready cancels the task. Those
+    /// that wait for room get it in the order in which they began to wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
+    /// # fn block_on<F: Future>(future: F) -> F::Output { smol::block_on(future) }
+    ///
+    /// async fn total(executor: &impl Executor) -> Result<u64, Error> {
+    ///     let first = executor.submit_async(|n: u64| (1..=n).sum::<u64>(), 10).await;
+    ///     let second = executor.submit_async(|n: u64| (1..=n).sum::<u64>(), 100).await;
+    ///     Ok(first.await? + second.await?)
+    /// }
+    ///
+    /// let threads = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build()?;
+    /// assert_eq!(block_on(total(&threads))?, 55 + 5050);
+    /// # Ok::<(), Error>(())
+    /// ```
+    fn submit_async<A: Payload, R: Payload>(&self, function: fn(A) -> R, argument: A) -> Submitting<'_, Self, R> {
+        Submitting::new(self, plain_task(Infallible(function), argument), None)
+    }
+
+    /// Calls a function that returns `Result` on a worker, like [`try_submit`](Executor::try_submit), but for async code:
+    /// see [`submit_async`](Executor::submit_async).
+    fn try_submit_async<A: Payload, R: Payload, E: Into<BoxError> + 'static>(
+        &self,
+        function: fn(A) -> Result<R, E>,
+        argument: A,
+    ) -> Submitting<'_, Self, R> {
+        Submitting::new(self, plain_task(TryFn(function), argument), None)
     }
 
     /// Calls `function` on every argument, and yields the outcomes in input order.
@@ -303,6 +341,25 @@ pub trait Executor: Backend {
     /// ```
     fn shutdown(&self) {
         shut_down(self, false);
+    }
+
+    /// Closes the executor, and waits without blocking until the queued tasks have run and the workers have ended.
+    ///
+    /// The executor is closed when the returned value is polled. It can be dropped without blocking then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    /// # fn block_on<F: Future>(future: F) -> F::Output { smol::block_on(future) }
+    ///
+    /// let executor = ThreadPoolExecutor::new(1);
+    /// let before = executor.submit(|n: u8| n, 1);
+    /// block_on(executor.shutdown_async());
+    /// assert!(before.is_done());
+    /// ```
+    fn shutdown_async(&self) -> ShuttingDown<'_, Self> {
+        ShuttingDown::new(self)
     }
 
     /// Closes the executor, cancels the pending tasks and blocks until the running ones are done.

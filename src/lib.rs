@@ -91,7 +91,10 @@ mod process;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
+mod shutting_down;
+mod signal;
 mod stack;
+mod submitting;
 mod sync;
 pub mod task;
 mod thread;
@@ -122,6 +125,9 @@ pub use map_with::{MapWith, PlainMapWith};
 pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
+pub use shutting_down::ShuttingDown;
+pub use signal::Waiting;
+pub use submitting::Submitting;
 pub use task::call::Encoded;
 pub use task::remote::Remote;
 pub use task::snapshot::State;

@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
+use crate::signal::Waiting;
 
 /// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`] or
 /// [`MapOptions`](crate::MapOptions).
@@ -94,6 +95,12 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     }
     fn stats(&self) -> Stats {
         self.backend.stats()
+    }
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        self.backend.try_execute(job.with_options(Arc::clone(&self.options)), waiting)
+    }
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.backend.poll_join(waiting)
     }
     fn item_executor(&self) -> ItemExecutor {
         self.backend.item_executor().with_options(Arc::clone(&self.options))

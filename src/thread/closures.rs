@@ -17,6 +17,7 @@ use crate::map::{Map, MapUnordered, SharedItems, Submit, has_time_limit, on_thre
 use crate::map_with::MapWith;
 use crate::options::{MapOptions, TaskOptions};
 use crate::outcomes::Outcomes;
+use crate::submitting::Submitting;
 use crate::task::call::{Call, Chunk, LocalCall, Shared};
 use crate::task::function::outcome;
 use crate::task::{TaskHandle, new_task};
@@ -98,6 +99,10 @@ where
 }
 
 impl ThreadPoolExecutor {
+    fn executor(&self) -> &Self {
+        self
+    }
+
     fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -112,6 +117,10 @@ impl ThreadPoolExecutor {
 }
 
 impl<'e> With<'e, ThreadPoolExecutor> {
+    fn executor(&self) -> &'e ThreadPoolExecutor {
+        self.backend
+    }
+
     fn pool(&self) -> &'e Arc<Pool> {
         &self.backend.pool
     }
@@ -141,7 +150,7 @@ impl<'e> MapWith<'e, ThreadPoolExecutor> {
 
 /// The methods for single calls.
 macro_rules! call_methods {
-    ([$($generics:tt)*] $executor:ty) => {
+    ([$($generics:tt)*] $executor:ty, $e:lifetime) => {
         impl $($generics)* $executor {
             fn queue<C, T>(&self, call: C) -> Future<T>
             where
@@ -149,6 +158,20 @@ macro_rules! call_methods {
                 T: Send + 'static,
             {
                 queue_call(self.pool(), self.options().cloned(), call)
+            }
+
+            fn queue_async<C, T>(&self, call: C) -> Submitting<$e, ThreadPoolExecutor, T>
+            where
+                C: FnOnce() -> Outcome<T> + Send + 'static,
+                T: Send + 'static,
+            {
+                let task = if const { is_large::<C>() } {
+                    let call: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(call);
+                    new_task(Some(LocalCall(call)), None, None)
+                } else {
+                    new_task(Some(LocalCall(call)), None, None)
+                };
+                Submitting::new(self.executor(), task, self.options().cloned())
             }
 
             /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit), but
@@ -198,6 +221,30 @@ macro_rules! call_methods {
                 E: Into<BoxError>,
             {
                 self.queue(move || outcome(function(argument)))
+            }
+
+            /// Calls `function` with `argument` on a worker, like
+            /// [`Executor::submit_async`](crate::Executor::submit_async), but accepts any closure and any type that is
+            /// `Send`.
+            pub fn submit_async<F, A, R>(&self, function: F, argument: A) -> Submitting<$e, ThreadPoolExecutor, R>
+            where
+                F: FnOnce(A) -> R + Send + 'static,
+                A: Send + 'static,
+                R: Send + 'static,
+            {
+                self.queue_async(move || Ok(function(argument)))
+            }
+
+            /// Calls a closure that returns `Result` with `argument` on a worker, like
+            /// [`Executor::try_submit_async`](crate::Executor::try_submit_async).
+            pub fn try_submit_async<F, A, R, E>(&self, function: F, argument: A) -> Submitting<$e, ThreadPoolExecutor, R>
+            where
+                F: FnOnce(A) -> Result<R, E> + Send + 'static,
+                A: Send + 'static,
+                R: Send + 'static,
+                E: Into<BoxError>,
+            {
+                self.queue_async(move || outcome(function(argument)))
             }
 
             /// Calls a closure without an argument on a worker.
@@ -308,8 +355,8 @@ macro_rules! map_methods {
     };
 }
 
-call_methods!([] ThreadPoolExecutor);
-call_methods!([] With<'_, ThreadPoolExecutor>);
+call_methods!([] ThreadPoolExecutor, '_);
+call_methods!([<'e>] With<'e, ThreadPoolExecutor>, 'e);
 map_methods!([] ThreadPoolExecutor, '_);
 map_methods!([<'e>] With<'e, ThreadPoolExecutor>, 'e);
 map_methods!([<'e>] MapWith<'e, ThreadPoolExecutor>, 'e);

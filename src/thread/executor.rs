@@ -12,6 +12,7 @@ use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
+use crate::signal::Waiting;
 
 /// Runs tasks on a fixed number of threads, which start on demand and are reused.
 ///
@@ -188,6 +189,21 @@ impl Backend for ThreadPoolExecutor {
         if task.attach(Arc::clone(&self.pool) as _) {
             self.pool.push(task);
         }
+    }
+
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        let Some(room) = self.pool.reserve(job.options(), waiting) else { return Err(job) };
+        let task = job.into_task();
+        if task.attach(Arc::clone(&self.pool) as _) {
+            self.pool.push_into(task, room);
+        } else {
+            self.pool.give_back(room);
+        }
+        Ok(())
+    }
+
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.pool.poll_join(waiting)
     }
 
     fn item_executor(&self) -> ItemExecutor {

@@ -62,13 +62,14 @@ use std::time::Duration;
 use super::timer::Timer;
 use crate::error::{Error, Full};
 use crate::fork;
-use crate::options::Stats;
+use crate::options::{Stats, TaskOptions};
 use crate::panics;
+use crate::signal::{Signal, Waiting};
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
-use crate::unwind;
+use crate::unwind::drop_caught;
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
@@ -86,15 +87,22 @@ pub(super) struct Settings {
     pub(super) time_limit: Option<Duration>,
 }
 
+/// Whether a task that is to be pushed has its place in a bounded queue, where it counts as pending already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Reserved,
+    NotReserved,
+}
+
 pub(super) struct Pool {
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
     /// Sleeping workers: one is notified for each permit, and all when they are to leave.
     work: Condvar,
     /// Submitters that wait for room in a bounded queue.
-    room: Condvar,
-    /// Callers of `join`.
-    ended: Condvar,
+    room: Signal,
+    /// Those that wait for the workers to end.
+    ended: Signal,
     timer: Timer,
     /// The length of the queue, for a searcher that yields without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
@@ -125,8 +133,8 @@ impl Pool {
             settings,
             queue: Mutex::new(queue),
             work: Condvar::new(),
-            room: Condvar::new(),
-            ended: Condvar::new(),
+            room: Signal::new(),
+            ended: Signal::new(),
             timer: Timer::new(),
             length: AtomicUsize::new(0),
             earliest: Shown::new(Ticket::NEVER),
@@ -172,14 +180,46 @@ impl Pool {
         }
     }
 
-    /// Queues a task that is attached to this pool, or ends it with the reason for the refusal.
+    /// Queues a task that is attached to this pool, or ends it with the reason for the refusal. Waits for room.
     pub(super) fn push(&self, task: Arc<dyn Runnable>) {
-        self.push_if(task, None, || self.owns_thread());
+        self.push_into(task, Room::NotReserved);
+    }
+
+    /// As [`push`](Self::push), but does not wait if room was reserved.
+    pub(super) fn push_into(&self, task: Arc<dyn Runnable>, room: Room) {
+        self.push_if(task, None, room, || self.owns_thread());
+    }
+
+    /// Reserves room for a task, if it needs some, or registers the poll if there is none. The task that is pushed, or
+    /// [`give_back`](Self::give_back), takes it.
+    pub(super) fn reserve(&self, options: &TaskOptions, waiting: &mut Waiting) -> Option<Room> {
+        if !self.is_bounded() || options.get_refuse_when_full() || self.is_copy() || self.owns_thread() {
+            return Some(Room::NotReserved);
+        }
+        let mut queue = self.queue.lock();
+        if queue.refusal(|| false).is_some() {
+            return Some(Room::NotReserved);
+        }
+        if !self.is_full(&queue) {
+            queue.pending += 1;
+            return Some(Room::Reserved);
+        }
+        let replaced = self.room.register(waiting);
+        drop(queue);
+        drop_caught(replaced);
+        None
+    }
+
+    /// Makes reserved room available to others.
+    pub(super) fn give_back(&self, room: Room) {
+        if room == Room::Reserved {
+            self.left_pending(self.queue.lock());
+        }
     }
 
     /// As [`push`](Self::push), for a task that may have a ticket already. Calls `is_accepted` only if the pool was
     /// closed.
-    fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, is_accepted: impl Fn() -> bool) {
+    fn push_if(&self, task: Arc<dyn Runnable>, ticket: Option<Ticket>, room: Room, is_accepted: impl Fn() -> bool) {
         if self.is_copy() {
             task.refuse(fork::lost_in_fork());
             return;
@@ -187,10 +227,13 @@ impl Pool {
         if (self.settings.time_limit.is_some() || task.options().get_time_limit().is_some())
             && let Err(error) = self.start_timer()
         {
+            self.give_back(room);
             task.fail(error);
             return;
         }
         let mut queue = self.queue.lock();
+        let is_reserved = room == Room::Reserved;
+        queue.pending -= isize::from(is_reserved);
         loop {
             if let Some(refusal) = self.refusal(&queue, &*task, &is_accepted) {
                 let last = queue.is_last();
@@ -202,7 +245,7 @@ impl Pool {
                 task.fail(refusal);
                 return;
             }
-            if !self.is_full(&queue) || self.owns_thread() {
+            if is_reserved || !self.is_full(&queue) || self.owns_thread() {
                 break;
             }
             self.room.wait(&mut queue);
@@ -334,6 +377,6 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // The last worker of a detached pool drops it at the end of its thread, where a panic is fatal.
-        unwind::drop_caught(self.settings.initializer.take());
+        drop_caught(self.settings.initializer.take());
     }
 }

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the bottom up, each with the modules that are in it. ARCHITECTURE.md draws them.
 const LAYERS: [&[&str]; 9] = [
-    &["id", "sync", "held", "ticket", "options", "unwind", "estimate"],
+    &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "signal"],
     &["error", "bytes"],
     &["panics", "fork", "stack", "blocking", "codec"],
     &["outcomes"],
     &["task"],
     &["wait", "future"],
     &["items", "job", "backend", "completed"],
-    &["map", "map_with", "inline", "with"],
+    &["map", "map_with", "inline", "with", "submitting", "shutting_down"],
     &["executor", "thread", "process"],
 ];
 

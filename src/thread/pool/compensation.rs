@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Pool;
 use super::queue::{Action, Queue};
+use super::{Pool, Room};
 use crate::error::Error;
 use crate::fork;
 use crate::items::RangeExecutor;
@@ -18,7 +18,7 @@ use crate::ticket::Ticket;
 
 impl Pool {
     /// Counts a task that has left `Pending`, and makes its room available.
-    fn left_pending(&self, mut queue: MutexGuard<'_, Queue>) {
+    pub(super) fn left_pending(&self, mut queue: MutexGuard<'_, Queue>) {
         queue.pending -= 1;
         self.release(queue, Action::Nothing);
         if self.is_bounded() {
@@ -51,7 +51,7 @@ impl Sharing for Pool {
     }
 
     fn push(&self, task: Arc<dyn Runnable>, ticket: Ticket) {
-        self.push_if(task, Some(ticket), || true);
+        self.push_if(task, Some(ticket), Room::NotReserved, || true);
     }
 
     fn ticket(&self) -> Ticket {

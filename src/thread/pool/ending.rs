@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::Pool;
 use crate::error::Error;
+use crate::signal::Waiting;
 use crate::task::Runnable;
 use crate::task::owner;
 use crate::ticket::Ticket;
+use crate::unwind::drop_caught;
 use crate::wait::deadline;
 
 impl Pool {
@@ -66,13 +68,8 @@ impl Pool {
             return false;
         }
         while !queue.all_ended() {
-            match until {
-                None => self.ended.wait(&mut queue),
-                Some(until) => {
-                    if self.ended.wait_until(&mut queue, until).timed_out() && !queue.all_ended() {
-                        return false;
-                    }
-                }
+            if self.ended.wait_until(&mut queue, until) && !queue.all_ended() {
+                return false;
             }
         }
         if timeout.is_some() {
@@ -89,6 +86,22 @@ impl Pool {
         self.queue.lock().joining = 0;
         self.ended.notify_all();
         true
+    }
+
+    /// Returns `true` if there is nothing to wait for: the workers of the closed pool have ended, or the calling thread
+    /// would wait for itself. Otherwise registers the poll.
+    pub(in crate::thread) fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        if self.is_copy() || self.owns_thread() {
+            return true;
+        }
+        let queue = self.queue.lock();
+        if queue.closed && queue.all_ended() {
+            return true;
+        }
+        let replaced = self.ended.register(waiting);
+        drop(queue);
+        drop_caught(replaced);
+        false
     }
 
     /// Cancels the pending tasks. In a closed pool, also cancels what its tasks submit from now on, which could
