@@ -86,6 +86,12 @@ impl Job {
         self.options().get_name()
     }
 
+    /// Returns `true` if the `Err` that the function returns is the task's error, as for `try_submit` and `try_map`. For
+    /// `submit` and `map`, a `Result` is a value like any other.
+    pub fn is_fallible(&self) -> bool {
+        self.task().is_fallible()
+    }
+
     /// Returns the options that the caller set.
     pub fn options(&self) -> &TaskOptions {
         self.options.as_deref().unwrap_or(TaskOptions::NONE)
@@ -144,6 +150,23 @@ impl Job {
     /// A result that cannot be decoded ends the task with [`Error::Decode`]. Has no effect if the task was cancelled.
     pub fn complete(self, result: Result<&[u8], Error>) {
         self.into_task().complete(result);
+    }
+
+    /// Completes the future with one encoded result for each call of the task, in postcard's format, or with an error for
+    /// each: a chunk, as [`Encoded::items`] tells, with one for each item, any other task with exactly one.
+    ///
+    /// The replies are in the order of the arguments. An error among them becomes that of its item, unchanged. A result
+    /// that cannot be decoded ends its item with [`Error::Decode`], as does the want of one if there are too few. If there
+    /// are too many, every item ends with it, because it is not known which reply belongs to which item. Has no effect if
+    /// the task was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If the iterator panics. The future is then completed with [`Error::Abandoned`].
+    #[expect(single_use_lifetimes, reason = "an anonymous one is not stable here")]
+    pub fn complete_items<'a>(self, replies: impl IntoIterator<Item = Result<&'a [u8], Error>>) {
+        // It stays a job until then: should the iterator panic, its drop ends the task.
+        self.task().complete_items(&mut replies.into_iter(), None);
     }
 
     /// Makes the task ask `remote` from now on whether it may be cancelled or aborted. Returns `false` if it has

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Serialize;
+
 use super::encoded::{EncodedCall, Entry, ItemOffsets};
-use super::function::{Function, caught, outcome, read};
+use super::function::{Function, caught, failed, outcome, read};
 use crate::codec;
 use crate::codec::Payload;
-use crate::error::{Encode, Error, Outcome, Part};
+use crate::error::{Decode, Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::unwind;
@@ -19,26 +21,57 @@ pub(crate) trait Call<T>: Send {
     const COUNTS: bool = true;
     /// Whether it can leave this process. If so, the methods for that run user code.
     const ENCODABLE: bool = false;
+    /// Whether the `Err` that its function returns is the task's error.
+    const IS_FALLIBLE: bool = false;
     /// A value that outlives the call: dropped once the outcome is stored or dropped.
     type Guard;
     fn guard(&mut self) -> Self::Guard;
     fn run(self) -> Outcome<T>;
-    /// Encodes the argument. Runs user code.
-    fn encode(&self) -> Result<Encoded, Error> {
+    /// Returns the number of calls: 1, or that of a chunk's items.
+    fn count(&self) -> usize {
+        1
+    }
+    /// Passes the argument, or those of a chunk's items, to a writer. Runs user code.
+    fn write<W: ArgumentWriter>(&self, _writer: W) -> Result<W::Written, Error> {
         Err(not_encodable())
     }
-    /// Decodes the result. Runs user code.
+    /// Reads the result from one reply, or those of a chunk from one reply for each of its items. Runs user code, and
+    /// catches its panics.
+    ///
+    /// If `expected`, the number of calls, is known, a call without a reply ends with an error of its own. If there are
+    /// too many replies, the whole task fails: which reply belongs to which call is not known then.
+    fn read<H: Held<Outcome<T>>>(_expected: Option<usize>, _replies: &mut impl Replies) -> H {
+        failed(Error::Abandoned)
+    }
+    /// Decodes the result, or all those of a chunk. Runs user code.
     fn decode(_bytes: &[u8]) -> Outcome<T> {
         Err(Error::Abandoned)
     }
+    /// Returns the addresses of its functions in this process, if it can leave it.
+    fn entry(&self) -> Option<Entry> {
+        None
+    }
     /// Encodes the call for another process of this program. Runs user code.
     fn encode_call(&self) -> Result<EncodedCall, Error> {
-        Err(not_encodable())
+        let entry = self.entry().ok_or_else(not_encodable)?;
+        let (argument, items) = self.write(CallEncoder)?;
+        Ok(EncodedCall { entry, argument, items })
     }
-    /// Decodes the results of a chunk; `replies` has the bytes or the error of each. Runs user code.
-    fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
-        Err(Error::Abandoned)
-    }
+}
+
+/// Writes the arguments of a task in one format. Its methods know their types.
+pub(crate) trait ArgumentWriter {
+    type Written;
+    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error>;
+    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error>;
+}
+
+/// What came back for the calls of a task, in one format and in the order of the calls.
+pub(crate) trait Replies {
+    /// Reads the next reply. A panic of the type's own code is the error of this reply.
+    fn next<R: Payload, H: Held<Outcome<R>>>(&mut self) -> Option<H>;
+    /// Drops the next reply. Returns `true` if there was one.
+    fn drop_next(&mut self) -> bool;
 }
 
 fn not_encodable() -> Error {
@@ -68,11 +101,95 @@ impl Encoded {
 
     /// Returns how many calls the task consists of, if it is a chunk of a map.
     ///
-    /// The argument of a chunk is a sequence of this many arguments. Its reply must be the encoding of a sequence of as
-    /// many `Result<R, String>`.
+    /// The argument of a chunk is a sequence of this many arguments. Complete the chunk by
+    /// [`Job::complete_items`](crate::Job::complete_items), with the encoding of one result for each of them, or by
+    /// [`Job::complete`](crate::Job::complete), with the encoding of a sequence of as many `Result<R, String>`.
     pub fn items(&self) -> Option<usize> {
         self.items
     }
+}
+
+/// Writes arguments in postcard's format, those of a chunk as a sequence.
+pub(crate) struct Encoder;
+
+impl ArgumentWriter for Encoder {
+    type Written = Encoded;
+    fn one<A: Serialize>(self, argument: &A) -> Result<Encoded, Error> {
+        Ok(Encoded { argument: codec::encode(Part::Argument, argument)?, items: None })
+    }
+    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Encoded, Error> {
+        Ok(Encoded { argument: codec::encode(Part::Argument, &arguments)?, items: Some(arguments.len()) })
+    }
+}
+
+/// Writes arguments for another process of this program, those of a chunk one after another. An item that cannot be
+/// written is refused alone.
+struct CallEncoder;
+
+impl ArgumentWriter for CallEncoder {
+    type Written = (Vec<u8>, Option<ItemOffsets>);
+    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error> {
+        Ok((codec::encode(Part::Argument, argument)?, None))
+    }
+    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error> {
+        let (argument, offsets) = ItemOffsets::of(arguments);
+        Ok((argument, Some(offsets)))
+    }
+}
+
+/// Replies in postcard's format.
+pub(crate) struct EncodedReplies<I>(pub(crate) I);
+
+impl<'a, I: Iterator<Item = Result<&'a [u8], Error>>> Replies for EncodedReplies<I> {
+    fn next<R: Payload, H: Held<Outcome<R>>>(&mut self) -> Option<H> {
+        Some(match self.0.next()? {
+            Ok(bytes) => read(|| result(bytes)),
+            Err(error) => failed(error),
+        })
+    }
+    fn drop_next(&mut self) -> bool {
+        self.0.next().map(unwind::drop_caught).is_some()
+    }
+}
+
+/// Reads one reply for each of `expected` calls, or all replies.
+fn read_all<R: Payload, H: Held<Outcome<R>>>(
+    expected: Option<usize>,
+    replies: &mut impl Replies,
+) -> Outcome<Outcomes<R>> {
+    let mut outcomes = Outcomes::new();
+    while expected.is_none_or(|expected| outcomes.len() < expected)
+        && let Some(outcome) = replies.next::<R, H>()
+    {
+        outcomes.push(outcome);
+    }
+    let (Some(expected), came) = (expected, outcomes.len()) else { return Ok(outcomes) };
+    if came < expected {
+        let error = missing(came, expected);
+        (came..expected).for_each(|_| outcomes.push(failed::<R, H>(error.clone())));
+    } else if replies.drop_next() {
+        return Err(surplus(expected));
+    }
+    Ok(outcomes)
+}
+
+#[cold]
+fn missing(came: usize, expected: usize) -> Error {
+    Error::Decode(Decode::new(
+        Part::Result,
+        format!("no reply came for it, only {came} for a task of {expected} calls: pass one for each, in order"),
+    ))
+}
+
+#[cold]
+fn surplus(expected: usize) -> Error {
+    Error::Decode(Decode::new(
+        Part::Result,
+        format!(
+            "more than {expected} replies came for a task of as many calls, and which belongs to which is not known: pass one \
+             for each, in order"
+        ),
+    ))
 }
 
 /// A call of any closure, in this process.
@@ -102,21 +219,30 @@ where
     R: Payload,
 {
     const ENCODABLE: bool = true;
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<R> {
         self.function.call(self.argument)
     }
-    fn encode(&self) -> Result<Encoded, Error> {
-        let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(Encoded { argument, items: None })
+    fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
+        writer.one(&self.argument)
+    }
+    fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
+        match replies.next::<R, H>() {
+            None => failed(missing(0, 1)),
+            Some(outcome) if replies.drop_next() => {
+                unwind::drop_caught(outcome);
+                failed(surplus(1))
+            }
+            Some(outcome) => outcome,
+        }
     }
     fn decode(bytes: &[u8]) -> Outcome<R> {
         result(bytes)
     }
-    fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(EncodedCall { entry: Entry::of(self.function), argument, items: None })
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry::of(self.function))
     }
 }
 
@@ -126,13 +252,6 @@ pub(crate) fn result<R: Payload>(bytes: &[u8]) -> Outcome<R> {
         return codec::decode::<Box<R>>(Part::Result, bytes).map(|result| *result);
     }
     codec::decode(Part::Result, bytes)
-}
-
-fn read_reply<R: Payload, H: Held<Outcome<R>>>(reply: Result<&[u8], Error>) -> H {
-    match reply {
-        Ok(bytes) => read(|| result(bytes)),
-        Err(error) => H::hold(|| Err(error)),
-    }
 }
 
 /// Several calls of one function, each with an outcome of its own.
@@ -196,30 +315,31 @@ where
     R: Payload,
 {
     const ENCODABLE: bool = true;
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<Outcomes<R>> {
         Ok(self.run(|function, argument| function.0.call(argument)))
     }
-    fn encode(&self) -> Result<Encoded, Error> {
-        let argument = codec::encode(Part::Argument, &self.arguments)?;
-        Ok(Encoded { argument, items: Some(self.arguments.len()) })
+    fn count(&self) -> usize {
+        self.arguments.len()
+    }
+    fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
+        writer.chunk(&self.arguments)
+    }
+    fn read<H: Held<Outcome<Outcomes<R>>>>(expected: Option<usize>, replies: &mut impl Replies) -> H {
+        if const { is_large::<R>() } {
+            H::hold(|| read_all::<R, Box<Outcome<R>>>(expected, replies))
+        } else {
+            H::hold(|| read_all::<R, Outcome<R>>(expected, replies))
+        }
     }
     fn decode(bytes: &[u8]) -> Outcome<Outcomes<R>> {
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
     }
-    fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let entry = Entry::of::<F, A, R>(self.function.0);
-        let (argument, offsets) = ItemOffsets::of(&self.arguments);
-        Ok(EncodedCall { entry, argument, items: Some(offsets) })
-    }
-    fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
-        if const { is_large::<R>() } {
-            Ok(replies.into_iter().map(read_reply::<R, Box<Outcome<R>>>).collect())
-        } else {
-            Ok(replies.into_iter().map(read_reply::<R, Outcome<R>>).collect())
-        }
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry::of::<F, A, R>(self.function.0))
     }
 }
 

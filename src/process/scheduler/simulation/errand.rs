@@ -134,7 +134,12 @@ impl Runnable for Errand {
         assert_eq!(call_of(result), self.calls.start, "the result of another task");
         self.end_all(End::Value)
     }
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>) -> bool {
+    fn complete_items(
+        &self,
+        replies: &mut dyn Iterator<Item = Result<&[u8], Error>>,
+        _: Option<&Arc<dyn OutOfBand>>,
+    ) -> bool {
+        let replies: Vec<_> = replies.collect();
         assert_eq!(replies.len(), self.calls.len());
         self.end_each(0, replies);
         true
@@ -155,6 +160,9 @@ impl Runnable for Errand {
         unreachable!()
     }
     fn entrust(&self, _: Arc<dyn TaskOwner>) -> bool {
+        unreachable!()
+    }
+    fn is_fallible(&self) -> bool {
         unreachable!()
     }
     fn run(&self, _: Arc<dyn Runnable>) -> Ran {
