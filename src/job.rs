@@ -1,6 +1,9 @@
 //! [`Job`]: a task with its types erased, as an executor gets it.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
+mod formats;
+
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;

@@ -126,6 +126,8 @@ pub use task::snapshot::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::With;
+#[cfg(feature = "remote")]
+pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {

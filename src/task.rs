@@ -6,6 +6,7 @@
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod encoded;
+pub(crate) mod formats;
 pub(crate) mod function;
 mod handle;
 pub(crate) mod listener;

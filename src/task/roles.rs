@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::call::Encoded;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
+use super::formats::AnyFormat;
 use super::listener::{Listener, ListenerKey};
 use super::remote::Remote;
 use super::snapshot::Snapshot;
@@ -52,7 +53,7 @@ impl Claim {
 ///
 /// `me` is the same `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only its
 /// type-erased handle can be passed on to the thread that runs it.
-pub(crate) trait Runnable: Awaited {
+pub(crate) trait Runnable: Awaited + AnyFormat {
     fn options(&self) -> &TaskOptions;
     /// Sets the options, unless the task has options already.
     fn set_options(&self, options: &Arc<TaskOptions>);

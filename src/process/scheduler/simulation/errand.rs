@@ -179,6 +179,19 @@ impl Runnable for Errand {
     }
 }
 
+#[cfg(feature = "remote")]
+impl crate::task::formats::AnyFormat for Errand {
+    fn show(&self, _: &mut crate::task::formats::Visit<'_>) -> Result<(), Error> {
+        unreachable!()
+    }
+    fn entry(&self) -> Option<crate::task::encoded::Entry> {
+        unreachable!()
+    }
+    fn read(&self, _: &mut dyn Iterator<Item = crate::task::formats::Reply<'_>>) -> bool {
+        unreachable!()
+    }
+}
+
 impl RunningTask for Errand {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
