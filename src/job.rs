@@ -20,10 +20,15 @@ use crate::task::roles::TaskOwner;
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
 ///
-/// There are two ways to handle a job. Either [`run`](Job::run) it, which calls the function in this thread. Or
-/// [`encode`](Job::encode) the argument, have the function called elsewhere, call [`start`](Job::start) when that
-/// begins, and [`complete`](Job::complete) the job with the encoded result. Either way, the future is completed exactly
-/// once: a job that is dropped ends with [`Error::Abandoned`].
+/// There are two ways to handle a job. Either [`run`](Job::run) it, which calls the function in this thread. Or send its
+/// argument away, have the function called elsewhere, call [`start`](Job::start) when that begins, and complete the job
+/// with what came back. Either way, the future is completed exactly once: a job that is dropped ends with
+/// [`Error::Abandoned`].
+///
+/// | to send in | the argument | the result | that of each item of a chunk |
+/// |---|---|---|---|
+/// | postcard's format | [`encode`](Job::encode) | [`complete`](Job::complete) | [`complete_items`](Job::complete_items) |
+/// | any format of serde, with the feature `remote` | `show` | `read` | `read` |
 ///
 /// # Examples
 ///
@@ -150,7 +155,7 @@ impl Job {
 
     /// Completes the future with an encoded result, in postcard's format, or with an error.
     ///
-    /// A result that cannot be decoded ends the task with [`Error::Decode`]. Has no effect if the task was cancelled.
+    /// The result of a chunk, as [`Encoded::items`] tells, is the encoding of a sequence of `Result<R, String>`. A result that cannot be decoded ends the task with [`Error::Decode`]. Has no effect if the task was cancelled.
     pub fn complete(self, result: Result<&[u8], Error>) {
         self.into_task().complete(result);
     }

@@ -177,7 +177,7 @@ fn read_all<R: Payload, H: Held<Outcome<R>>>(
 fn missing(came: usize, expected: usize) -> Error {
     Error::Decode(Decode::new(
         Part::Result,
-        format!("no reply came for it, only {came} for a task of {expected} calls: pass one for each, in order"),
+        format!("no reply came for it, only {came} of {expected}: pass one for each call of the task, in order"),
     ))
 }
 
@@ -186,8 +186,8 @@ fn surplus(expected: usize) -> Error {
     Error::Decode(Decode::new(
         Part::Result,
         format!(
-            "more than {expected} replies came for a task of as many calls, and which belongs to which is not known: pass one \
-             for each, in order"
+            "more replies came than the task has calls ({expected}), so it is not known which belongs to which: pass one for \
+             each call, in order"
         ),
     ))
 }

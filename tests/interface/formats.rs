@@ -228,17 +228,17 @@ fn too_few_and_too_many_replies_are_errors_and_hang_nothing() {
             assert_eq!(outcomes.len(), 3);
             for (position, outcome) in outcomes.into_iter().enumerate() {
                 match position {
-                    _ if count > 3 => assert_decode(outcome, "more than 3 replies came for a task of as many calls"),
+                    _ if count > 3 => assert_decode(outcome, "more replies came than the task has calls (3)"),
                     _ if position < count => assert_eq!(outcome.unwrap(), 1),
-                    _ => assert_decode(outcome, &format!("only {count} for a task of 3 calls: pass one for each")),
+                    _ => assert_decode(outcome, &format!("only {count} of 3: pass one for each call")),
                 }
             }
         }
         let (none, two) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));
         held.take(0).read([]);
         held.take(0).read(numbers().take(2));
-        assert_decode(none.result(), "only 0 for a task of 1 calls");
-        assert_decode(two.result(), "more than 1 replies came");
+        assert_decode(none.result(), "only 0 of 1");
+        assert_decode(two.result(), "more replies came than the task has calls (1)");
     });
 }
 
@@ -440,7 +440,7 @@ fn a_reply_that_panics_when_it_is_dropped_does_no_harm() {
     // Dropped unread.
     let surplus = held.submit(|n: u8| n, 1);
     held.take(0).read([value(json!(1)), grenade()]);
-    assert_decode(surplus.result(), "more than 1 replies came");
+    assert_decode(surplus.result(), "more replies came than the task has calls (1)");
 }
 
 /// 16 KiB, which is handed on in a box.

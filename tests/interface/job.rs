@@ -95,13 +95,13 @@ fn items_without_a_reply_say_so_and_the_others_have_theirs() {
     let outcomes = chunk(&Held::default(), |job| job.complete_items([Ok(&[14][..])]));
     assert!(matches!(outcomes[..1], [Ok(14)]), "{outcomes:?}");
     for missing in &outcomes[1..] {
-        assert_decode(missing, "no reply came for it, only 1 for a task of 3 calls: pass one for each, in order");
+        assert_decode(missing, "no reply came for it, only 1 of 3: pass one for each call of the task, in order");
     }
     assert_eq!(outcomes.len(), 3);
     let held = Held::default();
     let future = held.submit(|n: u8| n, 1);
     held.take(0).complete_items([]);
-    assert_decode(&future.result(), "only 0 for a task of 1 calls");
+    assert_decode(&future.result(), "only 0 of 1");
 }
 
 #[test]
@@ -109,11 +109,11 @@ fn with_too_many_replies_no_item_has_another_ones() {
     let replies = || std::iter::repeat_with(|| Ok(&[1][..]));
     let outcomes = chunk(&Held::default(), |job| job.complete_items(replies()));
     assert_eq!(outcomes.len(), 3);
-    outcomes.iter().for_each(|outcome| assert_decode(outcome, "more than 3 replies came for a task of as many calls"));
+    outcomes.iter().for_each(|outcome| assert_decode(outcome, "more replies came than the task has calls (3)"));
     let held = Held::default();
     let future = held.submit(|n: u8| n, 1);
     held.take(0).complete_items(replies());
-    assert_decode(&future.result(), "more than 1 replies came");
+    assert_decode(&future.result(), "more replies came than the task has calls (1)");
 }
 
 #[test]
