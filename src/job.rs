@@ -13,7 +13,7 @@ use crate::error::{Broken, Error};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::task::Runnable;
-use crate::task::call::Encoded;
+use crate::task::arguments::Encoded;
 use crate::task::nested::if_room;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;

@@ -122,7 +122,7 @@ pub use map::{Map, MapUnordered};
 pub use options::{Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
-pub use task::call::Encoded;
+pub use task::arguments::Encoded;
 pub use task::remote::Remote;
 pub use task::snapshot::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};

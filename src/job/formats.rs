@@ -103,8 +103,10 @@ impl Job {
     /// An error among the replies becomes that of its item, unchanged. A result that cannot be read, or whose type panics
     /// while it is read, ends its item with [`Error::Decode`], as does the want of a reply if there are too few. If there
     /// are too many, every item ends with it, because it is not known which reply belongs to which item; of those beyond
-    /// the last item only the first is taken from the iterator. Whether something follows the value is for the format to
-    /// tell: check it before a deserialiser is passed here.
+    /// the last item only the first is taken from the iterator.
+    ///
+    /// Two things are for the deserialiser to check: that nothing follows the value, and how deeply it is nested. This does
+    /// not protect the stack, as [`complete`](Job::complete) does.
     ///
     /// Replies are read one by one as the iterator yields them, in this thread, and then callbacks run here. Has no effect
     /// if the task was cancelled: no reply is taken then.

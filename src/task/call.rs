@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Serialize;
-
-use super::encoded::{EncodedCall, Entry, ItemOffsets};
-use super::function::{Function, caught, failed, outcome, read};
+use super::arguments::{ArgumentWriter, CallEncoder};
+use super::encoded::{EncodedCall, Entry};
+use super::function::{Function, caught, failed, outcome};
+use super::replies::{Replies, read_all, read_one, result};
 use crate::codec;
 use crate::codec::Payload;
-use crate::error::{Decode, Encode, Error, Outcome, Part};
+use crate::error::{Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::outcomes::Outcomes;
 use crate::unwind;
@@ -59,136 +59,10 @@ pub(crate) trait Call<T>: Send {
     }
 }
 
-/// Writes the arguments of a task in one format. Its methods know their types.
-pub(crate) trait ArgumentWriter {
-    type Written;
-    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error>;
-    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error>;
-}
-
-/// What came back for the calls of a task, in one format and in the order of the calls.
-pub(crate) trait Replies {
-    /// Reads the next reply. A panic of the type's own code is the error of this reply.
-    fn next<R: Payload, H: Held<Outcome<R>>>(&mut self) -> Option<H>;
-    /// Drops the next reply. Returns `true` if there was one.
-    fn drop_next(&mut self) -> bool;
-}
-
 fn not_encodable() -> Error {
     Error::Encode(Encode::new(
         Part::Argument,
         "the task is a closure of this process; only functions and closures that capture nothing can leave it",
-    ))
-}
-
-/// The argument of a task as bytes, in postcard's format.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    pub(crate) argument: Vec<u8>,
-    pub(crate) items: Option<usize>,
-}
-
-impl Encoded {
-    /// Returns the encoded argument.
-    pub fn argument(&self) -> &[u8] {
-        &self.argument
-    }
-
-    /// Converts into the encoded argument without a copy.
-    pub fn into_argument(self) -> Vec<u8> {
-        self.argument
-    }
-
-    /// Returns how many calls the task consists of, if it is a chunk of a map.
-    ///
-    /// The argument of a chunk is a sequence of this many arguments. Complete the chunk by
-    /// [`Job::complete_items`](crate::Job::complete_items), with the encoding of one result for each of them, or by
-    /// [`Job::complete`](crate::Job::complete), with the encoding of a sequence of as many `Result<R, String>`.
-    pub fn items(&self) -> Option<usize> {
-        self.items
-    }
-}
-
-/// Writes arguments in postcard's format, those of a chunk as a sequence.
-pub(crate) struct Encoder;
-
-impl ArgumentWriter for Encoder {
-    type Written = Encoded;
-    fn one<A: Serialize>(self, argument: &A) -> Result<Encoded, Error> {
-        Ok(Encoded { argument: codec::encode(Part::Argument, argument)?, items: None })
-    }
-    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Encoded, Error> {
-        Ok(Encoded { argument: codec::encode(Part::Argument, &arguments)?, items: Some(arguments.len()) })
-    }
-}
-
-/// Writes arguments for another process of this program, those of a chunk one after another. An item that cannot be
-/// written is refused alone.
-struct CallEncoder;
-
-impl ArgumentWriter for CallEncoder {
-    type Written = (Vec<u8>, Option<ItemOffsets>);
-    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error> {
-        Ok((codec::encode(Part::Argument, argument)?, None))
-    }
-    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error> {
-        let (argument, offsets) = ItemOffsets::of(arguments);
-        Ok((argument, Some(offsets)))
-    }
-}
-
-/// Replies in postcard's format.
-pub(crate) struct EncodedReplies<I>(pub(crate) I);
-
-impl<'a, I: Iterator<Item = Result<&'a [u8], Error>>> Replies for EncodedReplies<I> {
-    fn next<R: Payload, H: Held<Outcome<R>>>(&mut self) -> Option<H> {
-        Some(match self.0.next()? {
-            Ok(bytes) => read(|| result(bytes)),
-            Err(error) => failed(error),
-        })
-    }
-    fn drop_next(&mut self) -> bool {
-        self.0.next().map(unwind::drop_caught).is_some()
-    }
-}
-
-/// Reads one reply for each of `expected` calls, or all replies.
-fn read_all<R: Payload, H: Held<Outcome<R>>>(
-    expected: Option<usize>,
-    replies: &mut impl Replies,
-) -> Outcome<Outcomes<R>> {
-    let mut outcomes = Outcomes::new();
-    while expected.is_none_or(|expected| outcomes.len() < expected)
-        && let Some(outcome) = replies.next::<R, H>()
-    {
-        outcomes.push(outcome);
-    }
-    let (Some(expected), came) = (expected, outcomes.len()) else { return Ok(outcomes) };
-    if came < expected {
-        let error = missing(came, expected);
-        (came..expected).for_each(|_| outcomes.push(failed::<R, H>(error.clone())));
-    } else if replies.drop_next() {
-        return Err(surplus(expected));
-    }
-    Ok(outcomes)
-}
-
-#[cold]
-fn missing(came: usize, expected: usize) -> Error {
-    Error::Decode(Decode::new(
-        Part::Result,
-        format!("no reply came for it, only {came} of {expected}: pass one for each call of the task, in order"),
-    ))
-}
-
-#[cold]
-fn surplus(expected: usize) -> Error {
-    Error::Decode(Decode::new(
-        Part::Result,
-        format!(
-            "more replies came than the task has calls ({expected}), so it is not known which belongs to which: pass one for \
-             each call, in order"
-        ),
     ))
 }
 
@@ -229,14 +103,7 @@ where
         writer.one(&self.argument)
     }
     fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
-        match replies.next::<R, H>() {
-            None => failed(missing(0, 1)),
-            Some(outcome) if replies.drop_next() => {
-                unwind::drop_caught(outcome);
-                failed(surplus(1))
-            }
-            Some(outcome) => outcome,
-        }
+        read_one(replies)
     }
     fn decode(bytes: &[u8]) -> Outcome<R> {
         result(bytes)
@@ -244,14 +111,6 @@ where
     fn entry(&self) -> Option<Entry> {
         Some(Entry::of(self.function))
     }
-}
-
-/// Decodes a result. Runs user code.
-pub(crate) fn result<R: Payload>(bytes: &[u8]) -> Outcome<R> {
-    if const { is_large::<R>() } {
-        return codec::decode::<Box<R>>(Part::Result, bytes).map(|result| *result);
-    }
-    codec::decode(Part::Result, bytes)
 }
 
 /// Several calls of one function, each with an outcome of its own.

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::call::Encoded;
+use super::arguments::Encoded;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::formats::AnyFormat;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::call::{Call, Encoded, EncodedReplies, Encoder};
+use super::arguments::{Encoded, Encoder};
+use super::call::Call;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
+use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Phase, Task, wait_for_itself};
 use super::{context, owner};

@@ -8,9 +8,10 @@ use crate::codec::Payload;
 use crate::error::{Decode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::panics;
-use crate::task::call::{ArgumentWriter, Replies};
+use crate::task::arguments::ArgumentWriter;
 use crate::task::encoded::Entry;
 use crate::task::function::{failed, read};
+use crate::task::replies::Replies;
 use crate::unwind::drop_caught;
 
 /// What came back for one call: a deserialiser that has the result, in any format, or the task's error.

@@ -12,7 +12,7 @@ use crate::id::FutureId;
 use crate::items::BatchOwner;
 use crate::options::TaskOptions;
 use crate::process::task::RemoteTask;
-use crate::task::call::Encoded;
+use crate::task::arguments::Encoded;
 use crate::task::context::RunningTask;
 use crate::task::encoded::{EncodedCall, ItemOffsets};
 use crate::task::listener::{Listener, ListenerKey};
