@@ -114,7 +114,7 @@ pub(super) struct Extras<T> {
 }
 
 pub(super) enum Phase<C, H> {
-    /// Not started. `None` while the call is being encoded, after it was encoded for another process, and for a
+    /// Not started. `None` while the call is being encoded or shown, after it was encoded for another process, and for a
     /// promise.
     Pending(Option<C>),
     /// Started. The call is still here if it was started elsewhere; `thread` is the token of the thread that runs it

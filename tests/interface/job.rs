@@ -65,14 +65,100 @@ fn a_chunk_tells_how_many_calls_it_is() {
     assert_eq!(map.map(|outcome| matches!(outcome, Err(Error::Abandoned))).collect::<Vec<_>>(), [true; 4]);
 }
 
+/// Submits three numbers as one task.
+fn chunk(held: &Held, finish: impl FnOnce(Job)) -> Vec<Result<u8, Error>> {
+    let chunks = held.with(MapOptions::new().chunk_size(3));
+    let map = chunks.map(|n: u8| n, [7, 8, 9]);
+    finish(held.take(0));
+    map.collect()
+}
+
+#[track_caller]
+fn assert_decode(outcome: &Result<u8, Error>, said: &str) {
+    let Err(Error::Decode(decode)) = outcome else { panic!("{outcome:?}") };
+    assert!(decode.to_string().contains(said), "{decode}");
+}
+
+#[test]
+fn a_chunk_is_completed_item_by_item() {
+    let outcomes = chunk(&Held::default(), |job| {
+        assert_eq!(job.encode().unwrap().items(), Some(3));
+        job.complete_items([Ok(&[14][..]), Err(Error::ShutDown), Ok(&[])]);
+    });
+    assert!(matches!(outcomes[..2], [Ok(14), Err(Error::ShutDown)]), "{outcomes:?}");
+    assert_decode(&outcomes[2], "");
+    assert_eq!(outcomes.len(), 3);
+}
+
+#[test]
+fn items_without_a_reply_say_so_and_the_others_have_theirs() {
+    let outcomes = chunk(&Held::default(), |job| job.complete_items([Ok(&[14][..])]));
+    assert!(matches!(outcomes[..1], [Ok(14)]), "{outcomes:?}");
+    for missing in &outcomes[1..] {
+        assert_decode(missing, "no reply came for it, only 1 of 3: pass one for each call of the task, in order");
+    }
+    assert_eq!(outcomes.len(), 3);
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    held.take(0).complete_items([]);
+    assert_decode(&future.result(), "only 0 of 1");
+}
+
+#[test]
+fn with_too_many_replies_no_item_has_another_ones() {
+    let replies = || std::iter::repeat_with(|| Ok(&[1][..]));
+    let outcomes = chunk(&Held::default(), |job| job.complete_items(replies()));
+    assert_eq!(outcomes.len(), 3);
+    outcomes.iter().for_each(|outcome| assert_decode(outcome, "more replies came than the task has calls (3)"));
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    held.take(0).complete_items(replies());
+    assert_decode(&future.result(), "more replies came than the task has calls (1)");
+}
+
+#[test]
+fn a_task_that_is_no_chunk_has_one_reply() {
+    let held = Held::default();
+    let (one, two) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));
+    held.take(0).complete_items([Ok(&[9][..])]);
+    held.take(0).complete_items([Err(Error::ShutDown)]);
+    assert_eq!(one.result().unwrap(), 9);
+    assert!(matches!(two.result(), Err(Error::ShutDown)));
+}
+
+#[test]
+fn replies_that_panic_end_the_task() {
+    let held = Held::default();
+    let outcomes = chunk(&held, |job| {
+        let replies = [Ok(&[1][..])].into_iter().chain(std::iter::from_fn(|| panic!("in an iterator")));
+        let completed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.complete_items(replies)));
+        completed.unwrap_err();
+    });
+    assert!(matches!(outcomes[..], [Err(Error::Abandoned), Err(Error::Abandoned), Err(Error::Abandoned)]));
+}
+
+#[test]
+fn a_job_tells_whether_an_err_is_an_error() {
+    let held = Held::default();
+    let _value = held.submit(|text: String| text.parse::<u8>().map_err(|error| error.to_string()), "1".into());
+    assert!(!held.take(0).is_fallible());
+    let _error = held.try_submit(|text: String| text.parse::<u8>(), "1".into());
+    assert!(held.take(0).is_fallible());
+    let chunks = held.with(MapOptions::new().chunk_size(2));
+    let _values = chunks.map(|n: u8| n, [1, 2]);
+    let _errors = chunks.try_map(|text: String| text.parse::<u8>(), ["1".into(), "2".into()]);
+    assert_eq!((held.take(0).is_fallible(), held.take(0).is_fallible()), (false, true));
+}
+
 #[test]
 fn a_job_that_was_cancelled_does_nothing_more() {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let held = Held::default();
     let submit = || held.submit(|n: usize| CALLS.fetch_add(n, Ordering::SeqCst), 1);
-    let ways: [fn(Job); 5] = [
+    let ways: [fn(Job); 6] = [
         |job| job.run(),
         |job| job.complete(Ok(&[1])),
+        |job| job.complete_items(std::iter::from_fn(|| panic!("looked at"))),
         |job| job.fail(Error::ShutDown),
         drop,
         |job| {

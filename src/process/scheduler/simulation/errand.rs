@@ -12,7 +12,7 @@ use crate::id::FutureId;
 use crate::items::BatchOwner;
 use crate::options::TaskOptions;
 use crate::process::task::RemoteTask;
-use crate::task::call::Encoded;
+use crate::task::arguments::Encoded;
 use crate::task::context::RunningTask;
 use crate::task::encoded::{EncodedCall, ItemOffsets};
 use crate::task::listener::{Listener, ListenerKey};
@@ -134,7 +134,12 @@ impl Runnable for Errand {
         assert_eq!(call_of(result), self.calls.start, "the result of another task");
         self.end_all(End::Value)
     }
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>) -> bool {
+    fn complete_items(
+        &self,
+        replies: &mut dyn Iterator<Item = Result<&[u8], Error>>,
+        _: Option<&Arc<dyn OutOfBand>>,
+    ) -> bool {
+        let replies: Vec<_> = replies.collect();
         assert_eq!(replies.len(), self.calls.len());
         self.end_each(0, replies);
         true
@@ -157,6 +162,9 @@ impl Runnable for Errand {
     fn entrust(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
+    fn is_fallible(&self) -> bool {
+        unreachable!()
+    }
     fn run(&self, _: Arc<dyn Runnable>) -> Ran {
         unreachable!()
     }
@@ -167,6 +175,19 @@ impl Runnable for Errand {
         unreachable!()
     }
     fn on_abort(&self, _: Box<dyn FnOnce() + Send>) {
+        unreachable!()
+    }
+}
+
+#[cfg(feature = "remote")]
+impl crate::task::formats::AnyFormat for Errand {
+    fn show(&self, _: &mut crate::task::formats::Visit<'_>) -> Result<(), Error> {
+        unreachable!()
+    }
+    fn entry(&self) -> Option<crate::task::encoded::Entry> {
+        unreachable!()
+    }
+    fn read(&self, _: &mut dyn Iterator<Item = crate::task::formats::Reply<'_>>) -> bool {
         unreachable!()
     }
 }
