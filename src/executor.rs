@@ -51,7 +51,8 @@ use crate::with::{Options, With};
 /// | expected fn pointer, found closure | the closure captures variables | pass them in the argument, or use the methods of `ThreadPoolExecutor` itself |
 /// | incorrect number of function parameters; is expected to take 1 argument | the function has two | <code>\|(a, b)\| add(a, b)</code>, with a tuple as its argument |
 /// | implementation of `Deserialize` is not general enough | the argument or result borrows, like a `&str` | take a `String`: <code>\|text: String\| length(&text)</code> |
-/// | cannot be carried to another process | the type does not implement serde's traits | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | cannot be carried to another process; the trait bound `T: Serialize` is not satisfied | the type, or one inside it, does not implement serde's traits | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | the trait bound `E: Serialize` is not satisfied; required for `Result<_, E>` | the function returns `Result`, and its `Err` would have to be carried as a value | a `try_` method |
 /// | the trait `Executor` is not dyn compatible | `&dyn Executor` | `&dyn Backend`, which has all methods of `Executor` |
 /// | is not an executor | `&pool`, where `pool` is an `Arc` or `Box` | `&*pool` |
 /// | `Future<T>` is not a future | `tokio::spawn` or `join_all` takes a `std::future::Future` | `future.into_future()`; see [`Future`] |
@@ -312,7 +313,8 @@ pub trait Executor: Backend {
     ///
     /// On a thread that belongs to the executor, and in a callback, returns without waiting. To limit the wait, call
     /// [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and [`join`](Backend::join) yourself, and
-    /// detach the executor if it is still busy then, because its drop would wait.
+    /// detach the executor if it is still busy then, because its drop would wait. To end running tasks of a process pool
+    /// too, for example after Ctrl-C, call `close`, `cancel_pending` and then `ProcessPoolExecutor::kill_workers`.
     ///
     /// # Examples
     ///
