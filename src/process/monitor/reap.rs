@@ -1,4 +1,4 @@
-//! The end of a worker: its last replies, its exit status, and what is known of the cause.
+//! The end of a worker: its last replies, its exit status, and the hint at what it died of, which `WorkerDied` gives.
 #![forbid(unsafe_code)]
 
 use rustix::process::Signal;
