@@ -257,7 +257,8 @@ pub trait Executor: Backend {
     /// assert_eq!(limited.submit(|n: u8| n, 7).result()?, 7);
     ///
     /// let eight_at_a_time = limited.with(MapOptions::new().buffer_size(8));
-    /// assert_eq!(eight_at_a_time.map(|n: u64| 2 * n, 0..).nth(3), Some(Ok(6)));
+    /// let doubled: Vec<u64> = eight_at_a_time.map(|n: u64| 2 * n, 0..).take(3).collect::<Result<_, _>>()?;
+    /// assert_eq!(doubled, [0, 2, 4]);
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
     ///
