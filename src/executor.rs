@@ -243,7 +243,7 @@ pub trait Executor: Backend {
 
     /// Adds options to what is submitted to this executor.
     ///
-    /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`](crate::With): a backend that adds them to every
+    /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`]: a backend that adds them to every
     /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only.
     ///
     /// # Examples
