@@ -34,7 +34,7 @@ use crate::unwind::{catch_and_log, drop_caught};
 ///
 /// # Examples
 ///
-/// A minimal executor that runs every job on a thread of its own and never refuses one:
+/// A minimal executor that runs every job on a thread of its own. It never refuses a job, and never waits for one:
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,7 +51,7 @@ use crate::unwind::{catch_and_log, drop_caught};
 ///     }
 ///     fn close(&self) {}
 ///     fn join(&self, _: Option<Duration>) -> bool {
-///         true
+///         false // its threads may still be running
 ///     }
 /// }
 ///
@@ -108,6 +108,9 @@ impl Job {
     }
 
     /// Adds options, for a backend that passes its jobs on. Options that the job already has take precedence.
+    ///
+    /// Maps that go through [`item_executor`](crate::Backend::item_executor) make no jobs. To add the options to their
+    /// items too, return `self.inner.with(options).item_executor()` there.
     ///
     /// Has no effect after the job was started, encoded or entrusted.
     pub fn with_options(mut self, options: impl Into<Arc<TaskOptions>>) -> Self {

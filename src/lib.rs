@@ -25,7 +25,7 @@
 //!
 //! | executor | runs tasks | takes |
 //! |---|---|---|
-//! | [`InlineExecutor`] | in the calling thread, inside `submit` | plain functions |
+//! | [`InlineExecutor`](struct@InlineExecutor) | in the calling thread, inside `submit` | plain functions |
 //! | [`ThreadPoolExecutor`] | on threads that start on demand | any closure and any type that is `Send` |
 //! | `ProcessPoolExecutor` | on other processes of the program, on Unix: a crash costs one task, and a running task can be killed | plain functions |
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to send away |

@@ -8,7 +8,7 @@
 //! this worker and no other. New tasks are sent before that.
 #![forbid(unsafe_code)]
 
-mod cause;
+mod early_end;
 pub(super) mod event;
 mod io;
 mod reap;

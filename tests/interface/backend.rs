@@ -1,6 +1,6 @@
 //! An executor that somebody else wrote: it sends bytes to where no type is known.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -188,6 +188,36 @@ fn options_hold_for_maps_through_a_backend_that_passes_them_on() {
         let Err(Error::Panicked(panicked)) = outcome else { panic!("{outcome:?}") };
         assert_eq!(panicked.task_name(), Some("resize"));
     });
+}
+
+/// `conformance` runs every point on `Forwarding`, so what readers copy from the documentation passes them too.
+#[test]
+fn the_wrapper_in_the_documentation_forwards_what_the_tested_one_does() {
+    let documented = methods(include_str!("../../src/items.rs"), "/// impl<B: Backend> Backend for Logged<B> {");
+    let tested = methods(
+        include_str!("../../conformance/src/support/executors.rs"),
+        "impl<B: Backend> Backend for Forwarding<B> {",
+    );
+    assert_eq!(documented, tested);
+    let required = methods(include_str!("../../src/backend.rs"), "pub trait Backend: Send + Sync {");
+    assert!(documented.keys().eq(required.keys()), "not {:?}", required.keys());
+}
+
+/// Returns the code of each method in the block that `head` begins, by name, without comments and prints.
+fn methods(text: &str, head: &str) -> BTreeMap<String, Vec<String>> {
+    let indent = head.split_once("impl").map_or("", |(indent, _)| indent);
+    let (_, block) = text.split_once(head).expect(head);
+    let (block, _) = block.split_once(&format!("\n{indent}}}\n")).expect("the end of the block");
+    let (mut methods, mut name) = (BTreeMap::<_, Vec<_>>::new(), String::new());
+    for line in block.lines().map(|line| line.strip_prefix(indent.trim_end()).unwrap_or(line).trim()) {
+        if let Some(signature) = line.strip_prefix("fn ") {
+            name = signature.split('(').next().unwrap_or_default().into();
+        }
+        if !line.is_empty() && !line.starts_with("//") && !line.starts_with("println!") {
+            methods.entry(name.clone()).or_default().push(line.into());
+        }
+    }
+    methods
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn each_says_what_happened() {
         "the queue is full: `max_pending` is 3",
         "the argument cannot be serialised by the caller: a lock is poisoned",
         "the result cannot be deserialised by the caller: 2 bytes are left over",
-        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_message_size` sets",
+        "a message of 2000 bytes exceeds `max_message_size`, which is 1000 bytes",
         "the task was abandoned: nobody is left to complete it",
     ];
     for (text, expected) in texts.iter().zip(expected) {
@@ -79,6 +79,38 @@ fn texts_are_one_lower_case_sentence_without_a_stop() {
         assert!(text.chars().next().is_some_and(char::is_lowercase), "{text}");
         assert!(!text.ends_with(['.', '!', '\n']) && !text.contains('\n'), "{text}");
     }
+}
+
+/// `main` prints this of an error that it returns.
+#[test]
+fn debug_shows_the_variant_and_the_text() {
+    for error in one_of_each() {
+        let (debug, text) = (format!("{error:?}"), error.to_string());
+        let expected = match error {
+            Error::Cancelled => "Cancelled".into(),
+            Error::ShutDown => "ShutDown".into(),
+            Error::Abandoned => "Abandoned".into(),
+            Error::Failed(_) => format!("Failed {{ message: {text:?}, type_name: \"&str\" }}"),
+            _ => format!("{}({text:?})", debug.split('(').next().unwrap_or_default()),
+        };
+        assert_eq!(debug, expected);
+    }
+    let limit = TimeLimit::new(Duration::from_millis(1500));
+    assert_eq!(format!("{limit:?}"), "TimeLimit(\"the task ran past its time limit of 1.5s\")");
+    assert_eq!(format!("{:?}", Error::TimeLimit(limit)), "TimeLimit(\"the task ran past its time limit of 1.5s\")");
+    let unbuilt = Error::from(ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err());
+    assert_eq!(format!("{unbuilt:?}"), "Build(\"max_workers must be at least 1, not 0\")");
+}
+
+#[test]
+fn debug_of_a_failure_shows_its_sources() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the flag cannot be read")]
+    struct Unreadable(#[source] std::io::Error);
+    let error = Error::Failed(Failed::new(Unreadable(std::io::Error::other("the disk is gone"))));
+    let text = format!("{error:?}");
+    assert!(text.starts_with("Failed { message: \"the flag cannot be read\", type_name: \""), "{text}");
+    assert!(text.ends_with("Unreadable\", sources: [\"the disk is gone\"] }"), "{text}");
 }
 
 #[test]

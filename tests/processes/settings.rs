@@ -196,7 +196,7 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
             let next = processes.submit(square, 3);
             let death = died(behind.result());
             assert_eq!(death.exit(), &Exit::Signal("SIGABRT".into()));
-            assert_eq!(death.hint(), Some("perhaps for want of memory: its memory_limit is 268435456 bytes"));
+            assert_eq!(death.hint(), Some("perhaps out of memory: its memory_limit is 268435456 bytes"));
             assert_eq!(next.result().unwrap(), 9);
         }
         let exit = |code: i32| -> u8 { std::process::exit(code) };
@@ -306,10 +306,7 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
             let text = argument.error().unwrap().to_string();
             assert_eq!(
                 text,
-                format!(
-                    "a message of {} bytes passes the frame limit of {limit} bytes, which `max_message_size` sets",
-                    limit + 1
-                )
+                format!("a message of {} bytes exceeds `max_message_size`, which is {limit} bytes", limit + 1)
             );
             assert_eq!(too_large(argument.result()), (limit + 1, limit));
             assert_eq!(processes.submit(make, longest).result().unwrap().len(), longest);
