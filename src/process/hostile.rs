@@ -3,7 +3,7 @@
 //! What they do follows from a seed, which is shown if a test fails.
 
 mod pools;
-mod villain;
+mod worker;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -16,12 +16,12 @@ use crate::fuzz::cases;
 use crate::options::{MapOptions, TaskOptions};
 use crate::process::ProcessPoolExecutor;
 use crate::process::monitor::HELLO;
-use villain::{Deed, PART, Part, STAGES, Stage};
+use worker::{Deed, SCENARIO, STAGES, Scenario, Stage};
 
 /// Far longer than anything here takes: only a hang reaches it.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The time limit of tasks that a villain gets.
+/// The time limit of tasks that a hostile worker gets.
 const LIMIT: Duration = Duration::from_millis(150);
 
 fn within<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'static) -> R {
@@ -46,13 +46,13 @@ fn look_at<T>(outcome: Result<T, Error>) {
     }
 }
 
-fn outlast(part: Part) {
-    let pool = ProcessPoolExecutor::builder().max_workers(2).env(PART, part.text()).build().unwrap();
+fn outlast(scenario: Scenario) {
+    let pool = ProcessPoolExecutor::builder().max_workers(2).env(SCENARIO, scenario.text()).build().unwrap();
     let limited = pool.with(TaskOptions::new().time_limit(LIMIT));
     let tasks: Vec<_> = (0..3).map(|n: u8| limited.submit(|n: u8| n, n)).collect();
     let chunked = pool.with(TaskOptions::new().time_limit(LIMIT)).with(MapOptions::new().chunk_size(2));
     let chunks = chunked.map(|n: u8| n, 0..4);
-    if part.ends() {
+    if scenario.ends() {
         // Tasks without a limit end as well.
         let portions: Vec<_> = pool.map(|n: u8| n, 0..6).collect();
         assert_eq!(portions.len(), 6, "{portions:?}");
@@ -70,17 +70,17 @@ fn outlast(part: Part) {
     pool.shutdown();
 }
 
-/// Returns a pool whose only worker is played by a villain.
+/// Returns a pool whose only worker is a hostile worker.
 fn pool_of(stage: Stage, deed: Deed) -> ProcessPoolExecutor {
-    let part = Part { stage, deed, seed: 0 };
-    ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap()
+    let scenario = Scenario { stage, deed, seed: 0 };
+    ProcessPoolExecutor::builder().max_workers(1).env(SCENARIO, scenario.text()).build().unwrap()
 }
 
 fn outlast_all(stage: Stage, deeds: &[Deed]) {
     for seed in 0..u64::from(cases(2).cases) {
         for deed in deeds {
-            let part = Part { stage, deed: *deed, seed };
-            within(&format!("{part:?}"), move || outlast(part));
+            let scenario = Scenario { stage, deed: *deed, seed };
+            within(&format!("{scenario:?}"), move || outlast(scenario));
         }
     }
 }
@@ -158,7 +158,7 @@ fn one_that_takes_a_task() {
 
 #[test]
 fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
-    within("it", || outlast(Part { stage: Stage::Working, deed: Deed::Postpone, seed: 0 }));
+    within("it", || outlast(Scenario { stage: Stage::Working, deed: Deed::Postpone, seed: 0 }));
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! [`Part`]: what a process does that was started as a worker.
+//! [`HostileWorker`]: a process that is started as a worker and does what its [`Scenario`] says.
 //!
-//! It comes before the entry of the crate, and takes the worker's place.
+//! Its entry runs before that of the crate, so that no real worker starts.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -18,11 +18,11 @@ use crate::process::protocol::reader::Reader;
 use crate::process::shm::table::{self, TaskTable};
 use crate::process::worker::outgoing::send_descriptor;
 
-/// Names the part of a villain.
-pub(super) const PART: &str = "CONCURRENT_FUTURES_TEST_VILLAIN";
+/// Names the scenario of a hostile worker.
+pub(super) const SCENARIO: &str = "CONCURRENT_FUTURES_TEST_HOSTILE_WORKER";
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct Scenario {
     pub(super) stage: Stage,
     pub(super) deed: Deed,
     pub(super) seed: u64,
@@ -88,7 +88,7 @@ const DEEDS: [Deed; 14] = [
     Deed::Segments,
 ];
 
-impl Part {
+impl Scenario {
     /// Does a task end that has no time limit?
     pub(super) fn ends(self) -> bool {
         matches!(self.deed, Deed::Leave | Deed::Write | Deed::Frames | Deed::Promise)
@@ -113,20 +113,20 @@ impl Part {
 static ENTRY: extern "C" fn() = enter;
 
 extern "C" fn enter() {
-    // Both are there in a process that a pool has started to play a part.
+    // Both are there in a process that a pool has started to run a scenario.
     if !entry::is_marked() {
         return;
     }
-    let Some(part) = std::env::var(PART).ok().as_deref().and_then(Part::parse) else { return };
+    let Some(scenario) = std::env::var(SCENARIO).ok().as_deref().and_then(Scenario::parse) else { return };
     os::die_with_parent(std::os::unix::process::parent_id() as i32);
     // It fails when the pool has had enough of it, which is nothing to tell of.
     std::panic::set_hook(Box::new(|_| {}));
-    let _ = std::panic::catch_unwind(|| Villain::new(part.seed).play(part));
+    let _ = std::panic::catch_unwind(|| HostileWorker::new(scenario.seed).run(scenario));
     // SAFETY: ends the process, without running anything of the program's.
     unsafe { libc::_exit(7) }
 }
 
-struct Villain {
+struct HostileWorker {
     socket: OwnedFd,
     reader: Reader,
     random: fastrand::Rng,
@@ -134,24 +134,24 @@ struct Villain {
     page: Option<(TaskTable, File)>,
 }
 
-impl Villain {
+impl HostileWorker {
     fn new(seed: u64) -> Self {
         let socket = io::stdin().as_fd().try_clone_to_owned().unwrap();
         Self { socket, reader: Reader::new(u64::MAX), random: fastrand::Rng::with_seed(seed), page: None }
     }
 
-    fn play(mut self, part: Part) {
-        if part.stage >= Stage::SettingUp {
+    fn run(mut self, scenario: Scenario) {
+        if scenario.stage >= Stage::SettingUp {
             self.say(Kind::Hello, image().build_id());
         }
-        if part.stage >= Stage::Serving {
+        if scenario.stage >= Stage::Serving {
             self.hear();
             let page = self.reader.descriptor().unwrap();
             self.page = Some((TaskTable::map(&page).unwrap(), File::from(page)));
             self.say(Kind::Ready, &[]);
         }
-        let task = if part.stage == Stage::Working { self.begin() } else { Header::new(Kind::Task, 0, 1, 0) };
-        match part.deed {
+        let task = if scenario.stage == Stage::Working { self.begin() } else { Header::new(Kind::Task, 0, 1, 0) };
+        match scenario.deed {
             Deed::Leave => {}
             Deed::Write => self.write(),
             Deed::Frames => self.frames(),
@@ -173,12 +173,12 @@ impl Villain {
                 std::thread::yield_now();
             },
             Deed::Mumble | Deed::Conclude => {
-                let head = ItemsHead { first: 3, count: 9, last: part.deed == Deed::Conclude };
+                let head = ItemsHead { first: 3, count: 9, last: scenario.deed == Deed::Conclude };
                 self.put(Kind::Items, task.slot, task.sequence, &head.to_bytes());
             }
             Deed::Segments => self.segments(),
         }
-        while !part.ends() {
+        while !scenario.ends() {
             std::thread::park();
         }
     }
