@@ -16,7 +16,7 @@ use crate::fuzz::cases;
 use crate::options::{MapOptions, TaskOptions};
 use crate::process::ProcessPoolExecutor;
 use crate::process::monitor::HELLO;
-use worker::{Deed, SCENARIO, STAGES, Scenario, Stage};
+use worker::{Fault, SCENARIO, STAGES, Scenario, Stage};
 
 /// Far longer than anything here takes: only a hang reaches it.
 const LONG: Duration = Duration::from_secs(60);
@@ -71,21 +71,21 @@ fn outlast(scenario: Scenario) {
 }
 
 /// Returns a pool whose only worker is a hostile worker.
-fn pool_of(stage: Stage, deed: Deed) -> ProcessPoolExecutor {
-    let scenario = Scenario { stage, deed, seed: 0 };
+fn pool_of(stage: Stage, fault: Fault) -> ProcessPoolExecutor {
+    let scenario = Scenario { stage, fault, seed: 0 };
     ProcessPoolExecutor::builder().max_workers(1).env(SCENARIO, scenario.text()).build().unwrap()
 }
 
-fn outlast_all(stage: Stage, deeds: &[Deed]) {
+fn outlast_each(stage: Stage, faults: &[Fault]) {
     for seed in 0..u64::from(cases(2).cases) {
-        for deed in deeds {
-            let scenario = Scenario { stage, deed: *deed, seed };
+        for fault in faults {
+            let scenario = Scenario { stage, fault: *fault, seed };
             within(&format!("{scenario:?}"), move || outlast(scenario));
         }
     }
 }
 
-const ANY_TIME: [Deed; 3] = [Deed::Write, Deed::Frames, Deed::Promise];
+const ANY_TIME: [Fault; 3] = [Fault::RandomBytes, Fault::RandomFrames, Fault::MissingBody];
 
 /// The pool gives the worker a time to exit in. All stages run at once, because they only wait.
 #[test]
@@ -93,7 +93,7 @@ fn one_that_shuts_its_connection() {
     let all = STAGES.map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
-                let pool = pool_of(stage, Deed::Shut);
+                let pool = pool_of(stage, Fault::ShutSocket);
                 let outcome = pool.submit(|n: u8| n, 1).result();
                 assert!(matches!(outcome, Err(Error::WorkerDied(_) | Error::Broken(_))), "{stage:?}: {outcome:?}");
             });
@@ -108,7 +108,7 @@ fn one_that_keeps_silent_is_replaced() {
     let stages = [Stage::Spawned, Stage::SettingUp].map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
-                let pool = pool_of(stage, Deed::Wait);
+                let pool = pool_of(stage, Fault::Silence);
                 let begin = Instant::now();
                 let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
                     panic!("it has no worker");
@@ -125,7 +125,7 @@ fn one_that_keeps_silent_is_replaced() {
 fn one_that_goes_before_it_is_ready() {
     for (stage, when) in [(Stage::Spawned, "before it said hello"), (Stage::SettingUp, "while it was set up")] {
         within(when, move || {
-            let pool = pool_of(stage, Deed::Leave);
+            let pool = pool_of(stage, Fault::Exit);
             let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
                 panic!("it has no worker");
             };
@@ -136,35 +136,35 @@ fn one_that_goes_before_it_is_ready() {
 
 #[test]
 fn one_that_says_no_hello() {
-    outlast_all(Stage::Spawned, &ANY_TIME);
+    outlast_each(Stage::Spawned, &ANY_TIME);
 }
 
 #[test]
 fn one_that_is_never_ready() {
-    outlast_all(Stage::SettingUp, &ANY_TIME);
+    outlast_each(Stage::SettingUp, &ANY_TIME);
 }
 
 #[test]
 fn one_that_is_ready_for_no_task() {
-    outlast_all(Stage::Serving, &ANY_TIME);
-    outlast_all(Stage::Serving, &[Deed::Flood, Deed::Scribble]);
+    outlast_each(Stage::Serving, &ANY_TIME);
+    outlast_each(Stage::Serving, &[Fault::Flood, Fault::CorruptTable]);
 }
 
 #[test]
 fn one_that_takes_a_task() {
-    outlast_all(Stage::Working, &ANY_TIME);
-    outlast_all(Stage::Working, &[Deed::Flood, Deed::Scribble, Deed::Answer, Deed::Letters]);
+    outlast_each(Stage::Working, &ANY_TIME);
+    outlast_each(Stage::Working, &[Fault::Flood, Fault::CorruptTable, Fault::RandomReplies, Fault::RandomShortReplies]);
 }
 
 #[test]
 fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
-    within("it", || outlast(Scenario { stage: Stage::Working, deed: Deed::Postpone, seed: 0 }));
+    within("it", || outlast(Scenario { stage: Stage::Working, fault: Fault::FutureStart, seed: 0 }));
 }
 
 #[test]
 fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Mumble);
+        let pool = pool_of(Stage::Working, Fault::WrongItems);
         for _ in 0..2 {
             match pool.submit(|n: u8| n, 1).result() {
                 Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("cannot be read"), "{died}"),
@@ -177,7 +177,7 @@ fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
 #[test]
 fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Conclude);
+        let pool = pool_of(Stage::Working, Fault::WrongLastItems);
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::Broken(broken)) => assert!(broken.to_string().contains("cannot be read"), "{broken}"),
             other => panic!("{other:?}"),
@@ -191,7 +191,7 @@ fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
 #[test]
 fn one_that_sends_segments_without_end_is_stopped() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Segments);
+        let pool = pool_of(Stage::Working, Fault::ManySegments);
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("segment"), "{died}"),
             other => panic!("{other:?}"),
