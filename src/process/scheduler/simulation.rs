@@ -15,7 +15,7 @@ mod book;
 mod cases;
 mod client;
 mod due;
-mod errand;
+mod fake_task;
 mod monitor;
 mod worker;
 mod world;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::due::Due;
-use super::errand::{call_of, open_calls};
+use super::fake_task::{call_of, open_calls};
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES};

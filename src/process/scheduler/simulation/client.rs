@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::book::{self, CallRecord};
 use super::due::Due;
-use super::errand::{Errand, open_calls};
+use super::fake_task::{FakeTask, open_calls};
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
@@ -110,15 +110,15 @@ impl World<'_> {
             // The next batches belong to another map.
             self.map = self.tickets.now();
         }
-        let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
-        let (argument, offsets) = errand.argument(padding);
-        let options = Arc::new(errand.options.clone());
-        let completion = match Arc::new(errand) {
-            errand if is_portion => {
+        let fake_task = FakeTask { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
+        let (argument, offsets) = fake_task.argument(padding);
+        let options = Arc::new(fake_task.options.clone());
+        let completion = match Arc::new(fake_task) {
+            fake_task if is_portion => {
                 let sent = Arc::clone(&self.book.lock().divided);
-                Completion::Batch(Batch::new(errand, Some(options), 0, self.map, sent))
+                Completion::Batch(Batch::new(fake_task, Some(options), 0, self.map, sent))
             }
-            errand => Completion::Task(errand),
+            fake_task => Completion::Task(fake_task),
         };
         let encoded = LocatedCall { call: self.stock.call, argument, items: offsets };
         let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool) as _, encoded, Vec::new());

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::errand::open_calls;
+use super::fake_task::open_calls;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;

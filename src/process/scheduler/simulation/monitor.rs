@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::errand::next_call;
+use super::fake_task::next_call;
 use super::worker::{Said, Worker};
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
@@ -276,7 +276,7 @@ fn lost_task(action: &Action<Said>) -> Option<&LostTask> {
 impl Action<Said> {
     /// Returns a name for a trace.
     fn name(&self) -> String {
-        use super::errand::open_calls;
+        use super::fake_task::open_calls;
         match self {
             Self::Send(orders) => {
                 let orders: Vec<_> = orders.iter().map(|order| (order.sequence, open_calls(&order.remote))).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::book;
-use super::errand::{call_at, call_of};
+use super::fake_task::{call_at, call_of};
 use crate::error::Error;
 use crate::process::monitor::event::Reply;
 use crate::process::protocol::frame::{Kind, put_item};

@@ -1,4 +1,4 @@
-//! [`Errand`]: a double for a future, or for the map that a batch belongs to. Notes how it ends.
+//! [`FakeTask`]: stands in for a task, or for the map that a batch belongs to. Records how it ends.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -20,7 +20,7 @@ use crate::task::roles::TaskOwner;
 use crate::task::roles::{Awaited, Claim, Ran, Runnable};
 use crate::task::snapshot::Snapshot;
 
-pub(super) struct Errand {
+pub(super) struct FakeTask {
     pub(super) options: TaskOptions,
     /// Its calls in the book.
     pub(super) calls: Range<usize>,
@@ -56,7 +56,7 @@ pub(super) fn next_call(remote: &RemoteTask) -> Option<usize> {
     }
 }
 
-impl Errand {
+impl FakeTask {
     /// Encodes for each call its number, and `padding` bytes behind it.
     pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<ItemOffsets>) {
         let (mut argument, mut ends, mut refused) = (Vec::new(), Vec::new(), Vec::new());
@@ -97,7 +97,7 @@ impl Errand {
     }
 }
 
-impl BatchOwner for Errand {
+impl BatchOwner for FakeTask {
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>, _: Duration) {
         self.end_each(first, replies);
     }
@@ -105,7 +105,7 @@ impl BatchOwner for Errand {
     fn turn_away(&self, _: &Error) {}
 }
 
-impl Runnable for Errand {
+impl Runnable for FakeTask {
     fn options(&self) -> &TaskOptions {
         &self.options
     }
@@ -171,7 +171,7 @@ impl Runnable for Errand {
     }
 }
 
-impl RunningTask for Errand {
+impl RunningTask for FakeTask {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
     }
@@ -183,7 +183,7 @@ impl RunningTask for Errand {
     }
 }
 
-impl Awaited for Errand {
+impl Awaited for FakeTask {
     fn snapshot(&self) -> Snapshot {
         unreachable!()
     }
