@@ -11,12 +11,12 @@
 #![forbid(unsafe_code)]
 
 mod audit;
-mod book;
 mod cases;
 mod client;
 mod due;
 mod fake_task;
 mod monitor;
+mod oracle;
 mod worker;
 mod world;
 
@@ -28,7 +28,7 @@ use crate::process::program::call;
 use crate::process::seeds;
 use crate::task::encoded::Entry;
 use crate::task::function::Infallible;
-use book::CallRecord;
+use oracle::CallRecord;
 use world::{Actor, Stock, World};
 
 /// As many as take a few seconds in a debug build.
@@ -122,7 +122,7 @@ impl World<'_> {
 
     /// Advances the clock to the next alarm. Returns `false` if nothing is still to come.
     fn pass_time(&mut self, is_end: bool) -> bool {
-        let is_done = self.book.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
+        let is_done = self.oracle.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
         if is_done && (!is_end || self.monitors.is_empty()) {
             return false;
         }

@@ -79,15 +79,15 @@ impl World<'_> {
         assert!(running <= self.weather.max_workers, "too many workers are at work");
     }
 
-    /// Invariant: each task is in exactly one place, and its `place` says which. Notes in the book where it was seen.
+    /// Invariant: each task is in exactly one place, and its `place` says which. Records in the oracle where it was seen.
     fn audit_places(&self) {
         let scheduler = &self.scheduler;
         // Sums stand for sets: different sets have different sums, except with a probability of 1 in 2^64.
         let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
-        let mut book = self.book.lock();
+        let mut oracle = self.oracle.lock();
         let mut see = |remote: &RemoteTask, is_sent| {
             if remote.items.is_none() {
-                book.calls[call_of(&remote.argument)].see(is_sent);
+                oracle.calls[call_of(&remote.argument)].see(is_sent);
             }
         };
         for remote in &scheduler.queue {
@@ -126,8 +126,8 @@ impl World<'_> {
     fn audit_turns(&self) {
         let tickets = self.scheduler.queue.iter().map(|remote| remote.ticket());
         assert!(tickets.is_sorted(), "the queue is not in the order of submission");
-        let book = self.book.lock();
-        let turn = |remote: &Arc<RemoteTask>| book.calls.get(call_of(&remote.argument))?.turn;
+        let oracle = self.oracle.lock();
+        let turn = |remote: &Arc<RemoteTask>| oracle.calls.get(call_of(&remote.argument))?.turn;
         let are_in_turn = |remotes: &mut dyn Iterator<Item = &Arc<RemoteTask>>| {
             let whole = remotes.filter(|remote| remote.items.is_none());
             whole.filter_map(turn).is_sorted()
@@ -236,7 +236,7 @@ impl World<'_> {
     pub(super) fn audit_missed(&self, remote: &RemoteTask) {
         // The items of a batch move from one remote task to another.
         for call in open_calls(remote).into_iter().filter(|_| remote.items.is_none()) {
-            let call = &mut self.book.lock().calls[call];
+            let call = &mut self.oracle.lock().calls[call];
             call.missed += 1;
             assert!(call.missed < MISSES, "one worker after the other dies before a task");
         }
@@ -259,7 +259,7 @@ impl World<'_> {
 
     /// Asserts that everything that was submitted has ended.
     pub(super) fn audit_outcomes(&self) {
-        for (number, call) in self.book.lock().calls.iter().enumerate() {
+        for (number, call) in self.oracle.lock().calls.iter().enumerate() {
             assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
         }
         assert!(self.scheduler.active <= self.weather.max_workers, "too many workers for good");

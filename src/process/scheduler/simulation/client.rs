@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{self, CallRecord};
 use super::due::Due;
 use super::fake_task::{FakeTask, open_calls};
+use super::oracle::{CallRecord, SharedOracle};
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
@@ -19,9 +19,9 @@ use crate::process::task::{Completion, Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
 /// Returns `true` if all calls have ended that were sent and still belong to this task.
-pub(super) fn is_over(book: &book::Shared, remote: &RemoteTask) -> bool {
-    let book = book.lock();
-    open_calls(remote).iter().all(|call| book.calls[*call].is_over())
+pub(super) fn is_over(oracle: &SharedOracle, remote: &RemoteTask) -> bool {
+    let oracle = oracle.lock();
+    open_calls(remote).iter().all(|call| oracle.calls[*call].is_over())
 }
 
 impl World<'_> {
@@ -98,24 +98,24 @@ impl World<'_> {
         is_portion: bool,
         padding: usize,
     ) -> Arc<RemoteTask> {
-        let mut book = self.book.lock();
-        let first = book.calls.len();
+        let mut oracle = self.oracle.lock();
+        let first = oracle.calls.len();
         for _ in 0..items.unwrap_or(1) {
             let is_refused = items.is_some() && self.rng.u32(..16) == 0;
-            book.calls.push(CallRecord::new(options.get_retries(), is_refused));
+            oracle.calls.push(CallRecord::new(options.get_retries(), is_refused));
         }
-        let calls = first..book.calls.len();
-        drop(book);
+        let calls = first..oracle.calls.len();
+        drop(oracle);
         if self.once_in(4) {
             // The next batches belong to another map.
             self.map = self.tickets.now();
         }
-        let fake_task = FakeTask { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
+        let fake_task = FakeTask { options, calls, is_chunk: items.is_some(), oracle: Arc::clone(&self.oracle) };
         let (argument, offsets) = fake_task.argument(padding);
         let options = Arc::new(fake_task.options.clone());
         let completion = match Arc::new(fake_task) {
             fake_task if is_portion => {
-                let sent = Arc::clone(&self.book.lock().divided);
+                let sent = Arc::clone(&self.oracle.lock().divided);
                 Completion::Batch(Batch::new(fake_task, Some(options), 0, self.map, sent))
             }
             fake_task => Completion::Task(fake_task),
@@ -139,7 +139,7 @@ impl World<'_> {
         remote.take_ticket(&self.tickets);
         if remote.items.is_none() {
             self.turns += 1;
-            self.book.lock().calls[open_calls(&remote)[0]].turn = Some(self.turns);
+            self.oracle.lock().calls[open_calls(&remote)[0]].turn = Some(self.turns);
         }
         let now = self.now();
         let limited = remote.limit().is_some();
@@ -167,7 +167,7 @@ impl World<'_> {
     }
 
     fn cancel(&mut self, remote: &RemoteTask) {
-        if is_over(&self.book, remote) {
+        if is_over(&self.oracle, remote) {
             return;
         }
         self.call_off(remote);
@@ -177,15 +177,15 @@ impl World<'_> {
             Some(_) if taken => self.end_outside(remote, true),
             None if taken => remote.fail(&Error::Cancelled),
             _ if remote.items.is_some() => {
-                let mut book = self.book.lock();
-                open_calls(remote).iter().for_each(|call| book.calls[*call].let_be());
+                let mut oracle = self.oracle.lock();
+                open_calls(remote).iter().for_each(|call| oracle.calls[*call].let_be());
             }
             _ => {}
         }
     }
 
     fn abort(&mut self, remote: &RemoteTask) {
-        if remote.task().is_none() || is_over(&self.book, remote) {
+        if remote.task().is_none() || is_over(&self.oracle, remote) {
             return;
         }
         self.call_off(remote);
@@ -205,18 +205,18 @@ impl World<'_> {
         }
     }
 
-    /// Notes in the book that a caller tries to cancel the task.
+    /// Records in the oracle that a caller tries to cancel the task.
     pub(super) fn call_off(&self, remote: &RemoteTask) {
-        let mut book = self.book.lock();
-        open_calls(remote).iter().for_each(|call| book.calls[*call].call_off());
+        let mut oracle = self.oracle.lock();
+        open_calls(remote).iter().for_each(|call| oracle.calls[*call].call_off());
     }
 
-    /// Notes in the book that the caller has ended the future.
+    /// Records in the oracle that the caller has ended the future.
     fn end_outside(&mut self, remote: &RemoteTask, is_pending: bool) {
-        let mut book = self.book.lock();
+        let mut oracle = self.oracle.lock();
         let items = remote.items.as_ref().map_or(1, |items| items.ends.len());
         let first = remote.task().expect("a portion has no future").id().to_u64() as usize;
-        for call in &mut book.calls[first..first + items] {
+        for call in &mut oracle.calls[first..first + items] {
             call.end_outside(is_pending, remote.items.is_some());
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::book::{self, End};
+use super::oracle::{End, SharedOracle};
 use crate::bytes::OutOfBand;
 use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
@@ -22,10 +22,10 @@ use crate::task::snapshot::Snapshot;
 
 pub(super) struct FakeTask {
     pub(super) options: TaskOptions,
-    /// Its calls in the book.
+    /// Its calls, by their numbers in the oracle.
     pub(super) calls: Range<usize>,
     pub(super) is_chunk: bool,
-    pub(super) book: book::Shared,
+    pub(super) oracle: SharedOracle,
 }
 
 /// Returns the call that an argument belongs to.
@@ -60,9 +60,9 @@ impl FakeTask {
     /// Encodes for each call its number, and `padding` bytes behind it.
     pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<ItemOffsets>) {
         let (mut argument, mut ends, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        let book = self.book.lock();
+        let oracle = self.oracle.lock();
         for (position, call) in self.calls.clone().enumerate() {
-            if book.calls[call].is_refused {
+            if oracle.calls[call].is_refused {
                 refused.push((position, Error::TooLarge(TooLarge::new(2, 1))));
             } else {
                 argument.extend_from_slice(&(call as u32).to_le_bytes());
@@ -75,12 +75,12 @@ impl FakeTask {
 
     /// Ends all its calls.
     fn end_all(&self, end: End) -> bool {
-        self.book.lock().calls[self.calls.clone()].iter_mut().for_each(|call| call.end(end));
+        self.oracle.lock().calls[self.calls.clone()].iter_mut().for_each(|call| call.end(end));
         true
     }
 
     fn end_each(&self, first: usize, replies: Vec<Result<&[u8], Error>>) {
-        let mut book = self.book.lock();
+        let mut oracle = self.oracle.lock();
         for (call, reply) in (self.calls.start + first..).zip(replies) {
             assert!(self.calls.contains(&call), "there is no such item");
             let end = match reply {
@@ -90,9 +90,9 @@ impl FakeTask {
                 }
                 Err(error) => End::of(&error),
             };
-            let is_refused = book.calls[call].is_refused;
+            let is_refused = oracle.calls[call].is_refused;
             assert!(!is_refused || end != End::Value, "a result of what was not sent");
-            book.calls[call].end(end);
+            oracle.calls[call].end(end);
         }
     }
 }

@@ -256,7 +256,7 @@ impl World<'_> {
         let died = || {
             // The monitor knows by now what the worker had done before.
             if let Some(call) = next_call(&lost.remote) {
-                self.book.lock().calls[call].blamed += 1;
+                self.oracle.lock().calls[call].blamed += 1;
             }
             Error::WorkerDied(WorkerDied::new("a worker", Exit::Unknown, None))
         };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::book;
 use super::fake_task::{call_at, call_of};
+use super::oracle::SharedOracle;
 use crate::error::Error;
 use crate::process::monitor::event::Reply;
 use crate::process::protocol::frame::{Kind, put_item};
@@ -21,7 +21,7 @@ use crate::process::worker_id::WorkerId;
 pub(super) struct Floor {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) clock: u64,
-    pub(super) book: book::Shared,
+    pub(super) oracle: SharedOracle,
     pub(super) rng: Rng,
     /// A worker dies at one in this many steps; 0 means never.
     pub(super) deaths: u32,
@@ -125,7 +125,7 @@ impl Worker {
         self.is_alive && matches!(self.at, At::Task(..) | At::Items(..))
     }
 
-    fn die(&mut self, book: &book::Shared) {
+    fn die(&mut self, oracle: &SharedOracle) {
         self.is_alive = false;
         let at_work = match &self.at {
             At::Task(frame, _) | At::Done(frame, None) | At::Parked(frame, None) => frame.call(None),
@@ -135,7 +135,7 @@ impl Worker {
             _ => None,
         };
         if let Some(call) = at_work {
-            book.lock().calls[call].die();
+            oracle.lock().calls[call].die();
         }
         self.inbox.clear();
     }
@@ -154,10 +154,10 @@ impl Frame {
 impl Floor {
     /// Lets one worker take its next step.
     pub(super) fn step(&mut self, id: WorkerId) {
-        let Self { workers, clock, book, rng, deaths } = self;
+        let Self { workers, clock, oracle, rng, deaths } = self;
         let Some(worker) = workers.get_mut(&id).filter(|worker| worker.can_step()) else { return };
         if worker.killed || (*deaths > 0 && rng.u32(..*deaths) == 0) {
-            return worker.die(book);
+            return worker.die(oracle);
         }
         worker.at = match std::mem::replace(&mut worker.at, At::Receiving) {
             At::Spawned => {
@@ -174,18 +174,18 @@ impl Floor {
                     worker.is_alive = false;
                     At::Receiving
                 }
-                Some(frame) => worker.begin(id, frame, *clock, book, rng),
+                Some(frame) => worker.begin(id, frame, *clock, oracle, rng),
             },
             At::Task(frame, left @ 1..) => At::Task(frame, left - 1),
             At::Task(frame, 0) if worker.table.quiet_words().finish(frame.slot, frame.sequence) => {
                 At::Done(frame, None)
             }
             At::Task(frame, 0) => At::Parked(frame, None),
-            At::Items(frame, batch) => worker.go_on(id, frame, batch, book, rng),
+            At::Items(frame, batch) => worker.go_on(id, frame, batch, oracle, rng),
             At::Done(frame, None) => {
                 let (slot, sequence) = (frame.slot, frame.sequence);
                 let call = frame.call(None).expect("a task has an argument");
-                book.lock().calls[call].leave();
+                oracle.lock().calls[call].leave();
                 worker.outgoing.push_back(Said::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
                 At::Receiving
             }
@@ -206,14 +206,14 @@ impl Floor {
 }
 
 impl Worker {
-    fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, book: &book::Shared, rng: &mut Rng) -> At {
+    fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, oracle: &SharedOracle, rng: &mut Rng) -> At {
         if !self.table.quiet_words().start(frame.slot, frame.sequence, clock) {
             return At::Receiving;
         }
         match frame.items {
             None => {
                 let call = frame.call(None).expect("a task has an argument");
-                book.lock().calls[call].begin(id);
+                oracle.lock().calls[call].begin(id);
                 At::Task(frame, rng.u32(..4))
             }
             Some((first, _)) => {
@@ -224,7 +224,7 @@ impl Worker {
     }
 
     /// Takes an item, or notes the reply to the one that was taken.
-    fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, book: &book::Shared, rng: &mut Rng) -> At {
+    fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, oracle: &SharedOracle, rng: &mut Rng) -> At {
         let Some(item) = batch.item.take() else {
             let Some(item) = self.table.quiet_words().take_item(frame.slot) else {
                 let is_ours = self.table.quiet_words().finish(frame.slot, frame.sequence);
@@ -233,7 +233,7 @@ impl Worker {
             assert!(frame.items.is_some_and(|(_, end)| item < end), "an item is to run that was not sent");
             assert_eq!(item, batch.first + batch.count, "an item is passed over");
             if let Some(call) = frame.call(Some(item)) {
-                book.lock().calls[call].begin(id);
+                oracle.lock().calls[call].begin(id);
             }
             batch.item = Some(item);
             return At::Items(frame, batch);
@@ -260,7 +260,7 @@ impl Worker {
             assert!(self.table.write_journal(&batch.bytes[start..]));
         }
         if let Some(call) = call {
-            book.lock().calls[call].leave();
+            oracle.lock().calls[call].leave();
         }
         At::Items(frame, batch)
     }

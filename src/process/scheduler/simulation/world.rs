@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use super::client;
 use super::due::Due;
 use super::monitor::Monitor;
+use super::oracle::SharedOracle;
 use super::worker::{Floor, Frame};
-use super::{book, client};
 use crate::process::pool::Pool;
 use crate::process::program::call::FunctionAddress;
 use crate::process::scheduler::{Dispatch, Limits, Scheduler};
@@ -62,7 +63,7 @@ pub(super) struct World<'a> {
     pub(super) rng: Rng,
     pub(super) scheduler: Scheduler<WorkerId>,
     pub(super) floor: Rc<RefCell<Floor>>,
-    pub(super) book: book::Shared,
+    pub(super) oracle: SharedOracle,
     pub(super) monitors: BTreeMap<WorkerId, Monitor>,
     pub(super) remotes: Vec<Arc<RemoteTask>>,
     /// The tasks that have ended.
@@ -113,9 +114,9 @@ impl<'a> World<'a> {
 
     pub(super) fn under(weather: Weather, deaths: u32, mut rng: Rng, stock: &'a mut Stock) -> Self {
         let Weather { max_workers, max_pending, max_tasks, .. } = weather;
-        let book = book::Shared::default();
+        let oracle = SharedOracle::default();
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
-        let floor = Floor { workers, clock, book: Arc::clone(&book), rng: rng.fork(), deaths };
+        let floor = Floor { workers, clock, oracle: Arc::clone(&oracle), rng: rng.fork(), deaths };
         let floor = Rc::new(RefCell::new(floor));
         let (others, mut dice) = (Rc::clone(&floor), rng.fork());
         let others = move || {
@@ -134,7 +135,7 @@ impl<'a> World<'a> {
             rng,
             scheduler: Scheduler::new(Limits { max_workers, max_pending, max_tasks }),
             floor,
-            book,
+            oracle,
             monitors: BTreeMap::new(),
             remotes: Vec::new(),
             past: Vec::new(),
@@ -193,7 +194,7 @@ impl<'a> World<'a> {
         for id in self.scheduler.take_to_wake() {
             self.ring(id);
         }
-        let divided = self.book.lock().divided.take();
+        let divided = self.oracle.lock().divided.take();
         self.remotes.extend(divided);
     }
 
@@ -201,7 +202,7 @@ impl<'a> World<'a> {
     pub(super) fn retire(&mut self) {
         let is_past = |remote: &mut Arc<RemoteTask>| {
             let is_nowhere = matches!(*remote.place.lock(), Place::Revoked | Place::Killing { .. } | Place::Done);
-            is_nowhere && client::is_over(&self.book, remote)
+            is_nowhere && client::is_over(&self.oracle, remote)
         };
         self.past.extend(self.remotes.extract_if(.., is_past));
     }

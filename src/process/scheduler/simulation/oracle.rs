@@ -1,4 +1,4 @@
-//! [`Book`]: records what happens to each call, which is a task or an item.
+//! [`Oracle`]: records what happens to each call, which is a task or an item, and asserts that it may happen.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::process::task::RemoteTask;
 use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 
-pub(super) type Shared = Arc<Mutex<Book>>;
+pub(super) type SharedOracle = Arc<Mutex<Oracle>>;
 
 #[derive(Default)]
-pub(super) struct Book {
+pub(super) struct Oracle {
     pub(super) calls: Vec<CallRecord>,
     /// Batches that were made by dividing others.
     pub(super) divided: Arc<SentBatches<RemoteTask>>,
