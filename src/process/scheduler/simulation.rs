@@ -13,10 +13,10 @@
 mod audit;
 mod cases;
 mod client;
-mod due;
 mod fake_task;
 mod monitor;
 mod oracle;
+mod pending_action;
 mod worker;
 mod world;
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::due::Due;
 use super::fake_task::{call_of, open_calls};
+use super::pending_action::PendingAction;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES};
@@ -61,7 +61,7 @@ impl World<'_> {
             );
             assert!(worker.in_flight.len() < 2 || worker.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
-        let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
+        let unread = self.pending_actions.iter().filter(|action| matches!(action, PendingAction::Read(..))).count();
         assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "not all is read");
         for (nth, id) in scheduler.idle.iter().enumerate() {
             let worker = &scheduler.workers[id];
@@ -181,8 +181,9 @@ impl World<'_> {
     fn audit_limits(&self) {
         for (id, worker) in self.scheduler.workers.iter().filter(|(_, worker)| worker.stage == Stage::Serving) {
             let monitor = &self.monitors[id];
-            let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
-            let Some(deadline) = worker.deadline().filter(|_| !monitor.will_look() && !self.dues.iter().any(is_told))
+            let is_told = |action: &PendingAction| matches!(action, PendingAction::Send(to, _, true) if to == id);
+            let Some(deadline) =
+                worker.deadline().filter(|_| !monitor.will_look() && !self.pending_actions.iter().any(is_told))
             else {
                 continue;
             };
@@ -205,8 +206,8 @@ impl World<'_> {
 
     /// Invariant: a starting worker that is no longer needed is about to be told.
     fn audit_starting(&self) {
-        let is_told = |due: &Due| matches!(due, Due::RingAll);
-        if !self.scheduler.is_over() || self.dues.iter().any(is_told) {
+        let is_told = |action: &PendingAction| matches!(action, PendingAction::RingAll);
+        if !self.scheduler.is_over() || self.pending_actions.iter().any(is_told) {
             return;
         }
         let starting = self

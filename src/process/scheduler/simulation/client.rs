@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::due::Due;
 use super::fake_task::{FakeTask, open_calls};
 use super::oracle::{CallRecord, SharedOracle};
+use super::pending_action::PendingAction;
 use super::worker::Said;
 use super::world::World;
 use crate::error::Error;
@@ -42,7 +42,7 @@ impl World<'_> {
                 self.trace(|| "all are killed".into());
                 self.scheduler.expect_deaths();
                 let connections = self.scheduler.connections();
-                self.dues.extend(connections.into_iter().map(Due::Kill));
+                self.pending_actions.extend(connections.into_iter().map(PendingAction::Kill));
             }
             (36, _) if self.once_in(4) => self.close(),
             (37, _) => self.scheduler.expected += 1,
@@ -61,7 +61,7 @@ impl World<'_> {
         if self.scheduler.expected > 0 {
             self.scheduler.expected -= 1;
             if self.scheduler.is_closed() {
-                self.dues.push_back(Due::RingAll);
+                self.pending_actions.push_back(PendingAction::RingAll);
             }
         }
     }
@@ -146,7 +146,7 @@ impl World<'_> {
         let submitted = self.scheduler.submit(remote, now);
         self.follow(now);
         if let Submitted::Sent(id, order) = submitted {
-            self.dues.push_back(Due::Send(id, vec![order], limited));
+            self.pending_actions.push_back(PendingAction::Send(id, vec![order], limited));
         }
     }
 
@@ -200,7 +200,7 @@ impl World<'_> {
             let place = remote.place.lock();
             if let (Place::Killing { worker }, Some(sent)) = (&*place, sent) {
                 self.audit_stopped(*worker, sent);
-                self.dues.push_back(Due::Kill(*worker));
+                self.pending_actions.push_back(PendingAction::Kill(*worker));
             }
         }
     }
@@ -225,7 +225,7 @@ impl World<'_> {
         self.trace(|| "cancel_pending".into());
         self.remotes.iter().for_each(|remote| self.call_off(remote));
         let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
-        self.dues.push_back(Due::Refuse(pending, None));
+        self.pending_actions.push_back(PendingAction::Refuse(pending, None));
     }
 
     /// Begins to wait for a task: the waiter looks for the answer, which the monitor may not have read yet.
@@ -261,7 +261,7 @@ impl World<'_> {
             self.ring(id);
         }
         if let Some(remote) = remote {
-            self.dues.push_back(Due::Read(remote, said));
+            self.pending_actions.push_back(PendingAction::Read(remote, said));
         }
     }
 

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::client;
-use super::due::Due;
 use super::monitor::Monitor;
 use super::oracle::SharedOracle;
+use super::pending_action::PendingAction;
 use super::worker::{Floor, Frame};
 use crate::process::pool::Pool;
 use crate::process::program::call::FunctionAddress;
@@ -68,8 +68,8 @@ pub(super) struct World<'a> {
     pub(super) remotes: Vec<Arc<RemoteTask>>,
     /// The tasks that have ended.
     pub(super) past: Vec<Arc<RemoteTask>>,
-    /// What threads outside are about to do, in any order.
-    pub(super) dues: VecDeque<Due>,
+    /// Performed in any order.
+    pub(super) pending_actions: VecDeque<PendingAction>,
     /// Tasks whose submitters wait for room.
     pub(super) blocked: VecDeque<Arc<RemoteTask>>,
     pub(super) tickets: Tickets,
@@ -89,7 +89,7 @@ pub(super) enum Actor {
     Worker(WorkerId),
     Monitor(WorkerId),
     Waiter(WorkerId),
-    Due(usize),
+    PendingAction(usize),
     Blocked,
 }
 
@@ -139,7 +139,7 @@ impl<'a> World<'a> {
             monitors: BTreeMap::new(),
             remotes: Vec::new(),
             past: Vec::new(),
-            dues: VecDeque::new(),
+            pending_actions: VecDeque::new(),
             blocked: VecDeque::new(),
             tickets: Tickets::default(),
             map: Ticket::default(),
@@ -237,7 +237,7 @@ impl<'a> World<'a> {
         actors.clear();
         let now = self.now();
         let floor = self.floor.borrow();
-        actors.extend((0..self.dues.len()).map(Actor::Due));
+        actors.extend((0..self.pending_actions.len()).map(Actor::PendingAction));
         for (id, monitor) in &self.monitors {
             let worker = floor.workers.get(id);
             if worker.is_some_and(|worker| worker.can_step()) {
@@ -265,9 +265,9 @@ impl<'a> World<'a> {
             }
             Actor::Monitor(id) => self.look_after(id),
             Actor::Waiter(id) => self.look_for_answer(id),
-            Actor::Due(index) => {
-                let due = self.dues.swap_remove_back(index).expect("one of them");
-                self.perform(due);
+            Actor::PendingAction(index) => {
+                let action = self.pending_actions.swap_remove_back(index).expect("one of them");
+                self.perform(action);
             }
             Actor::Blocked => self.unblock(),
         }

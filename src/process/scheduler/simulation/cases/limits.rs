@@ -51,11 +51,15 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     // It was on its way for this long.
     world.advance(4 * second);
     assert!(table.words().start(orders[0].slot, orders[0].sequence, world.clock()));
-    let due = world.now() + LIMIT;
+    let deadline = world.now() + LIMIT;
     for _ in 0..9 {
         world.advance(second);
         let Expiry::Later(Some(then)) = world.expire() else { panic!("it has time left") };
-        assert!(due - second < then && then <= due, "{:?} from {due:?}", due.max(then) - due.min(then));
+        assert!(
+            deadline - second < then && then <= deadline,
+            "{:?} from {deadline:?}",
+            deadline.max(then) - deadline.min(then)
+        );
     }
     world.advance(2 * second);
     assert!(matches!(world.expire(), Expiry::Stopped(stopped) if Arc::ptr_eq(&stopped, &remote)));
