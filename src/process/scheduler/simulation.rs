@@ -69,7 +69,7 @@ impl World<'_> {
 
     /// Lets one event happen.
     fn happen(&mut self, actors: &mut Vec<Actor>) {
-        self.is_calm = false;
+        self.is_settling = false;
         if self.rng.u32(..8) == 0 {
             self.retire();
         }
@@ -80,9 +80,9 @@ impl World<'_> {
         };
         self.advance(Duration::from_nanos(by));
         self.actors(actors);
-        let calls = actors.is_empty() || self.rng.u32(..self.weather.calm) == 0;
+        let calls = actors.is_empty() || self.rng.u32(..self.config.call_rate) == 0;
         let actor = if calls { None } else { Some(actors[self.rng.usize(..actors.len())]) };
-        let waits = self.weather.are_lazy && matches!(actor, Some(Actor::Worker(_))) && self.rng.u32(..8) != 0;
+        let waits = self.config.slow_workers && matches!(actor, Some(Actor::Worker(_))) && self.rng.u32(..8) != 0;
         match actor.filter(|_| !waits) {
             Some(actor) => self.act_and_audit(actor),
             None => {
@@ -103,7 +103,7 @@ impl World<'_> {
     /// Runs without further calls until nothing happens any more, or with `is_end`, until everything has ended.
     fn settle_down(&mut self, actors: &mut Vec<Actor>, is_end: bool) {
         self.trace(|| "nobody asks for anything".into());
-        self.is_calm = true;
+        self.is_settling = true;
         for step in 0..STEPS {
             if step % 8 == 0 {
                 self.retire();

@@ -41,7 +41,7 @@ impl World<'_> {
         let workers = || scheduler.workers.values();
         assert_eq!(scheduler.active, workers().filter(|worker| worker.counts()).count(), "active");
         assert_eq!(scheduler.starting, workers().filter(|worker| worker.stage == Stage::Starting).count(), "starting");
-        assert!(scheduler.active <= self.weather.max_workers, "too many workers");
+        assert!(scheduler.active <= self.config.max_workers, "too many workers");
         let others =
             workers().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Retiring | Stage::Leaving));
         assert!(
@@ -76,7 +76,7 @@ impl World<'_> {
         let is_at_work = |id| self.scheduler.workers.get(id).is_some_and(|worker| worker.stage != Stage::Doomed);
         let floor = self.floor.borrow();
         let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
-        assert!(running <= self.weather.max_workers, "too many workers are at work");
+        assert!(running <= self.config.max_workers, "too many workers are at work");
     }
 
     /// Invariant: each task is in exactly one place, and its `place` says which. Records in the oracle where it was seen.
@@ -151,7 +151,7 @@ impl World<'_> {
         if scheduler.waiting() == 0 || scheduler.broken.is_some() || scheduler.hopeless {
             return;
         }
-        let enough = scheduler.active >= self.weather.max_workers
+        let enough = scheduler.active >= self.config.max_workers
             || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
             || (!scheduler.workers.is_empty() && scheduler.start_again.is_some());
         assert!(enough, "tasks wait for a worker that is not hired");
@@ -245,11 +245,11 @@ impl World<'_> {
 
     /// Asserts that a worker that leaves has a reason, and no work.
     pub(super) fn audit_leaving(&self, id: WorkerId) {
-        let (scheduler, weather) = (&self.scheduler, &self.weather);
+        let (scheduler, config) = (&self.scheduler, &self.config);
         let worker = &scheduler.workers[&id];
         let has_retired = worker.budget == 0;
         let idle = (self.now() + LATE).saturating_duration_since(worker.since);
-        let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
+        let is_expired = config.keep_alive.is_some_and(|time| idle >= time);
         let is_closed = scheduler.closed && scheduler.expected == 0;
         assert!(is_closed || has_retired || is_expired || scheduler.broken.is_some(), "a worker leaves for no reason");
         assert!(
@@ -263,7 +263,7 @@ impl World<'_> {
         for (number, call) in self.oracle.lock().calls.iter().enumerate() {
             assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
         }
-        assert!(self.scheduler.active <= self.weather.max_workers, "too many workers for good");
+        assert!(self.scheduler.active <= self.config.max_workers, "too many workers for good");
         assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
     }
 

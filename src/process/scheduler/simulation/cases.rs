@@ -12,7 +12,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::stock;
-use super::world::{Stock, Weather, World};
+use super::world::{Config, Stock, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Answered, Dispatch, Next, Prospect, Submitted};
@@ -30,18 +30,18 @@ fn world(stock: &mut Stock) -> World<'_> {
 
 /// Returns a world with `max_workers` workers, each of which may have `max_tasks` tasks.
 fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
-    let weather = Weather {
+    let config = Config {
         max_workers,
         max_pending: None,
         max_tasks,
         keep_alive: None,
         failed_starts: 0,
         unfit: 0,
-        calm: 1,
-        are_lazy: false,
-        patience: 1,
+        call_rate: 1,
+        slow_workers: false,
+        cancel_rate: 1,
     };
-    World::under(weather, 0, Rng::with_seed(0), stock)
+    World::with_config(config, 0, Rng::with_seed(0), stock)
 }
 
 impl World<'_> {

@@ -27,8 +27,8 @@ pub(super) fn is_over(oracle: &SharedOracle, remote: &RemoteTask) -> bool {
 impl World<'_> {
     /// Makes one random call.
     pub(super) fn call(&mut self) {
-        let patience = self.weather.patience;
-        if !self.once_in(patience) {
+        let cancel_rate = self.config.cancel_rate;
+        if !self.once_in(cancel_rate) {
             return self.bring(false);
         }
         let nth = self.rng.usize(..self.remotes.len().max(1));
@@ -68,7 +68,7 @@ impl World<'_> {
 
     /// Submits a random task. `owned` says that this is in a callback.
     fn bring(&mut self, owned: bool) {
-        let freights = self.weather.max_tasks.is_none() && self.weather.max_pending.is_none();
+        let freights = self.config.max_tasks.is_none() && self.config.max_pending.is_none();
         let (is_portion, is_chunk) = (freights && self.once_in(3), self.once_in(4));
         let count = if is_portion || is_chunk { self.rng.usize(1..8) } else { 1 };
         let mut options = TaskOptions::new();
@@ -257,7 +257,7 @@ impl World<'_> {
         let Some(said) = said else { return };
         let (remote, is_idle) = self.decide(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
         self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
-        if !is_idle || self.weather.keep_alive.is_some() {
+        if !is_idle || self.config.keep_alive.is_some() {
             self.ring(id);
         }
         if let Some(remote) = remote {
@@ -278,7 +278,7 @@ impl World<'_> {
             }
             Said::Hello | Said::Ready | Said::Unfit => unreachable!("no answers"),
         }
-        if owned && !self.is_calm && self.once_in(16) {
+        if owned && !self.is_settling && self.once_in(16) {
             self.bring(true);
         }
     }

@@ -121,7 +121,7 @@ impl World<'_> {
 
     fn spawn(&mut self, id: WorkerId) {
         self.monitor(id).has_begun = true;
-        let failed_starts = self.weather.failed_starts;
+        let failed_starts = self.config.failed_starts;
         if self.once_in(failed_starts) {
             self.trace(|| format!("monitor {} cannot start", id.0));
             let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
@@ -134,15 +134,12 @@ impl World<'_> {
         }
         self.trace(|| format!("monitor {} starts", id.0));
         let table = self.stock.table.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
-        let unfit = self.weather.unfit;
+        let unfit = self.config.unfit;
         let is_unfit = self.once_in(unfit);
         self.floor.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
         self.decide(|scheduler, _| scheduler.attach(id, id));
-        let terms = Terms {
-            hello_within: Duration::from_secs(60),
-            has_initializer: false,
-            keep_alive: self.weather.keep_alive,
-        };
+        let terms =
+            Terms { hello_within: Duration::from_secs(60), has_initializer: false, keep_alive: self.config.keep_alive };
         let state = MonitorState::new(id, terms, self.now());
         self.monitor(id).state = Some(state);
     }

@@ -39,27 +39,27 @@ pub(super) struct Stock {
     pub(super) traces: bool,
 }
 
-/// How often events happen, and how the pool is set up.
-pub(super) struct Weather {
+/// How the pool is set up, and the rates of faults and other events.
+pub(super) struct Config {
     pub(super) max_workers: usize,
     pub(super) max_pending: Option<usize>,
     pub(super) max_tasks: Option<u64>,
     pub(super) keep_alive: Option<Duration>,
-    /// One in this many starts fails; 0 means none.
+    /// One of this many starts fails; 0 means none.
     pub(super) failed_starts: u32,
-    /// One in this many workers is unfit; 0 means none.
+    /// One of this many workers is unfit; 0 means none.
     pub(super) unfit: u32,
-    /// One in this many events is a call from outside.
-    pub(super) calm: u32,
-    /// Set if workers are slow.
-    pub(super) are_lazy: bool,
-    /// One in this many calls from outside may take tasks back; the others submit tasks.
-    pub(super) patience: u32,
+    /// One of this many events is a call by the program.
+    pub(super) call_rate: u32,
+    /// Set if workers seldom take a step.
+    pub(super) slow_workers: bool,
+    /// One of this many calls may cancel tasks or close the pool; the others submit tasks.
+    pub(super) cancel_rate: u32,
 }
 
 pub(super) struct World<'a> {
     pub(super) stock: &'a mut Stock,
-    pub(super) weather: Weather,
+    pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) scheduler: Scheduler<WorkerId>,
     pub(super) floor: Rc<RefCell<Floor>>,
@@ -80,7 +80,7 @@ pub(super) struct World<'a> {
     /// Set if the submitters that wait for room were woken.
     pub(super) room: bool,
     /// Set if nothing more is submitted.
-    pub(super) is_calm: bool,
+    pub(super) is_settling: bool,
 }
 
 /// Something that can take a step.
@@ -97,23 +97,23 @@ impl<'a> World<'a> {
     pub(super) fn new(seed: u64, stock: &'a mut Stock) -> Self {
         let mut rng = Rng::with_seed(seed);
         let one_of = |rng: &mut Rng, of: &[u32]| of[rng.usize(..of.len())];
-        let weather = Weather {
+        let config = Config {
             max_workers: rng.usize(1..=4),
             max_pending: (rng.u32(..4) == 0).then(|| rng.usize(1..6)),
             max_tasks: (rng.u32(..4) == 0).then(|| rng.u64(1..5)),
             keep_alive: (rng.u32(..3) == 0).then(|| Duration::from_millis(rng.u64(..50))),
             failed_starts: one_of(&mut rng, &[0, 0, 0, 16, 16, 3, 1]),
             unfit: one_of(&mut rng, &[0, 0, 0, 0, 40]),
-            calm: rng.u32(2..12),
-            are_lazy: rng.u32(..3) == 0,
-            patience: one_of(&mut rng, &[2, 3, 5, 20]),
+            call_rate: rng.u32(2..12),
+            slow_workers: rng.u32(..3) == 0,
+            cancel_rate: one_of(&mut rng, &[2, 3, 5, 20]),
         };
         let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
-        Self::under(weather, deaths, rng, stock)
+        Self::with_config(config, deaths, rng, stock)
     }
 
-    pub(super) fn under(weather: Weather, deaths: u32, mut rng: Rng, stock: &'a mut Stock) -> Self {
-        let Weather { max_workers, max_pending, max_tasks, .. } = weather;
+    pub(super) fn with_config(config: Config, deaths: u32, mut rng: Rng, stock: &'a mut Stock) -> Self {
+        let Config { max_workers, max_pending, max_tasks, .. } = config;
         let oracle = SharedOracle::default();
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
         let floor = Floor { workers, clock, oracle: Arc::clone(&oracle), rng: rng.fork(), deaths };
@@ -131,7 +131,7 @@ impl<'a> World<'a> {
         meanwhile::let_happen(Some(Box::new(others)));
         Self {
             stock,
-            weather,
+            config,
             rng,
             scheduler: Scheduler::new(Limits { max_workers, max_pending, max_tasks }),
             floor,
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
             map: Ticket::default(),
             turns: 0,
             room: false,
-            is_calm: false,
+            is_settling: false,
         }
     }
 
