@@ -29,7 +29,7 @@ use crate::process::seeds;
 use crate::task::encoded::Entry;
 use crate::task::function::Infallible;
 use oracle::CallRecord;
-use world::{Actor, Stock, World};
+use world::{Actor, Fixture, World};
 
 /// As many as take a few seconds in a debug build.
 const SCHEDULES: u64 = 1500;
@@ -145,7 +145,7 @@ impl World<'_> {
     }
 }
 
-fn stock() -> Stock {
+fn fixture() -> Fixture {
     let settings = Settings {
         max_workers: 1,
         initializer: None,
@@ -160,16 +160,16 @@ fn stock() -> Stock {
     };
     let call =
         call::FunctionAddress::of(Entry::of(Infallible(|number: u32| number))).expect("a function of this program");
-    Stock { pool: Pool::new(settings, |_, _| ()), call, table: Vec::new(), base: Instant::now(), traces: false }
+    Fixture { pool: Pool::new(settings, |_, _| ()), call, tables: Vec::new(), base: Instant::now(), traces: false }
 }
 
 #[test]
 fn what_is_to_hold_holds_in_every_schedule() {
     seeds::each(SCHEDULES, || {
-        let mut stock = stock();
+        let mut fixture = fixture();
         move |seed, traces| {
-            stock.traces = traces;
-            World::new(seed, &mut stock).live();
+            fixture.traces = traces;
+            World::new(seed, &mut fixture).live();
         }
     });
 }

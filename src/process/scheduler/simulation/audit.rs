@@ -196,8 +196,8 @@ impl World<'_> {
             // decision.
             let limit = first.remote.limit();
             let started = match progress {
-                Some(Progress::Running(since)) => self.stock.base + Duration::from_nanos(since),
-                _ => self.stock.base,
+                Some(Progress::Running(since)) => self.fixture.base + Duration::from_nanos(since),
+                _ => self.fixture.base,
             };
             let latest = deadline.max(started + limit.unwrap_or_default()) + LATE;
             assert!(then <= latest.max(self.now()), "the time of another task is kept");

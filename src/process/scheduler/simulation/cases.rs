@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::stock;
-use super::world::{Config, Stock, World};
+use super::fixture;
+use super::world::{Config, Fixture, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Answered, Dispatch, Next, Prospect, Submitted};
@@ -24,12 +24,12 @@ const FIRST: WorkerId = WorkerId(0);
 const SECOND: WorkerId = WorkerId(1);
 
 /// Returns a world with one worker, which may have one task.
-fn world(stock: &mut Stock) -> World<'_> {
-    world_of(1, Some(1), stock)
+fn world(fixture: &mut Fixture) -> World<'_> {
+    world_of(1, Some(1), fixture)
 }
 
 /// Returns a world with `max_workers` workers, each of which may have `max_tasks` tasks.
-fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
+fn world_of(max_workers: usize, max_tasks: Option<u64>, fixture: &mut Fixture) -> World<'_> {
     let config = Config {
         max_workers,
         max_pending: None,
@@ -41,7 +41,7 @@ fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> Wo
         slow_workers: false,
         cancel_rate: 1,
     };
-    World::with_config(config, 0, Rng::with_seed(0), stock)
+    World::with_config(config, 0, Rng::with_seed(0), fixture)
 }
 
 impl World<'_> {
@@ -85,8 +85,8 @@ impl World<'_> {
 
 #[test]
 fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
-    let mut stock = stock();
-    let mut world = world_of(2, Some(1), &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, Some(1), &mut fixture);
     for _ in 0..4 {
         world.submit_task();
     }
@@ -107,8 +107,8 @@ fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
 
 #[test]
 fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
-    let mut stock = stock();
-    let mut world = world(&mut stock);
+    let mut fixture = fixture();
+    let mut world = world(&mut fixture);
     let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     assert_eq!(world.refill(FIRST).0, Next::Work(None));
@@ -119,8 +119,8 @@ fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
 
 #[test]
 fn an_answer_is_to_the_task_that_has_the_slot_now() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
@@ -131,8 +131,8 @@ fn an_answer_is_to_the_task_that_has_the_slot_now() {
 
 #[test]
 fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let remotes = [(); 3].map(|()| world.submit_task().0);
     for id in [FIRST, SECOND] {
         world.make_ready(id);
@@ -148,8 +148,8 @@ fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
 
 /// Returns `true` if a worker is idle after a waiter has taken the answer to its only task.
 fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool {
-    let mut stock = stock();
-    let mut world = world_of(2, max_tasks, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, max_tasks, &mut fixture);
     world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
@@ -187,8 +187,8 @@ fn a_worker_rests_where_its_thread_has_nothing_to_do() {
 #[test]
 fn nobody_takes_more_than_he_may_have() {
     const MOST: u64 = 6;
-    let mut stock = stock();
-    let mut world = world_of(2, Some(MOST), &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, Some(MOST), &mut fixture);
     for _ in 0..2 {
         world.submit_task();
     }

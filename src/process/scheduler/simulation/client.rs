@@ -120,8 +120,8 @@ impl World<'_> {
             }
             fake_task => Completion::Task(fake_task),
         };
-        let encoded = LocatedCall { call: self.stock.call, argument, items: offsets };
-        let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool) as _, encoded, Vec::new());
+        let encoded = LocatedCall { call: self.fixture.call, argument, items: offsets };
+        let remote = RemoteTask::new(completion, Arc::clone(&self.fixture.pool) as _, encoded, Vec::new());
         self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
         self.remotes.push(Arc::clone(&remote));
         remote
@@ -267,7 +267,7 @@ impl World<'_> {
 
     /// Completes a task with what a worker has answered. The callback may submit.
     pub(super) fn deliver(&mut self, remote: Arc<RemoteTask>, said: Said, owned: bool) {
-        let out_of_band = &self.stock.pool.out_of_band;
+        let out_of_band = &self.fixture.pool.out_of_band;
         match said {
             Said::Value { bytes, .. } => remote.complete(Kind::Value, &bytes, out_of_band),
             Said::Items { first, count, last, bytes, .. } => {

@@ -133,7 +133,8 @@ impl World<'_> {
             return;
         }
         self.trace(|| format!("monitor {} starts", id.0));
-        let table = self.stock.table.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
+        let table =
+            self.fixture.tables.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
         let unfit = self.config.unfit;
         let is_unfit = self.once_in(unfit);
         self.floor.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
@@ -172,7 +173,7 @@ impl World<'_> {
                 assert!(left.is_empty(), "a worker is forgotten with its tasks");
                 self.monitors.remove(&id);
                 if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
-                    self.stock.table.push(worker.table);
+                    self.fixture.tables.push(worker.table);
                 }
             }
         }

@@ -29,12 +29,13 @@ use crate::ticket::{Ticket, Tickets};
 /// How long before a decision the clock may have been read.
 pub(super) const LATE: Duration = Duration::from_micros(100);
 
-/// What is kept from one schedule to the next.
-pub(super) struct Stock {
+/// What all schedules share, so that it is made once.
+pub(super) struct Fixture {
     /// The owner of tasks. No thread or process of it is ever started.
     pub(super) pool: Arc<Pool>,
     pub(super) call: FunctionAddress,
-    pub(super) table: Vec<Arc<TaskTable>>,
+    /// Tables of workers that have ended, to use again.
+    pub(super) tables: Vec<Arc<TaskTable>>,
     pub(super) base: Instant,
     pub(super) traces: bool,
 }
@@ -58,7 +59,7 @@ pub(super) struct Config {
 }
 
 pub(super) struct World<'a> {
-    pub(super) stock: &'a mut Stock,
+    pub(super) fixture: &'a mut Fixture,
     pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) scheduler: Scheduler<WorkerId>,
@@ -94,7 +95,7 @@ pub(super) enum Actor {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(seed: u64, stock: &'a mut Stock) -> Self {
+    pub(super) fn new(seed: u64, fixture: &'a mut Fixture) -> Self {
         let mut rng = Rng::with_seed(seed);
         let one_of = |rng: &mut Rng, of: &[u32]| of[rng.usize(..of.len())];
         let config = Config {
@@ -109,10 +110,10 @@ impl<'a> World<'a> {
             cancel_rate: one_of(&mut rng, &[2, 3, 5, 20]),
         };
         let deaths = one_of(&mut rng, &[0, 0, 0, 0, 100, 100, 30, 30, 8, 8, 3, 1]);
-        Self::with_config(config, deaths, rng, stock)
+        Self::with_config(config, deaths, rng, fixture)
     }
 
-    pub(super) fn with_config(config: Config, deaths: u32, mut rng: Rng, stock: &'a mut Stock) -> Self {
+    pub(super) fn with_config(config: Config, deaths: u32, mut rng: Rng, fixture: &'a mut Fixture) -> Self {
         let Config { max_workers, max_pending, max_tasks, .. } = config;
         let oracle = SharedOracle::default();
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
@@ -130,7 +131,7 @@ impl<'a> World<'a> {
         };
         meanwhile::let_happen(Some(Box::new(others)));
         Self {
-            stock,
+            fixture,
             config,
             rng,
             scheduler: Scheduler::new(Limits { max_workers, max_pending, max_tasks }),
@@ -155,7 +156,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn trace(&self, what: impl FnOnce() -> String) {
-        if self.stock.traces {
+        if self.fixture.traces {
             eprintln!("{:>12} {}", self.clock() - 1_000_000_000, what());
         }
     }
@@ -165,7 +166,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.stock.base + Duration::from_nanos(self.clock())
+        self.fixture.base + Duration::from_nanos(self.clock())
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
@@ -278,7 +279,7 @@ impl Drop for World<'_> {
     fn drop(&mut self) {
         meanwhile::let_happen(None);
         for (_, worker) in std::mem::take(&mut self.floor.borrow_mut().workers) {
-            self.stock.table.push(worker.table);
+            self.fixture.tables.push(worker.table);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{FIRST, SECOND, World, stock, world_of};
+use super::{FIRST, SECOND, World, fixture, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Death, MISSES, Next, Prospect};
@@ -45,8 +45,8 @@ impl World<'_> {
 
 #[test]
 fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
     world.die_of(FIRST, &remote);
     world.scheduler.closed = true;
@@ -62,8 +62,8 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
 
 #[test]
 fn what_is_aborted_between_two_tries_does_not_run_again() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
     world.die_of(FIRST, &remote);
     assert!(world.decide(|scheduler, now| scheduler.stop(&remote, now)));
@@ -73,8 +73,8 @@ fn what_is_aborted_between_two_tries_does_not_run_again() {
 
 #[test]
 fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (deadly, _) = world.submit_with(TaskOptions::new().retries(MISSES + 1));
     world.submit_task();
     for id in (0..=MISSES).map(WorkerId) {
@@ -88,16 +88,16 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
 
 #[test]
 fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.die(WorkerId(id)).is_the_end), [false, false, true]);
 }
 
 #[test]
 fn one_that_would_do_no_better_alone_is_not_tried() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let _tasks = [world.submit_task(), world.submit_task()];
     // One of the two may have held what the other lacked.
     assert!(!world.die_with(FIRST, Prospect::Poor).is_the_end);
@@ -107,8 +107,8 @@ fn one_that_would_do_no_better_alone_is_not_tried() {
 
 #[test]
 fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
-    let mut stock = stock();
-    let mut world = world_of(3, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(3, None, &mut fixture);
     world.scheduler.is_first_try = true;
     let _tasks = [world.submit_task(), world.submit_task(), world.submit_task()];
     assert_eq!(world.scheduler.workers(), 1);
@@ -121,8 +121,8 @@ fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
 
 #[test]
 fn those_that_were_killed_by_request_do_not_count() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     for id in (0..5).map(WorkerId) {
         world.scheduler.expect_deaths();
@@ -133,8 +133,8 @@ fn those_that_were_killed_by_request_do_not_count() {
 
 #[test]
 fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
-    let mut stock = stock();
-    let mut world = world_of(3, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(3, None, &mut fixture);
     let (remote, _) = world.submit_task();
     // While this worker was about to take its task, a second one was started for that.
     world.die_of(FIRST, &remote);
@@ -148,8 +148,8 @@ fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
 
 #[test]
 fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
     assert!(world.die_with(FIRST, Prospect::None).is_the_end);
     assert!(world.scheduler.workers.is_empty());
@@ -157,8 +157,8 @@ fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
 
 #[test]
 fn one_is_tried_alone_before_the_pool_gives_up() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
     world.submit_task();
     // The fourth was started while the third was alive.
@@ -167,8 +167,8 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
 
 #[test]
 fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
-    let mut stock = stock();
-    let mut world = world_of(2, Some(1), &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, Some(1), &mut fixture);
     for _ in 0..3 {
         world.submit_task();
     }
@@ -189,8 +189,8 @@ fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
 
 #[test]
 fn one_is_started_alone_before_tasks_are_given_up() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.fail_to_start(WorkerId(id))), [0, 0, 2]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::world::LATE;
-use super::{FIRST, World, stock, world_of};
+use super::{FIRST, World, fixture, world_of};
 use crate::options::TaskOptions;
 use crate::process::scheduler::{ARRIVAL, Expiry};
 
@@ -21,8 +21,8 @@ impl World<'_> {
 
 #[test]
 fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let (table, [sent, late]) = world.send_two(FIRST);
     assert!(Arc::ptr_eq(&sent.remote, &remotes[0]) && Arc::ptr_eq(&late.remote, &remotes[1]));
@@ -43,8 +43,8 @@ fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before
 #[test]
 fn a_time_limit_counts_from_when_the_worker_began() {
     let second = Duration::from_secs(1);
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let table = world.make_ready(FIRST);
     let (_, orders) = world.refill(FIRST);
@@ -74,8 +74,8 @@ fn then(expiry: Expiry) -> Instant {
 
 #[test]
 fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let table = world.make_ready(FIRST);
     let (_, orders) = world.refill(FIRST);
@@ -92,8 +92,8 @@ fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
 
 #[test]
 fn a_worker_that_has_gone_on_has_sent_its_result() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let (table, [first, second]) = world.send_two(FIRST);
     assert!(table.words().start(first.slot, first.sequence, world.clock()));

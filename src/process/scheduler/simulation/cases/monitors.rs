@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::worker::Said;
 use super::super::world::World;
-use super::{FIRST, stock, world_of};
+use super::{FIRST, fixture, world_of};
 use crate::error::{Error, Exit};
 use crate::process::monitor::event::{Action, Event};
 use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
@@ -60,8 +60,8 @@ impl Watched {
 
 #[test]
 fn a_worker_that_nobody_needs_any_more_is_let_go_before_it_is_ready() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     let mut watched = Watched::new(&mut world);
     assert!(watched.on(&mut world, Event::Woken).is_empty(), "there is a task for it");
@@ -73,8 +73,8 @@ fn a_worker_that_nobody_needs_any_more_is_let_go_before_it_is_ready() {
 
 #[test]
 fn a_worker_that_does_not_exit_is_killed_and_if_that_cannot_be_given_up() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let (mut watched, ..) = Watched::ready(&mut world);
     assert!(watched.on(&mut world, Event::HungUp).is_empty(), "it may be about to exit");
@@ -86,8 +86,8 @@ fn a_worker_that_does_not_exit_is_killed_and_if_that_cannot_be_given_up() {
 
 #[test]
 fn a_worker_that_says_no_hello_is_killed_and_the_reason_is_told() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let mut watched = Watched::new(&mut world);
     assert!(matches!(watched.wait(&mut world), (Alarm::Kill, actions) if matches!(actions[..], [Action::Kill])));
@@ -103,8 +103,8 @@ fn a_worker_that_says_no_hello_is_killed_and_the_reason_is_told() {
 
 #[test]
 fn a_worker_that_is_idle_for_long_enough_leaves() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
     let (mut watched, _, actions) = Watched::ready(&mut world);
@@ -114,8 +114,8 @@ fn a_worker_that_is_idle_for_long_enough_leaves() {
 
 #[test]
 fn the_next_task_is_sent_before_the_last_is_completed() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     world.submit_task();
     let (mut watched, _, actions) = Watched::ready(&mut world);
@@ -127,8 +127,8 @@ fn the_next_task_is_sent_before_the_last_is_completed() {
 
 #[test]
 fn a_worker_that_has_ended_gets_no_more_tasks() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let mut watched = Watched::new(&mut world);
     watched.on(&mut world, Event::Hello { is_same_build: true });
@@ -141,8 +141,8 @@ fn a_worker_that_has_ended_gets_no_more_tasks() {
 
 #[test]
 fn a_worker_that_makes_no_sense_is_killed_and_hello_is_of_the_same_build() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let mut watched = Watched::new(&mut world);
     assert_eq!(watched.state.accepts(Kind::Value), Acceptance::Damage);
