@@ -133,10 +133,10 @@ impl World<'_> {
             return true;
         }
         // A task without a time limit has no alarm.
-        let floor = self.floor.borrow();
-        let hung = floor.workers.iter().find(|(_, worker)| worker.hangs && worker.is_alive);
+        let processes = self.processes.borrow();
+        let hung = processes.workers.iter().find(|(_, worker)| worker.hangs && worker.is_alive);
         let hung = hung.map(|(id, _)| *id);
-        drop(floor);
+        drop(processes);
         let Some(hung) = hung else { return false };
         let first = self.scheduler.workers[&hung].in_flight.front();
         assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "nobody keeps the time of a task");

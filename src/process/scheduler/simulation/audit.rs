@@ -74,8 +74,8 @@ impl World<'_> {
     pub(super) fn audit_work(&self) {
         // What a killed worker runs has been given up.
         let is_at_work = |id| self.scheduler.workers.get(id).is_some_and(|worker| worker.stage != Stage::Doomed);
-        let floor = self.floor.borrow();
-        let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
+        let processes = self.processes.borrow();
+        let running = processes.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
         assert!(running <= self.config.max_workers, "too many workers are at work");
     }
 
@@ -229,7 +229,7 @@ impl World<'_> {
 
     /// Asserts that no worker can continue with the task.
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
-        let table = Arc::clone(&self.floor.borrow().workers[&id].table);
+        let table = Arc::clone(&self.processes.borrow().workers[&id].table);
         assert_eq!(table.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fake_task::{FakeTask, open_calls};
 use super::oracle::{CallRecord, SharedOracle};
 use super::pending_action::PendingAction;
-use super::worker::Said;
+use super::worker::Message;
 use super::world::World;
 use crate::error::Error;
 use crate::options::TaskOptions;
@@ -228,7 +228,7 @@ impl World<'_> {
         self.pending_actions.push_back(PendingAction::Refuse(pending, None));
     }
 
-    /// Begins to wait for a task: the waiter looks for the answer, which the monitor may not have read yet.
+    /// Begins to wait for a task: the waiter looks for the reply, which the monitor may not have read yet.
     pub(super) fn begin_look(&mut self, remote: &RemoteTask) {
         if remote.items.is_some() || remote.task().is_none() {
             return;
@@ -236,47 +236,47 @@ impl World<'_> {
         let Some((id, _, slot, sequence)) = self.scheduler.only(remote) else { return };
         let monitor = self.monitors.get_mut(&id).expect("a worker has a monitor");
         if !monitor.is_gone() {
-            monitor.looked_for.get_or_insert((slot, sequence));
+            monitor.wanted_reply.get_or_insert((slot, sequence));
         }
     }
 
-    /// Ends the look of a waiter: it finds the answer, or has looked for long enough.
-    pub(super) fn look_for_answer(&mut self, id: WorkerId) {
-        let monitor = self.monitors.get_mut(&id).expect("the monitor of who is looked at is there");
-        let (slot, sequence) = monitor.looked_for.take().expect("somebody looks");
-        let said = {
-            let mut floor = self.floor.borrow_mut();
-            let outgoing = &mut floor.workers.get_mut(&id).expect("its worker is there").outgoing;
-            let is_it = |said: &Said| matches!(said, Said::Value { slot: of, sequence: nth, .. } if (*of, *nth) == (slot, sequence));
+    /// Ends the look of a waiter: it finds the reply, or has looked for long enough.
+    pub(super) fn end_look(&mut self, id: WorkerId) {
+        let monitor = self.monitors.get_mut(&id).expect("a worker has a monitor");
+        let (slot, sequence) = monitor.wanted_reply.take().expect("a waiter looks");
+        let message = {
+            let mut processes = self.processes.borrow_mut();
+            let outgoing = &mut processes.workers.get_mut(&id).expect("its worker is there").outgoing;
+            let is_it = |message: &Message| matches!(message, Message::Value { slot: of, sequence: nth, .. } if (*of, *nth) == (slot, sequence));
             if outgoing.front().is_some_and(is_it) { outgoing.pop_front() } else { None }
         };
-        let missed = !self.floor.borrow().workers[&id].outgoing.is_empty();
+        let missed = !self.processes.borrow().workers[&id].outgoing.is_empty();
         if missed {
             self.ring(id);
         }
-        let Some(said) = said else { return };
+        let Some(message) = message else { return };
         let (remote, is_idle) = self.decide(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
-        self.trace(|| format!("who waits has heard from {}, idle {is_idle}", id.0));
+        self.trace(|| format!("a waiter has a reply from {}, idle {is_idle}", id.0));
         if !is_idle || self.config.keep_alive.is_some() {
             self.ring(id);
         }
         if let Some(remote) = remote {
-            self.pending_actions.push_back(PendingAction::Read(remote, said));
+            self.pending_actions.push_back(PendingAction::Read(remote, message));
         }
     }
 
-    /// Completes a task with what a worker has answered. The callback may submit.
-    pub(super) fn deliver(&mut self, remote: Arc<RemoteTask>, said: Said, owned: bool) {
+    /// Completes a task with a reply of its worker. The callback may submit.
+    pub(super) fn deliver(&mut self, remote: Arc<RemoteTask>, message: Message, owned: bool) {
         let out_of_band = &self.fixture.pool.out_of_band;
-        match said {
-            Said::Value { bytes, .. } => remote.complete(Kind::Value, &bytes, out_of_band),
-            Said::Items { first, count, last, bytes, .. } => {
-                assert!(remote.note(first, count, &bytes), "replies to something else");
+        match message {
+            Message::Value { bytes, .. } => remote.complete(Kind::Value, &bytes, out_of_band),
+            Message::Items { first, count, last, bytes, .. } => {
+                assert!(remote.note(first, count, &bytes), "the items belong to another task");
                 if last {
                     remote.fail(&Error::Cancelled);
                 }
             }
-            Said::Hello | Said::Ready | Said::Unfit => unreachable!("no answers"),
+            Message::Hello | Message::Ready | Message::Unfit => unreachable!("not a reply"),
         }
         if owned && !self.is_settling && self.once_in(16) {
             self.bring(true);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::fake_task::open_calls;
-use super::worker::Said;
+use super::worker::Message;
 use super::world::World;
 use crate::error::Error;
 use crate::process::scheduler::Dispatch;
@@ -15,7 +15,7 @@ pub(super) enum PendingAction {
     /// Sends tasks. The flag says whether the worker's monitor is woken then.
     Send(WorkerId, Vec<Dispatch>, bool),
     /// Completes a task in the thread that waited for it.
-    Read(Arc<RemoteTask>, Said),
+    Read(Arc<RemoteTask>, Message),
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     Kill(WorkerId),
     RingAll,
@@ -52,8 +52,8 @@ impl World<'_> {
             }
             PendingAction::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             PendingAction::Kill(id) => self.kill(id),
-            PendingAction::Read(remote, said) => {
-                self.deliver(remote, said, true);
+            PendingAction::Read(remote, message) => {
+                self.deliver(remote, message, true);
                 self.scheduler.end_reading();
             }
             PendingAction::RingAll => self.ring_all(),

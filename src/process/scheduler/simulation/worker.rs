@@ -17,8 +17,8 @@ use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
-/// All processes, and the clock that they share with the pool.
-pub(super) struct Floor {
+/// All simulated processes, and the clock that they share with the pool.
+pub(super) struct Processes {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) clock: u64,
     pub(super) oracle: SharedOracle,
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     /// The tasks that were sent to it.
     pub(super) inbox: VecDeque<Frame>,
     /// The messages that it has sent and its monitor has not read.
-    pub(super) outgoing: VecDeque<Said>,
+    pub(super) outgoing: VecDeque<Message>,
     /// Set if nothing more will come.
     pub(super) no_more: bool,
     /// Set if it was sent a signal that it will not survive.
@@ -64,7 +64,7 @@ impl From<Dispatch> for Frame {
     }
 }
 
-pub(super) enum Said {
+pub(super) enum Message {
     Hello,
     Ready,
     Unfit,
@@ -72,12 +72,12 @@ pub(super) enum Said {
     Items { slot: u8, sequence: u64, first: u32, count: u32, last: bool, bytes: Vec<u8> },
 }
 
-impl Reply for Said {
+impl Reply for Message {
     fn answered(&self) -> Answered {
         match *self {
             Self::Value { slot, sequence, .. } => Answered { slot, sequence, last: true },
             Self::Items { slot, sequence, last, .. } => Answered { slot, sequence, last },
-            Self::Hello | Self::Ready | Self::Unfit => unreachable!("no replies"),
+            Self::Hello | Self::Ready | Self::Unfit => unreachable!("not a reply"),
         }
     }
 }
@@ -151,7 +151,7 @@ impl Frame {
     }
 }
 
-impl Floor {
+impl Processes {
     /// Lets one worker take its next step.
     pub(super) fn step(&mut self, id: WorkerId) {
         let Self { workers, clock, oracle, rng, deaths } = self;
@@ -161,11 +161,11 @@ impl Floor {
         }
         worker.at = match std::mem::replace(&mut worker.at, At::Receiving) {
             At::Spawned => {
-                worker.outgoing.push_back(Said::Hello);
+                worker.outgoing.push_back(Message::Hello);
                 At::SettingUp
             }
             At::SettingUp => {
-                worker.outgoing.push_back(if worker.is_unfit { Said::Unfit } else { Said::Ready });
+                worker.outgoing.push_back(if worker.is_unfit { Message::Unfit } else { Message::Ready });
                 worker.is_alive = !worker.is_unfit;
                 At::Receiving
             }
@@ -186,7 +186,7 @@ impl Floor {
                 let (slot, sequence) = (frame.slot, frame.sequence);
                 let call = frame.call(None).expect("a task has an argument");
                 oracle.lock().calls[call].leave();
-                worker.outgoing.push_back(Said::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
+                worker.outgoing.push_back(Message::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
                 At::Receiving
             }
             At::Done(frame, Some(mut batch)) => {
@@ -268,7 +268,7 @@ impl Worker {
     fn send(&mut self, frame: &Frame, batch: &mut Batch, last: bool) {
         let Frame { slot, sequence, .. } = *frame;
         let Batch { first, count, .. } = *batch;
-        self.outgoing.push_back(Said::Items {
+        self.outgoing.push_back(Message::Items {
             slot,
             sequence,
             first,

@@ -17,7 +17,7 @@ use super::client;
 use super::monitor::Monitor;
 use super::oracle::SharedOracle;
 use super::pending_action::PendingAction;
-use super::worker::{Floor, Frame};
+use super::worker::{Frame, Processes};
 use crate::process::pool::Pool;
 use crate::process::program::call::FunctionAddress;
 use crate::process::scheduler::{Dispatch, Limits, Scheduler};
@@ -63,7 +63,7 @@ pub(super) struct World<'a> {
     pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) scheduler: Scheduler<WorkerId>,
-    pub(super) floor: Rc<RefCell<Floor>>,
+    pub(super) processes: Rc<RefCell<Processes>>,
     pub(super) oracle: SharedOracle,
     pub(super) monitors: BTreeMap<WorkerId, Monitor>,
     pub(super) remotes: Vec<Arc<RemoteTask>>,
@@ -117,16 +117,16 @@ impl<'a> World<'a> {
         let Config { max_workers, max_pending, max_tasks, .. } = config;
         let oracle = SharedOracle::default();
         let (workers, clock) = (BTreeMap::new(), 1_000_000_000);
-        let floor = Floor { workers, clock, oracle: Arc::clone(&oracle), rng: rng.fork(), deaths };
-        let floor = Rc::new(RefCell::new(floor));
-        let (others, mut dice) = (Rc::clone(&floor), rng.fork());
+        let processes = Processes { workers, clock, oracle: Arc::clone(&oracle), rng: rng.fork(), deaths };
+        let processes = Rc::new(RefCell::new(processes));
+        let (others, mut dice) = (Rc::clone(&processes), rng.fork());
         let others = move || {
-            let mut floor = others.borrow_mut();
+            let mut processes = others.borrow_mut();
             let steps = dice.u32(..16).saturating_sub(12);
-            if steps > 0 && !floor.workers.is_empty() {
-                let nth = dice.usize(..floor.workers.len());
-                let id = *floor.workers.keys().nth(nth).expect("one of them");
-                (0..steps).for_each(|_| floor.step(id));
+            if steps > 0 && !processes.workers.is_empty() {
+                let nth = dice.usize(..processes.workers.len());
+                let id = *processes.workers.keys().nth(nth).expect("one of them");
+                (0..steps).for_each(|_| processes.step(id));
             }
         };
         meanwhile::let_happen(Some(Box::new(others)));
@@ -135,7 +135,7 @@ impl<'a> World<'a> {
             config,
             rng,
             scheduler: Scheduler::new(Limits { max_workers, max_pending, max_tasks }),
-            floor,
+            processes,
             oracle,
             monitors: BTreeMap::new(),
             remotes: Vec::new(),
@@ -162,7 +162,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn clock(&self) -> u64 {
-        self.floor.borrow().clock
+        self.processes.borrow().clock
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
-        self.floor.borrow_mut().clock += by.as_nanos() as u64;
+        self.processes.borrow_mut().clock += by.as_nanos() as u64;
     }
 
     /// Makes a decision as the pool does.
@@ -221,14 +221,14 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn send(&mut self, id: WorkerId, orders: Vec<Dispatch>) {
-        let mut floor = self.floor.borrow_mut();
-        if let Some(worker) = floor.workers.get_mut(&id).filter(|worker| worker.is_alive) {
+        let mut processes = self.processes.borrow_mut();
+        if let Some(worker) = processes.workers.get_mut(&id).filter(|worker| worker.is_alive) {
             worker.inbox.extend(orders.into_iter().map(Frame::from));
         }
     }
 
     pub(super) fn kill(&mut self, id: WorkerId) {
-        if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
+        if let Some(worker) = self.processes.borrow_mut().workers.get_mut(&id) {
             worker.killed = true;
         }
     }
@@ -237,19 +237,19 @@ impl<'a> World<'a> {
     pub(super) fn actors(&self, actors: &mut Vec<Actor>) {
         actors.clear();
         let now = self.now();
-        let floor = self.floor.borrow();
+        let processes = self.processes.borrow();
         actors.extend((0..self.pending_actions.len()).map(Actor::PendingAction));
         for (id, monitor) in &self.monitors {
-            let worker = floor.workers.get(id);
+            let worker = processes.workers.get(id);
             if worker.is_some_and(|worker| worker.can_step()) {
                 actors.push(Actor::Worker(*id));
             }
-            let has_said = worker.is_some_and(|worker| !worker.outgoing.is_empty());
+            let has_messages = worker.is_some_and(|worker| !worker.outgoing.is_empty());
             let has_died = worker.is_some_and(|worker| !worker.is_alive);
-            if monitor.looked_for.is_some() {
+            if monitor.wanted_reply.is_some() {
                 actors.push(Actor::Waiter(*id));
             }
-            if monitor.wakes(has_said, has_died, now) {
+            if monitor.wakes(has_messages, has_died, now) {
                 actors.push(Actor::Monitor(*id));
             }
         }
@@ -262,10 +262,10 @@ impl<'a> World<'a> {
         match actor {
             Actor::Worker(id) => {
                 self.trace(|| format!("worker {}", id.0));
-                self.floor.borrow_mut().step(id);
+                self.processes.borrow_mut().step(id);
             }
             Actor::Monitor(id) => self.look_after(id),
-            Actor::Waiter(id) => self.look_for_answer(id),
+            Actor::Waiter(id) => self.end_look(id),
             Actor::PendingAction(index) => {
                 let action = self.pending_actions.swap_remove_back(index).expect("one of them");
                 self.perform(action);
@@ -278,7 +278,7 @@ impl<'a> World<'a> {
 impl Drop for World<'_> {
     fn drop(&mut self) {
         meanwhile::let_happen(None);
-        for (_, worker) in std::mem::take(&mut self.floor.borrow_mut().workers) {
+        for (_, worker) in std::mem::take(&mut self.processes.borrow_mut().workers) {
             self.fixture.tables.push(worker.table);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::worker::Said;
+use super::super::worker::Message;
 use super::super::world::World;
 use super::{FIRST, fixture, world_of};
 use crate::error::{Error, Exit};
@@ -35,7 +35,7 @@ impl Watched {
     }
 
     /// Watches the first worker of the pool, which is ready.
-    fn ready(world: &mut World<'_>) -> (Self, Arc<TaskTable>, Vec<Action<Said>>) {
+    fn ready(world: &mut World<'_>) -> (Self, Arc<TaskTable>, Vec<Action<Message>>) {
         let mut watched = Self::new(world);
         assert!(watched.on(world, Event::Hello { is_same_build: true }).is_empty());
         let table = Arc::new(TaskTable::create().unwrap().0);
@@ -43,14 +43,14 @@ impl Watched {
         (watched, table, actions)
     }
 
-    fn on(&mut self, world: &mut World<'_>, event: Event<'_, WorkerId, Said>) -> Vec<Action<Said>> {
+    fn on(&mut self, world: &mut World<'_>, event: Event<'_, WorkerId, Message>) -> Vec<Action<Message>> {
         let mut actions = VecDeque::new();
         world.decide(|scheduler, now| self.state.on(event, scheduler, now, &mut actions));
         actions.into()
     }
 
     /// Advances the clock to the alarm, and returns what it decides.
-    fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Said>>) {
+    fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Message>>) {
         let (_, alarm) = self.state.alarm().expect("it would sleep for ever");
         world.advance(LONG);
         let clock = world.clock();
@@ -120,7 +120,7 @@ fn the_next_task_is_sent_before_the_last_is_completed() {
     world.submit_task();
     let (mut watched, _, actions) = Watched::ready(&mut world);
     let [Action::Send(sent)] = &actions[..] else { panic!("there is a task for it") };
-    let mut replies = vec![Said::Value { slot: sent[0].slot, sequence: sent[0].sequence, bytes: [0; 4] }];
+    let mut replies = vec![Message::Value { slot: sent[0].slot, sequence: sent[0].sequence, bytes: [0; 4] }];
     let actions = watched.on(&mut world, Event::Replies(&mut replies));
     assert!(matches!(actions[..], [Action::Send(_), Action::Deliver(Some(_), _)]));
 }
