@@ -39,7 +39,7 @@ fn within<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'stat
 }
 
 /// Asserts that an error has a text, and is not `Abandoned`.
-fn look_at<T>(outcome: Result<T, Error>) {
+fn check<T>(outcome: Result<T, Error>) {
     if let Err(error) = outcome {
         assert!(!error.to_string().is_empty());
         assert!(!matches!(error, Error::Abandoned), "{error:?}");
@@ -54,18 +54,18 @@ fn outlast(scenario: Scenario) {
     let chunks = chunked.map(|n: u8| n, 0..4);
     if scenario.ends() {
         // Tasks without a limit end as well.
-        let portions: Vec<_> = pool.map(|n: u8| n, 0..6).collect();
-        assert_eq!(portions.len(), 6, "{portions:?}");
-        portions.into_iter().for_each(look_at);
-        look_at(pool.with(TaskOptions::new().retries(1)).submit(|n: u8| n, 7).result());
+        let outcomes: Vec<_> = pool.map(|n: u8| n, 0..6).collect();
+        assert_eq!(outcomes.len(), 6, "{outcomes:?}");
+        outcomes.into_iter().for_each(check);
+        check(pool.with(TaskOptions::new().retries(1)).submit(|n: u8| n, 7).result());
     }
-    tasks.into_iter().for_each(|task| look_at(task.result()));
+    tasks.into_iter().for_each(|task| check(task.result()));
     let outcomes: Vec<_> = chunks.collect();
     assert_eq!(outcomes.len(), 4, "{outcomes:?}");
-    outcomes.into_iter().for_each(look_at);
+    outcomes.into_iter().for_each(check);
     match limited.submit(|n: u8| n, 1).result() {
         Err(Error::Broken(broken)) => assert!(!broken.cause().to_string().is_empty()),
-        outcome => look_at(outcome),
+        outcome => check(outcome),
     }
     pool.shutdown();
 }

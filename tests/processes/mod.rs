@@ -3,13 +3,13 @@
 #[cfg(target_os = "linux")]
 mod asleep;
 mod attacks;
+mod batches;
 mod carried;
 mod crashes;
 mod damage;
 mod helping;
 mod marked;
 mod payloads;
-mod portions;
 mod settings;
 mod start_up;
 mod states;

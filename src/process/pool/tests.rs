@@ -28,19 +28,19 @@ impl BatchOwner for Tally {
     fn turn_away(&self, _: &Error) {}
 }
 
-fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
+fn batch(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Entry::of(Infallible(|n: u64| n + 1))).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
-    let portion = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
+    let batch = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
     let encoded = LocatedCall { call, argument, items: Some(offsets) };
-    RemoteTask::new(Completion::Batch(portion), Arc::clone(&processes.pool) as _, encoded, Vec::new())
+    RemoteTask::new(Completion::Batch(batch), Arc::clone(&processes.pool) as _, encoded, Vec::new())
 }
 
 #[test]
 fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
     let processes = ProcessPoolExecutor::new(1);
     let tally = Arc::<Tally>::default();
-    let remote = portion(&processes, &tally);
+    let remote = batch(&processes, &tally);
     remote.call_back();
     processes.pool.submit(remote, true);
     assert_eq!((processes.stats().workers, processes.stats().pending), (0, 0));
@@ -51,7 +51,7 @@ fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
 #[test]
 fn of_a_portion_what_has_not_begun_is_withdrawn() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    let remote = portion(&processes, &tally);
+    let remote = batch(&processes, &tally);
     let mut first = Vec::new();
     put_item(&mut first, Kind::Value, &[2]);
     assert!(remote.note(0, 1, &first));
@@ -62,7 +62,7 @@ fn of_a_portion_what_has_not_begun_is_withdrawn() {
 #[test]
 fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    let remote = portion(&processes, &tally);
+    let remote = batch(&processes, &tally);
     assert!(remote.has_begun(0), "it was about to");
     remote.curtail();
     assert!(!remote.has_begun(0), "nobody wants them");

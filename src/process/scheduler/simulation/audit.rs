@@ -172,7 +172,7 @@ impl World<'_> {
             for sent in worker.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
                 let begun = worker.table.as_ref().map_or(0, |table| table.quiet_words().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
-                assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
+                assert!(left < 2, "a worker is idle while another has a batch that it has not begun");
             }
         }
     }

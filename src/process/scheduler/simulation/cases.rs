@@ -175,13 +175,13 @@ fn a_worker_rests_where_its_thread_has_nothing_to_do() {
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
     assert!(!rests(None, send_ahead), "it could take that");
-    let send_portion = |world: &mut World<'_>| {
-        let portion = world.remote(TaskOptions::new(), Some(3), true, 0);
-        world.decide(|scheduler, now| scheduler.submit(portion, now));
+    let send_batch = |world: &mut World<'_>| {
+        let batch = world.remote(TaskOptions::new(), Some(3), true, 0);
+        world.decide(|scheduler, now| scheduler.submit(batch, now));
         world.make_ready(SECOND);
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_portion), "it could take a part");
+    assert!(!rests(None, send_batch), "it could take a part");
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl World<'_> {
     pub(super) fn call(&mut self) {
         let cancel_rate = self.config.cancel_rate;
         if !self.once_in(cancel_rate) {
-            return self.bring(false);
+            return self.submit_random(false);
         }
         let nth = self.rng.usize(..self.remotes.len().max(1));
         let remote = self.remotes.get(nth).cloned();
@@ -67,10 +67,10 @@ impl World<'_> {
     }
 
     /// Submits a random task. `owned` says that this is in a callback.
-    fn bring(&mut self, owned: bool) {
-        let freights = self.config.max_tasks.is_none() && self.config.max_pending.is_none();
-        let (is_portion, is_chunk) = (freights && self.once_in(3), self.once_in(4));
-        let count = if is_portion || is_chunk { self.rng.usize(1..8) } else { 1 };
+    fn submit_random(&mut self, owned: bool) {
+        let may_batch = self.config.max_tasks.is_none() && self.config.max_pending.is_none();
+        let (is_batch, is_chunk) = (may_batch && self.once_in(3), self.once_in(4));
+        let count = if is_batch || is_chunk { self.rng.usize(1..8) } else { 1 };
         let mut options = TaskOptions::new();
         if self.once_in(3) {
             options = options.retries(self.rng.u32(1..3));
@@ -78,16 +78,16 @@ impl World<'_> {
         if self.once_in(4) {
             options = options.refuse_when_full();
         }
-        if !is_portion && !is_chunk && self.once_in(4) {
+        if !is_batch && !is_chunk && self.once_in(4) {
             options = options.time_limit(Duration::from_micros(self.rng.u64(1..20_000)));
         }
-        let is_chunk = is_portion || is_chunk;
+        let is_chunk = is_batch || is_chunk;
         let padding = if count == 1 && self.once_in(16) { 100 << 10 } else { 0 };
-        let remote = self.remote(options, is_chunk.then_some(count), is_portion, padding);
+        let remote = self.remote(options, is_chunk.then_some(count), is_batch, padding);
         if self.once_in(32) {
             self.cancel(&remote);
         }
-        self.submit(remote, owned, is_portion);
+        self.submit(remote, owned, is_batch);
     }
 
     /// Creates a task, or with `items` a chunk or batch.
@@ -95,7 +95,7 @@ impl World<'_> {
         &mut self,
         options: TaskOptions,
         items: Option<usize>,
-        is_portion: bool,
+        is_batch: bool,
         padding: usize,
     ) -> Arc<RemoteTask> {
         let mut oracle = self.oracle.lock();
@@ -114,7 +114,7 @@ impl World<'_> {
         let (argument, offsets) = fake_task.argument(padding);
         let options = Arc::new(fake_task.options.clone());
         let completion = match Arc::new(fake_task) {
-            fake_task if is_portion => {
+            fake_task if is_batch => {
                 let sent = Arc::clone(&self.oracle.lock().divided);
                 Completion::Batch(Batch::new(fake_task, Some(options), 0, self.map, sent))
             }
@@ -127,9 +127,9 @@ impl World<'_> {
         remote
     }
 
-    fn submit(&mut self, remote: Arc<RemoteTask>, owned: bool, is_portion: bool) {
+    fn submit(&mut self, remote: Arc<RemoteTask>, owned: bool, is_batch: bool) {
         // What a map has announced may come after the pool was closed.
-        let accepted = is_portion && self.scheduler.expected > 0;
+        let accepted = is_batch && self.scheduler.expected > 0;
         if let Some(refusal) = self.scheduler.refusal(&remote, owned, accepted) {
             return self.turn_away(&remote, refusal);
         }
@@ -215,7 +215,7 @@ impl World<'_> {
     fn end_outside(&mut self, remote: &RemoteTask, is_pending: bool) {
         let mut oracle = self.oracle.lock();
         let items = remote.items.as_ref().map_or(1, |items| items.ends.len());
-        let first = remote.task().expect("a portion has no future").id().to_u64() as usize;
+        let first = remote.task().expect("a batch has no future").id().to_u64() as usize;
         for call in &mut oracle.calls[first..first + items] {
             call.end_outside(is_pending, remote.items.is_some());
         }
@@ -279,7 +279,7 @@ impl World<'_> {
             Message::Hello | Message::Ready | Message::Unfit => unreachable!("not a reply"),
         }
         if owned && !self.is_settling && self.once_in(16) {
-            self.bring(true);
+            self.submit_random(true);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A map without a chunk size: items cross in portions, whose size follows from how long they take.
+//! A map without a chunk size: items cross in batches, whose size follows from how long they take.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -54,7 +54,7 @@ fn set_door(door: PathBuf) {
     DOOR.set(door).expect("a worker is set up once");
 }
 
-/// Costs next to nothing before the long one, so that portions grow. That one waits, and those behind it say that they have run.
+/// Costs next to nothing before the long one, so that batches grow. That one waits, and those behind it say that they have run.
 fn quick_until((long_one, n): (u32, u32)) -> u32 {
     let door = || DOOR.get().expect("a worker that was set up");
     if n == long_one {
@@ -72,7 +72,7 @@ fn items_behind_one_that_takes_long_go_to_another_worker() {
         let door = Door::new();
         let builder = ProcessPoolExecutor::builder().max_workers(2).initializer(set_door, door.path());
         let processes = builder.build().unwrap();
-        // Whether there is something behind the long one in its portion is not known: more often than not, there is.
+        // It is not known whether an item follows the long one in its batch: more often than not, there is.
         for long_one in (3_000..3_100).step_by(10) {
             let map = processes.map(quick_until, (0..COUNT).map(|n| (long_one, n)).collect::<Vec<_>>());
             // It and all that are behind it, while nobody lets it in.
@@ -90,7 +90,7 @@ fn items_that_wait_for_each_other_meet() {
     within(LONG, || {
         let (here, there) = (Door::new(), Door::new());
         let processes = ProcessPoolExecutor::new(2);
-        // Trivial ones first: then those that wait are in one portion.
+        // Trivial ones first: then those that wait are in one batch.
         let door = |n| match n {
             2_000 => Some(here.path()),
             2_001 => Some(there.path()),
@@ -169,13 +169,13 @@ fn in_turn((door, other, n, long_one): (PathBuf, PathBuf, u32, u32)) {
 fn what_was_taken_from_another_worker_is_left_too_when_the_map_is_dropped() {
     const COUNT: u32 = 3_500;
     within(LONG, || {
-        // Whether there is something behind the long one in its portion is not known.
+        // It is not known whether an item follows the long one in its batch.
         for long_one in 3_000.. {
             let (door, other) = (Door::new(), Door::new());
             let processes = ProcessPoolExecutor::new(2);
             let items: Vec<_> = (0..COUNT).map(|n| (door.path(), other.path(), n, long_one)).collect();
             let map = processes.map(in_turn, items);
-            // Where it goes back the first time, that may be a portion that was sent ahead to the other worker.
+            // Where it goes back the first time, that may be a batch that was sent ahead to the other worker.
             let (mut lowest, mut back) = (COUNT, 0);
             let taken = (long_one + 1..COUNT).find_map(|_| {
                 let n: u32 = door.heard().parse().unwrap();
