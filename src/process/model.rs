@@ -6,12 +6,12 @@
 // The models use a part of it from outside the crate. What they do not use is here as well.
 #![allow(unreachable_pub, dead_code, missing_debug_implementations)]
 
+#[path = "model/executor.rs"]
+mod executor;
 #[path = "model/frame.rs"]
 mod frame;
 #[path = "model/monitor.rs"]
 mod monitor;
-#[path = "model/office.rs"]
-mod office;
 #[path = "model/pool.rs"]
 mod pool;
 mod protocol {
@@ -25,5 +25,5 @@ mod table;
 #[path = "model/task.rs"]
 mod task;
 
-pub use office::Office;
+pub use executor::ModelExecutor;
 pub use table::{Mailbox, Progress, TaskWords};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, Future, Office, Outcome};
+use concurrent_futures::{Backend, Error, Executor, Future, ModelExecutor, Outcome};
 
 use crate::checker::{Tally, check, check_choices, spawn};
 
@@ -13,21 +13,21 @@ fn same(number: u8) -> u8 {
     number
 }
 
-fn task(office: &Office) -> Future<u8> {
-    office.submit(same, 0)
+fn task(executor: &ModelExecutor) -> Future<u8> {
+    executor.submit(same, 0)
 }
 
-/// An office whose worker does this, and whose monitor is there until the worker has ended.
-fn with_office<T: Send + 'static>(
-    work: impl FnOnce(&Office) -> T + Send + 'static,
-    body: impl FnOnce(&Office),
+/// An executor whose worker does this, and whose monitor is there until the worker has ended.
+fn with_executor<T: Send + 'static>(
+    work: impl FnOnce(&ModelExecutor) -> T + Send + 'static,
+    body: impl FnOnce(&ModelExecutor),
 ) -> T {
-    let office = Office::new();
-    let (theirs, monitored) = (office.clone(), office.clone());
+    let executor = ModelExecutor::new();
+    let (theirs, monitored) = (executor.clone(), executor.clone());
     let worker = spawn(move || work(&theirs));
     let monitor = spawn(move || monitored.monitor());
-    office.wait_for_monitor();
-    body(&office);
+    executor.wait_for_monitor();
+    body(&executor);
     let result = worker.join().unwrap();
     monitor.join().unwrap();
     result
@@ -41,13 +41,13 @@ fn assert_died(outcome: Outcome<u8>) {
 #[test]
 fn a_waiter_against_the_monitor() {
     check_choices(2, 1, |looks| {
-        let work = |office: &Office| [(); 2].map(|()| office.work());
-        with_office(work, |office| {
-            assert_eq!(task(office).result().unwrap(), 1);
-            let next = task(office);
+        let work = |executor: &ModelExecutor| [(); 2].map(|()| executor.work());
+        with_executor(work, |executor| {
+            assert_eq!(task(executor).result().unwrap(), 1);
+            let next = task(executor);
             assert!(looks == 1 || next.wait_timeout(LONG));
             assert_eq!(next.result().unwrap(), 2);
-            office.exit();
+            executor.exit();
         });
     });
 }
@@ -56,10 +56,10 @@ fn a_waiter_against_the_monitor() {
 #[test]
 fn a_waiter_against_the_answer_to_another_task() {
     check(1, || {
-        let work = |office: &Office| [(); 2].map(|()| office.work());
-        with_office(work, |office| {
-            let first = task(office);
-            let theirs = office.clone();
+        let work = |executor: &ModelExecutor| [(); 2].map(|()| executor.work());
+        with_executor(work, |executor| {
+            let first = task(executor);
+            let theirs = executor.clone();
             let other = spawn(move || {
                 let other = task(&theirs);
                 assert!(other.wait_timeout(LONG));
@@ -67,7 +67,7 @@ fn a_waiter_against_the_answer_to_another_task() {
             });
             assert_eq!(first.result().unwrap(), 1);
             assert_eq!(other.join().unwrap(), 2);
-            office.exit();
+            executor.exit();
         });
     });
 }
@@ -76,14 +76,14 @@ fn a_waiter_against_the_answer_to_another_task() {
 #[test]
 fn a_waiter_against_another_waiter() {
     check(1, || {
-        let work = |office: &Office| [(); 2].map(|()| office.work());
-        with_office(work, |office| {
-            let first = task(office);
-            let theirs = office.clone();
+        let work = |executor: &ModelExecutor| [(); 2].map(|()| executor.work());
+        with_executor(work, |executor| {
+            let first = task(executor);
+            let theirs = executor.clone();
             let other = spawn(move || task(&theirs).result().unwrap());
             assert_eq!(first.result().unwrap(), 1);
             assert_eq!(other.join().unwrap(), 2);
-            office.exit();
+            executor.exit();
         });
     });
 }
@@ -91,13 +91,13 @@ fn a_waiter_against_another_waiter() {
 #[test]
 fn two_waiters_for_one_task() {
     check(1, || {
-        with_office(Office::work, |office| {
-            let future = task(office).share();
+        with_executor(ModelExecutor::work, |executor| {
+            let future = task(executor).share();
             let theirs = future.clone();
             let other = spawn(move || *theirs.result().unwrap());
             assert_eq!(*future.result().unwrap(), 1);
             assert_eq!(other.join().unwrap(), 1);
-            office.exit();
+            executor.exit();
         });
     });
 }
@@ -107,8 +107,8 @@ fn a_waiter_against_cancel() {
     check(1, || {
         let cancels = Tally::default();
         let count = cancels.clone();
-        let worked = with_office(Office::work, move |office| {
-            let future = task(office).share();
+        let worked = with_executor(ModelExecutor::work, move |executor| {
+            let future = task(executor).share();
             let theirs = future.clone();
             let other = spawn(move || theirs.cancel());
             let outcome = future.result();
@@ -118,7 +118,7 @@ fn a_waiter_against_cancel() {
             } else {
                 assert_eq!(*outcome.unwrap(), 1);
             }
-            office.exit();
+            executor.exit();
         });
         assert_ne!(worked, cancels.count() == 1, "it has run, or was taken back");
     });
@@ -128,8 +128,8 @@ fn a_waiter_against_cancel() {
 #[test]
 fn a_waiter_against_abort() {
     check(1, || {
-        with_office(Office::work, |office| {
-            let future = task(office).share();
+        with_executor(ModelExecutor::work, |executor| {
+            let future = task(executor).share();
             let theirs = future.clone();
             let other = spawn(move || theirs.abort());
             let outcome = future.result();
@@ -137,7 +137,7 @@ fn a_waiter_against_abort() {
                 true => assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}"),
                 false => assert_eq!(*outcome.unwrap(), 1),
             }
-            office.exit();
+            executor.exit();
         });
     });
 }
@@ -146,12 +146,12 @@ fn a_waiter_against_abort() {
 #[test]
 fn a_waiter_against_a_time_limit() {
     check(2, || {
-        with_office(Office::work, |office| {
-            let future = task(office);
-            office.expire();
+        with_executor(ModelExecutor::work, |executor| {
+            let future = task(executor);
+            executor.expire();
             let outcome = future.result();
             assert!(matches!(outcome, Ok(1) | Err(Error::TimeLimit(_))), "{outcome:?}");
-            office.exit();
+            executor.exit();
         });
     });
 }
@@ -160,16 +160,16 @@ fn a_waiter_against_a_time_limit() {
 #[test]
 fn a_waiter_against_the_end_of_the_worker() {
     check_choices(2, 1, |answers| {
-        let work = move |office: &Office| {
+        let work = move |executor: &ModelExecutor| {
             if answers == 1 {
-                office.work();
+                executor.work();
             } else {
-                office.start();
+                executor.start();
             }
-            office.exit();
+            executor.exit();
         };
-        with_office(work, |office| {
-            let outcome = task(office).result();
+        with_executor(work, |executor| {
+            let outcome = task(executor).result();
             match answers {
                 1 => assert_eq!(outcome.unwrap(), 1),
                 _ => assert_died(outcome),
@@ -182,13 +182,13 @@ fn a_waiter_against_the_end_of_the_worker() {
 #[test]
 fn join_against_a_waiter() {
     check(2, || {
-        let work = |office: &Office| {
-            office.work();
-            office.exit();
+        let work = |executor: &ModelExecutor| {
+            executor.work();
+            executor.exit();
         };
-        with_office(work, |office| {
-            let future = task(office);
-            let theirs = office.clone();
+        with_executor(work, |executor| {
+            let future = task(executor);
+            let theirs = executor.clone();
             let other = spawn(move || {
                 assert!(theirs.join(None));
                 theirs.completed()
@@ -205,13 +205,13 @@ fn a_waiter_against_a_callback() {
     check(1, || {
         let called = Tally::default();
         let call = called.clone();
-        with_office(Office::work, move |office| {
-            let future = task(office).share();
+        with_executor(ModelExecutor::work, move |executor| {
+            let future = task(executor).share();
             let theirs = future.clone();
             let adds = spawn(move || theirs.add_done_callback(move |outcome| outcome.iter().for_each(|_| call.add())));
             assert_eq!(*future.result().unwrap(), 1);
             adds.join().unwrap();
-            office.exit();
+            executor.exit();
         });
         assert_eq!(called.count(), 1);
     });

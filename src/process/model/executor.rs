@@ -1,4 +1,4 @@
-//! [`Office`]: what models do with all this.
+//! [`ModelExecutor`]: the executor that models use.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::job::Job;
 
 /// An executor with one worker. What that does, and its monitor, are threads of the model.
 #[derive(Clone)]
-pub struct Office(Arc<Pool>);
+pub struct ModelExecutor(Arc<Pool>);
 
-impl Office {
+impl ModelExecutor {
     /// Makes one whose worker has begun nothing.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
@@ -63,7 +63,7 @@ impl Office {
     }
 }
 
-impl Backend for Office {
+impl Backend for ModelExecutor {
     fn execute(&self, job: Job) {
         let task = job.into_task();
         let remote = RemoteTask::new(Arc::clone(&task), Arc::clone(&self.0));
