@@ -17,7 +17,7 @@ fn task(executor: &ModelExecutor) -> Future<u8> {
     executor.submit(same, 0)
 }
 
-/// An executor whose worker does this, and whose monitor is there until the worker has ended.
+/// Runs `body` with an executor whose worker runs `work`, and whose monitor runs until the worker has ended.
 fn with_executor<T: Send + 'static>(
     work: impl FnOnce(&ModelExecutor) -> T + Send + 'static,
     body: impl FnOnce(&ModelExecutor),

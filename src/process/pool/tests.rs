@@ -37,7 +37,7 @@ fn batch(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask>
 }
 
 #[test]
-fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
+fn a_batch_that_is_called_back_before_it_arrives_is_not_sent() {
     let processes = ProcessPoolExecutor::new(1);
     let tally = Arc::<Tally>::default();
     let remote = batch(&processes, &tally);
@@ -49,7 +49,7 @@ fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
 }
 
 #[test]
-fn of_a_portion_what_has_not_begun_is_withdrawn() {
+fn items_of_a_batch_that_have_not_begun_are_withdrawn() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
     let remote = batch(&processes, &tally);
     let mut first = Vec::new();
