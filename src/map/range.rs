@@ -517,9 +517,9 @@ mod tests {
     }
 
     /// Panics when it is dropped. Two such panics at once end the process.
-    struct Grenade;
+    struct PanicsOnDrop;
 
-    impl Drop for Grenade {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("boom in a drop");
         }
@@ -527,22 +527,22 @@ mod tests {
 
     #[test]
     fn items_whose_drops_panic_go_one_by_one() {
-        let grenades = || vec![Grenade, Grenade].into_iter();
-        drop(LocalRange::<Grenade, u32>::new(grenades()));
-        let range = Arc::new(LocalRange::<Grenade, u32>::new(grenades()));
+        let items = || vec![PanicsOnDrop, PanicsOnDrop].into_iter();
+        drop(LocalRange::<PanicsOnDrop, u32>::new(items()));
+        let range = Arc::new(LocalRange::<PanicsOnDrop, u32>::new(items()));
         assert_eq!(range.call_off(&Error::Cancelled), 2);
         assert_eq!(range.left(), 2);
     }
 
     #[test]
     fn outcomes_whose_drops_panic_go_one_by_one() {
-        let items = LocalRange::<u32, Grenade>::new(vec![0; 5].into_iter());
+        let items = LocalRange::<u32, PanicsOnDrop>::new(vec![0; 5].into_iter());
         for _ in 0..5 {
             let _ = items.turn(None, vec::IntoIter::next);
         }
         // Two in a row, and two out of order.
         for position in [0, 1, 3, 4] {
-            let _ = items.turn(Some((position, Ok(Grenade))), |_| None::<u32>);
+            let _ = items.turn(Some((position, Ok(PanicsOnDrop))), |_| None::<u32>);
         }
         drop(items);
     }

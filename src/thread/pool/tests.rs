@@ -167,15 +167,15 @@ fn maps_that_are_gone_are_forgotten() {
 
 #[test]
 fn an_initializer_whose_drop_panics_does_no_harm() {
-    struct Grenade;
-    impl Drop for Grenade {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("boom in a drop");
         }
     }
-    let grenade = Grenade;
+    let value = PanicsOnDrop;
     let initializer = Box::new(move || {
-        let _grenade = &grenade;
+        let _value = &value;
     });
     drop(Pool::new(Settings { initializer: Some(initializer), ..settings(1) }));
 }
