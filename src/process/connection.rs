@@ -174,8 +174,8 @@ impl Connection {
     }
 
     /// Resets the bell after the monitor has woken.
-    pub(super) fn hush(&self) {
-        self.bell.hush();
+    pub(super) fn reset_bell(&self) {
+        self.bell.reset();
     }
 
     /// Tells the worker that nothing more will come. The worker can still send.

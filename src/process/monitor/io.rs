@@ -38,7 +38,7 @@ impl WorkerMonitor<'_> {
         let woken = self.poll(child, has_mail);
         if woken.by_bell {
             // Before the monitor looks for work: what comes later rings again.
-            self.connection.hush();
+            self.connection.reset_bell();
         }
         woken
     }

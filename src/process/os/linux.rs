@@ -103,7 +103,7 @@ impl Bell {
     }
 
     /// Makes the descriptor unreadable again.
-    pub(in crate::process) fn hush(&self) {
+    pub(in crate::process) fn reset(&self) {
         // This fails only when `ring` was not called.
         let _ = rustix::io::read(&self.0, &mut [0_u8; 8][..]);
     }
