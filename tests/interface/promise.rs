@@ -95,12 +95,12 @@ fn dropped_while_it_runs_it_abandons_its_future() {
 fn dropped_by_a_panic_it_abandons_its_future() {
     within(LONG, || {
         let (promise, future) = promise::<u8>();
-        let keeper = thread::spawn(move || {
+        let thread = thread::spawn(move || {
             let _promise = promise;
             panic!("with a promise in hand");
         });
         assert!(matches!(future.result(), Err(Error::Abandoned)));
-        assert!(keeper.join().is_err());
+        assert!(thread.join().is_err());
     });
 }
 

@@ -121,13 +121,13 @@ fn a_busy_worker_that_is_killed_costs_its_task() {
             let processes = ProcessPoolExecutor::new(2);
             let door = Door::new();
             let first = processes.submit(pass, door.path());
-            let victim = door.arrived();
+            let worker = door.arrived();
             let second = processes.submit(pass, door.path());
             let survivor = door.arrived();
             let queued: Vec<_> = (0..20).map(|n| processes.submit(square, n)).collect();
-            signal(victim, number);
+            signal(worker, number);
             let death = died(first.result());
-            assert_eq!((death.pid().unwrap(), death.exit()), (victim, &ended_by(name)));
+            assert_eq!((death.pid().unwrap(), death.exit()), (worker, &ended_by(name)));
             assert_eq!(death.function().unwrap(), "concurrent_futures_conformance::support::door::pass");
             assert_eq!(second.state(), State::Running);
             let results: Vec<u64> = queued.into_iter().map(|future| future.result().unwrap()).collect();
