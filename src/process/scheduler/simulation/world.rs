@@ -186,10 +186,13 @@ impl<'a> World<'a> {
 
     /// Starts and wakes the monitors that the scheduler returns.
     pub(super) fn follow(&mut self, now: Instant) {
-        let hired = self.scheduler.spawn_missing(now);
+        let new_workers = self.scheduler.spawn_missing(now);
         let coming = self.scheduler.starting + self.scheduler.idle();
-        assert!(hired.is_empty() || coming <= self.scheduler.waiting(), "more workers are hired than tasks wait");
-        for id in hired {
+        assert!(
+            new_workers.is_empty() || coming <= self.scheduler.waiting(),
+            "more workers are started than tasks wait"
+        );
+        for id in new_workers {
             self.monitors.insert(id, Monitor::default());
         }
         for id in self.scheduler.take_to_wake() {
