@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use concurrent_futures::TaskWords;
 
-use crate::checker::{Mutex, Slot, Tally, check, check_choices, spawn};
+use crate::checker::{Mutex, Channel, Tally, check, check_choices, spawn};
 use crate::slots::{SLOT, TASK, page};
 
 /// Who has run each item, and what the pool knows of that.
@@ -108,7 +108,7 @@ fn halve_against_curtail_and_take_item() {
 fn halve_against_the_next_chunk_in_the_slot() {
     check(3, || {
         let (theirs, words) = page(Some((0, 2)));
-        let (report, frame) = (Slot::new(), Slot::new());
+        let (report, frame) = (Channel::new(), Channel::new());
         let (reported, next) = (report.clone(), frame.clone());
         let worker = spawn(move || {
             let run = |sequence| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use concurrent_futures::{Mailbox, TaskWords};
 
 use crate::checker::atomic::{AtomicU64, Ordering};
-use crate::checker::{Slot, Tally, check, spawn};
+use crate::checker::{Channel, Tally, check, spawn};
 
 /// What two sides map. The bytes of a letter are two numbers that are always the same.
 struct Page {
@@ -41,7 +41,7 @@ impl Page {
 }
 
 /// Sleeps and reads until so many letters are there. Says how often it went to sleep.
-fn receive(page: &Page, bell: &Slot<()>, count: usize) -> (Vec<u64>, usize) {
+fn receive(page: &Page, bell: &Channel<()>, count: usize) -> (Vec<u64>, usize) {
     let (mut letters, mut rests) = (Vec::new(), 0);
     while letters.len() < count {
         rests += 1;
@@ -57,7 +57,7 @@ fn receive(page: &Page, bell: &Slot<()>, count: usize) -> (Vec<u64>, usize) {
 #[test]
 fn post_against_going_to_sleep() {
     check(5, || {
-        let (page, bell) = (Page::new(), Slot::new());
+        let (page, bell) = (Page::new(), Channel::new());
         let (theirs, ring) = (Arc::clone(&page), bell.clone());
         let worker = spawn(move || {
             if theirs.post(0, 7) {
@@ -72,7 +72,7 @@ fn post_against_going_to_sleep() {
 #[test]
 fn two_posts_against_going_to_sleep() {
     check(4, || {
-        let (page, bell) = (Page::new(), Slot::new());
+        let (page, bell) = (Page::new(), Channel::new());
         let (theirs, ring, rings) = (Arc::clone(&page), bell.clone(), Tally::default());
         let rung = rings.clone();
         let worker = spawn(move || {
@@ -132,7 +132,7 @@ fn a_letter_among_others() {
 #[test]
 fn a_slot_is_given_again() {
     check(4, || {
-        let (page, bell, frames) = (Page::new(), Slot::new(), Slot::new());
+        let (page, bell, frames) = (Page::new(), Channel::new(), Channel::new());
         let (theirs, ring, next) = (Arc::clone(&page), bell.clone(), frames.clone());
         let worker = spawn(move || {
             for _ in 0..2 {

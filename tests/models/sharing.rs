@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Choices, Error, Executor as _, MapOptions, ThreadPoolExecutor, promise};
 
-use crate::checker::{Event, Slot, Tally, check, check_choices, spawn};
+use crate::checker::{Event, Channel, Tally, check, check_choices, spawn};
 use crate::ending::broken_by_the_second_worker;
 
 /// Any duration: the model chooses what expires.
@@ -131,7 +131,7 @@ fn an_item_that_waits_for_one_behind_it() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(1);
         let (promise, future) = promise();
-        let (promised, awaited) = (Slot::new(), Slot::new());
+        let (promised, awaited) = (Channel::new(), Channel::new());
         promised.put(promise);
         awaited.put(future);
         let input = 0..2;
@@ -149,7 +149,7 @@ fn an_item_that_waits_for_one_that_was_pulled_later() {
     check(1, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (promise, future) = promise();
-        let (promised, awaited) = (Slot::new(), Slot::new());
+        let (promised, awaited) = (Channel::new(), Channel::new());
         promised.put(promise);
         awaited.put(future);
         let (begun, done) = (Event::new(), Event::new());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use concurrent_futures::{Mailbox, Progress, TaskWords};
 
-use crate::checker::{Mutex, Slot, check, check_choices, spawn};
+use crate::checker::{Mutex, Channel, check, check_choices, spawn};
 
 /// The slot of a task.
 pub(crate) const SLOT: u8 = 1;
@@ -44,7 +44,7 @@ fn start_against_two_revokes() {
 fn start_against_a_revoke_meant_for_the_task_before() {
     check(4, || {
         let (theirs, words) = page(None);
-        let (report, frame) = (Slot::new(), Slot::new());
+        let (report, frame) = (Channel::new(), Channel::new());
         let (reported, next) = (report.clone(), frame.clone());
         let worker = spawn(move || {
             let first = theirs.start(SLOT, TASK, 0);

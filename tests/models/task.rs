@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor as _, Job, promise};
 
-use crate::checker::{Event, Slot, Tally, block_on, check, spawn};
+use crate::checker::{Event, Channel, Tally, block_on, check, spawn};
 
 #[test]
 fn cancel_against_start() {
@@ -390,14 +390,14 @@ fn abort_against_finish() {
 fn abort_against_start() {
     check(5, || {
         let (promise, future) = promise();
-        let slot = Slot::new();
-        let starter = slot.clone();
+        let channel = Channel::new();
+        let starter = channel.clone();
         let starter = spawn(move || {
             starter.put(promise.start());
             promise.complete(Ok(7))
         });
         let aborted = future.abort();
-        let started = slot.take();
+        let started = channel.take();
         let finished = starter.join().unwrap();
         assert_ne!(aborted, finished);
         assert!(started || aborted);
@@ -461,10 +461,10 @@ fn drop_of_the_handle_against_its_callback() {
     });
 }
 
-/// An executor that leaves its jobs to whoever comes for them.
-struct Desk(Slot<Job>);
+/// An executor that gives each job to the test.
+struct TestExecutor(Channel<Job>);
 
-impl Backend for Desk {
+impl Backend for TestExecutor {
     fn execute(&self, job: Job) {
         self.0.put(job);
     }
@@ -477,13 +477,13 @@ impl Backend for Desk {
     }
 }
 
-/// What a task wants to have done at its abort is done then, and only then.
+/// The hook of an aborted task runs once, and that of a finished task never.
 #[test]
 fn abort_against_its_hook() {
     check(4, || {
-        let desk = Desk(Slot::new());
-        let future = desk.submit(|n: u8| n, 7);
-        let job = desk.0.take();
+        let executor = TestExecutor(Channel::new());
+        let future = executor.submit(|n: u8| n, 7);
+        let job = executor.0.take();
         assert!(job.start());
         let (called, dropped) = (Tally::default(), Tally::default());
         let (call, counted) = (called.clone(), dropped.counted());
