@@ -131,7 +131,7 @@ pub use with::{Options, With};
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
-    process::{Mailbox, ModelExecutor, Progress, TaskWords},
+    process::{Mailbox, ModelExecutor, Progress, TaskSlots},
     sync::Choices,
 };
 

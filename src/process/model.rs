@@ -1,6 +1,6 @@
 //! A pool of one worker for the models, which check how threads share the reading of the mailbox.
 //!
-//! The mailbox, the right to read it, the words of tasks, and what a waiter does (`pool/help.rs`) are the real ones.
+//! The mailbox, the right to read it, the slots of tasks, and what a waiter does (`pool/help.rs`) are the real ones.
 //! The worker, the monitor, and a scheduler without a queue are doubles that promise no more than the real ones.
 #![forbid(unsafe_code)]
 // The models use a part of it from outside the crate. What they do not use is here as well.
@@ -26,4 +26,4 @@ mod table;
 mod task;
 
 pub use executor::ModelExecutor;
-pub use table::{Mailbox, Progress, TaskWords};
+pub use table::{Mailbox, Progress, TaskSlots};

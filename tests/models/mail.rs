@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use concurrent_futures::{Mailbox, TaskWords};
+use concurrent_futures::{Mailbox, TaskSlots};
 
 use crate::checker::atomic::{AtomicU64, Ordering};
 use crate::checker::{Channel, Tally, check, spawn};
 
 /// What two sides map. The bytes of a letter are two numbers that are always the same.
 struct Page {
-    words: TaskWords<2>,
+    slots: TaskSlots<2>,
     mail: Mailbox,
     letters: [[AtomicU64; 2]; 2],
 }
@@ -17,7 +17,7 @@ struct Page {
 impl Page {
     fn new() -> Arc<Self> {
         let letter = || [AtomicU64::new(0), AtomicU64::new(0)];
-        Arc::new(Self { words: TaskWords::new(), mail: Mailbox::default(), letters: [letter(), letter()] })
+        Arc::new(Self { slots: TaskSlots::new(), mail: Mailbox::default(), letters: [letter(), letter()] })
     }
 
     /// The worker's side. Is the pool to be rung?
@@ -137,14 +137,14 @@ fn a_slot_is_given_again() {
         let worker = spawn(move || {
             for _ in 0..2 {
                 let sequence = next.take();
-                assert!(theirs.words.start(0, sequence, 0) && theirs.words.finish(0, sequence));
+                assert!(theirs.slots.start(0, sequence, 0) && theirs.slots.finish(0, sequence));
                 if theirs.post(0, sequence) {
                     ring.put(());
                 }
             }
         });
         for sequence in [7, 8] {
-            page.words.ready(0, sequence, None);
+            page.slots.ready(0, sequence, None);
             frames.put(sequence);
             assert_eq!(receive(&page, &bell, 1).0, [sequence], "it was read before the next was written");
         }

@@ -118,7 +118,7 @@ fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
             let first = items.map_or(0, |(first, _)| first);
             let head =
                 TaskHead { id: sequence, enter, function: call.function, items: items.map_or(0, |_| *of), first };
-            connection.table.words().ready(*slot, sequence, *items);
+            connection.table.slots().ready(*slot, sequence, *items);
             put(&mut bytes, Kind::Task, *slot, sequence, &[&head.to_bytes()[..], argument].concat());
         }
     }

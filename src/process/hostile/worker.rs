@@ -220,7 +220,7 @@ impl HostileWorker {
     fn start_task(&mut self) -> Header {
         loop {
             let header = self.receive();
-            if header.kind == Kind::Task && self.table().words().start(header.slot, header.sequence, table::now()) {
+            if header.kind == Kind::Task && self.table().slots().start(header.slot, header.sequence, table::now()) {
                 return header;
             }
         }
@@ -294,7 +294,7 @@ impl HostileWorker {
     fn random_replies(&mut self, mut task: Header) {
         loop {
             let (kind, body) = self.reply();
-            self.table().words().finish(task.slot, task.sequence);
+            self.table().slots().finish(task.slot, task.sequence);
             self.put(kind, task.slot, task.sequence, &body);
             if self.random.u8(..4) == 0 {
                 // A second reply to the same task.
@@ -314,7 +314,7 @@ impl HostileWorker {
             if self.random.u8(..4) == 0 {
                 letter[HEADER - 8] = self.random.u8(..);
             }
-            self.table().words().finish(task.slot, task.sequence);
+            self.table().slots().finish(task.slot, task.sequence);
             let slot = if self.random.bool() { task.slot } else { self.random.u8(..) };
             if self.table().post(slot, &letter) == Some(true) {
                 self.say(Kind::Bell, &[]);

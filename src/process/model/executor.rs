@@ -34,14 +34,14 @@ impl ModelExecutor {
     /// The worker waits for a task, and begins it. `None`: it was taken back.
     pub fn start(&self) -> Option<(u8, u64)> {
         let (slot, sequence) = self.0.connection.wait_for(|told| told.orders.pop_front());
-        self.0.connection.table.words().start(slot, sequence, 0).then_some((slot, sequence))
+        self.0.connection.table.slots().start(slot, sequence, 0).then_some((slot, sequence))
     }
 
     /// The worker runs its next task, and answers with the sequence number, unless it is to be killed. `false`: the task was taken back.
     pub fn work(&self) -> bool {
         let Some((slot, sequence)) = self.start() else { return false };
         let connection = &self.0.connection;
-        if connection.table.words().finish(slot, sequence) && connection.table.post(slot, sequence) {
+        if connection.table.slots().finish(slot, sequence) && connection.table.post(slot, sequence) {
             connection.ring();
         }
         true

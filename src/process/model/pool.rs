@@ -119,7 +119,7 @@ impl Pool {
                 .any(|remote| matches!(*remote.place.lock(), Place::Sent { slot: its, .. } if its == slot))
         };
         let slot = if has(0) { 1 } else { 0 };
-        self.connection.table.words().ready(slot, sequence, None);
+        self.connection.table.slots().ready(slot, sequence, None);
         *remote.place.lock() = Place::Sent { slot, sequence };
         scheduler.flown.push(Arc::clone(remote));
         drop(scheduler);
@@ -174,7 +174,7 @@ impl Scheduler {
 
     pub(super) fn revoke(&mut self, remote: &RemoteTask) -> bool {
         let Place::Sent { slot, sequence } = *remote.place.lock() else { return false };
-        self.connection.table.words().revoke(slot, sequence) && self.settle(slot, sequence).is_some()
+        self.connection.table.slots().revoke(slot, sequence) && self.settle(slot, sequence).is_some()
     }
 
     /// Takes a task back, or decides that its worker is to be killed.
@@ -183,7 +183,7 @@ impl Scheduler {
             return true;
         }
         let Place::Sent { slot, sequence } = *remote.place.lock() else { return false };
-        if !self.connection.table.words().kill(slot, sequence) {
+        if !self.connection.table.slots().kill(slot, sequence) {
             return false;
         }
         self.is_doomed = true;

@@ -5,8 +5,8 @@
 mod mailbox;
 #[path = "../shm/table/read_right.rs"]
 mod read_right;
-#[path = "../shm/table/words.rs"]
-mod words;
+#[path = "../shm/table/slots.rs"]
+mod slots;
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::protocol::frame::{Header, Kind};
 
 pub use mailbox::Mailbox;
 pub use read_right::ReadRight;
-pub use words::{Progress, TaskWords};
+pub use slots::{Progress, TaskSlots};
 
 /// A look finds all that more would.
 pub(super) fn for_a_while() -> impl FnMut() -> bool {
@@ -26,7 +26,7 @@ pub(super) fn for_a_while() -> impl FnMut() -> bool {
 }
 
 pub(super) struct TaskTable {
-    words: TaskWords<2>,
+    slots: TaskSlots<2>,
     mail: Mailbox,
     /// The sequence numbers of the answers. Not the checker's, so they add no schedules.
     letters: std::sync::Mutex<[u64; 2]>,
@@ -34,11 +34,11 @@ pub(super) struct TaskTable {
 
 impl TaskTable {
     pub(super) fn new() -> Self {
-        Self { words: TaskWords::new(), mail: Mailbox::default(), letters: Default::default() }
+        Self { slots: TaskSlots::new(), mail: Mailbox::default(), letters: Default::default() }
     }
 
-    pub(super) fn words(&self) -> &TaskWords<2> {
-        &self.words
+    pub(super) fn slots(&self) -> &TaskSlots<2> {
+        &self.slots
     }
 
     pub(super) fn mail(&self) -> &Mailbox {

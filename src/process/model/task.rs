@@ -49,7 +49,7 @@ impl Remote for RemoteTask {
     fn has_started(&self, _: FutureId) -> bool {
         match *self.place.lock() {
             Place::Sent { slot, sequence } => {
-                self.owner.connection.table.words().progress(slot, sequence) != Progress::Ready
+                self.owner.connection.table.slots().progress(slot, sequence) != Progress::Ready
             }
             Place::Over => true,
         }

@@ -1,6 +1,6 @@
 //! The memory that a pool shares with one worker: the state of each task, decided by compare-and-swap.
 //!
-//! A task that was sent to a worker is in one of 64 slots: see [`words`]. There is also a journal, which survives the
+//! A task that was sent to a worker is in one of 64 slots: see [`slots`]. There is also a journal, which survives the
 //! worker: it has the reply to an item of a batch before the next item begins, and is sent when it is full or the batch
 //! is over. The pool reads it after a death.
 //!
@@ -14,7 +14,7 @@ mod mailbox;
 #[cfg(test)]
 pub(in crate::process) mod meanwhile;
 mod read_right;
-mod words;
+mod slots;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,8 +27,8 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use crate::process::os::{self, Memory};
 use mailbox::Mailbox;
 pub(in crate::process) use read_right::ReadRight;
-pub(in crate::process) use words::Progress;
-use words::{TaskWords, end_of, first_of, pair};
+pub(in crate::process) use slots::Progress;
+use slots::{TaskSlots, end_of, first_of, pair};
 
 pub(in crate::process) const COUNT: usize = 64;
 
@@ -41,7 +41,7 @@ const LETTER: usize = 512;
 /// What both sides map. All zero at first.
 #[repr(C)]
 struct Shared {
-    words: TaskWords<COUNT>,
+    slots: TaskSlots<COUNT>,
     /// The sequence number of the batch that the journal belongs to.
     journal_of: AtomicU64,
     /// The first item in the journal.
@@ -130,11 +130,11 @@ impl TaskTable {
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
-    pub(in crate::process) fn words(&self) -> &TaskWords<COUNT> {
+    pub(in crate::process) fn slots(&self) -> &TaskSlots<COUNT> {
         // In tests, others may act here.
         #[cfg(test)]
         meanwhile::happens();
-        &self.shared().words
+        &self.shared().slots
     }
 
     pub(in crate::process) fn mail(&self) -> &Mailbox {
@@ -264,7 +264,7 @@ mod tests {
     fn the_other_side_sees_the_same() {
         let (ours, memory) = TaskTable::create().unwrap();
         let theirs = TaskTable::map(&memory).unwrap();
-        let (ours, theirs) = (ours.words(), theirs.words());
+        let (ours, theirs) = (ours.slots(), theirs.slots());
         ours.ready(63, 1, Some((2, 5)));
         assert!(theirs.start(63, 1, now()));
         assert_eq!((theirs.take_item(63), ours.begun(63)), (Some(2), 3));

@@ -137,7 +137,7 @@ impl World<'_> {
             // A running task may have been sent before one that comes earlier.
             let progress = |sent: &Sent| {
                 let table = worker.table.as_ref()?;
-                Some(table.quiet_words().progress(sent.slot, sent.sequence))
+                Some(table.quiet_slots().progress(sent.slot, sent.sequence))
             };
             let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
             let mut waiting = worker.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
@@ -170,7 +170,7 @@ impl World<'_> {
         }
         for worker in scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving) {
             for sent in worker.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
-                let begun = worker.table.as_ref().map_or(0, |table| table.quiet_words().begun(sent.slot));
+                let begun = worker.table.as_ref().map_or(0, |table| table.quiet_slots().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
                 assert!(left < 2, "a worker is idle while another has a batch that it has not begun");
             }
@@ -188,7 +188,7 @@ impl World<'_> {
                 continue;
             };
             let first = &worker.in_flight[0];
-            let progress = worker.table.as_ref().map(|table| table.quiet_words().progress(first.slot, first.sequence));
+            let progress = worker.table.as_ref().map(|table| table.quiet_slots().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
             assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
             let Some((then, _)) = monitor.alarm() else { panic!("nobody keeps the time of a task") };
@@ -230,7 +230,7 @@ impl World<'_> {
     /// Asserts that no worker can continue with the task.
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
         let table = Arc::clone(&self.processes.borrow().workers[&id].table);
-        assert_eq!(table.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
+        assert_eq!(table.quiet_slots().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
     }
 
     /// Counts that a worker died before it started a task, which another one will start.

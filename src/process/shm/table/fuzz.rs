@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 
-use super::words::RUNNING;
+use super::slots::RUNNING;
 use super::*;
 use crate::fuzz::{bytes, cases, number};
 use crate::process::protocol::frame::{HEADER, Header, Kind};
@@ -112,8 +112,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn look(table: &TaskTable, slot: u8, sequence: u64) {
-    table.words().progress(slot, sequence);
-    table.words().begun(slot);
+    table.slots().progress(slot, sequence);
+    table.slots().begun(slot);
     if let Some((_, _, replies)) = table.read_journal(sequence) {
         assert!(replies.len() <= JOURNAL);
     }
@@ -151,8 +151,8 @@ proptest! {
             scribbles.iter().for_each(|scribble| scribble.write(&page));
             match deed {
                 Deed::Ready(items) => {
-                    table.words().ready(slot, sequence, items);
-                    prop_assert_eq!(table.words().progress(slot, sequence), Progress::Ready);
+                    table.slots().ready(slot, sequence, items);
+                    prop_assert_eq!(table.slots().progress(slot, sequence), Progress::Ready);
                 }
                 Deed::Look => look(&table, slot, sequence),
                 Deed::Halve(known, count, next) => {
@@ -160,14 +160,14 @@ proptest! {
                         Scribble::State(slot, sequence, RUNNING).write(&page);
                         Scribble::Items(slot, next, count).write(&page);
                     }
-                    if let Some((from, to)) = table.words().halve(slot, sequence, (known, count)) {
+                    if let Some((from, to)) = table.slots().halve(slot, sequence, (known, count)) {
                         prop_assert!(known <= from && from < to && to == count, "of {known}..{count} it took {from}..{to}");
-                        prop_assert!(table.words().begun(slot) <= from);
+                        prop_assert!(table.slots().begun(slot) <= from);
                     }
                 }
-                Deed::Curtail => table.words().curtail(slot),
+                Deed::Curtail => table.slots().curtail(slot),
                 Deed::Stop => {
-                    let won = [table.words().revoke(slot, sequence), table.words().kill(slot, sequence), table.words().kill_done(slot, sequence)];
+                    let won = [table.slots().revoke(slot, sequence), table.slots().kill(slot, sequence), table.slots().kill_done(slot, sequence)];
                     prop_assert!(won.iter().filter(|won| **won).count() <= 1);
                 }
                 Deed::Mailbox => read_mail(&table, slot),
@@ -180,8 +180,8 @@ proptest! {
 #[test]
 fn what_has_ended_is_not_given_away() {
     let (table, page) = TaskTable::create().unwrap();
-    table.words().ready(1, 4, Some((0, 10)));
-    assert!(table.words().start(1, 4, 0));
+    table.slots().ready(1, 4, Some((0, 10)));
+    assert!(table.slots().start(1, 4, 0));
     Scribble::Items(1, 0, 10).write(&File::from(page));
-    assert_eq!(table.words().halve(1, 4, (8, 10)), None, "eight have ended, so eight were begun");
+    assert_eq!(table.slots().halve(1, 4, (8, 10)), None, "eight have ended, so eight were begun");
 }

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use super::{COUNT, TaskTable, TaskWords};
+use super::{COUNT, TaskSlots, TaskTable};
 
 thread_local! {
     static OTHERS: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
@@ -16,9 +16,9 @@ pub(in crate::process) fn let_happen(others: Option<Box<dyn FnMut()>>) {
 }
 
 impl TaskTable {
-    /// Returns the words without letting anything happen.
-    pub(in crate::process) fn quiet_words(&self) -> &TaskWords<COUNT> {
-        &self.shared().words
+    /// Returns the slots without letting anything happen.
+    pub(in crate::process) fn quiet_slots(&self) -> &TaskSlots<COUNT> {
+        &self.shared().slots
     }
 }
 

@@ -25,7 +25,7 @@ impl World<'_> {
     fn die_of(&mut self, id: WorkerId, remote: &Arc<RemoteTask>) {
         let table = self.make_ready(id);
         let (_, orders) = self.refill(id);
-        assert!(table.words().start(orders[0].slot, orders[0].sequence, self.clock()));
+        assert!(table.slots().start(orders[0].slot, orders[0].sequence, self.clock()));
         let lost_tasks = self.die(id).lost_tasks;
         assert!(matches!(&lost_tasks[..], [lost] if Arc::ptr_eq(&lost.remote, remote)));
     }
@@ -80,7 +80,7 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
     for id in (0..=MISSES).map(WorkerId) {
         let (table, [first, _]) = world.send_two(id);
         assert!(Arc::ptr_eq(&first.remote, &deadly));
-        assert!(table.words().start(first.slot, first.sequence, world.clock()));
+        assert!(table.slots().start(first.slot, first.sequence, world.clock()));
         assert_eq!(world.die(id).lost_tasks.len(), 1);
         assert!(world.try_again(&deadly).is_none());
     }

@@ -26,7 +26,7 @@ fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before
     let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let (table, [sent, late]) = world.send_two(FIRST);
     assert!(Arc::ptr_eq(&sent.remote, &remotes[0]) && Arc::ptr_eq(&late.remote, &remotes[1]));
-    assert!(table.words().start(late.slot, late.sequence, world.clock()));
+    assert!(table.slots().start(late.slot, late.sequence, world.clock()));
     // No task is stopped because of the other one.
     for _ in 0..3 {
         assert!(matches!(world.expire(), Expiry::Later(Some(_))));
@@ -50,7 +50,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     let (_, orders) = world.refill(FIRST);
     // It was on its way for this long.
     world.advance(4 * second);
-    assert!(table.words().start(orders[0].slot, orders[0].sequence, world.clock()));
+    assert!(table.slots().start(orders[0].slot, orders[0].sequence, world.clock()));
     let deadline = world.now() + LIMIT;
     for _ in 0..9 {
         world.advance(second);
@@ -79,8 +79,8 @@ fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
     let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
     let table = world.make_ready(FIRST);
     let (_, orders) = world.refill(FIRST);
-    assert!(table.words().start(orders[0].slot, orders[0].sequence, world.clock()));
-    assert!(table.words().finish(orders[0].slot, orders[0].sequence));
+    assert!(table.slots().start(orders[0].slot, orders[0].sequence, world.clock()));
+    assert!(table.slots().finish(orders[0].slot, orders[0].sequence));
     world.advance(2 * LIMIT);
     let until = then(world.expire());
     assert!(until + LATE >= world.now() + ARRIVAL, "it was done in time");
@@ -96,9 +96,9 @@ fn a_worker_that_has_gone_on_has_sent_its_result() {
     let mut world = world_of(1, None, &mut fixture);
     let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
     let (table, [first, second]) = world.send_two(FIRST);
-    assert!(table.words().start(first.slot, first.sequence, world.clock()));
-    assert!(table.words().finish(first.slot, first.sequence));
-    assert!(table.words().start(second.slot, second.sequence, world.clock()));
+    assert!(table.slots().start(first.slot, first.sequence, world.clock()));
+    assert!(table.slots().finish(first.slot, first.sequence));
+    assert!(table.slots().start(second.slot, second.sequence, world.clock()));
     world.advance(2 * LIMIT);
     for _ in 0..3 {
         let until = then(world.expire());
