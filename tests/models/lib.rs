@@ -55,12 +55,12 @@
 //! | start against revoke, abort, a revoke for the task before, a look at its time | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
 //! | time limit and abort against finish, in a worker process | `slots::finish_against_kill`, `slots::time_limit_against_start_and_answer` |
 //! | death of a worker process against abort and halve | `slots::death_against_stop`, `chunks::death_in_a_chunk_against_halve` |
-//! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mail::a_slot_is_given_again` |
+//! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mailbox::a_slot_is_given_again` |
 //! | halve of a chunk against its items, another halve, curtail, the next chunk | `chunks::halve_against_*`, `chunks::two_halves_against_take_item` |
-//! | letter against a reader going to sleep, or awake | `mail::post_*`, `mail::two_posts_against_going_to_sleep`, `mail::a_letter_among_others` |
-//! | waiter that looks against the monitor, another waiter, the answer to another task | `mailbox::a_waiter_against_the_monitor`, `mailbox::a_waiter_against_another_waiter`, `mailbox::two_waiters_for_one_task`, `mailbox::a_waiter_against_the_answer_to_another_task` |
-//! | cancel, abort, time limit, callback against a waiter that looks | `mailbox::a_waiter_against_cancel`, `mailbox::a_waiter_against_abort`, `mailbox::a_waiter_against_a_time_limit`, `mailbox::a_waiter_against_a_callback` |
-//! | end of a worker process, join against a waiter that has read | `mailbox::a_waiter_against_the_end_of_the_worker`, `mailbox::join_against_a_waiter` |
+//! | short reply against a reader going to sleep, or awake | `mailbox::post_*`, `mailbox::two_posts_against_going_to_sleep`, `mailbox::a_reply_among_others` |
+//! | waiter that looks against the monitor, another waiter, the answer to another task | `read_right::a_waiter_against_the_monitor`, `read_right::a_waiter_against_another_waiter`, `read_right::two_waiters_for_one_task`, `read_right::a_waiter_against_the_answer_to_another_task` |
+//! | cancel, abort, time limit, callback against a waiter that looks | `read_right::a_waiter_against_cancel`, `read_right::a_waiter_against_abort`, `read_right::a_waiter_against_a_time_limit`, `read_right::a_waiter_against_a_callback` |
+//! | end of a worker process, join against a waiter that has read | `read_right::a_waiter_against_the_end_of_the_worker`, `read_right::join_against_a_waiter` |
 //!
 //! The other pairs cannot race, or are one of these:
 //!
@@ -83,8 +83,8 @@ mod task;
 mod checker;
 mod chunks;
 mod ending;
-mod mail;
 mod mailbox;
+mod read_right;
 mod nesting;
 mod queue;
 mod scope;

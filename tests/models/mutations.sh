@@ -82,7 +82,7 @@ mutate coming-for-ever $pool 's/queue\.arrive\(\);//'
 mutate coming-after-a-failed-start $threads 's/queue\.coming -= 1;//'
 mutate expiry-before-permit $pool 's/if queue\.permits > 0 \{/if queue.permits > 0 && !expired {/'
 mutate room-forgotten-at-cancel $compensation 's/queue\.pending -= 1;\n(\s+self\.release\(queue, Action::Nothing\);\n\s+)if self\.is_bounded\(\)/queue.pending -= 1;\n$1if false/'
-mutate orphans-left $threads 's/if queue\.workers <= asleep/if false/'
+mutate unstarted-tasks-left $threads 's/if queue\.workers <= asleep/if false/'
 mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n[^\n]*\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
 under shuttle ending
 mutate close-wakes-nobody $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
@@ -142,9 +142,9 @@ mutate asleep-at-the-range $range 's/Some\(\(_, part\)\) if state\.own_left\(\) 
 mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
 
 slots=src/process/shm/table/slots.rs
-mail=src/process/shm/table/mailbox.rs
+mailbox=src/process/shm/table/mailbox.rs
 # Shuttle does not know that two sides may see what is written in another order.
-under loom chunks mail slots
+under loom chunks mailbox slots
 mutate start-with-a-plain-store $slots 's/self\.swap\(slot, sequence, READY, RUNNING\)/{ self.word(slot).store(sequence << 3 | RUNNING, Ordering::Release); true }/'
 mutate start-looks-and-stores $slots 's/self\.swap\(slot, sequence, READY, RUNNING\)/{ let is_ready = self.word(slot).load(Ordering::Acquire) == sequence << 3 | READY; if is_ready { self.word(slot).store(sequence << 3 | RUNNING, Ordering::Release); } is_ready }/'
 mutate finish-with-a-plain-store $slots 's/self\.swap\(slot, sequence, RUNNING, DONE\)/{ self.word(slot).store(sequence << 3 | DONE, Ordering::Release); true }/'
@@ -159,28 +159,28 @@ mutate halve-takes-the-next $slots 's/if first_of\(word\) > known \{ left \/ 2 \
 mutate halve-with-a-plain-store $slots 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, lower\)\.ok\(\)\?;/self.items(slot).load(Ordering::Acquire); self.items(slot).store(lower(word)?, Ordering::Release);/'
 mutate curtail-with-a-plain-store $slots 's/let _ = self\.items\(slot\)\.fetch_update\(Ordering::Relaxed, Ordering::Relaxed, lower\);/let word = lower(self.items(slot).load(Ordering::Acquire)); self.items(slot).store(word.unwrap_or(0), Ordering::Release);/'
 mutate item-taken-with-a-plain-store $slots 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, raise\)\.ok\(\)\.map\(first_of\)/{ let word = self.items(slot).load(Ordering::Acquire); self.items(slot).store(raise(word)?, Ordering::Release); Some(first_of(word)) }/'
-mutate no-fence-at-rest $mail 's/(self\.sleeps\.swap\(1, Ordering::Relaxed\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
-mutate no-fence-at-post $mail 's/(Ordering::Release\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
-mutate look-before-the-note $mail 's/self\.sleeps\.swap\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.is_there\(\)/let is_there = self.is_there();\n$1 self.sleeps.swap(1, Ordering::Relaxed);\nis_there/'
-mutate no-rise $mail 's/self\.sleeps\.swap\(0, Ordering::Relaxed\);//'
-mutate note-left $mail 's/note != 0 && [^\n]*/note != 0/'
-mutate nobody-rung $mail 's/note != 0 && [^\n]*/note > 1/'
-mutate flag-with-a-plain-store $mail 's/self\.flags\.fetch_or\(flag\(slot\), Ordering::Release\)/self.flags.store(flag(slot), Ordering::Release)/'
-mutate post-releases-nothing $mail 's/(fetch_or\(flag\(slot\), )Ordering::Release/$1Ordering::Relaxed/'
-mutate take-acquires-nothing $mail 's/(swap\(0, )Ordering::Acquire/$1Ordering::Relaxed/'
-mutate letter-acquires-nothing $mail 's/(load\()Ordering::Acquire(\) & flag)/$1Ordering::Relaxed$2/'
-mutate clear-of-all $mail 's/self\.flags\.fetch_and\(!flag\(slot\), Ordering::Relaxed\)/self.flags.store(u64::from(slot) * 0, Ordering::Relaxed)/'
+mutate no-fence-before-sleep $mailbox 's/(self\.sleeps\.swap\(1, Ordering::Relaxed\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
+mutate no-fence-at-post $mailbox 's/(Ordering::Release\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
+mutate look-before-the-note $mailbox 's/self\.sleeps\.swap\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.has_any\(\)/let has_any = self.has_any();\n$1 self.sleeps.swap(1, Ordering::Relaxed);\nis_there/'
+mutate note-kept-while-awake $mailbox 's/self\.sleeps\.swap\(0, Ordering::Relaxed\);//'
+mutate note-left $mailbox 's/note != 0 && [^\n]*/note != 0/'
+mutate nobody-rung $mailbox 's/note != 0 && [^\n]*/note > 1/'
+mutate flag-with-a-plain-store $mailbox 's/self\.flags\.fetch_or\(flag\(slot\), Ordering::Release\)/self.flags.store(flag(slot), Ordering::Release)/'
+mutate post-releases-nothing $mailbox 's/(fetch_or\(flag\(slot\), )Ordering::Release/$1Ordering::Relaxed/'
+mutate take-acquires-nothing $mailbox 's/(swap\(0, )Ordering::Acquire/$1Ordering::Relaxed/'
+mutate look-at-one-slot-acquires-nothing $mailbox 's/(load\()Ordering::Acquire(\) & flag)/$1Ordering::Relaxed$2/'
+mutate clear-of-all $mailbox 's/self\.flags\.fetch_and\(!flag\(slot\), Ordering::Relaxed\)/self.flags.store(u64::from(slot) * 0, Ordering::Relaxed)/'
 
 right=src/process/shm/table/read_right.rs
 help=src/process/pool/help.rs
-under shuttle mailbox
-mutate monitor-does-not-say-that-it-sleeps $right 's/\|_right\| mail\.set_sleeping\(\)/|_right| mail.is_there()/'
-mutate waiter-does-not-say-that-the-reader-sleeps $right 's/if mail\.set_sleeping\(\)/if mail.is_there()/'
-mutate mail-left $right 's/wake_monitor\(\);//'
+under shuttle read_right
+mutate monitor-does-not-say-that-it-sleeps $right 's/\|_right\| mailbox\.set_sleeping\(\)/|_right| mailbox.has_any()/'
+mutate waiter-does-not-say-that-the-reader-sleeps $right 's/if mailbox\.set_sleeping\(\)/if mailbox.has_any()/'
+mutate reply-left $right 's/wake_monitor\(\);//'
 mutate nobody-told-of-the-last-reading $help 's/self\.ended\.notify_all\(\);//'
 # It takes one of few schedules, which shuttle does not always hit upon.
-under loom mailbox::a_waiter_against_the_monitor mailbox::a_waiter_against_the_end_of_the_worker mailbox::a_waiter_against_another_waiter
-mutate last-look-with-the-right $right 's/drop\(right\);\n\s+if mail\.set_sleeping\(\) \{\n\s+wake_monitor\(\);/let left = mail.set_sleeping();\ndrop(right);\nif left {\nwake_monitor();/'
-mutate monitor-woken-with-the-right $right 's/drop\(right\);\n(\s+if mail\.set_sleeping\(\) \{\n\s+wake_monitor\(\);\n\s+\})/$1\ndrop(right);/'
-mutate last-mail-without-the-right $right 's/let _right = self\.0\.lock\(\);//'
+under loom read_right::a_waiter_against_the_monitor read_right::a_waiter_against_the_end_of_the_worker read_right::a_waiter_against_another_waiter
+mutate last-look-with-the-right $right 's/drop\(right\);\n\s+if mailbox\.set_sleeping\(\) \{\n\s+wake_monitor\(\);/let left = mailbox.set_sleeping();\ndrop(right);\nif left {\nwake_monitor();/'
+mutate monitor-woken-with-the-right $right 's/drop\(right\);\n(\s+if mailbox\.set_sleeping\(\) \{\n\s+wake_monitor\(\);\n\s+\})/$1\ndrop(right);/'
+mutate last-reply-without-the-right $right 's/let _right = self\.0\.lock\(\);//'
 exit $missed

@@ -134,15 +134,15 @@ fn start_sees_what_it_was_given() {
 fn death_against_stop() {
     check_choices(4, 2, |steps| {
         let (theirs, slots) = page(None);
-        let mail = Arc::new(Mailbox::default());
-        let letters = Arc::clone(&mail);
+        let mailbox = Arc::new(Mailbox::default());
+        let outgoing = Arc::clone(&mailbox);
         let worker = spawn(move || {
             // It starts, finishes, and posts its answer, or does not come so far.
             let started = steps > 0 && theirs.start(SLOT, TASK, 0);
             let finished = started && steps > 1 && theirs.finish(SLOT, TASK);
             let posted = finished && steps > 2;
             if posted {
-                letters.post(SLOT);
+                outgoing.post(SLOT);
             }
             (started, posted)
         });
@@ -154,7 +154,7 @@ fn death_against_stop() {
             return;
         }
         // Its answer is read first.
-        let answered = mail.take().any(|slot| slot == SLOT);
+        let answered = mailbox.take().any(|slot| slot == SLOT);
         assert_eq!(answered, posted);
         let untouched = !answered && slots.revoke(SLOT, TASK);
         assert_eq!(untouched, !started, "what was touched is not run again, and what was not is not blamed");

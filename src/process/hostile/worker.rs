@@ -309,14 +309,14 @@ impl HostileWorker {
             let (kind, mut body) = self.reply();
             body.truncate(400);
             let length = if self.random.u8(..4) == 0 { self.random.usize(..) } else { body.len() };
-            let mut letter = Header::new(kind, task.slot, task.sequence, length).to_bytes().to_vec();
-            letter.extend_from_slice(&body);
+            let mut reply = Header::new(kind, task.slot, task.sequence, length).to_bytes().to_vec();
+            reply.extend_from_slice(&body);
             if self.random.u8(..4) == 0 {
-                letter[HEADER - 8] = self.random.u8(..);
+                reply[HEADER - 8] = self.random.u8(..);
             }
             self.table().slots().finish(task.slot, task.sequence);
             let slot = if self.random.bool() { task.slot } else { self.random.u8(..) };
-            if self.table().post(slot, &letter) == Some(true) {
+            if self.table().post(slot, &reply) == Some(true) {
                 self.say(Kind::Bell, &[]);
             }
             task = self.start_task();

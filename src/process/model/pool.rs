@@ -53,7 +53,7 @@ pub(super) struct Connection {
 pub(super) struct Told {
     /// To the worker.
     pub(super) orders: VecDeque<(u8, u64)>,
-    /// To the monitor: there may be mail.
+    /// To the monitor: there may be a reply.
     pub(super) rung: bool,
     pub(super) exited: bool,
     pub(super) expired: bool,

@@ -4,16 +4,16 @@
 //! worker: it has the reply to an item of a batch before the next item begins, and is sent when it is full or the batch
 //! is over. The pool reads it after a death.
 //!
-//! Short replies go through this memory only: see [`letters`] and [`mailbox`].
+//! Short replies go through this memory only: see [`short_replies`] and [`mailbox`].
 //!
 //! The worker, and so any of its tasks, can write this memory: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
 
-mod letters;
 mod mailbox;
 #[cfg(test)]
 pub(in crate::process) mod meanwhile;
 mod read_right;
+mod short_replies;
 mod slots;
 
 use std::io;
@@ -35,8 +35,8 @@ pub(in crate::process) const COUNT: usize = 64;
 /// The length of the journal in bytes.
 pub(in crate::process) const JOURNAL: usize = 60 << 10;
 
-/// The length of the longest frame that goes as a letter.
-const LETTER: usize = 512;
+/// The length of the longest frame that goes through the mailbox.
+const SHORT_REPLY: usize = 512;
 
 /// What both sides map. All zero at first.
 #[repr(C)]
@@ -57,12 +57,12 @@ struct Shared {
     vanished: AtomicU64,
     /// The id of the worker process, if it ran out of memory. Set by the worker.
     shortage: AtomicU64,
-    mail: Mailbox,
+    mailbox: Mailbox,
 }
 
 const JOURNAL_AT: usize = 4 << 10;
-const LETTERS_AT: usize = JOURNAL_AT + JOURNAL;
-const LENGTH: usize = LETTERS_AT + COUNT * LETTER;
+const SHORT_REPLIES_AT: usize = JOURNAL_AT + JOURNAL;
+const LENGTH: usize = SHORT_REPLIES_AT + COUNT * SHORT_REPLY;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
 /// How long a thread that waits for the other side looks here, yielding in between, before it sleeps. Waking an idle
@@ -96,7 +96,7 @@ pub(in crate::process) struct TaskTable {
     base: NonNull<u8>,
 }
 
-// SAFETY: the shared memory is accessed by atomics, and by copies in the functions for the journal and the letters.
+// SAFETY: the shared memory is accessed by atomics, and by copies in the functions for the journal and the short replies.
 unsafe impl Send for TaskTable {}
 // SAFETY: as above.
 unsafe impl Sync for TaskTable {}
@@ -137,15 +137,15 @@ impl TaskTable {
         &self.shared().slots
     }
 
-    pub(in crate::process) fn mail(&self) -> &Mailbox {
+    pub(in crate::process) fn mailbox(&self) -> &Mailbox {
         #[cfg(test)]
         meanwhile::happens();
-        &self.shared().mail
+        &self.shared().mailbox
     }
 
-    fn letter(&self, slot: u8) -> *mut u8 {
-        // SAFETY: the mapping ends after the last letter.
-        unsafe { self.base.as_ptr().add(LETTERS_AT + usize::from(slot) % COUNT * LETTER) }
+    fn short_reply(&self, slot: u8) -> *mut u8 {
+        // SAFETY: the mapping ends after the last short reply.
+        unsafe { self.base.as_ptr().add(SHORT_REPLIES_AT + usize::from(slot) % COUNT * SHORT_REPLY) }
     }
 
     // The pool's side.

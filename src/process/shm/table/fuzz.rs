@@ -25,8 +25,8 @@ enum Scribble {
         count: u32,
         length: u32,
     },
-    Letter(u8, Vec<u8>),
-    LetterHead(u8, u64, u64),
+    ShortReply(u8, Vec<u8>),
+    ShortReplyHeader(u8, u64, u64),
     Flags(u64),
     Bytes(usize, Vec<u8>),
 }
@@ -48,12 +48,12 @@ impl Scribble {
                 word(field(1), *first);
                 word(field(2), pair(*count, *length));
             }
-            Self::Letter(slot, letter) => put(letter_at(*slot), letter),
-            Self::LetterHead(slot, length, sequence) => {
+            Self::ShortReply(slot, reply) => put(short_reply_at(*slot), reply),
+            Self::ShortReplyHeader(slot, length, sequence) => {
                 let header = Header { length: *length, ..Header::new(Kind::Value, *slot, *sequence, 0) };
-                put(letter_at(*slot), &header.to_bytes());
+                put(short_reply_at(*slot), &header.to_bytes());
             }
-            Self::Flags(flags) => word(std::mem::offset_of!(Shared, mail), *flags),
+            Self::Flags(flags) => word(std::mem::offset_of!(Shared, mailbox), *flags),
             Self::Bytes(at, bytes) => put(at % LENGTH, bytes),
         }
     }
@@ -61,8 +61,8 @@ impl Scribble {
 
 const JOURNAL_WORDS: usize = std::mem::offset_of!(Shared, journal_of);
 
-fn letter_at(slot: u8) -> usize {
-    LETTERS_AT + usize::from(slot) % COUNT * LETTER
+fn short_reply_at(slot: u8) -> usize {
+    SHORT_REPLIES_AT + usize::from(slot) % COUNT * SHORT_REPLY
 }
 
 /// Few, so that writes and reads often meet.
@@ -81,8 +81,9 @@ fn scribble() -> impl Strategy<Value = Scribble> {
         (slot(), item(), item()).prop_map(|(slot, first, end)| Scribble::Items(slot, first, end)),
         (0..4_u64, number(), item(), number())
             .prop_map(|(of, first, count, length)| { Scribble::Journal { of, first, count, length: length as u32 } }),
-        (slot(), bytes(LETTER)).prop_map(|(slot, letter)| Scribble::Letter(slot, letter)),
-        (slot(), number(), number()).prop_map(|(slot, length, sequence)| Scribble::LetterHead(slot, length, sequence)),
+        (slot(), bytes(SHORT_REPLY)).prop_map(|(slot, reply)| Scribble::ShortReply(slot, reply)),
+        (slot(), number(), number())
+            .prop_map(|(slot, length, sequence)| Scribble::ShortReplyHeader(slot, length, sequence)),
         prop_oneof![Just(u64::MAX), Just(0b1011), any::<u64>()].prop_map(Scribble::Flags),
         (any::<usize>(), bytes(5000)).prop_map(|(at, bytes)| Scribble::Bytes(at, bytes)),
     ]
@@ -119,23 +120,23 @@ fn look(table: &TaskTable, slot: u8, sequence: u64) {
     }
 }
 
-fn read_mail(table: &TaskTable, slot: u8) {
+fn read_short_replies(table: &TaskTable, slot: u8) {
     let mut bytes = Vec::new();
     let is_sound = |(header, body): &(Header, std::ops::Range<usize>)| {
-        body.len() as u64 == header.length && body.len() <= LETTER - HEADER
+        body.len() as u64 == header.length && body.len() <= SHORT_REPLY - HEADER
     };
-    if table.mail().is_in(slot)
-        && let Some(letter) = table.read_letter(slot, &mut bytes)
+    if table.mailbox().has(slot)
+        && let Some(reply) = table.read_short_reply(slot, &mut bytes)
     {
-        assert!(is_sound(&letter) && letter.1.end == bytes.len());
-        table.mail().clear(slot);
-        assert!(!table.mail().is_in(slot));
+        assert!(is_sound(&reply) && reply.1.end == bytes.len());
+        table.mailbox().clear(slot);
+        assert!(!table.mailbox().has(slot));
     }
     bytes.clear();
-    let letters: Vec<_> = table.take_mail(&mut bytes).flatten().collect();
-    assert!(letters.iter().all(is_sound) && bytes.len() <= COUNT * LETTER);
-    assert!(!table.mail().set_sleeping(), "who has taken it all may sleep");
-    table.mail().set_awake();
+    let replies: Vec<_> = table.take_short_replies(&mut bytes).flatten().collect();
+    assert!(replies.iter().all(is_sound) && bytes.len() <= COUNT * SHORT_REPLY);
+    assert!(!table.mailbox().set_sleeping(), "a reader that has taken all replies may sleep");
+    table.mailbox().set_awake();
 }
 
 proptest! {
@@ -170,7 +171,7 @@ proptest! {
                     let won = [table.slots().revoke(slot, sequence), table.slots().kill(slot, sequence), table.slots().kill_done(slot, sequence)];
                     prop_assert!(won.iter().filter(|won| **won).count() <= 1);
                 }
-                Deed::Mailbox => read_mail(&table, slot),
+                Deed::Mailbox => read_short_replies(&table, slot),
             }
         }
     }
