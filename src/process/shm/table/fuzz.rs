@@ -12,9 +12,9 @@ use super::*;
 use crate::fuzz::{bytes, cases, number};
 use crate::process::protocol::frame::{HEADER, Header, Kind};
 
-/// What the worker has written, and where.
+/// What a worker writes to the table, and where.
 #[derive(Clone, Debug)]
-enum Scribble {
+enum TableWrite {
     Word(usize, u64),
     /// The word of a slot as it should be, or nearly.
     State(u8, u64, u64),
@@ -31,7 +31,7 @@ enum Scribble {
     Bytes(usize, Vec<u8>),
 }
 
-impl Scribble {
+impl TableWrite {
     fn write(&self, page: &File) {
         let put = |at: usize, bytes: &[u8]| {
             let length = bytes.len().min(LENGTH - at);
@@ -74,24 +74,24 @@ fn item() -> impl Strategy<Value = u32> {
     prop_oneof![0..12_u32, number().prop_map(|number| number as u32)]
 }
 
-fn scribble() -> impl Strategy<Value = Scribble> {
+fn table_write() -> impl Strategy<Value = TableWrite> {
     prop_oneof![
-        (any::<usize>(), number()).prop_map(|(at, word)| Scribble::Word(at, word)),
-        (slot(), 0..4_u64, 0..8_u64).prop_map(|(slot, sequence, state)| Scribble::State(slot, sequence, state)),
-        (slot(), item(), item()).prop_map(|(slot, first, end)| Scribble::Items(slot, first, end)),
+        (any::<usize>(), number()).prop_map(|(at, word)| TableWrite::Word(at, word)),
+        (slot(), 0..4_u64, 0..8_u64).prop_map(|(slot, sequence, state)| TableWrite::State(slot, sequence, state)),
+        (slot(), item(), item()).prop_map(|(slot, first, end)| TableWrite::Items(slot, first, end)),
         (0..4_u64, number(), item(), number())
-            .prop_map(|(of, first, count, length)| { Scribble::Journal { of, first, count, length: length as u32 } }),
-        (slot(), bytes(SHORT_REPLY)).prop_map(|(slot, reply)| Scribble::ShortReply(slot, reply)),
+            .prop_map(|(of, first, count, length)| { TableWrite::Journal { of, first, count, length: length as u32 } }),
+        (slot(), bytes(SHORT_REPLY)).prop_map(|(slot, reply)| TableWrite::ShortReply(slot, reply)),
         (slot(), number(), number())
-            .prop_map(|(slot, length, sequence)| Scribble::ShortReplyHeader(slot, length, sequence)),
-        prop_oneof![Just(u64::MAX), Just(0b1011), any::<u64>()].prop_map(Scribble::Flags),
-        (any::<usize>(), bytes(5000)).prop_map(|(at, bytes)| Scribble::Bytes(at, bytes)),
+            .prop_map(|(slot, length, sequence)| TableWrite::ShortReplyHeader(slot, length, sequence)),
+        prop_oneof![Just(u64::MAX), Just(0b1011), any::<u64>()].prop_map(TableWrite::Flags),
+        (any::<usize>(), bytes(5000)).prop_map(|(at, bytes)| TableWrite::Bytes(at, bytes)),
     ]
 }
 
 /// An operation of the pool on a task that it has sent.
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     Ready(Option<(u32, u32)>),
     Look,
     /// The worker claims to be at the last of the three.
@@ -101,14 +101,14 @@ enum Deed {
     Mailbox,
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        1 => prop::option::of((item(), item())).prop_map(Deed::Ready),
-        1 => Just(Deed::Look),
-        3 => (item(), item(), prop::option::of(item())).prop_map(|(known, count, next)| Deed::Halve(known, count, next)),
-        1 => Just(Deed::Curtail),
-        1 => Just(Deed::Stop),
-        1 => Just(Deed::Mailbox),
+        1 => prop::option::of((item(), item())).prop_map(Operation::Ready),
+        1 => Just(Operation::Look),
+        3 => (item(), item(), prop::option::of(item())).prop_map(|(known, count, next)| Operation::Halve(known, count, next)),
+        1 => Just(Operation::Curtail),
+        1 => Just(Operation::Stop),
+        1 => Just(Operation::Mailbox),
     ]
 }
 
@@ -143,35 +143,35 @@ proptest! {
     #![proptest_config(cases(200))]
 
     #[test]
-    fn what_a_worker_writes_is_not_believed(
-        acts in prop::collection::vec((prop::collection::vec(scribble(), 0..4), slot(), 0..4_u64, deed()), 1..12),
+    fn the_pool_survives_any_write_of_a_worker(
+        acts in prop::collection::vec((prop::collection::vec(table_write(), 0..4), slot(), 0..4_u64, operation()), 1..12),
     ) {
         let (table, page) = TaskTable::create().unwrap();
         let page = File::from(page);
-        for (scribbles, slot, sequence, deed) in acts {
-            scribbles.iter().for_each(|scribble| scribble.write(&page));
-            match deed {
-                Deed::Ready(items) => {
+        for (writes, slot, sequence, operation) in acts {
+            writes.iter().for_each(|write| write.write(&page));
+            match operation {
+                Operation::Ready(items) => {
                     table.slots().ready(slot, sequence, items);
                     prop_assert_eq!(table.slots().progress(slot, sequence), Progress::Ready);
                 }
-                Deed::Look => look(&table, slot, sequence),
-                Deed::Halve(known, count, next) => {
+                Operation::Look => look(&table, slot, sequence),
+                Operation::Halve(known, count, next) => {
                     if let Some(next) = next {
-                        Scribble::State(slot, sequence, RUNNING).write(&page);
-                        Scribble::Items(slot, next, count).write(&page);
+                        TableWrite::State(slot, sequence, RUNNING).write(&page);
+                        TableWrite::Items(slot, next, count).write(&page);
                     }
                     if let Some((from, to)) = table.slots().halve(slot, sequence, (known, count)) {
                         prop_assert!(known <= from && from < to && to == count, "of {known}..{count} it took {from}..{to}");
                         prop_assert!(table.slots().begun(slot) <= from);
                     }
                 }
-                Deed::Curtail => table.slots().curtail(slot),
-                Deed::Stop => {
+                Operation::Curtail => table.slots().curtail(slot),
+                Operation::Stop => {
                     let won = [table.slots().revoke(slot, sequence), table.slots().kill(slot, sequence), table.slots().kill_done(slot, sequence)];
                     prop_assert!(won.iter().filter(|won| **won).count() <= 1);
                 }
-                Deed::Mailbox => read_short_replies(&table, slot),
+                Operation::Mailbox => read_short_replies(&table, slot),
             }
         }
     }
@@ -179,10 +179,10 @@ proptest! {
 
 /// A case worked out on paper: a worker that claims to have begun fewer items than it has replied to.
 #[test]
-fn what_has_ended_is_not_given_away() {
+fn items_that_have_ended_are_not_given_away() {
     let (table, page) = TaskTable::create().unwrap();
     table.slots().ready(1, 4, Some((0, 10)));
     assert!(table.slots().start(1, 4, 0));
-    Scribble::Items(1, 0, 10).write(&File::from(page));
+    TableWrite::Items(1, 0, 10).write(&File::from(page));
     assert_eq!(table.slots().halve(1, 4, (8, 10)), None, "eight have ended, so eight were begun");
 }
