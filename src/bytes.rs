@@ -400,7 +400,7 @@ mod tests {
 
     /// A type may panic as it is encoded, and a callback as well.
     #[test]
-    fn a_panic_leaves_no_carrier_behind_and_takes_none_away() {
+    fn a_panic_restores_the_out_of_band_of_its_thread() {
         let nobody: Arc<dyn OutOfBand> = Arc::new(Nobody);
         let boom = || -> () { resume_unwind(Box::new(())) };
         with_out_of_band(&nobody, || {

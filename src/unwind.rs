@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_whose_payload_panics_goes_no_further() {
+    fn a_panic_in_the_drop_of_a_payload_is_caught() {
         drop_caught(PanicsOnDrop);
         catch_and_log("a test", || panic::panic_any(PanickingPayload));
         catch_and_log("a test", || panic::panic_any(PanicsOnDrop));

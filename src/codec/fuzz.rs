@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_comes_back_as_it_was(shape in shape()) {
+    fn a_value_is_read_as_it_was_written(shape in shape()) {
         let bytes = encode(Part::Argument, &shape).unwrap();
         let back: Shape = decode(Part::Argument, &bytes).unwrap();
         prop_assert_eq!(format!("{shape:?}"), format!("{back:?}"));

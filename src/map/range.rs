@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_come_is_counted_whatever_the_order() {
+    fn unfinished_items_are_counted_in_any_order() {
         let items = Arc::new(LocalRange::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter()));
         let counts = || (items.unfinished(), items.left());
         assert_eq!(counts(), (5, 5));
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_collected_at_once() {
+    fn an_outcome_is_collected_at_once() {
         let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10].into_iter()));
         take(&items);
         end(&items, 0);
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_any_outcome_is_told_once_until_it_finds_nothing() {
+    fn a_listener_for_any_outcome_is_told_once_until_it_finds_none() {
         let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10, 11, 12].into_iter()));
         let told = Arc::new(Told::default());
         (0..3).for_each(|_| assert!(take(&items).is_some()));
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_divided_off_belongs_to_the_range() {
+    fn a_part_split_off_belongs_to_its_range() {
         const COUNT: usize = 100;
         let numbers: Vec<u32> = (0..COUNT as u32).collect();
         let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn in_input_order_the_parts_come_behind_what_was_left() {
+    fn in_input_order_the_parts_follow_their_range() {
         let numbers: Vec<u32> = (0..100).collect();
         let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
         (0..super::SAMPLE).for_each(|_| assert!(take(&items).is_some()));
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn items_whose_drops_panic_go_one_by_one() {
+    fn items_whose_drops_panic_are_dropped_one_by_one() {
         let items = || vec![PanicsOnDrop, PanicsOnDrop].into_iter();
         drop(LocalRange::<PanicsOnDrop, u32>::new(items()));
         let range = Arc::new(LocalRange::<PanicsOnDrop, u32>::new(items()));
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_whose_drops_panic_go_one_by_one() {
+    fn outcomes_whose_drops_panic_are_dropped_one_by_one() {
         let items = LocalRange::<u32, PanicsOnDrop>::new(vec![0; 5].into_iter());
         for _ in 0..5 {
             let _ = items.turn(None, vec::IntoIter::next);

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_a_long_item_in_its_batch_goes_to_another_worker() {
+    fn items_behind_a_long_item_go_to_another_worker() {
         const COUNT: u8 = 40;
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("test");

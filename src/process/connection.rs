@@ -355,7 +355,7 @@ mod tests {
     use crate::process::protocol::reader::Reader;
 
     #[test]
-    fn a_descriptor_goes_along_with_its_frame_also_where_others_are_before_it() {
+    fn a_descriptor_arrives_with_its_frame_behind_others() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut queue = WriteQueue::default();
         frame::put(queue.tail(), Kind::Bell, 0, 0, &[]);

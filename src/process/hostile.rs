@@ -89,7 +89,7 @@ const ANY_TIME: [Fault; 3] = [Fault::RandomBytes, Fault::RandomFrames, Fault::Mi
 
 /// The pool gives the worker a time to exit in. All stages run at once, because they only wait.
 #[test]
-fn one_that_shuts_its_connection() {
+fn a_worker_that_shuts_its_connection() {
     let all = STAGES.map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
@@ -104,7 +104,7 @@ fn one_that_shuts_its_connection() {
 
 /// The worker may have been stopped from outside: the next one may do better, and is tried.
 #[test]
-fn one_that_keeps_silent_is_replaced() {
+fn a_silent_worker_is_replaced() {
     let stages = [Stage::Spawned, Stage::SettingUp].map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
@@ -122,7 +122,7 @@ fn one_that_keeps_silent_is_replaced() {
 }
 
 #[test]
-fn one_that_goes_before_it_is_ready() {
+fn a_worker_that_exits_before_it_is_ready() {
     for (stage, when) in [(Stage::Spawned, "before it said hello"), (Stage::SettingUp, "while it was set up")] {
         within(when, move || {
             let pool = pool_of(stage, Fault::Exit);
@@ -135,34 +135,34 @@ fn one_that_goes_before_it_is_ready() {
 }
 
 #[test]
-fn one_that_says_no_hello() {
+fn a_worker_that_sends_no_hello() {
     outlast_each(Stage::Spawned, &ANY_TIME);
 }
 
 #[test]
-fn one_that_is_never_ready() {
+fn a_worker_that_is_never_ready() {
     outlast_each(Stage::SettingUp, &ANY_TIME);
 }
 
 #[test]
-fn one_that_is_ready_for_no_task() {
+fn a_worker_that_starts_no_task() {
     outlast_each(Stage::Serving, &ANY_TIME);
     outlast_each(Stage::Serving, &[Fault::Flood, Fault::CorruptTable]);
 }
 
 #[test]
-fn one_that_takes_a_task() {
+fn a_worker_that_starts_a_task() {
     outlast_each(Stage::Working, &ANY_TIME);
     outlast_each(Stage::Working, &[Fault::Flood, Fault::CorruptTable, Fault::RandomReplies, Fault::RandomShortReplies]);
 }
 
 #[test]
-fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
+fn a_worker_that_claims_a_later_start_gets_no_more_time() {
     within("it", || outlast(Scenario { stage: Stage::Working, fault: Fault::FutureStart, seed: 0 }));
 }
 
 #[test]
-fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
+fn a_worker_that_sends_an_invalid_reply_is_reported_dead() {
     within("it", || {
         let pool = pool_of(Stage::Working, Fault::WrongItems);
         for _ in 0..2 {
@@ -175,7 +175,7 @@ fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
 }
 
 #[test]
-fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
+fn a_worker_whose_last_reply_is_invalid_may_live() {
     within("it", || {
         let pool = pool_of(Stage::Working, Fault::WrongLastItems);
         match pool.submit(|n: u8| n, 1).result() {
@@ -189,7 +189,7 @@ fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
 }
 
 #[test]
-fn one_that_sends_segments_without_end_is_stopped() {
+fn a_worker_that_sends_endless_segments_is_killed() {
     within("it", || {
         let pool = pool_of(Stage::Working, Fault::ManySegments);
         match pool.submit(|n: u8| n, 1).result() {

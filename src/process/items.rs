@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_to_items_that_were_asked_for_and_come_in_order() {
+    fn replies_must_be_to_sent_items_and_in_order() {
         let items = Items::new(ItemOffsets { ends: [1, 2, 3, 4].into(), refused: Vec::new() });
         assert!(!items.note(1, 1, &values(&[b"b"])), "the one before is missing");
         assert!(items.note(0, 2, &values(&[b"a", b"b"])));

@@ -123,7 +123,7 @@ fn hold_back(shared: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>
 }
 
 #[test]
-fn a_map_worker_is_coming_while_an_item_is_left() {
+fn a_map_worker_is_on_its_way_while_an_item_is_left() {
     let (owner, log, shared) = interrupted();
     let _range = hand_over(&shared, 0..3);
     assert_eq!(owner.waiting(), 1);
@@ -135,7 +135,7 @@ fn a_map_worker_is_coming_while_an_item_is_left() {
 }
 
 #[test]
-fn a_map_worker_goes_on_with_what_another_has_begun() {
+fn a_map_worker_continues_the_range_of_another_one() {
     let (owner, log, shared) = interrupted();
     let _range = hand_over(&shared, [0, 1, 2]);
     let _range = hand_over(&shared, [3, 4]);
@@ -144,7 +144,7 @@ fn a_map_worker_goes_on_with_what_another_has_begun() {
 }
 
 #[test]
-fn what_is_held_back_is_there_to_be_counted_and_called_off() {
+fn items_held_back_are_counted_and_can_be_called_off() {
     let (owner, log, shared) = noting();
     let handed_over = hand_over(&shared, [0, 1]);
     hold_back(&shared, [2, 3, 4]);
@@ -163,7 +163,7 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
 }
 
 #[test]
-fn what_is_left_to_a_worker_that_is_cancelled_is_handed_over() {
+fn items_left_to_a_cancelled_map_worker_are_handed_over() {
     let owner = TestOwner::new();
     let shared = shared(&owner, Ok);
     let _range = hand_over(&shared, [0]);
@@ -175,7 +175,7 @@ fn what_is_left_to_a_worker_that_is_cancelled_is_handed_over() {
 }
 
 #[test]
-fn a_map_worker_looks_for_what_was_held_back_before_it_goes() {
+fn a_map_worker_takes_items_held_back_before_it_leaves() {
     let (owner, log, shared) = noting();
     let _range = hand_over(&shared, [0]);
     hold_back(&shared, [1, 2]);
@@ -184,7 +184,7 @@ fn a_map_worker_looks_for_what_was_held_back_before_it_goes() {
 }
 
 #[test]
-fn items_are_held_back_as_long_as_a_worker_is_coming() {
+fn items_are_held_back_while_a_map_worker_is_on_its_way() {
     let owner = TestOwner::new();
     let shared = shared(&owner, Ok);
     assert!(!shared.may_hold_back());
@@ -195,7 +195,7 @@ fn items_are_held_back_as_long_as_a_worker_is_coming() {
 }
 
 #[test]
-fn what_is_pulled_after_a_task_was_submitted_is_in_a_range_of_its_own() {
+fn items_pulled_after_a_submit_are_in_their_own_range() {
     let owner = TestOwner::new();
     let shared = shared(&owner, Ok);
     let _range = hand_over(&shared, [0]);
@@ -207,7 +207,7 @@ fn what_is_pulled_after_a_task_was_submitted_is_in_a_range_of_its_own() {
 }
 
 #[test]
-fn nothing_that_was_pulled_is_left_when_nobody_wants_more() {
+fn a_dropped_map_drops_every_item_it_has_pulled() {
     let (owner, log, shared) = noting();
     let _range = hand_over(&shared, [0]);
     hold_back(&shared, [1, 2]);

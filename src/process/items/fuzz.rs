@@ -73,7 +73,7 @@ proptest! {
 
 /// Two threads: one notes what a worker says that goes on with items that the other one gives away.
 #[test]
-fn a_reply_to_an_item_that_was_given_away_is_none() {
+fn a_reply_to_an_item_given_away_is_ignored() {
     let items = Items::new(ItemOffsets { ends: (1..=4).collect(), refused: Vec::new() });
     let mut bytes = Vec::new();
     (0..4).for_each(|_| put_item(&mut bytes, Kind::Value, b"x"));

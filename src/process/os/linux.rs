@@ -317,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_was_handed_over_keeps_its_length_and_what_it_is_for() {
+    fn sent_memory_keeps_its_length_and_its_access() {
         const LENGTH: usize = 4096;
         let both = Memory::new(LENGTH).unwrap();
         assert!(!keeps_its_length(&both).unwrap());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_there_is_an_error_and_no_signal() {
+    fn missing_memory_is_an_error_and_no_signal() {
         let page = rustix::param::page_size();
         let memory = Memory::new(page).unwrap();
         let (protection, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_of_another_kind_knows_no_exit() {
+    fn a_descriptor_of_another_kind_has_no_exit() {
         let (reader, _writer) = std::io::pipe().unwrap();
         assert_eq!(told_by_kernel(reader.as_fd()), None);
     }

@@ -60,7 +60,7 @@ fn items_of_a_batch_that_have_not_begun_are_withdrawn() {
 }
 
 #[test]
-fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
+fn a_chunk_without_items_left_is_not_blamed_for_a_death() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
     let remote = batch(&processes, &tally);
     assert!(remote.has_begun(0), "it was about to");
@@ -70,7 +70,7 @@ fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
 }
 
 #[test]
-fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
+fn cancelled_tasks_do_not_keep_an_ended_pool() {
     let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();
     let pool = Arc::downgrade(&processes.pool);
     let [first, second, third] = [1, 2, 3].map(|n: u64| processes.submit(|n| n + 1, n));
@@ -82,7 +82,7 @@ fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
 }
 
 #[test]
-fn the_threads_that_are_remembered_are_those_that_may_be_there() {
+fn only_threads_of_possible_workers_are_kept() {
     let processes = ProcessPoolExecutor::new(2);
     let futures = [1, 2].map(|n: u64| processes.submit(|n| n, n));
     assert_eq!(processes.pool.threads.lock().len(), 2, "no worker is there yet, so none has gone");
@@ -90,7 +90,7 @@ fn the_threads_that_are_remembered_are_those_that_may_be_there() {
 }
 
 #[test]
-fn what_was_shared_is_forgotten() {
+fn maps_that_have_ended_are_forgotten() {
     let processes = ProcessPoolExecutor::new(1);
     for _ in 0..3 {
         let shared: Arc<dyn Shared> = Arc::new(Nothing);
@@ -100,7 +100,7 @@ fn what_was_shared_is_forgotten() {
 }
 
 #[test]
-fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
+fn a_closed_pool_expects_more_while_it_has_workers() {
     let processes = ProcessPoolExecutor::new(1);
     let pool = &processes.pool;
     assert_eq!(processes.submit(|n: u64| n, 1).result().unwrap(), 1);

@@ -164,7 +164,7 @@ fn fixture() -> Fixture {
 }
 
 #[test]
-fn what_is_to_hold_holds_in_every_schedule() {
+fn every_schedule_keeps_the_invariants() {
     seeds::each(SCHEDULES, || {
         let mut fixture = fixture();
         move |seed, traces| {

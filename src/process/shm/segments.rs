@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_segment_makes_room_for_one_of_another_length() {
+    fn a_free_segment_is_replaced_by_one_of_another_length() {
         let store = SegmentPool::default();
         let long = vec![7; LONG];
         let numbers: Vec<_> = (0..MOST).map(|_| store.put(&long).unwrap()).collect();
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_somebody_keeps_are_told_of() {
+    fn segments_kept_by_a_task_are_reported() {
         let store = SegmentPool::default();
         let number = store.put(&vec![7; LONG]).unwrap();
         let worker = WorkerOutOfBand::default();

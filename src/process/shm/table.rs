@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_unmapped() {
+    fn a_dropped_table_is_unmapped() {
         let (_ours, memory) = TaskTable::create().unwrap();
         // More mappings than the default limit of a process on Linux.
         for _ in 0..70_000 {

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_used_again_when_the_pool_has_copied_it_and_not_before() {
+    fn a_segment_is_used_again_only_after_the_pool_has_copied_it() {
         let (mut task_loop, connection) = task_loop();
         let mut reader = Reader::new(u64::MAX);
         let call = FunctionAddress::of(Entry::of(Infallible(zeros as fn(usize) -> Bytes))).unwrap();

@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn an_error_comes_back_as_it_was(error in error(), damage in prop::collection::vec(damage(), 1..4)) {
+    fn an_error_is_read_as_it_was_written(error in error(), damage in prop::collection::vec(damage(), 1..4)) {
         let bytes = to_bytes(&error);
         let back = from_bytes(&bytes);
         prop_assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()));
@@ -84,7 +84,7 @@ proptest! {
 
 /// Each cause is inside the one before: dropping this many would overflow a thread's stack.
 #[test]
-fn causes_without_end_are_cut_off() {
+fn an_endless_chain_of_causes_is_cut_off() {
     let chain = vec![String::new(); 1_000_000];
     look_at(&put(FAILED, &("name", chain)));
 }

@@ -84,7 +84,7 @@ impl World<'_> {
 }
 
 #[test]
-fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
+fn a_worker_that_reached_its_task_limit_is_replaced_after_its_exit() {
     let mut fixture = fixture();
     let mut world = world_of(2, Some(1), &mut fixture);
     for _ in 0..4 {
@@ -106,7 +106,7 @@ fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
 }
 
 #[test]
-fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
+fn a_cancelled_task_does_not_count_against_the_task_limit() {
     let mut fixture = fixture();
     let mut world = world(&mut fixture);
     let (remote, _) = world.submit_task();
@@ -118,7 +118,7 @@ fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
 }
 
 #[test]
-fn an_answer_is_to_the_task_that_has_the_slot_now() {
+fn a_reply_goes_to_the_task_that_has_the_slot_now() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
@@ -130,7 +130,7 @@ fn an_answer_is_to_the_task_that_has_the_slot_now() {
 }
 
 #[test]
-fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
+fn an_idle_worker_takes_a_task_sent_ahead_to_another() {
     let mut fixture = fixture();
     let mut world = world_of(2, None, &mut fixture);
     let remotes = [(); 3].map(|()| world.submit_task().0);
@@ -160,7 +160,7 @@ fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool
 }
 
 #[test]
-fn a_worker_rests_where_its_thread_has_nothing_to_do() {
+fn a_worker_is_idle_if_its_monitor_has_nothing_to_do() {
     assert!(rests(None, |_| {}));
     assert!(!rests(Some(1), |_| {}), "it has had its last task");
     assert!(!rests(None, |world| world.scheduler.closed = true));
@@ -185,7 +185,7 @@ fn a_worker_rests_where_its_thread_has_nothing_to_do() {
 }
 
 #[test]
-fn nobody_takes_more_than_he_may_have() {
+fn a_worker_takes_no_more_tasks_than_its_limit() {
     const MOST: u64 = 6;
     let mut fixture = fixture();
     let mut world = world_of(2, Some(MOST), &mut fixture);

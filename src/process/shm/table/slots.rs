@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_two_wins_a_task() {
+    fn one_side_wins_a_task() {
         let slots = TaskSlots::<4>::new();
         slots.ready(3, 7, None);
         assert_eq!(slots.progress(3, 7), Progress::Ready);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_what_was_not_begun_is_taken_back() {
+    fn half_of_the_items_not_begun_is_taken_back() {
         let slots = TaskSlots::<4>::new();
         slots.ready(1, 4, Some((2, 8)));
         assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");

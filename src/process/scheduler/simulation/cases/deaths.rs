@@ -44,7 +44,7 @@ impl World<'_> {
 }
 
 #[test]
-fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
+fn cancel_pending_spares_a_task_between_two_tries() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
@@ -61,7 +61,7 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
 }
 
 #[test]
-fn what_is_aborted_between_two_tries_does_not_run_again() {
+fn a_task_aborted_between_two_tries_does_not_run_again() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
@@ -72,7 +72,7 @@ fn what_is_aborted_between_two_tries_does_not_run_again() {
 }
 
 #[test]
-fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
+fn a_task_is_not_blamed_for_a_death_of_the_task_before_it() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let (deadly, _) = world.submit_with(TaskOptions::new().retries(MISSES + 1));
@@ -95,7 +95,7 @@ fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
 }
 
 #[test]
-fn one_that_would_do_no_better_alone_is_not_tried() {
+fn a_worker_with_no_better_prospect_is_not_tried() {
     let mut fixture = fixture();
     let mut world = world_of(2, None, &mut fixture);
     let _tasks = [world.submit_task(), world.submit_task()];
@@ -120,7 +120,7 @@ fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
 }
 
 #[test]
-fn those_that_were_killed_by_request_do_not_count() {
+fn workers_killed_by_request_do_not_count_as_deaths() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
@@ -132,7 +132,7 @@ fn those_that_were_killed_by_request_do_not_count() {
 }
 
 #[test]
-fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
+fn only_a_replacement_of_a_dead_worker_counts_as_respawned() {
     let mut fixture = fixture();
     let mut world = world_of(3, None, &mut fixture);
     let (remote, _) = world.submit_task();
@@ -147,7 +147,7 @@ fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
 }
 
 #[test]
-fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
+fn no_worker_is_started_after_one_that_shows_that_none_can_work() {
     let mut fixture = fixture();
     let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
@@ -156,7 +156,7 @@ fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
 }
 
 #[test]
-fn one_is_tried_alone_before_the_pool_gives_up() {
+fn a_worker_is_tried_alone_before_the_pool_gives_up() {
     let mut fixture = fixture();
     let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
@@ -166,7 +166,7 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
 }
 
 #[test]
-fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
+fn a_failed_replacement_costs_no_task_while_other_workers_live() {
     let mut fixture = fixture();
     let mut world = world_of(2, Some(1), &mut fixture);
     for _ in 0..3 {
@@ -188,7 +188,7 @@ fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
 }
 
 #[test]
-fn one_is_started_alone_before_tasks_are_given_up() {
+fn a_worker_is_started_alone_before_tasks_are_refused() {
     let mut fixture = fixture();
     let mut world = world_of(2, None, &mut fixture);
     world.submit_task();

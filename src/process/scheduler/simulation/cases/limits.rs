@@ -20,7 +20,7 @@ impl World<'_> {
 }
 
 #[test]
-fn a_time_limit_is_that_of_the_task_that_runs_also_where_another_was_sent_before() {
+fn the_time_limit_of_the_running_task_counts() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);
@@ -73,7 +73,7 @@ fn then(expiry: Expiry) -> Instant {
 }
 
 #[test]
-fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
+fn a_finished_result_has_limited_time_to_arrive() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().time_limit(LIMIT));
@@ -91,7 +91,7 @@ fn a_result_that_is_there_may_take_its_time_to_arrive_but_not_for_ever() {
 }
 
 #[test]
-fn a_worker_that_has_gone_on_has_sent_its_result() {
+fn a_worker_that_runs_the_next_task_has_sent_its_result() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let remotes = [(); 2].map(|()| world.submit_with(TaskOptions::new().time_limit(LIMIT)).0);

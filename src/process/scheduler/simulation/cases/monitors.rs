@@ -59,7 +59,7 @@ impl Watched {
 }
 
 #[test]
-fn a_worker_that_nobody_needs_any_more_is_let_go_before_it_is_ready() {
+fn a_starting_worker_without_work_is_dismissed() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
@@ -72,7 +72,7 @@ fn a_worker_that_nobody_needs_any_more_is_let_go_before_it_is_ready() {
 }
 
 #[test]
-fn a_worker_that_does_not_exit_is_killed_and_if_that_cannot_be_given_up() {
+fn a_worker_that_does_not_exit_is_killed_or_given_up() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
@@ -85,7 +85,7 @@ fn a_worker_that_does_not_exit_is_killed_and_if_that_cannot_be_given_up() {
 }
 
 #[test]
-fn a_worker_that_says_no_hello_is_killed_and_the_reason_is_told() {
+fn a_worker_without_hello_is_killed_with_a_reason() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
@@ -140,7 +140,7 @@ fn a_worker_that_has_ended_gets_no_more_tasks() {
 }
 
 #[test]
-fn a_worker_that_makes_no_sense_is_killed_and_hello_is_of_the_same_build() {
+fn a_worker_that_sends_nonsense_or_is_of_another_build_is_killed() {
     let mut fixture = fixture();
     let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
