@@ -173,7 +173,7 @@ fn a_chunk_with_a_wrong_number_of_results_is_an_error_for_each_item() {
 }
 
 #[test]
-fn what_a_backend_does_not_say_is_zero() {
+fn stats_that_a_backend_does_not_provide_are_zero() {
     let held = Held::default();
     assert_eq!(held.stats(), Stats::default());
     assert_eq!(held.cancel_pending(), 0);
@@ -191,7 +191,7 @@ fn options_hold_for_maps_through_a_backend_that_passes_them_on() {
 }
 
 #[test]
-fn a_backend_is_asked_once_how_it_takes_a_map() {
+fn a_map_asks_its_backend_for_an_item_executor_once() {
     #[derive(Default)]
     struct Asked(AtomicUsize);
     impl Backend for Asked {

@@ -115,7 +115,7 @@ fn shapes<T: Ord>(value: fn() -> T) -> Vec<Shape<T>> {
 }
 
 #[test]
-fn what_serde_said_is_kept_also_of_a_value_inside_another() {
+fn an_error_text_of_serde_is_kept_from_a_nested_value() {
     let held = Held::default();
     for shape in shapes(|| Stubborn) {
         let future = held.submit(|_: Shape<Stubborn>| 1_i64, shape);
@@ -136,7 +136,7 @@ fn what_serde_said_is_kept_also_of_a_value_inside_another() {
 }
 
 #[test]
-fn what_postcard_itself_says_is_kept_as_well() {
+fn an_error_text_of_postcard_is_kept() {
     let held = Held::default();
     let future = held.submit(|_: u8| Vec::<String>::new(), 1);
     held.take(0).complete(Ok(&[1, 9, b'x']));
@@ -179,7 +179,7 @@ struct Flat {
 }
 
 #[test]
-fn what_the_format_is_not_made_for_is_said_with_a_way_out() {
+fn an_unsupported_type_is_named_with_a_remedy() {
     let held = Held::default();
     let future = held.submit(|_: u8| Untagged::Number(1), 1);
     held.take(0).complete(Ok(&[1]));

@@ -44,7 +44,7 @@ fn function_and_argument_are_dropped_by_cancel() {
 }
 
 #[test]
-fn a_panicking_task_drops_what_it_had() {
+fn a_panicking_task_drops_its_values() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let drops = Drops::default();
@@ -60,7 +60,7 @@ fn a_panicking_task_drops_what_it_had() {
 }
 
 #[test]
-fn a_detached_result_is_dropped_when_it_is_there() {
+fn a_detached_result_is_dropped_at_once() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let drops = Drops::default();

@@ -83,7 +83,7 @@ fn a_task_is_cancelled_only_if_it_comes_back() {
 }
 
 #[test]
-fn an_abort_is_for_the_remote_to_allow_and_to_carry_out() {
+fn the_remote_allows_and_performs_an_abort() {
     let (remote, job, future) = entrusted();
     assert!(job.start());
     remote.is_over.store(true, Ordering::Relaxed);
@@ -97,7 +97,7 @@ fn an_abort_is_for_the_remote_to_allow_and_to_carry_out() {
 }
 
 #[test]
-fn a_pending_task_runs_for_those_who_look_when_the_remote_says_so() {
+fn a_pending_task_is_shown_as_running_if_its_remote_says_so() {
     let (remote, job, future) = entrusted();
     assert_eq!(future.state(), State::Pending);
     remote.has_started.store(true, Ordering::Relaxed);
@@ -111,7 +111,7 @@ fn a_pending_task_runs_for_those_who_look_when_the_remote_says_so() {
 }
 
 #[test]
-fn whoever_waits_lets_the_remote_look_first() {
+fn a_waiter_lets_the_remote_help_first() {
     /// Completes the job when somebody waits for it.
     struct Helper(Mutex<Option<Job>>);
     impl Remote for Helper {
@@ -134,7 +134,7 @@ fn whoever_waits_lets_the_remote_look_first() {
 }
 
 #[test]
-fn a_job_that_is_entrusted_again_lets_the_first_remote_go_with_no_lock_held() {
+fn a_job_entrusted_again_drops_its_first_remote_outside_the_lock() {
     /// Looks at the future when it is dropped.
     struct Looks(Arc<Future<u8>>);
     impl Drop for Looks {

@@ -11,7 +11,7 @@ use concurrent_futures::{Backend, Error, Executor, MapOptions, ThreadPoolExecuto
 use crate::support::{LONG, gate, occupy, panic_text, within};
 
 #[test]
-fn input_may_wait_for_what_becomes_of_items_that_were_pulled() {
+fn input_may_wait_for_outcomes_of_pulled_items() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let (found, links) = std::sync::mpsc::channel();
@@ -97,7 +97,7 @@ fn an_item_is_not_held_back_from_a_free_worker() {
 }
 
 #[test]
-fn an_item_is_not_held_back_from_who_comes_for_a_sleeping_worker() {
+fn an_item_is_not_held_back_from_a_spare_worker() {
     within(LONG, || {
         for _ in 0..20 {
             let (promise, future) = promise();
@@ -117,7 +117,7 @@ fn an_item_is_not_held_back_from_who_comes_for_a_sleeping_worker() {
 }
 
 #[test]
-fn what_is_held_back_is_pending_as_well() {
+fn items_held_back_count_as_pending() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, busy) = occupy(&threads);
@@ -164,7 +164,7 @@ fn an_item_may_wait_for_the_next_one() {
 }
 
 #[test]
-fn what_was_pulled_before_a_panic_of_the_input_does_not_run() {
+fn items_pulled_before_a_panic_of_the_input_do_not_run() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, busy) = occupy(&threads);
@@ -183,7 +183,7 @@ fn what_was_pulled_before_a_panic_of_the_input_does_not_run() {
 }
 
 #[test]
-fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
+fn a_thread_that_waits_for_an_item_is_woken_by_its_cancellation() {
     within(LONG, || {
         // Nobody can tell when the other thread sleeps: often enough, it does.
         for _ in 0..50 {
@@ -208,7 +208,7 @@ fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
 }
 
 #[test]
-fn items_that_threads_share_are_counted_as_others_are() {
+fn items_shared_by_threads_are_counted_like_tasks() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let ((opener, at_gate), (ran, others_ran)) = (gate(), std::sync::mpsc::channel());
@@ -235,7 +235,7 @@ fn items_that_threads_share_are_counted_as_others_are() {
 }
 
 #[test]
-fn what_was_pulled_before_a_close_runs_though_the_worker_that_would_look_for_it_has_just_looked() {
+fn items_pulled_before_a_close_run_even_if_the_last_worker_has_just_looked() {
     within(LONG, || {
         for round in 0..500_usize {
             let threads = ThreadPoolExecutor::new(1);

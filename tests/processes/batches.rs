@@ -22,7 +22,7 @@ fn squares(processes: &ProcessPoolExecutor, count: u64) {
 }
 
 #[test]
-fn trivial_items_come_back_in_order_and_are_counted_one_by_one() {
+fn short_items_come_back_in_order_and_are_counted_one_by_one() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         squares(&processes, 50_000);
@@ -66,7 +66,7 @@ fn quick_until((long_one, n): (u32, u32)) -> u32 {
 }
 
 #[test]
-fn items_behind_one_that_takes_long_go_to_another_worker() {
+fn items_behind_a_long_item_go_to_another_worker() {
     const COUNT: u32 = 3_200;
     within(LONG, || {
         let door = Door::new();
@@ -86,7 +86,7 @@ fn items_behind_one_that_takes_long_go_to_another_worker() {
 }
 
 #[test]
-fn items_that_wait_for_each_other_meet() {
+fn items_that_wait_for_each_other_run_at_the_same_time() {
     within(LONG, || {
         let (here, there) = (Door::new(), Door::new());
         let processes = ProcessPoolExecutor::new(2);
@@ -135,7 +135,7 @@ fn a_crash_costs_one_item() {
 }
 
 #[test]
-fn a_map_that_is_dropped_leaves_nothing_to_run() {
+fn a_dropped_map_leaves_no_item_to_run() {
     within(LONG, || {
         let door = Door::new();
         let directory = tempfile::tempdir().unwrap();
@@ -166,7 +166,7 @@ fn in_turn((door, other, n, long_one): (PathBuf, PathBuf, u32, u32)) {
 }
 
 #[test]
-fn what_was_taken_from_another_worker_is_left_too_when_the_map_is_dropped() {
+fn a_dropped_map_runs_no_items_taken_from_another_worker() {
     const COUNT: u32 = 3_500;
     within(LONG, || {
         // It is not known whether an item follows the long one in its batch.
@@ -221,7 +221,7 @@ fn cancel_pending_counts_items() {
 }
 
 #[test]
-fn a_closed_pool_runs_what_it_has_accepted() {
+fn a_closed_pool_runs_accepted_items() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         let map = processes.map(square, 0..20_000);
@@ -263,7 +263,7 @@ fn bytes_of_all_lengths_cross_in_a_map() {
 }
 
 #[test]
-fn input_that_comes_slowly_is_run_as_it_comes() {
+fn slow_input_is_run_as_it_comes() {
     within(LONG, || {
         let door = Door::new();
         let processes = ProcessPoolExecutor::new(1);
@@ -322,7 +322,7 @@ fn turn(time: Duration) -> u32 {
 
 /// The pool has sent ahead as much as it does where tasks are short. That these are not, it learns from them.
 #[test]
-fn a_map_is_before_later_tasks_whatever_came_before_it() {
+fn a_map_runs_before_later_tasks() {
     const BEFORE: u32 = 1000;
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
@@ -337,7 +337,7 @@ fn a_map_is_before_later_tasks_whatever_came_before_it() {
 }
 
 #[test]
-fn a_map_whose_input_does_not_end_lets_others_run() {
+fn a_map_with_endless_input_lets_other_tasks_run() {
     within(LONG, || {
         let (processes, is_over) = (ProcessPoolExecutor::new(1), AtomicBool::new(false));
         let (pulled, wait_for_it) = sync_channel(0);

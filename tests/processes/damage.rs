@@ -99,7 +99,7 @@ fn a_short_result_needs_no_descriptor() {
 }
 
 #[test]
-fn a_task_that_closes_everything_and_has_much_to_say_costs_itself() {
+fn a_task_that_closes_every_descriptor_loses_a_long_result() {
     with_pool(workers(2), |pool| {
         for _ in 0..3 {
             let died = beside_another(pool, || died(pool.submit(close_everything, 1000).result()));
@@ -111,7 +111,7 @@ fn a_task_that_closes_everything_and_has_much_to_say_costs_itself() {
 }
 
 #[test]
-fn an_item_that_closes_everything_loses_no_result() {
+fn an_item_that_closes_every_descriptor_loses_no_result() {
     with_pool(workers(2), |pool| {
         let close_at = |n: usize| {
             if n == 4 {
@@ -128,7 +128,7 @@ fn an_item_that_closes_everything_loses_no_result() {
 }
 
 #[test]
-fn what_a_task_changes_stays_in_its_worker() {
+fn changes_by_a_task_stay_in_its_worker() {
     fn change(directory: String) {
         env::set_current_dir(&directory).unwrap();
         fs::remove_dir(&directory).unwrap();
@@ -179,7 +179,7 @@ fn leave_behind(own_group: bool) -> u32 {
 }
 
 #[test]
-fn a_grandchild_that_holds_the_connection_goes_with_the_worker() {
+fn a_grandchild_that_holds_the_connection_is_killed_with_its_worker() {
     with_pool(workers(2), |pool| {
         let exit = |code: i32| -> i32 {
             leave_behind(false);
@@ -237,7 +237,7 @@ fn nonsense_in_the_connection_costs_the_task_that_wrote_it() {
 }
 
 #[test]
-fn a_connection_that_a_task_shuts_costs_that_task() {
+fn a_task_that_shuts_the_connection_costs_itself() {
     fn shut((reading, length): (bool, usize)) -> Vec<u8> {
         use std::net::Shutdown::{Read, Write};
         let how = if reading { Read } else { Write };
@@ -259,7 +259,7 @@ fn a_connection_that_a_task_shuts_costs_that_task() {
 }
 
 #[test]
-fn a_worker_may_die_of_a_thread_that_a_task_left() {
+fn a_thread_left_by_a_task_may_kill_its_worker() {
     /// Leaves a thread that ends the process when it is let go.
     fn leave_a_thread(address: String) -> u32 {
         thread::spawn(|| {
@@ -292,7 +292,7 @@ fn a_worker_may_die_of_a_thread_that_a_task_left() {
 }
 
 #[test]
-fn threads_that_tasks_leave_do_not_keep_a_worker() {
+fn threads_left_by_tasks_do_not_keep_a_worker() {
     with_pool(workers(1), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
         let leave = |count: usize| {
@@ -329,7 +329,7 @@ fn be_strict(_: ()) -> String {
 }
 
 #[test]
-fn a_task_whose_thread_vanishes_is_one_that_died() {
+fn a_task_whose_thread_vanishes_is_reported_dead() {
     with_pool(workers(2), |pool| {
         for _ in 0..2 {
             let ended = beside_another(pool, || died(pool.submit(end_thread, ()).result()));
@@ -377,7 +377,7 @@ fn hold_stdout(address: Option<String>) -> u32 {
 }
 
 #[test]
-fn a_thread_that_keeps_standard_output_locked_holds_up_no_task() {
+fn a_thread_that_locks_standard_output_delays_no_task() {
     with_pool(workers(1), |pool| {
         let worker = pool.submit(hold_stdout, None).result().unwrap();
         for _ in 0..50 {
@@ -401,7 +401,7 @@ fn a_thread_that_keeps_standard_output_locked_holds_up_no_task() {
 }
 
 #[test]
-fn a_worker_whose_standard_output_was_locked_for_a_while_is_as_good_as_new() {
+fn a_worker_recovers_when_standard_output_is_unlocked() {
     with_pool(workers(1), |pool| {
         for _ in 0..3 {
             let post = Post::new();
@@ -430,7 +430,7 @@ fn come_back_twice(_: ()) -> i32 {
 }
 
 #[test]
-fn a_forked_copy_that_comes_back_from_its_task_runs_and_answers_nothing() {
+fn a_forked_copy_that_returns_from_its_task_sends_no_reply() {
     with_pool(workers(1), |pool| {
         for _ in 0..3 {
             assert_ne!(pool.submit(come_back_twice, ()).result().unwrap(), 0);

@@ -124,7 +124,7 @@ fn a_result_that_cannot_be_written_or_read_fails_alone() {
 }
 
 #[test]
-fn of_a_chunk_only_the_item_fails_whose_argument_is_lost() {
+fn only_the_item_whose_argument_cannot_be_encoded_fails_in_a_chunk() {
     let items = |at: usize, bad: Traveller| (0..30).map(move |n| (n, if n == at || n == 29 { bad } else { GOOD }));
     fn number((n, _): (usize, Traveller)) -> usize {
         n
@@ -151,7 +151,7 @@ fn of_a_chunk_only_the_item_fails_whose_argument_is_lost() {
 }
 
 #[test]
-fn of_a_chunk_only_the_item_fails_whose_result_is_lost() {
+fn only_the_item_whose_result_cannot_be_encoded_fails_in_a_chunk() {
     fn traveller((n, write, read): (usize, Goes, Goes)) -> (usize, Traveller) {
         (n, Traveller { write, read })
     }
@@ -196,7 +196,7 @@ fn bomb(at: u32, text: &str) -> Bomb {
 }
 
 #[test]
-fn a_panic_in_the_drop_of_an_argument_is_the_tasks_or_is_logged() {
+fn a_panic_in_the_drop_of_an_argument_fails_its_task_or_is_logged() {
     with_pool(workers(1), |pool| {
         logged("");
         let worker = pool.submit(pid, ()).result().unwrap();
@@ -327,7 +327,7 @@ fn an_argument_or_result_above_the_frame_limit_fails_alone() {
 }
 
 #[test]
-fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
+fn only_the_item_above_the_frame_limit_fails_in_a_chunk() {
     fn zeros(length: usize) -> Blob {
         Blob(vec![0; length])
     }
@@ -352,7 +352,7 @@ fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
 }
 
 #[test]
-fn results_of_a_chunk_go_together_only_as_far_as_a_frame_may_be_long() {
+fn results_of_a_chunk_are_divided_among_frames() {
     fn zeros(length: usize) -> Blob {
         Blob(vec![0; length])
     }
@@ -476,7 +476,7 @@ fn everything() -> Everything {
 }
 
 #[test]
-fn values_of_every_shape_come_back_as_they_were() {
+fn values_of_every_shape_are_returned_unchanged() {
     #[track_caller]
     fn there_and_back<T: Payload + Clone + PartialEq + fmt::Debug>(pool: &impl Executor, value: T) {
         assert_eq!(pool.submit(same::<T>, value.clone()).result().unwrap(), value);
@@ -504,7 +504,7 @@ fn values_of_every_shape_come_back_as_they_were() {
 }
 
 #[test]
-fn fifty_megabytes_go_both_ways() {
+fn fifty_megabytes_cross_both_ways() {
     const LENGTH: usize = 50 << 20;
     with_pool(workers(2), |pool| {
         let small = pool.submit(same, 1);
@@ -531,7 +531,7 @@ fn trade((seed, blob, length): (u64, Blob, usize)) -> Blob {
 }
 
 #[test]
-fn ten_thousand_blobs_of_any_length_go_both_ways() {
+fn ten_thousand_blobs_of_any_length_cross_both_ways() {
     const THREADS: u64 = 4;
     const TASKS: u64 = 10_000 / THREADS;
     with_pool(workers(3), |pool| {
@@ -558,7 +558,7 @@ fn ten_thousand_blobs_of_any_length_go_both_ways() {
 }
 
 #[test]
-fn nothing_of_a_task_stays_in_its_worker() {
+fn a_task_leaves_no_values_in_its_worker() {
     with_pool(workers(1), |pool| {
         let values = |count: usize| (0..count).map(|_| Value::new()).collect::<Vec<_>>();
         // Each task counts the values in its own process.

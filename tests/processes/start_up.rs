@@ -64,7 +64,7 @@ fn fail_as_told((how, tries): (String, PathBuf)) -> Result<(), String> {
 }
 
 #[test]
-fn an_initializer_that_goes_wrong_breaks_the_pool_at_once() {
+fn an_initializer_that_fails_breaks_the_pool_at_once() {
     let cases = [
         ("panic", "panicked", "no flags today"),
         ("fail", "the initializer failed: the disk is full", ""),
@@ -90,7 +90,7 @@ fn an_initializer_that_goes_wrong_breaks_the_pool_at_once() {
 }
 
 #[test]
-fn a_panic_of_the_initializer_says_where_and_whose() {
+fn a_panic_of_the_initializer_has_its_location_and_worker() {
     with_pool(workers(1).initializer(|_: u8| panic!("no flags"), 1), |pool| {
         let cause = cause(pool.submit(pid, ()));
         assert!(cause.starts_with("the initializer of ProcessPoolExecutor-"), "{cause}");
@@ -101,7 +101,7 @@ fn a_panic_of_the_initializer_says_where_and_whose() {
 static SET_UP: OnceLock<(String, u32)> = OnceLock::new();
 
 #[test]
-fn what_the_initializer_does_is_there_for_every_task() {
+fn the_initializer_runs_before_every_task_of_its_worker() {
     fn set_up(text: String) {
         SET_UP.set((text, std::process::id())).expect("once a process");
     }
@@ -176,7 +176,7 @@ fn a_pool_may_be_shut_down_while_it_is_set_up() {
 }
 
 #[test]
-fn an_initializer_that_does_not_end_keeps_no_pool_for_which_there_is_nothing_to_do() {
+fn an_endless_initializer_does_not_delay_a_shutdown_without_tasks() {
     let post = Post::new();
     with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
         let future = pool.submit(pid, ());
@@ -203,7 +203,7 @@ fn a_worker_may_be_killed_while_it_is_set_up() {
 }
 
 #[test]
-fn a_directory_that_is_gone_costs_what_is_pending_and_no_more() {
+fn a_missing_directory_costs_the_pending_tasks_only() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("work");
     fs::create_dir(&place).unwrap();

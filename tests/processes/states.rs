@@ -35,7 +35,7 @@ fn panicked<T: fmt::Debug>(future: Future<T>) -> Panicked {
 }
 
 #[test]
-fn a_task_is_running_when_it_has_started_and_not_before() {
+fn a_task_is_running_only_after_its_start() {
     within(LONG, || {
         let start = Door::new();
         let processes = ProcessPoolExecutor::builder().max_workers(1);
@@ -212,7 +212,7 @@ fn prints() {
 }
 
 #[test]
-fn what_tasks_print_goes_where_the_program_prints() {
+fn output_of_tasks_goes_to_the_output_of_the_program() {
     within(LONG, || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "processes::states::prints", "--ignored", "--nocapture"]);

@@ -68,7 +68,7 @@ fn a_task_past_the_limit_of_the_pool_ends_alone() {
 }
 
 #[test]
-fn the_limit_of_a_task_goes_before_that_of_the_pool() {
+fn the_limit_of_a_task_overrides_that_of_the_pool() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(2).time_limit(2 * LONG).build().unwrap();
         let door = Door::new();
@@ -86,7 +86,7 @@ fn the_limit_of_a_task_goes_before_that_of_the_pool() {
 }
 
 #[test]
-fn the_limit_of_the_pool_holds_however_a_task_comes() {
+fn the_limit_of_the_pool_holds_for_every_kind_of_task() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(2).time_limit(LIMIT).build().unwrap();
         let door = Door::new();
@@ -130,7 +130,7 @@ fn have_a_child(door: PathBuf) -> u32 {
 }
 
 #[test]
-fn what_a_task_has_started_ends_with_it() {
+fn processes_started_by_a_task_end_with_its_worker() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -161,7 +161,7 @@ fn what_a_task_has_started_ends_with_it() {
 }
 
 #[test]
-fn a_result_that_is_first_wins_and_the_next_task_is_never_hit() {
+fn a_result_within_its_limit_wins_and_the_next_task_is_not_killed() {
     within(LONG, || {
         let limit = Duration::from_millis(5);
         let processes = ProcessPoolExecutor::new(1);
@@ -222,7 +222,7 @@ fn the_limit_holds_for_a_worker_that_was_stopped() {
 }
 
 #[test]
-fn abort_ends_a_task_wherever_it_is() {
+fn abort_ends_a_task_in_every_state() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -255,7 +255,7 @@ fn abort_ends_a_task_wherever_it_is() {
 }
 
 #[test]
-fn what_cancel_says_is_exact() {
+fn the_result_of_cancel_is_exact() {
     const TASKS: u32 = 4000;
     within(LONG, || {
         for workers in [1, 3] {
@@ -312,7 +312,7 @@ fn tasks_that_were_sent_ahead_can_be_cancelled() {
 }
 
 #[test]
-fn signals_to_all_workers_cost_only_what_runs() {
+fn signals_to_all_workers_cost_only_running_tasks() {
     within(LONG, || {
         type End = (fn(&ProcessPoolExecutor), &'static str);
         let ends: [End; 2] =
@@ -344,7 +344,7 @@ fn signals_to_all_workers_cost_only_what_runs() {
 }
 
 #[test]
-fn workers_that_are_killed_in_the_middle_of_short_tasks_lose_one_each() {
+fn killed_workers_lose_one_short_task_each() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         for round in 0..10 {
@@ -492,7 +492,7 @@ fn every_end_in_this_process() {
 }
 
 #[test]
-fn nothing_is_left_of_a_pool_that_ends_in_the_middle() {
+fn a_pool_that_ends_in_any_way_leaves_nothing_behind() {
     within(LONG, || {
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
@@ -508,7 +508,7 @@ fn nothing_is_left_of_a_pool_that_ends_in_the_middle() {
 }
 
 #[test]
-fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
+fn a_join_with_a_timeout_waits_for_one_worker_after_the_other() {
     within(LONG, || {
         for _ in 0..5 {
             let processes = ProcessPoolExecutor::new(4);
@@ -521,7 +521,7 @@ fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
 }
 
 #[test]
-fn a_detached_pool_ends_what_it_has() {
+fn a_detached_pool_runs_its_tasks() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -541,7 +541,7 @@ fn a_detached_pool_ends_what_it_has() {
 }
 
 #[test]
-fn a_pool_that_is_dropped_while_its_thread_unwinds_cancels_what_waits() {
+fn a_drop_while_unwinding_cancels_pending_tasks() {
     within(LONG, || {
         let (sender, receiver) = channel();
         let unwound = catch_unwind(AssertUnwindSafe(|| {
@@ -589,7 +589,7 @@ fn callbacks_may_submit_and_shut_down() {
 }
 
 #[test]
-fn chunks_that_are_cancelled_before_they_begin_have_not_ended() {
+fn a_chunk_cancelled_before_its_start_does_not_count_as_ended() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -644,7 +644,7 @@ impl<'de> Deserialize<'de> for Last {
 }
 
 #[test]
-fn a_pool_may_be_shut_down_by_a_result_that_is_read() {
+fn a_result_may_shut_down_its_pool_while_it_is_decoded() {
     within(LONG, || {
         let processes = Arc::new(ProcessPoolExecutor::new(1));
         let door = Door::new();
@@ -685,7 +685,7 @@ fn mark_at_door((door, item, waits): (PathBuf, u32, bool)) -> u32 {
 }
 
 #[test]
-fn a_shutdown_takes_the_rest_of_a_chunk_back() {
+fn a_shutdown_cancels_the_rest_of_a_chunk() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -708,7 +708,7 @@ fn a_shutdown_takes_the_rest_of_a_chunk_back() {
 }
 
 #[test]
-fn a_map_that_is_dropped_takes_back_what_has_not_begun() {
+fn a_dropped_map_takes_back_items_that_have_not_begun() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -723,7 +723,7 @@ fn a_map_that_is_dropped_takes_back_what_has_not_begun() {
 }
 
 #[test]
-fn an_aborted_task_takes_its_worker_along_and_no_other() {
+fn an_aborted_task_costs_its_own_worker_only() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         let doors = [Door::new(), Door::new()];

@@ -491,7 +491,7 @@ impl Pace {
 }
 
 #[test]
-fn a_map_whose_input_does_not_end_lets_others_run() {
+fn a_map_with_endless_input_lets_other_tasks_run() {
     for workers in [1, 2] {
         within(LONG, move || {
             let (threads, pace) = (ThreadPoolExecutor::new(workers), Pace::default());

@@ -202,7 +202,7 @@ fn two_threads_may_shut_down_at_the_same_time() {
 }
 
 #[test]
-fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
+fn a_join_with_a_timeout_waits_for_one_worker_after_the_other() {
     within(LONG, || {
         for _ in 0..50 {
             let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());

@@ -406,7 +406,7 @@ fn the_default_number_of_workers_is_pythons_but_uses_every_cpu() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_named() {
+fn invalid_settings_are_named() {
     let builder = ThreadPoolExecutor::builder;
     for (built, parameter) in [
         (builder().max_workers(0).build(), "max_workers"),
