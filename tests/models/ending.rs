@@ -442,7 +442,7 @@ fn time_limit_against_a_callback_of_another() {
 
 /// The timer ends it, if no other thread can be started.
 #[test]
-fn time_limit_without_a_thread_to_tell_it() {
+fn time_limit_if_no_thread_can_be_started() {
     check(2, || {
         Choices { failing: 0b100, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::new(1);
@@ -456,7 +456,7 @@ fn time_limit_without_a_thread_to_tell_it() {
 }
 
 #[test]
-fn time_limit_against_a_task_that_asks() {
+fn time_limit_against_a_task_that_checks_for_it() {
     check(3, || {
         let pool = ThreadPoolExecutor::new(1);
         let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));

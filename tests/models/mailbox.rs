@@ -109,7 +109,7 @@ fn post_while_the_reader_is_awake() {
 }
 
 #[test]
-fn a_reply_among_others() {
+fn one_of_several_replies_is_read() {
     check(4, || {
         let page = Page::new();
         let theirs = Arc::clone(&page);

@@ -21,7 +21,7 @@ fn items_against_their_collector() {
 }
 
 #[test]
-fn two_workers_take_from_one_block() {
+fn two_workers_take_from_one_range() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(2);
         let doubles: Vec<u32> = pool.map(|n: u32| 2 * n, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
@@ -127,7 +127,7 @@ fn a_task_of_the_pool_in_an_item() {
 
 /// A map worker that is coming finds what was held back while another one sleeps.
 #[test]
-fn an_item_that_waits_for_one_behind_it() {
+fn an_item_that_waits_for_the_item_behind_it() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(1);
         let (promise, future) = promise();
@@ -145,7 +145,7 @@ fn an_item_that_waits_for_one_behind_it() {
 
 /// None is coming while the only one sleeps in an item: what is pulled then is handed over.
 #[test]
-fn an_item_that_waits_for_one_that_was_pulled_later() {
+fn an_item_that_waits_for_a_later_item() {
     check(1, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (promise, future) = promise();
@@ -257,7 +257,7 @@ fn shutdown_now_against_items() {
 
 /// What was pulled before runs, though the map worker that would look for it is about to go.
 #[test]
-fn close_by_the_input_against_a_hand_that_ends() {
+fn close_by_the_input_against_a_worker_that_ends() {
     check(4, || {
         let pool = ThreadPoolExecutor::new(1);
         let input = (0..3).inspect(|n: &u32| {

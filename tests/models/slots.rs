@@ -118,7 +118,7 @@ fn time_limit_against_start_and_answer() {
 }
 
 #[test]
-fn start_sees_what_it_was_given() {
+fn start_sees_the_items_of_its_task() {
     check(5, || {
         let slots = Arc::new(TaskSlots::<2>::new());
         slots.ready(SLOT, TASK - 1, Some((0, 0)));
@@ -162,7 +162,7 @@ fn death_against_stop() {
 }
 
 #[test]
-fn start_against_a_look_at_its_time() {
+fn start_against_a_read_of_the_start_time() {
     check(5, || {
         let (theirs, slots) = page(None);
         assert!(slots.start(SLOT, TASK, 10) && slots.finish(SLOT, TASK));

@@ -103,7 +103,7 @@ fn abandon_against_take() {
 }
 
 #[test]
-fn finish_against_two_that_look() {
+fn finish_against_two_waiters() {
     check(5, || {
         let (promise, future) = promise();
         let shared = future.share();
@@ -155,7 +155,7 @@ fn callback_against_cancel_and_finish() {
 }
 
 #[test]
-fn callback_against_look_and_take() {
+fn callback_against_read_and_take() {
     check(5, || {
         let (promise, future) = promise();
         promise.complete(Ok(7));
@@ -326,7 +326,7 @@ fn drop_of_an_await_against_finish() {
 }
 
 #[test]
-fn two_that_wait_against_abort() {
+fn two_waiters_against_abort() {
     check(3, || {
         let (promise, future) = promise::<u8>();
         assert!(promise.start());

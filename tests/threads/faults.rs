@@ -20,7 +20,7 @@ fn panicked<T: std::fmt::Debug>(future: Future<T>) -> Panicked {
 }
 
 #[test]
-fn a_panic_is_told_with_message_location_and_worker() {
+fn a_panic_is_reported_with_message_location_and_worker() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("boom").build().unwrap();
         let line = line!() + 1;
@@ -40,7 +40,7 @@ fn a_panic_is_told_with_message_location_and_worker() {
 }
 
 #[test]
-fn the_payload_of_a_panic_is_kept_for_the_first_who_asks() {
+fn the_payload_of_a_panic_is_kept_for_the_first_read() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.spawn(|| panic::panic_any(vec![1, 2, 3])).error().unwrap();
@@ -67,7 +67,7 @@ fn a_worker_survives_its_tasks() {
 }
 
 #[test]
-fn the_location_is_that_of_the_panic_that_ended_the_task() {
+fn the_location_belongs_to_the_panic_that_ended_the_task() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let ends_at = |panic: &Panicked, line: u32| panic.location().unwrap().contains(&format!("faults.rs:{line}:"));
@@ -184,7 +184,7 @@ fn a_wait_in_a_callback_panics_if_it_would_block() {
 }
 
 #[test]
-fn a_callback_that_panics_does_not_hinder_the_others() {
+fn a_callback_that_panics_does_not_stop_the_others() {
     within(LONG, || {
         let (threads, gate, (report, reported)) = (ThreadPoolExecutor::new(1), Gate::default(), channel());
         let busy = occupy_at(&threads, &gate);

@@ -108,7 +108,7 @@ fn a_claimed_task_makes_room_at_once() {
 }
 
 #[test]
-fn shutdown_tells_those_who_wait_for_room() {
+fn shutdown_refuses_blocked_submitters() {
     within(LONG, || {
         let crowd = crowd();
         crowd.threads.close();
@@ -119,7 +119,7 @@ fn shutdown_tells_those_who_wait_for_room() {
 }
 
 #[test]
-fn the_bound_holds_whoever_submits() {
+fn the_bound_of_the_queue_holds_for_every_submitter() {
     within(LONG, || {
         const LIMIT: usize = 3;
         let threads = bounded(2, LIMIT);
@@ -179,7 +179,7 @@ fn a_callback_on_a_worker_never_waits_for_room() {
 }
 
 #[test]
-fn a_full_queue_refuses_if_asked_to() {
+fn a_full_queue_refuses_a_task_with_that_option() {
     within(LONG, || {
         let (threads, gate, drops) = (bounded(1, 2), Gate::default(), Drops::default());
         let busy = occupy_at(&threads, &gate);
@@ -224,7 +224,7 @@ fn stats_count_claimed_tasks_once() {
 }
 
 #[test]
-fn cancelled_tasks_that_a_worker_comes_upon_are_not_counted_again() {
+fn cancelled_tasks_in_the_queue_are_not_counted_again() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let gate = Gate::default();
@@ -323,7 +323,7 @@ fn aborted_tasks_count_neither_as_completed_nor_as_failed() {
 }
 
 #[test]
-fn cancel_pending_cancels_what_has_not_started_and_says_how_many() {
+fn cancel_pending_cancels_and_counts_tasks_that_have_not_started() {
     within(LONG, || {
         let (threads, gate, drops) = (ThreadPoolExecutor::new(1), Gate::default(), Drops::default());
         assert_eq!(threads.cancel_pending(), 0);
@@ -349,7 +349,7 @@ fn cancel_pending_cancels_what_has_not_started_and_says_how_many() {
 }
 
 #[test]
-fn a_million_cancelled_tasks_do_not_pile_up() {
+fn a_million_cancelled_tasks_leave_the_queue() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let busy = occupy_at(&threads, &gate);
@@ -369,7 +369,7 @@ fn a_million_cancelled_tasks_do_not_pile_up() {
 }
 
 #[test]
-fn many_tasks_that_are_cancelled_after_the_fact_leave_the_queue() {
+fn many_tasks_cancelled_while_queued_leave_the_queue() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let busy = occupy_at(&threads, &gate);
@@ -414,7 +414,7 @@ fn eight_threads_may_submit_at_the_same_time() {
 }
 
 #[test]
-fn a_worker_that_is_free_comes_for_a_map_before_later_tasks() {
+fn a_free_worker_takes_a_map_before_later_tasks() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let gates = [Gate::default(), Gate::default()];
