@@ -13,13 +13,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
+    Case { name: "few_descriptors_mean_fewer_workers", host: count, check: few_descriptors },
     Case { name: "a_worker_makes_room_for_its_replacement", host: recycle, check: room_for_one },
-    Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
-    Case { name: "small_files_are_no_end_of_the_program", host: use_no_long_file, check: small_files },
-    Case { name: "small_files_of_a_worker_are_no_end_of_it", host: lower_in_workers, check: end_well },
+    Case { name: "few_processes_mean_fewer_workers", host: count, check: few_processes },
+    Case { name: "a_file_size_limit_does_not_end_the_program", host: use_no_long_file, check: small_files },
+    Case { name: "a_file_size_limit_does_not_end_a_worker", host: lower_in_workers, check: end_well },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
-    Case { name: "who_is_killed_for_want_of_memory_is_told_so", host: want_memory, check: short_of_memory },
+    Case {
+        name: "a_worker_killed_for_lack_of_memory_is_reported_with_a_hint",
+        host: want_memory,
+        check: short_of_memory,
+    },
 ];
 
 /// How many processes and threads the program's user may have.

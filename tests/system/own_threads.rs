@@ -15,8 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "code_on_the_threads_of_a_process_pool_that_waits_for_it", host: on_processes, check: end_well },
-    Case { name: "code_on_the_threads_of_a_thread_pool_that_waits_for_it", host: on_threads, check: end_well },
+    Case { name: "code_on_a_process_pools_threads_that_waits_for_the_pool", host: on_processes, check: end_well },
+    Case { name: "code_on_a_thread_pools_threads_that_waits_for_the_pool", host: on_threads, check: end_well },
 ];
 
 /// How to wait for the executor that this is about. Not set in its worker processes.
