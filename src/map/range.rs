@@ -451,12 +451,12 @@ mod tests {
         (0..3).for_each(|_| assert!(take(&items).is_some()));
         end(&items, 2);
         items.listen(Arc::clone(&told) as _, 7);
-        assert_eq!(*told.0.lock(), [7], "there was something before");
+        assert_eq!(*told.0.lock(), [7], "an outcome was there before");
         end(&items, 0);
         assert_eq!(items.take(Order::Any).unwrap().first, 0);
         assert_eq!(items.take(Order::Any).unwrap().first, 2);
         assert!(items.take(Order::Any).is_none());
-        assert_eq!(*told.0.lock(), [7], "it was about to look");
+        assert_eq!(*told.0.lock(), [7], "the listener was about to look");
         end(&items, 1);
         assert_eq!(*told.0.lock(), [7, 7]);
         assert!(items.take(Order::Any).unwrap().is_over);
@@ -472,7 +472,7 @@ mod tests {
         for position in 0..super::SAMPLE {
             assert_eq!(take(&items), Some((position, position as u32)));
         }
-        let whole = items.split(Duration::MAX).expect("they take next to no time");
+        let whole = items.split(Duration::MAX).expect("short items are split off");
         let (later, earlier) = (whole.pending(), items.pending());
         assert!(later + earlier + super::SAMPLE == COUNT && (later == earlier || later == earlier + 1));
         // Parts are behind the rest of the range.
@@ -480,7 +480,7 @@ mod tests {
         let begin = super::SAMPLE + items.pending();
         assert_eq!(take(&part), Some((0, begin as u32)));
         end(&part, 0);
-        assert_eq!(*told.0.lock(), [7], "by the key of the range");
+        assert_eq!(*told.0.lock(), [7], "the listener gets the key of the whole range");
         assert!(items.take(Order::Input).is_none());
         assert_eq!(items.take(Order::Any).unwrap().first, begin);
         assert_eq!((items.left(), items.unfinished(), items.first_left()), (COUNT - 1, COUNT - 1, 0));
@@ -503,7 +503,7 @@ mod tests {
         (0..super::SAMPLE).for_each(|_| assert!(take(&items).is_some()));
         let parts = [items.split(Duration::MAX).unwrap(), items.split(Duration::MAX).unwrap()];
         parts.iter().for_each(|part| assert!(part.call_off(&Error::Cancelled) > 0));
-        assert!(items.take(Order::Input).is_none(), "they are behind");
+        assert!(items.take(Order::Input).is_none(), "the parts come after the range");
         items.call_off(&Error::Cancelled);
         (0..super::SAMPLE).rev().for_each(|position| end(&items, position));
         items.wait(Some(Instant::now() + Duration::from_secs(60)));

@@ -111,7 +111,7 @@ fn a_silent_worker_is_replaced() {
                 let pool = pool_of(stage, Fault::Silence);
                 let begin = Instant::now();
                 let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
-                    panic!("it has no worker");
+                    panic!("the pool has no worker");
                 };
                 assert!(broken.cause().to_string().contains("not ready within"), "{broken}");
                 assert!(begin.elapsed() >= 3 * HELLO, "three were tried");
@@ -127,7 +127,7 @@ fn a_worker_that_exits_before_it_is_ready() {
         within(when, move || {
             let pool = pool_of(stage, Fault::Exit);
             let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
-                panic!("it has no worker");
+                panic!("the pool has no worker");
             };
             assert!(broken.cause().to_string().ends_with(when), "{broken}");
         });

@@ -124,7 +124,7 @@ fn a_wire_carries_arguments_and_results_as_bytes() {
         let unknown = wire.named("unknown").submit(unused, 1).result().unwrap_err();
         assert_eq!(unknown.to_string(), "nobody knows unknown");
         assert!(wire.submit(unused, 1).result().is_err());
-        assert!(!wire.join(None), "it is open");
+        assert!(!wire.join(None), "an open backend cannot be joined");
         wire.shutdown();
         assert!(wire.join(None));
         assert!(matches!(wire.named("double").submit(unused, 1).result(), Err(Error::ShutDown)));

@@ -56,7 +56,7 @@ fn a_future_is_not_done_before_its_callbacks_have_run() {
         assert_eq!(seen.all(), [(State::Running, false, false)]);
         assert_eq!(future.state(), State::Running);
         assert!(!future.wait_timeout(Duration::from_millis(1)));
-        assert!(!future.cancel(), "it has an outcome already");
+        assert!(!future.cancel(), "the task has an outcome");
         assert!(!future.abort());
         opener.open();
         assert_eq!(future.result().unwrap(), &1);
@@ -106,7 +106,7 @@ fn a_callback_added_during_delivery_runs_next_on_the_delivering_thread() {
         opener.arrived(1);
         let see = seen.clone();
         future.add_done_callback(move |_| see.push(("second", thread::current().id())));
-        assert!(seen.all().is_empty(), "it waits its turn");
+        assert!(seen.all().is_empty(), "the second callback waits for the first");
         opener.open();
         let completer = completer.join().unwrap();
         assert_eq!(seen.all(), [("first", completer), ("second", completer)]);
@@ -139,7 +139,7 @@ fn a_late_callback_added_during_delivery_runs_next_on_the_delivering_thread() {
             opener.arrived(1);
             let see = seen.clone();
             add(Box::new(move || see.push(("second", thread::current().id()))));
-            assert!(seen.all().is_empty(), "it waits its turn (shared: {shared})");
+            assert!(seen.all().is_empty(), "the second callback waits for the first (shared: {shared})");
             opener.open();
             let deliverer = deliverer.join().unwrap();
             assert_eq!(seen.all(), [("first", deliverer), ("second", deliverer)], "shared: {shared}");

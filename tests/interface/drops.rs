@@ -96,7 +96,7 @@ fn a_drop_that_panics_does_no_harm() {
         future.wait();
         drop(future);
         threads.spawn(|| PanicsOnDrop).detach();
-        assert_eq!(threads.spawn(|| 1).result().unwrap(), 1, "a result nobody took");
+        assert_eq!(threads.spawn(|| 1).result().unwrap(), 1, "an unread result");
 
         let future = threads.spawn(|| -> u8 { std::panic::panic_any(PanicsOnDrop) });
         drop(future.error());

@@ -75,8 +75,8 @@ fn a_task_is_cancelled_only_if_it_comes_back() {
     let before = (Arc::clone(&seen), Arc::clone(&remote), future.id());
     future.add_done_callback(move |_| *before.0.lock().unwrap() = before.1.take(before.2));
     assert!(future.cancel());
-    assert_eq!(*seen.lock().unwrap(), ["revoke", "left"], "its room is free before its callbacks run");
-    assert!(future.cancel(), "it was cancelled");
+    assert_eq!(*seen.lock().unwrap(), ["revoke", "left"], "the room is free before the callbacks run");
+    assert!(future.cancel(), "a second cancel is true");
     assert!(remote.take(future.id()).is_empty());
     job.complete(Ok(&[2]));
     assert!(matches!(future.result(), Err(Error::Cancelled)));
@@ -93,7 +93,7 @@ fn the_remote_allows_and_performs_an_abort() {
     assert!(future.abort());
     assert_eq!(remote.take(future.id()), ["stop", "left", "stopped"]);
     assert_eq!(future.state(), State::Cancelled);
-    assert!(!job.entrust(remote), "it is over");
+    assert!(!job.entrust(remote), "a done job is not entrusted");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_job_entrusted_again_drops_its_first_remote_outside_the_lock() {
     assert!(job.entrust(Arc::clone(&remote) as _));
     job.run();
     assert!(future.is_done());
-    assert!(remote.take(future.id()).is_empty(), "it ran here");
+    assert!(remote.take(future.id()).is_empty(), "the task ran in this thread");
 }
 
 #[test]

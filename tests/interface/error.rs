@@ -171,7 +171,7 @@ fn the_first_clone_takes_the_payload() {
         let clone = error.clone();
         assert_eq!(clone.into_panic().unwrap().downcast_ref::<u8>(), Some(&7));
         let error = error.into_panic().expect_err("it is gone");
-        assert!(panicked(&error).location().is_some(), "all else stays");
+        assert!(panicked(&error).location().is_some(), "the other details stay");
     });
 }
 

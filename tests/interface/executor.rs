@@ -47,7 +47,7 @@ fn a_pointer_forwards_every_method() {
     within(LONG, || {
         let boxed: Box<dyn Backend> = Box::new(ThreadPoolExecutor::new(3));
         assert_eq!(boxed.max_workers(), 3);
-        assert!(!boxed.join(Some(Duration::ZERO)), "it is open");
+        assert!(!boxed.join(Some(Duration::ZERO)), "an open executor cannot be joined");
         assert_eq!(boxed.stats().workers, 0);
         boxed.submit(|n: u8| n, 1).result().unwrap();
         assert_eq!(boxed.stats().workers, 1);

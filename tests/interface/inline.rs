@@ -83,14 +83,14 @@ fn a_close_spares_running_tasks_and_their_submits() {
             SHARED.submit(
                 |()| {
                     GATE.pass();
-                    assert!(!SHARED.join(None), "it would wait for itself");
+                    assert!(!SHARED.join(None), "a join inside a task does not wait");
                     SHARED.submit(|n: u8| n, 1).result().unwrap()
                 },
                 (),
             )
         });
         GATE.arrived(1);
-        assert!(!SHARED.join(None), "it is open");
+        assert!(!SHARED.join(None), "an open executor cannot be joined");
         SHARED.close();
         assert!(matches!(SHARED.submit(|n: u8| n, 2).result(), Err(Error::ShutDown)));
         assert!(SHARED.map(|n: u8| n, [1, 2]).all(|outcome| matches!(outcome, Err(Error::ShutDown))));

@@ -47,7 +47,7 @@ fn a_job_that_was_started_and_encoded_may_still_run_here() {
     let future = held.submit(|n: u8| n + 1, 1);
     let job = held.take(0);
     assert_eq!(job.encode().unwrap().argument(), [1]);
-    assert_eq!(job.encode().unwrap().into_argument(), [1], "as often as one likes");
+    assert_eq!(job.encode().unwrap().into_argument(), [1], "a job may be encoded again");
     assert_eq!(job.encode().unwrap().items(), None);
     assert!(job.start());
     job.run();
@@ -125,7 +125,7 @@ fn an_abort_of_a_running_job_runs_its_hook_after_the_job_is_done() {
     assert_eq!(receive.try_recv(), Ok((State::Cancelled, thread::current().id())));
     let (send, receive) = mpsc::channel();
     job.on_abort(move || send.send(()).unwrap());
-    assert_eq!(receive.try_recv(), Ok(()), "it was aborted already");
+    assert_eq!(receive.try_recv(), Ok(()), "the job was aborted before");
     job.complete(Ok(&[1]));
     assert!(future.is_cancelled());
 }
@@ -147,10 +147,10 @@ fn a_hook_runs_only_if_its_task_is_aborted_while_it_runs() {
     let drops = Drops::default();
     let (cancelled, job) = hooked(&drops);
     assert!(cancelled.cancel());
-    assert_eq!(drops.count(), 1, "nothing is kept");
+    assert_eq!(drops.count(), 1, "the job keeps no argument");
     drop(job);
     let (aborted, job) = hooked(&drops);
-    assert!(aborted.abort(), "it was pending");
+    assert!(aborted.abort(), "the job was pending");
     assert_eq!(drops.count(), 2);
     drop(job);
     let (finished, job) = hooked(&drops);

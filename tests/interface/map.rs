@@ -147,7 +147,7 @@ fn a_map_knows_its_size() {
     let timed = held.with(MapOptions::new().timeout(LONG));
     let map = timed.map(|n: u32| n, 0..3);
     let (low, high) = map.size_hint();
-    assert!(low <= 1 && high >= Some(3), "it may end early");
+    assert!(low <= 1 && high >= Some(3), "a map with a timeout may end early");
     assert!(format!("{map:?}").contains("in_flight: 3"));
 }
 
@@ -159,7 +159,7 @@ fn an_input_that_has_ended_is_not_polled_again() {
         let mut has_ended = false;
         let mut left = 3;
         let input = std::iter::from_fn(|| {
-            assert!(!has_ended, "it would begin again");
+            assert!(!has_ended, "the input is polled after its end");
             has_ended = left == 0;
             (!has_ended).then(|| left -= 1)
         });

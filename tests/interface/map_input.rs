@@ -226,7 +226,7 @@ fn items_shared_by_threads_are_counted_like_tasks() {
             // That the time runs out may be one more.
             assert_eq!(map.size_hint(), (0, Some(300 - n + 1)));
         }
-        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("it is held") };
+        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("the item waits at the gate") };
         assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished after 1ms");
         opener.open();
         let map = threads.map(|n: u32| n, 0..300);

@@ -12,7 +12,7 @@ use crate::support::{Gate, Held, LONG, within};
 fn outcomes_come_in_completion_order_with_their_positions() {
     let held = Held::default();
     let mut map = held.map_unordered(|n: u32| 10 * n, 0..4);
-    assert_eq!(held.count(), 4, "it is eager");
+    assert_eq!(held.count(), 4, "a map submits every item at once");
     held.run(2);
     assert_eq!(map.next().map(|(at, n)| (at, n.unwrap())), Some((2, 20)));
     held.run(2);
@@ -124,7 +124,7 @@ fn a_timeout_names_the_first_item_without_an_outcome() {
         // The worker that is free has nothing left to find.
         threads.spawn(|| ()).result().unwrap();
         assert!(map.by_ref().take(299).all(|(_, outcome)| outcome.is_ok()));
-        let Some((10, Err(Error::Timeout(timeout)))) = map.next() else { panic!("it is held") };
+        let Some((10, Err(Error::Timeout(timeout)))) = map.next() else { panic!("the item waits at the gate") };
         assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished after 1ms");
         assert!(map.next().is_none());
         gate.open();

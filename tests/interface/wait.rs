@@ -237,7 +237,7 @@ fn a_worker_that_waits_for_all_runs_them_itself() {
             ran_by.filter(|by| *by == thread::current().id()).count()
         });
         assert_eq!(outer.result().unwrap(), 5);
-        assert_eq!(threads.stats().workers, 1, "nobody else was needed");
+        assert_eq!(threads.stats().workers, 1, "no other worker was started");
     });
 }
 

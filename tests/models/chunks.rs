@@ -100,7 +100,7 @@ fn halve_against_curtail_and_take_item() {
         let begun = slots.begun(SLOT);
         let has_run = |item| usize::from(item < begun || taken.contains(&item));
         assert!(begun <= taken.start);
-        assert_eq!(chunk.counts(), [0, 1, 2, 3].map(has_run), "what was not begun is not run");
+        assert_eq!(chunk.counts(), [0, 1, 2, 3].map(has_run), "only begun and taken items run");
     });
 }
 
@@ -133,7 +133,7 @@ fn halve_against_the_next_chunk_in_the_slot() {
         drop(locked);
         frame.put(TASK + 1);
         let taken = late.join().unwrap() as usize;
-        assert_eq!(worker.join().unwrap(), (2 - taken, 2), "of the next it has nothing");
+        assert_eq!(worker.join().unwrap(), (2 - taken, 2), "no item of the next chunk is taken");
     });
 }
 
@@ -162,8 +162,8 @@ fn death_in_a_chunk_against_halve() {
         let taken = chunk.halve(&slots, 3).unwrap_or(3..3);
         worker.join().unwrap();
         let (known, begun) = (chunk.known.count() as u32, slots.begun(SLOT));
-        assert_eq!(slots.revoke(SLOT, TASK), steps == 0, "one that was not started goes back as it is");
-        assert!(begun <= taken.start && begun - known <= 1, "one at most is blamed");
+        assert_eq!(slots.revoke(SLOT, TASK), steps == 0, "a chunk that was not started is revoked");
+        assert!(begun <= taken.start && begun - known <= 1, "at most one item is blamed");
         let has_run = |item| usize::from(item < begun || taken.contains(&item));
         assert_eq!(chunk.counts(), [0, 1, 2].map(has_run), "the others go back");
     });

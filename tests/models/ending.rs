@@ -120,7 +120,7 @@ fn close_against_nested_result() {
         let (inside, pool) = shared_pool(1);
         let outer = pool.spawn(move || inside.spawn(|| 1).result().unwrap());
         pool.shutdown();
-        assert_eq!(outer.result().unwrap(), 1, "what was accepted may go on submitting");
+        assert_eq!(outer.result().unwrap(), 1, "an accepted task may still submit");
     });
 }
 

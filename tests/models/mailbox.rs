@@ -87,7 +87,7 @@ fn two_posts_against_going_to_sleep() {
         worker.join().unwrap();
         replies.sort_unstable();
         assert_eq!(replies, [7, 8]);
-        assert!(rings.count() <= rests, "once each time that it sleeps");
+        assert!(rings.count() <= rests, "the reader is woken at most once for each sleep");
     });
 }
 
@@ -101,7 +101,7 @@ fn post_while_the_reader_is_awake() {
         let worker = spawn(move || [theirs.post(0, 7), theirs.post(1, 8)]);
         let mut replies = page.take();
         replies.extend(page.take());
-        assert_eq!(worker.join().unwrap(), [false; 2], "nobody is rung who does not sleep");
+        assert_eq!(worker.join().unwrap(), [false; 2], "a reader that is awake is not woken");
         replies.extend(page.take());
         assert_eq!(replies, [7, 8]);
         assert!(!page.mailbox.set_sleeping());
@@ -146,7 +146,7 @@ fn a_slot_is_given_again() {
         for sequence in [7, 8] {
             page.slots.ready(0, sequence, None);
             frames.put(sequence);
-            assert_eq!(receive(&page, &bell, 1).0, [sequence], "it was read before the next was written");
+            assert_eq!(receive(&page, &bell, 1).0, [sequence], "each reply is read before the next is written");
         }
         worker.join().unwrap();
     });

@@ -120,7 +120,7 @@ fn a_waiter_against_cancel() {
             }
             executor.exit();
         });
-        assert_ne!(worked, cancels.count() == 1, "it has run, or was taken back");
+        assert_ne!(worked, cancels.count() == 1, "the task has run, or was taken back");
     });
 }
 
@@ -194,7 +194,7 @@ fn join_against_a_waiter() {
                 theirs.completed()
             });
             assert_eq!(future.result().unwrap(), 1);
-            assert_eq!(other.join().unwrap(), 1, "it was over before its task");
+            assert_eq!(other.join().unwrap(), 1, "the join returns before the task has ended");
         });
     });
 }

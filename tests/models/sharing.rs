@@ -209,7 +209,7 @@ fn drop_of_the_map_against_its_items() {
         let begun = ran.count();
         assert!((1..=3).contains(&begun));
         drop(pool);
-        assert!(ran.count() <= begun + 1, "what had not begun was cancelled, but for one that was being taken");
+        assert!(ran.count() <= begun + 1, "items that had not begun were cancelled, except one that was being taken");
         assert_eq!(dropped.count(), 3, "nothing is kept");
     });
 }

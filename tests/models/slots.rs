@@ -24,7 +24,7 @@ fn start_against_revoke() {
         let (theirs, slots) = page(None);
         let worker = spawn(move || theirs.start(SLOT, TASK, 0));
         let revoked = slots.revoke(SLOT, TASK);
-        assert_ne!(worker.join().unwrap(), revoked, "one of the two has it");
+        assert_ne!(worker.join().unwrap(), revoked, "exactly one side wins the task");
     });
 }
 
@@ -63,7 +63,7 @@ fn start_against_a_revoke_meant_for_the_task_before() {
         let (first, second) = worker.join().unwrap();
         let won = [first, revoked, late.join().unwrap()];
         assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
-        assert!(second, "nobody has revoked that one");
+        assert!(second, "the next task was not revoked");
     });
 }
 
@@ -73,7 +73,7 @@ fn finish_against_kill() {
         let (theirs, slots) = page(None);
         let worker = spawn(move || theirs.start(SLOT, TASK, 0) && theirs.finish(SLOT, TASK));
         let killed = slots.kill(SLOT, TASK);
-        assert_ne!(worker.join().unwrap(), killed, "a worker that is to be killed says nothing");
+        assert_ne!(worker.join().unwrap(), killed, "a killed worker sends no reply");
     });
 }
 
@@ -113,7 +113,7 @@ fn time_limit_against_start_and_answer() {
             };
         *sent &= !stopped;
         drop(sent);
-        assert_ne!(worker.join().unwrap(), stopped, "it has one end");
+        assert_ne!(worker.join().unwrap(), stopped, "the task has exactly one end");
     });
 }
 
@@ -157,7 +157,7 @@ fn death_against_stop() {
         let answered = mailbox.take().any(|slot| slot == SLOT);
         assert_eq!(answered, posted);
         let untouched = !answered && slots.revoke(SLOT, TASK);
-        assert_eq!(untouched, !started, "what was touched is not run again, and what was not is not blamed");
+        assert_eq!(untouched, !started, "a started task is not retried, and a task that was not started is not blamed");
     });
 }
 
@@ -169,7 +169,7 @@ fn start_against_a_read_of_the_start_time() {
         slots.ready(SLOT, TASK + 1, None);
         let worker = spawn(move || theirs.start(SLOT, TASK + 1, 20));
         match slots.progress(SLOT, TASK + 1) {
-            Progress::Running(since) => assert_eq!(since, 20, "that was the task before"),
+            Progress::Running(since) => assert_eq!(since, 20, "the time of the previous task"),
             progress => assert_eq!(progress, Progress::Ready),
         }
         assert!(worker.join().unwrap());

@@ -208,7 +208,7 @@ fn two_callbacks_on_a_done_future() {
                 spawn(move || {
                     future.add_done_callback(move |outcome| {
                         inside.add();
-                        assert_eq!(inside.count(), called.count() + 1, "one at a time");
+                        assert_eq!(inside.count(), called.count() + 1, "callbacks run one at a time");
                         // A point at which the other thread may run.
                         Event::new().set();
                         assert_eq!(*outcome.as_ref().unwrap(), 7);
@@ -238,7 +238,7 @@ fn two_callbacks_on_a_done_shared_future() {
             move || {
                 future.add_done_callback(move |outcome| {
                     inside.add();
-                    assert_eq!(inside.count(), called.count() + 1, "one at a time");
+                    assert_eq!(inside.count(), called.count() + 1, "callbacks run one at a time");
                     // A point at which the other thread may run.
                     Event::new().set();
                     assert_eq!(*outcome.as_ref().unwrap(), 7);
@@ -365,7 +365,7 @@ fn drop_of_the_handle_against_finish() {
         });
         drop(future);
         finisher.join().unwrap();
-        assert_eq!(dropped.count(), 1, "nobody is left to take it");
+        assert_eq!(dropped.count(), 1, "no handle is left to take the outcome");
     });
 }
 
@@ -415,7 +415,7 @@ fn two_aborts_against_finish() {
         let other = spawn(move || other.abort());
         let finisher = spawn(move || promise.complete(Ok(7)));
         let aborted = future.abort();
-        assert_eq!(other.join().unwrap(), aborted, "both hear what has become of it");
+        assert_eq!(other.join().unwrap(), aborted, "both threads see the same end");
         assert_ne!(finisher.join().unwrap(), aborted);
         assert_eq!(future.result().is_err(), aborted);
     });

@@ -98,7 +98,7 @@ fn items_that_wait_for_each_other_run_at_the_same_time() {
         };
         let map = processes.map(at_door, (0..2_002).map(|n| (door(n), n)).collect::<Vec<_>>());
         let [first, second] = [here.arrived(), there.arrived()];
-        assert_ne!(first, second, "both are at work at the same time");
+        assert_ne!(first, second, "both workers run at the same time");
         here.open();
         there.open();
         assert_eq!(map.map(Result::unwrap).sum::<u32>(), (0..2_002).sum::<u32>());
@@ -193,7 +193,7 @@ fn a_dropped_map_runs_no_items_taken_from_another_worker() {
             let Some(taken) = taken else { continue };
             processes.shutdown();
             say(&door.path(), "over");
-            assert_eq!(door.heard(), "over", "no other ran after {taken}");
+            assert_eq!(door.heard(), "over", "no other item ran after {taken}");
             return;
         }
     });

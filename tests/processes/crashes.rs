@@ -394,10 +394,10 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
         // It takes no more than the socket holds.
         stop(worker);
         let child = rustix::process::Pid::from_raw(worker as i32).unwrap();
-        waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("it has stopped");
+        waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("the worker has stopped");
         let future = processes.submit(|bytes: Vec<u8>| (std::process::id(), bytes.len()), vec![7; LENGTH]);
         let behind = processes.submit(square, 3);
-        assert_eq!(future.state(), State::Pending, "it cannot have the whole argument");
+        assert_eq!(future.state(), State::Pending, "the worker cannot have the whole argument");
         signal(worker, Signal::KILL);
         let (other, length) = future.result().unwrap();
         assert!(other != worker && length == LENGTH);

@@ -158,7 +158,7 @@ fn changes_by_a_task_stay_in_its_worker() {
         assert_eq!(look(()), before);
         pool.works();
         died(pool.submit(|signal| -> u8 { die_by(signal) }, Signal::KILL.as_raw()).result());
-        assert_eq!(pool.submit(look, ()).result().unwrap(), before, "so does its successor");
+        assert_eq!(pool.submit(look, ()).result().unwrap(), before, "its replacement has the same surroundings");
     });
 }
 
@@ -211,7 +211,7 @@ fn a_grandchild_that_left_the_group_hides_no_death() {
         pool.works_with(1);
         drop(held);
         others.result().unwrap();
-        assert!(Witness::of(grandchild).is_alive(), "it was not left alone");
+        assert!(Witness::of(grandchild).is_alive(), "another process was killed");
         signal(grandchild, Signal::KILL);
     });
 }
@@ -249,7 +249,7 @@ fn a_task_that_shuts_the_connection_costs_itself() {
         assert_eq!(*died.exit(), Exit::Code(LOST));
         pool.works();
         let result = beside_another(pool, || pool.submit(shut, (false, 10)).result());
-        assert_eq!(result.expect("it is short, and takes another way").len(), 10);
+        assert_eq!(result.expect("a short result needs no socket").len(), 10);
         pool.works();
         // What it had to say is out; then it finds that no more will come, and goes.
         let outcome = beside_another(pool, || pool.submit(shut, (true, 1000)).result());
@@ -277,7 +277,7 @@ fn a_thread_left_by_a_task_may_kill_its_worker() {
         drop(post.called());
         poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
         pool.works();
-        assert_eq!(pool.stats().failed, 0, "no task was there to die of it");
+        assert_eq!(pool.stats().failed, 0, "the worker had no task");
         // While it runs another task.
         let task = Post::new();
         pool.submit(leave_a_thread, post.address()).result().unwrap();
@@ -414,7 +414,7 @@ fn a_worker_recovers_when_standard_output_is_unlocked() {
             }
         }
         let threads = |()| fs::read_dir("/proc/self/task").unwrap().count();
-        assert!(pool.submit(threads, ()).result().unwrap() < 8, "none is left of those that stood in a flush");
+        assert!(pool.submit(threads, ()).result().unwrap() < 8, "no worker waits in a flush");
     });
 }
 

@@ -221,7 +221,7 @@ fn a_panic_in_the_drop_of_a_result_loses_nothing() {
         assert_eq!(result.text, "result there", "it was written before it was dropped");
         pool.submit(make, (std::process::id(), "result here".into())).detach();
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
-        assert_eq!(logged("boom: result here").len(), 1, "nobody wanted it: the pool drops it");
+        assert_eq!(logged("boom: result here").len(), 1, "the pool drops a result without a handle");
         let map = pool.with(MapOptions::new().chunk_size(3));
         let texts = (0..9).map(|n| (worker, n.to_string()));
         for (n, outcome) in map.map(make, texts).enumerate() {

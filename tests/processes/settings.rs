@@ -74,7 +74,7 @@ fn idle_workers_leave_after_keep_alive() {
             assert!(!workers.contains(&next));
             Witness::of(next).sees_the_end();
         }
-        assert_eq!(processes.stats().respawned, 0, "none died");
+        assert_eq!(processes.stats().respawned, 0, "no worker died");
         let processes = builder(1).keep_alive(2 * LONG).build().unwrap();
         let only = processes.submit(pid, ()).result().unwrap();
         assert_eq!(processes.submit(pid, ()).result().unwrap(), only);
@@ -174,7 +174,7 @@ fn a_replacement_is_started_after_the_exit_of_the_old_worker() {
         let mut last = None;
         for future in futures {
             let worker = start.arrived();
-            assert!(last.is_none_or(is_gone), "there are two in one place");
+            assert!(last.is_none_or(is_gone), "two workers run where one may");
             start.let_in(1);
             assert_eq!(future.result().unwrap(), worker);
             last = Some(worker);
@@ -264,7 +264,7 @@ fn environment_and_directory_are_those_of_the_builder() {
         assert_eq!(read("CF_TEST_A").as_deref(), Some("two"));
         assert_eq!(read("CF_TEST_B").as_deref(), Some("a = b"));
         assert_eq!(read("PATH"), std::env::var("PATH").ok());
-        assert_eq!(read("CONCURRENT_FUTURES_WORKER"), None, "what made it a worker is not passed on");
+        assert_eq!(read("CONCURRENT_FUTURES_WORKER"), None, "the mark is not inherited by children");
         assert_eq!(std::env::var_os("CF_TEST_A"), None);
         let place = |()| std::env::current_dir().unwrap();
         assert_eq!(processes.submit(place, ()).result().unwrap(), directory.path().canonicalize().unwrap());
@@ -323,7 +323,7 @@ fn a_message_above_the_size_limit_is_too_large() {
                     false => assert_eq!(outcome.unwrap().len(), length),
                 }
             }
-            assert_eq!(processes.submit(pid, ()).result().unwrap(), worker, "nobody died");
+            assert_eq!(processes.submit(pid, ()).result().unwrap(), worker, "no worker died");
         }
     });
 }
@@ -368,7 +368,7 @@ fn submit_waits_for_room() {
             });
             receiver.recv().unwrap();
             // Nothing tells that it waits: so it may only be seen not to.
-            assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "it does not wait");
+            assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "the submit does not wait");
             (thread, receiver)
         };
         // A task that is cancelled makes room.

@@ -81,10 +81,10 @@ fn an_initializer_that_fails_breaks_the_pool_at_once() {
                 assert_eq!(pool.stats().respawned, 0);
                 pool.shutdown();
                 let after = cause(pool.submit(pid, ()));
-                assert!(after.contains(first), "it says the first reason: {after}");
+                assert!(after.contains(first), "the first reason is reported: {after}");
             });
             let tried = fs::metadata(&tries).unwrap().len();
-            assert!((1..=count as u64).contains(&tried), "it is not tried again: {tried} times for {count}");
+            assert!((1..=count as u64).contains(&tried), "no more workers are started: {tried} times for {count}");
         }
     }
 }
@@ -171,7 +171,7 @@ fn a_pool_may_be_shut_down_while_it_is_set_up() {
         pool.close();
         drop(called);
         pool.shutdown();
-        future.result().expect("what was queued is run");
+        future.result().expect("the queued task runs");
     });
 }
 

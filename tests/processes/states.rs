@@ -184,7 +184,7 @@ fn a_backtrace_crosses_when_it_is_enabled() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(1).env("RUST_BACKTRACE", "1").build().unwrap();
         let panic = panicked(processes.submit(tear_the_flag, ()));
-        let backtrace = panic.backtrace().expect("it is enabled");
+        let backtrace = panic.backtrace().expect("backtraces are enabled");
         assert!(backtrace.contains("tear_the_flag"), "{backtrace}");
     });
 }
@@ -208,7 +208,7 @@ fn prints() {
         let mut text = String::new();
         std::io::stdin().read_line(&mut text).unwrap()
     };
-    assert_eq!(processes.submit(read, ()).result().unwrap(), 0, "nothing is to be read there");
+    assert_eq!(processes.submit(read, ()).result().unwrap(), 0, "standard input is empty");
 }
 
 #[test]

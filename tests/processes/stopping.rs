@@ -37,7 +37,7 @@ fn limited<T: std::fmt::Debug>(outcome: Outcome<T>, limit: Duration) {
 fn stop(worker: u32) {
     signal(worker, Signal::STOP);
     let child = Pid::from_raw(worker as i32).unwrap();
-    waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("it has stopped");
+    waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("the worker has stopped");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn abort_ends_a_task_in_every_state() {
         assert!(queued.abort());
         assert_eq!((queued.state(), running.state()), (State::Cancelled, State::Running));
         assert!(running.abort() && running.is_cancelled());
-        assert!(running.abort(), "it is cancelled still");
+        assert!(running.abort(), "the future is still cancelled");
         assert!(matches!(running.result(), Err(Error::Cancelled)));
         assert!(matches!(queued.result(), Err(Error::Cancelled)));
         witness.sees_the_end();
@@ -250,7 +250,7 @@ fn abort_ends_a_task_in_every_state() {
         assert_ne!(processes.submit(pass, door.path()).result().unwrap(), worker);
         assert_ne!(door.arrived(), worker);
         processes.shutdown();
-        assert_eq!(processes.stats().failed, 0, "those that were cancelled are not counted");
+        assert_eq!(processes.stats().failed, 0, "cancelled tasks are not counted");
     });
 }
 
@@ -366,7 +366,7 @@ fn killed_workers_lose_one_short_task_each() {
             assert!(lost.len() <= 2, "{lost:?}");
             let mut marks = marks(file.path());
             marks.sort_unstable();
-            assert!(marks.is_sorted_by(|a, b| a < b), "none ran twice");
+            assert!(marks.is_sorted_by(|a, b| a < b), "no task ran twice");
             assert!((0..600).all(|n| marks.contains(&n) || lost.contains(&n)));
         }
     });
@@ -653,7 +653,7 @@ fn a_result_may_shut_down_its_pool_while_it_is_decoded() {
         let (sender, receiver) = channel();
         *POOL.lock().unwrap() = Some((Arc::clone(&processes), sender));
         door.open();
-        assert!(!receiver.recv().unwrap(), "it does not wait for the thread that reads");
+        assert!(!receiver.recv().unwrap(), "the shutdown does not wait for the reading thread");
         assert_eq!(held.result().unwrap().0, worker);
         assert!(processes.join(None));
     });

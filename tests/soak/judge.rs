@@ -79,7 +79,7 @@ impl Judge<'_> {
             }
             Err(Error::Cancelled) => {
                 let by_whom = self.count(&self.interventions.withdrawn) > 0;
-                is_true(by_whom && runs.is_empty(), "cancelled by nobody, or ran")
+                is_true(by_whom && runs.is_empty(), "cancelled without a cause, or ran")
             }
             Err(Error::ShutDown) => {
                 is_true(self.count(&self.interventions.closed) > 0 && runs.is_empty(), "refused without reason, or ran")
@@ -113,17 +113,29 @@ impl Judge<'_> {
             Err(Error::Encode(encode)) => {
                 is_true(encode.message().contains(Trap::MESSAGE), "a message from nowhere")?;
                 match encode.part() {
-                    Part::Argument => is_true(ticket.act == Act::UnwritableArgument && runs.is_empty(), "who else?"),
-                    Part::Result => is_true(ticket.act == Act::UnwritableResult && !runs.is_empty(), "who else?"),
-                    part => Err(format!("nobody has such a {part}")),
+                    Part::Argument => is_true(
+                        ticket.act == Act::UnwritableArgument && runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    Part::Result => is_true(
+                        ticket.act == Act::UnwritableResult && !runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    part => Err(format!("no task has such a {part}")),
                 }
             }
             Err(Error::Decode(decode)) => {
                 is_true(decode.message().contains(Trap::MESSAGE), "a message from nowhere")?;
                 match decode.part() {
-                    Part::Argument => is_true(ticket.act == Act::UnreadableArgument && runs.is_empty(), "who else?"),
-                    Part::Result => is_true(ticket.act == Act::UnreadableResult && !runs.is_empty(), "who else?"),
-                    part => Err(format!("nobody has such a {part}")),
+                    Part::Argument => is_true(
+                        ticket.act == Act::UnreadableArgument && runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    Part::Result => is_true(
+                        ticket.act == Act::UnreadableResult && !runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    part => Err(format!("no task has such a {part}")),
                 }
             }
             Err(other) => Err(format!("nothing can lead to {other:?}")),

@@ -150,7 +150,7 @@ impl Life {
             drawn = drawn.wrapping_sub(*weight);
             found
         });
-        let ticket = self.ticket(|id| Ticket::new(id, kind.expect("it is one of them").0, random));
+        let ticket = self.ticket(|id| Ticket::new(id, kind.expect("the index is in range").0, random));
         let future = pool.with(ticket.options()).try_submit(perform, ticket.order());
         let listener = Arc::clone(&ticket);
         future.add_done_callback(move |outcome| listener.hear(outcome));

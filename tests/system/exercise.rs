@@ -46,7 +46,7 @@ pub(crate) fn wait_in_vain(pool: &impl Executor) {
     drop(called);
     // A thread goes on with a task whose time is up, until it is let go.
     drop(post);
-    task.result().expect("it was let go");
+    task.result().expect("the task was released");
 }
 
 /// All of this on threads and on processes, each of which ends in the end.

@@ -182,7 +182,7 @@ fn use_memory() {
         let greedy = pool.submit(take, 4 << 30);
         assert_eq!(exit_of(greedy), Exit::Signal("SIGABRT".into()));
         for (n, future) in futures.into_iter().enumerate() {
-            assert_eq!(future.result().expect("it wants little"), n * 1000);
+            assert_eq!(future.result().expect("the task needs little memory"), n * 1000);
         }
     }
     assert_works(&pool);
@@ -195,7 +195,9 @@ fn little_memory(name: &str) {
 fn want_memory() {
     let pool = ProcessPoolExecutor::new(1);
     let take = |bytes: usize| vec![1_u8; bytes].len();
-    let Err(Error::WorkerDied(died)) = pool.submit(take, 1 << 30).result() else { panic!("there is not so much") };
+    let Err(Error::WorkerDied(died)) = pool.submit(take, 1 << 30).result() else {
+        panic!("the task wants more memory than there is")
+    };
     assert_eq!(*died.exit(), Exit::Signal("SIGKILL".into()));
     assert_eq!(died.hint(), Some("probably by the system for want of memory"));
     assert_works(&pool);

@@ -59,7 +59,7 @@ fn be_interrupted() {
     let called = post.called();
     assert!(!task.wait_timeout(Duration::from_millis(100)));
     drop(called);
-    task.result().expect("it was let go");
+    task.result().expect("the task was released");
     let (here, there) = (handled(()), pool.submit(handled, ()).result().expect("a count"));
     assert!(here > 100 && there > 0, "a storm, not {here} and {there} signals");
 }

@@ -32,7 +32,7 @@ fn callbacks_run_once_each_in_the_order_added(make: &Make) {
         let see = seen.clone();
         task.add_done_callback(move |outcome| see.push((number, outcome.is_ok())));
     }
-    assert!(seen.all().is_empty(), "it runs still");
+    assert!(seen.all().is_empty(), "the slow callback still runs");
     door.open();
     task.wait();
     let all = [(1, true), (2, true), (2, true), (3, true)];

@@ -38,7 +38,7 @@ fn a_running_or_finished_task_cannot_be_cancelled(make: &Make) {
     task.wait();
     assert!(!task.cancel() && !task.abort());
     assert_eq!(task.state(), State::Finished);
-    assert!(task.result().is_ok(), "it was left alone");
+    assert!(task.result().is_ok(), "a refused cancel changes nothing");
 }
 
 fn a_cancelled_task_never_runs(make: &Make) {
@@ -164,6 +164,6 @@ fn abort_of_a_pending_task_cancels_it(make: &Make) {
     door.open();
     running.wait();
     executor.submit(pass, door.path()).wait();
-    assert!(!running.abort(), "it was done");
+    assert!(!running.abort(), "the task was done before");
     assert!(marks(&file(&door)).is_empty());
 }

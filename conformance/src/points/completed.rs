@@ -108,7 +108,7 @@ fn a_timeout_counts_the_unfinished_futures(make: &Make) {
         assert_eq!(unfinished.to_string(), format!("2 (of 3) futures unfinished{after}"));
     }
     door.open();
-    assert!(completed.next_timeout(LONG).unwrap().is_some(), "they are in there still");
+    assert!(completed.next_timeout(LONG).unwrap().is_some(), "the unfinished futures are still in the iterator");
     assert!(completed.next_timeout(Duration::MAX).unwrap().is_some());
     assert!(completed.next_timeout(LONG).unwrap().is_none());
 }

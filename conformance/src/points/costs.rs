@@ -107,11 +107,11 @@ fn a_result_is_dropped_with_its_future(make: &Make) {
     drop(task);
     assert_eq!(Value::alive(), 0);
     let taken = executor.submit(make_value, 1).result().unwrap();
-    assert_eq!(Value::alive(), 1, "it went to the caller, once");
+    assert_eq!(Value::alive(), 1, "the caller has the only value");
     drop(taken);
     let shared = executor.submit(make_value, 1).share();
     assert!(shared.clone().result().is_ok());
-    assert_eq!(Value::alive(), 1, "it is lent to all of them");
+    assert_eq!(Value::alive(), 1, "all clones share one value");
     drop(shared);
     assert_eq!(Value::alive(), 0);
 }

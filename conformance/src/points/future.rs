@@ -42,7 +42,7 @@ fn a_task_goes_from_pending_to_running_to_finished(make: &Make) {
     door.open();
     pending.wait();
     assert_eq!((running.state(), pending.state()), (State::Finished, State::Finished));
-    assert!(!running.cancel(), "nothing leaves finished");
+    assert!(!running.cancel(), "a finished task stays finished");
     assert_eq!(running.state(), State::Finished);
     assert_eq!(pending.result().unwrap(), 2);
 }
@@ -102,7 +102,7 @@ fn a_result_that_times_out_leaves_the_future(make: &Make) {
     assert_eq!(held.id(), id);
     assert!(!held.wait_timeout(Duration::from_millis(5)));
     door.open();
-    assert_eq!(held.result_timeout(LONG).expect("it was let in").unwrap(), 7);
+    assert_eq!(held.result_timeout(LONG).expect("the task was let through the door").unwrap(), 7);
 }
 
 fn a_zero_timeout_is_a_poll(make: &Make) {
@@ -113,7 +113,7 @@ fn a_zero_timeout_is_a_poll(make: &Make) {
     let held = held.try_result().expect_err("it is at the door");
     door.open();
     held.wait();
-    assert!(held.try_result().expect("it is done").is_ok());
+    assert!(held.try_result().expect("the task is done").is_ok());
 }
 
 fn a_done_future_returns_its_outcome_at_any_later_time(make: &Make) {
@@ -121,7 +121,7 @@ fn a_done_future_returns_its_outcome_at_any_later_time(make: &Make) {
     let done = executor.submit(double, 4);
     done.wait();
     assert!(done.wait_timeout(Duration::ZERO));
-    assert_eq!(done.result_timeout(Duration::ZERO).expect("it is done").unwrap(), 8);
+    assert_eq!(done.result_timeout(Duration::ZERO).expect("the task is done").unwrap(), 8);
 }
 
 fn a_panic_is_an_error_of_the_future(make: &Make) {
@@ -160,7 +160,7 @@ fn error_returns_none_for_a_value_and_does_not_panic(make: &Make) {
 fn an_error_with_an_empty_text_is_an_error(make: &Make) {
     let executor = make(1);
     let failed = executor.try_submit(fail_without_text, ());
-    let error = failed.error().expect("it failed");
+    let error = failed.error().expect("the task has failed");
     assert_eq!(error.to_string(), "");
     assert!(failed.result().is_err());
 }

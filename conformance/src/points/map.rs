@@ -134,7 +134,7 @@ fn a_panic_of_the_input_continues_in_the_caller(make: &Make) {
     assert!(text.contains("no more input"), "{text}");
     door.open();
     running.wait();
-    assert_eq!(ran(executor, &door), [0; 0], "what was submitted is cancelled");
+    assert_eq!(ran(executor, &door), [0; 0], "submitted items are cancelled");
 }
 
 fn a_failed_item_is_one_err_and_the_others_still_run(make: &Make) {
@@ -214,7 +214,7 @@ fn dropping_a_map_cancels_items_that_have_not_started(make: &Make) {
         door.arrived();
         drop(map);
         drop(limited);
-        assert_eq!(ran(executor, &door), [0], "the one that ran");
+        assert_eq!(ran(executor, &door), [0], "only the first item has run");
     }
 }
 

@@ -36,7 +36,7 @@ fn a_buffer_has_exactly_its_size_in_flight(make: &Make) {
         let size = u64::try_from(size).unwrap();
         let mut map = buffered.map(double, counted(&pulled));
         for n in 0..20 {
-            assert_eq!(pulled.get(), size + n, "no more than that was submitted");
+            assert_eq!(pulled.get(), size + n, "no more items were submitted");
             assert_eq!(map.next().unwrap().unwrap(), 2 * n);
         }
     }

@@ -54,7 +54,7 @@ fn shutdown_may_be_called_again(make: &Make) {
 
 fn an_unused_executor_can_be_shut_down(make: &Make) {
     let executor = make(1);
-    assert!(!executor.join(None), "it is open: it does not even wait");
+    assert!(!executor.join(None), "a join of an open executor does not wait");
     executor.shutdown();
     assert!(executor.join(Some(Duration::ZERO)));
     assert!(matches!(executor.submit(double, 1).result(), Err(Error::ShutDown)));
@@ -101,7 +101,7 @@ fn cancel_pending_spares_running_tasks(make: &Make) {
     assert!(running.is_running());
     door.open();
     running.result().unwrap();
-    assert_eq!(executor.submit(double, 1).result().unwrap(), 2, "it is open still");
+    assert_eq!(executor.submit(double, 1).result().unwrap(), 2, "the executor is still open");
 }
 
 fn shutdown_now_cancels_queued_tasks(make: &Make) {
@@ -112,7 +112,7 @@ fn shutdown_now_cancels_queued_tasks(make: &Make) {
     opens_when_done(&queued[4], &door);
     executor.shutdown_now();
     assert!(queued.iter().all(|task| task.is_cancelled()));
-    assert!(running.result().is_ok(), "it was let end");
+    assert!(running.result().is_ok(), "a running task may end");
     assert!(executor.join(Some(Duration::ZERO)));
 }
 
@@ -140,7 +140,7 @@ fn a_drop_while_unwinding_cancels_queued_tasks(make: &Make) {
     });
     assert_eq!(text, "in the middle of it");
     assert!(tasks.iter().all(|task| task.is_cancelled()));
-    assert!(held.expect("it was submitted").try_result().expect("it was waited for").is_ok());
+    assert!(held.expect("the task was submitted").try_result().expect("the drop has waited for the task").is_ok());
 }
 
 fn a_panic_continues_after_the_drop_of_an_executor(make: &Make) {
@@ -186,6 +186,6 @@ fn a_callback_may_shut_down(make: &Make) {
     door.open();
     running.wait();
     assert!(matches!(executor.submit(double, 2).result(), Err(Error::ShutDown)));
-    assert_eq!(queued.result().unwrap(), 2, "it was accepted before");
+    assert_eq!(queued.result().unwrap(), 2, "the task was accepted before the shutdown");
     assert!(executor.join(None));
 }

@@ -145,7 +145,7 @@ fn a_timeout_separates_done_futures_from_the_others(make: &Make) {
     let waited = wait([&held, &done], Duration::from_millis(5), ReturnWhen::AllCompleted);
     assert_eq!((waited.done[0].id(), waited.not_done[0].id()), (done.id(), held.id()));
     let waited = wait([&held], Duration::from_millis(5), ReturnWhen::FirstCompleted);
-    assert_eq!(counts(&waited), (0, 1), "nobody is done, and it raises nothing");
+    assert_eq!(counts(&waited), (0, 1), "no task is done, and the timeout is no error");
 }
 
 fn a_zero_timeout_does_not_wait(make: &Make) {

@@ -36,5 +36,5 @@ impl Post {
 pub fn call_at(address: String) {
     let mut post = UnixStream::connect(address).expect("a post to call at");
     // Continues where a signal interrupts it.
-    post.read_to_end(&mut Vec::new()).expect("nothing comes but the end");
+    post.read_to_end(&mut Vec::new()).expect("the socket can be read to its end");
 }

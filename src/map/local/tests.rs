@@ -171,7 +171,7 @@ fn items_left_to_a_cancelled_map_worker_are_handed_over() {
     assert_eq!((owner.waiting(), shared.input().count()), (1, 1));
     let coming = owner.sent.lock().unwrap().remove(0);
     coming.cancel();
-    assert_eq!((owner.waiting(), shared.input().count()), (1, 0), "another one comes for it");
+    assert_eq!((owner.waiting(), shared.input().count()), (1, 0), "another map worker is sent for the item");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn items_are_held_back_while_a_map_worker_is_on_its_way() {
     let _range = hand_over(&shared, [0, 1]);
     assert!(shared.may_hold_back());
     while owner.work() {}
-    assert!(!shared.may_hold_back(), "it has come, and gone");
+    assert!(!shared.may_hold_back(), "the map worker has come and left");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn items_pulled_after_a_submit_are_in_their_own_range() {
     hold_back(&shared, [1, 2]);
     owner.tickets.next();
     shared.input().add(3, &*shared, fork::generation());
-    assert_eq!(shared.input().count(), 1, "only what came after it is held back");
+    assert_eq!(shared.input().count(), 1, "only the item behind the task is held back");
     assert_eq!(shared.input().ranges().iter().map(|range| range.left()).collect::<Vec<_>>(), [2]);
 }
 

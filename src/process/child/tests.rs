@@ -48,7 +48,7 @@ fn meet(reader: &mut PipeReader) {
 }
 
 fn assert_gone(mut reader: PipeReader) {
-    wait(&reader, "nobody holds the pipe any more");
+    wait(&reader, "every process that held the pipe has ended");
     assert_eq!(reader.read(&mut [0]).unwrap(), 0);
 }
 
@@ -134,7 +134,7 @@ fn dropping_kills_a_running_child() {
     let pid = Pid::from_raw(child.pid().cast_signed()).unwrap();
     drop(child);
     assert_gone(pipe);
-    assert_eq!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "it was reaped");
+    assert_eq!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "the child was reaped");
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_child_that_cannot_be_watched_is_killed() {
     setrlimit(Resource::Nofile, none).unwrap();
     let error = Child::spawn(Command::new("/bin/sh").args(["-c", "exec sleep 1000"])).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-    assert_eq!(waitid(WaitId::All, WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "none runs, none is unreaped");
+    assert_eq!(waitid(WaitId::All, WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "no child runs or is unreaped");
 }
 
 #[cfg(any(not(target_os = "linux"), portable))]

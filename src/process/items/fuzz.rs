@@ -60,7 +60,7 @@ proptest! {
                     prop_assert_eq!((argument.len(), cut.ends.len()), (range.len(), range.len()));
                 }
             }
-            prop_assert!((known..=items.count()).contains(&items.known()), "what is known stays so, and is no more than there is");
+            prop_assert!((known..=items.count()).contains(&items.known()), "known outcomes stay known, and there are no more than items");
         }
         let ledger = items.settle(&Error::Cancelled);
         let outcomes: Vec<_> = ledger.in_order().collect();

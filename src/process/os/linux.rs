@@ -327,7 +327,7 @@ mod tests {
             assert!(keeps_its_length(memory).unwrap());
             assert_eq!(ftruncate(memory, 0), Err(Errno::PERM));
             assert_eq!(ftruncate(memory, 2 * LENGTH as u64), Err(Errno::PERM));
-            assert_eq!(fcntl_add_seals(memory, SealFlags::WRITE), Err(Errno::PERM), "no more is sealed");
+            assert_eq!(fcntl_add_seals(memory, SealFlags::WRITE), Err(Errno::PERM), "no seal can be added");
         }
         assert_eq!(rustix::io::write(&both, b"x"), Ok(1));
         assert_eq!(rustix::io::write(&reading, b"x"), Err(Errno::PERM));

@@ -63,10 +63,10 @@ fn items_of_a_batch_that_have_not_begun_are_withdrawn() {
 fn a_chunk_without_items_left_is_not_blamed_for_a_death() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
     let remote = batch(&processes, &tally);
-    assert!(remote.has_begun(0), "it was about to");
+    assert!(remote.has_begun(0), "the worker was about to begin the first item");
     remote.curtail();
-    assert!(!remote.has_begun(0), "nobody wants them");
-    assert!(remote.has_begun(1), "it was in the first");
+    assert!(!remote.has_begun(0), "no item is left");
+    assert!(remote.has_begun(1), "the worker was in the first item");
 }
 
 #[test]
@@ -111,6 +111,6 @@ fn a_closed_pool_expects_more_while_it_has_workers() {
         pool.expect_no_more();
     }
     assert!(processes.join(None));
-    accepted.and(more).expect("they stay for him who expected more before");
+    accepted.and(more).expect("workers stay for a map that expected more before the close");
     assert!(matches!(pool.expect_more(true), Err(Error::ShutDown)));
 }

@@ -102,7 +102,7 @@ impl World<'_> {
 
     /// Runs without further calls until nothing happens any more, or with `is_end`, until everything has ended.
     fn settle_down(&mut self, actors: &mut Vec<Actor>, is_end: bool) {
-        self.trace(|| "nobody asks for anything".into());
+        self.trace(|| "no more calls".into());
         self.is_settling = true;
         for step in 0..STEPS {
             if step % 8 == 0 {
@@ -117,7 +117,7 @@ impl World<'_> {
                 return self.audit_outcomes();
             }
         }
-        panic!("it does not come to an end");
+        panic!("the schedule does not end");
     }
 
     /// Advances the clock to the next alarm. Returns `false` if nothing is still to come.
@@ -139,7 +139,7 @@ impl World<'_> {
         drop(processes);
         let Some(hung) = hung else { return false };
         let first = self.scheduler.workers[&hung].in_flight.front();
-        assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "nobody keeps the time of a task");
+        assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "no monitor keeps the time limit of a task");
         self.kill(hung);
         true
     }

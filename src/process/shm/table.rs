@@ -291,7 +291,7 @@ mod tests {
         assert!(!table.write_journal(&vec![0; JOURNAL]));
         table.begin_journal(9, 6);
         assert_eq!(table.read_journal(9), Some((6, 0, vec![])));
-        assert!(table.write_journal(&vec![1; JOURNAL]) && !table.write_journal(b"x"), "it may be full");
+        assert!(table.write_journal(&vec![1; JOURNAL]) && !table.write_journal(b"x"), "the journal may be full");
         assert_eq!(table.read_journal(9), Some((6, 1, vec![1; JOURNAL])));
     }
 }

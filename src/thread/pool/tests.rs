@@ -62,9 +62,12 @@ fn no_worker_is_woken_while_one_is_on_its_way() {
     assert!(matches!(Queue { searching: true, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { idle: 0, ..queue() }.decide(), Action::Start(_)));
     assert!(matches!(Queue { idle: 0, workers: 2, ..queue() }.decide(), Action::Nothing));
-    assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "who is there comes first");
+    assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "an idle worker is woken first");
     assert!(matches!(Queue { idle: 0, coming: 1, ..queue() }.decide(), Action::Nothing));
-    assert!(matches!(Queue { idle: 0, dead: 1, ..queue() }.decide(), Action::Nothing), "nothing to do for it");
+    assert!(
+        matches!(Queue { idle: 0, dead: 1, ..queue() }.decide(), Action::Nothing),
+        "a new worker would find no task"
+    );
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn dropped_maps_are_forgotten() {
         pool.enlist(Weak::<Nothing>::new() as _);
     }
     assert_eq!(pool.shared().len(), 1);
-    assert_eq!(pool.shared.lock().len(), 2, "that which is there, and the last one");
+    assert_eq!(pool.shared.lock().len(), 2, "the live map, and the last dropped one");
 }
 
 #[test]

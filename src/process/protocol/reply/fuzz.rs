@@ -17,7 +17,7 @@ fn look_at(bytes: &[u8]) {
     for _ in 0..MOST {
         source = source.and_then(StdError::source);
     }
-    assert!(source.is_none(), "as deep as no error of a worker");
+    assert!(source.is_none(), "the chain of sources is longer than a worker sends");
     to_bytes(&error);
 }
 

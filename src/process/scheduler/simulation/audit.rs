@@ -46,7 +46,7 @@ impl World<'_> {
             workers().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Retiring | Stage::Leaving));
         assert!(
             others.map(|worker| worker.in_flight.len()).sum::<usize>() == 0,
-            "a worker has tasks that does not serve"
+            "a worker that does not serve has tasks"
         );
         self.audit_work();
         // The tasks of a dead worker are with other workers.
@@ -62,7 +62,7 @@ impl World<'_> {
             assert!(worker.in_flight.len() < 2 || worker.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
         let unread = self.pending_actions.iter().filter(|action| matches!(action, PendingAction::Read(..))).count();
-        assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "not all is read");
+        assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "a reply is not read");
         for (nth, id) in scheduler.idle.iter().enumerate() {
             let worker = &scheduler.workers[id];
             assert!(!scheduler.idle[..nth].contains(id), "idle twice");
@@ -113,12 +113,15 @@ impl World<'_> {
                 expected = expected.wrapping_add(mark(remote));
             }
         }
-        assert_eq!(found, expected, "a task that is in several places, or in none, or that nobody has submitted");
+        assert_eq!(found, expected, "a task is in several places, in none, or was not submitted");
         // A lost task ends once its outcome is decided, so there are few.
         for (nth, remote) in scheduler.lost.iter().enumerate() {
             let is_it = |other: &Arc<RemoteTask>| Arc::ptr_eq(other, remote);
             let is_once = !scheduler.lost[..nth].iter().any(is_it) && self.remotes.iter().any(is_it);
-            assert!(is_once && matches!(*remote.place.lock(), Place::WorkerLost), "a task is lost that is elsewhere");
+            assert!(
+                is_once && matches!(*remote.place.lock(), Place::WorkerLost),
+                "a lost task is in another place too"
+            );
         }
     }
 
@@ -190,8 +193,11 @@ impl World<'_> {
             let first = &worker.in_flight[0];
             let progress = worker.table.as_ref().map(|table| table.quiet_slots().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
-            assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
-            let Some((then, _)) = monitor.alarm() else { panic!("nobody keeps the time of a task") };
+            assert!(
+                worker.arrival.is_none() || is_done,
+                "the monitor waits for a result that the worker has not stored"
+            );
+            let Some((then, _)) = monitor.alarm() else { panic!("no monitor keeps the time limit of a task") };
             // Counted from its start, if that was later. The clock may have been read up to [`LATE`] before the
             // decision.
             let limit = first.remote.limit();
@@ -200,7 +206,7 @@ impl World<'_> {
                 _ => self.fixture.base,
             };
             let latest = deadline.max(started + limit.unwrap_or_default()) + LATE;
-            assert!(then <= latest.max(self.now()), "the time of another task is kept");
+            assert!(then <= latest.max(self.now()), "the monitor keeps the time limit of another task");
         }
     }
 
@@ -217,7 +223,7 @@ impl World<'_> {
             .filter(|(_, worker)| worker.stage == Stage::Starting && worker.connection.is_some());
         for (id, _) in starting {
             let monitor = &self.monitors[id];
-            assert!(monitor.will_look() || !monitor.is_asleep(), "nobody tells a worker that there is nothing for it");
+            assert!(monitor.will_look() || !monitor.is_asleep(), "a starting worker is not told that no task is left");
         }
     }
 
@@ -230,7 +236,11 @@ impl World<'_> {
     /// Asserts that no worker can continue with the task.
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
         let table = Arc::clone(&self.processes.borrow().workers[&id].table);
-        assert_eq!(table.quiet_slots().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
+        assert_eq!(
+            table.quiet_slots().progress(slot, sequence),
+            Progress::Strange,
+            "a task was reported stopped and was not"
+        );
     }
 
     /// Counts that a worker died before it started a task, which another one will start.
@@ -263,8 +273,8 @@ impl World<'_> {
         for (number, call) in self.oracle.lock().calls.iter().enumerate() {
             assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
         }
-        assert!(self.scheduler.active <= self.config.max_workers, "too many workers for good");
-        assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
+        assert!(self.scheduler.active <= self.config.max_workers, "too many workers at the end");
+        assert!(self.blocked.is_empty(), "a submitter waits although there is room");
     }
 
     /// Asserts that nothing is left.

@@ -67,7 +67,7 @@ impl World<'_> {
         let table = self.make_ready(id);
         // Its tasks are usually short, so that one is sent ahead.
         self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
-        let Ok(orders) = self.refill(id).1.try_into() else { panic!("one is sent ahead") };
+        let Ok(orders) = self.refill(id).1.try_into() else { panic!("a second task is sent ahead") };
         (table, orders)
     }
 
@@ -96,13 +96,13 @@ fn a_worker_that_reached_its_task_limit_is_replaced_after_its_exit() {
     }
     assert!(world.answer(FIRST, 0, 1).is_some());
     assert_eq!(world.refill(FIRST).0, Next::Leave);
-    assert_eq!(world.scheduler.starting, 0, "it is there still");
+    assert_eq!(world.scheduler.starting, 0, "the worker is still alive");
     let death = world.decide(|scheduler, now| scheduler.died(FIRST, Prospect::Fair, now));
     assert!(death.lost_tasks.is_empty() && !death.is_the_end);
-    assert_eq!(world.scheduler.starting, 0, "its monitor holds its connection");
+    assert_eq!(world.scheduler.starting, 0, "the monitor still holds the connection");
     assert!(world.decide(|scheduler, _| scheduler.forget(FIRST)).is_empty());
     assert_eq!(world.scheduler.starting, 1);
-    assert_eq!(world.scheduler.respawned, 0, "it has not died");
+    assert_eq!(world.scheduler.respawned, 0, "the worker has not died");
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn a_reply_goes_to_the_task_that_has_the_slot_now() {
     let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
-    assert!(world.answer(FIRST, 0, 2).is_none() && world.answer(FIRST, 1, 1).is_none(), "nobody has asked for these");
+    assert!(world.answer(FIRST, 0, 2).is_none() && world.answer(FIRST, 1, 1).is_none(), "no such task was sent");
     assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &remote)));
-    assert!(world.answer(FIRST, 0, 1).is_none(), "it has been answered");
+    assert!(world.answer(FIRST, 0, 1).is_none(), "the task has its reply");
 }
 
 #[test]
@@ -162,10 +162,10 @@ fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool
 #[test]
 fn a_worker_is_idle_if_its_monitor_has_nothing_to_do() {
     assert!(rests(None, |_| {}));
-    assert!(!rests(Some(1), |_| {}), "it has had its last task");
+    assert!(!rests(Some(1), |_| {}), "the worker has reached its task limit");
     assert!(!rests(None, |world| world.scheduler.closed = true));
     assert!(!rests(None, |world| world.scheduler.broken = Some(Error::Abandoned)));
-    assert!(!rests(None, |world| drop(world.submit_task())), "that one waits");
+    assert!(!rests(None, |world| drop(world.submit_task())), "a task waits");
     let send_ahead = |world: &mut World<'_>| {
         world.submit_task();
         world.make_ready(SECOND);
@@ -174,14 +174,14 @@ fn a_worker_is_idle_if_its_monitor_has_nothing_to_do() {
         world.submit_task();
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_ahead), "it could take that");
+    assert!(!rests(None, send_ahead), "the worker could take the task sent ahead");
     let send_batch = |world: &mut World<'_>| {
         let batch = world.remote(TaskOptions::new(), Some(3), true, 0);
         world.decide(|scheduler, now| scheduler.submit(batch, now));
         world.make_ready(SECOND);
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_batch), "it could take a part");
+    assert!(!rests(None, send_batch), "the worker could take half of the batch");
 }
 
 #[test]
@@ -212,6 +212,6 @@ fn a_worker_takes_no_more_tasks_than_its_limit() {
             assert!(matches!(world.submit_task().1, Submitted::Sent(SECOND, _)));
         }
     }
-    assert_eq!(world.refill(SECOND).1.len(), 1, "it takes two of four, and may have one");
+    assert_eq!(world.refill(SECOND).1.len(), 1, "the worker would take two of four tasks, and may have one");
     assert_eq!(world.scheduler.waiting(), 1);
 }

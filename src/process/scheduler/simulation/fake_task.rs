@@ -30,7 +30,7 @@ pub(super) struct FakeTask {
 
 /// Returns the call that an argument belongs to.
 pub(super) fn call_of(bytes: &[u8]) -> usize {
-    u32::from_le_bytes(*bytes.first_chunk().expect("an argument that was cut wrong")) as usize
+    u32::from_le_bytes(*bytes.first_chunk().expect("an argument shorter than a call")) as usize
 }
 
 /// Returns the call that an item belongs to, or `None` if it was not sent.
@@ -82,7 +82,7 @@ impl FakeTask {
     fn end_each(&self, first: usize, replies: Vec<Result<&[u8], Error>>) {
         let mut oracle = self.oracle.lock();
         for (call, reply) in (self.calls.start + first..).zip(replies) {
-            assert!(self.calls.contains(&call), "there is no such item");
+            assert!(self.calls.contains(&call), "the item belongs to another chunk");
             let end = match reply {
                 Ok(bytes) => {
                     assert_eq!(call_of(bytes), call, "the result of another item");
@@ -91,7 +91,7 @@ impl FakeTask {
                 Err(error) => End::of(&error),
             };
             let is_refused = oracle.calls[call].is_refused;
-            assert!(!is_refused || end != End::Value, "a result of what was not sent");
+            assert!(!is_refused || end != End::Value, "a refused item has a result");
             oracle.calls[call].end(end);
         }
     }

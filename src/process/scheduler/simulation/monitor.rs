@@ -70,7 +70,7 @@ impl Monitor {
 
 impl World<'_> {
     fn monitor(&mut self, id: WorkerId) -> &mut Monitor {
-        self.monitors.get_mut(&id).expect("a monitor that acts is there")
+        self.monitors.get_mut(&id).expect("an acting monitor is in the map")
     }
 
     /// Lets the monitor take its next step.
@@ -93,7 +93,7 @@ impl World<'_> {
             let worker = &processes.workers[&id];
             (!worker.is_alive, worker.outgoing.len())
         };
-        let monitor = self.monitors.get_mut(&id).expect("it is there");
+        let monitor = self.monitors.get_mut(&id).expect("the worker has a monitor");
         if has_died {
             // It waits until no waiter looks.
             monitor.wanted_reply = None;
@@ -114,7 +114,7 @@ impl World<'_> {
             let first = self.scheduler.workers[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
             self.on(id, Event::TimePassed { clock });
             if self.monitor(id).actions.iter().any(|action| matches!(action, Action::Expire(..))) {
-                self.audit_stopped(id, first.expect("it had a task"));
+                self.audit_stopped(id, first.expect("the worker had a task"));
             }
         }
     }
@@ -133,8 +133,11 @@ impl World<'_> {
             return;
         }
         self.trace(|| format!("monitor {} starts", id.0));
-        let table =
-            self.fixture.tables.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
+        let table = self
+            .fixture
+            .tables
+            .pop()
+            .unwrap_or_else(|| Arc::new(TaskTable::create().expect("a table can be created").0));
         let unfit = self.config.unfit;
         let is_unfit = self.once_in(unfit);
         self.processes.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
@@ -170,7 +173,7 @@ impl World<'_> {
             Step::Reap => self.reap(id),
             Step::Forget => {
                 let left = self.decide(|scheduler, _| scheduler.forget(id));
-                assert!(left.is_empty(), "a worker is forgotten with its tasks");
+                assert!(left.is_empty(), "a forgotten worker has tasks");
                 self.monitors.remove(&id);
                 if let Some(worker) = self.processes.borrow_mut().workers.remove(&id) {
                     self.fixture.tables.push(worker.table);

@@ -59,7 +59,7 @@ impl From<Dispatch> for Frame {
         // If it was taken back before it was sent, another worker may have run it since: this one will not begin it.
         let is_its = matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
         let has_some = items.is_none_or(|(first, end)| first < end) || remote.is_curtailed();
-        assert!(has_some || !is_its, "a worker is sent what others have got");
+        assert!(has_some || !is_its, "a worker is sent a batch without items");
         Self { remote, slot, sequence, items }
     }
 }
@@ -230,7 +230,7 @@ impl Worker {
                 let is_ours = self.table.quiet_slots().finish(frame.slot, frame.sequence);
                 return if is_ours { At::Done(frame, Some(batch)) } else { At::Parked(frame, Some(batch)) };
             };
-            assert!(frame.items.is_some_and(|(_, end)| item < end), "an item is to run that was not sent");
+            assert!(frame.items.is_some_and(|(_, end)| item < end), "a worker takes an item that was not sent");
             assert_eq!(item, batch.first + batch.count, "an item is passed over");
             if let Some(call) = frame.call(Some(item)) {
                 oracle.lock().calls[call].begin(id);

@@ -125,7 +125,7 @@ impl<'a> World<'a> {
             let steps = dice.u32(..16).saturating_sub(12);
             if steps > 0 && !processes.workers.is_empty() {
                 let nth = dice.usize(..processes.workers.len());
-                let id = *processes.workers.keys().nth(nth).expect("one of them");
+                let id = *processes.workers.keys().nth(nth).expect("the index is in range");
                 (0..steps).for_each(|_| processes.step(id));
             }
         };
@@ -270,7 +270,7 @@ impl<'a> World<'a> {
             Actor::Monitor(id) => self.look_after(id),
             Actor::Waiter(id) => self.end_look(id),
             Actor::PendingAction(index) => {
-                let action = self.pending_actions.swap_remove_back(index).expect("one of them");
+                let action = self.pending_actions.swap_remove_back(index).expect("the index is in range");
                 self.perform(action);
             }
             Actor::Blocked => self.unblock(),

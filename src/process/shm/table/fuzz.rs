@@ -35,7 +35,7 @@ impl TableWrite {
     fn write(&self, page: &File) {
         let put = |at: usize, bytes: &[u8]| {
             let length = bytes.len().min(LENGTH - at);
-            page.write_all_at(&bytes[..length], at as u64).expect("it is as long as that");
+            page.write_all_at(&bytes[..length], at as u64).expect("the page is long enough");
         };
         let word = |at: usize, word: u64| put(at, &word.to_le_bytes());
         let field = |at: usize| JOURNAL_WORDS + 8 * at;

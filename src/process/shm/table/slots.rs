@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(slots.progress(3, 7), Progress::Done);
         assert!(slots.kill_done(3, 7));
         slots.ready(3, 8, None);
-        assert!(!slots.start(3, 7, 12), "the swap of a task before it");
+        assert!(!slots.start(3, 7, 12), "the sequence number of an earlier task");
         assert!(slots.revoke(3, 8) && !slots.start(3, 8, 12));
         assert_eq!(slots.progress(3, 8), Progress::Strange);
     }
@@ -198,18 +198,18 @@ mod tests {
     fn half_of_the_items_not_begun_is_taken_back() {
         let slots = TaskSlots::<4>::new();
         slots.ready(1, 4, Some((2, 8)));
-        assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
+        assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "an idle worker need not look again after the start");
         assert!(slots.start(1, 4, 0));
         assert_eq!(slots.halve(1, 4, (2, 5)), Some((4, 5)));
         assert_eq!(slots.halve(1, 4, (2, 4)), Some((3, 4)));
-        assert_eq!(slots.halve(1, 4, (2, 3)), None, "it is about to be begun");
+        assert_eq!(slots.halve(1, 4, (2, 3)), None, "the worker is about to begin the last item");
         assert_eq!(slots.take_item(1), Some(2));
         assert_eq!(slots.take_item(1), None);
         slots.ready(1, 5, Some((0, 2)));
         assert!(slots.start(1, 5, 0));
         assert_eq!(slots.take_item(1), Some(0));
-        assert_eq!(slots.halve(1, 5, (0, 2)), Some((1, 2)), "behind one that runs all is taken");
+        assert_eq!(slots.halve(1, 5, (0, 2)), Some((1, 2)), "all items behind the running one are taken");
         assert_eq!(slots.halve(1, 5, (0, 1)), None);
-        assert_eq!(slots.halve(1, 4, (0, 1)), None, "another task's");
+        assert_eq!(slots.halve(1, 4, (0, 1)), None, "the slot has another task");
     }
 }

@@ -51,7 +51,7 @@ fn cancel_pending_spares_a_task_between_two_tries() {
     world.die_of(FIRST, &remote);
     world.scheduler.closed = true;
     assert!(world.decide(|scheduler, now| scheduler.cancel_pending(now)).is_empty());
-    assert!(world.try_again(&remote).is_none(), "it has begun");
+    assert!(world.try_again(&remote).is_none(), "the task has begun");
     world.make_ready(SECOND);
     assert_eq!(world.refill(SECOND).1.len(), 1);
     // The task was not the one that this worker died of.
@@ -180,11 +180,15 @@ fn a_failed_replacement_costs_no_task_while_other_workers_live() {
     assert_eq!(world.refill(FIRST).0, Next::Leave);
     world.die(FIRST);
     assert_eq!(world.fail_to_start(WorkerId(2)), 0);
-    assert_eq!(world.scheduler.starting, 0, "it would lack the same again");
+    assert_eq!(world.scheduler.starting, 0, "another worker would fail in the same way");
     assert!(world.answer(SECOND, 0, 2).is_some());
     assert_eq!(world.refill(SECOND).0, Next::Leave);
     world.die(SECOND);
-    assert_eq!((world.scheduler.starting, world.scheduler.waiting()), (1, 1), "all that the others held is there now");
+    assert_eq!(
+        (world.scheduler.starting, world.scheduler.waiting()),
+        (1, 1),
+        "the resources of the other workers are free now"
+    );
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
     let deadline = world.now() + LIMIT;
     for _ in 0..9 {
         world.advance(second);
-        let Expiry::Later(Some(then)) = world.expire() else { panic!("it has time left") };
+        let Expiry::Later(Some(then)) = world.expire() else { panic!("the task has time left") };
         assert!(
             deadline - second < then && then <= deadline,
             "{:?} from {deadline:?}",
@@ -68,7 +68,7 @@ fn a_time_limit_counts_from_when_the_worker_began() {
 /// Returns when to check again.
 #[track_caller]
 fn then(expiry: Expiry) -> Instant {
-    let Expiry::Later(Some(then)) = expiry else { panic!("it is not waited for") };
+    let Expiry::Later(Some(then)) = expiry else { panic!("the monitor does not wait for the result") };
     then
 }
 
@@ -83,7 +83,7 @@ fn a_finished_result_has_limited_time_to_arrive() {
     assert!(table.slots().finish(orders[0].slot, orders[0].sequence));
     world.advance(2 * LIMIT);
     let until = then(world.expire());
-    assert!(until + LATE >= world.now() + ARRIVAL, "it was done in time");
+    assert!(until + LATE >= world.now() + ARRIVAL, "the task was done in time");
     world.advance(ARRIVAL / 2);
     assert_eq!(then(world.expire()), until, "once");
     world.advance(ARRIVAL);
@@ -102,7 +102,7 @@ fn a_worker_that_runs_the_next_task_has_sent_its_result() {
     world.advance(2 * LIMIT);
     for _ in 0..3 {
         let until = then(world.expire());
-        assert!(until + LATE >= world.now() + ARRIVAL, "it may be about to be read");
+        assert!(until + LATE >= world.now() + ARRIVAL, "the result may be about to be read");
         world.advance(until - world.now() + LATE);
     }
     drop(remotes);

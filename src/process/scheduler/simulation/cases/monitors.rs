@@ -51,7 +51,7 @@ impl Watched {
 
     /// Advances the clock to the alarm, and returns what it decides.
     fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Message>>) {
-        let (_, alarm) = self.state.alarm().expect("it would sleep for ever");
+        let (_, alarm) = self.state.alarm().expect("the monitor would sleep for ever");
         world.advance(LONG);
         let clock = world.clock();
         (alarm, self.on(world, Event::TimePassed { clock }))
@@ -64,11 +64,11 @@ fn a_starting_worker_without_work_is_dismissed() {
     let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     let mut watched = Watched::new(&mut world);
-    assert!(watched.on(&mut world, Event::Woken).is_empty(), "there is a task for it");
+    assert!(watched.on(&mut world, Event::Woken).is_empty(), "a task waits for the worker");
     assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
     world.scheduler.closed = true;
     assert!(matches!(watched.on(&mut world, Event::Woken)[..], [Action::SayNoMore]));
-    assert_eq!(watched.state.accepts(Kind::Ready), Acceptance::Ignore, "it comes too late");
+    assert_eq!(watched.state.accepts(Kind::Ready), Acceptance::Ignore, "the worker is ready too late");
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn a_worker_that_does_not_exit_is_killed_or_given_up() {
     let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let (mut watched, ..) = Watched::ready(&mut world);
-    assert!(watched.on(&mut world, Event::HungUp).is_empty(), "it may be about to exit");
+    assert!(watched.on(&mut world, Event::HungUp).is_empty(), "the worker may be about to exit");
     assert!(matches!(watched.wait(&mut world), (Alarm::Kill, actions) if matches!(actions[..], [Action::Kill])));
-    assert!(watched.state.alarm().is_none(), "it is sure to end");
+    assert!(watched.state.alarm().is_none(), "a killed worker ends");
     watched.on(&mut world, Event::CannotBeKilled);
     assert!(matches!(watched.wait(&mut world), (Alarm::GiveUp, actions) if matches!(actions[..], [Action::GiveUp])));
 }
@@ -96,7 +96,7 @@ fn a_worker_without_hello_is_killed_with_a_reason() {
     let text = match &actions[..] {
         [Action::Refuse(..), Action::Warn(text)] => text.clone(),
         [Action::Refuse(..), Action::BreakDown(error)] => error.to_string(),
-        _ => panic!("nothing is told"),
+        _ => panic!("the reason is not reported"),
     };
     assert!(text.contains("not ready within 60s"), "{text}");
 }
@@ -119,7 +119,7 @@ fn the_next_task_is_sent_before_the_last_is_completed() {
     world.submit_task();
     world.submit_task();
     let (mut watched, _, actions) = Watched::ready(&mut world);
-    let [Action::Send(sent)] = &actions[..] else { panic!("there is a task for it") };
+    let [Action::Send(sent)] = &actions[..] else { panic!("a task waits for the worker") };
     let mut replies = vec![Message::Value { slot: sent[0].slot, sequence: sent[0].sequence, bytes: [0; 4] }];
     let actions = watched.on(&mut world, Event::Replies(&mut replies));
     assert!(matches!(actions[..], [Action::Send(_), Action::Deliver(Some(_), _)]));
@@ -136,7 +136,7 @@ fn a_worker_that_has_ended_gets_no_more_tasks() {
     let table = Arc::new(TaskTable::create().unwrap().0);
     assert!(watched.on(&mut world, Event::Ready(FIRST, table)).is_empty());
     let actions = watched.on(&mut world, Event::Reaped { exit: &Exit::Unknown });
-    assert!(matches!(actions[..], [Action::Refuse(..)]), "it was ready: that does not speak against others");
+    assert!(matches!(actions[..], [Action::Refuse(..)]), "a worker that was ready does not break the pool");
 }
 
 #[test]
