@@ -398,7 +398,7 @@ mod tests {
         }
     }
 
-    /// A type may panic as it is encoded, and a callback as well.
+    /// A type may panic while it is encoded, and so may a callback.
     #[test]
     fn a_panic_restores_the_out_of_band_of_its_thread() {
         let nobody: Arc<dyn OutOfBand> = Arc::new(Nobody);
