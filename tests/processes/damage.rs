@@ -51,12 +51,12 @@ fn connection() -> OwnedFd {
 
 /// Runs `damage` on one worker while a task runs on the other, which nothing may happen to.
 fn beside_another<R>(pool: &Marked, damage: impl FnOnce() -> R) -> R {
-    let post = Post::new();
-    let other = pool.submit(call_at, post.address());
-    let called = post.called();
+    let checkpoint = Checkpoint::new();
+    let other = pool.submit(stop_at, checkpoint.address());
+    let arrived = checkpoint.arrived();
     let result = damage();
     assert!(other.is_running());
-    drop(called);
+    drop(arrived);
     other.result().expect("the other task is untouched");
     result
 }
@@ -197,16 +197,16 @@ fn a_grandchild_that_holds_the_connection_is_killed_with_its_worker() {
 #[test]
 fn a_grandchild_that_left_the_group_hides_no_death() {
     with_pool(workers(2), |pool| {
-        let (post, other) = (Post::new(), Post::new());
-        let others = pool.submit(call_at, other.address());
-        let held = other.called();
+        let (checkpoint, other) = (Checkpoint::new(), Checkpoint::new());
+        let others = pool.submit(stop_at, other.address());
+        let held = other.arrived();
         let grandchild = pool.submit(leave_behind, true).result().unwrap();
         let exit = |address: String| -> u8 {
-            call_at(address);
+            stop_at(address);
             std::process::exit(3)
         };
-        let future = pool.submit(exit, post.address());
-        drop(post.called());
+        let future = pool.submit(exit, checkpoint.address());
+        drop(checkpoint.arrived());
         assert_eq!(*died(future.result()).exit(), Exit::Code(3));
         pool.works_with(1);
         drop(held);
@@ -263,29 +263,29 @@ fn a_thread_left_by_a_task_may_kill_its_worker() {
     /// Leaves a thread that ends the process when it is let go.
     fn leave_a_thread(address: String) -> u32 {
         thread::spawn(|| {
-            call_at(address);
+            stop_at(address);
             std::process::abort();
         });
         std::process::id()
     }
     with_pool(workers(1), |pool| {
-        let post = Post::new();
-        let worker = pool.submit(leave_a_thread, post.address()).result().unwrap();
+        let checkpoint = Checkpoint::new();
+        let worker = pool.submit(leave_a_thread, checkpoint.address()).result().unwrap();
         let worker = Pid::from_raw(worker.cast_signed()).unwrap();
         let pidfd = pidfd_open(worker, PidfdFlags::empty()).unwrap();
         // While it has nothing to do.
-        drop(post.called());
+        drop(checkpoint.arrived());
         poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
         pool.works();
         assert_eq!(pool.stats().failed, 0, "the worker had no task");
         // While it runs another task.
-        let task = Post::new();
-        pool.submit(leave_a_thread, post.address()).result().unwrap();
-        let future = pool.submit(call_at, task.address());
-        let called = task.called();
-        drop(post.called());
+        let task = Checkpoint::new();
+        pool.submit(leave_a_thread, checkpoint.address()).result().unwrap();
+        let future = pool.submit(stop_at, task.address());
+        let arrived = task.arrived();
+        drop(checkpoint.arrived());
         assert_eq!(*died(future.result()).exit(), Exit::Signal("SIGABRT".into()));
-        drop(called);
+        drop(arrived);
         pool.works();
         assert_eq!(pool.stats().failed, 1);
     });
@@ -365,7 +365,7 @@ fn hold_stdout(address: Option<String>) -> u32 {
         let lock = std::io::stdout().lock();
         locked.send(()).unwrap();
         match address {
-            Some(address) => call_at(address),
+            Some(address) => stop_at(address),
             None => loop {
                 thread::park();
             },
@@ -404,11 +404,11 @@ fn a_thread_that_locks_standard_output_delays_no_task() {
 fn a_worker_recovers_when_standard_output_is_unlocked() {
     with_pool(workers(1), |pool| {
         for _ in 0..3 {
-            let post = Post::new();
-            let worker = pool.submit(hold_stdout, Some(post.address())).result().unwrap();
-            let called = post.called();
+            let checkpoint = Checkpoint::new();
+            let worker = pool.submit(hold_stdout, Some(checkpoint.address())).result().unwrap();
+            let arrived = checkpoint.arrived();
             assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
-            drop(called);
+            drop(arrived);
             for _ in 0..50 {
                 assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
             }

@@ -151,25 +151,25 @@ fn an_initializers_argument_that_cannot_be_read_breaks_the_pool() {
 
 #[test]
 fn a_pool_may_be_shut_down_while_it_is_set_up() {
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let futures: Vec<_> = (0..3).map(|_| pool.submit(pid, ())).collect();
-        let called = post.called();
+        let arrived = checkpoint.arrived();
         pool.close();
         assert_eq!(pool.cancel_pending(), 3);
         assert!(futures.iter().all(Future::is_cancelled));
         assert!(!pool.join(Some(Duration::from_millis(20))), "the initializer runs");
-        drop(called);
+        drop(arrived);
         assert!(pool.join(None));
         assert_eq!(pool.processes(), []);
         assert!(matches!(pool.submit(pid, ()).result(), Err(Error::ShutDown)));
     });
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let future = pool.submit(pid, ());
-        let called = post.called();
+        let arrived = checkpoint.arrived();
         pool.close();
-        drop(called);
+        drop(arrived);
         pool.shutdown();
         future.result().expect("the queued task runs");
     });
@@ -177,25 +177,25 @@ fn a_pool_may_be_shut_down_while_it_is_set_up() {
 
 #[test]
 fn an_endless_initializer_does_not_delay_a_shutdown_without_tasks() {
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let future = pool.submit(pid, ());
-        let called = post.called();
+        let arrived = checkpoint.arrived();
         assert!(future.cancel());
         pool.shutdown();
         assert_eq!(pool.processes(), []);
-        drop(called);
+        drop(arrived);
     });
 }
 
 #[test]
 fn a_worker_may_be_killed_while_it_is_set_up() {
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let future = pool.submit(pid, ());
-        let first = post.called();
+        let first = checkpoint.arrived();
         pool.kill_workers();
-        let second = post.called();
+        let second = checkpoint.arrived();
         drop((first, second));
         future.result().expect("another worker is set up");
         pool.works_with(1);

@@ -66,9 +66,9 @@ fn look(pool: ProcessPoolExecutor) -> i32 {
 
 fn fork() {
     let pool = ProcessPoolExecutor::new(2);
-    let post = Post::new();
-    let futures: Vec<_> = (0..2).map(|_| pool.submit(call_at, post.address())).collect();
-    let calls = [post.called(), post.called()];
+    let checkpoint = Checkpoint::new();
+    let futures: Vec<_> = (0..2).map(|_| pool.submit(stop_at, checkpoint.address())).collect();
+    let calls = [checkpoint.arrived(), checkpoint.arrived()];
     let pending = pool.submit(pid, ());
     let mut pool = Some(pool);
     // The copy takes it; here it stays.

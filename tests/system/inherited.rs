@@ -122,9 +122,9 @@ fn block_and_ignore() {
     assert_eq!(signals(&worker, "SigIgn"), terminal.into_iter().chain([libc::SIGPIPE as u32]).collect());
     assert_eq!(signals(&child, "SigBlk"), BTreeSet::new());
     assert_eq!(signals(&child, "SigIgn"), terminal.into());
-    let post = Post::new();
-    let busy = pool.submit(call_at, post.address());
-    let _called = post.called();
+    let checkpoint = Checkpoint::new();
+    let busy = pool.submit(stop_at, checkpoint.address());
+    let _called = checkpoint.arrived();
     pool.terminate_workers();
     assert_eq!(exit_of(busy), Exit::Signal("SIGTERM".into()));
     let terminate = |()| {
