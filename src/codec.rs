@@ -23,7 +23,7 @@ use crate::held::{Held, is_large};
 use crate::{blocking, bytes, stack};
 pub use payload::Payload;
 use room::{Remainder, Room, Sink, Source};
-use strict::{Said, Strict};
+use strict::{ErrorText, Strict};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
     encode_onto(part, value, Vec::new())
@@ -33,8 +33,8 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
 pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     let room = Room::to_write(stack::left());
     let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
-    let said = Said::default();
-    let written = Strict(value, &said).serialize(&mut serializer);
+    let text = ErrorText::default();
+    let written = Strict(value, &text).serialize(&mut serializer);
     let message = match (written, serializer.output.refused) {
         (_, Some(room)) => format!(
             "to write it takes more than the {} KiB of stack that it may use here, so deeply is it nested: {FLAT}, or write it on a \
@@ -42,7 +42,7 @@ pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -
             room.size() >> 10
         ),
         (Ok(()), None) => return Ok(serializer.output.into_bytes()),
-        (Err(error), None) => said.take().unwrap_or_else(|| explained::<T>(&error)),
+        (Err(error), None) => text.take().unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Error::Encode(Encode::new(part, message)))
 }
@@ -136,7 +136,7 @@ fn read<T: DeserializeOwned, H: Held<T>>(bytes: &[u8], room: Room) -> Result<H, 
         (Err(error @ (postcard::Error::WontImplement | postcard::Error::NotYetImplemented)), _) => {
             explained::<T>(&error)
         }
-        (Err(error), _) => reading::said::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
+        (Err(error), _) => reading::message::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Unread::Because(message))
 }

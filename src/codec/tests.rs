@@ -157,12 +157,12 @@ fn a_type_that_hides_errors_cannot_hide_that_it_is_too_deep() {
 #[derive(Debug, Serialize, Deserialize)]
 enum Chain {
     Link(Box<Chain>),
-    End(Shy),
+    End(Unserializable),
 }
 
 impl Chain {
     fn new(depth: u32) -> Self {
-        (0..depth).fold(Self::End(Shy), |inner, _| Self::Link(Box::new(inner)))
+        (0..depth).fold(Self::End(Unserializable), |inner, _| Self::Link(Box::new(inner)))
     }
 }
 
@@ -170,28 +170,28 @@ impl Chain {
 fn the_search_for_an_error_text_stops_where_the_stack_ends() {
     let little = || Room::to_read(64 << 10);
     let bytes = |depth| [vec![0; depth], vec![1]].concat();
-    assert_eq!(reading::said::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
-    assert_eq!(reading::said::<Chain>(&bytes(5000), little()), None);
+    assert_eq!(reading::message::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
+    assert_eq!(reading::message::<Chain>(&bytes(5000), little()), None);
 }
 
 #[test]
 fn an_error_text_is_kept_from_any_depth() {
-    let said = |depth| match encode(Part::Result, &Chain::new(depth)) {
+    let message = |depth| match encode(Part::Result, &Chain::new(depth)) {
         Err(Error::Encode(error)) => error.message().to_owned(),
         other => panic!("{other:?}"),
     };
-    let said = on_stack(64 << 20, move || [said(1), said(5000)]);
-    assert_eq!(said, ["not today", "not today"]);
+    let message = on_stack(64 << 20, move || [message(1), message(5000)]);
+    assert_eq!(message, ["not today", "not today"]);
 }
 
-/// Adds to the error of its part, or ignores it.
-struct Careful<'a>(&'a Shy, bool);
+/// Adds to the error of its inner value, or ignores it.
+struct Outer<'a>(&'a Unserializable, bool);
 
-impl Serialize for Careful<'_> {
+impl Serialize for Outer<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pair = serializer.serialize_tuple(2)?;
         match pair.serialize_element(self.0) {
-            Err(error) if self.1 => Err(serde::ser::Error::custom(format_args!("its part says: {error}"))),
+            Err(error) if self.1 => Err(serde::ser::Error::custom(format_args!("the inner value says: {error}"))),
             _ => pair.serialize_element(&Unwritable),
         }?;
         pair.end()
@@ -209,36 +209,36 @@ impl Serialize for Unwritable {
 
 #[test]
 fn an_error_text_is_kept_only_if_the_outer_type_passes_it_on() {
-    let said = |told| match encode(Part::Result, &Careful(&Shy, told)) {
+    let message = |passes_on| match encode(Part::Result, &Outer(&Unserializable, passes_on)) {
         Err(Error::Encode(error)) => error.message().to_owned(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(said(true), "its part says: not today");
-    assert!(said(false).contains("whose number is not known in advance"), "{}", said(false));
+    assert_eq!(message(true), "the inner value says: not today");
+    assert!(message(false).contains("whose number is not known in advance"), "{}", message(false));
 }
 
 /// Fails to be written and to be read.
 #[derive(Debug)]
-struct Shy;
+struct Unserializable;
 
-impl Serialize for Shy {
+impl Serialize for Unserializable {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom("not today"))
     }
 }
 
-impl<'de> Deserialize<'de> for Shy {
+impl<'de> Deserialize<'de> for Unserializable {
     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(serde::de::Error::custom("not today"))
     }
 }
 
 #[derive(Serialize)]
-struct Wrapped(Shy);
+struct Wrapped(Unserializable);
 
 #[test]
 fn an_error_text_is_kept_through_the_outer_type() {
-    match encode(Part::Result, &Wrapped(Shy)) {
+    match encode(Part::Result, &Wrapped(Unserializable)) {
         Err(Error::Encode(error)) => assert_eq!(error.message(), "not today"),
         other => panic!("{other:?}"),
     }
