@@ -145,11 +145,11 @@ fn a_drop_may_look_at_its_own_future() {
 }
 
 /// Panics whenever it is dropped: two of them in one unguarded drop end the process.
-struct Mine;
+struct AlwaysPanicsOnDrop;
 
-impl Drop for Mine {
+impl Drop for AlwaysPanicsOnDrop {
     fn drop(&mut self) {
-        panic!("a mine in a chunk");
+        panic!("a drop in a chunk");
     }
 }
 
@@ -159,16 +159,21 @@ fn several_panicking_drops_in_one_chunk_do_no_harm() {
         let threads = ThreadPoolExecutor::new(1);
         let chunks = threads.with(MapOptions::new().chunk_size(4));
         // Results that nobody takes, of a chunk whose first is taken.
-        let mut map = chunks.map(|_: u8| Mine, 0..4);
+        let mut map = chunks.map(|_: u8| AlwaysPanicsOnDrop, 0..4);
         std::mem::forget(map.next());
         drop(map);
         // Results of a chunk that nobody looks at.
-        let map = chunks.map(|_: u8| Mine, 0..4);
+        let map = chunks.map(|_: u8| AlwaysPanicsOnDrop, 0..4);
         threads.spawn(|| ()).wait();
         drop(map);
         // Arguments of a chunk that never starts.
         let (opener, running) = occupy(&threads);
-        drop(chunks.map(std::mem::forget, [Mine, Mine, Mine, Mine]));
+        drop(
+            chunks.map(
+                std::mem::forget,
+                [AlwaysPanicsOnDrop, AlwaysPanicsOnDrop, AlwaysPanicsOnDrop, AlwaysPanicsOnDrop],
+            ),
+        );
         opener.open();
         running.wait();
         assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);

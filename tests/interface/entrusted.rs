@@ -11,14 +11,14 @@ use crate::support::{Held, LONG, within};
 
 /// What a remote was asked and told, in order; it answers as it was made to.
 #[derive(Default)]
-struct Recorded {
+struct RecordingRemote {
     gives_back: AtomicBool,
     is_over: AtomicBool,
     has_started: AtomicBool,
     calls: Mutex<Vec<(&'static str, FutureId)>>,
 }
 
-impl Recorded {
+impl RecordingRemote {
     fn note(&self, call: &'static str, id: FutureId) {
         self.calls.lock().unwrap().push((call, id));
     }
@@ -31,7 +31,7 @@ impl Recorded {
     }
 }
 
-impl Remote for Recorded {
+impl Remote for RecordingRemote {
     fn revoke(&self, id: FutureId) -> bool {
         self.note("revoke", id);
         self.gives_back.load(Ordering::Relaxed)
@@ -57,8 +57,8 @@ impl Remote for Recorded {
     }
 }
 
-fn entrusted() -> (Arc<Recorded>, Job, Future<u8>) {
-    let (held, remote) = (Held::default(), Arc::<Recorded>::default());
+fn entrusted() -> (Arc<RecordingRemote>, Job, Future<u8>) {
+    let (held, remote) = (Held::default(), Arc::<RecordingRemote>::default());
     let future = held.submit(|n: u8| n + 1, 1);
     let job = held.take(0);
     assert!(job.entrust(Arc::clone(&remote) as _));
@@ -147,7 +147,7 @@ fn a_job_entrusted_again_drops_its_first_remote_outside_the_lock() {
             false
         }
     }
-    let (held, remote) = (Held::default(), Arc::<Recorded>::default());
+    let (held, remote) = (Held::default(), Arc::<RecordingRemote>::default());
     let future = Arc::new(held.submit(|n: u8| n + 1, 1));
     let job = held.take(0);
     assert!(job.entrust(Arc::new(Looks(Arc::clone(&future)))));

@@ -388,15 +388,15 @@ fn a_value_and_a_cancellation_are_not_logged() {
 fn an_error_whose_text_panics_does_no_harm() {
     within(LONG, || {
         #[derive(Debug)]
-        struct Mute;
-        impl std::fmt::Display for Mute {
+        struct PanicsInDisplay;
+        impl std::fmt::Display for PanicsInDisplay {
             fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 panic!("no words")
             }
         }
-        impl StdError for Mute {}
+        impl StdError for PanicsInDisplay {}
         let threads = ThreadPoolExecutor::new(1);
-        threads.try_spawn(|| Err::<u8, _>(Mute)).detach();
+        threads.try_spawn(|| Err::<u8, _>(PanicsInDisplay)).detach();
         assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);
     });
 }

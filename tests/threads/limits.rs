@@ -89,7 +89,7 @@ fn a_limit_counts_from_the_start() {
 #[test]
 fn a_limit_holds_when_another_worker_has_left() {
     within(LONG, || {
-        let (initializer, ended) = farewells();
+        let (initializer, ended) = thread_ends();
         let builder = ThreadPoolExecutor::builder().max_workers(2).keep_alive(Duration::from_millis(1));
         let (threads, gate) = (builder.initializer(initializer).build().unwrap(), Gate::default());
         let (late, context, _census) = overdue(&threads, Duration::from_millis(300), &gate);

@@ -423,7 +423,7 @@ fn spare_workers_leave_when_they_are_no_longer_needed() {
         spawn(threads, depth, step).result_timeout(LONG).unwrap().unwrap()
     }
     in_time(|| {
-        let (initializer, ended) = farewells();
+        let (initializer, ended) = thread_ends();
         let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap());
         assert_eq!(spawn(&threads, 50, step).result().unwrap(), 50);
         // Each blocked a worker but the last. Now two may stay, and each of the others tells when it has left.
@@ -458,7 +458,7 @@ fn a_spare_worker_that_sleeps_is_woken_to_leave() {
     in_time(|| {
         // Whether it sleeps by then, nobody can tell: often enough, it does.
         for _ in 0..20 {
-            let (initializer, ended) = farewells();
+            let (initializer, ended) = thread_ends();
             let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
             let ((promise, promised), gate) = (promise::<u8>(), Gate::default());
             let hold = gate.clone();

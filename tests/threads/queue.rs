@@ -15,7 +15,7 @@ fn bounded(max_workers: usize, max_pending: usize) -> Arc<ThreadPoolExecutor> {
 }
 
 /// An executor of one worker that is busy, with a queue of one that is full, and a thread that wants to submit.
-struct Crowd {
+struct FullQueue {
     threads: Arc<ThreadPoolExecutor>,
     gate: Gate,
     running: Future<()>,
@@ -24,7 +24,7 @@ struct Crowd {
     submitted: Receiver<()>,
 }
 
-fn crowd() -> Crowd {
+fn full() -> FullQueue {
     let (threads, gate) = (bounded(1, 1), Gate::default());
     let running = occupy_at(&threads, &gate);
     let pending = threads.spawn(|| 1);
@@ -41,43 +41,43 @@ fn crowd() -> Crowd {
     (0..100).for_each(|_| thread::yield_now());
     assert!(submitted.try_recv().is_err(), "submit did not wait for room");
     assert_eq!(threads.stats().pending, 1);
-    Crowd { threads, gate, running, pending: Some(pending), submitter, submitted }
+    FullQueue { threads, gate, running, pending: Some(pending), submitter, submitted }
 }
 
 #[test]
 fn a_start_makes_room() {
     within(LONG, || {
-        let crowd = crowd();
-        crowd.gate.open();
-        soon(&crowd.submitted);
-        assert_eq!(crowd.submitter.join().unwrap().unwrap(), 2);
-        assert_eq!(crowd.pending.unwrap().result().unwrap(), 1);
-        crowd.running.result().unwrap();
+        let full = full();
+        full.gate.open();
+        soon(&full.submitted);
+        assert_eq!(full.submitter.join().unwrap().unwrap(), 2);
+        assert_eq!(full.pending.unwrap().result().unwrap(), 1);
+        full.running.result().unwrap();
     });
 }
 
 #[test]
 fn a_cancelled_task_makes_room_at_once() {
     within(LONG, || {
-        let crowd = crowd();
-        assert!(crowd.pending.unwrap().cancel());
-        soon(&crowd.submitted);
-        assert!(crowd.running.is_running());
-        assert_eq!(crowd.threads.stats().pending, 1);
-        crowd.gate.open();
-        assert_eq!(crowd.submitter.join().unwrap().unwrap(), 2);
+        let full = full();
+        assert!(full.pending.unwrap().cancel());
+        soon(&full.submitted);
+        assert!(full.running.is_running());
+        assert_eq!(full.threads.stats().pending, 1);
+        full.gate.open();
+        assert_eq!(full.submitter.join().unwrap().unwrap(), 2);
     });
 }
 
 #[test]
 fn cancel_pending_makes_room() {
     within(LONG, || {
-        let crowd = crowd();
-        assert_eq!(crowd.threads.cancel_pending(), 1);
-        soon(&crowd.submitted);
-        crowd.gate.open();
-        assert_eq!(crowd.submitter.join().unwrap().unwrap(), 2);
-        assert!(crowd.pending.unwrap().is_cancelled());
+        let full = full();
+        assert_eq!(full.threads.cancel_pending(), 1);
+        soon(&full.submitted);
+        full.gate.open();
+        assert_eq!(full.submitter.join().unwrap().unwrap(), 2);
+        assert!(full.pending.unwrap().is_cancelled());
     });
 }
 
@@ -110,11 +110,11 @@ fn a_claimed_task_makes_room_at_once() {
 #[test]
 fn shutdown_refuses_blocked_submitters() {
     within(LONG, || {
-        let crowd = crowd();
-        crowd.threads.close();
-        assert!(matches!(crowd.submitter.join().unwrap(), Err(Error::ShutDown)));
-        crowd.gate.open();
-        assert_eq!(crowd.pending.unwrap().result().unwrap(), 1);
+        let full = full();
+        full.threads.close();
+        assert!(matches!(full.submitter.join().unwrap(), Err(Error::ShutDown)));
+        full.gate.open();
+        assert_eq!(full.pending.unwrap().result().unwrap(), 1);
     });
 }
 

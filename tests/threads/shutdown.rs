@@ -219,7 +219,7 @@ fn a_join_with_a_timeout_waits_for_one_worker_after_the_other() {
 #[test]
 fn each_shutdown_returns_only_when_the_threads_have_ended() {
     within(LONG, || {
-        let (gate, (promise, ended)) = (Gate::default(), farewells());
+        let (gate, (promise, ended)) = (Gate::default(), thread_ends());
         struct Slow(Gate);
         impl Drop for Slow {
             fn drop(&mut self) {

@@ -187,7 +187,7 @@ fn the_stack_size_is_applied() {
 fn idle_workers_leave_after_keep_alive_and_busy_workers_stay() {
     within(LONG, || {
         let (gate, prefix) = (Gate::default(), unique_prefix());
-        let (initializer, ended) = farewells();
+        let (initializer, ended) = thread_ends();
         let threads = ThreadPoolExecutor::builder()
             .max_workers(2)
             .thread_name_prefix(&prefix)
