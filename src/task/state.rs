@@ -139,7 +139,7 @@ pub(super) enum Phase<C, H> {
 /// Who ends a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// Whoever runs it or has it.
+    /// The owner or the thread that runs it.
     Owner,
     Refusal,
     Cancel,

@@ -1,4 +1,4 @@
-//! An executor that somebody else wrote: it sends bytes to where no type is known.
+//! A foreign executor, which sends bytes to code that knows no types.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -158,11 +158,11 @@ fn several_panicking_drops_in_one_chunk_do_no_harm() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let chunks = threads.with(MapOptions::new().chunk_size(4));
-        // Results that nobody takes, of a chunk whose first is taken.
+        // Unread results of a chunk whose first result is taken.
         let mut map = chunks.map(|_: u8| AlwaysPanicsOnDrop, 0..4);
         std::mem::forget(map.next());
         drop(map);
-        // Results of a chunk that nobody looks at.
+        // Unread results of a whole chunk.
         let map = chunks.map(|_: u8| AlwaysPanicsOnDrop, 0..4);
         threads.spawn(|| ()).wait();
         drop(map);

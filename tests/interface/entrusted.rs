@@ -112,7 +112,7 @@ fn a_pending_task_is_shown_as_running_if_its_remote_says_so() {
 
 #[test]
 fn a_waiter_lets_the_remote_help_first() {
-    /// Completes the job when somebody waits for it.
+    /// Completes the job when a thread waits for it.
     struct Helper(Mutex<Option<Job>>);
     impl Remote for Helper {
         fn revoke(&self, _: FutureId) -> bool {
@@ -158,7 +158,7 @@ fn a_job_entrusted_again_drops_its_first_remote_outside_the_lock() {
 }
 
 #[test]
-fn a_job_that_moves_on_to_a_pool_lets_its_remote_go_with_no_lock_held() {
+fn a_job_that_moves_to_a_pool_drops_its_remote_outside_the_lock() {
     struct Looks(Arc<Future<u8>>);
     impl Drop for Looks {
         fn drop(&mut self) {
@@ -181,7 +181,7 @@ fn a_job_that_moves_on_to_a_pool_lets_its_remote_go_with_no_lock_held() {
 }
 
 #[test]
-fn a_task_ends_whatever_its_remote_does_when_it_is_told() {
+fn a_task_ends_whatever_its_remote_does() {
     /// Panics in what it is told, or waits for the future, and panics when it is dropped.
     struct Bad(Option<SharedFuture<u8>>);
     impl Bad {

@@ -1,4 +1,4 @@
-//! The input of a map: it may take its time, and wait for its own items; what was pulled is not held back from who could run it.
+//! The input of a map: it may be slow, and wait for its own items; pulled items are not held back from a worker that could run them.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};

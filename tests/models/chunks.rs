@@ -1,4 +1,4 @@
-//! The items of a chunk that a worker runs: who has which, where others take what it has not begun.
+//! The items of a chunk that a worker runs, while other workers take items that it has not begun.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use concurrent_futures::{Mailbox, TaskSlots};
 use crate::checker::atomic::{AtomicU64, Ordering};
 use crate::checker::{Channel, Tally, check, spawn};
 
-/// What two sides map. The bytes of a reply are two numbers that are always the same.
+/// What both sides map. The bytes of a reply are two numbers that are always the same.
 struct Page {
     slots: TaskSlots<2>,
     mailbox: Mailbox,
@@ -20,7 +20,7 @@ impl Page {
         Arc::new(Self { slots: TaskSlots::new(), mailbox: Mailbox::default(), replies: [reply(), reply()] })
     }
 
-    /// The worker's side. Is the pool to be rung?
+    /// The worker's side. Returns `true` if the pool has to be woken.
     fn post(&self, slot: u8, text: u64) -> bool {
         for half in &self.replies[usize::from(slot)] {
             half.store(text, Ordering::Relaxed);
@@ -118,7 +118,7 @@ fn one_of_several_replies_is_read() {
             theirs.post(1, 8);
         });
         let mut replies = Vec::new();
-        // As a helper does, who waits for this one only.
+        // As a waiter does, which waits for this reply only.
         if page.mailbox.has(0) {
             replies.push(page.read(0));
             page.mailbox.clear(0);

@@ -126,7 +126,7 @@ fn claim_against_cancel() {
         assert!(outer.result().unwrap());
         assert_eq!(inner.is_cancelled(), cancelled);
         assert_eq!(ran.count(), usize::from(!cancelled));
-        // The dead entry, if there is one, is in nobody's way.
+        // A dead entry in the queue blocks no task.
         assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
     });
 }
@@ -199,7 +199,7 @@ fn two_claims_of_one_task() {
     });
 }
 
-/// Whoever runs it meanwhile, the worker that would have may go.
+/// The worker may leave, whichever thread runs the task.
 #[test]
 fn claim_against_expiry() {
     check_choices(2, 2, |expiring| {
@@ -408,7 +408,7 @@ fn spare_worker_against_expiry() {
     });
 }
 
-/// What the spare worker is for ends, and nobody is left to need one.
+/// The task that needs the spare worker ends, and no other task needs one.
 #[test]
 fn spare_worker_against_close() {
     check_choices(2, 1, |now| {

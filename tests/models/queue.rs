@@ -1,4 +1,4 @@
-//! The queue of the thread pool: who sleeps, who wakes whom, who starts and who goes.
+//! The queue of the thread pool: which workers sleep, wake, start and leave.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

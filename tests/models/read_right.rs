@@ -1,4 +1,4 @@
-//! Who reads the answers of a worker: its monitor, or a thread that waits for one of them. A lost wake-up is a deadlock.
+//! The right to read the replies of a worker, shared by its monitor and by threads that wait for a reply. A lost wake-up is a deadlock.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use concurrent_futures::{Backend, Error, Executor, Future, ModelExecutor, Outcom
 
 use crate::checker::{Tally, check, check_choices, spawn};
 
-/// A wait that has a time limit does not look. In a model it does not expire.
+/// A wait with a time limit does not look. In a model it does not expire.
 const LONG: Duration = Duration::from_secs(600);
 
 fn same(number: u8) -> u8 {
@@ -37,7 +37,7 @@ fn assert_died(outcome: Outcome<u8>) {
     assert!(matches!(outcome, Err(Error::Abandoned)), "{outcome:?}");
 }
 
-/// Whoever of the two reads it, the answer is there. Also the next, for which nobody looks, and the one after that.
+/// The reply is there, whichever thread reads it. So is the next one, for which no thread looks, and the one after that.
 #[test]
 fn a_waiter_against_the_monitor() {
     check_choices(2, 1, |looks| {
@@ -156,7 +156,7 @@ fn a_waiter_against_a_time_limit() {
     });
 }
 
-/// The answer of a worker that ended after it counts, and one that ended before it keeps nobody waiting.
+/// A reply counts if its worker ends after it. A worker that ends before its reply keeps no thread waiting.
 #[test]
 fn a_waiter_against_the_end_of_the_worker() {
     check_choices(2, 1, |answers| {

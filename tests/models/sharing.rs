@@ -1,4 +1,4 @@
-//! Maps whose items the workers share: who takes which item, who comes for the rest, and who waits for what.
+//! Maps whose items the workers share: which worker takes which item, comes for the rest, and waits.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,7 @@ pub(crate) const SLOT: u8 = 1;
 /// The sequence number of the task that is there first.
 pub(crate) const TASK: u64 = 7;
 
-/// What two sides map, with a task in it.
+/// What both sides map, with a task in it.
 pub(crate) fn page(items: Option<(u32, u32)>) -> (Arc<TaskSlots<2>>, Arc<TaskSlots<2>>) {
     let slots = Arc::new(TaskSlots::new());
     slots.ready(SLOT, TASK, items);
@@ -129,7 +129,7 @@ fn start_sees_the_items_of_its_task() {
     });
 }
 
-/// Whom a death is blamed on, at whatever step the worker dies, while somebody aborts the task.
+/// The right task is blamed for a death at any step of the worker, while another thread aborts the task.
 #[test]
 fn death_against_stop() {
     check_choices(4, 2, |steps| {

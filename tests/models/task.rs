@@ -62,7 +62,7 @@ fn two_cancels_and_a_finish() {
     });
 }
 
-/// Each says what has become of the task, whoever of them did it.
+/// Each call returns how the task ended, whichever of them ended it.
 #[test]
 fn cancel_against_abort() {
     check(4, || {
@@ -130,7 +130,7 @@ fn callback_against_finish() {
             });
         }
         future.wait();
-        assert_eq!(called.count(), 2, "whoever sees it done sees what its callbacks did");
+        assert_eq!(called.count(), 2, "a thread that sees a done future sees the effects of its callbacks");
         finisher.join().unwrap();
         assert_eq!(future.result().unwrap(), 7);
         assert_eq!(called.count(), 2);

@@ -75,7 +75,7 @@ fn items_behind_a_long_item_go_to_another_worker() {
         // It is not known whether an item follows the long one in its batch: more often than not, there is.
         for long_one in (3_000..3_100).step_by(10) {
             let map = processes.map(quick_until, (0..COUNT).map(|n| (long_one, n)).collect::<Vec<_>>());
-            // It and all that are behind it, while nobody lets it in.
+            // The item at the door and all items behind it.
             for _ in long_one..COUNT {
                 door.heard();
             }

@@ -406,7 +406,7 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
     });
 }
 
-/// Kills its process while the result is on its way to somebody who does not look.
+/// Kills its process while the result is on its way to a caller that does not read it.
 fn die_while_answering(door: PathBuf) -> Vec<u8> {
     let thread = std::fs::read_link("/proc/thread-self").expect("the files of a thread");
     std::thread::spawn(move || {

@@ -61,7 +61,7 @@ fn pass_slowly(door: std::path::PathBuf) -> Slow {
 
 #[test]
 fn a_pool_has_not_ended_while_a_result_is_decoded() {
-    // Who waits receives it where he came in time, and where that can be had.
+    // The waiter reads the reply if it came in time and holds the right to read.
     within(LONG, || (1..10).any(|round| reads_before_the_end(Duration::from_millis(round * round))));
 }
 

@@ -385,7 +385,7 @@ fn submit_waits_for_room() {
         running.result().unwrap();
         let results = [first, third, fourth.join().unwrap()].map(|future| future.result().unwrap());
         assert_eq!(results, [1, 9, 16]);
-        // And a shutdown lets nobody stand there.
+        // A shutdown leaves no submitter blocked.
         let door = Door::new();
         let running = processes.submit(pass, door.path());
         door.arrived();

@@ -199,7 +199,7 @@ fn prints() {
     };
     for n in 0..3 {
         processes.submit(print, n).result().unwrap();
-        // Whoever sees the result sees what was printed: this comes after it.
+        // A thread that sees the result sees the output: this line comes after it.
         use std::io::Write;
         std::io::stdout().write_all(format!("seen {n};").as_bytes()).unwrap();
         std::io::stdout().flush().unwrap();

@@ -550,7 +550,7 @@ fn a_drop_while_unwinding_cancels_pending_tasks() {
             let running = processes.submit(pass, door.path());
             let worker = door.arrived();
             let queued = processes.submit(square, 3);
-            // Whoever is cancelled lets the other one go.
+            // A cancelled task releases the other one.
             queued.add_done_callback(move |_| door.open());
             sender.send((running, queued, worker)).unwrap();
             panic!("the program fails");
@@ -626,7 +626,7 @@ fn a_callback_of_another_executor_does_not_wait_for_the_pool() {
     });
 }
 
-/// A pool that is shut down when the next [`Last`] is read, and who hears whether it had ended then.
+/// A pool that is shut down when the next [`Last`] is decoded, and the channel that reports whether it had ended then.
 static POOL: Mutex<Option<(Arc<ProcessPoolExecutor>, Sender<bool>)>> = Mutex::new(None);
 
 #[derive(Serialize)]

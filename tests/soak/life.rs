@@ -109,7 +109,7 @@ impl Life {
         self.reckon()
     }
 
-    /// Submits tasks, while somebody else meddles.
+    /// Submits tasks, while another thread cancels, aborts and closes.
     fn work(&self, pool: &ProcessPoolExecutor) -> Vec<(Arc<Ticket>, Future<Reply>)> {
         self.enter("work");
         let mut random = self.fork();
@@ -203,14 +203,14 @@ impl Life {
         for (item, outcome) in items.iter().zip(outcomes).take(wanted) {
             item.hear(&outcome);
         }
-        // What nobody asked for counts as heard of: a map that is dropped tells nothing of the rest.
+        // Items of a dropped map count as reported: the map reports no outcome for them.
         for item in &items[wanted..] {
             item.aborted.store(true, Ordering::SeqCst);
             item.hear(&Err(concurrent_futures::Error::Cancelled));
         }
     }
 
-    /// Somebody who also has the pool, and some of the futures.
+    /// A thread that also has the pool, and some of the futures.
     fn meddle(&self, pool: &ProcessPoolExecutor, over: Receiver<()>) {
         let mut random = self.fork();
         loop {
@@ -351,7 +351,7 @@ impl Life {
         format!("{:?}, {:?}, {:?}", self.settings, self.end, self.interventions)
     }
 
-    /// For whoever finds that it does not end.
+    /// Printed if the pool does not end.
     pub(crate) fn describe(&self) -> String {
         let tickets = self.tickets.try_lock();
         let open: Vec<_> =

@@ -1,4 +1,4 @@
-//! What makes a worker of a process: an argument. It is made up, it is all that is left, or who is to see it is not reached.
+//! The argument that makes a process a worker: it is forged, it is all that is left, or the code that reads it is not reached.
 
 use std::env;
 use std::fs;

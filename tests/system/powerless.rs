@@ -121,7 +121,7 @@ fn leave_a_stopped_worker() {
     pool.kill_workers();
     let died = task.result().expect_err("it is given up");
     println!("{died}");
-    // It has gone nowhere, and nobody waits for it.
+    // The worker is still there, and no thread waits for it.
     drop(pool);
     println!("done");
 }

@@ -29,7 +29,7 @@ fn is_root() -> bool {
     is_root
 }
 
-/// A copy of this program, whoever starts which has the rights of another user.
+/// A copy of this program that runs with the rights of another user.
 fn borrowed_program(directory: &Path) -> PathBuf {
     let program = copy_for_all(directory);
     lend_to_all(&program);
@@ -41,7 +41,7 @@ fn lend_to_all(program: &Path) {
     fs::set_permissions(program, fs::Permissions::from_mode(0o4755)).expect("our file");
 }
 
-/// A worker of it would take its orders from whoever started it.
+/// A worker of it would obey any user that starts it.
 fn borrow() {
     let refused = ProcessPoolExecutor::new(2).submit(pid, ()).result();
     println!("{}", refused.unwrap_err());

@@ -87,7 +87,7 @@ fn the_location_belongs_to_the_panic_that_ended_the_task() {
         }));
         assert_eq!(resumed.message(), "goes on");
         assert!(ends_at(&resumed, line), "{resumed}");
-        // One that nobody located, after one that was caught: no place is better than a wrong one.
+        // A panic without a location, after one that was caught: no location is better than a wrong one.
         let other_text = panicked(threads.spawn(|| {
             let _ = panic::catch_unwind(|| panic!("caught"));
             resume_unwind(Box::new("from elsewhere"));
@@ -124,7 +124,7 @@ fn drops_that_panic_do_no_harm() {
         let cancelled = threads.spawn(move || drop(captured));
         assert!(cancelled.cancel());
         assert!(matches!(cancelled.result(), Err(Error::Cancelled)));
-        // What a task returns, when nobody takes it.
+        // An unread result of a task.
         threads.spawn(|| PanicsOnDrop).detach();
         let aborted = threads.spawn(|| PanicsOnDrop);
         assert!(aborted.abort());

@@ -141,7 +141,7 @@ fn stress(seed: u64) {
     for actor in actors {
         actor.join().unwrap();
     }
-    // Whoever has the last handle ends it: this thread, or a task that still runs.
+    // The last handle ends it, on this thread or in a task that still runs.
     drop(world);
     assert_nothing_left(&prefix, &ended);
     let (submitted, completed) = (submitted.load(Ordering::SeqCst), completed.load(Ordering::SeqCst));

@@ -441,7 +441,7 @@ fn awaited_tasks_with_time_limits_run_at_the_same_time() {
         let outer = threads.spawn(move || {
             let limited = own.with(TaskOptions::new().time_limit(LONG));
             let barrier = Arc::new(Barrier::new(2));
-            // Not run by their waiter, who is no worker meanwhile: both others are there for them.
+            // Their waiter does not run them, because it is no worker meanwhile: the two others do.
             let meet = || {
                 let barrier = Arc::clone(&barrier);
                 move || barrier.wait().is_leader()
@@ -456,7 +456,7 @@ fn awaited_tasks_with_time_limits_run_at_the_same_time() {
 #[test]
 fn a_spare_worker_that_sleeps_is_woken_to_leave() {
     in_time(|| {
-        // Whether it sleeps by then, nobody can tell: often enough, it does.
+        // Whether it sleeps by then is unknown: often enough, it does.
         for _ in 0..20 {
             let (initializer, ended) = thread_ends();
             let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();

@@ -424,7 +424,7 @@ fn a_free_worker_takes_a_map_before_later_tasks() {
         let (noted, first_may_end) = (Arc::clone(&order), Gate::default());
         let gate = first_may_end.clone();
         let item = move |n: u32| {
-            // Noted first: whoever hears that it has begun lets others begin.
+            // Counted first: a thread that learns of the start lets other tasks begin.
             noted.lock().unwrap().push(n);
             begun.send(()).unwrap();
             if n == 0 {

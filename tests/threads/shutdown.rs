@@ -188,7 +188,7 @@ fn two_threads_may_shut_down_at_the_same_time() {
                         } else {
                             threads.shutdown()
                         }
-                        // Whoever returns finds nothing running any more.
+                        // No task runs when a shutdown returns.
                         assert_named(&prefix, 0);
                     })
                 })

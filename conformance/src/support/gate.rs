@@ -24,7 +24,7 @@ impl Gate {
     ///
     /// # Panics
     ///
-    /// Panics if nobody opens it for [`LONG`].
+    /// Panics if it is not opened within [`LONG`].
     pub fn pass(&self) {
         let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.arrivals += 1;

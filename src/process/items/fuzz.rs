@@ -1,4 +1,4 @@
-//! Replies to items that nobody has asked for.
+//! Replies to items that were not sent.
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;

@@ -9,7 +9,7 @@
 //!
 //! - A thread reads the mailbox only while it holds the right to read. It takes the right with `try_lock`. A thread
 //!   that does not get it leaves the replies to the holder, and a waiter then sleeps on its future at once.
-//! - A thread that takes the right sets the note to "awake". While it says so, the worker wakes nobody for what it
+//! - A thread that takes the right sets the note to "awake". While it says so, the worker wakes no thread for what it
 //!   posts.
 //! - A waiter sets the note to "sleeps" *after* it has given the right back, and the monitor sets it before it sleeps.
 //!   Each then looks for replies once more. As [`Mailbox`] says, either it sees what was posted, or the worker sees the
