@@ -85,8 +85,8 @@ mutate room-forgotten-at-cancel $compensation 's/queue\.pending -= 1;\n(\s+self\
 mutate unstarted-tasks-left $threads 's/if queue\.workers <= asleep/if false/'
 mutate room-forgotten-at-refusal $compensation 's/(fn refused\(&self\) \{\n[^\n]*\n\s+)self\.left_pending\(self\.queue\.lock\(\)\);/$1self.queue.lock().pending -= 1;/'
 under shuttle ending
-mutate close-wakes-nobody $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
-mutate leaver-wakes-nobody $threads 's/if over \{/if false {/'
+mutate close-wakes-no-worker $ending 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)self\.work\.notify_all\(\);/$1/'
+mutate leaver-wakes-no-worker $threads 's/if over \{/if false {/'
 mutate close-while-running $queue 's/self\.closed && self\.running == 0/self.closed/'
 mutate timer-left-at-a-refusal $pool 's/if last \{(\n\s+\/\/)/if false {$1/'
 mutate timer-left-at-a-failed-start $threads 's/(let last = queue\.is_last\(\);\n\s+drop\(queue\);\n\s+)if last \{/$1if false {/'
@@ -97,7 +97,7 @@ mutate expiries-not-waited-for $expired 's/self\.threads == 0/true/'
 mutate expiry-coming-for-ever $expiry 's/usize::from\(comes\)/0/'
 under shuttle nesting
 mutate join-not-counted $queue 's/\.max\(self\.waiting \+ 1\)//'
-mutate block-starts-nobody $compensation 's/(sleepers\(reason\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
+mutate block-starts-no-worker $compensation 's/(sleepers\(reason\) \+= 1;\n\s+let action = )queue\.decide\(\)/$1Action::Nothing/'
 mutate coming-while-asleep $compensation 's/queue\.arrive\(\);//'
 mutate claim-takes-the-newest $compensation 's/let newest = [^;]*;/let newest = !queue.tasks.is_empty();/'
 mutate claim-makes-no-room $compensation 's/(queue\.sweep\(\)\n\s+\};\n\s+)self\.left_pending\(queue\);/$1queue.pending -= 1;\ndrop(queue);/'
@@ -120,7 +120,7 @@ mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
 under shuttle waiting
 mutate listener-on-a-done-task $handle 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if false {\n$1/'
 under shuttle scope
-mutate outcome-kept-for-nobody $state 's/else if inner\.detached/else if false/'
+mutate outcome-kept-without-a-handle $state 's/else if inner\.detached/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
 mutate scope-guard-before-outcome $runner 's/let _guard = call\.guard\(\);/drop(call.guard());/'
 
@@ -135,7 +135,7 @@ mutate buffer-not-looked-into $local 's/(queue\.sent = None;\n\s+drop\(queue\);\
 mutate comes-no-more-after-the-look $local 's/(self\.is_coming\.store\(false, Ordering::Relaxed\);)\n(\s+queue\.sent = None;\n\s+drop\(queue\);\n\s+self\.input\.flush\(self\);)/$2\n$1/'
 mutate no-worker-for-the-rest $local 's/(Some\(range\) = self\.next_range\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
 mutate items-of-a-lost-worker-left $local 's/if is_awaited \{\n(\s+self\.call_off)/if false {\n$1/'
-mutate held-back-for-nobody $local 's/(\} else if is_called_off \{\n\s+drop\(queue\);\n(?:\s+\/\/[^\n]*\n)*\s+)self\.input\.flush\(self\);/$1/'
+mutate held-back-without-a-worker $local 's/(\} else if is_called_off \{\n\s+drop\(queue\);\n(?:\s+\/\/[^\n]*\n)*\s+)self\.input\.flush\(self\);/$1/'
 mutate listener-told-once $range 's/state\.told = false;//'
 mutate part-without-listener $range 's/Self::with_listener\(items, state\.listener\.clone\(\)\)/Self::new(items)/'
 mutate asleep-at-the-range $range 's/Some\(\(_, part\)\) if state\.own_left\(\) == 0 => part\.awaited\(\)/Some((_, part)) if false => part.awaited()/'
@@ -164,7 +164,7 @@ mutate no-fence-at-post $mailbox 's/(Ordering::Release\);\n\s+)fence\(Ordering::
 mutate look-before-the-note $mailbox 's/self\.sleeps\.swap\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.has_any\(\)/let has_any = self.has_any();\n$1 self.sleeps.swap(1, Ordering::Relaxed);\nis_there/'
 mutate note-kept-while-awake $mailbox 's/self\.sleeps\.swap\(0, Ordering::Relaxed\);//'
 mutate note-left $mailbox 's/note != 0 && [^\n]*/note != 0/'
-mutate nobody-rung $mailbox 's/note != 0 && [^\n]*/note > 1/'
+mutate reader-not-woken $mailbox 's/note != 0 && [^\n]*/note > 1/'
 mutate flag-with-a-plain-store $mailbox 's/self\.flags\.fetch_or\(flag\(slot\), Ordering::Release\)/self.flags.store(flag(slot), Ordering::Release)/'
 mutate post-releases-nothing $mailbox 's/(fetch_or\(flag\(slot\), )Ordering::Release/$1Ordering::Relaxed/'
 mutate take-acquires-nothing $mailbox 's/(swap\(0, )Ordering::Acquire/$1Ordering::Relaxed/'
@@ -177,7 +177,7 @@ under shuttle read_right
 mutate monitor-does-not-say-that-it-sleeps $right 's/\|_right\| mailbox\.set_sleeping\(\)/|_right| mailbox.has_any()/'
 mutate waiter-does-not-say-that-the-reader-sleeps $right 's/if mailbox\.set_sleeping\(\)/if mailbox.has_any()/'
 mutate reply-left $right 's/wake_monitor\(\);//'
-mutate nobody-told-of-the-last-reading $help 's/self\.ended\.notify_all\(\);//'
+mutate last-reading-not-told $help 's/self\.ended\.notify_all\(\);//'
 # It takes one of few schedules, which shuttle does not always hit upon.
 under loom read_right::a_waiter_against_the_monitor read_right::a_waiter_against_the_end_of_the_worker read_right::a_waiter_against_another_waiter
 mutate last-look-with-the-right $right 's/drop\(right\);\n\s+if mailbox\.set_sleeping\(\) \{\n\s+wake_monitor\(\);/let left = mailbox.set_sleeping();\ndrop(right);\nif left {\nwake_monitor();/'
