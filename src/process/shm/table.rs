@@ -9,9 +9,9 @@
 //! The worker, and so any of its tasks, can write this memory: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
 
-mod mailbox;
 #[cfg(test)]
-pub(in crate::process) mod meanwhile;
+pub(in crate::process) mod interleaving;
+mod mailbox;
 mod read_right;
 mod short_replies;
 mod slots;
@@ -131,15 +131,15 @@ impl TaskTable {
     }
 
     pub(in crate::process) fn slots(&self) -> &TaskSlots<COUNT> {
-        // In tests, others may act here.
+        // In the simulation, workers may take steps here.
         #[cfg(test)]
-        meanwhile::happens();
+        interleaving::run_hook();
         &self.shared().slots
     }
 
     pub(in crate::process) fn mailbox(&self) -> &Mailbox {
         #[cfg(test)]
-        meanwhile::happens();
+        interleaving::run_hook();
         &self.shared().mailbox
     }
 

@@ -140,7 +140,7 @@ impl World<'_> {
             // A running task may have been sent before one that comes earlier.
             let progress = |sent: &Sent| {
                 let table = worker.table.as_ref()?;
-                Some(table.quiet_slots().progress(sent.slot, sent.sequence))
+                Some(table.slots_without_hook().progress(sent.slot, sent.sequence))
             };
             let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
             let mut waiting = worker.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
@@ -173,7 +173,7 @@ impl World<'_> {
         }
         for worker in scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving) {
             for sent in worker.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
-                let begun = worker.table.as_ref().map_or(0, |table| table.quiet_slots().begun(sent.slot));
+                let begun = worker.table.as_ref().map_or(0, |table| table.slots_without_hook().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
                 assert!(left < 2, "a worker is idle while another has a batch that it has not begun");
             }
@@ -191,7 +191,8 @@ impl World<'_> {
                 continue;
             };
             let first = &worker.in_flight[0];
-            let progress = worker.table.as_ref().map(|table| table.quiet_slots().progress(first.slot, first.sequence));
+            let progress =
+                worker.table.as_ref().map(|table| table.slots_without_hook().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
             assert!(
                 worker.arrival.is_none() || is_done,
@@ -237,7 +238,7 @@ impl World<'_> {
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
         let table = Arc::clone(&self.processes.borrow().workers[&id].table);
         assert_eq!(
-            table.quiet_slots().progress(slot, sequence),
+            table.slots_without_hook().progress(slot, sequence),
             Progress::Strange,
             "a task was reported stopped and was not"
         );

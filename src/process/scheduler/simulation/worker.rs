@@ -177,7 +177,7 @@ impl Processes {
                 Some(frame) => worker.begin(id, frame, *clock, oracle, rng),
             },
             At::Task(frame, left @ 1..) => At::Task(frame, left - 1),
-            At::Task(frame, 0) if worker.table.quiet_slots().finish(frame.slot, frame.sequence) => {
+            At::Task(frame, 0) if worker.table.slots_without_hook().finish(frame.slot, frame.sequence) => {
                 At::Done(frame, None)
             }
             At::Task(frame, 0) => At::Parked(frame, None),
@@ -207,7 +207,7 @@ impl Processes {
 
 impl Worker {
     fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, oracle: &SharedOracle, rng: &mut Rng) -> At {
-        if !self.table.quiet_slots().start(frame.slot, frame.sequence, clock) {
+        if !self.table.slots_without_hook().start(frame.slot, frame.sequence, clock) {
             return At::Receiving;
         }
         match frame.items {
@@ -226,8 +226,8 @@ impl Worker {
     /// Takes an item, or notes the reply to the one that was taken.
     fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, oracle: &SharedOracle, rng: &mut Rng) -> At {
         let Some(item) = batch.item.take() else {
-            let Some(item) = self.table.quiet_slots().take_item(frame.slot) else {
-                let is_ours = self.table.quiet_slots().finish(frame.slot, frame.sequence);
+            let Some(item) = self.table.slots_without_hook().take_item(frame.slot) else {
+                let is_ours = self.table.slots_without_hook().finish(frame.slot, frame.sequence);
                 return if is_ours { At::Done(frame, Some(batch)) } else { At::Parked(frame, Some(batch)) };
             };
             assert!(frame.items.is_some_and(|(_, end)| item < end), "a worker takes an item that was not sent");

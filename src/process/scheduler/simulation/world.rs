@@ -21,7 +21,7 @@ use super::worker::{Frame, Processes};
 use crate::process::pool::Pool;
 use crate::process::program::call::FunctionAddress;
 use crate::process::scheduler::{Dispatch, Limits, Scheduler};
-use crate::process::shm::table::{TaskTable, meanwhile};
+use crate::process::shm::table::{TaskTable, interleaving};
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 use crate::ticket::{Ticket, Tickets};
@@ -129,7 +129,7 @@ impl<'a> World<'a> {
                 (0..steps).for_each(|_| processes.step(id));
             }
         };
-        meanwhile::let_happen(Some(Box::new(others)));
+        interleaving::set_hook(Some(Box::new(others)));
         Self {
             fixture,
             config,
@@ -280,7 +280,7 @@ impl<'a> World<'a> {
 
 impl Drop for World<'_> {
     fn drop(&mut self) {
-        meanwhile::let_happen(None);
+        interleaving::set_hook(None);
         for (_, worker) in std::mem::take(&mut self.processes.borrow_mut().workers) {
             self.fixture.tables.push(worker.table);
         }
