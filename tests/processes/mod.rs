@@ -4,11 +4,11 @@
 mod asleep;
 mod attacks;
 mod batches;
-mod carried;
 mod crashes;
 mod damage;
 mod helping;
 mod marked;
+mod out_of_band;
 mod payloads;
 mod settings;
 mod start_up;
