@@ -75,8 +75,8 @@
 //!   that goes has found no task, so it makes no room; and a start that makes room is the same on a spare worker.
 //! - The drop of the last handle, wherever it is, is a close. No push meets it, which takes a handle, and no task is left to a broken pool.
 //! - Maps with chunks, a buffer or a time limit, and those of a bounded queue, are futures of their own.
-//! - What the pool does to the words of a slot (revoke, kill, halve, curtail, ready) is done under its one lock, and start, take, finish and
-//!   death by one thread of the worker. Items and words do not depend on each other but for a halve.
+//! - The pool changes a slot (revoke, kill, halve, curtail, ready) under its one lock; start, take, finish and death
+//!   are done by one thread of the worker. The two words of a slot do not depend on each other but for a halve.
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod task;
@@ -84,9 +84,9 @@ mod checker;
 mod chunks;
 mod ending;
 mod mailbox;
-mod read_right;
 mod nesting;
 mod queue;
+mod read_right;
 mod scope;
 mod sharing;
 mod slots;

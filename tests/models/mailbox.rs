@@ -42,16 +42,16 @@ impl Page {
 
 /// Sleeps and reads until `count` replies are there. Returns them, and how often it went to sleep.
 fn receive(page: &Page, bell: &Channel<()>, count: usize) -> (Vec<u64>, usize) {
-    let (mut replies, mut rests) = (Vec::new(), 0);
+    let (mut replies, mut sleeps) = (Vec::new(), 0);
     while replies.len() < count {
-        rests += 1;
+        sleeps += 1;
         if !page.mailbox.set_sleeping() {
             bell.take();
         }
         page.mailbox.set_awake();
         replies.extend(page.take());
     }
-    (replies, rests)
+    (replies, sleeps)
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn two_posts_against_going_to_sleep() {
                 }
             }
         });
-        let (mut replies, rests) = receive(&page, &bell, 2);
+        let (mut replies, sleeps) = receive(&page, &bell, 2);
         worker.join().unwrap();
         replies.sort_unstable();
         assert_eq!(replies, [7, 8]);
-        assert!(rings.count() <= rests, "the reader is woken at most once for each sleep");
+        assert!(rings.count() <= sleeps, "the reader is woken at most once for each sleep");
     });
 }
 

@@ -147,25 +147,25 @@ fn an_idle_worker_takes_a_task_sent_ahead_to_another() {
 }
 
 /// Returns `true` if a worker is idle after a waiter has taken the answer to its only task.
-fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool {
+fn is_idle_after(max_tasks: Option<u64>, before: impl FnOnce(&mut World<'_>)) -> bool {
     let mut fixture = fixture();
     let mut world = world_of(2, max_tasks, &mut fixture);
     world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
-    meanwhile(&mut world);
-    let (remote, rests) = world.decide(|scheduler, now| scheduler.settle_only(FIRST, 0, 1, now));
-    assert!(remote.is_some() && world.scheduler.idle.contains(&FIRST) == rests);
-    rests
+    before(&mut world);
+    let (remote, is_idle) = world.decide(|scheduler, now| scheduler.settle_only(FIRST, 0, 1, now));
+    assert!(remote.is_some() && world.scheduler.idle.contains(&FIRST) == is_idle);
+    is_idle
 }
 
 #[test]
 fn a_worker_is_idle_if_its_monitor_has_nothing_to_do() {
-    assert!(rests(None, |_| {}));
-    assert!(!rests(Some(1), |_| {}), "the worker has reached its task limit");
-    assert!(!rests(None, |world| world.scheduler.closed = true));
-    assert!(!rests(None, |world| world.scheduler.broken = Some(Error::Abandoned)));
-    assert!(!rests(None, |world| drop(world.submit_task())), "a task waits");
+    assert!(is_idle_after(None, |_| {}));
+    assert!(!is_idle_after(Some(1), |_| {}), "the worker has reached its task limit");
+    assert!(!is_idle_after(None, |world| world.scheduler.closed = true));
+    assert!(!is_idle_after(None, |world| world.scheduler.broken = Some(Error::Abandoned)));
+    assert!(!is_idle_after(None, |world| drop(world.submit_task())), "a task waits");
     let send_ahead = |world: &mut World<'_>| {
         world.submit_task();
         world.make_ready(SECOND);
@@ -174,14 +174,14 @@ fn a_worker_is_idle_if_its_monitor_has_nothing_to_do() {
         world.submit_task();
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_ahead), "the worker could take the task sent ahead");
+    assert!(!is_idle_after(None, send_ahead), "the worker could take the task sent ahead");
     let send_batch = |world: &mut World<'_>| {
         let batch = world.remote(TaskOptions::new(), Some(3), true, 0);
         world.decide(|scheduler, now| scheduler.submit(batch, now));
         world.make_ready(SECOND);
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_batch), "the worker could take half of the batch");
+    assert!(!is_idle_after(None, send_batch), "the worker could take half of the batch");
 }
 
 #[test]
