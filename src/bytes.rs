@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_serialiser_of_this_crate_sends_them_out_of_band() {
+    fn only_the_serialiser_of_this_crate_sends_bytes_out_of_band() {
         let store = Arc::<Store>::default();
         let channel: Arc<dyn OutOfBand> = Arc::clone(&store) as _;
         let bytes = Bytes::from([7; 9]);

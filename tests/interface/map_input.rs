@@ -253,7 +253,7 @@ fn items_pulled_before_a_close_run_even_if_the_last_worker_has_just_looked() {
 }
 
 #[test]
-fn a_panic_of_the_input_loses_no_outcome_and_the_map_goes_on() {
+fn a_panic_of_the_input_loses_no_outcome_and_the_map_continues() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         for buffer in 1..4 {
@@ -278,7 +278,7 @@ fn a_panic_of_the_input_loses_no_outcome_and_the_map_goes_on() {
 }
 
 #[test]
-fn what_a_map_holds_may_panic_when_it_is_dropped() {
+fn values_held_by_a_map_may_panic_in_their_drop() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
@@ -306,7 +306,7 @@ fn what_a_map_holds_may_panic_when_it_is_dropped() {
 }
 
 #[test]
-fn input_without_an_end_is_pulled_until_the_time_is_up() {
+fn endless_input_is_pulled_until_the_timeout() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let timed = threads.with(MapOptions::new().timeout(Duration::from_millis(20)));

@@ -249,7 +249,7 @@ fn length_of(sealed: Sealed) -> usize {
 }
 
 #[test]
-fn a_value_may_encode_them_by_itself_with_another_serialiser() {
+fn a_value_may_encode_bytes_with_another_serialiser() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         for length in [0, 10, 300_000, 3_000_000] {
