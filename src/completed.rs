@@ -243,7 +243,7 @@ mod tests {
     use crate::future::promise::promise;
 
     #[test]
-    fn futures_that_are_given_back_are_not_listened_to() {
+    fn unfinished_futures_that_are_returned_have_no_listener() {
         let (mut promises, futures): (Vec<_>, Vec<_>) = (0..4).map(|_| promise::<u8>()).unzip();
         let mut all = as_completed(futures);
         let listener = Arc::downgrade(all.completions.listener());

@@ -135,7 +135,7 @@ pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
-    process::{Mailbox, Office, Progress, TaskWords},
+    process::{Mailbox, ModelExecutor, Progress, TaskSlots},
     sync::Choices,
 };
 

@@ -373,7 +373,7 @@ impl Remote for RemoteTask {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_retried(),
             Place::Sent { slot, sequence, table, .. } => {
-                matches!(table.words().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
+                matches!(table.slots().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
             }
             Place::Killing { .. } | Place::WorkerLost | Place::Done => true,
         }

@@ -1,4 +1,4 @@
-//! An executor that somebody else wrote: it sends bytes to where no type is known.
+//! A foreign executor, which sends bytes to code that knows no types.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,7 +124,7 @@ fn a_wire_carries_arguments_and_results_as_bytes() {
         let unknown = wire.named("unknown").submit(unused, 1).result().unwrap_err();
         assert_eq!(unknown.to_string(), "nobody knows unknown");
         assert!(wire.submit(unused, 1).result().is_err());
-        assert!(!wire.join(None), "it is open");
+        assert!(!wire.join(None), "an open backend cannot be joined");
         wire.shutdown();
         assert!(wire.join(None));
         assert!(matches!(wire.named("double").submit(unused, 1).result(), Err(Error::ShutDown)));
@@ -173,7 +173,7 @@ fn a_chunk_with_a_wrong_number_of_results_is_an_error_for_each_item() {
 }
 
 #[test]
-fn what_a_backend_does_not_say_is_zero() {
+fn stats_that_a_backend_does_not_provide_are_zero() {
     let held = Held::default();
     assert_eq!(held.stats(), Stats::default());
     assert_eq!(held.cancel_pending(), 0);
@@ -221,7 +221,7 @@ fn methods(text: &str, head: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn a_backend_is_asked_once_how_it_takes_a_map() {
+fn a_map_asks_its_backend_for_an_item_executor_once() {
     #[derive(Default)]
     struct Asked(AtomicUsize);
     impl Backend for Asked {

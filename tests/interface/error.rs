@@ -50,7 +50,7 @@ fn one_of_each() -> Vec<Error> {
 }
 
 #[test]
-fn each_says_what_happened() {
+fn each_error_says_what_happened() {
     let texts: Vec<_> = one_of_each().iter().map(ToString::to_string).collect();
     let expected = [
         "the task was cancelled",
@@ -134,7 +134,7 @@ fn details_are_there_to_ask_for() {
 }
 
 #[test]
-fn a_map_that_runs_out_of_time_counts_what_is_unfinished() {
+fn a_map_that_times_out_counts_unfinished_items() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (_opener, _running) = occupy(&threads);
@@ -166,7 +166,7 @@ fn a_panic_keeps_its_message_place_and_worker() {
 }
 
 #[test]
-fn a_panic_that_a_task_caught_says_nothing_about_the_next_one() {
+fn a_caught_panic_does_not_affect_the_next_panic() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let resume = |payload: fn() -> Box<dyn std::any::Any + Send>| {
@@ -185,7 +185,7 @@ fn a_panic_that_a_task_caught_says_nothing_about_the_next_one() {
 }
 
 #[test]
-fn a_payload_that_is_no_text_has_a_description_and_a_place() {
+fn a_payload_without_text_has_a_description_and_a_location() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.spawn(|| -> u8 { std::panic::panic_any(vec![1, 2]) }).result().unwrap_err();
@@ -196,25 +196,25 @@ fn a_payload_that_is_no_text_has_a_description_and_a_place() {
 }
 
 #[test]
-fn the_first_clone_that_asks_gets_the_payload() {
+fn the_first_clone_takes_the_payload() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.spawn(|| -> u8 { std::panic::panic_any(7_u8) }).result().unwrap_err();
         let clone = error.clone();
         assert_eq!(clone.into_panic().unwrap().downcast_ref::<u8>(), Some(&7));
         let error = error.into_panic().expect_err("it is gone");
-        assert!(panicked(&error).location().is_some(), "all else stays");
+        assert!(panicked(&error).location().is_some(), "the other details stay");
     });
 }
 
 #[test]
-fn what_is_no_panic_has_no_payload() {
+fn other_errors_have_no_payload() {
     assert!(matches!(Error::ShutDown.into_panic(), Err(Error::ShutDown)));
     assert!(matches!(Error::Failed(Failed::new("no")).into_panic(), Err(Error::Failed(_))));
 }
 
 #[test]
-fn a_payload_goes_with_the_last_clone() {
+fn a_payload_is_dropped_with_the_last_clone() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let drops = Drops::default();
@@ -317,7 +317,7 @@ fn download(country: &'static str) -> Result<u8, Download> {
 }
 
 #[test]
-fn a_failed_task_speaks_with_its_own_error() {
+fn a_failed_task_shows_its_own_error() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.try_spawn(|| download("BR")).result().unwrap_err();
@@ -345,7 +345,7 @@ fn a_failed_task_may_return_text_or_a_box() {
 }
 
 #[test]
-fn a_failure_after_its_handle_went_is_logged() {
+fn a_failure_without_a_handle_is_logged() {
     within(LONG, || {
         assert!(logged("unseen-2").is_empty());
         let threads = ThreadPoolExecutor::new(1);
@@ -370,7 +370,7 @@ fn an_abandoned_task_without_a_handle_is_logged_by_its_id() {
 }
 
 #[test]
-fn an_error_that_was_looked_at_is_not_logged() {
+fn an_error_that_was_read_is_not_logged() {
     within(LONG, || {
         assert!(logged("seen-by").is_empty());
         let threads = ThreadPoolExecutor::new(1);
@@ -420,15 +420,15 @@ fn a_value_and_a_cancellation_are_not_logged() {
 fn an_error_whose_text_panics_does_no_harm() {
     within(LONG, || {
         #[derive(Debug)]
-        struct Mute;
-        impl std::fmt::Display for Mute {
+        struct PanicsInDisplay;
+        impl std::fmt::Display for PanicsInDisplay {
             fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 panic!("no words")
             }
         }
-        impl StdError for Mute {}
+        impl StdError for PanicsInDisplay {}
         let threads = ThreadPoolExecutor::new(1);
-        threads.try_spawn(|| Err::<u8, _>(Mute)).detach();
+        threads.try_spawn(|| Err::<u8, _>(PanicsInDisplay)).detach();
         assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);
     });
 }

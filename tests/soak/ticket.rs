@@ -20,7 +20,7 @@ pub(crate) struct Ticket {
     pub(crate) retries: u32,
     limit: Option<Duration>,
     pub(crate) refuse_when_full: bool,
-    /// `cancel` said yes, while nobody had aborted it.
+    /// `cancel` returned `true`, and the task was not aborted before.
     pub(crate) cancelled: AtomicBool,
     /// `abort` said yes.
     pub(crate) aborted: AtomicBool,
