@@ -398,9 +398,9 @@ mod tests {
         }
     }
 
-    /// A type may panic as it is encoded, and a callback as well.
+    /// A type may panic while it is encoded, and so may a callback.
     #[test]
-    fn a_panic_leaves_no_carrier_behind_and_takes_none_away() {
+    fn a_panic_restores_the_out_of_band_of_its_thread() {
         let nobody: Arc<dyn OutOfBand> = Arc::new(Nobody);
         let boom = || -> () { resume_unwind(Box::new(())) };
         with_out_of_band(&nobody, || {
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_serialiser_of_this_crate_sends_them_out_of_band() {
+    fn only_the_serialiser_of_this_crate_sends_bytes_out_of_band() {
         let store = Arc::<Store>::default();
         let channel: Arc<dyn OutOfBand> = Arc::clone(&store) as _;
         let bytes = Bytes::from([7; 9]);

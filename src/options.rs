@@ -51,9 +51,9 @@ impl TaskOptions {
     /// thread, or on the timer thread only if no other thread can be started. On a process pool, a slow callback delays
     /// the limit of the next task of the same worker, and of no other task.
     ///
-    /// Each item of a map with a time limit is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply. The executor enforces
-    /// the limit. [`InlineExecutor`](crate::InlineExecutor) ignores it, because the calling thread is busy with the
-    /// task.
+    /// Each item of a map with a time limit is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply.
+    /// The executor enforces the limit. [`InlineExecutor`](struct@crate::InlineExecutor) ignores it, because the calling
+    /// thread is busy with the task.
     ///
     /// # Panics
     ///

@@ -107,26 +107,26 @@ mod tests {
     use super::{catch_and_log, drop_caught};
 
     /// Panics when it is dropped, and so does what it panics with.
-    struct Grenade;
+    struct PanicsOnDrop;
 
-    impl Drop for Grenade {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
-            panic::panic_any(Splinter);
+            panic::panic_any(PanickingPayload);
         }
     }
 
-    struct Splinter;
+    struct PanickingPayload;
 
-    impl Drop for Splinter {
+    impl Drop for PanickingPayload {
         fn drop(&mut self) {
             panic!("boom in the drop of a payload");
         }
     }
 
     #[test]
-    fn a_panic_whose_payload_panics_goes_no_further() {
-        drop_caught(Grenade);
-        catch_and_log("a test", || panic::panic_any(Splinter));
-        catch_and_log("a test", || panic::panic_any(Grenade));
+    fn a_panic_in_the_drop_of_a_payload_is_caught() {
+        drop_caught(PanicsOnDrop);
+        catch_and_log("a test", || panic::panic_any(PanickingPayload));
+        catch_and_log("a test", || panic::panic_any(PanicsOnDrop));
     }
 }

@@ -279,7 +279,7 @@ impl<W: Clone> Scheduler<W> {
     /// Adds the workers that are needed for the queue, and returns them. The caller starts each, or reports that it
     /// could not.
     pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<WorkerId> {
-        let mut hired = Vec::new();
+        let mut new_workers = Vec::new();
         while self.active < self.limits.max_workers
             && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
@@ -296,16 +296,16 @@ impl<W: Clone> Scheduler<W> {
                 self.vacancies -= 1;
                 self.respawned += 1;
             }
-            hired.push(id);
+            new_workers.push(id);
         }
-        if !hired.is_empty() {
+        if !new_workers.is_empty() {
             let alone = self.active == 1;
             self.workers
                 .values_mut()
                 .filter(|worker| worker.stage == Stage::Starting)
                 .for_each(|worker| worker.alone = alone);
         }
-        hired
+        new_workers
     }
 
     /// Returns how many tasks wait in the queue.

@@ -11,14 +11,14 @@ use crate::support::{Held, LONG, within};
 
 /// What a remote was asked and told, in order; it answers as it was made to.
 #[derive(Default)]
-struct Recorded {
+struct RecordingRemote {
     gives_back: AtomicBool,
     is_over: AtomicBool,
     has_started: AtomicBool,
     calls: Mutex<Vec<(&'static str, FutureId)>>,
 }
 
-impl Recorded {
+impl RecordingRemote {
     fn note(&self, call: &'static str, id: FutureId) {
         self.calls.lock().unwrap().push((call, id));
     }
@@ -31,7 +31,7 @@ impl Recorded {
     }
 }
 
-impl Remote for Recorded {
+impl Remote for RecordingRemote {
     fn revoke(&self, id: FutureId) -> bool {
         self.note("revoke", id);
         self.gives_back.load(Ordering::Relaxed)
@@ -57,8 +57,8 @@ impl Remote for Recorded {
     }
 }
 
-fn entrusted() -> (Arc<Recorded>, Job, Future<u8>) {
-    let (held, remote) = (Held::default(), Arc::<Recorded>::default());
+fn entrusted() -> (Arc<RecordingRemote>, Job, Future<u8>) {
+    let (held, remote) = (Held::default(), Arc::<RecordingRemote>::default());
     let future = held.submit(|n: u8| n + 1, 1);
     let job = held.take(0);
     assert!(job.entrust(Arc::clone(&remote) as _));
@@ -75,15 +75,15 @@ fn a_task_is_cancelled_only_if_it_comes_back() {
     let before = (Arc::clone(&seen), Arc::clone(&remote), future.id());
     future.add_done_callback(move |_| *before.0.lock().unwrap() = before.1.take(before.2));
     assert!(future.cancel());
-    assert_eq!(*seen.lock().unwrap(), ["revoke", "left"], "its room is free before its callbacks run");
-    assert!(future.cancel(), "it was cancelled");
+    assert_eq!(*seen.lock().unwrap(), ["revoke", "left"], "the room is free before the callbacks run");
+    assert!(future.cancel(), "a second cancel is true");
     assert!(remote.take(future.id()).is_empty());
     job.complete(Ok(&[2]));
     assert!(matches!(future.result(), Err(Error::Cancelled)));
 }
 
 #[test]
-fn an_abort_is_for_the_remote_to_allow_and_to_carry_out() {
+fn the_remote_allows_and_performs_an_abort() {
     let (remote, job, future) = entrusted();
     assert!(job.start());
     remote.is_over.store(true, Ordering::Relaxed);
@@ -93,11 +93,11 @@ fn an_abort_is_for_the_remote_to_allow_and_to_carry_out() {
     assert!(future.abort());
     assert_eq!(remote.take(future.id()), ["stop", "left", "stopped"]);
     assert_eq!(future.state(), State::Cancelled);
-    assert!(!job.entrust(remote), "it is over");
+    assert!(!job.entrust(remote), "a done job is not entrusted");
 }
 
 #[test]
-fn a_pending_task_runs_for_those_who_look_when_the_remote_says_so() {
+fn a_pending_task_is_shown_as_running_if_its_remote_says_so() {
     let (remote, job, future) = entrusted();
     assert_eq!(future.state(), State::Pending);
     remote.has_started.store(true, Ordering::Relaxed);
@@ -111,8 +111,8 @@ fn a_pending_task_runs_for_those_who_look_when_the_remote_says_so() {
 }
 
 #[test]
-fn whoever_waits_lets_the_remote_look_first() {
-    /// Completes the job when somebody waits for it.
+fn a_waiter_lets_the_remote_help_first() {
+    /// Completes the job when a thread waits for it.
     struct Helper(Mutex<Option<Job>>);
     impl Remote for Helper {
         fn revoke(&self, _: FutureId) -> bool {
@@ -134,7 +134,7 @@ fn whoever_waits_lets_the_remote_look_first() {
 }
 
 #[test]
-fn a_job_that_is_entrusted_again_lets_the_first_remote_go_with_no_lock_held() {
+fn a_job_entrusted_again_drops_its_first_remote_outside_the_lock() {
     /// Looks at the future when it is dropped.
     struct Looks(Arc<Future<u8>>);
     impl Drop for Looks {
@@ -147,18 +147,18 @@ fn a_job_that_is_entrusted_again_lets_the_first_remote_go_with_no_lock_held() {
             false
         }
     }
-    let (held, remote) = (Held::default(), Arc::<Recorded>::default());
+    let (held, remote) = (Held::default(), Arc::<RecordingRemote>::default());
     let future = Arc::new(held.submit(|n: u8| n + 1, 1));
     let job = held.take(0);
     assert!(job.entrust(Arc::new(Looks(Arc::clone(&future)))));
     assert!(job.entrust(Arc::clone(&remote) as _));
     job.run();
     assert!(future.is_done());
-    assert!(remote.take(future.id()).is_empty(), "it ran here");
+    assert!(remote.take(future.id()).is_empty(), "the task ran in this thread");
 }
 
 #[test]
-fn a_job_that_moves_on_to_a_pool_lets_its_remote_go_with_no_lock_held() {
+fn a_job_that_moves_to_a_pool_drops_its_remote_outside_the_lock() {
     struct Looks(Arc<Future<u8>>);
     impl Drop for Looks {
         fn drop(&mut self) {
@@ -181,7 +181,7 @@ fn a_job_that_moves_on_to_a_pool_lets_its_remote_go_with_no_lock_held() {
 }
 
 #[test]
-fn a_task_ends_whatever_its_remote_does_when_it_is_told() {
+fn a_task_ends_whatever_its_remote_does() {
     /// Panics in what it is told, or waits for the future, and panics when it is dropped.
     struct Bad(Option<SharedFuture<u8>>);
     impl Bad {

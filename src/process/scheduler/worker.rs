@@ -117,7 +117,7 @@ impl<W> WorkerState<W> {
     /// the same time, the later one may arrive first.
     pub(super) fn put_first_what_runs(&mut self) -> bool {
         let Some(table) = &self.table else { return false };
-        let has_begun = |sent: &Sent| table.words().progress(sent.slot, sent.sequence) != Progress::Ready;
+        let has_begun = |sent: &Sent| table.slots().progress(sent.slot, sent.sequence) != Progress::Ready;
         let position = self.in_flight.iter().position(has_begun).filter(|position| *position > 0);
         let sent = position.and_then(|position| self.in_flight.remove(position));
         let is_another = sent.is_some();
@@ -130,7 +130,7 @@ impl<W> WorkerState<W> {
         let table = self.table.as_ref()?;
         let last = self.in_flight.back()?;
         let sequence = last.sequence;
-        if !table.words().revoke(last.slot, sequence) {
+        if !table.slots().revoke(last.slot, sequence) {
             return None;
         }
         self.take(|sent| sent.sequence == sequence, now)
