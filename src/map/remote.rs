@@ -96,7 +96,7 @@ impl<A, R> PendingRanges<A, R> {
     fn batch_size(&mut self, workers: usize) -> usize {
         let expected = self.estimate.per(BATCH).unwrap_or(1);
         // Near the end, leave items for the other workers.
-        let share = self.untaken / (2 * workers);
+        let share = self.untaken / workers.saturating_mul(2);
         self.size = expected.min(2 * self.size).min(share).clamp(1, MOST);
         self.size
     }
@@ -364,5 +364,14 @@ mod tests {
         }
         processes.shutdown();
         assert_eq!(items.under_way.load(Ordering::Relaxed), 0, "each part was counted");
+    }
+
+    #[test]
+    fn a_map_may_have_any_number_of_workers() {
+        for workers in [usize::MAX, usize::MAX / 2 + 1] {
+            let processes = ProcessPoolExecutor::new(workers);
+            let doubled: Vec<_> = processes.map(|n: u32| 2 * n, [1]).map(|outcome| outcome.unwrap()).collect();
+            assert_eq!(doubled, [2]);
+        }
     }
 }
