@@ -93,7 +93,7 @@ pub(super) struct Scheduler<W> {
     pub(super) closed: bool,
     /// How many maps have announced that more batches will come.
     pub(super) expected: usize,
-    /// Set if nothing more may start, except tasks that are retried.
+    /// Set if nothing more may start, except tasks that are running for their callers.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     /// When workers died before they were ready, since a worker was last ready.

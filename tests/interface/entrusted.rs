@@ -81,6 +81,17 @@ fn a_task_is_cancelled_only_if_it_comes_back() {
 }
 
 #[test]
+fn a_started_task_is_not_taken_back_to_be_cancelled() {
+    let (remote, job, future) = entrusted();
+    remote.gives_back.store(true, Ordering::Relaxed);
+    assert!(job.start());
+    assert!(!future.cancel());
+    assert!(remote.take(future.id()).is_empty(), "nobody could end it then");
+    job.complete(Ok(&[2]));
+    assert_eq!(future.result().unwrap(), 2);
+}
+
+#[test]
 fn an_abort_is_for_the_remote_to_allow_and_to_carry_out() {
     let (remote, job, future) = entrusted();
     assert!(job.start());

@@ -12,6 +12,7 @@ mod payloads;
 mod portions;
 mod settings;
 mod start_up;
+mod started;
 mod states;
 mod stopping;
 mod support;

@@ -17,6 +17,7 @@ use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::encoded::EncodedCall;
 use crate::task::owner::Shared;
+use crate::task::snapshot::State;
 
 impl Pool {
     /// Encodes the call of a task in the caller's thread, and submits the task.
@@ -39,6 +40,9 @@ impl Pool {
         let Some(pool) = self.me.upgrade() else { return };
         let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, encoded, segments);
         if task.entrust(Arc::clone(&remote) as _) {
+            if task.snapshot().state == State::Running {
+                remote.note_start();
+            }
             self.submit(remote, false);
         } else {
             *remote.place.lock() = Place::Revoked;

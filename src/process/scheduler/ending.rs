@@ -59,7 +59,7 @@ impl<W: Clone> Scheduler<W> {
             };
         self.hopeless |= death.is_the_end;
         for remote in untouched.into_iter().rev() {
-            if self.broken.is_some() || (self.cancelling && !remote.is_retried()) {
+            if self.broken.is_some() || (self.cancelling && !remote.is_started()) {
                 *remote.place.lock() = Place::Revoked;
                 death.unstarted.push(remote);
             } else {
@@ -75,7 +75,7 @@ impl<W: Clone> Scheduler<W> {
         if let Some(error) = &self.broken {
             return Some(error.clone());
         }
-        let is_cancelled = self.cancelling && !remote.is_retried();
+        let is_cancelled = self.cancelling && !remote.is_started();
         if is_cancelled || remote.stopped.load(Ordering::Relaxed) || (remote.items.is_some() && !remote.has_more()) {
             *remote.place.lock() = Place::Done;
             return Some(Error::Cancelled);

@@ -110,7 +110,8 @@ impl World<'_> {
             // The next batches belong to another map.
             self.map = self.tickets.now();
         }
-        let errand = Errand { options, calls, is_chunk: items.is_some(), book: Arc::clone(&self.book) };
+        let is_started = !is_portion && self.once_in(8);
+        let errand = Errand { options, calls, is_chunk: items.is_some(), is_started, book: Arc::clone(&self.book) };
         let (argument, offsets) = errand.argument(padding);
         let options = Arc::new(errand.options.clone());
         let completion = match Arc::new(errand) {
@@ -122,6 +123,9 @@ impl World<'_> {
         };
         let encoded = LocatedCall { call: self.stock.call, argument, items: offsets };
         let remote = RemoteTask::new(completion, Arc::clone(&self.stock.pool) as _, encoded, Vec::new());
+        if is_started {
+            remote.note_start();
+        }
         self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
         self.remotes.push(Arc::clone(&remote));
         remote
@@ -168,6 +172,10 @@ impl World<'_> {
 
     fn cancel(&mut self, remote: &RemoteTask) {
         if is_over(&self.book, remote) {
+            return;
+        }
+        if remote.is_started() && remote.items.is_some() {
+            // The pool is not asked: the chunk is running for its caller.
             return;
         }
         self.call_off(remote);

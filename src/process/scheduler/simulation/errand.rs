@@ -25,6 +25,8 @@ pub(super) struct Errand {
     /// Its calls in the book.
     pub(super) calls: Range<usize>,
     pub(super) is_chunk: bool,
+    /// Set if its job was started before it came to the pool.
+    pub(super) is_started: bool,
     pub(super) book: book::Shared,
 }
 
@@ -116,6 +118,7 @@ impl Runnable for Errand {
         true
     }
     fn withdraw(&self) -> bool {
+        assert!(!self.is_started, "a task is cancelled that runs for its caller");
         self.end_all(End::Cancelled)
     }
     fn refuse(&self, error: Error) -> bool {
