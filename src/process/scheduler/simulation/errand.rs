@@ -72,7 +72,7 @@ impl Errand {
             }
             ends.push(argument.len());
         }
-        (argument, self.is_chunk.then(|| ItemOffsets { ends: ends.into(), refused }))
+        (argument, self.is_chunk.then(|| ItemOffsets { ends: ends.into(), refused, stored: Box::default() }))
     }
 
     /// Ends all its calls.
