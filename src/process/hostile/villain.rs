@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, send, shutdown};
 
@@ -68,10 +69,12 @@ pub(super) enum Deed {
     Conclude,
     /// Sends one segment after the other.
     Segments,
+    /// Sends from many threads what is to be ignored, so that there is always something to read, and goes after a time.
+    Torrent,
 }
 
 pub(super) const STAGES: [Stage; 4] = [Stage::Spawned, Stage::SettingUp, Stage::Serving, Stage::Working];
-const DEEDS: [Deed; 14] = [
+const DEEDS: [Deed; 15] = [
     Deed::Leave,
     Deed::Write,
     Deed::Frames,
@@ -86,12 +89,13 @@ const DEEDS: [Deed; 14] = [
     Deed::Mumble,
     Deed::Conclude,
     Deed::Segments,
+    Deed::Torrent,
 ];
 
 impl Part {
     /// Does a task end that has no time limit?
     pub(super) fn ends(self) -> bool {
-        matches!(self.deed, Deed::Leave | Deed::Write | Deed::Frames | Deed::Promise)
+        matches!(self.deed, Deed::Leave | Deed::Write | Deed::Frames | Deed::Promise | Deed::Torrent)
     }
 
     pub(super) fn text(self) -> String {
@@ -177,6 +181,7 @@ impl Villain {
                 self.put(Kind::Items, task.slot, task.sequence, &head.to_bytes());
             }
             Deed::Segments => self.segments(),
+            Deed::Torrent => self.torrent(),
         }
         while !part.ends() {
             std::thread::park();
@@ -318,6 +323,21 @@ impl Villain {
             }
             task = self.begin();
         }
+    }
+
+    fn torrent(&self) {
+        let mut bells = Vec::new();
+        (0..400).for_each(|_| put(&mut bells, Kind::Bell, 0, 0, &[]));
+        let until = Instant::now() + Duration::from_secs(10);
+        let send = || {
+            // Few enough for one message of the socket: what several threads send at once must not mix.
+            while Instant::now() < until && send(&self.socket, &bells, SendFlags::NOSIGNAL) == Ok(bells.len()) {}
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(send);
+            }
+        });
     }
 
     fn segments(&self) {
