@@ -483,6 +483,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_ends_what_was_started_and_is_only_left_encoded() {
+        let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
+        assert!(task.start());
+        assert!(task.encode_call().is_err(), "but the call is gone");
+        assert!(!task.cancel() && !task.withdraw());
+        assert!(task.refuse(Error::ShutDown));
+        assert!(matches!(task.take(), Some(Err(Error::ShutDown))));
+    }
+
+    #[test]
     fn a_task_knows_whether_its_end_runs_callbacks() {
         let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
         assert!(!task.has_callbacks());
