@@ -264,6 +264,12 @@ pub(crate) fn with_out_of_band<R>(out_of_band: &Arc<dyn OutOfBand>, code: impl F
     (result, restore.swap())
 }
 
+/// Returns how many bytes the encoding in progress on this thread has stored so far. Each is one of the numbers that
+/// [`with_out_of_band`] returns at the end, in this order.
+pub(crate) fn stored() -> usize {
+    CURRENT.try_with(|current| current.borrow().taken.len()).unwrap_or(0)
+}
+
 /// Restores the previous state of the thread.
 struct RestoreCurrent(Option<Current>);
 

@@ -139,6 +139,9 @@ impl Job {
     }
 
     /// Marks the task as running. Returns `false` if it was cancelled; then do not run it.
+    ///
+    /// The job may still be passed on to another executor. It runs for its caller from now on, so it cannot be
+    /// cancelled while it is in a queue there; an abort ends it, and so does a refusal.
     pub fn start(&self) -> bool {
         self.task().start()
     }

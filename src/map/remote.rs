@@ -96,7 +96,7 @@ impl<A, R> PendingRanges<A, R> {
     fn batch_size(&mut self, workers: usize) -> usize {
         let expected = self.estimate.per(BATCH).unwrap_or(1);
         // Near the end, leave items for the other workers.
-        let share = self.untaken / (2 * workers);
+        let share = self.untaken / workers.saturating_mul(2);
         self.size = expected.min(2 * self.size).min(share).clamp(1, MOST);
         self.size
     }
@@ -315,7 +315,7 @@ mod tests {
     use super::*;
     use crate::map::runs::Order;
     use crate::task::function::Infallible;
-    use crate::{Backend, Executor, ProcessPoolExecutor};
+    use crate::{Backend, Bytes, Executor, ProcessPoolExecutor};
 
     /// Reports its number; item 0 continues when it is told to.
     fn call((place, n): (PathBuf, u8)) -> u8 {
@@ -364,5 +364,41 @@ mod tests {
         }
         processes.shutdown();
         assert_eq!(items.under_way.load(Ordering::Relaxed), 0, "each part was counted");
+    }
+
+    #[test]
+    fn an_item_that_is_too_long_ends_alone_whatever_range_it_is_in() {
+        const LONG: usize = 500 << 10;
+        let processes = ProcessPoolExecutor::builder().max_workers(1).max_message_size(400 << 10).build().unwrap();
+        let executor = processes.item_executor().elsewhere().unwrap();
+        let items = RemoteItems::new(executor, None, Infallible(|bytes: Bytes| bytes.len())).unwrap();
+        let lengths = |nth: usize| if nth % 9 == 4 { LONG } else { nth };
+        let bytes = (0..28).map(|nth| Bytes::from(vec![0; lengths(nth)]));
+        let (mut range, follow_up) = items.take_in(bytes.collect(), Ticket::default());
+        follow_up();
+        let mut next = 0;
+        while next < 28 {
+            range.wait(None);
+            let mut outcomes = range.take(Order::Input).unwrap().outcomes;
+            while let Some(outcome) = outcomes.pop() {
+                match outcome {
+                    Ok(length) => assert_eq!(length, next),
+                    Err(error) => {
+                        assert!(matches!(error, Error::TooLarge(_)) && lengths(next) == LONG, "{next}: {error}")
+                    }
+                }
+                next += 1;
+            }
+        }
+        processes.shutdown();
+    }
+
+    #[test]
+    fn a_map_may_have_any_number_of_workers() {
+        for workers in [usize::MAX, usize::MAX / 2 + 1] {
+            let processes = ProcessPoolExecutor::new(workers);
+            let doubled: Vec<_> = processes.map(|n: u32| 2 * n, [1]).map(|outcome| outcome.unwrap()).collect();
+            assert_eq!(doubled, [2]);
+        }
     }
 }

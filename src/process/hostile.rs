@@ -198,3 +198,14 @@ fn a_worker_that_sends_endless_segments_is_killed() {
         }
     });
 }
+
+#[test]
+fn a_worker_that_sends_without_a_pause_has_no_more_time_than_others() {
+    within("it", || {
+        let pool = pool_of(Stage::Working, Fault::Torrent);
+        let limited = pool.with(TaskOptions::new().time_limit(LIMIT));
+        let outcome = limited.submit(|n: u8| n, 1).result();
+        // The worker would go after a far longer time.
+        assert!(matches!(outcome, Err(Error::TimeLimit(_))), "{outcome:?}");
+    });
+}

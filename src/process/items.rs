@@ -39,7 +39,7 @@ enum ItemReply {
 
 impl Items {
     pub(super) fn new(offsets: ItemOffsets) -> Self {
-        let ItemOffsets { ends, refused } = offsets;
+        let ItemOffsets { ends, refused, .. } = offsets;
         let (count, curtailed) = (AtomicUsize::new(ends.len()), AtomicBool::new(false));
         Self { ends, count, refused, curtailed, ledger: Mutex::default() }
     }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn replies_must_be_to_sent_items_and_in_order() {
-        let items = Items::new(ItemOffsets { ends: [1, 2, 3, 4].into(), refused: Vec::new() });
+        let items = Items::new(ItemOffsets { ends: [1, 2, 3, 4].into(), refused: Vec::new(), stored: Box::default() });
         assert!(!items.note(1, 1, &values(&[b"b"])), "the item before is missing");
         assert!(items.note(0, 2, &values(&[b"a", b"b"])));
         assert!(!items.note(2, 2, &values(&[b"c"])), "the second reply is cut off");
@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn a_worker_does_not_die_of_an_item_that_was_not_sent() {
         let refused = || Error::TooLarge(TooLarge::new(2, 1));
-        let items = |at| Items::new(ItemOffsets { ends: [0, 0].into(), refused: vec![(at, refused())] });
+        let offsets = |at| ItemOffsets { ends: [0, 0].into(), refused: vec![(at, refused())], stored: Box::default() };
+        let items = |at| Items::new(offsets(at));
         for at in [0, 1] {
             let (noted, retried) = (items(at), items(at));
             noted.note_error(Error::Abandoned);

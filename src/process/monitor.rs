@@ -19,7 +19,7 @@ pub(super) mod state;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -107,7 +107,10 @@ impl WorkerMonitor<'_> {
             if woken.is_readable {
                 self.receive();
             }
-            if woken.by_time {
+            // After every round of reading: a worker that sends without a pause has no more time than others.
+            if let Some((due, _)) = self.state.alarm()
+                && due <= Instant::now()
+            {
                 self.on(Event::TimePassed { clock: table::now() }, &[]);
                 if self.is_given_up {
                     break;

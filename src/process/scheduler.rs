@@ -21,6 +21,11 @@
 //!   is at its limit, or one is being started for each queued task, or the last start failed a moment ago and other
 //!   workers continue, or the first worker that this program ever started has not said hello. In the last case what
 //!   runs in its place may be anything, and one such process is enough.
+//! - What a start lacked may be there again a moment later, and nothing tells the pool of it. So a start that failed is
+//!   tried again after a pause, which the monitors of the other workers keep as they keep time limits: when a task
+//!   begins to wait for the end of a pause, [`spawn_missing`](Scheduler::spawn_missing) wakes them all, and each asks
+//!   [`start_due`](Scheduler::start_due) in every decision that it makes. All of them, because any one may be in a slow
+//!   callback, or end. If no task waits, nobody wakes.
 //! - Invariant: a task is in one place at a time: in the queue, in one worker's `in_flight`, or with the caller that
 //!   took it out. The caller that takes it out ends it.
 //!
@@ -56,8 +61,10 @@ use worker::{Stage, WorkerState};
 /// How many bytes of arguments a worker may have when tasks are sent ahead to it, including the task that it runs.
 const AHEAD_BYTES: usize = 256 << 10;
 
-/// How long no worker is started after a start has failed, as long as there are other workers.
-const START_AGAIN: Duration = Duration::from_secs(1);
+/// How long no worker is started after a start has failed, as long as there are other workers: at first, and at most.
+/// Each failure in a row doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The pool is broken if this many workers die in a row before they are ready, within [`DEATHS_WITHIN`], and the last
 /// one was alone.
@@ -93,12 +100,18 @@ pub(super) struct Scheduler<W> {
     pub(super) closed: bool,
     /// How many maps have announced that more batches will come.
     pub(super) expected: usize,
-    /// Set if nothing more may start, except tasks that are retried.
+    /// Set if nothing more may start, except tasks that are running for their callers.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
     /// When workers died before they were ready, since a worker was last ready.
     early_deaths: Vec<Instant>,
+    /// When the pause after a start that failed is over. `None` once a worker is ready.
     start_again: Option<Instant>,
+    /// How long the next pause is.
+    pause: Duration,
+    /// Set if the monitors were woken because tasks wait for the end of a pause. A worker that is attached later is
+    /// woken then.
+    keeps_pause: bool,
     /// Set until a worker of this program has said hello: until then only one is started at a time.
     pub(super) is_first_try: bool,
     /// Set if the last death is the end: the pool is about to be broken.
@@ -201,6 +214,8 @@ impl<W: Clone> Scheduler<W> {
             broken: None,
             early_deaths: Vec::new(),
             start_again: None,
+            pause: FIRST_PAUSE,
+            keeps_pause: false,
             is_first_try: false,
             hopeless: false,
             to_wake: Vec::new(),
@@ -280,10 +295,7 @@ impl<W: Clone> Scheduler<W> {
     /// could not.
     pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<WorkerId> {
         let mut new_workers = Vec::new();
-        while self.active < self.limits.max_workers
-            && self.starting + self.idle.len() < self.waiting()
-            && self.broken.is_none()
-            && !self.hopeless
+        while self.lacks_workers()
             // The last worker that failed to start may have lacked what another one holds.
             && (self.workers.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
         {
@@ -305,7 +317,36 @@ impl<W: Clone> Scheduler<W> {
                 .filter(|worker| worker.stage == Stage::Starting)
                 .for_each(|worker| worker.alone = alone);
         }
+        let waits = self.start_due(now).is_some();
+        if waits && !self.keeps_pause {
+            self.to_wake.extend(self.workers.values().filter_map(|worker| worker.connection.clone()));
+        }
+        self.keeps_pause = waits;
         new_workers
+    }
+
+    /// Returns `true` if tasks wait for a worker that the limits permit.
+    fn lacks_workers(&self) -> bool {
+        self.active < self.limits.max_workers
+            && self.starting + self.idle.len() < self.waiting()
+            && self.broken.is_none()
+            && !self.hopeless
+    }
+
+    /// Returns when the pause is over that tasks wait for, if they wait for one. A decision that is made then starts
+    /// the workers that are missing.
+    pub(super) fn start_due(&self, now: Instant) -> Option<Instant> {
+        let due = self.start_again.filter(|then| *then > now)?;
+        (self.lacks_workers() && !self.workers.is_empty() && !self.is_first_try).then_some(due)
+    }
+
+    /// Begins a pause after a start that failed.
+    fn pause_starts(&mut self, now: Instant) {
+        // Of several that were started together, each may fail for the same reason.
+        if self.start_again.is_none_or(|then| then <= now) {
+            self.start_again = now.checked_add(self.pause);
+            self.pause = LONGEST_PAUSE.min(2 * self.pause);
+        }
     }
 
     /// Returns how many tasks wait in the queue.

@@ -47,8 +47,9 @@ pub(super) struct RemoteTask {
     misses: AtomicU32,
     /// Set if it was aborted between two tries.
     pub(super) stopped: AtomicBool,
-    /// Set if it has run and will be retried. It then does not count as pending, wherever it is.
-    retried: AtomicBool,
+    /// Set if it is running for its caller although no worker has it: its job was started before it came here, or it
+    /// has run and will be retried. It then does not count as pending, wherever it is: it cannot be cancelled.
+    started: AtomicBool,
     /// How many nanoseconds its worker took for it.
     took: AtomicU64,
 }
@@ -121,7 +122,7 @@ impl RemoteTask {
             deaths: AtomicU32::new(0),
             misses: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
-            retried: AtomicBool::new(false),
+            started: AtomicBool::new(false),
             took: AtomicU64::new(0),
         })
     }
@@ -317,10 +318,15 @@ impl RemoteTask {
         self.items.as_ref().is_some_and(|items| items.known() < begun as usize || items.has_more())
     }
 
-    /// Returns `true` if it has run and will be retried, so that it is not pending. Always `false` for a chunk or
-    /// batch, some items of which may be pending.
-    pub(super) fn is_retried(&self) -> bool {
-        self.retried.load(Ordering::Relaxed)
+    /// Returns `true` if it was started before it came here, or has run and will be retried, so that it is not pending.
+    /// Never set by a retry of a chunk or batch, some items of which may be pending.
+    pub(super) fn is_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its job was started before it came here. Called before it is submitted.
+    pub(super) fn note_start(&self) {
+        self.started.store(true, Ordering::Relaxed);
     }
 
     /// Notes that it will be retried. In a chunk or batch, this is the item that the worker died of, which ends with
@@ -333,7 +339,7 @@ impl RemoteTask {
             if let Some(task) = self.task() {
                 task.start();
             }
-            self.retried.store(true, Ordering::Relaxed);
+            self.started.store(true, Ordering::Relaxed);
         }
     }
 
@@ -371,7 +377,7 @@ impl Drop for RemoteTask {
 impl Remote for RemoteTask {
     fn has_started(&self, _: FutureId) -> bool {
         match &*self.place.lock() {
-            Place::New | Place::Queued | Place::Revoked => self.is_retried(),
+            Place::New | Place::Queued | Place::Revoked => self.is_started(),
             Place::Sent { slot, sequence, table, .. } => {
                 matches!(table.slots().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
             }

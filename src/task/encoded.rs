@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::function::{Function, caught};
-use crate::bytes::{OutOfBand, with_out_of_band};
+use crate::bytes::{self, OutOfBand, with_out_of_band};
 use crate::codec::{self, unwritten};
 use crate::error::{Decode, Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
@@ -34,6 +34,9 @@ pub(crate) struct ItemOffsets {
     pub(crate) ends: Box<[usize]>,
     /// The positions, in order, of items that are not sent, and the reasons. They have no bytes.
     pub(crate) refused: Vec<(usize, Error)>,
+    /// How many bytes were stored out of band up to the end of each item, for who measures the items. Empty if none
+    /// were.
+    pub(crate) stored: Box<[usize]>,
 }
 
 impl ItemOffsets {
@@ -41,7 +44,7 @@ impl ItemOffsets {
     pub(crate) fn of<A: Serialize>(items: &[A]) -> (Vec<u8>, Self) {
         let (mut argument, mut scratch) = (Vec::new(), Vec::new());
         let mut ends = Vec::with_capacity(items.len());
-        let mut refused = Vec::new();
+        let (mut refused, mut stored) = (Vec::new(), Vec::new());
         for (position, item) in items.iter().enumerate() {
             match panics::catch(|| codec::encode_onto(Part::Argument, item, std::mem::take(&mut scratch))) {
                 Ok(encoded) => {
@@ -52,11 +55,17 @@ impl ItemOffsets {
                 Err(error) => refused.push((position, unwritten(error))),
             }
             ends.push(argument.len());
+            let count = bytes::stored();
+            if count > 0 {
+                // The items before the first that stored any have none.
+                stored.resize(position, 0);
+                stored.push(count);
+            }
         }
-        (argument, Self { ends: ends.into(), refused })
+        (argument, Self { ends: ends.into(), refused, stored: stored.into() })
     }
 
-    /// Copies some of a chunk's items into a chunk of their own.
+    /// Copies some of a chunk's items, which were measured, into a chunk of their own.
     pub(crate) fn part(
         argument: &[u8],
         ends: &[usize],
@@ -68,7 +77,7 @@ impl ItemOffsets {
         let argument = argument[start..start + ends.last().copied().unwrap_or(0)].to_vec();
         let refused = refused.iter().filter(|(position, _)| items.contains(position));
         let refused = refused.map(|(position, error)| (position - items.start, error.clone())).collect();
-        (argument, Self { ends, refused })
+        (argument, Self { ends, refused, stored: Box::default() })
     }
 }
 

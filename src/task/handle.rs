@@ -71,10 +71,12 @@ where
     }
 
     fn cancel(&self) -> bool {
-        if let Some(owner) = self.entrusted_to()
-            && !owner.remote().is_some_and(|remote| remote.revoke(self.id))
-        {
-            return self.was_cancelled();
+        if let Some(owner) = self.entrusted_to() {
+            // A started task cannot be cancelled, so it must not be taken back from where it is.
+            let is_pending = self.inner.lock().snapshot().state == State::Pending;
+            if !is_pending || !owner.remote().is_some_and(|remote| remote.revoke(self.id)) {
+                return self.was_cancelled();
+            }
         }
         self.end_with(Error::Cancelled, By::Cancel) || self.was_cancelled()
     }

@@ -78,6 +78,7 @@ use crate::id::FutureId;
 /// ```
 pub trait Remote: Send + Sync {
     /// Takes the task back. Returns `true` if no worker has started it and none ever will; the task is then cancelled.
+    /// Not called after [`Job::start`](crate::Job::start), since the task cannot be cancelled then.
     ///
     /// Keep its [`Job`](crate::Job) until [`left`](Remote::left) is called, because a job that is dropped before its
     /// task has ended fails it.

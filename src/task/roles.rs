@@ -79,7 +79,8 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     fn start(&self) -> bool;
     /// Cancels the task. Returns `false` if it was not pending, including if it was cancelled before.
     fn withdraw(&self) -> bool;
-    /// Ends a queued task with an error. Returns `false` if it holds no call any more.
+    /// Ends a queued task with an error, also if it was marked as started. Returns `false` if a thread of this process
+    /// runs it, or it has ended.
     fn refuse(&self, error: Error) -> bool;
     /// Ends the task with an error, whether it has started or not.
     fn fail(&self, error: Error) -> bool;

@@ -11,17 +11,20 @@
 //!
 //! | from | to | by | what it takes out |
 //! |---|---|---|---|
-//! | `Pending` | `Running` | its worker, a claiming waiter, [`Job::start`](crate::Job::start) | the call, to run it |
+//! | `Pending` | `Running` | its worker, a claiming waiter | the call, to run it |
+//! | `Pending` | `Running` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
-//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit, a refusal | the call, if it is here |
+//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
+//! | `Running`, no thread runs it here | `Delivering`, then done | a refusal | the call, if it is here |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop | the outcome |
 //!
-//! A refusal ends a running task only if its call is still here: it was marked as started, but is in a queue. A task
-//! never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering` appears from outside
-//! as the state before it, so a task does not appear done before its callbacks have run, and a callback added to a done
-//! task does not make it appear not done.
+//! A refusal ends a running task only if no thread of this process runs it: it was marked as started, but is in a
+//! queue, as its call or, for another process, encoded. `cancel` ends no such task, because it is running for its
+//! caller. A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering`
+//! appears from outside as the state before it, so a task does not appear done before its callbacks have run, and a
+//! callback added to a done task does not make it appear not done.
 //!
 //! # Races, each decided by the lock
 //!
@@ -43,7 +46,8 @@
 //!   will be woken; if it is, the waker is not stored and the poll is ready.
 //! - **Entrusted**: if another process may start the task, that side decides first: `cancel` and `abort` ask
 //!   [`Remote`](super::remote::Remote), and end the task only if they won there. The task stays `Pending` here while it
-//!   runs there; `look` asks the `Remote`.
+//!   runs there; `look` asks the `Remote`. `cancel` does not ask once the task is `Running` here, since the `Remote`
+//!   would take back what nobody could end then.
 //! - **Fork**: the threads that would end a task do not exist in a forked process. The first thread there that finds
 //!   the task not done ends it with `Broken`. If another thread held the task's lock at the moment of the fork, which
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
@@ -117,8 +121,8 @@ pub(super) enum Phase<C, H> {
     /// Not started. `None` while the call is being encoded or shown, after it was encoded for another process, and for a
     /// promise.
     Pending(Option<C>),
-    /// Started. The call is still here if it was started elsewhere; `thread` is the token of the thread that runs it
-    /// here, or 0.
+    /// Started. The call is still here if it was only marked as started, and not encoded for another process; `thread`
+    /// is the token of the thread that runs it here, or 0.
     Running {
         call: Option<C>,
         thread: u64,
@@ -308,8 +312,8 @@ where
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
             Phase::Pending(_) => by != By::Limit,
-            // Marked as started, but its call is still here.
-            Phase::Running { call: Some(_), .. } if by == By::Refusal => true,
+            // Marked as started, but in a queue: nobody else would end it.
+            Phase::Running { thread: 0, .. } if by == By::Refusal => true,
             Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::Limit),
             _ => false,
         };
@@ -483,6 +487,16 @@ mod tests {
         let cancelled = task();
         assert!(cancelled.withdraw());
         assert!(!cancelled.attach(Arc::new(Nobody)));
+    }
+
+    #[test]
+    fn a_refusal_ends_what_was_started_and_is_only_left_encoded() {
+        let task = new_task(Some(LocalCall(|| Ok(()))), None, None);
+        assert!(task.start());
+        assert!(task.encode_call().is_err(), "but the call is gone");
+        assert!(!task.cancel() && !task.withdraw());
+        assert!(task.refuse(Error::ShutDown));
+        assert!(matches!(task.take(), Some(Err(Error::ShutDown))));
     }
 
     #[test]

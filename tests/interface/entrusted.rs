@@ -83,6 +83,17 @@ fn a_task_is_cancelled_only_if_it_comes_back() {
 }
 
 #[test]
+fn a_started_task_is_not_taken_back_to_be_cancelled() {
+    let (remote, job, future) = entrusted();
+    remote.gives_back.store(true, Ordering::Relaxed);
+    assert!(job.start());
+    assert!(!future.cancel());
+    assert!(remote.take(future.id()).is_empty(), "nothing could end it then");
+    job.complete(Ok(&[2]));
+    assert_eq!(future.result().unwrap(), 2);
+}
+
+#[test]
 fn the_remote_allows_and_performs_an_abort() {
     let (remote, job, future) = entrusted();
     assert!(job.start());

@@ -12,6 +12,7 @@ mod out_of_band;
 mod payloads;
 mod settings;
 mod start_up;
+mod started;
 mod states;
 mod stopping;
 mod support;

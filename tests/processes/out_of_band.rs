@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::channel;
 
-use concurrent_futures::{Bytes, Executor, MapOptions, ProcessPoolExecutor};
+use concurrent_futures::{Bytes, Error, Executor, MapOptions, ProcessPoolExecutor};
 
 use super::support::{LONG, died};
 use crate::support::within;
@@ -36,5 +36,46 @@ fn bytes_can_be_encoded_in_a_callback() {
         });
         assert_eq!(receiver.recv().unwrap(), usual);
         for _ in processes.with(MapOptions::new().chunk_size(2)).map(|n: u64| n, 0..4) {}
+    });
+}
+
+/// The number of bytes that a message may have, beyond that from which bytes go beside it.
+const MOST: u64 = 400 << 10;
+
+#[test]
+fn bytes_that_are_too_long_cost_their_item_of_a_chunk_and_no_other() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::builder().max_workers(1).max_message_size(MOST).build().unwrap();
+        let chunked = processes.with(MapOptions::new().chunk_size(5));
+        let lengths = [2, 500 << 10, 300 << 10, 300 << 10, 3];
+        let items = lengths.map(|length| Bytes::from(vec![7; length]));
+        let outcomes: Vec<_> =
+            chunked.map(|bytes: Bytes| bytes.iter().filter(|byte| **byte == 7).count(), items).collect();
+        for (length, outcome) in lengths.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(count) => assert!(count == length && count as u64 <= MOST),
+                Err(Error::TooLarge(error)) => assert!(length as u64 > MOST && error.size() >= length as u64),
+                Err(error) => panic!("{length}: {error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn an_item_with_several_bytes_is_as_long_as_a_task_with_them() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::builder().max_workers(1).max_message_size(MOST).build().unwrap();
+        let both = || [Bytes::from(vec![7; 300 << 10]), Bytes::from(vec![8; 300 << 10])];
+        let sum = |[one, other]: [Bytes; 2]| one.len() + other.len();
+        let Err(Error::TooLarge(alone)) = processes.submit(sum, both()).result() else { panic!("it is too long") };
+        let short = [Bytes::default(), Bytes::from(vec![8; 300 << 10])];
+        let chunked = processes.with(MapOptions::new().chunk_size(2));
+        let outcomes: Vec<_> = chunked.map(sum, [both(), short]).collect();
+        match &outcomes[..] {
+            [Err(Error::TooLarge(error)), Ok(length)] => {
+                assert_eq!((error.size(), *length), (alone.size(), 300 << 10));
+            }
+            other => panic!("{other:?}"),
+        }
     });
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Bytes, Error, Executor, Exit, ProcessPoolExecutor};
+use concurrent_futures::{Backend, Bytes, Error, Executor, Exit, ProcessPoolExecutor};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::host::*;
@@ -15,6 +15,7 @@ use crate::host::*;
 pub(crate) const CASES: &[Case] = &[
     Case { name: "few_descriptors_mean_fewer_workers", host: count, check: few_descriptors },
     Case { name: "a_worker_makes_room_for_its_replacement", host: recycle, check: room_for_one },
+    Case { name: "a_moment_without_descriptors_costs_no_worker", host: lack_for_a_moment, check: end },
     Case { name: "few_processes_mean_fewer_workers", host: count, check: few_processes },
     Case { name: "a_file_size_limit_does_not_end_the_program", host: use_no_long_file, check: small_files },
     Case { name: "a_file_size_limit_does_not_end_a_worker", host: lower_in_workers, check: end_well },
@@ -95,6 +96,35 @@ fn room_for_one(name: &str) {
     for limit in 11..=18 {
         Host::by_script(name, &format!(r#"ulimit -n {limit}; exec "$0""#)).ends_well();
     }
+}
+
+fn limit_descriptors(current: Option<u64>) -> Option<u64> {
+    let Rlimit { current: before, maximum } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("a limit that is permitted");
+    before
+}
+
+/// Two tasks need each other, and the worker for the second cannot be started at first.
+fn lack_for_a_moment() {
+    let checkpoint = Checkpoint::new();
+    let pool = ProcessPoolExecutor::new(2);
+    let first = pool.submit(stop_at, checkpoint.address());
+    let held = checkpoint.arrived();
+    let before = limit_descriptors(Some(3));
+    let second = pool.submit(work, 1);
+    assert_eq!(pool.stats().pending, 1);
+    while pool.stats().workers > 1 {
+        thread::yield_now();
+    }
+    limit_descriptors(before);
+    let outcome = second.result_timeout(Duration::from_secs(60)).expect("a worker is started for it");
+    assert_eq!(outcome.expect("an outcome"), 2);
+    drop(held);
+    first.result().expect("it was let go");
+}
+
+fn end(name: &str) {
+    Host::start(name).ends_well();
 }
 
 fn few_processes(name: &str) {

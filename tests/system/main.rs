@@ -3,6 +3,7 @@
 //! | surroundings | looked at by |
 //! |---|---|
 //! | few descriptors (`ulimit -n`) | `limits::few_descriptors_mean_fewer_workers`, `limits::a_worker_makes_room_for_its_replacement` |
+//! | no descriptors for a moment | `limits::a_moment_without_descriptors_costs_no_worker` |
 //! | few processes (`ulimit -u`) | `limits::few_processes_mean_fewer_workers`, as root |
 //! | small files (`ulimit -f`) | `limits::a_file_size_limit_does_not_end_the_program`, `limits::a_file_size_limit_does_not_end_a_worker` |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |

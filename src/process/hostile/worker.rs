@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown, send, shutdown};
 
@@ -68,10 +69,13 @@ pub(super) enum Fault {
     WrongLastItems,
     /// Sends segments without end.
     ManySegments,
+    /// Sends frames that are to be ignored, from many threads, so that there is always something to read. Exits after a
+    /// while.
+    Torrent,
 }
 
 pub(super) const STAGES: [Stage; 4] = [Stage::Spawned, Stage::SettingUp, Stage::Serving, Stage::Working];
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault::Exit,
     Fault::RandomBytes,
     Fault::RandomFrames,
@@ -86,12 +90,16 @@ const FAULTS: [Fault; 14] = [
     Fault::WrongItems,
     Fault::WrongLastItems,
     Fault::ManySegments,
+    Fault::Torrent,
 ];
 
 impl Scenario {
     /// Returns `true` if a task without a time limit ends too.
     pub(super) fn ends(self) -> bool {
-        matches!(self.fault, Fault::Exit | Fault::RandomBytes | Fault::RandomFrames | Fault::MissingBody)
+        matches!(
+            self.fault,
+            Fault::Exit | Fault::RandomBytes | Fault::RandomFrames | Fault::MissingBody | Fault::Torrent
+        )
     }
 
     pub(super) fn text(self) -> String {
@@ -177,6 +185,7 @@ impl HostileWorker {
                 self.put(Kind::Items, task.slot, task.sequence, &head.to_bytes());
             }
             Fault::ManySegments => self.many_segments(),
+            Fault::Torrent => self.torrent(),
         }
         while !scenario.ends() {
             std::thread::park();
@@ -321,6 +330,21 @@ impl HostileWorker {
             }
             task = self.start_task();
         }
+    }
+
+    fn torrent(&self) {
+        let mut bells = Vec::new();
+        (0..400).for_each(|_| put(&mut bells, Kind::Bell, 0, 0, &[]));
+        let until = Instant::now() + Duration::from_secs(10);
+        let send = || {
+            // Few enough for one message of the socket: what several threads send at once must not mix.
+            while Instant::now() < until && send(&self.socket, &bells, SendFlags::NOSIGNAL) == Ok(bells.len()) {}
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(send);
+            }
+        });
     }
 
     fn many_segments(&self) {

@@ -43,7 +43,7 @@ proptest! {
     ) {
         let refused: Vec<_> = refused.into_iter().filter(|at| *at < count).map(|at| (at, Error::Abandoned)).collect();
         let argument = vec![7; count];
-        let items = Items::new(ItemOffsets { ends: (1..=count).collect(), refused: refused.clone() });
+        let items = Items::new(ItemOffsets { ends: (1..=count).collect(), refused: refused.clone(), stored: Box::default() });
         for act in acts {
             let known = items.known();
             match act {
@@ -74,7 +74,7 @@ proptest! {
 /// Two threads: one notes what a worker says that goes on with items that the other one gives away.
 #[test]
 fn a_reply_to_an_item_given_away_is_ignored() {
-    let items = Items::new(ItemOffsets { ends: (1..=4).collect(), refused: Vec::new() });
+    let items = Items::new(ItemOffsets { ends: (1..=4).collect(), refused: Vec::new(), stored: Box::default() });
     let mut bytes = Vec::new();
     (0..4).for_each(|_| put_item(&mut bytes, Kind::Value, b"x"));
     assert!(items.note(0, 4, &bytes));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::reply::Reply;
 use super::state::Acceptance;
@@ -27,7 +26,6 @@ pub(super) struct Woken {
     pub(super) by_bell: bool,
     /// Set if there was a reply before it slept, so that it did not sleep.
     pub(super) by_reply: bool,
-    pub(super) by_time: bool,
     pub(super) is_readable: bool,
     pub(super) is_writable: bool,
 }
@@ -60,18 +58,16 @@ impl WorkerMonitor<'_> {
             _ if has_replies => Some(Timespec::default()),
             alarm => alarm.map(|(then, _)| timespec(then.saturating_duration_since(Instant::now()))),
         };
-        let ready = match poll(&mut descriptors, timeout.as_ref()) {
-            Ok(ready) => ready,
-            Err(Errno::INTR) => return Woken::default(),
-            // The kernel has no memory: nothing is known to have happened.
-            Err(_) => return Woken { by_time: true, ..Woken::default() },
-        };
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) => {}
+            // A signal came, or the kernel has no memory: nothing is known to have happened.
+            Err(_) => return Woken::default(),
+        }
         let [process, bell, incoming, outgoing] = descriptors.map(|descriptor| descriptor.revents());
         Woken {
             by_exit: !process.is_empty(),
             by_bell: !bell.is_empty(),
             by_reply: has_replies,
-            by_time: ready == 0,
             is_readable: listens && !incoming.is_empty(),
             is_writable: sends && !outgoing.is_empty(),
         }

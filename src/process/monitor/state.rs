@@ -53,8 +53,11 @@ pub(in crate::process) struct MonitorState {
     /// Set if it gets no more tasks.
     is_gone: bool,
     cannot_be_killed: bool,
-    /// When to act if nothing else happens before, and why.
+    /// When to act for its worker if nothing else happens before, and why.
     alarm: Option<(Instant, Alarm)>,
+    /// When the pause is over that tasks wait for, as of its last decision. It may concern any worker that is missing,
+    /// so every monitor keeps it.
+    start_due: Option<Instant>,
     /// Why it ended before it was ready, if it said so or the pool noticed; or why it was killed, if it was ready.
     complaint: Option<Error>,
     /// Set if no other worker would do better.
@@ -89,6 +92,8 @@ pub(in crate::process) enum Alarm {
     Kill,
     /// It cannot be killed, and should have ended by itself.
     GiveUp,
+    /// Another worker could not be started, and is to be tried again.
+    StartAgain,
 }
 
 /// What to do with a frame.
@@ -113,6 +118,7 @@ impl MonitorState {
             is_gone: false,
             cannot_be_killed: false,
             alarm: now.checked_add(terms.hello_within).map(|then| (then, Alarm::Kill)),
+            start_due: None,
             complaint: None,
             is_unfit: false,
         }
@@ -120,7 +126,8 @@ impl MonitorState {
 
     /// Returns when to act if nothing else happens before, and why.
     pub(in crate::process) fn alarm(&self) -> Option<(Instant, Alarm)> {
-        self.alarm
+        let start = self.start_due.map(|then| (then, Alarm::StartAgain));
+        self.alarm.into_iter().chain(start).min_by_key(|(then, _)| *then)
     }
 
     pub(in crate::process) fn complaint(&self) -> Option<&Error> {
@@ -216,6 +223,7 @@ impl MonitorState {
                 actions.push_back(Action::Fail(remote, error));
             }
         }
+        self.start_due = scheduler.start_due(now);
     }
 
     /// Gives the worker the tasks that it can take, or lets it go, and sets the alarm.
@@ -314,6 +322,8 @@ impl MonitorState {
                 self.kill(actions);
             }
             Alarm::GiveUp => actions.push_back(Action::GiveUp),
+            // Every decision starts the workers that are missing and may be started.
+            Alarm::StartAgain => {}
             Alarm::Idle => {
                 // A waiter may have read its answer meanwhile.
                 let idle = now.saturating_duration_since(scheduler.since(self.id, now));

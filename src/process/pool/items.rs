@@ -90,8 +90,8 @@ impl BatchExecutor for MapBatches {
         let pool = &self.pool;
         let (encoded, taken) = with_out_of_band(&pool.out_of_band, encode);
         let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
-        let segments = Segments { segments, store: Arc::clone(&pool.segments) };
-        let encoded = pool.sized(encoded?, &segments.segments)?;
+        let mut segments = Segments { segments, store: Arc::clone(&pool.segments) };
+        let encoded = pool.sized(encoded?, &mut segments.segments)?;
         let attached = (!segments.segments.is_empty()).then(|| Attached(Box::new(segments)));
         Ok((encoded, attached))
     }

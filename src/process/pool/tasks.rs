@@ -17,6 +17,7 @@ use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::encoded::EncodedCall;
 use crate::task::owner::Shared;
+use crate::task::snapshot::State;
 
 impl Pool {
     /// Encodes the call of a task in the caller's thread, and submits the task.
@@ -27,8 +28,8 @@ impl Pool {
             return;
         }
         let (encoded, taken) = with_out_of_band(&self.out_of_band, || task.encode_call());
-        let segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
-        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &segments)).and_then(LocatedCall::of) {
+        let mut segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
+        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &mut segments)).and_then(LocatedCall::of) {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.segments.release(&segments, false);
@@ -39,6 +40,9 @@ impl Pool {
         let Some(pool) = self.me.upgrade() else { return };
         let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, encoded, segments);
         if task.entrust(Arc::clone(&remote) as _) {
+            if task.snapshot().state == State::Running {
+                remote.note_start();
+            }
             self.submit(remote, false);
         } else {
             *remote.place.lock() = Place::Revoked;
@@ -88,30 +92,35 @@ impl Pool {
         self.shared.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Refuses an argument that is too long; in a chunk or batch, only the items that are.
+    /// Refuses an argument that is too long; in a chunk or batch, only the items that are. Releases the segments of the
+    /// items that are not sent, and leaves those of the others.
     pub(in crate::process) fn sized(
         &self,
         mut encoded: EncodedCall,
-        segments: &[SegmentRef],
+        segments: &mut Vec<SegmentRef>,
     ) -> Result<EncodedCall, Error> {
         let limit = self.settings.max_message_size;
         let refusal = |size, limit| (size > limit).then(|| Error::TooLarge(TooLarge::new(size, limit)));
-        let lengths = segments.iter().map(|segment| segment.length as u64);
+        let length = |segments: &[SegmentRef]| segments.iter().map(|segment| segment.length as u64).sum::<u64>();
         let Some(chunk) = &mut encoded.items else {
-            let size = encoded.argument.len() as u64 + lengths.sum::<u64>();
+            let size = encoded.argument.len() as u64 + length(segments);
             return refusal(size, limit).map_or(Ok(encoded), Err);
         };
-        // Segments are not tracked per item: if one is too long for an item, the whole argument is refused.
-        if let Some(error) = lengths.max().and_then(|longest| refusal(longest, limit)) {
-            return Err(error);
-        }
-        let limit = limit.min(u64::from(NOT_SENT) - 1);
-        let mut start = 0;
+        let most_within = u64::from(NOT_SENT) - 1;
+        let mut not_written = std::mem::take(&mut chunk.refused).into_iter().peekable();
+        let mut left = std::mem::take(segments).into_iter();
+        let (mut start, mut stored, mut unused) = (0, 0, Vec::new());
         for (position, end) in chunk.ends.iter().enumerate() {
-            let size = end - std::mem::replace(&mut start, *end);
-            chunk.refused.extend(refusal(size as u64, limit).map(|error| (position, error)));
+            let within = (end - std::mem::replace(&mut start, *end)) as u64;
+            let until = chunk.stored.get(position).copied().unwrap_or(0);
+            let own: Vec<_> = left.by_ref().take(until - std::mem::replace(&mut stored, until)).collect();
+            let refused = not_written.next_if(|(refused, _)| *refused == position).map(|(_, error)| error);
+            let refused = refused.or_else(|| refusal(within + length(&own), limit));
+            let refused = refused.or_else(|| refusal(within, most_within));
+            if refused.is_none() { &mut *segments } else { &mut unused }.extend(own);
+            chunk.refused.extend(refused.map(|error| (position, error)));
         }
-        chunk.refused.sort_by_key(|(position, _)| *position);
+        self.segments.release(&unused, false);
         Ok(encoded)
     }
 

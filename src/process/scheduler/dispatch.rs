@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::worker::{Sent, Stage, WorkerState};
-use super::{AHEAD_BYTES, Answered, Dispatch, Next, Scheduler};
+use super::{AHEAD_BYTES, Answered, Dispatch, FIRST_PAUSE, Next, Scheduler};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
@@ -14,6 +14,9 @@ impl<W: Clone> Scheduler<W> {
     /// Notes the connection of a worker whose process was spawned.
     pub(in crate::process) fn attach(&mut self, id: WorkerId, connection: W) {
         if let Some(worker) = self.workers.get_mut(&id) {
+            if self.keeps_pause {
+                self.to_wake.push(connection.clone());
+            }
             worker.connection = Some(connection);
         }
     }
@@ -34,6 +37,7 @@ impl<W: Clone> Scheduler<W> {
     pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, table: Arc<TaskTable>, now: Instant) {
         self.early_deaths.clear();
         self.start_again = None;
+        self.pause = FIRST_PAUSE;
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.connection = Some(connection);
             worker.table = Some(table);

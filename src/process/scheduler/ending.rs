@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::worker::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, START_AGAIN, Scheduler};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, Scheduler};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
@@ -52,14 +52,14 @@ impl<W: Clone> Scheduler<W> {
                 Prospect::None => true,
                 Prospect::Poor => {
                     // The next one is tried alone, when all others have ended.
-                    self.start_again = now.checked_add(START_AGAIN);
+                    self.pause_starts(now);
                     self.active == 0 && was_alone
                 }
                 Prospect::Fair => self.died_early(was_alone, born, now),
             };
         self.hopeless |= death.is_the_end;
         for remote in untouched.into_iter().rev() {
-            if self.broken.is_some() || (self.cancelling && !remote.is_retried()) {
+            if self.broken.is_some() || (self.cancelling && !remote.is_started()) {
                 *remote.place.lock() = Place::Revoked;
                 death.unstarted.push(remote);
             } else {
@@ -75,7 +75,7 @@ impl<W: Clone> Scheduler<W> {
         if let Some(error) = &self.broken {
             return Some(error.clone());
         }
-        let is_cancelled = self.cancelling && !remote.is_retried();
+        let is_cancelled = self.cancelling && !remote.is_started();
         if is_cancelled || remote.stopped.load(Ordering::Relaxed) || (remote.items.is_some() && !remote.has_more()) {
             *remote.place.lock() = Place::Done;
             return Some(Error::Cancelled);
@@ -101,7 +101,7 @@ impl<W: Clone> Scheduler<W> {
         if self.early_deaths.len() < DEATHS_IN_A_ROW {
             return false;
         }
-        self.start_again = now.checked_add(START_AGAIN);
+        self.pause_starts(now);
         self.active == 0 && was_alone
     }
 
@@ -112,7 +112,7 @@ impl<W: Clone> Scheduler<W> {
     pub(in crate::process) fn not_started(&mut self, id: WorkerId, now: Instant) -> Vec<Arc<RemoteTask>> {
         let was_alone = self.workers.get(&id).is_none_or(|worker| worker.alone);
         self.move_to(id, Stage::Leaving);
-        self.start_again = now.checked_add(START_AGAIN);
+        self.pause_starts(now);
         let others = self.workers.values().any(|worker| matches!(worker.stage, Stage::Starting | Stage::Serving));
         if others || !was_alone { Vec::new() } else { self.take_queue() }
     }

@@ -12,16 +12,16 @@ use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
 impl<W: Clone> Scheduler<W> {
-    /// Takes a task back if it is pending. A task that will be retried counts as running. It may be put back in the
-    /// queue at any moment, so this is checked under the lock that puts it there.
+    /// Takes a task back if it is pending. A task that was started before it came here, or will be retried, counts as
+    /// running. It may be put back in the queue at any moment, so this is checked under the lock that puts it there.
     pub(in crate::process) fn cancel(&mut self, remote: &RemoteTask, now: Instant) -> bool {
-        !remote.is_retried() && self.revoke(remote, now)
+        !remote.is_started() && self.revoke(remote, now)
     }
 
     /// Takes all pending tasks. If the pool is closed, nothing more starts after this.
     pub(in crate::process) fn cancel_pending(&mut self, now: Instant) -> Vec<Arc<RemoteTask>> {
         self.cancelling = self.closed;
-        self.take_pending(now, RemoteTask::is_retried)
+        self.take_pending(now, RemoteTask::is_started)
     }
 
     /// Takes a task back if it has not started. Returns `true` if it was.

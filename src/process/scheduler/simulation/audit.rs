@@ -156,8 +156,8 @@ impl World<'_> {
         }
         let enough = scheduler.active >= self.config.max_workers
             || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
-            || (!scheduler.workers.is_empty() && scheduler.start_again.is_some());
-        assert!(enough, "no worker is started for a task that waits");
+            || scheduler.start_again.is_some_and(|then| self.monitors.values().any(|monitor| monitor.keeps(then)));
+        assert!(enough, "tasks wait for a worker that no monitor is going to start");
         // A worker that has no budget left leaves when its monitor looks.
         let serves = |worker: &&WorkerState<_>| worker.stage == Stage::Serving && worker.in_flight.is_empty();
         let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker) && worker.budget > 0);

@@ -110,7 +110,9 @@ impl World<'_> {
             // The next batches belong to another map.
             self.map = self.tickets.now();
         }
-        let fake_task = FakeTask { options, calls, is_chunk: items.is_some(), oracle: Arc::clone(&self.oracle) };
+        let is_started = !is_batch && self.once_in(8);
+        let fake_task =
+            FakeTask { options, calls, is_chunk: items.is_some(), is_started, oracle: Arc::clone(&self.oracle) };
         let (argument, offsets) = fake_task.argument(padding);
         let options = Arc::new(fake_task.options.clone());
         let completion = match Arc::new(fake_task) {
@@ -122,6 +124,9 @@ impl World<'_> {
         };
         let encoded = LocatedCall { call: self.fixture.call, argument, items: offsets };
         let remote = RemoteTask::new(completion, Arc::clone(&self.fixture.pool) as _, encoded, Vec::new());
+        if is_started {
+            remote.note_start();
+        }
         self.trace(|| format!("remote {} of {items:?}: {:?}", self.remotes.len(), remote.options()));
         self.remotes.push(Arc::clone(&remote));
         remote
@@ -168,6 +173,10 @@ impl World<'_> {
 
     fn cancel(&mut self, remote: &RemoteTask) {
         if is_over(&self.oracle, remote) {
+            return;
+        }
+        if remote.is_started() && remote.items.is_some() {
+            // The pool is not asked: the chunk is running for its caller.
             return;
         }
         self.call_off(remote);

@@ -25,6 +25,8 @@ pub(super) struct FakeTask {
     /// Its calls, by their numbers in the oracle.
     pub(super) calls: Range<usize>,
     pub(super) is_chunk: bool,
+    /// Set if its job was started before it came to the pool.
+    pub(super) is_started: bool,
     pub(super) oracle: SharedOracle,
 }
 
@@ -70,7 +72,7 @@ impl FakeTask {
             }
             ends.push(argument.len());
         }
-        (argument, self.is_chunk.then(|| ItemOffsets { ends: ends.into(), refused }))
+        (argument, self.is_chunk.then(|| ItemOffsets { ends: ends.into(), refused, stored: Box::default() }))
     }
 
     /// Ends all its calls.
@@ -116,6 +118,7 @@ impl Runnable for FakeTask {
         true
     }
     fn withdraw(&self) -> bool {
+        assert!(!self.is_started, "a task is cancelled that runs for its caller");
         self.end_all(End::Cancelled)
     }
     fn refuse(&self, error: Error) -> bool {

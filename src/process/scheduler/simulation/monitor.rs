@@ -58,6 +58,11 @@ impl Monitor {
         self.rung || self.steps.iter().any(|step| matches!(step, Step::Look | Step::Reap))
     }
 
+    /// Returns `true` if it makes a decision by then, whatever else happens.
+    pub(super) fn keeps(&self, due: Instant) -> bool {
+        !self.has_begun || self.rung || !self.steps.is_empty() || self.alarm().is_some_and(|(then, _)| then <= due)
+    }
+
     pub(super) fn is_asleep(&self) -> bool {
         self.actions.is_empty() && self.steps.is_empty()
     }

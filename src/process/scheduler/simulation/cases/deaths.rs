@@ -36,7 +36,7 @@ impl World<'_> {
     }
 
     /// Reports that the worker could not be started. Returns how many tasks are given up.
-    fn fail_to_start(&mut self, id: WorkerId) -> usize {
+    pub(super) fn fail_to_start(&mut self, id: WorkerId) -> usize {
         let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.decide(|scheduler, _| scheduler.forget(id));
         unstarted.len()

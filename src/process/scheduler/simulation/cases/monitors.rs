@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::monitor::Monitor;
 use super::super::worker::Message;
-use super::super::world::World;
-use super::{FIRST, fixture, world_of};
+use super::super::world::{LATE, World};
+use super::{FIRST, SECOND, fixture, world_of};
 use crate::error::{Error, Exit};
 use crate::process::monitor::event::{Action, Event};
 use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
@@ -154,4 +155,58 @@ fn a_worker_that_sends_nonsense_or_is_of_another_build_is_killed() {
         matches!(actions[..], [Action::Refuse(..), Action::BreakDown(Error::Broken(_))]),
         "others would be the same"
     );
+}
+
+/// Lets the first worker of two be busy, and the second one not be started for the other task.
+fn one_of_two(world: &mut World<'_>) -> Watched {
+    world.submit_task();
+    world.submit_task();
+    let (mut watched, _, actions) = Watched::ready(world);
+    assert!(matches!(&actions[..], [Action::Send(orders)] if orders.len() == 1));
+    world.fail_to_start(SECOND);
+    world.monitors.insert(FIRST, Monitor::default());
+    watched.on(world, Event::Woken);
+    watched
+}
+
+#[test]
+fn a_start_that_has_failed_is_tried_again_when_it_is_due() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
+    let mut watched = one_of_two(&mut world);
+    let mut before = Duration::ZERO;
+    for id in 2..20 {
+        assert_eq!(world.scheduler.starting, 0, "it would lack the same again");
+        let (due, alarm) = watched.state.alarm().expect("a task waits");
+        assert_eq!(alarm, Alarm::StartAgain);
+        let pause = due - world.now();
+        assert!(pause + LATE >= before && pause <= Duration::from_secs(5), "{pause:?} after {before:?}");
+        before = pause;
+        world.advance(pause + LATE);
+        let clock = world.clock();
+        assert!(watched.on(&mut world, Event::TimePassed { clock }).is_empty());
+        assert_eq!(world.scheduler.starting, 1);
+        assert!(watched.state.alarm().is_none(), "it is being tried");
+        assert_eq!(world.fail_to_start(WorkerId(id)), 0);
+        watched.on(&mut world, Event::Woken);
+    }
+    assert!(before + LATE >= Duration::from_secs(5));
+}
+
+#[test]
+fn no_monitor_wakes_to_start_a_worker_that_no_task_waits_for() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
+    let mut watched = one_of_two(&mut world);
+    assert!(watched.state.alarm().is_some());
+    let waiting = world.scheduler.take_queue();
+    assert_eq!(waiting.len(), 1);
+    watched.on(&mut world, Event::Woken);
+    assert!(watched.state.alarm().is_none());
+    // The next one is to be noticed, although no worker is idle.
+    std::mem::take(&mut world.monitors.get_mut(&FIRST).unwrap().rung);
+    world.submit_task();
+    assert!(world.monitors[&FIRST].rung);
+    watched.on(&mut world, Event::Woken);
+    assert!(watched.state.alarm().is_some());
 }
