@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::Payload;
+use crate::condition::Waiting;
 use crate::future::Future;
 use crate::held::is_large;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
 use crate::panics;
-use crate::signal::Waiting;
 use crate::task::call::EncodableCall;
 use crate::task::function::{Function, Unboxing};
 use crate::task::roles::TaskHandle;

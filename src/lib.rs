@@ -70,6 +70,7 @@ mod blocking;
 mod bytes;
 mod codec;
 mod completed;
+mod condition;
 mod error;
 mod estimate;
 mod executor;
@@ -94,7 +95,7 @@ mod process;
 #[path = "process/model.rs"]
 mod process;
 mod shutting_down;
-mod signal;
+
 mod stack;
 mod submitting;
 mod sync;
@@ -109,6 +110,7 @@ pub use backend::Backend;
 pub use bytes::Bytes;
 pub use codec::Payload;
 pub use completed::{AsCompleted, as_completed};
+pub use condition::Waiting;
 pub use error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
     Timeout, TooLarge, WorkerDied,
@@ -128,7 +130,6 @@ pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use shutting_down::ShuttingDown;
-pub use signal::Waiting;
 pub use submitting::Submitting;
 pub use task::arguments::Encoded;
 pub use task::remote::Remote;

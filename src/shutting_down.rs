@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::backend::Backend;
-use crate::signal::Waiting;
+use crate::condition::Waiting;
 
 /// Closes an executor, and waits without blocking until its workers have ended. Made by
 /// [`Executor::shutdown_async`](crate::Executor::shutdown_async).

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::backend::Backend;
+use crate::condition::Waiting;
 use crate::future::Future;
 use crate::job::Job;
 use crate::options::TaskOptions;
 use crate::panics;
-use crate::signal::Waiting;
 use crate::task::TaskHandle;
 
 /// Submits a task, and waits for room in a bounded queue without blocking. Made by

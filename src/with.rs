@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::condition::Waiting;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
-use crate::signal::Waiting;
 
 /// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`] or
 /// [`MapOptions`](crate::MapOptions).

@@ -11,6 +11,7 @@ use super::builder::ProcessPoolBuilder;
 use super::monitor;
 use super::pool::Pool;
 use crate::backend::{Backend, shut_down};
+use crate::condition::{Room, Waiting};
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
@@ -266,7 +267,17 @@ impl Default for ProcessPoolExecutor {
 
 impl Backend for ProcessPoolExecutor {
     fn execute(&self, job: Job) {
-        self.pool.execute(job.into_task());
+        self.pool.execute(job.into_task(), Room::NotReserved);
+    }
+
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        let Some(room) = self.pool.reserve(job.options(), waiting) else { return Err(job) };
+        self.pool.execute(job.into_task(), room);
+        Ok(())
+    }
+
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.pool.poll_join(waiting)
     }
 
     fn item_executor(&self) -> ItemExecutor {

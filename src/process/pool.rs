@@ -37,6 +37,7 @@ use super::shm::segments::{SegmentPool, SegmentRef};
 use super::task::{RemoteTask, RemoteTaskOwner};
 use crate::bytes::OutOfBand;
 use crate::codec::READING_STACK;
+use crate::condition::{Condition, Waiting};
 use crate::error::{Broken, Error};
 use crate::fork;
 use crate::options::Stats;
@@ -44,7 +45,7 @@ use crate::panics;
 use crate::process::program::call::LocatedCall;
 use crate::process::worker_id::WorkerId;
 use crate::stack;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::Mutex;
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::roles::TaskOwner;
 use crate::ticket::Tickets;
@@ -78,9 +79,9 @@ pub(crate) struct Pool {
     scheduler: Mutex<Scheduler<Arc<Connection>>>,
     pub(super) tickets: Tickets,
     /// Where submitters wait for room in the queue.
-    room: Condvar,
+    room: Condition,
     /// Where threads wait for the workers to end.
-    ended: Condvar,
+    ended: Condition,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The maps whose ranges the batches are taken from.
     shared: Mutex<Vec<Weak<dyn Shared>>>,
@@ -125,8 +126,8 @@ impl Pool {
             number: POOLS.fetch_add(1, Ordering::Relaxed),
             scheduler: Mutex::new(scheduler),
             tickets: Tickets::default(),
-            room: Condvar::new(),
-            ended: Condvar::new(),
+            room: Condition::new(),
+            ended: Condition::new(),
             threads: Mutex::default(),
             shared: Mutex::new(Vec::new()),
             completed: AtomicU64::new(0),
@@ -172,7 +173,7 @@ impl Pool {
     fn follow(&self, follow_up: FollowUp) {
         let FollowUp { new_workers, to_wake, has_room } = follow_up;
         if has_room {
-            self.room.notify_all();
+            self.room.notify_in_turn();
         }
         for connection in to_wake {
             connection.ring();
@@ -311,13 +312,8 @@ impl Pool {
             return false;
         }
         while !scheduler.is_empty() {
-            match until {
-                None => self.ended.wait(&mut scheduler),
-                Some(until) => {
-                    if self.ended.wait_until(&mut scheduler, until).timed_out() && !scheduler.is_empty() {
-                        return false;
-                    }
-                }
+            if self.ended.wait_until(&mut scheduler, until) && !scheduler.is_empty() {
+                return false;
             }
         }
         drop(scheduler);
@@ -330,6 +326,22 @@ impl Pool {
             }
         }
         true
+    }
+
+    /// Returns `true` if there is nothing to wait for: the workers of the closed pool have ended, or the calling thread
+    /// would wait for itself. Otherwise registers the poll.
+    pub(super) fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        if self.is_copy() || self.owns_thread() {
+            return true;
+        }
+        let scheduler = self.scheduler.lock();
+        if scheduler.closed && scheduler.is_empty() {
+            return true;
+        }
+        let replaced = self.ended.register(waiting);
+        drop(scheduler);
+        drop(replaced);
+        false
     }
 
     pub(super) fn stats(&self) -> Stats {

@@ -54,6 +54,7 @@ use std::time::{Duration, Instant};
 
 use super::task::{Place, RemoteTask};
 use super::worker_id::WorkerId;
+use crate::condition::Room;
 use crate::error::{Error, Full};
 pub(super) use lost::LostTask;
 use worker::{Stage, WorkerState};
@@ -100,6 +101,8 @@ pub(super) struct Scheduler<W> {
     pub(super) closed: bool,
     /// How many maps have announced that more batches will come.
     pub(super) expected: usize,
+    /// How many tasks have room in the bounded queue and are about to be submitted.
+    reserved: usize,
     /// Set if nothing more may start, except tasks that are running for their callers.
     pub(super) cancelling: bool,
     pub(super) broken: Option<Error>,
@@ -210,6 +213,7 @@ impl<W: Clone> Scheduler<W> {
             next_sequence: 0,
             closed: false,
             expected: 0,
+            reserved: 0,
             cancelling: false,
             broken: None,
             early_deaths: Vec::new(),
@@ -360,12 +364,22 @@ impl<W: Clone> Scheduler<W> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.limits.max_pending.is_some_and(|limit| self.idle.is_empty() && self.pending() >= limit)
+        let taken = self.pending() + self.reserved;
+        self.limits.max_pending.is_some_and(|limit| taken >= limit.saturating_add(self.idle.len()))
     }
 
     /// Returns `true` if the queue is limited and has room, so that waiting submitters can continue.
     pub(super) fn has_room(&self) -> bool {
         self.limits.max_pending.is_some() && !self.is_full()
+    }
+
+    /// Reserves room for a task that is about to be submitted, which [gives it back](Self::give_back) then.
+    pub(super) fn reserve(&mut self) {
+        self.reserved += 1;
+    }
+
+    pub(super) fn give_back(&mut self, room: Room) {
+        self.reserved -= usize::from(room == Room::Reserved);
     }
 
     // Workers.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::builder::{ThreadPoolBuilder, default_workers};
 use super::pool::Pool;
 use crate::backend::{Backend, shut_down};
+use crate::condition::Waiting;
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
-use crate::signal::Waiting;
 
 /// Runs tasks on a fixed number of threads, which start on demand and are reused.
 ///

@@ -60,11 +60,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::timer::Timer;
+use crate::condition::{Condition, Room, Waiting};
 use crate::error::{Error, Full};
 use crate::fork;
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
-use crate::signal::{Signal, Waiting};
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
@@ -87,22 +87,15 @@ pub(super) struct Settings {
     pub(super) time_limit: Option<Duration>,
 }
 
-/// Whether a task that is to be pushed has its place in a bounded queue, where it counts as pending already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    Reserved,
-    NotReserved,
-}
-
 pub(super) struct Pool {
     pub(super) settings: Settings,
     queue: Mutex<Queue>,
     /// Sleeping workers: one is notified for each permit, and all when they are to leave.
     work: Condvar,
     /// Submitters that wait for room in a bounded queue.
-    room: Signal,
+    room: Condition,
     /// Those that wait for the workers to end.
-    ended: Signal,
+    ended: Condition,
     timer: Timer,
     /// The length of the queue, for a searcher that yields without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
@@ -133,8 +126,8 @@ impl Pool {
             settings,
             queue: Mutex::new(queue),
             work: Condvar::new(),
-            room: Signal::new(),
-            ended: Signal::new(),
+            room: Condition::new(),
+            ended: Condition::new(),
             timer: Timer::new(),
             length: AtomicUsize::new(0),
             earliest: Shown::new(Ticket::NEVER),
@@ -206,7 +199,7 @@ impl Pool {
         }
         let replaced = self.room.register(waiting);
         drop(queue);
-        drop_caught(replaced);
+        drop(replaced);
         None
     }
 

@@ -25,5 +25,6 @@ mod promise;
 mod python;
 mod shared;
 mod sizes;
+mod submit_async;
 mod text;
 mod wait;

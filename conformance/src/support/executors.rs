@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats};
+use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats, Waiting};
 
 /// An executor that runs nothing by itself: the test takes the jobs, and decides what to do with them.
 #[derive(Default)]
@@ -86,6 +86,12 @@ impl<B: Backend> Backend for Forwarding<B> {
     }
     fn stats(&self) -> Stats {
         self.0.stats()
+    }
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        self.0.try_execute(job, waiting)
+    }
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.0.poll_join(waiting)
     }
     fn item_executor(&self) -> ItemExecutor {
         self.0.item_executor()

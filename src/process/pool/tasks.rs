@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use super::Pool;
 use crate::bytes::with_out_of_band;
+use crate::condition::{Room, Waiting};
 use crate::error::{Error, TooLarge};
 use crate::fork;
+use crate::options::TaskOptions;
 use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
@@ -20,8 +22,28 @@ use crate::task::owner::Shared;
 use crate::task::snapshot::State;
 
 impl Pool {
-    /// Encodes the call of a task in the caller's thread, and submits the task.
-    pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>) {
+    /// Reserves room for a task, if it needs some, or registers the poll if there is none.
+    pub(in crate::process) fn reserve(&self, options: &TaskOptions, waiting: &mut Waiting) -> Option<Room> {
+        let is_bounded = self.settings.max_pending.is_some();
+        if !is_bounded || options.get_refuse_when_full() || self.is_copy() || self.owns_thread() {
+            return Some(Room::NotReserved);
+        }
+        let mut scheduler = self.scheduler.lock();
+        if scheduler.refuses_all(false, false).is_some() {
+            return Some(Room::NotReserved);
+        }
+        if !scheduler.is_full() {
+            scheduler.reserve();
+            return Some(Room::Reserved);
+        }
+        let replaced = self.room.register(waiting);
+        drop(scheduler);
+        drop(replaced);
+        None
+    }
+
+    /// Encodes the call of a task in the caller's thread, and submits the task, which has this room.
+    pub(in crate::process) fn execute(&self, task: Arc<dyn Runnable>, room: Room) {
         // Before any lock is taken: it may have been held when the process was forked.
         if self.is_copy() {
             task.refuse(fork::lost_in_fork());
@@ -33,6 +55,7 @@ impl Pool {
             Ok(encoded) => encoded,
             Err(error) => {
                 self.segments.release(&segments, false);
+                self.give_back(room);
                 task.fail(error);
                 return;
             }
@@ -43,9 +66,17 @@ impl Pool {
             if task.snapshot().state == State::Running {
                 remote.note_start();
             }
-            self.submit(remote, false);
+            self.submit_into(remote, false, room);
         } else {
             *remote.place.lock() = Place::Revoked;
+            self.give_back(room);
+        }
+    }
+
+    /// Makes reserved room available to others.
+    fn give_back(&self, room: Room) {
+        if room == Room::Reserved {
+            self.decide(|scheduler, _| scheduler.give_back(room));
         }
     }
 
@@ -127,15 +158,21 @@ impl Pool {
     /// Gives a task to a worker, or ends it with the reason why not. A task that was `accepted` before may come after
     /// the pool was closed.
     pub(in crate::process) fn submit(&self, remote: Arc<RemoteTask>, accepted: bool) {
+        self.submit_into(remote, accepted, Room::NotReserved);
+    }
+
+    /// As [`submit`](Self::submit), but does not wait if room was reserved.
+    fn submit_into(&self, remote: Arc<RemoteTask>, accepted: bool, room: Room) {
         let owned = self.owns_thread();
         let mut scheduler = self.scheduler.lock();
+        scheduler.give_back(room);
         loop {
             if let Some(refusal) = scheduler.refusal(&remote, owned, accepted) {
                 drop(scheduler);
                 remote.refuse(refusal);
                 return;
             }
-            if owned || !scheduler.is_full() {
+            if room == Room::Reserved || owned || !scheduler.is_full() {
                 break;
             }
             self.room.wait(&mut scheduler);

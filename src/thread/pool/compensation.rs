@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::Pool;
 use super::queue::{Action, Queue};
-use super::{Pool, Room};
+use crate::condition::Room;
 use crate::error::Error;
 use crate::fork;
 use crate::items::RangeExecutor;

@@ -7,12 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Pool;
+use crate::condition::Waiting;
 use crate::error::Error;
-use crate::signal::Waiting;
 use crate::task::Runnable;
 use crate::task::owner;
 use crate::ticket::Ticket;
-use crate::unwind::drop_caught;
 use crate::wait::deadline;
 
 impl Pool {
@@ -100,7 +99,7 @@ impl Pool {
         }
         let replaced = self.ended.register(waiting);
         drop(queue);
-        drop_caught(replaced);
+        drop(replaced);
         false
     }
 

@@ -1,8 +1,8 @@
-//! [`Signal`]: what threads sleep for and polls wait for, such as room in a queue. [`Waiting`]: one such poll.
+//! [`Condition`]: what threads sleep for and polls wait for, such as room in a queue. [`Waiting`]: one such poll.
 //!
-//! A signal belongs to a lock. A thread that finds, under that lock, that it has to wait sleeps, as on a condition
+//! A condition belongs to a lock. A thread that finds, under that lock, that it has to wait sleeps, as on a condition
 //! variable. A poll registers its waker under the lock, and returns. Whoever changes what they wait for notifies the
-//! signal after it has released the lock.
+//! condition after it has released the lock.
 //!
 //! A waker that was woken for one place in a queue may belong to a future that is dropped before it is polled. Its
 //! [`Place`] then wakes the next one, so the place is not lost.
@@ -18,13 +18,13 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::unwind::{catch_and_log, drop_caught};
 
-pub(crate) struct Signal {
+pub(crate) struct Condition {
     sleepers: Condvar,
     polls: Arc<Polls>,
 }
 
 struct Polls {
-    /// The number of registered wakers. Whoever notifies has held the lock of the signal since the last change that
+    /// The number of registered wakers. Whoever notifies has held the lock of the condition since the last change that
     /// matters, so it needs no ordering of its own.
     count: AtomicUsize,
     registered: Mutex<Registered>,
@@ -47,10 +47,31 @@ pub struct Waiting {
     place: Option<Place>,
 }
 
+/// Whether a task that is about to be queued has its place in the bounded queue already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    Reserved,
+    NotReserved,
+}
+
 /// The place of a poll among those that wait.
 struct Place {
     polls: Arc<Polls>,
     key: u64,
+}
+
+/// What a poll waited with before.
+pub(crate) struct Replaced {
+    waker: Option<Waker>,
+    /// Its place in another executor.
+    elsewhere: Option<Place>,
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        drop_caught(self.waker.take());
+        drop(self.elsewhere.take());
+    }
 }
 
 impl Waiting {
@@ -76,19 +97,19 @@ impl fmt::Debug for Waiting {
     }
 }
 
-impl Signal {
+impl Condition {
     pub(crate) fn new() -> Self {
         let registered = Registered { wakers: BTreeMap::new(), next: 0 };
         let polls = Polls { count: AtomicUsize::new(0), registered: Mutex::new(registered) };
         Self { sleepers: Condvar::new(), polls: Arc::new(polls) }
     }
 
-    /// Sleeps until the signal is notified.
+    /// Sleeps until the condition is notified.
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         self.sleepers.wait(guard);
     }
 
-    /// Sleeps until the signal is notified or the deadline passes. Returns `true` in the latter case.
+    /// Sleeps until the condition is notified or the deadline passes. Returns `true` in the latter case.
     pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> bool {
         match deadline {
             None => {
@@ -99,25 +120,32 @@ impl Signal {
         }
     }
 
-    /// Has the poll woken when the signal is notified. Called under the lock of the signal; runs no user code. The
+    /// Has the poll woken when the condition is notified. Called under the lock of the condition; runs no user code. The
     /// caller drops what is returned after it has released the lock.
-    #[must_use = "a waker is a user's value, which is dropped under no lock"]
-    pub(crate) fn register(&self, waiting: &mut Waiting) -> Option<Waker> {
-        let waker = waiting.waker.take()?;
+    #[must_use = "it contains a user's value, which is dropped under no lock"]
+    pub(crate) fn register(&self, waiting: &mut Waiting) -> Replaced {
         let mut registered = self.polls.registered.lock();
+        // A poll that has waited here before keeps its place.
+        let elsewhere = waiting.place.take_if(|place| !Arc::ptr_eq(&place.polls, &self.polls));
         let place = waiting.place.get_or_insert_with(|| {
             registered.next += 1;
             Place { polls: Arc::clone(&self.polls), key: registered.next }
         });
-        // A poll that has waited before keeps its place.
-        let replaced = registered.wakers.insert(place.key, waker);
+        let waker = waiting.waker.take().and_then(|waker| registered.wakers.insert(place.key, waker));
         self.polls.count.store(registered.wakers.len(), Ordering::Relaxed);
-        replaced
+        Replaced { waker, elsewhere }
     }
 
     /// Wakes one thread that sleeps, and the first poll that waits.
     pub(crate) fn notify_one(&self) {
         self.sleepers.notify_one();
+        self.polls.wake_first();
+    }
+
+    /// Wakes all threads that sleep, and the first poll that waits, which wakes the next one when it has what it waited
+    /// for.
+    pub(crate) fn notify_in_turn(&self) {
+        self.sleepers.notify_all();
         self.polls.wake_first();
     }
 
