@@ -182,7 +182,7 @@ impl MapOptions {
     /// yielded, no matter how late `next` is called; an ordered map yields those before the first missing one.
     ///
     /// The call that makes the map still submits all its input, and so it may take longer: if it waits for room in a
-    /// bounded queue, if the input is slow, or on an [`InlineExecutor`](crate::InlineExecutor), which runs the items
+    /// bounded queue, if the input is slow, or on an [`InlineExecutor`](struct@crate::InlineExecutor), which runs the items
     /// then. Input whose [`size_hint`](Iterator::size_hint) has no upper bound, such as `0..`, is no longer pulled when
     /// the time is up.
     pub fn timeout(mut self, timeout: Duration) -> Self {
