@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blocking;
 use crate::codec::Payload;
 use crate::condition::Waiting;
 use crate::future::Future;
@@ -14,8 +15,10 @@ use crate::options::Stats;
 use crate::panics;
 use crate::task::call::EncodableCall;
 use crate::task::function::{Function, Unboxing};
+use crate::task::owner;
 use crate::task::roles::TaskHandle;
 use crate::task::state::new_task;
+use crate::unwind::catch_and_log;
 
 /// What authors of executors implement; every backend is an [`Executor`](crate::Executor).
 ///
@@ -141,6 +144,26 @@ pub(crate) fn shut_down(backend: &(impl Backend + ?Sized), cancels_pending: bool
     backend.close();
     if cancels_pending {
         backend.cancel_pending();
+    }
+    backend.join(None);
+}
+
+/// Shuts an executor down that is dropped. While the thread unwinds, cancels what is pending.
+///
+/// Blocking a thread of an async runtime holds up its other tasks, so that is logged, for those who look for the cause.
+pub(crate) fn shut_down_dropped(backend: &(impl Backend + ?Sized), name: &str) {
+    backend.close();
+    if std::thread::panicking() {
+        backend.cancel_pending();
+    }
+    let blocks = blocking::may_block() && owner::current().is_none();
+    if blocks && blocking::polls() && !backend.join(Some(Duration::ZERO)) {
+        catch_and_log("the logger", || {
+            log::debug!(
+                "the drop of a {name} blocks a thread that runs async code until the workers have ended; await \
+                 `shutdown_async` before, or `detach` it"
+            );
+        });
     }
     backend.join(None);
 }

@@ -10,6 +10,8 @@ use crate::sync::thread_local;
 thread_local! {
     /// How many callbacks this thread is in.
     static CALLBACKS: Cell<u32> = Cell::new(0);
+    /// This thread has polled a future of this crate.
+    static POLLS: Cell<bool> = Cell::new(false);
 }
 
 /// Runs a callback, or user code in the same position, such as a drop. This thread must not block until it returns.
@@ -33,6 +35,16 @@ pub(crate) fn inside<R>(callbacks: u32, code: impl FnOnce() -> R) -> R {
 /// Returns how many callbacks this thread is in.
 pub(crate) fn callbacks() -> u32 {
     CALLBACKS.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Notes that this thread polls futures, as the threads of a runtime do.
+pub(crate) fn note_poll() {
+    let _ = POLLS.try_with(|polls| polls.set(true));
+}
+
+/// Returns `true` if this thread has polled a future of this crate.
+pub(crate) fn polls() -> bool {
+    POLLS.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Returns `true` if this thread may sleep, or run a task that it waits for.

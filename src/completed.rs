@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
+#[cfg(feature = "stream")]
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::Timeout;
@@ -161,6 +163,19 @@ impl<W: Waitable> AsCompleted<W> {
             Some(key) => Ok(self.take(key)),
             None => Err(()),
         }
+    }
+
+    /// Takes the next future that is done, or has the task woken when there is one.
+    #[cfg(feature = "stream")]
+    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<W>> {
+        if self.remaining == 0 {
+            return Poll::Ready(None);
+        }
+        if self.generation != fork::generation() {
+            self.generation = fork::generation();
+            self.end_lost();
+        }
+        self.completions.poll(context).map(|key| self.take(key))
     }
 
     /// Looks at every future. Doing so ends the tasks that were lost in a fork of the process, so that their futures

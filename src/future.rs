@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::blocking;
 use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
@@ -328,9 +329,15 @@ impl<T> std::future::Future for Future<T> {
     /// If it is polled again after it was ready.
     #[track_caller]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        blocking::note_poll();
         let spare = claim_polled(&*self);
-        let listener = Listener::Handle(context.waker().clone(), spare);
-        if self.task.listen(listener).is_none() { Poll::Pending } else { Poll::Ready(self.take()) }
+        if self.task.listen(Listener::Handle(context.waker().clone())).is_some() {
+            return Poll::Ready(self.take());
+        }
+        if let Some(spare) = spare {
+            self.task.hold(spare);
+        }
+        Poll::Pending
     }
 }
 

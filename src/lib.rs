@@ -97,6 +97,8 @@ mod process;
 mod shutting_down;
 
 mod stack;
+#[cfg(feature = "stream")]
+mod stream;
 mod submitting;
 mod sync;
 pub mod task;
@@ -130,6 +132,8 @@ pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use shutting_down::ShuttingDown;
+#[cfg(feature = "stream")]
+pub use stream::{AsCompletedStream, MapUnorderedStream};
 pub use submitting::Submitting;
 pub use task::arguments::Encoded;
 pub use task::remote::Remote;

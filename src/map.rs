@@ -14,6 +14,8 @@ mod source;
 
 use std::fmt;
 use std::iter::FusedIterator;
+#[cfg(feature = "stream")]
+use std::task::{Context, Poll};
 
 use crate::error::Outcome;
 use crate::held::is_large;
@@ -123,6 +125,40 @@ where
     }
 }
 
+impl<I: Iterator, R> MapUnordered<'_, I, R> {
+    /// Takes what the engine has, and yields the first of it.
+    #[inline]
+    fn step(&mut self, step: Step<R>) -> Option<(usize, Outcome<R>)> {
+        match step {
+            Step::Outcomes(first, outcomes) => {
+                self.ready = (first, outcomes);
+                self.engine.pull();
+                self.pop()
+            }
+            Step::TimedOut(position, error) => Some((position, Err(error))),
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<(usize, Outcome<R>)> {
+        let position = self.ready.0;
+        self.ready.0 += 1;
+        if const { is_large::<R>() } {
+            return Some((position, *self.ready.1.pop_boxed()?));
+        }
+        Some((position, self.ready.1.pop()?))
+    }
+
+    /// As `next`, but has the task woken when there is an outcome.
+    #[cfg(feature = "stream")]
+    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<(usize, Outcome<R>)>> {
+        if self.ready.1.len() > 0 {
+            return Poll::Ready(self.pop());
+        }
+        self.engine.poll_next(context).map(|step| self.step(step?))
+    }
+}
+
 impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
     type Item = (usize, Outcome<R>);
 
@@ -130,20 +166,10 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
     #[track_caller]
     fn next(&mut self) -> Option<(usize, Outcome<R>)> {
         if self.ready.1.len() == 0 {
-            match self.engine.next()? {
-                Step::Outcomes(first, outcomes) => {
-                    self.ready = (first, outcomes);
-                    self.engine.pull();
-                }
-                Step::TimedOut(position, error) => return Some((position, Err(error))),
-            }
+            let step = self.engine.next()?;
+            return self.step(step);
         }
-        let position = self.ready.0;
-        self.ready.0 += 1;
-        if const { is_large::<R>() } {
-            return Some((position, *self.ready.1.pop_boxed()?));
-        }
-        Some((position, self.ready.1.pop()?))
+        self.pop()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

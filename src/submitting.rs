@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::backend::Backend;
+use crate::blocking;
 use crate::condition::Waiting;
 use crate::future::Future;
 use crate::job::Job;
@@ -53,6 +54,7 @@ impl<B: Backend + ?Sized, R> std::future::Future for Submitting<'_, B, R> {
     type Output = Future<R>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Future<R>> {
+        blocking::note_poll();
         let this = &mut *self;
         if let Some(job) = this.job.take()
             && let Err(job) = this.backend.try_execute(job, this.waiting.poll(context))

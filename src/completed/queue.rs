@@ -1,9 +1,16 @@
 //! [`CompletionQueue`]: what is done, for a caller that takes it in any order.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "stream")]
+mod polled;
+
 use std::sync::Arc;
+#[cfg(feature = "stream")]
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+#[cfg(feature = "stream")]
+use crate::blocking;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 use crate::sync::{thread, yields};
 use crate::task::listener::Listen;
@@ -17,19 +24,33 @@ pub(crate) struct CompletionQueue {
 }
 
 /// Sends the keys of what is done.
-pub(crate) struct Completions(Sender<usize>);
+pub(crate) struct Completions {
+    keys: Sender<usize>,
+    #[cfg(feature = "stream")]
+    poll: polled::Poll,
+}
 
 impl Listen for Completions {
     fn done(&self, key: usize, _failed: bool) {
         // Fails only when the queue is gone, and then the key is not needed.
-        let _ = self.0.send(key);
+        let _ = self.keys.send(key);
+    }
+
+    #[cfg(feature = "stream")]
+    fn wake(&self) {
+        self.poll.wake();
     }
 }
 
 impl CompletionQueue {
     pub(crate) fn new() -> Self {
         let (sender, keys) = unbounded();
-        Self { listener: Arc::new(Completions(sender)), keys }
+        let listener = Completions {
+            keys: sender,
+            #[cfg(feature = "stream")]
+            poll: polled::Poll::default(),
+        };
+        Self { listener: Arc::new(listener), keys }
     }
 
     /// Returns what sends the keys.
@@ -50,6 +71,17 @@ impl CompletionQueue {
                 self.try_take()
             })
         })
+    }
+
+    /// Takes a key if there is one. Otherwise has the task woken when there is one.
+    #[cfg(feature = "stream")]
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<usize> {
+        blocking::note_poll();
+        if let Some(key) = self.try_take() {
+            return Poll::Ready(key);
+        }
+        self.listener.poll.set(context);
+        self.try_take().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Blocks until there is a key, and takes it. Returns `None` if the deadline has passed.

@@ -298,7 +298,7 @@ impl<T> Future<T> {
     where
         T: Send + Sync,
     {
-        // A poll before may have left its waker.
+        // A poll before may have left its waker. What it holds stays until the task is done.
         self.task.unlisten(ListenerKey::Handle);
         SharedFuture::new(self)
     }

@@ -18,6 +18,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+#[cfg(feature = "stream")]
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::jobs::{JobItems, Submit};
@@ -221,6 +223,32 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             }
         }
         queue.sleep(self.deadline)
+    }
+
+    /// As [`next`](Self::next) for outcomes in any order, but has the task woken when there are some.
+    #[cfg(feature = "stream")]
+    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Step<R>>> {
+        if self.runner.is_lost() {
+            return Poll::Ready(self.end_lost());
+        }
+        self.pull();
+        loop {
+            if let Some((first, outcomes)) = self.arrivals.last.and_then(|key| self.take(key)) {
+                self.in_flight -= outcomes.len();
+                return Poll::Ready(Some(Step::Outcomes(first, outcomes)));
+            }
+            self.arrivals.last = None;
+            if self.ranges.is_empty() && self.input.is_none() {
+                return Poll::Ready(None);
+            }
+            match self.arrivals.queue.poll(context) {
+                Poll::Ready(key) => self.arrivals.last = Some(key),
+                Poll::Pending if self.ranges.is_empty() || is_past(self.deadline) => {
+                    return Poll::Ready(Some(self.time_out()));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 
     /// Takes outcomes of a range, and removes the range if those were its last.

@@ -232,12 +232,14 @@ impl<S: Items, R> Range<S, R> {
     /// Unlocks, and notifies the waiting caller if there are outcomes for it.
     #[inline]
     fn tell(&self, mut state: MutexGuard<'_, State<S, R>>) {
+        let mut told = None;
         if let Some((listener, key)) = &state.listener
             && !state.told
             && state.runs.stored() > 0
         {
             // A caller's wait-set, which takes no other lock.
             listener.done(*key, false);
+            told = Some(Arc::clone(listener));
             state.told = true;
         }
         let wakes = state.wanted && state.runs.has_next();
@@ -245,6 +247,9 @@ impl<S: Items, R> Range<S, R> {
         drop(state);
         if wakes {
             self.filled.notify_one();
+        }
+        if let Some(told) = told {
+            told.wake();
         }
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::builder::ProcessPoolBuilder;
 use super::monitor;
 use super::pool::Pool;
-use crate::backend::{Backend, shut_down};
+use crate::backend::{Backend, shut_down_dropped};
 use crate::condition::{Room, Waiting};
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
@@ -308,7 +308,7 @@ impl Backend for ProcessPoolExecutor {
 impl Drop for ProcessPoolExecutor {
     fn drop(&mut self) {
         if !self.detached {
-            shut_down(self, std::thread::panicking());
+            shut_down_dropped(self, "ProcessPoolExecutor");
         }
     }
 }

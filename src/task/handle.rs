@@ -1,6 +1,8 @@
 //! The handle's side of a task: inspect, wait, cancel, listen and take.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -130,6 +132,13 @@ where
         drop_caught(removed);
     }
 
+    fn hold(&self, value: Arc<dyn Any + Send + Sync>) {
+        let mut inner = self.inner.lock();
+        let unused = if inner.is_done() { Some(value) } else { inner.extras().held.replace(value) };
+        drop(inner);
+        drop(unused);
+    }
+
     fn sleep(&self, deadline: Option<Instant>) -> bool {
         // Not before a deadline: reading the result, for one, may take arbitrarily long.
         if deadline.is_none()
@@ -198,9 +207,10 @@ where
         inner.detached = true;
         let seen = inner.seen;
         if !matches!(inner.phase, Phase::Finished(_)) {
-            let polled = inner.remove_listener(ListenerKey::Handle);
+            let (polled, held) = (inner.remove_listener(ListenerKey::Handle), inner.take_held());
             drop(inner);
             drop_caught(polled);
+            drop(held);
             return;
         }
         let raised = inner.snapshot().raised;

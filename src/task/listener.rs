@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-use super::owner::CompensationGuard;
-
 /// Is notified of the end of several tasks, each under its own key.
 pub(crate) trait Listen: Send + Sync {
     /// Called once for each key, mostly under the task's lock. Must not run user code or take a task's lock.
     fn done(&self, key: usize, failed: bool);
+    /// Called after `done` without any lock. May run user code.
+    fn wake(&self) {}
 }
 
 pub(crate) enum Listener {
     Set(Arc<dyn Listen>, usize),
-    /// The waker of the task's handle, and what keeps the pool of the polling thread going until the handle is woken.
-    Handle(Waker, Option<Arc<CompensationGuard>>),
+    /// The waker of the task's handle.
+    Handle(Waker),
     /// The waker of one `.await` of a shared future.
     Waker(Waker, WakerKey),
 }
@@ -75,7 +75,7 @@ impl Listener {
     pub(crate) fn key(&self) -> ListenerKey {
         match self {
             Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast(), *key),
-            Listener::Handle(..) => ListenerKey::Handle,
+            Listener::Handle(_) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
         }
     }
@@ -88,16 +88,10 @@ impl Listener {
 
     fn wake(self) {
         match self {
-            Listener::Set(..) => {}
-            Listener::Handle(waker, spare) => {
-                wake_caught(waker);
-                drop(spare);
+            Listener::Set(set, _) => set.wake(),
+            Listener::Handle(waker) | Listener::Waker(waker, _) => {
+                crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
             }
-            Listener::Waker(waker, _) => wake_caught(waker),
         }
     }
-}
-
-fn wake_caught(waker: Waker) {
-    crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
 }

@@ -2,6 +2,7 @@
 //! as seen by its tasks.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,8 @@ pub(crate) trait Awaited: RunningTask {
     /// under the same key is replaced.
     fn listen(&self, listener: Listener) -> Option<bool>;
     fn unlisten(&self, key: ListenerKey);
+    /// Holds the value until the task is done, the handle is dropped, or another value is held.
+    fn hold(&self, value: Arc<dyn Any + Send + Sync>);
     /// Blocks until the task is done or the deadline has passed. Returns `true` if the task is done.
     fn sleep(&self, deadline: Option<Instant>) -> bool;
     /// Returns the error of a done task. Blocks while a late callback has the outcome. Panics if the outcome was taken.

@@ -55,6 +55,7 @@
 //!   or the outcome is stored first, and the handle drops it.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -115,6 +116,8 @@ pub(super) struct Extras<T> {
     pub(super) listeners: Vec<Listener>,
     pub(super) callbacks: VecDeque<Callback<T>>,
     pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
+    /// See [`Awaited::hold`](super::roles::Awaited::hold).
+    pub(super) held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 pub(super) enum Phase<C, H> {
@@ -218,7 +221,7 @@ impl<C, H> Phase<C, H> {
 
 impl<T> Default for Extras<T> {
     fn default() -> Self {
-        Self { listeners: Vec::new(), callbacks: VecDeque::new(), on_abort: None }
+        Self { listeners: Vec::new(), callbacks: VecDeque::new(), on_abort: None, held: None }
     }
 }
 
@@ -234,6 +237,10 @@ impl<C, T, H> Inner<C, T, H> {
     pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Vec<Listener>) {
         let rest = self.extras.as_mut().map(|extras| std::mem::take(&mut extras.listeners));
         (self.first.take(), rest.unwrap_or_default())
+    }
+
+    pub(super) fn take_held(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.extras.as_mut()?.held.take()
     }
 
     pub(super) fn remove_listener(&mut self, key: ListenerKey) -> Option<Listener> {
@@ -412,6 +419,7 @@ where
         };
         let failed = raised.is_some() && matches!(inner.snapshot().state, State::Finished);
         let (first, rest) = inner.take_listeners();
+        let held = inner.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
         listener::tell(&first, &rest, failed);
         let waiters = inner.waiters;
@@ -420,6 +428,7 @@ where
             self.changed.notify_all();
         }
         listener::wake(first, rest);
+        drop(held);
         if let Some((outcome, seen)) = unclaimed {
             self.drop_unobserved(outcome, seen);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::builder::{ThreadPoolBuilder, default_workers};
 use super::pool::Pool;
-use crate::backend::{Backend, shut_down};
+use crate::backend::{Backend, shut_down_dropped};
 use crate::condition::Waiting;
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
@@ -27,8 +27,8 @@ use crate::options::Stats;
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// dropping thread unwinds, it is [`shutdown_now`](crate::Executor::shutdown_now). Neither waits if it is called on one
-/// of the executor's own threads or in a callback. In async code, the drop blocks a thread of the runtime: drop the
-/// executor in `spawn_blocking`, or [`detach`](ThreadPoolExecutor::detach) it.
+/// of the executor's own threads or in a callback. In async code, the drop blocks a thread of the runtime: await
+/// [`shutdown_async`](crate::Executor::shutdown_async) before, or [`detach`](ThreadPoolExecutor::detach) the executor.
 ///
 /// # Large values
 ///
@@ -236,7 +236,7 @@ impl Backend for ThreadPoolExecutor {
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
         if !self.detached {
-            shut_down(self, std::thread::panicking());
+            shut_down_dropped(self, "ThreadPoolExecutor");
         }
     }
 }

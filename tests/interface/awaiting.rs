@@ -2,7 +2,6 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -12,32 +11,10 @@ use concurrent_futures::{
     Error, Executor, Future, InlineExecutor, Outcome, Promise, SharedFuture, State, ThreadPoolExecutor, promise,
 };
 
-use crate::support::{LONG, block_on, logged, occupy, panic_text, within};
+use crate::support::{LONG, WakeCounter, block_on, logged, occupy, panic_text, within};
 
-/// Counts how often it was woken, and how many of it are left.
-struct Counter(AtomicUsize);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Counter {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(0)))
-    }
-    fn woken(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-fn poll<F: std::future::Future + Unpin>(future: &mut F, counter: &Arc<Counter>) -> Poll<F::Output> {
-    let waker = Waker::from(Arc::clone(counter));
-    Pin::new(future).poll(&mut Context::from_waker(&waker))
+fn poll<F: std::future::Future + Unpin>(future: &mut F, counter: &Arc<WakeCounter>) -> Poll<F::Output> {
+    counter.poll(future)
 }
 
 async fn awaited(executor: &impl Executor) -> Result<u64, Error> {
@@ -114,7 +91,7 @@ fn errors_arrive_as_well() {
 fn a_done_future_is_ready_at_once() {
     let (promise, future) = promise();
     promise.complete(Ok(1));
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     assert!(matches!(poll(&mut future.into_future(), &counter), Poll::Ready(Ok(1))));
     assert_eq!((counter.woken(), Arc::strong_count(&counter)), (0, 1));
 }
@@ -122,7 +99,7 @@ fn a_done_future_is_ready_at_once() {
 #[test]
 fn an_awaiting_task_is_woken_once_when_its_future_is_done() {
     let (promise, future) = promise();
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let mut awaiting = future.into_future();
     assert!(poll(&mut awaiting, &counter).is_pending());
     promise.start();
@@ -136,7 +113,7 @@ fn an_awaiting_task_is_woken_once_when_its_future_is_done() {
 #[test]
 fn an_awaiting_task_is_woken_after_the_callbacks() {
     let (promise, future) = promise::<u8>();
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let (send, receive) = mpsc::channel();
     let inside = Arc::clone(&counter);
     future.add_done_callback(move |_| send.send(inside.woken()).unwrap());
@@ -170,7 +147,7 @@ fn a_woken_task_finds_its_future_done() {
 fn cancel_wakes_an_awaiting_task() {
     let (_promise, future) = promise::<u8>();
     let shared = future.share();
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let mut awaiting = (&shared).into_future();
     assert!(poll(&mut awaiting, &counter).is_pending());
     assert!(shared.cancel());
@@ -186,7 +163,7 @@ fn abort_and_abandonment_wake_an_awaiting_task() {
         let (promise, future) = promise::<u8>();
         promise.start();
         let shared = future.share();
-        let counter = Counter::new();
+        let counter = WakeCounter::new();
         let mut awaiting = (&shared).into_future();
         assert!(poll(&mut awaiting, &counter).is_pending());
         end(promise, &shared);
@@ -198,7 +175,7 @@ fn abort_and_abandonment_wake_an_awaiting_task() {
 #[test]
 fn only_the_last_waker_is_kept_and_woken() {
     let (promise, future) = promise();
-    let counters = [Counter::new(), Counter::new(), Counter::new()];
+    let counters = [WakeCounter::new(), WakeCounter::new(), WakeCounter::new()];
     let mut awaiting = future.into_future();
     for counter in &counters {
         assert!(poll(&mut awaiting, counter).is_pending());
@@ -212,7 +189,7 @@ fn only_the_last_waker_is_kept_and_woken() {
 #[test]
 fn a_dropped_await_removes_its_waker() {
     let (promise, future) = promise::<u8>();
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let mut awaiting = future.into_future();
     assert!(poll(&mut awaiting, &counter).is_pending());
     assert_eq!(Arc::strong_count(&counter), 2);
@@ -267,7 +244,7 @@ fn the_loser_of_a_select_removes_its_waker() {
 fn many_tasks_await_one_shared_future() {
     let (promise, future) = promise();
     let shared = future.share();
-    let counters: Vec<_> = (0..5).map(|_| Counter::new()).collect();
+    let counters: Vec<_> = (0..5).map(|_| WakeCounter::new()).collect();
     let mut awaits: Vec<_> = counters.iter().map(|_| (&shared).into_future()).collect();
     for (awaiting, counter) in awaits.iter_mut().zip(&counters) {
         assert!(poll(awaiting, counter).is_pending());
@@ -288,7 +265,7 @@ fn many_tasks_await_one_shared_future() {
 fn one_waker_for_several_awaits_is_woken_for_each() {
     let (promise, future) = promise();
     let shared = future.share();
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let (mut one, mut two) = ((&shared).into_future(), (&shared).into_future());
     assert!(poll(&mut one, &counter).is_pending());
     assert!(poll(&mut two, &counter).is_pending());
@@ -355,7 +332,7 @@ fn a_waker_that_panics_does_no_harm() {
 fn a_poll_after_ready_panics() {
     let (promise, future) = promise();
     promise.complete(Ok(1));
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let mut awaiting = future.into_future();
     assert!(poll(&mut awaiting, &counter).is_ready());
     let text = panic_text(|| poll(&mut awaiting, &counter));
@@ -369,7 +346,7 @@ fn a_future_whose_outcome_a_poll_has_taken_says_so() {
     let taken = || {
         let (promise, mut future) = promise::<u8>();
         promise.complete(Ok(1));
-        assert!(poll(&mut future, &Counter::new()).is_ready());
+        assert!(poll(&mut future, &WakeCounter::new()).is_ready());
         future
     };
     assert_eq!(taken().state(), State::Finished);
@@ -385,7 +362,7 @@ fn a_future_whose_outcome_a_poll_has_taken_says_so() {
 #[test]
 fn a_future_that_was_polled_can_still_be_waited_for_and_shared() {
     within(LONG, || {
-        let counter = Counter::new();
+        let counter = WakeCounter::new();
         let (promise, mut future) = promise();
         assert!(poll(&mut future, &counter).is_pending());
         let completer = thread::spawn(move || promise.complete(Ok(1)));
@@ -393,7 +370,7 @@ fn a_future_that_was_polled_can_still_be_waited_for_and_shared() {
         assert!(completer.join().unwrap());
         assert_eq!((counter.woken(), Arc::strong_count(&counter)), (1, 1));
     });
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let (promise, mut future) = promise::<u8>();
     assert!(poll(&mut future, &counter).is_pending());
     let shared = future.share();
@@ -450,7 +427,7 @@ fn a_handle_keeps_no_outcome() {
 
 #[test]
 fn what_aborts_when_dropped_does_so_unless_it_is_done_or_let_go() {
-    let counter = Counter::new();
+    let counter = WakeCounter::new();
     let (pending, future) = promise::<u8>();
     let mut guarded = future.abort_on_drop();
     assert!(poll(&mut guarded, &counter).is_pending());

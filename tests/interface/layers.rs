@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 9] = [
     &["wait", "future"],
     &["items", "job", "backend", "completed"],
     &["map", "map_with", "inline", "with", "submitting", "shutting_down"],
-    &["executor", "thread", "process"],
+    &["executor", "thread", "process", "stream"],
 ];
 
 /// Files that stand in for product code in tests and models.

@@ -25,6 +25,8 @@ mod promise;
 mod python;
 mod shared;
 mod sizes;
+#[cfg(feature = "stream")]
+mod stream;
 mod submit_async;
 mod text;
 mod wait;

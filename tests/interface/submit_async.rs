@@ -1,9 +1,7 @@
 //! Submitting and shutting down in async code: neither blocks.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
@@ -11,27 +9,7 @@ use concurrent_futures::{
     Backend, Error, Executor, Future, InlineExecutor, Submitting, TaskOptions, ThreadPoolExecutor, With,
 };
 
-use crate::support::{Door, Forwarding, LONG, block_on, logged, occupy_at_door, within};
-
-/// Counts how often it was woken.
-#[derive(Default)]
-struct Counter(AtomicUsize);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Counter {
-    fn woken(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn poll<F: std::future::Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
-        Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(self))))
-    }
-}
+use crate::support::{Door, Forwarding, LONG, WakeCounter, block_on, logged, occupy_at_door, within};
 
 /// Runs the test on pools of one worker whose queues have room for one task, also behind a wrapper.
 fn on_bounded_pools(test: fn(&dyn Backend)) {
@@ -62,7 +40,7 @@ fn fill(executor: &dyn Backend, door: &Door) -> (Future<u32>, Future<u32>) {
 #[test]
 fn a_submission_waits_for_room_and_is_woken_once_when_there_is_some() {
     on_bounded_pools(|executor| {
-        let (door, counter) = (Door::new(), Arc::<Counter>::default());
+        let (door, counter) = (Door::new(), WakeCounter::new());
         let (_running, pending) = fill(executor, &door);
         let mut submitting = executor.submit_async(double, 2);
         assert!(counter.poll(&mut submitting).is_pending());
@@ -82,8 +60,7 @@ fn submissions_get_room_in_the_order_in_which_they_began_to_wait() {
     on_bounded_pools(|executor| {
         let door = Door::new();
         let (_running, pending) = fill(executor, &door);
-        let mut waiting: Vec<_> =
-            (0..3).map(|n| (Arc::<Counter>::default(), executor.submit_async(double, n))).collect();
+        let mut waiting: Vec<_> = (0..3).map(|n| (WakeCounter::new(), executor.submit_async(double, n))).collect();
         for (counter, submitting) in &mut waiting {
             assert!(counter.poll(submitting).is_pending());
         }
@@ -105,7 +82,7 @@ fn a_submission_that_was_woken_and_is_dropped_passes_its_room_on() {
     on_bounded_pools(|executor| {
         let door = Door::new();
         let (_running, pending) = fill(executor, &door);
-        let (first, second) = (Arc::<Counter>::default(), Arc::<Counter>::default());
+        let (first, second) = (WakeCounter::new(), WakeCounter::new());
         let (mut dropped, mut kept) = (executor.submit_async(double, 1), executor.submit_async(double, 2));
         assert!(first.poll(&mut dropped).is_pending() && second.poll(&mut kept).is_pending());
         assert!(pending.cancel());
@@ -121,15 +98,16 @@ fn a_submission_that_was_woken_and_is_dropped_passes_its_room_on() {
 #[test]
 fn a_submission_that_is_dropped_while_it_waits_leaves_nothing() {
     on_bounded_pools(|executor| {
-        let (door, counter) = (Door::new(), Arc::<Counter>::default());
+        let (door, counter) = (Door::new(), WakeCounter::new());
         let (_running, pending) = fill(executor, &door);
         let _ = logged("");
-        let mut submitting = executor.submit_async(double, 1);
+        let named = executor.with(TaskOptions::new().name("dropped before it was submitted"));
+        let mut submitting = named.submit_async(double, 1);
         assert!(counter.poll(&mut submitting).is_pending());
         drop(submitting);
-        drop(executor.submit_async(double, 1));
+        drop(named.submit_async(double, 1));
         assert_eq!(Arc::strong_count(&counter), 1);
-        assert!(logged("").is_empty(), "it was cancelled, which is no error");
+        assert!(logged("dropped before it was submitted").is_empty(), "it was cancelled, which is no error");
         door.open();
         assert_eq!(pending.result().unwrap(), 2);
         let mut later = executor.submit_async(double, 3);
@@ -142,7 +120,7 @@ fn a_submission_that_is_dropped_while_it_waits_leaves_nothing() {
 #[test]
 fn a_close_wakes_submissions_which_are_refused() {
     on_bounded_pools(|executor| {
-        let (door, counter) = (Door::new(), Arc::<Counter>::default());
+        let (door, counter) = (Door::new(), WakeCounter::new());
         let (_running, pending) = fill(executor, &door);
         let mut submitting = executor.submit_async(double, 1);
         assert!(counter.poll(&mut submitting).is_pending());
@@ -158,7 +136,7 @@ fn a_close_wakes_submissions_which_are_refused() {
 #[test]
 fn a_submission_that_refuses_to_wait_is_refused() {
     on_bounded_pools(|executor| {
-        let (door, counter) = (Door::new(), Arc::<Counter>::default());
+        let (door, counter) = (Door::new(), WakeCounter::new());
         let (_running, _pending) = fill(executor, &door);
         let hasty = executor.with(TaskOptions::new().refuse_when_full());
         let Poll::Ready(future) = counter.poll(&mut hasty.submit_async(double, 1)) else { panic!("it does not wait") };
@@ -171,7 +149,7 @@ fn a_submission_that_refuses_to_wait_is_refused() {
 fn closures_wait_for_room_too() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap();
-        let (door, counter) = (Door::new(), Arc::<Counter>::default());
+        let (door, counter) = (Door::new(), WakeCounter::new());
         let (_running, pending) = fill(&threads, &door);
         let named = threads.with(TaskOptions::new().name("named"));
         let text = String::from("captured");
@@ -190,7 +168,7 @@ fn closures_wait_for_room_too() {
 #[test]
 fn a_shutdown_waits_for_the_workers_and_is_woken_when_they_have_ended() {
     on_bounded_pools(|executor| {
-        let (door, counter) = (Door::new(), Arc::<Counter>::default());
+        let (door, counter) = (Door::new(), WakeCounter::new());
         let (running, pending) = fill(executor, &door);
         let mut end = executor.shutdown_async();
         assert!(counter.poll(&mut end).is_pending());

@@ -1,7 +1,8 @@
 //! A runtime that awaits one future.
 
-use std::future::IntoFuture;
-use std::pin::pin;
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -15,6 +16,41 @@ impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         *self.0.lock().unwrap() = true;
         self.1.notify_one();
+    }
+}
+
+/// A waker that counts how often it was woken.
+#[derive(Default)]
+pub struct WakeCounter(AtomicUsize);
+
+impl Wake for WakeCounter {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl WakeCounter {
+    /// Creates one that was never woken.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Returns how often it was woken.
+    pub fn woken(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Calls a poll function with this waker.
+    pub fn poll_with<R>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        poll(&mut Context::from_waker(&Waker::from(Arc::clone(self))))
+    }
+
+    /// Polls a future with this waker.
+    pub fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
+        self.poll_with(|context| Pin::new(future).poll(context))
     }
 }
 

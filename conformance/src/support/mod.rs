@@ -16,7 +16,7 @@ mod outcomes;
 mod seen;
 mod watchdog;
 
-pub use awaiting::block_on;
+pub use awaiting::{WakeCounter, block_on};
 #[cfg(target_os = "linux")]
 pub use checkpoint::{Checkpoint, stop_at};
 pub use door::{Door, enter, let_in, occupy_at_door, pass, pass_with};

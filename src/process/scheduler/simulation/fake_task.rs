@@ -226,6 +226,9 @@ impl Awaited for FakeTask {
     fn listen(&self, _: Listener) -> Option<bool> {
         unreachable!()
     }
+    fn hold(&self, _: Arc<dyn std::any::Any + Send + Sync>) {
+        unreachable!()
+    }
     fn unlisten(&self, _: ListenerKey) {
         unreachable!()
     }
