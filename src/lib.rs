@@ -58,6 +58,7 @@
 //!   out.
 //! - `auto-entry` (on by default): on Linux, worker processes need no call in `main`. On other systems, and without the
 //!   feature, `main` must begin with a call of `init`.
+//! - `stream`: `into_stream` of [`AsCompleted`] and [`MapUnordered`], for async code.
 //! - `remote`: `Job::show` and `Job::read`, by which an executor of your own sends arguments and results in any format of
 //!   serde, and not only in postcard's. Each type that a program submits is then compiled in for it a second time.
 #![deny(unsafe_code)]
