@@ -19,8 +19,10 @@ pub(crate) mod roles;
 pub(crate) mod runner;
 pub(crate) mod snapshot;
 pub(crate) mod state;
+pub(crate) mod worker_state;
 
 pub use context::{TaskContext, current};
 pub(crate) use roles::{Awaited, Callback, Ran, Runnable, TaskHandle};
 pub(crate) use snapshot::State;
 pub(crate) use state::new_task;
+pub use worker_state::worker_state;

@@ -15,7 +15,7 @@ use crate::error::{BoxError, BuildError, Error};
 use crate::panics;
 use crate::process::program::call::LocatedCall;
 use crate::task::call::{Call, EncodableCall};
-use crate::task::function::{Function, Infallible, TryFn};
+use crate::task::function::{Function, Initializer, TryInitializer};
 use crate::unwind;
 
 /// The default limit on the length of an argument or result, in bytes.
@@ -59,24 +59,25 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Calls `initializer` in each worker process before its first task.
+    /// Calls `initializer` in each worker process before its first task. The tasks that the worker runs get what it
+    /// returns by [`task::worker_state`](crate::task::worker_state); it need not be serialisable.
     ///
     /// `main` does not run in a worker, so this is the place for what it would set up, such as a logger. The argument
     /// is encoded once, in this call. An initializer that panics, or ends its process, breaks the executor: pending and
     /// later tasks end with [`Error::Broken`], which contains the message.
-    pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
-        self.initializer = Some(encode_call(Infallible(initializer), argument));
+    pub fn initializer<A: Payload, S: 'static>(mut self, initializer: fn(A) -> S, argument: A) -> Self {
+        self.initializer = Some(encode_call(Initializer(initializer), argument));
         self
     }
 
     /// Does the same as [`initializer`](ProcessPoolBuilder::initializer) for a function that returns `Result`. An `Err`
     /// breaks the executor.
-    pub fn try_initializer<A: Payload, E: Into<BoxError> + 'static>(
+    pub fn try_initializer<A: Payload, S: 'static, E: Into<BoxError> + 'static>(
         mut self,
-        initializer: fn(A) -> Result<(), E>,
+        initializer: fn(A) -> Result<S, E>,
         argument: A,
     ) -> Self {
-        self.initializer = Some(encode_call(TryFn(initializer), argument));
+        self.initializer = Some(encode_call(TryInitializer(initializer), argument));
         self
     }
 
