@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{FIRST, SECOND, World, stock, world_of};
 use crate::error::Error;
@@ -194,4 +195,32 @@ fn one_is_started_alone_before_tasks_are_given_up() {
     world.submit_task();
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.fail_to_start(WorkerId(id))), [0, 0, 2]);
+}
+
+#[test]
+fn one_is_started_for_what_was_sent_ahead_to_another_when_a_worker_dies() {
+    let mut stock = stock();
+    let mut world = world_of(2, None, &mut stock);
+    let _first = [world.submit_task(), world.submit_task()];
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).1.len(), 1);
+    }
+    world.submit_task();
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    assert_eq!(world.refill(FIRST).1.len(), 1, "it is sent ahead");
+    assert!(world.answer(SECOND, 0, 2).is_some());
+    world.die(SECOND);
+    assert_eq!((world.scheduler.waiting(), world.scheduler.starting), (0, 1));
+}
+
+#[test]
+fn nothing_is_sent_ahead_as_long_as_a_worker_may_be_started_for_it() {
+    let mut stock = stock();
+    let mut world = world_of(4, None, &mut stock);
+    let _two = [world.submit_task(), world.submit_task()];
+    world.make_ready(FIRST);
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    assert_eq!(world.refill(FIRST).1.len(), 1);
+    assert!(world.refill(FIRST).1.is_empty(), "the second one is for this");
 }
