@@ -21,8 +21,9 @@ use crate::task::state::new_task;
 /// See [`Job`] for a minimal backend. All methods of [`Executor`](crate::Executor) are built on
 /// [`execute`](Backend::execute). A backend that passes its jobs to another executor also gets the features of that
 /// executor, such as the `time_limit` of a pool, and its maps if it passes on
-/// [`item_executor`](Backend::item_executor). Otherwise it receives each item of a map as a job, or `chunk_size` items
-/// as one job, and then a time limit applies to the whole chunk.
+/// [`item_executor`](Backend::item_executor), as the example at [`ItemExecutor`] does. Otherwise it receives each item
+/// of a map as a job, or `chunk_size` items as one job; the time limit of the executor that it wraps then applies to
+/// the whole chunk.
 ///
 /// The backend itself is responsible for refusing tasks once it is closed, joining its workers, time limits (end the
 /// task with [`Job::fail`]), retries, a bounded queue, and keeping the executor going while a worker waits for a task
@@ -50,11 +51,14 @@ pub trait Backend: Send + Sync {
     fn join(&self, timeout: Option<Duration>) -> bool;
 
     /// Cancels every task that has not started, and returns how many were cancelled. Does not block.
+    ///
+    /// By default, cancels nothing and returns 0; then [`shutdown_now`](crate::Executor::shutdown_now) lets the queued
+    /// tasks run.
     fn cancel_pending(&self) -> usize {
         0
     }
 
-    /// Returns counts of what the executor is doing and has done.
+    /// Returns counts of what the executor is doing and has done. By default, all counts are zero.
     fn stats(&self) -> Stats {
         Stats::default()
     }
@@ -62,7 +66,8 @@ pub trait Backend: Send + Sync {
     /// Returns how the executor takes the items of a map. By default, each item, or each chunk of the requested size,
     /// is a job.
     ///
-    /// A backend that passes its jobs to another executor should pass this on as well.
+    /// A backend that passes its jobs to another executor should pass this on as well. To add options to the items too,
+    /// it returns `self.inner.with(options).item_executor()`.
     fn item_executor(&self) -> ItemExecutor {
         ItemExecutor::default()
     }

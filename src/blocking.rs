@@ -46,7 +46,7 @@ pub(crate) fn assert_may_block() {
     assert!(
         may_block(),
         "a callback must not block on a future that is not done, nor may what an executor runs in the place of one (a `Drop`, a \
-         `Deserialize`, a waker, a logger): it would hold up the thread that runs it; submit a task, or add a callback to that \
+         `Serialize` or `Deserialize`, a waker, a logger): it would hold up the thread that runs it; submit a task, or add a callback to that \
          future instead"
     );
 }

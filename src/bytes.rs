@@ -1,12 +1,19 @@
 //! [`Bytes`]: bytes that are sent to another process fast.
 //!
-//! For other serialisers it is plain bytes. While this crate encodes a call for another process, an *out-of-band
-//! channel* is set for the thread: it sends long bytes beside the encoding, which then holds only their number. So in
-//! such an encoding a `Bytes` is a pair: 0 and the bytes, or the number plus one and the length.
+//! For every serialiser it is plain bytes. While this crate encodes a call for another process, an *out-of-band channel*
+//! is set for the thread: it sends long bytes beside the encoding, which then holds a reference to them instead. Only
+//! this crate's own serialiser may do that, and not one that a type runs inside its `Serialize`. So a `Bytes` passes
+//! itself on under [`NAME`], which this crate's serialiser knows, and any other writes as plain bytes.
+//!
+//! | in the encoding | means |
+//! |---|---|
+//! | [`MARK`], a number, a length | the bytes with this number, out of band |
+//! | `MARK`, and bytes that begin with `MARK` | those bytes, without the first `MARK` |
+//! | any other bytes | these bytes |
 #![forbid(unsafe_code)]
 
 use std::borrow::Borrow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,7 +21,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeTuple, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use crate::sync::thread_local;
 
@@ -201,6 +208,15 @@ pub(crate) trait OutOfBand: Send + Sync {
     fn get(&self, number: u32, length: u64) -> Option<Bytes>;
 }
 
+/// The name under which a `Bytes` passes itself to a serialiser while an out-of-band channel is set.
+pub(crate) const NAME: &str = "$concurrent_futures::Bytes";
+
+/// Begins what is not the bytes themselves. Drawn at random once.
+const MARK: [u8; 16] = *b"\x9d\x3e\xf0\x6b\x51\xc7\x08\xa4\x2f\xd9\x74\x1c\xe8\x95\x4a\xb6";
+
+/// The length of a reference: the mark, the number and the length.
+const REFERENCE: usize = MARK.len() + 4 + 8;
+
 #[derive(Default)]
 struct Current {
     out_of_band: Option<Arc<dyn OutOfBand>>,
@@ -209,6 +225,8 @@ struct Current {
 
 thread_local! {
     static CURRENT: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
+    /// The next `Content` is written by this crate's serialiser.
+    static IS_OWN: Cell<bool> = Cell::new(false);
 }
 
 /// Runs code that is unrelated to the encoding in progress on this thread, such as a callback, without an out-of-band
@@ -278,99 +296,90 @@ pub(crate) fn out_of_band() -> Option<Arc<dyn OutOfBand>> {
     CURRENT.try_with(|current| current.borrow().out_of_band.clone()).ok().flatten()
 }
 
+/// Lets the `Bytes` that `write` passes on, under [`NAME`], use the out-of-band channel.
+pub(crate) fn as_own<R>(write: impl FnOnce() -> R) -> R {
+    let _ = IS_OWN.try_with(|is_own| is_own.set(true));
+    let result = write();
+    let _ = IS_OWN.try_with(|is_own| is_own.set(false));
+    result
+}
+
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(out_of_band) = out_of_band() else {
+        if out_of_band().is_none() {
             return serializer.serialize_bytes(self);
-        };
-        let mut pair = serializer.serialize_tuple(2)?;
-        match out_of_band.put(self) {
-            Some(number) => {
-                let _ = CURRENT.try_with(|current| current.borrow_mut().taken.push(number));
-                pair.serialize_element(&(u64::from(number) + 1))?;
-                pair.serialize_element(&(self.len() as u64))?;
-            }
-            None => {
-                pair.serialize_element(&0_u64)?;
-                pair.serialize_element(&Whole(self))?;
-            }
         }
-        pair.end()
+        serializer.serialize_newtype_struct(NAME, &Content(self))
     }
 }
 
-/// Written in one piece.
-struct Whole<'a>(&'a [u8]);
+/// What a `Bytes` writes under [`NAME`].
+struct Content<'a>(&'a [u8]);
 
-impl Serialize for Whole<'_> {
+impl Content<'_> {
+    /// Stores the bytes out of band, and returns the reference to them, or `None` if they have to be written.
+    fn put(&self) -> Option<[u8; REFERENCE]> {
+        let number = out_of_band()?.put(self.0)?;
+        let _ = CURRENT.try_with(|current| current.borrow_mut().taken.push(number));
+        let mut reference = [0; REFERENCE];
+        let (mark, rest) = reference.split_at_mut(MARK.len());
+        mark.copy_from_slice(&MARK);
+        rest[..4].copy_from_slice(&number.to_le_bytes());
+        rest[4..].copy_from_slice(&(self.0.len() as u64).to_le_bytes());
+        Some(reference)
+    }
+}
+
+impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
+        if !IS_OWN.try_with(|is_own| is_own.replace(false)).unwrap_or(false) {
+            return serializer.serialize_bytes(self.0);
+        }
+        match self.put() {
+            Some(reference) => serializer.serialize_bytes(&reference),
+            None if self.0.starts_with(&MARK) => serializer.serialize_bytes(&[&MARK, self.0].concat()),
+            None => serializer.serialize_bytes(self.0),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match out_of_band() {
-            None => deserializer.deserialize_byte_buf(WholeVisitor).map(Self::from),
-            Some(out_of_band) => deserializer.deserialize_tuple(2, PairVisitor(out_of_band)),
-        }
+        deserializer.deserialize_byte_buf(BytesVisitor(out_of_band()))
     }
 }
 
-/// Read in one piece.
-struct Read(Vec<u8>);
+struct BytesVisitor(Option<Arc<dyn OutOfBand>>);
 
-impl<'de> Deserialize<'de> for Read {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(WholeVisitor).map(Self)
-    }
-}
-
-struct WholeVisitor;
-
-impl<'de> Visitor<'de> for WholeVisitor {
-    type Value = Vec<u8>;
+impl<'de> Visitor<'de> for BytesVisitor {
+    type Value = Bytes;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("bytes")
     }
-    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(bytes.to_vec())
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        let Some(out_of_band) = self.0 else { return Ok(bytes.into()) };
+        let Some(marked) = bytes.strip_prefix(&MARK) else { return Ok(bytes.into()) };
+        if marked.starts_with(&MARK) {
+            return Ok(marked.into());
+        }
+        let (number, length) = marked.split_at_checked(4).unwrap_or_default();
+        let (number, length) = (number.try_into().map(u32::from_le_bytes), length.try_into().map(u64::from_le_bytes));
+        let bytes = number.ok().zip(length.ok()).and_then(|(number, length)| out_of_band.get(number, length));
+        bytes.ok_or_else(|| {
+            E::custom("bytes that were sent beside the value are not there, or there is no memory for them")
+        })
     }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
-        Ok(text.as_bytes().to_vec())
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
+        Ok(text.as_bytes().into())
     }
-    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Vec<u8>, S::Error> {
+    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Bytes, S::Error> {
         // Human-readable formats have no bytes, and write numbers.
         let mut bytes = Vec::new();
         while let Some(byte) = sequence.next_element()? {
             bytes.push(byte);
         }
-        Ok(bytes)
-    }
-}
-
-struct PairVisitor(Arc<dyn OutOfBand>);
-
-impl<'de> Visitor<'de> for PairVisitor {
-    type Value = Bytes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes, or the number of what was taken along")
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut pair: S) -> Result<Bytes, S::Error> {
-        let missing = || de::Error::custom("bytes that are cut off");
-        let token: u64 = pair.next_element()?.ok_or_else(missing)?;
-        let Some(number) = token.checked_sub(1) else {
-            let Read(bytes) = pair.next_element()?.ok_or_else(missing)?;
-            return Ok(bytes.into());
-        };
-        let length = pair.next_element()?.ok_or_else(missing)?;
-        let number = u32::try_from(number).ok();
-        number.and_then(|number| self.0.get(number, length)).ok_or_else(|| {
-            de::Error::custom("bytes that were taken along are not there, or there is no memory for them")
-        })
+        Ok(bytes.into())
     }
 }
 
@@ -379,6 +388,9 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
     use super::*;
+    use crate::codec::{decode, encode};
+    use crate::error::Part;
+    use crate::sync::Mutex;
 
     struct Nobody;
 
@@ -392,9 +404,9 @@ mod tests {
         }
     }
 
-    /// A type may panic as it is encoded, and a callback as well.
+    /// A type may panic while it is encoded, and so may a callback.
     #[test]
-    fn a_panic_leaves_no_carrier_behind_and_takes_none_away() {
+    fn a_panic_restores_the_out_of_band_of_its_thread() {
         let nobody: Arc<dyn OutOfBand> = Arc::new(Nobody);
         let boom = || -> () { resume_unwind(Box::new(())) };
         with_out_of_band(&nobody, || {
@@ -403,5 +415,60 @@ mod tests {
         });
         assert!(catch_unwind(AssertUnwindSafe(|| with_out_of_band(&nobody, boom))).is_err());
         assert!(out_of_band().is_none());
+    }
+
+    /// Stores everything.
+    #[derive(Default)]
+    struct Store(Mutex<Vec<Vec<u8>>>);
+
+    impl OutOfBand for Store {
+        fn put(&self, bytes: &[u8]) -> Option<u32> {
+            let mut stored = self.0.lock();
+            stored.push(bytes.to_vec());
+            u32::try_from(stored.len() - 1).ok()
+        }
+        fn put_back(&self, _: &[u32]) {}
+        fn get(&self, number: u32, length: u64) -> Option<Bytes> {
+            let stored = self.0.lock();
+            stored.get(number as usize).filter(|bytes| bytes.len() as u64 == length).map(|bytes| bytes[..].into())
+        }
+    }
+
+    fn across(out_of_band: &Arc<dyn OutOfBand>, bytes: &Bytes) -> Bytes {
+        let across = || decode::<Bytes>(Part::Result, &encode(Part::Result, bytes).unwrap()).unwrap();
+        with_out_of_band(out_of_band, across).0
+    }
+
+    #[test]
+    fn bytes_that_look_like_a_reference_are_not_one() {
+        let channels: [Arc<dyn OutOfBand>; 2] = [Arc::new(Nobody), Arc::<Store>::default()];
+        for channel in channels {
+            for end in [&[][..], &[0; 12], &MARK, b"abc"] {
+                let bytes = Bytes::from([&MARK, end].concat());
+                assert_eq!(across(&channel, &bytes), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_serialiser_of_this_crate_sends_bytes_out_of_band() {
+        let store = Arc::<Store>::default();
+        let channel: Arc<dyn OutOfBand> = Arc::clone(&store) as _;
+        let bytes = Bytes::from([7; 9]);
+        let (plain, taken) = with_out_of_band(&channel, || postcard::to_stdvec(&bytes).unwrap());
+        assert_eq!((plain, taken), (postcard::to_stdvec(&bytes).unwrap(), Vec::new()));
+        assert!(store.0.lock().is_empty());
+        assert_eq!(across(&channel, &bytes), bytes);
+        assert_eq!(store.0.lock().len(), 1);
+    }
+
+    #[test]
+    fn a_reference_to_nothing_is_an_error() {
+        let channel: Arc<dyn OutOfBand> = Arc::new(Nobody);
+        for reference in [&MARK[..], &[&MARK[..], &[0; 12]].concat(), &[&MARK[..], &[0; 3]].concat()] {
+            let bytes = postcard::to_stdvec(&Bytes::from(reference)).unwrap();
+            let read = with_out_of_band(&channel, || decode::<Bytes>(Part::Result, &bytes)).0;
+            assert!(read.unwrap_err().to_string().contains("are not there"));
+        }
     }
 }

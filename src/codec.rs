@@ -1,11 +1,11 @@
 //! How arguments and results become bytes: postcard, a compact format with a written specification.
 //!
 //! The format is not self-describing: a type that asks serde what comes next (`#[serde(untagged)]`, `#[serde(tag)]`,
-//! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. One that leaves
-//! fields out is not written.
+//! `#[serde(flatten)]`, `serde_json::Value`) can be written but not read, and says so in its error. A type that
+//! leaves fields out is refused when it is written.
 //!
-//! A value may be nested as deeply as the stack has [room](room::Room) for, and the deepest have one of their own to be
-//! read on. What is deeper is an error, in reading and in writing; nothing here overflows a stack.
+//! A value may be nested as deeply as the stack has [room](room::Room) for; a value that is too deep for its thread is
+//! read on a fresh stack. A deeper value is an error, in reading and in writing. Neither ever overflows a stack.
 #![forbid(unsafe_code)]
 
 mod payload;
@@ -23,7 +23,7 @@ use crate::held::{Held, is_large};
 use crate::{blocking, bytes, stack};
 pub use payload::Payload;
 use room::{Remainder, Room, Sink, Source};
-use strict::{Said, Strict};
+use strict::{ErrorText, Strict};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
     encode_onto(part, value, Vec::new())
@@ -33,8 +33,8 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
 pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
     let room = Room::to_write(stack::left());
     let mut serializer = postcard::Serializer { output: Sink::new(bytes, room) };
-    let said = Said::default();
-    let written = Strict(value, &said).serialize(&mut serializer);
+    let text = ErrorText::default();
+    let written = Strict(value, &text).serialize(&mut serializer);
     let message = match (written, serializer.output.refused) {
         (_, Some(room)) => format!(
             "to write it takes more than the {} KiB of stack that it may use here, so deeply is it nested: {FLAT}, or write it on a \
@@ -42,7 +42,7 @@ pub(crate) fn encode_onto<T: Serialize>(part: Part, value: &T, bytes: Vec<u8>) -
             room.size() >> 10
         ),
         (Ok(()), None) => return Ok(serializer.output.into_bytes()),
-        (Err(error), None) => said.take().unwrap_or_else(|| explained::<T>(&error)),
+        (Err(error), None) => text.take().unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Error::Encode(Encode::new(part, message)))
 }
@@ -70,14 +70,14 @@ fn read_held<T: DeserializeOwned, H: Held<T> + Send>(bytes: &[u8]) -> Result<H, 
 /// Returns how much stack a value takes at most without nesting: it is moved from frame to frame, without optimisation
 /// a dozen times, and the [room](room::Room) is not checked in between.
 fn needed<T>(bytes: &[u8]) -> usize {
-    // They may be a large value in a box, which takes several times as much memory as its bytes.
+    // The bytes may hold a large value in a box, which takes several times as much memory.
     const MANY: usize = 32 << 10;
     let in_boxes = if bytes.len() < MANY { 0 } else { 64 * bytes.len() };
     let whole = if const { is_large::<T>() } { (1 << 20) + 16 * size_of::<T>() } else { 0 };
     whole.max(in_boxes).min(DEEPEST)
 }
 
-/// How much stack the deepest value may take that is read. With optimisation, dropping a value takes nearly as much as
+/// How much stack reading the deepest value may take. With optimisation, dropping a value takes nearly as much as
 /// reading it, so this is no more than a main thread usually has.
 pub(crate) const DEEPEST: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 20 };
 
@@ -122,7 +122,7 @@ impl Unread {
     }
 }
 
-/// Not inlined: what it has on the stack, the values of the type's own code among that, is on the one with the room.
+/// Not inlined, so that its frame, with the values of the type's own code, is on the stack that has the room.
 #[inline(never)]
 fn read<T: DeserializeOwned, H: Held<T>>(bytes: &[u8], room: Room) -> Result<H, Unread> {
     let mut deserializer = postcard::Deserializer::from_flavor(Source::new(bytes, room));
@@ -136,7 +136,7 @@ fn read<T: DeserializeOwned, H: Held<T>>(bytes: &[u8], room: Room) -> Result<H, 
         (Err(error @ (postcard::Error::WontImplement | postcard::Error::NotYetImplemented)), _) => {
             explained::<T>(&error)
         }
-        (Err(error), _) => reading::said::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
+        (Err(error), _) => reading::message::<T>(bytes, room).unwrap_or_else(|| explained::<T>(&error)),
     };
     Err(Unread::Because(message))
 }

@@ -60,7 +60,7 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
     all
 }
 
-/// Yields futures in completion order. Made by [`as_completed`].
+/// Yields futures in completion order. Made by [`as_completed`]. `len` returns how many are left.
 ///
 /// Dropping it drops the futures that it still has, which detaches their tasks.
 /// [`into_unfinished`](Self::into_unfinished) gives them back.
@@ -118,10 +118,13 @@ impl<W: Waitable> AsCompleted<W> {
 
     /// Blocks until a future is done or the time is up. Returns `Ok(None)` when all have been yielded.
     ///
+    /// To set one limit for all futures, pass the time that is left:
+    /// `end.saturating_duration_since(Instant::now())`.
+    ///
     /// # Errors
     ///
-    /// [`Timeout`], which says how many futures are not done. They are kept, and can still be yielded. A zero timeout
-    /// polls.
+    /// [`Timeout`], which says how many futures are not done, and the timeout of this call. The futures are kept, and
+    /// can still be yielded. A zero timeout polls.
     ///
     /// # Panics
     ///
@@ -240,7 +243,7 @@ mod tests {
     use crate::future::promise::promise;
 
     #[test]
-    fn futures_that_are_given_back_are_not_listened_to() {
+    fn unfinished_futures_that_are_returned_have_no_listener() {
         let (mut promises, futures): (Vec<_>, Vec<_>) = (0..4).map(|_| promise::<u8>()).unzip();
         let mut all = as_completed(futures);
         let listener = Arc::downgrade(all.completions.listener());

@@ -1,6 +1,17 @@
 //! [`Error`]: why a task has no value.
 #![forbid(unsafe_code)]
 
+/// Implements `Debug` by the name of the type and what `Display` shows.
+macro_rules! debug_as_text {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.to_string()).finish()
+            }
+        }
+    )*};
+}
+
 mod details;
 mod remote;
 
@@ -20,7 +31,9 @@ pub type Outcome<T> = Result<T, Error>;
 
 /// The reason why a task has no value.
 ///
-/// Cloning is cheap, because the details are shared. Every text is one lower-case sentence without a full stop.
+/// Cloning is cheap, because the details are shared. Every text is one lower-case sentence without a full stop. `Debug`
+/// shows the variant and the text, so an error that `main` returns can be read:
+/// `Error: Failed { message: "invalid digit found in string", type_name: "core::num::error::ParseIntError" }`.
 ///
 /// # Examples
 ///
@@ -32,7 +45,7 @@ pub type Outcome<T> = Result<T, Error>;
 /// assert!(matches!(error, Error::Panicked(_)));
 /// assert!(error.to_string().contains("no more flags"));
 /// ```
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The task was cancelled before it ran, or aborted while it ran.
@@ -69,7 +82,7 @@ pub enum Error {
     /// An argument or a result could not be deserialised.
     #[error("{0}")]
     Decode(Decode),
-    /// A message was larger than the frame limit.
+    /// An encoded argument or result was longer than the `max_message_size` of the process pool.
     #[error("{0}")]
     TooLarge(TooLarge),
     /// A `map` with a timeout ran out of time.
@@ -126,6 +139,17 @@ impl Error {
     }
 
     /// Returns the error of a `try_` task, if it is an `E` and the task ran in this process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::num::ParseIntError;
+    ///
+    /// use concurrent_futures::{Executor, InlineExecutor};
+    ///
+    /// let error = InlineExecutor.try_submit(|text: String| text.parse::<u8>(), "one".into()).result().unwrap_err();
+    /// assert!(error.downcast_ref::<ParseIntError>().is_some());
+    /// ```
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match self {
             Error::Failed(failed) => failed.get_ref().downcast_ref::<E>(),
@@ -165,14 +189,25 @@ impl Error {
     }
 }
 
+/// Shows the variant and what `Display` shows.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Cancelled | Error::ShutDown | Error::Abandoned => f.write_str(self.variant()),
+            Error::Failed(failed) => fmt::Debug::fmt(failed, f),
+            other => f.debug_tuple(other.variant()).field(&other.to_string()).finish(),
+        }
+    }
+}
+
 /// Says which setting of a builder was refused, and what it must be.
 ///
 /// The `?` operator converts it into an [`Error`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} must be {}, not {}", .0.parameter, .0.requirement, .0.value)]
 pub struct BuildError(Arc<InvalidSetting>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct InvalidSetting {
     parameter: Cow<'static, str>,
     requirement: Cow<'static, str>,
@@ -218,6 +253,8 @@ impl BuildError {
         &self.0.parameter
     }
 }
+
+debug_as_text!(BuildError);
 
 impl From<BuildError> for Error {
     fn from(error: BuildError) -> Self {

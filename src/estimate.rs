@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_ones_are_believed_at_once_and_short_ones_by_and_by() {
+    fn the_estimate_rises_at_once_and_falls_slowly() {
         let ms = Duration::from_millis;
         let mut pace = DurationEstimate::default();
         pace.observe(0, ms(1));

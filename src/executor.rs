@@ -51,7 +51,8 @@ use crate::with::{Options, With};
 /// | expected fn pointer, found closure | the closure captures variables | pass them in the argument, or use the methods of `ThreadPoolExecutor` itself |
 /// | incorrect number of function parameters; is expected to take 1 argument | the function has two | <code>\|(a, b)\| add(a, b)</code>, with a tuple as its argument |
 /// | implementation of `Deserialize` is not general enough | the argument or result borrows, like a `&str` | take a `String`: <code>\|text: String\| length(&text)</code> |
-/// | cannot be carried to another process | the type does not implement serde's traits | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | cannot be carried to another process; the trait bound `T: Serialize` is not satisfied | the type, or one inside it, does not implement serde's traits | `#[derive(Serialize, Deserialize)]`, or the methods of `ThreadPoolExecutor` itself |
+/// | the trait bound `E: Serialize` is not satisfied; required for `Result<_, E>` | the function returns `Result`, and its `Err` would have to be carried as a value | a `try_` method |
 /// | the trait `Executor` is not dyn compatible | `&dyn Executor` | `&dyn Backend`, which has all methods of `Executor` |
 /// | is not an executor | `&pool`, where `pool` is an `Arc` or `Box` | `&*pool` |
 /// | `Future<T>` is not a future | `tokio::spawn` or `join_all` takes a `std::future::Future` | `future.into_future()`; see [`Future`] |
@@ -242,7 +243,7 @@ pub trait Executor: Backend {
 
     /// Adds options to what is submitted to this executor.
     ///
-    /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`](crate::With): a backend that adds them to every
+    /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`]: a backend that adds them to every
     /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only.
     ///
     /// # Examples
@@ -256,7 +257,8 @@ pub trait Executor: Backend {
     /// assert_eq!(limited.submit(|n: u8| n, 7).result()?, 7);
     ///
     /// let eight_at_a_time = limited.with(MapOptions::new().buffer_size(8));
-    /// assert_eq!(eight_at_a_time.map(|n: u64| 2 * n, 0..).nth(3), Some(Ok(6)));
+    /// let doubled: Vec<u64> = eight_at_a_time.map(|n: u64| 2 * n, 0..).take(3).collect::<Result<_, _>>()?;
+    /// assert_eq!(doubled, [0, 2, 4]);
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
     ///
@@ -312,7 +314,8 @@ pub trait Executor: Backend {
     ///
     /// On a thread that belongs to the executor, and in a callback, returns without waiting. To limit the wait, call
     /// [`close`](Backend::close), [`cancel_pending`](Backend::cancel_pending) and [`join`](Backend::join) yourself, and
-    /// detach the executor if it is still busy then, because its drop would wait.
+    /// detach the executor if it is still busy then, because its drop would wait. To end running tasks of a process pool
+    /// too, for example after Ctrl-C, call `close`, `cancel_pending` and then `ProcessPoolExecutor::kill_workers`.
     ///
     /// # Examples
     ///

@@ -283,8 +283,8 @@ impl<T> Future<T> {
     /// nest. If little of the stack is left, the next callback runs on a new thread, and this thread waits for it. A
     /// panic of a callback is reported through `log::error!`, and the other callbacks still run. A callback must not
     /// block on a future: that panics. The same holds for all other user code that a process pool runs on its own
-    /// threads, or on your thread while it waits for a result: a `Deserialize`, the `Drop` of a result that nobody
-    /// takes, a waker, a logger. (Blocking by other means, such as `block_on`, is not detected; it delays the results
+    /// threads, or on your thread while it waits for a result: a `Deserialize`, the `Serialize` of an item of a map, the
+    /// `Drop` of a value that nobody takes, a waker, a logger. (Blocking by other means, such as `block_on`, is not detected; it delays the results
     /// of that worker.)
     ///
     /// # Examples

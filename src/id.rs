@@ -57,7 +57,7 @@ mod tests {
     use super::FutureId;
 
     #[test]
-    fn a_thread_takes_many_in_a_row() {
+    fn a_thread_takes_ids_in_blocks() {
         const IDS: usize = 5000;
         let thread = thread::spawn(|| (0..IDS).map(|_| FutureId::next().0).collect::<Vec<_>>());
         let ids = thread.join().unwrap();

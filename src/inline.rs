@@ -1,4 +1,4 @@
-//! [`InlineExecutor`]: runs tasks in the calling thread, without workers.
+//! [`InlineExecutor`](struct@InlineExecutor): runs tasks in the calling thread, without workers.
 //!
 //! An executor that can be closed has a [`State`] with the threads that run a task of it. After a close, only those may
 //! still submit, and `join` sleeps until there are none.
@@ -48,7 +48,7 @@ pub struct InlineExecutor {
     state: Option<Arc<State>>,
 }
 
-/// The [`InlineExecutor`] that never closes.
+/// The [`InlineExecutor`](struct@InlineExecutor) that never closes.
 #[allow(non_upper_case_globals)]
 pub const InlineExecutor: InlineExecutor = InlineExecutor { state: None };
 

@@ -29,9 +29,9 @@ use crate::ticket::Ticket;
 /// ```
 /// use std::time::Duration;
 ///
-/// use concurrent_futures::{Backend, Executor, ItemExecutor, Job, ThreadPoolExecutor};
+/// use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, ThreadPoolExecutor};
 ///
-/// /// Counts in the log what it passes on.
+/// /// Prints what it passes on.
 /// struct Logged<B>(B);
 ///
 /// impl<B: Backend> Backend for Logged<B> {
@@ -39,25 +39,33 @@ use crate::ticket::Ticket;
 ///         println!("a task");
 ///         self.0.execute(job);
 ///     }
+///     fn max_workers(&self) -> usize {
+///         self.0.max_workers()
+///     }
+///     fn close(&self) {
+///         self.0.close();
+///     }
+///     fn join(&self, timeout: Option<Duration>) -> bool {
+///         self.0.join(timeout)
+///     }
+///     // The others are not required. But with their defaults, `shutdown_now` cancels nothing, the statistics stay at
+///     // zero, and each item of a map is a job.
+///     fn cancel_pending(&self) -> usize {
+///         self.0.cancel_pending()
+///     }
+///     fn stats(&self) -> Stats {
+///         self.0.stats()
+///     }
 ///     fn item_executor(&self) -> ItemExecutor {
 ///         println!("a map");
 ///         self.0.item_executor()
 ///     }
-///     // The rest is passed on as it is.
-///     # fn max_workers(&self) -> usize {
-///     #     self.0.max_workers()
-///     # }
-///     # fn close(&self) {
-///     #     self.0.close();
-///     # }
-///     # fn join(&self, timeout: Option<Duration>) -> bool {
-///     #     self.0.join(timeout)
-///     # }
 /// }
 ///
 /// let executor = Logged(ThreadPoolExecutor::new(2));
 /// let doubled: Vec<i32> = executor.map(|n| 2 * n, [1, 2, 3]).collect::<Result<_, _>>()?;
 /// assert_eq!(doubled, [2, 4, 6]);
+/// assert_eq!(executor.stats().completed, 3);
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 #[derive(Clone, Default)]

@@ -1,6 +1,9 @@
 //! [`Job`]: a task with its types erased, as an executor gets it.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
+mod formats;
+
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,21 +13,28 @@ use crate::error::{Broken, Error};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::task::Runnable;
-use crate::task::call::Encoded;
+use crate::task::arguments::Encoded;
 use crate::task::nested::if_room;
+use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
 ///
-/// There are two ways to handle a job. Either [`run`](Job::run) it, which calls the function in this thread. Or
-/// [`encode`](Job::encode) the argument, have the function called elsewhere, call [`start`](Job::start) when that
-/// begins, and [`complete`](Job::complete) the job with the encoded result. Either way, the future is completed exactly
-/// once: a job that is dropped ends with [`Error::Abandoned`].
+/// There are two ways to handle a job. Either [`run`](Job::run) it, which calls the function in this thread. Or send its
+/// argument away, have the function called elsewhere, call [`start`](Job::start) when that begins, and complete the job
+/// with what came back. Either way, the future is completed exactly once: a job that is dropped ends with
+/// [`Error::Abandoned`].
+///
+/// | to send in | the argument | the result | that of each item of a chunk |
+/// |---|---|---|---|
+/// | postcard's format | [`encode`](Job::encode) | [`complete`](Job::complete) | [`complete_items`](Job::complete_items) |
+/// | any format of serde, with the feature `remote` | `show` | `read` | `read` |
 ///
 /// # Examples
 ///
-/// A minimal executor that runs every job on a thread of its own and never refuses one:
+/// A minimal executor that runs every job on a thread of its own. It never refuses a job, and never waits for one:
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,7 +51,7 @@ use crate::task::roles::TaskOwner;
 ///     }
 ///     fn close(&self) {}
 ///     fn join(&self, _: Option<Duration>) -> bool {
-///         true
+///         false // its threads may still be running
 ///     }
 /// }
 ///
@@ -86,12 +96,21 @@ impl Job {
         self.options().get_name()
     }
 
+    /// Returns `true` if the `Err` that the function returns is the task's error, as for `try_submit` and `try_map`. For
+    /// `submit` and `map`, a `Result` is a value like any other.
+    pub fn is_fallible(&self) -> bool {
+        self.task().is_fallible()
+    }
+
     /// Returns the options that the caller set.
     pub fn options(&self) -> &TaskOptions {
         self.options.as_deref().unwrap_or(TaskOptions::NONE)
     }
 
     /// Adds options, for a backend that passes its jobs on. Options that the job already has take precedence.
+    ///
+    /// Maps that go through [`item_executor`](crate::Backend::item_executor) make no jobs. To add the options to their
+    /// items too, return `self.inner.with(options).item_executor()` there.
     ///
     /// Has no effect after the job was started, encoded or entrusted.
     pub fn with_options(mut self, options: impl Into<Arc<TaskOptions>>) -> Self {
@@ -144,9 +163,26 @@ impl Job {
 
     /// Completes the future with an encoded result, in postcard's format, or with an error.
     ///
-    /// A result that cannot be decoded ends the task with [`Error::Decode`]. Has no effect if the task was cancelled.
+    /// The result of a chunk, as [`Encoded::items`] tells, is the encoding of a sequence of `Result<R, String>`. A result that cannot be decoded ends the task with [`Error::Decode`]. Has no effect if the task was cancelled.
     pub fn complete(self, result: Result<&[u8], Error>) {
         self.into_task().complete(result);
+    }
+
+    /// Completes the future with one encoded result for each call of the task, in postcard's format, or with an error for
+    /// each: a chunk, as [`Encoded::items`] tells, with one for each item, any other task with exactly one.
+    ///
+    /// The replies are in the order of the arguments. An error among them becomes that of its item, unchanged. A result
+    /// that cannot be decoded ends its item with [`Error::Decode`], as does the want of one if there are too few. If there
+    /// are too many, every item ends with it, because it is not known which reply belongs to which item. Has no effect if
+    /// the task was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If the iterator panics. The future is then completed with [`Error::Abandoned`].
+    #[expect(single_use_lifetimes, reason = "an anonymous one is not stable here")]
+    pub fn complete_items<'a>(self, replies: impl IntoIterator<Item = Result<&'a [u8], Error>>) {
+        // It stays a job until then: should the iterator panic, its drop ends the task.
+        self.task().complete_items(&mut replies.into_iter(), None);
     }
 
     /// Makes the task ask `remote` from now on whether it may be cancelled or aborted. Returns `false` if it has
@@ -154,7 +190,7 @@ impl Job {
     ///
     /// The task can still be [encoded](Job::encode) and [run](Job::run) here.
     pub fn entrust(&self, remote: Arc<dyn Remote>) -> bool {
-        self.task().entrust(Arc::new(Entrusted { id: self.id(), remote }))
+        self.task().entrust(Arc::new(Entrusted { id: self.id(), remote: Some(remote) }))
     }
 
     /// Calls `hook` if the task is aborted while it runs, or at once if it was aborted already.
@@ -166,23 +202,41 @@ impl Job {
 }
 
 /// Makes a [`Remote`] the owner of one task.
+///
+/// The `Remote` is a user's type. What it is told while the task ends, and its drop, run as callbacks do: they must not
+/// block, and a panic is logged, because the task has to end nevertheless.
 struct Entrusted {
     id: FutureId,
-    remote: Arc<dyn Remote>,
+    /// `None` only while this is dropped.
+    remote: Option<Arc<dyn Remote>>,
+}
+
+impl Entrusted {
+    fn tell(&self, what: impl FnOnce(&dyn Remote)) {
+        if let Some(remote) = &self.remote {
+            catch_and_log("a method of a `Remote`", || in_callback(|| what(&**remote)));
+        }
+    }
 }
 
 impl TaskOwner for Entrusted {
     fn cancelled(&self) {
-        self.remote.left(self.id);
+        self.tell(|remote| remote.left(self.id));
     }
     fn refused(&self) {
-        self.remote.left(self.id);
+        self.tell(|remote| remote.left(self.id));
     }
     fn ended(&self, failed: bool) {
-        self.remote.ended(self.id, failed);
+        self.tell(|remote| remote.ended(self.id, failed));
     }
     fn remote(&self) -> Option<&dyn Remote> {
-        Some(&*self.remote)
+        self.remote.as_deref()
+    }
+}
+
+impl Drop for Entrusted {
+    fn drop(&mut self) {
+        in_callback(|| drop_caught(self.remote.take()));
     }
 }
 

@@ -25,10 +25,10 @@
 //!
 //! | executor | runs tasks | takes |
 //! |---|---|---|
-//! | [`InlineExecutor`] | in the calling thread, inside `submit` | plain functions |
+//! | [`InlineExecutor`](struct@InlineExecutor) | in the calling thread, inside `submit` | plain functions |
 //! | [`ThreadPoolExecutor`] | on threads that start on demand | any closure and any type that is `Send` |
 //! | `ProcessPoolExecutor` | on other processes of the program, on Unix: a crash costs one task, and a running task can be killed | plain functions |
-//! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to encode |
+//! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to send away |
 //!
 //! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions,
 //! methods and closures that capture nothing, with an argument and a result that serde can carry.
@@ -58,6 +58,8 @@
 //!   out.
 //! - `auto-entry` (on by default): on Linux, worker processes need no call in `main`. On other systems, and without the
 //!   feature, `main` must begin with a call of `init`.
+//! - `remote`: `Job::show` and `Job::read`, by which an executor of your own sends arguments and results in any format of
+//!   serde, and not only in postcard's. Each type that a program submits is then compiled in for it a second time.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Code that only executors with workers in other processes use is compiled in every build.
@@ -122,16 +124,18 @@ pub use map_with::{MapWith, PlainMapWith};
 pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
-pub use task::call::Encoded;
+pub use task::arguments::Encoded;
 pub use task::remote::Remote;
 pub use task::snapshot::State;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
+#[cfg(feature = "remote")]
+pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
-    process::{Mailbox, Office, Progress, TaskWords},
+    process::{Mailbox, ModelExecutor, Progress, TaskSlots},
     sync::Choices,
 };
 

@@ -59,7 +59,10 @@ impl<I: Iterator, R> Iterator for Map<'_, I, R> {
     fn next(&mut self) -> Option<Outcome<R>> {
         if self.ready.len() == 0 {
             match self.engine.next()? {
-                Step::Outcomes(_, outcomes) => self.ready = outcomes,
+                Step::Outcomes(_, outcomes) => {
+                    self.ready = outcomes;
+                    self.engine.pull();
+                }
                 Step::TimedOut(_, error) => return Some(Err(error)),
             }
         }
@@ -128,7 +131,10 @@ impl<I: Iterator, R> Iterator for MapUnordered<'_, I, R> {
     fn next(&mut self) -> Option<(usize, Outcome<R>)> {
         if self.ready.1.len() == 0 {
             match self.engine.next()? {
-                Step::Outcomes(first, outcomes) => self.ready = (first, outcomes),
+                Step::Outcomes(first, outcomes) => {
+                    self.ready = (first, outcomes);
+                    self.engine.pull();
+                }
                 Step::TimedOut(position, error) => return Some((position, Err(error))),
             }
         }

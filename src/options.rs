@@ -51,9 +51,9 @@ impl TaskOptions {
     /// thread, or on the timer thread only if no other thread can be started. On a process pool, a slow callback delays
     /// the limit of the next task of the same worker, and of no other task.
     ///
-    /// Each item of a map with a time limit is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply. The executor enforces
-    /// the limit. [`InlineExecutor`](crate::InlineExecutor) ignores it, because the calling thread is busy with the
-    /// task.
+    /// Each item of a map with a time limit is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply.
+    /// The executor enforces the limit. [`InlineExecutor`](struct@crate::InlineExecutor) ignores it, because the calling
+    /// thread is busy with the task.
     ///
     /// # Panics
     ///
@@ -180,6 +180,11 @@ impl MapOptions {
     /// When the time is up, the map yields one [`Error::Timeout`](crate::Error::Timeout), cancels the items that have
     /// not started, and ends. Items that are already running continue. Results that are available by then are still
     /// yielded, no matter how late `next` is called; an ordered map yields those before the first missing one.
+    ///
+    /// The call that makes the map still submits all its input, and so it may take longer: if it waits for room in a
+    /// bounded queue, if the input is slow, or on an [`InlineExecutor`](struct@crate::InlineExecutor), which runs the items
+    /// then. Input whose [`size_hint`](Iterator::size_hint) has no upper bound, such as `0..`, is no longer pulled when
+    /// the time is up.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -28,9 +28,9 @@ pub(crate) struct Record {
 enum Phase {
     /// Nothing: the thread is in no task.
     Outside,
-    /// Records it.
+    /// Records the panic.
     Inside,
-    /// Records it, and replaces the one that is recorded.
+    /// Records the panic in place of the recorded one.
     Recorded,
 }
 
@@ -47,7 +47,7 @@ fn enter(phase: Phase) -> Phase {
 
 /// Swaps the record of this thread.
 fn swap_record(record: Option<Record>) -> Option<Record> {
-    // A thread whose thread-locals are gone keeps none.
+    // A thread whose thread-locals are destroyed keeps no record.
     RECORD.try_with(|current| current.replace(record)).ok().flatten()
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn catch<T>(function: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
 
 /// Same as [`catch`], for a function that does not return an outcome: `panicked` converts the error of a panic.
 ///
-/// What is generic is compiled again for each function that a program submits, so there is little of it.
+/// Generic code is compiled again for each function that a program submits, so this function is short.
 #[inline]
 pub(crate) fn catch_or<R>(function: impl FnOnce() -> R, panicked: impl FnOnce(Error) -> R) -> R {
     let outer = begin();
@@ -109,7 +109,7 @@ pub(crate) fn hand_on(recorded: Option<Record>) {
 
 fn describe(payload: Box<dyn Any + Send>, record: Option<Record>) -> Error {
     let text = text_of(&*payload);
-    // A record of another panic, one that the task itself caught, says nothing about this one.
+    // The record may belong to an earlier panic, which the task itself has caught. Then it is not used.
     let record = record.filter(|record| text == record.message);
     let message = text.unwrap_or_else(|| "a payload that is no text".into());
     let (location, backtrace) = record.map_or((None, None), |record| (Some(record.location), record.backtrace));

@@ -44,7 +44,7 @@ struct Bounds {
     end: usize,
     /// The highest address that is known to be part of the stack, or 0 if the thread has not asked yet.
     top: usize,
-    /// `end` is the end of the stack, and not only an address above it.
+    /// Set if `end` is the end of the stack, and not only an address above it.
     is_known: bool,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn usual_size() -> usize {
 
 /// States that the calling thread was just started with a stack of this size.
 pub(crate) fn begin(size: usize) {
-    // It holds the guard page, the system's own data of the thread and the first frames as well.
+    // The stack also holds the guard page, the thread's data of the system, and the first frames.
     let size = size - (size / 8).min(16 << 10);
     let top = here();
     BOUNDS.set(Bounds { end: top.saturating_sub(size), top, is_known: true });
@@ -187,7 +187,7 @@ mod lookup {
         for line in maps.lines() {
             let (start, end) = bounds(line)?;
             if (start..end).contains(&address) {
-                // The main thread's grows when it is used, down to its limit, but not close to what lies there.
+                // The main thread's stack grows down to its limit, but not close to the mapping below it.
                 let is_main = line.ends_with("[stack]");
                 return Some((if is_main { end_of_main(end)?.max(below + GAP) } else { start }, end));
             }
@@ -196,7 +196,7 @@ mod lookup {
         None
     }
 
-    /// What the kernel keeps free below a stack that grows.
+    /// How many bytes the kernel keeps free below a stack that grows.
     const GAP: usize = 1 << 20;
 
     fn bounds(line: &str) -> Option<(usize, usize)> {
@@ -206,7 +206,7 @@ mod lookup {
     }
 
     fn end_of_main(top: usize) -> Option<usize> {
-        // What is mapped right below a stack without a limit is unknown.
+        // The mapping right below a stack without a limit is unknown.
         const UNLIMITED: usize = 64 << 20;
         let limits = read_to_string("/proc/self/limits").ok()?;
         let limit = limits.lines().find_map(|line| line.strip_prefix("Max stack size"))?.split_whitespace().next()?;

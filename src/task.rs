@@ -1,17 +1,20 @@
 //! The context of a running task.
 
 // A task is a state machine (`state`), which executors and callers use through the traits in `roles`: `runner`
-// implements those for executors, `handle` those for callers. `call` is what a task calls, `owner` the executor that
-// has it.
+// implements those for executors, `handle` those for callers. `call` is what a task calls, with its `arguments` and the
+// `replies` to it where it is called elsewhere, `owner` the executor that has it.
+pub(crate) mod arguments;
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod encoded;
+pub(crate) mod formats;
 pub(crate) mod function;
 mod handle;
 pub(crate) mod listener;
 pub(crate) mod nested;
 pub(crate) mod owner;
 pub(crate) mod remote;
+pub(crate) mod replies;
 pub(crate) mod roles;
 pub(crate) mod runner;
 pub(crate) mod snapshot;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::any::Any;
+use std::ops::{Deref, DerefMut};
 use std::panic::{self, AssertUnwindSafe};
 
 /// Runs `code`, and returns the payload if it panicked.
@@ -30,10 +31,42 @@ pub(crate) fn catch_and_log_dyn(what: &str, code: &mut dyn FnMut()) {
 
 /// Drops a user's value. A panic of its `Drop` is logged and goes no further.
 pub(crate) fn drop_caught<D>(value: D) {
-    // Dropped in place: moving it once more would need room for it on the stack twice.
-    let mut place = Some(value);
-    if let Some(payload) = payload_of(&mut || place = None) {
+    clear_caught(&mut Some(value));
+}
+
+/// As [`drop_caught`]. The value is dropped in place: moving it once more would need room for it on the stack twice.
+fn clear_caught<D>(place: &mut Option<D>) {
+    if let Some(payload) = payload_of(&mut || *place = None) {
         report_drop(payload);
+    }
+}
+
+/// Holds a user's value whose drop must not unwind, because other drops follow: see [`drop_caught`].
+pub(crate) struct Caught<D>(Option<D>);
+
+impl<D> Caught<D> {
+    pub(crate) fn new(value: D) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<D> Deref for Caught<D> {
+    type Target = D;
+
+    fn deref(&self) -> &D {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<D> DerefMut for Caught<D> {
+    fn deref_mut(&mut self) -> &mut D {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl<D> Drop for Caught<D> {
+    fn drop(&mut self) {
+        clear_caught(&mut self.0);
     }
 }
 
@@ -74,26 +107,26 @@ mod tests {
     use super::{catch_and_log, drop_caught};
 
     /// Panics when it is dropped, and so does what it panics with.
-    struct Grenade;
+    struct PanicsOnDrop;
 
-    impl Drop for Grenade {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
-            panic::panic_any(Splinter);
+            panic::panic_any(PanickingPayload);
         }
     }
 
-    struct Splinter;
+    struct PanickingPayload;
 
-    impl Drop for Splinter {
+    impl Drop for PanickingPayload {
         fn drop(&mut self) {
             panic!("boom in the drop of a payload");
         }
     }
 
     #[test]
-    fn a_panic_whose_payload_panics_goes_no_further() {
-        drop_caught(Grenade);
-        catch_and_log("a test", || panic::panic_any(Splinter));
-        catch_and_log("a test", || panic::panic_any(Grenade));
+    fn a_panic_in_the_drop_of_a_payload_is_caught() {
+        drop_caught(PanicsOnDrop);
+        catch_and_log("a test", || panic::panic_any(PanickingPayload));
+        catch_and_log("a test", || panic::panic_any(PanicsOnDrop));
     }
 }

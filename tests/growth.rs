@@ -66,9 +66,9 @@ struct World {
 }
 
 /// Panics with a text when it is dropped.
-struct Bomb;
+struct PanicsOnDrop;
 
-impl Drop for Bomb {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
         std::panic::resume_unwind(Box::new("on purpose".to_owned()));
     }
@@ -122,7 +122,7 @@ const ON_THREADS: Operations<fn(&World)> = &[
     ("bind", 1, |world| drop(world.threads.bind(|n: u64| n)(1).result())),
     ("inline", 1, |_| drop(InlineExecutor.submit(|n: u64| n, 1).result())),
     ("panic", 10, |world| drop(world.threads.spawn(|| std::panic::resume_unwind(Box::new("on purpose"))).result())),
-    ("a drop that panics", 1, |world| world.threads.spawn(|| Bomb).detach()),
+    ("a drop that panics", 1, |world| world.threads.spawn(|| PanicsOnDrop).detach()),
     ("error", 1, |world| drop(world.threads.try_spawn(|| Err::<(), _>("on purpose")).result())),
     ("abort", 1, |world| {
         for future in few(world) {

@@ -55,8 +55,8 @@ fn shape() -> impl Strategy<Value = Shape> {
 fn decode_as<T: Debug + Serialize + DeserializeOwned + Send>(bytes: &[u8]) {
     match decode::<T>(Part::Result, bytes) {
         Ok(value) => {
-            let bytes = encode(Part::Result, &value).expect("it was read");
-            let again = decode::<T>(Part::Result, &bytes).expect("it was written");
+            let bytes = encode(Part::Result, &value).expect("the value was read");
+            let again = decode::<T>(Part::Result, &bytes).expect("the value was written");
             assert_eq!(format!("{value:?}").len(), format!("{again:?}").len());
         }
         Err(Error::Decode(decode)) => assert!(!decode.message().is_empty()),
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_comes_back_as_it_was(shape in shape()) {
+    fn a_value_is_read_as_it_was_written(shape in shape()) {
         let bytes = encode(Part::Argument, &shape).unwrap();
         let back: Shape = decode(Part::Argument, &bytes).unwrap();
         prop_assert_eq!(format!("{shape:?}"), format!("{back:?}"));

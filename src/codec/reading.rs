@@ -16,64 +16,64 @@ use super::room::{Room, Source};
 use super::strict::Name;
 
 /// Returns why these bytes are rejected, or `None` if they can be read, or if reading them takes more than `room`.
-pub(super) fn said<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Option<String> {
+pub(super) fn message<T: DeserializeOwned>(bytes: &[u8], room: Room) -> Option<String> {
     let aside = Cell::new(None);
     let mut postcard = postcard::Deserializer::from_flavor(Source::new(bytes, room));
-    let said = T::deserialize(heard(&aside, &mut postcard)).err()?;
+    let error = T::deserialize(wrap(&aside, &mut postcard)).err()?;
     let refused = postcard.finalize().is_ok_and(|remainder| remainder.refused.is_some());
-    (!refused).then_some(said.0)
+    (!refused).then_some(error.0)
 }
 
 /// An error that keeps its text.
 #[derive(Debug)]
-struct Said(String);
+struct TextError(String);
 
-impl Display for Said {
+impl Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Said {}
+impl std::error::Error for TextError {}
 
-impl de::Error for Said {
+impl de::Error for TextError {
     fn custom<T: Display>(text: T) -> Self {
         Self(text.to_string())
     }
 }
 
 /// One layer of a deserialiser, and where an error's text is put while it passes through postcard's.
-struct Heard<'a, L> {
+struct Layer<'a, L> {
     inner: L,
     aside: &'a Cell<Option<String>>,
 }
 
-fn heard<L>(aside: &Cell<Option<String>>, inner: L) -> Heard<'_, L> {
-    Heard { inner, aside }
+fn wrap<L>(aside: &Cell<Option<String>>, inner: L) -> Layer<'_, L> {
+    Layer { inner, aside }
 }
 
 /// On the way in: the type's own error becomes one of postcard's.
-fn put<E: de::Error>(aside: &Cell<Option<String>>, said: Said) -> E {
-    aside.set(Some(said.0));
+fn put<E: de::Error>(aside: &Cell<Option<String>>, error: TextError) -> E {
+    aside.set(Some(error.0));
     E::custom("")
 }
 
 /// On the way out: the text that was put aside, or what postcard itself says.
-fn get(aside: &Cell<Option<String>>, error: impl de::Error) -> Said {
-    Said(aside.take().unwrap_or_else(|| error.to_string()))
+fn get(aside: &Cell<Option<String>>, error: impl de::Error) -> TextError {
+    TextError(aside.take().unwrap_or_else(|| error.to_string()))
 }
 
 macro_rules! forward {
     ($($method:ident($($name:ident: $type:ty),*))*) => {
-        $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Said> {
-            let visitor = heard(self.aside, visitor);
+        $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, TextError> {
+            let visitor = wrap(self.aside, visitor);
             self.inner.$method($($name,)* visitor).map_err(|error| get(self.aside, error))
         })*
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Heard<'_, D> {
-    type Error = Said;
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Layer<'_, D> {
+    type Error = TextError;
 
     forward! {
         deserialize_any() deserialize_bool() deserialize_char() deserialize_str() deserialize_string()
@@ -94,7 +94,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Heard<'_, D> {
 macro_rules! visit {
     ($($method:ident($($type:ty)?))*) => {
         $(fn $method<E: de::Error>(self, $(value: $type)?) -> Result<V::Value, E> {
-            self.inner.$method($(visit!(@ value $type))?).map_err(|said| put(self.aside, said))
+            self.inner.$method($(visit!(@ value $type))?).map_err(|error| put(self.aside, error))
         })*
     };
     (@ $value:ident $type:ty) => { $value };
@@ -103,13 +103,13 @@ macro_rules! visit {
 macro_rules! visit_layer {
     ($($method:ident: $layer:ident)*) => {
         $(fn $method<L: $layer<'de>>(self, layer: L) -> Result<V::Value, L::Error> {
-            let layer = heard(self.aside, layer);
-            self.inner.$method(layer).map_err(|said| put(self.aside, said))
+            let layer = wrap(self.aside, layer);
+            self.inner.$method(layer).map_err(|error| put(self.aside, error))
         })*
     };
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Heard<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Layer<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,20 +127,20 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Heard<'_, V> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Heard<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Layer<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        let layer = heard(self.aside, deserializer);
-        self.inner.deserialize(layer).map_err(|said| put(self.aside, said))
+        let layer = wrap(self.aside, deserializer);
+        self.inner.deserialize(layer).map_err(|error| put(self.aside, error))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Heard<'_, A> {
-    type Error = Said;
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Layer<'_, A> {
+    type Error = TextError;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Said> {
-        let seed = heard(self.aside, seed);
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TextError> {
+        let seed = wrap(self.aside, seed);
         self.inner.next_element_seed(seed).map_err(|error| get(self.aside, error))
     }
     fn size_hint(&self) -> Option<usize> {
@@ -148,15 +148,15 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Heard<'_, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Heard<'_, A> {
-    type Error = Said;
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Layer<'_, A> {
+    type Error = TextError;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Said> {
-        let seed = heard(self.aside, seed);
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, TextError> {
+        let seed = wrap(self.aside, seed);
         self.inner.next_key_seed(seed).map_err(|error| get(self.aside, error))
     }
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Said> {
-        let seed = heard(self.aside, seed);
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, TextError> {
+        let seed = wrap(self.aside, seed);
         self.inner.next_value_seed(seed).map_err(|error| get(self.aside, error))
     }
     fn size_hint(&self) -> Option<usize> {
@@ -164,33 +164,33 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Heard<'_, A> {
     }
 }
 
-impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Heard<'a, A> {
-    type Error = Said;
-    type Variant = Heard<'a, A::Variant>;
+impl<'a, 'de, A: EnumAccess<'de>> EnumAccess<'de> for Layer<'a, A> {
+    type Error = TextError;
+    type Variant = Layer<'a, A::Variant>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), Said> {
-        let seed = heard(self.aside, seed);
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), TextError> {
+        let seed = wrap(self.aside, seed);
         let (value, variant) = self.inner.variant_seed(seed).map_err(|error| get(self.aside, error))?;
-        Ok((value, heard(self.aside, variant)))
+        Ok((value, wrap(self.aside, variant)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Heard<'_, A> {
-    type Error = Said;
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Layer<'_, A> {
+    type Error = TextError;
 
-    fn unit_variant(self) -> Result<(), Said> {
+    fn unit_variant(self) -> Result<(), TextError> {
         self.inner.unit_variant().map_err(|error| get(self.aside, error))
     }
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Said> {
-        let seed = heard(self.aside, seed);
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, TextError> {
+        let seed = wrap(self.aside, seed);
         self.inner.newtype_variant_seed(seed).map_err(|error| get(self.aside, error))
     }
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Said> {
-        let visitor = heard(self.aside, visitor);
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, TextError> {
+        let visitor = wrap(self.aside, visitor);
         self.inner.tuple_variant(length, visitor).map_err(|error| get(self.aside, error))
     }
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [Name], visitor: V) -> Result<V::Value, Said> {
-        let visitor = heard(self.aside, visitor);
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [Name], visitor: V) -> Result<V::Value, TextError> {
+        let visitor = wrap(self.aside, visitor);
         self.inner.struct_variant(fields, visitor).map_err(|error| get(self.aside, error))
     }
 }

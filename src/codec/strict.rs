@@ -5,7 +5,7 @@
 //! field out is an error.
 //!
 //! postcard's error has no room for a text. A value within another is written by postcard's serialiser, which is called
-//! by this one and calls this one: on its way out through postcard's, the text is put into [`Said`], and taken out
+//! by this one and calls this one: on its way out through postcard's, the text is put into [`ErrorText`], and taken out
 //! again behind it.
 #![forbid(unsafe_code)]
 
@@ -14,14 +14,16 @@ use std::fmt::{self, Debug, Display};
 
 use serde::ser::{self, Serialize, Serializer};
 
+use crate::bytes;
+
 /// The name of a type, a field or a variant, as serde passes it.
 pub(super) type Name = &'static str;
 
 /// The text of the type's own error, while postcard's serialiser passes its own error on.
-pub(super) type Said = Cell<Option<String>>;
+pub(super) type ErrorText = Cell<Option<String>>;
 
 /// A value that is written with all its fields, or not at all.
-pub(super) struct Strict<'a, T: ?Sized>(pub(super) &'a T, pub(super) &'a Said);
+pub(super) struct Strict<'a, T: ?Sized>(pub(super) &'a T, pub(super) &'a ErrorText);
 
 impl<T: ?Sized + Serialize> Serialize for Strict<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,22 +37,22 @@ pub(super) struct Unwritten<E>(Box<Cause<E>>);
 #[derive(Debug)]
 enum Cause<E> {
     /// The type's own error.
-    Said(String),
+    Text(String),
     /// An error of the format.
     Format(E),
 }
 
 impl<E: ser::Error> Unwritten<E> {
     #[cold]
-    fn from_format(error: E, said: &Said) -> Self {
-        Self(Box::new(said.take().map_or(Cause::Format(error), Cause::Said)))
+    fn from_format(error: E, kept: &ErrorText) -> Self {
+        Self(Box::new(kept.take().map_or(Cause::Format(error), Cause::Text)))
     }
 
     #[cold]
-    fn into_format(self, said: &Said) -> E {
+    fn into_format(self, kept: &ErrorText) -> E {
         match *self.0 {
-            Cause::Said(text) => {
-                said.set(Some(text));
+            Cause::Text(text) => {
+                kept.set(Some(text));
                 E::custom("")
             }
             Cause::Format(error) => error,
@@ -61,7 +63,7 @@ impl<E: ser::Error> Unwritten<E> {
 impl<E: ser::Error> ser::Error for Unwritten<E> {
     #[cold]
     fn custom<T: Display>(text: T) -> Self {
-        Self(Box::new(Cause::Said(text.to_string())))
+        Self(Box::new(Cause::Text(text.to_string())))
     }
 }
 
@@ -74,7 +76,7 @@ impl<E: Debug> Debug for Unwritten<E> {
 impl<E: Display> Display for Unwritten<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Cause::Said(text) => f.write_str(text),
+            Cause::Text(text) => f.write_str(text),
             Cause::Format(error) => Display::fmt(error, f),
         }
     }
@@ -83,7 +85,7 @@ impl<E: Display> Display for Unwritten<E> {
 impl<E: Debug + Display> std::error::Error for Unwritten<E> {}
 
 /// A serialiser, or a part of one, whose values are all strict.
-struct Whole<'a, S>(S, &'a Said);
+struct Whole<'a, S>(S, &'a ErrorText);
 
 macro_rules! scalars {
     ($($method:ident($type:ty))*) => {
@@ -140,7 +142,8 @@ impl<'a, S: Serializer> Serializer for Whole<'a, S> {
         written.map_err(|error| Unwritten::from_format(error, self.1))
     }
     fn serialize_newtype_struct<T: ?Sized + Serialize>(self, name: Name, value: &T) -> Result<S::Ok, Self::Error> {
-        let written = self.0.serialize_newtype_struct(name, &Strict(value, self.1));
+        let write = || self.0.serialize_newtype_struct(name, &Strict(value, self.1));
+        let written = if name == bytes::NAME { bytes::as_own(write) } else { write() };
         written.map_err(|error| Unwritten::from_format(error, self.1))
     }
     fn serialize_newtype_variant<T: ?Sized + Serialize>(

@@ -45,7 +45,7 @@ impl Drop for Nested {
 }
 
 #[test]
-fn what_one_thread_could_write_another_can_read() {
+fn a_value_written_on_a_large_stack_is_read_on_a_small_one() {
     const DEPTH: u32 = 20_000;
     let write = || encode(Part::Result, &Nested::new(DEPTH)).unwrap();
     let bytes = on_stack(64 << 20, write);
@@ -59,7 +59,7 @@ fn on_stack<R: Send + 'static>(size: usize, code: impl FnOnce() -> R + Send + 's
 }
 
 #[test]
-fn what_is_too_deep_to_be_read_is_an_error_on_every_stack() {
+fn a_value_too_deep_to_read_is_an_error_on_every_stack() {
     for size in [64 << 10, 2 << 20, 32 << 20] {
         let message = on_stack(size, || match decode::<Nested>(Part::Argument, &Nested::bytes(1_000_000)) {
             Err(Error::Decode(error)) => error.message().to_owned(),
@@ -70,7 +70,7 @@ fn what_is_too_deep_to_be_read_is_an_error_on_every_stack() {
 }
 
 #[test]
-fn what_is_too_deep_to_be_written_is_an_error_on_every_stack() {
+fn a_value_too_deep_to_write_is_an_error_on_every_stack() {
     for size in [64 << 10, 2 << 20] {
         let message = on_stack(size, || match encode(Part::Argument, &Nested::new(200_000)) {
             Err(Error::Encode(error)) => error.message().to_owned(),
@@ -81,7 +81,7 @@ fn what_is_too_deep_to_be_written_is_an_error_on_every_stack() {
 }
 
 #[test]
-fn a_small_stack_does_for_what_is_not_deep() {
+fn a_small_stack_is_enough_for_a_flat_value() {
     let code = || decode::<Nested>(Part::Result, &encode(Part::Result, &Nested::new(10)).unwrap()).unwrap().depth();
     assert_eq!(on_stack(64 << 10, code), 10);
 }
@@ -116,7 +116,7 @@ enum EncodedCall {
 }
 
 #[test]
-fn what_is_read_on_a_fresh_stack_has_its_carrier_and_may_block_no_more_than_here() {
+fn a_value_read_on_a_fresh_stack_has_its_out_of_band_and_the_same_right_to_block() {
     let out_of_band = || Some(Arc::new(Seven) as Arc<dyn OutOfBand>);
     let write = move || {
         let core = EncodedCall::Core(vec![1, 2, 3].into(), MayBlock(true));
@@ -149,7 +149,7 @@ impl<'de> Deserialize<'de> for Forgiving {
 }
 
 #[test]
-fn a_type_that_hides_errors_does_not_hide_that_it_was_too_deep() {
+fn a_type_that_hides_errors_cannot_hide_that_it_is_too_deep() {
     assert!(matches!(decode::<Forgiving>(Part::Result, &Nested::bytes(1_000_000)), Err(Error::Decode(_))));
 }
 
@@ -157,41 +157,41 @@ fn a_type_that_hides_errors_does_not_hide_that_it_was_too_deep() {
 #[derive(Debug, Serialize, Deserialize)]
 enum Chain {
     Link(Box<Chain>),
-    End(Shy),
+    End(Unserializable),
 }
 
 impl Chain {
     fn new(depth: u32) -> Self {
-        (0..depth).fold(Self::End(Shy), |inner, _| Self::Link(Box::new(inner)))
+        (0..depth).fold(Self::End(Unserializable), |inner, _| Self::Link(Box::new(inner)))
     }
 }
 
 #[test]
-fn why_it_is_refused_is_looked_for_no_deeper_than_there_is_room() {
+fn the_search_for_an_error_text_stops_where_the_stack_ends() {
     let little = || Room::to_read(64 << 10);
     let bytes = |depth| [vec![0; depth], vec![1]].concat();
-    assert_eq!(reading::said::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
-    assert_eq!(reading::said::<Chain>(&bytes(5000), little()), None);
+    assert_eq!(reading::message::<Chain>(&bytes(2), little()).as_deref(), Some("not today"));
+    assert_eq!(reading::message::<Chain>(&bytes(5000), little()), None);
 }
 
 #[test]
-fn what_a_type_says_is_heard_from_any_depth_that_is_written() {
-    let said = |depth| match encode(Part::Result, &Chain::new(depth)) {
+fn an_error_text_is_kept_from_any_depth() {
+    let message = |depth| match encode(Part::Result, &Chain::new(depth)) {
         Err(Error::Encode(error)) => error.message().to_owned(),
         other => panic!("{other:?}"),
     };
-    let said = on_stack(64 << 20, move || [said(1), said(5000)]);
-    assert_eq!(said, ["not today", "not today"]);
+    let message = on_stack(64 << 20, move || [message(1), message(5000)]);
+    assert_eq!(message, ["not today", "not today"]);
 }
 
-/// Adds to the error of its part, or ignores it.
-struct Careful<'a>(&'a Shy, bool);
+/// Adds to the error of its inner value, or ignores it.
+struct Outer<'a>(&'a Unserializable, bool);
 
-impl Serialize for Careful<'_> {
+impl Serialize for Outer<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pair = serializer.serialize_tuple(2)?;
         match pair.serialize_element(self.0) {
-            Err(error) if self.1 => Err(serde::ser::Error::custom(format_args!("its part says: {error}"))),
+            Err(error) if self.1 => Err(serde::ser::Error::custom(format_args!("the inner value says: {error}"))),
             _ => pair.serialize_element(&Unwritable),
         }?;
         pair.end()
@@ -208,37 +208,37 @@ impl Serialize for Unwritable {
 }
 
 #[test]
-fn a_type_hears_what_its_part_says_and_that_counts_only_if_it_passes_it_on() {
-    let said = |told| match encode(Part::Result, &Careful(&Shy, told)) {
+fn an_error_text_is_kept_only_if_the_outer_type_passes_it_on() {
+    let message = |passes_on| match encode(Part::Result, &Outer(&Unserializable, passes_on)) {
         Err(Error::Encode(error)) => error.message().to_owned(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(said(true), "its part says: not today");
-    assert!(said(false).contains("whose number is not known in advance"), "{}", said(false));
+    assert_eq!(message(true), "the inner value says: not today");
+    assert!(message(false).contains("whose number is not known in advance"), "{}", message(false));
 }
 
 /// Fails to be written and to be read.
 #[derive(Debug)]
-struct Shy;
+struct Unserializable;
 
-impl Serialize for Shy {
+impl Serialize for Unserializable {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom("not today"))
     }
 }
 
-impl<'de> Deserialize<'de> for Shy {
+impl<'de> Deserialize<'de> for Unserializable {
     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(serde::de::Error::custom("not today"))
     }
 }
 
 #[derive(Serialize)]
-struct Wrapped(Shy);
+struct Wrapped(Unserializable);
 
 #[test]
-fn what_a_type_says_is_heard_through_what_is_around_it() {
-    match encode(Part::Result, &Wrapped(Shy)) {
+fn an_error_text_is_kept_through_the_outer_type() {
+    match encode(Part::Result, &Wrapped(Unserializable)) {
         Err(Error::Encode(error)) => assert_eq!(error.message(), "not today"),
         other => panic!("{other:?}"),
     }

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,24 +119,14 @@ impl fmt::Display for Panicked {
     }
 }
 
-impl fmt::Debug for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Panicked")
-            .field("message", &self.message())
-            .field("location", &self.location())
-            .field("worker_name", &self.worker_name())
-            .field("task_name", &self.task_name())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The error that a `try_` task returned. Displays its message and has its source.
 ///
-/// If the task ran in another process, only the message, the sources and the type name of its error are available.
-#[derive(Clone, Debug)]
+/// [`Error::downcast_ref`](crate::Error::downcast_ref), or `get_ref().downcast_ref::<E>()` here, gives access to the
+/// error itself. If the task ran in another process, only the message, the sources and the type name of its error are
+/// available.
+#[derive(Clone)]
 pub struct Failed(Arc<Failure>);
 
-#[derive(Debug)]
 struct Failure {
     error: BoxError,
     type_name: Cow<'static, str>,
@@ -168,6 +159,20 @@ impl fmt::Display for Failed {
     }
 }
 
+/// Shows the message, the type name and, if there are any, the messages of the sources.
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources: Vec<_> =
+            iter::successors(self.source(), |&error| error.source()).map(ToString::to_string).collect();
+        let mut text = f.debug_struct("Failed");
+        text.field("message", &self.to_string()).field("type_name", &self.type_name());
+        if !sources.is_empty() {
+            text.field("sources", &sources);
+        }
+        text.finish()
+    }
+}
+
 impl StdError for Failed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.error.source()
@@ -175,7 +180,7 @@ impl StdError for Failed {
 }
 
 /// Says which time limit a task exceeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TimeLimit(Arc<(Duration, Option<Box<str>>)>);
 
 impl TimeLimit {
@@ -210,7 +215,7 @@ impl fmt::Display for TimeLimit {
 }
 
 /// Says why an executor can no longer run tasks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Broken(Arc<dyn StdError + Send + Sync>);
 
 impl Broken {
@@ -232,7 +237,7 @@ impl fmt::Display for Broken {
 }
 
 /// Says how many tasks the queue that refused a task can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Full(usize);
 
 impl Full {
@@ -257,7 +262,7 @@ impl fmt::Display for Full {
 ///
 /// Counts above `u32::MAX` are reported as `u32::MAX`. Two values are equal if their counts are equal, whatever their
 /// timeouts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Timeout {
     unfinished: u32,
     total: u32,
@@ -305,3 +310,5 @@ impl PartialEq for Timeout {
 impl Eq for Timeout {}
 
 impl StdError for Timeout {}
+
+debug_as_text!(Panicked, TimeLimit, Broken, Full, Timeout);

@@ -31,7 +31,7 @@ impl fmt::Display for Part {
 macro_rules! serialisation_error {
     ($(#[$doc:meta])* $name:ident, $verb:literal, $argument:literal, $result:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone)]
         pub struct $name(Arc<(Part, Box<str>)>);
 
         impl $name {
@@ -73,10 +73,10 @@ serialisation_error! {
 }
 
 /// Says how a worker ended while it ran a task.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkerDied(Arc<Death>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Death {
     worker: Box<str>,
     pid: Option<u32>,
@@ -122,7 +122,7 @@ impl WorkerDied {
         Self(Arc::new(Death { pid: Some(pid), ..death }))
     }
 
-    /// Adds the probable cause, such as "probably for want of memory".
+    /// Adds the probable cause, such as "probably out of memory".
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         let death = Arc::unwrap_or_clone(self.0);
@@ -186,8 +186,8 @@ impl fmt::Display for WorkerDied {
     }
 }
 
-/// Says how large a message was that exceeded the frame limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Says how long an encoded argument or result was that exceeded `max_message_size`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge {
     size: u64,
     limit: u64,
@@ -212,10 +212,8 @@ impl TooLarge {
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a message of {} bytes passes the frame limit of {} bytes, which `max_message_size` sets",
-            self.size, self.limit
-        )
+        write!(f, "a message of {} bytes exceeds `max_message_size`, which is {} bytes", self.size, self.limit)
     }
 }
+
+debug_as_text!(Encode, Decode, WorkerDied, TooLarge);

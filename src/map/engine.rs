@@ -33,13 +33,13 @@ use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
 use crate::task::owner;
 use crate::task::state::wait_for_itself;
-use crate::unwind::drop_caught;
+use crate::unwind::{Caught, drop_caught};
 use crate::wait::deadline;
 
 pub(crate) struct Engine<'e, I: Iterator, R> {
     /// `None` once the input has ended, or when no more is wanted.
-    input: Option<I>,
-    runner: Box<dyn ItemRunner<I::Item, R> + 'e>,
+    input: Option<Caught<I>>,
+    runner: Caught<Box<dyn ItemRunner<I::Item, R> + 'e>>,
     order: Order,
     /// Ranges with outcomes to come, in input order. `None` for a range whose outcomes were all taken.
     ranges: VecDeque<Option<Placed<R>>>,
@@ -55,6 +55,10 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     deadline: Option<Instant>,
     /// The time from the call of `map` to `deadline`.
     timeout: Duration,
+}
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// A range, and the position of its first item.
@@ -95,8 +99,8 @@ where
             }
         };
         Self {
-            input: Some(input),
-            runner,
+            input: Some(Caught::new(input)),
+            runner: Caught::new(runner),
             order,
             ranges: VecDeque::new(),
             ranges_before: 0,
@@ -112,11 +116,15 @@ where
 }
 
 impl<I: Iterator, R> Engine<'_, I, R> {
-    /// Pulls input until the capacity is reached or the input ends.
+    /// Pulls input until the capacity is reached or the input ends. Input that may have no end is pulled only until the
+    /// time is up.
+    ///
+    /// If the input panics, what was pulled before is in flight, and a later call goes on with the input.
     pub(crate) fn pull(&mut self) {
         let Some(input) = &mut self.input else { return };
+        let deadline = self.deadline.filter(|_| input.size_hint().1.is_none());
         let mut has_ended = false;
-        while self.in_flight < self.capacity && !has_ended {
+        while self.in_flight < self.capacity && !has_ended && !is_past(deadline) {
             if const { is_large::<I::Item>() } {
                 // Boxed directly from the input.
                 match input.next().map(Box::new) {
@@ -145,12 +153,19 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         }
     }
 
-    /// Blocks until there are outcomes, takes them, and pulls as much input as there is room for then. Returns `None`
-    /// if no more outcomes will come.
+    /// Blocks until there are outcomes, and takes them. Returns `None` if no more outcomes will come.
+    ///
+    /// The caller then [pulls](Self::pull) as much input as there is room for: the input may panic, and the outcomes
+    /// must not be lost with it.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<Step<R>> {
         if self.runner.is_lost() {
             return self.end_lost();
+        }
+        // There is input to pull only if it has panicked the last time, or the time is up.
+        self.pull();
+        if self.ranges.is_empty() && self.input.is_some() {
+            return Some(self.time_out());
         }
         let (first, outcomes) = match self.order {
             Order::Input => self.next_in_order()?,
@@ -160,7 +175,6 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             return Some(self.time_out());
         }
         self.in_flight -= outcomes.len();
-        self.pull();
         Some(Step::Outcomes(first, outcomes))
     }
 
@@ -265,7 +279,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     /// Returns the bounds of the number of items still to be yielded, where the caller has `in_hand` outcomes already.
     pub(crate) fn size_hint(&self, in_hand: usize) -> (usize, Option<usize>) {
         let in_hand = in_hand + self.in_flight;
-        let (low, high) = self.input.as_ref().map_or((0, Some(0)), Iterator::size_hint);
+        let (low, high) = self.input.as_ref().map_or((0, Some(0)), |input| input.size_hint());
         if self.deadline.is_some() {
             // The time may run out, which yields one item more.
             return (0, high.and_then(|high| high.checked_add(in_hand)?.checked_add(1)));

@@ -45,7 +45,7 @@ use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
-use crate::unwind::drop_caught;
+use crate::unwind::{Caught, drop_caught};
 
 /// The maximum number of items in a range.
 const MOST: usize = 1024;
@@ -132,7 +132,7 @@ impl<A, R> RangeQueue<A, R> {
 /// The call of a map worker. The pool counts the items it runs, not the task itself.
 struct MapWorker<F, A, R> {
     items: Arc<LocalItems<A, R>>,
-    function: Arc<F>,
+    function: Arc<Caught<F>>,
 }
 
 impl<F, A, R> Call<()> for MapWorker<F, A, R>
@@ -145,7 +145,7 @@ where
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<()> {
-        self.items.work(&*self.function);
+        self.items.work(&**self.function);
         Ok(())
     }
 }
@@ -157,7 +157,8 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         options: Option<Arc<TaskOptions>>,
         function: impl Fn(A) -> Outcome<R> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let function = Arc::new(function);
+        // Whoever drops the last reference to it is in the middle of something.
+        let function = Arc::new(Caught::new(function));
         let worker = move |items: Arc<Self>| -> Arc<dyn Runnable> {
             let owner = Arc::clone(&items.owner);
             let work = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };

@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_come_is_counted_whatever_the_order() {
+    fn unfinished_items_are_counted_in_any_order() {
         let items = Arc::new(LocalRange::<u32, u32>::new(vec![10, 11, 12, 13, 14].into_iter()));
         let counts = || (items.unfinished(), items.left());
         assert_eq!(counts(), (5, 5));
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_collected_at_once() {
+    fn an_outcome_is_collected_at_once() {
         let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10].into_iter()));
         take(&items);
         end(&items, 0);
@@ -445,25 +445,25 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_any_outcome_is_told_once_until_it_finds_nothing() {
+    fn a_listener_for_any_outcome_is_told_once_until_it_finds_none() {
         let mut items = Arc::new(LocalRange::<u32, u32>::new(vec![10, 11, 12].into_iter()));
         let told = Arc::new(Told::default());
         (0..3).for_each(|_| assert!(take(&items).is_some()));
         end(&items, 2);
         items.listen(Arc::clone(&told) as _, 7);
-        assert_eq!(*told.0.lock(), [7], "there was something before");
+        assert_eq!(*told.0.lock(), [7], "an outcome was there before");
         end(&items, 0);
         assert_eq!(items.take(Order::Any).unwrap().first, 0);
         assert_eq!(items.take(Order::Any).unwrap().first, 2);
         assert!(items.take(Order::Any).is_none());
-        assert_eq!(*told.0.lock(), [7], "it was about to look");
+        assert_eq!(*told.0.lock(), [7], "the listener was about to look");
         end(&items, 1);
         assert_eq!(*told.0.lock(), [7, 7]);
         assert!(items.take(Order::Any).unwrap().is_over);
     }
 
     #[test]
-    fn what_is_divided_off_belongs_to_the_range() {
+    fn a_part_split_off_belongs_to_its_range() {
         const COUNT: usize = 100;
         let numbers: Vec<u32> = (0..COUNT as u32).collect();
         let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
@@ -472,7 +472,7 @@ mod tests {
         for position in 0..super::SAMPLE {
             assert_eq!(take(&items), Some((position, position as u32)));
         }
-        let whole = items.split(Duration::MAX).expect("they take next to no time");
+        let whole = items.split(Duration::MAX).expect("short items are split off");
         let (later, earlier) = (whole.pending(), items.pending());
         assert!(later + earlier + super::SAMPLE == COUNT && (later == earlier || later == earlier + 1));
         // Parts are behind the rest of the range.
@@ -480,7 +480,7 @@ mod tests {
         let begin = super::SAMPLE + items.pending();
         assert_eq!(take(&part), Some((0, begin as u32)));
         end(&part, 0);
-        assert_eq!(*told.0.lock(), [7], "by the key of the range");
+        assert_eq!(*told.0.lock(), [7], "the listener gets the key of the whole range");
         assert!(items.take(Order::Input).is_none());
         assert_eq!(items.take(Order::Any).unwrap().first, begin);
         assert_eq!((items.left(), items.unfinished(), items.first_left()), (COUNT - 1, COUNT - 1, 0));
@@ -497,13 +497,13 @@ mod tests {
     }
 
     #[test]
-    fn in_input_order_the_parts_come_behind_what_was_left() {
+    fn in_input_order_the_parts_follow_their_range() {
         let numbers: Vec<u32> = (0..100).collect();
         let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
         (0..super::SAMPLE).for_each(|_| assert!(take(&items).is_some()));
         let parts = [items.split(Duration::MAX).unwrap(), items.split(Duration::MAX).unwrap()];
         parts.iter().for_each(|part| assert!(part.call_off(&Error::Cancelled) > 0));
-        assert!(items.take(Order::Input).is_none(), "they are behind");
+        assert!(items.take(Order::Input).is_none(), "the parts come after the range");
         items.call_off(&Error::Cancelled);
         (0..super::SAMPLE).rev().for_each(|position| end(&items, position));
         items.wait(Some(Instant::now() + Duration::from_secs(60)));
@@ -517,32 +517,32 @@ mod tests {
     }
 
     /// Panics when it is dropped. Two such panics at once end the process.
-    struct Grenade;
+    struct PanicsOnDrop;
 
-    impl Drop for Grenade {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("boom in a drop");
         }
     }
 
     #[test]
-    fn items_whose_drops_panic_go_one_by_one() {
-        let grenades = || vec![Grenade, Grenade].into_iter();
-        drop(LocalRange::<Grenade, u32>::new(grenades()));
-        let range = Arc::new(LocalRange::<Grenade, u32>::new(grenades()));
+    fn items_whose_drops_panic_are_dropped_one_by_one() {
+        let items = || vec![PanicsOnDrop, PanicsOnDrop].into_iter();
+        drop(LocalRange::<PanicsOnDrop, u32>::new(items()));
+        let range = Arc::new(LocalRange::<PanicsOnDrop, u32>::new(items()));
         assert_eq!(range.call_off(&Error::Cancelled), 2);
         assert_eq!(range.left(), 2);
     }
 
     #[test]
-    fn outcomes_whose_drops_panic_go_one_by_one() {
-        let items = LocalRange::<u32, Grenade>::new(vec![0; 5].into_iter());
+    fn outcomes_whose_drops_panic_are_dropped_one_by_one() {
+        let items = LocalRange::<u32, PanicsOnDrop>::new(vec![0; 5].into_iter());
         for _ in 0..5 {
             let _ = items.turn(None, vec::IntoIter::next);
         }
         // Two in a row, and two out of order.
         for position in [0, 1, 3, 4] {
-            let _ = items.turn(Some((position, Ok(Grenade))), |_| None::<u32>);
+            let _ = items.turn(Some((position, Ok(PanicsOnDrop))), |_| None::<u32>);
         }
         drop(items);
     }

@@ -148,7 +148,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
     }
 
     /// Encodes items, puts them into the range that has stand-ins for them, and sends what can be sent.
-    fn stock(&self, range: Arc<Range<Encoded, R>>, items: Vec<A>, ticket: Ticket) {
+    fn fill(&self, range: Arc<Range<Encoded, R>>, items: Vec<A>, ticket: Ticket) {
         let count = items.len();
         let (encoded, items) = match (self.encode(items), self.me.upgrade()) {
             (Ok(encoded), Some(items)) => (encoded, items),
@@ -255,8 +255,8 @@ impl<A: Payload, R: Payload> SharedItems<A, R> for RemoteItems<A, R> {
 
     fn take_in(&self, items: Vec<A>, ticket: Ticket) -> (Box<dyn Collect<R>>, FollowUp<'_>) {
         let range = Arc::new(Range::new(Encoded::of_none(items.len())));
-        let stocked = Arc::clone(&range);
-        (Box::new(range), Box::new(move || self.stock(stocked, items, ticket)))
+        let filled = Arc::clone(&range);
+        (Box::new(range), Box::new(move || self.fill(filled, items, ticket)))
     }
 
     fn dismiss(&self) {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_a_long_item_in_its_batch_goes_to_another_worker() {
+    fn items_behind_a_long_item_go_to_another_worker() {
         const COUNT: u8 = 40;
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("test");

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_order_in_which_they_come_they_are_taken_in_input_order() {
+    fn outcomes_are_taken_in_input_order_however_they_come() {
         let mut runs = Runs::new();
         for position in [2, 3, 0, 5, 1] {
             runs.put(position, Ok(10 * position as u32));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn in_any_order_all_are_taken_once_and_the_first_that_is_left_is_known() {
+    fn in_any_order_each_outcome_is_taken_once() {
         let mut runs = Runs::new();
         for position in [4, 1, 2, 0] {
             runs.put(position, Ok(position as u32));

@@ -92,8 +92,9 @@ impl ProcessPoolBuilder {
     /// Limits the address space of each worker to its size at the start plus this many bytes.
     ///
     /// Memory that the allocator has reserved by then, up to 64 MiB with glibc, comes on top. An allocation beyond the
-    /// limit fails, which ends the worker and the task that made it, with [`Error::WorkerDied`], and no other. Only
-    /// Linux supports this; on other systems tasks end with [`Error::Broken`].
+    /// limit fails, which ends the worker and the task that made it, with [`Error::WorkerDied`], and no other; its
+    /// [`hint`](crate::WorkerDied::hint) says so. Only Linux supports this; on other systems tasks end with
+    /// [`Error::Broken`].
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self

@@ -174,8 +174,8 @@ impl Connection {
     }
 
     /// Resets the bell after the monitor has woken.
-    pub(super) fn hush(&self) {
-        self.bell.hush();
+    pub(super) fn reset_bell(&self) {
+        self.bell.reset();
     }
 
     /// Tells the worker that nothing more will come. The worker can still send.
@@ -355,7 +355,7 @@ mod tests {
     use crate::process::protocol::reader::Reader;
 
     #[test]
-    fn a_descriptor_goes_along_with_its_frame_also_where_others_are_before_it() {
+    fn a_descriptor_arrives_with_its_frame_behind_others() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut queue = WriteQueue::default();
         frame::put(queue.tail(), Kind::Bell, 0, 0, &[]);

@@ -29,8 +29,10 @@ use crate::options::Stats;
 /// [`TaskOptions::time_limit`](crate::TaskOptions::time_limit).
 ///
 /// Dropping the executor has the effect of [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers
-/// end. If the thread is unwinding, it has the effect of [`shutdown_now`](crate::Executor::shutdown_now). When the
-/// program ends, for whatever reason, its workers end too, and so do the programs that they have started.
+/// end. If the thread is unwinding, it has the effect of [`shutdown_now`](crate::Executor::shutdown_now). In async code,
+/// the drop blocks a thread of the runtime: drop the executor in `spawn_blocking`, or
+/// [`detach`](ProcessPoolExecutor::detach) it. When the program ends, for whatever reason, its workers end too, and so
+/// do the programs that they have started.
 ///
 /// # In a worker
 ///

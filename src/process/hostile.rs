@@ -3,7 +3,7 @@
 //! What they do follows from a seed, which is shown if a test fails.
 
 mod pools;
-mod villain;
+mod worker;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -16,12 +16,12 @@ use crate::fuzz::cases;
 use crate::options::{MapOptions, TaskOptions};
 use crate::process::ProcessPoolExecutor;
 use crate::process::monitor::HELLO;
-use villain::{Deed, PART, Part, STAGES, Stage};
+use worker::{Fault, SCENARIO, STAGES, Scenario, Stage};
 
 /// Far longer than anything here takes: only a hang reaches it.
 const LONG: Duration = Duration::from_secs(60);
 
-/// The time limit of tasks that a villain gets.
+/// The time limit of tasks that a hostile worker gets.
 const LIMIT: Duration = Duration::from_millis(150);
 
 fn within<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'static) -> R {
@@ -39,61 +39,61 @@ fn within<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'stat
 }
 
 /// Asserts that an error has a text, and is not `Abandoned`.
-fn look_at<T>(outcome: Result<T, Error>) {
+fn check<T>(outcome: Result<T, Error>) {
     if let Err(error) = outcome {
         assert!(!error.to_string().is_empty());
         assert!(!matches!(error, Error::Abandoned), "{error:?}");
     }
 }
 
-fn outlast(part: Part) {
-    let pool = ProcessPoolExecutor::builder().max_workers(2).env(PART, part.text()).build().unwrap();
+fn outlast(scenario: Scenario) {
+    let pool = ProcessPoolExecutor::builder().max_workers(2).env(SCENARIO, scenario.text()).build().unwrap();
     let limited = pool.with(TaskOptions::new().time_limit(LIMIT));
     let tasks: Vec<_> = (0..3).map(|n: u8| limited.submit(|n: u8| n, n)).collect();
     let chunked = pool.with(TaskOptions::new().time_limit(LIMIT)).with(MapOptions::new().chunk_size(2));
     let chunks = chunked.map(|n: u8| n, 0..4);
-    if part.ends() {
+    if scenario.ends() {
         // Tasks without a limit end as well.
-        let portions: Vec<_> = pool.map(|n: u8| n, 0..6).collect();
-        assert_eq!(portions.len(), 6, "{portions:?}");
-        portions.into_iter().for_each(look_at);
-        look_at(pool.with(TaskOptions::new().retries(1)).submit(|n: u8| n, 7).result());
+        let outcomes: Vec<_> = pool.map(|n: u8| n, 0..6).collect();
+        assert_eq!(outcomes.len(), 6, "{outcomes:?}");
+        outcomes.into_iter().for_each(check);
+        check(pool.with(TaskOptions::new().retries(1)).submit(|n: u8| n, 7).result());
     }
-    tasks.into_iter().for_each(|task| look_at(task.result()));
+    tasks.into_iter().for_each(|task| check(task.result()));
     let outcomes: Vec<_> = chunks.collect();
     assert_eq!(outcomes.len(), 4, "{outcomes:?}");
-    outcomes.into_iter().for_each(look_at);
+    outcomes.into_iter().for_each(check);
     match limited.submit(|n: u8| n, 1).result() {
         Err(Error::Broken(broken)) => assert!(!broken.cause().to_string().is_empty()),
-        outcome => look_at(outcome),
+        outcome => check(outcome),
     }
     pool.shutdown();
 }
 
-/// Returns a pool whose only worker is played by a villain.
-fn pool_of(stage: Stage, deed: Deed) -> ProcessPoolExecutor {
-    let part = Part { stage, deed, seed: 0 };
-    ProcessPoolExecutor::builder().max_workers(1).env(PART, part.text()).build().unwrap()
+/// Returns a pool whose only worker is a hostile worker.
+fn pool_of(stage: Stage, fault: Fault) -> ProcessPoolExecutor {
+    let scenario = Scenario { stage, fault, seed: 0 };
+    ProcessPoolExecutor::builder().max_workers(1).env(SCENARIO, scenario.text()).build().unwrap()
 }
 
-fn outlast_all(stage: Stage, deeds: &[Deed]) {
+fn outlast_each(stage: Stage, faults: &[Fault]) {
     for seed in 0..u64::from(cases(2).cases) {
-        for deed in deeds {
-            let part = Part { stage, deed: *deed, seed };
-            within(&format!("{part:?}"), move || outlast(part));
+        for fault in faults {
+            let scenario = Scenario { stage, fault: *fault, seed };
+            within(&format!("{scenario:?}"), move || outlast(scenario));
         }
     }
 }
 
-const ANY_TIME: [Deed; 3] = [Deed::Write, Deed::Frames, Deed::Promise];
+const ANY_TIME: [Fault; 3] = [Fault::RandomBytes, Fault::RandomFrames, Fault::MissingBody];
 
 /// The pool gives the worker a time to exit in. All stages run at once, because they only wait.
 #[test]
-fn one_that_shuts_its_connection() {
+fn a_worker_that_shuts_its_connection() {
     let all = STAGES.map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
-                let pool = pool_of(stage, Deed::Shut);
+                let pool = pool_of(stage, Fault::ShutSocket);
                 let outcome = pool.submit(|n: u8| n, 1).result();
                 assert!(matches!(outcome, Err(Error::WorkerDied(_) | Error::Broken(_))), "{stage:?}: {outcome:?}");
             });
@@ -104,14 +104,14 @@ fn one_that_shuts_its_connection() {
 
 /// The worker may have been stopped from outside: the next one may do better, and is tried.
 #[test]
-fn one_that_keeps_silent_is_replaced() {
+fn a_silent_worker_is_replaced() {
     let stages = [Stage::Spawned, Stage::SettingUp].map(|stage| {
         thread::spawn(move || {
             within(&format!("{stage:?}"), move || {
-                let pool = pool_of(stage, Deed::Wait);
+                let pool = pool_of(stage, Fault::Silence);
                 let begin = Instant::now();
                 let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
-                    panic!("it has no worker");
+                    panic!("the pool has no worker");
                 };
                 assert!(broken.cause().to_string().contains("not ready within"), "{broken}");
                 assert!(begin.elapsed() >= 3 * HELLO, "three were tried");
@@ -122,12 +122,12 @@ fn one_that_keeps_silent_is_replaced() {
 }
 
 #[test]
-fn one_that_goes_before_it_is_ready() {
+fn a_worker_that_exits_before_it_is_ready() {
     for (stage, when) in [(Stage::Spawned, "before it said hello"), (Stage::SettingUp, "while it was set up")] {
         within(when, move || {
-            let pool = pool_of(stage, Deed::Leave);
+            let pool = pool_of(stage, Fault::Exit);
             let Err(Error::Broken(broken)) = pool.submit(|n: u8| n, 1).result() else {
-                panic!("it has no worker");
+                panic!("the pool has no worker");
             };
             assert!(broken.cause().to_string().ends_with(when), "{broken}");
         });
@@ -135,36 +135,36 @@ fn one_that_goes_before_it_is_ready() {
 }
 
 #[test]
-fn one_that_says_no_hello() {
-    outlast_all(Stage::Spawned, &ANY_TIME);
+fn a_worker_that_sends_no_hello() {
+    outlast_each(Stage::Spawned, &ANY_TIME);
 }
 
 #[test]
-fn one_that_is_never_ready() {
-    outlast_all(Stage::SettingUp, &ANY_TIME);
+fn a_worker_that_is_never_ready() {
+    outlast_each(Stage::SettingUp, &ANY_TIME);
 }
 
 #[test]
-fn one_that_is_ready_for_no_task() {
-    outlast_all(Stage::Serving, &ANY_TIME);
-    outlast_all(Stage::Serving, &[Deed::Flood, Deed::Scribble]);
+fn a_worker_that_starts_no_task() {
+    outlast_each(Stage::Serving, &ANY_TIME);
+    outlast_each(Stage::Serving, &[Fault::Flood, Fault::CorruptTable]);
 }
 
 #[test]
-fn one_that_takes_a_task() {
-    outlast_all(Stage::Working, &ANY_TIME);
-    outlast_all(Stage::Working, &[Deed::Flood, Deed::Scribble, Deed::Answer, Deed::Letters]);
+fn a_worker_that_starts_a_task() {
+    outlast_each(Stage::Working, &ANY_TIME);
+    outlast_each(Stage::Working, &[Fault::Flood, Fault::CorruptTable, Fault::RandomReplies, Fault::RandomShortReplies]);
 }
 
 #[test]
-fn one_whose_clock_is_ahead_has_no_more_time_than_others() {
-    within("it", || outlast(Part { stage: Stage::Working, deed: Deed::Postpone, seed: 0 }));
+fn a_worker_that_claims_a_later_start_gets_no_more_time() {
+    within("it", || outlast(Scenario { stage: Stage::Working, fault: Fault::FutureStart, seed: 0 }));
 }
 
 #[test]
-fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
+fn a_worker_that_sends_an_invalid_reply_is_reported_dead() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Mumble);
+        let pool = pool_of(Stage::Working, Fault::WrongItems);
         for _ in 0..2 {
             match pool.submit(|n: u8| n, 1).result() {
                 Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("cannot be read"), "{died}"),
@@ -175,9 +175,9 @@ fn one_that_answers_what_cannot_be_read_is_told_of_as_dead() {
 }
 
 #[test]
-fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
+fn a_worker_whose_last_reply_is_invalid_may_live() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Conclude);
+        let pool = pool_of(Stage::Working, Fault::WrongLastItems);
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::Broken(broken)) => assert!(broken.to_string().contains("cannot be read"), "{broken}"),
             other => panic!("{other:?}"),
@@ -189,9 +189,9 @@ fn one_that_ends_a_task_with_what_cannot_be_read_may_live() {
 }
 
 #[test]
-fn one_that_sends_segments_without_end_is_stopped() {
+fn a_worker_that_sends_endless_segments_is_killed() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Segments);
+        let pool = pool_of(Stage::Working, Fault::ManySegments);
         match pool.submit(|n: u8| n, 1).result() {
             Err(Error::WorkerDied(died)) => assert!(died.to_string().contains("segment"), "{died}"),
             other => panic!("{other:?}"),
@@ -200,9 +200,9 @@ fn one_that_sends_segments_without_end_is_stopped() {
 }
 
 #[test]
-fn one_that_sends_without_a_pause_has_no_more_time_than_others() {
+fn a_worker_that_sends_without_a_pause_has_no_more_time_than_others() {
     within("it", || {
-        let pool = pool_of(Stage::Working, Deed::Torrent);
+        let pool = pool_of(Stage::Working, Fault::Torrent);
         let limited = pool.with(TaskOptions::new().time_limit(LIMIT));
         let outcome = limited.submit(|n: u8| n, 1).result();
         // The worker would go after a far longer time.

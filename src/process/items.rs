@@ -183,17 +183,17 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_to_items_that_were_asked_for_and_come_in_order() {
+    fn replies_must_be_to_sent_items_and_in_order() {
         let items = Items::new(ItemOffsets { ends: [1, 2, 3, 4].into(), refused: Vec::new(), stored: Box::default() });
-        assert!(!items.note(1, 1, &values(&[b"b"])), "the one before is missing");
+        assert!(!items.note(1, 1, &values(&[b"b"])), "the item before is missing");
         assert!(items.note(0, 2, &values(&[b"a", b"b"])));
-        assert!(!items.note(2, 2, &values(&[b"c"])), "one is cut off");
-        assert!(!items.note(3, 1, &[&values(&[b"d"])[..], b"?"].concat()), "something is left");
+        assert!(!items.note(2, 2, &values(&[b"c"])), "the second reply is cut off");
+        assert!(!items.note(3, 1, &[&values(&[b"d"])[..], b"?"].concat()), "bytes are left over");
         items.split_off(3..4, b"wxyz");
         for first in [3, u32::MAX] {
-            assert!(!items.note(first, 1, &values(&[b"d"])), "it is another task's, or nobody's");
+            assert!(!items.note(first, 1, &values(&[b"d"])), "the item belongs to another task or to none");
         }
-        assert!(items.note(1, 2, &values(&[b"B", b"C"])), "what is known may come again");
+        assert!(items.note(1, 2, &values(&[b"B", b"C"])), "a known outcome may come again");
         let ledger = items.settle(&Error::Cancelled);
         let replies: Vec<_> = ledger.in_order().map(|reply| reply.unwrap()).collect();
         assert_eq!(replies, [b"a", b"b", b"c"]);

@@ -8,7 +8,7 @@
 //! this worker and no other. New tasks are sent before that.
 #![forbid(unsafe_code)]
 
-mod cause;
+mod early_end;
 pub(super) mod event;
 mod io;
 mod reap;
@@ -54,7 +54,7 @@ pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
         }
     }
     let _forget = Forget(pool, id);
-    // User code that runs here (a callback, a `Drop`, a `Deserialize`, a waker, a logger) must not wait for a task:
+    // User code that runs here (a callback, a `Drop`, a `Serialize`, a `Deserialize`, a waker, a logger) must not wait for a task:
     // this thread may be the one that has to read its answer.
     owner::in_callback(|| match WorkerMonitor::spawn(pool, id) {
         Ok(mut monitor) => monitor.look_after(),
@@ -84,8 +84,8 @@ struct WorkerMonitor<'a> {
     collected: u64,
     actions: VecDeque<Action<Reply>>,
     replies: Vec<Reply>,
-    /// The memory for the bodies of letters.
-    mail: Vec<u8>,
+    /// The memory for the bodies of short replies.
+    reply_bytes: Vec<u8>,
 }
 
 impl WorkerMonitor<'_> {
@@ -100,8 +100,8 @@ impl WorkerMonitor<'_> {
             if woken.by_bell || woken.is_writable {
                 self.unsent = self.connection.flush();
             }
-            if woken.by_bell || woken.by_mail {
-                // A waiter may have left mail in the mailbox.
+            if woken.by_bell || woken.by_reply {
+                // A waiter may have left replies in the mailbox.
                 self.parse_or_kill();
             }
             if woken.is_readable {

@@ -96,7 +96,7 @@ pub(crate) struct Pool {
 /// What has to be done once the lock is released.
 #[must_use]
 struct FollowUp {
-    hired: Vec<WorkerId>,
+    new_workers: Vec<WorkerId>,
     to_wake: Vec<Arc<Connection>>,
     has_room: bool,
 }
@@ -163,21 +163,21 @@ impl Pool {
         let now = Instant::now();
         let mut scheduler = self.scheduler.lock();
         let result = decision(&mut scheduler, now);
-        let hired = scheduler.spawn_missing(now);
+        let new_workers = scheduler.spawn_missing(now);
         let to_wake = scheduler.take_to_wake();
         let has_room = scheduler.has_room();
-        (result, FollowUp { hired, to_wake, has_room })
+        (result, FollowUp { new_workers, to_wake, has_room })
     }
 
     fn follow(&self, follow_up: FollowUp) {
-        let FollowUp { hired, to_wake, has_room } = follow_up;
+        let FollowUp { new_workers, to_wake, has_room } = follow_up;
         if has_room {
             self.room.notify_all();
         }
         for connection in to_wake {
             connection.ring();
         }
-        for id in hired {
+        for id in new_workers {
             self.start(id);
         }
     }

@@ -299,7 +299,7 @@ impl<W: Clone> Scheduler<W> {
     /// Adds the workers that are needed for the queue, and returns them. The caller starts each, or reports that it
     /// could not.
     pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<WorkerId> {
-        let mut hired = Vec::new();
+        let mut new_workers = Vec::new();
         while self.lacks_workers()
             // The last worker that failed to start may have lacked what another one holds.
             && (self.workers.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
@@ -313,9 +313,9 @@ impl<W: Clone> Scheduler<W> {
                 self.vacancies -= 1;
                 self.respawned += 1;
             }
-            hired.push(id);
+            new_workers.push(id);
         }
-        if !hired.is_empty() {
+        if !new_workers.is_empty() {
             let alone = self.active == 1;
             self.workers
                 .values_mut()
@@ -332,7 +332,7 @@ impl<W: Clone> Scheduler<W> {
             self.to_wake.extend(self.workers.values().filter_map(|worker| worker.connection.clone()));
         }
         self.keeps_pause = waits;
-        hired
+        new_workers
     }
 
     /// Returns `true` if tasks wait for a worker that the limits permit.

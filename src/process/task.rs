@@ -267,16 +267,16 @@ impl RemoteTask {
                 // No item brings segments along, so any out-of-band channel can read it. Some replies come from workers
                 // that are gone.
                 let name = |reply: Result<_, Error>| reply.map_err(|error| error.named(self.name()));
-                let (replies, out_of_band) = (ledger.in_order().map(name).collect(), self.owner.out_of_band());
+                let (mut replies, out_of_band) = (ledger.in_order().map(name), self.owner.out_of_band());
                 match &self.completion {
                     Completion::Task(task) => {
-                        task.complete_items(replies, out_of_band);
+                        task.complete_items(&mut replies, Some(out_of_band));
                     }
                     Completion::Batch(batch) => {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
                         let owner = batch.owner.lock().take();
                         if let Some(owner) = owner {
-                            owner.deliver(batch.first, replies, out_of_band, took);
+                            owner.deliver(batch.first, replies.collect(), out_of_band, took);
                         }
                     }
                 }
@@ -379,7 +379,7 @@ impl Remote for RemoteTask {
         match &*self.place.lock() {
             Place::New | Place::Queued | Place::Revoked => self.is_started(),
             Place::Sent { slot, sequence, table, .. } => {
-                matches!(table.words().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
+                matches!(table.slots().progress(*slot, *sequence), Progress::Running(_) | Progress::Done)
             }
             Place::Killing { .. } | Place::WorkerLost | Place::Done => true,
         }

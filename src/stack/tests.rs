@@ -14,7 +14,7 @@ fn on_stack<R: Send + 'static>(size: usize, code: impl FnOnce() -> R + Send + 's
 }
 
 #[test]
-fn a_thread_is_sure_of_little_and_finds_out_about_the_rest_once() {
+fn a_thread_looks_up_its_stack_once() {
     for size in [64 << 10, 2 << 20, 16 << 20] {
         on_stack(size, move || {
             assert!(left() <= SURE + 1024 && has_half());
@@ -46,13 +46,14 @@ fn the_main_thread_has_what_its_limit_leaves_it() {
 }
 
 #[test]
-fn what_is_not_on_the_stack_that_was_looked_up_is_on_another_one() {
+fn code_outside_the_known_stack_assumes_a_small_one() {
     on_stack(2 << 20, || {
         assert!(look_further());
         let Bounds { end, top, is_known } = BOUNDS.get();
-        // As if the thread had been on a stack above, or below, when it asked.
+        // As if the thread had been on a stack above, or below, when it asked. The system may have given it the larger
+        // stack of an earlier thread, so those are far away.
         for shift in [usize::wrapping_add, usize::wrapping_sub] {
-            BOUNDS.set(Bounds { end: shift(end, 4 << 20), top: shift(top, 4 << 20), is_known });
+            BOUNDS.set(Bounds { end: shift(end, 64 << 20), top: shift(top, 64 << 20), is_known });
             assert!((SURE / 2..=SURE + 1024).contains(&left()));
             assert!(look_further() && BOUNDS.get().end == end);
         }
@@ -63,7 +64,7 @@ fn what_is_not_on_the_stack_that_was_looked_up_is_on_another_one() {
 }
 
 #[test]
-fn a_thread_of_ours_knows_its_stack() {
+fn a_thread_of_the_crate_knows_its_stack() {
     on_stack(1 << 20, || {
         begin(1 << 20);
         assert!(((1 << 20) - (32 << 10)..1 << 20).contains(&left()), "{}", left());
@@ -80,7 +81,7 @@ fn below<R>(is_enough: &dyn Fn() -> bool, code: impl FnOnce() -> R) -> R {
 }
 
 #[test]
-fn half_of_it_and_a_reserve_are_used_up_one_after_the_other() {
+fn half_of_the_stack_is_used_before_the_reserve() {
     for (size, reserve) in [(64 << 10, 12 << 10), (1 << 20, 128 << 10)] {
         let (half, end) = on_stack(size, move || {
             begin(size);
@@ -92,7 +93,7 @@ fn half_of_it_and_a_reserve_are_used_up_one_after_the_other() {
 }
 
 #[test]
-fn a_fresh_stack_is_another_threads_which_is_named_like_this_one() {
+fn a_fresh_stack_belongs_to_a_thread_of_the_same_name() {
     let name = || thread::current().name().map(str::to_owned);
     let (own, id) = (name(), thread::current().id());
     let local = 7;
@@ -104,7 +105,7 @@ fn a_fresh_stack_is_another_threads_which_is_named_like_this_one() {
 }
 
 #[test]
-fn a_panic_on_a_fresh_stack_is_one_here_and_keeps_its_place() {
+fn a_panic_on_a_fresh_stack_reaches_the_caller_with_its_location() {
     panics::install_hook();
     let outcome =
         panics::catch(|| -> Result<(), Error> { on_fresh(1 << 20, &mut Some(|| panic!("down there"))).unwrap() });
@@ -114,7 +115,7 @@ fn a_panic_on_a_fresh_stack_is_one_here_and_keeps_its_place() {
 }
 
 #[test]
-fn what_finds_no_stack_has_not_run() {
+fn a_body_that_gets_no_stack_has_not_run() {
     // No address space has that much, however wide addresses are.
     let most = usize::MAX - usize::MAX / 16;
     let mut body = Some(|| 7);

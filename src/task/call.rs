@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::encoded::{EncodedCall, Entry, ItemOffsets};
-use super::function::{Function, caught, outcome, read};
+use super::arguments::{ArgumentWriter, CallEncoder};
+use super::encoded::{EncodedCall, Entry};
+use super::function::{Function, caught, failed, outcome};
+use super::replies::{Replies, read_all, read_one, result};
 use crate::codec;
 use crate::codec::Payload;
 use crate::error::{Encode, Error, Outcome, Part};
@@ -19,25 +21,41 @@ pub(crate) trait Call<T>: Send {
     const COUNTS: bool = true;
     /// Whether it can leave this process. If so, the methods for that run user code.
     const ENCODABLE: bool = false;
+    /// Whether the `Err` that its function returns is the task's error.
+    const IS_FALLIBLE: bool = false;
     /// A value that outlives the call: dropped once the outcome is stored or dropped.
     type Guard;
     fn guard(&mut self) -> Self::Guard;
     fn run(self) -> Outcome<T>;
-    /// Encodes the argument. Runs user code.
-    fn encode(&self) -> Result<Encoded, Error> {
+    /// Returns the number of calls: 1, or that of a chunk's items.
+    fn count(&self) -> usize {
+        1
+    }
+    /// Passes the argument, or those of a chunk's items, to a writer. Runs user code.
+    fn write<W: ArgumentWriter>(&self, _writer: W) -> Result<W::Written, Error> {
         Err(not_encodable())
     }
-    /// Decodes the result. Runs user code.
+    /// Reads the result from one reply, or those of a chunk from one reply for each of its items. Runs user code, and
+    /// catches its panics.
+    ///
+    /// If `expected`, the number of calls, is known, a call without a reply ends with an error of its own. If there are
+    /// too many replies, the whole task fails: which reply belongs to which call is not known then.
+    fn read<H: Held<Outcome<T>>>(_expected: Option<usize>, _replies: &mut impl Replies) -> H {
+        failed(Error::Abandoned)
+    }
+    /// Decodes the result, or all those of a chunk. Runs user code.
     fn decode(_bytes: &[u8]) -> Outcome<T> {
         Err(Error::Abandoned)
     }
+    /// Returns the addresses of its functions in this process, if it can leave it.
+    fn entry(&self) -> Option<Entry> {
+        None
+    }
     /// Encodes the call for another process of this program. Runs user code.
     fn encode_call(&self) -> Result<EncodedCall, Error> {
-        Err(not_encodable())
-    }
-    /// Decodes the results of a chunk; `replies` has the bytes or the error of each. Runs user code.
-    fn decode_items(_replies: Vec<Result<&[u8], Error>>) -> Outcome<T> {
-        Err(Error::Abandoned)
+        let entry = self.entry().ok_or_else(not_encodable)?;
+        let (argument, items) = self.write(CallEncoder)?;
+        Ok(EncodedCall { entry, argument, items })
     }
 }
 
@@ -46,33 +64,6 @@ fn not_encodable() -> Error {
         Part::Argument,
         "the task is a closure of this process; only functions and closures that capture nothing can leave it",
     ))
-}
-
-/// The argument of a task as bytes, in postcard's format.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    pub(crate) argument: Vec<u8>,
-    pub(crate) items: Option<usize>,
-}
-
-impl Encoded {
-    /// Returns the encoded argument.
-    pub fn argument(&self) -> &[u8] {
-        &self.argument
-    }
-
-    /// Converts into the encoded argument without a copy.
-    pub fn into_argument(self) -> Vec<u8> {
-        self.argument
-    }
-
-    /// Returns how many calls the task consists of, if it is a chunk of a map.
-    ///
-    /// The argument of a chunk is a sequence of this many arguments. Its reply must be the encoding of a sequence of as
-    /// many `Result<R, String>`.
-    pub fn items(&self) -> Option<usize> {
-        self.items
-    }
 }
 
 /// A call of any closure, in this process.
@@ -102,36 +93,23 @@ where
     R: Payload,
 {
     const ENCODABLE: bool = true;
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<R> {
         self.function.call(self.argument)
     }
-    fn encode(&self) -> Result<Encoded, Error> {
-        let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(Encoded { argument, items: None })
+    fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
+        writer.one(&self.argument)
+    }
+    fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
+        read_one(replies)
     }
     fn decode(bytes: &[u8]) -> Outcome<R> {
         result(bytes)
     }
-    fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let argument = codec::encode(Part::Argument, &self.argument)?;
-        Ok(EncodedCall { entry: Entry::of(self.function), argument, items: None })
-    }
-}
-
-/// Decodes a result. Runs user code.
-pub(crate) fn result<R: Payload>(bytes: &[u8]) -> Outcome<R> {
-    if const { is_large::<R>() } {
-        return codec::decode::<Box<R>>(Part::Result, bytes).map(|result| *result);
-    }
-    codec::decode(Part::Result, bytes)
-}
-
-fn read_reply<R: Payload, H: Held<Outcome<R>>>(reply: Result<&[u8], Error>) -> H {
-    match reply {
-        Ok(bytes) => read(|| result(bytes)),
-        Err(error) => H::hold(|| Err(error)),
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry::of(self.function))
     }
 }
 
@@ -196,30 +174,31 @@ where
     R: Payload,
 {
     const ENCODABLE: bool = true;
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<Outcomes<R>> {
         Ok(self.run(|function, argument| function.0.call(argument)))
     }
-    fn encode(&self) -> Result<Encoded, Error> {
-        let argument = codec::encode(Part::Argument, &self.arguments)?;
-        Ok(Encoded { argument, items: Some(self.arguments.len()) })
+    fn count(&self) -> usize {
+        self.arguments.len()
+    }
+    fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
+        writer.chunk(&self.arguments)
+    }
+    fn read<H: Held<Outcome<Outcomes<R>>>>(expected: Option<usize>, replies: &mut impl Replies) -> H {
+        if const { is_large::<R>() } {
+            H::hold(|| read_all::<R, Box<Outcome<R>>>(expected, replies))
+        } else {
+            H::hold(|| read_all::<R, Outcome<R>>(expected, replies))
+        }
     }
     fn decode(bytes: &[u8]) -> Outcome<Outcomes<R>> {
         let results: Vec<Result<R, String>> = codec::decode(Part::Result, bytes)?;
         Ok(results.into_iter().map(outcome).collect())
     }
-    fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let entry = Entry::of::<F, A, R>(self.function.0);
-        let (argument, offsets) = ItemOffsets::of(&self.arguments);
-        Ok(EncodedCall { entry, argument, items: Some(offsets) })
-    }
-    fn decode_items(replies: Vec<Result<&[u8], Error>>) -> Outcome<Outcomes<R>> {
-        if const { is_large::<R>() } {
-            Ok(replies.into_iter().map(read_reply::<R, Box<Outcome<R>>>).collect())
-        } else {
-            Ok(replies.into_iter().map(read_reply::<R, Outcome<R>>).collect())
-        }
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry::of::<F, A, R>(self.function.0))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::panics;
 /// Invariant: the implementing type is a transparent wrapper of a function pointer, so that
 /// [`Enter`](super::encoded::Enter) can pass it.
 pub(crate) trait Function<A, R>: Copy + Send + Sync {
+    /// Whether the `Err` that it returns is the task's error.
+    const IS_FALLIBLE: bool;
     fn call(self, argument: A) -> Outcome<R>;
     /// Returns the address of the function in this process.
     fn address(self) -> usize;
@@ -44,6 +46,7 @@ impl<A, R, E> Clone for TryFn<A, R, E> {
 impl<A, R, E> Copy for TryFn<A, R, E> {}
 
 impl<A, R> Function<A, R> for Infallible<A, R> {
+    const IS_FALLIBLE: bool = false;
     fn call(self, argument: A) -> Outcome<R> {
         Ok((self.0)(argument))
     }
@@ -53,6 +56,7 @@ impl<A, R> Function<A, R> for Infallible<A, R> {
 }
 
 impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
+    const IS_FALLIBLE: bool = true;
     fn call(self, argument: A) -> Outcome<R> {
         outcome((self.0)(argument))
     }
@@ -62,6 +66,7 @@ impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
 }
 
 impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
     fn call(self, argument: Box<A>) -> Outcome<R> {
         self.0.call(*argument)
     }

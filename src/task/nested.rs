@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_that_goes_on_is_the_same_one_to_this_crate() {
+    fn a_fresh_stack_keeps_the_identity_of_its_thread() {
         struct Nobody;
         impl TaskOwner for Nobody {}
         at_the_end(|| {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_room_it_stays() {
+    fn code_with_enough_stack_stays_on_its_thread() {
         let id = thread::current().id();
         assert!(with_room(|| thread::current().id() == id));
         assert!(if_room(|| thread::current().id() == id).unwrap());

@@ -189,7 +189,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_thread_has_a_number_of_its_own() {
+    fn each_thread_has_its_own_number() {
         let (here, there) = (thread_token(), thread::spawn(thread_token).join().unwrap());
         assert_eq!(here, thread_token());
         // Zero is no thread's number.

@@ -11,7 +11,8 @@ use crate::id::FutureId;
 ///
 /// The methods are called without the task's lock: `revoke`, `stop`, `stopped` and `left` in the thread that cancels or
 /// aborts, `ended` in the thread that completes the task, `has_started` and `help` in a thread that inspects the future
-/// or waits for it.
+/// or waits for it. `left` and `ended` are called while the task ends: like a callback they must not block on a future,
+/// and if they panic, that is logged and the task ends all the same.
 ///
 /// # Examples
 ///

@@ -5,9 +5,10 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::call::Encoded;
+use super::arguments::Encoded;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
+use super::formats::AnyFormat;
 use super::listener::{Listener, ListenerKey};
 use super::remote::Remote;
 use super::snapshot::Snapshot;
@@ -52,7 +53,7 @@ impl Claim {
 ///
 /// `me` is the same `Arc` that the method is called on. A scoped task's own type borrows from a stack, so only its
 /// type-erased handle can be passed on to the thread that runs it.
-pub(crate) trait Runnable: Awaited {
+pub(crate) trait Runnable: Awaited + AnyFormat {
     fn options(&self) -> &TaskOptions;
     /// Sets the options, unless the task has options already.
     fn set_options(&self, options: &Arc<TaskOptions>);
@@ -68,6 +69,8 @@ pub(crate) trait Runnable: Awaited {
     fn encode_call(&self) -> Result<EncodedCall, Error>;
     /// Sets the owner that the task is entrusted to. Returns `false` if the task is done.
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool;
+    /// Returns `true` if the `Err` that its function returns is its error.
+    fn is_fallible(&self) -> bool;
     /// Runs the task in this thread, unless its call has been taken.
     fn run(&self, me: Arc<dyn Runnable>) -> Ran;
     /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
@@ -86,8 +89,12 @@ pub(crate) trait Runnable: Awaited {
     fn complete(&self, reply: Result<&[u8], Error>) -> bool;
     /// Completes a task that was encoded with an encoded result.
     fn complete_remote(&self, result: &[u8], out_of_band: &Arc<dyn OutOfBand>) -> bool;
-    /// Completes a chunk with an encoded result, or an error, for each of its items.
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool;
+    /// Completes the task with an encoded result, or an error, for each of its calls.
+    fn complete_items(
+        &self,
+        replies: &mut dyn Iterator<Item = Result<&[u8], Error>>,
+        out_of_band: Option<&Arc<dyn OutOfBand>>,
+    ) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
 }
 

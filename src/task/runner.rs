@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::call::{Call, Encoded};
+use super::arguments::{Encoded, Encoder};
+use super::call::Call;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
+use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Phase, Task, wait_for_itself};
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
-use crate::error::{Error, Outcome, TimeLimit};
+use crate::error::{Encode, Error, Outcome, Part, TimeLimit};
 use crate::fork;
 use crate::held::Held;
 use crate::options::{TaskOptions, sooner};
@@ -52,10 +54,44 @@ where
         if const { C::ENCODABLE } { read(|| C::decode(bytes)) } else { H::hold(|| C::decode(bytes)) }
     }
 
+    /// Lends the call to `write`, without the lock: serde code is user code. If the task ends meanwhile, the call is
+    /// dropped here; otherwise the task gets it back.
+    pub(super) fn lend_call<W>(&self, write: impl FnOnce(&C) -> Result<W, Error>) -> Result<W, Error> {
+        let call = match self.inner.lock().phase.call() {
+            Some(call) => call.take().ok_or_else(lent_already)?,
+            None => return Err(Error::Cancelled),
+        };
+        let result = if const { C::ENCODABLE } { written(|| write(&call)) } else { write(&call) };
+        let mut call = Some(call);
+        if let Some(slot) = self.inner.lock().phase.call() {
+            *slot = call.take();
+        }
+        drop_caught(call);
+        result
+    }
+
+    /// Ends the task with what `read` makes of the replies, unless it is done: then they are left alone. `read` runs user
+    /// code without the lock, and gets the number of calls if the task still has them.
+    pub(super) fn end_with_replies(&self, read: impl FnOnce(Option<usize>) -> H) -> bool {
+        let expected = match self.inner.lock().phase.call() {
+            Some(call) => call.as_ref().map(C::count),
+            None => return false,
+        };
+        self.end(read(expected), By::Owner)
+    }
+
     /// Returns the time limit of the task in this executor: the shorter of the two.
     fn limit(&self, owner: &dyn TaskOwner) -> Option<Duration> {
         sooner(self.options.get().and_then(|options| options.get_time_limit()), owner.time_limit())
     }
+}
+
+#[cold]
+fn lent_already() -> Error {
+    Error::Encode(Encode::new(
+        Part::Argument,
+        "it is being written already: write it a second time after the first one has returned",
+    ))
 }
 
 /// Encodes with the user's `Serialize`. A panic becomes an error.
@@ -88,10 +124,14 @@ where
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
         let waits = matches!(inner.phase.call(), Some(Some(_)));
-        if waits {
-            inner.owner = Some(owner);
+        let replaced = if waits {
             self.generation.store(fork::generation(), Ordering::Relaxed);
-        }
+            inner.owner.replace(owner)
+        } else {
+            None
+        };
+        drop(inner);
+        drop(replaced);
         waits
     }
 
@@ -114,9 +154,12 @@ where
             Some(owner)
         };
         drop(inner);
-        // A `Remote` is a user's type, so its drop is user code.
-        drop_caught(unused);
+        drop(unused);
         is_open
+    }
+
+    fn is_fallible(&self) -> bool {
+        C::IS_FALLIBLE
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
@@ -203,17 +246,7 @@ where
     }
 
     fn encode(&self) -> Result<Encoded, Error> {
-        // Taken out of the task: serde code is user code, and must not run under the lock.
-        let Some(call) = self.inner.lock().phase.take_call() else {
-            return Err(Error::Cancelled);
-        };
-        let encoded = if const { C::ENCODABLE } { written(|| call.encode()) } else { call.encode() };
-        let mut call = Some(call);
-        if let Some(slot) = self.inner.lock().phase.call() {
-            *slot = call.take();
-        }
-        drop_caught(call);
-        encoded
+        self.lend_call(|call| call.write(Encoder))
     }
 
     fn complete(&self, reply: Result<&[u8], Error>) -> bool {
@@ -229,9 +262,18 @@ where
         self.end(outcome, By::Owner)
     }
 
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, out_of_band: &Arc<dyn OutOfBand>) -> bool {
-        let (outcome, _) = with_out_of_band(out_of_band, || H::hold(|| C::decode_items(replies)));
-        self.end(outcome, By::Owner)
+    fn complete_items(
+        &self,
+        replies: &mut dyn Iterator<Item = Result<&[u8], Error>>,
+        out_of_band: Option<&Arc<dyn OutOfBand>>,
+    ) -> bool {
+        self.end_with_replies(|expected| {
+            let read = || C::read(expected, &mut EncodedReplies(replies));
+            match out_of_band {
+                Some(out_of_band) => with_out_of_band(out_of_band, read).0,
+                None => read(),
+            }
+        })
     }
 
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {

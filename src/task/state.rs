@@ -118,7 +118,7 @@ pub(super) struct Extras<T> {
 }
 
 pub(super) enum Phase<C, H> {
-    /// Not started. `None` while the call is being encoded, after it was encoded for another process, and for a
+    /// Not started. `None` while the call is being encoded or shown, after it was encoded for another process, and for a
     /// promise.
     Pending(Option<C>),
     /// Started. The call is still here if it was only marked as started, and not encoded for another process; `thread`
@@ -143,7 +143,7 @@ pub(super) enum Phase<C, H> {
 /// Who ends a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// Whoever runs it or has it.
+    /// The owner or the thread that runs it.
     Owner,
     Refusal,
     Cancel,
@@ -458,7 +458,7 @@ mod tests {
     use crate::task::roles::{Ran, Runnable};
 
     #[test]
-    fn a_run_tells_how_it_went() {
+    fn a_run_returns_how_the_task_ended() {
         let task = |outcome: Outcome<()>| new_task(Some(LocalCall(move || outcome)), None, None);
         let run = |task: Arc<dyn Runnable>| task.run(Arc::clone(&task));
         assert_eq!(run(task(Ok(()))), Ran::Completed);
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_still_run_goes_into_a_queue() {
+    fn only_a_task_that_may_still_run_is_queued() {
         struct Nobody;
         impl TaskOwner for Nobody {}
         let task = || new_task(Some(LocalCall(|| Ok(()))), None, None);

@@ -26,7 +26,8 @@ use crate::options::Stats;
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// dropping thread unwinds, it is [`shutdown_now`](crate::Executor::shutdown_now). Neither waits if it is called on one
-/// of the executor's own threads or in a callback.
+/// of the executor's own threads or in a callback. In async code, the drop blocks a thread of the runtime: drop the
+/// executor in `spawn_blocking`, or [`detach`](ThreadPoolExecutor::detach) it.
 ///
 /// # Large values
 ///
@@ -50,11 +51,15 @@ use crate::options::Stats;
 ///     let threads = ThreadPoolExecutor::new(1);
 ///     let _ = threads.spawn(move || receiver.recv());
 /// } // waits for the task
-/// sender.send(()).unwrap(); // never comes to pass
+/// sender.send(()).unwrap(); // never reached
 /// ```
 ///
 /// The same holds for two executors whose tasks wait for each other, and for a task that waits for a lock, channel or
 /// promise that another queued task has to provide.
+///
+/// If the system refuses to start another thread, queued tasks wait until a worker is free. So if the running tasks
+/// wait for queued ones by such means, they hang, although the pool has fewer than `max_workers` threads. A task that
+/// is submitted later makes the pool try again.
 ///
 /// # Forks
 ///
@@ -75,7 +80,8 @@ use crate::options::Stats;
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```
 ///
-/// A task must own what it captures, and be able to send it to another thread:
+/// A task must own what it captures (to borrow, use [`scope`](ThreadPoolExecutor::scope), or an `Arc`), and be able to
+/// send it to another thread:
 ///
 /// ```compile_fail,E0373
 /// let threads = concurrent_futures::ThreadPoolExecutor::new(1);

@@ -39,6 +39,8 @@ use crate::task::roles::BlockReason;
 use crate::task::{Runnable, TaskHandle, new_task};
 
 /// Spawns tasks that may borrow from outside the scope. Passed to the body by [`ThreadPoolExecutor::scope`].
+///
+/// A scope has no `map`: spawn a task for each item, or for each piece of a slice (`data.chunks(1000)`).
 pub struct Scope<'scope, 'env: 'scope> {
     pool: Arc<Pool>,
     tasks: Arc<Tasks>,

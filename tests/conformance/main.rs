@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod forms;
+#[cfg(all(feature = "remote", debug_assertions))]
+mod json;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
         backend("forwarded_processes", |workers| Forwarding(ProcessPoolExecutor::new(workers))),
         #[cfg(automatic)]
         backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))),
+        // An optimised build may give a function several addresses, by which this one would not find it.
+        #[cfg(all(feature = "remote", debug_assertions))]
+        backend("by_json", json::ByJson::new).without_stats().without_time_limits().runs_listed_functions_only(),
         backend("inline", |_| InlineExecutor::new())
             .runs_inside_submit()
             .without_cancel_pending()

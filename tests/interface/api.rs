@@ -108,7 +108,7 @@ fn the_lines_on_threads_work() {
 }
 
 #[test]
-fn every_method_has_a_twin_that_takes_what_captures() {
+fn every_method_has_a_twin_for_closures_that_capture() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         // Neither the closures nor the types are known to serde.
@@ -149,7 +149,7 @@ fn every_method_has_a_twin_that_takes_what_captures() {
 }
 
 #[test]
-fn a_reference_to_an_executor_is_one() {
+fn a_reference_to_an_executor_is_an_executor() {
     /// Keeps an executor, whichever it is.
     struct Kept<B>(B);
     impl<B: Backend> Kept<B> {

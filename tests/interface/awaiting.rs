@@ -110,7 +110,7 @@ fn errors_arrive_as_well() {
 }
 
 #[test]
-fn it_is_ready_at_once_if_it_is_done() {
+fn a_done_future_is_ready_at_once() {
     let (promise, future) = promise();
     promise.complete(Ok(1));
     let counter = Counter::new();
@@ -119,7 +119,7 @@ fn it_is_ready_at_once_if_it_is_done() {
 }
 
 #[test]
-fn it_is_woken_once_when_it_is_done_and_not_before() {
+fn an_awaiting_task_is_woken_once_when_its_future_is_done() {
     let (promise, future) = promise();
     let counter = Counter::new();
     let mut awaiting = future.into_future();
@@ -133,7 +133,7 @@ fn it_is_woken_once_when_it_is_done_and_not_before() {
 }
 
 #[test]
-fn it_is_woken_after_the_callbacks() {
+fn an_awaiting_task_is_woken_after_the_callbacks() {
     let (promise, future) = promise::<u8>();
     let counter = Counter::new();
     let (send, receive) = mpsc::channel();
@@ -148,7 +148,7 @@ fn it_is_woken_after_the_callbacks() {
 
 /// A wake that finds the future not done would make the runtime park again, for ever.
 #[test]
-fn whoever_is_woken_finds_it_done() {
+fn a_woken_task_finds_its_future_done() {
     struct Looks(mpsc::Sender<bool>, SharedFuture<u8>);
     impl Wake for Looks {
         fn wake(self: Arc<Self>) {
@@ -166,7 +166,7 @@ fn whoever_is_woken_finds_it_done() {
 }
 
 #[test]
-fn cancel_wakes_it() {
+fn cancel_wakes_an_awaiting_task() {
     let (_promise, future) = promise::<u8>();
     let shared = future.share();
     let counter = Counter::new();
@@ -178,7 +178,7 @@ fn cancel_wakes_it() {
 }
 
 #[test]
-fn abort_and_abandonment_wake_it() {
+fn abort_and_abandonment_wake_an_awaiting_task() {
     type End = fn(Promise<u8>, &SharedFuture<u8>);
     let ends: [End; 2] = [|_promise, future| assert!(future.abort()), |promise, _| drop(promise)];
     for end in ends {
@@ -209,7 +209,7 @@ fn only_the_last_waker_is_kept_and_woken() {
 }
 
 #[test]
-fn dropped_it_takes_its_waker_back() {
+fn a_dropped_await_removes_its_waker() {
     let (promise, future) = promise::<u8>();
     let counter = Counter::new();
     let mut awaiting = future.into_future();
@@ -222,14 +222,14 @@ fn dropped_it_takes_its_waker_back() {
 }
 
 #[test]
-fn dropped_without_a_poll_it_detaches() {
+fn an_await_dropped_before_a_poll_detaches_its_task() {
     let (promise, future) = promise();
     drop(future.into_future());
     assert!(promise.complete(Ok(1)));
 }
 
 #[test]
-fn dropped_before_the_failure_it_leaves_the_error_to_the_log() {
+fn an_await_dropped_before_the_failure_leaves_the_error_to_the_log() {
     within(LONG, || {
         assert!(logged("awaited by nobody").is_empty());
         let threads = ThreadPoolExecutor::new(1);
@@ -242,7 +242,7 @@ fn dropped_before_the_failure_it_leaves_the_error_to_the_log() {
 }
 
 #[test]
-fn the_loser_of_a_select_takes_its_waker_back() {
+fn the_loser_of_a_select_removes_its_waker() {
     within(LONG, || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (slow_promise, slow) = promise::<u8>();
@@ -263,7 +263,7 @@ fn the_loser_of_a_select_takes_its_waker_back() {
 }
 
 #[test]
-fn many_await_one_shared_future() {
+fn many_tasks_await_one_shared_future() {
     let (promise, future) = promise();
     let shared = future.share();
     let counters: Vec<_> = (0..5).map(|_| Counter::new()).collect();
@@ -320,7 +320,7 @@ fn shared_awaits_under_tokio_meet_blocking_readers() {
 }
 
 #[test]
-fn awaited_in_a_task_of_its_own_executor_it_runs_right_there() {
+fn a_future_awaited_in_a_task_of_its_executor_runs_there() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));
         let inside = Arc::clone(&threads);
@@ -351,7 +351,7 @@ fn a_waker_that_panics_does_no_harm() {
 }
 
 #[test]
-fn polled_after_it_was_ready_it_panics() {
+fn a_poll_after_ready_panics() {
     let (promise, future) = promise();
     promise.complete(Ok(1));
     let counter = Counter::new();

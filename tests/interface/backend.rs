@@ -1,6 +1,6 @@
-//! An executor that somebody else wrote: it sends bytes to where no type is known.
+//! A foreign executor, which sends bytes to code that knows no types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -124,7 +124,7 @@ fn a_wire_carries_arguments_and_results_as_bytes() {
         let unknown = wire.named("unknown").submit(unused, 1).result().unwrap_err();
         assert_eq!(unknown.to_string(), "nobody knows unknown");
         assert!(wire.submit(unused, 1).result().is_err());
-        assert!(!wire.join(None), "it is open");
+        assert!(!wire.join(None), "an open backend cannot be joined");
         wire.shutdown();
         assert!(wire.join(None));
         assert!(matches!(wire.named("double").submit(unused, 1).result(), Err(Error::ShutDown)));
@@ -173,7 +173,7 @@ fn a_chunk_with_a_wrong_number_of_results_is_an_error_for_each_item() {
 }
 
 #[test]
-fn what_a_backend_does_not_say_is_zero() {
+fn stats_that_a_backend_does_not_provide_are_zero() {
     let held = Held::default();
     assert_eq!(held.stats(), Stats::default());
     assert_eq!(held.cancel_pending(), 0);
@@ -190,8 +190,38 @@ fn options_hold_for_maps_through_a_backend_that_passes_them_on() {
     });
 }
 
+/// `conformance` runs every point on `Forwarding`, so what readers copy from the documentation passes them too.
 #[test]
-fn a_backend_is_asked_once_how_it_takes_a_map() {
+fn the_wrapper_in_the_documentation_forwards_what_the_tested_one_does() {
+    let documented = methods(include_str!("../../src/items.rs"), "/// impl<B: Backend> Backend for Logged<B> {");
+    let tested = methods(
+        include_str!("../../conformance/src/support/executors.rs"),
+        "impl<B: Backend> Backend for Forwarding<B> {",
+    );
+    assert_eq!(documented, tested);
+    let required = methods(include_str!("../../src/backend.rs"), "pub trait Backend: Send + Sync {");
+    assert!(documented.keys().eq(required.keys()), "not {:?}", required.keys());
+}
+
+/// Returns the code of each method in the block that `head` begins, by name, without comments and prints.
+fn methods(text: &str, head: &str) -> BTreeMap<String, Vec<String>> {
+    let indent = head.split_once("impl").map_or("", |(indent, _)| indent);
+    let (_, block) = text.split_once(head).expect(head);
+    let (block, _) = block.split_once(&format!("\n{indent}}}\n")).expect("the end of the block");
+    let (mut methods, mut name) = (BTreeMap::<_, Vec<_>>::new(), String::new());
+    for line in block.lines().map(|line| line.strip_prefix(indent.trim_end()).unwrap_or(line).trim()) {
+        if let Some(signature) = line.strip_prefix("fn ") {
+            name = signature.split('(').next().unwrap_or_default().into();
+        }
+        if !line.is_empty() && !line.starts_with("//") && !line.starts_with("println!") {
+            methods.entry(name.clone()).or_default().push(line.into());
+        }
+    }
+    methods
+}
+
+#[test]
+fn a_map_asks_its_backend_for_an_item_executor_once() {
     #[derive(Default)]
     struct Asked(AtomicUsize);
     impl Backend for Asked {

@@ -42,7 +42,7 @@ fn texts_of_blocking(future: fn() -> (Box<dyn std::any::Any + Send>, Future<u8>)
 }
 
 #[test]
-fn blocking_in_one_panics_and_says_why() {
+fn blocking_in_a_callback_panics_and_says_why() {
     let texts = within(LONG, || {
         texts_of_blocking(|| {
             let (promise, future) = promise();
@@ -55,7 +55,7 @@ fn blocking_in_one_panics_and_says_why() {
 }
 
 #[test]
-fn blocking_in_one_on_a_worker_panics_too_and_the_worker_lives_on() {
+fn blocking_in_a_callback_on_a_worker_panics_and_spares_the_worker() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));
         let (opener, running) = occupy(&threads);
@@ -72,7 +72,7 @@ fn blocking_in_one_on_a_worker_panics_too_and_the_worker_lives_on() {
 }
 
 #[test]
-fn a_map_that_blocks_in_one_panics() {
+fn a_map_that_blocks_in_a_callback_panics() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));
         let (_opener, _running) = occupy(&threads);
@@ -92,7 +92,7 @@ fn a_map_that_blocks_in_one_panics() {
 }
 
 #[test]
-fn nothing_blocks_and_nothing_panics_if_it_is_done() {
+fn waiting_for_a_done_future_never_panics() {
     let done = || {
         let (promise, future) = promise::<u8>();
         promise.complete(Ok(4));

@@ -21,7 +21,7 @@ fn same(bytes: Bytes) -> Bytes {
 }
 
 #[test]
-fn a_vec_goes_in_and_out_without_a_copy() {
+fn a_vec_is_wrapped_and_unwrapped_without_a_copy() {
     let vec = vec![1, 2, 3];
     let place = vec.as_ptr();
     let bytes = Bytes::from(vec);
@@ -33,7 +33,7 @@ fn a_vec_goes_in_and_out_without_a_copy() {
 }
 
 #[test]
-fn clones_share_until_one_is_taken_out() {
+fn clones_share_memory_until_one_is_converted() {
     let bytes = Bytes::from(vec![1, 2, 3]);
     let clone = bytes.clone();
     assert_eq!(clone.as_ptr(), bytes.as_ptr());
@@ -46,7 +46,7 @@ fn clones_share_until_one_is_taken_out() {
 }
 
 #[test]
-fn they_are_made_compared_and_found_as_slices_are() {
+fn bytes_are_made_compared_and_looked_up_like_slices() {
     let bytes: Bytes = (1..=3).collect();
     assert_eq!(bytes, Bytes::from(&[1, 2, 3][..]));
     assert_ne!(bytes, Bytes::from(vec![1, 2]));
@@ -63,7 +63,7 @@ fn they_are_made_compared_and_found_as_slices_are() {
 }
 
 #[test]
-fn the_text_is_short_however_many_there_are() {
+fn the_text_of_bytes_is_always_short() {
     assert_eq!(format!("{:?}", Bytes::from(vec![1, 2])), "Bytes([1, 2])");
     let (few, many) = (format!("{:?}", Bytes::from(vec![7; 16])), format!("{:?}", Bytes::from(vec![7; 5000])));
     assert!(few.starts_with("Bytes([7, 7") && few.ends_with("7])"), "{few}");
@@ -71,7 +71,7 @@ fn the_text_is_short_however_many_there_are() {
 }
 
 #[test]
-fn serde_writes_them_as_it_writes_bytes() {
+fn serde_writes_bytes_as_a_byte_string() {
     let encoded = postcard::to_stdvec(&Bytes::from(vec![7, 8, 9])).unwrap();
     assert_eq!(encoded, [3, 7, 8, 9]);
     assert!(postcard::from_bytes::<Bytes>(&encoded).unwrap() == [7, 8, 9][..]);
@@ -87,7 +87,7 @@ fn serde_writes_them_as_it_writes_bytes() {
 }
 
 #[test]
-fn an_executor_of_ones_own_gets_them_as_bytes() {
+fn a_custom_executor_gets_bytes_in_the_encoding() {
     let held = Held::default();
     let future = held.submit(same, Bytes::from(vec![7; 300]));
     let job = held.take(0);
@@ -98,7 +98,7 @@ fn an_executor_of_ones_own_gets_them_as_bytes() {
 }
 
 #[test]
-fn in_this_process_nothing_is_copied() {
+fn threads_copy_no_bytes() {
     within(LONG, || {
         let executors: [&dyn Backend; 2] = [&InlineExecutor, &ThreadPoolExecutor::new(1)];
         for executor in executors {

@@ -9,7 +9,7 @@ use concurrent_futures::{Error, State, ThreadPoolExecutor, promise};
 use crate::support::{Drops, LONG, Seen, gate, occupy, within};
 
 #[test]
-fn they_run_in_the_thread_that_completes_the_task() {
+fn callbacks_run_in_the_thread_that_completes_the_task() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, running) = occupy(&threads);
@@ -22,7 +22,7 @@ fn they_run_in_the_thread_that_completes_the_task() {
 }
 
 #[test]
-fn a_dropped_promise_runs_them_where_it_is_dropped() {
+fn callbacks_of_a_dropped_promise_run_where_it_is_dropped() {
     within(LONG, || {
         let (promise, future) = promise::<u8>();
         let (send, receive) = mpsc::channel();
@@ -39,7 +39,7 @@ fn a_dropped_promise_runs_them_where_it_is_dropped() {
 }
 
 #[test]
-fn the_future_is_not_done_before_they_have_run() {
+fn a_future_is_not_done_before_its_callbacks_have_run() {
     within(LONG, || {
         let (promise, future) = promise();
         promise.start();
@@ -56,7 +56,7 @@ fn the_future_is_not_done_before_they_have_run() {
         assert_eq!(seen.all(), [(State::Running, false, false)]);
         assert_eq!(future.state(), State::Running);
         assert!(!future.wait_timeout(Duration::from_millis(1)));
-        assert!(!future.cancel(), "it has an outcome already");
+        assert!(!future.cancel(), "the task has an outcome");
         assert!(!future.abort());
         opener.open();
         assert_eq!(future.result().unwrap(), &1);
@@ -65,7 +65,7 @@ fn the_future_is_not_done_before_they_have_run() {
 }
 
 #[test]
-fn a_cancelled_future_is_pending_until_they_have_run() {
+fn a_cancelled_future_is_pending_until_its_callbacks_have_run() {
     let (_promise, future) = promise::<u8>();
     let future = future.share();
     let (inside, seen) = (future.clone(), Seen::new());
@@ -77,7 +77,7 @@ fn a_cancelled_future_is_pending_until_they_have_run() {
 }
 
 #[test]
-fn added_to_a_cancelled_future_it_runs_at_once() {
+fn a_callback_added_to_a_cancelled_future_runs_at_once() {
     let (_promise, future) = promise::<u8>();
     future.cancel();
     let seen = Seen::new();
@@ -88,7 +88,7 @@ fn added_to_a_cancelled_future_it_runs_at_once() {
 }
 
 #[test]
-fn added_by_another_thread_meanwhile_it_is_run_next_by_the_delivering_one() {
+fn a_callback_added_during_delivery_runs_next_on_the_delivering_thread() {
     within(LONG, || {
         let (promise, future) = promise();
         let future = Arc::new(future);
@@ -106,7 +106,7 @@ fn added_by_another_thread_meanwhile_it_is_run_next_by_the_delivering_one() {
         opener.arrived(1);
         let see = seen.clone();
         future.add_done_callback(move |_| see.push(("second", thread::current().id())));
-        assert!(seen.all().is_empty(), "it waits its turn");
+        assert!(seen.all().is_empty(), "the second callback waits for the first");
         opener.open();
         let completer = completer.join().unwrap();
         assert_eq!(seen.all(), [("first", completer), ("second", completer)]);
@@ -114,7 +114,7 @@ fn added_by_another_thread_meanwhile_it_is_run_next_by_the_delivering_one() {
 }
 
 #[test]
-fn added_to_a_done_future_while_another_thread_delivers_it_is_run_next_by_that_one() {
+fn a_late_callback_added_during_delivery_runs_next_on_the_delivering_thread() {
     within(LONG, || {
         for shared in [false, true] {
             let (promise, future) = promise();
@@ -139,7 +139,7 @@ fn added_to_a_done_future_while_another_thread_delivers_it_is_run_next_by_that_o
             opener.arrived(1);
             let see = seen.clone();
             add(Box::new(move || see.push(("second", thread::current().id()))));
-            assert!(seen.all().is_empty(), "it waits its turn (shared: {shared})");
+            assert!(seen.all().is_empty(), "the second callback waits for the first (shared: {shared})");
             opener.open();
             let deliverer = deliverer.join().unwrap();
             assert_eq!(seen.all(), [("first", deliverer), ("second", deliverer)], "shared: {shared}");
@@ -148,7 +148,7 @@ fn added_to_a_done_future_while_another_thread_delivers_it_is_run_next_by_that_o
 }
 
 #[test]
-fn whoever_asks_for_the_error_while_a_late_one_runs_waits_for_it() {
+fn error_waits_for_a_late_callback_that_runs() {
     within(LONG, || {
         // Nobody can tell when the other thread sleeps: often enough, it does.
         for _ in 0..300 {
@@ -174,7 +174,7 @@ fn whoever_asks_for_the_error_while_a_late_one_runs_waits_for_it() {
 }
 
 #[test]
-fn added_in_a_late_callback_it_runs_after_it() {
+fn a_callback_added_in_a_late_callback_runs_after_it() {
     for shared in [false, true] {
         let (promise, future) = promise::<u8>();
         promise.complete(Ok(1));
@@ -202,7 +202,7 @@ fn added_in_a_late_callback_it_runs_after_it() {
 }
 
 #[test]
-fn one_that_panics_in_cancel_does_not_reach_the_caller() {
+fn a_callback_that_panics_in_cancel_does_not_reach_the_caller() {
     let (_promise, future) = promise::<u8>();
     future.add_done_callback(|_| panic!("in the canceller's hands"));
     assert!(future.cancel());
@@ -210,7 +210,7 @@ fn one_that_panics_in_cancel_does_not_reach_the_caller() {
 }
 
 #[test]
-fn what_they_capture_is_dropped_when_they_have_run() {
+fn captures_of_callbacks_are_dropped_after_the_callbacks_have_run() {
     let (promise, future) = promise();
     let drops = Drops::default();
     let token = drops.token();
@@ -224,7 +224,7 @@ fn what_they_capture_is_dropped_when_they_have_run() {
 }
 
 #[test]
-fn they_are_dropped_with_a_task_that_ends_unseen() {
+fn callbacks_of_an_abandoned_task_are_dropped() {
     let drops = Drops::default();
     let (promise, future) = promise::<u8>();
     let token = drops.token();
@@ -235,7 +235,7 @@ fn they_are_dropped_with_a_task_that_ends_unseen() {
 }
 
 #[test]
-fn many_threads_add_while_one_completes_and_none_is_lost() {
+fn callbacks_added_by_many_threads_during_completion_all_run() {
     within(LONG, || {
         for _ in 0..200 {
             let (promise, future) = promise::<u8>();

@@ -11,16 +11,16 @@ use super::backend::Wire;
 use crate::support::{Held, LONG, within};
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-struct Stubborn;
-impl Serialize for Stubborn {
+struct Unserializable;
+impl Serialize for Unserializable {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(S::Error::custom("this value stays here"))
     }
 }
 
 #[derive(Debug, Deserialize)]
-struct Explosive;
-impl Serialize for Explosive {
+struct PanicsInSerialize;
+impl Serialize for PanicsInSerialize {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         panic!("serialising it explodes")
     }
@@ -64,10 +64,13 @@ fn an_argument_that_cannot_be_serialised_fails_its_task_only() {
     within(LONG, || {
         let wire = Wire::new();
         let double = wire.named("double");
-        assert_encode(double.submit(|_: Stubborn| 1_i64, Stubborn).result(), "this value stays here");
-        assert_encode(double.submit(|_: Explosive| 1_i64, Explosive).result(), "serialising it explodes");
+        assert_encode(double.submit(|_: Unserializable| 1_i64, Unserializable).result(), "this value stays here");
+        assert_encode(
+            double.submit(|_: PanicsInSerialize| 1_i64, PanicsInSerialize).result(),
+            "serialising it explodes",
+        );
         let chunks = wire.with(TaskOptions::new().name("double")).with(MapOptions::new().chunk_size(2));
-        let outcomes: Vec<_> = chunks.map(|_: Stubborn| 1_i64, [Stubborn, Stubborn]).collect();
+        let outcomes: Vec<_> = chunks.map(|_: Unserializable| 1_i64, [Unserializable, Unserializable]).collect();
         assert!(matches!(outcomes[..], [Err(Error::Encode(_)), Err(Error::Encode(_))]), "{outcomes:?}");
         assert_eq!(double.submit(|n: i64| n, 4).result().unwrap(), 8);
     });
@@ -115,10 +118,10 @@ fn shapes<T: Ord>(value: fn() -> T) -> Vec<Shape<T>> {
 }
 
 #[test]
-fn what_serde_said_is_kept_also_of_a_value_inside_another() {
+fn an_error_text_of_serde_is_kept_from_a_nested_value() {
     let held = Held::default();
-    for shape in shapes(|| Stubborn) {
-        let future = held.submit(|_: Shape<Stubborn>| 1_i64, shape);
+    for shape in shapes(|| Unserializable) {
+        let future = held.submit(|_: Shape<Unserializable>| 1_i64, shape);
         assert_encode(held.take(0).encode(), "this value stays here");
         drop(future);
     }
@@ -136,7 +139,7 @@ fn what_serde_said_is_kept_also_of_a_value_inside_another() {
 }
 
 #[test]
-fn what_postcard_itself_says_is_kept_as_well() {
+fn an_error_text_of_postcard_is_kept() {
     let held = Held::default();
     let future = held.submit(|_: u8| Vec::<String>::new(), 1);
     held.take(0).complete(Ok(&[1, 9, b'x']));
@@ -179,7 +182,7 @@ struct Flat {
 }
 
 #[test]
-fn what_the_format_is_not_made_for_is_said_with_a_way_out() {
+fn an_unsupported_type_is_named_with_a_remedy() {
     let held = Held::default();
     let future = held.submit(|_: u8| Untagged::Number(1), 1);
     held.take(0).complete(Ok(&[1]));

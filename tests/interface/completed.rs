@@ -24,7 +24,7 @@ fn complete(promises: &mut [Option<Promise<usize>>], at: usize) {
 }
 
 #[test]
-fn what_was_seen_done_comes_out_of_a_poll_before_what_ends_later() {
+fn a_future_seen_done_comes_out_before_one_that_ends_later() {
     within(LONG, || {
         let (first, first_future) = promise::<u8>();
         let (second, second_future) = promise::<u8>();
@@ -45,7 +45,7 @@ fn what_was_seen_done_comes_out_of_a_poll_before_what_ends_later() {
 }
 
 #[test]
-fn several_that_are_done_come_in_the_order_they_were() {
+fn several_done_futures_come_in_completion_order() {
     let (promises, futures) = tagged(4);
     let mut promises: Vec<_> = promises.into_iter().map(Some).collect();
     let completed = as_completed(futures);
@@ -56,7 +56,7 @@ fn several_that_are_done_come_in_the_order_they_were() {
 }
 
 #[test]
-fn every_end_makes_one_come_out() {
+fn every_end_of_a_task_yields_its_future() {
     type End = fn(Promise<usize>, &SharedFuture<usize>);
     let ends: [End; 4] = [
         |promise, _| assert!(promise.complete(Ok(1))),
@@ -85,7 +85,7 @@ fn every_end_makes_one_come_out() {
 }
 
 #[test]
-fn everything_comes_out_exactly_once() {
+fn every_future_comes_out_exactly_once() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         for _ in 0..20 {
@@ -98,7 +98,7 @@ fn everything_comes_out_exactly_once() {
 }
 
 #[test]
-fn it_knows_how_many_are_left() {
+fn the_length_is_the_number_of_futures_left() {
     let (promises, futures) = tagged(3);
     let mut completed = as_completed(futures);
     assert_eq!((completed.len(), completed.size_hint()), (3, (3, Some(3))));
@@ -115,7 +115,7 @@ fn it_knows_how_many_are_left() {
 }
 
 #[test]
-fn one_may_be_pushed_at_any_time() {
+fn a_future_may_be_pushed_at_any_time() {
     let (first_promise, first) = promise::<u8>();
     let mut completed = as_completed([first]);
     first_promise.complete(Ok(1));
@@ -137,7 +137,7 @@ fn one_may_be_pushed_at_any_time() {
 }
 
 #[test]
-fn a_timeout_counts_what_was_pushed_too() {
+fn a_timeout_counts_pushed_futures() {
     let (_promises, mut futures) = tagged(3);
     let pushed = futures.pop().unwrap();
     let mut completed = as_completed(futures);
@@ -146,7 +146,7 @@ fn a_timeout_counts_what_was_pushed_too() {
 }
 
 #[test]
-fn what_is_unfinished_comes_back_in_input_order() {
+fn unfinished_futures_are_returned_in_input_order() {
     let (mut promises, futures) = tagged(4);
     let mut completed = as_completed(futures);
     promises.remove(2).complete(Ok(2));
@@ -158,7 +158,7 @@ fn what_is_unfinished_comes_back_in_input_order() {
 }
 
 #[test]
-fn dropping_it_detaches_what_it_has() {
+fn dropping_the_iterator_detaches_its_tasks() {
     let drops = Drops::default();
     let (promise, future) = promise();
     let (other_promise, other) = promise_of_token();
@@ -178,7 +178,7 @@ fn promise_of_token() -> (Promise<crate::support::Token>, Future<crate::support:
 }
 
 #[test]
-fn it_lets_go_of_a_future_before_it_yields_it() {
+fn the_iterator_releases_a_future_before_it_yields_it() {
     let (promise, future) = promise::<Arc<()>>();
     let value = Arc::new(());
     let mut completed = as_completed([future]);
@@ -201,7 +201,7 @@ fn it_may_move_to_another_thread() {
 }
 
 #[test]
-fn a_task_goes_over_tasks_of_its_own_executor() {
+fn a_task_iterates_over_tasks_of_its_own_executor() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));
         let inside = Arc::clone(&threads);
@@ -214,7 +214,7 @@ fn a_task_goes_over_tasks_of_its_own_executor() {
 }
 
 #[test]
-fn what_comes_out_was_seen_by_its_callbacks_first() {
+fn callbacks_run_before_a_future_comes_out() {
     within(LONG, || {
         let (promise, future) = promise::<u8>();
         let (send, receive) = mpsc::channel();

@@ -44,7 +44,7 @@ fn function_and_argument_are_dropped_by_cancel() {
 }
 
 #[test]
-fn a_panicking_task_drops_what_it_had() {
+fn a_panicking_task_drops_its_values() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let drops = Drops::default();
@@ -60,7 +60,7 @@ fn a_panicking_task_drops_what_it_had() {
 }
 
 #[test]
-fn a_detached_result_is_dropped_when_it_is_there() {
+fn a_detached_result_is_dropped_at_once() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let drops = Drops::default();
@@ -96,7 +96,7 @@ fn a_drop_that_panics_does_no_harm() {
         future.wait();
         drop(future);
         threads.spawn(|| PanicsOnDrop).detach();
-        assert_eq!(threads.spawn(|| 1).result().unwrap(), 1, "a result nobody took");
+        assert_eq!(threads.spawn(|| 1).result().unwrap(), 1, "an unread result");
 
         let future = threads.spawn(|| -> u8 { std::panic::panic_any(PanicsOnDrop) });
         drop(future.error());
@@ -145,11 +145,11 @@ fn a_drop_may_look_at_its_own_future() {
 }
 
 /// Panics whenever it is dropped: two of them in one unguarded drop end the process.
-struct Mine;
+struct AlwaysPanicsOnDrop;
 
-impl Drop for Mine {
+impl Drop for AlwaysPanicsOnDrop {
     fn drop(&mut self) {
-        panic!("a mine in a chunk");
+        panic!("a drop in a chunk");
     }
 }
 
@@ -158,17 +158,22 @@ fn several_panicking_drops_in_one_chunk_do_no_harm() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let chunks = threads.with(MapOptions::new().chunk_size(4));
-        // Results that nobody takes, of a chunk whose first is taken.
-        let mut map = chunks.map(|_: u8| Mine, 0..4);
+        // Unread results of a chunk whose first result is taken.
+        let mut map = chunks.map(|_: u8| AlwaysPanicsOnDrop, 0..4);
         std::mem::forget(map.next());
         drop(map);
-        // Results of a chunk that nobody looks at.
-        let map = chunks.map(|_: u8| Mine, 0..4);
+        // Unread results of a whole chunk.
+        let map = chunks.map(|_: u8| AlwaysPanicsOnDrop, 0..4);
         threads.spawn(|| ()).wait();
         drop(map);
         // Arguments of a chunk that never starts.
         let (opener, running) = occupy(&threads);
-        drop(chunks.map(std::mem::forget, [Mine, Mine, Mine, Mine]));
+        drop(
+            chunks.map(
+                std::mem::forget,
+                [AlwaysPanicsOnDrop, AlwaysPanicsOnDrop, AlwaysPanicsOnDrop, AlwaysPanicsOnDrop],
+            ),
+        );
         opener.open();
         running.wait();
         assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);

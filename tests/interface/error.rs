@@ -50,7 +50,7 @@ fn one_of_each() -> Vec<Error> {
 }
 
 #[test]
-fn each_says_what_happened() {
+fn each_error_says_what_happened() {
     let texts: Vec<_> = one_of_each().iter().map(ToString::to_string).collect();
     let expected = [
         "the task was cancelled",
@@ -63,7 +63,7 @@ fn each_says_what_happened() {
         "the queue is full: `max_pending` is 3",
         "the argument cannot be serialised by the caller: a lock is poisoned",
         "the result cannot be deserialised by the caller: 2 bytes are left over",
-        "a message of 2000 bytes passes the frame limit of 1000 bytes, which `max_message_size` sets",
+        "a message of 2000 bytes exceeds `max_message_size`, which is 1000 bytes",
         "the task was abandoned: nobody is left to complete it",
     ];
     for (text, expected) in texts.iter().zip(expected) {
@@ -79,6 +79,38 @@ fn texts_are_one_lower_case_sentence_without_a_stop() {
         assert!(text.chars().next().is_some_and(char::is_lowercase), "{text}");
         assert!(!text.ends_with(['.', '!', '\n']) && !text.contains('\n'), "{text}");
     }
+}
+
+/// `main` prints this of an error that it returns.
+#[test]
+fn debug_shows_the_variant_and_the_text() {
+    for error in one_of_each() {
+        let (debug, text) = (format!("{error:?}"), error.to_string());
+        let expected = match error {
+            Error::Cancelled => "Cancelled".into(),
+            Error::ShutDown => "ShutDown".into(),
+            Error::Abandoned => "Abandoned".into(),
+            Error::Failed(_) => format!("Failed {{ message: {text:?}, type_name: \"&str\" }}"),
+            _ => format!("{}({text:?})", debug.split('(').next().unwrap_or_default()),
+        };
+        assert_eq!(debug, expected);
+    }
+    let limit = TimeLimit::new(Duration::from_millis(1500));
+    assert_eq!(format!("{limit:?}"), "TimeLimit(\"the task ran past its time limit of 1.5s\")");
+    assert_eq!(format!("{:?}", Error::TimeLimit(limit)), "TimeLimit(\"the task ran past its time limit of 1.5s\")");
+    let unbuilt = Error::from(ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err());
+    assert_eq!(format!("{unbuilt:?}"), "Build(\"max_workers must be at least 1, not 0\")");
+}
+
+#[test]
+fn debug_of_a_failure_shows_its_sources() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("the flag cannot be read")]
+    struct Unreadable(#[source] std::io::Error);
+    let error = Error::Failed(Failed::new(Unreadable(std::io::Error::other("the disk is gone"))));
+    let text = format!("{error:?}");
+    assert!(text.starts_with("Failed { message: \"the flag cannot be read\", type_name: \""), "{text}");
+    assert!(text.ends_with("Unreadable\", sources: [\"the disk is gone\"] }"), "{text}");
 }
 
 #[test]
@@ -102,7 +134,7 @@ fn details_are_there_to_ask_for() {
 }
 
 #[test]
-fn a_map_that_runs_out_of_time_counts_what_is_unfinished() {
+fn a_map_that_times_out_counts_unfinished_items() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (_opener, _running) = occupy(&threads);
@@ -134,7 +166,7 @@ fn a_panic_keeps_its_message_place_and_worker() {
 }
 
 #[test]
-fn a_panic_that_a_task_caught_says_nothing_about_the_next_one() {
+fn a_caught_panic_does_not_affect_the_next_panic() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let resume = |payload: fn() -> Box<dyn std::any::Any + Send>| {
@@ -153,7 +185,7 @@ fn a_panic_that_a_task_caught_says_nothing_about_the_next_one() {
 }
 
 #[test]
-fn a_payload_that_is_no_text_has_a_description_and_a_place() {
+fn a_payload_without_text_has_a_description_and_a_location() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.spawn(|| -> u8 { std::panic::panic_any(vec![1, 2]) }).result().unwrap_err();
@@ -164,25 +196,25 @@ fn a_payload_that_is_no_text_has_a_description_and_a_place() {
 }
 
 #[test]
-fn the_first_clone_that_asks_gets_the_payload() {
+fn the_first_clone_takes_the_payload() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.spawn(|| -> u8 { std::panic::panic_any(7_u8) }).result().unwrap_err();
         let clone = error.clone();
         assert_eq!(clone.into_panic().unwrap().downcast_ref::<u8>(), Some(&7));
         let error = error.into_panic().expect_err("it is gone");
-        assert!(panicked(&error).location().is_some(), "all else stays");
+        assert!(panicked(&error).location().is_some(), "the other details stay");
     });
 }
 
 #[test]
-fn what_is_no_panic_has_no_payload() {
+fn other_errors_have_no_payload() {
     assert!(matches!(Error::ShutDown.into_panic(), Err(Error::ShutDown)));
     assert!(matches!(Error::Failed(Failed::new("no")).into_panic(), Err(Error::Failed(_))));
 }
 
 #[test]
-fn a_payload_goes_with_the_last_clone() {
+fn a_payload_is_dropped_with_the_last_clone() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let drops = Drops::default();
@@ -285,7 +317,7 @@ fn download(country: &'static str) -> Result<u8, Download> {
 }
 
 #[test]
-fn a_failed_task_speaks_with_its_own_error() {
+fn a_failed_task_shows_its_own_error() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.try_spawn(|| download("BR")).result().unwrap_err();
@@ -313,7 +345,7 @@ fn a_failed_task_may_return_text_or_a_box() {
 }
 
 #[test]
-fn a_failure_after_its_handle_went_is_logged() {
+fn a_failure_without_a_handle_is_logged() {
     within(LONG, || {
         assert!(logged("unseen-2").is_empty());
         let threads = ThreadPoolExecutor::new(1);
@@ -338,7 +370,7 @@ fn an_abandoned_task_without_a_handle_is_logged_by_its_id() {
 }
 
 #[test]
-fn an_error_that_was_looked_at_is_not_logged() {
+fn an_error_that_was_read_is_not_logged() {
     within(LONG, || {
         assert!(logged("seen-by").is_empty());
         let threads = ThreadPoolExecutor::new(1);
@@ -388,15 +420,15 @@ fn a_value_and_a_cancellation_are_not_logged() {
 fn an_error_whose_text_panics_does_no_harm() {
     within(LONG, || {
         #[derive(Debug)]
-        struct Mute;
-        impl std::fmt::Display for Mute {
+        struct PanicsInDisplay;
+        impl std::fmt::Display for PanicsInDisplay {
             fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 panic!("no words")
             }
         }
-        impl StdError for Mute {}
+        impl StdError for PanicsInDisplay {}
         let threads = ThreadPoolExecutor::new(1);
-        threads.try_spawn(|| Err::<u8, _>(Mute)).detach();
+        threads.try_spawn(|| Err::<u8, _>(PanicsInDisplay)).detach();
         assert_eq!(threads.spawn(|| 1).result().unwrap(), 1);
     });
 }

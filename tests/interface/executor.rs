@@ -43,11 +43,11 @@ fn pointers_to_an_executor_deref() {
 }
 
 #[test]
-fn a_pointer_passes_everything_on() {
+fn a_pointer_forwards_every_method() {
     within(LONG, || {
         let boxed: Box<dyn Backend> = Box::new(ThreadPoolExecutor::new(3));
         assert_eq!(boxed.max_workers(), 3);
-        assert!(!boxed.join(Some(Duration::ZERO)), "it is open");
+        assert!(!boxed.join(Some(Duration::ZERO)), "an open executor cannot be joined");
         assert_eq!(boxed.stats().workers, 0);
         boxed.submit(|n: u8| n, 1).result().unwrap();
         assert_eq!(boxed.stats().workers, 1);
@@ -59,7 +59,7 @@ fn a_pointer_passes_everything_on() {
 }
 
 #[test]
-fn executors_are_one_line_apart() {
+fn an_executor_is_replaced_in_one_line() {
     within(LONG, || {
         for chosen in [true, false] {
             let executor: Box<dyn Backend> =
@@ -140,7 +140,7 @@ fn a_backend_with_options_is_the_same_executor() {
 }
 
 #[test]
-fn options_without_a_word_change_nothing() {
+fn empty_options_change_nothing() {
     let none = TaskOptions::new();
     assert_eq!(
         (none.get_name(), none.get_time_limit(), none.get_retries(), none.get_refuse_when_full()),

@@ -17,7 +17,7 @@ fn states_print_as_words_and_know_whether_they_are_done() {
 }
 
 #[test]
-fn ids_are_unique_also_over_threads_and_gone_futures() {
+fn ids_are_unique_across_threads_and_dropped_futures() {
     within(LONG, || {
         let from_threads: Vec<_> =
             (0..4).map(|_| thread::spawn(|| (0..3000).map(|_| promise::<u8>().1.id()).collect::<Vec<_>>())).collect();
@@ -29,7 +29,7 @@ fn ids_are_unique_also_over_threads_and_gone_futures() {
 }
 
 #[test]
-fn an_id_stays() {
+fn an_id_does_not_change() {
     let (promise, future) = promise::<u8>();
     let id = future.id();
     promise.complete(Ok(1));
@@ -38,7 +38,7 @@ fn an_id_stays() {
 }
 
 #[test]
-fn abort_ends_a_running_task_at_once_and_asks_it_to_stop() {
+fn abort_ends_a_future_at_once_and_asks_its_task_to_stop() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, at_gate) = gate();

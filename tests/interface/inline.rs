@@ -10,7 +10,7 @@ use concurrent_futures::{Backend, Error, Executor, InlineExecutor, State, Stats,
 use crate::support::{Gate, LONG, within};
 
 #[test]
-fn it_runs_inside_submit() {
+fn a_task_runs_inside_submit() {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let future = InlineExecutor.submit(|n: usize| CALLS.fetch_add(n, Ordering::SeqCst), 3);
     assert_eq!(CALLS.load(Ordering::SeqCst), 3);
@@ -20,7 +20,7 @@ fn it_runs_inside_submit() {
 }
 
 #[test]
-fn it_runs_in_the_calling_thread() {
+fn a_task_runs_in_the_calling_thread() {
     thread_local!(static HERE: std::cell::Cell<u8> = const { std::cell::Cell::new(0) });
     HERE.set(7);
     assert_eq!(InlineExecutor.submit(|n: u8| n + HERE.get(), 1).result().unwrap(), 8);
@@ -43,7 +43,7 @@ fn tasks_nest() {
 }
 
 #[test]
-fn a_task_knows_itself_and_nesting_keeps_them_apart() {
+fn nested_tasks_have_their_own_contexts() {
     assert!(task::current().is_none());
     let future = InlineExecutor.submit(
         |(): ()| {
@@ -66,7 +66,7 @@ fn a_task_knows_itself_and_nesting_keeps_them_apart() {
 }
 
 #[test]
-fn it_runs_in_input_order_one_at_a_time() {
+fn items_run_one_at_a_time_in_input_order() {
     static ORDER: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     let map = InlineExecutor.map(|n: usize| ORDER.lock().unwrap().push(n), 0..10);
     assert_eq!(*ORDER.lock().unwrap(), (0..10).collect::<Vec<_>>(), "before the first result is asked for");
@@ -77,20 +77,20 @@ static SHARED: LazyLock<InlineExecutor> = LazyLock::new(InlineExecutor::new);
 static GATE: LazyLock<Gate> = LazyLock::new(Gate::default);
 
 #[test]
-fn a_close_leaves_alone_what_runs_and_what_that_submits() {
+fn a_close_spares_running_tasks_and_their_submits() {
     within(LONG, || {
         let running = thread::spawn(|| {
             SHARED.submit(
                 |()| {
                     GATE.pass();
-                    assert!(!SHARED.join(None), "it would wait for itself");
+                    assert!(!SHARED.join(None), "a join inside a task does not wait");
                     SHARED.submit(|n: u8| n, 1).result().unwrap()
                 },
                 (),
             )
         });
         GATE.arrived(1);
-        assert!(!SHARED.join(None), "it is open");
+        assert!(!SHARED.join(None), "an open executor cannot be joined");
         SHARED.close();
         assert!(matches!(SHARED.submit(|n: u8| n, 2).result(), Err(Error::ShutDown)));
         assert!(SHARED.map(|n: u8| n, [1, 2]).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
@@ -119,7 +119,7 @@ fn the_constant_has_no_state_to_close() {
 }
 
 #[test]
-fn nobody_enforces_a_time_limit() {
+fn time_limits_are_not_enforced_inline() {
     let limited = InlineExecutor.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));
     assert_eq!(limited.submit(|n: u8| n, 1).result().unwrap(), 1);
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::support::{Drops, Held, LONG, Token, within};
 
 #[test]
-fn a_job_says_who_it_is() {
+fn a_job_has_the_id_and_name_of_its_task() {
     let held = Held::default();
     let options = TaskOptions::new().name("fetch").retries(3).refuse_when_full().time_limit(LONG);
     let future = held.with(options).submit(|n: u8| n, 1);
@@ -29,7 +29,7 @@ fn a_job_says_who_it_is() {
 }
 
 #[test]
-fn a_job_starts_once_the_far_side_does() {
+fn a_job_starts_when_its_remote_starts_it() {
     let held = Held::default();
     let future = held.submit(|n: u8| n, 1);
     let job = held.take(0);
@@ -47,7 +47,7 @@ fn a_job_that_was_started_and_encoded_may_still_run_here() {
     let future = held.submit(|n: u8| n + 1, 1);
     let job = held.take(0);
     assert_eq!(job.encode().unwrap().argument(), [1]);
-    assert_eq!(job.encode().unwrap().into_argument(), [1], "as often as one likes");
+    assert_eq!(job.encode().unwrap().into_argument(), [1], "a job may be encoded again");
     assert_eq!(job.encode().unwrap().items(), None);
     assert!(job.start());
     job.run();
@@ -55,7 +55,7 @@ fn a_job_that_was_started_and_encoded_may_still_run_here() {
 }
 
 #[test]
-fn a_chunk_tells_how_many_calls_it_is() {
+fn a_chunk_knows_its_number_of_calls() {
     let held = Held::default();
     let chunks = held.with(MapOptions::new().chunk_size(3));
     let map = chunks.map(|n: u8| n, [7, 8, 9, 10]);
@@ -65,14 +65,100 @@ fn a_chunk_tells_how_many_calls_it_is() {
     assert_eq!(map.map(|outcome| matches!(outcome, Err(Error::Abandoned))).collect::<Vec<_>>(), [true; 4]);
 }
 
+/// Submits three numbers as one task.
+fn chunk(held: &Held, finish: impl FnOnce(Job)) -> Vec<Result<u8, Error>> {
+    let chunks = held.with(MapOptions::new().chunk_size(3));
+    let map = chunks.map(|n: u8| n, [7, 8, 9]);
+    finish(held.take(0));
+    map.collect()
+}
+
+#[track_caller]
+fn assert_decode(outcome: &Result<u8, Error>, said: &str) {
+    let Err(Error::Decode(decode)) = outcome else { panic!("{outcome:?}") };
+    assert!(decode.to_string().contains(said), "{decode}");
+}
+
+#[test]
+fn a_chunk_is_completed_item_by_item() {
+    let outcomes = chunk(&Held::default(), |job| {
+        assert_eq!(job.encode().unwrap().items(), Some(3));
+        job.complete_items([Ok(&[14][..]), Err(Error::ShutDown), Ok(&[])]);
+    });
+    assert!(matches!(outcomes[..2], [Ok(14), Err(Error::ShutDown)]), "{outcomes:?}");
+    assert_decode(&outcomes[2], "");
+    assert_eq!(outcomes.len(), 3);
+}
+
+#[test]
+fn items_without_a_reply_say_so_and_the_others_have_theirs() {
+    let outcomes = chunk(&Held::default(), |job| job.complete_items([Ok(&[14][..])]));
+    assert!(matches!(outcomes[..1], [Ok(14)]), "{outcomes:?}");
+    for missing in &outcomes[1..] {
+        assert_decode(missing, "no reply came for it, only 1 of 3: pass one for each call of the task, in order");
+    }
+    assert_eq!(outcomes.len(), 3);
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    held.take(0).complete_items([]);
+    assert_decode(&future.result(), "only 0 of 1");
+}
+
+#[test]
+fn with_too_many_replies_no_item_has_another_ones() {
+    let replies = || std::iter::repeat_with(|| Ok(&[1][..]));
+    let outcomes = chunk(&Held::default(), |job| job.complete_items(replies()));
+    assert_eq!(outcomes.len(), 3);
+    outcomes.iter().for_each(|outcome| assert_decode(outcome, "more replies came than the task has calls (3)"));
+    let held = Held::default();
+    let future = held.submit(|n: u8| n, 1);
+    held.take(0).complete_items(replies());
+    assert_decode(&future.result(), "more replies came than the task has calls (1)");
+}
+
+#[test]
+fn a_task_that_is_no_chunk_has_one_reply() {
+    let held = Held::default();
+    let (one, two) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));
+    held.take(0).complete_items([Ok(&[9][..])]);
+    held.take(0).complete_items([Err(Error::ShutDown)]);
+    assert_eq!(one.result().unwrap(), 9);
+    assert!(matches!(two.result(), Err(Error::ShutDown)));
+}
+
+#[test]
+fn replies_that_panic_end_the_task() {
+    let held = Held::default();
+    let outcomes = chunk(&held, |job| {
+        let replies = [Ok(&[1][..])].into_iter().chain(std::iter::from_fn(|| panic!("in an iterator")));
+        let completed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.complete_items(replies)));
+        completed.unwrap_err();
+    });
+    assert!(matches!(outcomes[..], [Err(Error::Abandoned), Err(Error::Abandoned), Err(Error::Abandoned)]));
+}
+
+#[test]
+fn a_job_tells_whether_an_err_is_an_error() {
+    let held = Held::default();
+    let _value = held.submit(|text: String| text.parse::<u8>().map_err(|error| error.to_string()), "1".into());
+    assert!(!held.take(0).is_fallible());
+    let _error = held.try_submit(|text: String| text.parse::<u8>(), "1".into());
+    assert!(held.take(0).is_fallible());
+    let chunks = held.with(MapOptions::new().chunk_size(2));
+    let _values = chunks.map(|n: u8| n, [1, 2]);
+    let _errors = chunks.try_map(|text: String| text.parse::<u8>(), ["1".into(), "2".into()]);
+    assert_eq!((held.take(0).is_fallible(), held.take(0).is_fallible()), (false, true));
+}
+
 #[test]
 fn a_job_that_was_cancelled_does_nothing_more() {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let held = Held::default();
     let submit = || held.submit(|n: usize| CALLS.fetch_add(n, Ordering::SeqCst), 1);
-    let ways: [fn(Job); 5] = [
+    let ways: [fn(Job); 6] = [
         |job| job.run(),
         |job| job.complete(Ok(&[1])),
+        |job| job.complete_items(std::iter::from_fn(|| panic!("looked at"))),
         |job| job.fail(Error::ShutDown),
         drop,
         |job| {
@@ -113,7 +199,7 @@ fn a_job_fails_with_the_reason_it_is_given() {
 }
 
 #[test]
-fn an_abort_of_a_running_job_calls_its_hook_once_it_is_done() {
+fn an_abort_of_a_running_job_runs_its_hook_after_the_job_is_done() {
     let held = Held::default();
     let future = held.submit(|n: u8| n, 1).share();
     let job = held.take(0);
@@ -125,13 +211,13 @@ fn an_abort_of_a_running_job_calls_its_hook_once_it_is_done() {
     assert_eq!(receive.try_recv(), Ok((State::Cancelled, thread::current().id())));
     let (send, receive) = mpsc::channel();
     job.on_abort(move || send.send(()).unwrap());
-    assert_eq!(receive.try_recv(), Ok(()), "it was aborted already");
+    assert_eq!(receive.try_recv(), Ok(()), "the job was aborted before");
     job.complete(Ok(&[1]));
     assert!(future.is_cancelled());
 }
 
 #[test]
-fn a_hook_is_not_called_for_a_task_that_was_not_aborted_while_it_ran() {
+fn a_hook_runs_only_if_its_task_is_aborted_while_it_runs() {
     let held = Held::default();
     let (call, calls) = mpsc::channel();
     let hooked = |drops: &Drops| {
@@ -147,10 +233,10 @@ fn a_hook_is_not_called_for_a_task_that_was_not_aborted_while_it_ran() {
     let drops = Drops::default();
     let (cancelled, job) = hooked(&drops);
     assert!(cancelled.cancel());
-    assert_eq!(drops.count(), 1, "nothing is kept");
+    assert_eq!(drops.count(), 1, "the job keeps no argument");
     drop(job);
     let (aborted, job) = hooked(&drops);
-    assert!(aborted.abort(), "it was pending");
+    assert!(aborted.abort(), "the job was pending");
     assert_eq!(drops.count(), 2);
     drop(job);
     let (finished, job) = hooked(&drops);
@@ -235,7 +321,7 @@ impl<'de> Deserialize<'de> for Counted {
 }
 
 #[test]
-fn an_encoded_argument_is_kept_until_the_task_is_done_and_no_longer() {
+fn an_encoded_argument_is_dropped_when_its_task_is_done() {
     let drops = ARGUMENTS.get_or_init(Drops::default);
     let held = Held::default();
     let ends: [fn(Job, &SharedFuture<u8>); 3] =
@@ -254,7 +340,7 @@ fn an_encoded_argument_is_kept_until_the_task_is_done_and_no_longer() {
 }
 
 #[test]
-fn a_caller_is_told_from_any_thread() {
+fn a_job_may_be_completed_on_any_thread() {
     within(LONG, || {
         let held = Held::default();
         for number in 0..50_u8 {
@@ -272,7 +358,7 @@ fn a_caller_is_told_from_any_thread() {
 }
 
 #[test]
-fn options_that_are_added_on_the_way_give_way_to_those_before_them() {
+fn options_of_a_task_win_over_those_added_to_its_job() {
     let held = Held::default();
     let future = held.with(TaskOptions::new().name("inner")).submit(|n: u8| n, 1);
     let job = held

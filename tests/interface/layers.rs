@@ -26,7 +26,7 @@ const DOUBLES: [&str; 9] = ["tests", "fuzz", "torn", "model", "hostile", "simula
 type Module = Vec<String>;
 
 #[test]
-fn imports_point_one_way() {
+fn imports_point_from_the_top_to_the_bottom() {
     let modules = modules();
     let mut faults = Vec::new();
     let mut edges = BTreeMap::<&Module, BTreeMap<&Module, String>>::new();

@@ -28,7 +28,7 @@ fn results_out_of_order_do_not_make_room() {
 }
 
 #[test]
-fn on_threads_no_more_than_the_buffer_was_ever_in_flight() {
+fn threads_never_have_more_than_the_buffer_in_flight() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(4);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -90,7 +90,7 @@ fn items_with_a_time_limit_are_tasks_of_their_own() {
 }
 
 #[test]
-fn a_timeout_counts_what_is_left_and_cancels_it() {
+fn a_timeout_counts_and_cancels_the_items_left() {
     let held = Held::default();
     let timed = held.with(MapOptions::new().timeout(Duration::from_millis(2)));
     let mut map = timed.map(|n: u32| n, 0..4);
@@ -131,7 +131,7 @@ fn a_task_that_fails_with_a_timeout_of_its_own_ends_nothing() {
 }
 
 #[test]
-fn it_knows_its_size() {
+fn a_map_knows_its_size() {
     let held = Held::default();
     let mut map = held.map(|n: u32| n, 0..4);
     assert_eq!(map.size_hint(), (4, Some(4)));
@@ -147,19 +147,19 @@ fn it_knows_its_size() {
     let timed = held.with(MapOptions::new().timeout(LONG));
     let map = timed.map(|n: u32| n, 0..3);
     let (low, high) = map.size_hint();
-    assert!(low <= 1 && high >= Some(3), "it may end early");
+    assert!(low <= 1 && high >= Some(3), "a map with a timeout may end early");
     assert!(format!("{map:?}").contains("in_flight: 3"));
 }
 
 #[test]
-fn an_input_that_has_ended_is_not_asked_again() {
+fn an_input_that_has_ended_is_not_polled_again() {
     let held = Held::default();
     for (chunk, buffer) in [(1, 1), (2, 2), (2, 4)] {
         let options = MapOptions::new().chunk_size(chunk).buffer_size(buffer);
         let mut has_ended = false;
         let mut left = 3;
         let input = std::iter::from_fn(|| {
-            assert!(!has_ended, "it would begin again");
+            assert!(!has_ended, "the input is polled after its end");
             has_ended = left == 0;
             (!has_ended).then(|| left -= 1)
         });
@@ -189,7 +189,7 @@ fn a_task_maps_over_its_own_executor() {
 }
 
 #[test]
-fn errors_of_a_chunk_that_nobody_looked_at_are_logged_one_by_one() {
+fn unread_errors_of_a_chunk_are_logged_one_by_one() {
     within(LONG, || {
         let _ = logged("");
         let threads = ThreadPoolExecutor::new(1);
@@ -205,7 +205,7 @@ fn errors_of_a_chunk_that_nobody_looked_at_are_logged_one_by_one() {
 }
 
 #[test]
-fn items_are_counted_while_others_of_their_block_run() {
+fn items_are_counted_while_others_of_their_range_run() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         for _ in 0..300 {

@@ -1,6 +1,7 @@
-//! The input of a map: it may take its time, and wait for its own items; what was pulled is not held back from who could run it.
+//! The input of a map: it may be slow, and wait for its own items; pulled items are not held back from a worker that could run them.
 
 use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use concurrent_futures::{Backend, Error, Executor, MapOptions, ThreadPoolExecuto
 use crate::support::{LONG, gate, occupy, panic_text, within};
 
 #[test]
-fn input_may_wait_for_what_becomes_of_items_that_were_pulled() {
+fn input_may_wait_for_outcomes_of_pulled_items() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let (found, links) = std::sync::mpsc::channel();
@@ -96,7 +97,7 @@ fn an_item_is_not_held_back_from_a_free_worker() {
 }
 
 #[test]
-fn an_item_is_not_held_back_from_who_comes_for_a_sleeping_worker() {
+fn an_item_is_not_held_back_from_a_spare_worker() {
     within(LONG, || {
         for _ in 0..20 {
             let (promise, future) = promise();
@@ -116,7 +117,7 @@ fn an_item_is_not_held_back_from_who_comes_for_a_sleeping_worker() {
 }
 
 #[test]
-fn what_is_held_back_is_pending_as_well() {
+fn items_held_back_count_as_pending() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, busy) = occupy(&threads);
@@ -163,7 +164,7 @@ fn an_item_may_wait_for_the_next_one() {
 }
 
 #[test]
-fn what_was_pulled_before_a_panic_of_the_input_does_not_run() {
+fn items_pulled_before_a_panic_of_the_input_do_not_run() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (opener, busy) = occupy(&threads);
@@ -182,7 +183,7 @@ fn what_was_pulled_before_a_panic_of_the_input_does_not_run() {
 }
 
 #[test]
-fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
+fn a_thread_that_waits_for_an_item_is_woken_by_its_cancellation() {
     within(LONG, || {
         // Nobody can tell when the other thread sleeps: often enough, it does.
         for _ in 0..50 {
@@ -207,7 +208,7 @@ fn whoever_sleeps_until_an_item_begins_is_woken_when_it_is_cancelled() {
 }
 
 #[test]
-fn items_that_threads_share_are_counted_as_others_are() {
+fn items_shared_by_threads_are_counted_like_tasks() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let ((opener, at_gate), (ran, others_ran)) = (gate(), std::sync::mpsc::channel());
@@ -225,7 +226,7 @@ fn items_that_threads_share_are_counted_as_others_are() {
             // That the time runs out may be one more.
             assert_eq!(map.size_hint(), (0, Some(300 - n + 1)));
         }
-        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("it is held") };
+        let Some(Err(Error::Timeout(timeout))) = map.next() else { panic!("the item waits at the gate") };
         assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished after 1ms");
         opener.open();
         let map = threads.map(|n: u32| n, 0..300);
@@ -234,7 +235,7 @@ fn items_that_threads_share_are_counted_as_others_are() {
 }
 
 #[test]
-fn what_was_pulled_before_a_close_runs_though_the_worker_that_would_look_for_it_has_just_looked() {
+fn items_pulled_before_a_close_run_even_if_the_last_worker_has_just_looked() {
     within(LONG, || {
         for round in 0..500_usize {
             let threads = ThreadPoolExecutor::new(1);
@@ -248,5 +249,71 @@ fn what_was_pulled_before_a_close_runs_though_the_worker_that_would_look_for_it_
             let outcomes: Vec<_> = threads.map(|n: u32| n, input).collect();
             assert!(matches!(outcomes[..], [Ok(0), Ok(1), Err(Error::ShutDown)]), "{outcomes:?}");
         }
+    });
+}
+
+#[test]
+fn a_panic_of_the_input_loses_no_outcome_and_the_map_continues() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        for buffer in 1..4 {
+            let mut next = 0;
+            let input = std::iter::from_fn(move || {
+                next += 1;
+                assert_ne!(next, 6, "the input panics once");
+                (next <= 10).then_some(next)
+            });
+            let bounded = threads.with(MapOptions::new().buffer_size(buffer));
+            let (mut map, mut seen, mut panics) = (bounded.map(|n: u32| n, input), Vec::new(), 0);
+            loop {
+                match panic::catch_unwind(AssertUnwindSafe(|| map.next())) {
+                    Ok(Some(outcome)) => seen.push(outcome.unwrap()),
+                    Ok(None) => break,
+                    Err(_) => panics += 1,
+                }
+            }
+            assert_eq!((seen, panics), (vec![1, 2, 3, 4, 5, 7, 8, 9, 10], 1), "buffer_size {buffer}");
+        }
+    });
+}
+
+#[test]
+fn values_held_by_a_map_may_panic_in_their_drop() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("dropped with the map");
+        }
+    }
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        for options in [MapOptions::new(), MapOptions::new().buffer_size(1), MapOptions::new().chunk_size(2)] {
+            let (opener, busy) = occupy(&threads);
+            let (in_closure, in_input) = (Panics, Panics);
+            let closure = move |n: u32| {
+                let _ = &in_closure;
+                n
+            };
+            let input = (0..9).inspect(move |_| {
+                let _ = &in_input;
+            });
+            drop(threads.with(options).map(closure, input));
+            assert_eq!(threads.stats().pending, 0, "its items are cancelled");
+            opener.open();
+            busy.result().unwrap();
+        }
+    });
+}
+
+#[test]
+fn endless_input_is_pulled_until_the_timeout() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let timed = threads.with(MapOptions::new().timeout(Duration::from_millis(20)));
+        let outcomes: Vec<_> = timed.map(|n: u32| n, 0..).collect();
+        let Some((Err(Error::Timeout(_)), before)) = outcomes.split_last() else { panic!("no timeout at the end") };
+        assert!(before.iter().enumerate().all(|(at, outcome)| matches!(outcome, Ok(n) if *n as usize == at)));
+        let unordered = timed.map_unordered(|n: u32| n, 0..);
+        assert_eq!(unordered.filter(|(_, outcome)| matches!(outcome, Err(Error::Timeout(_)))).count(), 1);
     });
 }

@@ -9,10 +9,10 @@ use concurrent_futures::{Error, Executor, MapOptions, ThreadPoolExecutor};
 use crate::support::{Gate, Held, LONG, within};
 
 #[test]
-fn outcomes_come_as_they_are_done_with_their_position() {
+fn outcomes_come_in_completion_order_with_their_positions() {
     let held = Held::default();
     let mut map = held.map_unordered(|n: u32| 10 * n, 0..4);
-    assert_eq!(held.count(), 4, "it is eager");
+    assert_eq!(held.count(), 4, "a map submits every item at once");
     held.run(2);
     assert_eq!(map.next().map(|(at, n)| (at, n.unwrap())), Some((2, 20)));
     held.run(2);
@@ -49,7 +49,7 @@ fn any_outcome_makes_room_in_a_buffer() {
 }
 
 #[test]
-fn a_timeout_counts_what_is_left_and_cancels_it() {
+fn a_timeout_counts_and_cancels_the_items_left() {
     let held = Held::default();
     let timed = held.with(MapOptions::new().timeout(Duration::from_millis(2)));
     let mut map = timed.map_unordered(|n: u32| n, 0..4);
@@ -63,7 +63,7 @@ fn a_timeout_counts_what_is_left_and_cancels_it() {
 }
 
 #[test]
-fn it_knows_its_size() {
+fn a_map_knows_its_size() {
     let held = Held::default();
     let mut map = held.map_unordered(|n: u32| n, 0..4);
     assert_eq!(map.size_hint(), (4, Some(4)));
@@ -85,7 +85,7 @@ fn a_task_maps_over_its_own_executor() {
 }
 
 #[test]
-fn what_is_done_comes_out_while_the_item_before_it_runs() {
+fn a_later_outcome_comes_out_while_an_earlier_item_runs() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let gate = Gate::default();
@@ -124,7 +124,7 @@ fn a_timeout_names_the_first_item_without_an_outcome() {
         // The worker that is free has nothing left to find.
         threads.spawn(|| ()).result().unwrap();
         assert!(map.by_ref().take(299).all(|(_, outcome)| outcome.is_ok()));
-        let Some((10, Err(Error::Timeout(timeout)))) = map.next() else { panic!("it is held") };
+        let Some((10, Err(Error::Timeout(timeout)))) = map.next() else { panic!("the item waits at the gate") };
         assert_eq!(timeout.to_string(), "1 (of 300) futures unfinished after 1ms");
         assert!(map.next().is_none());
         gate.open();

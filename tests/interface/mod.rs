@@ -12,6 +12,8 @@ mod drops;
 mod entrusted;
 mod error;
 mod executor;
+#[cfg(feature = "remote")]
+mod formats;
 mod future;
 mod inline;
 mod job;

@@ -8,7 +8,7 @@ use concurrent_futures::{Error, State, promise};
 use crate::support::{Drops, LONG, within};
 
 #[test]
-fn it_completes_its_future() {
+fn a_promise_completes_its_future() {
     let (promise, future) = promise();
     assert!(promise.complete(Ok(42)));
     assert_eq!(future.state(), State::Finished, "without a start");
@@ -16,7 +16,7 @@ fn it_completes_its_future() {
 }
 
 #[test]
-fn it_completes_with_an_error() {
+fn a_promise_completes_its_future_with_an_error() {
     let (promise, future) = promise::<u8>();
     assert!(promise.complete(Err(Error::ShutDown)));
     assert_eq!(future.state(), State::Finished);
@@ -24,7 +24,7 @@ fn it_completes_with_an_error() {
 }
 
 #[test]
-fn it_starts_its_task() {
+fn a_promise_starts_its_task() {
     let (promise, future) = promise();
     assert_eq!(future.state(), State::Pending);
     assert!(promise.start());
@@ -36,7 +36,7 @@ fn it_starts_its_task() {
 }
 
 #[test]
-fn it_starts_twice_without_harm() {
+fn a_second_start_is_harmless() {
     let (promise, future) = promise();
     assert!(promise.start());
     assert!(promise.start());
@@ -46,7 +46,7 @@ fn it_starts_twice_without_harm() {
 }
 
 #[test]
-fn it_does_not_start_what_was_cancelled() {
+fn a_cancelled_task_does_not_start() {
     let (promise, future) = promise::<u8>();
     assert!(!promise.is_cancelled());
     assert!(future.cancel());
@@ -56,7 +56,7 @@ fn it_does_not_start_what_was_cancelled() {
 }
 
 #[test]
-fn it_hears_of_an_abort() {
+fn a_promise_learns_of_an_abort() {
     let (promise, future) = promise();
     promise.start();
     assert!(future.abort());
@@ -67,7 +67,7 @@ fn it_hears_of_an_abort() {
 }
 
 #[test]
-fn it_drops_a_value_that_comes_too_late() {
+fn a_promise_drops_a_value_that_comes_too_late() {
     let (promise, future) = promise();
     let drops = Drops::default();
     future.cancel();
@@ -76,7 +76,7 @@ fn it_drops_a_value_that_comes_too_late() {
 }
 
 #[test]
-fn dropped_it_abandons_its_future() {
+fn a_dropped_promise_abandons_its_future() {
     let (promise, future) = promise::<u8>();
     drop(promise);
     assert_eq!(future.state(), State::Finished);
@@ -84,7 +84,7 @@ fn dropped_it_abandons_its_future() {
 }
 
 #[test]
-fn dropped_while_it_runs_it_abandons_its_future() {
+fn a_promise_dropped_while_running_abandons_its_future() {
     let (promise, future) = promise::<u8>();
     promise.start();
     drop(promise);
@@ -92,20 +92,20 @@ fn dropped_while_it_runs_it_abandons_its_future() {
 }
 
 #[test]
-fn dropped_by_a_panic_it_abandons_its_future() {
+fn a_promise_dropped_by_a_panic_abandons_its_future() {
     within(LONG, || {
         let (promise, future) = promise::<u8>();
-        let keeper = thread::spawn(move || {
+        let thread = thread::spawn(move || {
             let _promise = promise;
             panic!("with a promise in hand");
         });
         assert!(matches!(future.result(), Err(Error::Abandoned)));
-        assert!(keeper.join().is_err());
+        assert!(thread.join().is_err());
     });
 }
 
 #[test]
-fn a_cancelled_one_is_not_abandoned_as_well() {
+fn a_cancelled_future_is_not_abandoned() {
     let (promise, future) = promise::<u8>();
     future.cancel();
     drop(promise);
@@ -113,7 +113,7 @@ fn a_cancelled_one_is_not_abandoned_as_well() {
 }
 
 #[test]
-fn it_completes_without_a_handle() {
+fn a_promise_without_a_future_completes() {
     let drops = Drops::default();
     let (promise, future) = promise();
     future.detach();
@@ -124,7 +124,7 @@ fn it_completes_without_a_handle() {
 }
 
 #[test]
-fn completing_it_as_cancelled_cancels() {
+fn completing_a_promise_with_cancelled_cancels_its_future() {
     let (promise, future) = promise::<u8>();
     assert!(promise.complete(Err(Error::Cancelled)));
     assert!(future.is_cancelled());
@@ -133,7 +133,7 @@ fn completing_it_as_cancelled_cancels() {
 
 /// Whatever comes first counts, and both sides agree on what that was.
 #[test]
-fn cancel_and_complete_agree_on_who_was_first() {
+fn cancel_and_complete_agree_on_the_winner() {
     within(LONG, || {
         for _ in 0..300 {
             let (promise, future) = promise();
@@ -157,7 +157,7 @@ fn cancel_and_complete_agree_on_who_was_first() {
 }
 
 #[test]
-fn start_and_cancel_agree_on_who_was_first() {
+fn start_and_cancel_agree_on_the_winner() {
     within(LONG, || {
         for _ in 0..300 {
             let (promise, future) = promise::<u8>();

@@ -9,7 +9,7 @@ use concurrent_futures::{Error, SharedFuture, State, ThreadPoolExecutor, promise
 use crate::support::{Drops, LONG, PanicsOnDrop, gate, logged, occupy, within};
 
 #[test]
-fn every_clone_is_lent_the_same_value() {
+fn every_clone_returns_the_same_value() {
     let (promise, future) = promise();
     let shared = future.share();
     let clone = shared.clone();
@@ -109,7 +109,7 @@ fn many_threads_wait_for_one_task() {
 }
 
 #[test]
-fn tasks_share_what_another_task_makes() {
+fn tasks_share_the_result_of_another_task() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let config = threads.spawn(|| 7).share();
@@ -142,7 +142,7 @@ fn callbacks_of_all_handles_run_in_the_order_added() {
 }
 
 #[test]
-fn a_late_callback_runs_at_once_whether_somebody_looked_or_not() {
+fn a_late_callback_runs_at_once_before_and_after_a_read() {
     let (promise, future) = promise();
     let shared = future.share();
     promise.complete(Ok(9));
@@ -158,7 +158,7 @@ fn a_late_callback_runs_at_once_whether_somebody_looked_or_not() {
 }
 
 #[test]
-fn a_late_callback_of_a_cancelled_one_sees_that() {
+fn a_late_callback_of_a_cancelled_future_sees_cancelled() {
     let (_promise, future) = promise::<u8>();
     let shared = future.share();
     shared.cancel();
@@ -179,7 +179,7 @@ fn a_late_callback_may_read_its_own_future() {
 }
 
 #[test]
-fn the_value_goes_with_the_last_handle() {
+fn the_value_is_dropped_with_the_last_handle() {
     let (promise, future) = promise();
     let drops = Drops::default();
     let shared = future.share();
@@ -193,7 +193,7 @@ fn the_value_goes_with_the_last_handle() {
 }
 
 #[test]
-fn a_value_nobody_read_goes_with_the_last_handle_too() {
+fn an_unread_value_is_dropped_with_the_last_handle() {
     let (promise, future) = promise();
     let drops = Drops::default();
     let shared = future.share();
@@ -203,7 +203,7 @@ fn a_value_nobody_read_goes_with_the_last_handle_too() {
 }
 
 #[test]
-fn a_value_that_comes_after_the_last_handle_is_dropped_when_it_comes() {
+fn a_value_that_comes_after_the_last_handle_is_dropped_at_once() {
     let (promise, future) = promise();
     let drops = Drops::default();
     drop(future.share());
@@ -225,7 +225,7 @@ fn a_value_whose_drop_panics_does_no_harm() {
 }
 
 #[test]
-fn an_error_nobody_looked_at_is_logged_when_the_last_handle_goes() {
+fn an_unread_error_is_logged_when_the_last_handle_is_dropped() {
     within(LONG, || {
         assert!(logged("shared and unseen").is_empty());
         let threads = ThreadPoolExecutor::new(1);

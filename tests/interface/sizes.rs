@@ -27,7 +27,7 @@ fn a_handle_is_two_words() {
 }
 
 #[test]
-fn an_optional_handle_is_no_bigger() {
+fn an_optional_handle_is_as_small() {
     assert_eq!(size_of::<Option<Future<String>>>(), 2 * WORD);
 }
 
@@ -51,7 +51,7 @@ fn an_id_and_a_state_are_small() {
 }
 
 #[test]
-fn a_future_crosses_threads_with_what_may() {
+fn a_future_is_send_and_sync_if_its_value_is_send() {
     // `Cell` is Send and not Sync.
     send::<Future<Cell<u8>>>();
     sync::<Future<Cell<u8>>>();
@@ -67,7 +67,7 @@ fn a_future_crosses_threads_with_what_may() {
 }
 
 #[test]
-fn what_is_awaited_is_send_and_unpin() {
+fn awaits_are_send_and_unpin() {
     send::<Awaiting<Cell<u8>>>();
     unpin::<Awaiting<Cell<u8>>>();
     unpin::<Awaiting<std::marker::PhantomPinned>>();
@@ -94,7 +94,7 @@ fn a_map_moves_to_another_thread() {
 }
 
 #[test]
-fn an_error_and_what_belongs_to_a_task_go_everywhere() {
+fn errors_and_contexts_are_send_and_sync() {
     owned::<Error>();
     owned::<BuildError>();
     owned::<TaskOptions>();
@@ -111,7 +111,7 @@ fn an_error_and_what_belongs_to_a_task_go_everywhere() {
 }
 
 #[test]
-fn a_panicking_caller_finds_its_executor_whole() {
+fn executors_are_unwind_safe() {
     unwind::<InlineExecutor>();
     unwind::<TaskOptions>();
     unwind::<FutureId>();
@@ -121,7 +121,7 @@ fn a_panicking_caller_finds_its_executor_whole() {
 /// `Rc` and `RefCell` never get in: what an executor or a promise asks for rules them out, so nothing can be
 /// said of `Future<Rc<_>>` but that the type exists.
 #[test]
-fn a_handle_on_what_may_not_cross_is_a_type_all_the_same() {
+fn a_future_of_a_type_that_is_not_send_can_be_named() {
     assert_eq!(size_of::<Future<Rc<RefCell<u8>>>>(), 2 * WORD);
 }
 

@@ -65,7 +65,7 @@ fn errors_are_named_by_their_variant() {
 }
 
 #[test]
-fn shared_futures_say_so_and_know_the_type_of_their_value() {
+fn shared_futures_show_the_type_of_their_value() {
     let (promise, future) = promise();
     let shared = future.share();
     assert_text(&shared, "<SharedFuture at 0x.. state=pending>");
@@ -76,7 +76,7 @@ fn shared_futures_say_so_and_know_the_type_of_their_value() {
 }
 
 #[test]
-fn a_shared_error_keeps_its_name_after_somebody_looked() {
+fn a_shared_error_keeps_its_name_after_a_read() {
     let (promise, future) = promise::<u8>();
     let shared = future.share();
     promise.complete(Err(Error::Abandoned));
@@ -85,7 +85,7 @@ fn a_shared_error_keeps_its_name_after_somebody_looked() {
 }
 
 #[test]
-fn the_address_is_the_same_for_life_and_unique_among_the_living() {
+fn the_address_of_a_future_is_constant_and_unique() {
     let (promise, future) = promise();
     let (_other_promise, other) = concurrent_futures::promise::<u8>();
     let address = |text: String| text.split(' ').nth(2).map(String::from);
@@ -108,7 +108,7 @@ fn promises_and_contexts_can_be_printed() {
 }
 
 #[test]
-fn executors_and_what_they_lend_can_be_printed() {
+fn executors_and_their_builders_can_be_printed() {
     within(LONG, || {
         let builder = format!("{:?}", ThreadPoolExecutor::builder().max_workers(3).thread_name_prefix("typist"));
         assert!(

@@ -42,7 +42,7 @@ fn both_sides_keep_input_order() {
 }
 
 #[test]
-fn it_waits_as_long_as_it_was_told() {
+fn a_wait_lasts_as_long_as_its_timeout() {
     let (_promises, futures) = promises(2);
     for when in [FirstCompleted, FirstError, AllCompleted] {
         let begin = Instant::now();
@@ -72,7 +72,7 @@ fn the_timeout_may_be_an_option() {
 }
 
 #[test]
-fn first_completed_takes_any_end_for_one() {
+fn first_completed_accepts_any_end_of_a_task() {
     within(LONG, || {
         for end in ENDS {
             for _ in 0..40 {
@@ -90,7 +90,7 @@ fn first_completed_takes_any_end_for_one() {
 }
 
 #[test]
-fn all_completed_takes_any_end_for_one() {
+fn all_completed_accepts_any_end_of_a_task() {
     within(LONG, || {
         for round in 0..100 {
             let (promises, futures) = promises(ENDS.len());
@@ -111,7 +111,7 @@ fn all_completed_takes_any_end_for_one() {
 }
 
 #[test]
-fn an_error_that_comes_meanwhile_ends_the_wait_for_the_first() {
+fn an_error_during_the_wait_ends_first_error() {
     within(LONG, || {
         for round in 0..100 {
             let (mut promises, futures) = promises(4);
@@ -148,7 +148,7 @@ fn a_failed_task_counts_as_an_error_a_returned_err_does_not() {
 }
 
 #[test]
-fn boxes_of_futures_wait_as_well() {
+fn boxed_futures_can_be_waited_for() {
     let (promise, future) = promise::<u8>();
     promise.complete(Ok(1));
     let boxes: Vec<Box<dyn Waitable>> =
@@ -183,7 +183,7 @@ fn several_threads_wait_for_the_same_futures() {
 }
 
 #[test]
-fn what_is_done_was_seen_by_its_callbacks_first() {
+fn callbacks_run_before_a_wait_returns_their_future() {
     within(LONG, || {
         for _ in 0..100 {
             let (promise, future) = promise::<u8>();
@@ -237,12 +237,12 @@ fn a_worker_that_waits_for_all_runs_them_itself() {
             ran_by.filter(|by| *by == thread::current().id()).count()
         });
         assert_eq!(outer.result().unwrap(), 5);
-        assert_eq!(threads.stats().workers, 1, "nobody else was needed");
+        assert_eq!(threads.stats().workers, 1, "no other worker was started");
     });
 }
 
 #[test]
-fn a_worker_that_waits_for_the_first_begins_none_that_could_hold_it_up() {
+fn a_worker_that_waits_for_the_first_task_starts_none_itself() {
     for when in [FirstCompleted, FirstError] {
         within(LONG, move || {
             let threads = Arc::new(ThreadPoolExecutor::new(1));

@@ -74,7 +74,7 @@ fn a_thread_is_seen() {
     let (number, told) = channel();
     let (end, wait_for_end) = channel::<()>();
     let thread = thread::Builder::new().name("left".into()).spawn(move || {
-        number.send(gettid().as_raw_nonzero().to_string()).expect("somebody asks");
+        number.send(gettid().as_raw_nonzero().to_string()).expect("the test waits for the id");
         let _ = wait_for_end.recv();
     });
     let thread = thread.expect("a thread");

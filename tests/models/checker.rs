@@ -121,9 +121,9 @@ pub(crate) fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static
 }
 
 /// Holds a value from when it is put until it is taken.
-pub(crate) struct Slot<T>(Arc<(Mutex<Option<T>>, Condvar)>);
+pub(crate) struct Channel<T>(Arc<(Mutex<Option<T>>, Condvar)>);
 
-impl<T> Slot<T> {
+impl<T> Channel<T> {
     pub(crate) fn new() -> Self {
         Self(Arc::new((Mutex::new(None), Condvar::new())))
     }
@@ -135,17 +135,17 @@ impl<T> Slot<T> {
 
     /// Blocks until there is a value.
     pub(crate) fn take(&self) -> T {
-        let mut slot = self.0.0.lock().unwrap();
+        let mut channel = self.0.0.lock().unwrap();
         loop {
-            match slot.take() {
+            match channel.take() {
                 Some(value) => return value,
-                None => slot = self.0.1.wait(slot).unwrap(),
+                None => channel = self.0.1.wait(channel).unwrap(),
             }
         }
     }
 }
 
-impl<T> Clone for Slot<T> {
+impl<T> Clone for Channel<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -203,13 +203,13 @@ impl Drop for Counted {
 
 /// Awaits in this thread, which sleeps until its waker is called.
 pub(crate) fn block_on<F: IntoFuture>(future: F) -> F::Output {
-    struct Alarm(Slot<()>);
+    struct Alarm(Channel<()>);
     impl Wake for Alarm {
         fn wake(self: Arc<Self>) {
             self.0.put(());
         }
     }
-    let alarm = Slot::new();
+    let alarm = Channel::new();
     let waker = Waker::from(Arc::new(Alarm(alarm.clone())));
     let mut future = std::pin::pin!(future.into_future());
     loop {

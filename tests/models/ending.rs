@@ -60,7 +60,7 @@ fn close_against_a_wake() {
     });
 }
 
-/// As long as something runs that may submit more, nobody goes: no third thread is needed, and none can be started.
+/// While a task runs that may submit more, no worker leaves: no third thread is needed, and none can be started.
 #[test]
 fn close_against_a_sleeper_that_is_needed() {
     check(2, || {
@@ -97,7 +97,7 @@ fn close_against_a_failed_start() {
     });
 }
 
-/// The thread that keeps the time is started first, and has to end though no worker comes who would end it.
+/// The timer is started first, and has to end even if no worker is started that would end it.
 #[test]
 fn close_against_push_with_a_time_limit() {
     check_choices(2, 2, |failing| {
@@ -120,7 +120,7 @@ fn close_against_nested_result() {
         let (inside, pool) = shared_pool(1);
         let outer = pool.spawn(move || inside.spawn(|| 1).result().unwrap());
         pool.shutdown();
-        assert_eq!(outer.result().unwrap(), 1, "what was accepted may go on submitting");
+        assert_eq!(outer.result().unwrap(), 1, "an accepted task may still submit");
     });
 }
 
@@ -317,7 +317,7 @@ fn drop_in_its_own_task() {
         let (inside, pool) = shared_pool(1);
         let future = pool.spawn(move || drop(inside));
         drop(pool);
-        // Whoever drops the last handle, the task ends and so does the worker.
+        // The task and the worker end, whichever thread drops the last handle.
         future.result().unwrap();
     });
 }
@@ -442,7 +442,7 @@ fn time_limit_against_a_callback_of_another() {
 
 /// The timer ends it, if no other thread can be started.
 #[test]
-fn time_limit_without_a_thread_to_tell_it() {
+fn time_limit_if_no_thread_can_be_started() {
     check(2, || {
         Choices { failing: 0b100, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::new(1);
@@ -456,7 +456,7 @@ fn time_limit_without_a_thread_to_tell_it() {
 }
 
 #[test]
-fn time_limit_against_a_task_that_asks() {
+fn time_limit_against_a_task_that_checks_for_it() {
     check(3, || {
         let pool = ThreadPoolExecutor::new(1);
         let limited = pool.with(TaskOptions::new().time_limit(Duration::from_nanos(1)));

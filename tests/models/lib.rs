@@ -14,11 +14,11 @@
 //! |---|---|
 //! | cancel against start | `task::cancel_against_start`, `queue::cancel_against_pop` |
 //! | finish against cancel | `task::finish_against_cancel`, `task::two_cancels_and_a_finish` |
-//! | finish against take | `task::finish_against_take`, `task::abandon_against_take`, `task::finish_against_two_that_look` |
+//! | finish against take | `task::finish_against_take`, `task::abandon_against_take`, `task::finish_against_two_waiters` |
 //! | callback against finish and cancel | `task::callback_against_finish`, `task::callback_against_cancel_and_finish`, `task::callback_against_abort` |
-//! | callback against take, and a wait | `task::callback_against_look_and_take`, `task::callback_against_take_of_a_shared_future`, `task::callback_against_waits_of_others` |
+//! | callback against take, and a wait | `task::callback_against_read_and_take`, `task::callback_against_take_of_a_shared_future`, `task::callback_against_waits_of_others` |
 //! | two callbacks on a done future | `task::two_callbacks_on_a_done_future`, `task::two_callbacks_on_a_done_shared_future` |
-//! | waker against finish, cancel and abort | `task::waker_against_*`, `task::two_wakers_against_finish`, `task::two_that_wait_against_abort` |
+//! | waker against finish, cancel and abort | `task::waker_against_*`, `task::two_wakers_against_finish`, `task::two_waiters_against_abort` |
 //! | a poll again, or the drop of an await, against finish | `task::a_new_waker_against_finish`, `task::drop_of_an_await_against_finish` |
 //! | drop of the handle against start, finish, callback, time limit, shutdown | `task::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
 //! | abort against start, finish, panic, cancel, its hook | `task::abort_against_*`, `task::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `task::cancel_against_abort` |
@@ -50,17 +50,17 @@
 //! | panic of a scope's body | `scope::panic_of_the_body_*` |
 //! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::a_range_that_is_divided*`, `sharing::outcomes_in_any_order_*`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
 //! | a task that is submitted between the items of a shared map | `sharing::a_task_between_the_items_of_a_map` |
-//! | items that sleep against what is held back | `sharing::an_item_that_waits_for_one_*`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
+//! | items that sleep against what is held back | `sharing::an_item_that_waits_for_*`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
 //! | drop, cancel, shutdown, breakdown, failed start, another map against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::broken_against_items`, `sharing::a_worker_that_does_not_start`, `sharing::two_maps_of_one_pool` |
 //! | start against revoke, abort, a revoke for the task before, a look at its time | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
 //! | time limit and abort against finish, in a worker process | `slots::finish_against_kill`, `slots::time_limit_against_start_and_answer` |
 //! | death of a worker process against abort and halve | `slots::death_against_stop`, `chunks::death_in_a_chunk_against_halve` |
-//! | a slot given against what its worker sees, and has posted | `slots::start_sees_what_it_was_given`, `mail::a_slot_is_given_again` |
+//! | a slot given against what its worker sees, and has posted | `slots::start_sees_the_items_of_its_task`, `mailbox::a_slot_is_given_again` |
 //! | halve of a chunk against its items, another halve, curtail, the next chunk | `chunks::halve_against_*`, `chunks::two_halves_against_take_item` |
-//! | letter against a reader going to sleep, or awake | `mail::post_*`, `mail::two_posts_against_going_to_sleep`, `mail::a_letter_among_others` |
-//! | waiter that looks against the monitor, another waiter, the answer to another task | `mailbox::a_waiter_against_the_monitor`, `mailbox::a_waiter_against_another_waiter`, `mailbox::two_waiters_for_one_task`, `mailbox::a_waiter_against_the_answer_to_another_task` |
-//! | cancel, abort, time limit, callback against a waiter that looks | `mailbox::a_waiter_against_cancel`, `mailbox::a_waiter_against_abort`, `mailbox::a_waiter_against_a_time_limit`, `mailbox::a_waiter_against_a_callback` |
-//! | end of a worker process, join against a waiter that has read | `mailbox::a_waiter_against_the_end_of_the_worker`, `mailbox::join_against_a_waiter` |
+//! | short reply against a reader going to sleep, or awake | `mailbox::post_*`, `mailbox::two_posts_against_going_to_sleep`, `mailbox::one_of_several_replies_is_read` |
+//! | waiter that looks against the monitor, another waiter, the answer to another task | `read_right::a_waiter_against_the_monitor`, `read_right::a_waiter_against_another_waiter`, `read_right::two_waiters_for_one_task`, `read_right::a_waiter_against_the_answer_to_another_task` |
+//! | cancel, abort, time limit, callback against a waiter that looks | `read_right::a_waiter_against_cancel`, `read_right::a_waiter_against_abort`, `read_right::a_waiter_against_a_time_limit`, `read_right::a_waiter_against_a_callback` |
+//! | end of a worker process, join against a waiter that has read | `read_right::a_waiter_against_the_end_of_the_worker`, `read_right::join_against_a_waiter` |
 //!
 //! The other pairs cannot race, or are one of these:
 //!
@@ -75,18 +75,18 @@
 //!   that goes has found no task, so it makes no room; and a start that makes room is the same on a spare worker.
 //! - The drop of the last handle, wherever it is, is a close. No push meets it, which takes a handle, and no task is left to a broken pool.
 //! - Maps with chunks, a buffer or a time limit, and those of a bounded queue, are futures of their own.
-//! - What the pool does to the words of a slot (revoke, kill, halve, curtail, ready) is done under its one lock, and start, take, finish and
-//!   death by one thread of the worker. Items and words do not depend on each other but for a halve.
+//! - The pool changes a slot (revoke, kill, halve, curtail, ready) under its one lock; start, take, finish and death
+//!   are done by one thread of the worker. The two words of a slot do not depend on each other but for a halve.
 #![cfg(all(test, any(model = "loom", model = "shuttle")))]
 
 mod task;
 mod checker;
 mod chunks;
 mod ending;
-mod mail;
 mod mailbox;
 mod nesting;
 mod queue;
+mod read_right;
 mod scope;
 mod sharing;
 mod slots;

@@ -1,218 +1,153 @@
-//! Who reads the answers of a worker: its monitor, or a thread that waits for one of them. A lost wake-up is a deadlock.
+//! The mailbox of a worker: short replies, and which thread is woken for them. A lost wake-up is a deadlock.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use concurrent_futures::{Backend, Error, Executor, Future, Office, Outcome};
+use concurrent_futures::{Mailbox, TaskSlots};
 
-use crate::checker::{Tally, check, check_choices, spawn};
+use crate::checker::atomic::{AtomicU64, Ordering};
+use crate::checker::{Channel, Tally, check, spawn};
 
-/// A wait that has a time limit does not look. In a model it does not expire.
-const LONG: Duration = Duration::from_secs(600);
-
-fn same(number: u8) -> u8 {
-    number
+/// What both sides map. The bytes of a reply are two numbers that are always the same.
+struct Page {
+    slots: TaskSlots<2>,
+    mailbox: Mailbox,
+    replies: [[AtomicU64; 2]; 2],
 }
 
-fn task(office: &Office) -> Future<u8> {
-    office.submit(same, 0)
+impl Page {
+    fn new() -> Arc<Self> {
+        let reply = || [AtomicU64::new(0), AtomicU64::new(0)];
+        Arc::new(Self { slots: TaskSlots::new(), mailbox: Mailbox::default(), replies: [reply(), reply()] })
+    }
+
+    /// The worker's side. Returns `true` if the pool has to be woken.
+    fn post(&self, slot: u8, text: u64) -> bool {
+        for half in &self.replies[usize::from(slot)] {
+            half.store(text, Ordering::Relaxed);
+        }
+        self.mailbox.post(slot)
+    }
+
+    fn read(&self, slot: u8) -> u64 {
+        let [left, right] = self.replies[usize::from(slot)].each_ref().map(|half| half.load(Ordering::Relaxed));
+        assert_eq!(left, right, "read while it was written");
+        left
+    }
+
+    /// Takes all replies.
+    fn take(&self) -> Vec<u64> {
+        self.mailbox.take().map(|slot| self.read(slot)).collect()
+    }
 }
 
-/// An office whose worker does this, and whose monitor is there until the worker has ended.
-fn with_office<T: Send + 'static>(
-    work: impl FnOnce(&Office) -> T + Send + 'static,
-    body: impl FnOnce(&Office),
-) -> T {
-    let office = Office::new();
-    let (theirs, monitored) = (office.clone(), office.clone());
-    let worker = spawn(move || work(&theirs));
-    let monitor = spawn(move || monitored.monitor());
-    office.wait_for_monitor();
-    body(&office);
-    let result = worker.join().unwrap();
-    monitor.join().unwrap();
-    result
-}
-
-fn assert_died(outcome: Outcome<u8>) {
-    assert!(matches!(outcome, Err(Error::Abandoned)), "{outcome:?}");
-}
-
-/// Whoever of the two reads it, the answer is there. Also the next, for which nobody looks, and the one after that.
-#[test]
-fn a_waiter_against_the_monitor() {
-    check_choices(2, 1, |looks| {
-        let work = |office: &Office| [(); 2].map(|()| office.work());
-        with_office(work, |office| {
-            assert_eq!(task(office).result().unwrap(), 1);
-            let next = task(office);
-            assert!(looks == 1 || next.wait_timeout(LONG));
-            assert_eq!(next.result().unwrap(), 2);
-            office.exit();
-        });
-    });
-}
-
-/// While a waiter looks, another task is sent, whose answer it leaves to the monitor.
-#[test]
-fn a_waiter_against_the_answer_to_another_task() {
-    check(1, || {
-        let work = |office: &Office| [(); 2].map(|()| office.work());
-        with_office(work, |office| {
-            let first = task(office);
-            let theirs = office.clone();
-            let other = spawn(move || {
-                let other = task(&theirs);
-                assert!(other.wait_timeout(LONG));
-                other.result().unwrap()
-            });
-            assert_eq!(first.result().unwrap(), 1);
-            assert_eq!(other.join().unwrap(), 2);
-            office.exit();
-        });
-    });
-}
-
-/// Two wait for two tasks. One of them looks at most.
-#[test]
-fn a_waiter_against_another_waiter() {
-    check(1, || {
-        let work = |office: &Office| [(); 2].map(|()| office.work());
-        with_office(work, |office| {
-            let first = task(office);
-            let theirs = office.clone();
-            let other = spawn(move || task(&theirs).result().unwrap());
-            assert_eq!(first.result().unwrap(), 1);
-            assert_eq!(other.join().unwrap(), 2);
-            office.exit();
-        });
-    });
+/// Sleeps and reads until `count` replies are there. Returns them, and how often it went to sleep.
+fn receive(page: &Page, bell: &Channel<()>, count: usize) -> (Vec<u64>, usize) {
+    let (mut replies, mut sleeps) = (Vec::new(), 0);
+    while replies.len() < count {
+        sleeps += 1;
+        if !page.mailbox.set_sleeping() {
+            bell.take();
+        }
+        page.mailbox.set_awake();
+        replies.extend(page.take());
+    }
+    (replies, sleeps)
 }
 
 #[test]
-fn two_waiters_for_one_task() {
-    check(1, || {
-        with_office(Office::work, |office| {
-            let future = task(office).share();
-            let theirs = future.clone();
-            let other = spawn(move || *theirs.result().unwrap());
-            assert_eq!(*future.result().unwrap(), 1);
-            assert_eq!(other.join().unwrap(), 1);
-            office.exit();
-        });
-    });
-}
-
-#[test]
-fn a_waiter_against_cancel() {
-    check(1, || {
-        let cancels = Tally::default();
-        let count = cancels.clone();
-        let worked = with_office(Office::work, move |office| {
-            let future = task(office).share();
-            let theirs = future.clone();
-            let other = spawn(move || theirs.cancel());
-            let outcome = future.result();
-            if other.join().unwrap() {
-                count.add();
-                assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
-            } else {
-                assert_eq!(*outcome.unwrap(), 1);
-            }
-            office.exit();
-        });
-        assert_ne!(worked, cancels.count() == 1, "it has run, or was taken back");
-    });
-}
-
-/// To abort what runs is the end of its worker, which may be in the middle of its answer.
-#[test]
-fn a_waiter_against_abort() {
-    check(1, || {
-        with_office(Office::work, |office| {
-            let future = task(office).share();
-            let theirs = future.clone();
-            let other = spawn(move || theirs.abort());
-            let outcome = future.result();
-            match other.join().unwrap() {
-                true => assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}"),
-                false => assert_eq!(*outcome.unwrap(), 1),
-            }
-            office.exit();
-        });
-    });
-}
-
-/// The monitor keeps the time of a task also while a waiter looks.
-#[test]
-fn a_waiter_against_a_time_limit() {
-    check(2, || {
-        with_office(Office::work, |office| {
-            let future = task(office);
-            office.expire();
-            let outcome = future.result();
-            assert!(matches!(outcome, Ok(1) | Err(Error::TimeLimit(_))), "{outcome:?}");
-            office.exit();
-        });
-    });
-}
-
-/// The answer of a worker that ended after it counts, and one that ended before it keeps nobody waiting.
-#[test]
-fn a_waiter_against_the_end_of_the_worker() {
-    check_choices(2, 1, |answers| {
-        let work = move |office: &Office| {
-            if answers == 1 {
-                office.work();
-            } else {
-                office.start();
-            }
-            office.exit();
-        };
-        with_office(work, |office| {
-            let outcome = task(office).result();
-            match answers {
-                1 => assert_eq!(outcome.unwrap(), 1),
-                _ => assert_died(outcome),
+fn post_against_going_to_sleep() {
+    check(5, || {
+        let (page, bell) = (Page::new(), Channel::new());
+        let (theirs, ring) = (Arc::clone(&page), bell.clone());
+        let worker = spawn(move || {
+            if theirs.post(0, 7) {
+                ring.put(());
             }
         });
+        assert_eq!(receive(&page, &bell, 1).0, [7]);
+        worker.join().unwrap();
     });
 }
 
-/// The pool has not ended before a waiter has completed what it has read.
 #[test]
-fn join_against_a_waiter() {
-    check(2, || {
-        let work = |office: &Office| {
-            office.work();
-            office.exit();
-        };
-        with_office(work, |office| {
-            let future = task(office);
-            let theirs = office.clone();
-            let other = spawn(move || {
-                assert!(theirs.join(None));
-                theirs.completed()
-            });
-            assert_eq!(future.result().unwrap(), 1);
-            assert_eq!(other.join().unwrap(), 1, "it was over before its task");
+fn two_posts_against_going_to_sleep() {
+    check(4, || {
+        let (page, bell) = (Page::new(), Channel::new());
+        let (theirs, ring, rings) = (Arc::clone(&page), bell.clone(), Tally::default());
+        let rung = rings.clone();
+        let worker = spawn(move || {
+            for slot in [1, 0] {
+                if theirs.post(slot, 7 + u64::from(slot)) {
+                    rung.add();
+                    ring.put(());
+                }
+            }
         });
+        let (mut replies, sleeps) = receive(&page, &bell, 2);
+        worker.join().unwrap();
+        replies.sort_unstable();
+        assert_eq!(replies, [7, 8]);
+        assert!(rings.count() <= sleeps, "the reader is woken at most once for each sleep");
     });
 }
 
-/// Where there are callbacks the monitor is to run them, and the waiter leaves what there is to it.
 #[test]
-fn a_waiter_against_a_callback() {
-    check(1, || {
-        let called = Tally::default();
-        let call = called.clone();
-        with_office(Office::work, move |office| {
-            let future = task(office).share();
-            let theirs = future.clone();
-            let adds = spawn(move || theirs.add_done_callback(move |outcome| outcome.iter().for_each(|_| call.add())));
-            assert_eq!(*future.result().unwrap(), 1);
-            adds.join().unwrap();
-            office.exit();
+fn post_while_the_reader_is_awake() {
+    check(5, || {
+        let page = Page::new();
+        assert!(!page.mailbox.set_sleeping());
+        page.mailbox.set_awake();
+        let theirs = Arc::clone(&page);
+        let worker = spawn(move || [theirs.post(0, 7), theirs.post(1, 8)]);
+        let mut replies = page.take();
+        replies.extend(page.take());
+        assert_eq!(worker.join().unwrap(), [false; 2], "a reader that is awake is not woken");
+        replies.extend(page.take());
+        assert_eq!(replies, [7, 8]);
+        assert!(!page.mailbox.set_sleeping());
+    });
+}
+
+#[test]
+fn one_of_several_replies_is_read() {
+    check(4, || {
+        let page = Page::new();
+        let theirs = Arc::clone(&page);
+        let worker = spawn(move || {
+            theirs.post(0, 7);
+            theirs.post(1, 8);
         });
-        assert_eq!(called.count(), 1);
+        let mut replies = Vec::new();
+        // As a waiter does, which waits for this reply only.
+        if page.mailbox.has(0) {
+            replies.push(page.read(0));
+            page.mailbox.clear(0);
+        }
+        worker.join().unwrap();
+        replies.extend(page.take());
+        assert_eq!(replies, [7, 8]);
+    });
+}
+
+#[test]
+fn a_slot_is_given_again() {
+    check(4, || {
+        let (page, bell, frames) = (Page::new(), Channel::new(), Channel::new());
+        let (theirs, ring, next) = (Arc::clone(&page), bell.clone(), frames.clone());
+        let worker = spawn(move || {
+            for _ in 0..2 {
+                let sequence = next.take();
+                assert!(theirs.slots.start(0, sequence, 0) && theirs.slots.finish(0, sequence));
+                if theirs.post(0, sequence) {
+                    ring.put(());
+                }
+            }
+        });
+        for sequence in [7, 8] {
+            page.slots.ready(0, sequence, None);
+            frames.put(sequence);
+            assert_eq!(receive(&page, &bell, 1).0, [sequence], "each reply is read before the next is written");
+        }
+        worker.join().unwrap();
     });
 }

@@ -8,7 +8,7 @@ use concurrent_futures::{
     Backend as _, Choices, Error, Executor as _, ReturnWhen, SharedFuture, ThreadPoolExecutor, as_completed, wait,
 };
 
-use crate::checker::{Event, Slot, Tally, block_on, check, check_choices, spawn};
+use crate::checker::{Event, Channel, Tally, block_on, check, check_choices, spawn};
 
 /// Any duration: the model chooses what expires.
 const LATER: Duration = Duration::from_secs(1000);
@@ -63,15 +63,15 @@ fn hasten_against_pop_and_cancel() {
     check_choices(2, 1, |cramped| {
         Choices { cramped, ..Choices::default() }.make();
         let (inside, pool) = shared_pool(1);
-        let slot = Slot::new();
-        let give = slot.clone();
+        let channel = Channel::new();
+        let give = channel.clone();
         let outer = pool.spawn(move || {
             let inner = Arc::new(inside.spawn(|| ()));
             give.put(Arc::clone(&inner));
             inner.wait();
             inner.is_done()
         });
-        let inner: Arc<concurrent_futures::Future<()>> = slot.take();
+        let inner: Arc<concurrent_futures::Future<()>> = channel.take();
         inner.cancel();
         assert!(outer.result().unwrap());
         assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
@@ -113,20 +113,20 @@ fn claim_against_pop() {
 fn claim_against_cancel() {
     check(3, || {
         let pool = ThreadPoolExecutor::new(1);
-        let (slot, ran) = (Slot::new(), Tally::default());
-        let (given, run) = (slot.clone(), ran.clone());
+        let (channel, ran) = (Channel::new(), Tally::default());
+        let (given, run) = (channel.clone(), ran.clone());
         let outer = pool.spawn(move || {
             let inner: Arc<concurrent_futures::Future<()>> = given.take();
             inner.wait();
             inner.is_done()
         });
         let inner = Arc::new(pool.spawn(move || run.add()));
-        slot.put(Arc::clone(&inner));
+        channel.put(Arc::clone(&inner));
         let cancelled = inner.cancel();
         assert!(outer.result().unwrap());
         assert_eq!(inner.is_cancelled(), cancelled);
         assert_eq!(ran.count(), usize::from(!cancelled));
-        // The dead entry, if there is one, is in nobody's way.
+        // A dead entry in the queue blocks no task.
         assert_eq!(pool.spawn(|| 1).result().unwrap(), 1);
     });
 }
@@ -135,14 +135,14 @@ fn claim_against_cancel() {
 fn claim_against_pop_and_abort() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(2);
-        let (slot, dropped) = (Slot::new(), Tally::default());
-        let (given, counted) = (slot.clone(), dropped.counted());
+        let (channel, dropped) = (Channel::new(), Tally::default());
+        let (given, counted) = (channel.clone(), dropped.counted());
         let outer = pool.spawn(move || {
             let inner: Arc<concurrent_futures::Future<()>> = given.take();
             inner.wait();
         });
         let inner = Arc::new(pool.spawn(move || drop(counted)));
-        slot.put(Arc::clone(&inner));
+        channel.put(Arc::clone(&inner));
         let aborted = inner.abort();
         outer.result().unwrap();
         assert_eq!(inner.is_cancelled(), aborted);
@@ -178,8 +178,8 @@ fn claim_against_a_worker_that_wakes() {
 fn two_claims_of_one_task() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(2);
-        let (slots, ran) = ([Slot::new(), Slot::new()], Tally::default());
-        let outers = slots.clone().map(|given| {
+        let (channels, ran) = ([Channel::new(), Channel::new()], Tally::default());
+        let outers = channels.clone().map(|given| {
             pool.spawn(move || {
                 let inner: SharedFuture<i32> = given.take();
                 *inner.result().unwrap()
@@ -191,15 +191,15 @@ fn two_claims_of_one_task() {
             1
         });
         let inner = inner.share();
-        for slot in slots {
-            slot.put(inner.clone());
+        for channel in channels {
+            channel.put(inner.clone());
         }
         assert_eq!(outers.map(|outer| outer.result().unwrap()), [1, 1]);
         assert_eq!(ran.count(), 1);
     });
 }
 
-/// Whoever runs it meanwhile, the worker that would have may go.
+/// The worker may leave, whichever thread runs the task.
 #[test]
 fn claim_against_expiry() {
     check_choices(2, 2, |expiring| {
@@ -243,8 +243,8 @@ fn claim_against_shutdown_now() {
 fn claim_makes_room_for_a_blocked_submitter() {
     check(3, || {
         let pool = Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap());
-        let (slot, busy, submitted) = (Slot::new(), Event::new(), Event::new());
-        let (given, begun, go_on) = (slot.clone(), busy.clone(), submitted.clone());
+        let (channel, busy, submitted) = (Channel::new(), Event::new(), Event::new());
+        let (given, begun, go_on) = (channel.clone(), busy.clone(), submitted.clone());
         let outer = pool.spawn(move || {
             begun.set();
             let inner: concurrent_futures::Future<i32> = given.take();
@@ -253,7 +253,7 @@ fn claim_makes_room_for_a_blocked_submitter() {
             value
         });
         busy.wait();
-        slot.put(pool.spawn(|| 1));
+        channel.put(pool.spawn(|| 1));
         let client = Arc::clone(&pool);
         let client = spawn(move || {
             let future = client.spawn(|| 2);
@@ -359,8 +359,8 @@ fn spare_worker_whose_initializer_panics() {
 #[test]
 fn spare_worker_for_an_initializer_that_waits() {
     check(2, || {
-        let (slot, first, has_waited) = (Slot::new(), Tally::default(), Event::new());
-        let (given, waited) = (slot.clone(), has_waited.clone());
+        let (channel, first, has_waited) = (Channel::new(), Tally::default(), Event::new());
+        let (given, waited) = (channel.clone(), has_waited.clone());
         let initializer = move || {
             first.add();
             if first.count() == 1 {
@@ -370,7 +370,7 @@ fn spare_worker_for_an_initializer_that_waits() {
             }
         };
         let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
-        slot.put(pool.spawn(|| 1));
+        channel.put(pool.spawn(|| 1));
         // No other task calls for a worker before.
         has_waited.wait();
         assert_eq!(pool.spawn(|| 2).result().unwrap(), 2);
@@ -408,7 +408,7 @@ fn spare_worker_against_expiry() {
     });
 }
 
-/// What the spare worker is for ends, and nobody is left to need one.
+/// The task that needs the spare worker ends, and no other task needs one.
 #[test]
 fn spare_worker_against_close() {
     check_choices(2, 1, |now| {

@@ -1,4 +1,4 @@
-//! The queue of the thread pool: who sleeps, who wakes whom, who starts and who goes.
+//! The queue of the thread pool: which workers sleep, wake, start and leave.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn two_tasks_that_meet_of_a_pool_for_more() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(3);
         two_meet(&pool);
-        assert_eq!(pool.stats().workers, 2, "one for each");
+        assert_eq!(pool.stats().workers, 2, "one worker for each task");
     });
 }
 

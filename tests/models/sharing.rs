@@ -1,11 +1,11 @@
-//! Maps whose items the workers share: who takes which item, who comes for the rest, and who waits for what.
+//! Maps whose items the workers share: which worker takes which item, comes for the rest, and waits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Choices, Error, Executor as _, MapOptions, ThreadPoolExecutor, promise};
 
-use crate::checker::{Event, Slot, Tally, check, check_choices, spawn};
+use crate::checker::{Event, Channel, Tally, check, check_choices, spawn};
 use crate::ending::broken_by_the_second_worker;
 
 /// Any duration: the model chooses what expires.
@@ -21,7 +21,7 @@ fn items_against_their_collector() {
 }
 
 #[test]
-fn two_workers_take_from_one_block() {
+fn two_workers_take_from_one_range() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(2);
         let doubles: Vec<u32> = pool.map(|n: u32| 2 * n, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
@@ -127,11 +127,11 @@ fn a_task_of_the_pool_in_an_item() {
 
 /// A map worker that is coming finds what was held back while another one sleeps.
 #[test]
-fn an_item_that_waits_for_one_behind_it() {
+fn an_item_that_waits_for_the_item_behind_it() {
     check(2, || {
         let pool = ThreadPoolExecutor::new(1);
         let (promise, future) = promise();
-        let (promised, awaited) = (Slot::new(), Slot::new());
+        let (promised, awaited) = (Channel::new(), Channel::new());
         promised.put(promise);
         awaited.put(future);
         let input = 0..2;
@@ -145,11 +145,11 @@ fn an_item_that_waits_for_one_behind_it() {
 
 /// None is coming while the only one sleeps in an item: what is pulled then is handed over.
 #[test]
-fn an_item_that_waits_for_one_that_was_pulled_later() {
+fn an_item_that_waits_for_a_later_item() {
     check(1, || {
         let pool = Arc::new(ThreadPoolExecutor::new(1));
         let (promise, future) = promise();
-        let (promised, awaited) = (Slot::new(), Slot::new());
+        let (promised, awaited) = (Channel::new(), Channel::new());
         promised.put(promise);
         awaited.put(future);
         let (begun, done) = (Event::new(), Event::new());
@@ -209,7 +209,7 @@ fn drop_of_the_map_against_its_items() {
         let begun = ran.count();
         assert!((1..=3).contains(&begun));
         drop(pool);
-        assert!(ran.count() <= begun + 1, "what had not begun was cancelled, but for one that was being taken");
+        assert!(ran.count() <= begun + 1, "items that had not begun were cancelled, except one that was being taken");
         assert_eq!(dropped.count(), 3, "nothing is kept");
     });
 }
@@ -257,7 +257,7 @@ fn shutdown_now_against_items() {
 
 /// What was pulled before runs, though the map worker that would look for it is about to go.
 #[test]
-fn close_by_the_input_against_a_hand_that_ends() {
+fn close_by_the_input_against_a_worker_that_ends() {
     check(4, || {
         let pool = ThreadPoolExecutor::new(1);
         let input = (0..3).inspect(|n: &u32| {

@@ -29,7 +29,7 @@ fn names(pattern: &str, model: &str) -> bool {
 }
 
 #[test]
-fn every_model_is_in_a_row_and_every_row_has_its_models() {
+fn every_model_has_a_row_and_every_row_has_models() {
     let (patterns, models) = (patterns(), models());
     assert!(models.len() > 100, "only {} models", models.len());
     let unnamed: Vec<_> = models

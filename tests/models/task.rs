@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor as _, Job, promise};
 
-use crate::checker::{Event, Slot, Tally, block_on, check, spawn};
+use crate::checker::{Event, Channel, Tally, block_on, check, spawn};
 
 #[test]
 fn cancel_against_start() {
@@ -62,7 +62,7 @@ fn two_cancels_and_a_finish() {
     });
 }
 
-/// Each says what has become of the task, whoever of them did it.
+/// Each call returns how the task ended, whichever of them ended it.
 #[test]
 fn cancel_against_abort() {
     check(4, || {
@@ -103,7 +103,7 @@ fn abandon_against_take() {
 }
 
 #[test]
-fn finish_against_two_that_look() {
+fn finish_against_two_waiters() {
     check(5, || {
         let (promise, future) = promise();
         let shared = future.share();
@@ -130,7 +130,7 @@ fn callback_against_finish() {
             });
         }
         future.wait();
-        assert_eq!(called.count(), 2, "whoever sees it done sees what its callbacks did");
+        assert_eq!(called.count(), 2, "a thread that sees a done future sees the effects of its callbacks");
         finisher.join().unwrap();
         assert_eq!(future.result().unwrap(), 7);
         assert_eq!(called.count(), 2);
@@ -155,7 +155,7 @@ fn callback_against_cancel_and_finish() {
 }
 
 #[test]
-fn callback_against_look_and_take() {
+fn callback_against_read_and_take() {
     check(5, || {
         let (promise, future) = promise();
         promise.complete(Ok(7));
@@ -208,7 +208,7 @@ fn two_callbacks_on_a_done_future() {
                 spawn(move || {
                     future.add_done_callback(move |outcome| {
                         inside.add();
-                        assert_eq!(inside.count(), called.count() + 1, "one at a time");
+                        assert_eq!(inside.count(), called.count() + 1, "callbacks run one at a time");
                         // A point at which the other thread may run.
                         Event::new().set();
                         assert_eq!(*outcome.as_ref().unwrap(), 7);
@@ -238,7 +238,7 @@ fn two_callbacks_on_a_done_shared_future() {
             move || {
                 future.add_done_callback(move |outcome| {
                     inside.add();
-                    assert_eq!(inside.count(), called.count() + 1, "one at a time");
+                    assert_eq!(inside.count(), called.count() + 1, "callbacks run one at a time");
                     // A point at which the other thread may run.
                     Event::new().set();
                     assert_eq!(*outcome.as_ref().unwrap(), 7);
@@ -326,7 +326,7 @@ fn drop_of_an_await_against_finish() {
 }
 
 #[test]
-fn two_that_wait_against_abort() {
+fn two_waiters_against_abort() {
     check(3, || {
         let (promise, future) = promise::<u8>();
         assert!(promise.start());
@@ -365,7 +365,7 @@ fn drop_of_the_handle_against_finish() {
         });
         drop(future);
         finisher.join().unwrap();
-        assert_eq!(dropped.count(), 1, "nobody is left to take it");
+        assert_eq!(dropped.count(), 1, "no handle is left to take the outcome");
     });
 }
 
@@ -390,14 +390,14 @@ fn abort_against_finish() {
 fn abort_against_start() {
     check(5, || {
         let (promise, future) = promise();
-        let slot = Slot::new();
-        let starter = slot.clone();
+        let channel = Channel::new();
+        let starter = channel.clone();
         let starter = spawn(move || {
             starter.put(promise.start());
             promise.complete(Ok(7))
         });
         let aborted = future.abort();
-        let started = slot.take();
+        let started = channel.take();
         let finished = starter.join().unwrap();
         assert_ne!(aborted, finished);
         assert!(started || aborted);
@@ -415,7 +415,7 @@ fn two_aborts_against_finish() {
         let other = spawn(move || other.abort());
         let finisher = spawn(move || promise.complete(Ok(7)));
         let aborted = future.abort();
-        assert_eq!(other.join().unwrap(), aborted, "both hear what has become of it");
+        assert_eq!(other.join().unwrap(), aborted, "both threads see the same end");
         assert_ne!(finisher.join().unwrap(), aborted);
         assert_eq!(future.result().is_err(), aborted);
     });
@@ -461,10 +461,10 @@ fn drop_of_the_handle_against_its_callback() {
     });
 }
 
-/// An executor that leaves its jobs to whoever comes for them.
-struct Desk(Slot<Job>);
+/// An executor that gives each job to the test.
+struct TestExecutor(Channel<Job>);
 
-impl Backend for Desk {
+impl Backend for TestExecutor {
     fn execute(&self, job: Job) {
         self.0.put(job);
     }
@@ -477,13 +477,13 @@ impl Backend for Desk {
     }
 }
 
-/// What a task wants to have done at its abort is done then, and only then.
+/// The hook of an aborted task runs once, and that of a finished task never.
 #[test]
 fn abort_against_its_hook() {
     check(4, || {
-        let desk = Desk(Slot::new());
-        let future = desk.submit(|n: u8| n, 7);
-        let job = desk.0.take();
+        let executor = TestExecutor(Channel::new());
+        let future = executor.submit(|n: u8| n, 7);
+        let job = executor.0.take();
         assert!(job.start());
         let (called, dropped) = (Tally::default(), Tally::default());
         let (call, counted) = (called.clone(), dropped.counted());

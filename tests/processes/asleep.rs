@@ -21,18 +21,18 @@ fn all_ran(process: u32) -> u64 {
     threads.map(|thread| ran(&thread.expect("a thread").path())).sum()
 }
 
-/// Runs for so many nanoseconds: others that do not sleep run as well meanwhile.
+/// Uses the CPU for this many nanoseconds. Threads that do not sleep run meanwhile.
 fn run_for(nanoseconds: u64) {
-    let me = Path::new("/proc/thread-self");
-    let until = ran(me) + nanoseconds;
-    while ran(me) < until {}
+    let own = Path::new("/proc/thread-self");
+    let until = ran(own) + nanoseconds;
+    while ran(own) < until {}
 }
 
-/// Waits until the thread that looks after a worker is asleep, and the worker.
-fn assert_sleep(keeper: &Path, worker: u32) {
-    let keeper = keeper.to_owned();
+/// Waits until the worker and its monitor sleep.
+fn assert_sleep(monitor: &Path, worker: u32) {
+    let monitor = monitor.to_owned();
     within(LONG, move || {
-        let both = || (ran(&keeper), all_ran(worker));
+        let both = || (ran(&monitor), all_ran(worker));
         loop {
             let before = both();
             run_for(20_000_000);
@@ -44,23 +44,23 @@ fn assert_sleep(keeper: &Path, worker: u32) {
 }
 
 #[test]
-fn a_pool_that_waits_takes_no_time() {
+fn an_idle_pool_uses_no_cpu_time() {
     let pool = ProcessPoolExecutor::builder().max_workers(1).keep_alive(LONG).build().unwrap();
     let door = Door::new();
     let pass_in = |options: TaskOptions| -> Future<u32> { pool.with(options).submit(pass, door.path()) };
     let first = pass_in(TaskOptions::new());
     let worker = door.arrived();
-    let (sender, keeper) = channel();
+    let (sender, receiver) = channel();
     first.add_done_callback(move |_| {
         sender.send(fs::read_link("/proc/thread-self").expect("a thread")).expect("it is waited for");
     });
     door.let_in(1);
-    let keeper = Path::new("/proc").join(keeper.recv().expect("a callback"));
-    assert_sleep(&keeper, worker);
-    // And while a task runs, whose time is kept.
+    let monitor = Path::new("/proc").join(receiver.recv().expect("a callback"));
+    assert_sleep(&monitor, worker);
+    // They also sleep while a task with a time limit runs.
     let second = pass_in(TaskOptions::new().time_limit(LONG));
     assert_eq!(door.arrived(), worker);
-    assert_sleep(&keeper, worker);
+    assert_sleep(&monitor, worker);
     door.let_in(1);
     assert_eq!(second.result().unwrap(), worker);
 }

@@ -23,7 +23,7 @@ fn work((file, begin, end): (PathBuf, u32, u32)) {
 }
 
 #[test]
-fn as_many_tasks_run_as_workers_were_asked_for_also_where_they_are_replaced() {
+fn replaced_workers_leave_no_gap_in_the_number_of_running_tasks() {
     const BEGIN: u32 = 1;
     const END: u32 = 2;
     within(LONG, || {
@@ -54,7 +54,7 @@ fn die_at((file, door, item): (PathBuf, PathBuf, u32)) {
 }
 
 #[test]
-fn items_that_nobody_wants_do_not_run_when_the_first_is_to_be_tried_again() {
+fn unwanted_items_do_not_run_when_the_first_item_is_retried() {
     within(LONG, || {
         let door = Door::new();
         let directory = tempfile::tempdir().unwrap();
@@ -71,7 +71,7 @@ fn items_that_nobody_wants_do_not_run_when_the_first_is_to_be_tried_again() {
 }
 
 #[test]
-fn a_task_that_was_sent_ahead_does_not_wait_for_the_callbacks_of_one_that_is_aborted() {
+fn a_task_sent_ahead_does_not_wait_for_callbacks_of_an_aborted_task() {
     within(LONG, || {
         let door = Door::new();
         let processes = ProcessPoolExecutor::new(1);
@@ -93,7 +93,7 @@ fn a_task_that_was_sent_ahead_does_not_wait_for_the_callbacks_of_one_that_is_abo
 }
 
 #[test]
-fn who_comes_after_a_task_that_never_started_in_time_is_not_hit() {
+fn a_task_behind_one_that_expired_before_its_start_is_not_killed() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         processes.map(square, 0..20).for_each(|outcome| {
@@ -119,7 +119,7 @@ fn die_at_first((file, door): (PathBuf, PathBuf)) {
 }
 
 #[test]
-fn a_cancel_while_a_task_is_to_be_tried_again_comes_too_late_and_loses_nothing() {
+fn a_cancel_before_a_retry_comes_too_late_and_loses_no_result() {
     within(LONG, || {
         let door = Door::new();
         let processes = ProcessPoolExecutor::new(1);

@@ -59,7 +59,7 @@ fn square(n: u64) -> u64 {
 }
 
 #[test]
-fn a_crash_costs_its_task_and_says_who_died_of_what_and_how() {
+fn a_crash_costs_its_task_and_names_the_worker_function_and_exit() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let crashes: [Crash; 7] = [
@@ -121,13 +121,13 @@ fn a_busy_worker_that_is_killed_costs_its_task() {
             let processes = ProcessPoolExecutor::new(2);
             let door = Door::new();
             let first = processes.submit(pass, door.path());
-            let victim = door.arrived();
+            let worker = door.arrived();
             let second = processes.submit(pass, door.path());
             let survivor = door.arrived();
             let queued: Vec<_> = (0..20).map(|n| processes.submit(square, n)).collect();
-            signal(victim, number);
+            signal(worker, number);
             let death = died(first.result());
-            assert_eq!((death.pid().unwrap(), death.exit()), (victim, &ended_by(name)));
+            assert_eq!((death.pid().unwrap(), death.exit()), (worker, &ended_by(name)));
             assert_eq!(death.function().unwrap(), "concurrent_futures_conformance::support::door::pass");
             assert_eq!(second.state(), State::Running);
             let results: Vec<u64> = queued.into_iter().map(|future| future.result().unwrap()).collect();
@@ -139,7 +139,7 @@ fn a_busy_worker_that_is_killed_costs_its_task() {
 }
 
 #[test]
-fn ten_crashes_in_a_row_leave_the_good_tasks_alone() {
+fn ten_crashes_in_a_row_spare_the_other_tasks() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         let crashes: [fn(()); 5] = [segfault, abort, exit_quietly, exit_with_3, be_killed];
@@ -170,7 +170,7 @@ fn ten_crashes_in_a_row_leave_the_good_tasks_alone() {
 }
 
 #[test]
-fn a_crash_eats_no_result_that_was_there() {
+fn a_crash_loses_no_finished_result() {
     within(LONG, || {
         for workers in [1, 2] {
             let processes = ProcessPoolExecutor::new(workers);
@@ -255,7 +255,7 @@ fn crash_at_first((file, times): (PathBuf, usize)) -> usize {
 }
 
 #[test]
-fn a_task_is_tried_again_as_often_as_it_may() {
+fn a_task_is_retried_as_often_as_its_option_allows() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let directory = tempfile::tempdir().unwrap();
@@ -285,7 +285,7 @@ fn a_task_is_tried_again_as_often_as_it_may() {
 }
 
 #[test]
-fn a_task_that_is_tried_again_stays_running() {
+fn a_retried_task_stays_running() {
     within(LONG, || {
         let (start, work) = (Door::new(), Door::new());
         let processes =
@@ -366,7 +366,7 @@ fn flaky((directory, item, times): (PathBuf, u32, usize)) -> u32 {
 }
 
 #[test]
-fn each_item_of_a_chunk_is_tried_again_and_no_other() {
+fn only_lost_items_of_a_chunk_are_retried() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let directory = tempfile::tempdir().unwrap();
@@ -394,10 +394,10 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
         // It takes no more than the socket holds.
         stop(worker);
         let child = rustix::process::Pid::from_raw(worker as i32).unwrap();
-        waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("it has stopped");
+        waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("the worker has stopped");
         let future = processes.submit(|bytes: Vec<u8>| (std::process::id(), bytes.len()), vec![7; LENGTH]);
         let behind = processes.submit(square, 3);
-        assert_eq!(future.state(), State::Pending, "it cannot have the whole argument");
+        assert_eq!(future.state(), State::Pending, "the worker cannot have the whole argument");
         signal(worker, Signal::KILL);
         let (other, length) = future.result().unwrap();
         assert!(other != worker && length == LENGTH);
@@ -406,7 +406,7 @@ fn a_worker_that_dies_with_half_an_argument_costs_nothing() {
     });
 }
 
-/// Kills its process while the result is on its way to somebody who does not look.
+/// Kills its process while the result is on its way to a caller that does not read it.
 fn die_while_answering(door: PathBuf) -> Vec<u8> {
     let thread = std::fs::read_link("/proc/thread-self").expect("the files of a thread");
     std::thread::spawn(move || {

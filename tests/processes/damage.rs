@@ -51,12 +51,12 @@ fn connection() -> OwnedFd {
 
 /// Runs `damage` on one worker while a task runs on the other, which nothing may happen to.
 fn beside_another<R>(pool: &Marked, damage: impl FnOnce() -> R) -> R {
-    let post = Post::new();
-    let other = pool.submit(call_at, post.address());
-    let called = post.called();
+    let checkpoint = Checkpoint::new();
+    let other = pool.submit(stop_at, checkpoint.address());
+    let arrived = checkpoint.arrived();
     let result = damage();
     assert!(other.is_running());
-    drop(called);
+    drop(arrived);
     other.result().expect("the other task is untouched");
     result
 }
@@ -99,7 +99,7 @@ fn a_short_result_needs_no_descriptor() {
 }
 
 #[test]
-fn a_task_that_closes_everything_and_has_much_to_say_costs_itself() {
+fn a_task_that_closes_every_descriptor_loses_a_long_result() {
     with_pool(workers(2), |pool| {
         for _ in 0..3 {
             let died = beside_another(pool, || died(pool.submit(close_everything, 1000).result()));
@@ -111,7 +111,7 @@ fn a_task_that_closes_everything_and_has_much_to_say_costs_itself() {
 }
 
 #[test]
-fn an_item_that_closes_everything_loses_no_result() {
+fn an_item_that_closes_every_descriptor_loses_no_result() {
     with_pool(workers(2), |pool| {
         let close_at = |n: usize| {
             if n == 4 {
@@ -128,7 +128,7 @@ fn an_item_that_closes_everything_loses_no_result() {
 }
 
 #[test]
-fn what_a_task_changes_stays_in_its_worker() {
+fn changes_by_a_task_stay_in_its_worker() {
     fn change(directory: String) {
         env::set_current_dir(&directory).unwrap();
         fs::remove_dir(&directory).unwrap();
@@ -158,7 +158,7 @@ fn what_a_task_changes_stays_in_its_worker() {
         assert_eq!(look(()), before);
         pool.works();
         died(pool.submit(|signal| -> u8 { die_by(signal) }, Signal::KILL.as_raw()).result());
-        assert_eq!(pool.submit(look, ()).result().unwrap(), before, "so does its successor");
+        assert_eq!(pool.submit(look, ()).result().unwrap(), before, "its replacement has the same surroundings");
     });
 }
 
@@ -179,7 +179,7 @@ fn leave_behind(own_group: bool) -> u32 {
 }
 
 #[test]
-fn a_grandchild_that_holds_the_connection_goes_with_the_worker() {
+fn a_grandchild_that_holds_the_connection_is_killed_with_its_worker() {
     with_pool(workers(2), |pool| {
         let exit = |code: i32| -> i32 {
             leave_behind(false);
@@ -197,21 +197,21 @@ fn a_grandchild_that_holds_the_connection_goes_with_the_worker() {
 #[test]
 fn a_grandchild_that_left_the_group_hides_no_death() {
     with_pool(workers(2), |pool| {
-        let (post, other) = (Post::new(), Post::new());
-        let others = pool.submit(call_at, other.address());
-        let held = other.called();
+        let (checkpoint, other) = (Checkpoint::new(), Checkpoint::new());
+        let others = pool.submit(stop_at, other.address());
+        let held = other.arrived();
         let grandchild = pool.submit(leave_behind, true).result().unwrap();
         let exit = |address: String| -> u8 {
-            call_at(address);
+            stop_at(address);
             std::process::exit(3)
         };
-        let future = pool.submit(exit, post.address());
-        drop(post.called());
+        let future = pool.submit(exit, checkpoint.address());
+        drop(checkpoint.arrived());
         assert_eq!(*died(future.result()).exit(), Exit::Code(3));
         pool.works_with(1);
         drop(held);
         others.result().unwrap();
-        assert!(Witness::of(grandchild).is_alive(), "it was not left alone");
+        assert!(Witness::of(grandchild).is_alive(), "another process was killed");
         signal(grandchild, Signal::KILL);
     });
 }
@@ -237,7 +237,7 @@ fn nonsense_in_the_connection_costs_the_task_that_wrote_it() {
 }
 
 #[test]
-fn a_connection_that_a_task_shuts_costs_that_task() {
+fn a_task_that_shuts_the_connection_costs_itself() {
     fn shut((reading, length): (bool, usize)) -> Vec<u8> {
         use std::net::Shutdown::{Read, Write};
         let how = if reading { Read } else { Write };
@@ -249,7 +249,7 @@ fn a_connection_that_a_task_shuts_costs_that_task() {
         assert_eq!(*died.exit(), Exit::Code(LOST));
         pool.works();
         let result = beside_another(pool, || pool.submit(shut, (false, 10)).result());
-        assert_eq!(result.expect("it is short, and takes another way").len(), 10);
+        assert_eq!(result.expect("a short result needs no socket").len(), 10);
         pool.works();
         // What it had to say is out; then it finds that no more will come, and goes.
         let outcome = beside_another(pool, || pool.submit(shut, (true, 1000)).result());
@@ -259,40 +259,40 @@ fn a_connection_that_a_task_shuts_costs_that_task() {
 }
 
 #[test]
-fn a_worker_may_die_of_a_thread_that_a_task_left() {
+fn a_thread_left_by_a_task_may_kill_its_worker() {
     /// Leaves a thread that ends the process when it is let go.
     fn leave_a_thread(address: String) -> u32 {
         thread::spawn(|| {
-            call_at(address);
+            stop_at(address);
             std::process::abort();
         });
         std::process::id()
     }
     with_pool(workers(1), |pool| {
-        let post = Post::new();
-        let worker = pool.submit(leave_a_thread, post.address()).result().unwrap();
+        let checkpoint = Checkpoint::new();
+        let worker = pool.submit(leave_a_thread, checkpoint.address()).result().unwrap();
         let worker = Pid::from_raw(worker.cast_signed()).unwrap();
         let pidfd = pidfd_open(worker, PidfdFlags::empty()).unwrap();
         // While it has nothing to do.
-        drop(post.called());
+        drop(checkpoint.arrived());
         poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
         pool.works();
-        assert_eq!(pool.stats().failed, 0, "no task was there to die of it");
+        assert_eq!(pool.stats().failed, 0, "the worker had no task");
         // While it runs another task.
-        let task = Post::new();
-        pool.submit(leave_a_thread, post.address()).result().unwrap();
-        let future = pool.submit(call_at, task.address());
-        let called = task.called();
-        drop(post.called());
+        let task = Checkpoint::new();
+        pool.submit(leave_a_thread, checkpoint.address()).result().unwrap();
+        let future = pool.submit(stop_at, task.address());
+        let arrived = task.arrived();
+        drop(checkpoint.arrived());
         assert_eq!(*died(future.result()).exit(), Exit::Signal("SIGABRT".into()));
-        drop(called);
+        drop(arrived);
         pool.works();
         assert_eq!(pool.stats().failed, 1);
     });
 }
 
 #[test]
-fn threads_that_tasks_leave_do_not_keep_a_worker() {
+fn threads_left_by_tasks_do_not_keep_a_worker() {
     with_pool(workers(1), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
         let leave = |count: usize| {
@@ -329,7 +329,7 @@ fn be_strict(_: ()) -> String {
 }
 
 #[test]
-fn a_task_whose_thread_vanishes_is_one_that_died() {
+fn a_task_whose_thread_vanishes_is_reported_dead() {
     with_pool(workers(2), |pool| {
         for _ in 0..2 {
             let ended = beside_another(pool, || died(pool.submit(end_thread, ()).result()));
@@ -365,7 +365,7 @@ fn hold_stdout(address: Option<String>) -> u32 {
         let lock = std::io::stdout().lock();
         locked.send(()).unwrap();
         match address {
-            Some(address) => call_at(address),
+            Some(address) => stop_at(address),
             None => loop {
                 thread::park();
             },
@@ -377,7 +377,7 @@ fn hold_stdout(address: Option<String>) -> u32 {
 }
 
 #[test]
-fn a_thread_that_keeps_standard_output_locked_holds_up_no_task() {
+fn a_thread_that_locks_standard_output_delays_no_task() {
     with_pool(workers(1), |pool| {
         let worker = pool.submit(hold_stdout, None).result().unwrap();
         for _ in 0..50 {
@@ -401,20 +401,20 @@ fn a_thread_that_keeps_standard_output_locked_holds_up_no_task() {
 }
 
 #[test]
-fn a_worker_whose_standard_output_was_locked_for_a_while_is_as_good_as_new() {
+fn a_worker_recovers_when_standard_output_is_unlocked() {
     with_pool(workers(1), |pool| {
         for _ in 0..3 {
-            let post = Post::new();
-            let worker = pool.submit(hold_stdout, Some(post.address())).result().unwrap();
-            let called = post.called();
+            let checkpoint = Checkpoint::new();
+            let worker = pool.submit(hold_stdout, Some(checkpoint.address())).result().unwrap();
+            let arrived = checkpoint.arrived();
             assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
-            drop(called);
+            drop(arrived);
             for _ in 0..50 {
                 assert_eq!(pool.submit(pid, ()).result().unwrap(), worker);
             }
         }
         let threads = |()| fs::read_dir("/proc/self/task").unwrap().count();
-        assert!(pool.submit(threads, ()).result().unwrap() < 8, "none is left of those that stood in a flush");
+        assert!(pool.submit(threads, ()).result().unwrap() < 8, "no worker waits in a flush");
     });
 }
 
@@ -430,7 +430,7 @@ fn come_back_twice(_: ()) -> i32 {
 }
 
 #[test]
-fn a_forked_copy_that_comes_back_from_its_task_runs_and_answers_nothing() {
+fn a_forked_copy_that_returns_from_its_task_sends_no_reply() {
     with_pool(workers(1), |pool| {
         for _ in 0..3 {
             assert_ne!(pool.submit(come_back_twice, ()).result().unwrap(), 0);

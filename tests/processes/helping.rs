@@ -60,8 +60,8 @@ fn pass_slowly(door: std::path::PathBuf) -> Slow {
 }
 
 #[test]
-fn a_pool_has_not_ended_while_a_result_is_read() {
-    // Who waits receives it where he came in time, and where that can be had.
+fn a_pool_has_not_ended_while_a_result_is_decoded() {
+    // The waiter reads the reply if it came in time and holds the right to read.
     within(LONG, || (1..10).any(|round| reads_before_the_end(Duration::from_millis(round * round))));
 }
 
@@ -96,7 +96,7 @@ fn square(n: u64) -> u64 {
 }
 
 #[test]
-fn a_waiter_that_is_not_answered_leaves_the_worker_to_its_thread() {
+fn a_waiter_without_a_reply_leaves_the_worker_to_its_monitor() {
     within(LONG, || {
         let door = Door::new();
         let processes = ProcessPoolExecutor::new(1);
@@ -114,7 +114,7 @@ fn a_waiter_that_is_not_answered_leaves_the_worker_to_its_thread() {
 }
 
 #[test]
-fn who_receives_wakes_when_the_task_is_aborted_or_its_worker_is_killed() {
+fn a_waiter_wakes_when_its_task_is_aborted_or_its_worker_is_killed() {
     within(LONG, || {
         for round in 0..40 {
             let door = Door::new();
@@ -139,7 +139,7 @@ fn who_receives_wakes_when_the_task_is_aborted_or_its_worker_is_killed() {
 }
 
 #[test]
-fn a_time_limit_ends_a_task_whose_answer_is_waited_for_at_a_stopped_worker() {
+fn a_time_limit_ends_a_task_of_a_stopped_worker_during_a_wait() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let limited = processes.with(TaskOptions::new().time_limit(Duration::from_millis(30)));
@@ -152,7 +152,7 @@ fn a_time_limit_ends_a_task_whose_answer_is_waited_for_at_a_stopped_worker() {
 }
 
 #[test]
-fn answers_of_many_reads_and_those_in_shared_memory_arrive_whole() {
+fn long_replies_and_replies_in_shared_memory_arrive_whole() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(3).build().unwrap();
         for length in [0, 1, 60 << 10, 64 << 10, 1 << 20, 5 << 20] {
@@ -174,7 +174,7 @@ fn answers_of_many_reads_and_those_in_shared_memory_arrive_whole() {
 }
 
 #[test]
-fn threads_that_receive_and_threads_that_do_not_share_the_workers() {
+fn waiting_threads_and_other_threads_share_the_workers() {
     within(LONG, || {
         let processes = &ProcessPoolExecutor::builder().max_workers(2).max_pending(3).build().unwrap();
         thread::scope(|scope| {

@@ -8,8 +8,8 @@ use concurrent_futures::{Backend as _, Executor as _, ProcessPoolBuilder, Proces
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+pub(super) use crate::support::{Checkpoint, stop_at};
 use crate::support::{LONG, within};
-pub(super) use crate::support::{Post, call_at};
 
 /// A pool whose processes, and what they started, can be found and counted.
 pub(super) struct Marked {
@@ -72,9 +72,9 @@ impl Marked {
     /// Works with so many workers at a time.
     #[track_caller]
     pub(super) fn works_with(&self, workers: usize) {
-        let post = Post::new();
-        let futures: Vec<_> = (0..workers).map(|_| self.submit(call_at, post.address())).collect();
-        let calls: Vec<_> = futures.iter().map(|_| post.called()).collect();
+        let checkpoint = Checkpoint::new();
+        let futures: Vec<_> = (0..workers).map(|_| self.submit(stop_at, checkpoint.address())).collect();
+        let calls: Vec<_> = futures.iter().map(|_| checkpoint.arrived()).collect();
         drop(calls);
         futures.into_iter().for_each(|future| future.result().expect("the pool works"));
     }

@@ -3,13 +3,13 @@
 #[cfg(target_os = "linux")]
 mod asleep;
 mod attacks;
-mod carried;
+mod batches;
 mod crashes;
 mod damage;
 mod helping;
 mod marked;
+mod out_of_band;
 mod payloads;
-mod portions;
 mod settings;
 mod start_up;
 mod started;

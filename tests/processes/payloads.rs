@@ -17,68 +17,68 @@ use super::marked::*;
 use super::support::*;
 use crate::support::logged;
 
-/// How a step of the journey goes.
+/// What a value does when it is written or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Goes {
-    Well,
-    Wrong,
-    Mad,
+enum Behavior {
+    Works,
+    Fails,
+    Panics,
 }
-use Goes::*;
+use Behavior::*;
 
-impl Goes {
-    fn go<E>(self, error: impl FnOnce(&'static str) -> E) -> Result<(), E> {
+impl Behavior {
+    fn act<E>(self, error: impl FnOnce(&'static str) -> E) -> Result<(), E> {
         match self {
-            Well => Ok(()),
-            Wrong => Err(error("it will not")),
-            Mad => panic!("it is mad"),
+            Works => Ok(()),
+            Fails => Err(error("this value fails")),
+            Panics => panic!("this value panics"),
         }
     }
 }
 
 /// A value that is difficult to write or to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Traveller {
-    write: Goes,
-    read: Goes,
+struct Difficult {
+    write: Behavior,
+    read: Behavior,
 }
 
-const GOOD: Traveller = Traveller { write: Well, read: Well };
+const GOOD: Difficult = Difficult { write: Works, read: Works };
 
-impl Serialize for Traveller {
+impl Serialize for Difficult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Some bytes are written before it goes wrong.
+        // Some bytes are written before the failure.
         let written = (7_u32, "on the way", self.read).serialize(serializer);
-        self.write.go(ser::Error::custom)?;
+        self.write.act(ser::Error::custom)?;
         written
     }
 }
 
-impl<'de> Deserialize<'de> for Traveller {
+impl<'de> Deserialize<'de> for Difficult {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (_, _, read) = <(u32, String, Goes)>::deserialize(deserializer)?;
-        read.go(de::Error::custom)?;
+        let (_, _, read) = <(u32, String, Behavior)>::deserialize(deserializer)?;
+        read.act(de::Error::custom)?;
         Ok(GOOD)
     }
 }
 
-fn take(_: Traveller) {}
+fn take(_: Difficult) {}
 
-fn give((write, read): (Goes, Goes)) -> Traveller {
-    Traveller { write, read }
+fn give((write, read): (Behavior, Behavior)) -> Difficult {
+    Difficult { write, read }
 }
 
 /// Checks which part was not written (or read), and that it says what was behind it.
 #[track_caller]
-fn assert_lost<T: fmt::Debug>(outcome: Outcome<T>, written: bool, part: Part, goes: Goes) {
+fn assert_lost<T: fmt::Debug>(outcome: Outcome<T>, written: bool, part: Part, behavior: Behavior) {
     let text = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
     let lost = match outcome {
         Err(Error::Encode(encode)) if written => encode.part(),
         Err(Error::Decode(decode)) if !written => decode.part(),
-        other => panic!("{part} {goes:?}: {other:?}"),
+        other => panic!("{part} {behavior:?}: {other:?}"),
     };
     assert_eq!(lost, part, "{text}");
-    assert!(text.contains(if goes == Mad { "it is mad" } else { "it will not" }), "{text}");
+    assert!(text.contains(if behavior == Panics { "this value panics" } else { "this value fails" }), "{text}");
 }
 
 #[track_caller]
@@ -97,10 +97,15 @@ fn same<T>(value: T) -> T {
 fn an_argument_that_cannot_be_written_or_read_fails_alone() {
     with_pool(workers(1), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
-        for goes in [Wrong, Mad] {
-            let (before, after) = (pool.submit(same, 1), Traveller { write: goes, read: Well });
-            assert_lost(pool.submit(take, after).result(), true, Part::Argument, goes);
-            assert_lost(pool.submit(take, Traveller { write: Well, read: goes }).result(), false, Part::Argument, goes);
+        for behavior in [Fails, Panics] {
+            let (before, after) = (pool.submit(same, 1), Difficult { write: behavior, read: Works });
+            assert_lost(pool.submit(take, after).result(), true, Part::Argument, behavior);
+            assert_lost(
+                pool.submit(take, Difficult { write: Works, read: behavior }).result(),
+                false,
+                Part::Argument,
+                behavior,
+            );
             assert_eq!(before.result().unwrap(), 1);
         }
         pool.submit(take, GOOD).result().unwrap();
@@ -112,34 +117,37 @@ fn an_argument_that_cannot_be_written_or_read_fails_alone() {
 fn a_result_that_cannot_be_written_or_read_fails_alone() {
     with_pool(workers(1), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
-        for goes in [Wrong, Mad] {
+        for behavior in [Fails, Panics] {
             let before = pool.submit(same, 1);
-            assert_lost(pool.submit(give, (goes, Well)).result(), true, Part::Result, goes);
-            assert_lost(pool.submit(give, (Well, goes)).result(), false, Part::Result, goes);
+            assert_lost(pool.submit(give, (behavior, Works)).result(), true, Part::Result, behavior);
+            assert_lost(pool.submit(give, (Works, behavior)).result(), false, Part::Result, behavior);
             assert_eq!(before.result().unwrap(), 1);
         }
-        assert_eq!(pool.submit(give, (Well, Well)).result().unwrap(), GOOD);
+        assert_eq!(pool.submit(give, (Works, Works)).result().unwrap(), GOOD);
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
     });
 }
 
 #[test]
-fn of_a_chunk_only_the_item_fails_whose_argument_is_lost() {
-    let items = |at: usize, bad: Traveller| (0..30).map(move |n| (n, if n == at || n == 29 { bad } else { GOOD }));
-    fn number((n, _): (usize, Traveller)) -> usize {
+fn only_the_item_whose_argument_cannot_be_encoded_fails_in_a_chunk() {
+    let items = |at: usize, bad: Difficult| (0..30).map(move |n| (n, if n == at || n == 29 { bad } else { GOOD }));
+    fn number((n, _): (usize, Difficult)) -> usize {
         n
     }
     with_pool(workers(2), move |pool| {
-        for goes in [Wrong, Mad] {
-            let cases = [(true, Traveller { write: goes, read: Well }), (false, Traveller { write: Well, read: goes })];
+        for behavior in [Fails, Panics] {
+            let cases = [
+                (true, Difficult { write: behavior, read: Works }),
+                (false, Difficult { write: Works, read: behavior }),
+            ];
             for (written, bad) in cases {
                 for (at, size) in [(0, 10), (9, 10), (13, 10), (13, 30), (13, 2)] {
                     let map = pool.with(MapOptions::new().chunk_size(size));
                     for (n, outcome) in map.map(number, items(at, bad)).enumerate() {
                         if n == at || n == 29 {
-                            assert_lost(outcome, written, Part::Argument, goes);
+                            assert_lost(outcome, written, Part::Argument, behavior);
                         } else {
-                            assert_eq!(outcome.unwrap(), n, "{goes:?} {written} at {at} in chunks of {size}");
+                            assert_eq!(outcome.unwrap(), n, "{behavior:?} {written} at {at} in chunks of {size}");
                         }
                     }
                 }
@@ -151,19 +159,19 @@ fn of_a_chunk_only_the_item_fails_whose_argument_is_lost() {
 }
 
 #[test]
-fn of_a_chunk_only_the_item_fails_whose_result_is_lost() {
-    fn traveller((n, write, read): (usize, Goes, Goes)) -> (usize, Traveller) {
-        (n, Traveller { write, read })
+fn only_the_item_whose_result_cannot_be_encoded_fails_in_a_chunk() {
+    fn difficult((n, write, read): (usize, Behavior, Behavior)) -> (usize, Difficult) {
+        (n, Difficult { write, read })
     }
     with_pool(workers(2), |pool| {
-        for goes in [Wrong, Mad] {
-            for (written, bad) in [(true, (goes, Well)), (false, (Well, goes))] {
+        for behavior in [Fails, Panics] {
+            for (written, bad) in [(true, (behavior, Works)), (false, (Works, behavior))] {
                 for at in [0, 9, 13] {
-                    let items = (0..30).map(|n| if n == at { (n, bad.0, bad.1) } else { (n, Well, Well) });
+                    let items = (0..30).map(|n| if n == at { (n, bad.0, bad.1) } else { (n, Works, Works) });
                     let map = pool.with(MapOptions::new().chunk_size(10));
-                    for (n, outcome) in map.map(traveller, items).enumerate() {
+                    for (n, outcome) in map.map(difficult, items).enumerate() {
                         if n == at {
-                            assert_lost(outcome, written, Part::Result, goes);
+                            assert_lost(outcome, written, Part::Result, behavior);
                         } else {
                             assert_eq!(outcome.unwrap(), (n, GOOD));
                         }
@@ -178,12 +186,12 @@ fn of_a_chunk_only_the_item_fails_whose_result_is_lost() {
 
 /// Its drop panics, in the process of this id.
 #[derive(Serialize, Deserialize)]
-struct Bomb {
+struct PanicsOnDrop {
     at: u32,
     text: String,
 }
 
-impl Drop for Bomb {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
         if std::process::id() == self.at && !std::thread::panicking() {
             panic!("boom: {}", self.text);
@@ -191,19 +199,19 @@ impl Drop for Bomb {
     }
 }
 
-fn bomb(at: u32, text: &str) -> Bomb {
-    Bomb { at, text: text.into() }
+fn panics_on_drop(at: u32, text: &str) -> PanicsOnDrop {
+    PanicsOnDrop { at, text: text.into() }
 }
 
 #[test]
-fn a_panic_in_the_drop_of_an_argument_is_the_tasks_or_is_logged() {
+fn a_panic_in_the_drop_of_an_argument_fails_its_task_or_is_logged() {
     with_pool(workers(1), |pool| {
         logged("");
         let worker = pool.submit(pid, ()).result().unwrap();
-        let future = pool.submit(|_: Bomb| 5, bomb(std::process::id(), "argument here"));
+        let future = pool.submit(|_: PanicsOnDrop| 5, panics_on_drop(std::process::id(), "argument here"));
         assert_eq!(future.result().unwrap(), 5, "only its original was dropped in this process");
         assert_eq!(logged("boom: argument here").len(), 1);
-        let outcome = pool.submit(|_: Bomb| 5, bomb(worker, "argument there")).result();
+        let outcome = pool.submit(|_: PanicsOnDrop| 5, panics_on_drop(worker, "argument there")).result();
         assert_eq!(panicked(outcome).message(), "boom: argument there", "the function drops what it is given");
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
     });
@@ -211,8 +219,8 @@ fn a_panic_in_the_drop_of_an_argument_is_the_tasks_or_is_logged() {
 
 #[test]
 fn a_panic_in_the_drop_of_a_result_loses_nothing() {
-    fn make((at, text): (u32, String)) -> Bomb {
-        Bomb { at, text }
+    fn make((at, text): (u32, String)) -> PanicsOnDrop {
+        PanicsOnDrop { at, text }
     }
     with_pool(workers(1), |pool| {
         logged("");
@@ -221,7 +229,7 @@ fn a_panic_in_the_drop_of_a_result_loses_nothing() {
         assert_eq!(result.text, "result there", "it was written before it was dropped");
         pool.submit(make, (std::process::id(), "result here".into())).detach();
         assert_eq!(pool.submit(pid, ()).result().unwrap(), worker, "the worker lives on");
-        assert_eq!(logged("boom: result here").len(), 1, "nobody wanted it: the pool drops it");
+        assert_eq!(logged("boom: result here").len(), 1, "the pool drops a result without a handle");
         let map = pool.with(MapOptions::new().chunk_size(3));
         let texts = (0..9).map(|n| (worker, n.to_string()));
         for (n, outcome) in map.map(make, texts).enumerate() {
@@ -234,7 +242,7 @@ fn a_panic_in_the_drop_of_a_result_loses_nothing() {
 #[test]
 fn a_panic_in_the_drop_of_a_payload_costs_the_task_alone() {
     fn explode(text: String) {
-        panic_any(Bomb { at: std::process::id(), text })
+        panic_any(PanicsOnDrop { at: std::process::id(), text })
     }
     with_pool(workers(1), |pool| {
         let worker = pool.submit(pid, ()).result().unwrap();
@@ -327,7 +335,7 @@ fn an_argument_or_result_above_the_frame_limit_fails_alone() {
 }
 
 #[test]
-fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
+fn only_the_item_above_the_frame_limit_fails_in_a_chunk() {
     fn zeros(length: usize) -> Blob {
         Blob(vec![0; length])
     }
@@ -352,7 +360,7 @@ fn of_a_chunk_only_the_item_above_the_frame_limit_fails() {
 }
 
 #[test]
-fn results_of_a_chunk_go_together_only_as_far_as_a_frame_may_be_long() {
+fn results_of_a_chunk_are_divided_among_frames() {
     fn zeros(length: usize) -> Blob {
         Blob(vec![0; length])
     }
@@ -476,7 +484,7 @@ fn everything() -> Everything {
 }
 
 #[test]
-fn values_of_every_shape_come_back_as_they_were() {
+fn values_of_every_shape_are_returned_unchanged() {
     #[track_caller]
     fn there_and_back<T: Payload + Clone + PartialEq + fmt::Debug>(pool: &impl Executor, value: T) {
         assert_eq!(pool.submit(same::<T>, value.clone()).result().unwrap(), value);
@@ -504,7 +512,7 @@ fn values_of_every_shape_come_back_as_they_were() {
 }
 
 #[test]
-fn fifty_megabytes_go_both_ways() {
+fn fifty_megabytes_cross_both_ways() {
     const LENGTH: usize = 50 << 20;
     with_pool(workers(2), |pool| {
         let small = pool.submit(same, 1);
@@ -531,7 +539,7 @@ fn trade((seed, blob, length): (u64, Blob, usize)) -> Blob {
 }
 
 #[test]
-fn ten_thousand_blobs_of_any_length_go_both_ways() {
+fn ten_thousand_blobs_of_any_length_cross_both_ways() {
     const THREADS: u64 = 4;
     const TASKS: u64 = 10_000 / THREADS;
     with_pool(workers(3), |pool| {
@@ -558,7 +566,7 @@ fn ten_thousand_blobs_of_any_length_go_both_ways() {
 }
 
 #[test]
-fn nothing_of_a_task_stays_in_its_worker() {
+fn a_task_leaves_no_values_in_its_worker() {
     with_pool(workers(1), |pool| {
         let values = |count: usize| (0..count).map(|_| Value::new()).collect::<Vec<_>>();
         // Each task counts the values in its own process.

@@ -55,7 +55,7 @@ fn workers_start_on_demand_and_idle_ones_are_reused() {
 }
 
 #[test]
-fn idle_workers_leave_after_the_time_they_are_kept() {
+fn idle_workers_leave_after_keep_alive() {
     within(LONG, || {
         let processes = builder(2).keep_alive(Duration::from_millis(50)).build().unwrap();
         for _ in 0..3 {
@@ -74,7 +74,7 @@ fn idle_workers_leave_after_the_time_they_are_kept() {
             assert!(!workers.contains(&next));
             Witness::of(next).sees_the_end();
         }
-        assert_eq!(processes.stats().respawned, 0, "none died");
+        assert_eq!(processes.stats().respawned, 0, "no worker died");
         let processes = builder(1).keep_alive(2 * LONG).build().unwrap();
         let only = processes.submit(pid, ()).result().unwrap();
         assert_eq!(processes.submit(pid, ()).result().unwrap(), only);
@@ -99,7 +99,7 @@ fn workers_that_leave_lose_no_task() {
 }
 
 #[test]
-fn a_worker_has_no_more_tasks_than_it_may() {
+fn a_worker_has_no_more_tasks_than_its_limit() {
     within(LONG, || {
         for most in [1, 3] {
             let processes = builder(2).max_tasks_per_worker(most).build().unwrap();
@@ -123,7 +123,7 @@ fn a_worker_has_no_more_tasks_than_it_may() {
 }
 
 #[test]
-fn one_by_one_a_worker_has_no_more_tasks_than_it_may() {
+fn a_worker_has_no_more_single_tasks_than_its_limit() {
     within(LONG, || {
         let processes = builder(1).max_tasks_per_worker(3).build().unwrap();
         let pids: Vec<u32> = (0..30).map(|_| processes.submit(pid, ()).result().unwrap()).collect();
@@ -147,7 +147,7 @@ fn a_chunk_counts_as_one_task() {
 }
 
 #[test]
-fn there_are_never_fewer_workers_than_asked_for_while_tasks_wait() {
+fn the_number_of_workers_never_falls_below_the_maximum_while_tasks_wait() {
     within(LONG, || {
         let processes = builder(3).max_tasks_per_worker(1).build().unwrap();
         let door = Door::new();
@@ -164,7 +164,7 @@ fn there_are_never_fewer_workers_than_asked_for_while_tasks_wait() {
 }
 
 #[test]
-fn a_replacement_is_started_when_the_old_worker_has_gone() {
+fn a_replacement_is_started_after_the_exit_of_the_old_worker() {
     within(LONG, || {
         let start = Door::new();
         let processes =
@@ -174,7 +174,7 @@ fn a_replacement_is_started_when_the_old_worker_has_gone() {
         let mut last = None;
         for future in futures {
             let worker = start.arrived();
-            assert!(last.is_none_or(is_gone), "there are two in one place");
+            assert!(last.is_none_or(is_gone), "two workers run where one may");
             start.let_in(1);
             assert_eq!(future.result().unwrap(), worker);
             last = Some(worker);
@@ -186,7 +186,7 @@ fn a_replacement_is_started_when_the_old_worker_has_gone() {
 }
 
 #[test]
-fn a_worker_that_takes_too_much_memory_costs_its_task() {
+fn a_worker_above_its_memory_limit_costs_its_task() {
     within(LONG, || {
         let processes = builder(1).memory_limit(256 << 20).build().unwrap();
         let allocate = |bytes: usize| std::hint::black_box(vec![1_u8; bytes]).len();
@@ -196,7 +196,7 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
             let next = processes.submit(square, 3);
             let death = died(behind.result());
             assert_eq!(death.exit(), &Exit::Signal("SIGABRT".into()));
-            assert_eq!(death.hint(), Some("perhaps for want of memory: its memory_limit is 268435456 bytes"));
+            assert_eq!(death.hint(), Some("perhaps out of memory: its memory_limit is 268435456 bytes"));
             assert_eq!(next.result().unwrap(), 9);
         }
         let exit = |code: i32| -> u8 { std::process::exit(code) };
@@ -222,7 +222,7 @@ fn a_worker_that_takes_too_much_memory_costs_its_task() {
 }
 
 #[test]
-fn an_argument_that_has_no_room_in_a_worker_has_an_end() {
+fn an_argument_above_the_memory_limit_costs_its_task() {
     within(LONG, || {
         let processes = builder(1).memory_limit(32 << 20).build().unwrap();
         let long = processes.submit(|text: String| text.len(), "x".repeat(64 << 20));
@@ -234,7 +234,7 @@ fn an_argument_that_has_no_room_in_a_worker_has_an_end() {
 }
 
 #[test]
-fn to_read_an_argument_takes_no_stack_of_a_memory_limit() {
+fn decoding_an_argument_leaves_the_memory_limit_to_the_task() {
     #[derive(Serialize, Deserialize)]
     struct Nested(Option<Box<Nested>>);
     type Large = [[[u64; 32]; 32]; 8];
@@ -264,7 +264,7 @@ fn environment_and_directory_are_those_of_the_builder() {
         assert_eq!(read("CF_TEST_A").as_deref(), Some("two"));
         assert_eq!(read("CF_TEST_B").as_deref(), Some("a = b"));
         assert_eq!(read("PATH"), std::env::var("PATH").ok());
-        assert_eq!(read("CONCURRENT_FUTURES_WORKER"), None, "what made it a worker is not passed on");
+        assert_eq!(read("CONCURRENT_FUTURES_WORKER"), None, "the mark is not inherited by children");
         assert_eq!(std::env::var_os("CF_TEST_A"), None);
         let place = |()| std::env::current_dir().unwrap();
         assert_eq!(processes.submit(place, ()).result().unwrap(), directory.path().canonicalize().unwrap());
@@ -284,7 +284,7 @@ fn too_large<T: std::fmt::Debug>(outcome: Result<T, Error>) -> (u64, u64) {
 }
 
 #[test]
-fn what_is_longer_than_a_frame_may_be_is_too_large() {
+fn a_message_above_the_size_limit_is_too_large() {
     within(LONG, || {
         for limit in [1000_u64, 100_000, 3 << 20] {
             let processes = builder(1).max_message_size(limit).build().unwrap();
@@ -306,10 +306,7 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
             let text = argument.error().unwrap().to_string();
             assert_eq!(
                 text,
-                format!(
-                    "a message of {} bytes passes the frame limit of {limit} bytes, which `max_message_size` sets",
-                    limit + 1
-                )
+                format!("a message of {} bytes exceeds `max_message_size`, which is {limit} bytes", limit + 1)
             );
             assert_eq!(too_large(argument.result()), (limit + 1, limit));
             assert_eq!(processes.submit(make, longest).result().unwrap().len(), longest);
@@ -323,7 +320,7 @@ fn what_is_longer_than_a_frame_may_be_is_too_large() {
                     false => assert_eq!(outcome.unwrap().len(), length),
                 }
             }
-            assert_eq!(processes.submit(pid, ()).result().unwrap(), worker, "nobody died");
+            assert_eq!(processes.submit(pid, ()).result().unwrap(), worker, "no worker died");
         }
     });
 }
@@ -368,7 +365,7 @@ fn submit_waits_for_room() {
             });
             receiver.recv().unwrap();
             // Nothing tells that it waits: so it may only be seen not to.
-            assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "it does not wait");
+            assert!(receiver.recv_timeout(Duration::from_millis(50)).is_err(), "the submit does not wait");
             (thread, receiver)
         };
         // A task that is cancelled makes room.
@@ -385,7 +382,7 @@ fn submit_waits_for_room() {
         running.result().unwrap();
         let results = [first, third, fourth.join().unwrap()].map(|future| future.result().unwrap());
         assert_eq!(results, [1, 9, 16]);
-        // And a shutdown lets nobody stand there.
+        // A shutdown leaves no submitter blocked.
         let door = Door::new();
         let running = processes.submit(pass, door.path());
         door.arrived();
@@ -433,7 +430,7 @@ fn a_bounded_queue_runs_everything() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_named() {
+fn invalid_settings_are_named() {
     let refused = |builder: ProcessPoolBuilder| {
         let error = builder.build().unwrap_err();
         assert!(error.to_string().starts_with(error.parameter()));
@@ -472,7 +469,7 @@ impl serde::Serialize for Unwritable {
 }
 
 #[test]
-fn builder_and_executor_show_what_they_are() {
+fn builders_and_executors_can_be_printed() {
     within(LONG, || {
         let builder = builder(2).time_limit(Duration::from_secs(1)).max_message_size(9).env("SECRET", "hidden");
         assert_eq!(

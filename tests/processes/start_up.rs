@@ -64,7 +64,7 @@ fn fail_as_told((how, tries): (String, PathBuf)) -> Result<(), String> {
 }
 
 #[test]
-fn an_initializer_that_goes_wrong_breaks_the_pool_at_once() {
+fn an_initializer_that_fails_breaks_the_pool_at_once() {
     let cases = [
         ("panic", "panicked", "no flags today"),
         ("fail", "the initializer failed: the disk is full", ""),
@@ -81,16 +81,16 @@ fn an_initializer_that_goes_wrong_breaks_the_pool_at_once() {
                 assert_eq!(pool.stats().respawned, 0);
                 pool.shutdown();
                 let after = cause(pool.submit(pid, ()));
-                assert!(after.contains(first), "it says the first reason: {after}");
+                assert!(after.contains(first), "the first reason is reported: {after}");
             });
             let tried = fs::metadata(&tries).unwrap().len();
-            assert!((1..=count as u64).contains(&tried), "it is not tried again: {tried} times for {count}");
+            assert!((1..=count as u64).contains(&tried), "no more workers are started: {tried} times for {count}");
         }
     }
 }
 
 #[test]
-fn a_panic_of_the_initializer_says_where_and_whose() {
+fn a_panic_of_the_initializer_has_its_location_and_worker() {
     with_pool(workers(1).initializer(|_: u8| panic!("no flags"), 1), |pool| {
         let cause = cause(pool.submit(pid, ()));
         assert!(cause.starts_with("the initializer of ProcessPoolExecutor-"), "{cause}");
@@ -101,7 +101,7 @@ fn a_panic_of_the_initializer_says_where_and_whose() {
 static SET_UP: OnceLock<(String, u32)> = OnceLock::new();
 
 #[test]
-fn what_the_initializer_does_is_there_for_every_task() {
+fn the_initializer_runs_before_every_task_of_its_worker() {
     fn set_up(text: String) {
         SET_UP.set((text, std::process::id())).expect("once a process");
     }
@@ -151,51 +151,51 @@ fn an_initializers_argument_that_cannot_be_read_breaks_the_pool() {
 
 #[test]
 fn a_pool_may_be_shut_down_while_it_is_set_up() {
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let futures: Vec<_> = (0..3).map(|_| pool.submit(pid, ())).collect();
-        let called = post.called();
+        let arrived = checkpoint.arrived();
         pool.close();
         assert_eq!(pool.cancel_pending(), 3);
         assert!(futures.iter().all(Future::is_cancelled));
         assert!(!pool.join(Some(Duration::from_millis(20))), "the initializer runs");
-        drop(called);
+        drop(arrived);
         assert!(pool.join(None));
         assert_eq!(pool.processes(), []);
         assert!(matches!(pool.submit(pid, ()).result(), Err(Error::ShutDown)));
     });
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let future = pool.submit(pid, ());
-        let called = post.called();
+        let arrived = checkpoint.arrived();
         pool.close();
-        drop(called);
+        drop(arrived);
         pool.shutdown();
-        future.result().expect("what was queued is run");
+        future.result().expect("the queued task runs");
     });
 }
 
 #[test]
-fn an_initializer_that_does_not_end_keeps_no_pool_for_which_there_is_nothing_to_do() {
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+fn an_endless_initializer_does_not_delay_a_shutdown_without_tasks() {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let future = pool.submit(pid, ());
-        let called = post.called();
+        let arrived = checkpoint.arrived();
         assert!(future.cancel());
         pool.shutdown();
         assert_eq!(pool.processes(), []);
-        drop(called);
+        drop(arrived);
     });
 }
 
 #[test]
 fn a_worker_may_be_killed_while_it_is_set_up() {
-    let post = Post::new();
-    with_pool(workers(1).initializer(call_at, post.address()), move |pool| {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
         let future = pool.submit(pid, ());
-        let first = post.called();
+        let first = checkpoint.arrived();
         pool.kill_workers();
-        let second = post.called();
+        let second = checkpoint.arrived();
         drop((first, second));
         future.result().expect("another worker is set up");
         pool.works_with(1);
@@ -203,7 +203,7 @@ fn a_worker_may_be_killed_while_it_is_set_up() {
 }
 
 #[test]
-fn a_directory_that_is_gone_costs_what_is_pending_and_no_more() {
+fn a_missing_directory_costs_the_pending_tasks_only() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("work");
     fs::create_dir(&place).unwrap();

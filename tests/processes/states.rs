@@ -35,7 +35,7 @@ fn panicked<T: fmt::Debug>(future: Future<T>) -> Panicked {
 }
 
 #[test]
-fn a_task_is_running_when_it_has_started_and_not_before() {
+fn a_task_is_running_only_after_its_start() {
     within(LONG, || {
         let start = Door::new();
         let processes = ProcessPoolExecutor::builder().max_workers(1);
@@ -184,7 +184,7 @@ fn a_backtrace_crosses_when_it_is_enabled() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(1).env("RUST_BACKTRACE", "1").build().unwrap();
         let panic = panicked(processes.submit(tear_the_flag, ()));
-        let backtrace = panic.backtrace().expect("it is enabled");
+        let backtrace = panic.backtrace().expect("backtraces are enabled");
         assert!(backtrace.contains("tear_the_flag"), "{backtrace}");
     });
 }
@@ -199,7 +199,7 @@ fn prints() {
     };
     for n in 0..3 {
         processes.submit(print, n).result().unwrap();
-        // Whoever sees the result sees what was printed: this comes after it.
+        // A thread that sees the result sees the output: this line comes after it.
         use std::io::Write;
         std::io::stdout().write_all(format!("seen {n};").as_bytes()).unwrap();
         std::io::stdout().flush().unwrap();
@@ -208,11 +208,11 @@ fn prints() {
         let mut text = String::new();
         std::io::stdin().read_line(&mut text).unwrap()
     };
-    assert_eq!(processes.submit(read, ()).result().unwrap(), 0, "nothing is to be read there");
+    assert_eq!(processes.submit(read, ()).result().unwrap(), 0, "standard input is empty");
 }
 
 #[test]
-fn what_tasks_print_goes_where_the_program_prints() {
+fn output_of_tasks_goes_to_the_output_of_the_program() {
     within(LONG, || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "processes::states::prints", "--ignored", "--nocapture"]);

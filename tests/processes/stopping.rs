@@ -37,7 +37,7 @@ fn limited<T: std::fmt::Debug>(outcome: Outcome<T>, limit: Duration) {
 fn stop(worker: u32) {
     signal(worker, Signal::STOP);
     let child = Pid::from_raw(worker as i32).unwrap();
-    waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("it has stopped");
+    waitid(WaitId::Pid(child), WaitIdOptions::STOPPED).unwrap().expect("the worker has stopped");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_task_past_the_limit_of_the_pool_ends_alone() {
 }
 
 #[test]
-fn the_limit_of_a_task_goes_before_that_of_the_pool() {
+fn the_limit_of_a_task_overrides_that_of_the_pool() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(2).time_limit(2 * LONG).build().unwrap();
         let door = Door::new();
@@ -86,7 +86,7 @@ fn the_limit_of_a_task_goes_before_that_of_the_pool() {
 }
 
 #[test]
-fn the_limit_of_the_pool_holds_however_a_task_comes() {
+fn the_limit_of_the_pool_holds_for_every_kind_of_task() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::builder().max_workers(2).time_limit(LIMIT).build().unwrap();
         let door = Door::new();
@@ -130,7 +130,7 @@ fn have_a_child(door: PathBuf) -> u32 {
 }
 
 #[test]
-fn what_a_task_has_started_ends_with_it() {
+fn processes_started_by_a_task_end_with_its_worker() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -161,7 +161,7 @@ fn what_a_task_has_started_ends_with_it() {
 }
 
 #[test]
-fn a_result_that_is_first_wins_and_the_next_task_is_never_hit() {
+fn a_result_within_its_limit_wins_and_the_next_task_is_not_killed() {
     within(LONG, || {
         let limit = Duration::from_millis(5);
         let processes = ProcessPoolExecutor::new(1);
@@ -222,7 +222,7 @@ fn the_limit_holds_for_a_worker_that_was_stopped() {
 }
 
 #[test]
-fn abort_ends_a_task_wherever_it_is() {
+fn abort_ends_a_task_in_every_state() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -236,7 +236,7 @@ fn abort_ends_a_task_wherever_it_is() {
         assert!(queued.abort());
         assert_eq!((queued.state(), running.state()), (State::Cancelled, State::Running));
         assert!(running.abort() && running.is_cancelled());
-        assert!(running.abort(), "it is cancelled still");
+        assert!(running.abort(), "the future is still cancelled");
         assert!(matches!(running.result(), Err(Error::Cancelled)));
         assert!(matches!(queued.result(), Err(Error::Cancelled)));
         witness.sees_the_end();
@@ -250,12 +250,12 @@ fn abort_ends_a_task_wherever_it_is() {
         assert_ne!(processes.submit(pass, door.path()).result().unwrap(), worker);
         assert_ne!(door.arrived(), worker);
         processes.shutdown();
-        assert_eq!(processes.stats().failed, 0, "those that were cancelled are not counted");
+        assert_eq!(processes.stats().failed, 0, "cancelled tasks are not counted");
     });
 }
 
 #[test]
-fn what_cancel_says_is_exact() {
+fn the_result_of_cancel_is_exact() {
     const TASKS: u32 = 4000;
     within(LONG, || {
         for workers in [1, 3] {
@@ -312,7 +312,7 @@ fn tasks_that_were_sent_ahead_can_be_cancelled() {
 }
 
 #[test]
-fn signals_to_all_workers_cost_only_what_runs() {
+fn signals_to_all_workers_cost_only_running_tasks() {
     within(LONG, || {
         type End = (fn(&ProcessPoolExecutor), &'static str);
         let ends: [End; 2] =
@@ -344,7 +344,7 @@ fn signals_to_all_workers_cost_only_what_runs() {
 }
 
 #[test]
-fn workers_that_are_killed_in_the_middle_of_short_tasks_lose_one_each() {
+fn killed_workers_lose_one_short_task_each() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         for round in 0..10 {
@@ -366,7 +366,7 @@ fn workers_that_are_killed_in_the_middle_of_short_tasks_lose_one_each() {
             assert!(lost.len() <= 2, "{lost:?}");
             let mut marks = marks(file.path());
             marks.sort_unstable();
-            assert!(marks.is_sorted_by(|a, b| a < b), "none ran twice");
+            assert!(marks.is_sorted_by(|a, b| a < b), "no task ran twice");
             assert!((0..600).all(|n| marks.contains(&n) || lost.contains(&n)));
         }
     });
@@ -492,7 +492,7 @@ fn every_end_in_this_process() {
 }
 
 #[test]
-fn nothing_is_left_of_a_pool_that_ends_in_the_middle() {
+fn a_pool_that_ends_in_any_way_leaves_nothing_behind() {
     within(LONG, || {
         let program = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
@@ -508,7 +508,7 @@ fn nothing_is_left_of_a_pool_that_ends_in_the_middle() {
 }
 
 #[test]
-fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
+fn a_join_with_a_timeout_waits_for_one_worker_after_the_other() {
     within(LONG, || {
         for _ in 0..5 {
             let processes = ProcessPoolExecutor::new(4);
@@ -521,7 +521,7 @@ fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
 }
 
 #[test]
-fn a_detached_pool_ends_what_it_has() {
+fn a_detached_pool_runs_its_tasks() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -541,7 +541,7 @@ fn a_detached_pool_ends_what_it_has() {
 }
 
 #[test]
-fn a_pool_that_is_dropped_while_its_thread_unwinds_cancels_what_waits() {
+fn a_drop_while_unwinding_cancels_pending_tasks() {
     within(LONG, || {
         let (sender, receiver) = channel();
         let unwound = catch_unwind(AssertUnwindSafe(|| {
@@ -550,7 +550,7 @@ fn a_pool_that_is_dropped_while_its_thread_unwinds_cancels_what_waits() {
             let running = processes.submit(pass, door.path());
             let worker = door.arrived();
             let queued = processes.submit(square, 3);
-            // Whoever is cancelled lets the other one go.
+            // A cancelled task releases the other one.
             queued.add_done_callback(move |_| door.open());
             sender.send((running, queued, worker)).unwrap();
             panic!("the program fails");
@@ -589,7 +589,7 @@ fn callbacks_may_submit_and_shut_down() {
 }
 
 #[test]
-fn chunks_that_are_cancelled_before_they_begin_have_not_ended() {
+fn a_chunk_cancelled_before_its_start_does_not_count_as_ended() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -626,7 +626,7 @@ fn a_callback_of_another_executor_does_not_wait_for_the_pool() {
     });
 }
 
-/// A pool that is shut down when the next [`Last`] is read, and who hears whether it had ended then.
+/// A pool that is shut down when the next [`Last`] is decoded, and the channel that reports whether it had ended then.
 static POOL: Mutex<Option<(Arc<ProcessPoolExecutor>, Sender<bool>)>> = Mutex::new(None);
 
 #[derive(Serialize)]
@@ -644,7 +644,7 @@ impl<'de> Deserialize<'de> for Last {
 }
 
 #[test]
-fn a_pool_may_be_shut_down_by_a_result_that_is_read() {
+fn a_result_may_shut_down_its_pool_while_it_is_decoded() {
     within(LONG, || {
         let processes = Arc::new(ProcessPoolExecutor::new(1));
         let door = Door::new();
@@ -653,7 +653,7 @@ fn a_pool_may_be_shut_down_by_a_result_that_is_read() {
         let (sender, receiver) = channel();
         *POOL.lock().unwrap() = Some((Arc::clone(&processes), sender));
         door.open();
-        assert!(!receiver.recv().unwrap(), "it does not wait for the thread that reads");
+        assert!(!receiver.recv().unwrap(), "the shutdown does not wait for the reading thread");
         assert_eq!(held.result().unwrap().0, worker);
         assert!(processes.join(None));
     });
@@ -685,7 +685,7 @@ fn mark_at_door((door, item, waits): (PathBuf, u32, bool)) -> u32 {
 }
 
 #[test]
-fn a_shutdown_takes_the_rest_of_a_chunk_back() {
+fn a_shutdown_cancels_the_rest_of_a_chunk() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -708,7 +708,7 @@ fn a_shutdown_takes_the_rest_of_a_chunk_back() {
 }
 
 #[test]
-fn a_map_that_is_dropped_takes_back_what_has_not_begun() {
+fn a_dropped_map_takes_back_items_that_have_not_begun() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let door = Door::new();
@@ -723,7 +723,7 @@ fn a_map_that_is_dropped_takes_back_what_has_not_begun() {
 }
 
 #[test]
-fn an_aborted_task_takes_its_worker_along_and_no_other() {
+fn an_aborted_task_costs_its_own_worker_only() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         let doors = [Door::new(), Door::new()];

@@ -10,15 +10,15 @@ use crate::settings::Settings;
 use crate::tasks::{Act, EXIT_CODE, Trap};
 use crate::ticket::Ticket;
 
-/// What was done to a pool and its workers. Noted before it is done.
+/// What was done to a pool and its workers. Recorded before it is done.
 #[derive(Debug, Default)]
-pub(crate) struct Deeds {
+pub(crate) struct Interventions {
     /// Workers that were sent SIGKILL or SIGTERM from outside.
     pub(crate) killed: Mutex<BTreeSet<u32>>,
     /// Workers that were stopped.
     pub(crate) stopped: AtomicUsize,
     /// Calls of `kill_workers` and `terminate_workers`.
-    pub(crate) purged: AtomicUsize,
+    pub(crate) workers_ended: AtomicUsize,
     /// Calls of `cancel_pending` and `shutdown_now`.
     pub(crate) withdrawn: AtomicUsize,
     /// Calls that close.
@@ -27,7 +27,7 @@ pub(crate) struct Deeds {
 
 pub(crate) struct Judge<'a> {
     pub(crate) settings: &'a Settings,
-    pub(crate) deeds: &'a Deeds,
+    pub(crate) interventions: &'a Interventions,
     /// In which processes a task has run, by its id.
     pub(crate) runs: BTreeMap<u64, Vec<u32>>,
 }
@@ -42,15 +42,15 @@ impl Judge<'_> {
         let is_late = |ticket: &&Arc<Ticket>| {
             !ticket.never_ends() && matches!(&*ticket.told.lock().unwrap(), Some(Err(Error::TimeLimit(_))))
         };
-        let (late, stopped) = (tickets.iter().filter(is_late).count(), self.count(&self.deeds.stopped));
+        let (late, stopped) = (tickets.iter().filter(is_late).count(), self.count(&self.interventions.stopped));
         if late > stopped {
             complaints.push(format!("{late} innocent tasks ran out of time, but only {stopped} workers were stopped"));
         }
         complaints
     }
 
-    fn count(&self, deeds: &AtomicUsize) -> usize {
-        deeds.load(Ordering::SeqCst)
+    fn count(&self, interventions: &AtomicUsize) -> usize {
+        interventions.load(Ordering::SeqCst)
     }
 
     fn runs_of(&self, ticket: &Ticket) -> &[u32] {
@@ -78,11 +78,11 @@ impl Judge<'_> {
                 is_true(ticket.retries > 0 || runs.len() == 1, "ran again")
             }
             Err(Error::Cancelled) => {
-                let by_whom = self.count(&self.deeds.withdrawn) > 0;
-                is_true(by_whom && runs.is_empty(), "cancelled by nobody, or ran")
+                let by_whom = self.count(&self.interventions.withdrawn) > 0;
+                is_true(by_whom && runs.is_empty(), "cancelled without a cause, or ran")
             }
             Err(Error::ShutDown) => {
-                is_true(self.count(&self.deeds.closed) > 0 && runs.is_empty(), "refused without reason, or ran")
+                is_true(self.count(&self.interventions.closed) > 0 && runs.is_empty(), "refused without reason, or ran")
             }
             Err(Error::Full(_)) => {
                 let may_be = ticket.refuse_when_full && self.settings.max_pending.is_some();
@@ -96,9 +96,10 @@ impl Judge<'_> {
                 ticket.act == Act::Fail && failed.to_string() == format!("task {} fails", ticket.id),
                 "a failure from nowhere",
             ),
-            Err(Error::TimeLimit(_)) => {
-                is_true(ticket.never_ends() || self.count(&self.deeds.stopped) > 0, "out of time without reason")
-            }
+            Err(Error::TimeLimit(_)) => is_true(
+                ticket.never_ends() || self.count(&self.interventions.stopped) > 0,
+                "out of time without reason",
+            ),
             Err(Error::WorkerDied(died)) => {
                 let pid = died.pid().expect("a worker of this machine");
                 let by_itself = self.dies_by(ticket, died.exit()) && runs.last() == Some(&pid);
@@ -112,17 +113,29 @@ impl Judge<'_> {
             Err(Error::Encode(encode)) => {
                 is_true(encode.message().contains(Trap::MESSAGE), "a message from nowhere")?;
                 match encode.part() {
-                    Part::Argument => is_true(ticket.act == Act::UnwritableArgument && runs.is_empty(), "who else?"),
-                    Part::Result => is_true(ticket.act == Act::UnwritableResult && !runs.is_empty(), "who else?"),
-                    part => Err(format!("nobody has such a {part}")),
+                    Part::Argument => is_true(
+                        ticket.act == Act::UnwritableArgument && runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    Part::Result => is_true(
+                        ticket.act == Act::UnwritableResult && !runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    part => Err(format!("no task has such a {part}")),
                 }
             }
             Err(Error::Decode(decode)) => {
                 is_true(decode.message().contains(Trap::MESSAGE), "a message from nowhere")?;
                 match decode.part() {
-                    Part::Argument => is_true(ticket.act == Act::UnreadableArgument && runs.is_empty(), "who else?"),
-                    Part::Result => is_true(ticket.act == Act::UnreadableResult && !runs.is_empty(), "who else?"),
-                    part => Err(format!("nobody has such a {part}")),
+                    Part::Argument => is_true(
+                        ticket.act == Act::UnreadableArgument && runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    Part::Result => is_true(
+                        ticket.act == Act::UnreadableResult && !runs.is_empty(),
+                        "encoding failed without a cause",
+                    ),
+                    part => Err(format!("no task has such a {part}")),
                 }
             }
             Err(other) => Err(format!("nothing can lead to {other:?}")),
@@ -152,11 +165,13 @@ impl Judge<'_> {
     }
 
     fn has_killed(&self) -> bool {
-        self.count(&self.deeds.purged) > 0 || !self.deeds.killed.lock().unwrap().is_empty()
+        self.count(&self.interventions.workers_ended) > 0 || !self.interventions.killed.lock().unwrap().is_empty()
     }
 
     fn was_killed(&self, pid: u32, exit: &Exit) -> bool {
         let by_signal = matches!(exit, Exit::Signal(name) if name == "SIGKILL" || name == "SIGTERM");
-        by_signal && (self.count(&self.deeds.purged) > 0 || self.deeds.killed.lock().unwrap().contains(&pid))
+        by_signal
+            && (self.count(&self.interventions.workers_ended) > 0
+                || self.interventions.killed.lock().unwrap().contains(&pid))
     }
 }

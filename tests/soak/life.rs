@@ -15,7 +15,7 @@ use concurrent_futures::{
 use concurrent_futures_conformance::support::leak_check::survivors;
 use fastrand::Rng;
 
-use crate::judge::{Deeds, Judge};
+use crate::judge::{Interventions, Judge};
 use crate::killer::Killer;
 use crate::resources;
 use crate::settings::Settings;
@@ -60,7 +60,7 @@ pub(crate) struct Life {
     notes: PathBuf,
     settings: Settings,
     end: End,
-    deeds: Deeds,
+    interventions: Interventions,
     tickets: Mutex<Vec<Arc<Ticket>>>,
     /// Futures that two threads hold.
     shared: Mutex<Vec<(Arc<Ticket>, SharedFuture<Reply>)>>,
@@ -76,7 +76,7 @@ impl Life {
             notes,
             settings: Settings::random(&mut random),
             end: random.choice(ends).expect("there are some"),
-            deeds: Deeds::default(),
+            interventions: Interventions::default(),
             tickets: Mutex::default(),
             shared: Mutex::default(),
             stage: Mutex::new("born"),
@@ -98,9 +98,9 @@ impl Life {
         let pool = self.settings.build(&self.notes);
         let (over, news) = channel::<()>();
         std::thread::scope(|scope| {
-            let (notes, settings, deeds) = (&*self.notes, &self.settings, &self.deeds);
-            let killer = Killer { notes, settings, deeds, random: self.fork() };
-            scope.spawn(move || killer.haunt(&news));
+            let (notes, settings, interventions) = (&*self.notes, &self.settings, &self.interventions);
+            let killer = Killer { notes, settings, interventions, random: self.fork() };
+            scope.spawn(move || killer.run(&news));
             let futures = self.work(&pool);
             self.end(pool);
             self.collect(futures);
@@ -109,7 +109,7 @@ impl Life {
         self.reckon()
     }
 
-    /// Submits tasks, while somebody else meddles.
+    /// Submits tasks, while another thread cancels, aborts and closes.
     fn work(&self, pool: &ProcessPoolExecutor) -> Vec<(Arc<Ticket>, Future<Reply>)> {
         self.enter("work");
         let mut random = self.fork();
@@ -150,7 +150,7 @@ impl Life {
             drawn = drawn.wrapping_sub(*weight);
             found
         });
-        let ticket = self.ticket(|id| Ticket::new(id, kind.expect("it is one of them").0, random));
+        let ticket = self.ticket(|id| Ticket::new(id, kind.expect("the index is in range").0, random));
         let future = pool.with(ticket.options()).try_submit(perform, ticket.order());
         let listener = Arc::clone(&ticket);
         future.add_done_callback(move |outcome| listener.hear(outcome));
@@ -203,14 +203,14 @@ impl Life {
         for (item, outcome) in items.iter().zip(outcomes).take(wanted) {
             item.hear(&outcome);
         }
-        // What nobody asked for counts as heard of: a map that is dropped tells nothing of the rest.
+        // Items of a dropped map count as reported: the map reports no outcome for them.
         for item in &items[wanted..] {
             item.aborted.store(true, Ordering::SeqCst);
             item.hear(&Err(concurrent_futures::Error::Cancelled));
         }
     }
 
-    /// Somebody who also has the pool, and some of the futures.
+    /// A thread that also has the pool, and some of the futures.
     fn meddle(&self, pool: &ProcessPoolExecutor, over: Receiver<()>) {
         let mut random = self.fork();
         loop {
@@ -228,20 +228,20 @@ impl Life {
                     ticket.aborted.store(true, Ordering::SeqCst);
                 }
                 (60..68, _) => {
-                    self.deeds.purged.fetch_add(1, Ordering::SeqCst);
+                    self.interventions.workers_ended.fetch_add(1, Ordering::SeqCst);
                     if random.bool() { pool.kill_workers() } else { pool.terminate_workers() }
                 }
                 (34..36, _) => {
-                    self.deeds.withdrawn.fetch_add(1, Ordering::SeqCst);
+                    self.interventions.withdrawn.fetch_add(1, Ordering::SeqCst);
                     pool.cancel_pending();
                 }
                 (36, _) => {
-                    self.deeds.closed.fetch_add(1, Ordering::SeqCst);
+                    self.interventions.closed.fetch_add(1, Ordering::SeqCst);
                     pool.close();
                 }
                 (37, _) => {
-                    self.deeds.closed.fetch_add(1, Ordering::SeqCst);
-                    self.deeds.withdrawn.fetch_add(1, Ordering::SeqCst);
+                    self.interventions.closed.fetch_add(1, Ordering::SeqCst);
+                    self.interventions.withdrawn.fetch_add(1, Ordering::SeqCst);
                     pool.shutdown_now();
                 }
                 (38..60, _) => {
@@ -255,13 +255,13 @@ impl Life {
 
     fn end(&self, pool: ProcessPoolExecutor) {
         self.enter("end");
-        self.deeds.closed.fetch_add(1, Ordering::SeqCst);
+        self.interventions.closed.fetch_add(1, Ordering::SeqCst);
         match self.end {
             End::Drop => drop(pool),
             End::Shutdown => pool.shutdown(),
             End::Detach => pool.detach(),
             End::ShutdownNow => {
-                self.deeds.withdrawn.fetch_add(1, Ordering::SeqCst);
+                self.interventions.withdrawn.fetch_add(1, Ordering::SeqCst);
                 pool.shutdown_now();
             }
             End::CloseAndJoin => {
@@ -269,7 +269,7 @@ impl Life {
                 assert!(pool.join(Some(Duration::MAX)), "it waits for the end");
             }
             End::DropInPanic => {
-                self.deeds.withdrawn.fetch_add(1, Ordering::SeqCst);
+                self.interventions.withdrawn.fetch_add(1, Ordering::SeqCst);
                 let unwound = catch_unwind(AssertUnwindSafe(|| {
                     let _pool = pool;
                     resume_unwind(Box::new("on purpose"));
@@ -316,7 +316,7 @@ impl Life {
         for (id, pid) in read_notes(&self.notes) {
             runs.entry(id).or_default().push(pid);
         }
-        let judge = Judge { settings: &self.settings, deeds: &self.deeds, runs };
+        let judge = Judge { settings: &self.settings, interventions: &self.interventions, runs };
         let tickets = self.tickets.lock().unwrap();
         complaints.extend(judge.complaints(&tickets));
         if !complaints.is_empty() {
@@ -341,17 +341,17 @@ impl Life {
         let mut add = |kind: &str, what: &str, count| *counts.entry((kind.into(), what.into())).or_default() += count;
         add("(pools)", &format!("{:?}", self.end), 1);
         add("(pools)", "maps", self.maps.load(Ordering::SeqCst));
-        add("(deeds)", "killed", self.deeds.killed.lock().unwrap().len());
-        add("(deeds)", "stopped", self.deeds.stopped.load(Ordering::SeqCst));
-        add("(deeds)", "purged", self.deeds.purged.load(Ordering::SeqCst));
-        add("(deeds)", "withdrawn", self.deeds.withdrawn.load(Ordering::SeqCst));
+        add("(interventions)", "killed", self.interventions.killed.lock().unwrap().len());
+        add("(interventions)", "stopped", self.interventions.stopped.load(Ordering::SeqCst));
+        add("(interventions)", "workers_ended", self.interventions.workers_ended.load(Ordering::SeqCst));
+        add("(interventions)", "withdrawn", self.interventions.withdrawn.load(Ordering::SeqCst));
     }
 
     fn describe_deeds(&self) -> String {
-        format!("{:?}, {:?}, {:?}", self.settings, self.end, self.deeds)
+        format!("{:?}, {:?}, {:?}", self.settings, self.end, self.interventions)
     }
 
-    /// For whoever finds that it does not end.
+    /// Printed if the pool does not end.
     pub(crate) fn describe(&self) -> String {
         let tickets = self.tickets.try_lock();
         let open: Vec<_> =

@@ -5,8 +5,8 @@
 //!
 //! `SOAK_SECONDS` says how long, `SOAK_SEED` repeats the choices of a run (not its timing); both are printed.
 //!
-//! A round is a few pools that live side by side, each with its tasks, somebody who meddles with them, and somebody who kills
-//! workers from outside. Tasks note each run in a file, and killers note whom they kill. So after a round it is known of each
+//! A round is a few pools that live side by side, each with its tasks, a thread that interferes with them, and a thread that kills
+//! workers from outside. Tasks record each run in a file, and killers record each worker that they kill. So after a round it is known of each
 //! future which outcomes it may have, and nothing may be left: no process, no thread, no descriptor.
 #![cfg(automatic)]
 #![forbid(unsafe_code)]

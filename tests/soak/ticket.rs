@@ -20,7 +20,7 @@ pub(crate) struct Ticket {
     pub(crate) retries: u32,
     limit: Option<Duration>,
     pub(crate) refuse_when_full: bool,
-    /// `cancel` said yes, while nobody had aborted it.
+    /// `cancel` returned `true`, and the task was not aborted before.
     pub(crate) cancelled: AtomicBool,
     /// `abort` said yes.
     pub(crate) aborted: AtomicBool,
@@ -99,12 +99,12 @@ impl Ticket {
         matches!(self.act, Act::Stop | Act::Hang)
     }
 
-    /// The frame limit that this task's argument, or else its result, passes.
+    /// Does this task's argument, or else its result, exceed `max_message_size`?
     pub(crate) fn is_too_long(&self, settings: &Settings) -> bool {
         settings.max_message_size.is_some() && self.given.max(self.asked) > TOO_LONG
     }
 
-    /// Is it so near to the frame limit that it may pass it or not?
+    /// Is it so near to `max_message_size` that it may exceed it or not?
     pub(crate) fn may_be_too_long(&self, settings: &Settings) -> bool {
         settings.max_message_size.is_some_and(|limit| self.given.max(self.asked) as u64 + 64 > limit)
     }

@@ -72,13 +72,13 @@ fn links(depth: u32) -> Links {
 /// A wide one of the same kind.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Serialize, Deserialize)]
-enum Onion {
+enum WideNested {
     Core,
-    Layer(Wide, Box<Onion>),
+    Layer(Wide, Box<WideNested>),
 }
 
-fn onion(depth: u32) -> Onion {
-    (1..depth).fold(Onion::Core, |inner, _| Onion::Layer(Wide::default(), Box::new(inner)))
+fn wide_nested(depth: u32) -> WideNested {
+    (1..depth).fold(WideNested::Core, |inner, _| WideNested::Layer(Wide::default(), Box::new(inner)))
 }
 
 fn ends_well(name: &str) {
@@ -102,10 +102,10 @@ const UNREAD: &str = "the result cannot be deserialised by the caller: ";
 fn results() {
     let pool = ProcessPoolExecutor::new(1);
     // A worker that has no stack to write them on says so, as without optimisation.
-    let onion = pool.submit(onion, 12_000).result();
-    match onion {
-        Err(Error::Encode(_)) => assert_too_deep(onion, "the result cannot be serialised by the worker: "),
-        _ => assert_too_deep(onion, UNREAD),
+    let wide_nested = pool.submit(wide_nested, 12_000).result();
+    match wide_nested {
+        Err(Error::Encode(_)) => assert_too_deep(wide_nested, "the result cannot be serialised by the worker: "),
+        _ => assert_too_deep(wide_nested, UNREAD),
     }
     assert_eq!(pool.submit(List::<u64>::new, 2000).result().map(|list| list.depth()).expect("not that deep"), 2000);
     assert_works(&pool);
@@ -126,7 +126,7 @@ fn results_of_large_stacks() {
         }
     }
     assert_too_deep(pool.submit(List::<u64>::new, DEPTH).result(), UNREAD);
-    assert_too_deep(pool.submit(onion, 12_000).result(), UNREAD);
+    assert_too_deep(pool.submit(wide_nested, 12_000).result(), UNREAD);
     // Those beside it are there.
     let depths = pool.map(List::<u64>::new, [1, DEPTH, 2]).map(|outcome| outcome.map(|list| list.depth()));
     let depths: Vec<_> = depths.collect();
@@ -145,8 +145,8 @@ fn little_stack() {
             let list = pool.submit(lists, depth).result().expect("there is stack for it elsewhere");
             assert_eq!(list.flatten().expect("a list").depth(), depth);
         }
-        let onion = pool.submit(|_: u8| onion(8), 0).result().expect("there is stack for it elsewhere");
-        assert!(matches!(onion, Onion::Layer(..)));
+        let wide_nested = pool.submit(|_: u8| wide_nested(8), 0).result().expect("there is stack for it elsewhere");
+        assert!(matches!(wide_nested, WideNested::Layer(..)));
         assert_works(&pool);
     };
     thread::Builder::new().stack_size(64 << 10).spawn(waiter).expect("a thread").join().expect("it ends well");

@@ -9,7 +9,7 @@ use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "a_full_disk_costs_what_is_written_there", host: use_no_disk, check: print_to_a_full_one },
-    Case { name: "a_directory_that_is_gone", host: use_no_disk, check: lose_the_directory },
+    Case { name: "a_directory_that_was_removed", host: use_no_disk, check: lose_the_directory },
     Case { name: "a_directory_that_cannot_be_written", host: use_no_disk, check: read_only },
     Case { name: "directories_that_are_full", host: use_no_disk, check: full },
 ];

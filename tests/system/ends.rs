@@ -177,9 +177,9 @@ fn handle_interrupt() {
     let (sender, receiver) = channel();
     ctrlc::set_handler(move || sender.send(()).expect("main listens")).expect("a handler");
     let pool = ProcessPoolExecutor::new(2);
-    let post = Post::new();
-    let futures: Vec<_> = (0..2).map(|_| pool.submit(call_at, post.address())).collect();
-    let calls = [post.called(), post.called()];
+    let checkpoint = Checkpoint::new();
+    let futures: Vec<_> = (0..2).map(|_| pool.submit(stop_at, checkpoint.address())).collect();
+    let calls = [checkpoint.arrived(), checkpoint.arrived()];
     println!("busy");
     receiver.recv().expect("Ctrl-C");
     drop(calls);

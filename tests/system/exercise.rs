@@ -27,9 +27,9 @@ pub(crate) fn calculate(pool: &impl Executor) {
 /// Waits with a limit, in each way there is. None may be over before its time, and none may not be over.
 pub(crate) fn wait_in_vain(pool: &impl Executor) {
     const SHORT: Duration = Duration::from_millis(20);
-    let post = Post::new();
-    let task = pool.submit(call_at, post.address());
-    let called = post.called();
+    let checkpoint = Checkpoint::new();
+    let task = pool.submit(stop_at, checkpoint.address());
+    let arrived = checkpoint.arrived();
     let took = |body: &mut dyn FnMut()| {
         let begin = Instant::now();
         body();
@@ -39,14 +39,14 @@ pub(crate) fn wait_in_vain(pool: &impl Executor) {
     took(&mut || assert!(wait([&task], SHORT, ReturnWhen::AllCompleted).done.is_empty()));
     took(&mut || assert!(pool.as_completed([&task]).next_timeout(SHORT).is_err()));
     took(&mut || {
-        let limited = pool.with(TaskOptions::new().time_limit(SHORT)).submit(call_at, post.address());
+        let limited = pool.with(TaskOptions::new().time_limit(SHORT)).submit(stop_at, checkpoint.address());
         let outcome = limited.result();
         assert!(matches!(outcome, Err(Error::TimeLimit(_))), "{outcome:?}");
     });
-    drop(called);
+    drop(arrived);
     // A thread goes on with a task whose time is up, until it is let go.
-    drop(post);
-    task.result().expect("it was let go");
+    drop(checkpoint);
+    task.result().expect("the task was released");
 }
 
 /// All of this on threads and on processes, each of which ends in the end.

@@ -17,9 +17,9 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "a_forked_copy_cannot_use_the_pool_and_does_it_no_harm", host: fork, check },
+    Case { name: "a_forked_copy_cannot_use_or_damage_the_pool", host: fork, check },
     Case { name: "a_forked_copy_cannot_use_a_pool_of_threads", host: fork_with_threads, check },
-    Case { name: "what_was_pending_at_a_fork_is_lost_in_the_copy", host: fork_while_pending, check },
+    Case { name: "tasks_pending_at_a_fork_are_lost_in_the_copy", host: fork_while_pending, check },
     Case { name: "a_pool_of_threads_is_forked_while_it_is_busy", host: fork_while_busy, check },
     Case { name: "a_task_on_a_thread_forks", host: fork_in_a_task, check },
 ];
@@ -66,9 +66,9 @@ fn look(pool: ProcessPoolExecutor) -> i32 {
 
 fn fork() {
     let pool = ProcessPoolExecutor::new(2);
-    let post = Post::new();
-    let futures: Vec<_> = (0..2).map(|_| pool.submit(call_at, post.address())).collect();
-    let calls = [post.called(), post.called()];
+    let checkpoint = Checkpoint::new();
+    let futures: Vec<_> = (0..2).map(|_| pool.submit(stop_at, checkpoint.address())).collect();
+    let calls = [checkpoint.arrived(), checkpoint.arrived()];
     let pending = pool.submit(pid, ());
     let mut pool = Some(pool);
     // The copy takes it; here it stays.

@@ -116,7 +116,7 @@ pub(crate) fn copy_for_all(directory: &Path) -> PathBuf {
 
 // For the programs.
 
-pub(crate) use concurrent_futures_conformance::support::{Post, broken, call_at, pid};
+pub(crate) use concurrent_futures_conformance::support::{Checkpoint, broken, pid, stop_at};
 
 /// Blocks every signal, in this thread and in those that it starts.
 #[allow(unsafe_code)]
@@ -155,9 +155,9 @@ pub(crate) fn be_busy(_: ()) {
 /// Looks that the pool works, with all of its workers at a time.
 #[track_caller]
 pub(crate) fn assert_works(pool: &ProcessPoolExecutor) {
-    let post = Post::new();
-    let futures: Vec<_> = (0..pool.max_workers()).map(|_| pool.submit(call_at, post.address())).collect();
-    let calls: Vec<_> = futures.iter().map(|_| post.called()).collect();
+    let checkpoint = Checkpoint::new();
+    let futures: Vec<_> = (0..pool.max_workers()).map(|_| pool.submit(stop_at, checkpoint.address())).collect();
+    let calls: Vec<_> = futures.iter().map(|_| checkpoint.arrived()).collect();
     drop(calls);
     for future in futures {
         future.result().expect("the pool works");

@@ -12,7 +12,7 @@ use concurrent_futures::{Bytes, Executor, Exit, ProcessPoolExecutor};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "streams_that_the_program_has_closed_are_nothing", host: close_streams, check: ends_well },
+    Case { name: "a_worker_gets_null_streams_for_closed_ones", host: close_streams, check: ends_well },
     Case { name: "nothing_of_a_pool_is_a_standard_stream", host: use_without_streams, check: ends_well },
     Case { name: "blocked_and_ignored_signals_are_not_inherited", host: block_and_ignore, check: ends_well },
     Case { name: "descriptors_are_not_inherited", host: open_many, check: ends_well },
@@ -122,9 +122,9 @@ fn block_and_ignore() {
     assert_eq!(signals(&worker, "SigIgn"), terminal.into_iter().chain([libc::SIGPIPE as u32]).collect());
     assert_eq!(signals(&child, "SigBlk"), BTreeSet::new());
     assert_eq!(signals(&child, "SigIgn"), terminal.into());
-    let post = Post::new();
-    let busy = pool.submit(call_at, post.address());
-    let _called = post.called();
+    let checkpoint = Checkpoint::new();
+    let busy = pool.submit(stop_at, checkpoint.address());
+    let _called = checkpoint.arrived();
     pool.terminate_workers();
     assert_eq!(exit_of(busy), Exit::Signal("SIGTERM".into()));
     let terminate = |()| {

@@ -13,14 +13,18 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "few_descriptors_are_fewer_workers", host: count, check: few_descriptors },
+    Case { name: "few_descriptors_mean_fewer_workers", host: count, check: few_descriptors },
     Case { name: "a_worker_makes_room_for_its_replacement", host: recycle, check: room_for_one },
     Case { name: "a_moment_without_descriptors_costs_no_worker", host: lack_for_a_moment, check: end },
-    Case { name: "few_processes_are_fewer_workers", host: count, check: few_processes },
-    Case { name: "small_files_are_no_end_of_the_program", host: use_no_long_file, check: small_files },
-    Case { name: "small_files_of_a_worker_are_no_end_of_it", host: lower_in_workers, check: end_well },
+    Case { name: "few_processes_mean_fewer_workers", host: count, check: few_processes },
+    Case { name: "a_file_size_limit_does_not_end_the_program", host: use_no_long_file, check: small_files },
+    Case { name: "a_file_size_limit_does_not_end_a_worker", host: lower_in_workers, check: end_well },
     Case { name: "little_memory_costs_the_task_that_wants_more", host: use_memory, check: little_memory },
-    Case { name: "who_is_killed_for_want_of_memory_is_told_so", host: want_memory, check: short_of_memory },
+    Case {
+        name: "a_worker_killed_for_lack_of_memory_is_reported_with_a_hint",
+        host: want_memory,
+        check: short_of_memory,
+    },
 ];
 
 /// How many processes and threads the program's user may have.
@@ -102,12 +106,12 @@ fn limit_descriptors(current: Option<u64>) -> Option<u64> {
 
 /// Two tasks need each other, and the worker for the second cannot be started at first.
 fn lack_for_a_moment() {
-    let post = Post::new();
+    let checkpoint = Checkpoint::new();
     let pool = ProcessPoolExecutor::new(2);
     // So that tasks are sent ahead to this worker.
     pool.submit(|n: u32| n, 1).result().expect("a worker");
-    let first = pool.submit(call_at, post.address());
-    let held = post.called();
+    let first = pool.submit(stop_at, checkpoint.address());
+    let held = checkpoint.arrived();
     let before = limit_descriptors(Some(3));
     let second = pool.submit(work, 1);
     assert_eq!(pool.stats().pending, 1);
@@ -210,7 +214,7 @@ fn use_memory() {
         let greedy = pool.submit(take, 4 << 30);
         assert_eq!(exit_of(greedy), Exit::Signal("SIGABRT".into()));
         for (n, future) in futures.into_iter().enumerate() {
-            assert_eq!(future.result().expect("it wants little"), n * 1000);
+            assert_eq!(future.result().expect("the task needs little memory"), n * 1000);
         }
     }
     assert_works(&pool);
@@ -223,9 +227,11 @@ fn little_memory(name: &str) {
 fn want_memory() {
     let pool = ProcessPoolExecutor::new(1);
     let take = |bytes: usize| vec![1_u8; bytes].len();
-    let Err(Error::WorkerDied(died)) = pool.submit(take, 1 << 30).result() else { panic!("there is not so much") };
+    let Err(Error::WorkerDied(died)) = pool.submit(take, 1 << 30).result() else {
+        panic!("the task wants more memory than there is")
+    };
     assert_eq!(*died.exit(), Exit::Signal("SIGKILL".into()));
-    assert_eq!(died.hint(), Some("probably by the system for want of memory"));
+    assert_eq!(died.hint(), Some("probably killed by the system because memory ran out"));
     assert_works(&pool);
 }
 

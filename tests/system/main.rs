@@ -2,12 +2,12 @@
 //!
 //! | surroundings | looked at by |
 //! |---|---|
-//! | few descriptors (`ulimit -n`) | `limits::few_descriptors_are_fewer_workers`, `limits::a_worker_makes_room_for_its_replacement` |
+//! | few descriptors (`ulimit -n`) | `limits::few_descriptors_mean_fewer_workers`, `limits::a_worker_makes_room_for_its_replacement` |
 //! | no descriptors for a moment | `limits::a_moment_without_descriptors_costs_no_worker` |
-//! | few processes (`ulimit -u`) | `limits::few_processes_are_fewer_workers`, as root |
-//! | small files (`ulimit -f`) | `limits::small_files_are_no_end_of_the_program`, `limits::small_files_of_a_worker_are_no_end_of_it` |
+//! | few processes (`ulimit -u`) | `limits::few_processes_mean_fewer_workers`, as root |
+//! | small files (`ulimit -f`) | `limits::a_file_size_limit_does_not_end_the_program`, `limits::a_file_size_limit_does_not_end_a_worker` |
 //! | little memory (`ulimit -v`) | `limits::little_memory_costs_the_task_that_wants_more` |
-//! | a limit of memory for all its processes, and the kernel that keeps it | `limits::who_is_killed_for_want_of_memory_is_told_so`, where permitted |
+//! | a limit of memory for all its processes, and the kernel that keeps it | `limits::a_worker_killed_for_lack_of_memory_is_reported_with_a_hint`, where permitted |
 //! | the rights of another user (set-user-ID; `seteuid` and the like), from the start or later | `rights`, as root |
 //! | a made-up mark of a worker, and a real one that is not seen | `marks` |
 //! | an initialiser that clears the environment | `marks::an_initialiser_that_clears_the_environment` |
@@ -17,13 +17,13 @@
 //! | a full disk behind standard output and error, no `TMPDIR` | `disk::a_full_disk_costs_what_is_written_there` |
 //! | a full `TMPDIR`, current directory and `/dev/shm` | `disk::directories_that_are_full`, where mounts are permitted |
 //! | a read-only `TMPDIR` and current directory | `disk::a_directory_that_cannot_be_written`, likewise |
-//! | a current directory that was removed | `disk::a_directory_that_is_gone` |
+//! | a current directory that was removed | `disk::a_directory_that_was_removed` |
 //! | no `/proc` | `surroundings::without_proc_a_pool_works_or_says_why_not`, likewise |
 //! | a root directory without `/proc` and `/dev` (`chroot`) | `surroundings::another_root_directory_has_nothing_but_the_program`, as root |
 //! | `chroot` by the program itself, to where it is not | `surroundings::a_program_that_leaves_its_root_directory_is_told_why`, as root |
 //! | a program that its user may not start | `surroundings::a_program_that_its_user_may_not_start_is_told_why`, as root |
-//! | a kernel without `pidfd_open`, or a filter | `surroundings::a_kernel_without_process_descriptors_is_a_reason` |
-//! | closed standard streams | `surroundings::the_standard_streams_are_closed`, `inherited::streams_that_the_program_has_closed_are_nothing`, `inherited::nothing_of_a_pool_is_a_standard_stream` |
+//! | a kernel without `pidfd_open`, or a filter | `surroundings::a_pool_is_refused_without_process_descriptors` |
+//! | closed standard streams | `surroundings::the_standard_streams_are_closed`, `inherited::a_worker_gets_null_streams_for_closed_ones`, `inherited::nothing_of_a_pool_is_a_standard_stream` |
 //! | signals that are blocked or ignored | `inherited::blocked_and_ignored_signals_are_not_inherited` |
 //! | descriptors that are open across `exec` | `inherited::descriptors_are_not_inherited` |
 //! | a terminal | `inherited::reading_from_the_terminal_fails` |

@@ -1,4 +1,4 @@
-//! What makes a worker of a process: an argument. It is made up, it is all that is left, or who is to see it is not reached.
+//! The argument that makes a process a worker: it is forged, it is all that is left, or the code that reads it is not reached.
 
 use std::env;
 use std::fs;
@@ -11,11 +11,11 @@ use concurrent_futures::{Error, Executor, ProcessPoolExecutor};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "a_mark_that_was_made_up_runs_no_main", host: say_main, check: forge },
+    Case { name: "a_forged_mark_runs_no_main", host: say_main, check: forge },
     Case { name: "an_initialiser_that_clears_the_environment", host: use_it_once, check: clear },
-    Case { name: "what_a_task_starts_is_no_worker", host: start_itself, check: end_well },
+    Case { name: "a_process_started_by_a_task_is_no_worker", host: start_itself, check: end_well },
     Case { name: "a_program_that_the_loader_was_told_to_start", host: say_why_not, check: start_by_loader },
-    Case { name: "another_program_in_the_place_of_this_one", host: lose_the_program, check: replace_without_proc },
+    Case { name: "another_program_at_the_path_of_this_one", host: lose_the_program, check: replace_without_proc },
 ];
 
 const MARK: &str = "--concurrent-futures-worker=";
@@ -94,7 +94,7 @@ fn start_itself() {
         String::from_utf8(list.expect("it starts").stdout).expect("names")
     };
     let said = pool.submit(list, ()).result().expect("a worker");
-    assert!(said.contains("what_a_task_starts_is_no_worker"), "{said}");
+    assert!(said.contains("a_process_started_by_a_task_is_no_worker"), "{said}");
 }
 
 fn say_why_not() {

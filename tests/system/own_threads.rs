@@ -15,8 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "code_on_the_threads_of_a_process_pool_that_waits_for_it", host: on_processes, check: end_well },
-    Case { name: "code_on_the_threads_of_a_thread_pool_that_waits_for_it", host: on_threads, check: end_well },
+    Case { name: "code_on_a_process_pools_threads_that_waits_for_the_pool", host: on_processes, check: end_well },
+    Case { name: "code_on_a_thread_pools_threads_that_waits_for_the_pool", host: on_threads, check: end_well },
 ];
 
 /// How to wait for the executor that this is about. Not set in its worker processes.
@@ -103,42 +103,42 @@ fn has_logged(part: &str) -> bool {
 }
 
 fn lose((address, number): (String, u8)) -> Lost {
-    call_at(address);
+    stop_at(address);
     Lost(number)
 }
 
 fn fail(address: String) {
-    call_at(address);
+    stop_at(address);
     panic!("nobody looks at this");
 }
 
 /// Waits for nothing but that it is woken.
-fn wakes(future: Future<()>, post: &Post) {
+fn wakes(future: Future<()>, checkpoint: &Checkpoint) {
     let (sender, woken) = channel();
     let waker = Waker::from(Arc::new(Wakes(Mutex::new(sender))));
-    let called = post.called();
+    let arrived = checkpoint.arrived();
     let mut future = pin!(future.into_future());
     assert!(matches!(future.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
-    drop(called);
+    drop(arrived);
     woken.recv_timeout(Duration::from_secs(30)).expect("it is woken");
 }
 
 /// What both kinds of executors run. `works` looks that the executor does.
 fn lose_and_wake(executor: &impl Executor, works: impl Fn()) {
-    let post = Post::new();
-    let lost = executor.submit(lose, (post.address(), 1));
-    let called = post.called();
-    drop((lost, called));
+    let checkpoint = Checkpoint::new();
+    let lost = executor.submit(lose, (checkpoint.address(), 1));
+    let arrived = checkpoint.arrived();
+    drop((lost, arrived));
     works();
-    drop(executor.submit(fail, post.address()));
-    drop(post.called());
+    drop(executor.submit(fail, checkpoint.address()));
+    drop(checkpoint.arrived());
     works();
-    wakes(executor.submit(call_at, post.address()), &post);
+    wakes(executor.submit(stop_at, checkpoint.address()), &checkpoint);
     works();
-    let called_off = executor.submit(lose, (post.address(), 2));
-    let called = post.called();
+    let called_off = executor.submit(lose, (checkpoint.address(), 2));
+    let arrived = checkpoint.arrived();
     assert!(called_off.abort());
-    drop(called);
+    drop(arrived);
     works();
 }
 
@@ -156,15 +156,15 @@ fn on_processes() {
     };
     // Read by the thread that waits for it, and by one of the pool.
     refused(pool.submit(Read, 1).result());
-    let post = Post::new();
+    let checkpoint = Checkpoint::new();
     let read = |address: String| {
-        call_at(address);
+        stop_at(address);
         Read(1)
     };
-    let future = pool.submit(read, post.address());
+    let future = pool.submit(read, checkpoint.address());
     let (sender, receiver) = channel();
     future.add_done_callback(move |_| sender.send(()).expect("the test listens"));
-    drop(post.called());
+    drop(checkpoint.arrived());
     receiver.recv().expect("it is done");
     refused(future.result());
     for chunk in [1, 4] {

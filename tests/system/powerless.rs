@@ -21,8 +21,8 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Tells that it runs, and runs for ever.
-fn call_and_stay(address: String) {
-    let _post = UnixStream::connect(address).expect("a post to call at");
+fn arrive_and_stay(address: String) {
+    let _checkpoint = UnixStream::connect(address).expect("a checkpoint");
     loop {
         thread::park();
     }
@@ -30,9 +30,9 @@ fn call_and_stay(address: String) {
 
 /// So many tasks that run for ever, and have begun.
 fn busy(pool: &ProcessPoolExecutor, count: usize) -> Vec<Future<()>> {
-    let post = Post::new();
-    let futures = (0..count).map(|_| pool.submit(call_and_stay, post.address())).collect();
-    (0..count).for_each(|_| drop(post.called()));
+    let checkpoint = Checkpoint::new();
+    let futures = (0..count).map(|_| pool.submit(arrive_and_stay, checkpoint.address())).collect();
+    (0..count).for_each(|_| drop(checkpoint.arrived()));
     futures
 }
 
@@ -40,12 +40,12 @@ fn busy(pool: &ProcessPoolExecutor, count: usize) -> Vec<Future<()>> {
 fn exercise_without(drop_rights: impl FnOnce()) {
     let pool = ProcessPoolExecutor::new(2);
     let limited = pool.with(TaskOptions::new().time_limit(Duration::from_millis(500)));
-    let post = Post::new();
-    let aborted = pool.submit(call_and_stay, post.address());
-    let expired = limited.submit(call_and_stay, post.address());
-    let calls = [post.called(), post.called()];
+    let checkpoint = Checkpoint::new();
+    let aborted = pool.submit(arrive_and_stay, checkpoint.address());
+    let expired = limited.submit(arrive_and_stay, checkpoint.address());
+    let calls = [checkpoint.arrived(), checkpoint.arrived()];
     // While it can be removed.
-    drop((calls, post));
+    drop((calls, checkpoint));
     drop_rights();
     assert!(aborted.abort());
     assert!(matches!(expired.result(), Err(Error::TimeLimit(_))));
@@ -121,7 +121,7 @@ fn leave_a_stopped_worker() {
     pool.kill_workers();
     let died = task.result().expect_err("it is given up");
     println!("{died}");
-    // It has gone nowhere, and nobody waits for it.
+    // The worker is still there, and no thread waits for it.
     drop(pool);
     println!("done");
 }

@@ -12,11 +12,11 @@ use tempfile::TempDir;
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "the_rights_of_another_user_are_a_reason", host: borrow, check: lend },
-    Case { name: "ids_that_differ_are_a_reason_until_they_are_alike", host: change_ids, check: change_each_id },
-    Case { name: "ids_that_differ_cost_no_worker_that_is_there", host: change_ids_later, check: as_root },
+    Case { name: "a_pool_is_refused_with_the_rights_of_another_user", host: borrow, check: lend },
+    Case { name: "a_pool_is_refused_while_user_ids_differ", host: change_ids, check: change_each_id },
+    Case { name: "user_ids_that_differ_later_cost_no_running_worker", host: change_ids_later, check: as_root },
     Case { name: "a_worker_with_other_rights_than_its_pool_does_not_run_main", host: start_twice, check: set_user_id },
-    Case { name: "nobody_else_makes_a_worker_of_a_set_user_id_program", host: say_main, check: forge_marks },
+    Case { name: "another_user_cannot_start_a_worker_of_a_set_user_id_program", host: say_main, check: forge_marks },
 ];
 
 fn is_root() -> bool {
@@ -29,7 +29,7 @@ fn is_root() -> bool {
     is_root
 }
 
-/// A copy of this program, whoever starts which has the rights of another user.
+/// A copy of this program that runs with the rights of another user.
 fn borrowed_program(directory: &Path) -> PathBuf {
     let program = copy_for_all(directory);
     lend_to_all(&program);
@@ -41,7 +41,7 @@ fn lend_to_all(program: &Path) {
     fs::set_permissions(program, fs::Permissions::from_mode(0o4755)).expect("our file");
 }
 
-/// A worker of it would take its orders from whoever started it.
+/// A worker of it would obey any user that starts it.
 fn borrow() {
     let refused = ProcessPoolExecutor::new(2).submit(pid, ()).result();
     println!("{}", refused.unwrap_err());

@@ -54,12 +54,12 @@ fn be_interrupted() {
     exercise(&pool);
     // One that is waited for while it does nothing, and that is told nothing.
     let pool = ProcessPoolExecutor::builder().max_workers(1).initializer(storm, ()).build().expect("a pool");
-    let post = Post::new();
-    let task = pool.submit(call_at, post.address());
-    let called = post.called();
+    let checkpoint = Checkpoint::new();
+    let task = pool.submit(stop_at, checkpoint.address());
+    let arrived = checkpoint.arrived();
     assert!(!task.wait_timeout(Duration::from_millis(100)));
-    drop(called);
-    task.result().expect("it was let go");
+    drop(arrived);
+    task.result().expect("the task was released");
     let (here, there) = (handled(()), pool.submit(handled, ()).result().expect("a count"));
     assert!(here > 100 && there > 0, "a storm, not {here} and {there} signals");
 }

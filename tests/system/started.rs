@@ -10,13 +10,13 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use crate::host::*;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "what_tasks_have_started_ends_with_the_program", host: start_and_end, check: ends },
+    Case { name: "processes_started_by_tasks_end_with_the_program", host: start_and_end, check: ends },
     Case {
-        name: "what_tasks_have_started_ends_with_the_program_whatever_they_did",
+        name: "processes_started_by_tasks_end_with_the_program_whatever_they_did",
         host: start_and_wait,
         check: states,
     },
-    Case { name: "what_tasks_have_started_ends_with_a_pool_that_is_left", host: leave_the_pool, check: ends_well },
+    Case { name: "processes_started_by_tasks_end_with_a_leaked_pool", host: leave_the_pool, check: ends_well },
 ];
 
 /// How the program is to end, or what its tasks are to do to their worker.

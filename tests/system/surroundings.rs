@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "another_root_directory_has_nothing_but_the_program", host: exercise_once, check: change_root },
     Case { name: "a_program_that_leaves_its_root_directory_is_told_why", host: leave_the_root, check: leave_as_root },
     Case { name: "a_program_that_its_user_may_not_start_is_told_why", host: become_a_stranger, check: forbid },
-    Case { name: "a_kernel_without_process_descriptors_is_a_reason", host: deny_pidfds, check: end_well },
+    Case { name: "a_pool_is_refused_without_process_descriptors", host: deny_pidfds, check: end_well },
 ];
 
 fn end_well(name: &str) {

@@ -20,7 +20,7 @@ impl<F: FnMut()> Drop for AtDrop<F> {
 }
 
 #[test]
-fn a_cancelled_task_makes_room_before_it_drops_what_may_need_it() {
+fn a_cancelled_task_makes_room_before_its_values_are_dropped() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap());
         let (opener, running) = occupy(&threads);
@@ -63,7 +63,7 @@ fn the_largest_settings_are_settings() {
 }
 
 #[test]
-fn a_job_that_was_cancelled_before_it_came_takes_no_room() {
+fn a_job_cancelled_before_its_submit_takes_no_room() {
     within(LONG, || {
         let (held, threads) =
             (Held::default(), ThreadPoolExecutor::builder().max_workers(1).max_pending(2).build().unwrap());
@@ -79,7 +79,7 @@ fn a_job_that_was_cancelled_before_it_came_takes_no_room() {
 }
 
 #[test]
-fn a_job_that_was_started_before_it_came_is_run_or_told() {
+fn a_job_started_before_its_submit_is_run_or_refused() {
     within(LONG, || {
         let held = Held::default();
         let (run, told) = (held.submit(|n: u8| n, 1), held.submit(|n: u8| n, 2));

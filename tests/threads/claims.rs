@@ -15,7 +15,7 @@ fn one_worker() -> Arc<ThreadPoolExecutor> {
 }
 
 #[test]
-fn a_task_may_wait_for_one_that_was_submitted_outside() {
+fn a_task_may_wait_for_a_task_submitted_outside() {
     within(LONG, || {
         let threads = one_worker();
         let (hand_over, handed_over) = channel::<Future<u32>>();
@@ -72,7 +72,7 @@ fn a_task_that_waits_for_itself_panics() {
 }
 
 #[test]
-fn a_task_that_waits_for_one_that_waits_for_it_panics_as_well() {
+fn a_cycle_of_waiting_tasks_panics() {
     within(LONG, || {
         let (threads, (hand_over, handed_over)) = (one_worker(), channel::<concurrent_futures::SharedFuture<String>>());
         let own = Arc::clone(&threads);
@@ -88,7 +88,7 @@ fn a_task_that_waits_for_one_that_waits_for_it_panics_as_well() {
 }
 
 #[test]
-fn a_task_may_look_at_itself_for_a_while() {
+fn a_task_may_poll_its_own_future() {
     within(LONG, || {
         let (threads, (hand_over, handed_over), (report, reported)) = (one_worker(), channel(), channel());
         let future: Future<()> = threads.spawn(move || {
@@ -103,7 +103,7 @@ fn a_task_may_look_at_itself_for_a_while() {
 }
 
 #[test]
-fn a_million_nested_submits_in_a_loop_leave_nothing_behind() {
+fn a_million_nested_submits_in_a_loop_leak_no_thread() {
     within(LONG, || {
         let threads = one_worker();
         let own = Arc::clone(&threads);
@@ -123,7 +123,7 @@ fn a_million_nested_submits_in_a_loop_leave_nothing_behind() {
 }
 
 #[test]
-fn pairs_of_nested_submits_in_a_loop_leave_nothing_behind() {
+fn pairs_of_nested_submits_in_a_loop_leak_no_thread() {
     within(LONG, || {
         let threads = one_worker();
         let own = Arc::clone(&threads);
@@ -147,7 +147,7 @@ fn pairs_of_nested_submits_in_a_loop_leave_nothing_behind() {
 }
 
 #[test]
-fn the_current_task_is_right_inside_and_after_a_claim() {
+fn the_current_task_is_correct_inside_and_after_a_claim() {
     within(LONG, || {
         let current = || task::current().expect("inside a task").id();
         assert!(task::current().is_none());

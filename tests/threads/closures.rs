@@ -103,7 +103,7 @@ fn closures_may_capture_behind_options() {
 }
 
 #[test]
-fn what_a_task_takes_along_is_gone_when_it_is_done() {
+fn captures_and_argument_are_dropped_before_the_task_is_done() {
     within(LONG, || {
         let (threads, drops) = (ThreadPoolExecutor::new(1), Drops::default());
         let (captured, argument) = (drops.token(), drops.token());
@@ -125,7 +125,7 @@ fn what_a_task_takes_along_is_gone_when_it_is_done() {
 }
 
 #[test]
-fn the_name_is_the_tasks() {
+fn the_name_belongs_to_the_task() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let named = threads.with(TaskOptions::new().name("fetch BR"));
@@ -219,7 +219,7 @@ fn the_timeout_is_applied() {
 }
 
 #[test]
-fn dropping_a_map_cancels_what_has_not_started() {
+fn dropping_a_map_cancels_items_that_have_not_started() {
     within(LONG, || {
         for chunk in [1, 4] {
             let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
@@ -245,7 +245,7 @@ fn dropping_a_map_cancels_what_has_not_started() {
 }
 
 #[test]
-fn inner_options_win_and_outer_ones_stay() {
+fn inner_options_win_and_other_outer_options_stay() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let outer: With<'_, ThreadPoolExecutor> = threads.with(TaskOptions::new().time_limit(LONG));
@@ -275,7 +275,7 @@ fn inner_options_win_and_outer_ones_stay() {
 }
 
 #[test]
-fn the_rest_of_with_is_the_executors_own() {
+fn other_methods_of_with_are_those_of_the_executor() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(3), Gate::default());
         let named = threads.with(TaskOptions::new().name("x"));

@@ -20,7 +20,7 @@ fn panicked<T: std::fmt::Debug>(future: Future<T>) -> Panicked {
 }
 
 #[test]
-fn a_panic_is_told_with_message_location_and_worker() {
+fn a_panic_is_reported_with_message_location_and_worker() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("boom").build().unwrap();
         let line = line!() + 1;
@@ -40,7 +40,7 @@ fn a_panic_is_told_with_message_location_and_worker() {
 }
 
 #[test]
-fn the_payload_of_a_panic_is_kept_for_the_first_who_asks() {
+fn the_payload_of_a_panic_is_kept_for_the_first_read() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let error = threads.spawn(|| panic::panic_any(vec![1, 2, 3])).error().unwrap();
@@ -67,7 +67,7 @@ fn a_worker_survives_its_tasks() {
 }
 
 #[test]
-fn the_location_is_that_of_the_panic_that_ended_the_task() {
+fn the_location_belongs_to_the_panic_that_ended_the_task() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let ends_at = |panic: &Panicked, line: u32| panic.location().unwrap().contains(&format!("faults.rs:{line}:"));
@@ -87,7 +87,7 @@ fn the_location_is_that_of_the_panic_that_ended_the_task() {
         }));
         assert_eq!(resumed.message(), "goes on");
         assert!(ends_at(&resumed, line), "{resumed}");
-        // One that nobody located, after one that was caught: no place is better than a wrong one.
+        // A panic without a location, after one that was caught: no location is better than a wrong one.
         let other_text = panicked(threads.spawn(|| {
             let _ = panic::catch_unwind(|| panic!("caught"));
             resume_unwind(Box::new("from elsewhere"));
@@ -124,7 +124,7 @@ fn drops_that_panic_do_no_harm() {
         let cancelled = threads.spawn(move || drop(captured));
         assert!(cancelled.cancel());
         assert!(matches!(cancelled.result(), Err(Error::Cancelled)));
-        // What a task returns, when nobody takes it.
+        // An unread result of a task.
         threads.spawn(|| PanicsOnDrop).detach();
         let aborted = threads.spawn(|| PanicsOnDrop);
         assert!(aborted.abort());
@@ -184,7 +184,7 @@ fn a_wait_in_a_callback_panics_if_it_would_block() {
 }
 
 #[test]
-fn a_callback_that_panics_does_not_hinder_the_others() {
+fn a_callback_that_panics_does_not_stop_the_others() {
     within(LONG, || {
         let (threads, gate, (report, reported)) = (ThreadPoolExecutor::new(1), Gate::default(), channel());
         let busy = occupy_at(&threads, &gate);

@@ -141,7 +141,7 @@ fn stress(seed: u64) {
     for actor in actors {
         actor.join().unwrap();
     }
-    // Whoever has the last handle ends it: this thread, or a task that still runs.
+    // The last handle ends it, on this thread or in a task that still runs.
     drop(world);
     assert_nothing_left(&prefix, &ended);
     let (submitted, completed) = (submitted.load(Ordering::SeqCst), completed.load(Ordering::SeqCst));
@@ -149,7 +149,7 @@ fn stress(seed: u64) {
 }
 
 #[test]
-fn nothing_is_left_of_executors_that_were_used_at_random() {
+fn executors_used_at_random_leave_nothing_behind() {
     let first = std::env::var("STRESS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     for seed in first..first + 150 {
         within(LONG, move || stress(seed));
@@ -187,7 +187,7 @@ fn executors_come_and_go() {
 }
 
 #[test]
-fn a_worker_that_sleeps_holds_nothing_of_its_last_task() {
+fn a_sleeping_worker_holds_no_value_of_its_last_task() {
     within(LONG, || {
         let (threads, drops) = (ThreadPoolExecutor::new(1), Drops::default());
         let name: Arc<str> = "the last task".into();

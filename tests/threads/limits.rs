@@ -32,7 +32,7 @@ fn overdue(
 }
 
 #[test]
-fn a_task_past_its_limit_is_done_at_once_and_its_worker_busy() {
+fn a_task_past_its_limit_is_done_at_once_and_its_worker_stays_busy() {
     within(LONG, || {
         let (threads, gate, limit) = (ThreadPoolExecutor::new(1), Gate::default(), Duration::from_millis(10));
         let (late, context, drops) = overdue(&threads, limit, &gate);
@@ -89,7 +89,7 @@ fn a_limit_counts_from_the_start() {
 #[test]
 fn a_limit_holds_when_another_worker_has_left() {
     within(LONG, || {
-        let (initializer, ended) = farewells();
+        let (initializer, ended) = thread_ends();
         let builder = ThreadPoolExecutor::builder().max_workers(2).keep_alive(Duration::from_millis(1));
         let (threads, gate) = (builder.initializer(initializer).build().unwrap(), Gate::default());
         let (late, context, _census) = overdue(&threads, Duration::from_millis(300), &gate);
@@ -102,7 +102,7 @@ fn a_limit_holds_when_another_worker_has_left() {
 }
 
 #[test]
-fn limits_are_each_tasks_own() {
+fn each_task_has_its_own_limit() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());
         let limits = [30, 10, 20, 3_600_000].map(Duration::from_millis);
@@ -139,7 +139,7 @@ impl Wake for Slow {
 }
 
 #[test]
-fn what_the_end_of_a_task_runs_holds_up_no_other_limit() {
+fn callbacks_of_an_expired_task_delay_no_other_limit() {
     within(LONG, || {
         let (threads, hold, gate) = (ThreadPoolExecutor::new(5), Gate::default(), Gate::default());
         let (begins, has_begun) = channel();
@@ -174,7 +174,7 @@ fn what_the_end_of_a_task_runs_holds_up_no_other_limit() {
 }
 
 #[test]
-fn what_the_end_of_a_task_runs_is_over_before_its_executor() {
+fn callbacks_of_an_expired_task_end_before_their_executor() {
     within(LONG, || {
         let (threads, gate, calls) = (Arc::new(ThreadPoolExecutor::new(1)), Gate::default(), channel());
         let begin = Gate::default();
@@ -234,7 +234,7 @@ fn a_spare_worker_does_not_outlive_a_waiter_past_its_limit() {
 }
 
 #[test]
-fn abort_cancels_what_is_pending() {
+fn abort_cancels_a_pending_task() {
     within(LONG, || {
         let (threads, gate, drops) = (ThreadPoolExecutor::new(1), Gate::default(), Drops::default());
         let busy = occupy_at(&threads, &gate);
@@ -248,7 +248,7 @@ fn abort_cancels_what_is_pending() {
 }
 
 #[test]
-fn abort_of_a_running_task_is_at_once_and_its_worker_busy() {
+fn abort_of_a_running_task_returns_at_once_and_its_worker_stays_busy() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let (running, context, drops) = overdue(&threads, LONG, &gate);
@@ -370,7 +370,7 @@ fn many_may_abort_and_cancel_the_same_task() {
 }
 
 #[test]
-fn the_limit_of_a_pool_holds_for_every_task_however_it_comes() {
+fn the_limit_of_a_pool_holds_for_every_kind_of_task() {
     const LIMIT: Duration = Duration::from_millis(30);
     fn held(gate: &Gate) -> impl Fn() + Clone + Send + Sync + 'static {
         let gate = gate.clone();
@@ -431,7 +431,7 @@ fn tasks_of_a_pool_with_a_limit_may_wait_for_each_other() {
 }
 
 #[test]
-fn a_limit_of_zero_cannot_be() {
+fn a_limit_of_zero_is_refused() {
     let error = ThreadPoolExecutor::builder().time_limit(Duration::ZERO).build().unwrap_err();
     assert_eq!(error.to_string(), "time_limit must be longer than zero, not 0ns");
 }

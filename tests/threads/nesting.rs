@@ -70,7 +70,7 @@ fn levels(threads: &Threads, depth: u32) -> Future<u32> {
 }
 
 #[test]
-fn ten_thousand_levels_take_a_handful_of_threads() {
+fn ten_thousand_levels_take_few_threads() {
     in_time(|| {
         for workers in [1, 3] {
             let (started, threads) = counted(workers);
@@ -93,7 +93,7 @@ fn counted(workers: usize) -> (Arc<AtomicUsize>, Threads) {
 }
 
 #[test]
-fn what_takes_much_stack_takes_more_threads() {
+fn levels_that_use_much_stack_take_more_threads() {
     fn step(threads: &Threads, depth: u32) -> u32 {
         let much = std::hint::black_box([1_u8; 100 << 10]);
         spawn(threads, depth, step).result().unwrap() + u32::from(much[0]) - 1
@@ -107,7 +107,7 @@ fn what_takes_much_stack_takes_more_threads() {
 }
 
 #[test]
-fn one_deep_task_comes_to_its_end_before_the_next_begins() {
+fn a_deep_task_ends_before_the_next_begins() {
     // Else each would hold ten threads or so, until all have begun. The worker that is done with the deepest level may begin the next
     // before those that wait for it have left.
     fn down(threads: &Threads, depth: u32, most: &Arc<AtomicUsize>) -> u32 {
@@ -418,12 +418,12 @@ fn a_tree_of_tasks() {
 }
 
 #[test]
-fn spare_workers_leave_when_they_are_not_needed_any_more() {
+fn spare_workers_leave_when_they_are_no_longer_needed() {
     fn step(threads: &Threads, depth: u32) -> u32 {
         spawn(threads, depth, step).result_timeout(LONG).unwrap().unwrap()
     }
     in_time(|| {
-        let (initializer, ended) = farewells();
+        let (initializer, ended) = thread_ends();
         let threads = Arc::new(ThreadPoolExecutor::builder().max_workers(2).initializer(initializer).build().unwrap());
         assert_eq!(spawn(&threads, 50, step).result().unwrap(), 50);
         // Each blocked a worker but the last. Now two may stay, and each of the others tells when it has left.
@@ -434,14 +434,14 @@ fn spare_workers_leave_when_they_are_not_needed_any_more() {
 }
 
 #[test]
-fn tasks_with_time_limits_that_are_awaited_together_may_meet() {
+fn awaited_tasks_with_time_limits_run_at_the_same_time() {
     in_time(|| {
         let threads = Arc::new(ThreadPoolExecutor::new(2));
         let own = Arc::clone(&threads);
         let outer = threads.spawn(move || {
             let limited = own.with(TaskOptions::new().time_limit(LONG));
             let barrier = Arc::new(Barrier::new(2));
-            // Not run by their waiter, who is no worker meanwhile: both others are there for them.
+            // Their waiter does not run them, because it is no worker meanwhile: the two others do.
             let meet = || {
                 let barrier = Arc::clone(&barrier);
                 move || barrier.wait().is_leader()
@@ -456,9 +456,9 @@ fn tasks_with_time_limits_that_are_awaited_together_may_meet() {
 #[test]
 fn a_spare_worker_that_sleeps_is_woken_to_leave() {
     in_time(|| {
-        // Whether it sleeps by then, nobody can tell: often enough, it does.
+        // Whether it sleeps by then is unknown: often enough, it does.
         for _ in 0..20 {
-            let (initializer, ended) = farewells();
+            let (initializer, ended) = thread_ends();
             let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(initializer).build().unwrap();
             let ((promise, promised), gate) = (promise::<u8>(), Gate::default());
             let hold = gate.clone();
@@ -478,7 +478,7 @@ fn a_spare_worker_that_sleeps_is_woken_to_leave() {
 
 /// The deadlock of Python's own documentation: each of two tasks waits for the future of the other one's work.
 #[test]
-fn two_tasks_that_wait_for_each_others_children_end() {
+fn tasks_that_wait_for_children_of_each_other_end() {
     in_time(|| {
         let threads = Arc::new(ThreadPoolExecutor::new(2));
         let meet = Arc::new(Barrier::new(2));

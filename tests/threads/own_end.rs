@@ -110,7 +110,7 @@ fn threads_without_waiting(threads: Arc<ThreadPoolExecutor>) -> Option<ThreadPoo
 fn the_last_handle_may_go_inside_an_initializer() {
     within(LONG, || {
         for end in ENDS {
-            let (prefix, (promise, ended)) = (unique_prefix(), farewells());
+            let (prefix, (promise, ended)) = (unique_prefix(), thread_ends());
             let ((hand_over, handed_over), (report, reported)) = (channel::<Arc<ThreadPoolExecutor>>(), channel());
             let handed_over = Mutex::new(handed_over);
             let initializer = move || {

@@ -15,7 +15,7 @@ fn bounded(max_workers: usize, max_pending: usize) -> Arc<ThreadPoolExecutor> {
 }
 
 /// An executor of one worker that is busy, with a queue of one that is full, and a thread that wants to submit.
-struct Crowd {
+struct FullQueue {
     threads: Arc<ThreadPoolExecutor>,
     gate: Gate,
     running: Future<()>,
@@ -24,7 +24,7 @@ struct Crowd {
     submitted: Receiver<()>,
 }
 
-fn crowd() -> Crowd {
+fn full() -> FullQueue {
     let (threads, gate) = (bounded(1, 1), Gate::default());
     let running = occupy_at(&threads, &gate);
     let pending = threads.spawn(|| 1);
@@ -41,43 +41,43 @@ fn crowd() -> Crowd {
     (0..100).for_each(|_| thread::yield_now());
     assert!(submitted.try_recv().is_err(), "submit did not wait for room");
     assert_eq!(threads.stats().pending, 1);
-    Crowd { threads, gate, running, pending: Some(pending), submitter, submitted }
+    FullQueue { threads, gate, running, pending: Some(pending), submitter, submitted }
 }
 
 #[test]
 fn a_start_makes_room() {
     within(LONG, || {
-        let crowd = crowd();
-        crowd.gate.open();
-        soon(&crowd.submitted);
-        assert_eq!(crowd.submitter.join().unwrap().unwrap(), 2);
-        assert_eq!(crowd.pending.unwrap().result().unwrap(), 1);
-        crowd.running.result().unwrap();
+        let full = full();
+        full.gate.open();
+        soon(&full.submitted);
+        assert_eq!(full.submitter.join().unwrap().unwrap(), 2);
+        assert_eq!(full.pending.unwrap().result().unwrap(), 1);
+        full.running.result().unwrap();
     });
 }
 
 #[test]
 fn a_cancelled_task_makes_room_at_once() {
     within(LONG, || {
-        let crowd = crowd();
-        assert!(crowd.pending.unwrap().cancel());
-        soon(&crowd.submitted);
-        assert!(crowd.running.is_running());
-        assert_eq!(crowd.threads.stats().pending, 1);
-        crowd.gate.open();
-        assert_eq!(crowd.submitter.join().unwrap().unwrap(), 2);
+        let full = full();
+        assert!(full.pending.unwrap().cancel());
+        soon(&full.submitted);
+        assert!(full.running.is_running());
+        assert_eq!(full.threads.stats().pending, 1);
+        full.gate.open();
+        assert_eq!(full.submitter.join().unwrap().unwrap(), 2);
     });
 }
 
 #[test]
 fn cancel_pending_makes_room() {
     within(LONG, || {
-        let crowd = crowd();
-        assert_eq!(crowd.threads.cancel_pending(), 1);
-        soon(&crowd.submitted);
-        crowd.gate.open();
-        assert_eq!(crowd.submitter.join().unwrap().unwrap(), 2);
-        assert!(crowd.pending.unwrap().is_cancelled());
+        let full = full();
+        assert_eq!(full.threads.cancel_pending(), 1);
+        soon(&full.submitted);
+        full.gate.open();
+        assert_eq!(full.submitter.join().unwrap().unwrap(), 2);
+        assert!(full.pending.unwrap().is_cancelled());
     });
 }
 
@@ -108,18 +108,18 @@ fn a_claimed_task_makes_room_at_once() {
 }
 
 #[test]
-fn shutdown_tells_those_who_wait_for_room() {
+fn shutdown_refuses_blocked_submitters() {
     within(LONG, || {
-        let crowd = crowd();
-        crowd.threads.close();
-        assert!(matches!(crowd.submitter.join().unwrap(), Err(Error::ShutDown)));
-        crowd.gate.open();
-        assert_eq!(crowd.pending.unwrap().result().unwrap(), 1);
+        let full = full();
+        full.threads.close();
+        assert!(matches!(full.submitter.join().unwrap(), Err(Error::ShutDown)));
+        full.gate.open();
+        assert_eq!(full.pending.unwrap().result().unwrap(), 1);
     });
 }
 
 #[test]
-fn the_bound_holds_whoever_submits() {
+fn the_bound_of_the_queue_holds_for_every_submitter() {
     within(LONG, || {
         const LIMIT: usize = 3;
         let threads = bounded(2, LIMIT);
@@ -179,7 +179,7 @@ fn a_callback_on_a_worker_never_waits_for_room() {
 }
 
 #[test]
-fn a_full_queue_refuses_if_asked_to() {
+fn a_full_queue_refuses_a_task_with_that_option() {
     within(LONG, || {
         let (threads, gate, drops) = (bounded(1, 2), Gate::default(), Drops::default());
         let busy = occupy_at(&threads, &gate);
@@ -224,7 +224,7 @@ fn stats_count_claimed_tasks_once() {
 }
 
 #[test]
-fn cancelled_tasks_that_a_worker_comes_upon_are_not_counted_again() {
+fn cancelled_tasks_in_the_queue_are_not_counted_again() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let gate = Gate::default();
@@ -323,7 +323,7 @@ fn aborted_tasks_count_neither_as_completed_nor_as_failed() {
 }
 
 #[test]
-fn cancel_pending_cancels_what_has_not_started_and_says_how_many() {
+fn cancel_pending_cancels_and_counts_tasks_that_have_not_started() {
     within(LONG, || {
         let (threads, gate, drops) = (ThreadPoolExecutor::new(1), Gate::default(), Drops::default());
         assert_eq!(threads.cancel_pending(), 0);
@@ -349,7 +349,7 @@ fn cancel_pending_cancels_what_has_not_started_and_says_how_many() {
 }
 
 #[test]
-fn a_million_cancelled_tasks_do_not_pile_up() {
+fn a_million_cancelled_tasks_leave_the_queue() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let busy = occupy_at(&threads, &gate);
@@ -369,7 +369,7 @@ fn a_million_cancelled_tasks_do_not_pile_up() {
 }
 
 #[test]
-fn many_tasks_that_are_cancelled_after_the_fact_leave_the_queue() {
+fn many_tasks_cancelled_while_queued_leave_the_queue() {
     within(LONG, || {
         let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
         let busy = occupy_at(&threads, &gate);
@@ -414,7 +414,7 @@ fn eight_threads_may_submit_at_the_same_time() {
 }
 
 #[test]
-fn a_worker_that_is_free_comes_for_a_map_before_later_tasks() {
+fn a_free_worker_takes_a_map_before_later_tasks() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let gates = [Gate::default(), Gate::default()];
@@ -424,7 +424,7 @@ fn a_worker_that_is_free_comes_for_a_map_before_later_tasks() {
         let (noted, first_may_end) = (Arc::clone(&order), Gate::default());
         let gate = first_may_end.clone();
         let item = move |n: u32| {
-            // Noted first: whoever hears that it has begun lets others begin.
+            // Counted first: a thread that learns of the start lets other tasks begin.
             noted.lock().unwrap().push(n);
             begun.send(()).unwrap();
             if n == 0 {
@@ -491,7 +491,7 @@ impl Pace {
 }
 
 #[test]
-fn a_map_whose_input_does_not_end_lets_others_run() {
+fn a_map_with_endless_input_lets_other_tasks_run() {
     for workers in [1, 2] {
         within(LONG, move || {
             let (threads, pace) = (ThreadPoolExecutor::new(workers), Pace::default());

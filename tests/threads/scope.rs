@@ -12,7 +12,7 @@ use concurrent_futures::{Backend, Error, Executor, ReturnWhen, Scope, ThreadPool
 use super::support::*;
 
 #[test]
-fn tasks_borrow_and_change_what_is_outside() {
+fn tasks_borrow_and_change_values_outside_the_scope() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(3);
         let words = vec![String::from("IN"), String::from("BR"), String::from("CN")];
@@ -32,7 +32,7 @@ fn tasks_borrow_and_change_what_is_outside() {
 }
 
 #[test]
-fn results_may_borrow_from_outside() {
+fn results_may_borrow_from_outside_the_scope() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let words = [String::from("short"), String::from("the longest one")];
@@ -47,7 +47,7 @@ fn results_may_borrow_from_outside() {
 }
 
 #[test]
-fn futures_of_a_scope_work_as_all_others() {
+fn futures_of_a_scope_work_like_all_others() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(2);
         let data = [1, 2, 3];
@@ -69,7 +69,7 @@ fn futures_of_a_scope_work_as_all_others() {
 }
 
 #[test]
-fn everything_has_ended_when_the_scope_returns() {
+fn every_task_has_ended_when_the_scope_returns() {
     within(LONG, || {
         let (threads, ended, drops) = (ThreadPoolExecutor::new(3), AtomicUsize::new(0), Drops::default());
         for round in 1..=200 {
@@ -136,7 +136,7 @@ fn tasks_spawn_into_their_own_scope() {
 }
 
 #[test]
-fn a_body_that_panics_cancels_waits_and_goes_on_panicking() {
+fn a_panicking_body_cancels_its_tasks_and_waits_for_them() {
     within(LONG, || {
         let (threads, gate, drops) = (ThreadPoolExecutor::new(1), Gate::default(), Drops::default());
         let (running, ran) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -176,7 +176,7 @@ fn a_body_that_panics_cancels_waits_and_goes_on_panicking() {
 }
 
 #[test]
-fn a_task_that_panics_leaves_its_scope_alone() {
+fn a_task_that_panics_does_not_end_its_scope() {
     within(LONG, || {
         let (threads, drops) = (ThreadPoolExecutor::new(1), Drops::default());
         let value = threads.scope(|scope| {
@@ -289,7 +289,7 @@ fn a_scope_inside_a_task_runs_on_one_worker() {
 }
 
 #[test]
-fn a_scope_inside_a_task_waits_for_what_blocks_elsewhere() {
+fn a_scope_inside_a_task_waits_for_a_blocked_task() {
     within(LONG, || {
         for workers in [1, 2, 3] {
             let threads = Arc::new(ThreadPoolExecutor::new(workers));

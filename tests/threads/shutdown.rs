@@ -34,7 +34,7 @@ fn shutdown_leaves_no_thread() {
 }
 
 #[test]
-fn shutdown_now_cancels_what_is_pending_and_waits_for_what_runs() {
+fn shutdown_now_cancels_pending_tasks_and_waits_for_running_ones() {
     within(LONG, || {
         let (builder, prefix, _ended) = observed(1);
         let (threads, gate, drops) = (builder.build().unwrap(), Gate::default(), Drops::default());
@@ -120,7 +120,7 @@ fn a_dropped_executor_leaves_no_thread() {
 }
 
 #[test]
-fn drop_while_unwinding_cancels_what_is_pending() {
+fn a_drop_while_unwinding_cancels_pending_tasks() {
     within(LONG, || {
         let (gate, drops) = (Gate::default(), Drops::default());
         let mut futures = Vec::new();
@@ -188,7 +188,7 @@ fn two_threads_may_shut_down_at_the_same_time() {
                         } else {
                             threads.shutdown()
                         }
-                        // Whoever returns finds nothing running any more.
+                        // No task runs when a shutdown returns.
                         assert_named(&prefix, 0);
                     })
                 })
@@ -202,7 +202,7 @@ fn two_threads_may_shut_down_at_the_same_time() {
 }
 
 #[test]
-fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
+fn a_join_with_a_timeout_waits_for_one_worker_after_the_other() {
     within(LONG, || {
         for _ in 0..50 {
             let (threads, gate) = (ThreadPoolExecutor::new(4), Gate::default());
@@ -219,7 +219,7 @@ fn a_join_with_a_limit_waits_for_one_worker_after_the_other() {
 #[test]
 fn each_shutdown_returns_only_when_the_threads_have_ended() {
     within(LONG, || {
-        let (gate, (promise, ended)) = (Gate::default(), farewells());
+        let (gate, (promise, ended)) = (Gate::default(), thread_ends());
         struct Slow(Gate);
         impl Drop for Slow {
             fn drop(&mut self) {
@@ -280,7 +280,7 @@ fn submitters_and_shutdown_at_the_same_time_lose_nothing() {
 }
 
 #[test]
-fn executors_end_apart_from_each_other() {
+fn executors_end_independently() {
     within(LONG, || {
         let ((one, one_prefix, _), (two, two_prefix, _)) = (observed(2), observed(2));
         let (one, two) = (one.build().unwrap(), Arc::new(two.build().unwrap()));

@@ -1,4 +1,4 @@
-//! What the tests of the thread pool share: farewells of workers, and counts of threads.
+//! What the tests of the thread pool share: reports of the ends of workers, and counts of threads.
 
 use std::cell::RefCell;
 use std::fs;
@@ -15,10 +15,10 @@ pub(crate) use crate::support::{Drops, Gate, LONG, Token, block_on, occupy_at, p
 /// The size of a stack that no address space has room for, however wide addresses are.
 pub(crate) const NO_STACK: usize = usize::MAX - usize::MAX / 16;
 
-/// Tells of the end of the thread whose local it is.
-struct Farewell(Sender<String>);
+/// Reports the end of the thread whose local it is.
+struct ReportsThreadEnd(Sender<String>);
 
-impl Drop for Farewell {
+impl Drop for ReportsThreadEnd {
     fn drop(&mut self) {
         let name = thread::current().name().unwrap_or_default().to_owned();
         let _ = self.0.send(name);
@@ -26,32 +26,32 @@ impl Drop for Farewell {
 }
 
 thread_local! {
-    static FAREWELL: RefCell<Option<Farewell>> = const { RefCell::new(None) };
+    static THREAD_END: RefCell<Option<ReportsThreadEnd>> = const { RefCell::new(None) };
 }
 
 /// Makes an initializer whose threads send their names when they end.
-pub(crate) fn farewells() -> (impl Fn() + Send + Sync + 'static, Receiver<String>) {
+pub(crate) fn thread_ends() -> (impl Fn() + Send + Sync + 'static, Receiver<String>) {
     let (sender, receiver) = channel();
-    let promise = move || FAREWELL.set(Some(Farewell(sender.clone())));
+    let promise = move || THREAD_END.set(Some(ReportsThreadEnd(sender.clone())));
     (promise, receiver)
 }
 
 /// What the initializer of an observed executor holds. The token goes before the channel closes.
 struct Watched {
     _pool: Token,
-    farewell: Sender<String>,
+    thread_end: Sender<String>,
 }
 
 impl Watched {
     fn greet(&self) {
-        FAREWELL.set(Some(Farewell(self.farewell.clone())));
+        THREAD_END.set(Some(ReportsThreadEnd(self.thread_end.clone())));
     }
 }
 
 /// An executor that is counted while it or a thread of it is there; its prefix, and what tells of the ends of workers.
 pub(crate) fn observed_in(drops: &Drops, max_workers: usize) -> (ThreadPoolBuilder, String, Receiver<String>) {
-    let (prefix, (farewell, ended)) = (unique_prefix(), channel());
-    let watched = Watched { _pool: drops.token(), farewell };
+    let (prefix, (thread_end, ended)) = (unique_prefix(), channel());
+    let watched = Watched { _pool: drops.token(), thread_end };
     let builder = ThreadPoolExecutor::builder().max_workers(max_workers).thread_name_prefix(&prefix);
     (builder.initializer(move || watched.greet()), prefix, ended)
 }
@@ -60,18 +60,18 @@ pub(crate) fn observed(max_workers: usize) -> (ThreadPoolBuilder, String, Receiv
     observed_in(&Drops::default(), max_workers)
 }
 
-/// Waits until all workers have said farewell, the executor itself is gone, and with it all threads.
+/// Waits until all workers have reported their end, the executor itself is gone, and with it all threads.
 #[track_caller]
 pub(crate) fn assert_nothing_left(prefix: &str, ended: &Receiver<String>) {
-    // The channel closes when nobody is left who could say farewell.
-    while let Some(name) = next_farewell(ended) {
+    // The channel closes when no worker is left.
+    while let Some(name) = next_thread_end(ended) {
         assert!(name.starts_with(prefix));
     }
     assert_all_gone(prefix);
 }
 
 #[track_caller]
-fn next_farewell(ended: &Receiver<String>) -> Option<String> {
+fn next_thread_end(ended: &Receiver<String>) -> Option<String> {
     match ended.recv_timeout(LONG) {
         Ok(name) => Some(name),
         Err(RecvTimeoutError::Disconnected) => None,

@@ -19,7 +19,7 @@ fn own_name() -> String {
 }
 
 #[test]
-fn no_worker_starts_before_the_first_task() {
+fn no_worker_is_started_before_the_first_task() {
     within(LONG, || {
         let prefix = unique_prefix();
         let threads = ThreadPoolExecutor::builder().max_workers(4).thread_name_prefix(&prefix).build().unwrap();
@@ -184,10 +184,10 @@ fn the_stack_size_is_applied() {
 }
 
 #[test]
-fn idle_workers_leave_after_keep_alive_and_busy_ones_stay() {
+fn idle_workers_leave_after_keep_alive_and_busy_workers_stay() {
     within(LONG, || {
         let (gate, prefix) = (Gate::default(), unique_prefix());
-        let (initializer, ended) = farewells();
+        let (initializer, ended) = thread_ends();
         let threads = ThreadPoolExecutor::builder()
             .max_workers(2)
             .thread_name_prefix(&prefix)
@@ -310,7 +310,7 @@ fn an_initializer_that_panics_breaks_the_executor() {
 }
 
 #[test]
-fn a_later_worker_whose_initializer_panics_leaves_running_tasks_alone() {
+fn a_panic_of_a_later_initializer_spares_running_tasks() {
     within(LONG, || {
         let calls = AtomicUsize::new(0);
         let initializer = move || assert_eq!(calls.fetch_add(1, Ordering::SeqCst), 0, "one database only");
@@ -331,7 +331,7 @@ fn a_later_worker_whose_initializer_panics_leaves_running_tasks_alone() {
 }
 
 #[test]
-fn submitters_that_wait_for_room_are_told_when_the_initializer_panics() {
+fn blocked_submitters_are_refused_when_the_initializer_panics() {
     within(LONG, || {
         let gate = Gate::default();
         let hold = gate.clone();
@@ -357,7 +357,7 @@ fn submitters_that_wait_for_room_are_told_when_the_initializer_panics() {
 }
 
 #[test]
-fn a_worker_that_cannot_start_breaks_its_tasks_and_hangs_nothing() {
+fn a_worker_that_cannot_start_refuses_its_tasks_and_blocks_no_thread() {
     within(LONG, || {
         let drops = Drops::default();
         let threads = ThreadPoolExecutor::builder().max_workers(2).stack_size(NO_STACK).build().unwrap();
@@ -381,7 +381,7 @@ fn a_worker_that_cannot_start_breaks_its_tasks_and_hangs_nothing() {
 }
 
 #[test]
-fn many_submitters_to_workers_that_cannot_start_are_all_told() {
+fn submitters_to_workers_that_cannot_start_are_all_refused() {
     within(LONG, || {
         let builder = ThreadPoolExecutor::builder().max_workers(3).max_pending(1).stack_size(NO_STACK);
         let threads = Arc::new(builder.build().unwrap());
@@ -399,14 +399,14 @@ fn many_submitters_to_workers_that_cannot_start_are_all_told() {
 }
 
 #[test]
-fn the_default_number_of_workers_is_pythons_but_uses_every_cpu() {
+fn the_default_number_of_workers_is_that_of_python_or_every_cpu() {
     let cpus = num_cpus::get();
     assert_eq!(ThreadPoolExecutor::default().max_workers(), cpus.max((cpus + 4).min(32)));
     assert_eq!(ThreadPoolExecutor::builder().build().unwrap().max_workers(), cpus.max((cpus + 4).min(32)));
 }
 
 #[test]
-fn settings_that_cannot_be_are_named() {
+fn invalid_settings_are_named() {
     let builder = ThreadPoolExecutor::builder;
     for (built, parameter) in [
         (builder().max_workers(0).build(), "max_workers"),

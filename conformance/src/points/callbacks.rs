@@ -12,19 +12,19 @@ use crate::points::{Make, Points};
 use crate::support::{Door, PanicsOnDrop, Seen, gate, logged, occupy_at_door, panic_text, pass_with, pid};
 
 pub(crate) const POINTS: Points = points![
-    they_run_in_the_order_added_each_once: Background,
-    they_are_given_the_outcome: Queue,
-    on_a_done_future_they_run_at_once_in_the_calling_thread,
-    one_that_is_added_by_another_keeps_the_order: Background,
-    they_run_outside_every_lock: Background,
-    one_that_panics_is_logged_and_the_others_still_run: Background,
-    whoever_sees_it_done_sees_what_they_did: Background,
-    a_slow_one_holds_up_no_other_future: Background,
-    they_may_submit_to_their_executor: Background,
-    a_wait_in_one_that_would_block_panics: Queue,
+    callbacks_run_once_each_in_the_order_added: Background,
+    callbacks_get_the_outcome: Queue,
+    callbacks_added_to_a_done_future_run_at_once_in_the_calling_thread,
+    a_callback_added_by_a_callback_keeps_the_order: Background,
+    callbacks_run_outside_every_lock: Background,
+    a_callback_that_panics_is_logged_and_the_others_still_run: Background,
+    a_thread_that_sees_a_done_future_sees_the_effects_of_its_callbacks: Background,
+    a_slow_callback_delays_no_other_future: Background,
+    callbacks_may_submit_to_their_executor: Background,
+    a_wait_in_a_callback_panics_if_it_would_block: Queue,
 ];
 
-fn they_run_in_the_order_added_each_once(make: &Make) {
+fn callbacks_run_once_each_in_the_order_added(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let task = occupy_at_door(&*executor, &door);
     // The same function added twice runs twice.
@@ -32,7 +32,7 @@ fn they_run_in_the_order_added_each_once(make: &Make) {
         let see = seen.clone();
         task.add_done_callback(move |outcome| see.push((number, outcome.is_ok())));
     }
-    assert!(seen.all().is_empty(), "it runs still");
+    assert!(seen.all().is_empty(), "the slow callback still runs");
     door.open();
     task.wait();
     let all = [(1, true), (2, true), (2, true), (3, true)];
@@ -41,7 +41,7 @@ fn they_run_in_the_order_added_each_once(make: &Make) {
     assert_eq!(seen.all(), all, "and no more");
 }
 
-fn they_are_given_the_outcome(make: &Make) {
+fn callbacks_get_the_outcome(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let running = occupy_at_door(&*executor, &door);
     let tasks = [executor.submit(double, 4), executor.submit(panic_with, "oh".into()), executor.submit(double, 5)];
@@ -62,7 +62,7 @@ fn they_are_given_the_outcome(make: &Make) {
     assert_eq!(seen.all(), ["the task was cancelled", "8", "oh"]);
 }
 
-fn on_a_done_future_they_run_at_once_in_the_calling_thread(make: &Make) {
+fn callbacks_added_to_a_done_future_run_at_once_in_the_calling_thread(make: &Make) {
     let (executor, seen) = (make(1), Seen::new());
     let task = executor.submit(double, 4);
     task.wait();
@@ -72,7 +72,7 @@ fn on_a_done_future_they_run_at_once_in_the_calling_thread(make: &Make) {
     assert_eq!(task.result().unwrap(), 8, "the outcome is there still");
 }
 
-fn one_that_is_added_by_another_keeps_the_order(make: &Make) {
+fn a_callback_added_by_a_callback_keeps_the_order(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let task = executor.submit(pass_with, (door.path(), 1)).share();
     let (first, second, adds_to) = (seen.clone(), seen.clone(), task.clone());
@@ -87,7 +87,7 @@ fn one_that_is_added_by_another_keeps_the_order(make: &Make) {
     assert_eq!(seen.all(), ["outer", "second", "inner"]);
 }
 
-fn they_run_outside_every_lock(make: &Make) {
+fn callbacks_run_outside_every_lock(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let task = executor.submit(pass_with, (door.path(), 1)).share();
     let (see, inside) = (seen.clone(), task.clone());
@@ -102,7 +102,7 @@ fn they_run_outside_every_lock(make: &Make) {
     assert_eq!(seen.all(), [(false, false, false)]);
 }
 
-fn one_that_panics_is_logged_and_the_others_still_run(make: &Make) {
+fn a_callback_that_panics_is_logged_and_the_others_still_run(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let task = occupy_at_door(&*executor, &door);
     let text = format!("a callback of {} that goes wrong", task.id());
@@ -126,7 +126,7 @@ fn one_that_panics_is_logged_and_the_others_still_run(make: &Make) {
     assert_eq!(executor.submit(double, 1).result().unwrap(), 2);
 }
 
-fn whoever_sees_it_done_sees_what_they_did(make: &Make) {
+fn a_thread_that_sees_a_done_future_sees_the_effects_of_its_callbacks(make: &Make) {
     let (executor, (opener, gate)) = (make(1), gate());
     let door = Door::new();
     let task = executor.submit(pass_with, (door.path(), 1)).share();
@@ -158,7 +158,7 @@ fn whoever_sees_it_done_sees_what_they_did(make: &Make) {
     }
 }
 
-fn a_slow_one_holds_up_no_other_future(make: &Make) {
+fn a_slow_callback_delays_no_other_future(make: &Make) {
     let executor = make(2);
     let (first_door, second_door) = (Door::new(), Door::new());
     let (slow, other) = (occupy_at_door(&*executor, &first_door), occupy_at_door(&*executor, &second_door));
@@ -174,7 +174,7 @@ fn a_slow_one_holds_up_no_other_future(make: &Make) {
     slow.result().unwrap();
 }
 
-fn they_may_submit_to_their_executor(make: &Make) {
+fn callbacks_may_submit_to_their_executor(make: &Make) {
     let executor = Arc::new(make(1));
     let door = Door::new();
     let task = executor.submit(pass_with, (door.path(), 3));
@@ -188,7 +188,7 @@ fn they_may_submit_to_their_executor(make: &Make) {
     assert_eq!(receive.recv().unwrap(), 6);
 }
 
-fn a_wait_in_one_that_would_block_panics(make: &Make) {
+fn a_wait_in_a_callback_panics_if_it_would_block(make: &Make) {
     let (executor, door, seen) = (make(1), Door::new(), Seen::new());
     let _running = occupy_at_door(&*executor, &door);
     let (task, other) = (executor.submit(pid, ()), executor.submit(pid, ()));

@@ -13,7 +13,7 @@ use crate::support::{Door, Seen, block_on, mark, marks, occupy_at_door, pass, pa
 pub(crate) const POINTS: Points = points![
     a_running_or_finished_task_cannot_be_cancelled: Background + PromptStart,
     a_cancelled_task_never_runs: Queue,
-    cancelling_twice_is_true_twice_and_calls_back_once: Queue,
+    a_second_cancel_is_true_and_runs_no_callbacks: Queue,
     callbacks_of_a_cancelled_future_run_in_the_thread_that_cancels: Queue,
     cancel_wakes_result: Queue,
     cancel_wakes_wait: Queue,
@@ -38,7 +38,7 @@ fn a_running_or_finished_task_cannot_be_cancelled(make: &Make) {
     task.wait();
     assert!(!task.cancel() && !task.abort());
     assert_eq!(task.state(), State::Finished);
-    assert!(task.result().is_ok(), "it was left alone");
+    assert!(task.result().is_ok(), "a refused cancel changes nothing");
 }
 
 fn a_cancelled_task_never_runs(make: &Make) {
@@ -56,7 +56,7 @@ fn a_cancelled_task_never_runs(make: &Make) {
     assert!(tasks.into_iter().all(|task| matches!(task.result(), Err(Error::Cancelled))));
 }
 
-fn cancelling_twice_is_true_twice_and_calls_back_once(make: &Make) {
+fn a_second_cancel_is_true_and_runs_no_callbacks(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
     let (task, seen) = (executor.submit(double, 1), Seen::new());
@@ -164,6 +164,6 @@ fn abort_of_a_pending_task_cancels_it(make: &Make) {
     door.open();
     running.wait();
     executor.submit(pass, door.path()).wait();
-    assert!(!running.abort(), "it was done");
+    assert!(!running.abort(), "the task was done before");
     assert!(marks(&file(&door)).is_empty());
 }

@@ -9,22 +9,22 @@ use crate::points::{Make, Points};
 use crate::support::{Door, LONG, mark, marks, occupy_at_door, pass_with};
 
 pub(crate) const POINTS: Points = points![
-    they_come_in_completion_order: Background,
-    those_that_are_done_come_first: Background,
-    errors_and_cancelled_ones_come_out_as_futures: Queue,
-    each_comes_out_once,
-    one_that_is_handed_in_twice_comes_out_twice,
-    nothing_handed_in_is_the_end,
-    out_of_time_it_says_how_many_are_unfinished: Background,
-    the_time_counts_from_the_call,
-    what_is_unfinished_can_be_had_back: Background,
-    what_is_dropped_with_it_still_runs,
-    it_may_grow_while_it_is_iterated,
+    futures_come_in_completion_order: Background,
+    done_futures_come_first: Background,
+    failed_and_cancelled_tasks_come_out_as_futures: Queue,
+    each_future_comes_out_once,
+    a_future_added_twice_comes_out_twice,
+    an_empty_set_of_futures_ends_at_once,
+    a_timeout_counts_the_unfinished_futures: Background,
+    the_timeout_counts_from_the_call,
+    unfinished_futures_can_be_taken_back: Background,
+    tasks_of_dropped_futures_still_run,
+    futures_may_be_added_while_iterating,
     futures_of_several_executors_and_types_go_together,
-    a_future_travels_with_what_it_is_for: Background,
+    a_future_can_be_paired_with_a_value: Background,
 ];
 
-fn they_come_in_completion_order(make: &Make) {
+fn futures_come_in_completion_order(make: &Make) {
     let executor = make(3);
     let doors = [(); 3].map(|()| Door::new());
     let tasks = [0, 1, 2].map(|n| executor.submit(pass_with, (doors[usize::try_from(n).unwrap()].path(), n)));
@@ -38,7 +38,7 @@ fn they_come_in_completion_order(make: &Make) {
     assert_eq!(order, [tasks[2].id(), tasks[0].id(), tasks[1].id()], "however late it is asked");
 }
 
-fn those_that_are_done_come_first(make: &Make) {
+fn done_futures_come_first(make: &Make) {
     let executor = make(2);
     let door = Door::new();
     let held = executor.submit(pass_with, (door.path(), 0));
@@ -53,7 +53,7 @@ fn those_that_are_done_come_first(make: &Make) {
     assert_eq!(completed.next().unwrap().id(), held.id());
 }
 
-fn errors_and_cancelled_ones_come_out_as_futures(make: &Make) {
+fn failed_and_cancelled_tasks_come_out_as_futures(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let held = executor.submit(pass_with, (door.path(), 0));
     door.arrived();
@@ -66,7 +66,7 @@ fn errors_and_cancelled_ones_come_out_as_futures(make: &Make) {
     assert!(failing.error().is_some());
 }
 
-fn each_comes_out_once(make: &Make) {
+fn each_future_comes_out_once(make: &Make) {
     let executor = make(2);
     let tasks: Vec<_> = (0..50).map(|n| executor.submit(double, n)).collect();
     let mut results: Vec<_> = as_completed(tasks).map(|task| task.result().unwrap()).collect();
@@ -74,7 +74,7 @@ fn each_comes_out_once(make: &Make) {
     assert_eq!(results, (0..50).map(double).collect::<Vec<_>>());
 }
 
-fn one_that_is_handed_in_twice_comes_out_twice(make: &Make) {
+fn a_future_added_twice_comes_out_twice(make: &Make) {
     let executor = make(1);
     let [one, two] = [1, 2].map(|n| executor.submit(double, n));
     let ids: Vec<_> = as_completed([&one, &two, &one]).map(|task| task.id()).collect();
@@ -82,7 +82,7 @@ fn one_that_is_handed_in_twice_comes_out_twice(make: &Make) {
     assert_eq!(ids.iter().filter(|id| **id == one.id()).count(), 2);
 }
 
-fn nothing_handed_in_is_the_end(make: &Make) {
+fn an_empty_set_of_futures_ends_at_once(make: &Make) {
     let executor = make(1);
     let mut completed = executor.as_completed(std::iter::empty::<Future<u8>>());
     assert_eq!(completed.len(), 0);
@@ -92,7 +92,7 @@ fn nothing_handed_in_is_the_end(make: &Make) {
     assert!(completed.into_unfinished().is_empty());
 }
 
-fn out_of_time_it_says_how_many_are_unfinished(make: &Make) {
+fn a_timeout_counts_the_unfinished_futures(make: &Make) {
     let executor = make(2);
     let door = Door::new();
     let held = [1, 2].map(|n| executor.submit(pass_with, (door.path(), n)));
@@ -108,12 +108,12 @@ fn out_of_time_it_says_how_many_are_unfinished(make: &Make) {
         assert_eq!(unfinished.to_string(), format!("2 (of 3) futures unfinished{after}"));
     }
     door.open();
-    assert!(completed.next_timeout(LONG).unwrap().is_some(), "they are in there still");
+    assert!(completed.next_timeout(LONG).unwrap().is_some(), "the unfinished futures are still in the iterator");
     assert!(completed.next_timeout(Duration::MAX).unwrap().is_some());
     assert!(completed.next_timeout(LONG).unwrap().is_none());
 }
 
-fn the_time_counts_from_the_call(make: &Make) {
+fn the_timeout_counts_from_the_call(make: &Make) {
     let executor = make(1);
     let tasks = [1, 2].map(|n| executor.submit(double, n));
     let mut completed = as_completed(&tasks);
@@ -124,7 +124,7 @@ fn the_time_counts_from_the_call(make: &Make) {
     }
 }
 
-fn what_is_unfinished_can_be_had_back(make: &Make) {
+fn unfinished_futures_can_be_taken_back(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let done = executor.submit(double, 1);
     done.wait();
@@ -138,7 +138,7 @@ fn what_is_unfinished_can_be_had_back(make: &Make) {
     assert_eq!(as_completed(unfinished).map(|task| task.result().unwrap()).sum::<u64>(), 3);
 }
 
-fn what_is_dropped_with_it_still_runs(make: &Make) {
+fn tasks_of_dropped_futures_still_run(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let file = door.path().join("marks");
     let mut completed = as_completed((0..3).map(|n| executor.submit(mark, (file.clone(), n))));
@@ -150,7 +150,7 @@ fn what_is_dropped_with_it_still_runs(make: &Make) {
     assert_eq!(ran, [0, 1, 2]);
 }
 
-fn it_may_grow_while_it_is_iterated(make: &Make) {
+fn futures_may_be_added_while_iterating(make: &Make) {
     let executor = make(2);
     let mut crawl = as_completed([executor.submit(same_number, 4)]);
     let mut visited = 0;
@@ -178,7 +178,7 @@ fn futures_of_several_executors_and_types_go_together(make: &Make) {
     assert!(number.is_done());
 }
 
-fn a_future_travels_with_what_it_is_for(make: &Make) {
+fn a_future_can_be_paired_with_a_value(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _held = occupy_at_door(&*executor, &door);
     let to_do: Vec<_> = (0..5).map(|n| (n, executor.submit(double, n))).collect();

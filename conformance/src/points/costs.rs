@@ -11,12 +11,12 @@ use crate::support::{Door, LONG, occupy_at_door, pass};
 
 pub(crate) const POINTS: Points = points![
     a_task_past_its_time_limit_ends_alone: Background + TimeLimits + PromptStart,
-    a_time_limit_that_is_kept_changes_nothing,
-    an_argument_is_gone_before_the_result_is_there,
-    an_argument_is_gone_when_its_task_is_cancelled: Queue,
-    arguments_are_gone_when_a_map_is_dropped: Queue,
-    a_result_is_let_go_when_it_is_yielded,
-    a_result_is_let_go_with_its_future,
+    a_task_within_its_time_limit_is_unaffected,
+    an_argument_is_dropped_before_the_result_is_visible,
+    an_argument_is_dropped_when_its_task_is_cancelled: Queue,
+    arguments_are_dropped_with_their_map: Queue,
+    a_map_drops_a_result_when_it_yields_it,
+    a_result_is_dropped_with_its_future,
 ];
 
 /// Only one test may count at a time.
@@ -45,14 +45,14 @@ fn a_task_past_its_time_limit_ends_alone(make: &Make) {
     drop(executor);
 }
 
-fn a_time_limit_that_is_kept_changes_nothing(make: &Make) {
+fn a_task_within_its_time_limit_is_unaffected(make: &Make) {
     let executor = make(1);
     let limited = executor.with(TaskOptions::new().time_limit(LONG));
     assert_eq!(limited.submit(double, 4).result().unwrap(), 8);
     assert_eq!(limited.map(double, 0..10).map(Result::unwrap).sum::<u64>(), 90);
 }
 
-fn an_argument_is_gone_before_the_result_is_there(make: &Make) {
+fn an_argument_is_dropped_before_the_result_is_visible(make: &Make) {
     let _alone = alone();
     let executor = make(1);
     for _ in 0..20 {
@@ -63,7 +63,7 @@ fn an_argument_is_gone_before_the_result_is_there(make: &Make) {
     }
 }
 
-fn an_argument_is_gone_when_its_task_is_cancelled(make: &Make) {
+fn an_argument_is_dropped_when_its_task_is_cancelled(make: &Make) {
     let _alone = alone();
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
@@ -72,7 +72,7 @@ fn an_argument_is_gone_when_its_task_is_cancelled(make: &Make) {
     assert_eq!(Value::alive(), 0);
 }
 
-fn arguments_are_gone_when_a_map_is_dropped(make: &Make) {
+fn arguments_are_dropped_with_their_map(make: &Make) {
     let _alone = alone();
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
@@ -86,7 +86,7 @@ fn arguments_are_gone_when_a_map_is_dropped(make: &Make) {
     }
 }
 
-fn a_result_is_let_go_when_it_is_yielded(make: &Make) {
+fn a_map_drops_a_result_when_it_yields_it(make: &Make) {
     let _alone = alone();
     let executor = make(1);
     let map = executor.map(make_value, 0..20);
@@ -99,7 +99,7 @@ fn a_result_is_let_go_when_it_is_yielded(make: &Make) {
     assert_eq!(Value::alive(), 0);
 }
 
-fn a_result_is_let_go_with_its_future(make: &Make) {
+fn a_result_is_dropped_with_its_future(make: &Make) {
     let _alone = alone();
     let executor = make(1);
     let task = executor.submit(make_value, 1);
@@ -107,11 +107,11 @@ fn a_result_is_let_go_with_its_future(make: &Make) {
     drop(task);
     assert_eq!(Value::alive(), 0);
     let taken = executor.submit(make_value, 1).result().unwrap();
-    assert_eq!(Value::alive(), 1, "it went to the caller, once");
+    assert_eq!(Value::alive(), 1, "the caller has the only value");
     drop(taken);
     let shared = executor.submit(make_value, 1).share();
     assert!(shared.clone().result().is_ok());
-    assert_eq!(Value::alive(), 1, "it is lent to all of them");
+    assert_eq!(Value::alive(), 1, "all clones share one value");
     drop(shared);
     assert_eq!(Value::alive(), 0);
 }

@@ -14,27 +14,27 @@ use crate::points::{Make, Points};
 use crate::support::{Door, LONG, block_on, occupy_at_door, panic_message, pass_with, pid};
 
 pub(crate) const POINTS: Points = points![
-    a_task_goes_from_pending_over_running_to_finished: Queue + PromptStart,
-    the_three_questions_agree_with_the_state: Queue + PromptStart,
+    a_task_goes_from_pending_to_running_to_finished: Queue + PromptStart,
+    the_three_queries_agree_with_the_state: Queue + PromptStart,
     a_result_is_the_value_of_the_call,
     a_result_waits_for_its_task: Background,
-    an_outcome_that_is_shared_can_be_asked_for_again,
-    a_result_that_does_not_come_in_time_leaves_the_future: Background,
+    a_shared_outcome_can_be_read_again,
+    a_result_that_times_out_leaves_the_future: Background,
     a_zero_timeout_is_a_poll: Background,
-    a_done_future_gives_its_outcome_however_late,
+    a_done_future_returns_its_outcome_at_any_later_time,
     a_panic_is_an_error_of_the_future,
-    the_error_of_a_task_is_its_own,
-    error_is_none_for_a_value_and_raises_nothing,
-    an_error_that_says_nothing_is_an_error,
+    a_task_keeps_its_own_error,
+    error_returns_none_for_a_value_and_does_not_panic,
+    an_error_with_an_empty_text_is_an_error,
     an_error_of_another_future_keeps_its_variant,
     the_name_of_a_task_is_in_its_errors,
     the_name_of_a_task_is_in_the_error_of_its_time_limit: Background + TimeLimits,
-    cancelled_is_an_error_of_its_own: Queue,
+    a_cancelled_task_has_the_error_cancelled: Queue,
     the_text_tells_the_state_and_the_kind_of_outcome: Queue + PromptStart,
     a_future_can_be_awaited,
 ];
 
-fn a_task_goes_from_pending_over_running_to_finished(make: &Make) {
+fn a_task_goes_from_pending_to_running_to_finished(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let pending = executor.submit(double, 1);
@@ -42,12 +42,12 @@ fn a_task_goes_from_pending_over_running_to_finished(make: &Make) {
     door.open();
     pending.wait();
     assert_eq!((running.state(), pending.state()), (State::Finished, State::Finished));
-    assert!(!running.cancel(), "nothing leaves finished");
+    assert!(!running.cancel(), "a finished task stays finished");
     assert_eq!(running.state(), State::Finished);
     assert_eq!(pending.result().unwrap(), 2);
 }
 
-fn the_three_questions_agree_with_the_state(make: &Make) {
+fn the_three_queries_agree_with_the_state(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let ask = |future: &concurrent_futures::Future<u32>| (future.is_running(), future.is_cancelled(), future.is_done());
     let running = occupy_at_door(&*executor, &door);
@@ -83,7 +83,7 @@ fn a_result_waits_for_its_task(make: &Make) {
     assert_eq!(waiter.join().unwrap().unwrap(), 7);
 }
 
-fn an_outcome_that_is_shared_can_be_asked_for_again(make: &Make) {
+fn a_shared_outcome_can_be_read_again(make: &Make) {
     let executor = make(1);
     let shared = executor.submit(to_text, 7).share();
     let first = shared.result().unwrap();
@@ -94,7 +94,7 @@ fn an_outcome_that_is_shared_can_be_asked_for_again(make: &Make) {
     }
 }
 
-fn a_result_that_does_not_come_in_time_leaves_the_future(make: &Make) {
+fn a_result_that_times_out_leaves_the_future(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let held = executor.submit(pass_with, (door.path(), 7));
     let id = held.id();
@@ -102,7 +102,7 @@ fn a_result_that_does_not_come_in_time_leaves_the_future(make: &Make) {
     assert_eq!(held.id(), id);
     assert!(!held.wait_timeout(Duration::from_millis(5)));
     door.open();
-    assert_eq!(held.result_timeout(LONG).expect("it was let in").unwrap(), 7);
+    assert_eq!(held.result_timeout(LONG).expect("the task was let through the door").unwrap(), 7);
 }
 
 fn a_zero_timeout_is_a_poll(make: &Make) {
@@ -113,15 +113,15 @@ fn a_zero_timeout_is_a_poll(make: &Make) {
     let held = held.try_result().expect_err("it is at the door");
     door.open();
     held.wait();
-    assert!(held.try_result().expect("it is done").is_ok());
+    assert!(held.try_result().expect("the task is done").is_ok());
 }
 
-fn a_done_future_gives_its_outcome_however_late(make: &Make) {
+fn a_done_future_returns_its_outcome_at_any_later_time(make: &Make) {
     let executor = make(1);
     let done = executor.submit(double, 4);
     done.wait();
     assert!(done.wait_timeout(Duration::ZERO));
-    assert_eq!(done.result_timeout(Duration::ZERO).expect("it is done").unwrap(), 8);
+    assert_eq!(done.result_timeout(Duration::ZERO).expect("the task is done").unwrap(), 8);
 }
 
 fn a_panic_is_an_error_of_the_future(make: &Make) {
@@ -137,7 +137,7 @@ fn a_panic_is_an_error_of_the_future(make: &Make) {
     assert!(error.to_string().ends_with(": no more flags"), "{error}");
 }
 
-fn the_error_of_a_task_is_its_own(make: &Make) {
+fn a_task_keeps_its_own_error(make: &Make) {
     let executor = make(1);
     assert_eq!(executor.try_submit(parse, "7".into()).result().unwrap(), 7);
     let error = executor.try_submit(parse, "seven".into()).result().unwrap_err();
@@ -146,7 +146,7 @@ fn the_error_of_a_task_is_its_own(make: &Make) {
     assert!(failed.type_name().ends_with("ParseIntError"), "{}", failed.type_name());
 }
 
-fn error_is_none_for_a_value_and_raises_nothing(make: &Make) {
+fn error_returns_none_for_a_value_and_does_not_panic(make: &Make) {
     let executor = make(1);
     assert!(executor.submit(double, 1).error().is_none());
     let failed = executor.try_submit(parse, "x".into());
@@ -157,15 +157,15 @@ fn error_is_none_for_a_value_and_raises_nothing(make: &Make) {
     assert!(matches!(panicked.error(), Some(Error::Panicked(_))));
 }
 
-fn an_error_that_says_nothing_is_an_error(make: &Make) {
+fn an_error_with_an_empty_text_is_an_error(make: &Make) {
     let executor = make(1);
     let failed = executor.try_submit(fail_without_text, ());
-    let error = failed.error().expect("it failed");
+    let error = failed.error().expect("the task has failed");
     assert_eq!(error.to_string(), "");
     assert!(failed.result().is_err());
 }
 
-fn cancelled_is_an_error_of_its_own(make: &Make) {
+fn a_cancelled_task_has_the_error_cancelled(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
     let cancelled = executor.submit(double, 1);

@@ -13,26 +13,26 @@ use crate::support::{Door, LONG, mark, marks, occupy_at_door, panic_message, pan
 
 pub(crate) const POINTS: Points = points![
     outcomes_come_in_input_order,
-    outcomes_come_in_input_order_whichever_is_done_first: Background,
+    outcomes_come_in_input_order_even_if_later_items_end_first: Background,
     several_inputs_end_with_the_shortest,
-    everything_is_submitted_before_it_returns: Queue,
-    an_empty_input_is_the_end,
-    an_empty_input_after_shutdown_is_the_end: Closing,
-    input_that_comes_after_a_shutdown_is_refused: Background + Closing,
-    a_panicking_input_comes_out_of_the_call: Queue,
-    a_failed_item_is_one_err_and_the_rest_go_on,
-    a_chunk_loses_only_the_item_that_fails,
-    the_err_of_a_try_map_is_its_items,
-    outcomes_are_there_while_a_later_item_runs: Background,
-    dropping_it_cancels_what_has_not_started: Queue,
-    dropping_it_half_way_cancels_the_rest: Queue,
-    dropping_it_stops_a_chunk_between_its_items: Background,
-    unordered_yields_what_is_done_with_its_position: Background,
-    unordered_has_an_outcome_for_every_item,
-    dropping_an_unordered_one_cancels_the_rest: Queue,
-    cancelled_items_are_errs_in_their_places: Queue + CancelPending,
-    a_map_comes_before_what_is_submitted_after_it: Queue,
-    a_map_without_an_end_lets_others_run: Queue,
+    a_map_submits_all_items_before_it_returns: Queue,
+    a_map_of_an_empty_input_ends_at_once,
+    a_map_of_an_empty_input_after_shutdown_ends_at_once: Closing,
+    input_pulled_after_a_shutdown_is_refused: Background + Closing,
+    a_panic_of_the_input_continues_in_the_caller: Queue,
+    a_failed_item_is_one_err_and_the_others_still_run,
+    a_failed_item_costs_no_other_item_of_its_chunk,
+    an_err_in_a_try_map_belongs_to_its_item,
+    outcomes_are_yielded_while_a_later_item_runs: Background,
+    dropping_a_map_cancels_items_that_have_not_started: Queue,
+    dropping_a_map_half_way_cancels_the_rest: Queue,
+    dropping_a_map_stops_a_chunk_between_two_items: Background,
+    an_unordered_map_yields_outcomes_with_their_positions: Background,
+    an_unordered_map_has_an_outcome_for_every_item,
+    dropping_an_unordered_map_cancels_the_rest: Queue,
+    cancelled_items_are_errs_at_their_positions: Queue + CancelPending,
+    items_of_a_map_start_before_tasks_submitted_later: Queue,
+    an_endless_map_lets_other_tasks_run: Queue,
 ];
 
 fn items(door: &Door, count: u32) -> impl Iterator<Item = (PathBuf, u32)> + use<> {
@@ -62,7 +62,7 @@ fn outcomes_come_in_input_order(make: &Make) {
     assert_eq!(results, (0..1000).map(double).collect::<Vec<_>>());
 }
 
-fn outcomes_come_in_input_order_whichever_is_done_first(make: &Make) {
+fn outcomes_come_in_input_order_even_if_later_items_end_first(make: &Make) {
     let executor = make(2);
     let doors = [Door::new(), Door::new()];
     let map = executor.map(pass_with, [(doors[0].path(), 1), (doors[1].path(), 2)]);
@@ -79,7 +79,7 @@ fn several_inputs_end_with_the_shortest(make: &Make) {
     assert_eq!(powers.map(Result::unwrap).collect::<Vec<_>>(), [32, 81, 64]);
 }
 
-fn everything_is_submitted_before_it_returns(make: &Make) {
+fn a_map_submits_all_items_before_it_returns(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let file = door.path().join("marks");
@@ -94,21 +94,21 @@ fn everything_is_submitted_before_it_returns(make: &Make) {
     assert_eq!(pulled, 20);
 }
 
-fn an_empty_input_is_the_end(make: &Make) {
+fn a_map_of_an_empty_input_ends_at_once(make: &Make) {
     let executor = make(1);
     let mut map = executor.map(double, []);
     assert!(map.next().is_none() && map.next().is_none());
     assert!(executor.map_unordered(double, []).next().is_none());
 }
 
-fn an_empty_input_after_shutdown_is_the_end(make: &Make) {
+fn a_map_of_an_empty_input_after_shutdown_ends_at_once(make: &Make) {
     let executor = make(1);
     executor.shutdown();
     assert!(executor.map(double, []).next().is_none(), "nothing was submitted");
     assert!(matches!(executor.map(double, [1]).next(), Some(Err(Error::ShutDown))));
 }
 
-fn input_that_comes_after_a_shutdown_is_refused(make: &Make) {
+fn input_pulled_after_a_shutdown_is_refused(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let input = (0..5).map(|n| {
         if n == 2 {
@@ -126,7 +126,7 @@ fn input_that_comes_after_a_shutdown_is_refused(make: &Make) {
     assert!(matches!(accepted, [Ok(0), Ok(1)]), "{accepted:?}");
 }
 
-fn a_panicking_input_comes_out_of_the_call(make: &Make) {
+fn a_panic_of_the_input_continues_in_the_caller(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let input = items(&door, 5).inspect(|(_, number)| assert_ne!(*number, 3, "no more input"));
@@ -134,10 +134,10 @@ fn a_panicking_input_comes_out_of_the_call(make: &Make) {
     assert!(text.contains("no more input"), "{text}");
     door.open();
     running.wait();
-    assert_eq!(ran(executor, &door), [0; 0], "what was submitted is cancelled");
+    assert_eq!(ran(executor, &door), [0; 0], "submitted items are cancelled");
 }
 
-fn a_failed_item_is_one_err_and_the_rest_go_on(make: &Make) {
+fn a_failed_item_is_one_err_and_the_others_still_run(make: &Make) {
     let executor = make(2);
     let mut map = executor.map(panic_at_some, 0..6);
     assert_eq!(map.by_ref().take(2).map(Result::unwrap).collect::<Vec<_>>(), [0, 1]);
@@ -145,7 +145,7 @@ fn a_failed_item_is_one_err_and_the_rest_go_on(make: &Make) {
     assert_eq!(map.map(Result::unwrap).collect::<Vec<_>>(), [3, 4, 5]);
 }
 
-fn a_chunk_loses_only_the_item_that_fails(make: &Make) {
+fn a_failed_item_costs_no_other_item_of_its_chunk(make: &Make) {
     let executor = make(2);
     for options in [options().chunk_size(4), options().buffer_size(2), options().chunk_size(3).buffer_size(6)] {
         let chunked = executor.with(options);
@@ -162,7 +162,7 @@ fn a_chunk_loses_only_the_item_that_fails(make: &Make) {
 }
 
 /// Only the first item of a chunk begins.
-fn dropping_it_stops_a_chunk_between_its_items(make: &Make) {
+fn dropping_a_map_stops_a_chunk_between_two_items(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let chunk = executor.with(options().chunk_size(10));
     let map = chunk.map(mark_and_pass, items(&door, 10));
@@ -172,7 +172,7 @@ fn dropping_it_stops_a_chunk_between_its_items(make: &Make) {
     assert_eq!(ran(executor, &door), [0]);
 }
 
-fn the_err_of_a_try_map_is_its_items(make: &Make) {
+fn an_err_in_a_try_map_belongs_to_its_item(make: &Make) {
     let executor = make(2);
     for options in [options(), options().chunk_size(3), options().buffer_size(2)] {
         let with = executor.with(options);
@@ -187,7 +187,7 @@ fn the_err_of_a_try_map_is_its_items(make: &Make) {
     assert!(matches!(all, Err(Error::Failed(_))));
 }
 
-fn outcomes_are_there_while_a_later_item_runs(make: &Make) {
+fn outcomes_are_yielded_while_a_later_item_runs(make: &Make) {
     let executor = make(1);
     let door = Door::new();
     let mut map = executor.map(wait_at_the_last, (0..=2000).map(|n| (door.path(), n)));
@@ -199,7 +199,7 @@ fn outcomes_are_there_while_a_later_item_runs(make: &Make) {
     assert_eq!(map.next().unwrap().unwrap(), 2000);
 }
 
-fn dropping_it_cancels_what_has_not_started(make: &Make) {
+fn dropping_a_map_cancels_items_that_have_not_started(make: &Make) {
     // Shared by the workers, in chunks, and each item as a task.
     let none = TaskOptions::new;
     for (tasks, maps) in [
@@ -214,11 +214,11 @@ fn dropping_it_cancels_what_has_not_started(make: &Make) {
         door.arrived();
         drop(map);
         drop(limited);
-        assert_eq!(ran(executor, &door), [0], "the one that ran");
+        assert_eq!(ran(executor, &door), [0], "only the first item has run");
     }
 }
 
-fn dropping_it_half_way_cancels_the_rest(make: &Make) {
+fn dropping_a_map_half_way_cancels_the_rest(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let mut map = executor.map(second_waits, items(&door, 10));
     assert_eq!(map.next().unwrap().unwrap(), 0);
@@ -227,7 +227,7 @@ fn dropping_it_half_way_cancels_the_rest(make: &Make) {
     assert_eq!(ran(executor, &door), [0, 1]);
 }
 
-fn unordered_yields_what_is_done_with_its_position(make: &Make) {
+fn an_unordered_map_yields_outcomes_with_their_positions(make: &Make) {
     let executor = make(2);
     let doors = [Door::new(), Door::new()];
     let mut map = executor.map_unordered(pass_with, [(doors[0].path(), 10), (doors[1].path(), 11)]);
@@ -238,7 +238,7 @@ fn unordered_yields_what_is_done_with_its_position(make: &Make) {
     assert!(map.next().is_none());
 }
 
-fn unordered_has_an_outcome_for_every_item(make: &Make) {
+fn an_unordered_map_has_an_outcome_for_every_item(make: &Make) {
     let executor = make(2);
     let ways = [options(), options().chunk_size(7), options().buffer_size(3), options().chunk_size(4).buffer_size(6)];
     for options in ways {
@@ -255,7 +255,7 @@ fn unordered_has_an_outcome_for_every_item(make: &Make) {
     }
 }
 
-fn dropping_an_unordered_one_cancels_the_rest(make: &Make) {
+fn dropping_an_unordered_map_cancels_the_rest(make: &Make) {
     for options in [TaskOptions::new(), limited()] {
         let (executor, door) = (make(1), Door::new());
         let limited = executor.with(options);
@@ -268,7 +268,7 @@ fn dropping_an_unordered_one_cancels_the_rest(make: &Make) {
     }
 }
 
-fn cancelled_items_are_errs_in_their_places(make: &Make) {
+fn cancelled_items_are_errs_at_their_positions(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let map = executor.map(second_waits, items(&door, 5));
     door.arrived();
@@ -284,7 +284,7 @@ fn cancelled_items_are_errs_in_their_places(make: &Make) {
 }
 
 /// In each possible way, on a busy worker and on one that has not started.
-fn a_map_comes_before_what_is_submitted_after_it(make: &Make) {
+fn items_of_a_map_start_before_tasks_submitted_later(make: &Make) {
     const ITEMS: u32 = 60;
     let hour = TaskOptions::new().time_limit(Duration::from_secs(3600));
     let none = TaskOptions::new();
@@ -306,7 +306,7 @@ fn a_map_comes_before_what_is_submitted_after_it(make: &Make) {
 }
 
 /// One worker, an endless map in small steps, and tasks: each of them gets its turn.
-fn a_map_without_an_end_lets_others_run(make: &Make) {
+fn an_endless_map_lets_other_tasks_run(make: &Make) {
     let executor = make(1);
     let small = executor.with(options().buffer_size(4));
     let mut map = small.map(double, 0..);

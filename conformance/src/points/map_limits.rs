@@ -10,17 +10,17 @@ use crate::points::{Make, Points};
 use crate::support::{Door, LONG, marks, occupy_at_door, panic_text};
 
 pub(crate) const POINTS: Points = points![
-    a_buffer_has_exactly_that_many_in_flight,
-    an_unordered_buffer_has_exactly_that_many_in_flight,
-    a_buffer_counts_items_also_in_chunks,
+    a_buffer_has_exactly_its_size_in_flight,
+    an_unordered_buffer_has_exactly_its_size_in_flight,
+    a_buffer_counts_the_items_of_chunks,
     a_shutdown_loses_no_result_of_a_buffer: Closing,
     sizes_of_zero_are_refused,
-    a_timeout_is_one_err_and_then_the_end: Queue,
+    a_timeout_is_one_err_and_ends_the_map: Queue,
     after_a_timeout_the_rest_is_cancelled: Queue,
-    after_the_time_what_is_there_is_yielded_still,
+    outcomes_that_are_ready_are_yielded_after_a_timeout,
     a_timeout_ends_an_endless_input: Queue,
-    a_timeout_of_a_task_is_not_the_maps,
-    unordered_has_a_timeout_too: Queue,
+    the_timeout_of_a_task_does_not_end_its_map,
+    an_unordered_map_has_a_timeout: Queue,
 ];
 
 /// Counts the items pulled from an endless input.
@@ -28,7 +28,7 @@ fn counted(pulled: &Cell<u64>) -> impl Iterator<Item = u64> + '_ {
     (0..).inspect(|_| pulled.set(pulled.get() + 1))
 }
 
-fn a_buffer_has_exactly_that_many_in_flight(make: &Make) {
+fn a_buffer_has_exactly_its_size_in_flight(make: &Make) {
     let executor = make(2);
     for size in 1..4 {
         let pulled = Cell::new(0);
@@ -36,13 +36,13 @@ fn a_buffer_has_exactly_that_many_in_flight(make: &Make) {
         let size = u64::try_from(size).unwrap();
         let mut map = buffered.map(double, counted(&pulled));
         for n in 0..20 {
-            assert_eq!(pulled.get(), size + n, "no more than that was submitted");
+            assert_eq!(pulled.get(), size + n, "no more items were submitted");
             assert_eq!(map.next().unwrap().unwrap(), 2 * n);
         }
     }
 }
 
-fn an_unordered_buffer_has_exactly_that_many_in_flight(make: &Make) {
+fn an_unordered_buffer_has_exactly_its_size_in_flight(make: &Make) {
     let (executor, pulled) = (make(2), Cell::new(0));
     let buffered = executor.with(MapOptions::new().buffer_size(3));
     let mut map = buffered.map_unordered(double, counted(&pulled));
@@ -52,7 +52,7 @@ fn an_unordered_buffer_has_exactly_that_many_in_flight(make: &Make) {
     }
 }
 
-fn a_buffer_counts_items_also_in_chunks(make: &Make) {
+fn a_buffer_counts_the_items_of_chunks(make: &Make) {
     let (executor, pulled) = (make(2), Cell::new(0));
     let buffered = executor.with(MapOptions::new().buffer_size(6).chunk_size(4));
     let mut map = buffered.map(double, counted(&pulled));
@@ -87,7 +87,7 @@ fn sizes_of_zero_are_refused(make: &Make) {
     assert_eq!(least.map(double, [1, 2]).map(Result::unwrap).sum::<u64>(), 6);
 }
 
-fn a_timeout_is_one_err_and_then_the_end(make: &Make) {
+fn a_timeout_is_one_err_and_ends_the_map(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
     let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)));
@@ -115,7 +115,7 @@ fn after_a_timeout_the_rest_is_cancelled(make: &Make) {
     assert!(map.next().is_none());
 }
 
-fn after_the_time_what_is_there_is_yielded_still(make: &Make) {
+fn outcomes_that_are_ready_are_yielded_after_a_timeout(make: &Make) {
     let executor = make(1);
     let timed = executor.with(MapOptions::new().timeout(Duration::from_nanos(1)));
     let (map, unordered) = (timed.map(double, 0..3), timed.map_unordered(double, 0..3));
@@ -135,14 +135,14 @@ fn a_timeout_ends_an_endless_input(make: &Make) {
     assert_eq!(pulled.get(), 2);
 }
 
-fn a_timeout_of_a_task_is_not_the_maps(make: &Make) {
+fn the_timeout_of_a_task_does_not_end_its_map(make: &Make) {
     let executor = make(1);
     let timed = executor.with(MapOptions::new().timeout(LONG));
     let outcomes: Vec<_> = timed.try_map(time_out_at_one, 0..3).collect();
     assert!(matches!(outcomes[..], [Ok(0), Err(Error::Failed(_)), Ok(2)]), "{outcomes:?}");
 }
 
-fn unordered_has_a_timeout_too(make: &Make) {
+fn an_unordered_map_has_a_timeout(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let _running = occupy_at_door(&*executor, &door);
     let timed = executor.with(MapOptions::new().timeout(Duration::from_millis(5)));

@@ -11,19 +11,19 @@ use crate::points::{Make, Points};
 use crate::support::{Door, LONG, let_in, mark, marks, occupy_at_door, panic_text};
 
 pub(crate) const POINTS: Points = points![
-    shutdown_runs_what_is_queued_and_waits_for_it,
+    shutdown_waits_for_queued_tasks,
     shutdown_may_be_called_again,
-    shutdown_of_an_unused_executor_is_the_end_of_it: Closing,
+    an_unused_executor_can_be_shut_down: Closing,
     a_join_before_the_close_is_false: Closing,
     close_does_not_wait_and_queued_tasks_run: Queue + Closing + PromptStart,
     a_join_may_have_a_limit: Background + Closing + PromptStart,
-    cancel_pending_leaves_alone_what_runs: Queue + CancelPending + PromptStart,
-    shutdown_now_cancels_what_is_queued: Queue + CancelPending,
-    drop_runs_what_is_queued_and_waits_for_it: Queue + Drop,
-    drop_while_unwinding_cancels_what_is_queued: Queue + Drop,
-    a_panic_goes_on_through_the_drop,
+    cancel_pending_spares_running_tasks: Queue + CancelPending + PromptStart,
+    shutdown_now_cancels_queued_tasks: Queue + CancelPending,
+    drop_waits_for_queued_tasks: Queue + Drop,
+    a_drop_while_unwinding_cancels_queued_tasks: Queue + Drop,
+    a_panic_continues_after_the_drop_of_an_executor,
     a_future_outlives_its_executor: Drop,
-    several_may_shut_down_at_once: Background,
+    several_threads_may_shut_down_at_once: Background,
     a_callback_may_shut_down: Background + Closing,
 ];
 
@@ -33,7 +33,7 @@ fn opens_when_done<T>(future: &Future<T>, door: &Door) {
     future.add_done_callback(move |_| let_in(&door, 64));
 }
 
-fn shutdown_runs_what_is_queued_and_waits_for_it(make: &Make) {
+fn shutdown_waits_for_queued_tasks(make: &Make) {
     let (executor, door) = (make(2), Door::new());
     let file = door.path().join("marks");
     let tasks: Vec<_> = (0..20).map(|n| executor.submit(mark, (file.clone(), n))).collect();
@@ -52,9 +52,9 @@ fn shutdown_may_be_called_again(make: &Make) {
     assert!(executor.join(None));
 }
 
-fn shutdown_of_an_unused_executor_is_the_end_of_it(make: &Make) {
+fn an_unused_executor_can_be_shut_down(make: &Make) {
     let executor = make(1);
-    assert!(!executor.join(None), "it is open: it does not even wait");
+    assert!(!executor.join(None), "a join of an open executor does not wait");
     executor.shutdown();
     assert!(executor.join(Some(Duration::ZERO)));
     assert!(matches!(executor.submit(double, 1).result(), Err(Error::ShutDown)));
@@ -92,7 +92,7 @@ fn a_join_may_have_a_limit(make: &Make) {
     assert!(running.is_done());
 }
 
-fn cancel_pending_leaves_alone_what_runs(make: &Make) {
+fn cancel_pending_spares_running_tasks(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let queued: Vec<_> = (0..5).map(|n| executor.submit(double, n)).collect();
@@ -101,10 +101,10 @@ fn cancel_pending_leaves_alone_what_runs(make: &Make) {
     assert!(running.is_running());
     door.open();
     running.result().unwrap();
-    assert_eq!(executor.submit(double, 1).result().unwrap(), 2, "it is open still");
+    assert_eq!(executor.submit(double, 1).result().unwrap(), 2, "the executor is still open");
 }
 
-fn shutdown_now_cancels_what_is_queued(make: &Make) {
+fn shutdown_now_cancels_queued_tasks(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let queued: Vec<_> = (0..5).map(|n| executor.submit(double, n)).collect();
@@ -112,11 +112,11 @@ fn shutdown_now_cancels_what_is_queued(make: &Make) {
     opens_when_done(&queued[4], &door);
     executor.shutdown_now();
     assert!(queued.iter().all(|task| task.is_cancelled()));
-    assert!(running.result().is_ok(), "it was let end");
+    assert!(running.result().is_ok(), "a running task may end");
     assert!(executor.join(Some(Duration::ZERO)));
 }
 
-fn drop_runs_what_is_queued_and_waits_for_it(make: &Make) {
+fn drop_waits_for_queued_tasks(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let running = occupy_at_door(&*executor, &door);
     let file = door.path().join("marks");
@@ -127,7 +127,7 @@ fn drop_runs_what_is_queued_and_waits_for_it(make: &Make) {
     assert!(running.is_done() && tasks.iter().all(|task| task.state() == State::Finished));
 }
 
-fn drop_while_unwinding_cancels_what_is_queued(make: &Make) {
+fn a_drop_while_unwinding_cancels_queued_tasks(make: &Make) {
     let door = Door::new();
     let mut tasks = Vec::new();
     let mut held = None;
@@ -140,10 +140,10 @@ fn drop_while_unwinding_cancels_what_is_queued(make: &Make) {
     });
     assert_eq!(text, "in the middle of it");
     assert!(tasks.iter().all(|task| task.is_cancelled()));
-    assert!(held.expect("it was submitted").try_result().expect("it was waited for").is_ok());
+    assert!(held.expect("the task was submitted").try_result().expect("the drop has waited for the task").is_ok());
 }
 
-fn a_panic_goes_on_through_the_drop(make: &Make) {
+fn a_panic_continues_after_the_drop_of_an_executor(make: &Make) {
     let text = panic_text(|| {
         let executor = make(1);
         executor.submit(double, 1).wait();
@@ -160,7 +160,7 @@ fn a_future_outlives_its_executor(make: &Make) {
     assert_eq!(results, [0, 2, 4, 6, 8]);
 }
 
-fn several_may_shut_down_at_once(make: &Make) {
+fn several_threads_may_shut_down_at_once(make: &Make) {
     let (executor, door) = (Arc::new(make(2)), Door::new());
     let running = occupy_at_door(&**executor, &door);
     let threads: Vec<_> = (0..4)
@@ -186,6 +186,6 @@ fn a_callback_may_shut_down(make: &Make) {
     door.open();
     running.wait();
     assert!(matches!(executor.submit(double, 2).result(), Err(Error::ShutDown)));
-    assert_eq!(queued.result().unwrap(), 2, "it was accepted before");
+    assert_eq!(queued.result().unwrap(), 2, "the task was accepted before the shutdown");
     assert!(executor.join(None));
 }

@@ -16,12 +16,12 @@ pub(crate) const POINTS: Points = points![
     a_bound_function_submits_on_each_call,
     constructing_starts_nothing: OnDemand + Queue,
     tasks_start_in_the_order_of_submission: Queue,
-    after_shutdown_a_future_says_so: Closing,
+    a_task_submitted_after_shutdown_fails: Closing,
     a_dropped_future_still_runs: Queue,
-    an_error_that_nobody_looked_at_is_logged,
-    a_task_that_panics_costs_the_executor_nothing,
-    a_task_that_panics_costs_no_worker: Stats + OnDemand,
-    stats_tell_what_happens_and_what_happened: Queue + Stats + PromptStart,
+    an_error_that_was_never_read_is_logged,
+    an_executor_survives_a_task_that_panics,
+    a_worker_survives_a_task_that_panics: Stats + OnDemand,
+    stats_count_current_and_past_tasks: Queue + Stats + PromptStart,
 ];
 
 fn several_arguments_are_a_tuple(make: &Make) {
@@ -80,7 +80,7 @@ fn tasks_start_in_the_order_of_submission(make: &Make) {
     assert_eq!(marks(&file), (0..500).collect::<Vec<_>>());
 }
 
-fn after_shutdown_a_future_says_so(make: &Make) {
+fn a_task_submitted_after_shutdown_fails(make: &Make) {
     let executor = make(1);
     executor.submit(double, 1).wait();
     executor.shutdown();
@@ -108,7 +108,7 @@ fn a_dropped_future_still_runs(make: &Make) {
     assert_eq!(marks(&file), [1, 2]);
 }
 
-fn an_error_that_nobody_looked_at_is_logged(make: &Make) {
+fn an_error_that_was_never_read_is_logged(make: &Make) {
     let executor = make(1);
     let [unseen, seen] = ["unseen", "seen"].map(|how| {
         // The id of another task, which no other value has.
@@ -129,7 +129,7 @@ fn an_error_that_nobody_looked_at_is_logged(make: &Make) {
     assert!(logged(&seen.0).is_empty());
 }
 
-fn a_task_that_panics_costs_the_executor_nothing(make: &Make) {
+fn an_executor_survives_a_task_that_panics(make: &Make) {
     let executor = make(1);
     for round in 0..5 {
         let failed = executor.submit(panic_with, format!("round {round}"));
@@ -138,7 +138,7 @@ fn a_task_that_panics_costs_the_executor_nothing(make: &Make) {
     }
 }
 
-fn a_task_that_panics_costs_no_worker(make: &Make) {
+fn a_worker_survives_a_task_that_panics(make: &Make) {
     let executor = make(1);
     for _ in 0..5 {
         assert_eq!(panic_message(executor.submit(panic_with, "at no cost".into()).result()), "at no cost");
@@ -147,7 +147,7 @@ fn a_task_that_panics_costs_no_worker(make: &Make) {
     assert_eq!((stats.workers, stats.respawned, stats.failed), (1, 0, 5));
 }
 
-fn stats_tell_what_happens_and_what_happened(make: &Make) {
+fn stats_count_current_and_past_tasks(make: &Make) {
     let (executor, door) = (make(2), Door::new());
     let running = [occupy_at_door(&*executor, &door), occupy_at_door(&*executor, &door)];
     let done = [1, 2, 3].map(|n| executor.submit(double, n));

@@ -14,20 +14,20 @@ use crate::support::{Door, LONG, occupy_at_door, pass, pass_with, pid};
 
 pub(crate) const POINTS: Points = points![
     all_completed_returns_when_all_are_done,
-    first_completed_returns_at_once_with_all_that_are_done: Background,
-    first_completed_returns_with_the_first: Background,
-    first_error_returns_with_the_first_that_failed: Background,
-    first_error_returns_at_once_if_one_failed_before: Background,
-    a_cancelled_future_is_no_error: Queue,
-    one_that_is_cancelled_meanwhile_is_no_error: Queue,
-    without_an_error_first_error_waits_for_all,
-    out_of_time_it_tells_who_is_done_and_who_is_not: Background,
-    a_zero_timeout_looks_only: Background,
-    nothing_to_wait_for_returns_at_once,
-    any_iterable_of_futures_will_do,
+    first_completed_returns_every_done_future_at_once: Background,
+    first_completed_returns_when_the_first_task_is_done: Background,
+    first_error_returns_when_the_first_task_fails: Background,
+    first_error_returns_at_once_if_a_task_has_failed: Background,
+    first_error_ignores_a_cancelled_future: Queue,
+    first_error_ignores_a_future_cancelled_during_the_wait: Queue,
+    first_error_waits_for_all_if_no_task_fails,
+    a_timeout_separates_done_futures_from_the_others: Background,
+    a_zero_timeout_does_not_wait: Background,
+    a_wait_for_no_futures_returns_at_once,
+    any_iterable_of_futures_is_accepted,
     futures_of_several_executors_and_types_wait_together,
-    one_that_is_handed_in_twice_comes_out_twice: Background,
-    those_who_wait_for_the_same_in_different_orders_all_return: Background,
+    a_future_added_twice_comes_out_twice: Background,
+    threads_that_wait_for_the_same_futures_in_different_orders_all_return: Background,
 ];
 
 fn counts<W>(waited: &Waited<W>) -> (usize, usize) {
@@ -44,7 +44,7 @@ fn all_completed_returns_when_all_are_done(make: &Make) {
     assert_eq!(results, [0, 2, 4, 6, 8, 10], "in input order");
 }
 
-fn first_completed_returns_at_once_with_all_that_are_done(make: &Make) {
+fn first_completed_returns_every_done_future_at_once(make: &Make) {
     let executor = make(2);
     let door = Door::new();
     let held = executor.submit(pass_with, (door.path(), 1));
@@ -57,7 +57,7 @@ fn first_completed_returns_at_once_with_all_that_are_done(make: &Make) {
     assert!(failed.error().is_some());
 }
 
-fn first_completed_returns_with_the_first(make: &Make) {
+fn first_completed_returns_when_the_first_task_is_done(make: &Make) {
     let executor = make(2);
     let (left, right) = (Door::new(), Door::new());
     let tasks = [occupy_at_door(&*executor, &left), occupy_at_door(&*executor, &right)];
@@ -68,7 +68,7 @@ fn first_completed_returns_with_the_first(make: &Make) {
     assert_eq!(not_done[0].id(), ids[0]);
 }
 
-fn first_error_returns_with_the_first_that_failed(make: &Make) {
+fn first_error_returns_when_the_first_task_fails(make: &Make) {
     let executor = make(2);
     let door = Door::new();
     let held = executor.submit(pass_with, (door.path(), 1));
@@ -83,7 +83,7 @@ fn first_error_returns_with_the_first_that_failed(make: &Make) {
     }
 }
 
-fn first_error_returns_at_once_if_one_failed_before(make: &Make) {
+fn first_error_returns_at_once_if_a_task_has_failed(make: &Make) {
     let executor = make(2);
     let door = Door::new();
     let held = executor.submit(pass_with, (door.path(), 1));
@@ -92,7 +92,7 @@ fn first_error_returns_at_once_if_one_failed_before(make: &Make) {
     assert_eq!(counts(&wait([&held, &failed], None, ReturnWhen::FirstError)), (1, 1));
 }
 
-fn a_cancelled_future_is_no_error(make: &Make) {
+fn first_error_ignores_a_cancelled_future(make: &Make) {
     let (executor, door, first) = (make(1), Door::new(), Door::new());
     let aborted = occupy_at_door(&*executor, &first);
     let [cancelled, held] = [(); 2].map(|()| executor.submit(pass, door.path()));
@@ -107,7 +107,7 @@ fn a_cancelled_future_is_no_error(make: &Make) {
     assert_eq!(counts(&wait([cancelled, held], None, ReturnWhen::FirstError)), (2, 0));
 }
 
-fn one_that_is_cancelled_meanwhile_is_no_error(make: &Make) {
+fn first_error_ignores_a_future_cancelled_during_the_wait(make: &Make) {
     let executor = make(1);
     // Nothing reports that a thread waits, so in some rounds it comes too late to see the cancellation happen.
     for round in 0..20 {
@@ -129,13 +129,13 @@ fn one_that_is_cancelled_meanwhile_is_no_error(make: &Make) {
     }
 }
 
-fn without_an_error_first_error_waits_for_all(make: &Make) {
+fn first_error_waits_for_all_if_no_task_fails(make: &Make) {
     let executor = make(2);
     let tasks: Vec<_> = (0..6).map(|n| executor.submit(double, n)).collect();
     assert_eq!(counts(&wait(tasks, None, ReturnWhen::FirstError)), (6, 0));
 }
 
-fn out_of_time_it_tells_who_is_done_and_who_is_not(make: &Make) {
+fn a_timeout_separates_done_futures_from_the_others(make: &Make) {
     let executor = make(2);
     let door = Door::new();
     let held = executor.submit(pass_with, (door.path(), 1));
@@ -145,10 +145,10 @@ fn out_of_time_it_tells_who_is_done_and_who_is_not(make: &Make) {
     let waited = wait([&held, &done], Duration::from_millis(5), ReturnWhen::AllCompleted);
     assert_eq!((waited.done[0].id(), waited.not_done[0].id()), (done.id(), held.id()));
     let waited = wait([&held], Duration::from_millis(5), ReturnWhen::FirstCompleted);
-    assert_eq!(counts(&waited), (0, 1), "nobody is done, and it raises nothing");
+    assert_eq!(counts(&waited), (0, 1), "no task is done, and the timeout is no error");
 }
 
-fn a_zero_timeout_looks_only(make: &Make) {
+fn a_zero_timeout_does_not_wait(make: &Make) {
     let (executor, door) = (make(2), Door::new());
     let held = occupy_at_door(&*executor, &door);
     for return_when in [ReturnWhen::AllCompleted, ReturnWhen::FirstCompleted, ReturnWhen::FirstError] {
@@ -162,7 +162,7 @@ fn a_zero_timeout_looks_only(make: &Make) {
     assert_eq!(counts(&wait([&held], Duration::ZERO, ReturnWhen::AllCompleted)), (1, 0));
 }
 
-fn nothing_to_wait_for_returns_at_once(make: &Make) {
+fn a_wait_for_no_futures_returns_at_once(make: &Make) {
     let executor = make(1);
     for return_when in [ReturnWhen::AllCompleted, ReturnWhen::FirstCompleted, ReturnWhen::FirstError] {
         let nothing = std::iter::empty::<concurrent_futures::Future<u8>>();
@@ -170,7 +170,7 @@ fn nothing_to_wait_for_returns_at_once(make: &Make) {
     }
 }
 
-fn any_iterable_of_futures_will_do(make: &Make) {
+fn any_iterable_of_futures_is_accepted(make: &Make) {
     let executor = make(2);
     let lazy = (1..=3).map(|n| (n, executor.submit(double, n)));
     let waited = wait(lazy, None, ReturnWhen::AllCompleted);
@@ -196,7 +196,7 @@ fn futures_of_several_executors_and_types_wait_together(make: &Make) {
     assert_eq!((number.result().unwrap(), text.result().unwrap()), (2, "2".to_owned()));
 }
 
-fn one_that_is_handed_in_twice_comes_out_twice(make: &Make) {
+fn a_future_added_twice_comes_out_twice(make: &Make) {
     let (executor, door) = (make(1), Door::new());
     let held = occupy_at_door(&*executor, &door);
     assert_eq!(counts(&wait([&held, &held], Duration::ZERO, ReturnWhen::AllCompleted)), (0, 2));
@@ -204,7 +204,7 @@ fn one_that_is_handed_in_twice_comes_out_twice(make: &Make) {
     assert_eq!(counts(&wait([&held, &held], None, ReturnWhen::AllCompleted)), (2, 0));
 }
 
-fn those_who_wait_for_the_same_in_different_orders_all_return(make: &Make) {
+fn threads_that_wait_for_the_same_futures_in_different_orders_all_return(make: &Make) {
     let (executor, door) = (make(2), Door::new());
     let tasks: Vec<_> = (0..8).map(|n| executor.submit(pass_with, (door.path(), n)).share()).collect();
     let (started, has_started) = channel();

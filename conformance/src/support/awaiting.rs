@@ -33,6 +33,6 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
         }
         let rang = bell.0.lock().unwrap();
         let (mut rang, _) = bell.1.wait_timeout_while(rang, LONG, |rang| !*rang).unwrap();
-        assert!(std::mem::take(&mut *rang), "nobody wakes the awaiting thread");
+        assert!(std::mem::take(&mut *rang), "the awaiting thread is never woken");
     }
 }

@@ -24,12 +24,12 @@ impl Gate {
     ///
     /// # Panics
     ///
-    /// Panics if nobody opens it for [`LONG`].
+    /// Panics if it is not opened within [`LONG`].
     pub fn pass(&self) {
         let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.arrivals += 1;
         self.0.1.notify_all();
-        self.wait_for(state, |state: &mut State| !state.is_open, "nobody opens the gate");
+        self.wait_for(state, |state: &mut State| !state.is_open, "no thread opens the gate");
     }
 
     /// Blocks until `count` threads have come to the gate.
@@ -40,7 +40,7 @@ impl Gate {
     #[track_caller]
     pub fn arrived(&self, count: usize) {
         let state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wait_for(state, |state| state.arrivals < count, "nobody came to the gate");
+        self.wait_for(state, |state| state.arrivals < count, "too few threads came to the gate");
     }
 
     /// Lets all threads pass, including those that come later.

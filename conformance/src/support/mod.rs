@@ -2,6 +2,8 @@
 //! with, a reader of the log, a leak check. Only tests of executors need them; they change whenever those tests do.
 
 mod awaiting;
+#[cfg(target_os = "linux")]
+mod checkpoint;
 mod door;
 mod drops;
 mod executors;
@@ -11,12 +13,12 @@ pub mod leak_check;
 mod log;
 mod marks;
 mod outcomes;
-#[cfg(target_os = "linux")]
-mod post;
 mod seen;
 mod watchdog;
 
 pub use awaiting::block_on;
+#[cfg(target_os = "linux")]
+pub use checkpoint::{Checkpoint, stop_at};
 pub use door::{Door, enter, let_in, occupy_at_door, pass, pass_with};
 #[cfg(target_os = "linux")]
 pub use door::{say, wait_for_entry};
@@ -27,7 +29,5 @@ pub use log::logged;
 pub use marks::{mark, marks, pid};
 pub(crate) use outcomes::is_expected;
 pub use outcomes::{broken, panic_message, panic_text};
-#[cfg(target_os = "linux")]
-pub use post::{Post, call_at};
 pub use seen::Seen;
 pub use watchdog::{LONG, soon, within};

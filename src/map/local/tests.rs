@@ -14,15 +14,15 @@ use crate::ticket::{Ticket, Tickets};
 
 /// A pool whose only thread is the test's. It keeps the map workers that were sent.
 #[derive(Default)]
-struct Desk {
+struct TestOwner {
     sent: Mutex<Vec<Arc<dyn Runnable>>>,
     tickets: Tickets,
     completed: AtomicU64,
 }
 
-impl TaskOwner for Desk {}
+impl TaskOwner for TestOwner {}
 
-impl Sharing for Desk {
+impl Sharing for TestOwner {
     fn refuses_all(&self) -> Option<Error> {
         None
     }
@@ -41,7 +41,7 @@ impl Sharing for Desk {
     }
 }
 
-impl Desk {
+impl TestOwner {
     fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
@@ -79,31 +79,31 @@ impl Log {
 }
 
 /// Makes a map whose items are logged.
-fn noting() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
-    let (desk, log) = (Desk::new(), Log::default());
+fn noting() -> (Arc<TestOwner>, Log, Arc<LocalItems<u32, u32>>) {
+    let (owner, log) = (TestOwner::new(), Log::default());
     let seen = log.clone();
-    let shared = shared(&desk, move |n| seen.note(n));
-    (desk, log, shared)
+    let shared = shared(&owner, move |n| seen.note(n));
+    (owner, log, shared)
 }
 
 /// As `noting`, but item 0 runs the next map worker before it is logged.
-fn interrupted() -> (Arc<Desk>, Log, Arc<LocalItems<u32, u32>>) {
-    let (desk, log) = (Desk::new(), Log::default());
-    let (there, seen) = (Arc::clone(&desk), log.clone());
-    let shared = shared(&desk, move |n| {
+fn interrupted() -> (Arc<TestOwner>, Log, Arc<LocalItems<u32, u32>>) {
+    let (owner, log) = (TestOwner::new(), Log::default());
+    let (there, seen) = (Arc::clone(&owner), log.clone());
+    let shared = shared(&owner, move |n| {
         if n == 0 {
             there.work();
         }
         seen.note(n)
     });
-    (desk, log, shared)
+    (owner, log, shared)
 }
 
 fn shared(
-    desk: &Arc<Desk>,
+    owner: &Arc<TestOwner>,
     function: impl Fn(u32) -> Outcome<u32> + Send + Sync + 'static,
 ) -> Arc<LocalItems<u32, u32>> {
-    LocalItems::new(Arc::clone(desk) as _, None, function)
+    LocalItems::new(Arc::clone(owner) as _, None, function)
 }
 
 /// Hands the items over as one range.
@@ -123,35 +123,35 @@ fn hold_back(shared: &LocalItems<u32, u32>, items: impl IntoIterator<Item = u32>
 }
 
 #[test]
-fn a_map_worker_is_coming_while_an_item_is_left() {
-    let (desk, log, shared) = interrupted();
+fn a_map_worker_is_on_its_way_while_an_item_is_left() {
+    let (owner, log, shared) = interrupted();
     let _range = hand_over(&shared, 0..3);
-    assert_eq!(desk.waiting(), 1);
-    assert!(desk.work());
+    assert_eq!(owner.waiting(), 1);
+    assert!(owner.work());
     assert_eq!(log.take(), [1, 2, 0]);
-    assert_eq!(desk.completed.load(Ordering::SeqCst), 3);
-    while desk.work() {}
+    assert_eq!(owner.completed.load(Ordering::SeqCst), 3);
+    while owner.work() {}
     assert!(log.take().is_empty());
 }
 
 #[test]
-fn a_map_worker_goes_on_with_what_another_has_begun() {
-    let (desk, log, shared) = interrupted();
+fn a_map_worker_continues_the_range_of_another_one() {
+    let (owner, log, shared) = interrupted();
     let _range = hand_over(&shared, [0, 1, 2]);
     let _range = hand_over(&shared, [3, 4]);
-    assert!(desk.work());
+    assert!(owner.work());
     assert_eq!(log.take(), [3, 4, 1, 2, 0]);
 }
 
 #[test]
-fn what_is_held_back_is_there_to_be_counted_and_called_off() {
-    let (desk, log, shared) = noting();
+fn items_held_back_are_counted_and_can_be_called_off() {
+    let (owner, log, shared) = noting();
     let handed_over = hand_over(&shared, [0, 1]);
     hold_back(&shared, [2, 3, 4]);
     // The pool counts the worker that was sent.
     assert_eq!(shared.progress().0, 5 - 1);
     assert_eq!(Shared::call_off(&*shared, &Error::Cancelled), 5);
-    while desk.work() {}
+    while owner.work() {}
     assert!(log.take().is_empty());
     assert_eq!(shared.progress().0, 0);
     let mut outcomes = [handed_over].into_iter().chain(shared.input().ranges()).flat_map(|mut range| {
@@ -163,56 +163,56 @@ fn what_is_held_back_is_there_to_be_counted_and_called_off() {
 }
 
 #[test]
-fn what_is_left_to_a_worker_that_is_cancelled_is_handed_over() {
-    let desk = Desk::new();
-    let shared = shared(&desk, Ok);
+fn items_left_to_a_cancelled_map_worker_are_handed_over() {
+    let owner = TestOwner::new();
+    let shared = shared(&owner, Ok);
     let _range = hand_over(&shared, [0]);
     hold_back(&shared, [1]);
-    assert_eq!((desk.waiting(), shared.input().count()), (1, 1));
-    let coming = desk.sent.lock().unwrap().remove(0);
+    assert_eq!((owner.waiting(), shared.input().count()), (1, 1));
+    let coming = owner.sent.lock().unwrap().remove(0);
     coming.cancel();
-    assert_eq!((desk.waiting(), shared.input().count()), (1, 0), "another one comes for it");
+    assert_eq!((owner.waiting(), shared.input().count()), (1, 0), "another map worker is sent for the item");
 }
 
 #[test]
-fn a_map_worker_looks_for_what_was_held_back_before_it_goes() {
-    let (desk, log, shared) = noting();
+fn a_map_worker_takes_items_held_back_before_it_leaves() {
+    let (owner, log, shared) = noting();
     let _range = hand_over(&shared, [0]);
     hold_back(&shared, [1, 2]);
-    assert!(desk.work());
+    assert!(owner.work());
     assert_eq!(log.take(), [0, 1, 2]);
 }
 
 #[test]
-fn items_are_held_back_as_long_as_a_worker_is_coming() {
-    let desk = Desk::new();
-    let shared = shared(&desk, Ok);
+fn items_are_held_back_while_a_map_worker_is_on_its_way() {
+    let owner = TestOwner::new();
+    let shared = shared(&owner, Ok);
     assert!(!shared.may_hold_back());
     let _range = hand_over(&shared, [0, 1]);
     assert!(shared.may_hold_back());
-    while desk.work() {}
-    assert!(!shared.may_hold_back(), "it has come, and gone");
+    while owner.work() {}
+    assert!(!shared.may_hold_back(), "the map worker has come and left");
 }
 
 #[test]
-fn what_is_pulled_after_a_task_was_submitted_is_in_a_range_of_its_own() {
-    let desk = Desk::new();
-    let shared = shared(&desk, Ok);
+fn items_pulled_after_a_submit_are_in_their_own_range() {
+    let owner = TestOwner::new();
+    let shared = shared(&owner, Ok);
     let _range = hand_over(&shared, [0]);
     hold_back(&shared, [1, 2]);
-    desk.tickets.next();
+    owner.tickets.next();
     shared.input().add(3, &*shared, fork::generation());
-    assert_eq!(shared.input().count(), 1, "only what came after it is held back");
+    assert_eq!(shared.input().count(), 1, "only the item behind the task is held back");
     assert_eq!(shared.input().ranges().iter().map(|range| range.left()).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
-fn nothing_that_was_pulled_is_left_when_nobody_wants_more() {
-    let (desk, log, shared) = noting();
+fn a_dropped_map_drops_every_item_it_has_pulled() {
+    let (owner, log, shared) = noting();
     let _range = hand_over(&shared, [0]);
     hold_back(&shared, [1, 2]);
     shared.input().clear();
     shared.dismiss();
-    while desk.work() {}
+    while owner.work() {}
     assert!(log.take().is_empty());
 }

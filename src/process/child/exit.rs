@@ -63,7 +63,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn so_are_those_that_only_some_systems_have() {
+    fn signals_of_linux_are_named() {
         assert_eq!(signal_name(libc::SIGPWR), "SIGPWR");
         assert_eq!(signal_name(libc::SIGRTMIN()), "SIGRTMIN");
         assert_eq!(signal_name(libc::SIGRTMIN() + 3), "SIGRTMIN+3");

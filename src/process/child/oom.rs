@@ -50,13 +50,13 @@ mod tests {
     }
 
     #[test]
-    fn the_counter_is_the_line_of_that_name() {
+    fn the_counter_is_read_from_its_line() {
         assert_eq!(kills("low 0\nmax 6\noom 2\noom_kill 3\noom_group_kill 4\n"), Some(3));
         assert_eq!(kills("oom_kill_disable 1\nunder_oom 0\n"), None);
     }
 
     #[test]
-    fn only_a_rise_between_two_readings_is_a_hint() {
+    fn a_hint_needs_a_rise_between_two_readings() {
         let [none, three, four] = [None, Some(3), Some(4)].map(OomCounter);
         assert!(four.rose_since(three));
         for (now, then) in [(three, three), (three, four), (none, three), (three, none), (none, none)] {

@@ -48,7 +48,7 @@ fn meet(reader: &mut PipeReader) {
 }
 
 fn assert_gone(mut reader: PipeReader) {
-    wait(&reader, "nobody holds the pipe any more");
+    wait(&reader, "every process that held the pipe has ended");
     assert_eq!(reader.read(&mut [0]).unwrap(), 0);
 }
 
@@ -62,13 +62,13 @@ fn by(signal: &str) -> Exit {
 }
 
 #[test]
-fn an_exit_code_is_told() {
+fn an_exit_code_is_reported() {
     assert_eq!(ended(&spawn("exit 0")), Exit::Code(0));
     assert_eq!(ended(&spawn("exit 7")), Exit::Code(7));
 }
 
 #[test]
-fn a_signal_is_told_by_name() {
+fn a_signal_is_reported_by_name() {
     for (number, name) in [(9, "SIGKILL"), (11, "SIGSEGV"), (6, "SIGABRT"), (15, "SIGTERM")] {
         assert_eq!(ended(&spawn(&format!("ulimit -c 0; kill -{number} $$"))), by(name));
     }
@@ -85,7 +85,7 @@ fn a_signal_goes_to_the_whole_group() {
 }
 
 #[test]
-fn by_its_number_too() {
+fn a_signal_by_group_number_reaches_the_whole_group() {
     let (child, mut pipe) = spawn_holding("sleep 1000 & echo; wait");
     meet(&mut pipe);
     assert!(child.process.is_unreaped());
@@ -117,24 +117,24 @@ fn a_child_that_left_its_group_is_killed() {
 }
 
 #[test]
-fn what_a_child_leaves_behind_is_gone_when_it_was_reaped() {
+fn reaping_a_child_kills_the_rest_of_its_group() {
     let (child, pipe) = spawn_holding("sleep 1000 & exit 3");
     assert_eq!(ended(&child), Exit::Code(3));
     assert_gone(pipe);
 }
 
 #[test]
-fn reaping_ends_a_child_that_runs() {
+fn reaping_kills_a_running_child() {
     assert_eq!(spawn("exec sleep 1000").reap(), by("SIGKILL"));
 }
 
 #[test]
-fn so_does_dropping() {
+fn dropping_kills_a_running_child() {
     let (child, pipe) = spawn_holding("sleep 1000 & wait");
     let pid = Pid::from_raw(child.pid().cast_signed()).unwrap();
     drop(child);
     assert_gone(pipe);
-    assert_eq!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "it was reaped");
+    assert_eq!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "the child was reaped");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_reaped_child_is_not_signalled() {
 }
 
 #[test]
-fn a_child_that_was_reaped_before_we_could_look_has_ended() {
+fn a_child_reaped_by_other_code_has_ended() {
     let mut reaped = shell("exit 0").process_group(0).spawn().unwrap();
     let pid = Pid::from_child(&reaped);
     reaped.wait().unwrap();
@@ -156,7 +156,7 @@ fn a_child_that_was_reaped_before_we_could_look_has_ended() {
 }
 
 #[test]
-fn a_process_that_is_not_ours_is_left_alone() {
+fn a_process_that_is_no_child_is_not_signalled() {
     let (input, mut to_cat) = pipe().unwrap();
     let (from_cat, output) = pipe().unwrap();
     // The shell ends and leaves `cat` to the system; `cat` echoes until its input is closed.
@@ -216,8 +216,8 @@ fn assert_told(exit: Exit, expected: Exit) {
 
 #[cfg(all(target_os = "linux", not(portable)))]
 #[test]
-fn a_host_that_ignores_sigchld_takes_nothing_but_the_wait() {
-    if !in_a_process_of_its_own("a_host_that_ignores_sigchld_takes_nothing_but_the_wait") {
+fn a_program_that_ignores_sigchld_hides_no_exit() {
+    if !in_a_process_of_its_own("a_program_that_ignores_sigchld_hides_no_exit") {
         return;
     }
     // SAFETY: no handler is installed.
@@ -234,8 +234,8 @@ fn a_host_that_ignores_sigchld_takes_nothing_but_the_wait() {
 
 #[cfg(all(target_os = "linux", not(portable)))]
 #[test]
-fn so_does_a_host_that_reaps_every_child() {
-    if !in_a_process_of_its_own("so_does_a_host_that_reaps_every_child") {
+fn a_program_that_reaps_every_child_hides_its_exit_only() {
+    if !in_a_process_of_its_own("a_program_that_reaps_every_child_hides_its_exit_only") {
         return;
     }
     let (child, pipe) = spawn_holding("sleep 1000 & exit 3");
@@ -248,8 +248,8 @@ fn so_does_a_host_that_reaps_every_child() {
 }
 
 #[test]
-fn a_child_that_cannot_be_watched_is_not_left_alone() {
-    if !in_a_process_of_its_own("a_child_that_cannot_be_watched_is_not_left_alone") {
+fn a_child_that_cannot_be_watched_is_killed() {
+    if !in_a_process_of_its_own("a_child_that_cannot_be_watched_is_killed") {
         return;
     }
     // Descriptors 0 to 2 are open and there is no room for another one.
@@ -257,13 +257,13 @@ fn a_child_that_cannot_be_watched_is_not_left_alone() {
     setrlimit(Resource::Nofile, none).unwrap();
     let error = Child::spawn(Command::new("/bin/sh").args(["-c", "exec sleep 1000"])).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-    assert_eq!(waitid(WaitId::All, WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "none runs, none is unreaped");
+    assert_eq!(waitid(WaitId::All, WaitIdOptions::EXITED).err(), Some(Errno::CHILD), "no child runs or is unreaped");
 }
 
 #[cfg(any(not(target_os = "linux"), portable))]
 #[test]
-fn a_host_that_reaps_every_child_learns_that_one_has_ended() {
-    if !in_a_process_of_its_own("a_host_that_reaps_every_child_learns_that_one_has_ended") {
+fn a_program_that_reaps_every_child_is_told_that_one_has_ended() {
+    if !in_a_process_of_its_own("a_program_that_reaps_every_child_is_told_that_one_has_ended") {
         return;
     }
     let child = spawn("exit 3");

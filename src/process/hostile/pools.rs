@@ -118,7 +118,7 @@ fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
             let first = items.map_or(0, |(first, _)| first);
             let head =
                 TaskHead { id: sequence, enter, function: call.function, items: items.map_or(0, |_| *of), first };
-            connection.table.words().ready(*slot, sequence, *items);
+            connection.table.slots().ready(*slot, sequence, *items);
             put(&mut bytes, Kind::Task, *slot, sequence, &[&head.to_bytes()[..], argument].concat());
         }
     }
@@ -129,7 +129,7 @@ proptest! {
     #![proptest_config(cases(25))]
 
     #[test]
-    fn a_worker_whose_pool_talks_nonsense_goes(setup in setup(), said in prop::collection::vec(say(), 0..6)) {
+    fn a_worker_exits_when_its_pool_sends_nonsense(setup in setup(), said in prop::collection::vec(say(), 0..6)) {
         let (connection, child) = start(setup);
         for (sequence, say) in (1..).zip(&said) {
             let bytes = bytes_of(say, sequence, &connection);
@@ -147,7 +147,7 @@ proptest! {
 
 /// Also without a word.
 #[test]
-fn a_worker_whose_pool_says_nothing_goes_with_it() {
+fn a_worker_exits_with_a_silent_pool() {
     for setup in [vec![0], vec![0xff; 40], Header::new(Kind::Setup, 0, 0, 0).to_bytes().to_vec()] {
         let (connection, child) = start(setup);
         drop(connection);
@@ -186,12 +186,12 @@ fn a_worker_that_cannot_send_says_why_unless_its_pool_has_gone() {
 }
 
 #[test]
-fn a_worker_that_has_no_socket_is_none() {
+fn a_process_without_a_socket_is_no_worker() {
     assert_eq!(last_words(Stdio::null()), (Some(StartFailure::Socket.code()), String::new()));
 }
 
 #[test]
-fn a_worker_of_another_parent_is_none() {
+fn a_process_of_another_parent_is_no_worker() {
     let (_wire, theirs) = Connection::new(vec![0]).unwrap();
     let marked = worker(Stdio::null());
     let mut shell = Command::new("/bin/sh");

@@ -1,4 +1,4 @@
-//! Replies to items that nobody has asked for.
+//! Replies to items that were not sent.
 #![forbid(unsafe_code)]
 
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ proptest! {
                     prop_assert_eq!((argument.len(), cut.ends.len()), (range.len(), range.len()));
                 }
             }
-            prop_assert!((known..=items.count()).contains(&items.known()), "what is known stays so, and is no more than there is");
+            prop_assert!((known..=items.count()).contains(&items.known()), "known outcomes stay known, and there are no more than items");
         }
         let ledger = items.settle(&Error::Cancelled);
         let outcomes: Vec<_> = ledger.in_order().collect();
@@ -73,7 +73,7 @@ proptest! {
 
 /// Two threads: one notes what a worker says that goes on with items that the other one gives away.
 #[test]
-fn a_reply_to_an_item_that_was_given_away_is_none() {
+fn a_reply_to_an_item_given_away_is_ignored() {
     let items = Items::new(ItemOffsets { ends: (1..=4).collect(), refused: Vec::new(), stored: Box::default() });
     let mut bytes = Vec::new();
     (0..4).for_each(|_| put_item(&mut bytes, Kind::Value, b"x"));

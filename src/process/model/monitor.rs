@@ -1,4 +1,4 @@
-//! What the monitor of a worker does with its mail.
+//! What the monitor of a worker does with short replies.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -11,23 +11,23 @@ impl Pool {
     /// Until the worker has ended.
     pub(super) fn monitor(&self) {
         loop {
-            let has_mail = self.connection.right.set_sleeping(self.connection.table.mail());
+            let has_replies = self.connection.right.set_sleeping(self.connection.table.mailbox());
             self.connection.tell(|told| told.has_slept = true);
             let (exited, expired) = self.connection.wait_for(|told| {
                 let rung = std::mem::take(&mut told.rung);
-                let woken = told.exited || rung || has_mail || told.expired;
+                let woken = told.exited || rung || has_replies || told.expired;
                 woken.then(|| (told.exited, std::mem::take(&mut told.expired)))
             });
             if exited {
                 break;
             }
-            let mail = self.connection.right.read(self.connection.table.mail(), || self.take_mail());
-            self.complete(mail.unwrap_or_default());
+            let replies = self.connection.right.read(self.connection.table.mailbox(), || self.take_short_replies());
+            self.complete(replies.unwrap_or_default());
             if expired {
                 self.expire();
             }
         }
-        let last = self.connection.right.read_last(|| self.take_mail());
+        let last = self.connection.right.read_last(|| self.take_short_replies());
         self.complete(last);
         let lost = self.scheduler.lock().died();
         lost.iter().for_each(|remote| remote.fail(Error::Abandoned));
@@ -35,10 +35,10 @@ impl Pool {
         self.ended.notify_all();
     }
 
-    fn take_mail(&self) -> Vec<(u8, u64)> {
+    fn take_short_replies(&self) -> Vec<(u8, u64)> {
         let table = &self.connection.table;
-        let read = |slot| table.read_letter(slot, &mut Vec::new()).map(|(header, _)| (slot, header.sequence));
-        table.mail().take().filter_map(read).collect()
+        let read = |slot| table.read_short_reply(slot, &mut Vec::new()).map(|(header, _)| (slot, header.sequence));
+        table.mailbox().take().filter_map(read).collect()
     }
 
     fn complete(&self, answers: Vec<(u8, u64)>) {

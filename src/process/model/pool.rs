@@ -32,7 +32,7 @@ impl TaskOwner for Pool {}
 
 pub(super) struct Scheduler {
     connection: Arc<Connection>,
-    flown: Vec<Arc<RemoteTask>>,
+    in_flight: Vec<Arc<RemoteTask>>,
     next_sequence: u64,
     /// The worker is to be killed, or is dead.
     is_doomed: bool,
@@ -53,7 +53,7 @@ pub(super) struct Connection {
 pub(super) struct Told {
     /// To the worker.
     pub(super) orders: VecDeque<(u8, u64)>,
-    /// To the monitor: there may be mail.
+    /// To the monitor: there may be a reply.
     pub(super) rung: bool,
     pub(super) exited: bool,
     pub(super) expired: bool,
@@ -93,7 +93,7 @@ impl Pool {
         });
         let scheduler = Scheduler {
             connection: Arc::clone(&connection),
-            flown: Vec::new(),
+            in_flight: Vec::new(),
             next_sequence: 0,
             is_doomed: false,
             is_gone: false,
@@ -114,14 +114,14 @@ impl Pool {
         let sequence = scheduler.next_sequence;
         let has = |slot| {
             scheduler
-                .flown
+                .in_flight
                 .iter()
                 .any(|remote| matches!(*remote.place.lock(), Place::Sent { slot: its, .. } if its == slot))
         };
         let slot = if has(0) { 1 } else { 0 };
-        self.connection.table.words().ready(slot, sequence, None);
+        self.connection.table.slots().ready(slot, sequence, None);
         *remote.place.lock() = Place::Sent { slot, sequence };
-        scheduler.flown.push(Arc::clone(remote));
+        scheduler.in_flight.push(Arc::clone(remote));
         drop(scheduler);
         self.connection.tell(|told| told.orders.push_back((slot, sequence)));
         true
@@ -155,26 +155,26 @@ impl Pool {
 impl Scheduler {
     fn only(&self, remote: &RemoteTask) -> Option<((), Arc<Connection>, u8, u64)> {
         let Place::Sent { slot, sequence } = *remote.place.lock() else { return None };
-        (self.flown.len() == 1 && !self.is_doomed).then(|| ((), Arc::clone(&self.connection), slot, sequence))
+        (self.in_flight.len() == 1 && !self.is_doomed).then(|| ((), Arc::clone(&self.connection), slot, sequence))
     }
 
     pub(super) fn settle(&mut self, slot: u8, sequence: u64) -> Option<Arc<RemoteTask>> {
         let is_it = |remote: &Arc<RemoteTask>| matches!(*remote.place.lock(), Place::Sent { slot: its, sequence: last } if (its, last) == (slot, sequence));
-        let position = self.flown.iter().position(is_it)?;
-        let remote = self.flown.remove(position);
-        *remote.place.lock() = Place::Over;
+        let position = self.in_flight.iter().position(is_it)?;
+        let remote = self.in_flight.remove(position);
+        *remote.place.lock() = Place::Done;
         Some(remote)
     }
 
     fn settle_only(&mut self, (): (), slot: u8, sequence: u64, _: Instant) -> (Option<Arc<RemoteTask>>, bool) {
         let remote = self.settle(slot, sequence);
         self.unread += usize::from(remote.is_some());
-        (remote, self.flown.is_empty())
+        (remote, self.in_flight.is_empty())
     }
 
     pub(super) fn revoke(&mut self, remote: &RemoteTask) -> bool {
         let Place::Sent { slot, sequence } = *remote.place.lock() else { return false };
-        self.connection.table.words().revoke(slot, sequence) && self.settle(slot, sequence).is_some()
+        self.connection.table.slots().revoke(slot, sequence) && self.settle(slot, sequence).is_some()
     }
 
     /// Takes a task back, or decides that its worker is to be killed.
@@ -183,7 +183,7 @@ impl Scheduler {
             return true;
         }
         let Place::Sent { slot, sequence } = *remote.place.lock() else { return false };
-        if !self.connection.table.words().kill(slot, sequence) {
+        if !self.connection.table.slots().kill(slot, sequence) {
             return false;
         }
         self.is_doomed = true;
@@ -192,15 +192,15 @@ impl Scheduler {
 
     /// Stops the first task, whose time is up.
     pub(super) fn expire(&mut self) -> Option<Arc<RemoteTask>> {
-        let first = Arc::clone(self.flown.first()?);
+        let first = Arc::clone(self.in_flight.first()?);
         self.stop(&first).then_some(first)
     }
 
     /// Takes the tasks that the worker had.
     pub(super) fn died(&mut self) -> Vec<Arc<RemoteTask>> {
         self.is_doomed = true;
-        let lost = std::mem::take(&mut self.flown);
-        lost.iter().for_each(|remote| *remote.place.lock() = Place::Over);
+        let lost = std::mem::take(&mut self.in_flight);
+        lost.iter().for_each(|remote| *remote.place.lock() = Place::Done);
         lost
     }
 

@@ -24,12 +24,12 @@ pub(super) struct RemoteTask {
 
 pub(super) enum Place {
     Sent { slot: u8, sequence: u64 },
-    Over,
+    Done,
 }
 
 impl RemoteTask {
     pub(super) fn new(task: Arc<dyn Runnable>, owner: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { task, owner, place: Mutex::new(Place::Over), items: None, segments: Vec::new() })
+        Arc::new(Self { task, owner, place: Mutex::new(Place::Done), items: None, segments: Vec::new() })
     }
 
     pub(super) fn task(&self) -> Option<&dyn Runnable> {
@@ -49,9 +49,9 @@ impl Remote for RemoteTask {
     fn has_started(&self, _: FutureId) -> bool {
         match *self.place.lock() {
             Place::Sent { slot, sequence } => {
-                self.owner.connection.table.words().progress(slot, sequence) != Progress::Ready
+                self.owner.connection.table.slots().progress(slot, sequence) != Progress::Ready
             }
-            Place::Over => true,
+            Place::Done => true,
         }
     }
 

@@ -24,24 +24,24 @@ use crate::process::shm::segments::Mapping;
 pub(super) struct Woken {
     pub(super) by_exit: bool,
     pub(super) by_bell: bool,
-    /// Set if there was mail before it slept, so that it did not sleep.
-    pub(super) by_mail: bool,
+    /// Set if there was a reply before it slept, so that it did not sleep.
+    pub(super) by_reply: bool,
     pub(super) is_readable: bool,
     pub(super) is_writable: bool,
 }
 
 impl WorkerMonitor<'_> {
     pub(super) fn sleep(&self, child: &Child) -> Woken {
-        let has_mail = self.connection.right.set_sleeping(self.connection.table.mail());
-        let woken = self.poll(child, has_mail);
+        let has_replies = self.connection.right.set_sleeping(self.connection.table.mailbox());
+        let woken = self.poll(child, has_replies);
         if woken.by_bell {
             // Before the monitor looks for work: what comes later rings again.
-            self.connection.hush();
+            self.connection.reset_bell();
         }
         woken
     }
 
-    fn poll(&self, child: &Child, has_mail: bool) -> Woken {
+    fn poll(&self, child: &Child, has_replies: bool) -> Woken {
         let (listens, sends) = (!self.hung_up, !self.hung_up && self.unsent);
         // A descriptor that was hung up ends every `poll` at once, even if no event of it is asked for.
         let or_never = |wanted, descriptor, flags| match wanted {
@@ -55,7 +55,7 @@ impl WorkerMonitor<'_> {
             or_never(sends, self.connection.socket(), PollFlags::OUT),
         ];
         let timeout = match self.state.alarm() {
-            _ if has_mail => Some(Timespec::default()),
+            _ if has_replies => Some(Timespec::default()),
             alarm => alarm.map(|(then, _)| timespec(then.saturating_duration_since(Instant::now()))),
         };
         match poll(&mut descriptors, timeout.as_ref()) {
@@ -67,7 +67,7 @@ impl WorkerMonitor<'_> {
         Woken {
             by_exit: !process.is_empty(),
             by_bell: !bell.is_empty(),
-            by_mail: has_mail,
+            by_reply: has_replies,
             is_readable: listens && !incoming.is_empty(),
             is_writable: sends && !outgoing.is_empty(),
         }
@@ -95,7 +95,7 @@ impl WorkerMonitor<'_> {
         self.on(Event::Damaged(Error::Broken(Broken::new(text))), &[]);
     }
 
-    /// Handles the mail and the frames that were received. Kills the worker if they make no sense.
+    /// Handles the short replies and the frames that were received. Kills the worker if they make no sense.
     pub(super) fn parse_or_kill(&mut self) {
         if let Err(error) = self.parse() {
             // A task has damaged its worker, which may send anything from now on.
@@ -103,9 +103,9 @@ impl WorkerMonitor<'_> {
         }
     }
 
-    /// Handles the mail and the frames that were received. Replies before one that makes no sense are settled too.
+    /// Handles the short replies and the frames that were received. Replies before one that makes no sense are settled too.
     pub(super) fn parse(&mut self) -> io::Result<()> {
-        self.take_mail()?;
+        self.take_short_replies()?;
         let mut reader = std::mem::replace(&mut self.reader, Reader::new(0));
         let taken = self.take_frames(&mut reader);
         self.settle(reader.buffer());
@@ -114,32 +114,32 @@ impl WorkerMonitor<'_> {
     }
 
     /// Takes the replies from the mailbox.
-    fn take_mail(&mut self) -> io::Result<()> {
-        let mut bytes = std::mem::take(&mut self.mail);
+    fn take_short_replies(&mut self) -> io::Result<()> {
+        let mut bytes = std::mem::take(&mut self.reply_bytes);
         bytes.clear();
         let (connection, replies) = (&self.connection, &mut self.replies);
         let read = || {
             let mut taken = Ok(());
-            for letter in connection.table.take_mail(&mut bytes) {
-                match letter {
+            for reply in connection.table.take_short_replies(&mut bytes) {
+                match reply {
                     Some((header, body))
                         if matches!(header.kind, Kind::Value | Kind::Fault) && header.segments == 0 =>
                     {
                         replies.push(Reply { header, body, items: None });
                     }
-                    _ => taken = Err(frame::broken("a letter that cannot be read")),
+                    _ => taken = Err(frame::broken("a short reply that cannot be read")),
                 }
             }
             taken
         };
         let taken = match self.state.is_gone() {
-            false => connection.right.read(connection.table.mail(), read).unwrap_or(Ok(())),
+            false => connection.right.read(connection.table.mailbox(), read).unwrap_or(Ok(())),
             true => connection.right.read_last(read),
         };
         // In the order in which the worker ran the tasks.
         self.replies.sort_unstable_by_key(|reply| reply.header.sequence);
         self.settle(&bytes);
-        self.mail = bytes;
+        self.reply_bytes = bytes;
         taken
     }
 

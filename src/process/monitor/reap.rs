@@ -1,4 +1,4 @@
-//! The end of a worker: its last replies, its exit status, and what is known of the cause.
+//! The end of a worker: its last replies, its exit status, and the hint at what it died of, which `WorkerDied` gives.
 #![forbid(unsafe_code)]
 
 use rustix::process::Signal;
@@ -75,9 +75,10 @@ impl WorkerMonitor<'_> {
         if let Some(limit) = self.pool.settings.memory_limit
             && self.connection.table.ran_short(pid)
         {
-            return Some(format!("perhaps for want of memory: its memory_limit is {limit} bytes"));
+            return Some(format!("perhaps out of memory: its memory_limit is {limit} bytes"));
         }
         let killed = self.exit == Exit::Signal("SIGKILL".into());
-        (killed && OomCounter::read().rose_since(self.oom)).then(|| "probably by the system for want of memory".into())
+        (killed && OomCounter::read().rose_since(self.oom))
+            .then(|| "probably killed by the system because memory ran out".into())
     }
 }

@@ -75,7 +75,7 @@ impl<'a> WorkerMonitor<'a> {
             collected: 0,
             actions: VecDeque::new(),
             replies: Vec::new(),
-            mail: Vec::new(),
+            reply_bytes: Vec::new(),
         })
     }
 }

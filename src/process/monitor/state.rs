@@ -34,7 +34,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::cause;
+use super::early_end;
 use super::event::{Action, Event, Reply};
 use crate::error::{Broken, Error, Exit};
 use crate::process::protocol::frame::Kind;
@@ -355,7 +355,7 @@ impl MonitorState {
         actions.push_back(Action::Refuse(unstarted, refusal));
         actions.extend(lost_tasks.into_iter().map(Action::Judge));
         if !self.was_ready && !expected {
-            let cause = cause::of_early_end(exit, self.complaint.as_ref(), self.said_hello, self.terms.has_initializer);
+            let cause = early_end::reason(exit, self.complaint.as_ref(), self.said_hello, self.terms.has_initializer);
             actions.push_back(match is_the_end {
                 true => Action::BreakDown(Error::Broken(Broken::new(cause))),
                 false => Action::Warn(cause),
@@ -371,6 +371,6 @@ impl MonitorState {
         if self.said_hello {
             return if self.terms.has_initializer { Prospect::None } else { Prospect::Fair };
         }
-        cause::prospect_without_hello(exit, self.complaint.is_some())
+        early_end::prospect_without_hello(exit, self.complaint.is_some())
     }
 }

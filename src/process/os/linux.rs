@@ -103,7 +103,7 @@ impl Bell {
     }
 
     /// Makes the descriptor unreadable again.
-    pub(in crate::process) fn hush(&self) {
+    pub(in crate::process) fn reset(&self) {
         // This fails only when `ring` was not called.
         let _ = rustix::io::read(&self.0, &mut [0_u8; 8][..]);
     }
@@ -317,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_was_handed_over_keeps_its_length_and_what_it_is_for() {
+    fn sent_memory_keeps_its_length_and_its_access() {
         const LENGTH: usize = 4096;
         let both = Memory::new(LENGTH).unwrap();
         assert!(!keeps_its_length(&both).unwrap());
@@ -327,14 +327,14 @@ mod tests {
             assert!(keeps_its_length(memory).unwrap());
             assert_eq!(ftruncate(memory, 0), Err(Errno::PERM));
             assert_eq!(ftruncate(memory, 2 * LENGTH as u64), Err(Errno::PERM));
-            assert_eq!(fcntl_add_seals(memory, SealFlags::WRITE), Err(Errno::PERM), "no more is sealed");
+            assert_eq!(fcntl_add_seals(memory, SealFlags::WRITE), Err(Errno::PERM), "no seal can be added");
         }
         assert_eq!(rustix::io::write(&both, b"x"), Ok(1));
         assert_eq!(rustix::io::write(&reading, b"x"), Err(Errno::PERM));
     }
 
     #[test]
-    fn memory_that_is_not_there_is_an_error_and_no_signal() {
+    fn missing_memory_is_an_error_and_no_signal() {
         let page = rustix::param::page_size();
         let memory = Memory::new(page).unwrap();
         let (protection, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_of_another_kind_knows_no_exit() {
+    fn a_descriptor_of_another_kind_has_no_exit() {
         let (reader, _writer) = std::io::pipe().unwrap();
         assert_eq!(told_by_kernel(reader.as_fd()), None);
     }

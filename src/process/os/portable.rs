@@ -132,7 +132,7 @@ impl Bell {
 
     /// Makes the descriptor unreadable again. If `ring` was called more often than fits one read, it stays readable
     /// once more.
-    pub(in crate::process) fn hush(&self) {
+    pub(in crate::process) fn reset(&self) {
         // This fails only when `ring` was not called.
         let _ = (&self.heard).read(&mut [0; 256]);
     }

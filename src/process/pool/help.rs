@@ -24,17 +24,17 @@ impl Pool {
         let is_there = || matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
         let read = || {
             let mut body = Vec::new();
-            let (header, _) = connection.table.read_letter(slot, &mut body)?;
+            let (header, _) = connection.table.read_short_reply(slot, &mut body)?;
             let is_it = header.sequence == sequence && matches!(header.kind, Kind::Value | Kind::Fault);
             if !is_it || header.segments > 0 || task.has_callbacks() {
                 return None;
             }
-            connection.table.mail().clear(slot);
+            connection.table.mailbox().clear(slot);
             let settled = self.decide_first(|scheduler, now| scheduler.settle_only(id, slot, sequence, now));
             Some((header.kind, body, settled))
         };
         let answer = connection.right.look(
-            connection.table.mail(),
+            connection.table.mailbox(),
             slot,
             || is_there() && in_time(),
             read,

@@ -120,7 +120,7 @@ mod tests {
     use crate::process::shm::segments::LONG;
 
     #[test]
-    fn segments_that_no_batch_took_along_are_free_again() {
+    fn segments_that_no_batch_has_sent_are_free_again() {
         let store = Arc::<SegmentPool>::default();
         let number = store.put(&[7; LONG]).unwrap();
         let segments = Segments { segments: store.references(&[number]), store: Arc::clone(&store) };

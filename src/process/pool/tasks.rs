@@ -144,7 +144,7 @@ impl Pool {
         let now = Instant::now();
         let limited = remote.limit().is_some();
         let submitted = scheduler.submit(remote, now);
-        let hired = scheduler.spawn_missing(now);
+        let new_workers = scheduler.spawn_missing(now);
         let to_wake = scheduler.take_to_wake();
         drop(scheduler);
         if let Submitted::Sent(connection, order) = submitted {
@@ -156,7 +156,7 @@ impl Pool {
         for connection in to_wake {
             connection.ring();
         }
-        for id in hired {
+        for id in new_workers {
             self.start(id);
         }
     }

@@ -28,19 +28,19 @@ impl BatchOwner for Tally {
     fn turn_away(&self, _: &Error) {}
 }
 
-fn portion(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
+fn batch(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Entry::of(Infallible(|n: u64| n + 1))).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
-    let portion = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
+    let batch = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
     let encoded = LocatedCall { call, argument, items: Some(offsets) };
-    RemoteTask::new(Completion::Batch(portion), Arc::clone(&processes.pool) as _, encoded, Vec::new())
+    RemoteTask::new(Completion::Batch(batch), Arc::clone(&processes.pool) as _, encoded, Vec::new())
 }
 
 #[test]
-fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
+fn a_batch_that_is_called_back_before_it_arrives_is_not_sent() {
     let processes = ProcessPoolExecutor::new(1);
     let tally = Arc::<Tally>::default();
-    let remote = portion(&processes, &tally);
+    let remote = batch(&processes, &tally);
     remote.call_back();
     processes.pool.submit(remote, true);
     assert_eq!((processes.stats().workers, processes.stats().pending), (0, 0));
@@ -49,9 +49,9 @@ fn a_portion_that_is_called_back_on_its_way_does_not_arrive() {
 }
 
 #[test]
-fn of_a_portion_what_has_not_begun_is_withdrawn() {
+fn items_of_a_batch_that_have_not_begun_are_withdrawn() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    let remote = portion(&processes, &tally);
+    let remote = batch(&processes, &tally);
     let mut first = Vec::new();
     put_item(&mut first, Kind::Value, &[2]);
     assert!(remote.note(0, 1, &first));
@@ -60,17 +60,17 @@ fn of_a_portion_what_has_not_begun_is_withdrawn() {
 }
 
 #[test]
-fn a_worker_dies_of_a_chunk_as_long_as_there_is_an_item_to_die_of() {
+fn a_chunk_without_items_left_is_not_blamed_for_a_death() {
     let (processes, tally) = (ProcessPoolExecutor::new(1), Arc::<Tally>::default());
-    let remote = portion(&processes, &tally);
-    assert!(remote.has_begun(0), "it was about to");
+    let remote = batch(&processes, &tally);
+    assert!(remote.has_begun(0), "the worker was about to begin the first item");
     remote.curtail();
-    assert!(!remote.has_begun(0), "nobody wants them");
-    assert!(remote.has_begun(1), "it was in the first");
+    assert!(!remote.has_begun(0), "no item is left");
+    assert!(remote.has_begun(1), "the worker was in the first item");
 }
 
 #[test]
-fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
+fn cancelled_tasks_do_not_keep_an_ended_pool() {
     let processes = ProcessPoolExecutor::builder().max_workers(1).max_tasks_per_worker(1).build().unwrap();
     let pool = Arc::downgrade(&processes.pool);
     let [first, second, third] = [1, 2, 3].map(|n: u64| processes.submit(|n| n + 1, n));
@@ -82,7 +82,7 @@ fn a_pool_that_has_ended_is_not_kept_by_tasks_that_were_cancelled() {
 }
 
 #[test]
-fn the_threads_that_are_remembered_are_those_that_may_be_there() {
+fn only_threads_of_possible_workers_are_kept() {
     let processes = ProcessPoolExecutor::new(2);
     let futures = [1, 2].map(|n: u64| processes.submit(|n| n, n));
     assert_eq!(processes.pool.threads.lock().len(), 2, "no worker is there yet, so none has gone");
@@ -90,7 +90,7 @@ fn the_threads_that_are_remembered_are_those_that_may_be_there() {
 }
 
 #[test]
-fn what_was_shared_is_forgotten() {
+fn maps_that_have_ended_are_forgotten() {
     let processes = ProcessPoolExecutor::new(1);
     for _ in 0..3 {
         let shared: Arc<dyn Shared> = Arc::new(Nothing);
@@ -100,7 +100,7 @@ fn what_was_shared_is_forgotten() {
 }
 
 #[test]
-fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
+fn a_closed_pool_expects_more_while_it_has_workers() {
     let processes = ProcessPoolExecutor::new(1);
     let pool = &processes.pool;
     assert_eq!(processes.submit(|n: u64| n, 1).result().unwrap(), 1);
@@ -111,6 +111,6 @@ fn more_is_expected_of_a_closed_pool_as_long_as_workers_are_left() {
         pool.expect_no_more();
     }
     assert!(processes.join(None));
-    accepted.and(more).expect("they stay for him who expected more before");
+    accepted.and(more).expect("workers stay for a map that expected more before the close");
     assert!(matches!(pool.expect_more(true), Err(Error::ShutDown)));
 }

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn so_is_a_child_of_the_child() {
+    fn a_child_of_a_forked_child_is_another_process() {
         super::watch();
         let own = generation();
         assert!(in_child(|| {

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_the_program_goes_there_and_back() {
+    fn an_address_is_turned_into_an_offset_and_back() {
         let offset = image().offset_of(address()).expect("this is the main program");
         assert_eq!(image().address_of(offset), Some(address()));
         assert_eq!(offset, (address() - image().bias) as u64);
@@ -87,21 +87,21 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_sees_each_byte_and_where_segments_end() {
+    fn a_fingerprint_depends_on_each_byte_and_on_segment_ends() {
         assert_eq!(fingerprint(&[b"abc", b"d"]), fingerprint(&[b"abc", b"d"]));
         assert_ne!(fingerprint(&[b"abc", b"d"]), fingerprint(&[b"abd", b"d"]));
         assert_ne!(fingerprint(&[b"abc", b"d"]), fingerprint(&[b"ab", b"cd"]));
     }
 
     #[test]
-    fn another_process_of_this_program_agrees() {
+    fn two_processes_of_a_program_have_the_same_fingerprint() {
         const INSIDE: &str = "CONCURRENT_FUTURES_TEST_IMAGE";
         let text = format!("offset={:x?} build={:x?}", image().offset_of(address()), image().build_id());
         if std::env::var_os(INSIDE).is_some() {
             println!("{text}");
             return;
         }
-        let name = "process::program::image::tests::another_process_of_this_program_agrees";
+        let name = "process::program::image::tests::two_processes_of_a_program_have_the_same_fingerprint";
         let other = Command::new(program()).args(["--exact", name, "--nocapture"]).env(INSIDE, "1").output().unwrap();
         let said = String::from_utf8_lossy(&other.stdout);
         assert!(said.contains(&text), "{text} is not in {said}");

@@ -96,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_closure_has_a_telling_name_or_none() {
+    fn a_closure_has_a_useful_name_or_none() {
         let closure: fn(u64) -> u64 = |n| n + 4;
         let name = name(closure);
-        assert!(name == "nameless" || name.contains("a_closure_has_a_telling_name_or_none"), "{name}");
+        assert!(name == "nameless" || name.contains("a_closure_has_a_useful_name_or_none"), "{name}");
     }
 
     #[test]
-    fn what_begins_no_function_of_the_program_has_no_name() {
+    fn an_address_that_starts_no_function_has_no_name() {
         // SAFETY: the name is a string that ends with a zero.
         let in_library = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getpid".as_ptr()) };
         if !cfg!(target_feature = "crt-static") {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cut_down_to_what_they_tell() {
+    fn names_are_cut_to_their_useful_part() {
         assert_eq!(telling("core::ops::function::FnOnce::call_once"), None);
         assert_eq!(
             telling("core::option::Option<T>::unwrap{{reify.shim}}").unwrap(),

@@ -18,7 +18,7 @@
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
 //! | `Forget` | both | `sequence` is the number of a segment that will not be used again |
-//! | `Bell` | from the worker | there is [mail](crate::process::shm::table) |
+//! | `Bell` | from the worker | there is a [short reply](crate::process::shm::table) |
 //! | `Items` | from the worker | [`ItemsHead`], then for each item `kind: u8`, `length: u32` and a value or fault |
 #![forbid(unsafe_code)]
 

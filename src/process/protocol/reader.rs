@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_that_a_long_frame_needed_is_not_kept() {
+    fn memory_of_a_long_frame_is_released() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut reader = Reader::new(u64::MAX);
         for (length, is_long) in [(2 * KEPT, true), (1, false)] {

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_come_back_as_they_were() {
+    fn errors_are_read_as_they_were_written() {
         let errors = [
             Error::Failed(Failed::new(std::io::Error::other("the disk is full"))),
             Error::Encode(Encode::new(Part::Result, "no")),

@@ -198,7 +198,7 @@ impl<W: Clone> Scheduler<W> {
         let table = Arc::clone(worker.table.as_ref().expect("a worker that serves has a table"));
         let slot = worker.free.trailing_zeros() as u8;
         worker.free &= !(1 << slot);
-        table.words().ready(slot, sequence, remote.range());
+        table.slots().ready(slot, sequence, remote.range());
         *remote.place.lock() = Place::Sent { worker: id, slot, sequence, table };
         if worker.in_flight.is_empty() {
             worker.since = now;
@@ -218,7 +218,7 @@ impl<W: Clone> Scheduler<W> {
         let mut rest = sent.filter_map(|(sent, table)| {
             let table = table.as_ref()?;
             let range = sent.remote.range().filter(|_| sent.remote.is_divisible())?;
-            let (from, to) = table.words().halve(sent.slot, sent.sequence, range)?;
+            let (from, to) = table.slots().halve(sent.slot, sent.sequence, range)?;
             sent.remote.divide(from, to)
         });
         if let Some(rest) = rest.next() {

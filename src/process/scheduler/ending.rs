@@ -29,7 +29,7 @@ impl<W: Clone> Scheduler<W> {
         let born = worker.since;
         let mut untouched = Vec::new();
         while let Some(sent) = worker.in_flight.pop_front() {
-            let was_ready = worker.table.as_ref().is_some_and(|table| table.words().revoke(sent.slot, sent.sequence));
+            let was_ready = worker.table.as_ref().is_some_and(|table| table.slots().revoke(sent.slot, sent.sequence));
             let is_next = untouched.is_empty() && death.lost_tasks.is_empty();
             // A task that has begun is not started again. And a task that one worker after the other dies of before it
             // starts, such as one whose argument does not fit into memory there, would never end.

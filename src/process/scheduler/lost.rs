@@ -25,7 +25,7 @@ impl LostTask {
             // A journal that a task has overwritten counts as missing.
             remote.note(first, count, &replies);
         }
-        if remote.items.is_some() && !remote.has_begun(table.words().begun(*slot)) {
+        if remote.items.is_some() && !remote.has_begun(table.slots().begun(*slot)) {
             return None;
         }
         let error = died();

@@ -40,7 +40,7 @@ impl<W: Clone> Scheduler<W> {
                 return true;
             }
             Place::Sent { worker, slot, sequence, table } => {
-                if !table.words().revoke(*slot, *sequence) {
+                if !table.slots().revoke(*slot, *sequence) {
                     curtail(remote, table, *slot);
                     return false;
                 }
@@ -82,7 +82,7 @@ impl<W: Clone> Scheduler<W> {
             return false;
         };
         let (worker, slot, sequence) = (*worker, *slot, *sequence);
-        if !table.words().kill(slot, sequence) {
+        if !table.slots().kill(slot, sequence) {
             return false;
         }
         *place = Place::Killing { worker };
@@ -185,13 +185,13 @@ impl<W: Clone> Scheduler<W> {
         let limit = sent.remote.limit().unwrap_or(Duration::MAX);
         // The worker knows best when it started the task. But a task may have overwritten its note.
         let ran = |started_at| Duration::from_nanos(clock.saturating_sub(started_at));
-        let stopped = match table.words().progress(slot, sequence) {
+        let stopped = match table.slots().progress(slot, sequence) {
             Progress::Running(since) if ran(since) < limit && worker.due.is_none() => {
                 worker.due = now.checked_add(limit - ran(since));
                 return Expiry::Later(worker.due);
             }
             _ if now < deadline => return Expiry::Later(Some(deadline)),
-            Progress::Running(_) => table.words().kill(slot, sequence),
+            Progress::Running(_) => table.slots().kill(slot, sequence),
             Progress::Ready => {
                 let table = Arc::clone(table);
                 if !self.isolate(id, now)
@@ -200,7 +200,7 @@ impl<W: Clone> Scheduler<W> {
                 {
                     return Expiry::Later(worker.deadline());
                 }
-                let stopped = table.words().revoke(slot, sequence);
+                let stopped = table.slots().revoke(slot, sequence);
                 return if stopped { self.expired(id, slot, sequence, now) } else { Expiry::Later(Some(now)) };
             }
             Progress::Done if worker.arrival.is_some() => {
@@ -212,7 +212,7 @@ impl<W: Clone> Scheduler<W> {
                     worker.arrival = Some(now + ARRIVAL);
                     return Expiry::Later(worker.arrival);
                 }
-                table.words().kill_done(slot, sequence)
+                table.slots().kill_done(slot, sequence)
             }
             Progress::Done => {
                 worker.arrival = Some(now + ARRIVAL);
@@ -260,6 +260,6 @@ impl<W: Clone> Scheduler<W> {
 fn curtail(remote: &RemoteTask, table: &TaskTable, slot: u8) {
     if remote.items.is_some() {
         remote.curtail();
-        table.words().curtail(slot);
+        table.slots().curtail(slot);
     }
 }

@@ -11,12 +11,12 @@
 #![forbid(unsafe_code)]
 
 mod audit;
-mod book;
 mod cases;
 mod client;
-mod due;
-mod errand;
+mod fake_task;
 mod monitor;
+mod oracle;
+mod pending_action;
 mod worker;
 mod world;
 
@@ -28,8 +28,8 @@ use crate::process::program::call;
 use crate::process::seeds;
 use crate::task::encoded::Entry;
 use crate::task::function::Infallible;
-use book::CallRecord;
-use world::{Actor, Stock, World};
+use oracle::CallRecord;
+use world::{Actor, Fixture, World};
 
 /// As many as take a few seconds in a debug build.
 const SCHEDULES: u64 = 1500;
@@ -69,7 +69,7 @@ impl World<'_> {
 
     /// Lets one event happen.
     fn happen(&mut self, actors: &mut Vec<Actor>) {
-        self.is_calm = false;
+        self.is_settling = false;
         if self.rng.u32(..8) == 0 {
             self.retire();
         }
@@ -80,9 +80,9 @@ impl World<'_> {
         };
         self.advance(Duration::from_nanos(by));
         self.actors(actors);
-        let calls = actors.is_empty() || self.rng.u32(..self.weather.calm) == 0;
+        let calls = actors.is_empty() || self.rng.u32(..self.config.call_rate) == 0;
         let actor = if calls { None } else { Some(actors[self.rng.usize(..actors.len())]) };
-        let waits = self.weather.are_lazy && matches!(actor, Some(Actor::Worker(_))) && self.rng.u32(..8) != 0;
+        let waits = self.config.slow_workers && matches!(actor, Some(Actor::Worker(_))) && self.rng.u32(..8) != 0;
         match actor.filter(|_| !waits) {
             Some(actor) => self.act_and_audit(actor),
             None => {
@@ -102,8 +102,8 @@ impl World<'_> {
 
     /// Runs without further calls until nothing happens any more, or with `is_end`, until everything has ended.
     fn settle_down(&mut self, actors: &mut Vec<Actor>, is_end: bool) {
-        self.trace(|| "nobody asks for anything".into());
-        self.is_calm = true;
+        self.trace(|| "no more calls".into());
+        self.is_settling = true;
         for step in 0..STEPS {
             if step % 8 == 0 {
                 self.retire();
@@ -117,12 +117,12 @@ impl World<'_> {
                 return self.audit_outcomes();
             }
         }
-        panic!("it does not come to an end");
+        panic!("the schedule does not end");
     }
 
     /// Advances the clock to the next alarm. Returns `false` if nothing is still to come.
     fn pass_time(&mut self, is_end: bool) -> bool {
-        let is_done = self.book.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
+        let is_done = self.oracle.lock().calls.iter().all(CallRecord::is_over) && self.blocked.is_empty();
         if is_done && (!is_end || self.monitors.is_empty()) {
             return false;
         }
@@ -133,19 +133,19 @@ impl World<'_> {
             return true;
         }
         // A task without a time limit has no alarm.
-        let floor = self.floor.borrow();
-        let hung = floor.workers.iter().find(|(_, worker)| worker.hangs && worker.is_alive);
+        let processes = self.processes.borrow();
+        let hung = processes.workers.iter().find(|(_, worker)| worker.hangs && worker.is_alive);
         let hung = hung.map(|(id, _)| *id);
-        drop(floor);
+        drop(processes);
         let Some(hung) = hung else { return false };
         let first = self.scheduler.workers[&hung].in_flight.front();
-        assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "nobody keeps the time of a task");
+        assert!(first.is_none_or(|sent| sent.remote.limit().is_none()), "no monitor keeps the time limit of a task");
         self.kill(hung);
         true
     }
 }
 
-fn stock() -> Stock {
+fn fixture() -> Fixture {
     let settings = Settings {
         max_workers: 1,
         initializer: None,
@@ -160,16 +160,16 @@ fn stock() -> Stock {
     };
     let call =
         call::FunctionAddress::of(Entry::of(Infallible(|number: u32| number))).expect("a function of this program");
-    Stock { pool: Pool::new(settings, |_, _| ()), call, table: Vec::new(), base: Instant::now(), traces: false }
+    Fixture { pool: Pool::new(settings, |_, _| ()), call, tables: Vec::new(), base: Instant::now(), traces: false }
 }
 
 #[test]
-fn what_is_to_hold_holds_in_every_schedule() {
+fn every_schedule_keeps_the_invariants() {
     seeds::each(SCHEDULES, || {
-        let mut stock = stock();
+        let mut fixture = fixture();
         move |seed, traces| {
-            stock.traces = traces;
-            World::new(seed, &mut stock).live();
+            fixture.traces = traces;
+            World::new(seed, &mut fixture).live();
         }
     });
 }

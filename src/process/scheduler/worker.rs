@@ -109,10 +109,10 @@ impl<W> WorkerState<W> {
     /// half of a batch.
     pub(super) fn held_up(&self) -> usize {
         let Some(table) = self.table.as_ref().filter(|_| self.stage == Stage::Serving) else { return 0 };
-        let is_ahead = |sent: &Sent| table.words().progress(sent.slot, sent.sequence) == Progress::Ready;
+        let is_ahead = |sent: &Sent| table.slots().progress(sent.slot, sent.sequence) == Progress::Ready;
         let can_be_halved = |sent: &Sent| {
             let range = sent.remote.range().filter(|_| sent.remote.is_divisible());
-            range.is_some_and(|range| table.words().can_be_halved(sent.slot, sent.sequence, range))
+            range.is_some_and(|range| table.slots().can_be_halved(sent.slot, sent.sequence, range))
         };
         let sent = self.in_flight.iter().enumerate();
         sent.filter(|(nth, sent)| (*nth > 0 && is_ahead(sent)) || can_be_halved(sent)).count()
@@ -135,7 +135,7 @@ impl<W> WorkerState<W> {
     /// the same time, the later one may arrive first.
     pub(super) fn put_first_what_runs(&mut self) -> bool {
         let Some(table) = &self.table else { return false };
-        let has_begun = |sent: &Sent| table.words().progress(sent.slot, sent.sequence) != Progress::Ready;
+        let has_begun = |sent: &Sent| table.slots().progress(sent.slot, sent.sequence) != Progress::Ready;
         let position = self.in_flight.iter().position(has_begun).filter(|position| *position > 0);
         let sent = position.and_then(|position| self.in_flight.remove(position));
         let is_another = sent.is_some();
@@ -148,7 +148,7 @@ impl<W> WorkerState<W> {
         let table = self.table.as_ref()?;
         let last = self.in_flight.back()?;
         let sequence = last.sequence;
-        if !table.words().revoke(last.slot, sequence) {
+        if !table.slots().revoke(last.slot, sequence) {
             return None;
         }
         self.take(|sent| sent.sequence == sequence, now)

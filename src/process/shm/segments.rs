@@ -412,22 +412,22 @@ mod tests {
         assert_eq!(store.put(&long), Some(first));
         let segments = store.references(&[first]);
         store.release(&segments, true);
-        assert_eq!(store.trim(), [first], "it was kept: nobody uses it again");
+        assert_eq!(store.trim(), [first], "a segment kept by the worker is never used again");
         assert_ne!(store.put(&long), Some(first));
         assert_eq!(store.put(&long[1..]), None, "short bytes stay where they are");
     }
 
     #[test]
-    fn a_free_segment_makes_room_for_one_of_another_length() {
+    fn a_free_segment_is_replaced_by_one_of_another_length() {
         let store = SegmentPool::default();
         let long = vec![7; LONG];
         let numbers: Vec<_> = (0..MOST).map(|_| store.put(&long).unwrap()).collect();
-        assert_eq!(store.put(&long), None, "all are in use, and there are as many as there may be");
+        assert_eq!(store.put(&long), None, "every segment is in use, and no more are allowed");
         store.put_back(&numbers[3..5]);
         let longer = vec![7; 2 * LONG + 1];
         assert!(store.put(&longer).is_some_and(|number| !numbers.contains(&number)));
-        assert_eq!(store.trim(), [numbers[3]], "the other side is to forget it");
-        assert_eq!(store.put(&long), Some(numbers[4]), "no more of them go than have to");
+        assert_eq!(store.trim(), [numbers[3]], "the worker has to forget the removed segment");
+        assert_eq!(store.put(&long), Some(numbers[4]), "no other segment is removed");
     }
 
     #[test]
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_somebody_keeps_are_told_of() {
+    fn segments_kept_by_a_task_are_reported() {
         let store = SegmentPool::default();
         let number = store.put(&vec![7; LONG]).unwrap();
         let worker = WorkerOutOfBand::default();

@@ -1,20 +1,20 @@
 //! The memory that a pool shares with one worker: the state of each task, decided by compare-and-swap.
 //!
-//! A task that was sent to a worker is in one of 64 slots: see [`words`]. There is also a journal, which survives the
+//! A task that was sent to a worker is in one of 64 slots: see [`slots`]. There is also a journal, which survives the
 //! worker: it has the reply to an item of a batch before the next item begins, and is sent when it is full or the batch
 //! is over. The pool reads it after a death.
 //!
-//! Short replies go through this memory only: see [`letters`] and [`mailbox`].
+//! Short replies go through this memory only: see [`short_replies`] and [`mailbox`].
 //!
 //! The worker, and so any of its tasks, can write this memory: the pool compares and copies, and trusts nothing in it.
 #![allow(unsafe_code)]
 
-mod letters;
-mod mailbox;
 #[cfg(test)]
-pub(in crate::process) mod meanwhile;
+pub(in crate::process) mod interleaving;
+mod mailbox;
 mod read_right;
-mod words;
+mod short_replies;
+mod slots;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,21 +27,21 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use crate::process::os::{self, Memory};
 use mailbox::Mailbox;
 pub(in crate::process) use read_right::ReadRight;
-pub(in crate::process) use words::Progress;
-use words::{TaskWords, end_of, first_of, pair};
+pub(in crate::process) use slots::Progress;
+use slots::{TaskSlots, end_of, first_of, pair};
 
 pub(in crate::process) const COUNT: usize = 64;
 
 /// The length of the journal in bytes.
 pub(in crate::process) const JOURNAL: usize = 60 << 10;
 
-/// The length of the longest frame that goes as a letter.
-const LETTER: usize = 512;
+/// The length of the longest frame that goes through the mailbox.
+const SHORT_REPLY: usize = 512;
 
 /// What both sides map. All zero at first.
 #[repr(C)]
 struct Shared {
-    words: TaskWords<COUNT>,
+    slots: TaskSlots<COUNT>,
     /// The sequence number of the batch that the journal belongs to.
     journal_of: AtomicU64,
     /// The first item in the journal.
@@ -57,12 +57,12 @@ struct Shared {
     vanished: AtomicU64,
     /// The id of the worker process, if it ran out of memory. Set by the worker.
     shortage: AtomicU64,
-    mail: Mailbox,
+    mailbox: Mailbox,
 }
 
 const JOURNAL_AT: usize = 4 << 10;
-const LETTERS_AT: usize = JOURNAL_AT + JOURNAL;
-const LENGTH: usize = LETTERS_AT + COUNT * LETTER;
+const SHORT_REPLIES_AT: usize = JOURNAL_AT + JOURNAL;
+const LENGTH: usize = SHORT_REPLIES_AT + COUNT * SHORT_REPLY;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
 /// How long a thread that waits for the other side looks here, yielding in between, before it sleeps. Waking an idle
@@ -96,7 +96,7 @@ pub(in crate::process) struct TaskTable {
     base: NonNull<u8>,
 }
 
-// SAFETY: the shared memory is accessed by atomics, and by copies in the functions for the journal and the letters.
+// SAFETY: the shared memory is accessed by atomics, and by copies in the functions for the journal and the short replies.
 unsafe impl Send for TaskTable {}
 // SAFETY: as above.
 unsafe impl Sync for TaskTable {}
@@ -130,22 +130,22 @@ impl TaskTable {
         unsafe { self.base.as_ptr().add(JOURNAL_AT) }
     }
 
-    pub(in crate::process) fn words(&self) -> &TaskWords<COUNT> {
-        // In tests, others may act here.
+    pub(in crate::process) fn slots(&self) -> &TaskSlots<COUNT> {
+        // In the simulation, workers may take steps here.
         #[cfg(test)]
-        meanwhile::happens();
-        &self.shared().words
+        interleaving::run_hook();
+        &self.shared().slots
     }
 
-    pub(in crate::process) fn mail(&self) -> &Mailbox {
+    pub(in crate::process) fn mailbox(&self) -> &Mailbox {
         #[cfg(test)]
-        meanwhile::happens();
-        &self.shared().mail
+        interleaving::run_hook();
+        &self.shared().mailbox
     }
 
-    fn letter(&self, slot: u8) -> *mut u8 {
-        // SAFETY: the mapping ends after the last letter.
-        unsafe { self.base.as_ptr().add(LETTERS_AT + usize::from(slot) % COUNT * LETTER) }
+    fn short_reply(&self, slot: u8) -> *mut u8 {
+        // SAFETY: the mapping ends after the last short reply.
+        unsafe { self.base.as_ptr().add(SHORT_REPLIES_AT + usize::from(slot) % COUNT * SHORT_REPLY) }
     }
 
     // The pool's side.
@@ -264,7 +264,7 @@ mod tests {
     fn the_other_side_sees_the_same() {
         let (ours, memory) = TaskTable::create().unwrap();
         let theirs = TaskTable::map(&memory).unwrap();
-        let (ours, theirs) = (ours.words(), theirs.words());
+        let (ours, theirs) = (ours.slots(), theirs.slots());
         ours.ready(63, 1, Some((2, 5)));
         assert!(theirs.start(63, 1, now()));
         assert_eq!((theirs.take_item(63), ours.begun(63)), (Some(2), 3));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_unmapped() {
+    fn a_dropped_table_is_unmapped() {
         let (_ours, memory) = TaskTable::create().unwrap();
         // More mappings than the default limit of a process on Linux.
         for _ in 0..70_000 {
@@ -291,7 +291,7 @@ mod tests {
         assert!(!table.write_journal(&vec![0; JOURNAL]));
         table.begin_journal(9, 6);
         assert_eq!(table.read_journal(9), Some((6, 0, vec![])));
-        assert!(table.write_journal(&vec![1; JOURNAL]) && !table.write_journal(b"x"), "it may be full");
+        assert!(table.write_journal(&vec![1; JOURNAL]) && !table.write_journal(b"x"), "the journal may be full");
         assert_eq!(table.read_journal(9), Some((6, 1, vec![1; JOURNAL])));
     }
 }

@@ -26,7 +26,7 @@ impl TaskLoop {
         let mut replies = ItemReplies::new(Arc::clone(&self.socket), self.table, slot, sequence, bytes);
         replies.begin(head.first);
         let mut scratch = Vec::new();
-        while let Some(item) = self.table.words().take_item(slot) {
+        while let Some(item) = self.table.slots().take_item(slot) {
             let Some(argument) = next_argument(&mut arguments) else {
                 break;
             };

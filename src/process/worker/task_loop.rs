@@ -193,7 +193,7 @@ impl TaskLoop {
     /// Runs a task, unless it was taken back.
     fn perform(&mut self, header: Header, body: std::ops::Range<usize>) -> Option<PendingReply> {
         let Header { slot, sequence, .. } = header;
-        if !self.table.words().start(slot, sequence, table::now()) {
+        if !self.table.slots().start(slot, sequence, table::now()) {
             return None;
         }
         let mut bytes = std::mem::take(&mut self.reply);
@@ -210,7 +210,7 @@ impl TaskLoop {
     /// Sends the result of a task.
     fn answer(&mut self, reply: PendingReply) {
         let PendingReply { slot, sequence, result } = reply;
-        if !self.table.words().finish(slot, sequence) {
+        if !self.table.slots().finish(slot, sequence) {
             // The pool has decided to kill this process.
             loop {
                 std::thread::park();
@@ -333,14 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_used_again_when_the_pool_has_copied_it_and_not_before() {
+    fn a_segment_is_used_again_only_after_the_pool_has_copied_it() {
         let (mut task_loop, connection) = task_loop();
         let mut reader = Reader::new(u64::MAX);
         let call = FunctionAddress::of(Entry::of(Infallible(zeros as fn(usize) -> Bytes))).unwrap();
         let mut announced = Vec::new();
         for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
             connection.table.collect(collected);
-            connection.table.words().ready(0, sequence, None);
+            connection.table.slots().ready(0, sequence, None);
             let head = TaskHead { id: sequence, enter: call.enter, function: call.function, items: 0, first: 0 };
             let body = [&head.to_bytes()[..], &postcard::to_stdvec(&(1_usize << 20)).unwrap()].concat();
             let mut task = Vec::new();

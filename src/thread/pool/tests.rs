@@ -30,7 +30,7 @@ fn task(pool: &Arc<Pool>) -> Arc<dyn TaskHandle<()>> {
 }
 
 #[test]
-fn a_sleeper_is_told_to_leave_when_it_is_one_too_many() {
+fn a_surplus_sleeping_worker_is_told_to_leave() {
     let pool = Pool::new(settings(1));
     let counts = || {
         let queue = pool.queue.lock();
@@ -48,7 +48,7 @@ fn a_sleeper_is_told_to_leave_when_it_is_one_too_many() {
 }
 
 #[test]
-fn nobody_is_called_while_somebody_is_on_the_way() {
+fn no_worker_is_woken_while_one_is_on_its_way() {
     let pool = Pool::new(settings(1));
     let queue = || Queue {
         tasks: [(Ticket::default(), task(&pool) as _)].into(),
@@ -62,13 +62,16 @@ fn nobody_is_called_while_somebody_is_on_the_way() {
     assert!(matches!(Queue { searching: true, ..queue() }.decide(), Action::Nothing));
     assert!(matches!(Queue { idle: 0, ..queue() }.decide(), Action::Start(_)));
     assert!(matches!(Queue { idle: 0, workers: 2, ..queue() }.decide(), Action::Nothing));
-    assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "who is there comes first");
+    assert!(matches!(Queue { coming: 1, ..queue() }.decide(), Action::Notify), "an idle worker is woken first");
     assert!(matches!(Queue { idle: 0, coming: 1, ..queue() }.decide(), Action::Nothing));
-    assert!(matches!(Queue { idle: 0, dead: 1, ..queue() }.decide(), Action::Nothing), "nothing to do for it");
+    assert!(
+        matches!(Queue { idle: 0, dead: 1, ..queue() }.decide(), Action::Nothing),
+        "a new worker would find no task"
+    );
 }
 
 #[test]
-fn what_is_hastened_is_before_all_others_and_of_those_the_last_is_the_first() {
+fn hastened_tasks_come_first_and_the_last_one_before_them() {
     let pool = Pool::new(settings(1));
     let tasks: Vec<Arc<dyn Runnable>> = (0..2000).map(|_| task(&pool) as _).collect();
     let mut queue = Queue::default();
@@ -89,7 +92,7 @@ fn what_is_hastened_is_before_all_others_and_of_those_the_last_is_the_first() {
 }
 
 #[test]
-fn a_pool_is_over_with_its_last_worker_if_nothing_more_is_to_come() {
+fn a_closed_pool_ends_with_its_last_worker() {
     let broken = || Some(Error::Broken(Broken::new("a test")));
     for (workers, closed, broken, is_last) in [
         (0, false, None, false),
@@ -104,7 +107,7 @@ fn a_pool_is_over_with_its_last_worker_if_nothing_more_is_to_come() {
 }
 
 #[test]
-fn each_end_of_a_task_has_its_count() {
+fn each_end_of_a_task_is_counted() {
     for (ran, counts) in
         [(Ran::Skipped, (4, 5, 5)), (Ran::Completed, (5, 6, 5)), (Ran::Failed, (5, 5, 6)), (Ran::Uncounted, (5, 5, 5))]
     {
@@ -115,7 +118,7 @@ fn each_end_of_a_task_has_its_count() {
 }
 
 #[test]
-fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
+fn tasks_are_refused_if_no_worker_can_be_started() {
     for (awake, is_left) in [(0, false), (1, true)] {
         // No address space is that large, however wide addresses are.
         let most = usize::MAX - usize::MAX / 16;
@@ -137,7 +140,7 @@ fn tasks_that_no_worker_can_take_end_where_none_can_be_started() {
 }
 
 #[test]
-fn no_count_is_left_of_tasks_that_are_refused() {
+fn refused_tasks_leave_no_count_behind() {
     let pool = Pool::new(settings(1));
     let [dead, alive, other] = [task(&pool), task(&pool), task(&pool)];
     {
@@ -154,7 +157,7 @@ fn no_count_is_left_of_tasks_that_are_refused() {
 }
 
 #[test]
-fn maps_that_are_gone_are_forgotten() {
+fn dropped_maps_are_forgotten() {
     let pool = Pool::new(settings(1));
     let alive = Arc::new(Nothing);
     pool.enlist(Arc::downgrade(&alive) as _);
@@ -162,26 +165,26 @@ fn maps_that_are_gone_are_forgotten() {
         pool.enlist(Weak::<Nothing>::new() as _);
     }
     assert_eq!(pool.shared().len(), 1);
-    assert_eq!(pool.shared.lock().len(), 2, "that which is there, and the last one");
+    assert_eq!(pool.shared.lock().len(), 2, "the live map, and the last dropped one");
 }
 
 #[test]
 fn an_initializer_whose_drop_panics_does_no_harm() {
-    struct Grenade;
-    impl Drop for Grenade {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("boom in a drop");
         }
     }
-    let grenade = Grenade;
+    let value = PanicsOnDrop;
     let initializer = Box::new(move || {
-        let _grenade = &grenade;
+        let _value = &value;
     });
     drop(Pool::new(Settings { initializer: Some(initializer), ..settings(1) }));
 }
 
 #[test]
-fn a_thread_that_has_left_is_kept_to_be_joined_until_it_has_ended() {
+fn a_thread_that_has_left_is_joined_once_it_has_ended() {
     let pool = Pool::new(settings(1));
     let (hold, held) = channel::<()>();
     let running = thread::spawn(move || held.recv().unwrap_or_default());

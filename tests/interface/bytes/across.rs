@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use concurrent_futures::{Bytes, Executor, MapOptions, ProcessPoolExecutor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::same;
 use crate::support::{Held, LONG, within};
@@ -29,7 +29,7 @@ pub(super) fn checksum(bytes: Bytes) -> u64 {
 }
 
 #[test]
-fn every_length_arrives_both_ways() {
+fn bytes_of_every_length_cross_both_ways() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         for length in [0, 1, MIB - 1, MIB, MIB + 1, 5 * MIB + 3] {
@@ -46,7 +46,7 @@ fn every_length_arrives_both_ways() {
 }
 
 #[test]
-fn many_go_in_one_argument_and_one_result() {
+fn many_bytes_cross_in_one_argument_and_one_result() {
     fn reversed(mut all: Vec<Bytes>) -> Vec<Bytes> {
         all.reverse();
         all
@@ -70,7 +70,7 @@ enum Shape {
 }
 
 #[test]
-fn they_may_be_anywhere_in_a_value() {
+fn bytes_may_be_anywhere_in_a_value() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         for length in [3, MIB + 5] {
@@ -112,7 +112,7 @@ fn tasks_of_all_sizes_from_several_threads_do_not_mix() {
 static KEPT: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
 
 #[test]
-fn what_a_task_keeps_stays_what_it_was() {
+fn bytes_kept_by_a_task_do_not_change() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let keep = |bytes: Bytes| KEPT.lock().unwrap().push(bytes);
@@ -144,7 +144,7 @@ type Asked = mpsc::Sender<mpsc::Sender<u64>>;
 static THREAD: Mutex<Option<Asked>> = Mutex::new(None);
 
 #[test]
-fn what_a_thread_of_a_task_keeps_stays_what_it_was() {
+fn bytes_kept_by_a_thread_of_a_task_do_not_change() {
     fn keep(bytes: Bytes) {
         let (asked, asks) = mpsc::channel::<mpsc::Sender<u64>>();
         *THREAD.lock().unwrap() = Some(asked);
@@ -170,7 +170,7 @@ fn what_a_thread_of_a_task_keeps_stays_what_it_was() {
 }
 
 #[test]
-fn chunks_of_a_map_carry_them() {
+fn chunks_of_a_map_may_contain_bytes() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         let chunks = processes.with(MapOptions::new().chunk_size(7));
@@ -183,7 +183,7 @@ fn chunks_of_a_map_carry_them() {
 }
 
 #[test]
-fn an_initializer_may_have_them() {
+fn an_initializer_may_take_bytes() {
     within(LONG, || {
         for length in [5, 2 * MIB] {
             let builder = ProcessPoolExecutor::builder().max_workers(1);
@@ -197,7 +197,7 @@ fn an_initializer_may_have_them() {
 
 /// A callback runs while a result of another process is taken in, and is no part of it.
 #[test]
-fn in_a_callback_they_are_bytes_as_everywhere() {
+fn bytes_can_be_encoded_in_a_callback() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let future = processes.submit(same, made((1, MIB)));
@@ -214,5 +214,46 @@ fn in_a_callback_they_are_bytes_as_everywhere() {
         });
         future.result().unwrap();
         assert_eq!(receive.recv().unwrap(), (true, true));
+    });
+}
+
+/// Is encoded by itself, and stays encoded until its bytes are wanted.
+struct Sealed(Vec<u8>);
+
+impl Sealed {
+    fn new(length: usize) -> Self {
+        Self(vec![7; length])
+    }
+    fn open(self) -> Bytes {
+        postcard::from_bytes(&self.0).unwrap()
+    }
+}
+
+impl Serialize for Sealed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sealed = postcard::to_stdvec(&Bytes::from(&self.0[..])).map_err(serde::ser::Error::custom)?;
+        Bytes::from(sealed).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Bytes::deserialize(deserializer)?.into_vec()))
+    }
+}
+
+fn length_of(sealed: Sealed) -> usize {
+    let bytes = sealed.open();
+    assert!(bytes.iter().all(|byte| *byte == 7));
+    bytes.len()
+}
+
+#[test]
+fn a_value_may_encode_bytes_with_another_serialiser() {
+    within(LONG, || {
+        let processes = ProcessPoolExecutor::new(1);
+        for length in [0, 10, 300_000, 3_000_000] {
+            assert_eq!(processes.submit(length_of, Sealed::new(length)).result().unwrap(), length);
+        }
     });
 }

@@ -14,7 +14,7 @@ use crate::support::{LONG, within};
 const MIB: usize = 1 << 20;
 
 #[test]
-fn a_worker_that_dies_with_them_harms_no_other_task() {
+fn a_worker_that_dies_with_bytes_harms_no_other_task() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         for round in 0..3 {
@@ -32,7 +32,7 @@ fn a_worker_that_dies_with_them_harms_no_other_task() {
 }
 
 #[test]
-fn a_retry_has_them_again() {
+fn a_retry_gets_the_same_bytes() {
     fn second_time((bytes, flag): (Bytes, PathBuf)) -> u64 {
         if File::create_new(flag).is_ok() {
             std::process::abort();
@@ -74,7 +74,7 @@ fn a_chunk_that_kills_its_worker_keeps_the_bytes_of_its_other_items() {
 }
 
 #[test]
-fn they_count_towards_the_longest_message() {
+fn bytes_count_towards_the_longest_message() {
     within(LONG, || {
         let limited = ProcessPoolExecutor::builder().max_workers(1).max_message_size(3 * MIB as u64);
         let processes = limited.build().unwrap();
@@ -94,7 +94,7 @@ fn they_count_towards_the_longest_message() {
 
 /// They pass the limit by themselves: no worker could have them, however often another is started.
 #[test]
-fn more_than_a_worker_may_have_fails_alone() {
+fn an_argument_with_more_bytes_than_a_worker_may_have_fails_alone() {
     within(LONG, || {
         let limited = ProcessPoolExecutor::builder().max_workers(1).memory_limit(64 * MIB as u64);
         let processes = limited.build().unwrap();
@@ -119,7 +119,7 @@ impl Serialize for Fails {
 }
 
 #[test]
-fn what_was_taken_along_for_nothing_is_free_again() {
+fn segments_of_a_failed_encoding_are_free_again() {
     fn returns(panics: bool) -> Fails {
         Fails(made((1, 4 * MIB)), panics)
     }

@@ -42,7 +42,7 @@ fn footprint(_: ()) -> (usize, usize) {
 }
 
 #[test]
-fn two_hundred_leave_no_more_than_twenty() {
+fn two_hundred_tasks_leave_no_more_memory_than_twenty() {
     fn scenario(_: ()) -> [(usize, usize); 4] {
         let processes = ProcessPoolExecutor::new(1);
         let send = |count| {
@@ -66,7 +66,7 @@ fn two_hundred_leave_no_more_than_twenty() {
 }
 
 #[test]
-fn a_pool_that_had_many_at_once_gives_memory_back() {
+fn a_pool_releases_memory_after_many_bytes_at_once() {
     fn scenario(_: ()) -> (usize, usize, usize) {
         let processes = ProcessPoolExecutor::new(1);
         let busy = processes.submit(|_: ()| std::thread::park(), ());
@@ -87,7 +87,7 @@ fn a_pool_that_had_many_at_once_gives_memory_back() {
 }
 
 #[test]
-fn memory_of_what_was_cancelled_comes_back_as_well() {
+fn memory_of_cancelled_tasks_is_released() {
     fn scenario(_: ()) -> (usize, usize) {
         let processes = ProcessPoolExecutor::new(1);
         let busy = processes.submit(|_: ()| std::thread::park(), ());

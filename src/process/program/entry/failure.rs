@@ -71,7 +71,7 @@ mod tests {
     use crate::process::worker::exit::LOST;
 
     #[test]
-    fn each_code_is_one_failures_and_nobody_elses() {
+    fn each_code_belongs_to_one_failure() {
         for failure in StartFailure::ALL {
             assert_eq!(StartFailure::of(failure.code()), Some(failure));
             assert!(!failure.reason().contains("  "), "{failure:?}");

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_read_by_who_it_is_for() {
+    fn a_mark_is_read_by_its_own_copy() {
         let text = MARK.for_copy(OWN);
         assert!(is_mark(text.as_encoded_bytes()));
         assert_eq!(read(text.as_encoded_bytes(), OWN, |_| false), Reading::Own(MARK));
@@ -160,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_for_another_copy_is_left_to_it() {
+    fn a_mark_for_another_copy_is_not_read() {
         for rest in ["entry 8192 1 77 2", "entry 8192 and what it means there", "init 9999"] {
             assert_eq!(reading(rest), Reading::Another, "{rest}");
         }
     }
 
     #[test]
-    fn a_mark_for_nobody_says_why() {
+    fn a_mark_for_no_copy_says_why() {
         for rest in ["entry 1 1 77 2", "init 4096 1 77 2", "init 8192 1 77 2", "entry 9999 1 77 2", "entry 4096 2 77 2"]
         {
             assert_eq!(reading(rest), Reading::Nobody(StartFailure::Program), "{rest}");

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_open_is_found() {
+    fn open_descriptors_are_found() {
         let file = std::fs::File::open("/dev/null").unwrap();
         assert!(open_descriptors().contains(&file.as_raw_fd()));
         assert_eq!(flags_of(file.as_raw_fd()), Some(FdFlags::CLOEXEC));

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_of_this_machine_has_no_names() {
+    fn a_program_of_another_machine_has_no_names() {
         assert!(program(b"").is_none());
         assert!(program(&[b'#'; 100]).is_none());
         let mut other = fs::read(std::env::current_exe().unwrap()).unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_table_is_no_table() {
+    fn a_damaged_section_is_not_read() {
         let own = Program::open(File::open(std::env::current_exe().unwrap()).unwrap()).unwrap();
         for kind in [SHT_SYMTAB, SHT_NOTE] {
             for header in own.sections_of(kind) {

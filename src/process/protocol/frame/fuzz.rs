@@ -15,7 +15,7 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn heads_come_back_as_they_were(
+    fn headers_are_read_as_they_were_written(
         numbers in [number(), number(), number()],
         words in any::<[u32; 2]>(),
         (kind, slot, segments, kept) in (kind(), any::<u8>(), any::<u8>(), any::<bool>()),
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn items_come_back_as_they_were(items in prop::collection::vec((kind(), bytes(40)), 0..8)) {
+    fn items_are_read_as_they_were_written(items in prop::collection::vec((kind(), bytes(40)), 0..8)) {
         let mut bytes = Vec::new();
         items.iter().for_each(|(kind, reply)| put_item(&mut bytes, *kind, reply));
         let mut rest = &bytes[..];

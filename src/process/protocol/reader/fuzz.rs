@@ -39,7 +39,7 @@ fn take(reader: &mut Reader, socket: &UnixStream, frames: &mut Vec<(Header, Vec<
     loop {
         match reader.fill(socket.as_fd(), RecvFlags::DONTWAIT) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            received => assert!(received? > 0, "nobody has closed it"),
+            received => assert!(received? > 0, "the stream is open"),
         }
         // The buffer never grows beyond a frame of the longest length.
         let most = usize::try_from(reader.limit).unwrap_or(usize::MAX).saturating_add(HEADER + READ);

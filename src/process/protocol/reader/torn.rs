@@ -78,7 +78,7 @@ fn pieces<'a>(mut bytes: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
 }
 
 #[test]
-fn a_stream_that_is_torn_at_any_byte_is_the_same() {
+fn a_stream_split_at_any_byte_gives_the_same_frames() {
     let (frames, bytes) = stream(&mut Rng::with_seed(7), 60);
     for at in 0..=bytes.len() {
         let (head, tail) = bytes.split_at(at);
@@ -88,7 +88,7 @@ fn a_stream_that_is_torn_at_any_byte_is_the_same() {
 }
 
 #[test]
-fn streams_that_are_torn_at_random_are_the_same() {
+fn streams_split_at_random_give_the_same_frames() {
     seeds::each(STREAMS, || {
         |seed, _| {
             let mut rng = Rng::with_seed(seed);
@@ -101,7 +101,7 @@ fn streams_that_are_torn_at_random_are_the_same() {
 }
 
 #[test]
-fn a_stream_that_is_damaged_is_read_up_to_there() {
+fn a_damaged_stream_is_read_up_to_the_damage() {
     seeds::each(STREAMS, || {
         |seed, _| {
             let mut rng = Rng::with_seed(seed);
@@ -127,7 +127,7 @@ fn a_stream_that_is_damaged_is_read_up_to_there() {
 
 /// A worker that a task has damaged may send anything.
 #[test]
-fn bodies_of_anything_are_read_or_refused() {
+fn random_bodies_are_read_or_refused() {
     seeds::each(STREAMS, || {
         |seed, _| {
             let mut rng = Rng::with_seed(seed);

@@ -17,7 +17,7 @@ fn look_at(bytes: &[u8]) {
     for _ in 0..MOST {
         source = source.and_then(StdError::source);
     }
-    assert!(source.is_none(), "as deep as no error of a worker");
+    assert!(source.is_none(), "the chain of sources is longer than a worker sends");
     to_bytes(&error);
 }
 
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn an_error_comes_back_as_it_was(error in error(), damage in prop::collection::vec(damage(), 1..4)) {
+    fn an_error_is_read_as_it_was_written(error in error(), damage in prop::collection::vec(damage(), 1..4)) {
         let bytes = to_bytes(&error);
         let back = from_bytes(&bytes);
         prop_assert_eq!((back.variant(), back.to_string()), (error.variant(), error.to_string()));
@@ -84,7 +84,7 @@ proptest! {
 
 /// Each cause is inside the one before: dropping this many would overflow a thread's stack.
 #[test]
-fn causes_without_end_are_cut_off() {
+fn an_endless_chain_of_causes_is_cut_off() {
     let chain = vec![String::new(); 1_000_000];
     look_at(&put(FAILED, &("name", chain)));
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::due::Due;
-use super::errand::{call_of, open_calls};
+use super::fake_task::{call_of, open_calls};
+use super::pending_action::PendingAction;
 use super::world::{LATE, World};
 use crate::process::scheduler::worker::{Sent, Stage, WorkerState};
 use crate::process::scheduler::{AHEAD_BYTES, MISSES};
@@ -41,12 +41,12 @@ impl World<'_> {
         let workers = || scheduler.workers.values();
         assert_eq!(scheduler.active, workers().filter(|worker| worker.counts()).count(), "active");
         assert_eq!(scheduler.starting, workers().filter(|worker| worker.stage == Stage::Starting).count(), "starting");
-        assert!(scheduler.active <= self.weather.max_workers, "too many workers");
+        assert!(scheduler.active <= self.config.max_workers, "too many workers");
         let others =
             workers().filter(|worker| matches!(worker.stage, Stage::Starting | Stage::Retiring | Stage::Leaving));
         assert!(
             others.map(|worker| worker.in_flight.len()).sum::<usize>() == 0,
-            "a worker has tasks that does not serve"
+            "a worker that does not serve has tasks"
         );
         self.audit_work();
         // The tasks of a dead worker are with other workers.
@@ -61,8 +61,8 @@ impl World<'_> {
             );
             assert!(worker.in_flight.len() < 2 || worker.bytes <= AHEAD_BYTES, "too much is sent ahead");
         }
-        let unread = self.dues.iter().filter(|due| matches!(due, Due::Read(..))).count();
-        assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "not all is read");
+        let unread = self.pending_actions.iter().filter(|action| matches!(action, PendingAction::Read(..))).count();
+        assert!(scheduler.unread == unread && (unread == 0 || !scheduler.is_empty()), "a reply is not read");
         for (nth, id) in scheduler.idle.iter().enumerate() {
             let worker = &scheduler.workers[id];
             assert!(!scheduler.idle[..nth].contains(id), "idle twice");
@@ -74,20 +74,20 @@ impl World<'_> {
     pub(super) fn audit_work(&self) {
         // What a killed worker runs has been given up.
         let is_at_work = |id| self.scheduler.workers.get(id).is_some_and(|worker| worker.stage != Stage::Doomed);
-        let floor = self.floor.borrow();
-        let running = floor.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
-        assert!(running <= self.weather.max_workers, "too many workers are at work");
+        let processes = self.processes.borrow();
+        let running = processes.workers.iter().filter(|(id, worker)| worker.runs() && is_at_work(id)).count();
+        assert!(running <= self.config.max_workers, "too many workers are at work");
     }
 
-    /// Invariant: each task is in exactly one place, and its `place` says which. Notes in the book where it was seen.
+    /// Invariant: each task is in exactly one place, and its `place` says which. Records in the oracle where it was seen.
     fn audit_places(&self) {
         let scheduler = &self.scheduler;
         // Sums stand for sets: different sets have different sums, except with a probability of 1 in 2^64.
         let (mut found, mut expected, mut live) = (0_u64, 0_u64, 0);
-        let mut book = self.book.lock();
+        let mut oracle = self.oracle.lock();
         let mut see = |remote: &RemoteTask, is_sent| {
             if remote.items.is_none() {
-                book.calls[call_of(&remote.argument)].see(is_sent);
+                oracle.calls[call_of(&remote.argument)].see(is_sent);
             }
         };
         for remote in &scheduler.queue {
@@ -113,12 +113,15 @@ impl World<'_> {
                 expected = expected.wrapping_add(mark(remote));
             }
         }
-        assert_eq!(found, expected, "a task that is in several places, or in none, or that nobody has submitted");
+        assert_eq!(found, expected, "a task is in several places, in none, or was not submitted");
         // A lost task ends once its outcome is decided, so there are few.
         for (nth, remote) in scheduler.lost.iter().enumerate() {
             let is_it = |other: &Arc<RemoteTask>| Arc::ptr_eq(other, remote);
             let is_once = !scheduler.lost[..nth].iter().any(is_it) && self.remotes.iter().any(is_it);
-            assert!(is_once && matches!(*remote.place.lock(), Place::WorkerLost), "a task is lost that is elsewhere");
+            assert!(
+                is_once && matches!(*remote.place.lock(), Place::WorkerLost),
+                "a lost task is in another place too"
+            );
         }
     }
 
@@ -126,8 +129,8 @@ impl World<'_> {
     fn audit_turns(&self) {
         let tickets = self.scheduler.queue.iter().map(|remote| remote.ticket());
         assert!(tickets.is_sorted(), "the queue is not in the order of submission");
-        let book = self.book.lock();
-        let turn = |remote: &Arc<RemoteTask>| book.calls.get(call_of(&remote.argument))?.turn;
+        let oracle = self.oracle.lock();
+        let turn = |remote: &Arc<RemoteTask>| oracle.calls.get(call_of(&remote.argument))?.turn;
         let are_in_turn = |remotes: &mut dyn Iterator<Item = &Arc<RemoteTask>>| {
             let whole = remotes.filter(|remote| remote.items.is_none());
             whole.filter_map(turn).is_sorted()
@@ -137,7 +140,7 @@ impl World<'_> {
             // A running task may have been sent before one that comes earlier.
             let progress = |sent: &Sent| {
                 let table = worker.table.as_ref()?;
-                Some(table.quiet_words().progress(sent.slot, sent.sequence))
+                Some(table.slots_without_hook().progress(sent.slot, sent.sequence))
             };
             let runs = |sent: &&Sent| progress(sent) != Some(Progress::Ready);
             let mut waiting = worker.in_flight.iter().skip_while(runs).map(|sent| &sent.remote);
@@ -153,19 +156,22 @@ impl World<'_> {
         }
         let coming = scheduler.starting + scheduler.idle.len();
         let is_enough = |waiting| {
-            scheduler.active >= self.weather.max_workers
+            scheduler.active >= self.config.max_workers
                 || coming >= waiting
                 || scheduler.start_again.is_some_and(|then| self.monitors.values().any(|monitor| monitor.keeps(then)))
         };
-        assert!(is_enough(scheduler.waiting()), "tasks wait for a worker that nobody is going to start");
+        assert!(is_enough(scheduler.waiting()), "tasks wait for a worker that no monitor is going to start");
         // Tasks that were sent behind others, which may take any time.
         let serving = scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving);
         let is_behind = |worker: &WorkerState<_>, sent: &Sent| {
             let table = worker.table.as_ref();
-            table.is_some_and(|table| table.quiet_words().progress(sent.slot, sent.sequence) == Progress::Ready)
+            table.is_some_and(|table| table.slots_without_hook().progress(sent.slot, sent.sequence) == Progress::Ready)
         };
         let behind = serving.flat_map(|worker| worker.in_flight.iter().skip(1).filter(|sent| is_behind(worker, sent)));
-        assert!(is_enough(behind.count().min(1)), "a task waits behind another for a worker that nobody starts");
+        assert!(
+            is_enough(behind.count().min(1)),
+            "a task waits behind another for a worker that no monitor is going to start"
+        );
         if scheduler.waiting() == 0 {
             return;
         }
@@ -184,9 +190,9 @@ impl World<'_> {
         }
         for worker in scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving) {
             for sent in worker.in_flight.iter().filter(|sent| sent.remote.is_divisible()) {
-                let begun = worker.table.as_ref().map_or(0, |table| table.quiet_words().begun(sent.slot));
+                let begun = worker.table.as_ref().map_or(0, |table| table.slots_without_hook().begun(sent.slot));
                 let left = sent.remote.range().map_or(0, |(_, end)| end.saturating_sub(begun));
-                assert!(left < 2, "a worker is idle while another has a portion that it has not begun");
+                assert!(left < 2, "a worker is idle while another has a batch that it has not begun");
             }
         }
     }
@@ -195,32 +201,37 @@ impl World<'_> {
     fn audit_limits(&self) {
         for (id, worker) in self.scheduler.workers.iter().filter(|(_, worker)| worker.stage == Stage::Serving) {
             let monitor = &self.monitors[id];
-            let is_told = |due: &Due| matches!(due, Due::Send(to, _, true) if to == id);
-            let Some(deadline) = worker.deadline().filter(|_| !monitor.will_look() && !self.dues.iter().any(is_told))
+            let is_told = |action: &PendingAction| matches!(action, PendingAction::Send(to, _, true) if to == id);
+            let Some(deadline) =
+                worker.deadline().filter(|_| !monitor.will_look() && !self.pending_actions.iter().any(is_told))
             else {
                 continue;
             };
             let first = &worker.in_flight[0];
-            let progress = worker.table.as_ref().map(|table| table.quiet_words().progress(first.slot, first.sequence));
+            let progress =
+                worker.table.as_ref().map(|table| table.slots_without_hook().progress(first.slot, first.sequence));
             let is_done = progress == Some(Progress::Done);
-            assert!(worker.arrival.is_none() || is_done, "a result is waited for that is not there");
-            let Some((then, _)) = monitor.alarm() else { panic!("nobody keeps the time of a task") };
+            assert!(
+                worker.arrival.is_none() || is_done,
+                "the monitor waits for a result that the worker has not stored"
+            );
+            let Some((then, _)) = monitor.alarm() else { panic!("no monitor keeps the time limit of a task") };
             // Counted from its start, if that was later. The clock may have been read up to [`LATE`] before the
             // decision.
             let limit = first.remote.limit();
             let started = match progress {
-                Some(Progress::Running(since)) => self.stock.base + Duration::from_nanos(since),
-                _ => self.stock.base,
+                Some(Progress::Running(since)) => self.fixture.base + Duration::from_nanos(since),
+                _ => self.fixture.base,
             };
             let latest = deadline.max(started + limit.unwrap_or_default()) + LATE;
-            assert!(then <= latest.max(self.now()), "the time of another task is kept");
+            assert!(then <= latest.max(self.now()), "the monitor keeps the time limit of another task");
         }
     }
 
     /// Invariant: a starting worker that is no longer needed is about to be told.
     fn audit_starting(&self) {
-        let is_told = |due: &Due| matches!(due, Due::RingAll);
-        if !self.scheduler.is_over() || self.dues.iter().any(is_told) {
+        let is_told = |action: &PendingAction| matches!(action, PendingAction::RingAll);
+        if !self.scheduler.is_over() || self.pending_actions.iter().any(is_told) {
             return;
         }
         let starting = self
@@ -230,7 +241,7 @@ impl World<'_> {
             .filter(|(_, worker)| worker.stage == Stage::Starting && worker.connection.is_some());
         for (id, _) in starting {
             let monitor = &self.monitors[id];
-            assert!(monitor.will_look() || !monitor.is_asleep(), "nobody tells a worker that there is nothing for it");
+            assert!(monitor.will_look() || !monitor.is_asleep(), "a starting worker is not told that no task is left");
         }
     }
 
@@ -242,15 +253,19 @@ impl World<'_> {
 
     /// Asserts that no worker can continue with the task.
     pub(super) fn audit_stopped(&self, id: WorkerId, (slot, sequence): (u8, u64)) {
-        let table = Arc::clone(&self.floor.borrow().workers[&id].table);
-        assert_eq!(table.quiet_words().progress(slot, sequence), Progress::Strange, "a task was stopped that was not");
+        let table = Arc::clone(&self.processes.borrow().workers[&id].table);
+        assert_eq!(
+            table.slots_without_hook().progress(slot, sequence),
+            Progress::Strange,
+            "a task was reported stopped and was not"
+        );
     }
 
     /// Counts that a worker died before it started a task, which another one will start.
     pub(super) fn audit_missed(&self, remote: &RemoteTask) {
         // The items of a batch move from one remote task to another.
         for call in open_calls(remote).into_iter().filter(|_| remote.items.is_none()) {
-            let call = &mut self.book.lock().calls[call];
+            let call = &mut self.oracle.lock().calls[call];
             call.missed += 1;
             assert!(call.missed < MISSES, "one worker after the other dies before a task");
         }
@@ -258,11 +273,11 @@ impl World<'_> {
 
     /// Asserts that a worker that leaves has a reason, and no work.
     pub(super) fn audit_leaving(&self, id: WorkerId) {
-        let (scheduler, weather) = (&self.scheduler, &self.weather);
+        let (scheduler, config) = (&self.scheduler, &self.config);
         let worker = &scheduler.workers[&id];
         let has_retired = worker.budget == 0;
         let idle = (self.now() + LATE).saturating_duration_since(worker.since);
-        let is_expired = weather.keep_alive.is_some_and(|time| idle >= time);
+        let is_expired = config.keep_alive.is_some_and(|time| idle >= time);
         let is_closed = scheduler.closed && scheduler.expected == 0;
         assert!(is_closed || has_retired || is_expired || scheduler.broken.is_some(), "a worker leaves for no reason");
         assert!(
@@ -273,11 +288,11 @@ impl World<'_> {
 
     /// Asserts that everything that was submitted has ended.
     pub(super) fn audit_outcomes(&self) {
-        for (number, call) in self.book.lock().calls.iter().enumerate() {
+        for (number, call) in self.oracle.lock().calls.iter().enumerate() {
             assert!(call.is_over() && !call.runs(), "call {number} has not ended: {call:?}");
         }
-        assert!(self.scheduler.active <= self.weather.max_workers, "too many workers for good");
-        assert!(self.blocked.is_empty(), "a submitter waits for room that is there");
+        assert!(self.scheduler.active <= self.config.max_workers, "too many workers at the end");
+        assert!(self.blocked.is_empty(), "a submitter waits although there is room");
     }
 
     /// Asserts that nothing is left.

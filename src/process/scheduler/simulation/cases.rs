@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::stock;
-use super::world::{Stock, Weather, World};
+use super::fixture;
+use super::world::{Config, Fixture, World};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Answered, Dispatch, Next, Prospect, Submitted};
@@ -24,24 +24,24 @@ const FIRST: WorkerId = WorkerId(0);
 const SECOND: WorkerId = WorkerId(1);
 
 /// Returns a world with one worker, which may have one task.
-fn world(stock: &mut Stock) -> World<'_> {
-    world_of(1, Some(1), stock)
+fn world(fixture: &mut Fixture) -> World<'_> {
+    world_of(1, Some(1), fixture)
 }
 
 /// Returns a world with `max_workers` workers, each of which may have `max_tasks` tasks.
-fn world_of(max_workers: usize, max_tasks: Option<u64>, stock: &mut Stock) -> World<'_> {
-    let weather = Weather {
+fn world_of(max_workers: usize, max_tasks: Option<u64>, fixture: &mut Fixture) -> World<'_> {
+    let config = Config {
         max_workers,
         max_pending: None,
         max_tasks,
         keep_alive: None,
         failed_starts: 0,
         unfit: 0,
-        calm: 1,
-        are_lazy: false,
-        patience: 1,
+        call_rate: 1,
+        slow_workers: false,
+        cancel_rate: 1,
     };
-    World::under(weather, 0, Rng::with_seed(0), stock)
+    World::with_config(config, 0, Rng::with_seed(0), fixture)
 }
 
 impl World<'_> {
@@ -67,7 +67,7 @@ impl World<'_> {
         let table = self.make_ready(id);
         // Its tasks are usually short, so that one is sent ahead.
         self.decide(|scheduler, _| scheduler.observe(id, 100, Duration::from_micros(100)));
-        let Ok(orders) = self.refill(id).1.try_into() else { panic!("one is sent ahead") };
+        let Ok(orders) = self.refill(id).1.try_into() else { panic!("a second task is sent ahead") };
         (table, orders)
     }
 
@@ -84,9 +84,9 @@ impl World<'_> {
 }
 
 #[test]
-fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
-    let mut stock = stock();
-    let mut world = world_of(2, Some(1), &mut stock);
+fn a_worker_that_reached_its_task_limit_is_replaced_after_its_exit() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, Some(1), &mut fixture);
     for _ in 0..4 {
         world.submit_task();
     }
@@ -96,19 +96,19 @@ fn a_worker_that_has_had_its_tasks_is_replaced_when_it_has_gone() {
     }
     assert!(world.answer(FIRST, 0, 1).is_some());
     assert_eq!(world.refill(FIRST).0, Next::Leave);
-    assert_eq!(world.scheduler.starting, 0, "it is there still");
+    assert_eq!(world.scheduler.starting, 0, "the worker is still alive");
     let death = world.decide(|scheduler, now| scheduler.died(FIRST, Prospect::Fair, now));
     assert!(death.lost_tasks.is_empty() && !death.is_the_end);
-    assert_eq!(world.scheduler.starting, 0, "its monitor holds its connection");
+    assert_eq!(world.scheduler.starting, 0, "the monitor still holds the connection");
     assert!(world.decide(|scheduler, _| scheduler.forget(FIRST)).is_empty());
     assert_eq!(world.scheduler.starting, 1);
-    assert_eq!(world.scheduler.respawned, 0, "it has not died");
+    assert_eq!(world.scheduler.respawned, 0, "the worker has not died");
 }
 
 #[test]
-fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
-    let mut stock = stock();
-    let mut world = world(&mut stock);
+fn a_cancelled_task_does_not_count_against_the_task_limit() {
+    let mut fixture = fixture();
+    let mut world = world(&mut fixture);
     let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     assert_eq!(world.refill(FIRST).0, Next::Work(None));
@@ -118,21 +118,21 @@ fn a_worker_that_was_given_its_last_task_in_vain_may_have_another() {
 }
 
 #[test]
-fn an_answer_is_to_the_task_that_has_the_slot_now() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_reply_goes_to_the_task_that_has_the_slot_now() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
-    assert!(world.answer(FIRST, 0, 2).is_none() && world.answer(FIRST, 1, 1).is_none(), "nobody has asked for these");
+    assert!(world.answer(FIRST, 0, 2).is_none() && world.answer(FIRST, 1, 1).is_none(), "no such task was sent");
     assert!(world.answer(FIRST, 0, 1).is_some_and(|answered| Arc::ptr_eq(&answered, &remote)));
-    assert!(world.answer(FIRST, 0, 1).is_none(), "it has been answered");
+    assert!(world.answer(FIRST, 0, 1).is_none(), "the task has its reply");
 }
 
 #[test]
-fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn an_idle_worker_takes_a_task_sent_ahead_to_another() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let remotes = [(); 3].map(|()| world.submit_task().0);
     for id in [FIRST, SECOND] {
         world.make_ready(id);
@@ -147,25 +147,25 @@ fn who_has_nothing_takes_what_was_sent_ahead_to_another() {
 }
 
 /// Returns `true` if a worker is idle after a waiter has taken the answer to its only task.
-fn rests(max_tasks: Option<u64>, meanwhile: impl FnOnce(&mut World<'_>)) -> bool {
-    let mut stock = stock();
-    let mut world = world_of(2, max_tasks, &mut stock);
+fn is_idle_after(max_tasks: Option<u64>, before: impl FnOnce(&mut World<'_>)) -> bool {
+    let mut fixture = fixture();
+    let mut world = world_of(2, max_tasks, &mut fixture);
     world.submit_task();
     world.make_ready(FIRST);
     world.refill(FIRST);
-    meanwhile(&mut world);
-    let (remote, rests) = world.decide(|scheduler, now| scheduler.settle_only(FIRST, 0, 1, now));
-    assert!(remote.is_some() && world.scheduler.idle.contains(&FIRST) == rests);
-    rests
+    before(&mut world);
+    let (remote, is_idle) = world.decide(|scheduler, now| scheduler.settle_only(FIRST, 0, 1, now));
+    assert!(remote.is_some() && world.scheduler.idle.contains(&FIRST) == is_idle);
+    is_idle
 }
 
 #[test]
-fn a_worker_rests_where_its_thread_has_nothing_to_do() {
-    assert!(rests(None, |_| {}));
-    assert!(!rests(Some(1), |_| {}), "it has had its last task");
-    assert!(!rests(None, |world| world.scheduler.closed = true));
-    assert!(!rests(None, |world| world.scheduler.broken = Some(Error::Abandoned)));
-    assert!(!rests(None, |world| drop(world.submit_task())), "that one waits");
+fn a_worker_is_idle_if_its_monitor_has_nothing_to_do() {
+    assert!(is_idle_after(None, |_| {}));
+    assert!(!is_idle_after(Some(1), |_| {}), "the worker has reached its task limit");
+    assert!(!is_idle_after(None, |world| world.scheduler.closed = true));
+    assert!(!is_idle_after(None, |world| world.scheduler.broken = Some(Error::Abandoned)));
+    assert!(!is_idle_after(None, |world| drop(world.submit_task())), "a task waits");
     let send_ahead = |world: &mut World<'_>| {
         world.submit_task();
         world.make_ready(SECOND);
@@ -174,21 +174,21 @@ fn a_worker_rests_where_its_thread_has_nothing_to_do() {
         world.submit_task();
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_ahead), "it could take that");
-    let send_portion = |world: &mut World<'_>| {
-        let portion = world.remote(TaskOptions::new(), Some(3), true, 0);
-        world.decide(|scheduler, now| scheduler.submit(portion, now));
+    assert!(!is_idle_after(None, send_ahead), "the worker could take the task sent ahead");
+    let send_batch = |world: &mut World<'_>| {
+        let batch = world.remote(TaskOptions::new(), Some(3), true, 0);
+        world.decide(|scheduler, now| scheduler.submit(batch, now));
         world.make_ready(SECOND);
         assert_eq!(world.refill(SECOND).1.len(), 1);
     };
-    assert!(!rests(None, send_portion), "it could take a part");
+    assert!(!is_idle_after(None, send_batch), "the worker could take half of the batch");
 }
 
 #[test]
-fn nobody_takes_more_than_he_may_have() {
+fn a_worker_takes_no_more_tasks_than_its_limit() {
     const MOST: u64 = 6;
-    let mut stock = stock();
-    let mut world = world_of(2, Some(MOST), &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, Some(MOST), &mut fixture);
     for _ in 0..2 {
         world.submit_task();
     }
@@ -212,6 +212,6 @@ fn nobody_takes_more_than_he_may_have() {
             assert!(matches!(world.submit_task().1, Submitted::Sent(SECOND, _)));
         }
     }
-    assert_eq!(world.refill(SECOND).1.len(), 1, "it takes two of four, and may have one");
+    assert_eq!(world.refill(SECOND).1.len(), 1, "the worker would take two of four tasks, and may have one");
     assert_eq!(world.scheduler.waiting(), 1);
 }

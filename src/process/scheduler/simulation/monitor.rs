@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::errand::next_call;
-use super::worker::{Said, Worker};
+use super::fake_task::next_call;
+use super::worker::{Message, Worker};
 use super::world::World;
 use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::monitor::event::{Action, Event};
@@ -24,12 +24,12 @@ pub(super) struct Monitor {
     state: Option<MonitorState>,
     has_begun: bool,
     /// The actions that were decided and not performed yet.
-    actions: VecDeque<Action<Said>>,
+    actions: VecDeque<Action<Message>>,
     /// What it does after the actions, before it sleeps.
     steps: VecDeque<Step>,
     pub(super) rung: bool,
-    /// The slot and sequence number of the task whose answer a waiter looks for.
-    pub(super) looked_for: Option<(u8, u64)>,
+    /// The slot and sequence number of the task whose reply a waiter looks for.
+    pub(super) wanted_reply: Option<(u8, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +44,9 @@ enum Step {
 
 impl Monitor {
     /// Returns `true` if it has a reason to wake.
-    pub(super) fn wakes(&self, has_said: bool, has_died: bool, now: Instant) -> bool {
+    pub(super) fn wakes(&self, has_messages: bool, has_died: bool, now: Instant) -> bool {
         let is_rung = self.rung || self.alarm().is_some_and(|(then, _)| then <= now);
-        !self.has_begun || !self.is_asleep() || is_rung || has_died || has_said
+        !self.has_begun || !self.is_asleep() || is_rung || has_died || has_messages
     }
 
     pub(super) fn alarm(&self) -> Option<(Instant, Alarm)> {
@@ -75,7 +75,7 @@ impl Monitor {
 
 impl World<'_> {
     fn monitor(&mut self, id: WorkerId) -> &mut Monitor {
-        self.monitors.get_mut(&id).expect("a monitor that acts is there")
+        self.monitors.get_mut(&id).expect("an acting monitor is in the map")
     }
 
     /// Lets the monitor take its next step.
@@ -93,21 +93,21 @@ impl World<'_> {
 
     fn wake(&mut self, id: WorkerId) {
         let now = self.now();
-        let (has_died, said) = {
-            let floor = self.floor.borrow();
-            let worker = &floor.workers[&id];
+        let (has_died, messages) = {
+            let processes = self.processes.borrow();
+            let worker = &processes.workers[&id];
             (!worker.is_alive, worker.outgoing.len())
         };
-        let monitor = self.monitors.get_mut(&id).expect("it is there");
+        let monitor = self.monitors.get_mut(&id).expect("the worker has a monitor");
         if has_died {
             // It waits until no waiter looks.
-            monitor.looked_for = None;
+            monitor.wanted_reply = None;
             monitor.steps.extend([Step::Receive(usize::MAX), Step::Reap, Step::Forget]);
             self.on(id, Event::Gone);
-        } else if monitor.rung || said > 0 {
+        } else if monitor.rung || messages > 0 {
             let rung = std::mem::take(&mut monitor.rung);
-            if said > 0 {
-                let count = self.rng.usize(usize::from(!rung)..=said);
+            if messages > 0 {
+                let count = self.rng.usize(usize::from(!rung)..=messages);
                 monitor.steps.push_back(Step::Receive(count));
             }
             if rung {
@@ -119,14 +119,14 @@ impl World<'_> {
             let first = self.scheduler.workers[&id].in_flight.front().map(|sent| (sent.slot, sent.sequence));
             self.on(id, Event::TimePassed { clock });
             if self.monitor(id).actions.iter().any(|action| matches!(action, Action::Expire(..))) {
-                self.audit_stopped(id, first.expect("it had a task"));
+                self.audit_stopped(id, first.expect("the worker had a task"));
             }
         }
     }
 
     fn spawn(&mut self, id: WorkerId) {
         self.monitor(id).has_begun = true;
-        let failed_starts = self.weather.failed_starts;
+        let failed_starts = self.config.failed_starts;
         if self.once_in(failed_starts) {
             self.trace(|| format!("monitor {} cannot start", id.0));
             let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
@@ -138,22 +138,23 @@ impl World<'_> {
             return;
         }
         self.trace(|| format!("monitor {} starts", id.0));
-        let table = self.stock.table.pop().unwrap_or_else(|| Arc::new(TaskTable::create().expect("there is memory").0));
-        let unfit = self.weather.unfit;
+        let table = self
+            .fixture
+            .tables
+            .pop()
+            .unwrap_or_else(|| Arc::new(TaskTable::create().expect("a table can be created").0));
+        let unfit = self.config.unfit;
         let is_unfit = self.once_in(unfit);
-        self.floor.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
+        self.processes.borrow_mut().workers.insert(id, Worker::new(table, is_unfit));
         self.decide(|scheduler, _| scheduler.attach(id, id));
-        let terms = Terms {
-            hello_within: Duration::from_secs(60),
-            has_initializer: false,
-            keep_alive: self.weather.keep_alive,
-        };
+        let terms =
+            Terms { hello_within: Duration::from_secs(60), has_initializer: false, keep_alive: self.config.keep_alive };
         let state = MonitorState::new(id, terms, self.now());
         self.monitor(id).state = Some(state);
     }
 
     /// Lets the state decide. The actions are performed after earlier ones, and before the monitor's other steps.
-    fn on(&mut self, id: WorkerId, event: Event<'_, WorkerId, Said>) {
+    fn on(&mut self, id: WorkerId, event: Event<'_, WorkerId, Message>) {
         let monitor = self.monitor(id);
         let mut state = monitor.state.take().expect("its worker was spawned");
         let mut actions = std::mem::take(&mut monitor.actions);
@@ -177,10 +178,10 @@ impl World<'_> {
             Step::Reap => self.reap(id),
             Step::Forget => {
                 let left = self.decide(|scheduler, _| scheduler.forget(id));
-                assert!(left.is_empty(), "a worker is forgotten with its tasks");
+                assert!(left.is_empty(), "a forgotten worker has tasks");
                 self.monitors.remove(&id);
-                if let Some(worker) = self.floor.borrow_mut().workers.remove(&id) {
-                    self.stock.table.push(worker.table);
+                if let Some(worker) = self.processes.borrow_mut().workers.remove(&id) {
+                    self.fixture.tables.push(worker.table);
                 }
             }
         }
@@ -190,18 +191,19 @@ impl World<'_> {
     fn receive(&mut self, id: WorkerId, count: usize) {
         let mut replies = Vec::new();
         for left in (0..count).rev() {
-            let said = self.floor.borrow_mut().workers.get_mut(&id).and_then(|worker| worker.outgoing.pop_front());
-            let Some(said) = said else { break };
+            let message =
+                self.processes.borrow_mut().workers.get_mut(&id).and_then(|worker| worker.outgoing.pop_front());
+            let Some(message) = message else { break };
             let state = self.monitors[&id].state.as_ref().expect("its worker was spawned");
-            match state.accepts(said.kind()) {
+            match state.accepts(message.kind()) {
                 Acceptance::Take => {}
                 Acceptance::Ignore => continue,
-                Acceptance::Damage => panic!("a worker is killed for what it says: {:?}", said.kind()),
+                Acceptance::Damage => panic!("a worker is killed for what it says: {:?}", message.kind()),
             }
-            let event = match said {
-                Said::Hello => Event::Hello { is_same_build: true },
-                Said::Ready => Event::Ready(id, Arc::clone(&self.floor.borrow().workers[&id].table)),
-                Said::Unfit => Event::Unfit(Error::Abandoned),
+            let event = match message {
+                Message::Hello => Event::Hello { is_same_build: true },
+                Message::Ready => Event::Ready(id, Arc::clone(&self.processes.borrow().workers[&id].table)),
+                Message::Unfit => Event::Unfit(Error::Abandoned),
                 reply => {
                     replies.push(reply);
                     continue;
@@ -230,17 +232,17 @@ impl World<'_> {
         self.trace(|| format!("monitor {} has reaped, {} lost", id.0, lost.len()));
     }
 
-    fn act_for(&mut self, id: WorkerId, action: Action<Said>) {
+    fn act_for(&mut self, id: WorkerId, action: Action<Message>) {
         self.trace(|| format!("monitor {}: {}", id.0, action.name()));
         match action {
             Action::Send(orders) => self.send(id, orders),
             Action::SayNoMore => {
-                if let Some(worker) = self.floor.borrow_mut().workers.get_mut(&id) {
+                if let Some(worker) = self.processes.borrow_mut().workers.get_mut(&id) {
                     worker.no_more = true;
                 }
             }
             Action::Kill => self.kill(id),
-            Action::Deliver(Some(remote), said) => self.deliver(remote, said, true),
+            Action::Deliver(Some(remote), message) => self.deliver(remote, message, true),
             Action::Deliver(None, _) | Action::Warn(_) => {}
             Action::Expire(remote, limit) => remote.expire(limit),
             Action::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
@@ -257,11 +259,11 @@ impl World<'_> {
     }
 
     fn judge(&mut self, id: WorkerId, lost: LostTask) {
-        let table = Arc::clone(&self.floor.borrow().workers[&id].table);
+        let table = Arc::clone(&self.processes.borrow().workers[&id].table);
         let died = || {
             // The monitor knows by now what the worker had done before.
             if let Some(call) = next_call(&lost.remote) {
-                self.book.lock().calls[call].blamed += 1;
+                self.oracle.lock().calls[call].blamed += 1;
             }
             Error::WorkerDied(WorkerDied::new("a worker", Exit::Unknown, None))
         };
@@ -274,14 +276,14 @@ impl World<'_> {
     }
 }
 
-fn lost_task(action: &Action<Said>) -> Option<&LostTask> {
+fn lost_task(action: &Action<Message>) -> Option<&LostTask> {
     if let Action::Judge(lost) = action { Some(lost) } else { None }
 }
 
-impl Action<Said> {
+impl Action<Message> {
     /// Returns a name for a trace.
     fn name(&self) -> String {
-        use super::errand::open_calls;
+        use super::fake_task::open_calls;
         match self {
             Self::Send(orders) => {
                 let orders: Vec<_> = orders.iter().map(|order| (order.sequence, open_calls(&order.remote))).collect();
@@ -303,7 +305,7 @@ impl Action<Said> {
     }
 }
 
-impl Said {
+impl Message {
     fn kind(&self) -> Kind {
         match self {
             Self::Hello => Kind::Hello,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::book;
-use super::errand::{call_at, call_of};
+use super::fake_task::{call_at, call_of};
+use super::oracle::SharedOracle;
 use crate::error::Error;
 use crate::process::monitor::event::Reply;
 use crate::process::protocol::frame::{Kind, put_item};
@@ -17,11 +17,11 @@ use crate::process::shm::table::TaskTable;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
 
-/// All processes, and the clock that they share with the pool.
-pub(super) struct Floor {
+/// All simulated processes, and the clock that they share with the pool.
+pub(super) struct Processes {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) clock: u64,
-    pub(super) book: book::Shared,
+    pub(super) oracle: SharedOracle,
     pub(super) rng: Rng,
     /// A worker dies at one in this many steps; 0 means never.
     pub(super) deaths: u32,
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     /// The tasks that were sent to it.
     pub(super) inbox: VecDeque<Frame>,
     /// The messages that it has sent and its monitor has not read.
-    pub(super) outgoing: VecDeque<Said>,
+    pub(super) outgoing: VecDeque<Message>,
     /// Set if nothing more will come.
     pub(super) no_more: bool,
     /// Set if it was sent a signal that it will not survive.
@@ -59,12 +59,12 @@ impl From<Dispatch> for Frame {
         // If it was taken back before it was sent, another worker may have run it since: this one will not begin it.
         let is_its = matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
         let has_some = items.is_none_or(|(first, end)| first < end) || remote.is_curtailed();
-        assert!(has_some || !is_its, "a worker is sent what others have got");
+        assert!(has_some || !is_its, "a worker is sent a batch without items");
         Self { remote, slot, sequence, items }
     }
 }
 
-pub(super) enum Said {
+pub(super) enum Message {
     Hello,
     Ready,
     Unfit,
@@ -72,12 +72,12 @@ pub(super) enum Said {
     Items { slot: u8, sequence: u64, first: u32, count: u32, last: bool, bytes: Vec<u8> },
 }
 
-impl Reply for Said {
+impl Reply for Message {
     fn answered(&self) -> Answered {
         match *self {
             Self::Value { slot, sequence, .. } => Answered { slot, sequence, last: true },
             Self::Items { slot, sequence, last, .. } => Answered { slot, sequence, last },
-            Self::Hello | Self::Ready | Self::Unfit => unreachable!("no replies"),
+            Self::Hello | Self::Ready | Self::Unfit => unreachable!("not a reply"),
         }
     }
 }
@@ -125,7 +125,7 @@ impl Worker {
         self.is_alive && matches!(self.at, At::Task(..) | At::Items(..))
     }
 
-    fn die(&mut self, book: &book::Shared) {
+    fn die(&mut self, oracle: &SharedOracle) {
         self.is_alive = false;
         let at_work = match &self.at {
             At::Task(frame, _) | At::Done(frame, None) | At::Parked(frame, None) => frame.call(None),
@@ -135,7 +135,7 @@ impl Worker {
             _ => None,
         };
         if let Some(call) = at_work {
-            book.lock().calls[call].die();
+            oracle.lock().calls[call].die();
         }
         self.inbox.clear();
     }
@@ -151,21 +151,21 @@ impl Frame {
     }
 }
 
-impl Floor {
+impl Processes {
     /// Lets one worker take its next step.
     pub(super) fn step(&mut self, id: WorkerId) {
-        let Self { workers, clock, book, rng, deaths } = self;
+        let Self { workers, clock, oracle, rng, deaths } = self;
         let Some(worker) = workers.get_mut(&id).filter(|worker| worker.can_step()) else { return };
         if worker.killed || (*deaths > 0 && rng.u32(..*deaths) == 0) {
-            return worker.die(book);
+            return worker.die(oracle);
         }
         worker.at = match std::mem::replace(&mut worker.at, At::Receiving) {
             At::Spawned => {
-                worker.outgoing.push_back(Said::Hello);
+                worker.outgoing.push_back(Message::Hello);
                 At::SettingUp
             }
             At::SettingUp => {
-                worker.outgoing.push_back(if worker.is_unfit { Said::Unfit } else { Said::Ready });
+                worker.outgoing.push_back(if worker.is_unfit { Message::Unfit } else { Message::Ready });
                 worker.is_alive = !worker.is_unfit;
                 At::Receiving
             }
@@ -174,19 +174,19 @@ impl Floor {
                     worker.is_alive = false;
                     At::Receiving
                 }
-                Some(frame) => worker.begin(id, frame, *clock, book, rng),
+                Some(frame) => worker.begin(id, frame, *clock, oracle, rng),
             },
             At::Task(frame, left @ 1..) => At::Task(frame, left - 1),
-            At::Task(frame, 0) if worker.table.quiet_words().finish(frame.slot, frame.sequence) => {
+            At::Task(frame, 0) if worker.table.slots_without_hook().finish(frame.slot, frame.sequence) => {
                 At::Done(frame, None)
             }
             At::Task(frame, 0) => At::Parked(frame, None),
-            At::Items(frame, batch) => worker.go_on(id, frame, batch, book, rng),
+            At::Items(frame, batch) => worker.go_on(id, frame, batch, oracle, rng),
             At::Done(frame, None) => {
                 let (slot, sequence) = (frame.slot, frame.sequence);
                 let call = frame.call(None).expect("a task has an argument");
-                book.lock().calls[call].leave();
-                worker.outgoing.push_back(Said::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
+                oracle.lock().calls[call].leave();
+                worker.outgoing.push_back(Message::Value { slot, sequence, bytes: (call as u32).to_le_bytes() });
                 At::Receiving
             }
             At::Done(frame, Some(mut batch)) => {
@@ -206,14 +206,14 @@ impl Floor {
 }
 
 impl Worker {
-    fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, book: &book::Shared, rng: &mut Rng) -> At {
-        if !self.table.quiet_words().start(frame.slot, frame.sequence, clock) {
+    fn begin(&mut self, id: WorkerId, frame: Frame, clock: u64, oracle: &SharedOracle, rng: &mut Rng) -> At {
+        if !self.table.slots_without_hook().start(frame.slot, frame.sequence, clock) {
             return At::Receiving;
         }
         match frame.items {
             None => {
                 let call = frame.call(None).expect("a task has an argument");
-                book.lock().calls[call].begin(id);
+                oracle.lock().calls[call].begin(id);
                 At::Task(frame, rng.u32(..4))
             }
             Some((first, _)) => {
@@ -224,16 +224,16 @@ impl Worker {
     }
 
     /// Takes an item, or notes the reply to the one that was taken.
-    fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, book: &book::Shared, rng: &mut Rng) -> At {
+    fn go_on(&mut self, id: WorkerId, frame: Frame, mut batch: Batch, oracle: &SharedOracle, rng: &mut Rng) -> At {
         let Some(item) = batch.item.take() else {
-            let Some(item) = self.table.quiet_words().take_item(frame.slot) else {
-                let is_ours = self.table.quiet_words().finish(frame.slot, frame.sequence);
+            let Some(item) = self.table.slots_without_hook().take_item(frame.slot) else {
+                let is_ours = self.table.slots_without_hook().finish(frame.slot, frame.sequence);
                 return if is_ours { At::Done(frame, Some(batch)) } else { At::Parked(frame, Some(batch)) };
             };
-            assert!(frame.items.is_some_and(|(_, end)| item < end), "an item is to run that was not sent");
+            assert!(frame.items.is_some_and(|(_, end)| item < end), "a worker takes an item that was not sent");
             assert_eq!(item, batch.first + batch.count, "an item is passed over");
             if let Some(call) = frame.call(Some(item)) {
-                book.lock().calls[call].begin(id);
+                oracle.lock().calls[call].begin(id);
             }
             batch.item = Some(item);
             return At::Items(frame, batch);
@@ -260,7 +260,7 @@ impl Worker {
             assert!(self.table.write_journal(&batch.bytes[start..]));
         }
         if let Some(call) = call {
-            book.lock().calls[call].leave();
+            oracle.lock().calls[call].leave();
         }
         At::Items(frame, batch)
     }
@@ -268,7 +268,7 @@ impl Worker {
     fn send(&mut self, frame: &Frame, batch: &mut Batch, last: bool) {
         let Frame { slot, sequence, .. } = *frame;
         let Batch { first, count, .. } = *batch;
-        self.outgoing.push_back(Said::Items {
+        self.outgoing.push_back(Message::Items {
             slot,
             sequence,
             first,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FIRST, SECOND, World, stock, world_of};
+use super::{FIRST, SECOND, World, fixture, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
 use crate::process::scheduler::{Death, MISSES, Next, Prospect};
@@ -26,7 +26,7 @@ impl World<'_> {
     fn die_of(&mut self, id: WorkerId, remote: &Arc<RemoteTask>) {
         let table = self.make_ready(id);
         let (_, orders) = self.refill(id);
-        assert!(table.words().start(orders[0].slot, orders[0].sequence, self.clock()));
+        assert!(table.slots().start(orders[0].slot, orders[0].sequence, self.clock()));
         let lost_tasks = self.die(id).lost_tasks;
         assert!(matches!(&lost_tasks[..], [lost] if Arc::ptr_eq(&lost.remote, remote)));
     }
@@ -45,14 +45,14 @@ impl World<'_> {
 }
 
 #[test]
-fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn cancel_pending_spares_a_task_between_two_tries() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
     world.die_of(FIRST, &remote);
     world.scheduler.closed = true;
     assert!(world.decide(|scheduler, now| scheduler.cancel_pending(now)).is_empty());
-    assert!(world.try_again(&remote).is_none(), "it has begun");
+    assert!(world.try_again(&remote).is_none(), "the task has begun");
     world.make_ready(SECOND);
     assert_eq!(world.refill(SECOND).1.len(), 1);
     // The task was not the one that this worker died of.
@@ -62,9 +62,9 @@ fn what_has_run_runs_again_also_where_all_that_is_pending_was_cancelled() {
 }
 
 #[test]
-fn what_is_aborted_between_two_tries_does_not_run_again() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_task_aborted_between_two_tries_does_not_run_again() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_with(TaskOptions::new().retries(1));
     world.die_of(FIRST, &remote);
     assert!(world.decide(|scheduler, now| scheduler.stop(&remote, now)));
@@ -73,15 +73,15 @@ fn what_is_aborted_between_two_tries_does_not_run_again() {
 }
 
 #[test]
-fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_task_is_not_blamed_for_a_death_of_the_task_before_it() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (deadly, _) = world.submit_with(TaskOptions::new().retries(MISSES + 1));
     world.submit_task();
     for id in (0..=MISSES).map(WorkerId) {
         let (table, [first, _]) = world.send_two(id);
         assert!(Arc::ptr_eq(&first.remote, &deadly));
-        assert!(table.words().start(first.slot, first.sequence, world.clock()));
+        assert!(table.slots().start(first.slot, first.sequence, world.clock()));
         assert_eq!(world.die(id).lost_tasks.len(), 1);
         assert!(world.try_again(&deadly).is_none());
     }
@@ -89,16 +89,16 @@ fn what_waits_behind_a_task_is_not_blamed_for_deaths_of_that() {
 
 #[test]
 fn the_third_worker_that_dies_before_it_is_ready_is_the_last() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.die(WorkerId(id)).is_the_end), [false, false, true]);
 }
 
 #[test]
-fn one_that_would_do_no_better_alone_is_not_tried() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn a_worker_with_no_better_prospect_is_not_tried() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let _tasks = [world.submit_task(), world.submit_task()];
     // One of the two may have held what the other lacked.
     assert!(!world.die_with(FIRST, Prospect::Poor).is_the_end);
@@ -108,8 +108,8 @@ fn one_that_would_do_no_better_alone_is_not_tried() {
 
 #[test]
 fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
-    let mut stock = stock();
-    let mut world = world_of(3, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(3, None, &mut fixture);
     world.scheduler.is_first_try = true;
     let _tasks = [world.submit_task(), world.submit_task(), world.submit_task()];
     assert_eq!(world.scheduler.workers(), 1);
@@ -121,9 +121,9 @@ fn the_first_worker_of_a_program_is_alone_until_it_says_hello() {
 }
 
 #[test]
-fn those_that_were_killed_by_request_do_not_count() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn workers_killed_by_request_do_not_count_as_deaths() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     for id in (0..5).map(WorkerId) {
         world.scheduler.expect_deaths();
@@ -133,9 +133,9 @@ fn those_that_were_killed_by_request_do_not_count() {
 }
 
 #[test]
-fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
-    let mut stock = stock();
-    let mut world = world_of(3, None, &mut stock);
+fn only_a_replacement_of_a_dead_worker_counts_as_respawned() {
+    let mut fixture = fixture();
+    let mut world = world_of(3, None, &mut fixture);
     let (remote, _) = world.submit_task();
     // While this worker was about to take its task, a second one was started for that.
     world.die_of(FIRST, &remote);
@@ -148,18 +148,18 @@ fn only_who_takes_the_place_of_a_dead_one_counts_as_started_again() {
 }
 
 #[test]
-fn nobody_is_hired_after_one_that_shows_that_none_can_serve() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn no_worker_is_started_after_one_that_shows_that_none_can_work() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
     assert!(world.die_with(FIRST, Prospect::None).is_the_end);
     assert!(world.scheduler.workers.is_empty());
 }
 
 #[test]
-fn one_is_tried_alone_before_the_pool_gives_up() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn a_worker_is_tried_alone_before_the_pool_gives_up() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
     world.submit_task();
     // The fourth was started while the third was alive.
@@ -167,9 +167,9 @@ fn one_is_tried_alone_before_the_pool_gives_up() {
 }
 
 #[test]
-fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
-    let mut stock = stock();
-    let mut world = world_of(2, Some(1), &mut stock);
+fn a_failed_replacement_costs_no_task_while_other_workers_live() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, Some(1), &mut fixture);
     for _ in 0..3 {
         world.submit_task();
     }
@@ -181,26 +181,30 @@ fn a_replacement_that_cannot_be_started_costs_no_task_while_there_are_others() {
     assert_eq!(world.refill(FIRST).0, Next::Leave);
     world.die(FIRST);
     assert_eq!(world.fail_to_start(WorkerId(2)), 0);
-    assert_eq!(world.scheduler.starting, 0, "it would lack the same again");
+    assert_eq!(world.scheduler.starting, 0, "another worker would fail in the same way");
     assert!(world.answer(SECOND, 0, 2).is_some());
     assert_eq!(world.refill(SECOND).0, Next::Leave);
     world.die(SECOND);
-    assert_eq!((world.scheduler.starting, world.scheduler.waiting()), (1, 1), "all that the others held is there now");
+    assert_eq!(
+        (world.scheduler.starting, world.scheduler.waiting()),
+        (1, 1),
+        "the resources of the other workers are free now"
+    );
 }
 
 #[test]
-fn one_is_started_alone_before_tasks_are_given_up() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn a_worker_is_started_alone_before_tasks_are_refused() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     world.submit_task();
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.fail_to_start(WorkerId(id))), [0, 0, 2]);
 }
 
 #[test]
-fn one_is_started_for_what_was_sent_ahead_to_another_when_a_worker_dies() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn a_worker_is_started_for_a_task_that_was_sent_ahead_when_another_worker_dies() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let _first = [world.submit_task(), world.submit_task()];
     for id in [FIRST, SECOND] {
         world.make_ready(id);
@@ -215,9 +219,9 @@ fn one_is_started_for_what_was_sent_ahead_to_another_when_a_worker_dies() {
 }
 
 #[test]
-fn nothing_is_sent_ahead_as_long_as_a_worker_may_be_started_for_it() {
-    let mut stock = stock();
-    let mut world = world_of(4, None, &mut stock);
+fn no_task_is_sent_ahead_while_a_worker_may_be_started_for_it() {
+    let mut fixture = fixture();
+    let mut world = world_of(4, None, &mut fixture);
     let _two = [world.submit_task(), world.submit_task()];
     world.make_ready(FIRST);
     world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::monitor::Monitor;
-use super::super::worker::Said;
+use super::super::worker::Message;
 use super::super::world::{LATE, World};
-use super::{FIRST, SECOND, stock, world_of};
+use super::{FIRST, SECOND, fixture, world_of};
 use crate::error::{Error, Exit};
 use crate::process::monitor::event::{Action, Event};
 use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
@@ -36,7 +36,7 @@ impl Watched {
     }
 
     /// Watches the first worker of the pool, which is ready.
-    fn ready(world: &mut World<'_>) -> (Self, Arc<TaskTable>, Vec<Action<Said>>) {
+    fn ready(world: &mut World<'_>) -> (Self, Arc<TaskTable>, Vec<Action<Message>>) {
         let mut watched = Self::new(world);
         assert!(watched.on(world, Event::Hello { is_same_build: true }).is_empty());
         let table = Arc::new(TaskTable::create().unwrap().0);
@@ -44,15 +44,15 @@ impl Watched {
         (watched, table, actions)
     }
 
-    fn on(&mut self, world: &mut World<'_>, event: Event<'_, WorkerId, Said>) -> Vec<Action<Said>> {
+    fn on(&mut self, world: &mut World<'_>, event: Event<'_, WorkerId, Message>) -> Vec<Action<Message>> {
         let mut actions = VecDeque::new();
         world.decide(|scheduler, now| self.state.on(event, scheduler, now, &mut actions));
         actions.into()
     }
 
     /// Advances the clock to the alarm, and returns what it decides.
-    fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Said>>) {
-        let (_, alarm) = self.state.alarm().expect("it would sleep for ever");
+    fn wait(&mut self, world: &mut World<'_>) -> (Alarm, Vec<Action<Message>>) {
+        let (_, alarm) = self.state.alarm().expect("the monitor would sleep for ever");
         world.advance(LONG);
         let clock = world.clock();
         (alarm, self.on(world, Event::TimePassed { clock }))
@@ -60,35 +60,35 @@ impl Watched {
 }
 
 #[test]
-fn a_worker_that_nobody_needs_any_more_is_let_go_before_it_is_ready() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_starting_worker_without_work_is_dismissed() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     let mut watched = Watched::new(&mut world);
-    assert!(watched.on(&mut world, Event::Woken).is_empty(), "there is a task for it");
+    assert!(watched.on(&mut world, Event::Woken).is_empty(), "a task waits for the worker");
     assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
     world.scheduler.closed = true;
     assert!(matches!(watched.on(&mut world, Event::Woken)[..], [Action::SayNoMore]));
-    assert_eq!(watched.state.accepts(Kind::Ready), Acceptance::Ignore, "it comes too late");
+    assert_eq!(watched.state.accepts(Kind::Ready), Acceptance::Ignore, "the worker is ready too late");
 }
 
 #[test]
-fn a_worker_that_does_not_exit_is_killed_and_if_that_cannot_be_given_up() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_worker_that_does_not_exit_is_killed_or_given_up() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let (mut watched, ..) = Watched::ready(&mut world);
-    assert!(watched.on(&mut world, Event::HungUp).is_empty(), "it may be about to exit");
+    assert!(watched.on(&mut world, Event::HungUp).is_empty(), "the worker may be about to exit");
     assert!(matches!(watched.wait(&mut world), (Alarm::Kill, actions) if matches!(actions[..], [Action::Kill])));
-    assert!(watched.state.alarm().is_none(), "it is sure to end");
+    assert!(watched.state.alarm().is_none(), "a killed worker ends");
     watched.on(&mut world, Event::CannotBeKilled);
     assert!(matches!(watched.wait(&mut world), (Alarm::GiveUp, actions) if matches!(actions[..], [Action::GiveUp])));
 }
 
 #[test]
-fn a_worker_that_says_no_hello_is_killed_and_the_reason_is_told() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_worker_without_hello_is_killed_with_a_reason() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let mut watched = Watched::new(&mut world);
     assert!(matches!(watched.wait(&mut world), (Alarm::Kill, actions) if matches!(actions[..], [Action::Kill])));
@@ -97,15 +97,15 @@ fn a_worker_that_says_no_hello_is_killed_and_the_reason_is_told() {
     let text = match &actions[..] {
         [Action::Refuse(..), Action::Warn(text)] => text.clone(),
         [Action::Refuse(..), Action::BreakDown(error)] => error.to_string(),
-        _ => panic!("nothing is told"),
+        _ => panic!("the reason is not reported"),
     };
     assert!(text.contains("not ready within 60s"), "{text}");
 }
 
 #[test]
 fn a_worker_that_is_idle_for_long_enough_leaves() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     let (remote, _) = world.submit_task();
     assert!(world.decide(|scheduler, now| scheduler.cancel(&remote, now)));
     let (mut watched, _, actions) = Watched::ready(&mut world);
@@ -115,21 +115,21 @@ fn a_worker_that_is_idle_for_long_enough_leaves() {
 
 #[test]
 fn the_next_task_is_sent_before_the_last_is_completed() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     world.submit_task();
     let (mut watched, _, actions) = Watched::ready(&mut world);
-    let [Action::Send(sent)] = &actions[..] else { panic!("there is a task for it") };
-    let mut replies = vec![Said::Value { slot: sent[0].slot, sequence: sent[0].sequence, bytes: [0; 4] }];
+    let [Action::Send(sent)] = &actions[..] else { panic!("a task waits for the worker") };
+    let mut replies = vec![Message::Value { slot: sent[0].slot, sequence: sent[0].sequence, bytes: [0; 4] }];
     let actions = watched.on(&mut world, Event::Replies(&mut replies));
     assert!(matches!(actions[..], [Action::Send(_), Action::Deliver(Some(_), _)]));
 }
 
 #[test]
 fn a_worker_that_has_ended_gets_no_more_tasks() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let mut watched = Watched::new(&mut world);
     watched.on(&mut world, Event::Hello { is_same_build: true });
@@ -137,13 +137,13 @@ fn a_worker_that_has_ended_gets_no_more_tasks() {
     let table = Arc::new(TaskTable::create().unwrap().0);
     assert!(watched.on(&mut world, Event::Ready(FIRST, table)).is_empty());
     let actions = watched.on(&mut world, Event::Reaped { exit: &Exit::Unknown });
-    assert!(matches!(actions[..], [Action::Refuse(..)]), "it was ready: that does not speak against others");
+    assert!(matches!(actions[..], [Action::Refuse(..)]), "a worker that was ready does not break the pool");
 }
 
 #[test]
-fn a_worker_that_makes_no_sense_is_killed_and_hello_is_of_the_same_build() {
-    let mut stock = stock();
-    let mut world = world_of(1, None, &mut stock);
+fn a_worker_that_sends_nonsense_or_is_of_another_build_is_killed() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
     world.submit_task();
     let mut watched = Watched::new(&mut world);
     assert_eq!(watched.state.accepts(Kind::Value), Acceptance::Damage);
@@ -171,8 +171,8 @@ fn one_of_two(world: &mut World<'_>) -> Watched {
 
 #[test]
 fn a_start_that_has_failed_is_tried_again_when_it_is_due() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let mut watched = one_of_two(&mut world);
     let mut before = Duration::ZERO;
     for id in 2..20 {
@@ -194,9 +194,9 @@ fn a_start_that_has_failed_is_tried_again_when_it_is_due() {
 }
 
 #[test]
-fn nobody_wakes_to_start_what_nothing_waits_for() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+fn no_monitor_wakes_to_start_a_worker_that_no_task_waits_for() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let mut watched = one_of_two(&mut world);
     assert!(watched.state.alarm().is_some());
     let waiting = world.scheduler.take_queue();
@@ -213,8 +213,8 @@ fn nobody_wakes_to_start_what_nothing_waits_for() {
 
 #[test]
 fn a_task_that_was_sent_behind_another_waits_for_a_worker_as_well() {
-    let mut stock = stock();
-    let mut world = world_of(2, None, &mut stock);
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
     let mut watched = one_of_two(&mut world);
     // Its tasks are usually short, so that one is sent ahead. But this one may take any time.
     world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));

@@ -1,4 +1,4 @@
-//! [`Book`]: records what happens to each call, which is a task or an item.
+//! [`Oracle`]: records what happens to each call, which is a task or an item, and asserts that it may happen.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::process::task::RemoteTask;
 use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 
-pub(super) type Shared = Arc<Mutex<Book>>;
+pub(super) type SharedOracle = Arc<Mutex<Oracle>>;
 
 #[derive(Default)]
-pub(super) struct Book {
+pub(super) struct Oracle {
     pub(super) calls: Vec<CallRecord>,
     /// Batches that were made by dividing others.
     pub(super) divided: Arc<SentBatches<RemoteTask>>,
@@ -86,12 +86,12 @@ impl CallRecord {
     }
 
     pub(super) fn begin(&mut self, worker: WorkerId) {
-        assert_eq!(self.at.replace(worker), None, "two workers are at one task");
-        assert!(!self.is_unwanted, "a task begins that was taken back: {self:?}");
-        assert!(!self.is_over(), "a task begins that has ended: {self:?}");
-        assert_eq!(self.begun, self.deaths, "a task begins again that nothing has died of: {self:?}");
+        assert_eq!(self.at.replace(worker), None, "two workers run one task");
+        assert!(!self.is_unwanted, "a task that was taken back begins: {self:?}");
+        assert!(!self.is_over(), "a task that has ended begins: {self:?}");
+        assert_eq!(self.begun, self.deaths, "a task that killed no worker begins again: {self:?}");
         self.begun += 1;
-        assert!(self.begun <= 1 + self.retries, "a task is tried too often: {self:?}");
+        assert!(self.begun <= 1 + self.retries, "a task is retried too often: {self:?}");
     }
 
     /// Notes that the worker has finished it.
@@ -124,8 +124,8 @@ impl CallRecord {
     /// Notes that the caller has cancelled or aborted it: `is_pending` says that it had not begun. A chunk may be
     /// cancelled between two tries.
     pub(super) fn end_outside(&mut self, is_pending: bool, is_item: bool) {
-        assert!(!is_pending || self.at.is_none(), "a task was cancelled that runs: {self:?}");
-        assert!(!is_pending || is_item || self.begun == 0, "a task was cancelled that has begun: {self:?}");
+        assert!(!is_pending || self.at.is_none(), "a running task was cancelled: {self:?}");
+        assert!(!is_pending || is_item || self.begun == 0, "a task that has begun was cancelled: {self:?}");
         self.is_unwanted = true;
         self.ended_outside |= self.end.is_none();
         self.end.get_or_insert(End::Cancelled);
@@ -137,14 +137,14 @@ impl CallRecord {
         }
         assert_eq!(self.end.replace(end), None, "a task ends twice, now with {end:?}: {self:?}");
         match end {
-            End::Value => assert!(self.is_safe, "a result of nothing: {self:?}"),
+            End::Value => assert!(self.is_safe, "a task without a result ends with a value: {self:?}"),
             // It may have finished at that moment.
             End::Late => {}
-            End::Cancelled => assert_eq!(self.begun, 0, "a task was cancelled that has begun: {self:?}"),
-            End::Died if self.is_called_off => assert!(self.blamed > 0, "nothing died of it: {self:?}"),
-            End::Died => assert_eq!(self.blamed, 1 + self.retries, "a task is not tried as often as it may: {self:?}"),
+            End::Cancelled => assert_eq!(self.begun, 0, "a task that has begun was cancelled: {self:?}"),
+            End::Died if self.is_called_off => assert!(self.blamed > 0, "no worker died of the task: {self:?}"),
+            End::Died => assert_eq!(self.blamed, 1 + self.retries, "a task is retried too seldom: {self:?}"),
             // A task that a worker died of is refused once the pool is broken.
-            End::Refused => assert_eq!(self.begun, self.deaths, "a task was refused that runs: {self:?}"),
+            End::Refused => assert_eq!(self.begun, self.deaths, "a running task was refused: {self:?}"),
         }
         assert!(!self.is_safe || matches!(end, End::Value | End::Late), "a result is lost: {self:?}");
     }

@@ -1,6 +1,6 @@
-//! [`Part`]: what a process does that was started as a worker.
+//! [`HostileWorker`]: a process that is started as a worker and does what its [`Scenario`] says.
 //!
-//! It comes before the entry of the crate, and takes the worker's place.
+//! Its entry runs before that of the crate, so that no real worker starts.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -19,94 +19,98 @@ use crate::process::protocol::reader::Reader;
 use crate::process::shm::table::{self, TaskTable};
 use crate::process::worker::outgoing::send_descriptor;
 
-/// Names the part of a villain.
-pub(super) const PART: &str = "CONCURRENT_FUTURES_TEST_VILLAIN";
+/// Names the scenario of a hostile worker.
+pub(super) const SCENARIO: &str = "CONCURRENT_FUTURES_TEST_HOSTILE_WORKER";
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct Scenario {
     pub(super) stage: Stage,
-    pub(super) deed: Deed,
+    pub(super) fault: Fault,
     pub(super) seed: u64,
 }
 
-/// How far it plays the worker.
+/// How far it behaves as a worker does, before the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Spawned,
     SettingUp,
     Serving,
-    /// It has a task, and has begun it.
+    /// It has started a task.
     Working,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
-    /// Goes.
-    Leave,
-    /// Sends any bytes, and goes.
-    Write,
-    /// Sends frames of any kind, and goes.
-    Frames,
-    /// Says nothing, and stays.
-    Wait,
-    /// Shuts the connection, and stays.
-    Shut,
-    /// Sends the head of a frame that never comes, and goes.
-    Promise,
-    /// Sends and never stops.
+pub(super) enum Fault {
+    /// Exits.
+    Exit,
+    /// Sends random bytes, then exits.
+    RandomBytes,
+    /// Sends frames of random kinds, then exits.
+    RandomFrames,
+    /// Sends nothing, and stays alive.
+    Silence,
+    /// Shuts the connection, and stays alive.
+    ShutSocket,
+    /// Sends the header of a frame without its body, then exits.
+    MissingBody,
+    /// Sends frames without end.
     Flood,
-    /// Writes over the page that it shares, and stays.
-    Scribble,
-    /// Answers each task, in a way that nobody can expect.
-    Answer,
-    /// Likewise, by mail.
-    Letters,
-    /// Says that it has begun in a time to come, over and over.
-    Postpone,
-    /// Answers with a part of what was not asked for, and stays.
-    Mumble,
-    /// Likewise, and says that this was all.
-    Conclude,
-    /// Sends one segment after the other.
-    Segments,
-    /// Sends from many threads what is to be ignored, so that there is always something to read, and goes after a time.
+    /// Overwrites the task table, and stays alive.
+    CorruptTable,
+    /// Replies to each task with a random frame.
+    RandomReplies,
+    /// The same, through the mailbox.
+    RandomShortReplies,
+    /// Writes again and again that its task started in the future.
+    FutureStart,
+    /// Replies with items that the task does not have, and stays alive.
+    WrongItems,
+    /// The same, and says that they are the last ones.
+    WrongLastItems,
+    /// Sends segments without end.
+    ManySegments,
+    /// Sends frames that are to be ignored, from many threads, so that there is always something to read. Exits after a
+    /// while.
     Torrent,
 }
 
 pub(super) const STAGES: [Stage; 4] = [Stage::Spawned, Stage::SettingUp, Stage::Serving, Stage::Working];
-const DEEDS: [Deed; 15] = [
-    Deed::Leave,
-    Deed::Write,
-    Deed::Frames,
-    Deed::Wait,
-    Deed::Shut,
-    Deed::Promise,
-    Deed::Flood,
-    Deed::Scribble,
-    Deed::Answer,
-    Deed::Letters,
-    Deed::Postpone,
-    Deed::Mumble,
-    Deed::Conclude,
-    Deed::Segments,
-    Deed::Torrent,
+const FAULTS: [Fault; 15] = [
+    Fault::Exit,
+    Fault::RandomBytes,
+    Fault::RandomFrames,
+    Fault::Silence,
+    Fault::ShutSocket,
+    Fault::MissingBody,
+    Fault::Flood,
+    Fault::CorruptTable,
+    Fault::RandomReplies,
+    Fault::RandomShortReplies,
+    Fault::FutureStart,
+    Fault::WrongItems,
+    Fault::WrongLastItems,
+    Fault::ManySegments,
+    Fault::Torrent,
 ];
 
-impl Part {
-    /// Does a task end that has no time limit?
+impl Scenario {
+    /// Returns `true` if a task without a time limit ends too.
     pub(super) fn ends(self) -> bool {
-        matches!(self.deed, Deed::Leave | Deed::Write | Deed::Frames | Deed::Promise | Deed::Torrent)
+        matches!(
+            self.fault,
+            Fault::Exit | Fault::RandomBytes | Fault::RandomFrames | Fault::MissingBody | Fault::Torrent
+        )
     }
 
     pub(super) fn text(self) -> String {
-        format!("{} {} {}", self.stage as u8, self.deed as u8, self.seed)
+        format!("{} {} {}", self.stage as u8, self.fault as u8, self.seed)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ').map(|word| word.parse::<u64>().ok());
         let mut next = || words.next().flatten();
-        let (stage, deed, seed) = (next()?, next()?, next()?);
-        Some(Self { stage: *STAGES.get(stage as usize)?, deed: *DEEDS.get(deed as usize)?, seed })
+        let (stage, fault, seed) = (next()?, next()?, next()?);
+        Some(Self { stage: *STAGES.get(stage as usize)?, fault: *FAULTS.get(fault as usize)?, seed })
     }
 }
 
@@ -117,73 +121,73 @@ impl Part {
 static ENTRY: extern "C" fn() = enter;
 
 extern "C" fn enter() {
-    // Both are there in a process that a pool has started to play a part.
+    // Both are there in a process that a pool has started to run a scenario.
     if !entry::is_marked() {
         return;
     }
-    let Some(part) = std::env::var(PART).ok().as_deref().and_then(Part::parse) else { return };
+    let Some(scenario) = std::env::var(SCENARIO).ok().as_deref().and_then(Scenario::parse) else { return };
     os::die_with_parent(std::os::unix::process::parent_id() as i32);
-    // It fails when the pool has had enough of it, which is nothing to tell of.
+    // A panic is expected when the pool closes the connection, so it is not printed.
     std::panic::set_hook(Box::new(|_| {}));
-    let _ = std::panic::catch_unwind(|| Villain::new(part.seed).play(part));
-    // SAFETY: ends the process, without running anything of the program's.
+    let _ = std::panic::catch_unwind(|| HostileWorker::new(scenario.seed).run(scenario));
+    // SAFETY: ends the process without running any code of the program.
     unsafe { libc::_exit(7) }
 }
 
-struct Villain {
+struct HostileWorker {
     socket: OwnedFd,
     reader: Reader,
     random: fastrand::Rng,
-    /// What it was sent with the setup.
+    /// The task table, which comes with the setup.
     page: Option<(TaskTable, File)>,
 }
 
-impl Villain {
+impl HostileWorker {
     fn new(seed: u64) -> Self {
         let socket = io::stdin().as_fd().try_clone_to_owned().unwrap();
         Self { socket, reader: Reader::new(u64::MAX), random: fastrand::Rng::with_seed(seed), page: None }
     }
 
-    fn play(mut self, part: Part) {
-        if part.stage >= Stage::SettingUp {
+    fn run(mut self, scenario: Scenario) {
+        if scenario.stage >= Stage::SettingUp {
             self.say(Kind::Hello, image().build_id());
         }
-        if part.stage >= Stage::Serving {
-            self.hear();
+        if scenario.stage >= Stage::Serving {
+            self.receive();
             let page = self.reader.descriptor().unwrap();
             self.page = Some((TaskTable::map(&page).unwrap(), File::from(page)));
             self.say(Kind::Ready, &[]);
         }
-        let task = if part.stage == Stage::Working { self.begin() } else { Header::new(Kind::Task, 0, 1, 0) };
-        match part.deed {
-            Deed::Leave => {}
-            Deed::Write => self.write(),
-            Deed::Frames => self.frames(),
-            Deed::Wait => loop {
+        let task = if scenario.stage == Stage::Working { self.start_task() } else { Header::new(Kind::Task, 0, 1, 0) };
+        match scenario.fault {
+            Fault::Exit => {}
+            Fault::RandomBytes => self.random_bytes(),
+            Fault::RandomFrames => self.random_frames(),
+            Fault::Silence => loop {
                 std::thread::park();
             },
-            Deed::Shut => shutdown(&self.socket, Shutdown::Both).unwrap(),
-            Deed::Promise => {
+            Fault::ShutSocket => shutdown(&self.socket, Shutdown::Both).unwrap(),
+            Fault::MissingBody => {
                 let length = [1, 70, 60_000, 1 << 20, 1 << 26, usize::MAX >> 24, usize::MAX][self.random.usize(..7)];
                 let kind = self.kind();
                 self.send(&Header::new(kind, 0, 1, length).to_bytes());
             }
-            Deed::Flood => self.flood(),
-            Deed::Scribble => self.scribble(),
-            Deed::Answer => self.answer(task),
-            Deed::Letters => self.letters(task),
-            Deed::Postpone => loop {
+            Fault::Flood => self.flood(),
+            Fault::CorruptTable => self.corrupt_table(),
+            Fault::RandomReplies => self.random_replies(task),
+            Fault::RandomShortReplies => self.random_short_replies(task),
+            Fault::FutureStart => loop {
                 self.write_word(STARTED_AT, u64::MAX);
                 std::thread::yield_now();
             },
-            Deed::Mumble | Deed::Conclude => {
-                let head = ItemsHead { first: 3, count: 9, last: part.deed == Deed::Conclude };
+            Fault::WrongItems | Fault::WrongLastItems => {
+                let head = ItemsHead { first: 3, count: 9, last: scenario.fault == Fault::WrongLastItems };
                 self.put(Kind::Items, task.slot, task.sequence, &head.to_bytes());
             }
-            Deed::Segments => self.segments(),
-            Deed::Torrent => self.torrent(),
+            Fault::ManySegments => self.many_segments(),
+            Fault::Torrent => self.torrent(),
         }
-        while !part.ends() {
+        while !scenario.ends() {
             std::thread::park();
         }
     }
@@ -205,12 +209,15 @@ impl Villain {
         self.put(kind, 0, 0, body);
     }
 
-    fn hear(&mut self) -> Header {
+    fn receive(&mut self) -> Header {
         loop {
             if let Some((header, _)) = self.reader.next().unwrap() {
                 return header;
             }
-            assert!(self.reader.fill(self.socket.as_fd(), RecvFlags::empty()).unwrap() > 0, "it is over");
+            assert!(
+                self.reader.fill(self.socket.as_fd(), RecvFlags::empty()).unwrap() > 0,
+                "the pool closed the connection"
+            );
         }
     }
 
@@ -218,11 +225,11 @@ impl Villain {
         &self.page.as_ref().unwrap().0
     }
 
-    /// Waits for a task, and begins it.
-    fn begin(&mut self) -> Header {
+    /// Waits for a task, and starts it.
+    fn start_task(&mut self) -> Header {
         loop {
-            let header = self.hear();
-            if header.kind == Kind::Task && self.table().words().start(header.slot, header.sequence, table::now()) {
+            let header = self.receive();
+            if header.kind == Kind::Task && self.table().slots().start(header.slot, header.sequence, table::now()) {
                 return header;
             }
         }
@@ -238,12 +245,12 @@ impl Villain {
         (0..length).map(|_| if few { self.random.u8(..6) } else { self.random.u8(..) }).collect()
     }
 
-    fn write(&mut self) {
+    fn random_bytes(&mut self) {
         let bytes = self.bytes();
         self.send(&bytes);
     }
 
-    fn frames(&mut self) {
+    fn random_frames(&mut self) {
         for _ in 0..self.random.usize(..20) {
             let (kind, body) = (self.kind(), self.bytes());
             let (slot, sequence) = (self.random.u8(..4), self.random.u64(..8));
@@ -261,14 +268,14 @@ impl Villain {
         }
     }
 
-    fn scribble(&mut self) {
+    fn corrupt_table(&mut self) {
         let length = self.page.as_ref().unwrap().1.metadata().unwrap().len();
         for _ in 0..self.random.usize(1..60) {
             let at = if self.random.bool() { self.random.u64(..1100) } else { self.random.u64(..length - 8) };
             let word = [0, 1, u64::MAX, self.random.u64(..64), self.random.u64(..)][self.random.usize(..5)];
             self.write_word(at & !7, word);
         }
-        // It looks at what was written.
+        // The pool reads the table when it gets a `Bell`.
         self.say(Kind::Bell, &[]);
     }
 
@@ -276,7 +283,7 @@ impl Villain {
         self.page.as_ref().unwrap().1.write_all_at(&word.to_le_bytes(), at).unwrap();
     }
 
-    /// What an answer to this task may look like.
+    /// Returns a random reply.
     fn reply(&mut self) -> (Kind, Vec<u8>) {
         let mut body = self.bytes();
         let kind = [Kind::Value, Kind::Fault, Kind::Items][self.random.usize(..3)];
@@ -293,35 +300,35 @@ impl Villain {
         (kind, body)
     }
 
-    fn answer(&mut self, mut task: Header) {
+    fn random_replies(&mut self, mut task: Header) {
         loop {
             let (kind, body) = self.reply();
-            self.table().words().finish(task.slot, task.sequence);
+            self.table().slots().finish(task.slot, task.sequence);
             self.put(kind, task.slot, task.sequence, &body);
             if self.random.u8(..4) == 0 {
-                // Twice.
+                // A second reply to the same task.
                 self.put(kind, task.slot, task.sequence, &body);
             }
-            task = self.begin();
+            task = self.start_task();
         }
     }
 
-    fn letters(&mut self, mut task: Header) {
+    fn random_short_replies(&mut self, mut task: Header) {
         loop {
             let (kind, mut body) = self.reply();
             body.truncate(400);
             let length = if self.random.u8(..4) == 0 { self.random.usize(..) } else { body.len() };
-            let mut letter = Header::new(kind, task.slot, task.sequence, length).to_bytes().to_vec();
-            letter.extend_from_slice(&body);
+            let mut reply = Header::new(kind, task.slot, task.sequence, length).to_bytes().to_vec();
+            reply.extend_from_slice(&body);
             if self.random.u8(..4) == 0 {
-                letter[HEADER - 8] = self.random.u8(..);
+                reply[HEADER - 8] = self.random.u8(..);
             }
-            self.table().words().finish(task.slot, task.sequence);
+            self.table().slots().finish(task.slot, task.sequence);
             let slot = if self.random.bool() { task.slot } else { self.random.u8(..) };
-            if self.table().post(slot, &letter) == Some(true) {
+            if self.table().post(slot, &reply) == Some(true) {
                 self.say(Kind::Bell, &[]);
             }
-            task = self.begin();
+            task = self.start_task();
         }
     }
 
@@ -340,7 +347,7 @@ impl Villain {
         });
     }
 
-    fn segments(&self) {
+    fn many_segments(&self) {
         for number in 0..100_000 {
             let memory = Memory::new(1 << 20).unwrap().for_reading().unwrap();
             send_descriptor(&self.socket, number, &memory);
@@ -348,5 +355,5 @@ impl Villain {
     }
 }
 
-/// Where the page says when its task has begun.
+/// The offset of the start time in the task table.
 const STARTED_AT: u64 = 2 * 64 * 8;

@@ -43,7 +43,7 @@ pub(super) fn prospect_without_hello(exit: &Exit, was_killed: bool) -> Prospect 
 }
 
 /// Returns a text that says why a worker ended before it was ready.
-pub(super) fn of_early_end(exit: &Exit, complaint: Option<&Error>, said_hello: bool, has_initializer: bool) -> String {
+pub(super) fn reason(exit: &Exit, complaint: Option<&Error>, said_hello: bool, has_initializer: bool) -> String {
     match complaint {
         Some(Error::Panicked(panic)) => {
             let location = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();

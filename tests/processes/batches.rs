@@ -1,4 +1,4 @@
-//! A map without a chunk size: items cross in portions, whose size follows from how long they take.
+//! A map without a chunk size: items cross in batches, whose size follows from how long they take.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ fn squares(processes: &ProcessPoolExecutor, count: u64) {
 }
 
 #[test]
-fn trivial_items_come_back_in_order_and_are_counted_one_by_one() {
+fn short_items_come_back_in_order_and_are_counted_one_by_one() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         squares(&processes, 50_000);
@@ -54,7 +54,7 @@ fn set_door(door: PathBuf) {
     DOOR.set(door).expect("a worker is set up once");
 }
 
-/// Costs next to nothing before the long one, so that portions grow. That one waits, and those behind it say that they have run.
+/// Costs next to nothing before the long one, so that batches grow. That one waits, and those behind it say that they have run.
 fn quick_until((long_one, n): (u32, u32)) -> u32 {
     let door = || DOOR.get().expect("a worker that was set up");
     if n == long_one {
@@ -66,16 +66,16 @@ fn quick_until((long_one, n): (u32, u32)) -> u32 {
 }
 
 #[test]
-fn items_behind_one_that_takes_long_go_to_another_worker() {
+fn items_behind_a_long_item_go_to_another_worker() {
     const COUNT: u32 = 3_200;
     within(LONG, || {
         let door = Door::new();
         let builder = ProcessPoolExecutor::builder().max_workers(2).initializer(set_door, door.path());
         let processes = builder.build().unwrap();
-        // Whether there is something behind the long one in its portion is not known: more often than not, there is.
+        // It is not known whether an item follows the long one in its batch: more often than not, there is.
         for long_one in (3_000..3_100).step_by(10) {
             let map = processes.map(quick_until, (0..COUNT).map(|n| (long_one, n)).collect::<Vec<_>>());
-            // It and all that are behind it, while nobody lets it in.
+            // The item at the door and all items behind it.
             for _ in long_one..COUNT {
                 door.heard();
             }
@@ -86,11 +86,11 @@ fn items_behind_one_that_takes_long_go_to_another_worker() {
 }
 
 #[test]
-fn items_that_wait_for_each_other_meet() {
+fn items_that_wait_for_each_other_run_at_the_same_time() {
     within(LONG, || {
         let (here, there) = (Door::new(), Door::new());
         let processes = ProcessPoolExecutor::new(2);
-        // Trivial ones first: then those that wait are in one portion.
+        // Trivial ones first: then those that wait are in one batch.
         let door = |n| match n {
             2_000 => Some(here.path()),
             2_001 => Some(there.path()),
@@ -98,7 +98,7 @@ fn items_that_wait_for_each_other_meet() {
         };
         let map = processes.map(at_door, (0..2_002).map(|n| (door(n), n)).collect::<Vec<_>>());
         let [first, second] = [here.arrived(), there.arrived()];
-        assert_ne!(first, second, "both are at work at the same time");
+        assert_ne!(first, second, "both workers run at the same time");
         here.open();
         there.open();
         assert_eq!(map.map(Result::unwrap).sum::<u32>(), (0..2_002).sum::<u32>());
@@ -135,7 +135,7 @@ fn a_crash_costs_one_item() {
 }
 
 #[test]
-fn a_map_that_is_dropped_leaves_nothing_to_run() {
+fn a_dropped_map_leaves_no_item_to_run() {
     within(LONG, || {
         let door = Door::new();
         let directory = tempfile::tempdir().unwrap();
@@ -166,16 +166,16 @@ fn in_turn((door, other, n, long_one): (PathBuf, PathBuf, u32, u32)) {
 }
 
 #[test]
-fn what_was_taken_from_another_worker_is_left_too_when_the_map_is_dropped() {
+fn a_dropped_map_runs_no_items_taken_from_another_worker() {
     const COUNT: u32 = 3_500;
     within(LONG, || {
-        // Whether there is something behind the long one in its portion is not known.
+        // It is not known whether an item follows the long one in its batch.
         for long_one in 3_000.. {
             let (door, other) = (Door::new(), Door::new());
             let processes = ProcessPoolExecutor::new(2);
             let items: Vec<_> = (0..COUNT).map(|n| (door.path(), other.path(), n, long_one)).collect();
             let map = processes.map(in_turn, items);
-            // Where it goes back the first time, that may be a portion that was sent ahead to the other worker.
+            // Where it goes back the first time, that may be a batch that was sent ahead to the other worker.
             let (mut lowest, mut back) = (COUNT, 0);
             let taken = (long_one + 1..COUNT).find_map(|_| {
                 let n: u32 = door.heard().parse().unwrap();
@@ -193,7 +193,7 @@ fn what_was_taken_from_another_worker_is_left_too_when_the_map_is_dropped() {
             let Some(taken) = taken else { continue };
             processes.shutdown();
             say(&door.path(), "over");
-            assert_eq!(door.heard(), "over", "no other ran after {taken}");
+            assert_eq!(door.heard(), "over", "no other item ran after {taken}");
             return;
         }
     });
@@ -221,7 +221,7 @@ fn cancel_pending_counts_items() {
 }
 
 #[test]
-fn a_closed_pool_runs_what_it_has_accepted() {
+fn a_closed_pool_runs_accepted_items() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(2);
         let map = processes.map(square, 0..20_000);
@@ -263,7 +263,7 @@ fn bytes_of_all_lengths_cross_in_a_map() {
 }
 
 #[test]
-fn input_that_comes_slowly_is_run_as_it_comes() {
+fn slow_input_is_run_as_it_comes() {
     within(LONG, || {
         let door = Door::new();
         let processes = ProcessPoolExecutor::new(1);
@@ -322,7 +322,7 @@ fn turn(time: Duration) -> u32 {
 
 /// The pool has sent ahead as much as it does where tasks are short. That these are not, it learns from them.
 #[test]
-fn a_map_is_before_later_tasks_whatever_came_before_it() {
+fn a_map_runs_before_later_tasks() {
     const BEFORE: u32 = 1000;
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
@@ -337,7 +337,7 @@ fn a_map_is_before_later_tasks_whatever_came_before_it() {
 }
 
 #[test]
-fn a_map_whose_input_does_not_end_lets_others_run() {
+fn a_map_with_endless_input_lets_other_tasks_run() {
     within(LONG, || {
         let (processes, is_over) = (ProcessPoolExecutor::new(1), AtomicBool::new(false));
         let (pulled, wait_for_it) = sync_channel(0);

@@ -8,7 +8,7 @@ use super::support::{LONG, died};
 use crate::support::within;
 
 #[test]
-fn results_that_a_dead_worker_left_are_read_as_any_other() {
+fn results_left_by_a_dead_worker_are_read() {
     within(LONG, || {
         let processes = ProcessPoolExecutor::new(1);
         let answer = |n: u8| if n == 5 { std::process::exit(7) } else { Bytes::from(vec![n; 5]) };
@@ -24,7 +24,7 @@ fn results_that_a_dead_worker_left_are_read_as_any_other() {
 }
 
 #[test]
-fn a_callback_writes_bytes_as_everybody_does() {
+fn bytes_can_be_encoded_in_a_callback() {
     within(LONG, || {
         let bytes = || Bytes::from(vec![7, 8]);
         let usual = postcard::to_stdvec(&bytes()).unwrap();

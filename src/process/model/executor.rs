@@ -1,4 +1,4 @@
-//! [`Office`]: what models do with all this.
+//! [`ModelExecutor`]: the executor that models use.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::job::Job;
 
 /// An executor with one worker. What that does, and its monitor, are threads of the model.
 #[derive(Clone)]
-pub struct Office(Arc<Pool>);
+pub struct ModelExecutor(Arc<Pool>);
 
-impl Office {
+impl ModelExecutor {
     /// Makes one whose worker has begun nothing.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
@@ -34,14 +34,14 @@ impl Office {
     /// The worker waits for a task, and begins it. `None`: it was taken back.
     pub fn start(&self) -> Option<(u8, u64)> {
         let (slot, sequence) = self.0.connection.wait_for(|told| told.orders.pop_front());
-        self.0.connection.table.words().start(slot, sequence, 0).then_some((slot, sequence))
+        self.0.connection.table.slots().start(slot, sequence, 0).then_some((slot, sequence))
     }
 
     /// The worker runs its next task, and answers with the sequence number, unless it is to be killed. `false`: the task was taken back.
     pub fn work(&self) -> bool {
         let Some((slot, sequence)) = self.start() else { return false };
         let connection = &self.0.connection;
-        if connection.table.words().finish(slot, sequence) && connection.table.post(slot, sequence) {
+        if connection.table.slots().finish(slot, sequence) && connection.table.post(slot, sequence) {
             connection.ring();
         }
         true
@@ -63,7 +63,7 @@ impl Office {
     }
 }
 
-impl Backend for Office {
+impl Backend for ModelExecutor {
     fn execute(&self, job: Job) {
         let task = job.into_task();
         let remote = RemoteTask::new(Arc::clone(&task), Arc::clone(&self.0));

@@ -1,27 +1,27 @@
-//! [`Due`]: what a thread outside does after a decision, once the lock is free. Anything may happen before that.
+//! [`PendingAction`]: what a thread of the program does after a decision, once the lock is free. Any other event may come first.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
-use super::errand::open_calls;
-use super::worker::Said;
+use super::fake_task::open_calls;
+use super::worker::Message;
 use super::world::World;
 use crate::error::Error;
 use crate::process::scheduler::Dispatch;
 use crate::process::task::RemoteTask;
 use crate::process::worker_id::WorkerId;
 
-pub(super) enum Due {
+pub(super) enum PendingAction {
     /// Sends tasks. The flag says whether the worker's monitor is woken then.
     Send(WorkerId, Vec<Dispatch>, bool),
     /// Completes a task in the thread that waited for it.
-    Read(Arc<RemoteTask>, Said),
+    Read(Arc<RemoteTask>, Message),
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     Kill(WorkerId),
     RingAll,
 }
 
-impl Due {
+impl PendingAction {
     /// Returns a name for a trace.
     fn name(&self) -> String {
         match self {
@@ -40,23 +40,23 @@ impl Due {
 }
 
 impl World<'_> {
-    /// Does what a thread outside is about to do.
-    pub(super) fn perform(&mut self, due: Due) {
-        self.trace(|| due.name());
-        match due {
-            Due::Send(id, orders, rings) => {
+    /// Performs a pending action.
+    pub(super) fn perform(&mut self, action: PendingAction) {
+        self.trace(|| action.name());
+        match action {
+            PendingAction::Send(id, orders, rings) => {
                 self.send(id, orders);
                 if rings {
                     self.ring(id);
                 }
             }
-            Due::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
-            Due::Kill(id) => self.kill(id),
-            Due::Read(remote, said) => {
-                self.deliver(remote, said, true);
+            PendingAction::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
+            PendingAction::Kill(id) => self.kill(id),
+            PendingAction::Read(remote, message) => {
+                self.deliver(remote, message, true);
                 self.scheduler.end_reading();
             }
-            Due::RingAll => self.ring_all(),
+            PendingAction::RingAll => self.ring_all(),
         }
     }
 

@@ -1,18 +1,18 @@
-//! [`Errand`]: a double for a future, or for the map that a batch belongs to. Notes how it ends.
+//! [`FakeTask`]: stands in for a task, or for the map that a batch belongs to. Records how it ends.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::book::{self, End};
+use super::oracle::{End, SharedOracle};
 use crate::bytes::OutOfBand;
 use crate::error::{Error, TooLarge};
 use crate::id::FutureId;
 use crate::items::BatchOwner;
 use crate::options::TaskOptions;
 use crate::process::task::RemoteTask;
-use crate::task::call::Encoded;
+use crate::task::arguments::Encoded;
 use crate::task::context::RunningTask;
 use crate::task::encoded::{EncodedCall, ItemOffsets};
 use crate::task::listener::{Listener, ListenerKey};
@@ -20,19 +20,19 @@ use crate::task::roles::TaskOwner;
 use crate::task::roles::{Awaited, Claim, Ran, Runnable};
 use crate::task::snapshot::Snapshot;
 
-pub(super) struct Errand {
+pub(super) struct FakeTask {
     pub(super) options: TaskOptions,
-    /// Its calls in the book.
+    /// Its calls, by their numbers in the oracle.
     pub(super) calls: Range<usize>,
     pub(super) is_chunk: bool,
     /// Set if its job was started before it came to the pool.
     pub(super) is_started: bool,
-    pub(super) book: book::Shared,
+    pub(super) oracle: SharedOracle,
 }
 
 /// Returns the call that an argument belongs to.
 pub(super) fn call_of(bytes: &[u8]) -> usize {
-    u32::from_le_bytes(*bytes.first_chunk().expect("an argument that was cut wrong")) as usize
+    u32::from_le_bytes(*bytes.first_chunk().expect("an argument shorter than a call")) as usize
 }
 
 /// Returns the call that an item belongs to, or `None` if it was not sent.
@@ -58,13 +58,13 @@ pub(super) fn next_call(remote: &RemoteTask) -> Option<usize> {
     }
 }
 
-impl Errand {
+impl FakeTask {
     /// Encodes for each call its number, and `padding` bytes behind it.
     pub(super) fn argument(&self, padding: usize) -> (Vec<u8>, Option<ItemOffsets>) {
         let (mut argument, mut ends, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        let book = self.book.lock();
+        let oracle = self.oracle.lock();
         for (position, call) in self.calls.clone().enumerate() {
-            if book.calls[call].is_refused {
+            if oracle.calls[call].is_refused {
                 refused.push((position, Error::TooLarge(TooLarge::new(2, 1))));
             } else {
                 argument.extend_from_slice(&(call as u32).to_le_bytes());
@@ -77,14 +77,14 @@ impl Errand {
 
     /// Ends all its calls.
     fn end_all(&self, end: End) -> bool {
-        self.book.lock().calls[self.calls.clone()].iter_mut().for_each(|call| call.end(end));
+        self.oracle.lock().calls[self.calls.clone()].iter_mut().for_each(|call| call.end(end));
         true
     }
 
     fn end_each(&self, first: usize, replies: Vec<Result<&[u8], Error>>) {
-        let mut book = self.book.lock();
+        let mut oracle = self.oracle.lock();
         for (call, reply) in (self.calls.start + first..).zip(replies) {
-            assert!(self.calls.contains(&call), "there is no such item");
+            assert!(self.calls.contains(&call), "the item belongs to another chunk");
             let end = match reply {
                 Ok(bytes) => {
                     assert_eq!(call_of(bytes), call, "the result of another item");
@@ -92,14 +92,14 @@ impl Errand {
                 }
                 Err(error) => End::of(&error),
             };
-            let is_refused = book.calls[call].is_refused;
-            assert!(!is_refused || end != End::Value, "a result of what was not sent");
-            book.calls[call].end(end);
+            let is_refused = oracle.calls[call].is_refused;
+            assert!(!is_refused || end != End::Value, "a refused item has a result");
+            oracle.calls[call].end(end);
         }
     }
 }
 
-impl BatchOwner for Errand {
+impl BatchOwner for FakeTask {
     fn deliver(&self, first: usize, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>, _: Duration) {
         self.end_each(first, replies);
     }
@@ -107,7 +107,7 @@ impl BatchOwner for Errand {
     fn turn_away(&self, _: &Error) {}
 }
 
-impl Runnable for Errand {
+impl Runnable for FakeTask {
     fn options(&self) -> &TaskOptions {
         &self.options
     }
@@ -137,7 +137,12 @@ impl Runnable for Errand {
         assert_eq!(call_of(result), self.calls.start, "the result of another task");
         self.end_all(End::Value)
     }
-    fn complete_items(&self, replies: Vec<Result<&[u8], Error>>, _: &Arc<dyn OutOfBand>) -> bool {
+    fn complete_items(
+        &self,
+        replies: &mut dyn Iterator<Item = Result<&[u8], Error>>,
+        _: Option<&Arc<dyn OutOfBand>>,
+    ) -> bool {
+        let replies: Vec<_> = replies.collect();
         assert_eq!(replies.len(), self.calls.len());
         self.end_each(0, replies);
         true
@@ -160,6 +165,9 @@ impl Runnable for Errand {
     fn entrust(&self, _: Arc<dyn TaskOwner>) -> bool {
         unreachable!()
     }
+    fn is_fallible(&self) -> bool {
+        unreachable!()
+    }
     fn run(&self, _: Arc<dyn Runnable>) -> Ran {
         unreachable!()
     }
@@ -174,7 +182,20 @@ impl Runnable for Errand {
     }
 }
 
-impl RunningTask for Errand {
+#[cfg(feature = "remote")]
+impl crate::task::formats::AnyFormat for FakeTask {
+    fn show(&self, _: &mut crate::task::formats::Visit<'_>) -> Result<(), Error> {
+        unreachable!()
+    }
+    fn entry(&self) -> Option<crate::task::encoded::Entry> {
+        unreachable!()
+    }
+    fn read(&self, _: &mut dyn Iterator<Item = crate::task::formats::Reply<'_>>) -> bool {
+        unreachable!()
+    }
+}
+
+impl RunningTask for FakeTask {
     fn id(&self) -> FutureId {
         FutureId::from_u64(self.calls.start as u64)
     }
@@ -186,7 +207,7 @@ impl RunningTask for Errand {
     }
 }
 
-impl Awaited for Errand {
+impl Awaited for FakeTask {
     fn snapshot(&self) -> Snapshot {
         unreachable!()
     }

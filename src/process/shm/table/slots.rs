@@ -1,4 +1,4 @@
-//! [`TaskWords`]: the state of each task, and which items of a batch have begun, decided by compare-and-swap.
+//! [`TaskSlots`]: the state of each task, and which items of a batch have begun, decided by compare-and-swap.
 //!
 //! A task's word is `sequence << 3 | state`. No two tasks of a pool have the same sequence number, so a swap that was
 //! meant for an earlier task in the slot fails.
@@ -31,10 +31,10 @@ const DONE: u64 = 3;
 const REVOKED: u64 = 4;
 const KILLED: u64 = 5;
 
-/// The words of `COUNT` slots. All zero at first.
+/// `COUNT` slots. All zero at first.
 #[derive(Debug)]
 #[repr(C)]
-pub struct TaskWords<const COUNT: usize> {
+pub struct TaskSlots<const COUNT: usize> {
     words: [AtomicU64; COUNT],
     items: [AtomicU64; COUNT],
     /// When the running task was started. Written by the worker.
@@ -54,8 +54,8 @@ pub enum Progress {
     Strange,
 }
 
-impl<const COUNT: usize> TaskWords<COUNT> {
-    /// Returns the words of unused slots.
+impl<const COUNT: usize> TaskSlots<COUNT> {
+    /// Returns unused slots.
     #[cfg(any(test, model = "loom", model = "shuttle"))]
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
@@ -162,7 +162,7 @@ impl<const COUNT: usize> TaskWords<COUNT> {
     }
 }
 
-/// Returns the first of the items that [`TaskWords::halve`] takes back, if it takes any.
+/// Returns the first of the items that [`TaskSlots::halve`] takes back, if it takes any.
 fn middle_of(word: u64, (known, count): (u32, u32)) -> Option<u32> {
     // The worker may have written anything to the word; an impossible value is refused.
     if known > first_of(word) || first_of(word) >= end_of(word) || end_of(word) != count {
@@ -190,37 +190,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_two_wins_a_task() {
-        let words = TaskWords::<4>::new();
-        words.ready(3, 7, None);
-        assert_eq!(words.progress(3, 7), Progress::Ready);
-        assert!(words.start(3, 7, 11) && !words.revoke(3, 7));
-        assert_eq!(words.progress(3, 7), Progress::Running(11));
-        assert!(words.finish(3, 7) && !words.kill(3, 7));
-        assert_eq!(words.progress(3, 7), Progress::Done);
-        assert!(words.kill_done(3, 7));
-        words.ready(3, 8, None);
-        assert!(!words.start(3, 7, 12), "the swap of a task before it");
-        assert!(words.revoke(3, 8) && !words.start(3, 8, 12));
-        assert_eq!(words.progress(3, 8), Progress::Strange);
+    fn one_side_wins_a_task() {
+        let slots = TaskSlots::<4>::new();
+        slots.ready(3, 7, None);
+        assert_eq!(slots.progress(3, 7), Progress::Ready);
+        assert!(slots.start(3, 7, 11) && !slots.revoke(3, 7));
+        assert_eq!(slots.progress(3, 7), Progress::Running(11));
+        assert!(slots.finish(3, 7) && !slots.kill(3, 7));
+        assert_eq!(slots.progress(3, 7), Progress::Done);
+        assert!(slots.kill_done(3, 7));
+        slots.ready(3, 8, None);
+        assert!(!slots.start(3, 7, 12), "the sequence number of an earlier task");
+        assert!(slots.revoke(3, 8) && !slots.start(3, 8, 12));
+        assert_eq!(slots.progress(3, 8), Progress::Strange);
     }
 
     #[test]
-    fn half_of_what_was_not_begun_is_taken_back() {
-        let words = TaskWords::<4>::new();
-        words.ready(1, 4, Some((2, 8)));
-        assert_eq!(words.halve(1, 4, (2, 8)), Some((5, 8)), "whoever is idle need not look again once it has started");
-        assert!(words.start(1, 4, 0));
-        assert_eq!(words.halve(1, 4, (2, 5)), Some((4, 5)));
-        assert_eq!(words.halve(1, 4, (2, 4)), Some((3, 4)));
-        assert_eq!(words.halve(1, 4, (2, 3)), None, "it is about to be begun");
-        assert_eq!(words.take_item(1), Some(2));
-        assert_eq!(words.take_item(1), None);
-        words.ready(1, 5, Some((0, 2)));
-        assert!(words.start(1, 5, 0));
-        assert_eq!(words.take_item(1), Some(0));
-        assert_eq!(words.halve(1, 5, (0, 2)), Some((1, 2)), "behind one that runs all is taken");
-        assert_eq!(words.halve(1, 5, (0, 1)), None);
-        assert_eq!(words.halve(1, 4, (0, 1)), None, "another task's");
+    fn half_of_the_items_not_begun_is_taken_back() {
+        let slots = TaskSlots::<4>::new();
+        slots.ready(1, 4, Some((2, 8)));
+        assert_eq!(slots.halve(1, 4, (2, 8)), Some((5, 8)), "an idle worker need not look again after the start");
+        assert!(slots.start(1, 4, 0));
+        assert_eq!(slots.halve(1, 4, (2, 5)), Some((4, 5)));
+        assert_eq!(slots.halve(1, 4, (2, 4)), Some((3, 4)));
+        assert_eq!(slots.halve(1, 4, (2, 3)), None, "the worker is about to begin the last item");
+        assert_eq!(slots.take_item(1), Some(2));
+        assert_eq!(slots.take_item(1), None);
+        slots.ready(1, 5, Some((0, 2)));
+        assert!(slots.start(1, 5, 0));
+        assert_eq!(slots.take_item(1), Some(0));
+        assert_eq!(slots.halve(1, 5, (0, 2)), Some((1, 2)), "all items behind the running one are taken");
+        assert_eq!(slots.halve(1, 5, (0, 1)), None);
+        assert_eq!(slots.halve(1, 4, (0, 1)), None, "the slot has another task");
     }
 }
