@@ -8,9 +8,9 @@
 //! # Rules
 //!
 //! - A task goes to an idle worker at once. If no worker is idle, the task is queued, and a worker is started for it,
-//!   up to the limit. Tasks are sent ahead to a busy worker only when the number of workers is at its limit: as many as
-//!   it is expected to run in [`AHEAD_TIME`](worker::AHEAD_TIME), at least one, and at most
-//!   [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`]. None are sent behind a
+//!   up to the limit. Tasks are sent ahead to a busy worker only when the number of workers is at its limit, or one is
+//!   missing that cannot be started: as many as it is expected to run in [`AHEAD_TIME`](worker::AHEAD_TIME), at least
+//!   one, and at most [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`]. None are sent behind a
 //!   [`LONG_TASK`](worker::LONG_TASK), and behind a batch only one more batch of the same map: the next ones may be on
 //!   their way into the queue.
 //! - The queue is in the order of tickets, which is the order of submission. What is put back keeps its ticket. Batches
@@ -21,6 +21,8 @@
 //!   is at its limit, or one is being started for each queued task, or the last start failed a moment ago and other
 //!   workers continue, or the first worker that this program ever started has not said hello. In the last case what
 //!   runs in its place may be anything, and one such process is enough.
+//! - Tasks are sent ahead in the hope of enough workers. If one of those dies, retires, or cannot be started, what
+//!   another worker has not begun counts as queued, until that is no more, or as many workers serve as may.
 //! - What a start lacked may be there again a moment later, and nothing tells the pool of it. So a start that failed is
 //!   tried again after a pause, which the monitors of the other workers keep as they keep time limits: when a task
 //!   begins to wait for the end of a pause, [`spawn_missing`](Scheduler::spawn_missing) wakes them all, and each asks
@@ -112,6 +114,8 @@ pub(super) struct Scheduler<W> {
     start_again: Option<Instant>,
     /// How long the next pause is.
     pause: Duration,
+    /// Set if a worker has gone or could not be started, and tasks may wait for it that were sent to others.
+    makes_do: bool,
     /// Set if the monitors were woken because tasks wait for the end of a pause. A worker that is attached later is
     /// woken then.
     keeps_pause: bool,
@@ -219,6 +223,7 @@ impl<W: Clone> Scheduler<W> {
             early_deaths: Vec::new(),
             start_again: None,
             pause: FIRST_PAUSE,
+            makes_do: false,
             keeps_pause: false,
             is_first_try: false,
             hopeless: false,
@@ -321,6 +326,11 @@ impl<W: Clone> Scheduler<W> {
                 .filter(|worker| worker.stage == Stage::Starting)
                 .for_each(|worker| worker.alone = alone);
         }
+        let serve_all = self.starting == 0 && self.active >= self.limits.max_workers;
+        let is_paused = self.start_again.is_some_and(|then| then > now);
+        if self.makes_do && (serve_all || (!is_paused && self.waiting() + self.held_up() == 0)) {
+            self.makes_do = false;
+        }
         let waits = self.start_due(now).is_some();
         if waits && !self.keeps_pause {
             self.to_wake.extend(self.workers.values().filter_map(|worker| worker.connection.clone()));
@@ -331,10 +341,16 @@ impl<W: Clone> Scheduler<W> {
 
     /// Returns `true` if tasks wait for a worker that the limits permit.
     fn lacks_workers(&self) -> bool {
+        let coming = self.starting + self.idle.len();
         self.active < self.limits.max_workers
-            && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
+            && (coming < self.waiting() || (self.makes_do && coming < self.waiting() + self.held_up()))
+    }
+
+    /// Returns how many workers could take something from others.
+    fn held_up(&self) -> usize {
+        self.workers.values().map(WorkerState::held_up).sum()
     }
 
     /// Returns when the pause is over that tasks wait for, if they wait for one. A decision that is made then starts
@@ -422,9 +438,10 @@ impl<W: Clone> Scheduler<W> {
         self.closed && self.expected == 0
     }
 
-    /// Returns `true` if no task is left to start, and none will come.
+    /// Returns `true` if nothing is left to start, and nothing will come.
     fn is_over(&self) -> bool {
-        (self.is_closed() || self.broken.is_some()) && self.waiting() == 0
+        let has_more = || self.workers.values().any(WorkerState::has_more_than_it_runs);
+        self.waiting() == 0 && (self.broken.is_some() || (self.is_closed() && !has_more()))
     }
 
     // The end of workers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::worker::{Sent, Stage};
+use super::worker::{Sent, Stage, WorkerState};
 use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, Scheduler};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
@@ -25,6 +25,7 @@ impl<W: Clone> Scheduler<W> {
         if worker.stage == Stage::Serving {
             self.vacancies += 1;
         }
+        self.makes_do |= matches!(worker.stage, Stage::Starting | Stage::Serving);
         let born = worker.since;
         let mut untouched = Vec::new();
         while let Some(sent) = worker.in_flight.pop_front() {
@@ -112,6 +113,7 @@ impl<W: Clone> Scheduler<W> {
     pub(in crate::process) fn not_started(&mut self, id: WorkerId, now: Instant) -> Vec<Arc<RemoteTask>> {
         let was_alone = self.workers.get(&id).is_none_or(|worker| worker.alone);
         self.move_to(id, Stage::Leaving);
+        self.makes_do = true;
         self.pause_starts(now);
         let others = self.workers.values().any(|worker| matches!(worker.stage, Stage::Starting | Stage::Serving));
         if others || !was_alone { Vec::new() } else { self.take_queue() }
@@ -134,6 +136,8 @@ impl<W: Clone> Scheduler<W> {
     /// Removes a worker whose monitor thread is about to end. Returns the tasks that it still had, which the caller
     /// ends.
     pub(in crate::process) fn forget(&mut self, id: WorkerId) -> Vec<Arc<RemoteTask>> {
+        // It has retired, or its monitor failed.
+        self.makes_do |= self.workers.get(&id).is_some_and(WorkerState::counts);
         self.move_to(id, Stage::Leaving);
         self.idle.retain(|other| *other != id);
         let left = self.workers.remove(&id).map(|worker| worker.in_flight).unwrap_or_default();

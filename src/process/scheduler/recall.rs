@@ -111,6 +111,7 @@ impl<W: Clone> Scheduler<W> {
         }
         self.move_to(id, Stage::Doomed);
         self.vacancies += 1;
+        self.makes_do = true;
         for remote in behind {
             self.requeue(remote);
         }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{FIRST, SECOND, World, fixture, world_of};
 use crate::error::Error;
@@ -198,4 +199,32 @@ fn a_worker_is_started_alone_before_tasks_are_refused() {
     world.submit_task();
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.fail_to_start(WorkerId(id))), [0, 0, 2]);
+}
+
+#[test]
+fn a_worker_is_started_for_a_task_that_was_sent_ahead_when_another_worker_dies() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
+    let _first = [world.submit_task(), world.submit_task()];
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).1.len(), 1);
+    }
+    world.submit_task();
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    assert_eq!(world.refill(FIRST).1.len(), 1, "it is sent ahead");
+    assert!(world.answer(SECOND, 0, 2).is_some());
+    world.die(SECOND);
+    assert_eq!((world.scheduler.waiting(), world.scheduler.starting), (0, 1));
+}
+
+#[test]
+fn no_task_is_sent_ahead_while_a_worker_may_be_started_for_it() {
+    let mut fixture = fixture();
+    let mut world = world_of(4, None, &mut fixture);
+    let _two = [world.submit_task(), world.submit_task()];
+    world.make_ready(FIRST);
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    assert_eq!(world.refill(FIRST).1.len(), 1);
+    assert!(world.refill(FIRST).1.is_empty(), "the second one is for this");
 }
