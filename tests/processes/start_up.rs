@@ -213,7 +213,8 @@ fn a_missing_directory_costs_the_pending_tasks_only() {
             let futures: Vec<_> = (0..3).map(|_| pool.submit(pid, ())).collect();
             for future in futures {
                 let cause = cause(future);
-                assert!(cause.starts_with("no worker process can be started: "), "{cause}");
+                let names_it = cause.contains(place.to_str().unwrap());
+                assert!(cause.starts_with("no worker process can be started: ") && names_it, "{cause}");
             }
         }
         fs::create_dir(&place).unwrap();
@@ -221,4 +222,16 @@ fn a_missing_directory_costs_the_pending_tasks_only() {
         assert_eq!(pool.submit(directory, ()).result().unwrap().as_deref(), place.to_str());
         pool.works();
     });
+}
+
+#[test]
+fn a_stack_that_no_thread_can_have_is_the_reason_of_a_broken_pool() {
+    for has_initializer in [false, true] {
+        let builder = workers(1).env("RUST_MIN_STACK", (1_u64 << 50).to_string());
+        let builder = if has_initializer { builder.initializer(|()| (), ()) } else { builder };
+        with_pool(builder, |pool| {
+            let futures = (0..2).map(|_| pool.submit(pid, ())).collect();
+            assert_broken(pool, futures, |cause| cause.contains("RUST_MIN_STACK"));
+        });
+    }
 }

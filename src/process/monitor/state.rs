@@ -60,8 +60,8 @@ pub(in crate::process) struct MonitorState {
     start_due: Option<Instant>,
     /// Why it ended before it was ready, if it said so or the pool noticed; or why it was killed, if it was ready.
     complaint: Option<Error>,
-    /// Set if no other worker would do better.
-    is_unfit: bool,
+    /// What to expect of the next worker, if this one is unfit.
+    unfit: Option<Prospect>,
 }
 
 /// The settings of the pool that its monitors need.
@@ -120,7 +120,7 @@ impl MonitorState {
             alarm: now.checked_add(terms.hello_within).map(|then| (then, Alarm::Kill)),
             start_due: None,
             complaint: None,
-            is_unfit: false,
+            unfit: None,
         }
     }
 
@@ -187,7 +187,7 @@ impl MonitorState {
             }
             Event::Hello { is_same_build: false } => {
                 // All others would be, too.
-                self.is_unfit = true;
+                self.unfit = Some(Prospect::None);
                 let text = "a worker process sent the hello of another build of the program";
                 self.damaged(Error::Broken(Broken::new(text)), actions);
             }
@@ -198,9 +198,9 @@ impl MonitorState {
                 scheduler.ready(self.id, connection, table, now);
                 self.refill(false, scheduler, now, actions);
             }
-            Event::Unfit(error) => {
+            Event::Unfit(error, next) => {
                 self.complain(error);
-                self.is_unfit = true;
+                self.unfit = Some(next);
                 self.end(now);
             }
             Event::Replies(replies) => self.settle(replies, scheduler, now, actions),
@@ -365,8 +365,8 @@ impl MonitorState {
 
     /// Returns what to expect of the next worker, if this one was not ready.
     fn prospect(&self, exit: &Exit) -> Prospect {
-        if self.is_unfit {
-            return Prospect::None;
+        if let Some(prospect) = self.unfit {
+            return prospect;
         }
         if self.said_hello {
             return if self.terms.has_initializer { Prospect::None } else { Prospect::Fair };

@@ -13,7 +13,7 @@ use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::monitor::event::{Action, Event};
 use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
 use crate::process::protocol::frame::Kind;
-use crate::process::scheduler::LostTask;
+use crate::process::scheduler::{LostTask, Prospect};
 use crate::process::scheduler::worker::Stage;
 use crate::process::shm::table::TaskTable;
 use crate::process::worker_id::WorkerId;
@@ -203,7 +203,7 @@ impl World<'_> {
             let event = match message {
                 Message::Hello => Event::Hello { is_same_build: true },
                 Message::Ready => Event::Ready(id, Arc::clone(&self.processes.borrow().workers[&id].table)),
-                Message::Unfit => Event::Unfit(Error::Abandoned),
+                Message::Unfit => Event::Unfit(Error::Abandoned, Prospect::None),
                 reply => {
                     replies.push(reply);
                     continue;
