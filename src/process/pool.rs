@@ -98,6 +98,7 @@ pub(crate) struct Pool {
 struct FollowUp {
     new_workers: Vec<WorkerId>,
     to_wake: Vec<Arc<Connection>>,
+    removed: Vec<Arc<RemoteTask>>,
     has_room: bool,
 }
 
@@ -165,12 +166,14 @@ impl Pool {
         let result = decision(&mut scheduler, now);
         let new_workers = scheduler.spawn_missing(now);
         let to_wake = scheduler.take_to_wake();
+        let removed = scheduler.take_removed();
         let has_room = scheduler.has_room();
-        (result, FollowUp { new_workers, to_wake, has_room })
+        (result, FollowUp { new_workers, to_wake, removed, has_room })
     }
 
     fn follow(&self, follow_up: FollowUp) {
-        let FollowUp { new_workers, to_wake, has_room } = follow_up;
+        let FollowUp { new_workers, to_wake, removed, has_room } = follow_up;
+        drop(removed);
         if has_room {
             self.room.notify_all();
         }

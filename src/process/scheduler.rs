@@ -89,6 +89,9 @@ pub(super) struct Scheduler<W> {
     /// How many entries of the queue were taken back and not removed yet. Counted up by `revoke`, down by `pop` and
     /// `sweep`.
     dead: usize,
+    /// Tasks that were removed from the queue because they were taken back. The caller drops them without the lock: a
+    /// task may have segments and long arguments, and giving memory back takes time.
+    removed: Vec<Arc<RemoteTask>>,
     workers: BTreeMap<WorkerId, WorkerState<W>>,
     /// The workers that have nothing to do. The one that became idle last is at the end.
     idle: Vec<WorkerId>,
@@ -202,6 +205,7 @@ impl<W: Clone> Scheduler<W> {
             limits,
             queue: VecDeque::new(),
             dead: 0,
+            removed: Vec::new(),
             workers: BTreeMap::new(),
             idle: Vec::new(),
             active: 0,
@@ -252,7 +256,10 @@ impl<W: Clone> Scheduler<W> {
         match &mut *remote.place.lock() {
             place @ Place::New => *place = Place::Queued,
             // It was taken back before it got here, and has ended.
-            _ => return Submitted::TakenBack,
+            _ => {
+                self.removed.push(Arc::clone(&remote));
+                return Submitted::TakenBack;
+            }
         }
         if let Some(id) = self.idle.pop() {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
@@ -401,6 +408,11 @@ impl<W: Clone> Scheduler<W> {
             self.to_wake.extend(starting.filter_map(|worker| worker.connection.clone()));
         }
         std::mem::take(&mut self.to_wake)
+    }
+
+    /// Returns the tasks that the caller has to drop, without the lock.
+    pub(super) fn take_removed(&mut self) -> Vec<Arc<RemoteTask>> {
+        std::mem::take(&mut self.removed)
     }
 
     /// Returns `true` if no more tasks will come.

@@ -146,7 +146,9 @@ impl Pool {
         let submitted = scheduler.submit(remote, now);
         let new_workers = scheduler.spawn_missing(now);
         let to_wake = scheduler.take_to_wake();
+        let removed = scheduler.take_removed();
         drop(scheduler);
+        drop(removed);
         if let Submitted::Sent(connection, order) = submitted {
             // The monitor has to send the rest, or to keep the time limit.
             if connection.send([order]) || limited {

@@ -187,6 +187,7 @@ impl<W: Clone> Scheduler<W> {
                 return Some(remote);
             }
             self.dead -= 1;
+            self.removed.push(remote);
         }
         None
     }

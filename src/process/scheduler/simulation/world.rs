@@ -198,6 +198,7 @@ impl<'a> World<'a> {
         for id in self.scheduler.take_to_wake() {
             self.ring(id);
         }
+        drop(self.scheduler.take_removed());
         let divided = self.oracle.lock().divided.take();
         self.remotes.extend(divided);
     }
