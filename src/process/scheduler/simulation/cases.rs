@@ -222,12 +222,12 @@ fn a_task_that_was_taken_back_is_dropped_by_the_caller_of_the_scheduler() {
     let mut world = world_of(1, None, &mut fixture);
     let [(remote, _), _other] = [(); 2].map(|()| world.submit_task());
     let now = world.now();
-    assert!(world.scheduler.cancel(&remote, now));
+    assert!(world.scheduler.stop(&remote, now));
     // Not swept yet, because another one waits.
     world.scheduler.take_queue();
     assert!(world.scheduler.take_removed().iter().any(|removed| Arc::ptr_eq(removed, &remote)));
     let late = world.remote(TaskOptions::new(), None, false, 0);
-    assert!(world.scheduler.cancel(&late, now));
+    assert!(world.scheduler.stop(&late, now));
     assert!(matches!(world.scheduler.submit(Arc::clone(&late), now), Submitted::TakenBack));
     assert!(world.scheduler.take_removed().iter().any(|removed| Arc::ptr_eq(removed, &late)));
 }
