@@ -63,7 +63,8 @@ impl ProcessPoolBuilder {
     ///
     /// `main` does not run in a worker, so this is the place for what it would set up, such as a logger. The argument
     /// is encoded once, in this call. An initializer that panics, or ends its process, breaks the executor: pending and
-    /// later tasks end with [`Error::Broken`], which contains the message.
+    /// later tasks end with [`Error::Broken`], which contains the message. If the process is killed (SIGKILL) and a
+    /// worker was ready before, another one is tried.
     pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
         self.initializer = Some(encode_call(Infallible(initializer), argument));
         self

@@ -50,6 +50,7 @@ pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
     struct Forget<'a>(&'a Pool, WorkerId);
     impl Drop for Forget<'_> {
         fn drop(&mut self) {
+            self.0.keep_pause(self.1);
             self.0.forget(self.1);
         }
     }

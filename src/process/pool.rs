@@ -79,7 +79,7 @@ pub(crate) struct Pool {
     pub(super) tickets: Tickets,
     /// Where submitters wait for room in the queue.
     room: Condvar,
-    /// Where threads wait for the workers to end.
+    /// Where threads wait for the workers to end, and the monitor of the last worker for the end of a pause.
     ended: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The maps whose ranges the batches are taken from.
@@ -100,6 +100,7 @@ struct FollowUp {
     to_wake: Vec<Arc<Connection>>,
     removed: Vec<Arc<RemoteTask>>,
     has_room: bool,
+    keeper_may_go: bool,
 }
 
 impl Pool {
@@ -168,14 +169,18 @@ impl Pool {
         let to_wake = scheduler.take_to_wake();
         let removed = scheduler.take_removed();
         let has_room = scheduler.has_room();
-        (result, FollowUp { new_workers, to_wake, removed, has_room })
+        let keeper_may_go = scheduler.keeper_may_go(now);
+        (result, FollowUp { new_workers, to_wake, removed, has_room, keeper_may_go })
     }
 
     fn follow(&self, follow_up: FollowUp) {
-        let FollowUp { new_workers, to_wake, removed, has_room } = follow_up;
+        let FollowUp { new_workers, to_wake, removed, has_room, keeper_may_go } = follow_up;
         drop(removed);
         if has_room {
             self.room.notify_all();
+        }
+        if keeper_may_go {
+            self.ended.notify_all();
         }
         for connection in to_wake {
             connection.ring();
@@ -240,6 +245,14 @@ impl Pool {
             shared.call_off(error);
         }
         self.refuse(unstarted, Some(error));
+    }
+
+    /// Keeps a pause of the scheduler if nobody else can, in the monitor thread of a worker that has ended.
+    pub(super) fn keep_pause(&self, id: WorkerId) {
+        let mut scheduler = self.scheduler.lock();
+        while let Some(until) = scheduler.must_stay(id, Instant::now()) {
+            self.ended.wait_until(&mut scheduler, until);
+        }
     }
 
     /// Removes a worker whose monitor thread is about to end.

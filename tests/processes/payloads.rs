@@ -635,9 +635,10 @@ fn an_error_whose_methods_panic_costs_no_worker() {
             for (which, outcome) in [0, which, 0].into_iter().zip(pool.try_map(explode, [0, which, 0])) {
                 check(which, outcome);
             }
-            for (which, outcome) in [0, which, 0].into_iter().zip(
-                pool.with(MapOptions::new().chunk_size(3)).try_map(explode, [0, which, 0]),
-            ) {
+            for (which, outcome) in [0, which, 0]
+                .into_iter()
+                .zip(pool.with(MapOptions::new().chunk_size(3)).try_map(explode, [0, which, 0]))
+            {
                 check(which, outcome);
             }
         }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use concurrent_futures::{Backend, Error, Executor, Future};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde::{Deserialize, Serialize, Serializer, ser};
 
 use super::marked::*;
@@ -234,4 +234,49 @@ fn a_stack_that_no_thread_can_have_is_the_reason_of_a_broken_pool() {
             assert_broken(pool, futures, |cause| cause.contains("RUST_MIN_STACK"));
         });
     }
+}
+
+#[test]
+fn workers_killed_while_they_start_cost_a_pool_that_has_served_no_task() {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
+        let first = pool.submit(pid, ());
+        drop(checkpoint.arrived());
+        let worker = first.result().unwrap();
+        let witness = Witness::of(worker);
+        signal(worker, Signal::KILL);
+        witness.sees_the_end();
+        let futures: Vec<_> = (0..3).map(|_| pool.submit(pid, ())).collect();
+        for _ in 0..4 {
+            let arrived = checkpoint.arrived();
+            let starting = pool.processes();
+            assert_eq!(starting.len(), 1);
+            kill_process(starting[0], Signal::KILL).unwrap();
+            drop(arrived);
+        }
+        drop(checkpoint.arrived());
+        for future in futures {
+            future.result().expect("it ran on the worker that came up");
+        }
+    });
+}
+
+#[test]
+fn a_pool_ends_although_the_last_worker_was_killed_while_it_started() {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
+        let first = pool.submit(pid, ());
+        drop(checkpoint.arrived());
+        signal(first.result().unwrap(), Signal::KILL);
+        let waiting = pool.submit(pid, ());
+        for _ in 0..4 {
+            let arrived = checkpoint.arrived();
+            kill_process(pool.processes()[0], Signal::KILL).unwrap();
+            drop(arrived);
+        }
+        // In a pause, or about to be.
+        pool.close();
+        assert!(waiting.cancel());
+        assert!(pool.join(None));
+    });
 }

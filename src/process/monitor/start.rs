@@ -48,7 +48,9 @@ impl<'a> WorkerMonitor<'a> {
         }
         entry::announce(&mut command);
         let oom = OomCounter::read();
-        connection.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program, settings.current_dir.as_deref()))?);
+        connection.set_child(
+            Child::spawn(&mut command).map_err(|error| explain(error, &program, settings.current_dir.as_deref()))?,
+        );
         // This closes the pool's copy of the worker's end.
         drop(command);
         pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));

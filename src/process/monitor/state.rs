@@ -27,7 +27,7 @@
 //! | `TimePassed` | depends on the [`Alarm`], if its time has come | `Kill`, `Expire`, `Send`, `SayNoMore`, `GiveUp` |
 //! | `CannotBeKilled` | it gets [`GRACE`] to exit, and is then given up | |
 //! | `Gone` | it gets no more tasks: its process has ended or was given up, but its last replies are still to be read | |
-//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`, `BreakDown` or `Warn` |
+//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`; then `BreakDown`, `Refuse` or `Warn` |
 //! | `Judged` | whether a lost task runs again | `Fail`, or none |
 #![forbid(unsafe_code)]
 
@@ -351,14 +351,17 @@ impl MonitorState {
     ) {
         // In one decision with the death: otherwise, the next worker would be started.
         let prospect = self.prospect(exit);
-        let Death { lost_tasks, unstarted, refusal, expected, is_the_end } = scheduler.died(self.id, prospect, now);
+        let Death { lost_tasks, unstarted, refusal, given_up, expected, is_the_end } =
+            scheduler.died(self.id, prospect, now);
         actions.push_back(Action::Refuse(unstarted, refusal));
         actions.extend(lost_tasks.into_iter().map(Action::Judge));
         if !self.was_ready && !expected {
             let cause = early_end::reason(exit, self.complaint.as_ref(), self.said_hello, self.terms.has_initializer);
-            actions.push_back(match is_the_end {
-                true => Action::BreakDown(Error::Broken(Broken::new(cause))),
-                false => Action::Warn(cause),
+            let error = (is_the_end || !given_up.is_empty()).then(|| Error::Broken(Broken::new(cause.clone())));
+            actions.push_back(match error {
+                Some(error) if is_the_end => Action::BreakDown(error),
+                Some(error) => Action::Refuse(given_up, Some(error)),
+                None => Action::Warn(cause),
             });
         }
     }
@@ -369,7 +372,13 @@ impl MonitorState {
             return prospect;
         }
         if self.said_hello {
-            return if self.terms.has_initializer { Prospect::None } else { Prospect::Fair };
+            // This signal comes from outside, as far as anyone can tell.
+            let is_killed = *exit == Exit::Signal("SIGKILL".into()) && self.complaint.is_none();
+            return match self.terms.has_initializer {
+                false => Prospect::Fair,
+                true if is_killed => Prospect::IfOnceReady,
+                true => Prospect::None,
+            };
         }
         early_end::prospect_without_hello(exit, self.complaint.is_some())
     }

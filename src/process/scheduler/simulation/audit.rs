@@ -150,12 +150,16 @@ impl World<'_> {
 
     /// Invariant: no task waits for a worker that nothing is about to start or wake.
     fn audit_progress(&self) {
-        let scheduler = &self.scheduler;
+        let (scheduler, now) = (&self.scheduler, self.now());
+        let mut stays = self.monitors.values().filter_map(|monitor| monitor.stays);
+        let is_due = scheduler.start_due(now).is_some();
+        assert!(stays.all(|until| is_due || until <= now), "a monitor stays although no task waits");
         if scheduler.waiting() == 0 || scheduler.broken.is_some() || scheduler.hopeless {
             return;
         }
         let enough = scheduler.active >= self.config.max_workers
             || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
+            || (scheduler.start_again.is_some() && scheduler.starting > 0 && !scheduler.serves())
             || scheduler.start_again.is_some_and(|then| self.monitors.values().any(|monitor| monitor.keeps(then)));
         assert!(enough, "tasks wait for a worker that no monitor is going to start");
         // A worker that has no budget left leaves when its monitor looks.
