@@ -158,6 +158,7 @@ impl WorkerMonitor<'_> {
                 let error = self.judge(&lost);
                 return Some(Event::Judged(lost.remote, error));
             }
+            Action::EndQueued(queued, error) => self.pool.end_queued(queued, &error),
             Action::Fail(remote, error) => remote.fail(&error),
             Action::BreakDown(error) => self.pool.break_down(&error),
             Action::Warn(text) => unwind::catch_and_log("the program's logger", || log::warn!("{text}")),

@@ -233,7 +233,18 @@ impl Pool {
         let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
-        self.refuse(unstarted, Some(&error));
+        self.end_queued(unstarted, &error);
+    }
+
+    /// Ends the queued tasks, if there were any, and the pending items of maps with `error`: no worker comes up. Otherwise
+    /// the next items would wait for the next try, and so on.
+    pub(super) fn end_queued(&self, queued: Vec<Arc<RemoteTask>>, error: &Error) {
+        if !queued.is_empty() {
+            for shared in self.shared() {
+                shared.call_off(error);
+            }
+            self.refuse(queued, Some(error));
+        }
     }
 
     /// Ends all tasks that have not started, and each later one, with `error`.

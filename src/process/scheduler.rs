@@ -45,7 +45,8 @@
 //! | died, `IfOnceReady` | the pool is broken | as `Fair` |
 //! | died, `None` | the pool is broken | the pool is broken |
 //!
-//! When the queued tasks have ended, the pool goes on: the next task makes one try more, and ends if that fails.
+//! With the queued tasks end the items of maps behind them. Then the pool goes on: the next task makes one try more, and
+//! ends if that fails.
 //!
 //! # The stages of a worker
 //!

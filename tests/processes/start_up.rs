@@ -280,3 +280,22 @@ fn a_pool_ends_although_the_last_worker_was_killed_while_it_started() {
         assert!(pool.join(None));
     });
 }
+
+#[test]
+fn a_map_ends_when_no_worker_can_be_started_for_its_items() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("work");
+    fs::create_dir(&place).unwrap();
+    with_pool(workers(1).current_dir(&place), move |pool| {
+        let worker = pool.submit(pid, ()).result().unwrap();
+        let witness = Witness::of(worker);
+        fs::remove_dir(&place).unwrap();
+        signal(worker, Signal::KILL);
+        witness.sees_the_end();
+        let outcomes: Vec<_> = pool.map(|n: u32| n, 0..2000).collect();
+        assert_eq!(outcomes.len(), 2000);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Broken(_)))));
+        fs::create_dir(&place).unwrap();
+        pool.works();
+    });
+}

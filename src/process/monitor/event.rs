@@ -52,6 +52,8 @@ pub(in crate::process) enum Action<R> {
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     /// Reads what the worker has left of a task, and reports the result as `Judged`.
     Judge(LostTask),
+    /// Ends the queued tasks, and the items of maps behind them: no worker comes up.
+    EndQueued(Vec<Arc<RemoteTask>>, Error),
     Fail(Arc<RemoteTask>, Error),
     /// Ends the pool: no worker can serve.
     BreakDown(Error),

@@ -27,7 +27,7 @@
 //! | `TimePassed` | depends on the [`Alarm`], if its time has come | `Kill`, `Expire`, `Send`, `SayNoMore`, `GiveUp` |
 //! | `CannotBeKilled` | it gets [`GRACE`] to exit, and is then given up | |
 //! | `Gone` | it gets no more tasks: its process has ended or was given up, but its last replies are still to be read | |
-//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`; then `BreakDown`, `Refuse` or `Warn` |
+//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`; then `BreakDown`, `EndQueued` or `Warn` |
 //! | `Judged` | whether a lost task runs again | `Fail`, or none |
 #![forbid(unsafe_code)]
 
@@ -360,7 +360,7 @@ impl MonitorState {
             let error = (is_the_end || !given_up.is_empty()).then(|| Error::Broken(Broken::new(cause.clone())));
             actions.push_back(match error {
                 Some(error) if is_the_end => Action::BreakDown(error),
-                Some(error) => Action::Refuse(given_up, Some(error)),
+                Some(error) => Action::EndQueued(given_up, error),
                 None => Action::Warn(cause),
             });
         }

@@ -114,8 +114,11 @@ impl<W: Clone> Scheduler<W> {
     /// many.
     fn try_failed(&mut self, was_alone: bool, now: Instant) -> Vec<Arc<RemoteTask>> {
         self.pause_starts(now);
-        // The next one is tried alone.
-        self.failed_tries += u32::from(was_alone && self.active == 0);
+        // Of several, each may have lacked what another one held, so that the next one is tried alone.
+        if !was_alone || self.active > 0 {
+            return Vec::new();
+        }
+        self.failed_tries = self.failed_tries.saturating_add(1);
         if self.failed_tries < TRIES { Vec::new() } else { self.take_queue() }
     }
 

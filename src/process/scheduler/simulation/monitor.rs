@@ -259,6 +259,7 @@ impl World<'_> {
             Action::Expire(remote, limit) => remote.expire(limit),
             Action::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Action::Judge(lost) => self.judge(id, lost),
+            Action::EndQueued(queued, error) => self.refuse(&queued, Some(&error)),
             Action::Fail(remote, error) => remote.fail(&error),
             Action::BreakDown(error) => {
                 self.remotes.iter().for_each(|remote| self.call_off(remote));
@@ -308,6 +309,9 @@ impl Action<Message> {
             Self::Expire(remote, _) => format!("expire {:?}", open_calls(remote)),
             Self::Refuse(remotes, error) => {
                 format!("refuse {:?}: {error:?}", remotes.iter().map(|remote| open_calls(remote)).collect::<Vec<_>>())
+            }
+            Self::EndQueued(queued, _) => {
+                format!("end queued {:?}", queued.iter().map(|remote| open_calls(remote)).collect::<Vec<_>>())
             }
             Self::Judge(lost) => format!("judge {:?}", open_calls(&lost.remote)),
             Self::Fail(remote, _) => format!("fail {:?}", open_calls(remote)),
