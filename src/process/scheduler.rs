@@ -85,8 +85,8 @@ const AHEAD_BYTES: usize = 256 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pool is broken if this many workers die in a row before they are ready, within [`DEATHS_WITHIN`], and the last
-/// one was alone.
+/// A pool none of whose workers was ever ready is broken if this many die in a row before they are ready, within
+/// [`DEATHS_WITHIN`], and the last one was alone.
 const DEATHS_IN_A_ROW: usize = 3;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -205,11 +205,11 @@ pub(super) struct Answered {
 /// What the death of a worker that was never ready says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prospect {
-    /// The next one may do better: up to [`DEATHS_IN_A_ROW`] are tried.
+    /// The next one may do better: up to [`DEATHS_IN_A_ROW`] are tried, or [`TRIES`].
     Fair,
     /// The next one will not do better, unless this one only lacked what other workers hold.
     Poor,
-    /// The next one will not do better, unless this has worked before.
+    /// The next one will not do better, unless a worker of this pool was ready before.
     IfOnceReady,
     /// The next one will not do better.
     None,

@@ -84,10 +84,11 @@ impl<'a> WorkerMonitor<'a> {
 
 /// Adds an explanation to errors that concern the program's file, or the directory that workers start in.
 fn explain(error: io::Error, program: &Path, directory: Option<&Path>) -> io::Error {
+    if let Some(missing) = directory.filter(|directory| !directory.is_dir()) {
+        let text = format!("{error}: {}, the directory that it is to start in", missing.display());
+        return io::Error::new(error.kind(), text);
+    }
     let text = match error.kind() {
-        _ if let Some(directory) = directory.filter(|directory| !directory.is_dir()) => {
-            format!("{error}: {}, the directory that it is to start in", directory.display())
-        }
         io::ErrorKind::NotFound if !program.exists() => format!(
             "there is no /proc to find the program by, and nothing at {}, where it was started: mount /proc if this is another root directory, \
              or use `ThreadPoolExecutor`",
