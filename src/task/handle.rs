@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::call::Call;
 use super::context::RunningTask;
 use super::function::failed;
-use super::listener::{self, Listener, ListenerKey};
+use super::listener::{Listener, ListenerKey};
 use super::owner;
 use super::roles::{Awaited, Callback, TaskHandle};
 use super::snapshot::{Snapshot, State};
@@ -106,15 +106,14 @@ where
             return Some(true);
         }
         let key = listener.key();
-        // Only a waker is registered more than once, so large wait-sets need no search.
+        // Only a waker is registered more than once.
         let again = matches!(listener, Listener::Waker(..));
         let old = if again && let Some(slot) = inner.listener(key) {
             Some(std::mem::replace(slot, listener))
         } else if inner.first.is_none() {
             inner.first.replace(listener)
         } else {
-            inner.extras().listeners.push(listener);
-            None
+            inner.extras().listeners.insert(key, listener)
         };
         drop(inner);
         // A waker's drop is user code.
@@ -127,7 +126,7 @@ where
         let removed = if inner.first.as_ref().is_some_and(|first| first.key() == key) {
             inner.first.take()
         } else {
-            inner.extras.as_mut().and_then(|extras| listener::remove(&mut extras.listeners, key))
+            inner.extras.as_mut().and_then(|extras| extras.listeners.remove(&key))
         };
         drop(inner);
         drop_caught(removed);
