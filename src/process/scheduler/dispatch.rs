@@ -36,6 +36,8 @@ impl<W: Clone> Scheduler<W> {
     /// Notes that the worker is ready for tasks.
     pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, table: Arc<TaskTable>, now: Instant) {
         self.early_deaths.clear();
+        self.has_served = true;
+        self.failed_tries = 0;
         self.start_again = None;
         self.pause = FIRST_PAUSE;
         if let Some(worker) = self.workers.get_mut(&id) {
@@ -187,6 +189,7 @@ impl<W: Clone> Scheduler<W> {
                 return Some(remote);
             }
             self.dead -= 1;
+            self.removed.push(remote);
         }
         None
     }

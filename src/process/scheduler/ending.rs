@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::worker::{Sent, Stage, WorkerState};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, Scheduler};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, Scheduler, TRIES};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
@@ -51,6 +51,11 @@ impl<W: Clone> Scheduler<W> {
         death.is_the_end = is_early
             && match prospect {
                 Prospect::None => true,
+                _ if self.has_served => {
+                    death.given_up = self.try_failed(was_alone, now);
+                    false
+                }
+                Prospect::IfOnceReady => true,
                 Prospect::Poor => {
                     // The next one is tried alone, when all others have ended.
                     self.pause_starts(now);
@@ -104,6 +109,18 @@ impl<W: Clone> Scheduler<W> {
         }
         self.pause_starts(now);
         self.active == 0 && was_alone
+    }
+
+    /// Notes that a worker of a pool that has served died before it was ready. Returns the queued tasks if it was one too
+    /// many.
+    fn try_failed(&mut self, was_alone: bool, now: Instant) -> Vec<Arc<RemoteTask>> {
+        self.pause_starts(now);
+        // Of several, each may have lacked what another one held, so that the next one is tried alone.
+        if !was_alone || self.active > 0 {
+            return Vec::new();
+        }
+        self.failed_tries = self.failed_tries.saturating_add(1);
+        if self.failed_tries < TRIES { Vec::new() } else { self.take_queue() }
     }
 
     /// Notes that a worker could not be started. Returns the queued tasks if no worker is left to run them.

@@ -109,13 +109,16 @@ impl<W> WorkerState<W> {
     /// half of a batch.
     pub(super) fn held_up(&self) -> usize {
         let Some(table) = self.table.as_ref().filter(|_| self.stage == Stage::Serving) else { return 0 };
-        let is_ahead = |sent: &Sent| table.slots().progress(sent.slot, sent.sequence) == Progress::Ready;
+        let progress = |sent: &Sent| table.slots().progress(sent.slot, sent.sequence);
+        // The order in which tasks arrive may be another one, until the monitor learns of it.
+        let is_overtaken = self.in_flight.iter().skip(1).any(|sent| matches!(progress(sent), Progress::Running(_)));
+        let is_ahead = |sent: &Sent| progress(sent) == Progress::Ready;
         let can_be_halved = |sent: &Sent| {
             let range = sent.remote.range().filter(|_| sent.remote.is_divisible());
             range.is_some_and(|range| table.slots().can_be_halved(sent.slot, sent.sequence, range))
         };
         let sent = self.in_flight.iter().enumerate();
-        sent.filter(|(nth, sent)| (*nth > 0 && is_ahead(sent)) || can_be_halved(sent)).count()
+        sent.filter(|(nth, sent)| ((*nth > 0 || is_overtaken) && is_ahead(sent)) || can_be_halved(sent)).count()
     }
 
     pub(super) fn take(&mut self, is_it: impl Fn(&Sent) -> bool, now: Instant) -> Option<Arc<RemoteTask>> {

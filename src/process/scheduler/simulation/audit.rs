@@ -150,7 +150,10 @@ impl World<'_> {
 
     /// Invariant: no task waits for a worker that nothing is about to start or wake.
     fn audit_progress(&self) {
-        let scheduler = &self.scheduler;
+        let (scheduler, now) = (&self.scheduler, self.now());
+        let mut stays = self.monitors.values().filter_map(|monitor| monitor.stays);
+        let is_due = scheduler.start_due(now).is_some();
+        assert!(stays.all(|until| is_due || until <= now), "a monitor stays although no task waits");
         if scheduler.broken.is_some() || scheduler.hopeless {
             return;
         }
@@ -158,6 +161,7 @@ impl World<'_> {
         let is_enough = |waiting| {
             scheduler.active >= self.config.max_workers
                 || coming >= waiting
+                || (scheduler.start_again.is_some() && scheduler.starting > 0 && !scheduler.serves())
                 || scheduler.start_again.is_some_and(|then| self.monitors.values().any(|monitor| monitor.keeps(then)))
         };
         assert!(is_enough(scheduler.waiting()), "tasks wait for a worker that no monitor is going to start");

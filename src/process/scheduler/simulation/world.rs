@@ -199,6 +199,10 @@ impl<'a> World<'a> {
         for id in self.scheduler.take_to_wake() {
             self.ring(id);
         }
+        drop(self.scheduler.take_removed());
+        if self.scheduler.keeper_may_go(now) {
+            self.monitors.values_mut().for_each(|monitor| monitor.stays = None);
+        }
         let divided = self.oracle.lock().divided.take();
         self.remotes.extend(divided);
     }
