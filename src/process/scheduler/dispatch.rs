@@ -241,6 +241,13 @@ impl<W: Clone> Scheduler<W> {
         while stolen.is_empty()
             && let Some((ahead, lost)) = lost_tasks.pop()
         {
+            // What is behind the running task is taken from the end.
+            if let Some(worker) = self.workers.get_mut(&lost)
+                && worker.put_first_what_runs()
+            {
+                // Its monitor kept the time limit of another task.
+                self.to_wake.extend(worker.connection.clone());
+            }
             for _ in 0..ahead.div_ceil(2) {
                 if let Some(remote) = self.workers.get_mut(&lost).and_then(|worker| worker.take_back(now)) {
                     stolen.push(remote);
