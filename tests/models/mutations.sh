@@ -127,7 +127,7 @@ mutate scope-guard-before-outcome $runner 's/let _guard = call\.guard\(\);/drop(
 local=src/map/local.rs
 source=src/map/source.rs
 range=src/map/range.rs
-under shuttle sharing
+under shuttle sharing ending
 mutate nothing-refused-after-a-close $source 's/if let Some\(error\) = items\.refusal\(\) \{/if let Some(error) = None::<Error> {/'
 mutate refusal-before-what-was-pulled $source 's/(items\.refusal\(\) \{\n\s+)self\.flush\(items\);/$1/'
 mutate worker-refused-after-a-close $compensation 's/self\.push_if\(task, Some\(ticket\), \|\| true\);/self.push_if(task, Some(ticket), || self.owns_thread());/'
@@ -161,7 +161,7 @@ mutate curtail-with-a-plain-store $slots 's/let _ = self\.items\(slot\)\.fetch_u
 mutate item-taken-with-a-plain-store $slots 's/self\.items\(slot\)\.fetch_update\(Ordering::AcqRel, Ordering::Acquire, raise\)\.ok\(\)\.map\(first_of\)/{ let word = self.items(slot).load(Ordering::Acquire); self.items(slot).store(raise(word)?, Ordering::Release); Some(first_of(word)) }/'
 mutate no-fence-before-sleep $mailbox 's/(self\.sleeps\.swap\(1, Ordering::Relaxed\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
 mutate no-fence-at-post $mailbox 's/(Ordering::Release\);\n\s+)fence\(Ordering::SeqCst\);/$1/'
-mutate look-before-the-note $mailbox 's/self\.sleeps\.swap\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.has_any\(\)/let has_any = self.has_any();\n$1 self.sleeps.swap(1, Ordering::Relaxed);\nis_there/'
+mutate look-before-the-note $mailbox 's/self\.sleeps\.swap\(1, Ordering::Relaxed\);\n(\s+fence\(Ordering::SeqCst\);\n\s+)self\.has_any\(\)/let has_any = self.has_any();\n$1 self.sleeps.swap(1, Ordering::Relaxed);\nhas_any/'
 mutate note-kept-while-awake $mailbox 's/self\.sleeps\.swap\(0, Ordering::Relaxed\);//'
 mutate note-left $mailbox 's/note != 0 && [^\n]*/note != 0/'
 mutate reader-not-woken $mailbox 's/note != 0 && [^\n]*/note > 1/'
