@@ -130,7 +130,7 @@ range=src/map/range.rs
 under shuttle sharing ending
 mutate nothing-refused-after-a-close $source 's/if let Some\(error\) = items\.refusal\(\) \{/if let Some(error) = None::<Error> {/'
 mutate refusal-before-what-was-pulled $source 's/(items\.refusal\(\) \{\n\s+)self\.flush\(items\);/$1/'
-mutate worker-refused-after-a-close $compensation 's/self\.push_if\(task, Some\(ticket\), \|\| true\);/self.push_if(task, Some(ticket), || self.owns_thread());/'
+mutate worker-refused-after-a-close $compensation 's/(self\.push_if\(task, Some\(ticket\), Room::NotReserved, \|\| )true\);/$1self.owns_thread());/'
 mutate buffer-not-looked-into $local 's/(queue\.sent = None;\n\s+drop\(queue\);\n\s+)self\.input\.flush\(self\);/$1/'
 mutate comes-no-more-after-the-look $local 's/(self\.is_coming\.store\(false, Ordering::Relaxed\);)\n(\s+queue\.sent = None;\n\s+drop\(queue\);\n\s+self\.input\.flush\(self\);)/$2\n$1/'
 mutate no-worker-for-the-rest $local 's/(Some\(range\) = self\.next_range\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
