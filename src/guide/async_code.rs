@@ -4,7 +4,7 @@
 //! `select!`, `timeout`. Nothing of a runtime is needed for it.
 //!
 //! ```
-//! use concurrent_futures::{Error, ThreadPoolExecutor};
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Error> {
@@ -69,7 +69,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use concurrent_futures::{Error, ThreadPoolExecutor};
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
 //! use tokio::time::{sleep, timeout};
 //!
 //! #[tokio::main]
@@ -100,7 +100,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use concurrent_futures::{ThreadPoolExecutor, task};
+//! use concurrent_futures::{Executor, ThreadPoolExecutor, task};
 //! use tokio::time::timeout;
 //!
 //! fn search() -> u64 {
@@ -127,7 +127,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use concurrent_futures::{Error, ThreadPoolExecutor};
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Error> {
@@ -211,10 +211,10 @@
 //! A task is a plain function, and may block. To call async code there, use `block_on` of a runtime:
 //!
 //! ```
-//! use concurrent_futures::ThreadPoolExecutor;
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
 //!
 //! #[tokio::main]
-//! async fn main() -> Result<(), concurrent_futures::Error> {
+//! async fn main() -> Result<(), Error> {
 //!     let runtime = tokio::runtime::Handle::current();
 //!     let threads = ThreadPoolExecutor::new(1);
 //!     let answer = threads.spawn(move || runtime.block_on(async { 42 }));

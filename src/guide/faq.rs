@@ -54,19 +54,13 @@
 //! the payload, to resume the panic:
 //!
 //! ```
-//! use std::panic;
 //! use concurrent_futures::ThreadPoolExecutor;
 //!
 //! let threads = ThreadPoolExecutor::new(1);
-//! let outcome = threads.spawn(|| -> u8 { panic!("no more flags") }).result();
-//! let caught = panic::catch_unwind(|| match outcome {
-//!     Ok(value) => value,
-//!     Err(error) => match error.into_panic() {
-//!         Ok(payload) => panic::resume_unwind(payload),
-//!         Err(error) => panic!("{error}"),
-//!     },
-//! });
-//! assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"no more flags"));
+//! let error = threads.spawn(|| -> u8 { panic!("no more flags") }).result().unwrap_err();
+//! let payload = error.into_panic().expect("the task panicked");
+//! assert_eq!(payload.downcast_ref::<&str>(), Some(&"no more flags"));
+//! // `std::panic::resume_unwind(payload)` goes on with the panic here.
 //! ```
 //!
 //! With `panic = "abort"`, a panic on a thread ends the program, and in a worker process that worker.
@@ -99,12 +93,12 @@
 //!
 //! assert_eq!(total(&InlineExecutor, vec!["to".into(), "wait".into()])?, 6);
 //!
-//! let (promise, future) = promise();
-//! promise.complete(Ok(20));
+//! let (kept, future) = promise();
+//! kept.complete(Ok(20));
 //! assert_eq!(describe(future), "20 flags");
 //!
-//! let (promise, future) = promise();
-//! promise.complete(Err(Error::ShutDown));
+//! let (failed, future) = promise();
+//! failed.complete(Err(Error::ShutDown));
 //! assert!(describe(future).starts_with("no flags"));
 //! # Ok::<(), Error>(())
 //! ```

@@ -190,7 +190,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
+//! use concurrent_futures::{Backend, Error, ThreadPoolExecutor};
 //!
 //! let threads = ThreadPoolExecutor::new(1);
 //! let future = threads.spawn(|| 42);
