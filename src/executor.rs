@@ -222,8 +222,9 @@ pub trait Executor: Backend {
     /// use concurrent_futures::{Executor, InlineExecutor};
     ///
     /// let numbers = InlineExecutor.try_map(|text: String| text.parse::<u8>(), ["1".into(), "one".into()]);
-    /// let text = |number: Result<u8, _>| number.map_or_else(|error| error.to_string(), |n| n.to_string());
-    /// let texts: Vec<String> = numbers.map(text).collect();
+    /// let texts: Vec<String> = numbers
+    ///     .map(|number| number.map_or_else(|error| error.to_string(), |n| n.to_string()))
+    ///     .collect();
     /// assert_eq!(texts, ["1", "invalid digit found in string"]);
     /// ```
     fn try_map<'e, I, R: Payload, E: Into<BoxError> + 'static>(

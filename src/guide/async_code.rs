@@ -186,6 +186,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! The input of a map is pulled while its stream is polled, so it should not block. With a `max_pending`, submitting an
+//! item may block there too.
+//!
 //! # Dropping a pool
 //!
 //! The drop of a pool waits for its tasks, and so it blocks. If that happens on a thread that runs async code, it is

@@ -35,10 +35,10 @@
 //! | [`Cancelled`](Error::Cancelled) | somebody called `cancel` or `abort`, or dropped the map | nothing |
 //! | [`ShutDown`](Error::ShutDown) | it was submitted after the shutdown | end the loop that submits |
 //! | [`Full`](Error::Full) | the queue was full, and the task asked to be refused | try later, or answer "busy" |
-//! | [`Timeout`](Error::Timeout) | a `map` with a timeout ran out of time | |
+//! | [`Timeout`](Error::Timeout) | a `map` with a timeout ran out of time | use what it has yielded |
 //! | [`Encode`](Error::Encode), [`Decode`](Error::Decode) | serde could not carry the argument or the result | another type; [`ProcessPoolExecutor`] lists what serde cannot do |
 //! | [`TooLarge`](Error::TooLarge) | a message was longer than `max_message_size` | a larger limit, or a path in place of the bytes |
-//! | [`Broken`](Error::Broken) | the executor can start no worker, or its initializer failed | read the cause: this executor runs nothing more |
+//! | [`Broken`](Error::Broken) | the executor can start no worker, or its initializer failed | read the cause, which says what is missing |
 //! | [`Build`](Error::Build) | a builder refused a setting | correct the setting |
 //! | [`Abandoned`](Error::Abandoned) | an executor of your own dropped the job, or a promise was dropped | a bug there |
 //!

@@ -36,7 +36,7 @@
 //! Take rayon to make a loop over a slice faster: `par_iter` splits it in half again and again, down to a quarter of a
 //! nanosecond an item. This crate is for *tasks*: each has a future that can be waited for with a time limit,
 //! cancelled, awaited and given a callback; tasks may block, wait for each other, or run in other processes; a panic is
-//! an error of one task. rayon has none of these, and its workers should not block.
+//! an error of one task. rayon's tasks have no such handle, and its workers should not block.
 //!
 //! Both can be used together: a task may call `par_iter`.
 //!

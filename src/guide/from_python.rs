@@ -84,7 +84,7 @@
 //! | `TimeoutError` of `result` | `Err(future)` of [`result_timeout`](Future::result_timeout), which is the future itself |
 //! | `TimeoutError` of `as_completed` | [`Timeout`], of [`next_timeout`](AsCompleted::next_timeout) |
 //! | `TimeoutError` of `map` | [`Error::Timeout`], the last item |
-//! | `BrokenExecutor`, `thread.BrokenThreadPool`, `process.BrokenProcessPool` | [`Error::Broken`], if no worker can be started or an initializer failed; a crash is [`Error::WorkerDied`], of one task |
+//! | `BrokenExecutor`, `thread.BrokenThreadPool`, `process.BrokenProcessPool`, `interpreter.BrokenInterpreterPool` | [`Error::Broken`], if no worker can be started or an initializer failed; a crash is [`Error::WorkerDied`], of one task |
 //! | `InvalidStateError` | none: a promise is consumed when it is completed |
 //!
 //! ## `Executor`
@@ -104,7 +104,7 @@
 //! | `map(.., buffersize=n)` | `ex.with(MapOptions::new().buffer_size(n)).map(..)` |
 //! | `ex.shutdown()`, `ex.shutdown(wait=True)` | `ex.shutdown()`, or `drop(ex)` |
 //! | `ex.shutdown(cancel_futures=True)` | `ex.shutdown_now()` |
-//! | `ex.shutdown(wait=False)` | `ex.close()`, or `ex.detach()` if it is not needed any more; the end of `main` does not wait for what is queued |
+//! | `ex.shutdown(wait=False)` | `ex.detach()`; the end of `main` does not wait for what is queued. `ex.close()`, if the drop is to wait |
 //! | `ex.shutdown(wait=False, cancel_futures=True)` | `ex.close(); ex.cancel_pending();` |
 //!
 //! ## `ThreadPoolExecutor` and `ProcessPoolExecutor`

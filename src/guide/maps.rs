@@ -54,8 +54,8 @@
 //! # How large is a task?
 //!
 //! Leave that to the map. The workers of a pool share the items in pieces whose size follows from how long the items
-//! take: a million trivial items are as cheap as they can be, and no item waits behind a slow one while a worker is
-//! idle. There is no chunk size to tune.
+//! take: a trivial item costs tens of nanoseconds, and no item waits behind a slow one while a worker is idle. There is
+//! no chunk size to tune.
 //!
 //! [`chunk_size`](MapOptions::chunk_size) fixes the size nevertheless. It is of use if an executor of your own pays for
 //! each message, or if items that are next to each other share something, such as an open file.
@@ -99,8 +99,8 @@
 //! use concurrent_futures::{Error, Executor, MapOptions, ThreadPoolExecutor};
 //!
 //! let executor = ThreadPoolExecutor::new(2);
-//! let hurried = executor.with(MapOptions::new().timeout(Duration::from_millis(50)));
-//! let naps = [0, 500].map(Duration::from_millis);
+//! let hurried = executor.with(MapOptions::new().timeout(Duration::from_millis(500)));
+//! let naps = [0, 60].map(Duration::from_secs);
 //! let outcomes: Vec<_> = hurried.map(std::thread::sleep, naps).collect();
 //! assert!(matches!(outcomes[..], [Ok(()), Err(Error::Timeout(_))]));
 //! # executor.detach();
@@ -142,11 +142,14 @@
 //! })?;
 //! assert_eq!(found, [true, false]);
 //!
-//! // Each task may change its own item.
+//! // Each call may change its own item.
 //! threads.scope(|scope| scope.map(|page: &mut String| page.push('!'), &mut pages).for_each(drop));
 //! assert_eq!(pages, ["to wait!", "for!"]);
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! The items of such a map are divided into chunks up front, and the outcomes of a chunk come together. So an item should
+//! not wait for another one.
 //!
 //! # More input from the results
 //!

@@ -35,6 +35,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! `scope.map` knows its length too: `.progress()` is enough. There, the outcomes of a chunk come together, so the bar
+//! moves in steps.
+//!
 //! A bar over `map` stands still while the next item in input order is slow, even if later ones are done. If that
 //! matters, take `map_unordered`.
 //!

@@ -41,72 +41,107 @@
 //! Time limits, retries, a bounded queue, statistics and `cancel_pending` are optional. The options are in
 //! [`Job::options`].
 //!
-//! An executor with a queue and with workers, in full:
+//! An executor with workers and a queue, in full:
 //!
 //! ```
-//! use std::sync::Mutex;
-//! use std::sync::mpsc::{Receiver, Sender, channel};
+//! use std::collections::VecDeque;
+//! use std::sync::{Arc, Condvar, Mutex};
 //! use std::thread::{self, JoinHandle};
 //! use std::time::Duration;
 //! use concurrent_futures::{Backend, Error, Executor, Job};
 //!
-//! /// One thread that runs tasks in the order of submission.
-//! struct OneWorker {
-//!     queue: Mutex<Option<Sender<Job>>>,
-//!     worker: Mutex<Option<JoinHandle<()>>>,
+//! /// Runs tasks on a fixed number of threads, in the order of submission.
+//! struct Workers {
+//!     shared: Arc<Shared>,
+//!     threads: Vec<JoinHandle<()>>,
 //! }
 //!
-//! impl OneWorker {
-//!     fn new() -> Self {
-//!         let (send, receive): (_, Receiver<Job>) = channel();
-//!         let worker = thread::spawn(move || receive.into_iter().for_each(Job::run));
-//!         Self { queue: Mutex::new(Some(send)), worker: Mutex::new(Some(worker)) }
+//! struct Shared {
+//!     state: Mutex<State>,
+//!     changed: Condvar,
+//! }
+//!
+//! struct State {
+//!     queue: VecDeque<Job>,
+//!     is_closed: bool,
+//!     /// How many workers have not ended.
+//!     alive: usize,
+//! }
+//!
+//! impl Shared {
+//!     fn work(&self) {
+//!         while let Some(job) = self.next() {
+//!             job.run();
+//!         }
+//!         self.state.lock().unwrap().alive -= 1;
+//!         self.changed.notify_all();
+//!     }
+//!     /// Waits for a job. Returns `None` if there will be no more.
+//!     fn next(&self) -> Option<Job> {
+//!         let waits = |state: &mut State| state.queue.is_empty() && !state.is_closed;
+//!         let state = self.state.lock().unwrap();
+//!         self.changed.wait_while(state, waits).unwrap().queue.pop_front()
 //!     }
 //! }
 //!
-//! impl Backend for OneWorker {
+//! impl Workers {
+//!     fn new(count: usize) -> Self {
+//!         let state = State { queue: VecDeque::new(), is_closed: false, alive: count };
+//!         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+//!         let start = |_| {
+//!             let shared = Arc::clone(&shared);
+//!             thread::spawn(move || shared.work())
+//!         };
+//!         let threads = (0..count).map(start).collect();
+//!         Self { shared, threads }
+//!     }
+//! }
+//!
+//! impl Backend for Workers {
 //!     fn execute(&self, job: Job) {
-//!         let queue = self.queue.lock().unwrap().clone(); // The lock is free again.
-//!         match queue {
-//!             Some(queue) => queue.send(job).expect("the worker stays while there is a sender"),
-//!             None => job.fail(Error::ShutDown),
+//!         let mut state = self.shared.state.lock().unwrap();
+//!         if state.is_closed {
+//!             drop(state); // Callbacks of the task run in `fail`: no lock may be held.
+//!             return job.fail(Error::ShutDown);
 //!         }
+//!         state.queue.push_back(job);
+//!         self.shared.changed.notify_all();
 //!     }
 //!     fn max_workers(&self) -> usize {
-//!         1
+//!         self.threads.len()
 //!     }
 //!     fn close(&self) {
-//!         self.queue.lock().unwrap().take(); // The worker ends when the queue is empty.
+//!         self.shared.state.lock().unwrap().is_closed = true;
+//!         self.shared.changed.notify_all();
 //!     }
 //!     fn join(&self, timeout: Option<Duration>) -> bool {
-//!         let worker = {
-//!             let is_open = self.queue.lock().unwrap().is_some();
-//!             let mut worker = self.worker.lock().unwrap();
-//!             match &*worker {
-//!                 _ if is_open => return false,
-//!                 Some(worker) if worker.thread().id() == thread::current().id() => return false,
-//!                 // A thread cannot be joined for a limited time: a real executor counts its workers.
-//!                 Some(worker) if timeout.is_some() && !worker.is_finished() => return false,
-//!                 _ => worker.take(),
-//!             }
-//!         };
-//!         worker.is_none_or(|worker| worker.join().is_ok())
+//!         let own = thread::current().id();
+//!         let state = self.shared.state.lock().unwrap();
+//!         if !state.is_closed || self.threads.iter().any(|worker| worker.thread().id() == own) {
+//!             return false;
+//!         }
+//!         let (changed, timeout) = (&self.shared.changed, timeout.unwrap_or(Duration::MAX));
+//!         let waits = |state: &mut State| state.alive > 0;
+//!         changed.wait_timeout_while(state, timeout, waits).unwrap().0.alive == 0
 //!     }
 //! }
 //!
-//! impl Drop for OneWorker {
+//! impl Drop for Workers {
 //!     fn drop(&mut self) {
 //!         self.shutdown();
 //!     }
 //! }
 //!
-//! let one = OneWorker::new();
-//! let before = one.submit(|n: u32| n + 1, 1);
-//! one.shutdown();
+//! let workers = Workers::new(2);
+//! let before = workers.submit(|n: u32| n + 1, 1);
+//! workers.shutdown();
 //! assert_eq!(before.result()?, 2);
-//! assert!(matches!(one.submit(|n: u32| n + 1, 1).result(), Err(Error::ShutDown)));
+//! assert!(matches!(workers.submit(|n: u32| n + 1, 1).result(), Err(Error::ShutDown)));
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! What it lacks: a task that waits for a task of the same executor keeps its worker. With as many such tasks as workers,
+//! all of them wait for ever. The pools of this crate start a spare worker meanwhile.
 //!
 //! # Around another executor
 //!
@@ -250,7 +285,7 @@
 //!
 //! fn main() -> ExitCode {
 //!     run([
-//!         backend("one_worker", |_workers| OneWorker::new())
+//!         backend("workers", Workers::new)
 //!             .without_cancel_pending()
 //!             .without_stats()
 //!             .without_time_limits(),
