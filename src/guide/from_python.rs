@@ -121,7 +121,7 @@
 //! | `mp_context=..` | none: a worker is the program, started again, as with `spawn` |
 //! | `ex.terminate_workers()`, `ex.kill_workers()` | the same; the pool goes on, and is not shut down by it |
 //! | `if __name__ == "__main__":` | nothing, on Linux; elsewhere, [`init`] is the first line of `main` |
-//! | a global that the initializer sets | what it returns: [`task::worker_state`] |
+//! | a global that the initializer sets | what it returns: [`task::worker_state()`] |
 //!
 //! ## `Future`
 //!
