@@ -1,4 +1,4 @@
-//! Progress bars, with the crate [indicatif](https://docs.rs/indicatif).
+//! Progress bars, with the crate `indicatif`.
 //!
 //! Everything that yields results is an iterator, and `progress_with` of indicatif wraps any iterator. All that is left
 //! is the length of the bar:
