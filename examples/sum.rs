@@ -27,8 +27,8 @@ struct Arguments {
     style: Style,
 
     /// Where the sums are made
-    #[arg(long, value_enum, default_value_t = Kind::Threads)]
-    executor: Kind,
+    #[arg(long, value_enum, default_value_t = ExecutorKind::Threads)]
+    executor: ExecutorKind,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -42,7 +42,7 @@ enum Style {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+enum ExecutorKind {
     Threads,
     #[cfg(processes)]
     Processes,
@@ -75,10 +75,10 @@ fn is_closed_pipe(error: &io::Error) -> bool {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let executor: Box<dyn Backend> = match arguments.executor {
-        Kind::Threads => Box::new(ThreadPoolExecutor::default()),
+        ExecutorKind::Threads => Box::new(ThreadPoolExecutor::default()),
         #[cfg(processes)]
-        Kind::Processes => Box::new(ProcessPoolExecutor::default()),
-        Kind::Sequential => Box::new(InlineExecutor),
+        ExecutorKind::Processes => Box::new(ProcessPoolExecutor::default()),
+        ExecutorKind::Sequential => Box::new(InlineExecutor),
     };
     let mut out = io::stdout().lock();
     let started = Instant::now();

@@ -34,7 +34,7 @@ use queue::CompletionQueue;
 /// use concurrent_futures::{ThreadPoolExecutor, as_completed};
 ///
 /// let threads = ThreadPoolExecutor::new(2);
-/// let to_do: Vec<_> = ["IN", "BR"].into_iter().map(|cc| (cc, threads.submit(str::to_lowercase, cc))).collect();
+/// let to_do = ["IN", "BR"].map(|cc| (cc, threads.submit(str::to_lowercase, cc)));
 /// for (cc, future) in as_completed(to_do) {
 ///     assert_eq!(future.result()?, cc.to_lowercase());
 /// }

@@ -147,7 +147,8 @@ impl Error {
     ///
     /// use concurrent_futures::{Executor, InlineExecutor};
     ///
-    /// let error = InlineExecutor.try_submit(|text: String| text.parse::<u8>(), "one".into()).result().unwrap_err();
+    /// let future = InlineExecutor.try_submit(|text: String| text.parse::<u8>(), "one".into());
+    /// let error = future.result().unwrap_err();
     /// assert!(error.downcast_ref::<ParseIntError>().is_some());
     /// ```
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {

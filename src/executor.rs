@@ -199,8 +199,9 @@ pub trait Executor: Backend {
     /// use concurrent_futures::{Executor, ThreadPoolExecutor};
     ///
     /// let executor = ThreadPoolExecutor::new(2);
+    /// let words = ["to", "wait"].map(String::from);
     /// let lengths: Vec<usize> =
-    ///     executor.map(|word: String| word.len(), ["to".into(), "wait".into()]).collect::<Result<_, _>>()?;
+    ///     executor.map(|word: String| word.len(), words).collect::<Result<_, _>>()?;
     /// assert_eq!(lengths, [2, 4]);
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
@@ -221,8 +222,9 @@ pub trait Executor: Backend {
     /// use concurrent_futures::{Executor, InlineExecutor};
     ///
     /// let numbers = InlineExecutor.try_map(|text: String| text.parse::<u8>(), ["1".into(), "one".into()]);
-    /// let texts: Vec<String> =
-    ///     numbers.map(|number| number.map_or_else(|error| error.to_string(), |n| n.to_string())).collect();
+    /// let texts: Vec<String> = numbers
+    ///     .map(|number| number.map_or_else(|error| error.to_string(), |n| n.to_string()))
+    ///     .collect();
     /// assert_eq!(texts, ["1", "invalid digit found in string"]);
     /// ```
     fn try_map<'e, I, R: Payload, E: Into<BoxError> + 'static>(
@@ -245,9 +247,9 @@ pub trait Executor: Backend {
     /// ```
     /// use concurrent_futures::{Executor, ThreadPoolExecutor};
     ///
-    /// let words = ["to", "wait", "for"];
+    /// let words = ["to", "wait", "for"].map(String::from);
     /// let executor = ThreadPoolExecutor::new(2);
-    /// for (position, length) in executor.map_unordered(|word: String| word.len(), words.map(String::from)) {
+    /// for (position, length) in executor.map_unordered(|word: String| word.len(), words.clone()) {
     ///     assert_eq!(length?, words[position].len());
     /// }
     /// # Ok::<(), concurrent_futures::Error>(())

@@ -60,8 +60,8 @@ use text::write_future;
 ///
 /// let threads = ThreadPoolExecutor::new(2);
 /// let sum = block_on(async {
-///     let halves = [(1, 5_000), (5_001, 10_000)].map(|(from, to)| threads.spawn(move || (from..=to).sum::<u64>()));
-///     let [one, other] = halves;
+///     let sum = |from: u64, to| threads.spawn(move || (from..=to).sum::<u64>());
+///     let (one, other) = (sum(1, 5_000), sum(5_001, 10_000));
 ///     Ok::<_, concurrent_futures::Error>(one.await? + other.await?)
 /// });
 /// assert_eq!(sum?, 50_005_000);

@@ -28,6 +28,8 @@ use crate::wait::deadline;
 ///
 /// Its statistics stay at zero. Time limits are ignored, because no other thread could enforce them.
 ///
+#[doc = include_str!("executor/methods.md")]
+///
 /// # Examples
 ///
 /// ```

@@ -48,8 +48,9 @@ use crate::ticket::Ticket;
 ///     fn join(&self, timeout: Option<Duration>) -> bool {
 ///         self.0.join(timeout)
 ///     }
-///     // The others are not required. But with their defaults, `shutdown_now` cancels nothing, the statistics stay at
-///     // zero, `submit_async` and `shutdown_async` block, and each item of a map is a job.
+///     // The others are not required. But with their defaults, `shutdown_now` cancels nothing, the
+///     // statistics stay at zero, `submit_async` and `shutdown_async` block, and each item of a map is
+///     // a job.
 ///     fn cancel_pending(&self) -> usize {
 ///         self.0.cancel_pending()
 ///     }

@@ -21,6 +21,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! The [`guide`] has a chapter for each of the questions that come next: which executor, which wait, async code, maps,
+//! failing, writing an executor, and why a program hangs. [`guide::from_python`] has the name of everything in Python.
+//!
 //! # Which executor
 //!
 //! | executor | runs tasks | takes |
@@ -79,6 +82,7 @@ mod fork;
 mod future;
 #[cfg(test)]
 mod fuzz;
+pub mod guide;
 mod held;
 mod id;
 mod inline;

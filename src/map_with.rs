@@ -27,8 +27,9 @@ use crate::with::{Options, With};
 /// use concurrent_futures::{Executor, InlineExecutor, MapOptions};
 ///
 /// let two_at_a_time = InlineExecutor.with(MapOptions::new().buffer_size(2));
+/// let words = ["to", "wait"].map(String::from);
 /// let lengths: Vec<usize> =
-///     two_at_a_time.map(|word: String| word.len(), ["to".into(), "wait".into()]).collect::<Result<_, _>>()?;
+///     two_at_a_time.map(|word: String| word.len(), words).collect::<Result<_, _>>()?;
 /// assert_eq!(lengths, [2, 4]);
 /// # Ok::<(), concurrent_futures::Error>(())
 /// ```

@@ -59,6 +59,25 @@ impl Options for TaskOptions {
 /// Submits to an executor with [`TaskOptions`] on every task. Made by [`Executor::with`](crate::Executor::with).
 ///
 /// Everything else is passed to the executor: closing this closes the executor.
+///
+#[doc = include_str!("executor/methods.md")]
+///
+/// Around a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor), it has that executor's methods for closures that capture
+/// as well; they are listed below.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor};
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let named = threads.with(TaskOptions::new().name("greeting"));
+/// let limited = named.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
+/// let name = String::from("BR");
+/// assert_eq!(limited.spawn(move || format!("hello, {name}")).result()?, "hello, BR");
+/// # Ok::<(), Error>(())
+/// ```
 pub struct With<'e, B: ?Sized> {
     pub(crate) backend: &'e B,
     pub(crate) options: Arc<TaskOptions>,

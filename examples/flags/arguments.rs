@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     pub(crate) max_workers: usize,
 
     /// Where the downloads run
-    #[arg(long, value_enum, default_value_t = Mode::Threads)]
-    pub(crate) mode: Mode,
+    #[arg(long, value_enum, default_value_t = ExecutorKind::Threads)]
+    pub(crate) executor: ExecutorKind,
 
     /// How the results are collected
     #[arg(long, value_enum, default_value_t = Style::Map)]
@@ -60,14 +60,14 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
-    /// One after the other, in the main thread
-    Sequential,
+pub(crate) enum ExecutorKind {
     /// On a pool of threads
     Threads,
     /// On a pool of worker processes
     #[cfg(processes)]
     Processes,
+    /// One after the other, in the main thread
+    Sequential,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -154,9 +154,9 @@ mod tests {
             (vec!["--limit", "0"], "--limit", "at least 1"),
             (vec!["--limit", "many"], "--limit", "at least 1"),
             (
-                vec!["--mode", "fibres"],
-                "--mode",
-                if cfg!(processes) { "sequential, threads, processes" } else { "sequential, threads]" },
+                vec!["--executor", "fibres"],
+                "--executor",
+                if cfg!(processes) { "threads, processes, sequential" } else { "threads, sequential]" },
             ),
             (vec!["B1"], "COUNTRY", "two letters"),
             (vec!["BR", "--all"], "COUNTRY", "--all"),

@@ -24,7 +24,7 @@ use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{Backend, Executor, InlineExecutor, MapOptions, ThreadPoolExecutor, as_completed};
 use parking_lot::{Mutex, MutexGuard};
 
-use arguments::{Arguments, Mode, ServerKind, Style};
+use arguments::{Arguments, ExecutorKind, ServerKind, Style};
 use country::Country;
 use download::{Task, download};
 use report::Report;
@@ -81,11 +81,11 @@ fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The one place that knows where downloads run.
 fn executor(arguments: &Arguments) -> Arc<dyn Backend> {
-    match arguments.mode {
-        Mode::Sequential => Arc::new(InlineExecutor),
-        Mode::Threads => Arc::new(ThreadPoolExecutor::new(arguments.max_workers)),
+    match arguments.executor {
+        ExecutorKind::Sequential => Arc::new(InlineExecutor),
+        ExecutorKind::Threads => Arc::new(ThreadPoolExecutor::new(arguments.max_workers)),
         #[cfg(processes)]
-        Mode::Processes => Arc::new(ProcessPoolExecutor::new(arguments.max_workers)),
+        ExecutorKind::Processes => Arc::new(ProcessPoolExecutor::new(arguments.max_workers)),
     }
 }
 

@@ -32,7 +32,8 @@ impl Job {
     /// use std::thread;
     /// use std::time::Duration;
     /// use concurrent_futures::erased_serde::Deserializer;
-    /// use concurrent_futures::{Backend, Encode, Error, Executor, Failed, Job, MapOptions, Part, Reply, TaskOptions};
+    /// use concurrent_futures::{Backend, Encode, Error, Executor, Failed, Job, MapOptions, Part};
+    /// use concurrent_futures::{Reply, TaskOptions};
     /// use serde_json::{Value, json};
     ///
     /// /// Where requests go, each with the way back for the reply.
@@ -45,7 +46,10 @@ impl Job {
     ///         let request = match (shown, arguments.into_iter().collect::<Result<Vec<Value>, _>>()) {
     ///             (Ok(()), Ok(arguments)) => json!({ "function": job.name(), "arguments": arguments }),
     ///             (Err(error), _) => return job.fail(error),
-    ///             (_, Err(error)) => return job.fail(Error::Encode(Encode::new(Part::Argument, error.to_string()))),
+    ///             (_, Err(error)) => {
+    ///                 let encode = Encode::new(Part::Argument, error.to_string());
+    ///                 return job.fail(Error::Encode(encode));
+    ///             }
     ///         };
     ///         let (reply, replies) = channel();
     ///         if self.0.send((request.to_string(), reply)).is_err() {
@@ -54,7 +58,8 @@ impl Job {
     ///         thread::spawn(move || {
     ///             // If the machine is gone, the job is dropped and its task ends with `Abandoned`.
     ///             let Ok(text) = replies.recv() else { return };
-    ///             let results: Vec<Result<Value, String>> = serde_json::from_str(&text).unwrap_or_default();
+    ///             let results: Vec<Result<Value, String>> =
+    ///                 serde_json::from_str(&text).unwrap_or_default();
     ///             job.read(results.into_iter().map(|result| -> Reply<'static> {
     ///                 let value = result.map_err(|text| Error::Failed(Failed::new(text)))?;
     ///                 Ok(Box::new(<dyn Deserializer<'_>>::erase(value)))

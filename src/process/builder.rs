@@ -60,7 +60,7 @@ impl ProcessPoolBuilder {
     }
 
     /// Calls `initializer` in each worker process before its first task. The tasks that the worker runs get what it
-    /// returns by [`task::worker_state`](crate::task::worker_state); it need not be serialisable.
+    /// returns by [`task::worker_state`](fn@crate::task::worker_state); it need not be serialisable.
     ///
     /// `main` does not run in a worker, so this is the place for what it would set up, such as a logger. The argument
     /// is encoded once, in this call. An initializer that panics, or ends its process, breaks the executor: pending and

@@ -31,9 +31,14 @@ use crate::options::Stats;
 ///
 /// Dropping the executor has the effect of [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers
 /// end. If the thread is unwinding, it has the effect of [`shutdown_now`](crate::Executor::shutdown_now). In async code,
-/// the drop blocks a thread of the runtime: drop the executor in `spawn_blocking`, or
-/// [`detach`](ProcessPoolExecutor::detach) it. When the program ends, for whatever reason, its workers end too, and so
-/// do the programs that they have started.
+/// the drop blocks a thread of the runtime: await [`shutdown_async`](crate::Executor::shutdown_async) before, or
+/// [`detach`](ProcessPoolExecutor::detach) the executor. When the program ends, for whatever reason, its workers end too,
+/// and so do the programs that they have started.
+///
+#[doc = include_str!("../executor/methods.md")]
+///
+/// Only processes have [`terminate_workers`](ProcessPoolExecutor::terminate_workers) and
+/// [`kill_workers`](ProcessPoolExecutor::kill_workers).
 ///
 /// # In a worker
 ///
@@ -148,7 +153,11 @@ use crate::options::Stats;
 /// while let Some(future) = running.next() {
 ///     match future.result()? {
 ///         Ok(sum) => total += sum,
-///         Err(halves) => halves.map(|half| running.push(processes.submit(sum_or_split, half))).into_iter().collect(),
+///         Err(halves) => {
+///             for half in halves {
+///                 running.push(processes.submit(sum_or_split, half));
+///             }
+///         }
 ///     }
 /// }
 /// assert_eq!(total, 36);

@@ -37,7 +37,9 @@ use crate::id::FutureId;
 ///     fn revoke(&self, id: FutureId) -> bool {
 ///         let mut jobs = self.0.lock().unwrap();
 ///         let position = jobs.waiting.iter().position(|job| job.id() == id);
-///         let Some(job) = position.and_then(|position| jobs.waiting.remove(position)) else { return false };
+///         let Some(job) = position.and_then(|position| jobs.waiting.remove(position)) else {
+///             return false;
+///         };
 ///         // Not dropped yet: that would fail the task.
 ///         jobs.revoked.push(job);
 ///         true

@@ -25,7 +25,8 @@ thread_local! {
 /// use std::cell::Cell;
 /// use concurrent_futures::{ThreadPoolExecutor, task};
 ///
-/// let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(|| Cell::new(0)).build()?;
+/// let builder = ThreadPoolExecutor::builder().max_workers(1);
+/// let threads = builder.initializer(|| Cell::new(0_u32)).build()?;
 /// let count = || {
 ///     let calls = task::worker_state::<Cell<u32>>().expect("the initializer returns one");
 ///     calls.set(calls.get() + 1);

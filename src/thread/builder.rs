@@ -56,7 +56,7 @@ impl ThreadPoolBuilder {
     }
 
     /// Calls `initializer` on each thread before its first task. The tasks that the thread runs get what it returns by
-    /// [`task::worker_state`](crate::task::worker_state).
+    /// [`task::worker_state`](fn@crate::task::worker_state).
     ///
     /// If it panics, the executor breaks: its pending tasks and all later ones end with
     /// [`Error::Broken`](crate::Error::Broken), which contains the panic's message.

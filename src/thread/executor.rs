@@ -19,11 +19,25 @@ use crate::options::Stats;
 /// It is a [`Backend`], so all methods of [`Executor`](crate::Executor) work on it. Those take plain functions and
 /// serialisable types; the methods here of the same names take capturing closures and any type that is `Send`.
 ///
+#[doc = include_str!("../executor/methods.md")]
+///
+/// For closures that capture, and without serde, this type has methods of its own. They are found first:
+/// [`submit`](ThreadPoolExecutor::submit), [`try_submit`](ThreadPoolExecutor::try_submit),
+/// [`submit_async`](ThreadPoolExecutor::submit_async), [`try_submit_async`](ThreadPoolExecutor::try_submit_async),
+/// [`bind`](ThreadPoolExecutor::bind), [`map`](ThreadPoolExecutor::map), [`try_map`](ThreadPoolExecutor::try_map),
+/// [`map_unordered`](ThreadPoolExecutor::map_unordered). Only threads have [`spawn`](ThreadPoolExecutor::spawn) and
+/// [`try_spawn`](ThreadPoolExecutor::try_spawn), for closures without an argument, and
+/// [`scope`](ThreadPoolExecutor::scope), for closures that borrow.
+///
+/// # Waiting in a task
+///
 /// A task may submit to its own executor and wait for the result, at any depth and on any number of workers, without a
 /// deadlock. If the awaited task has not started, and half of the waiting thread's stack is left, the waiting thread
 /// runs it. Otherwise, and if the wait has a time limit or is satisfied by any one of several futures, a spare worker
 /// keeps the executor going during the wait. So ten thousand levels of tasks that take a kilobyte of stack each take
 /// about ten threads. If no thread can be started, the tasks end with [`Error::Broken`](crate::Error::Broken).
+///
+/// # Dropping it
 ///
 /// Dropping the executor is [`shutdown`](crate::Executor::shutdown): queued tasks run, then the workers end. While the
 /// dropping thread unwinds, it is [`shutdown_now`](crate::Executor::shutdown_now). Neither waits if it is called on one

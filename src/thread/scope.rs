@@ -41,7 +41,7 @@ use crate::task::{Runnable, TaskHandle, new_task};
 
 /// Spawns tasks that may borrow from outside the scope. Passed to the body by [`ThreadPoolExecutor::scope`].
 ///
-/// A scope has no `map`: spawn a task for each item, or for each piece of a slice (`data.chunks(1000)`).
+/// [`map`](Scope::map) runs a function on each of many items that borrow, [`spawn`](Scope::spawn) one closure.
 pub struct Scope<'scope, 'env: 'scope> {
     pool: Arc<Pool>,
     tasks: Arc<Tasks>,

@@ -11,6 +11,7 @@ mod completed;
 mod drops;
 mod entrusted;
 mod error;
+mod examples;
 mod executor;
 #[cfg(feature = "remote")]
 mod formats;
