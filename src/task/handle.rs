@@ -12,7 +12,7 @@ use super::function::failed;
 use super::listener::{Listener, ListenerKey};
 use super::owner;
 use super::roles::{Awaited, Callback, TaskHandle};
-use super::snapshot::{Snapshot, State};
+use super::snapshot::{End, Snapshot, State};
 use super::state::{By, Phase, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
@@ -96,19 +96,19 @@ where
         ended || self.was_cancelled()
     }
 
-    fn listen(&self, listener: Listener) -> Option<bool> {
+    fn listen(&self, listener: Listener) -> Option<End> {
         let mut inner = self.inner.lock();
         let snapshot = inner.snapshot();
-        if snapshot.state.is_done() {
+        if let Some(end) = snapshot.end() {
             drop(inner);
             drop_caught(listener);
-            return Some(snapshot.raised.is_some());
+            return Some(end);
         }
         if self.is_lost() {
             drop(inner);
             self.end_lost();
             drop_caught(listener);
-            return Some(true);
+            return Some(End::Error);
         }
         let key = listener.key();
         // Only a waker is registered more than once, so large wait-sets need no search.

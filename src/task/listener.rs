@@ -1,4 +1,5 @@
-//! [`Listener`]: a wait-set, or the waker of an `.await`, which is notified of the end of a task.
+//! [`Listener`]: a wait-set, a task that is [held back](super::after) until others are done, or the waker of an
+//! `.await`, which is notified of the end of a task.
 //!
 //! The one handle of a task has one waker, so its key is always the same. A shared future may be awaited several times.
 #![forbid(unsafe_code)]
@@ -7,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
+use super::snapshot::End;
+
 /// Is notified of the end of several tasks, each under its own key.
 pub(crate) trait Listen: Send + Sync {
     /// Called once for each key, mostly under the task's lock. Must not run user code or take a task's lock.
-    fn done(&self, key: usize, failed: bool);
+    fn done(&self, key: usize, end: End);
     /// Called after `done` without any lock. May run user code.
     fn wake(&self) {}
 }
@@ -58,9 +61,9 @@ pub(crate) fn remove(listeners: &mut Vec<Listener>, key: ListenerKey) -> Option<
 }
 
 /// Notifies the wait-sets. Called under the lock that publishes.
-pub(crate) fn tell(first: &Option<Listener>, rest: &[Listener], failed: bool) {
+pub(crate) fn tell(first: &Option<Listener>, rest: &[Listener], end: End) {
     for listener in first.iter().chain(rest) {
-        listener.tell(failed);
+        listener.tell(end);
     }
 }
 
@@ -80,9 +83,9 @@ impl Listener {
         }
     }
 
-    fn tell(&self, failed: bool) {
+    fn tell(&self, end: End) {
         if let Listener::Set(set, key) = self {
-            set.done(*key, failed);
+            set.done(*key, end);
         }
     }
 

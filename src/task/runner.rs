@@ -218,6 +218,11 @@ where
         Claim::Done
     }
 
+    fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
+        let owner = self.inner.lock().owner.clone();
+        owner.map_or_else(Vec::new, |owner| owner.inputs())
+    }
+
     fn start(&self) -> bool {
         let mut inner = self.inner.lock();
         let Phase::Pending(call) = &mut inner.phase else {
