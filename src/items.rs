@@ -61,11 +61,8 @@ use crate::ticket::Ticket;
 ///         self.0.try_execute(job, waiting)
 ///     }
 ///     fn submitter(&self) -> Option<Submitter> {
-///         let inner = self.0.submitter()?;
-///         Some(Submitter::new(move |job| {
-///             println!("a task whose inputs are done");
-///             inner.submit(job);
-///         }))
+///         println!("a task that waits for others");
+///         self.0.submitter()
 ///     }
 ///     fn poll_join(&self, waiting: &mut Waiting) -> bool {
 ///         self.0.poll_join(waiting)

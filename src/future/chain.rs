@@ -24,6 +24,8 @@ impl<T: Send + 'static> Future<T> {
     /// detaches both, so they still run. In a forked child of the process, the new future ends with [`Error::Broken`] if it
     /// was not done.
     ///
+    /// In async code, these methods come before those of the same names that `futures::FutureExt` has.
+    ///
     /// # Errors
     ///
     /// If this task ends with an error, or is cancelled, the new future ends likewise, and `function` does not run. If
@@ -119,11 +121,7 @@ impl<T: Send + 'static> Future<T> {
 
     /// Takes the outcome of a done task, and passes its value or its error on. A large value is moved straight out of its
     /// box.
-    fn take_apart<U>(
-        self,
-        value: impl FnOnce(T) -> Outcome<U>,
-        error: impl FnOnce(Error) -> Outcome<U>,
-    ) -> Outcome<U> {
+    fn take_apart<U>(self, value: impl FnOnce(T) -> Outcome<U>, error: impl FnOnce(Error) -> Outcome<U>) -> Outcome<U> {
         if const { is_large::<T>() } {
             return match *self.take_boxed() {
                 Ok(taken) => value(taken),

@@ -58,15 +58,12 @@ fn submit_after_local<I, T>(
     backend: &impl Backend,
     inputs: I,
     call: impl FnOnce(I::Values) -> Outcome<T> + Send + 'static,
-    options: Option<Arc<TaskOptions>>,
 ) -> Future<T>
 where
     I: Inputs,
     T: Send + 'static,
 {
-    submit_after(backend, inputs, |inputs, decided| {
-        local_task(move || call(inputs.values(decided.by())?), options, None)
-    })
+    submit_after(backend, inputs, |inputs, decided| local_task(move || call(inputs.values(decided.by())?), None, None))
 }
 
 /// A closure shared by the items of a map, with what is needed to submit it.
@@ -259,7 +256,7 @@ macro_rules! call_methods {
                 F: FnOnce(I::Values) -> R + Send + 'static,
                 R: Send + 'static,
             {
-                submit_after_local(self, inputs, move |values| Ok(function(values)), self.options().cloned())
+                submit_after_local(self, inputs, move |values| Ok(function(values)))
             }
 
             /// Calls a closure that returns `Result` with the values of other futures on a worker, once they are done, like
@@ -271,7 +268,7 @@ macro_rules! call_methods {
                 R: Send + 'static,
                 E: Into<BoxError>,
             {
-                submit_after_local(self, inputs, move |values| outcome(function(values)), self.options().cloned())
+                submit_after_local(self, inputs, move |values| outcome(function(values)))
             }
 
             /// Calls `function` with `argument` on a worker, like

@@ -12,8 +12,8 @@ use crate::condition::{Room, Waiting};
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
-use crate::submitter::Submitter;
 use crate::options::Stats;
+use crate::submitter::Submitter;
 
 /// Runs tasks on a fixed number of threads, which start on demand and are reused.
 ///

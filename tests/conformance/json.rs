@@ -50,6 +50,8 @@ fn functions() -> &'static HashMap<Key, Call> {
     FUNCTIONS.get_or_init(|| {
         HashMap::from([
             plain(kit::double),
+            plain(kit::add),
+            plain(kit::sum),
             plain(kit::area),
             plain(kit::power),
             plain(kit::length),
