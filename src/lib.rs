@@ -40,6 +40,10 @@
 //! a set, for the first that failed, or for all. `.await` works in async code, under any runtime.
 //! [`Future::add_done_callback`] runs a function when a future is done.
 //!
+//! Without any wait, [`Future::map`] makes a future of what becomes of the value, [`Executor::submit_after`] submits a
+//! task once others are done, with their values, and [`try_all`], [`all_settled`], [`any`] and [`race`] make one future
+//! of many.
+//!
 //! # What is guaranteed
 //!
 //! - Every future is completed exactly once: by its task, by [`cancel`](Future::cancel), by a time limit, or with the
