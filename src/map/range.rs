@@ -394,6 +394,7 @@ mod tests {
     use crate::error::Error;
     use crate::sync::Mutex;
     use crate::task::listener::Listen;
+    use crate::task::snapshot::End;
 
     type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
 

@@ -37,20 +37,20 @@ fn a_chain_makes_of_a_value_what_its_functions_do(make: &Make) {
     let unit = String::from("km");
     let text = executor.submit(double, 4).map(move |n| format!("{n} {unit}"));
     assert_eq!(text.result().unwrap(), "8 km");
-    let number = executor.submit(double, 4).and_then(|n| u8::try_from(n)).map(u64::from);
+    let number = executor.submit(double, 4).and_then(u8::try_from).map(u64::from);
     assert_eq!(number.result().unwrap(), 8);
 }
 
 fn an_error_passes_through_a_chain_unchanged(make: &Make) {
     let executor = make(1);
-    let chained = executor.submit(panic_with, "oh".into()).map(|n| n + 1).and_then(|n| u8::try_from(n));
+    let chained = executor.submit(panic_with, "oh".into()).map(|n| n + 1).and_then(u8::try_from);
     match chained.result() {
         Err(Error::Panicked(panicked)) => assert_eq!(panicked.message(), "oh"),
         other => panic!("{other:?}"),
     }
     let failed = executor.try_submit(parse, "x".into()).map(|n| n + 1).result().unwrap_err();
     assert!(matches!(&failed, Error::Failed(_)) && failed.to_string().contains("invalid digit"), "{failed}");
-    let failed = executor.submit(double, 200).and_then(|n| u8::try_from(n)).result().unwrap_err();
+    let failed = executor.submit(double, 200).and_then(u8::try_from).result().unwrap_err();
     assert!(failed.downcast_ref::<std::num::TryFromIntError>().is_some(), "{failed}");
 }
 
