@@ -203,6 +203,10 @@ impl Listen for After {
         progress.is_decided = settles || progress.remaining == 0;
     }
 
+    fn runs_tasks(&self) -> bool {
+        true
+    }
+
     fn wake(&self) {
         if let Some(held) = self.take_decided() {
             self.go_on(held);

@@ -16,6 +16,10 @@ pub(crate) trait Listen: Send + Sync {
     fn done(&self, key: usize, end: End);
     /// Called after `done` without any lock. May run user code.
     fn wake(&self) {}
+    /// Returns `true` if `wake` may run a task, which is the user's code as a callback is.
+    fn runs_tasks(&self) -> bool {
+        false
+    }
 }
 
 pub(crate) enum Listener {
@@ -81,6 +85,11 @@ impl Listener {
             Listener::Handle(_) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
         }
+    }
+
+    /// Returns `true` if the end of the task may run another task here.
+    pub(crate) fn runs_tasks(&self) -> bool {
+        matches!(self, Listener::Set(set, _) if set.runs_tasks())
     }
 
     fn tell(&self, end: End) {

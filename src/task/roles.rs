@@ -61,7 +61,7 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// Returns `true` if the task still holds its call, so that it can be run from a queue. True even if it was marked
     /// as started.
     fn is_waiting(&self) -> bool;
-    /// Returns `true` if callbacks have been added that its completion will run.
+    /// Returns `true` if its completion will run callbacks, or may run tasks that are held back until then.
     fn has_callbacks(&self) -> bool;
     /// Sets the owner of the queue that the task is about to enter. Returns `false` if the task holds no call any more,
     /// so that it must not be queued.
