@@ -226,7 +226,7 @@ impl<W: Waitable> AsCompleted<W> {
     fn leave(&self) {
         for (at, future) in self.handed_in.iter().enumerate() {
             if let Some(future) = future {
-                let key = ListenerKey::Set(Arc::as_ptr(self.completions.listener()).cast(), self.first_key + at);
+                let key = ListenerKey::in_set(self.completions.listener(), self.first_key + at);
                 future.awaited().0.unlisten(key);
             }
         }
@@ -264,9 +264,12 @@ impl<W: Waitable> fmt::Debug for AsCompleted<W> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::task::{Context, Waker};
+    use std::time::{Duration, Instant};
 
     use super::as_completed;
     use crate::future::promise::promise;
+    use crate::{ReturnWhen, wait};
 
     #[test]
     fn unfinished_futures_that_are_returned_have_no_listener() {
@@ -282,5 +285,27 @@ mod tests {
         let listener = Arc::downgrade(all.completions.listener());
         drop(all);
         assert!(listener.upgrade().is_none());
+    }
+
+    #[test]
+    fn handles_on_one_shared_future_cost_no_search_for_each_other() {
+        // A search among all of them for each would take minutes.
+        const MANY: usize = 200_000;
+        const LONG: Duration = Duration::from_secs(60);
+        let begin = Instant::now();
+        let (_promise, future) = promise::<u8>();
+        let shared = future.share();
+        let handles: Vec<_> = (0..MANY).map(|_| shared.clone()).collect();
+        let others = as_completed(&handles);
+        let waited = wait(&handles, Duration::from_nanos(1), ReturnWhen::FirstCompleted);
+        assert_eq!(waited.not_done.len(), MANY);
+        drop(others);
+        let mut awaits: Vec<_> = handles.iter().map(|handle| Box::pin(handle.into_future())).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            assert!(awaits.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
+        }
+        drop(awaits);
+        assert!(begin.elapsed() < LONG, "{:?}", begin.elapsed());
     }
 }

@@ -158,12 +158,12 @@ pub(crate) trait BatchExecutor: Send + Sync {
     fn expect_no_more(&self);
     /// Adds items that have ended to the counts of the executor.
     fn add(&self, ended: Ended);
-    /// Runs `encode` with the out-of-band channel of the executor, and returns the encoding and the long bytes that go
-    /// beside it. Refuses an encoding that is too long.
+    /// Runs `encode` with the out-of-band channel of the executor, and returns the encoding, and the positions of the
+    /// items whose long bytes go beside it, each with its bytes. Refuses items that are too long.
     fn encode(
         &self,
         encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,
-    ) -> Result<(EncodedCall, Option<Attached>), Error>;
+    ) -> Result<(EncodedCall, Vec<(usize, Attached)>), Error>;
     /// Makes a batch and returns a closure that sends it. The closure may run user code, so no lock may be held when it
     /// is called.
     fn batch(&self, batch: NewBatch) -> Box<dyn FnOnce()>;

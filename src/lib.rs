@@ -150,7 +150,7 @@ pub use submitting::Submitting;
 pub use task::arguments::Encoded;
 pub use task::remote::Remote;
 pub use task::snapshot::State;
-pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor};
+pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
 #[cfg(feature = "remote")]

@@ -21,8 +21,10 @@ pub(crate) mod roles;
 pub(crate) mod runner;
 pub(crate) mod snapshot;
 pub(crate) mod state;
+pub(crate) mod worker_state;
 
 pub use context::{TaskContext, check, current};
 pub(crate) use roles::{Awaited, Callback, Ran, Runnable, TaskHandle};
 pub(crate) use snapshot::State;
 pub(crate) use state::{local_task, new_task};
+pub use worker_state::worker_state;

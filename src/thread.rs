@@ -1,16 +1,18 @@
 //! [`ThreadPoolExecutor`]: tasks on threads of this process.
 //!
 //! `pool` has the queue and its protocol, `worker` the loop of a thread, `timer` the time limits, `closures` the
-//! methods that take closures that capture, and `scope` the tasks that borrow.
+//! methods that take closures that capture, `scope` the tasks that borrow, and `scope_map` the maps that do.
 
 mod builder;
 mod closures;
 mod executor;
 mod pool;
 mod scope;
+mod scope_map;
 mod timer;
 mod worker;
 
 pub use builder::ThreadPoolBuilder;
 pub use executor::ThreadPoolExecutor;
 pub use scope::Scope;
+pub use scope_map::{ScopedMap, ScopedMapUnordered};

@@ -305,7 +305,7 @@ struct Leave<'a, W: Waitable> {
 impl<W: Waitable> Drop for Leave<'_, W> {
     fn drop(&mut self) {
         for (key, future) in self.futures.iter().enumerate() {
-            future.awaited().0.unlisten(ListenerKey::Set(Arc::as_ptr(self.set).cast(), key));
+            future.awaited().0.unlisten(ListenerKey::in_set(self.set, key));
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::python;
 use crate::target::Target;
 
 const INDEXED: &str = "rayon par_iter";
+const SCOPED: &str = "scope.map";
 const BRIDGED: &str = "rayon par_bridge";
 
 /// Enters what calls the function on 0, 1, 2 .. and collects the results: `map`, and rayon's two.
@@ -30,6 +31,10 @@ fn enter_maps(
     for target in targets {
         map.target(*target);
     }
+    let threads = ThreadPoolExecutor::new(2);
+    contest.ours(SCOPED, times, move |times| {
+        time(|| threads.scope(|scope| scope.map(function, 0..times).collect::<Result<Vec<_>, _>>()).unwrap())
+    });
     let rayon = Arc::new(Rayon::new(2));
     let bridged = Arc::clone(&rayon);
     contest.peer(INDEXED, times, move |times| {

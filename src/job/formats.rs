@@ -86,9 +86,10 @@ impl Job {
     /// let (send, receive) = channel();
     /// thread::spawn(|| serve(receive));
     /// let machine = Machine(send);
-    /// let double = machine.with(TaskOptions::new().name("double")).with(MapOptions::new().chunk_size(2));
+    /// let double = machine.with(TaskOptions::new().name("double"));
     /// assert_eq!(double.submit(|n: i64| 2 * n, 21).result()?, 42);
-    /// let doubled: Result<Vec<i64>, Error> = double.map(|n: i64| 2 * n, [1, 2, 3]).collect();
+    /// let in_twos = double.with(MapOptions::new().chunk_size(2));
+    /// let doubled: Result<Vec<i64>, Error> = in_twos.map(|n: i64| 2 * n, [1, 2, 3]).collect();
     /// assert_eq!(doubled?, [2, 4, 6]);
     /// assert!(matches!(machine.submit(|n: i64| n, 1).result(), Err(Error::Failed(_))));
     /// # Ok::<(), Error>(())

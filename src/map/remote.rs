@@ -64,7 +64,8 @@ pub(crate) struct RemoteItems<A, R> {
     /// decremented when its outcomes are delivered.
     under_way: AtomicUsize,
     input: InputBuffer<A, R>,
-    /// The last items cannot be divided, because something is attached to them: the next ranges should be small.
+    /// Some of the last items had long bytes: the next ranges should be small, because there is shared memory for a few
+    /// such items only.
     is_heavy: AtomicBool,
     /// The map was dismissed: no more outcomes are wanted.
     is_dismissed: AtomicBool,
@@ -312,13 +313,17 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
 
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
     use crate::map::runs::Order;
     use crate::task::function::Infallible;
     use crate::{Backend, Bytes, Executor, ProcessPoolExecutor};
 
+    const LONG: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+
     /// Reports its number; item 0 continues when it is told to.
-    fn call((place, n): (PathBuf, u8)) -> u8 {
+    fn call((place, n, _): (PathBuf, u8, Bytes)) -> u8 {
         let mut test = UnixStream::connect(place).expect("the test listens");
         test.write_all(&[n]).expect("the test listens");
         if n == 0 {
@@ -329,7 +334,16 @@ mod tests {
 
     #[test]
     fn items_behind_a_long_item_go_to_another_worker() {
-        const COUNT: u8 = 40;
+        assert_shared(40, 10);
+    }
+
+    #[test]
+    fn items_with_long_bytes_are_shared_like_others() {
+        assert_shared(24, 300_000);
+    }
+
+    /// Asserts that, while one item waits, the other worker runs all the others. Each has bytes of this `length`.
+    fn assert_shared(count: u8, length: usize) {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("test");
         let listener = UnixListener::bind(&place).unwrap();
@@ -341,10 +355,14 @@ mod tests {
         pending.estimate.observe(1000, Duration::from_micros(1000));
         pending.size = MOST;
         drop(pending);
-        let (mut block, follow_up) = items.take_in((0..COUNT).map(|n| (place.clone(), n)).collect(), Ticket::default());
+        let bytes = Bytes::from(vec![7; length]);
+        let all = (0..count).map(|n| (place.clone(), n, bytes.clone()));
+        let (mut block, follow_up) = items.take_in(all.collect(), Ticket::default());
         follow_up();
         let mut first = None;
-        for _ in 0..COUNT {
+        for _ in 0..count {
+            let waiting = PollFd::new(&listener, PollFlags::IN);
+            assert_eq!(poll(&mut [waiting], Some(&LONG)).unwrap(), 1, "the others wait for the first");
             let (mut item, mut n) = (listener.accept().unwrap().0, [0]);
             item.read_exact(&mut n).unwrap();
             if n == [0] {
@@ -354,7 +372,7 @@ mod tests {
         // All the others have begun, including those sent in one batch with it.
         first.unwrap().write_all(&[1]).unwrap();
         let mut next = 0;
-        while next < COUNT {
+        while next < count {
             block.wait(None);
             let mut outcomes = block.take(Order::Input).unwrap().outcomes;
             while let Some(outcome) = outcomes.pop() {

@@ -15,7 +15,7 @@ use crate::error::{BoxError, BuildError, Error};
 use crate::panics;
 use crate::process::program::call::LocatedCall;
 use crate::task::call::{Call, EncodableCall};
-use crate::task::function::{Function, Infallible, TryFn};
+use crate::task::function::{Function, Initializer, TryInitializer};
 use crate::unwind;
 
 /// The default limit on the length of an argument or result, in bytes.
@@ -59,24 +59,26 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Calls `initializer` in each worker process before its first task.
+    /// Calls `initializer` in each worker process before its first task. The tasks that the worker runs get what it
+    /// returns by [`task::worker_state`](crate::task::worker_state); it need not be serialisable.
     ///
     /// `main` does not run in a worker, so this is the place for what it would set up, such as a logger. The argument
     /// is encoded once, in this call. An initializer that panics, or ends its process, breaks the executor: pending and
-    /// later tasks end with [`Error::Broken`], which contains the message.
-    pub fn initializer<A: Payload>(mut self, initializer: fn(A), argument: A) -> Self {
-        self.initializer = Some(encode_call(Infallible(initializer), argument));
+    /// later tasks end with [`Error::Broken`], which contains the message. If the process is killed (SIGKILL) and a
+    /// worker was ready before, another one is tried.
+    pub fn initializer<A: Payload, S: 'static>(mut self, initializer: fn(A) -> S, argument: A) -> Self {
+        self.initializer = Some(encode_call(Initializer(initializer), argument));
         self
     }
 
     /// Does the same as [`initializer`](ProcessPoolBuilder::initializer) for a function that returns `Result`. An `Err`
     /// breaks the executor.
-    pub fn try_initializer<A: Payload, E: Into<BoxError> + 'static>(
+    pub fn try_initializer<A: Payload, S: 'static, E: Into<BoxError> + 'static>(
         mut self,
-        initializer: fn(A) -> Result<(), E>,
+        initializer: fn(A) -> Result<S, E>,
         argument: A,
     ) -> Self {
-        self.initializer = Some(encode_call(TryFn(initializer), argument));
+        self.initializer = Some(encode_call(TryInitializer(initializer), argument));
         self
     }
 
@@ -137,7 +139,8 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Sets the directory that the workers start in, which otherwise is the program's current directory.
+    /// Sets the directory that the workers start in, which otherwise is the program's current directory. A relative path
+    /// is resolved when the pool is built.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(directory.into());
         self
@@ -149,9 +152,7 @@ impl ProcessPoolBuilder {
             let requirement = "a function of this program, with an argument that can be serialised";
             BuildError::new("initializer", requirement, format_args!("{error}"))
         })?;
-        if let Some(directory) = self.current_dir.as_ref().filter(|directory| !directory.is_dir()) {
-            return Err(BuildError::new("current_dir", "a directory that is there", directory));
-        }
+        let current_dir = self.current_dir.map(absolute_directory).transpose()?;
         if let Some((key, value)) = self.environment.iter().find(|(key, value)| !can_be_set(key, value)) {
             let requirement = "a name without `=` that is not empty, and no zero byte in it or its value";
             return Err(BuildError::new("env", requirement, (key, value)));
@@ -168,9 +169,16 @@ impl ProcessPoolBuilder {
             max_message_size: BuildError::if_zero("max_message_size", self.max_message_size)?
                 .unwrap_or(MAX_MESSAGE_SIZE),
             environment: self.environment,
-            current_dir: self.current_dir,
+            current_dir,
         })
     }
+}
+
+/// Returns the absolute path of a directory that exists. Workers start in it later, when the program may have changed
+/// its own directory.
+fn absolute_directory(directory: PathBuf) -> Result<PathBuf, BuildError> {
+    let absolute = std::path::absolute(&directory).ok().filter(|absolute| absolute.is_dir());
+    absolute.ok_or_else(|| BuildError::new("current_dir", "a directory that is there", directory))
 }
 
 fn encode_call<F: Function<A, ()>, A: Payload>(function: F, argument: A) -> Result<LocatedCall, Error> {
@@ -199,5 +207,16 @@ impl fmt::Debug for ProcessPoolBuilder {
             .field("max_message_size", &self.max_message_size)
             .field("current_dir", &self.current_dir)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_directory_is_that_of_the_moment_of_the_build() {
+        let settings = ProcessPoolBuilder::new().current_dir("src").settings().unwrap();
+        assert_eq!(settings.current_dir, Some(std::env::current_dir().unwrap().join("src")));
     }
 }

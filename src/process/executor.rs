@@ -116,6 +116,9 @@ use crate::submitter::Submitter;
 /// - **Do anything before [`init`](crate::init)**, where `init` is needed: each worker would do it too. If the call of
 ///   `init` is missing, `main` runs once more, to its end, in the process that was meant to be the first worker; pools
 ///   in that process refuse all tasks.
+/// - **Leave code running that reads the worker's descriptors.** A thread that a task leaves behind, and that reads
+///   from descriptors which are not its own, may take the message of a later task, which then hangs: only a
+///   [time limit](crate::TaskOptions::time_limit) ends it.
 /// - **Use a pool after `fork`.** The child has neither the pool's threads nor its workers. It may create its own pool.
 ///
 /// Linux must be version 5.4 or later and permit `pidfd_open`, which some containers and emulators do not. The

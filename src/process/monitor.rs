@@ -50,6 +50,7 @@ pub(super) fn run(pool: &Arc<Pool>, id: WorkerId) {
     struct Forget<'a>(&'a Pool, WorkerId);
     impl Drop for Forget<'_> {
         fn drop(&mut self) {
+            self.0.keep_pause(self.1);
             self.0.forget(self.1);
         }
     }
@@ -157,6 +158,7 @@ impl WorkerMonitor<'_> {
                 let error = self.judge(&lost);
                 return Some(Event::Judged(lost.remote, error));
             }
+            Action::EndQueued(queued, error) => self.pool.end_queued(queued, &error),
             Action::Fail(remote, error) => remote.fail(&error),
             Action::BreakDown(error) => self.pool.break_down(&error),
             Action::Warn(text) => unwind::catch_and_log("the program's logger", || log::warn!("{text}")),

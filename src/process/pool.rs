@@ -80,7 +80,7 @@ pub(crate) struct Pool {
     pub(super) tickets: Tickets,
     /// Where submitters wait for room in the queue.
     room: Condition,
-    /// Where threads wait for the workers to end.
+    /// Where threads wait for the workers to end, and the monitor of the last worker for the end of a pause.
     ended: Condition,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The maps whose ranges the batches are taken from.
@@ -99,7 +99,9 @@ pub(crate) struct Pool {
 struct FollowUp {
     new_workers: Vec<WorkerId>,
     to_wake: Vec<Arc<Connection>>,
+    removed: Vec<Arc<RemoteTask>>,
     has_room: bool,
+    keeper_may_go: bool,
 }
 
 impl Pool {
@@ -166,14 +168,20 @@ impl Pool {
         let result = decision(&mut scheduler, now);
         let new_workers = scheduler.spawn_missing(now);
         let to_wake = scheduler.take_to_wake();
+        let removed = scheduler.take_removed();
         let has_room = scheduler.has_room();
-        (result, FollowUp { new_workers, to_wake, has_room })
+        let keeper_may_go = scheduler.keeper_may_go(now);
+        (result, FollowUp { new_workers, to_wake, removed, has_room, keeper_may_go })
     }
 
     fn follow(&self, follow_up: FollowUp) {
-        let FollowUp { new_workers, to_wake, has_room } = follow_up;
+        let FollowUp { new_workers, to_wake, removed, has_room, keeper_may_go } = follow_up;
+        drop(removed);
         if has_room {
             self.room.notify_in_turn();
+        }
+        if keeper_may_go {
+            self.ended.notify_all();
         }
         for connection in to_wake {
             connection.ring();
@@ -226,7 +234,18 @@ impl Pool {
         let unstarted = self.decide(|scheduler, now| scheduler.not_started(id, now));
         self.ring_all();
         let error = Error::Broken(Broken::new(format!("no worker process can be started: {error}")));
-        self.refuse(unstarted, Some(&error));
+        self.end_queued(unstarted, &error);
+    }
+
+    /// Ends the queued tasks, if there were any, and the pending items of maps with `error`: no worker comes up. Otherwise
+    /// the next items would wait for the next try, and so on.
+    pub(super) fn end_queued(&self, queued: Vec<Arc<RemoteTask>>, error: &Error) {
+        if !queued.is_empty() {
+            for shared in self.shared() {
+                shared.call_off(error);
+            }
+            self.refuse(queued, Some(error));
+        }
     }
 
     /// Ends all tasks that have not started, and each later one, with `error`.
@@ -238,6 +257,14 @@ impl Pool {
             shared.call_off(error);
         }
         self.refuse(unstarted, Some(error));
+    }
+
+    /// Keeps a pause of the scheduler if nobody else can, in the monitor thread of a worker that has ended.
+    pub(super) fn keep_pause(&self, id: WorkerId) {
+        let mut scheduler = self.scheduler.lock();
+        while let Some(until) = scheduler.must_stay(id, Instant::now()) {
+            self.ended.wait_until(&mut scheduler, Some(until));
+        }
     }
 
     /// Removes a worker whose monitor thread is about to end.

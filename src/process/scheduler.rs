@@ -8,9 +8,9 @@
 //! # Rules
 //!
 //! - A task goes to an idle worker at once. If no worker is idle, the task is queued, and a worker is started for it,
-//!   up to the limit. Tasks are sent ahead to a busy worker only when the number of workers is at its limit: as many as
-//!   it is expected to run in [`AHEAD_TIME`](worker::AHEAD_TIME), at least one, and at most
-//!   [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`]. None are sent behind a
+//!   up to the limit. Tasks are sent ahead to a busy worker only when the number of workers is at its limit, or one is
+//!   missing that cannot be started: as many as it is expected to run in [`AHEAD_TIME`](worker::AHEAD_TIME), at least
+//!   one, and at most [`table::COUNT`](super::shm::table::COUNT) and [`AHEAD_BYTES`]. None are sent behind a
 //!   [`LONG_TASK`](worker::LONG_TASK), and behind a batch only one more batch of the same map: the next ones may be on
 //!   their way into the queue.
 //! - The queue is in the order of tickets, which is the order of submission. What is put back keeps its ticket. Batches
@@ -19,15 +19,36 @@
 //!   there are none, half of the items of a batch that another one has not begun.
 //! - Invariant: if the queue is not empty when the lock is free, no worker is idle. In addition, the number of workers
 //!   is at its limit, or one is being started for each queued task, or the last start failed a moment ago and other
-//!   workers continue, or the first worker that this program ever started has not said hello. In the last case what
-//!   runs in its place may be anything, and one such process is enough.
+//!   workers continue, or it failed, no worker serves, and one is being started, or the first worker that this program
+//!   ever started has not said hello. In the last case what runs in its place may be anything, and one such process is
+//!   enough.
+//! - Tasks are sent ahead in the hope of enough workers. If one of those dies, retires, or cannot be started, what
+//!   another worker has not begun counts as queued, until that is no more, or as many workers serve as may.
 //! - What a start lacked may be there again a moment later, and nothing tells the pool of it. So a start that failed is
 //!   tried again after a pause, which the monitors of the other workers keep as they keep time limits: when a task
 //!   begins to wait for the end of a pause, [`spawn_missing`](Scheduler::spawn_missing) wakes them all, and each asks
 //!   [`start_due`](Scheduler::start_due) in every decision that it makes. All of them, because any one may be in a slow
-//!   callback, or end. If no task waits, nobody wakes.
+//!   callback, or end. If no task waits, nobody wakes. If the last worker of a pool that has served dies, its monitor
+//!   [stays](Scheduler::must_stay) for the pause.
 //! - Invariant: a task is in one place at a time: in the queue, in one worker's `in_flight`, or with the caller that
 //!   took it out. The caller that takes it out ends it.
+//!
+//! # Workers that do not come up
+//!
+//! What follows when a worker could not be started, or died before it was ready, depends on what the next one can be
+//! expected to do ([`Prospect`]), and on whether any worker of this pool was ever ready. If one was, a lack of memory
+//! or a signal from outside is more likely than a pool that cannot work, so such a failure never breaks it.
+//!
+//! | this worker | no worker was ever ready | one was |
+//! |---|---|---|
+//! | was not started | pause; if it was alone, the queued tasks end | the same |
+//! | died, `Fair` | the third in a row within [`DEATHS_WITHIN`], if alone, breaks the pool; else a pause from then on | pause; the queued tasks end after [`TRIES`] in a row, each alone |
+//! | died, `Poor` | if it was alone, the pool is broken; else a pause | as `Fair` |
+//! | died, `IfOnceReady` | the pool is broken | as `Fair` |
+//! | died, `None` | the pool is broken | the pool is broken |
+//!
+//! With the queued tasks end the items of maps behind them. Then the pool goes on: the next task makes one try more, and
+//! ends if that fails.
 //!
 //! # The stages of a worker
 //!
@@ -67,10 +88,14 @@ const AHEAD_BYTES: usize = 256 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pool is broken if this many workers die in a row before they are ready, within [`DEATHS_WITHIN`], and the last
-/// one was alone.
+/// A pool none of whose workers was ever ready is broken if this many die in a row before they are ready, within
+/// [`DEATHS_WITHIN`], and the last one was alone.
 const DEATHS_IN_A_ROW: usize = 3;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
+
+/// In a pool whose workers have been ready before, the queued tasks end when this many workers in a row, each alone,
+/// have died before they were ready. With the pauses between them, they take a quarter of a minute.
+const TRIES: u32 = 10;
 
 /// A task counts as lost when this many workers have died that were to start it next.
 const MISSES: u32 = 3;
@@ -90,6 +115,9 @@ pub(super) struct Scheduler<W> {
     /// How many entries of the queue were taken back and not removed yet. Counted up by `revoke`, down by `pop` and
     /// `sweep`.
     dead: usize,
+    /// Tasks that were removed from the queue because they were taken back. The caller drops them without the lock: a
+    /// task may have segments and long arguments, and giving memory back takes time.
+    removed: Vec<Arc<RemoteTask>>,
     workers: BTreeMap<WorkerId, WorkerState<W>>,
     /// The workers that have nothing to do. The one that became idle last is at the end.
     idle: Vec<WorkerId>,
@@ -108,10 +136,18 @@ pub(super) struct Scheduler<W> {
     pub(super) broken: Option<Error>,
     /// When workers died before they were ready, since a worker was last ready.
     early_deaths: Vec<Instant>,
+    /// Set once a worker was ready.
+    has_served: bool,
+    /// How many workers, each alone, have died before they were ready, since one was ready. Counted if `has_served`.
+    failed_tries: u32,
+    /// Set if the monitor of the last worker stays until a pause is over. See `must_stay`.
+    keeper_stays: bool,
     /// When the pause after a start that failed is over. `None` once a worker is ready.
     start_again: Option<Instant>,
     /// How long the next pause is.
     pause: Duration,
+    /// Set if a worker has gone or could not be started, and tasks may wait for it that were sent to others.
+    makes_do: bool,
     /// Set if the monitors were woken because tasks wait for the end of a pause. A worker that is attached later is
     /// woken then.
     keeps_pause: bool,
@@ -176,10 +212,12 @@ pub(super) struct Answered {
 /// What the death of a worker that was never ready says about the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prospect {
-    /// The next one may do better: up to [`DEATHS_IN_A_ROW`] are tried.
+    /// The next one may do better: up to [`DEATHS_IN_A_ROW`] are tried, or [`TRIES`].
     Fair,
     /// The next one will not do better, unless this one only lacked what other workers hold.
     Poor,
+    /// The next one will not do better, unless a worker of this pool was ready before.
+    IfOnceReady,
     /// The next one will not do better.
     None,
 }
@@ -193,6 +231,8 @@ pub(super) struct Death {
     pub(super) unstarted: Vec<Arc<RemoteTask>>,
     /// Why `unstarted` are not started. If there is no reason, they are cancelled.
     pub(super) refusal: Option<Error>,
+    /// The queued tasks, if too many workers in a row died before they were ready.
+    pub(super) given_up: Vec<Arc<RemoteTask>>,
     /// Set if its death was requested.
     pub(super) expected: bool,
     /// Set if no worker will be ready: the pool has to be broken.
@@ -205,6 +245,7 @@ impl<W: Clone> Scheduler<W> {
             limits,
             queue: VecDeque::new(),
             dead: 0,
+            removed: Vec::new(),
             workers: BTreeMap::new(),
             idle: Vec::new(),
             active: 0,
@@ -217,8 +258,12 @@ impl<W: Clone> Scheduler<W> {
             cancelling: false,
             broken: None,
             early_deaths: Vec::new(),
+            has_served: false,
+            failed_tries: 0,
+            keeper_stays: false,
             start_again: None,
             pause: FIRST_PAUSE,
+            makes_do: false,
             keeps_pause: false,
             is_first_try: false,
             hopeless: false,
@@ -256,7 +301,10 @@ impl<W: Clone> Scheduler<W> {
         match &mut *remote.place.lock() {
             place @ Place::New => *place = Place::Queued,
             // It was taken back before it got here, and has ended.
-            _ => return Submitted::TakenBack,
+            _ => {
+                self.removed.push(Arc::clone(&remote));
+                return Submitted::TakenBack;
+            }
         }
         if let Some(id) = self.idle.pop() {
             if remote.is_divisible() && remote.range().is_some_and(|(first, end)| end - first > 1) {
@@ -299,10 +347,7 @@ impl<W: Clone> Scheduler<W> {
     /// could not.
     pub(super) fn spawn_missing(&mut self, now: Instant) -> Vec<WorkerId> {
         let mut new_workers = Vec::new();
-        while self.lacks_workers()
-            // The last worker that failed to start may have lacked what another one holds.
-            && (self.workers.is_empty() || (!self.is_first_try && self.start_again.is_none_or(|then| then <= now)))
-        {
+        while self.lacks_workers() && self.may_start(now) {
             let id = WorkerId(self.next_link);
             self.next_link += 1;
             self.workers.insert(id, WorkerState::new(self.limits.max_tasks, now));
@@ -321,6 +366,11 @@ impl<W: Clone> Scheduler<W> {
                 .filter(|worker| worker.stage == Stage::Starting)
                 .for_each(|worker| worker.alone = alone);
         }
+        let serve_all = self.starting == 0 && self.active >= self.limits.max_workers;
+        let is_paused = self.start_again.is_some_and(|then| then > now);
+        if self.makes_do && (serve_all || (!is_paused && self.waiting() + self.held_up() == 0)) {
+            self.makes_do = false;
+        }
         let waits = self.start_due(now).is_some();
         if waits && !self.keeps_pause {
             self.to_wake.extend(self.workers.values().filter_map(|worker| worker.connection.clone()));
@@ -331,10 +381,33 @@ impl<W: Clone> Scheduler<W> {
 
     /// Returns `true` if tasks wait for a worker that the limits permit.
     fn lacks_workers(&self) -> bool {
+        let coming = self.starting + self.idle.len();
         self.active < self.limits.max_workers
-            && self.starting + self.idle.len() < self.waiting()
             && self.broken.is_none()
             && !self.hopeless
+            && (coming < self.waiting() || (self.makes_do && coming < self.waiting() + self.held_up()))
+    }
+
+    /// Returns how many workers could take something from others.
+    fn held_up(&self) -> usize {
+        self.workers.values().map(WorkerState::held_up).sum()
+    }
+
+    /// Returns `true` if the failures of other workers permit a start.
+    fn may_start(&self, now: Instant) -> bool {
+        match self.start_again {
+            // The last worker that failed to start may have lacked what another one holds. And nobody would keep the
+            // pause.
+            _ if self.workers.is_empty() => true,
+            _ if self.is_first_try => false,
+            None => true,
+            // One shows whether others can be started.
+            Some(then) => then <= now && (self.starting == 0 || self.serves()),
+        }
+    }
+
+    fn serves(&self) -> bool {
+        self.workers.values().any(|worker| worker.stage == Stage::Serving)
     }
 
     /// Returns when the pause is over that tasks wait for, if they wait for one. A decision that is made then starts
@@ -342,6 +415,21 @@ impl<W: Clone> Scheduler<W> {
     pub(super) fn start_due(&self, now: Instant) -> Option<Instant> {
         let due = self.start_again.filter(|then| *then > now)?;
         (self.lacks_workers() && !self.workers.is_empty() && !self.is_first_try).then_some(due)
+    }
+
+    /// Returns until when the monitor of a worker that has died must stay to keep a pause, if no other monitor can. The
+    /// pool wakes it if [it may go](Self::keeper_may_go) before.
+    pub(super) fn must_stay(&mut self, id: WorkerId, now: Instant) -> Option<Instant> {
+        let is_last = self.workers.len() == 1 && self.workers.contains_key(&id);
+        // A pool that has never served makes few tries, and need not pause between them.
+        let until = self.start_due(now).filter(|_| is_last && self.has_served);
+        self.keeper_stays = until.is_some();
+        until
+    }
+
+    /// Returns `true` if a monitor stays for a pause that no task waits for any more.
+    pub(super) fn keeper_may_go(&self, now: Instant) -> bool {
+        self.keeper_stays && self.start_due(now).is_none()
     }
 
     /// Begins a pause after a start that failed.
@@ -417,14 +505,20 @@ impl<W: Clone> Scheduler<W> {
         std::mem::take(&mut self.to_wake)
     }
 
+    /// Returns the tasks that the caller has to drop, without the lock.
+    pub(super) fn take_removed(&mut self) -> Vec<Arc<RemoteTask>> {
+        std::mem::take(&mut self.removed)
+    }
+
     /// Returns `true` if no more tasks will come.
     pub(super) fn is_closed(&self) -> bool {
         self.closed && self.expected == 0
     }
 
-    /// Returns `true` if no task is left to start, and none will come.
+    /// Returns `true` if nothing is left to start, and nothing will come.
     fn is_over(&self) -> bool {
-        (self.is_closed() || self.broken.is_some()) && self.waiting() == 0
+        let has_more = || self.workers.values().any(WorkerState::has_more_than_it_runs);
+        self.waiting() == 0 && (self.broken.is_some() || (self.is_closed() && !has_more()))
     }
 
     // The end of workers.

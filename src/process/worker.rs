@@ -20,7 +20,9 @@ use std::sync::Arc;
 use super::os;
 use super::program::fork;
 use super::program::image::image;
-use super::protocol::frame::{Kind, put};
+use super::protocol::frame::{Kind, UNFIT_FOR_NOW, put};
+use super::protocol::reply;
+use crate::error::{Broken, Error};
 use crate::panics;
 use exit::{LOST, complain};
 use outgoing::send_all;
@@ -43,7 +45,13 @@ pub(super) fn main(socket: OwnedFd) -> ! {
             os::outlive(&socket, lifeline);
             os::end_group();
         }
-        Err(error) => complain(&format!("a worker process cannot begin: {error}")),
+        Err(error) => {
+            let text = format!("a worker process cannot begin: {error}");
+            complain(&text);
+            let mut unfit = Vec::new();
+            put(&mut unfit, Kind::Unfit, UNFIT_FOR_NOW, 0, &reply::to_bytes(&Error::Broken(Broken::new(text))));
+            send_all(&socket, &unfit);
+        }
     }
     // Ends in the middle of whatever a task is doing: code that runs at a normal exit could wait for the task.
     fork::exit_at_once(LOST)

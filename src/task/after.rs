@@ -184,7 +184,7 @@ impl After {
     /// Stops listening, so that an input which goes on for long keeps nothing of this.
     fn leave(&self) {
         for (key, input) in self.inputs.iter().enumerate() {
-            input.task.unlisten(ListenerKey::Set(std::ptr::from_ref(self).cast(), key));
+            input.task.unlisten(ListenerKey::Set(std::ptr::from_ref(self).addr(), key));
         }
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::context::current_name;
+use super::worker_state;
 use crate::codec::unread;
 use crate::error::{BoxError, Error, Outcome};
 use crate::held::Held;
@@ -27,6 +28,14 @@ pub(crate) struct Infallible<A, R>(pub(crate) fn(A) -> R);
 #[repr(transparent)]
 pub(crate) struct TryFn<A, R, E>(pub(crate) fn(A) -> Result<R, E>);
 
+/// An initializer, whose return value becomes the state of the worker that calls it.
+#[repr(transparent)]
+pub(crate) struct Initializer<A, S>(pub(crate) fn(A) -> S);
+
+/// An initializer whose `Err` is its error.
+#[repr(transparent)]
+pub(crate) struct TryInitializer<A, S, E>(pub(crate) fn(A) -> Result<S, E>);
+
 /// A function whose argument arrives in a [box](crate::held), and is moved out of it at the call.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -44,6 +53,40 @@ impl<A, R, E> Clone for TryFn<A, R, E> {
     }
 }
 impl<A, R, E> Copy for TryFn<A, R, E> {}
+
+impl<A, S> Clone for Initializer<A, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<A, S> Copy for Initializer<A, S> {}
+impl<A, S, E> Clone for TryInitializer<A, S, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<A, S, E> Copy for TryInitializer<A, S, E> {}
+
+impl<A, S: 'static> Function<A, ()> for Initializer<A, S> {
+    const IS_FALLIBLE: bool = false;
+    fn call(self, argument: A) -> Outcome<()> {
+        worker_state::set((self.0)(argument));
+        Ok(())
+    }
+    fn address(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl<A, S: 'static, E: Into<BoxError>> Function<A, ()> for TryInitializer<A, S, E> {
+    const IS_FALLIBLE: bool = true;
+    fn call(self, argument: A) -> Outcome<()> {
+        outcome((self.0)(argument)).map(worker_state::set)
+    }
+    fn address(self) -> usize {
+        self.0 as usize
+    }
+}
 
 impl<A, R> Function<A, R> for Infallible<A, R> {
     const IS_FALLIBLE: bool = false;

@@ -111,15 +111,14 @@ where
             return Some(End::Error);
         }
         let key = listener.key();
-        // Only a waker is registered more than once, so large wait-sets need no search.
+        // Only a waker is registered more than once.
         let again = !matches!(listener, Listener::Set(..));
         let old = if again && let Some(slot) = inner.listener(key) {
             Some(std::mem::replace(slot, listener))
         } else if inner.first.is_none() {
             inner.first.replace(listener)
         } else {
-            inner.extras().listeners.push(listener);
-            None
+            inner.extras().listeners.insert(key, listener)
         };
         drop(inner);
         // A waker's drop is user code.

@@ -4,6 +4,7 @@
 //! The one handle of a task has one waker, so its key is always the same. A shared future may be awaited several times.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -31,7 +32,7 @@ pub(crate) enum Listener {
 }
 
 /// Identifies one `.await` of a shared future.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct WakerKey(u64);
 
 impl WakerKey {
@@ -42,38 +43,35 @@ impl WakerKey {
 }
 
 /// Identifies a listener, to remove it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ListenerKey {
-    Set(*const (), usize),
+    /// The address of the set, and the task's key in it.
+    Set(usize, usize),
     Handle,
     Waker(WakerKey),
 }
 
-/// Finds one of a task's listeners.
-pub(crate) fn find<'a>(
-    first: Option<&'a mut Listener>,
-    rest: &'a mut [Listener],
-    key: ListenerKey,
-) -> Option<&'a mut Listener> {
-    first.into_iter().chain(rest).find(|listener| listener.key() == key)
+impl ListenerKey {
+    pub(crate) fn in_set<L>(set: &Arc<L>, key: usize) -> Self {
+        Self::Set(Arc::as_ptr(set).cast::<()>().addr(), key)
+    }
 }
 
-/// Removes one of a task's listeners.
-pub(crate) fn remove(listeners: &mut Vec<Listener>, key: ListenerKey) -> Option<Listener> {
-    let at = listeners.iter().position(|listener| listener.key() == key)?;
-    Some(listeners.swap_remove(at))
-}
+/// The listeners of a task beyond its first. Handles on one shared future may add any number of them, so that each is
+/// found without looking at all the others. They are in order: a wait-set is told of its lowest key first, and
+/// `.await`s are woken in the order in which they were made.
+pub(crate) type Listeners = BTreeMap<ListenerKey, Listener>;
 
 /// Notifies the wait-sets. Called under the lock that publishes.
-pub(crate) fn tell(first: &Option<Listener>, rest: &[Listener], end: End) {
-    for listener in first.iter().chain(rest) {
+pub(crate) fn tell(first: &Option<Listener>, rest: &Listeners, end: End) {
+    for listener in first.iter().chain(rest.values()) {
         listener.tell(end);
     }
 }
 
 /// Wakes the wakers. Called without any lock.
-pub(crate) fn wake(first: Option<Listener>, rest: Vec<Listener>) {
-    for listener in first.into_iter().chain(rest) {
+pub(crate) fn wake(first: Option<Listener>, rest: Listeners) {
+    for listener in first.into_iter().chain(rest.into_values()) {
         listener.wake();
     }
 }
@@ -81,7 +79,7 @@ pub(crate) fn wake(first: Option<Listener>, rest: Vec<Listener>) {
 impl Listener {
     pub(crate) fn key(&self) -> ListenerKey {
         match self {
-            Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast(), *key),
+            Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast::<()>().addr(), *key),
             Listener::Handle(_) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
         }

@@ -121,7 +121,7 @@ where
     fn has_callbacks(&self) -> bool {
         let inner = self.inner.lock();
         let of_extras =
-            |extras: &Extras<T>| !extras.callbacks.is_empty() || extras.listeners.iter().any(Listener::runs_tasks);
+            |extras: &Extras<T>| !extras.callbacks.is_empty() || extras.listeners.values().any(Listener::runs_tasks);
         inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
     }
 

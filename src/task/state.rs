@@ -74,7 +74,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::call::{Call, LocalCall};
-use crate::task::listener::{self, Listener, ListenerKey};
+use crate::task::listener::{self, Listener, ListenerKey, Listeners};
 use crate::task::nested::with_room;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
@@ -116,7 +116,7 @@ pub(super) struct Inner<C, T, H> {
 
 /// The fields that few tasks need.
 pub(super) struct Extras<T> {
-    pub(super) listeners: Vec<Listener>,
+    pub(super) listeners: Listeners,
     pub(super) callbacks: VecDeque<Callback<T>>,
     pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
     /// See [`Awaited::hold`](super::roles::Awaited::hold).
@@ -224,7 +224,7 @@ impl<C, H> Phase<C, H> {
 
 impl<T> Default for Extras<T> {
     fn default() -> Self {
-        Self { listeners: Vec::new(), callbacks: VecDeque::new(), on_abort: None, held: None }
+        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, held: None }
     }
 }
 
@@ -237,7 +237,7 @@ impl<C, T, H> Inner<C, T, H> {
         self.extras.as_mut()?.callbacks.pop_front()
     }
 
-    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Vec<Listener>) {
+    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Listeners) {
         let rest = self.extras.as_mut().map(|extras| std::mem::take(&mut extras.listeners));
         (self.first.take(), rest.unwrap_or_default())
     }
@@ -250,15 +250,14 @@ impl<C, T, H> Inner<C, T, H> {
         if self.first.as_ref().is_some_and(|first| first.key() == key) {
             return self.first.take();
         }
-        listener::remove(&mut self.extras.as_mut()?.listeners, key)
+        self.extras.as_mut()?.listeners.remove(&key)
     }
 
     pub(super) fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
-        let rest = match &mut self.extras {
-            Some(extras) => &mut extras.listeners[..],
-            None => &mut [],
-        };
-        listener::find(self.first.as_mut(), rest, key)
+        match &mut self.first {
+            Some(first) if first.key() == key => Some(first),
+            _ => self.extras.as_mut()?.listeners.get_mut(&key),
+        }
     }
 }
 

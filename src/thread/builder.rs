@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::pool::Settings;
 use crate::error::BuildError;
+use crate::task::worker_state;
 
 /// Returns `max(cpus, min(32, cpus + 4))`: Python's formula, changed to use all CPUs on large machines.
 pub(super) fn default_workers() -> usize {
@@ -54,12 +55,13 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Calls `initializer` on each thread before its first task.
+    /// Calls `initializer` on each thread before its first task. The tasks that the thread runs get what it returns by
+    /// [`task::worker_state`](crate::task::worker_state).
     ///
     /// If it panics, the executor breaks: its pending tasks and all later ones end with
     /// [`Error::Broken`](crate::Error::Broken), which contains the panic's message.
-    pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> Self {
-        self.initializer = Some(Box::new(initializer));
+    pub fn initializer<S: 'static>(mut self, initializer: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        self.initializer = Some(Box::new(move || worker_state::set(initializer())));
         self
     }
 

@@ -191,6 +191,10 @@ impl<'scope> Scope<'scope, '_> {
         self.queue(move || outcome(function()))
     }
 
+    pub(super) fn max_workers(&self) -> usize {
+        self.pool.max_workers()
+    }
+
     fn queue<F, T>(&'scope self, function: F) -> Future<T>
     where
         F: FnOnce() -> Outcome<T> + Send + 'scope,

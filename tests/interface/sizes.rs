@@ -5,9 +5,10 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use concurrent_futures::{
-    AsCompleted, Awaiting, AwaitingShared, Backend, BuildError, Encoded, Error, Executor, Future, FutureId,
-    InlineExecutor, Job, Map, MapUnordered, Promise, ReturnWhen, SharedFuture, State, Stats, TaskOptions,
-    ThreadPoolExecutor, Waited, With, task::TaskContext,
+    AbortHandle, AbortOnDrop, AsCompleted, Awaiting, AwaitingShared, Backend, BuildError, Encoded, Error, Executor,
+    Future, FutureId, InlineExecutor, Job, Map, MapOptions, MapUnordered, Promise, ReturnWhen, ScopedMap,
+    ScopedMapUnordered, SharedFuture, ShuttingDown, State, Stats, Submitting, TaskOptions, ThreadPoolExecutor, Waited,
+    With, task::TaskContext,
 };
 
 const WORD: usize = size_of::<usize>();
@@ -71,6 +72,11 @@ fn awaits_are_send_and_unpin() {
     send::<Awaiting<Cell<u8>>>();
     unpin::<Awaiting<Cell<u8>>>();
     unpin::<Awaiting<std::marker::PhantomPinned>>();
+    send::<AbortOnDrop<Cell<u8>>>();
+    unpin::<AbortOnDrop<std::marker::PhantomPinned>>();
+    send::<Submitting<'_, ThreadPoolExecutor, Cell<u8>>>();
+    unpin::<Submitting<'_, ThreadPoolExecutor, std::marker::PhantomPinned>>();
+    send::<ShuttingDown<'_, dyn Backend>>();
     send::<AwaitingShared<'_, String>>();
     unpin::<AwaitingShared<'_, String>>();
 }
@@ -91,6 +97,8 @@ fn executors_are_shared_between_threads() {
 fn a_map_moves_to_another_thread() {
     send::<Map<'_, std::vec::IntoIter<u8>, u8>>();
     send::<MapUnordered<'_, std::vec::IntoIter<u8>, u8>>();
+    send::<ScopedMap<Cell<u8>>>();
+    send::<ScopedMapUnordered<Cell<u8>>>();
 }
 
 #[test]
@@ -98,6 +106,8 @@ fn errors_and_contexts_are_send_and_sync() {
     owned::<Error>();
     owned::<BuildError>();
     owned::<TaskOptions>();
+    owned::<MapOptions>();
+    owned::<AbortHandle>();
     owned::<TaskContext>();
     owned::<Stats>();
     copy::<FutureId>();

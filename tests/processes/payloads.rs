@@ -576,3 +576,72 @@ fn a_task_leaves_no_values_in_its_worker() {
         assert_eq!(pool.submit(|()| Value::alive(), ()).result().unwrap(), 0);
     });
 }
+
+/// An error of a task, one of whose methods panics.
+#[derive(Debug)]
+enum Bomb {
+    None,
+    Display,
+    Source,
+    Drop,
+}
+
+impl fmt::Display for Bomb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        assert!(!matches!(self, Self::Display), "no text");
+        f.write_str("it failed")
+    }
+}
+
+impl std::error::Error for Bomb {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        assert!(!matches!(self, Self::Source), "no cause");
+        None
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!matches!(self, Self::Drop), "no end");
+    }
+}
+
+fn explode(which: u8) -> Result<u8, Bomb> {
+    Err(match which {
+        0 => return Ok(7),
+        1 => Bomb::None,
+        2 => Bomb::Display,
+        3 => Bomb::Source,
+        _ => Bomb::Drop,
+    })
+}
+
+#[test]
+fn an_error_whose_methods_panic_costs_no_worker() {
+    with_pool(workers(1), |pool| {
+        let pid = pool.submit(pid, ()).result().unwrap();
+        let check = |which: u8, outcome: Outcome<u8>| match outcome {
+            Ok(seven) => assert_eq!((which, seven), (0, 7)),
+            Err(Error::Failed(failed)) => {
+                let text = failed.to_string();
+                assert!(text.contains(if which == 2 { "no text" } else { "it failed" }), "{text}");
+                let cause = std::error::Error::source(&failed).map(ToString::to_string);
+                assert_eq!(cause.is_some_and(|cause| cause.contains("no cause")), which == 3);
+            }
+            Err(other) => panic!("{which}: {other}"),
+        };
+        for which in 0..5 {
+            check(which, pool.try_submit(explode, which).result());
+            for (which, outcome) in [0, which, 0].into_iter().zip(pool.try_map(explode, [0, which, 0])) {
+                check(which, outcome);
+            }
+            for (which, outcome) in [0, which, 0]
+                .into_iter()
+                .zip(pool.with(MapOptions::new().chunk_size(3)).try_map(explode, [0, which, 0]))
+            {
+                check(which, outcome);
+            }
+        }
+        assert_eq!(pool.submit(super::support::pid, ()).result().unwrap(), pid);
+    });
+}

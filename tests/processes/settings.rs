@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use concurrent_futures::{
     Backend, Error, Executor, Exit, MapOptions, ProcessPoolBuilder, ProcessPoolExecutor, ReturnWhen, State,
-    TaskOptions, wait,
+    TaskOptions, task, wait,
 };
 
 use serde::{Deserialize, Serialize};
@@ -486,5 +486,37 @@ fn builders_and_executors_can_be_printed() {
              completed: 1, failed: 0, respawned: 0 } }"
         );
         assert_eq!(ProcessPoolExecutor::default().max_workers(), num_cpus::get());
+    });
+}
+
+/// Cannot cross to another process, and is made where it is used.
+struct Table(std::cell::RefCell<Vec<u32>>);
+
+fn make_table(first: u32) -> Table {
+    Table(vec![first].into())
+}
+
+fn try_make_table(first: u32) -> Result<Table, String> {
+    if first == 0 { Err("a table begins with more than 0".into()) } else { Ok(make_table(first)) }
+}
+
+fn append(n: u32) -> Vec<u32> {
+    let table = task::worker_state::<Table>().expect("the initializer returned one");
+    table.0.borrow_mut().push(n);
+    table.0.borrow().clone()
+}
+
+#[test]
+fn the_tasks_of_a_worker_share_what_its_initializer_returned() {
+    within(LONG, || {
+        let builder = || ProcessPoolExecutor::builder().max_workers(1);
+        for processes in [builder().initializer(make_table, 7), builder().try_initializer(try_make_table, 7)] {
+            let processes = processes.build().unwrap();
+            assert_eq!(processes.submit(append, 1).result().unwrap(), [7, 1]);
+            assert_eq!(processes.map(append, [2, 3]).map(Result::unwrap).last().unwrap(), [7, 1, 2, 3]);
+        }
+        let broken = builder().try_initializer(try_make_table, 0).build().unwrap();
+        let error = broken.submit(append, 1).error().unwrap();
+        assert!(matches!(error, Error::Broken(_)) && error.to_string().contains("begins with more than 0"), "{error}");
     });
 }

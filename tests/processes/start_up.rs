@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use concurrent_futures::{Backend, Error, Executor, Future};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde::{Deserialize, Serialize, Serializer, ser};
 
 use super::marked::*;
@@ -213,12 +213,89 @@ fn a_missing_directory_costs_the_pending_tasks_only() {
             let futures: Vec<_> = (0..3).map(|_| pool.submit(pid, ())).collect();
             for future in futures {
                 let cause = cause(future);
-                assert!(cause.starts_with("no worker process can be started: "), "{cause}");
+                let names_it = cause.contains(place.to_str().unwrap());
+                assert!(cause.starts_with("no worker process can be started: ") && names_it, "{cause}");
             }
         }
         fs::create_dir(&place).unwrap();
         let directory = |()| std::env::current_dir().unwrap().to_str().map(String::from);
         assert_eq!(pool.submit(directory, ()).result().unwrap().as_deref(), place.to_str());
+        pool.works();
+    });
+}
+
+#[test]
+fn a_stack_that_no_thread_can_have_is_the_reason_of_a_broken_pool() {
+    for has_initializer in [false, true] {
+        let builder = workers(1).env("RUST_MIN_STACK", (1_u64 << 50).to_string());
+        let builder = if has_initializer { builder.initializer(|()| (), ()) } else { builder };
+        with_pool(builder, |pool| {
+            let futures = (0..2).map(|_| pool.submit(pid, ())).collect();
+            assert_broken(pool, futures, |cause| cause.contains("RUST_MIN_STACK"));
+        });
+    }
+}
+
+#[test]
+fn workers_killed_while_they_start_cost_a_pool_that_has_served_no_task() {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
+        let first = pool.submit(pid, ());
+        drop(checkpoint.arrived());
+        let worker = first.result().unwrap();
+        let witness = Witness::of(worker);
+        signal(worker, Signal::KILL);
+        witness.sees_the_end();
+        let futures: Vec<_> = (0..3).map(|_| pool.submit(pid, ())).collect();
+        for _ in 0..4 {
+            let arrived = checkpoint.arrived();
+            let starting = pool.processes();
+            assert_eq!(starting.len(), 1);
+            kill_process(starting[0], Signal::KILL).unwrap();
+            drop(arrived);
+        }
+        drop(checkpoint.arrived());
+        for future in futures {
+            future.result().expect("it ran on the worker that came up");
+        }
+    });
+}
+
+#[test]
+fn a_pool_ends_although_the_last_worker_was_killed_while_it_started() {
+    let checkpoint = Checkpoint::new();
+    with_pool(workers(1).initializer(stop_at, checkpoint.address()), move |pool| {
+        let first = pool.submit(pid, ());
+        drop(checkpoint.arrived());
+        signal(first.result().unwrap(), Signal::KILL);
+        let waiting = pool.submit(pid, ());
+        for _ in 0..4 {
+            let arrived = checkpoint.arrived();
+            kill_process(pool.processes()[0], Signal::KILL).unwrap();
+            drop(arrived);
+        }
+        // In a pause, or about to be.
+        pool.close();
+        assert!(waiting.cancel());
+        assert!(pool.join(None));
+    });
+}
+
+#[test]
+fn a_map_ends_when_no_worker_can_be_started_for_its_items() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("work");
+    fs::create_dir(&place).unwrap();
+    with_pool(workers(1).current_dir(&place), move |pool| {
+        let worker = pool.submit(pid, ()).result().unwrap();
+        let witness = Witness::of(worker);
+        fs::remove_dir(&place).unwrap();
+        signal(worker, Signal::KILL);
+        witness.sees_the_end();
+        let outcomes: Vec<_> = pool.map(|n: u32| n, 0..2000).collect();
+        assert_eq!(outcomes.len(), 2000);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::Broken(_)))));
+        fs::create_dir(&place).unwrap();
         pool.works();
     });
 }

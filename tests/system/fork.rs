@@ -152,7 +152,10 @@ fn fork_while_pending() {
     let mapped = Arc::new(std::sync::Mutex::new(held_also));
     let mut map = pool.map(move |n: u8| mapped.lock().expect("no panic").recv().is_err().then_some(n), 0..3);
     let queued = || pool.spawn(|| 1);
-    let elsewhere = processes.submit(std::thread::sleep, Duration::from_secs(3600));
+    // It has begun before the fork: a worker that is killed while it starts would be replaced by one that runs the task.
+    let checkpoint = Checkpoint::new();
+    let elsewhere = processes.submit(stop_at, checkpoint.address());
+    let held_elsewhere = checkpoint.arrived();
     let mut all = as_completed([queued(), queued()]);
     let shared = queued().share();
     let (kept, promised) = promise();
@@ -188,7 +191,7 @@ fn fork_while_pending() {
         code
     });
     assert_eq!(code, 0);
-    processes.kill_workers();
+    drop(held_elsewhere);
 }
 
 /// Another thread has the pool's lock, very likely.

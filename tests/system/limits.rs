@@ -108,6 +108,8 @@ fn limit_descriptors(current: Option<u64>) -> Option<u64> {
 fn lack_for_a_moment() {
     let checkpoint = Checkpoint::new();
     let pool = ProcessPoolExecutor::new(2);
+    // So that tasks are sent ahead to this worker.
+    pool.submit(|n: u32| n, 1).result().expect("a worker");
     let first = pool.submit(stop_at, checkpoint.address());
     let held = checkpoint.arrived();
     let before = limit_descriptors(Some(3));

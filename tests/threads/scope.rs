@@ -447,3 +447,116 @@ fn a_scope_of_many_short_tasks_and_waits_with_limits() {
         assert_eq!(total.into_inner(), 5000);
     });
 }
+
+#[test]
+fn a_map_borrows_its_items_and_results_and_keeps_their_order() {
+    within(LONG, || {
+        for workers in [1, 3] {
+            let threads = ThreadPoolExecutor::new(workers);
+            let words: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+            let calls = AtomicUsize::new(0);
+            for length in [0, 1, 2, 47, 48, 49, 1000] {
+                let borrowed: Vec<&str> = threads.scope(|scope| {
+                    let map = scope.map(
+                        |word: &String| {
+                            calls.fetch_add(1, Ordering::SeqCst);
+                            word.as_str()
+                        },
+                        &words[..length],
+                    );
+                    assert_eq!(map.len(), length);
+                    map.map(Result::unwrap).collect()
+                });
+                assert_eq!(borrowed, words[..length]);
+                let unordered = threads.scope(|scope| {
+                    let mut all: Vec<_> = scope.map_unordered(|word: &String| word.len(), &words[..length]).collect();
+                    all.sort_by_key(|(position, _)| *position);
+                    all
+                });
+                assert_eq!(unordered.len(), length);
+                for (at, (position, outcome)) in unordered.into_iter().enumerate() {
+                    assert_eq!((position, outcome.unwrap()), (at, words[at].len()));
+                }
+            }
+            assert_eq!(calls.into_inner(), 1147);
+        }
+    });
+}
+
+#[test]
+fn a_map_in_a_scope_changes_what_its_items_borrow() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let mut numbers: Vec<u32> = (0..100).collect();
+        threads.scope(|scope| scope.map(|n: &mut u32| *n *= 2, &mut numbers).for_each(|outcome| outcome.unwrap()));
+        assert!(numbers.into_iter().eq((0..100).map(|n| 2 * n)));
+    });
+}
+
+#[test]
+fn an_item_of_a_map_in_a_scope_fails_alone() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let texts: Vec<String> = (0..100).map(|n| if n % 10 == 3 { "x".into() } else { n.to_string() }).collect();
+        let outcomes: Vec<_> =
+            threads.scope(|scope| scope.try_map(|text: &String| text.parse::<u32>(), &texts).collect());
+        for (n, outcome) in (0..).zip(outcomes) {
+            match outcome {
+                Ok(number) => assert_eq!(number, n),
+                Err(error) => assert!(matches!(error, Error::Failed(_)) && n % 10 == 3, "{n}: {error}"),
+            }
+        }
+        let outcomes: Vec<_> =
+            threads.scope(|scope| scope.map(|n: u32| if n == 7 { panic!("seven") } else { n }, 0..20).collect());
+        assert!(matches!(&outcomes[7], Err(Error::Panicked(panicked)) if panicked.message() == "seven"));
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 19);
+    });
+}
+
+#[test]
+fn a_dropped_map_of_a_scope_cancels_what_has_not_started() {
+    within(LONG, || {
+        let (threads, gate) = (ThreadPoolExecutor::new(1), Gate::default());
+        let ran = AtomicUsize::new(0);
+        threads.scope(|scope| {
+            let map = scope.map(
+                |_: u32| {
+                    gate.pass();
+                    ran.fetch_add(1, Ordering::SeqCst);
+                },
+                0..1000,
+            );
+            gate.arrived(1);
+            drop(map);
+            gate.open();
+        });
+        assert_eq!(ran.into_inner(), 1, "the item that had started");
+        assert_eq!(threads.stats().pending, 0);
+    });
+}
+
+#[test]
+fn a_map_in_a_scope_of_a_closed_executor_yields_the_reason_for_each_item() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        threads.close();
+        threads.scope(|scope| {
+            assert!(scope.map(|n: u32| n, 0..50).all(|outcome| matches!(outcome, Err(Error::ShutDown))));
+            let unordered = scope.map_unordered(|n: u32| n, 0..50);
+            assert_eq!(unordered.filter(|(_, outcome)| matches!(outcome, Err(Error::ShutDown))).count(), 50);
+        });
+    });
+}
+
+#[test]
+fn a_worker_maps_in_a_scope_of_its_own_executor() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let inside = Arc::clone(&threads);
+        let sum = threads.spawn(move || {
+            let numbers: Vec<u64> = (0..100).collect();
+            inside.scope(|scope| scope.map(|n: &u64| n * 2, &numbers).map(Result::unwrap).sum::<u64>())
+        });
+        assert_eq!(sum.result().unwrap(), 9900);
+    });
+}

@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, ReturnWhen, TaskOptions, ThreadPoolExecutor, wait};
+use concurrent_futures::{Backend, Error, Executor, ReturnWhen, TaskOptions, ThreadPoolExecutor, task, wait};
 
 use super::support::*;
 use crate::support::broken;
@@ -422,4 +422,45 @@ fn invalid_settings_are_named() {
     }
     let payload = panic::catch_unwind(|| ThreadPoolExecutor::new(0)).unwrap_err();
     assert_eq!(payload.downcast_ref::<String>().unwrap(), "max_workers must be at least 1, not 0");
+}
+
+#[test]
+fn each_worker_has_the_state_that_its_initializer_returned() {
+    within(LONG, || {
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&made);
+        let threads = ThreadPoolExecutor::builder()
+            .max_workers(2)
+            .initializer(move || Cell::new(100 * (1 + count.fetch_add(1, Ordering::SeqCst))))
+            .build()
+            .unwrap();
+        let both = Arc::new(Barrier::new(2));
+        let next = move || {
+            both.wait();
+            let state = task::worker_state::<Cell<usize>>().unwrap();
+            state.set(state.get() + 1);
+            assert!(task::worker_state::<Cell<u8>>().is_none(), "it has another type");
+            state.get()
+        };
+        for round in 1..=3 {
+            let tasks = [threads.spawn(next.clone()), threads.spawn(next.clone())];
+            let mut seen = tasks.map(|task| task.result().unwrap());
+            seen.sort_unstable();
+            assert_eq!(seen, [100 + round, 200 + round]);
+        }
+        assert!(task::worker_state::<Cell<usize>>().is_none(), "this thread is no worker");
+    });
+}
+
+#[test]
+fn the_state_of_a_worker_is_dropped_when_its_thread_ends() {
+    within(LONG, || {
+        let drops = Drops::default();
+        let tokens = drops.clone();
+        let threads = ThreadPoolExecutor::builder().max_workers(1).initializer(move || tokens.token()).build().unwrap();
+        threads.spawn(|| ()).result().unwrap();
+        assert_eq!(drops.count(), 0);
+        drop(threads);
+        assert_eq!(drops.count(), 1);
+    });
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Exit};
-use crate::process::scheduler::{Answered, Dispatch, LostTask};
+use crate::process::scheduler::{Answered, Dispatch, LostTask, Prospect};
 use crate::process::shm::table::TaskTable;
 use crate::process::task::RemoteTask;
 
@@ -17,7 +17,8 @@ pub(in crate::process) enum Event<'a, W, R> {
         is_same_build: bool,
     },
     Ready(W, Arc<TaskTable>),
-    Unfit(Error),
+    /// Why it cannot be set up, and what to expect of the next worker.
+    Unfit(Error, Prospect),
     /// The vector is drained.
     Replies(&'a mut Vec<R>),
     HungUp,
@@ -51,6 +52,8 @@ pub(in crate::process) enum Action<R> {
     Refuse(Vec<Arc<RemoteTask>>, Option<Error>),
     /// Reads what the worker has left of a task, and reports the result as `Judged`.
     Judge(LostTask),
+    /// Ends the queued tasks, and the items of maps behind them: no worker comes up.
+    EndQueued(Vec<Arc<RemoteTask>>, Error),
     Fail(Arc<RemoteTask>, Error),
     /// Ends the pool: no worker can serve.
     BreakDown(Error),

@@ -14,9 +14,10 @@ use crate::error::{Broken, Error};
 use crate::process::child::Child;
 use crate::process::program::entry;
 use crate::process::program::image::image;
-use crate::process::protocol::frame::{self, Header, ItemsHead, Kind};
+use crate::process::protocol::frame::{self, Header, ItemsHead, Kind, UNFIT_FOR_NOW};
 use crate::process::protocol::reader::Reader;
 use crate::process::protocol::reply;
+use crate::process::scheduler::Prospect;
 use crate::process::shm::segments::Mapping;
 
 /// Why the monitor has woken.
@@ -167,7 +168,10 @@ impl WorkerMonitor<'_> {
                     let (connection, table) = (Arc::clone(&self.connection), Arc::clone(&self.connection.table));
                     self.on(Event::Ready(connection, table), &[]);
                 }
-                Kind::Unfit => self.on(Event::Unfit(reply::from_bytes(reader.body(body))), &[]),
+                Kind::Unfit => {
+                    let next = if header.slot == UNFIT_FOR_NOW { Prospect::Fair } else { Prospect::None };
+                    self.on(Event::Unfit(reply::from_bytes(reader.body(body)), next), &[]);
+                }
                 Kind::Segment => {
                     if self.known.is_full() {
                         return Err(frame::broken("more segments than it may have"));

@@ -48,7 +48,9 @@ impl<'a> WorkerMonitor<'a> {
         }
         entry::announce(&mut command);
         let oom = OomCounter::read();
-        connection.set_child(Child::spawn(&mut command).map_err(|error| explain(error, &program))?);
+        connection.set_child(
+            Child::spawn(&mut command).map_err(|error| explain(error, &program, settings.current_dir.as_deref()))?,
+        );
         // This closes the pool's copy of the worker's end.
         drop(command);
         pool.decide(|scheduler, _| scheduler.attach(id, Arc::clone(&connection)));
@@ -80,8 +82,12 @@ impl<'a> WorkerMonitor<'a> {
     }
 }
 
-/// Adds an explanation to errors that concern the program's file.
-fn explain(error: io::Error, program: &Path) -> io::Error {
+/// Adds an explanation to errors that concern the program's file, or the directory that workers start in.
+fn explain(error: io::Error, program: &Path, directory: Option<&Path>) -> io::Error {
+    if let Some(missing) = directory.filter(|directory| !directory.is_dir()) {
+        let text = format!("{error}: {}, the directory that it is to start in", missing.display());
+        return io::Error::new(error.kind(), text);
+    }
     let text = match error.kind() {
         io::ErrorKind::NotFound if !program.exists() => format!(
             "there is no /proc to find the program by, and nothing at {}, where it was started: mount /proc if this is another root directory, \
@@ -89,9 +95,9 @@ fn explain(error: io::Error, program: &Path) -> io::Error {
             program.display()
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "{error}: let this user start the program's file ({}) and enter the directory that the pool is to work in, or use \
-             `ThreadPoolExecutor`",
-            program.display()
+            "{error}: let this user start the program's file ({}) and enter {}, or use `ThreadPoolExecutor`",
+            program.display(),
+            directory.map_or("its directory".into(), |directory| directory.to_string_lossy())
         ),
         _ => return error,
     };

@@ -27,7 +27,7 @@
 //! | `TimePassed` | depends on the [`Alarm`], if its time has come | `Kill`, `Expire`, `Send`, `SayNoMore`, `GiveUp` |
 //! | `CannotBeKilled` | it gets [`GRACE`] to exit, and is then given up | |
 //! | `Gone` | it gets no more tasks: its process has ended or was given up, but its last replies are still to be read | |
-//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`, `BreakDown` or `Warn` |
+//! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`; then `BreakDown`, `EndQueued` or `Warn` |
 //! | `Judged` | whether a lost task runs again | `Fail`, or none |
 #![forbid(unsafe_code)]
 
@@ -60,8 +60,8 @@ pub(in crate::process) struct MonitorState {
     start_due: Option<Instant>,
     /// Why it ended before it was ready, if it said so or the pool noticed; or why it was killed, if it was ready.
     complaint: Option<Error>,
-    /// Set if no other worker would do better.
-    is_unfit: bool,
+    /// What to expect of the next worker, if this one is unfit.
+    unfit: Option<Prospect>,
 }
 
 /// The settings of the pool that its monitors need.
@@ -120,7 +120,7 @@ impl MonitorState {
             alarm: now.checked_add(terms.hello_within).map(|then| (then, Alarm::Kill)),
             start_due: None,
             complaint: None,
-            is_unfit: false,
+            unfit: None,
         }
     }
 
@@ -187,7 +187,7 @@ impl MonitorState {
             }
             Event::Hello { is_same_build: false } => {
                 // All others would be, too.
-                self.is_unfit = true;
+                self.unfit = Some(Prospect::None);
                 let text = "a worker process sent the hello of another build of the program";
                 self.damaged(Error::Broken(Broken::new(text)), actions);
             }
@@ -198,9 +198,9 @@ impl MonitorState {
                 scheduler.ready(self.id, connection, table, now);
                 self.refill(false, scheduler, now, actions);
             }
-            Event::Unfit(error) => {
+            Event::Unfit(error, next) => {
                 self.complain(error);
-                self.is_unfit = true;
+                self.unfit = Some(next);
                 self.end(now);
             }
             Event::Replies(replies) => self.settle(replies, scheduler, now, actions),
@@ -351,25 +351,34 @@ impl MonitorState {
     ) {
         // In one decision with the death: otherwise, the next worker would be started.
         let prospect = self.prospect(exit);
-        let Death { lost_tasks, unstarted, refusal, expected, is_the_end } = scheduler.died(self.id, prospect, now);
+        let Death { lost_tasks, unstarted, refusal, given_up, expected, is_the_end } =
+            scheduler.died(self.id, prospect, now);
         actions.push_back(Action::Refuse(unstarted, refusal));
         actions.extend(lost_tasks.into_iter().map(Action::Judge));
         if !self.was_ready && !expected {
             let cause = early_end::reason(exit, self.complaint.as_ref(), self.said_hello, self.terms.has_initializer);
-            actions.push_back(match is_the_end {
-                true => Action::BreakDown(Error::Broken(Broken::new(cause))),
-                false => Action::Warn(cause),
+            let error = (is_the_end || !given_up.is_empty()).then(|| Error::Broken(Broken::new(cause.clone())));
+            actions.push_back(match error {
+                Some(error) if is_the_end => Action::BreakDown(error),
+                Some(error) => Action::EndQueued(given_up, error),
+                None => Action::Warn(cause),
             });
         }
     }
 
     /// Returns what to expect of the next worker, if this one was not ready.
     fn prospect(&self, exit: &Exit) -> Prospect {
-        if self.is_unfit {
-            return Prospect::None;
+        if let Some(prospect) = self.unfit {
+            return prospect;
         }
         if self.said_hello {
-            return if self.terms.has_initializer { Prospect::None } else { Prospect::Fair };
+            // This signal comes from outside, as far as anyone can tell.
+            let is_killed = *exit == Exit::Signal("SIGKILL".into()) && self.complaint.is_none();
+            return match self.terms.has_initializer {
+                false => Prospect::Fair,
+                true if is_killed => Prospect::IfOnceReady,
+                true => Prospect::None,
+            };
         }
         early_end::prospect_without_hello(exit, self.complaint.is_some())
     }

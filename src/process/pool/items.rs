@@ -86,13 +86,22 @@ impl BatchExecutor for MapBatches {
     fn encode(
         &self,
         encode: &mut dyn FnMut() -> Result<EncodedCall, Error>,
-    ) -> Result<(EncodedCall, Option<Attached>), Error> {
+    ) -> Result<(EncodedCall, Vec<(usize, Attached)>), Error> {
         let pool = &self.pool;
         let (encoded, taken) = with_out_of_band(&pool.out_of_band, encode);
         let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
         let mut segments = Segments { segments, store: Arc::clone(&pool.segments) };
-        let encoded = pool.sized(encoded?, &mut segments.segments)?;
-        let attached = (!segments.segments.is_empty()).then(|| Attached(Box::new(segments)));
+        let mut encoded = pool.sized(encoded?, &mut segments.segments)?;
+        let stored = encoded.items.as_mut().map(|items| std::mem::take(&mut items.stored)).unwrap_or_default();
+        let (mut attached, mut before) = (Vec::new(), 0);
+        for (position, until) in stored.into_iter().enumerate() {
+            let count = until - std::mem::replace(&mut before, until);
+            if count > 0 {
+                let segments = segments.segments.drain(..count).collect();
+                let segments = Segments { segments, store: Arc::clone(&pool.segments) };
+                attached.push((position, Attached(Box::new(segments))));
+            }
+        }
         Ok((encoded, attached))
     }
 

@@ -124,7 +124,7 @@ impl Pool {
     }
 
     /// Refuses an argument that is too long; in a chunk or batch, only the items that are. Releases the segments of the
-    /// items that are not sent, and leaves those of the others.
+    /// items that are not sent, and leaves and counts those of the others.
     pub(in crate::process) fn sized(
         &self,
         mut encoded: EncodedCall,
@@ -149,6 +149,9 @@ impl Pool {
             let refused = refused.or_else(|| refusal(within + length(&own), limit));
             let refused = refused.or_else(|| refusal(within, most_within));
             if refused.is_none() { &mut *segments } else { &mut unused }.extend(own);
+            if let Some(stored) = chunk.stored.get_mut(position) {
+                *stored = segments.len();
+            }
             chunk.refused.extend(refused.map(|error| (position, error)));
         }
         self.segments.release(&unused, false);
@@ -183,7 +186,9 @@ impl Pool {
         let submitted = scheduler.submit(remote, now);
         let new_workers = scheduler.spawn_missing(now);
         let to_wake = scheduler.take_to_wake();
+        let removed = scheduler.take_removed();
         drop(scheduler);
+        drop(removed);
         if let Submitted::Sent(connection, order) = submitted {
             // The monitor has to send the rest, or to keep the time limit.
             if connection.send([order]) || limited {

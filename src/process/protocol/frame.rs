@@ -13,7 +13,7 @@
 //! | `Task` | to the worker | [`TaskHead`], then the argument; of a batch, for each item `length: u32` and its argument, or [`NOT_SENT`] |
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
-//! | `Unfit` | from the worker, if it cannot be set up | why, as in a `Fault` |
+//! | `Unfit` | from the worker, if it cannot be set up | why, as in a `Fault`; `slot` is [`UNFIT_FOR_NOW`] if the next worker may do better |
 //! | `Value` | from the worker | the encoded result of a task |
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
@@ -25,6 +25,9 @@
 use std::io;
 
 pub(in crate::process) const HEADER: usize = 24;
+
+/// The slot of an `Unfit` frame from a worker that lacked something that the next one may find.
+pub(in crate::process) const UNFIT_FOR_NOW: u8 = 1;
 
 /// How many bytes a body may have beyond an argument or result of the greatest length.
 pub(in crate::process) const OVERHEAD: u64 = 64;

@@ -12,6 +12,7 @@ use crate::error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Panic, Panicked, Part, TimeLimit, Timeout,
     TooLarge, WorkerDied,
 };
+use crate::panics;
 use crate::sync::Mutex;
 
 const PANICKED: u8 = 0;
@@ -78,14 +79,20 @@ fn put<T: Serialize>(kind: u8, parts: &T) -> Vec<u8> {
     postcard::to_extend(parts, vec![kind]).unwrap_or_else(|_| vec![OTHER])
 }
 
-/// Returns the messages of an error and its sources. They are user code: one that panics is replaced by a text that
-/// says so.
+/// Returns the messages of an error and its sources. Both are user code: where one panics, a text says so in its place.
 fn chain_of(error: &dyn StdError) -> Vec<String> {
-    let message = |error: &dyn StdError| {
-        let message = crate::panics::catch(|| Ok(error.to_string()));
-        message.unwrap_or_else(|panic| format!("(its message cannot be shown: {panic})"))
-    };
-    std::iter::successors(Some(error), |error| (*error).source()).map(message).take(CAUSES).collect()
+    let (mut chain, mut next) = (Vec::new(), Some(error));
+    while let Some(error) = next.take()
+        && chain.len() < CAUSES
+    {
+        let message = panics::catch(|| Ok(error.to_string()));
+        chain.push(message.unwrap_or_else(|panic| format!("(its message cannot be shown: {panic})")));
+        match panics::catch(|| Ok(error.source())) {
+            Ok(source) => next = source,
+            Err(panic) => chain.push(format!("(its cause cannot be shown: {panic})")),
+        }
+    }
+    chain
 }
 
 /// Rebuilds the error that a worker took apart. The bytes may be anything, if a task has damaged the worker.

@@ -36,6 +36,8 @@ impl<W: Clone> Scheduler<W> {
     /// Notes that the worker is ready for tasks.
     pub(in crate::process) fn ready(&mut self, id: WorkerId, connection: W, table: Arc<TaskTable>, now: Instant) {
         self.early_deaths.clear();
+        self.has_served = true;
+        self.failed_tries = 0;
         self.start_again = None;
         self.pause = FIRST_PAUSE;
         if let Some(worker) = self.workers.get_mut(&id) {
@@ -92,7 +94,10 @@ impl<W: Clone> Scheduler<W> {
         }
         let serving = self.active.max(1);
         let share = self.waiting().div_ceil(serving).max(1);
-        let mut room = worker.room().min(share + worker.in_flight.len()).saturating_sub(worker.in_flight.len());
+        // Otherwise the task would wait behind one that may take any time, and nobody would be started for it.
+        let may_be_ahead = self.active >= self.limits.max_workers || self.makes_do;
+        let room = if may_be_ahead { worker.room() } else { worker.room().min(1) };
+        let mut room = room.min(share + worker.in_flight.len()).saturating_sub(worker.in_flight.len());
         while room > 0 && self.fits(id) {
             let Some(remote) = self.pop() else { break };
             orders.push(self.assign(id, remote, now));
@@ -157,10 +162,7 @@ impl<W: Clone> Scheduler<W> {
         let Some(worker) = self.workers.get(&id) else { return false };
         let is_idle = worker.stage == Stage::Serving && worker.in_flight.is_empty() && worker.budget > 0;
         let is_over = self.closed || self.broken.is_some();
-        let is_shared = |worker: &WorkerState<W>| {
-            worker.in_flight.len() > 1 || worker.in_flight.iter().any(|sent| sent.remote.is_divisible())
-        };
-        let has_more = self.waiting() > 0 || self.workers.values().any(is_shared);
+        let has_more = self.waiting() > 0 || self.workers.values().any(WorkerState::has_more_than_it_runs);
         let rests = is_idle && !is_over && !has_more;
         if rests && !self.idle.contains(&id) {
             self.idle.push(id);
@@ -187,6 +189,7 @@ impl<W: Clone> Scheduler<W> {
                 return Some(remote);
             }
             self.dead -= 1;
+            self.removed.push(remote);
         }
         None
     }

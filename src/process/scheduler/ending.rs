@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::worker::{Sent, Stage};
-use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, Scheduler};
+use super::worker::{Sent, Stage, WorkerState};
+use super::{DEATHS_IN_A_ROW, DEATHS_WITHIN, Death, LostTask, MISSES, Prospect, Scheduler, TRIES};
 use crate::error::Error;
 use crate::process::task::{Place, RemoteTask};
 use crate::process::worker_id::WorkerId;
@@ -25,6 +25,7 @@ impl<W: Clone> Scheduler<W> {
         if worker.stage == Stage::Serving {
             self.vacancies += 1;
         }
+        self.makes_do |= matches!(worker.stage, Stage::Starting | Stage::Serving);
         let born = worker.since;
         let mut untouched = Vec::new();
         while let Some(sent) = worker.in_flight.pop_front() {
@@ -50,6 +51,11 @@ impl<W: Clone> Scheduler<W> {
         death.is_the_end = is_early
             && match prospect {
                 Prospect::None => true,
+                _ if self.has_served => {
+                    death.given_up = self.try_failed(was_alone, now);
+                    false
+                }
+                Prospect::IfOnceReady => true,
                 Prospect::Poor => {
                     // The next one is tried alone, when all others have ended.
                     self.pause_starts(now);
@@ -105,6 +111,18 @@ impl<W: Clone> Scheduler<W> {
         self.active == 0 && was_alone
     }
 
+    /// Notes that a worker of a pool that has served died before it was ready. Returns the queued tasks if it was one too
+    /// many.
+    fn try_failed(&mut self, was_alone: bool, now: Instant) -> Vec<Arc<RemoteTask>> {
+        self.pause_starts(now);
+        // Of several, each may have lacked what another one held, so that the next one is tried alone.
+        if !was_alone || self.active > 0 {
+            return Vec::new();
+        }
+        self.failed_tries = self.failed_tries.saturating_add(1);
+        if self.failed_tries < TRIES { Vec::new() } else { self.take_queue() }
+    }
+
     /// Notes that a worker could not be started. Returns the queued tasks if no worker is left to run them.
     ///
     /// If several workers start together, each may hold what the others lack, so one alone is tried before the tasks
@@ -112,6 +130,7 @@ impl<W: Clone> Scheduler<W> {
     pub(in crate::process) fn not_started(&mut self, id: WorkerId, now: Instant) -> Vec<Arc<RemoteTask>> {
         let was_alone = self.workers.get(&id).is_none_or(|worker| worker.alone);
         self.move_to(id, Stage::Leaving);
+        self.makes_do = true;
         self.pause_starts(now);
         let others = self.workers.values().any(|worker| matches!(worker.stage, Stage::Starting | Stage::Serving));
         if others || !was_alone { Vec::new() } else { self.take_queue() }
@@ -134,6 +153,8 @@ impl<W: Clone> Scheduler<W> {
     /// Removes a worker whose monitor thread is about to end. Returns the tasks that it still had, which the caller
     /// ends.
     pub(in crate::process) fn forget(&mut self, id: WorkerId) -> Vec<Arc<RemoteTask>> {
+        // It has retired, or its monitor failed.
+        self.makes_do |= self.workers.get(&id).is_some_and(WorkerState::counts);
         self.move_to(id, Stage::Leaving);
         self.idle.retain(|other| *other != id);
         let left = self.workers.remove(&id).map(|worker| worker.in_flight).unwrap_or_default();

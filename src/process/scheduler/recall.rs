@@ -1,6 +1,7 @@
 //! How tasks are taken back before they start, and stopped while they run.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -111,6 +112,7 @@ impl<W: Clone> Scheduler<W> {
         }
         self.move_to(id, Stage::Doomed);
         self.vacancies += 1;
+        self.makes_do = true;
         for remote in behind {
             self.requeue(remote);
         }
@@ -121,7 +123,11 @@ impl<W: Clone> Scheduler<W> {
     pub(super) fn sweep(&mut self) {
         const FEW: usize = 64;
         if self.dead == self.queue.len() || self.dead > FEW && 2 * self.dead > self.queue.len() {
-            self.queue.retain(|remote| matches!(*remote.place.lock(), Place::Queued));
+            let removed;
+            (self.queue, removed) = std::mem::take(&mut self.queue)
+                .into_iter()
+                .partition::<VecDeque<_>, _>(|remote| matches!(*remote.place.lock(), Place::Queued));
+            self.removed.extend(removed);
             self.dead = 0;
         }
     }

@@ -100,6 +100,27 @@ impl<W> WorkerState<W> {
         self.arrival.or(self.due).or_else(|| self.since.checked_add(limit))
     }
 
+    /// Returns `true` if it may have something that another worker could take from it.
+    pub(super) fn has_more_than_it_runs(&self) -> bool {
+        self.in_flight.len() > 1 || self.in_flight.iter().any(|sent| sent.remote.is_divisible())
+    }
+
+    /// Returns how many workers could take something from it now: a task each that was sent ahead and has not begun, or
+    /// half of a batch.
+    pub(super) fn held_up(&self) -> usize {
+        let Some(table) = self.table.as_ref().filter(|_| self.stage == Stage::Serving) else { return 0 };
+        let progress = |sent: &Sent| table.slots().progress(sent.slot, sent.sequence);
+        // The order in which tasks arrive may be another one, until the monitor learns of it.
+        let is_overtaken = self.in_flight.iter().skip(1).any(|sent| matches!(progress(sent), Progress::Running(_)));
+        let is_ahead = |sent: &Sent| progress(sent) == Progress::Ready;
+        let can_be_halved = |sent: &Sent| {
+            let range = sent.remote.range().filter(|_| sent.remote.is_divisible());
+            range.is_some_and(|range| table.slots().can_be_halved(sent.slot, sent.sequence, range))
+        };
+        let sent = self.in_flight.iter().enumerate();
+        sent.filter(|(nth, sent)| ((*nth > 0 || is_overtaken) && is_ahead(sent)) || can_be_halved(sent)).count()
+    }
+
     pub(super) fn take(&mut self, is_it: impl Fn(&Sent) -> bool, now: Instant) -> Option<Arc<RemoteTask>> {
         let position = self.in_flight.iter().position(is_it)?;
         let sent = self.in_flight.remove(position)?;

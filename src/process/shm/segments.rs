@@ -146,6 +146,8 @@ pub(in crate::process) struct SegmentPool(Mutex<Owned>);
 #[derive(Default)]
 struct Owned {
     segments: Vec<Segment>,
+    /// How many segments are being made, outside the lock. They count towards the limit.
+    in_making: usize,
     next: u32,
     /// Of a worker: how many segments the pool has copied out, as last reported.
     collected: u64,
@@ -181,6 +183,7 @@ impl SegmentPool {
     }
 
     pub(in crate::process) fn release_numbers(&self, numbers: impl Iterator<Item = u32>, kept: bool) {
+        let mut dropped = Vec::new();
         let mut owned = self.0.lock();
         for number in numbers {
             let Some(at) = owned.segments.iter().position(|segment| segment.number == number) else {
@@ -188,19 +191,26 @@ impl SegmentPool {
             };
             owned.segments[at].use_ = Use::Free;
             if kept {
-                owned.segments.remove(at);
+                dropped.push(owned.segments.remove(at));
                 owned.gone.push(number);
             }
         }
-        owned.trim();
+        owned.trim(&mut dropped);
+        drop(owned);
+        // Giving memory back takes time, so that is not done under the lock.
+        drop(dropped);
     }
 
     /// Drops free segments above the limit. Returns the numbers of all dropped segments that the other side has to
     /// forget.
     pub(in crate::process) fn trim(&self) -> Vec<u32> {
+        let mut dropped = Vec::new();
         let mut owned = self.0.lock();
-        owned.trim();
-        std::mem::take(&mut owned.gone)
+        owned.trim(&mut dropped);
+        let gone = std::mem::take(&mut owned.gone);
+        drop(owned);
+        drop(dropped);
+        gone
     }
 
     /// Of a worker: marks segments that went out with a reply; they are free once the pool has copied out `until`
@@ -217,55 +227,79 @@ impl SegmentPool {
     pub(in crate::process) fn collected(&self, count: u64) {
         self.0.lock().collected = count;
     }
+
+    /// Finds a free segment for `length` bytes, or makes one. Making one takes as long as the system needs to provide
+    /// the memory, so only its place is reserved under the lock: meanwhile others find and release segments.
+    fn take(&self, length: usize) -> io::Result<(u32, Arc<Mapping>)> {
+        let mut owned = self.0.lock();
+        if let Some(found) = owned.find(length) {
+            return Ok(found);
+        }
+        let dropped = owned.reserve()?;
+        drop(owned);
+        drop(dropped);
+        let made = make(length);
+        let mut owned = self.0.lock();
+        owned.in_making -= 1;
+        let (mapping, memory) = made?;
+        let number = owned.next;
+        owned.next += 1;
+        owned.segments.push(Segment { number, mapping: Arc::clone(&mapping), memory, use_: Use::Full(length) });
+        Ok((number, mapping))
+    }
+}
+
+/// Makes the memory of a segment for `length` bytes.
+fn make(length: usize) -> io::Result<(Arc<Mapping>, Arc<OwnedFd>)> {
+    #[cfg(test)]
+    tests::note_making();
+    // Rounded up, so that it also fits the next bytes if they are a little longer.
+    let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
+    let memory = Memory::new(size)?;
+    let mapping = Arc::new(Mapping::map(&memory, size, ProtFlags::READ | ProtFlags::WRITE)?);
+    mapping.back(length)?;
+    Ok((mapping, Arc::new(memory.for_reading()?)))
 }
 
 impl Owned {
-    /// Drops a free segment if the limit is reached. Fails if none is free.
-    fn make_room(&mut self) -> io::Result<()> {
-        if self.segments.len() >= MOST {
+    /// Finds a free segment for `length` bytes that is at most twice as long.
+    fn find(&mut self, length: usize) -> Option<(u32, Arc<Mapping>)> {
+        let collected = self.collected;
+        let fits = |segment: &Segment| (length..=length.saturating_mul(2)).contains(&segment.mapping.length);
+        let found = self.segments.iter_mut().filter(|segment| segment.is_free(collected) && fits(segment));
+        let segment = found.min_by_key(|segment| segment.mapping.length)?;
+        segment.use_ = Use::Full(length);
+        Some((segment.number, Arc::clone(&segment.mapping)))
+    }
+
+    /// Reserves the place of one more segment. If the limit is reached, returns a free segment to be dropped for it, or
+    /// fails if none is free.
+    fn reserve(&mut self) -> io::Result<Option<Segment>> {
+        let mut dropped = None;
+        if self.segments.len() + self.in_making >= MOST {
             let collected = self.collected;
             let free = self.segments.iter().position(|segment| segment.is_free(collected));
             let segment = self.segments.swap_remove(free.ok_or(io::ErrorKind::QuotaExceeded)?);
             self.gone.push(segment.number);
+            dropped = Some(segment);
         }
-        Ok(())
+        self.in_making += 1;
+        Ok(dropped)
     }
 
-    fn trim(&mut self) {
+    /// Takes out free segments above the limit, for the caller to drop.
+    fn trim(&mut self, dropped: &mut Vec<Segment>) {
         let Self { segments, collected, gone, .. } = self;
         let mut free = 0;
-        segments.retain(|segment| {
-            if segment.is_free(*collected) {
-                free += segment.mapping.length;
-            }
-            let stays = !segment.is_free(*collected) || free <= KEPT;
-            if !stays {
-                gone.push(segment.number);
-            }
-            stays
-        });
-    }
-
-    /// Finds a free segment for `length` bytes that is at most twice as long, or creates one.
-    fn take(&mut self, length: usize) -> io::Result<(u32, Arc<Mapping>)> {
-        let collected = self.collected;
-        let fits = |segment: &Segment| (length..=length.saturating_mul(2)).contains(&segment.mapping.length);
-        let found = self.segments.iter_mut().filter(|segment| segment.is_free(collected) && fits(segment));
-        if let Some(segment) = found.min_by_key(|segment| segment.mapping.length) {
-            segment.use_ = Use::Full(length);
-            return Ok((segment.number, Arc::clone(&segment.mapping)));
+        let is_too_much = |segment: &mut Segment| {
+            let is_free = segment.is_free(*collected);
+            free += if is_free { segment.mapping.length } else { 0 };
+            is_free && free > KEPT
+        };
+        for segment in segments.extract_if(.., is_too_much) {
+            gone.push(segment.number);
+            dropped.push(segment);
         }
-        self.make_room()?;
-        // Rounded up, so that it also fits the next bytes if they are a little longer.
-        let size = length.checked_next_multiple_of(LONG).ok_or(io::ErrorKind::OutOfMemory)?;
-        let memory = Memory::new(size)?;
-        let mapping = Arc::new(Mapping::map(&memory, size, ProtFlags::READ | ProtFlags::WRITE)?);
-        mapping.back(length)?;
-        let number = self.next;
-        self.next += 1;
-        let memory = Arc::new(memory.for_reading()?);
-        self.segments.push(Segment { number, mapping: Arc::clone(&mapping), memory, use_: Use::Full(length) });
-        Ok((number, mapping))
     }
 }
 
@@ -275,7 +309,7 @@ impl OutOfBand for SegmentPool {
             return None;
         }
         // If there is no memory or descriptor for it, the bytes go through the socket.
-        let (number, mapping) = self.0.lock().take(bytes.len()).ok()?;
+        let (number, mapping) = self.take(bytes.len()).ok()?;
         mapping.fill(bytes);
         Some(number)
     }
@@ -395,8 +429,53 @@ impl OutOfBand for PeerSegments {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::cell::RefCell;
+
     use rustix::fs::ftruncate;
+
+    use super::*;
+
+    thread_local! {
+        /// Called when this thread makes a segment.
+        static WHILE_MAKING: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn note_making() {
+        WHILE_MAKING.with_borrow(|call| call.iter().for_each(|call| call()));
+    }
+
+    #[test]
+    fn a_segment_is_made_while_others_are_used_and_released() {
+        let store = Arc::<SegmentPool>::default();
+        let long = vec![7; LONG];
+        let first = store.put(&long).unwrap();
+        let (other, seen) = (Arc::clone(&store), Arc::new(Mutex::new(None)));
+        let used = Arc::clone(&seen);
+        WHILE_MAKING.set(Some(Box::new(move || {
+            if let Some(owned) = other.0.try_lock() {
+                drop(owned);
+                other.put_back(&[first]);
+                *used.lock() = other.put(&[7; LONG]);
+            }
+        })));
+        let second = store.put(&vec![7; 3 * LONG]);
+        WHILE_MAKING.set(None);
+        assert!(second.is_some_and(|second| second != first));
+        assert_eq!(*seen.lock(), Some(first), "one that was released meanwhile is used");
+    }
+
+    #[test]
+    fn no_more_segments_are_made_at_the_same_time_than_the_limit_allows() {
+        let store = Arc::<SegmentPool>::default();
+        let numbers: Vec<_> = (1..MOST).map(|_| store.put(&[7; LONG]).unwrap()).collect();
+        let (other, one_more) = (Arc::clone(&store), Arc::new(Mutex::new(None)));
+        let refused = Arc::clone(&one_more);
+        WHILE_MAKING.set(Some(Box::new(move || *refused.lock() = Some(other.put(&[7; LONG])))));
+        assert!(store.put(&[7; LONG]).is_some_and(|number| !numbers.contains(&number)));
+        WHILE_MAKING.set(None);
+        assert_eq!(*one_more.lock(), Some(None));
+        assert_eq!(store.0.lock().segments.len(), MOST);
+    }
 
     #[test]
     fn a_segment_is_used_again_once_it_is_free() {

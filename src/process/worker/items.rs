@@ -45,7 +45,7 @@ impl TaskLoop {
                     reply
                 }
                 Err(error) => {
-                    replies.add(item, Kind::Fault, &self.fault(&error));
+                    replies.add(item, Kind::Fault, &self.fault(error));
                     Vec::new()
                 }
             };

@@ -52,6 +52,11 @@ pub(super) fn start(mut task_loop: Box<TaskLoop>, setup: Setup) -> io::Result<()
             task_loop.set_up(setup)
         });
         run(&handoff, Some(task_loop));
+    });
+    let runner = runner.map_err(|error| {
+        io::Error::other(format!(
+            "no thread can be started with a stack of {size} bytes, which depends on `RUST_MIN_STACK`: {error}"
+        ))
     })?;
     os::witness(runner, starting.clone(), vanished(table));
     // If there is no memory for the clock, a flush may take arbitrarily long.

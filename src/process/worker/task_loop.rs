@@ -27,6 +27,7 @@ use crate::process::shm::segments::{SegmentRef, WorkerOutOfBand};
 use crate::process::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::task::context;
 use crate::task::encoded::Written;
+use crate::unwind::drop_caught;
 
 /// How much of the memory that a result needed is kept.
 pub(super) const KEPT: usize = 1 << 20;
@@ -110,6 +111,7 @@ impl TaskLoop {
         let (_, _, memory_limit, initializer) = setup;
         if let Err(error) = self.prepare(memory_limit, initializer) {
             self.say(Kind::Unfit, &reply::to_bytes(&error));
+            drop_caught(error);
             return Some(0);
         }
         self.say(Kind::Ready, &[]);
@@ -279,16 +281,18 @@ impl TaskLoop {
             Ok(made) => (Kind::Value, made),
             Err(error) => {
                 let mut bytes = vec![0; HEADER];
-                bytes.extend_from_slice(&self.fault(&error));
+                bytes.extend_from_slice(&self.fault(error));
                 (Kind::Fault, (bytes, Vec::new()))
             }
         };
         RunResult::One { kind, bytes, taken, kept: self.has_kept() }
     }
 
-    /// Encodes an error, or [`Error::TooLarge`] if it is too long. A message may be as long as a result.
-    pub(super) fn fault(&self, error: &Error) -> Vec<u8> {
-        let bytes = reply::to_bytes(error);
+    /// Encodes an error, or [`Error::TooLarge`] if it is too long. A message may be as long as a result. The error may
+    /// contain a user's, whose drop must not end the worker.
+    pub(super) fn fault(&self, error: Error) -> Vec<u8> {
+        let bytes = reply::to_bytes(&error);
+        drop_caught(error);
         let (size, limit) = (bytes.len() as u64, self.max_message_size.max(JOURNAL as u64));
         if size > limit { reply::to_bytes(&Error::TooLarge(TooLarge::new(size, limit))) } else { bytes }
     }

@@ -150,14 +150,35 @@ impl World<'_> {
 
     /// Invariant: no task waits for a worker that nothing is about to start or wake.
     fn audit_progress(&self) {
-        let scheduler = &self.scheduler;
-        if scheduler.waiting() == 0 || scheduler.broken.is_some() || scheduler.hopeless {
+        let (scheduler, now) = (&self.scheduler, self.now());
+        let mut stays = self.monitors.values().filter_map(|monitor| monitor.stays);
+        let is_due = scheduler.start_due(now).is_some();
+        assert!(stays.all(|until| is_due || until <= now), "a monitor stays although no task waits");
+        if scheduler.broken.is_some() || scheduler.hopeless {
             return;
         }
-        let enough = scheduler.active >= self.config.max_workers
-            || scheduler.starting + scheduler.idle.len() >= scheduler.waiting()
-            || scheduler.start_again.is_some_and(|then| self.monitors.values().any(|monitor| monitor.keeps(then)));
-        assert!(enough, "tasks wait for a worker that no monitor is going to start");
+        let coming = scheduler.starting + scheduler.idle.len();
+        let is_enough = |waiting| {
+            scheduler.active >= self.config.max_workers
+                || coming >= waiting
+                || (scheduler.start_again.is_some() && scheduler.starting > 0 && !scheduler.serves())
+                || scheduler.start_again.is_some_and(|then| self.monitors.values().any(|monitor| monitor.keeps(then)))
+        };
+        assert!(is_enough(scheduler.waiting()), "tasks wait for a worker that no monitor is going to start");
+        // Tasks that were sent behind others, which may take any time.
+        let serving = scheduler.workers.values().filter(|worker| worker.stage == Stage::Serving);
+        let is_behind = |worker: &WorkerState<_>, sent: &Sent| {
+            let table = worker.table.as_ref();
+            table.is_some_and(|table| table.slots_without_hook().progress(sent.slot, sent.sequence) == Progress::Ready)
+        };
+        let behind = serving.flat_map(|worker| worker.in_flight.iter().skip(1).filter(|sent| is_behind(worker, sent)));
+        assert!(
+            is_enough(behind.count().min(1)),
+            "a task waits behind another for a worker that no monitor is going to start"
+        );
+        if scheduler.waiting() == 0 {
+            return;
+        }
         // A worker that has no budget left leaves when its monitor looks.
         let serves = |worker: &&WorkerState<_>| worker.stage == Stage::Serving && worker.in_flight.is_empty();
         let free = scheduler.workers.iter().filter(|(_, worker)| serves(worker) && worker.budget > 0);

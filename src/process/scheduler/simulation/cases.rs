@@ -215,3 +215,19 @@ fn a_worker_takes_no_more_tasks_than_its_limit() {
     assert_eq!(world.refill(SECOND).1.len(), 1, "the worker would take two of four tasks, and may have one");
     assert_eq!(world.scheduler.waiting(), 1);
 }
+
+#[test]
+fn a_task_that_was_taken_back_is_dropped_by_the_caller_of_the_scheduler() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
+    let [(remote, _), _other] = [(); 2].map(|()| world.submit_task());
+    let now = world.now();
+    assert!(world.scheduler.stop(&remote, now));
+    // Not swept yet, because another one waits.
+    world.scheduler.take_queue();
+    assert!(world.scheduler.take_removed().iter().any(|removed| Arc::ptr_eq(removed, &remote)));
+    let late = world.remote(TaskOptions::new(), None, false, 0);
+    assert!(world.scheduler.stop(&late, now));
+    assert!(matches!(world.scheduler.submit(Arc::clone(&late), now), Submitted::TakenBack));
+    assert!(world.scheduler.take_removed().iter().any(|removed| Arc::ptr_eq(removed, &late)));
+}

@@ -13,8 +13,8 @@ use crate::error::{Broken, Error, Exit, WorkerDied};
 use crate::process::monitor::event::{Action, Event};
 use crate::process::monitor::state::{Acceptance, Alarm, MonitorState, Terms};
 use crate::process::protocol::frame::Kind;
-use crate::process::scheduler::LostTask;
 use crate::process::scheduler::worker::Stage;
+use crate::process::scheduler::{LostTask, Prospect};
 use crate::process::shm::table::TaskTable;
 use crate::process::worker_id::WorkerId;
 
@@ -28,6 +28,8 @@ pub(super) struct Monitor {
     /// What it does after the actions, before it sleeps.
     steps: VecDeque<Step>,
     pub(super) rung: bool,
+    /// Until when it stays to keep a pause.
+    pub(super) stays: Option<Instant>,
     /// The slot and sequence number of the task whose reply a waiter looks for.
     pub(super) wanted_reply: Option<(u8, u64)>,
 }
@@ -45,12 +47,16 @@ enum Step {
 impl Monitor {
     /// Returns `true` if it has a reason to wake.
     pub(super) fn wakes(&self, has_messages: bool, has_died: bool, now: Instant) -> bool {
+        if let Some(until) = self.stays {
+            return until <= now;
+        }
         let is_rung = self.rung || self.alarm().is_some_and(|(then, _)| then <= now);
         !self.has_begun || !self.is_asleep() || is_rung || has_died || has_messages
     }
 
     pub(super) fn alarm(&self) -> Option<(Instant, Alarm)> {
-        self.state.as_ref()?.alarm()
+        let stays = self.stays.map(|until| (until, Alarm::StartAgain));
+        stays.or_else(|| self.state.as_ref()?.alarm())
     }
 
     /// Returns `true` if it is about to look for work, or to reap its worker.
@@ -177,6 +183,12 @@ impl World<'_> {
             Step::Look => self.on(id, Event::Woken),
             Step::Reap => self.reap(id),
             Step::Forget => {
+                let now = self.now();
+                let stays = self.scheduler.must_stay(id, now);
+                self.monitor(id).stays = stays;
+                if stays.is_some() {
+                    return self.monitor(id).steps.push_front(Step::Forget);
+                }
                 let left = self.decide(|scheduler, _| scheduler.forget(id));
                 assert!(left.is_empty(), "a forgotten worker has tasks");
                 self.monitors.remove(&id);
@@ -203,7 +215,7 @@ impl World<'_> {
             let event = match message {
                 Message::Hello => Event::Hello { is_same_build: true },
                 Message::Ready => Event::Ready(id, Arc::clone(&self.processes.borrow().workers[&id].table)),
-                Message::Unfit => Event::Unfit(Error::Abandoned),
+                Message::Unfit => Event::Unfit(Error::Abandoned, Prospect::None),
                 reply => {
                     replies.push(reply);
                     continue;
@@ -247,6 +259,7 @@ impl World<'_> {
             Action::Expire(remote, limit) => remote.expire(limit),
             Action::Refuse(remotes, error) => self.refuse(&remotes, error.as_ref()),
             Action::Judge(lost) => self.judge(id, lost),
+            Action::EndQueued(queued, error) => self.refuse(&queued, Some(&error)),
             Action::Fail(remote, error) => remote.fail(&error),
             Action::BreakDown(error) => {
                 self.remotes.iter().for_each(|remote| self.call_off(remote));
@@ -296,6 +309,9 @@ impl Action<Message> {
             Self::Expire(remote, _) => format!("expire {:?}", open_calls(remote)),
             Self::Refuse(remotes, error) => {
                 format!("refuse {:?}: {error:?}", remotes.iter().map(|remote| open_calls(remote)).collect::<Vec<_>>())
+            }
+            Self::EndQueued(queued, _) => {
+                format!("end queued {:?}", queued.iter().map(|remote| open_calls(remote)).collect::<Vec<_>>())
             }
             Self::Judge(lost) => format!("judge {:?}", open_calls(&lost.remote)),
             Self::Fail(remote, _) => format!("fail {:?}", open_calls(remote)),

@@ -186,17 +186,22 @@ impl<'a> World<'a> {
 
     /// Starts and wakes the monitors that the scheduler returns.
     pub(super) fn follow(&mut self, now: Instant) {
+        let makes_do = self.scheduler.makes_do;
         let new_workers = self.scheduler.spawn_missing(now);
         let coming = self.scheduler.starting + self.scheduler.idle();
-        assert!(
-            new_workers.is_empty() || coming <= self.scheduler.waiting(),
-            "more workers are started than tasks wait"
-        );
+        // Each task of another worker, or half of a batch, may be what one was started for.
+        let sent = self.scheduler.workers.values().map(|worker| worker.in_flight.len()).sum::<usize>();
+        let needed = self.scheduler.waiting() + if makes_do { sent } else { 0 };
+        assert!(new_workers.is_empty() || coming <= needed, "more workers are started than tasks wait");
         for id in new_workers {
             self.monitors.insert(id, Monitor::default());
         }
         for id in self.scheduler.take_to_wake() {
             self.ring(id);
+        }
+        drop(self.scheduler.take_removed());
+        if self.scheduler.keeper_may_go(now) {
+            self.monitors.values_mut().for_each(|monitor| monitor.stays = None);
         }
         let divided = self.oracle.lock().divided.take();
         self.remotes.extend(divided);

@@ -122,19 +122,19 @@ impl<const COUNT: usize> TaskSlots<COUNT> {
     /// Takes back the later half of the items that a batch of `count` has not begun, and returns their range. The first
     /// `known` items have ended. If the worker has begun none after them, it keeps the next one: if the batch has died,
     /// it died of that item.
-    pub fn halve(&self, slot: u8, sequence: u64, (known, count): (u32, u32)) -> Option<(u32, u32)> {
-        let middle = |word| {
-            let left = end_of(word) - first_of(word);
-            first_of(word) + if first_of(word) > known { left / 2 } else { left.div_ceil(2) }
-        };
-        // The worker may have written anything to the word; an impossible value is refused.
-        let is_sound = |word| known <= first_of(word) && first_of(word) < end_of(word) && end_of(word) == count;
-        let lower = |word| (is_sound(word) && middle(word) < count).then(|| pair(first_of(word), middle(word)));
+    pub fn halve(&self, slot: u8, sequence: u64, range: (u32, u32)) -> Option<(u32, u32)> {
+        let lower = |word| middle_of(word, range).map(|middle| pair(first_of(word), middle));
         if !matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running(_)) {
             return None;
         }
         let word = self.items(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, lower).ok()?;
-        Some((middle(word), count))
+        Some((middle_of(word, range)?, range.1))
+    }
+
+    /// Returns `true` if [`halve`](Self::halve) would take items back now.
+    pub fn can_be_halved(&self, slot: u8, sequence: u64, range: (u32, u32)) -> bool {
+        matches!(self.progress(slot, sequence), Progress::Ready | Progress::Running(_))
+            && middle_of(self.items(slot).load(Ordering::Acquire), range).is_some()
     }
 
     /// Returns how many items have begun, including the leading ones that were not sent at all.
@@ -160,6 +160,17 @@ impl<const COUNT: usize> TaskSlots<COUNT> {
         let raise = |word| (first_of(word) < end_of(word)).then(|| pair(first_of(word) + 1, end_of(word)));
         self.items(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, raise).ok().map(first_of)
     }
+}
+
+/// Returns the first of the items that [`TaskSlots::halve`] takes back, if it takes any.
+fn middle_of(word: u64, (known, count): (u32, u32)) -> Option<u32> {
+    // The worker may have written anything to the word; an impossible value is refused.
+    if known > first_of(word) || first_of(word) >= end_of(word) || end_of(word) != count {
+        return None;
+    }
+    let left = end_of(word) - first_of(word);
+    let middle = first_of(word) + if first_of(word) > known { left / 2 } else { left.div_ceil(2) };
+    (middle < count).then_some(middle)
 }
 
 pub(super) fn pair(first: u32, end: u32) -> u64 {

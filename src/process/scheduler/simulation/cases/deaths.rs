@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::super::world::LATE;
 use super::{FIRST, SECOND, World, fixture, world_of};
 use crate::error::Error;
 use crate::options::TaskOptions;
-use crate::process::scheduler::{Death, MISSES, Next, Prospect};
+use crate::process::scheduler::{Death, MISSES, Next, Prospect, TRIES};
 use crate::process::task::RemoteTask;
 use crate::process::worker_id::WorkerId;
 
@@ -198,4 +200,107 @@ fn a_worker_is_started_alone_before_tasks_are_refused() {
     world.submit_task();
     world.submit_task();
     assert_eq!([0, 1, 2].map(|id| world.fail_to_start(WorkerId(id))), [0, 0, 2]);
+}
+
+#[test]
+fn a_worker_is_started_for_a_task_that_was_sent_ahead_when_another_worker_dies() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
+    let _first = [world.submit_task(), world.submit_task()];
+    for id in [FIRST, SECOND] {
+        world.make_ready(id);
+        assert_eq!(world.refill(id).1.len(), 1);
+    }
+    world.submit_task();
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    assert_eq!(world.refill(FIRST).1.len(), 1, "it is sent ahead");
+    assert!(world.answer(SECOND, 0, 2).is_some());
+    world.die(SECOND);
+    assert_eq!((world.scheduler.waiting(), world.scheduler.starting), (0, 1));
+}
+
+#[test]
+fn no_task_is_sent_ahead_while_a_worker_may_be_started_for_it() {
+    let mut fixture = fixture();
+    let mut world = world_of(4, None, &mut fixture);
+    let _two = [world.submit_task(), world.submit_task()];
+    world.make_ready(FIRST);
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    assert_eq!(world.refill(FIRST).1.len(), 1);
+    assert!(world.refill(FIRST).1.is_empty(), "the second one is for this");
+}
+
+/// Lets a worker be ready, and die with its task.
+fn serve_once(world: &mut World<'_>) {
+    let (remote, _) = world.submit_task();
+    world.die_of(FIRST, &remote);
+    world.decide(|scheduler, _| scheduler.loss_told(&remote));
+}
+
+#[test]
+fn a_pool_that_has_served_is_never_broken_by_workers_that_die_early() {
+    for prospect in [Prospect::Fair, Prospect::Poor, Prospect::IfOnceReady] {
+        let mut fixture = fixture();
+        let mut world = world_of(3, None, &mut fixture);
+        serve_once(&mut world);
+        let mut waiting = vec![world.submit_task().0];
+        let mut paused = Duration::ZERO;
+        for nth in 1.. {
+            let id = WorkerId(nth);
+            assert_eq!(
+                world.scheduler.workers.keys().collect::<Vec<_>>(),
+                [&id],
+                "one at a time, however many tasks wait"
+            );
+            let Death { given_up, is_the_end, .. } = world.decide(|scheduler, now| scheduler.died(id, prospect, now));
+            assert!(!is_the_end);
+            let now = world.now();
+            let until = world.scheduler.must_stay(id, now);
+            // The first was not alone: it was started while another worker served.
+            if nth == TRIES + 1 {
+                assert_eq!((given_up.len(), until), (waiting.len(), None));
+                world.decide(|scheduler, _| scheduler.forget(id));
+                break;
+            }
+            assert!(given_up.is_empty());
+            waiting.push(world.submit_task().0);
+            let until = until.expect("the next one is tried after a pause");
+            paused += until - now;
+            world.advance(until - now + LATE);
+            let now = world.now();
+            assert_eq!(world.scheduler.must_stay(id, now), None);
+            world.decide(|scheduler, _| scheduler.forget(id));
+        }
+        assert!((Duration::from_secs(10)..Duration::from_secs(30)).contains(&paused), "{paused:?}");
+        // The next task makes a try of its own, and the one after that is served.
+        world.submit_task();
+        assert_eq!(world.die_with(WorkerId(TRIES + 2), prospect).given_up.len(), 1);
+        world.submit_task();
+        world.make_ready(WorkerId(TRIES + 3));
+        assert_eq!(world.refill(WorkerId(TRIES + 3)).1.len(), 1);
+        world.submit_task();
+        assert!(world.die_with(WorkerId(TRIES + 4), prospect).given_up.is_empty(), "it counts from the beginning");
+    }
+}
+
+#[test]
+fn a_pause_is_over_when_no_task_waits_for_it() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
+    serve_once(&mut world);
+    let (remote, _) = world.submit_task();
+    let second = SECOND;
+    world.decide(|scheduler, now| scheduler.died(second, Prospect::Fair, now));
+    let now = world.now();
+    assert!(world.scheduler.must_stay(second, now).is_some() && !world.scheduler.keeper_may_go(now));
+    assert!(world.scheduler.stop(&remote, now));
+    assert!(world.scheduler.keeper_may_go(now) && world.scheduler.must_stay(second, now).is_none());
+}
+
+#[test]
+fn an_initializer_that_is_killed_breaks_only_a_pool_that_has_never_served() {
+    let mut fixture = fixture();
+    let mut world = world_of(1, None, &mut fixture);
+    world.submit_task();
+    assert!(world.die_with(FIRST, Prospect::IfOnceReady).is_the_end);
 }

@@ -210,3 +210,21 @@ fn no_monitor_wakes_to_start_a_worker_that_no_task_waits_for() {
     watched.on(&mut world, Event::Woken);
     assert!(watched.state.alarm().is_some());
 }
+
+#[test]
+fn a_task_that_was_sent_behind_another_waits_for_a_worker_as_well() {
+    let mut fixture = fixture();
+    let mut world = world_of(2, None, &mut fixture);
+    let mut watched = one_of_two(&mut world);
+    // Its tasks are usually short, so that one is sent ahead. But this one may take any time.
+    world.decide(|scheduler, _| scheduler.observe(FIRST, 100, Duration::from_micros(100)));
+    let actions = watched.on(&mut world, Event::Woken);
+    assert!(matches!(&actions[..], [Action::Send(orders)] if orders.len() == 1));
+    assert_eq!((world.scheduler.waiting(), world.scheduler.starting), (0, 0));
+    assert!(matches!(watched.wait(&mut world), (Alarm::StartAgain, actions) if actions.is_empty()));
+    assert_eq!(world.scheduler.starting, 1);
+    world.make_ready(WorkerId(2));
+    assert_eq!(world.refill(WorkerId(2)).1.len(), 1, "it takes it");
+    watched.on(&mut world, Event::Woken);
+    assert!(watched.state.alarm().is_none());
+}
