@@ -180,7 +180,7 @@ pub trait Executor: Backend {
     /// task cannot wait for a task, as on processes. The futures may belong to several executors.
     ///
     /// The task is pending until its inputs are done. The thread that completes the last of them then passes it to this
-    /// executor, behind what is queued there; of several tasks that wait for one input, in any order. It does not wait for room in a bounded queue: the task enters although the
+    /// executor, behind what is queued there. It does not wait for room in a bounded queue: the task enters although the
     /// queue is full (or ends with [`Error::Full`](crate::Error::Full), if it has
     /// [`refuse_when_full`](crate::TaskOptions::refuse_when_full)). If all inputs are done, this is the same as
     /// [`submit`](Executor::submit). A time limit counts from the start of the task.

@@ -26,7 +26,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::listener::{Listen, Listener, ListenerKey};
+use super::listener::{Listen, Listener, ListenerKey, WakerKey};
 use super::nested::with_room;
 use super::owner::in_callback;
 use super::roles::{Runnable, TaskOwner};
@@ -77,6 +77,8 @@ impl Decided {
 
 /// See the comment at the head of this file.
 pub(crate) struct After {
+    /// Those that wait for one input go on in the order in which they were made.
+    number: WakerKey,
     inputs: Vec<Input>,
     until: Until,
     decided: Decided,
@@ -114,14 +116,15 @@ pub(crate) fn hold_back(
         is_decided: inputs.is_empty(),
         held: Some(Held { task: Arc::clone(&task), hand_over }),
     };
-    let after = Arc::new(After { inputs, until, decided, progress: Mutex::new(progress) });
+    let number = WakerKey::new();
+    let after = Arc::new(After { number, inputs, until, decided, progress: Mutex::new(progress) });
     task.entrust(Arc::clone(&after) as _);
     for (key, input) in after.inputs.iter().enumerate() {
         if input.is_owned {
             // A poll before may have left its waker.
             input.task.unlisten(ListenerKey::Handle);
         }
-        if let Some(end) = input.task.listen(Listener::Set(Arc::clone(&after) as _, key)) {
+        if let Some(end) = input.task.listen(Listener::After(Arc::clone(&after) as _, after.number, key)) {
             after.done(key, end);
         }
     }
@@ -184,7 +187,7 @@ impl After {
     /// Stops listening, so that an input which goes on for long keeps nothing of this.
     fn leave(&self) {
         for (key, input) in self.inputs.iter().enumerate() {
-            input.task.unlisten(ListenerKey::Set(std::ptr::from_ref(self).addr(), key));
+            input.task.unlisten(ListenerKey::After(self.number, key));
         }
     }
 }
@@ -201,10 +204,6 @@ impl Listen for After {
             self.decided.0.store(key, Ordering::Relaxed);
         }
         progress.is_decided = settles || progress.remaining == 0;
-    }
-
-    fn runs_tasks(&self) -> bool {
-        true
     }
 
     fn wake(&self) {

@@ -17,10 +17,6 @@ pub(crate) trait Listen: Send + Sync {
     fn done(&self, key: usize, end: End);
     /// Called after `done` without any lock. May run user code.
     fn wake(&self) {}
-    /// Returns `true` if `wake` may run a task, which is the user's code as a callback is.
-    fn runs_tasks(&self) -> bool {
-        false
-    }
 }
 
 pub(crate) enum Listener {
@@ -29,9 +25,11 @@ pub(crate) enum Listener {
     Handle(Waker),
     /// The waker of one `.await` of a shared future.
     Waker(Waker, WakerKey),
+    /// A task that is held back, by its number, and the key of this input.
+    After(Arc<dyn Listen>, WakerKey, usize),
 }
 
-/// Identifies one `.await` of a shared future.
+/// Identifies one `.await` of a shared future, or one task that is held back. Later ones are greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct WakerKey(u64);
 
@@ -49,6 +47,7 @@ pub(crate) enum ListenerKey {
     Set(usize, usize),
     Handle,
     Waker(WakerKey),
+    After(WakerKey, usize),
 }
 
 impl ListenerKey {
@@ -59,7 +58,7 @@ impl ListenerKey {
 
 /// The listeners of a task beyond its first. Handles on one shared future may add any number of them, so that each is
 /// found without looking at all the others. They are in order: a wait-set is told of its lowest key first, and
-/// `.await`s are woken in the order in which they were made.
+/// `.await`s and tasks that are held back follow in the order in which they were made.
 pub(crate) type Listeners = BTreeMap<ListenerKey, Listener>;
 
 /// Notifies the wait-sets. Called under the lock that publishes.
@@ -82,23 +81,24 @@ impl Listener {
             Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast::<()>().addr(), *key),
             Listener::Handle(_) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
+            Listener::After(_, number, key) => ListenerKey::After(*number, *key),
         }
     }
 
-    /// Returns `true` if the end of the task may run another task here.
+    /// Returns `true` if the end of the task may run another task here, which is the user's code as a callback is.
     pub(crate) fn runs_tasks(&self) -> bool {
-        matches!(self, Listener::Set(set, _) if set.runs_tasks())
+        matches!(self, Listener::After(..))
     }
 
     fn tell(&self, end: End) {
-        if let Listener::Set(set, key) = self {
+        if let Listener::Set(set, key) | Listener::After(set, _, key) = self {
             set.done(*key, end);
         }
     }
 
     fn wake(self) {
         match self {
-            Listener::Set(set, _) => set.wake(),
+            Listener::Set(set, _) | Listener::After(set, ..) => set.wake(),
             Listener::Handle(waker) | Listener::Waker(waker, _) => {
                 crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
             }

@@ -337,6 +337,23 @@ fn a_closure_of_threads_takes_what_serde_does_not() {
 }
 
 #[test]
+fn tasks_after_one_input_go_on_in_the_order_of_submission() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (start, input) = promise();
+        let (input, seen) = (input.share(), Seen::new());
+        let follow = |n| {
+            let see = seen.clone();
+            threads.submit_after(input.clone(), move |_: u8| see.push(n))
+        };
+        let all = try_all((0..50).map(follow));
+        start.complete(Ok(1));
+        all.result().unwrap();
+        assert_eq!(seen.all(), (0..50).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn a_panic_of_a_clone_is_the_error_of_the_task() {
     struct NoClone;
     impl Clone for NoClone {
