@@ -9,16 +9,21 @@ use crate::codec::Payload;
 use crate::condition::Waiting;
 use crate::future::Future;
 use crate::held::is_large;
+use crate::inputs::Inputs;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
 use crate::panics;
-use crate::task::call::EncodableCall;
+use crate::submitter::Submitter;
+use crate::task::after::{Decided, HandOver, Until, hold_back};
+use crate::task::call::{EncodableCall, LateCall};
 use crate::task::function::{Function, Unboxing};
 use crate::task::owner;
-use crate::task::roles::TaskHandle;
+use crate::task::roles::{Runnable, TaskHandle};
 use crate::task::state::new_task;
 use crate::unwind::catch_and_log;
+use crate::wait::sealed::{Lent, Owned, Sealed};
+use crate::wait::{ReturnWhen, Waitable, wait};
 
 /// What authors of executors implement; every backend is an [`Executor`](crate::Executor).
 ///
@@ -81,6 +86,45 @@ pub trait Backend: Send + Sync {
         Ok(())
     }
 
+    /// Returns a handle that outlives this borrow, for [`submit_after`](crate::Executor::submit_after): a task that waits for
+    /// others is passed to it once they are done.
+    ///
+    /// By default, returns `None`. Then `submit_after` blocks until the inputs are done, and calls
+    /// [`execute`](Backend::execute). A backend that passes its jobs to another executor should pass this on as well, with
+    /// what it adds to a job.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Backend, Executor, Job, Submitter, ThreadPoolExecutor};
+    ///
+    /// struct FreshThreads;
+    ///
+    /// impl Backend for FreshThreads {
+    ///     fn execute(&self, job: Job) {
+    ///         std::thread::spawn(move || job.run());
+    ///     }
+    ///     fn submitter(&self) -> Option<Submitter> {
+    ///         // An executor with a state clones its `Arc`, to keep it in the closure.
+    ///         Some(Submitter::new(|job| FreshThreads.execute(job)))
+    ///     }
+    ///     # fn max_workers(&self) -> usize { 1 }
+    ///     # fn close(&self) {}
+    ///     # fn join(&self, _: Option<Duration>) -> bool { true }
+    ///     // ...
+    /// }
+    ///
+    /// let threads = ThreadPoolExecutor::new(1);
+    /// let length = FreshThreads.submit_after(threads.spawn(|| String::from("seven")), |text: String| text.len());
+    /// assert_eq!(length.result()?, 5);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    fn submitter(&self) -> Option<Submitter> {
+        None
+    }
+
     /// Returns `true` if the workers of the closed executor have ended, or if this thread must not wait for them because
     /// it belongs to the executor. Otherwise wakes the [`waker`](Waiting::waker) once it is worth asking again. Does not
     /// block.
@@ -126,6 +170,9 @@ macro_rules! delegate_backend {
             }
             fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
                 (**self).try_execute(job, waiting)
+            }
+            fn submitter(&self) -> Option<Submitter> {
+                (**self).submitter()
             }
             fn poll_join(&self, waiting: &mut Waiting) -> bool {
                 (**self).poll_join(waiting)
@@ -200,4 +247,66 @@ pub(crate) fn submit<T>(backend: &(impl Backend + ?Sized), task: Arc<dyn TaskHan
     let future = Future::new(Arc::clone(&task));
     backend.execute(Job::new(task));
     future
+}
+
+/// Submits a call that can run in any process, once its inputs are done.
+pub(crate) fn dispatch_after<I, R>(
+    backend: &(impl Backend + ?Sized),
+    inputs: I,
+    function: impl Function<I::Values, R> + 'static,
+) -> Future<R>
+where
+    I: Inputs<Values: Payload>,
+    R: Payload,
+{
+    submit_after(backend, inputs, |inputs, decided| {
+        let values = move || inputs.values(decided.by());
+        if const { is_large::<I::Values>() } {
+            new_task(Some(LateCall::new(Unboxing(function), move || values().map(Box::new))), None, None)
+        } else {
+            new_task(Some(LateCall::new(function, values)), None, None)
+        }
+    })
+}
+
+/// Submits a task, made of the inputs, once these are done. Blocks until then if the backend has no submitter.
+pub(crate) fn submit_after<I: Inputs, R>(
+    backend: &(impl Backend + ?Sized),
+    inputs: I,
+    make: impl FnOnce(I, Decided) -> Arc<dyn TaskHandle<R>>,
+) -> Future<R>
+where
+    R: Send + 'static,
+{
+    panics::install_hook();
+    let tasks: Vec<_> = inputs.tasks().into_iter().map(|task| task.0).collect();
+    let hand_over: HandOver = match backend.submitter() {
+        Some(submitter) => Box::new(move |task| submitter.submit(Job::new(task))),
+        None => {
+            let inputs = tasks.iter().map(|input| InputTask(Arc::clone(&input.task)));
+            wait(inputs, None, ReturnWhen::FirstError);
+            // Not called: if no input has failed, the task is returned.
+            Box::new(|task| drop(Job::new(task)))
+        }
+    };
+    let decided = Decided::new();
+    let task = make(inputs, decided.clone());
+    let future = Future::new(Arc::clone(&task));
+    if let Some(task) = hold_back(task, tasks, Until::Values, decided, Some(hand_over)) {
+        backend.execute(Job::new(task));
+    }
+    future
+}
+
+/// An input, to wait for it.
+struct InputTask(Arc<dyn Runnable>);
+
+impl Waitable for InputTask {}
+impl Sealed for InputTask {
+    fn awaited(&self) -> Lent<'_> {
+        Lent(&*self.0)
+    }
+    fn runnable(&self) -> Owned {
+        Owned(Arc::clone(&self.0))
+    }
 }

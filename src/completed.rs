@@ -1,6 +1,7 @@
 //! [`as_completed`]: futures in the order in which they are done.
 #![forbid(unsafe_code)]
 
+pub(crate) mod deadline;
 pub(crate) mod queue;
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use crate::error::Timeout;
 use crate::fork;
 use crate::task::listener::{Listen, Listener, ListenerKey};
 use crate::task::owner;
+use crate::task::snapshot::End;
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
 use queue::CompletionQueue;
 
@@ -54,7 +56,7 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
     let were_done: Vec<bool> = all.handed_in.iter().flatten().map(is_done).collect();
     let (done, open): (Vec<usize>, Vec<usize>) = (0..all.total).partition(|&key| were_done[key]);
     for key in done {
-        all.completions.listener().done(key, false);
+        all.completions.listener().done(key, End::Value);
     }
     for key in open {
         all.listen(key);
@@ -84,8 +86,8 @@ impl<W: Waitable> AsCompleted<W> {
     fn listen(&self, key: usize) {
         if let Some(Some(future)) = self.handed_in.get(key - self.first_key) {
             let listener = Listener::Set(Arc::clone(self.completions.listener()) as _, key);
-            if let Some(failed) = future.awaited().0.listen(listener) {
-                self.completions.listener().done(key, failed);
+            if let Some(end) = future.awaited().0.listen(listener) {
+                self.completions.listener().done(key, end);
             }
         }
     }
@@ -120,8 +122,7 @@ impl<W: Waitable> AsCompleted<W> {
 
     /// Blocks until a future is done or the time is up. Returns `Ok(None)` when all have been yielded.
     ///
-    /// To set one limit for all futures, pass the time that is left:
-    /// `end.saturating_duration_since(Instant::now())`.
+    /// For one limit for all futures, see [`timeout`](Self::timeout) and [`deadline`](Self::deadline).
     ///
     /// # Errors
     ///
@@ -136,10 +137,20 @@ impl<W: Waitable> AsCompleted<W> {
         if timeout.is_zero() && self.remaining > 0 {
             return match self.completions.try_take() {
                 Some(key) => Ok(self.take(key)),
-                None => Err(self.timeout(timeout)),
+                None => Err(self.timed_out(timeout)),
             };
         }
-        self.next_until(deadline(Some(timeout))).map_err(|()| self.timeout(timeout))
+        self.next_until(deadline(Some(timeout))).map_err(|()| self.timed_out(timeout))
+    }
+
+    /// As [`next_timeout`](Self::next_timeout), with a deadline for which `timeout` is shown. Takes what is done, however
+    /// late it is.
+    #[track_caller]
+    fn next_by(&mut self, deadline: Option<Instant>, timeout: Duration) -> Result<Option<W>, Timeout> {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return self.next_timeout(Duration::ZERO).map_err(|_| self.timed_out(timeout));
+        }
+        self.next_until(deadline).map_err(|()| self.timed_out(timeout))
     }
 
     #[track_caller]
@@ -196,7 +207,7 @@ impl<W: Waitable> AsCompleted<W> {
         future
     }
 
-    fn timeout(&self, after: Duration) -> Timeout {
+    fn timed_out(&self, after: Duration) -> Timeout {
         let unfinished = self.handed_in.iter().flatten().filter(|future| !is_done(*future)).count();
         Timeout::new(unfinished, self.total, after)
     }

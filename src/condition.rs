@@ -52,6 +52,8 @@ pub struct Waiting {
 pub(crate) enum Room {
     Reserved,
     NotReserved,
+    /// It enters the queue even if that is full, because the thread that queues it must not wait for others.
+    Exempt,
 }
 
 /// The place of a poll among those that wait.

@@ -257,6 +257,13 @@ impl BuildError {
 
 debug_as_text!(BuildError);
 
+/// For a loop over [`as_completed(..).timeout(..)`](crate::AsCompleted::timeout) in a function that returns this error.
+impl From<Timeout> for Error {
+    fn from(timeout: Timeout) -> Self {
+        Error::Timeout(timeout)
+    }
+}
+
 impl From<BuildError> for Error {
     fn from(error: BuildError) -> Self {
         Self::Build(error)

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::backend::{Backend, dispatch, plain_task, shut_down};
+use crate::backend::{Backend, dispatch, dispatch_after, plain_task, shut_down};
 use crate::codec::Payload;
 use crate::completed::{AsCompleted, as_completed};
 use crate::error::BoxError;
 use crate::future::Future;
+use crate::inputs::Inputs;
 use crate::map::{Map, MapUnordered, Via};
 use crate::options::MapOptions;
 use crate::shutting_down::ShuttingDown;
@@ -173,6 +174,81 @@ pub trait Executor: Backend {
         Submitting::new(self, plain_task(TryFn(function), argument), None)
     }
 
+    /// Calls `function` with the values of other futures on a worker, once they are done. No thread waits for them.
+    ///
+    /// `inputs` is a future, a tuple of two to four, an array or a `Vec`: see [`Inputs`]. So a graph of tasks runs where a
+    /// task cannot wait for a task, as on processes. The futures may belong to several executors.
+    ///
+    /// The task is pending until its inputs are done. The thread that completes the last of them then passes it to this
+    /// executor, behind what is queued there. It does not wait for room in a bounded queue: the task enters although the
+    /// queue is full (or ends with [`Error::Full`](crate::Error::Full), if it has
+    /// [`refuse_when_full`](crate::TaskOptions::refuse_when_full)). If all inputs are done, this is the same as
+    /// [`submit`](Executor::submit). A time limit counts from the start of the task.
+    ///
+    /// To [`cancel`](Future::cancel) it also cancels the inputs that have not started, and to [`abort`](Future::abort) it
+    /// aborts those that have: nobody else needs them. It leaves the tasks of [shared](Future::share) futures alone.
+    /// Dropping the future detaches all of them. On a backend without a
+    /// [`submitter`](crate::Backend::submitter), the call blocks until the inputs are done.
+    ///
+    /// # Errors
+    ///
+    /// The first input that ends with an error, or is cancelled, ends the task likewise, at once: `function` does not run,
+    /// and inputs that have not started are cancelled. If the executor has been shut down when the inputs are done, the
+    /// task ends with [`Error::ShutDown`](crate::Error::ShutDown), unless the last input was a task of the same executor,
+    /// which still ran.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
+    ///
+    /// fn area((width, height): (u32, u32)) -> u32 {
+    ///     width * height
+    /// }
+    ///
+    /// fn volume(executor: &impl Executor) -> Result<u32, Error> {
+    ///     let (width, height) = (executor.submit(|n: u32| n, 3), executor.submit(|n: u32| n, 4));
+    ///     let base = executor.submit_after((width, height), area);
+    ///     let depth = executor.submit(|n: u32| n, 5);
+    ///     executor.submit_after([base, depth], |[base, depth]| base * depth).result()
+    /// }
+    ///
+    /// assert_eq!(volume(&ThreadPoolExecutor::new(2))?, 60);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// An input that several tasks need is shared:
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    ///
+    /// let executor = ThreadPoolExecutor::new(2);
+    /// let text = executor.submit(|text: String| text.trim().to_owned(), " seven ".into()).share();
+    /// let length = executor.submit_after(text.clone(), |text: String| text.len());
+    /// let first = executor.submit_after(text, |text: String| text.chars().next());
+    /// assert_eq!((length.result()?, first.result()?), (5, Some('s')));
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    fn submit_after<I: Inputs<Values: Payload>, R: Payload>(
+        &self,
+        inputs: I,
+        function: fn(I::Values) -> R,
+    ) -> Future<R> {
+        dispatch_after(self, inputs, Infallible(function))
+    }
+
+    /// Calls a function that returns `Result` with the values of other futures on a worker, once they are done: its `Err`
+    /// becomes the future's [`Error::Failed`](crate::Error::Failed).
+    ///
+    /// Otherwise the same as [`submit_after`](Executor::submit_after).
+    fn try_submit_after<I: Inputs<Values: Payload>, R: Payload, E: Into<BoxError> + 'static>(
+        &self,
+        inputs: I,
+        function: fn(I::Values) -> Result<R, E>,
+    ) -> Future<R> {
+        dispatch_after(self, inputs, TryFn(function))
+    }
+
     /// Calls `function` on every argument, and yields the outcomes in input order.
     ///
     /// Pulls all input before it returns, unless [`buffer_size`](MapOptions::buffer_size) limits that. Items run while
@@ -263,6 +339,33 @@ pub trait Executor: Backend {
         I: IntoIterator<Item: Payload>,
     {
         MapUnordered::new(Via::new(self, Infallible(function)), MapOptions::NONE, arguments)
+    }
+
+    /// Calls a function that returns `Result` on every argument, and yields `(input position, outcome)` as the items are
+    /// done.
+    ///
+    /// Otherwise the same as [`map`](Executor::map).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Executor, ThreadPoolExecutor};
+    ///
+    /// let words = ["1", "one"];
+    /// let executor = ThreadPoolExecutor::new(2);
+    /// for (position, number) in executor.try_map_unordered(|text: String| text.parse::<u8>(), words.map(String::from)) {
+    ///     assert_eq!(number.is_ok(), position == 0);
+    /// }
+    /// ```
+    fn try_map_unordered<'e, I, R: Payload, E: Into<BoxError> + 'static>(
+        &'e self,
+        function: fn(I::Item) -> Result<R, E>,
+        arguments: I,
+    ) -> MapUnordered<'e, I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        MapUnordered::new(Via::new(self, TryFn(function)), MapOptions::NONE, arguments)
     }
 
     /// Returns a function that submits: each call of it is a task.

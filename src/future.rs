@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod abort;
+mod chain;
 pub(crate) mod promise;
 pub(crate) mod shared;
 mod text;
@@ -248,7 +249,7 @@ impl<T> Future<T> {
     /// Takes the outcome of a done task.
     #[inline]
     #[track_caller]
-    fn take(&self) -> Outcome<T> {
+    pub(crate) fn take(&self) -> Outcome<T> {
         if const { is_large::<T>() } {
             return *self.take_boxed();
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::job::Job;
+use crate::submitter::Submitter;
 use crate::sync::{Condvar, Mutex};
 use crate::task::owner::{may_block, thread_token};
 use crate::wait::deadline;
@@ -88,6 +89,12 @@ impl Backend for InlineExecutor {
             Some(_running) => job.run(),
             None => job.fail(Error::ShutDown),
         }
+    }
+
+    /// A task whose inputs are not done yet runs in the thread that completes the last of them, as a callback does.
+    fn submitter(&self) -> Option<Submitter> {
+        let executor = self.clone();
+        Some(Submitter::new(move |job| executor.execute(job)))
     }
 
     fn max_workers(&self) -> usize {

@@ -29,7 +29,7 @@ use crate::ticket::Ticket;
 /// ```
 /// use std::time::Duration;
 ///
-/// use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, ThreadPoolExecutor, Waiting};
+/// use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, Submitter, ThreadPoolExecutor, Waiting};
 ///
 /// /// Prints what it passes on.
 /// struct Logged<B>(B);
@@ -49,8 +49,8 @@ use crate::ticket::Ticket;
 ///         self.0.join(timeout)
 ///     }
 ///     // The others are not required. But with their defaults, `shutdown_now` cancels nothing, the
-///     // statistics stay at zero, `submit_async` and `shutdown_async` block, and each item of a map is
-///     // a job.
+///     // statistics stay at zero, `submit_async`, `submit_after` and `shutdown_async` block, and each
+///     // item of a map is a job.
 ///     fn cancel_pending(&self) -> usize {
 ///         self.0.cancel_pending()
 ///     }
@@ -60,6 +60,10 @@ use crate::ticket::Ticket;
 ///     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
 ///         println!("a task");
 ///         self.0.try_execute(job, waiting)
+///     }
+///     fn submitter(&self) -> Option<Submitter> {
+///         println!("a task that waits for others");
+///         self.0.submitter()
 ///     }
 ///     fn poll_join(&self, waiting: &mut Waiting) -> bool {
 ///         self.0.poll_join(waiting)

@@ -220,7 +220,7 @@ impl Entrusted {
 }
 
 impl TaskOwner for Entrusted {
-    fn cancelled(&self) {
+    fn cancelled(&self, _aborted: bool) {
         self.tell(|remote| remote.left(self.id));
     }
     fn refused(&self) {

@@ -43,6 +43,10 @@
 //! a set, for the first that failed, or for all. `.await` works in async code, under any runtime.
 //! [`Future::add_done_callback`] runs a function when a future is done.
 //!
+//! Without any wait, [`Future::map`] makes a future of what becomes of the value, [`Executor::submit_after`] submits a
+//! task once others are done, with their values, and [`try_all`], [`all_settled`], [`any`] and [`race`] make one future
+//! of many.
+//!
 //! # What is guaranteed
 //!
 //! - Every future is completed exactly once: by its task, by [`cancel`](Future::cancel), by a time limit, or with the
@@ -73,6 +77,7 @@ mod backend;
 mod blocking;
 mod bytes;
 mod codec;
+mod combine;
 mod completed;
 mod condition;
 mod error;
@@ -86,6 +91,7 @@ pub mod guide;
 mod held;
 mod id;
 mod inline;
+mod inputs;
 mod items;
 mod job;
 mod map;
@@ -104,6 +110,7 @@ mod shutting_down;
 mod stack;
 #[cfg(feature = "stream")]
 mod stream;
+mod submitter;
 mod submitting;
 mod sync;
 pub mod task;
@@ -116,6 +123,8 @@ mod with;
 pub use backend::Backend;
 pub use bytes::Bytes;
 pub use codec::Payload;
+pub use combine::{all_settled, any, race, try_all};
+pub use completed::deadline::AsCompletedUntil;
 pub use completed::{AsCompleted, as_completed};
 pub use condition::Waiting;
 pub use error::{
@@ -129,6 +138,7 @@ pub use future::shared::{AwaitingShared, SharedFuture};
 pub use future::{Awaiting, Future};
 pub use id::FutureId;
 pub use inline::InlineExecutor;
+pub use inputs::Inputs;
 pub use items::ItemExecutor;
 pub use job::Job;
 pub use map::{Map, MapUnordered};
@@ -139,6 +149,7 @@ pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
 pub use shutting_down::ShuttingDown;
 #[cfg(feature = "stream")]
 pub use stream::{AsCompletedStream, MapUnorderedStream};
+pub use submitter::Submitter;
 pub use submitting::Submitting;
 pub use task::arguments::Encoded;
 pub use task::remote::Remote;

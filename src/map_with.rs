@@ -18,7 +18,7 @@ use crate::with::{Options, With};
 
 /// Runs maps on an executor with [`MapOptions`]. Made by [`Executor::with`](crate::Executor::with).
 ///
-/// Has the methods `map`, `try_map` and `map_unordered`: those of [`PlainMapWith`], which take plain functions, and on
+/// Has the methods `map`, `try_map`, `map_unordered` and `try_map_unordered`: those of [`PlainMapWith`], which take plain functions, and on
 /// a [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) those that also take closures that capture.
 ///
 /// # Examples
@@ -86,6 +86,19 @@ impl<'e, B: Backend + ?Sized> PlainMapWith<'e, B> {
         I: IntoIterator<Item: Payload>,
     {
         MapUnordered::new(self.via(Infallible(function)), &self.options, arguments)
+    }
+
+    /// Calls a function that returns `Result` on every argument, and yields `(input position, outcome)` as the items are
+    /// done, like [`Executor::try_map_unordered`](crate::Executor::try_map_unordered).
+    pub fn try_map_unordered<I, R: Payload, E: Into<BoxError> + 'static>(
+        &self,
+        function: fn(I::Item) -> Result<R, E>,
+        arguments: I,
+    ) -> MapUnordered<'e, I::IntoIter, R>
+    where
+        I: IntoIterator<Item: Payload>,
+    {
+        MapUnordered::new(self.via(TryFn(function)), &self.options, arguments)
     }
 
     fn via<F>(&self, function: F) -> Via<With<'e, B>, F> {

@@ -2,7 +2,9 @@
 
 // A task is a state machine (`state`), which executors and callers use through the traits in `roles`: `runner`
 // implements those for executors, `handle` those for callers. `call` is what a task calls, with its `arguments` and the
-// `replies` to it where it is called elsewhere, `owner` the executor that has it.
+// `replies` to it where it is called elsewhere, `owner` the executor that has it. `after` holds a
+// task back until others are done.
+pub(crate) mod after;
 pub(crate) mod arguments;
 pub(crate) mod call;
 pub(crate) mod context;
@@ -21,8 +23,8 @@ pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod worker_state;
 
-pub use context::{TaskContext, current};
+pub use context::{TaskContext, check, current};
 pub(crate) use roles::{Awaited, Callback, Ran, Runnable, TaskHandle};
 pub(crate) use snapshot::State;
-pub(crate) use state::new_task;
+pub(crate) use state::{local_task, new_task};
 pub use worker_state::worker_state;

@@ -1,13 +1,15 @@
 //! [`wait`], what can be waited for, and how a thread waits for one future.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
 use crate::task::listener::{Listen, Listener, ListenerKey};
 use crate::task::owner::{self, CompensationGuard};
-use crate::task::roles::BlockReason;
+use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner};
+use crate::task::snapshot::End;
 use crate::task::state::wait_for_itself;
 
 /// A future, alone or with a key: `Future<T>`, `SharedFuture<T>`, `&W`, `Box<W>`, and `(K, W)` for any `K`.
@@ -107,14 +109,53 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
     };
     let mut need = BlockReason::Worker;
     if deadline.is_none() {
-        let task = future.runnable().0;
-        need = task.claim(Arc::clone(&task), &owner).block_reason();
+        need = claim(&future.runnable().0, &owner);
         if is_done(future) {
             return true;
         }
     }
     let _compensation = CompensationGuard::new(Some(owner), need);
     future.awaited().0.sleep(deadline)
+}
+
+/// Runs a task here if it is in the queue of this thread's executor, or what it needs if it is held back. Returns what
+/// this thread needs of others if the task is not done then.
+fn claim(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockReason {
+    match task.claim(Arc::clone(task), owner) {
+        Claim::Elsewhere => claim_inputs(task, owner),
+        claim => claim.block_reason(),
+    }
+}
+
+/// Runs what a task needs, each task after its own inputs, as far as that is in the queue of this thread's executor.
+fn claim_inputs(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockReason {
+    let mut reason = BlockReason::Progress;
+    let mut inputs = task.inputs();
+    if inputs.is_empty() {
+        return reason;
+    }
+    // Inputs that are shared lead to a task by many ways.
+    let mut seen = HashSet::from([task.id()]);
+    inputs.reverse();
+    let mut open = vec![(Arc::clone(task), inputs)];
+    while let Some((next, inputs)) = open.last_mut() {
+        if let Some(input) = inputs.pop() {
+            if seen.insert(input.id()) {
+                let mut of_input = input.inputs();
+                of_input.reverse();
+                open.push((input, of_input));
+            }
+            continue;
+        }
+        if next.claim(Arc::clone(next), owner) == Claim::NeedsWorker {
+            reason = BlockReason::Worker;
+        }
+        if task.snapshot().state.is_done() {
+            break;
+        }
+        open.pop();
+    }
+    reason
 }
 
 /// Lets a poll of `.await` on a worker run the task if it is in the queue of the worker's own executor.
@@ -126,8 +167,7 @@ pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard
         return None;
     }
     let owner = owner::current()?;
-    let task = future.runnable().0;
-    let need = task.claim(Arc::clone(&task), &owner).block_reason();
+    let need = claim(&future.runnable().0, &owner);
     (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
 
@@ -225,8 +265,8 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     let _leave = Leave { futures, set: &set };
     for (key, future) in futures.iter().enumerate() {
         let listener = Listener::Set(Arc::clone(&set) as _, key);
-        if let Some(failed) = future.awaited().0.listen(listener) {
-            set.done(key, failed);
+        if let Some(end) = future.awaited().0.listen(listener) {
+            set.done(key, end);
         }
     }
     if set.is_satisfied() {
@@ -244,8 +284,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     {
         need = BlockReason::Progress;
         for future in futures {
-            let task = future.runnable().0;
-            if task.claim(Arc::clone(&task), owner).block_reason() == BlockReason::Worker {
+            if claim(&future.runnable().0, owner) == BlockReason::Worker {
                 need = BlockReason::Worker;
             }
         }
@@ -320,11 +359,11 @@ impl WaitSet {
 }
 
 impl Listen for WaitSet {
-    fn done(&self, _key: usize, failed: bool) {
+    fn done(&self, _key: usize, end: End) {
         let mut progress = self.progress.lock();
         progress.remaining -= 1;
         progress.completed = true;
-        progress.failed |= failed;
+        progress.failed |= end == End::Error;
         let satisfied = self.satisfies(&progress);
         drop(progress);
         if satisfied {

@@ -10,6 +10,7 @@ use crate::condition::Waiting;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
+use crate::submitter::Submitter;
 
 /// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`] or
 /// [`MapOptions`](crate::MapOptions).
@@ -117,6 +118,10 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
     }
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
         self.backend.try_execute(job.with_options(Arc::clone(&self.options)), waiting)
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        let (submitter, options) = (self.backend.submitter()?, Arc::clone(&self.options));
+        Some(Submitter::new(move |job| submitter.submit(job.with_options(Arc::clone(&options)))))
     }
     fn poll_join(&self, waiting: &mut Waiting) -> bool {
         self.backend.poll_join(waiting)

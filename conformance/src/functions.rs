@@ -20,6 +20,16 @@ pub fn double(n: u64) -> u64 {
     2 * n
 }
 
+/// Adds two numbers.
+pub fn add((a, b): (u64, u64)) -> u64 {
+    a + b
+}
+
+/// Adds numbers.
+pub fn sum(numbers: Vec<u64>) -> u64 {
+    numbers.into_iter().sum()
+}
+
 /// Multiplies two numbers.
 pub fn area((width, height): (u32, u32)) -> u32 {
     width * height

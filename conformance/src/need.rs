@@ -23,6 +23,8 @@ pub(crate) enum Need {
     Drop,
     /// Functions that are not listed in `functions` run too.
     AnyFunction,
+    /// `submitter` returns a handle, so `submit_after` does not block.
+    Submitter,
     /// A task is running as soon as it does anything.
     PromptStart,
 }
@@ -39,6 +41,7 @@ impl Need {
             Self::TimeLimits => "needs time limits",
             Self::Drop => "needs drop",
             Self::AnyFunction => "needs any function",
+            Self::Submitter => "needs submitter",
             Self::PromptStart => "needs prompt start",
         }
     }

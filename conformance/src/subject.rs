@@ -77,6 +77,13 @@ impl Subject {
         self.without(Need::TimeLimits)
     }
 
+    /// States that `submitter` is the trait's own: `submit_after` blocks until the inputs are done.
+    ///
+    /// Leaves out points whose inputs are not done when a task is submitted after them.
+    pub fn without_submitter(self) -> Self {
+        self.without(Need::Submitter)
+    }
+
     /// States that dropping the executor does not wait for its tasks: it is a handle on workers that others use as
     /// well.
     ///

@@ -16,6 +16,7 @@ use crate::sync::{thread, yields};
 use crate::task::listener::Listen;
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
+use crate::task::snapshot::End;
 
 /// The keys of what is done, in completion order, for the one caller that takes them.
 pub(crate) struct CompletionQueue {
@@ -31,7 +32,7 @@ pub(crate) struct Completions {
 }
 
 impl Listen for Completions {
-    fn done(&self, key: usize, _failed: bool) {
+    fn done(&self, key: usize, _end: End) {
         // Fails only when the queue is gone, and then the key is not needed.
         let _ = self.keys.send(key);
     }

@@ -14,6 +14,7 @@ use crate::error::{Error, Outcome};
 use crate::held::is_large;
 use crate::id::FutureId;
 use crate::sync::{Mutex, OnceLock};
+use crate::task::after::Input;
 use crate::task::handle::TAKEN;
 use crate::task::listener::{Listener, ListenerKey, WakerKey};
 use crate::task::nested::with_room;
@@ -72,8 +73,13 @@ impl<T> SharedFuture<T> {
         self.0.future.task()
     }
 
+    /// Returns the task, as that of a future that others may have.
+    pub(crate) fn input(&self) -> Input {
+        Input { task: self.runnable().0, is_owned: false }
+    }
+
     /// Lends the outcome of a done task. Does not block.
-    fn outcome(&self) -> Result<&T, Error> {
+    pub(crate) fn lent(&self) -> Result<&T, Error> {
         let take = || {
             if const { is_large::<T>() } {
                 return *self.task().take_boxed().expect(TAKEN);
@@ -150,7 +156,7 @@ impl<T> SharedFuture<T> {
     #[track_caller]
     pub fn result(&self) -> Result<&T, Error> {
         self.wait();
-        self.outcome()
+        self.lent()
     }
 
     /// Blocks until the task is done or the time is up, and lends its value. Returns `None` if the time was up first.
@@ -160,12 +166,12 @@ impl<T> SharedFuture<T> {
     /// If called in a callback and it would block.
     #[track_caller]
     pub fn result_timeout(&self, timeout: Duration) -> Option<Result<&T, Error>> {
-        self.wait_timeout(timeout).then(|| self.outcome())
+        self.wait_timeout(timeout).then(|| self.lent())
     }
 
     /// Lends the value if the task is done. Does not block.
     pub fn try_result(&self) -> Option<Result<&T, Error>> {
-        self.is_done().then(|| self.outcome())
+        self.is_done().then(|| self.lent())
     }
 
     /// Blocks until the task is done, and returns its error, or `None` if it succeeded.
@@ -204,7 +210,7 @@ impl<T> SharedFuture<T> {
     where
         T: Send + Sync,
     {
-        let _filled = self.outcome();
+        let _filled = self.lent();
         let next = || {
             let mut late = self.0.late.lock();
             let callback = late.as_mut().and_then(VecDeque::pop_front);
@@ -267,7 +273,7 @@ impl<'a, T> std::future::Future for AwaitingShared<'a, T> {
             None => Poll::Pending,
             Some(_) => {
                 this.spare = None;
-                Poll::Ready(this.future.outcome())
+                Poll::Ready(this.future.lent())
             }
         }
     }

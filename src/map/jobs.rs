@@ -292,9 +292,9 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
 
     fn listen(&self, listener: Arc<dyn Listen>, key: usize) {
         if let Some(range) = self
-            && let Some(failed) = range.awaited().0.listen(Listener::Set(Arc::clone(&listener), key))
+            && let Some(end) = range.awaited().0.listen(Listener::Set(Arc::clone(&listener), key))
         {
-            listener.done(key, failed);
+            listener.done(key, end);
         }
     }
 

@@ -30,6 +30,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, elapsed, thread, yields};
 use crate::task::listener::Listen;
 use crate::task::owner::{self, CompensationGuard, Ended};
 use crate::task::roles::BlockReason;
+use crate::task::snapshot::End;
 
 /// The number of items that must have been taken before their duration is known. A model has few items, which take no
 /// time.
@@ -238,7 +239,7 @@ impl<S: Items, R> Range<S, R> {
             && state.runs.stored() > 0
         {
             // A caller's wait-set, which takes no other lock.
-            listener.done(*key, false);
+            listener.done(*key, End::Value);
             told = Some(Arc::clone(listener));
             state.told = true;
         }
@@ -393,6 +394,7 @@ mod tests {
     use crate::error::Error;
     use crate::sync::Mutex;
     use crate::task::listener::Listen;
+    use crate::task::snapshot::End;
 
     type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
 
@@ -444,7 +446,7 @@ mod tests {
     struct Told(Mutex<Vec<usize>>);
 
     impl Listen for Told {
-        fn done(&self, key: usize, _: bool) {
+        fn done(&self, key: usize, _: End) {
             self.0.lock().push(key);
         }
     }

@@ -16,6 +16,7 @@ use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
+use crate::submitter::Submitter;
 
 /// Runs tasks on worker processes, which start on demand and are reused.
 ///
@@ -280,6 +281,11 @@ impl Default for ProcessPoolExecutor {
 impl Backend for ProcessPoolExecutor {
     fn execute(&self, job: Job) {
         self.pool.execute(job.into_task(), Room::NotReserved);
+    }
+
+    fn submitter(&self) -> Option<Submitter> {
+        let pool = Arc::clone(&self.pool);
+        Some(Submitter::new(move |job| pool.execute(job.into_task(), Room::Exempt)))
     }
 
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {

@@ -1,6 +1,7 @@
 //! The calls that a task can hold.
 #![forbid(unsafe_code)]
 
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -101,6 +102,55 @@ where
     }
     fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
         writer.one(&self.argument)
+    }
+    fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
+        read_one(replies)
+    }
+    fn decode(bytes: &[u8]) -> Outcome<R> {
+        result(bytes)
+    }
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry::of(self.function))
+    }
+}
+
+/// A call of a plain function whose argument is made when it is needed: of the outcomes of other tasks, which are done by
+/// then.
+pub(crate) struct LateCall<F, M, A> {
+    function: F,
+    /// `None` once it has made the argument. Runs user code.
+    make: Cell<Option<M>>,
+    argument: OnceCell<Outcome<A>>,
+}
+
+impl<F, M: FnOnce() -> Outcome<A>, A> LateCall<F, M, A> {
+    pub(crate) fn new(function: F, make: M) -> Self {
+        Self { function, make: Cell::new(Some(make)), argument: OnceCell::new() }
+    }
+
+    fn argument(&self) -> &Outcome<A> {
+        // If the first attempt panicked, there is no other.
+        self.argument.get_or_init(|| self.make.take().map_or(Err(Error::Abandoned), |make| make()))
+    }
+}
+
+impl<F, M, A, R> Call<R> for LateCall<F, M, A>
+where
+    F: Function<A, R>,
+    M: FnOnce() -> Outcome<A> + Send,
+    A: Payload,
+    R: Payload,
+{
+    const ENCODABLE: bool = true;
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn run(self) -> Outcome<R> {
+        self.argument();
+        self.function.call(self.argument.into_inner().unwrap_or(Err(Error::Abandoned))?)
+    }
+    fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
+        writer.one(self.argument().as_ref().map_err(Clone::clone)?)
     }
     fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
         read_one(replies)

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::Error;
 use crate::id::FutureId;
 use crate::sync::{thread, thread_local};
 
@@ -56,6 +57,48 @@ pub fn current() -> Option<TaskContext> {
     let task = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()?;
     let worker_name = thread::current().name().map(Into::into);
     Some(TaskContext { task, worker_name })
+}
+
+/// Returns an error if the task that this thread runs should stop: it was aborted, or ran past its time limit.
+///
+/// A task of many steps calls it between them, with `?`. Outside of every task, and in a worker process, which is killed
+/// together with such a task, it is always `Ok`.
+///
+/// # Errors
+///
+/// [`Error::Cancelled`]. The future is done by then, as cancelled or with [`Error::TimeLimit`], so this error only ends
+/// the function.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Error, ThreadPoolExecutor, task};
+///
+/// fn work_through(steps: impl Iterator<Item = u64>) -> Result<u64, Error> {
+///     let mut sum = 0;
+///     for step in steps {
+///         task::check()?;
+///         sum += step;
+///     }
+///     Ok(sum)
+/// }
+///
+/// let threads = ThreadPoolExecutor::new(1);
+/// let (started, wait_for_start) = std::sync::mpsc::channel();
+/// let future = threads.try_spawn(move || {
+///     started.send(()).unwrap();
+///     work_through(std::iter::repeat(0))
+/// });
+/// wait_for_start.recv().unwrap();
+/// assert!(future.abort()); // or the endless task would hold up the end of the program
+/// assert_eq!(work_through(1..=3)?, 6);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn check() -> Result<(), Error> {
+    match current() {
+        Some(task) if task.is_aborted() => Err(Error::Cancelled),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the name of the task that this thread runs.

@@ -12,7 +12,7 @@ use super::function::failed;
 use super::listener::{Listener, ListenerKey};
 use super::owner;
 use super::roles::{Awaited, Callback, TaskHandle};
-use super::snapshot::{Snapshot, State};
+use super::snapshot::{End, Snapshot, State};
 use super::state::{By, Phase, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
@@ -76,7 +76,13 @@ where
         if let Some(owner) = self.entrusted_to() {
             // A started task cannot be cancelled, so it must not be taken back from where it is.
             let is_pending = self.inner.lock().snapshot().state == State::Pending;
-            if !is_pending || !owner.remote().is_some_and(|remote| remote.revoke(self.id)) {
+            let is_back = owner.remote().is_some_and(|remote| {
+                if !is_pending {
+                    remote.curtail(self.id);
+                }
+                is_pending && remote.revoke(self.id)
+            });
+            if !is_back {
                 return self.was_cancelled();
             }
         }
@@ -96,19 +102,19 @@ where
         ended || self.was_cancelled()
     }
 
-    fn listen(&self, listener: Listener) -> Option<bool> {
+    fn listen(&self, listener: Listener) -> Option<End> {
         let mut inner = self.inner.lock();
         let snapshot = inner.snapshot();
-        if snapshot.state.is_done() {
+        if let Some(end) = snapshot.end() {
             drop(inner);
             drop_caught(listener);
-            return Some(snapshot.raised.is_some());
+            return Some(end);
         }
         if self.is_lost() {
             drop(inner);
             self.end_lost();
             drop_caught(listener);
-            return Some(true);
+            return Some(End::Error);
         }
         let key = listener.key();
         // Only a waker is registered more than once.

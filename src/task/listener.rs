@@ -1,4 +1,5 @@
-//! [`Listener`]: a wait-set, or the waker of an `.await`, which is notified of the end of a task.
+//! [`Listener`]: a wait-set, a task that is [held back](super::after) until others are done, or the waker of an
+//! `.await`, which is notified of the end of a task.
 //!
 //! The one handle of a task has one waker, so its key is always the same. A shared future may be awaited several times.
 #![forbid(unsafe_code)]
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
+use super::snapshot::End;
+
 /// Is notified of the end of several tasks, each under its own key.
 pub(crate) trait Listen: Send + Sync {
     /// Called once for each key, mostly under the task's lock. Must not run user code or take a task's lock.
-    fn done(&self, key: usize, failed: bool);
+    fn done(&self, key: usize, end: End);
     /// Called after `done` without any lock. May run user code.
     fn wake(&self) {}
 }
@@ -22,9 +25,11 @@ pub(crate) enum Listener {
     Handle(Waker),
     /// The waker of one `.await` of a shared future.
     Waker(Waker, WakerKey),
+    /// A task that is held back, by its number, and the key of this input.
+    After(Arc<dyn Listen>, WakerKey, usize),
 }
 
-/// Identifies one `.await` of a shared future.
+/// Identifies one `.await` of a shared future, or one task that is held back. Later ones are greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct WakerKey(u64);
 
@@ -42,6 +47,7 @@ pub(crate) enum ListenerKey {
     Set(usize, usize),
     Handle,
     Waker(WakerKey),
+    After(WakerKey, usize),
 }
 
 impl ListenerKey {
@@ -52,13 +58,13 @@ impl ListenerKey {
 
 /// The listeners of a task beyond its first. Handles on one shared future may add any number of them, so that each is
 /// found without looking at all the others. They are in order: a wait-set is told of its lowest key first, and
-/// `.await`s are woken in the order in which they were made.
+/// `.await`s and tasks that are held back follow in the order in which they were made.
 pub(crate) type Listeners = BTreeMap<ListenerKey, Listener>;
 
 /// Notifies the wait-sets. Called under the lock that publishes.
-pub(crate) fn tell(first: &Option<Listener>, rest: &Listeners, failed: bool) {
+pub(crate) fn tell(first: &Option<Listener>, rest: &Listeners, end: End) {
     for listener in first.iter().chain(rest.values()) {
-        listener.tell(failed);
+        listener.tell(end);
     }
 }
 
@@ -75,18 +81,24 @@ impl Listener {
             Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast::<()>().addr(), *key),
             Listener::Handle(_) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
+            Listener::After(_, number, key) => ListenerKey::After(*number, *key),
         }
     }
 
-    fn tell(&self, failed: bool) {
-        if let Listener::Set(set, key) = self {
-            set.done(*key, failed);
+    /// Returns `true` if the end of the task may run another task here, which is the user's code as a callback is.
+    pub(crate) fn runs_tasks(&self) -> bool {
+        matches!(self, Listener::After(..))
+    }
+
+    fn tell(&self, end: End) {
+        if let Listener::Set(set, key) | Listener::After(set, _, key) = self {
+            set.done(*key, end);
         }
     }
 
     fn wake(self) {
         match self {
-            Listener::Set(set, _) => set.wake(),
+            Listener::Set(set, _) | Listener::After(set, ..) => set.wake(),
             Listener::Handle(waker) | Listener::Waker(waker, _) => {
                 crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
             }

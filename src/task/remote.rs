@@ -9,7 +9,7 @@ use crate::id::FutureId;
 /// aborted, since only the `Remote` knows whether a worker has started the task. One `Remote` may hold many tasks,
 /// identified by `id`.
 ///
-/// The methods are called without the task's lock: `revoke`, `stop`, `stopped` and `left` in the thread that cancels or
+/// The methods are called without the task's lock: `revoke`, `curtail`, `stop`, `stopped` and `left` in the thread that cancels or
 /// aborts, `ended` in the thread that completes the task, `has_started` and `help` in a thread that inspects the future
 /// or waits for it. `left` and `ended` are called while the task ends: like a callback they must not block on a future,
 /// and if they panic, that is logged and the task ends all the same.
@@ -85,6 +85,10 @@ pub trait Remote: Send + Sync {
     /// Keep its [`Job`](crate::Job) until [`left`](Remote::left) is called, because a job that is dropped before its
     /// task has ended fails it.
     fn revoke(&self, id: FutureId) -> bool;
+
+    /// Called when somebody tries to cancel a task on which [`Job::start`](crate::Job::start) was called. The task goes
+    /// on. But the items of a chunk that have not begun are not wanted any more: a worker may leave them out.
+    fn curtail(&self, _id: FutureId) {}
 
     /// Decides about an abort. Returns `true` if the future may end as cancelled: an outcome from a worker is ignored
     /// from then on. Returns `false` if the task has ended before.

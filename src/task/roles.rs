@@ -12,7 +12,7 @@ use super::encoded::EncodedCall;
 use super::formats::AnyFormat;
 use super::listener::{Listener, ListenerKey};
 use super::remote::Remote;
-use super::snapshot::Snapshot;
+use super::snapshot::{End, Snapshot};
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
 use crate::options::TaskOptions;
@@ -61,7 +61,7 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// Returns `true` if the task still holds its call, so that it can be run from a queue. True even if it was marked
     /// as started.
     fn is_waiting(&self) -> bool;
-    /// Returns `true` if callbacks have been added that its completion will run.
+    /// Returns `true` if its completion will run callbacks, or may run tasks that are held back until then.
     fn has_callbacks(&self) -> bool;
     /// Sets the owner of the queue that the task is about to enter. Returns `false` if the task holds no call any more,
     /// so that it must not be queued.
@@ -77,6 +77,8 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// Runs the task here if it is in this executor's queue, has no time limit, and half of this thread's stack is
     /// left.
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim;
+    /// Returns the tasks that must be done before this one starts, if it is [held back](super::after) until then.
+    fn inputs(&self) -> Vec<Arc<dyn Runnable>>;
     fn start(&self) -> bool;
     /// Cancels the task. Returns `false` if it was not pending, including if it was cancelled before.
     fn withdraw(&self) -> bool;
@@ -108,9 +110,9 @@ pub(crate) trait Awaited: RunningTask {
     fn runs_here(&self) -> bool;
     fn cancel(&self) -> bool;
     fn abort(&self) -> bool;
-    /// Registers a listener. Returns `Some(failed)` if the task is done, and registers nothing then. A waker registered
+    /// Registers a listener. Returns how the task ended if it is done, and registers nothing then. A waker registered
     /// under the same key is replaced.
-    fn listen(&self, listener: Listener) -> Option<bool>;
+    fn listen(&self, listener: Listener) -> Option<End>;
     fn unlisten(&self, key: ListenerKey);
     /// Holds the value until the task is done, the handle is dropped, or another value is held.
     fn hold(&self, value: Arc<dyn Any + Send + Sync>);
@@ -146,8 +148,8 @@ pub(crate) trait TaskHandle<T>: Runnable {
 pub(crate) trait TaskOwner: Send + Sync {
     /// Called when a worker has taken a task from the queue and is about to start it.
     fn started(&self) {}
-    /// Called when a pending task was cancelled: its entry in the queue is dead.
-    fn cancelled(&self) {}
+    /// Called when a pending task was cancelled, by an abort if `aborted`: its entry in the queue is dead.
+    fn cancelled(&self, _aborted: bool) {}
     /// Called when a pending task that was taken out of the queue is refused.
     fn refused(&self) {}
     /// Called when an entrusted task has ended, with an error if `failed`, before its end is visible.
@@ -170,6 +172,10 @@ pub(crate) trait TaskOwner: Send + Sync {
     fn block(&self, _need: BlockReason) {}
     /// Called when that worker has woken up.
     fn unblock(&self, _need: BlockReason) {}
+    /// Returns the tasks that must be done before its task starts, if it holds the task back until then.
+    fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
+        Vec::new()
+    }
     /// Returns the [`Remote`] if the task was entrusted to one, which then decides about its end. Called under the
     /// task's lock.
     fn remote(&self) -> Option<&dyn Remote> {

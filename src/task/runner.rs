@@ -9,9 +9,10 @@ use super::arguments::{Encoded, Encoder};
 use super::call::Call;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
+use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
-use super::state::{By, Phase, Task, wait_for_itself};
+use super::state::{By, Extras, Phase, Task, wait_for_itself};
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
@@ -118,7 +119,10 @@ where
     }
 
     fn has_callbacks(&self) -> bool {
-        self.inner.lock().extras.as_ref().is_some_and(|extras| !extras.callbacks.is_empty())
+        let inner = self.inner.lock();
+        let of_extras =
+            |extras: &Extras<T>| !extras.callbacks.is_empty() || extras.listeners.values().any(Listener::runs_tasks);
+        inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
     }
 
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
@@ -216,6 +220,11 @@ where
         owner.claimed(Arc::as_ptr(&me).cast());
         owner.claim_ended(self.perform(me, call, None));
         Claim::Done
+    }
+
+    fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
+        let owner = self.inner.lock().owner.clone();
+        owner.map_or_else(Vec::new, |owner| owner.inputs())
     }
 
     fn start(&self) -> bool {

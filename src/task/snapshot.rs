@@ -35,10 +35,30 @@ impl fmt::Display for State {
     }
 }
 
+/// How a task ended, as its listeners are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Value,
+    Error,
+    Cancelled,
+}
+
 /// The state of a task at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) state: State,
     /// The variant of the error that a finished task ended with.
     pub(crate) raised: Option<&'static str>,
+}
+
+impl Snapshot {
+    /// Returns how the task ended, if it is done.
+    pub(crate) fn end(self) -> Option<End> {
+        match self.state {
+            State::Finished if self.raised.is_some() => Some(End::Error),
+            State::Finished => Some(End::Value),
+            State::Cancelled => Some(End::Cancelled),
+            State::Pending | State::Running => None,
+        }
+    }
 }

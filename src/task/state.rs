@@ -11,14 +11,14 @@
 //!
 //! | from | to | by | what it takes out |
 //! |---|---|---|---|
-//! | `Pending` | `Running` | its worker, a claiming waiter | the call, to run it |
+//! | `Pending` | `Running` | its worker, a claiming waiter, its last input | the call, to run it |
 //! | `Pending` | `Running` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
 //! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
 //! | `Running`, no thread runs it here | `Delivering`, then done | a refusal | the call, if it is here |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
-//! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop | the outcome |
+//! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
 //! A refusal ends a running task only if no thread of this process runs it: it was marked as started, but is in a
 //! queue, as its call or, for another process, encoded. `cancel` ends no such task, because it is running for its
@@ -48,6 +48,9 @@
 //!   [`Remote`](super::remote::Remote), and end the task only if they won there. The task stays `Pending` here while it
 //!   runs there; `look` asks the `Remote`. `cancel` does not ask once the task is `Running` here, since the `Remote`
 //!   would take back what nobody could end then.
+//! - **Held back**: a task that needs the outcomes of others is `Pending`, with its call, until they are done. Then the
+//!   thread that ended the last of them runs it or hands it over, see [`after`](super::after). If the task was cancelled
+//!   before, that thread finds no call.
 //! - **Fork**: the threads that would end a task do not exist in a forked process. The first thread there that finds
 //!   the task not done ends it with `Broken`. If another thread held the task's lock at the moment of the fork, which
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
@@ -62,7 +65,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::function::failed;
 use super::roles::{Callback, TaskHandle};
-use super::snapshot::{Snapshot, State};
+use super::snapshot::{End, Snapshot, State};
 use crate::error::{Error, Outcome};
 use crate::fork;
 use crate::held::{Held, is_large};
@@ -70,7 +73,7 @@ use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::task::call::Call;
+use crate::task::call::{Call, LocalCall};
 use crate::task::listener::{self, Listener, ListenerKey, Listeners};
 use crate::task::nested::with_room;
 use crate::task::owner;
@@ -275,6 +278,23 @@ where
     }
 }
 
+/// Makes a task of a closure, which is boxed if it is large.
+pub(crate) fn local_task<F, T>(
+    function: F,
+    options: Option<Arc<TaskOptions>>,
+    owner: Option<Arc<dyn TaskOwner>>,
+) -> Arc<dyn TaskHandle<T>>
+where
+    F: FnOnce() -> Outcome<T> + Send + 'static,
+    T: Send + 'static,
+{
+    if const { is_large::<F>() } {
+        let function: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(function);
+        return new_task(Some(LocalCall(function)), options, owner);
+    }
+    new_task(Some(LocalCall(function)), options, owner)
+}
+
 impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
@@ -345,7 +365,7 @@ where
             // Before any user code, which may wait for the room that this makes in a bounded queue.
             if let Some(owner) = owner {
                 match by {
-                    By::Cancel | By::Abort => owner.cancelled(),
+                    By::Cancel | By::Abort => owner.cancelled(by == By::Abort),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
@@ -416,11 +436,11 @@ where
         } else {
             Phase::Finished(outcome)
         };
-        let failed = raised.is_some() && matches!(inner.snapshot().state, State::Finished);
+        let end = inner.snapshot().end();
         let (first, rest) = inner.take_listeners();
         let held = inner.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
-        listener::tell(&first, &rest, failed);
+        listener::tell(&first, &rest, end.unwrap_or(End::Value));
         let waiters = inner.waiters;
         drop(inner);
         if waiters > 0 {

@@ -9,9 +9,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::executor::ThreadPoolExecutor;
 use super::pool::Pool;
+use crate::backend::{Backend, submit_after};
 use crate::error::{BoxError, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
+use crate::inputs::Inputs;
 use crate::items::RangeExecutor;
 use crate::map::{Map, MapUnordered, SharedItems, Submit, has_time_limit, on_threads};
 use crate::map_with::MapWith;
@@ -20,7 +22,7 @@ use crate::outcomes::Outcomes;
 use crate::submitting::Submitting;
 use crate::task::call::{Call, Chunk, LocalCall, Shared};
 use crate::task::function::outcome;
-use crate::task::{TaskHandle, new_task};
+use crate::task::{TaskHandle, local_task, new_task};
 use crate::with::With;
 
 /// Makes a task of the call and pushes it to the pool.
@@ -29,7 +31,14 @@ where
     W: Call<T> + 'static,
     T: Send + 'static,
 {
-    let task: Arc<dyn TaskHandle<T>> = new_task(Some(call), options, Some(Arc::clone(pool) as _));
+    push(pool, new_task(Some(call), options, Some(Arc::clone(pool) as _)))
+}
+
+/// Pushes a task that is attached to the pool.
+fn push<T>(pool: &Arc<Pool>, task: Arc<dyn TaskHandle<T>>) -> Future<T>
+where
+    T: Send + 'static,
+{
     let future = Future::new(Arc::clone(&task));
     pool.push(task);
     future
@@ -41,11 +50,20 @@ where
     C: FnOnce() -> Outcome<T> + Send + 'static,
     T: Send + 'static,
 {
-    if const { is_large::<C>() } {
-        let call: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(call);
-        return queue(pool, options, LocalCall(call));
-    }
-    queue(pool, options, LocalCall(call))
+    push(pool, local_task(call, options, Some(Arc::clone(pool) as _)))
+}
+
+/// Queues a call of a closure with the values of its inputs, once these are done.
+fn submit_after_local<I, T>(
+    backend: &impl Backend,
+    inputs: I,
+    call: impl FnOnce(I::Values) -> Outcome<T> + Send + 'static,
+) -> Future<T>
+where
+    I: Inputs,
+    T: Send + 'static,
+{
+    submit_after(backend, inputs, |inputs, decided| local_task(move || call(inputs.values(decided.by())?), None, None))
 }
 
 /// A closure shared by the items of a map, with what is needed to submit it.
@@ -165,13 +183,7 @@ macro_rules! call_methods {
                 C: FnOnce() -> Outcome<T> + Send + 'static,
                 T: Send + 'static,
             {
-                let task = if const { is_large::<C>() } {
-                    let call: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(call);
-                    new_task(Some(LocalCall(call)), None, None)
-                } else {
-                    new_task(Some(LocalCall(call)), None, None)
-                };
-                Submitting::new(self.executor(), task, self.options().cloned())
+                Submitting::new(self.executor(), local_task(call, None, None), self.options().cloned())
             }
 
             /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit), but
@@ -221,6 +233,42 @@ macro_rules! call_methods {
                 E: Into<BoxError>,
             {
                 self.queue(move || outcome(function(argument)))
+            }
+
+            /// Calls `function` with the values of other futures on a worker, once they are done, like
+            /// [`Executor::submit_after`](crate::Executor::submit_after), but for any closure and any type that is `Send`.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use concurrent_futures::ThreadPoolExecutor;
+            ///
+            /// let threads = ThreadPoolExecutor::new(2);
+            /// let unit = String::from("km");
+            /// let (there, back) = (threads.spawn(|| 7), threads.spawn(|| 8));
+            /// let way = threads.submit_after((there, back), move |(there, back)| format!("{} {unit}", there + back));
+            /// assert_eq!(way.result()?, "15 km");
+            /// # Ok::<(), concurrent_futures::Error>(())
+            /// ```
+            pub fn submit_after<I, F, R>(&self, inputs: I, function: F) -> Future<R>
+            where
+                I: Inputs,
+                F: FnOnce(I::Values) -> R + Send + 'static,
+                R: Send + 'static,
+            {
+                submit_after_local(self, inputs, move |values| Ok(function(values)))
+            }
+
+            /// Calls a closure that returns `Result` with the values of other futures on a worker, once they are done, like
+            /// [`Executor::try_submit_after`](crate::Executor::try_submit_after).
+            pub fn try_submit_after<I, F, R, E>(&self, inputs: I, function: F) -> Future<R>
+            where
+                I: Inputs,
+                F: FnOnce(I::Values) -> Result<R, E> + Send + 'static,
+                R: Send + 'static,
+                E: Into<BoxError>,
+            {
+                submit_after_local(self, inputs, move |values| outcome(function(values)))
             }
 
             /// Calls `function` with `argument` on a worker, like
@@ -349,6 +397,19 @@ macro_rules! map_methods {
                 R: Send + 'static,
             {
                 let closure = self.closure(move |argument| Ok(function(argument)));
+                MapUnordered::new(closure, self.map_options(), arguments)
+            }
+
+            /// Calls a closure that returns `Result` on every argument, and yields `(input position, outcome)` in order of
+            /// completion, like [`Executor::try_map_unordered`](crate::Executor::try_map_unordered).
+            pub fn try_map_unordered<I, F, R, E>(&self, function: F, arguments: I) -> MapUnordered<$e, I::IntoIter, R>
+            where
+                I: IntoIterator<Item: Send + 'static>,
+                F: Fn(I::Item) -> Result<R, E> + Send + Sync + 'static,
+                R: Send + 'static,
+                E: Into<BoxError>,
+            {
+                let closure = self.closure(move |argument| outcome(function(argument)));
                 MapUnordered::new(closure, self.map_options(), arguments)
             }
         }

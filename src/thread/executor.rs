@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::builder::{ThreadPoolBuilder, default_workers};
 use super::pool::Pool;
 use crate::backend::{Backend, shut_down_dropped};
-use crate::condition::Waiting;
+use crate::condition::{Room, Waiting};
 use crate::error::BuildError;
 use crate::items::ItemExecutor;
 use crate::job::Job;
 use crate::options::Stats;
+use crate::submitter::Submitter;
 
 /// Runs tasks on a fixed number of threads, which start on demand and are reused.
 ///
@@ -201,20 +202,17 @@ impl Default for ThreadPoolExecutor {
 
 impl Backend for ThreadPoolExecutor {
     fn execute(&self, job: Job) {
-        let task = job.into_task();
-        if task.attach(Arc::clone(&self.pool) as _) {
-            self.pool.push(task);
-        }
+        self.pool.execute(job.into_task(), Room::NotReserved);
+    }
+
+    fn submitter(&self) -> Option<Submitter> {
+        let pool = Arc::clone(&self.pool);
+        Some(Submitter::new(move |job| pool.execute(job.into_task(), Room::Exempt)))
     }
 
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
         let Some(room) = self.pool.reserve(job.options(), waiting) else { return Err(job) };
-        let task = job.into_task();
-        if task.attach(Arc::clone(&self.pool) as _) {
-            self.pool.push_into(task, room);
-        } else {
-            self.pool.give_back(room);
-        }
+        self.pool.execute(job.into_task(), room);
         Ok(())
     }
 

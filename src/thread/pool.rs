@@ -178,7 +178,16 @@ impl Pool {
         self.push_into(task, Room::NotReserved);
     }
 
-    /// As [`push`](Self::push), but does not wait if room was reserved.
+    /// Takes a task from outside, if it can still be run.
+    pub(super) fn execute(&self, task: Arc<dyn Runnable>, room: Room) {
+        if task.attach(self.me()) {
+            self.push_into(task, room);
+        } else {
+            self.give_back(room);
+        }
+    }
+
+    /// As [`push`](Self::push), but waits only if there is no [`Room`] for the task yet.
     pub(super) fn push_into(&self, task: Arc<dyn Runnable>, room: Room) {
         self.push_if(task, None, room, || self.owns_thread());
     }
@@ -238,7 +247,7 @@ impl Pool {
                 task.fail(refusal);
                 return;
             }
-            if is_reserved || !self.is_full(&queue) || self.owns_thread() {
+            if room != Room::NotReserved || !self.is_full(&queue) || self.owns_thread() {
                 break;
             }
             self.room.wait(&mut queue);

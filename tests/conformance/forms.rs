@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, TaskOptions, With};
+use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, Submitter, TaskOptions, With};
 
 /// Calls every method through a [`With`].
 pub(crate) struct View<B>(pub(crate) B);
@@ -31,6 +31,9 @@ impl<B: Backend> Backend for View<B> {
     }
     fn stats(&self) -> Stats {
         self.with().stats()
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        self.with().submitter()
     }
     fn item_executor(&self) -> ItemExecutor {
         self.with().item_executor()
@@ -63,6 +66,9 @@ impl<B: Backend> Backend for Lent<B> {
     }
     fn stats(&self) -> Stats {
         through(&(&self.0 as &dyn Backend)).stats()
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        through(&(&self.0 as &dyn Backend)).submitter()
     }
     fn item_executor(&self) -> ItemExecutor {
         through(&(&self.0 as &dyn Backend)).item_executor()

@@ -50,6 +50,8 @@ fn functions() -> &'static HashMap<Key, Call> {
     FUNCTIONS.get_or_init(|| {
         HashMap::from([
             plain(kit::double),
+            plain(kit::add),
+            plain(kit::sum),
             plain(kit::area),
             plain(kit::power),
             plain(kit::length),
@@ -155,14 +157,17 @@ fn reader(result: &Result<String, Error>) -> Result<Reader<'_>, Error> {
 impl Remote for Machine {
     fn revoke(&self, id: FutureId) -> bool {
         let mut state = self.state();
-        if let Some(stop) = state.running.get(&id) {
-            stop.store(true, Ordering::Relaxed);
-        }
         let position = state.queue.iter().position(|request| request.job.id() == id);
         let revoked = position.and_then(|position| state.queue.remove(position));
         let is_here = revoked.is_some();
         state.revoked.extend(revoked);
         is_here
+    }
+
+    fn curtail(&self, id: FutureId) {
+        if let Some(stop) = self.state().running.get(&id) {
+            stop.store(true, Ordering::Relaxed);
+        }
     }
 
     fn left(&self, id: FutureId) {

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     run([
         backend("threads", ThreadPoolExecutor::new),
         backend("forwarded_threads", |workers| Forwarding(ThreadPoolExecutor::new(workers))),
-        backend("threads_by_jobs", |workers| ByJobs(ThreadPoolExecutor::new(workers))),
+        backend("threads_by_jobs", |workers| ByJobs(ThreadPoolExecutor::new(workers))).without_submitter(),
         backend("view_of_threads", |workers| View(ThreadPoolExecutor::new(workers))),
         backend("lent_threads", |workers| Lent(ThreadPoolExecutor::new(workers))),
         backend("shared_threads", |workers| Arc::new(ThreadPoolExecutor::new(workers)) as Arc<dyn Backend>),
@@ -35,10 +35,14 @@ fn main() -> ExitCode {
         #[cfg(automatic)]
         backend("forwarded_processes", |workers| Forwarding(ProcessPoolExecutor::new(workers))),
         #[cfg(automatic)]
-        backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))),
+        backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))).without_submitter(),
         // An optimised build may give a function several addresses, by which this one would not find it.
         #[cfg(all(feature = "remote", debug_assertions))]
-        backend("by_json", json::ByJson::new).without_stats().without_time_limits().runs_listed_functions_only(),
+        backend("by_json", json::ByJson::new)
+            .without_stats()
+            .without_time_limits()
+            .without_submitter()
+            .runs_listed_functions_only(),
         backend("inline", |_| InlineExecutor::new())
             .runs_inside_submit()
             .without_cancel_pending()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use concurrent_futures::{
     Backend, Error, Executor, InlineExecutor, MapOptions, ReturnWhen, TaskOptions, ThreadPoolExecutor, Waitable,
-    Waited, as_completed, wait,
+    Waited, all_settled, any, as_completed, race, task, try_all, wait,
 };
 
 use crate::support::{LONG, block_on, within};
@@ -57,6 +57,32 @@ fn tour(executor: &impl Executor) -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!((products, first, total), (vec![2, 12], vec![0, 1, 3], 55));
     Ok(())
 }
+
+/// What follows futures, without a wait in between.
+fn tour_of_chains(executor: &impl Executor) -> Result<(), Error> {
+    let length = executor.submit(sum_to, 10).map(|sum| sum.to_string()).map(|text| text.len());
+    let number = executor.submit(|text: String| text, "12".into()).and_then(|text| text.parse::<u64>());
+    let port = executor.try_submit(fetch, "no such file".into()).or_else(|_| Ok::<_, Error>(Vec::new()));
+    let total = executor.submit_after((executor.submit(sum_to, 1), number), |(a, b): (u64, u64)| a + b);
+    let named = executor.with(TaskOptions::new().name("total"));
+    let totals = named.submit_after(vec![total, executor.submit(sum_to, 2)], |all: Vec<u64>| all.len());
+    let all = try_all(WORK.map(|n| executor.submit(sum_to, n)));
+    let settled = all_settled([executor.submit(sum_to, 1)]);
+    let first = any([executor.submit(sum_to, 2)]);
+    let winner = race([executor.submit(sum_to, 2)]);
+    for done in as_completed(WORK.map(|n| (n, executor.submit(sum_to, n)))).timeout(Duration::from_secs(60)) {
+        let (n, future) = done?;
+        println!("{n} {}", future.result()?);
+    }
+    for (position, outcome) in executor.try_map_unordered(|n: u64| task::check().map(|()| n), WORK) {
+        assert_eq!(WORK[position], outcome?);
+    }
+    assert_eq!((length.result()?, port.result()?.len(), totals.result()?), (2, 0, 2));
+    assert_eq!((all.result()?, settled.result()?.len()), (TOTALS.to_vec(), 1));
+    assert_eq!((first.result()?, winner.result()?), (3, 3));
+    Ok(())
+}
+
 async fn awaited(executor: &impl Executor) -> Result<u64, Error> {
     executor.submit(sum_to, 3).await
 }
@@ -71,6 +97,16 @@ fn the_tour_works_on_threads() {
 #[test]
 fn the_tour_works_inline() {
     within(LONG, || tour(&InlineExecutor).unwrap());
+}
+
+#[test]
+fn the_tour_of_chains_works_on_every_executor() {
+    within(LONG, || {
+        tour_of_chains(&ThreadPoolExecutor::new(2)).unwrap();
+        tour_of_chains(&InlineExecutor).unwrap();
+        #[cfg(automatic)]
+        tour_of_chains(&concurrent_futures::ProcessPoolExecutor::new(2)).unwrap();
+    });
 }
 
 #[test]

@@ -13,8 +13,8 @@ const LAYERS: [&[&str]; 9] = [
     &["panics", "fork", "stack", "blocking", "codec"],
     &["outcomes"],
     &["task"],
-    &["wait", "future"],
-    &["items", "job", "backend", "completed"],
+    &["wait", "future", "inputs", "combine"],
+    &["items", "job", "submitter", "backend", "completed"],
     &["map", "map_with", "inline", "with", "submitting", "shutting_down"],
     // The guide is all documentation.
     &["executor", "thread", "process", "stream", "guide"],

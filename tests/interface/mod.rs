@@ -6,6 +6,7 @@ mod backend;
 mod blocking;
 mod bytes;
 mod callbacks;
+mod chains;
 mod codec;
 mod completed;
 mod drops;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor as _, Job, promise};
+use concurrent_futures::{Backend, Error, Executor as _, Job, Submitter, promise, try_all};
 
 use crate::checker::{Event, Channel, Tally, block_on, check, spawn};
 
@@ -499,4 +499,81 @@ fn abort_against_its_hook() {
         assert_eq!(future.result().is_err(), aborted);
         assert_eq!((called.count(), dropped.count()), (usize::from(aborted), 1));
     });
+}
+
+/// The source hands over to the task that follows it while that one is cancelled: the function runs, or it never does.
+#[test]
+fn hand_over_against_cancel_of_what_follows() {
+    check(4, || {
+        let (promise, future) = promise();
+        let (called, dropped) = (Tally::default(), Tally::default());
+        let (call, counted) = (called.clone(), dropped.counted());
+        let chained = future.map(move |n: u8| {
+            let _counted = counted;
+            call.add();
+            n + 1
+        });
+        let finisher = spawn(move || promise.complete(Ok(7)));
+        let cancelled = chained.cancel();
+        let finished = finisher.join().unwrap();
+        assert!(finished || cancelled, "a cancel is all that can keep the promise from being kept");
+        assert_eq!((called.count(), dropped.count()), (usize::from(!cancelled), 1));
+        match chained.result() {
+            Ok(value) => assert!(!cancelled && value == 8),
+            Err(error) => assert!(cancelled && matches!(error, Error::Cancelled)),
+        }
+    });
+}
+
+/// Both inputs end at the same time: one thread, and only one, goes on.
+#[test]
+fn two_inputs_end_against_a_wait() {
+    check(3, || {
+        let ((first, one), (second, other)) = (promise(), promise());
+        let executor = LateExecutor(Channel::new());
+        let sum = executor.submit_after((one, other), |(a, b): (u8, u8)| a + b);
+        let finisher = spawn(move || first.complete(Ok(1)));
+        let runner = spawn(move || executor.0.take().run());
+        assert!(second.complete(Ok(2)));
+        assert_eq!(sum.result().unwrap(), 3);
+        assert!(finisher.join().unwrap());
+        runner.join().unwrap();
+    });
+}
+
+/// A value and an error of two inputs, against a cancel of what needs them.
+#[test]
+fn an_error_of_an_input_against_cancel() {
+    check(3, || {
+        let ((first, one), (second, other)) = (promise::<u8>(), promise::<u8>());
+        let all = try_all([one, other]);
+        let failer = spawn(move || first.complete(Err(Error::ShutDown)));
+        let cancelled = all.cancel();
+        let failed = failer.join().unwrap();
+        assert!(second.is_cancelled(), "nobody needs it");
+        match all.result() {
+            Err(Error::ShutDown) => assert!(failed && !cancelled),
+            outcome => assert!(cancelled && matches!(outcome, Err(Error::Cancelled))),
+        }
+    });
+}
+
+/// An executor that gives each job to the test, also one that waited for its inputs.
+struct LateExecutor(Channel<Job>);
+
+impl Backend for LateExecutor {
+    fn execute(&self, job: Job) {
+        self.0.put(job);
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        let jobs = self.0.clone();
+        Some(Submitter::new(move |job| jobs.put(job)))
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {}
+    fn join(&self, _: Option<Duration>) -> bool {
+        true
+    }
 }

@@ -108,6 +108,8 @@ fn look_at_threads(pool: ThreadPoolExecutor) -> i32 {
         is_lost(&pool.submit(|n: u8| n, 1).result()),
         is_lost(&Executor::submit(&pool, |n: u8| n, 1).result()),
         is_lost(&limited.spawn(|| 1).result()),
+        is_lost(&pool.spawn(|| 1).map(|n| n + 1).result()),
+        is_lost(&pool.submit_after(two(), |[one, two]| one + two).result()),
         pool.map(|n: u8| n, 0..3).filter(is_lost).count() == 3,
         pool.map_unordered(|n: u8| n, 0..3).filter(|(_, outcome)| is_lost(outcome)).count() == 3,
         pool.wait(two(), None, ReturnWhen::AllCompleted).done.len() == 2,
@@ -158,9 +160,10 @@ fn fork_while_pending() {
     let shared = queued().share();
     let (kept, promised) = promise();
     let [one, two, three, four] = [(); 4].map(|()| queued());
-    let mut lent = Some((running, map.by_ref(), &mut all, kept, promised, one, two, three, four));
+    let chained = [queued().map(|n| n + 1).map(|n| n + 1), pool.submit_after(queued(), |n| n + 1)];
+    let mut lent = Some((running, map.by_ref(), &mut all, kept, promised, one, two, three, four, chained));
     let code = in_a_copy(|| {
-        let (running, map, all, kept, promised, one, two, three, four) = lent.take().expect("all of it");
+        let (running, map, all, kept, promised, one, two, three, four, chained) = lent.take().expect("all of it");
         first_wrong([
             is_lost(&running.result()),
             map.filter(is_lost).count() == 3,
@@ -170,6 +173,7 @@ fn fork_while_pending() {
             is_lost(&one.result()),
             wait([&two, &three], None, ReturnWhen::AllCompleted).done.len() == 2,
             poll(four).is_some_and(|outcome| is_lost(&outcome)),
+            chained.into_iter().all(|future| is_lost(&future.result())),
             // The copy may keep its own promise.
             kept.complete(Ok(1)) && promised.result().is_ok_and(|one| one == 1),
         ])

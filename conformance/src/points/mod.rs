@@ -18,6 +18,7 @@ macro_rules! points {
 
 mod callbacks;
 mod cancel;
+mod chains;
 mod completed;
 mod costs;
 mod future;
@@ -44,6 +45,7 @@ pub(crate) type Points = &'static [Point];
 pub(crate) const FILES: &[(&str, Points)] = &[
     ("callbacks", callbacks::POINTS),
     ("cancel", cancel::POINTS),
+    ("chains", chains::POINTS),
     ("completed", completed::POINTS),
     ("costs", costs::POINTS),
     ("future", future::POINTS),

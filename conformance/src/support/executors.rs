@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats, Waiting};
+use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats, Submitter, Waiting};
 
 /// An executor that runs nothing by itself: the test takes the jobs, and decides what to do with them.
 #[derive(Default)]
@@ -89,6 +89,9 @@ impl<B: Backend> Backend for Forwarding<B> {
     }
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
         self.0.try_execute(job, waiting)
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        self.0.submitter()
     }
     fn poll_join(&self, waiting: &mut Waiting) -> bool {
         self.0.poll_join(waiting)

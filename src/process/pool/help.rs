@@ -13,7 +13,7 @@ impl Pool {
     /// Spins for the answer to a task in the mailbox, if the task is the only one of its worker, and completes the task
     /// with it.
     pub(in crate::process) fn help(&self, remote: &RemoteTask) {
-        // Answers of many frames, or with segments, leave work for the monitor; and callbacks run there.
+        // Answers of many frames, or with segments, leave work for the monitor; and callbacks, and tasks that follow, run there.
         let Some(task) = remote.task() else { return };
         if self.is_copy() || remote.items.is_some() || !remote.segments.is_empty() || task.has_callbacks() {
             return;

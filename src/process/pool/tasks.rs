@@ -175,7 +175,7 @@ impl Pool {
                 remote.refuse(refusal);
                 return;
             }
-            if room == Room::Reserved || owned || !scheduler.is_full() {
+            if room != Room::NotReserved || owned || !scheduler.is_full() {
                 break;
             }
             self.room.wait(&mut scheduler);

@@ -84,7 +84,7 @@ impl TaskOwner for Pool {
         }
     }
 
-    fn cancelled(&self) {
+    fn cancelled(&self, _aborted: bool) {
         if self.is_copy() {
             return;
         }

@@ -114,6 +114,9 @@ impl Runnable for FakeTask {
     fn has_callbacks(&self) -> bool {
         false
     }
+    fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
+        unreachable!()
+    }
     fn start(&self) -> bool {
         true
     }
@@ -223,7 +226,7 @@ impl Awaited for FakeTask {
     fn abort(&self) -> bool {
         unreachable!()
     }
-    fn listen(&self, _: Listener) -> Option<bool> {
+    fn listen(&self, _: Listener) -> Option<crate::task::snapshot::End> {
         unreachable!()
     }
     fn hold(&self, _: Arc<dyn std::any::Any + Send + Sync>) {
