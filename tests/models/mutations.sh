@@ -118,7 +118,7 @@ mutate abort-forgets-its-hook $state 's/if aborts \{ \(hook, None\) \}/if false 
 mutate hook-after-an-abort-lost $runner 's/if inner\.aborted \{/if false {/'
 mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
 under shuttle waiting
-mutate listener-on-a-done-task $handle 's/if snapshot\.state\.is_done\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if false {\n$1/'
+mutate listener-on-a-done-task $handle 's/if let Some\(end\) = snapshot\.end\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if let Some(end) = None {\n$1/'
 under shuttle scope
 mutate outcome-kept-without-a-handle $state 's/else if inner\.detached/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
