@@ -53,7 +53,8 @@ use text::write_future;
 /// A future is also a [`std::future::Future`], under any runtime: `.await` it, or pass it to `tokio::spawn`,
 /// `join_all`, `select!` or `timeout`. Unlike most of those, its task runs whether it is polled or not, and dropping
 /// the future does not stop the task: see [`abort_on_drop`](Future::abort_on_drop). If the task has not started and a
-/// thread of its own executor polls, the task runs in that thread.
+/// thread of its own executor polls, the task runs in that thread, and the poll returns when it has ended: a `select!`
+/// in a task of the executor is not over before.
 ///
 /// ```
 /// use concurrent_futures::ThreadPoolExecutor;
@@ -131,7 +132,8 @@ impl<T> Future<T> {
     /// unless it was aborted while it ran.
     ///
     /// Wakes everything that waits for the future, drops the function and its argument, and runs the callbacks in the
-    /// calling thread. A running task is not affected, and `false` is returned. Does not block.
+    /// calling thread. A running task is not affected, and `false` is returned. Does not block: if another thread is
+    /// cancelling the task at this moment, the future may be done a moment after `true` is returned.
     ///
     /// # Examples
     ///
