@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Backend as _, Choices, Error, Executor as _, MapOptions, ThreadPoolExecutor, promise};
 
-use crate::checker::{Event, Channel, Tally, check, check_choices, spawn};
+use crate::checker::{Channel, Event, Tally, check, check_choices, spawn};
 use crate::ending::broken_by_the_second_worker;
 
 /// Any duration: the model chooses what expires.
@@ -64,6 +64,17 @@ fn outcomes_in_any_order_against_their_collector() {
     }
 }
 
+/// The outcomes of a part may be the last ones.
+#[test]
+fn parts_of_a_range_in_any_order() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let mut outcomes: Vec<_> = pool.map_unordered(|n: u32| 2 * n, [1, 2, 3, 4, 5]).collect();
+        outcomes.sort_unstable_by_key(|(position, _)| *position);
+        assert!(outcomes.into_iter().map(|(_, outcome)| outcome.unwrap()).eq([2, 4, 6, 8, 10]));
+    });
+}
+
 #[test]
 fn items_that_wait_for_each_other() {
     check(2, || {
@@ -93,6 +104,31 @@ fn input_that_waits_for_the_items_before_it() {
             pool.map(move |n: usize| done[n].set(), input).for_each(Result::unwrap);
         });
     }
+}
+
+/// The workers are busy until the second item is held back. A worker that then runs the first one hands it over before
+/// that.
+#[test]
+fn an_item_and_the_input_that_wait_for_an_item_held_back() {
+    check(2, || {
+        let pool = ThreadPoolExecutor::new(2);
+        let (open, ran) = (Event::new(), Event::new());
+        let busy = [open.clone(), open.clone()].map(|open| pool.spawn(move || open.wait()));
+        let seen = ran.clone();
+        let input = (0..3).inspect(move |n: &u32| {
+            if *n == 2 {
+                open.set();
+                seen.wait();
+            }
+        });
+        let run = move |n: u32| match n {
+            0 => ran.wait(),
+            1 => ran.set(),
+            _ => {}
+        };
+        pool.map(run, input).for_each(Result::unwrap);
+        busy.into_iter().for_each(|task| task.result().unwrap());
+    });
 }
 
 /// The task is before what is pulled after it: the map worker goes, and another one comes when that has run.
