@@ -9,7 +9,8 @@ fn main() -> ExitCode {
             .without_queue()
             .without_cancel_pending()
             .without_stats()
-            .without_time_limits(),
-        backend("workers", Workers::new).without_stats().without_time_limits(),
+            .without_time_limits()
+            .without_submitter(),
+        backend("workers", Workers::new).without_stats().without_time_limits().without_submitter(),
     ])
 }
