@@ -117,7 +117,8 @@ pub trait Backend: Send + Sync {
     /// }
     ///
     /// let threads = ThreadPoolExecutor::new(1);
-    /// let length = FreshThreads.submit_after(threads.spawn(|| String::from("seven")), |text: String| text.len());
+    /// let text = threads.spawn(|| String::from("seven"));
+    /// let length = FreshThreads.submit_after(text, |text: String| text.len());
     /// assert_eq!(length.result()?, 5);
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```

@@ -52,7 +52,8 @@ pub fn try_all<T: Send + 'static>(futures: impl IntoIterator<Item = Future<T>>) 
 /// use concurrent_futures::{Error, ThreadPoolExecutor, all_settled};
 ///
 /// let threads = ThreadPoolExecutor::new(2);
-/// let parsed = all_settled(["1", "one"].map(|text| threads.try_spawn(|| text.parse::<u8>()))).result()?;
+/// let futures = ["1", "one"].map(|text| threads.try_spawn(|| text.parse::<u8>()));
+/// let parsed = all_settled(futures).result()?;
 /// assert!(matches!(parsed[..], [Ok(1), Err(Error::Failed(_))]));
 /// # Ok::<(), Error>(())
 /// ```

@@ -29,7 +29,9 @@ use crate::ticket::Ticket;
 /// ```
 /// use std::time::Duration;
 ///
-/// use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, Submitter, ThreadPoolExecutor, Waiting};
+/// use concurrent_futures::{
+///     Backend, Executor, ItemExecutor, Job, Stats, Submitter, ThreadPoolExecutor, Waiting,
+/// };
 ///
 /// /// Prints what it passes on.
 /// struct Logged<B>(B);

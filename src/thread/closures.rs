@@ -246,7 +246,8 @@ macro_rules! call_methods {
             /// let threads = ThreadPoolExecutor::new(2);
             /// let unit = String::from("km");
             /// let (there, back) = (threads.spawn(|| 7), threads.spawn(|| 8));
-            /// let way = threads.submit_after((there, back), move |(there, back)| format!("{} {unit}", there + back));
+            /// let add = move |(there, back)| format!("{} {unit}", there + back);
+            /// let way = threads.submit_after((there, back), add);
             /// assert_eq!(way.result()?, "15 km");
             /// # Ok::<(), concurrent_futures::Error>(())
             /// ```
