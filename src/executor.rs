@@ -353,7 +353,8 @@ pub trait Executor: Backend {
     ///
     /// let words = ["1", "one"];
     /// let executor = ThreadPoolExecutor::new(2);
-    /// let numbers = executor.try_map_unordered(|text: String| text.parse::<u8>(), words.map(String::from));
+    /// let parse = |text: String| text.parse::<u8>();
+    /// let numbers = executor.try_map_unordered(parse, words.map(String::from));
     /// for (position, number) in numbers {
     ///     assert_eq!(number.is_ok(), position == 0);
     /// }
