@@ -21,6 +21,7 @@
 //! | waker against finish, cancel and abort | `task::waker_against_*`, `task::two_wakers_against_finish`, `task::two_waiters_against_abort` |
 //! | a poll again, or the drop of an await, against finish | `task::a_new_waker_against_finish`, `task::drop_of_an_await_against_finish` |
 //! | drop of the handle against start, finish, callback, time limit, shutdown | `task::drop_of_the_handle_against_*`, `queue::drop_of_the_handle_against_run`, `ending::time_limit_against_callback_and_drop_of_the_handle`, `ending::shutdown_now_against_drop_of_the_handle` |
+//! | what follows a future: its hand-over and an error of an input against cancel, and two inputs against a wait | `task::hand_over_against_cancel_of_what_follows`, `task::an_error_of_an_input_against_cancel`, `task::two_inputs_end_against_a_wait` |
 //! | abort against start, finish, panic, cancel, its hook | `task::abort_against_*`, `task::two_aborts_against_finish`, `queue::abort_against_finish`, `queue::panic_against_abort`, `task::cancel_against_abort` |
 //! | time limit against finish, abort, callback, another's callback, a failed start | `ending::time_limit_*`, `storm::time_limits_among_other_tasks` |
 //! | refusal against cancel and claim | `queue::failed_start_against_cancel`, `nesting::claim_against_breakdown` |
@@ -48,7 +49,7 @@
 //! | end of a scope against shutdown and breakdown | `scope::cancel_pending_against_end`, `scope::broken_against_end` |
 //! | end of a scope in a task: claim against pop, and a spawn that has not pushed | `scope::scope_inside_a_task`, `scope::spawn_from_a_task_against_claim_at_the_end` |
 //! | panic of a scope's body | `scope::panic_of_the_body_*` |
-//! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::a_range_that_is_divided*`, `sharing::outcomes_in_any_order_*`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
+//! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::an_item_and_the_input_*`, `sharing::a_range_that_is_divided*`, `sharing::outcomes_in_any_order_*`, `sharing::parts_of_a_range_in_any_order`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
 //! | a task that is submitted between the items of a shared map | `sharing::a_task_between_the_items_of_a_map` |
 //! | items that sleep against what is held back | `sharing::an_item_that_waits_for_*`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
 //! | drop, cancel, shutdown, breakdown, failed start, another map against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::broken_against_items`, `sharing::a_worker_that_does_not_start`, `sharing::two_maps_of_one_pool` |
