@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, Submitter, TaskOptions, With};
+use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, Submitter, TaskOptions, Waiting, With};
 
 /// Calls every method through a [`With`].
 pub(crate) struct View<B>(pub(crate) B);
@@ -32,8 +32,14 @@ impl<B: Backend> Backend for View<B> {
     fn stats(&self) -> Stats {
         self.with().stats()
     }
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        self.with().try_execute(job, waiting)
+    }
     fn submitter(&self) -> Option<Submitter> {
         self.with().submitter()
+    }
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.with().poll_join(waiting)
     }
     fn item_executor(&self) -> ItemExecutor {
         self.with().item_executor()
@@ -67,8 +73,14 @@ impl<B: Backend> Backend for Lent<B> {
     fn stats(&self) -> Stats {
         through(&(&self.0 as &dyn Backend)).stats()
     }
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        through(&(&self.0 as &dyn Backend)).try_execute(job, waiting)
+    }
     fn submitter(&self) -> Option<Submitter> {
         through(&(&self.0 as &dyn Backend)).submitter()
+    }
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        through(&(&self.0 as &dyn Backend)).poll_join(waiting)
     }
     fn item_executor(&self) -> ItemExecutor {
         through(&(&self.0 as &dyn Backend)).item_executor()
