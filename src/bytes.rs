@@ -306,7 +306,7 @@ pub(crate) fn as_own<R>(write: impl FnOnce() -> R) -> R {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if out_of_band().is_none() {
+        if !CURRENT.try_with(|current| current.borrow().out_of_band.is_some()).unwrap_or(false) {
             return serializer.serialize_bytes(self);
         }
         serializer.serialize_newtype_struct(NAME, &Content(self))
@@ -345,11 +345,11 @@ impl Serialize for Content<'_> {
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(BytesVisitor(out_of_band()))
+        deserializer.deserialize_byte_buf(BytesVisitor)
     }
 }
 
-struct BytesVisitor(Option<Arc<dyn OutOfBand>>);
+struct BytesVisitor;
 
 impl<'de> Visitor<'de> for BytesVisitor {
     type Value = Bytes;
@@ -358,8 +358,8 @@ impl<'de> Visitor<'de> for BytesVisitor {
         f.write_str("bytes")
     }
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        let Some(out_of_band) = self.0 else { return Ok(bytes.into()) };
         let Some(marked) = bytes.strip_prefix(&MARK) else { return Ok(bytes.into()) };
+        let Some(out_of_band) = out_of_band() else { return Ok(bytes.into()) };
         if marked.starts_with(&MARK) {
             return Ok(marked.into());
         }

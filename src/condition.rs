@@ -115,7 +115,7 @@ impl Condition {
     pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> bool {
         match deadline {
             None => {
-                self.sleepers.wait(guard);
+                self.wait(guard);
                 false
             }
             Some(deadline) => self.sleepers.wait_until(guard, deadline).timed_out(),

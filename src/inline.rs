@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::condition::Condition;
 use crate::error::Error;
 use crate::job::Job;
 use crate::submitter::Submitter;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::Mutex;
 use crate::task::owner::{may_block, thread_token};
 use crate::wait::deadline;
 
@@ -58,7 +59,7 @@ pub const InlineExecutor: InlineExecutor = InlineExecutor { state: None };
 struct State {
     inner: Mutex<Inner>,
     /// Notified when the last task of a closed executor has ended.
-    ended: Condvar,
+    ended: Condition,
 }
 
 struct Inner {
@@ -70,8 +71,8 @@ struct Inner {
 impl InlineExecutor {
     /// Makes an executor that can be closed. Its clones are the same executor.
     pub fn new() -> Self {
-        let state = State { inner: Mutex::new(Inner { is_closed: false, running: Vec::new() }), ended: Condvar::new() };
-        Self { state: Some(Arc::new(state)) }
+        let inner = Mutex::new(Inner { is_closed: false, running: Vec::new() });
+        Self { state: Some(Arc::new(State { inner, ended: Condition::new() })) }
     }
 }
 
@@ -124,10 +125,7 @@ impl State {
         }
         let mut timed_out = false;
         while !inner.running.is_empty() && !timed_out {
-            match until {
-                None => self.ended.wait(&mut inner),
-                Some(until) => timed_out = self.ended.wait_until(&mut inner, until).timed_out(),
-            }
+            timed_out = self.ended.wait_until(&mut inner, until);
         }
         inner.running.is_empty()
     }
