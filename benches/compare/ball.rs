@@ -74,7 +74,7 @@ pub(crate) fn spawn_and_wait() {
     assert!(own_program(EXIT_FLAG).status().expect("a process").success());
 }
 
-fn own_program(argument: &str) -> Command {
+pub(crate) fn own_program(argument: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the path of this program"));
     command.arg(argument);
     command

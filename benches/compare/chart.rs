@@ -99,14 +99,14 @@ fn draw_on(area: &Area<'_>, groups: &[Group<'_>], height: i32) -> Drawn {
     let mut y = TOP;
     for Group { workload, bars } in groups {
         let bold = (FONT, 13).into_font().style(FontStyle::Bold).color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw_text(workload.workload, &bold, (20, y))?;
+        area.draw_text(&workload.workload, &bold, (20, y))?;
         for (standing, ratio) in bars {
             y += LINE;
             let (one, end) = (axis.x(1.0), axis.x(*ratio));
             // This crate's is a mark, as it has no length.
             let corners = [(one.min(end) - 1, y - 5), (one.max(end) + 1, y + 5)];
             area.draw(&Rectangle::new(corners, colour(standing.role).filled()))?;
-            area.draw_text(standing.name, &at(HPos::Right, 12), (BARS.0 - 10, y))?;
+            area.draw_text(&standing.name, &at(HPos::Right, 12), (BARS.0 - 10, y))?;
             let median = standing.shown.map(|shown| number(shown.median)).unwrap_or_default();
             let figure = format!("{median} {}", workload.unit.name());
             area.draw_text(&figure, &at(HPos::Right, 12), (WIDTH - 20, y))?;

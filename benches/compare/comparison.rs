@@ -13,8 +13,11 @@ pub(crate) mod processes;
 pub(crate) mod python;
 pub(crate) mod report;
 pub(crate) mod resources;
+pub(crate) mod runs;
 pub(crate) mod settings;
 pub(crate) mod spread;
+pub(crate) mod surroundings;
+pub(crate) mod table;
 pub(crate) mod target;
 pub(crate) mod tasks;
 pub(crate) mod unit;
@@ -22,7 +25,7 @@ pub(crate) mod waits;
 pub(crate) mod workloads;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use clap::error::ErrorKind;
@@ -31,6 +34,7 @@ use clap::{CommandFactory as _, Parser};
 use contest::Contest;
 use report::Report;
 use settings::{Effort, Settings, picks};
+use surroundings::Surroundings;
 use workloads::{WORKLOADS, Workload};
 
 /// Compares this crate with what its users would pick instead.
@@ -45,6 +49,9 @@ struct Arguments {
     /// Lets the peers take part whose names contain this, such as rayon, tokio, procspawn or Python
     #[arg(long, value_name = "NAME")]
     peer: Vec<String>,
+    /// Runs all of it so many times, each time in a process of its own, and shows the range of each figure
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    runs: usize,
     /// Lists the workloads
     #[arg(long)]
     list: bool,
@@ -53,26 +60,35 @@ struct Arguments {
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     // Its worker processes go no further.
     procspawn::init();
-    if ball::is_child() {
+    if ball::is_child() || surroundings::is_child() {
         return Ok(());
     }
-    let Arguments { quick, workload, peer, list } = Arguments::parse();
-    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|known| picks(&workload, known.name)).collect();
+    let Arguments { quick, workload, peer, runs, list } = Arguments::parse();
+    let everywhere = WORKLOADS.iter().flat_map(|known| known.surroundings.iter().map(move |at| (known, *at)));
+    let workloads: Vec<(&Workload, Surroundings)> =
+        everywhere.filter(|(known, at)| picks(&workload, &at.name(known.name))).collect();
     if workloads.is_empty() {
         let text = "no workload is called so; --list says how they are called";
         Arguments::command().error(ErrorKind::InvalidValue, text).exit();
     }
     if list {
-        workloads.iter().for_each(|workload| println!("{}", workload.name));
+        workloads.iter().for_each(|(workload, at)| println!("{}", at.name(workload.name)));
         return Ok(());
+    }
+    let target = target_directory()?;
+    if runs > 1 {
+        let flag = |name: &'static str, values: Vec<String>| values.into_iter().flat_map(move |v| [name.into(), v]);
+        let mut arguments: Vec<String> = flag("--workload", workload).chain(flag("--peer", peer)).collect();
+        arguments.extend(quick.then(|| "--quick".into()));
+        return runs::run(runs, &arguments, &target);
     }
     let effort = if quick { Effort::Quick } else { Effort::Full };
     let settings = Settings { effort, peers: peer };
     let mut report = Report { effort, machine: report::machine(), workloads: Vec::new() };
     println!("{}\n", report.machine);
-    report::print_head();
-    for workload in workloads {
-        let mut contest = Contest::new(workload.name, workload.unit, &settings);
+    report::print_heads();
+    for (workload, at) in workloads {
+        let mut contest = Contest::new(workload.name, workload.unit, at, &settings);
         (workload.enter)(&mut contest);
         let standings = contest.run();
         report::print(&standings);
@@ -80,15 +96,18 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     }
     let (targets, met) = report.targets();
     println!("\n{met} of {targets} targets met");
-    write(&report)
+    write(&report, &target)
 }
 
-/// Leaves files where Cargo leaves its own.
-fn write(report: &Report) -> Result<(), Box<dyn Error>> {
+/// Returns where Cargo leaves its own files.
+fn target_directory() -> Result<PathBuf, Box<dyn Error>> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
     fs::create_dir_all(&target)?;
-    let target = target.canonicalize()?;
+    Ok(target.canonicalize()?)
+}
+
+fn write(report: &Report, target: &Path) -> Result<(), Box<dyn Error>> {
     fs::write(target.join("compare.json"), report.json()?)?;
     fs::write(target.join("compare.svg"), chart::draw(&report.workloads)?)?;
     println!("compare.json and compare.svg are in {}", target.display());

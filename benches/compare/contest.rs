@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::python;
 use crate::settings::Settings;
 use crate::spread::{Spread, median};
+use crate::surroundings::Surroundings;
 use crate::target::{Judgement, Target, judge};
 use crate::unit::Unit;
 
@@ -14,8 +15,9 @@ use crate::unit::Unit;
 type Run = Box<dyn FnMut(u64) -> f64>;
 
 pub(crate) struct Contest<'s> {
-    name: &'static str,
+    name: String,
     pub(crate) unit: Unit,
+    pub(crate) surroundings: Surroundings,
     pub(crate) settings: &'s Settings,
     once: bool,
     contestants: Vec<Contestant>,
@@ -33,7 +35,7 @@ pub(crate) struct Contestant {
     run: Result<Run, &'static str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// This crate.
@@ -47,8 +49,8 @@ pub(crate) enum Role {
 }
 
 impl<'s> Contest<'s> {
-    pub(crate) fn new(name: &'static str, unit: Unit, settings: &'s Settings) -> Self {
-        Self { name, unit, settings, once: false, contestants: Vec::new() }
+    pub(crate) fn new(name: &str, unit: Unit, surroundings: Surroundings, settings: &'s Settings) -> Self {
+        Self { name: surroundings.name(name), unit, surroundings, settings, once: false, contestants: Vec::new() }
     }
 
     /// One round will do, without one to warm up: its figures hardly vary, or take long.
@@ -89,6 +91,7 @@ impl<'s> Contest<'s> {
 
     /// Runs all rounds.
     pub(crate) fn run(mut self) -> Standings {
+        let _neighbour = self.surroundings.enter();
         let effort = self.settings.effort;
         let ((at_least, at_most), warm_up) = if self.once { ((1, 1), 0) } else { (effort.rounds(), 1) };
         (0..warm_up).for_each(|_| drop(self.round()));
@@ -104,9 +107,9 @@ impl<'s> Contest<'s> {
         }
         let Self { name, unit, contestants, .. } = self;
         let standing = |contestant: &Contestant| Standing {
-            name: contestant.name,
+            name: contestant.name.to_owned(),
             role: contestant.role,
-            absent: contestant.run.as_ref().err().copied(),
+            absent: contestant.run.as_ref().err().map(|why| (*why).to_owned()),
             figure: contestant.median(),
             shown: Spread::of(contestant.figures.iter().map(|figure| unit.of(*figure))),
             judgements: judge(contestant, &contestants, unit),
@@ -137,22 +140,21 @@ impl Contestant {
 }
 
 /// How a contest ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Standings {
-    pub(crate) workload: &'static str,
+    pub(crate) workload: String,
     pub(crate) unit: Unit,
     pub(crate) contestants: Vec<Standing>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Standing {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) absent: Option<&'static str>,
+    pub(crate) absent: Option<String>,
     /// The median in seconds, or what the unit is of.
     pub(crate) figure: Option<f64>,
     /// In the unit.
-    #[serde(flatten)]
     pub(crate) shown: Option<Spread>,
     pub(crate) judgements: Vec<Judgement>,
 }

@@ -5,6 +5,8 @@
 //! `resources` what is not time. Who takes part: `pools` of threads, `python`, procspawn's pool in `processes`, and `limits` and
 //! `ball`, the least. `contest` lets them take turns, `target` judges, `report` and `chart` show.
 
+#![cfg_attr(test, expect(dead_code, reason = "the tests do not run the comparison"))]
+
 // It reads `/proc`, and enters worker processes that nobody starts but the loader.
 #[cfg(target_os = "linux")]
 #[path = "comparison.rs"]

@@ -22,6 +22,7 @@ fn enter_maps(
     contest: &mut Contest<'_>,
     times: u64,
     targets: &[Target],
+    scoped: Option<Target>,
     function: impl Fn(u64) -> u64 + Send + Sync + Copy + 'static,
 ) {
     let threads = ThreadPoolExecutor::new(2);
@@ -32,9 +33,12 @@ fn enter_maps(
         map.target(*target);
     }
     let threads = ThreadPoolExecutor::new(2);
-    contest.ours(SCOPED, times, move |times| {
+    let mapped = contest.ours(SCOPED, times, move |times| {
         time(|| threads.scope(|scope| scope.map(function, 0..times).collect::<Result<Vec<_>, _>>()).unwrap())
     });
+    if let Some(target) = scoped {
+        mapped.target(target);
+    }
     let rayon = Arc::new(Rayon::new(2));
     let bridged = Arc::clone(&rayon);
     contest.peer(INDEXED, times, move |times| {
@@ -53,8 +57,7 @@ fn enter_maps(
 pub(crate) fn map(contest: &mut Contest<'_>) {
     const SUBMIT: &str = "submit each";
     let times = contest.settings.scaled(1_000_000);
-    let targets = [Target::Times(SUBMIT, 0.05), Target::Times(INDEXED, 4.0), Target::Times(BRIDGED, 0.1)];
-    enter_maps(contest, times, &targets, |n| n + 1);
+    enter_maps(contest, times, &[Target::AtMost(15.0), Target::Times(INDEXED, 12.0)], None, |n| n + 1);
     let threads = ThreadPoolExecutor::new(2);
     contest.ours(SUBMIT, times, move |times| {
         time(|| {
@@ -69,13 +72,13 @@ pub(crate) fn map(contest: &mut Contest<'_>) {
 pub(crate) fn map_of_10_ns(contest: &mut Contest<'_>) {
     let busy = Busy::of(Duration::from_nanos(10));
     let times = contest.settings.scaled(1_000_000);
-    enter_maps(contest, times, &[Target::Times(INDEXED, 1.5)], move |_| busy.run());
+    enter_maps(contest, times, &[Target::Times(INDEXED, 2.5)], None, move |_| busy.run());
 }
 
 pub(crate) fn map_of_100_ns(contest: &mut Contest<'_>) {
     let busy = Busy::of(Duration::from_nanos(100));
     let times = contest.settings.scaled(1_000_000);
-    enter_maps(contest, times, &[Target::Times(INDEXED, 1.5)], move |_| busy.run());
+    enter_maps(contest, times, &[Target::Times(INDEXED, 1.2)], Some(Target::Times(INDEXED, 2.0)), move |_| busy.run());
 }
 
 /// 3000 items of 10 us, but for one in the middle, which is 1000 times as long: a chunk that it shares with others is late.
@@ -85,7 +88,7 @@ pub(crate) fn map_of_unequal(contest: &mut Contest<'_>) {
     const PERFECT: &str = "perfect split";
     let busy = Busy::of(Duration::from_micros(10));
     let function = move |n| (0..if n == ITEMS / 2 { LONG } else { 1 }).map(|_| busy.run()).fold(0, u64::wrapping_add);
-    enter_maps(contest, ITEMS, &[Target::Times(PERFECT, 1.1)], function);
+    enter_maps(contest, ITEMS, &[Target::Times(PERFECT, 1.1)], None, function);
     contest.limit(PERFECT, ITEMS, move |_| {
         let all = ITEMS - 1 + LONG;
         limits::two_threads(busy, all / 2, all - all / 2)

@@ -30,18 +30,18 @@ pub(crate) trait Race: Clone + 'static {
     fn run<P: Pool>(&self, pool: &P, times: u64) -> f64;
 }
 
-/// Enters a pool of this crate, of two workers.
+/// Enters a pool of this crate, with as many workers as in these surroundings.
 pub(crate) fn enter_ours<'c>(
     contest: &'c mut Contest<'_>,
     name: &'static str,
     times: u64,
     race: impl Race,
 ) -> &'c mut Contestant {
-    let pool = ThreadPoolExecutor::new(2);
+    let pool = ThreadPoolExecutor::new(contest.surroundings.workers());
     contest.ours(name, times, move |times| race.run(&pool, times))
 }
 
-/// Enters every peer, each with a pool of two workers.
+/// Enters every peer, each with a pool of as many workers.
 pub(crate) fn enter_peers(contest: &mut Contest<'_>, times: u64, race: &impl Race) {
     enter::<Rayon>(contest, times, race);
     enter::<threadpool::ThreadPool>(contest, times, race);
@@ -52,7 +52,7 @@ pub(crate) fn enter_peers(contest: &mut Contest<'_>, times: u64, race: &impl Rac
 
 fn enter<P: Pool>(contest: &mut Contest<'_>, times: u64, race: &impl Race) {
     if contest.settings.invites(P::NAME) {
-        let (pool, race) = (P::new(2), race.clone());
+        let (pool, race) = (P::new(contest.surroundings.workers()), race.clone());
         contest.peer(P::NAME, times, move |times| race.run(&pool, times));
     }
 }

@@ -1,16 +1,17 @@
-//! What is printed, and what is written to a file: a table in Markdown, and JSON.
+//! [`Report`]: the figures of a run, as a table in Markdown and as JSON.
 
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contest::{Role, Standing, Standings};
 use crate::settings::Effort;
+use crate::spread::Spread;
+use crate::table::{print_head, print_row};
 use crate::target::Judgement;
 use crate::unit::Unit;
 
-/// All of it, as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) effort: Effort,
     pub(crate) machine: String,
@@ -22,7 +23,7 @@ impl Report {
         serde_json::to_string_pretty(self)
     }
 
-    /// How many targets there were, and how many of them were met.
+    /// Returns the number of targets, and of those that are met.
     pub(crate) fn targets(&self) -> (usize, usize) {
         let standings = self.workloads.iter().flat_map(|workload| &workload.contestants);
         let verdicts: Vec<bool> = standings.flat_map(|standing| &standing.judgements).filter_map(|j| j.met).collect();
@@ -30,7 +31,7 @@ impl Report {
     }
 }
 
-/// Its cpus and its kernel.
+/// Returns the cpus and the kernel.
 pub(crate) fn machine() -> String {
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let model = text("/proc/cpuinfo").lines().find_map(|line| Some(line.strip_prefix("model name")?.to_owned()));
@@ -41,22 +42,16 @@ pub(crate) fn machine() -> String {
     format!("{cpus} cpus, {model}, Linux {}", version.join("."))
 }
 
-const WIDTHS: [usize; 6] = [22, 32, 12, 22, 46, 29];
-
-/// The table is written as contests end.
-pub(crate) fn print_head() {
-    print_row(["workload", "contestant", "median", "min .. max", "time, of this crate to", "target"].map(String::from));
-    let [v, w, x, y, z, last] = WIDTHS.map(|width| "-".repeat(width));
-    println!("|-{v}-|-{w}-|-{x}:|-{y}:|-{z}-|-{last}-|");
+/// Prints the head of the table, whose rows are printed as contests end.
+pub(crate) fn print_heads() {
+    print_head(["workload", "contestant", "median", "p10 .. p90", "time, of this crate to", "target"]);
 }
 
 pub(crate) fn print(standings: &Standings) {
-    let mut workload = standings.workload;
+    let mut workload = standings.workload.as_str();
     for standing in &standings.contestants {
         let (median, spread) = figures(standing, standings.unit);
-        let name =
-            if standing.role == Role::Limit { format!("limit: {}", standing.name) } else { standing.name.into() };
-        let mut row = [workload.into(), name, median, spread, String::new(), String::new()];
+        let mut row = [workload.into(), standing.title(), median, spread, String::new(), String::new()];
         workload = "";
         let (first, more) = match standing.judgements.split_first() {
             Some((first, more)) => (Some(first), more),
@@ -73,17 +68,33 @@ pub(crate) fn print(standings: &Standings) {
     }
 }
 
-fn figures(standing: &Standing, unit: Unit) -> (String, String) {
-    match (standing.shown, standing.absent) {
-        (Some(shown), _) => {
-            let median = format!("{} {}", number(shown.median), unit.name());
-            (median.trim_end().into(), format!("{} .. {}", number(shown.min), number(shown.max)))
-        }
-        (None, absent) => ("-".into(), absent.unwrap_or_default().into()),
+impl Standing {
+    pub(crate) fn title(&self) -> String {
+        if self.role == Role::Limit { format!("limit: {}", self.name) } else { self.name.clone() }
     }
 }
 
-/// Some digits of it.
+fn figures(standing: &Standing, unit: Unit) -> (String, String) {
+    match (&standing.shown, &standing.absent) {
+        (Some(shown), _) => {
+            let median = format!("{} {}", number(shown.median), unit.name());
+            (median.trim_end().into(), spread(shown))
+        }
+        (None, absent) => ("-".into(), absent.clone().unwrap_or_default()),
+    }
+}
+
+/// Returns the percentiles, and says if the median says little.
+fn spread(figures: &Spread) -> String {
+    let range = format!("{} .. {}", number(figures.p10), number(figures.p90));
+    match figures.modes {
+        Some([low, high]) => format!("{range}, two modes: {} and {}", number(low), number(high)),
+        None if figures.is_wide() => format!("{range}, wide"),
+        None => range,
+    }
+}
+
+/// Returns some digits of the number.
 pub(crate) fn number(number: f64) -> String {
     match number.abs() {
         0.0 => "0".into(),
@@ -95,16 +106,11 @@ pub(crate) fn number(number: f64) -> String {
 }
 
 fn texts(judgement: &Judgement) -> [String; 2] {
-    let comparison = judgement.ratio.zip(judgement.against).map(|(ratio, other)| {
-        if judgement.of_speed { format!("{ratio:.3} of the speed of {other}") } else { format!("{ratio:.3} x {other}") }
+    let comparison = judgement.ratio.zip(judgement.against.as_ref()).map(|(ratio, other)| {
+        let ratio = format!("{:.3} ({:.3} .. {:.3})", ratio.median, ratio.p10, ratio.p90);
+        if judgement.of_speed { format!("{ratio} of the speed of {other}") } else { format!("{ratio} x {other}") }
     });
     let target = judgement.target.as_ref().zip(judgement.met);
     let target = target.map(|(target, met)| format!("{target}: {}", if met { "met" } else { "not met" }));
     [comparison.unwrap_or_default(), target.unwrap_or_default()]
-}
-
-fn print_row(cells: [String; 6]) {
-    let [a, b, c, d, e, f] = cells;
-    let [v, w, x, y, z, last] = WIDTHS;
-    println!("| {a:<v$} | {b:<w$} | {c:>x$} | {d:>y$} | {e:<z$} | {f:<last$} |");
 }

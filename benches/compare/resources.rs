@@ -89,7 +89,7 @@ pub(crate) fn memory(contest: &mut Contest<'_>) {
     });
     ours.target(Target::AtMost(1000.0));
     contest.peer(PROCSPAWN, 1, |_| {
-        let pool = procspawn_pool();
+        let pool = procspawn_pool(2);
         let worker = pool.spawn((), pid).join().unwrap();
         proc::private_bytes(worker) as f64
     });

@@ -1,9 +1,9 @@
 //! [`Unit`]: how a figure is shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Figures are seconds, or what the name says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Unit {
     Nanos,
     Micros,
@@ -26,6 +26,11 @@ impl Unit {
             Self::Kilobytes => figure / 1e3,
             Self::Bytes | Self::Count => figure,
         }
+    }
+
+    /// Returns `true` if more is better.
+    pub(crate) fn is_rate(self) -> bool {
+        matches!(self, Self::BytesIn(_))
     }
 
     pub(crate) fn name(self) -> &'static str {

@@ -85,6 +85,6 @@ impl Race for Pending {
 pub(crate) fn pending(contest: &mut Contest<'_>) {
     let times = contest.settings.scaled(1_000_000);
     contest.once();
-    enter_ours(contest, "submit", times, Pending).target(Target::AtMost(200.0));
+    enter_ours(contest, "submit", times, Pending).target(Target::AtMost(112.0));
     enter_peers(contest, times, &Pending);
 }
