@@ -94,6 +94,7 @@ mod inline;
 mod inputs;
 mod items;
 mod job;
+mod look;
 mod map;
 mod map_with;
 mod options;

@@ -15,12 +15,6 @@ mod imp;
 pub use imp::Choices;
 pub(crate) use imp::*;
 
-/// Returns how often a waiting thread yields before it sleeps. It does not yield if there is a deadline: on a busy
-/// machine a yield may take a whole time slice, many times a short time limit.
-pub(crate) fn yields(deadline: Option<std::time::Instant>) -> usize {
-    if deadline.is_none() { YIELDS } else { 0 }
-}
-
 #[cfg(not(any(model = "loom", model = "shuttle")))]
 mod imp {
     pub(crate) use crossbeam_channel as channel;
@@ -47,9 +41,8 @@ mod imp {
         since.elapsed()
     }
 
-    /// How often a thread yields before it parks: a few turns turn most hand-offs of tiny tasks from a futex round trip
-    /// into a look at memory, and cost a thread with nothing to do microseconds.
-    pub(crate) const YIELDS: usize = 6;
+    /// Whether a model checker runs this.
+    pub(crate) const IS_MODEL: bool = false;
 
     /// Whether the panic hook may read thread-locals.
     pub(crate) const LOCATES_PANICS: bool = true;

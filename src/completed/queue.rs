@@ -11,8 +11,8 @@ use std::time::Instant;
 
 #[cfg(feature = "stream")]
 use crate::blocking;
+use crate::look::look;
 use crate::sync::channel::{Receiver, Sender, unbounded};
-use crate::sync::{thread, yields};
 use crate::task::listener::Listen;
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
@@ -64,13 +64,11 @@ impl CompletionQueue {
         self.keys.try_recv().ok()
     }
 
-    /// Takes a key, after some yields if there is none yet. Does not sleep.
+    /// Takes a key, after a [look](crate::look) if there is none yet. Does not sleep.
     pub(crate) fn look(&self, deadline: Option<Instant>) -> Option<usize> {
         self.try_take().or_else(|| {
-            (0..yields(deadline)).find_map(|_| {
-                thread::yield_now();
-                self.try_take()
-            })
+            look(deadline, || !self.keys.is_empty());
+            self.try_take()
         })
     }
 

@@ -37,9 +37,10 @@ use super::range::{Collect, Items, Range};
 use super::source::{FollowUp, InputBuffer, SharedItems};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
+use crate::look::let_accumulate;
 use crate::options::TaskOptions;
+use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
-use crate::sync::{Mutex, YIELDS, thread};
 use crate::task::call::Call;
 use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
@@ -197,9 +198,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
             }
             if self.earliest().is_none() {
                 // New items may arrive meanwhile.
-                for _ in 0..YIELDS {
-                    thread::yield_now();
-                }
+                let_accumulate();
             }
             let has_come = self.input.flush(self);
             match self.earliest() {

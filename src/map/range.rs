@@ -25,8 +25,9 @@ use std::time::{Duration, Instant};
 use super::runs::{Order, Runs};
 use crate::error::{Error, Outcome};
 use crate::id::FutureId;
+use crate::look::look;
 use crate::outcomes::Outcomes;
-use crate::sync::{Condvar, Mutex, MutexGuard, elapsed, thread, yields};
+use crate::sync::{Condvar, Mutex, MutexGuard, elapsed};
 use crate::task::listener::Listen;
 use crate::task::owner::{self, CompensationGuard, Ended};
 use crate::task::roles::BlockReason;
@@ -347,13 +348,9 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
         // A worker that sleeps here may wait for an item that only another worker can take.
         let _compensation = owner::current().map(|owner| CompensationGuard::new(Some(owner), BlockReason::Worker));
         let part = self.awaited();
-        for _ in 0..yields(deadline) {
-            thread::yield_now();
-            if part.is_ready() {
-                return;
-            }
+        if !look(deadline, || part.is_ready()) {
+            part.sleep(deadline);
         }
-        part.sleep(deadline);
     }
 
     fn listen(&self, listener: Arc<dyn Listen>, key: usize) {

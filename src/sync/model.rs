@@ -102,8 +102,8 @@ pub(crate) fn elapsed(_since: Instant) -> std::time::Duration {
     std::time::Duration::ZERO
 }
 
-/// Not even the turns of a loop that yields.
-pub(crate) const YIELDS: usize = 0;
+/// Whether a model checker runs this.
+pub(crate) const IS_MODEL: bool = true;
 
 /// A checker ends its threads by panics, where its thread-locals are out of reach.
 pub(crate) const LOCATES_PANICS: bool = false;

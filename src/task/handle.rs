@@ -17,7 +17,7 @@ use super::state::{By, Phase, Task};
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::id::FutureId;
-use crate::sync::{thread, yields};
+use crate::look::look;
 use crate::unwind::drop_caught;
 
 /// Panics with this if an outcome is wanted that a poll of the handle has taken.
@@ -152,12 +152,7 @@ where
         {
             remote.help(self.id);
         }
-        for _ in 0..yields(deadline) {
-            if self.inner.lock().is_done() {
-                return true;
-            }
-            thread::yield_now();
-        }
+        look(deadline, || self.published.load(Ordering::Relaxed));
         let mut inner = self.inner.lock();
         while !inner.is_done() {
             inner.waiters += 1;

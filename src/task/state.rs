@@ -91,6 +91,9 @@ pub(crate) struct Task<C, T, H = Outcome<T>> {
     /// The handle has taken the outcome, so its drop has nothing left to do. Only the handle writes and reads it, so it
     /// needs no ordering.
     pub(super) spent: AtomicBool,
+    /// The task has been published. A hint for a thread that [looks](crate::look) without the lock, set after the lock has
+    /// been released.
+    pub(super) published: AtomicBool,
     /// The [generation](fork::generation) of the process whose pool has the task. 0 if no pool has it, so that a fork
     /// does not lose it.
     pub(super) generation: AtomicU32,
@@ -318,6 +321,7 @@ where
             }),
             changed: Condvar::new(),
             spent: AtomicBool::new(false),
+            published: AtomicBool::new(false),
             generation: AtomicU32::new(generation),
         })
     }
@@ -443,6 +447,7 @@ where
         listener::tell(&first, &rest, end.unwrap_or(End::Value));
         let waiters = inner.waiters;
         drop(inner);
+        self.published.store(true, Ordering::Relaxed);
         if waiters > 0 {
             self.changed.notify_all();
         }

@@ -63,9 +63,10 @@ use super::timer::Timer;
 use crate::condition::{Condition, Room, Waiting};
 use crate::error::{Error, Full};
 use crate::fork;
+use crate::look::look;
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
-use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
@@ -97,7 +98,7 @@ pub(super) struct Pool {
     /// Those that wait for the workers to end.
     ended: Condition,
     timer: Timer,
-    /// The length of the queue, for a searcher that yields without the lock. Stored by `release`. A hint.
+    /// The length of the queue, for a searcher that [looks](look) without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
     /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
     /// A hint.
@@ -316,7 +317,7 @@ impl Pool {
             if may_search && queue.begin_search() {
                 may_search = false;
                 drop(queue);
-                self.look_for_more();
+                look(None, || self.length.load(Ordering::Relaxed) > 0);
                 queue = self.queue.lock();
                 queue.searching = false;
                 continue;
@@ -341,16 +342,6 @@ impl Pool {
                 }
             }
             may_search = true;
-        }
-    }
-
-    /// Yields until there is a task, at most [`YIELDS`] times.
-    fn look_for_more(&self) {
-        for _ in 0..YIELDS {
-            if self.length.load(Ordering::Relaxed) > 0 {
-                break;
-            }
-            thread::yield_now();
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the bottom up, each with the modules that are in it. ARCHITECTURE.md draws them.
 const LAYERS: [&[&str]; 9] = [
-    &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition"],
+    &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition", "look"],
     &["error", "bytes"],
     &["panics", "fork", "stack", "blocking", "codec"],
     &["outcomes"],

@@ -16,15 +16,6 @@ pub use mailbox::Mailbox;
 pub use read_right::ReadRight;
 pub use slots::{Progress, TaskSlots};
 
-/// A look finds all that more would.
-pub(super) fn for_a_while() -> impl FnMut() -> bool {
-    let mut left = 1;
-    move || {
-        left -= 1;
-        left >= 0
-    }
-}
-
 pub(super) struct TaskTable {
     slots: TaskSlots<2>,
     mailbox: Mailbox,

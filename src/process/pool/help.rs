@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::Pool;
+use crate::look::looking;
 use crate::process::protocol::frame::Kind;
-use crate::process::shm::table;
 use crate::process::task::{Place, RemoteTask};
 use crate::task::owner;
 
@@ -19,7 +19,7 @@ impl Pool {
             return;
         }
         let Some((id, connection, slot, sequence)) = self.scheduler.lock().only(remote) else { return };
-        let mut in_time = table::for_a_while();
+        let mut in_time = looking(None);
         // Whatever else ends the task takes it from its worker.
         let is_there = || matches!(*remote.place.lock(), Place::Sent { sequence: last, .. } if last == sequence);
         let read = || {

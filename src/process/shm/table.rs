@@ -20,10 +20,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use crate::look::looking;
 use crate::process::os::{self, Memory};
 use mailbox::Mailbox;
 pub(in crate::process) use read_right::ReadRight;
@@ -65,26 +65,9 @@ const SHORT_REPLIES_AT: usize = JOURNAL_AT + JOURNAL;
 const LENGTH: usize = SHORT_REPLIES_AT + COUNT * SHORT_REPLY;
 const _: () = assert!(size_of::<Shared>() <= JOURNAL_AT);
 
-/// How long a thread that waits for the other side looks here, yielding in between, before it sleeps. Waking an idle
-/// cpu takes longer than the round trip of a tiny task.
-const LOOK: Duration = Duration::from_micros(50);
-
 /// How many announcements of the pool a worker follows without finding anything in the socket, because it received that
 /// before, until it blocks there.
 pub(in crate::process) const TRIES: usize = 2;
-
-/// Returns a function that yields and returns `true`, until `LOOK` has passed.
-pub(in crate::process) fn for_a_while() -> impl FnMut() -> bool {
-    let begin = Instant::now();
-    move || {
-        // On a busy machine, one yield may take a whole time slice.
-        let goes_on = begin.elapsed() <= LOOK;
-        if goes_on {
-            std::thread::yield_now();
-        }
-        goes_on
-    }
-}
 
 /// Returns the time in nanoseconds, by a clock that all processes share and nobody sets.
 pub(in crate::process) fn now() -> u64 {
@@ -203,7 +186,7 @@ impl TaskTable {
 
     /// Looks for a while whether the pool has sent something since `seen`. Returns `true` if it has.
     pub(in crate::process) fn look_for_order(&self, seen: &mut u64) -> bool {
-        let mut goes_on = for_a_while();
+        let mut goes_on = looking(None);
         loop {
             let now = self.shared().orders.load(Ordering::Acquire);
             if std::mem::replace(seen, now) != now {
