@@ -17,9 +17,6 @@ mod pool;
 mod protocol {
     pub(in crate::process) use super::frame;
 }
-mod shm {
-    pub(in crate::process) use super::table;
-}
 #[path = "model/table.rs"]
 mod table;
 #[path = "model/task.rs"]

@@ -254,6 +254,10 @@ pub(crate) mod channel {
             self.0.queue.lock().values.pop_front().ok_or(RecvError)
         }
 
+        pub(crate) fn is_empty(&self) -> bool {
+            self.0.queue.lock().values.is_empty()
+        }
+
         pub(crate) fn recv(&self) -> Result<T, RecvError> {
             self.receive(None).map_err(|_| RecvError)
         }
