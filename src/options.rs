@@ -221,6 +221,8 @@ impl MapOptions {
 }
 
 /// Counts what an executor is doing and has done. All numbers are of the same moment.
+///
+/// A worker counts a task when it comes for the next one, so a task may be counted a moment after its future is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -143,6 +143,8 @@ fn a_worker_survives_a_task_that_panics(make: &Make) {
     for _ in 0..5 {
         assert_eq!(panic_message(executor.submit(panic_with, "at no cost".into()).result()), "at no cost");
     }
+    // A worker counts a task when it comes for the next one.
+    assert_eq!(executor.submit(double, 1).result().unwrap(), 2);
     let stats = executor.stats();
     assert_eq!((stats.workers, stats.respawned, stats.failed), (1, 0, 5));
 }
