@@ -95,6 +95,11 @@ impl TaskOptions {
         self.retries.unwrap_or(0)
     }
 
+    /// Returns `true` if the number of retries was set.
+    pub(crate) fn has_retries(&self) -> bool {
+        self.retries.is_some()
+    }
+
     /// Returns `true` if a task is refused when `submit` would otherwise wait for room.
     pub fn get_refuse_when_full(&self) -> bool {
         self.refuse_when_full

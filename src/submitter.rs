@@ -5,26 +5,67 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::job::Job;
+use crate::pauses::Pauses;
 
 /// Passes jobs to an executor without a borrow of it. Returned by [`Backend::submitter`](crate::Backend::submitter), for
-/// tasks that are submitted once others are done.
+/// tasks that are submitted once others are done, or once more after an error.
 ///
 /// An executor may end while there are handles on it. It then refuses the jobs, as it does after `close`.
 #[derive(Clone)]
-pub struct Submitter(Arc<dyn Fn(Job) + Send + Sync>);
+pub struct Submitter {
+    execute: Arc<dyn Fn(Job) + Send + Sync>,
+    pauses: Option<Arc<Pauses>>,
+    runs_inside_submit: bool,
+}
 
 impl Submitter {
     /// Makes a handle of a function that does with a job what [`Backend::execute`](crate::Backend::execute) does.
     ///
     /// It is called in the thread that completes the last input of a task. Like a callback, it must not block, not even for
     /// room in a queue: take the job although the queue is full, or fail it.
+    ///
+    /// A backend that passes its jobs to another executor uses [`map`](Submitter::map) instead.
     pub fn new(execute: impl Fn(Job) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(execute))
+        Self { execute: Arc::new(execute), pauses: None, runs_inside_submit: false }
+    }
+
+    /// Passes each job through `adapt` before the executor gets it, for a backend that passes its jobs to another executor
+    /// and adds something to them.
+    ///
+    /// What the other executor does with tasks that are [tried again](crate::RetryOptions) stays the same: they end when it
+    /// is closed.
+    ///
+    /// # Examples
+    ///
+    /// See [`Backend::submitter`](crate::Backend::submitter).
+    pub fn map(self, adapt: impl Fn(Job) -> Job + Send + Sync + 'static) -> Self {
+        let execute = self.execute;
+        Self { execute: Arc::new(move |job| execute(adapt(job))), ..self }
+    }
+
+    /// Says where the pauses between the attempts of a task are kept, so that the executor can end them.
+    pub(crate) fn with_pauses(self, pauses: &Arc<Pauses>) -> Self {
+        Self { pauses: Some(Arc::clone(pauses)), ..self }
+    }
+
+    /// Says that the executor runs a job in the thread that submits it.
+    pub(crate) fn inside_submit(self) -> Self {
+        Self { runs_inside_submit: true, ..self }
     }
 
     /// Passes a job to the executor, which accepts it or completes it with an error.
     pub fn submit(&self, job: Job) {
-        (self.0)(job);
+        (self.execute)(job);
+    }
+
+    /// Returns where the pauses between the attempts of a task are kept. An executor that cannot end them gets new ones.
+    pub(crate) fn pauses(&self) -> Arc<Pauses> {
+        self.pauses.clone().unwrap_or_else(Pauses::new)
+    }
+
+    /// Returns `true` if the executor runs a job in the thread that submits it.
+    pub(crate) fn runs_inside_submit(&self) -> bool {
+        self.runs_inside_submit
     }
 }
 

@@ -7,6 +7,7 @@ mod builder;
 mod closures;
 mod executor;
 mod pool;
+mod retrying;
 mod scope;
 mod scope_map;
 mod timer;

@@ -120,8 +120,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
         self.backend.try_execute(job.with_options(Arc::clone(&self.options)), waiting)
     }
     fn submitter(&self) -> Option<Submitter> {
-        let (submitter, options) = (self.backend.submitter()?, Arc::clone(&self.options));
-        Some(Submitter::new(move |job| submitter.submit(job.with_options(Arc::clone(&options)))))
+        let options = Arc::clone(&self.options);
+        Some(self.backend.submitter()?.map(move |job| job.with_options(Arc::clone(&options))))
     }
     fn poll_join(&self, waiting: &mut Waiting) -> bool {
         self.backend.poll_join(waiting)

@@ -65,6 +65,7 @@ use crate::error::{Error, Full};
 use crate::fork;
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
+use crate::pauses::Pauses;
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
@@ -97,6 +98,8 @@ pub(super) struct Pool {
     /// Those that wait for the workers to end.
     ended: Condition,
     timer: Timer,
+    /// Tasks between two attempts, which come back to the queue.
+    pub(super) pauses: Arc<Pauses>,
     /// The length of the queue, for a searcher that yields without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
     /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
@@ -129,6 +132,7 @@ impl Pool {
             room: Condition::new(),
             ended: Condition::new(),
             timer: Timer::new(),
+            pauses: Pauses::new(),
             length: AtomicUsize::new(0),
             earliest: Shown::new(Ticket::NEVER),
             tickets: Tickets::default(),
@@ -358,7 +362,8 @@ impl Pool {
         if self.is_copy() {
             return Stats::default();
         }
-        let (mut pending, mut ended) = (0, Ended::default());
+        let mut pending = self.pauses.count().cast_signed();
+        let mut ended = Ended::default();
         for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
             pending += more;
             ended += also;

@@ -223,6 +223,6 @@ impl Pool {
         // Before the queue: otherwise the maps would continue while the pending tasks are cancelled.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
         let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
-        shared + self.refuse(pending, None)
+        shared + self.pauses.cancel() + self.refuse(pending, None)
     }
 }

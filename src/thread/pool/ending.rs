@@ -54,6 +54,7 @@ impl Pool {
             self.timer.stop();
         }
         self.ended.notify_all();
+        self.pauses.close();
     }
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
@@ -115,6 +116,6 @@ impl Pool {
         drop(queue);
         // Call off the shared items first, or the tasks that were to run them would be counted too.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
-        shared + tasks.iter().filter(|task| task.withdraw()).count()
+        shared + self.pauses.cancel() + tasks.iter().filter(|task| task.withdraw()).count()
     }
 }
