@@ -56,11 +56,7 @@ struct State {
 
 impl Pauses {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-            generation: fork::generation(),
-        })
+        Arc::new(Self { state: Mutex::new(State::default()), changed: Condvar::new(), generation: fork::generation() })
     }
 
     /// Adds an entry, which is resumed at the deadline of its key. Returns `false` if nothing goes on any more: the entry

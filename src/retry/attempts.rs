@@ -30,6 +30,7 @@ use super::policy::Policy;
 use crate::deadlines::Key;
 use crate::error::{Error, Outcome};
 use crate::future::Future;
+use crate::held::{Held, is_large};
 use crate::id::FutureId;
 use crate::job::Job;
 use crate::options::TaskOptions;
@@ -38,6 +39,7 @@ use crate::pauses::{Paused, Pauses};
 use crate::submitter::Submitter;
 use crate::sync::Mutex;
 use crate::task::call::NoCall;
+use crate::task::function::failed;
 use crate::task::listener::{Listen, Listener, WakerKey};
 use crate::task::nested::with_room;
 use crate::task::owner::in_callback;
@@ -106,19 +108,25 @@ impl<R> Rest<R> {
         task
     }
 
-    /// Returns the pause before the next attempt and keeps the error, or returns the error that the task ends with.
-    pub(super) fn pause_after(&mut self, error: Error, policy: &Policy, name: &dyn Fn() -> String) -> Result<Duration, Error> {
-        let Some(pause) = policy.pause_after(self.made, &error) else {
-            // A closed executor says less than what has happened before.
-            let is_shut_down = matches!(error, Error::ShutDown);
-            return Err(self.error.take().filter(|_| is_shut_down).unwrap_or(error));
+    /// Decides what follows an attempt that ended with an error. Runs user code.
+    pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> Next {
+        let Some(pause) = policy.pause_after(self.made, error) else {
+            // That the executor is closed says less than what has happened before.
+            return Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)));
         };
         catch_and_log("the logger", || {
             log::debug!("{} failed in attempt {} and is tried again after {pause:?}: {error}", name(), self.made);
         });
-        self.error = Some(error);
-        Ok(pause)
+        self.error = Some(error.clone());
+        Next::AttemptAfter(pause)
     }
+}
+
+/// What follows an attempt.
+pub(super) enum Next {
+    AttemptAfter(Duration),
+    /// The task ends with this error, or without one with the outcome of the attempt.
+    Nothing(Option<Error>),
 }
 
 /// See the comment at the head of this file.
@@ -182,7 +190,7 @@ impl<R: Send + 'static> Attempts<R> {
         loop {
             let task = match rest.next(&self.policy) {
                 Ok(task) => task,
-                Err(error) => return self.end(rest, Err(error)),
+                Err(error) => return self.end(rest, Err::<R, _>(error)),
             };
             let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
             let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting: Submitting::Yes };
@@ -236,19 +244,25 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Decides what follows an attempt that has ended. Returns what the next attempt needs if that follows at once.
-    fn go_on(&self, attempt: &dyn TaskHandle<R>, mut rest: Rest<R>) -> Option<Rest<R>> {
-        let error = match attempt.take().unwrap_or(Err(Error::Abandoned)) {
+    fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Rest<R>) -> Option<Rest<R>> {
+        if const { is_large::<R>() } {
+            let outcome = attempt.take_boxed();
+            return self.go_on_with(outcome.unwrap_or_else(|| Box::new(Err(Error::Abandoned))), rest);
+        }
+        self.go_on_with(attempt.take().unwrap_or(Err(Error::Abandoned)), rest)
+    }
+
+    fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Rest<R>) -> Option<Rest<R>> {
+        let next = match outcome.get() {
             // Nothing goes on after a close.
-            Err(error) if !self.pauses.is_closed() => error,
-            outcome => {
-                self.end(rest, outcome);
-                return None;
-            }
+            Err(error) if !self.pauses.is_closed() => rest.after(error, &self.policy, &|| self.name()),
+            _ => Next::Nothing(None),
         };
-        match rest.pause_after(error, &self.policy, &|| self.name()) {
-            Ok(Duration::ZERO) => return Some(rest),
-            Ok(pause) => self.pause(rest, pause),
-            Err(error) => self.end(rest, Err(error)),
+        match next {
+            Next::AttemptAfter(Duration::ZERO) => return Some(rest),
+            Next::AttemptAfter(pause) => self.pause(rest, pause),
+            Next::Nothing(Some(error)) => self.end(rest, failed::<_, H>(error)),
+            Next::Nothing(None) => self.end(rest, outcome),
         }
         None
     }
@@ -278,10 +292,14 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Ends the outer task.
-    fn end(&self, rest: Rest<R>, outcome: Outcome<R>) {
+    fn end<H: Held<Outcome<R>>>(&self, rest: Rest<R>, outcome: H) {
         *self.stage.lock() = Stage::Over { cancelled: false };
         drop_caught(rest);
-        self.outer.finish(outcome);
+        if const { is_large::<R>() } {
+            self.outer.finish_boxed(outcome.boxed());
+        } else {
+            self.outer.finish(outcome.release());
+        }
     }
 
     /// Ends whatever goes on, for good: the outer task is cancelled. Returns `false` if it has ended otherwise.
@@ -355,7 +373,7 @@ impl<R: Send + 'static> Paused for Attempts<R> {
     fn give_up(&self) {
         if let Some(mut rest) = self.take_pause() {
             let error = rest.error.take().unwrap_or(Error::ShutDown);
-            with_room(|| in_callback(|| self.end(rest, Err(error))));
+            with_room(|| in_callback(|| self.end(rest, Err::<R, _>(error))));
         }
     }
 

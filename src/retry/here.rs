@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::attempts::{Calls, Rest};
+use super::attempts::{Calls, Next, Rest};
 use super::policy::Policy;
 use crate::backend::{Backend, submit};
 use crate::error::Error;
@@ -24,11 +24,11 @@ pub(super) fn attempt_here<R: Send + 'static>(
             Err(error) => return failed(error),
         };
         let Some(error) = future.error() else { return future };
-        match rest.pause_after(error, policy, name) {
-            Ok(Duration::ZERO) => {}
-            Ok(pause) => std::thread::sleep(pause),
-            // Of another attempt than this one, if the executor was shut down in the meantime.
-            Err(error) => return failed(error),
+        match rest.after(&error, policy, name) {
+            Next::AttemptAfter(Duration::ZERO) => {}
+            Next::AttemptAfter(pause) => std::thread::sleep(pause),
+            Next::Nothing(None) => return future,
+            Next::Nothing(Some(earlier)) => return failed(earlier),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::backend::{Backend, plain_task};
 use crate::codec::Payload;
 use crate::error::BoxError;
 use crate::future::Future;
+use crate::held::is_large;
 use crate::map::{Map, MapUnordered, SharedItems, Submit};
 use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
@@ -23,7 +24,7 @@ use crate::panics;
 use crate::pauses::Pauses;
 use crate::submitter::Submitter;
 use crate::task::TaskHandle;
-use crate::task::function::{Function, Infallible, TryFn};
+use crate::task::function::{Function, Infallible, TryFn, Unboxing};
 use crate::with::{Options, With};
 
 /// Submits tasks that are tried again after an error. Made by [`Executor::with`](crate::Executor::with) of
@@ -139,7 +140,18 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         A: Payload + Clone,
         R: Payload,
     {
+        if const { is_large::<A>() } {
+            return self.call_boxed(function, Box::new(argument));
+        }
         self.attempt(argument, move |argument| plain_task(function, argument))
+    }
+
+    fn call_boxed<A, R>(&self, function: impl Function<A, R> + 'static, argument: Box<A>) -> Future<R>
+    where
+        A: Payload + Clone,
+        R: Payload,
+    {
+        self.attempt(argument, move |argument| plain_task(Unboxing(function), argument))
     }
 
     /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
@@ -213,30 +225,50 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         MapUnordered::new(self.items(TryFn(function)), &self.map_options, arguments)
     }
 
-    fn items<F, A, R>(&self, function: F) -> Items<impl Fn(A) -> Future<R> + Send + use<'e, B, F, A, R>>
-    where
-        F: Function<A, R> + 'static,
-        A: Payload + Clone,
-        R: Payload,
-    {
-        let retrying = self.clone();
-        Items(move |argument| retrying.call(function, argument))
+    fn items<F>(&self, function: F) -> Items<Self, F> {
+        Items { retrying: self.clone(), function }
     }
 }
 
 /// Submits each item of a map as a task that is tried again.
-pub(crate) struct Items<F>(pub(crate) F);
+pub(crate) struct Items<E, F> {
+    pub(crate) retrying: E,
+    pub(crate) function: F,
+}
 
-impl<F, A, R> Submit<A, R> for Items<F>
+/// Submits one item.
+pub(crate) trait SubmitItem<A, R>: Send {
+    fn submit_item(&self, argument: A) -> Future<R>;
+    /// As `submit_item`, for an item that is [large](is_large).
+    fn submit_boxed(&self, argument: Box<A>) -> Future<R>;
+}
+
+impl<B, F, A, R> SubmitItem<A, R> for Items<PlainRetrying<'_, B>, F>
 where
-    F: Fn(A) -> Future<R> + Send,
+    B: Backend + ?Sized,
+    F: Function<A, R> + 'static,
+    A: Payload + Clone,
+    R: Payload,
+{
+    fn submit_item(&self, argument: A) -> Future<R> {
+        self.retrying.call(self.function, argument)
+    }
+
+    fn submit_boxed(&self, argument: Box<A>) -> Future<R> {
+        self.retrying.call_boxed(self.function, argument)
+    }
+}
+
+impl<E, F, A, R> Submit<A, R> for Items<E, F>
+where
+    Self: SubmitItem<A, R>,
 {
     fn one(&self, argument: A) -> Future<R> {
-        (self.0)(argument)
+        self.submit_item(argument)
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {
-        (self.0)(*argument)
+        self.submit_boxed(argument)
     }
 
     fn many(&self, _: Vec<A>, _: Arc<AtomicBool>) -> Future<Outcomes<R>> {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::executor::ThreadPoolExecutor;
 use crate::error::{BoxError, Outcome};
 use crate::future::Future;
+use crate::held::is_large;
 use crate::map::{Map, MapUnordered};
-use crate::retry::{Items, PlainRetrying, Retrying};
+use crate::retry::{Items, PlainRetrying, Retrying, SubmitItem};
 use crate::task::function::outcome;
 use crate::task::local_task;
 
@@ -19,21 +20,49 @@ where
     R: Send + 'static,
     F: Fn(A) -> Outcome<R> + Send + Sync + 'static,
 {
+    if const { is_large::<A>() } {
+        return call_boxed(retrying, function, Box::new(argument));
+    }
     retrying.attempt(argument, move |argument| {
         let function = Arc::clone(&function);
         local_task(move || function(argument), None, None)
     })
 }
 
+fn call_boxed<A, R, F>(
+    retrying: &PlainRetrying<'_, ThreadPoolExecutor>,
+    function: Arc<F>,
+    argument: Box<A>,
+) -> Future<R>
+where
+    A: Clone + Send + 'static,
+    R: Send + 'static,
+    F: Fn(A) -> Outcome<R> + Send + Sync + 'static,
+{
+    retrying.attempt(argument, move |argument| {
+        let function = Arc::clone(&function);
+        local_task(move || function(*argument), None, None)
+    })
+}
+
+impl<F, A, R> SubmitItem<A, R> for Items<Retrying<'_, ThreadPoolExecutor>, Arc<F>>
+where
+    A: Clone + Send + 'static,
+    R: Send + 'static,
+    F: Fn(A) -> Outcome<R> + Send + Sync + 'static,
+{
+    fn submit_item(&self, argument: A) -> Future<R> {
+        call(&self.retrying, Arc::clone(&self.function), argument)
+    }
+
+    fn submit_boxed(&self, argument: Box<A>) -> Future<R> {
+        call_boxed(&self.retrying, Arc::clone(&self.function), argument)
+    }
+}
+
 impl<'e> Retrying<'e, ThreadPoolExecutor> {
-    fn items<F, A, R>(&self, function: F) -> Items<impl Fn(A) -> Future<R> + Send + use<'e, F, A, R>>
-    where
-        F: Fn(A) -> Outcome<R> + Send + Sync + 'static,
-        A: Clone + Send + 'static,
-        R: Send + 'static,
-    {
-        let (retrying, function) = (self.clone(), Arc::new(function));
-        Items(move |argument| call(&retrying, Arc::clone(&function), argument))
+    fn items<F>(&self, function: F) -> Items<Self, Arc<F>> {
+        Items { retrying: self.clone(), function: Arc::new(function) }
     }
 
     /// Calls a closure with `argument` on a worker.
