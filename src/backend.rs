@@ -87,11 +87,13 @@ pub trait Backend: Send + Sync {
     }
 
     /// Returns a handle that outlives this borrow, for [`submit_after`](crate::Executor::submit_after): a task that waits for
-    /// others is passed to it once they are done.
+    /// others is passed to it once they are done. So is each attempt after the first of a task that is
+    /// [tried again](crate::RetryOptions).
     ///
     /// By default, returns `None`. Then `submit_after` blocks until the inputs are done, and calls
-    /// [`execute`](Backend::execute). A backend that passes its jobs to another executor should pass this on as well, with
-    /// what it adds to a job.
+    /// [`execute`](Backend::execute), and a task that is tried again blocks its caller until the last attempt is done. A
+    /// backend that passes its jobs to another executor should pass this on as well, with what it adds to a job by
+    /// [`Submitter::map`].
     ///
     /// # Examples
     ///

@@ -388,7 +388,8 @@ pub trait Executor: Backend {
     /// Adds options to what is submitted to this executor.
     ///
     /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`]: a backend that adds them to every
-    /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only.
+    /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only. With
+    /// [`RetryOptions`](crate::RetryOptions), returns a [`Retrying`](crate::Retrying), which runs what can be run again.
     ///
     /// # Examples
     ///

@@ -68,7 +68,8 @@ impl TaskOptions {
     /// Runs a task again, up to `count` times, if its worker process dies. The state of the future stays `Running`
     /// meanwhile.
     ///
-    /// Threads do not die, so this has no effect on an executor of threads.
+    /// Threads do not die, so on an executor of threads this alone has no effect. [`retry_if`](TaskOptions::retry_if), which
+    /// comes after it, chooses other errors, on every executor, and [`back_off`](TaskOptions::back_off) adds pauses.
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = Some(count);
         self

@@ -37,7 +37,36 @@ impl Submitter {
     ///
     /// # Examples
     ///
-    /// See [`Backend::submitter`](crate::Backend::submitter).
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Backend, Executor, Job, Submitter, TaskOptions, ThreadPoolExecutor};
+    ///
+    /// /// Names what it passes on.
+    /// struct Named<B>(B);
+    ///
+    /// fn named(job: Job) -> Job {
+    ///     job.with_options(TaskOptions::new().name("nightly"))
+    /// }
+    ///
+    /// impl<B: Backend> Backend for Named<B> {
+    ///     fn execute(&self, job: Job) {
+    ///         self.0.execute(named(job));
+    ///     }
+    ///     fn submitter(&self) -> Option<Submitter> {
+    ///         Some(self.0.submitter()?.map(named))
+    ///     }
+    ///     # fn max_workers(&self) -> usize { self.0.max_workers() }
+    ///     # fn close(&self) { self.0.close() }
+    ///     # fn join(&self, timeout: Option<Duration>) -> bool { self.0.join(timeout) }
+    ///     // ...
+    /// }
+    ///
+    /// let executor = Named(ThreadPoolExecutor::new(1));
+    /// let seven = executor.submit(|n: u32| n, 7);
+    /// assert_eq!(executor.submit_after(seven, |n: u32| n + 1).result()?, 8);
+    /// # executor.shutdown();
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
     pub fn map(self, adapt: impl Fn(Job) -> Job + Send + Sync + 'static) -> Self {
         let execute = self.execute;
         Self { execute: Arc::new(move |job| execute(adapt(job))), ..self }

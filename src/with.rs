@@ -12,8 +12,8 @@ use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 use crate::submitter::Submitter;
 
-/// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`] or
-/// [`MapOptions`](crate::MapOptions).
+/// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`],
+/// [`MapOptions`](crate::MapOptions) or [`RetryOptions`](crate::RetryOptions).
 ///
 /// Implement it for a type of your own to give a set of options a name.
 ///
@@ -39,7 +39,7 @@ use crate::submitter::Submitter;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of options",
-    label = "expected `TaskOptions` or `MapOptions`"
+    label = "expected `TaskOptions`, `MapOptions` or `RetryOptions`"
 )]
 pub trait Options {
     /// An executor with these options.

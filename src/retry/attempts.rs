@@ -110,15 +110,18 @@ impl<R> Rest<R> {
 
     /// Decides what follows an attempt that ended with an error. Runs user code.
     pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> Next {
-        let Some(pause) = policy.pause_after(self.made, error) else {
-            // That the executor is closed says less than what has happened before.
-            return Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)));
-        };
+        let Some(pause) = policy.pause_after(self.made, error) else { return self.nothing_after(error) };
         catch_and_log("the logger", || {
             log::debug!("{} failed in attempt {} and is tried again after {pause:?}: {error}", name(), self.made);
         });
         self.error = Some(error.clone());
         Next::AttemptAfter(pause)
+    }
+
+    /// Decides that no attempt follows one that ended with an error.
+    fn nothing_after(&mut self, error: &Error) -> Next {
+        // That the executor is closed says less than what has happened before.
+        Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
     }
 }
 
@@ -254,9 +257,9 @@ impl<R: Send + 'static> Attempts<R> {
 
     fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Rest<R>) -> Option<Rest<R>> {
         let next = match outcome.get() {
-            // Nothing goes on after a close.
-            Err(error) if !self.pauses.is_closed() => rest.after(error, &self.policy, &|| self.name()),
-            _ => Next::Nothing(None),
+            Ok(_) => Next::Nothing(None),
+            Err(error) if self.pauses.is_closed() => rest.nothing_after(error),
+            Err(error) => rest.after(error, &self.policy, &|| self.name()),
         };
         match next {
             Next::AttemptAfter(Duration::ZERO) => return Some(rest),
