@@ -120,6 +120,7 @@ pub mod task;
 mod thread;
 mod ticket;
 mod unwind;
+mod upcoming;
 mod wait;
 mod with;
 

@@ -9,7 +9,7 @@
 //! | its time is up | the timer | resumed |
 //! | [`remove`](Pauses::remove) | whoever has made it | nobody's: the caller knows why |
 //! | [`close`](Pauses::close) | the thread that closes the executor | given up; later ones are not taken |
-//! | [`cancel`](Pauses::cancel) | the thread that cancels what is pending | cancelled |
+//! | [`take`](Pauses::take) | the thread that cancels what is pending | cancelled |
 //! | no thread can be started | the thread that added the first | given up |
 //!
 //! Each takes the entry out under the lock, so exactly one of them has it. All of them call the entry without the lock.
@@ -28,7 +28,7 @@ use crate::stack;
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 use crate::unwind::catch_and_log;
 
-/// What is in a pause. The methods are called without any lock, as callbacks: they must not block.
+/// What is in a pause. The methods are called without any lock, `resume` and `give_up` as callbacks: they must not block.
 pub(crate) trait Paused: Send + Sync {
     /// Goes on: the pause is over.
     fn resume(&self);
@@ -114,13 +114,9 @@ impl Pauses {
         self.generation != fork::generation() || self.state.lock().is_closed
     }
 
-    /// Cancels the entries, and returns how many there were.
-    pub(crate) fn cancel(&self) -> usize {
-        let mut cancelled = 0;
-        for paused in self.take_all(self.state.lock()) {
-            called("the end of a pause", || cancelled += usize::from(paused.cancel()));
-        }
-        cancelled
+    /// Takes the entries out, to cancel them.
+    pub(crate) fn take(&self) -> impl Iterator<Item = Arc<dyn Paused>> + use<> {
+        self.take_all(self.state.lock())
     }
 
     /// Returns the number of entries.
@@ -228,7 +224,7 @@ mod tests {
         assert!(pauses.add(short, Arc::new(Entry("short", send.clone()))));
         assert_eq!(receive.recv_timeout(WATCHDOG), Ok(("short", "resumed")));
         assert_eq!(pauses.count(), 1);
-        assert_eq!(pauses.cancel(), 1);
+        assert_eq!(pauses.take().filter(|paused| paused.cancel()).count(), 1);
         assert_eq!(receive.recv_timeout(WATCHDOG), Ok(("long", "cancelled")));
         assert!(pauses.add(Key::new(Instant::now()), Arc::new(Entry("later", send))), "it is not closed");
         assert_eq!(receive.recv_timeout(WATCHDOG), Ok(("later", "resumed")));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::job::Job;
 use crate::pauses::Pauses;
+use crate::task::Runnable;
+use crate::upcoming::{Entry, Upcoming};
 
 /// Passes jobs to an executor without a borrow of it. Returned by [`Backend::submitter`](crate::Backend::submitter), for
 /// tasks that are submitted once others are done, or once more after an error.
@@ -14,7 +16,7 @@ use crate::pauses::Pauses;
 #[derive(Clone)]
 pub struct Submitter {
     execute: Arc<dyn Fn(Job) + Send + Sync>,
-    pauses: Option<Arc<Pauses>>,
+    upcoming: Option<Arc<Upcoming>>,
     runs_inside_submit: bool,
 }
 
@@ -26,7 +28,7 @@ impl Submitter {
     ///
     /// A backend that passes its jobs to another executor uses [`map`](Submitter::map) instead.
     pub fn new(execute: impl Fn(Job) + Send + Sync + 'static) -> Self {
-        Self { execute: Arc::new(execute), pauses: None, runs_inside_submit: false }
+        Self { execute: Arc::new(execute), upcoming: None, runs_inside_submit: false }
     }
 
     /// Passes each job through `adapt` before the executor gets it, for a backend that passes its jobs to another executor
@@ -72,9 +74,9 @@ impl Submitter {
         Self { execute: Arc::new(move |job| execute(adapt(job))), ..self }
     }
 
-    /// Says where the pauses between the attempts of a task are kept, so that the executor can end them.
-    pub(crate) fn with_pauses(self, pauses: &Arc<Pauses>) -> Self {
-        Self { pauses: Some(Arc::clone(pauses)), ..self }
+    /// Says where the executor keeps what it will get later.
+    pub(crate) fn with_upcoming(self, upcoming: &Arc<Upcoming>) -> Self {
+        Self { upcoming: Some(Arc::clone(upcoming)), ..self }
     }
 
     /// Says that the executor runs a job in the thread that submits it.
@@ -89,7 +91,13 @@ impl Submitter {
 
     /// Returns where the pauses between the attempts of a task are kept. An executor that cannot end them gets new ones.
     pub(crate) fn pauses(&self) -> Arc<Pauses> {
-        self.pauses.clone().unwrap_or_else(Pauses::new)
+        self.upcoming.as_ref().map_or_else(Pauses::new, |upcoming| Arc::clone(upcoming.pauses()))
+    }
+
+    /// Notes that a task is held back, until the returned value is dropped.
+    pub(crate) fn hold_back(&self, task: &Arc<dyn Runnable>) -> Option<Entry> {
+        let task = Arc::downgrade(task);
+        self.upcoming.as_ref()?.hold_back(move || task.upgrade().is_some_and(|task| task.cancel()))
     }
 
     /// Returns `true` if the executor runs a job in the thread that submits it.

@@ -286,7 +286,7 @@ impl Backend for ProcessPoolExecutor {
     fn submitter(&self) -> Option<Submitter> {
         let pool = Arc::clone(&self.pool);
         let submitter = Submitter::new(move |job| pool.execute(job.into_task(), Room::Exempt));
-        Some(submitter.with_pauses(&self.pool.pauses))
+        Some(submitter.with_upcoming(&self.pool.upcoming))
     }
 
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {

@@ -65,12 +65,12 @@ use crate::error::{Error, Full};
 use crate::fork;
 use crate::options::{Stats, TaskOptions};
 use crate::panics;
-use crate::pauses::Pauses;
 use crate::sync::{Condvar, Mutex, MutexGuard, YIELDS, thread};
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
 use crate::unwind::drop_caught;
+use crate::upcoming::Upcoming;
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
@@ -98,8 +98,8 @@ pub(super) struct Pool {
     /// Those that wait for the workers to end.
     ended: Condition,
     timer: Timer,
-    /// Tasks between two attempts, which come back to the queue.
-    pub(super) pauses: Arc<Pauses>,
+    /// Tasks that will be queued later.
+    pub(super) upcoming: Arc<Upcoming>,
     /// The length of the queue, for a searcher that yields without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
     /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
@@ -132,7 +132,7 @@ impl Pool {
             room: Condition::new(),
             ended: Condition::new(),
             timer: Timer::new(),
-            pauses: Pauses::new(),
+            upcoming: Upcoming::new(),
             length: AtomicUsize::new(0),
             earliest: Shown::new(Ticket::NEVER),
             tickets: Tickets::default(),
@@ -362,7 +362,7 @@ impl Pool {
         if self.is_copy() {
             return Stats::default();
         }
-        let mut pending = self.pauses.count().cast_signed();
+        let mut pending = self.upcoming.count().cast_signed();
         let mut ended = Ended::default();
         for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
             pending += more;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 9] = [
     &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition", "deadlines"],
     &["error", "bytes"],
-    &["panics", "fork", "stack", "blocking", "codec", "pauses"],
+    &["panics", "fork", "stack", "blocking", "codec", "pauses", "upcoming"],
     &["outcomes"],
     &["task"],
     &["wait", "future", "inputs", "combine"],

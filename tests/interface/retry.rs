@@ -535,7 +535,7 @@ fn an_executor_that_panics_or_forgets_fails_the_attempt() {
             drop(job);
         }
         fn submitter(&self) -> Option<Submitter> {
-            Some(Submitter::new(|_job| panic!("too careless to retry")))
+            Some(Submitter::new(|_job| panic!("heedless of retries")))
         }
         fn max_workers(&self) -> usize {
             1
@@ -546,10 +546,10 @@ fn an_executor_that_panics_or_forgets_fails_the_attempt() {
         }
     }
     within(LONG, || {
-        assert!(logged("too careless to retry").is_empty());
+        assert!(logged("heedless of retries").is_empty());
         let task = Careless.with(any_error(2)).submit(|n: u32| n, 1);
         assert!(matches!(task.result(), Err(Error::Abandoned)));
-        assert_eq!(logged("too careless to retry").len(), 2);
+        assert_eq!(logged("heedless of retries").len(), 2);
     });
 }
 

@@ -12,6 +12,7 @@ use concurrent_futures::{
 };
 
 use super::support::*;
+use crate::support::gate;
 
 #[test]
 fn tasks_borrow_and_change_values_outside_the_scope() {
