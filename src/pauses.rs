@@ -62,8 +62,7 @@ impl Pauses {
     /// Adds an entry, which is resumed at the deadline of its key. Returns `false` if nothing goes on any more: the entry
     /// was not taken.
     pub(crate) fn add(self: &Arc<Self>, key: Key, paused: Arc<dyn Paused>) -> bool {
-        // A forked copy has no timer, and its lock may be held for ever.
-        if self.generation != fork::generation() {
+        if self.is_copy() {
             return false;
         }
         let mut state = self.state.lock();
@@ -86,7 +85,7 @@ impl Pauses {
 
     /// Takes an entry away, if it is still there.
     pub(crate) fn remove(&self, key: Key) {
-        if self.generation != fork::generation() {
+        if self.is_copy() {
             return;
         }
         let mut state = self.state.lock();
@@ -111,7 +110,12 @@ impl Pauses {
 
     /// Returns `true` after [`close`](Self::close).
     pub(crate) fn is_closed(&self) -> bool {
-        self.generation != fork::generation() || self.state.lock().is_closed
+        self.is_copy() || self.state.lock().is_closed
+    }
+
+    /// Returns `true` in a forked copy of the process. It has no timer, and the lock may be held for ever.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// Takes the entries out, to cancel them.

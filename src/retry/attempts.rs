@@ -198,7 +198,7 @@ impl<R: Send + 'static> Attempts<R> {
             let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
             let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting: Submitting::Yes };
             if !self.drive_to(attempt) {
-                return;
+                return drop_caught(task);
             }
             let job = Job::new(task);
             catch_and_log("an executor", || match first.take() {
@@ -294,11 +294,13 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Ends the outer task.
+    /// Ends the outer task, unless it is being cancelled.
     fn end<H: Held<Outcome<R>>>(&self, rest: Rest<R>, outcome: H) {
-        *self.stage.lock() = Stage::Over { cancelled: false };
+        let may_end = self.drive_to(Stage::Over { cancelled: false });
         drop_caught(rest);
-        if const { is_large::<R>() } {
+        if !may_end {
+            drop_caught(outcome);
+        } else if const { is_large::<R>() } {
             self.outer.finish_boxed(outcome.boxed());
         } else {
             self.outer.finish(outcome.release());
@@ -325,6 +327,11 @@ impl<R: Send + 'static> Attempts<R> {
             Stage::Driving { .. } | Stage::Over { .. } => {}
         }
         true
+    }
+
+    /// Returns `true` in a forked copy of the process: nobody goes on, and the lock of the stage may be held for ever.
+    fn is_lost(&self) -> bool {
+        self.pauses.is_copy()
     }
 
     fn name(&self) -> String {
@@ -398,6 +405,9 @@ impl<R: Send + 'static> TaskOwner for Attempts<R> {
 
 impl<R: Send + 'static> Remote for Attempts<R> {
     fn revoke(&self, _: FutureId) -> bool {
+        if self.is_lost() {
+            return true;
+        }
         match self.attempt() {
             // Its end ends the outer task.
             Some((task, _)) => task.cancel(),
@@ -406,7 +416,7 @@ impl<R: Send + 'static> Remote for Attempts<R> {
     }
 
     fn stop(&self, _: FutureId) -> bool {
-        self.abandon()
+        self.is_lost() || self.abandon()
     }
 
     fn has_started(&self, _: FutureId) -> bool {

@@ -38,8 +38,8 @@ use crate::with::{Options, With};
 /// # Attempts
 ///
 /// Each attempt is a task of the executor, with the [`TaskOptions`](crate::TaskOptions) of these options: it is queued
-/// behind what is there, it is counted, and a time limit is the limit of one attempt. The future is that of all attempts.
-/// It is pending until the first one has started or failed, then running until the last one has ended.
+/// behind what is there, it is counted, it has an id of its own ([`task::current`](crate::task::current)), and a time limit
+/// is the limit of one attempt. The future is that of all attempts. It is pending until the first one has started or failed, then running until the last one has ended.
 ///
 /// [`cancel`](Future::cancel) cancels the attempt if it is in the queue, and ends a pause: the state of the future is
 /// running then, although nothing runs. [`abort`](Future::abort) aborts the attempt that runs as well. In

@@ -37,7 +37,7 @@ impl Backend for SecondRuns {
 /// The caller cancels the attempt that fails, the one that follows, or the task in between.
 #[test]
 fn cancel_against_the_end_of_an_attempt() {
-    check(3, || {
+    check(4, || {
         let executor = SecondRuns(Channel::new());
         let task = executor.with(once_more()).submit(|n: u8| n + 1, 7);
         let first = executor.0.take();
@@ -53,7 +53,7 @@ fn cancel_against_the_end_of_an_attempt() {
 
 #[test]
 fn abort_against_the_end_of_an_attempt() {
-    check(3, || {
+    check(4, || {
         let executor = SecondRuns(Channel::new());
         let task = executor.with(once_more()).submit(|n: u8| n + 1, 7);
         let first = executor.0.take();
@@ -88,7 +88,7 @@ fn abort_against_a_pause() {
 /// A pause that does not end by itself ends by the close, even if it begins at that moment.
 #[test]
 fn close_against_a_pause() {
-    check_choices(2, 1, |expiring| {
+    check_choices(3, 2, |expiring| {
         Choices { expiring, ..Choices::default() }.make();
         let pool = ThreadPoolExecutor::new(1);
         let called = Tally::default();
@@ -106,7 +106,7 @@ fn close_against_a_pause() {
 /// A worker waits for a task of its own pool that is tried again.
 #[test]
 fn an_attempt_against_a_worker_that_waits_for_it() {
-    check(1, || {
+    check(2, || {
         let pool = std::sync::Arc::new(ThreadPoolExecutor::new(1));
         let inner = std::sync::Arc::clone(&pool);
         let outer = pool.spawn(move || {

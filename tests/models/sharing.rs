@@ -312,25 +312,34 @@ impl Drop for OfThree {
 fn cancel_pending_against_a_worker_that_sends_for_another() {
     check(2, || {
         let pool = Arc::new(ThreadPoolExecutor::new(2));
-        let (first_has_begun, third_has_ended, begins) = (Event::new(), Event::new(), Event::new());
-        let (other, begin) = (Arc::clone(&pool), begins.clone());
-        let canceller = spawn(move || {
+        let (first_has_begun, third_has_ended) = (Event::new(), Event::new());
+        let (two_are_pulled, is_called_off) = (Event::new(), Event::new());
+        let (other, go, begin) = (Arc::clone(&pool), two_are_pulled.clone(), is_called_off.clone());
+        let canceller = pool.spawn(move || {
+            go.wait();
             begin.set();
             other.cancel_pending();
         });
         let third = third_has_ended.clone();
-        let items = (0..4).inspect(move |n| match n {
-            2 => begins.wait(),
-            3 => third.wait(),
-            _ => {}
-        });
-        let items = items.map(move |number| {
+        let mut pulled = 0;
+        let items = std::iter::from_fn(move || {
+            match pulled {
+                2 => {
+                    two_are_pulled.set();
+                    is_called_off.wait();
+                }
+                3 => {
+                    third.wait();
+                    return None;
+                }
+                _ => {}
+            }
             let (first_has_begun, third_has_ended) = (first_has_begun.clone(), third_has_ended.clone());
-            OfThree { number, first_has_begun, third_has_ended }
+            pulled += 1;
+            Some(OfThree { number: pulled - 1, first_has_begun, third_has_ended })
         });
-        let mut map = pool.map(|item: OfThree| item.run(), items);
-        assert_eq!(map.by_ref().count(), 4);
-        canceller.join().unwrap();
+        assert_eq!(pool.map(|item: OfThree| item.run(), items).count(), 3);
+        canceller.result().unwrap();
     });
 }
 
