@@ -307,11 +307,19 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Ends whatever goes on, for good: the outer task is cancelled. Returns `false` if it has ended otherwise.
-    fn abandon(&self) -> bool {
+    /// Ends whatever goes on, for good: the outer task may be cancelled. Returns `false` if it has ended otherwise, or, unless
+    /// this `aborts`, if an attempt runs.
+    fn abandon(&self, aborts: bool) -> bool {
         let mut stage = self.stage.lock();
-        if let Stage::Over { cancelled } = *stage {
-            return cancelled;
+        match &*stage {
+            Stage::Over { cancelled } => return *cancelled,
+            Stage::Attempt { task, .. } if !aborts => {
+                let task = Arc::clone(task);
+                drop(stage);
+                // Its end ends the outer task.
+                return task.cancel();
+            }
+            _ => {}
         }
         let was = std::mem::replace(&mut *stage, Stage::Over { cancelled: true });
         drop(stage);
@@ -405,18 +413,11 @@ impl<R: Send + 'static> TaskOwner for Attempts<R> {
 
 impl<R: Send + 'static> Remote for Attempts<R> {
     fn revoke(&self, _: FutureId) -> bool {
-        if self.is_lost() {
-            return true;
-        }
-        match self.attempt() {
-            // Its end ends the outer task.
-            Some((task, _)) => task.cancel(),
-            None => self.abandon(),
-        }
+        self.is_lost() || self.abandon(false)
     }
 
     fn stop(&self, _: FutureId) -> bool {
-        self.is_lost() || self.abandon()
+        self.is_lost() || self.abandon(true)
     }
 
     fn has_started(&self, _: FutureId) -> bool {

@@ -1,5 +1,7 @@
 //! Tasks that are tried again: the end of an attempt, and the pause after it, against cancel, abort and close.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use concurrent_futures::{
@@ -37,9 +39,16 @@ impl Backend for SecondRuns {
 /// The caller cancels the attempt that fails, the one that follows, or the task in between.
 #[test]
 fn cancel_against_the_end_of_an_attempt() {
+    // A plain function captures nothing. An execution has no other thread of the system.
+    static RAN: AtomicUsize = AtomicUsize::new(0);
+    fn run(n: u8) -> u8 {
+        RAN.fetch_add(1, Ordering::Relaxed);
+        n + 1
+    }
     check(4, || {
+        RAN.store(0, Ordering::Relaxed);
         let executor = SecondRuns(Channel::new());
-        let task = executor.with(once_more()).submit(|n: u8| n + 1, 7);
+        let task = executor.with(once_more()).submit(run, 7);
         let first = executor.0.take();
         let failer = spawn(move || first.fail(Error::Abandoned));
         let cancelled = task.cancel();
@@ -48,6 +57,7 @@ fn cancel_against_the_end_of_an_attempt() {
             Ok(value) => assert!(!cancelled && value == 8),
             Err(error) => assert!(cancelled && matches!(error, Error::Cancelled), "{error}"),
         }
+        assert_eq!(RAN.load(Ordering::Relaxed), usize::from(!cancelled), "what is cancelled never runs");
     });
 }
 
@@ -107,8 +117,8 @@ fn close_against_a_pause() {
 #[test]
 fn an_attempt_against_a_worker_that_waits_for_it() {
     check(2, || {
-        let pool = std::sync::Arc::new(ThreadPoolExecutor::new(1));
-        let inner = std::sync::Arc::clone(&pool);
+        let pool = Arc::new(ThreadPoolExecutor::new(1));
+        let inner = Arc::clone(&pool);
         let outer = pool.spawn(move || {
             let called = Tally::default();
             let task = inner.with(once_more()).try_spawn(move || {
