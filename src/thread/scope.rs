@@ -161,10 +161,11 @@ impl With<'_, ThreadPoolExecutor> {
     /// let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(1)));
     /// let needle = String::from("not there");
     /// let found = limited.scope(|scope| {
-    ///     let search = scope.try_spawn(|| loop {
-    ///         task::check().map_err(|_| format!("gave up the search for {needle}"))?;
+    ///     let search = scope.spawn(|| {
+    ///         let words = (0..).map(|n: u64| n.to_string()).take_while(|_| task::check().is_ok());
+    ///         words.filter(|word| *word == needle).count()
     ///     });
-    ///     search.result().map(|found: String| found)
+    ///     search.result()
     /// });
     /// assert!(matches!(found, Err(Error::TimeLimit(_))));
     /// ```
