@@ -61,6 +61,10 @@ pub trait Backend: Send + Sync {
 
     /// Cancels every task that has not started, and returns how many were cancelled. Does not block.
     ///
+    /// A pool of this crate also cancels the tasks that wait for others
+    /// ([`submit_after`](crate::Executor::submit_after)), or for their next attempt
+    /// ([`RetryOptions`](crate::RetryOptions)): it will get them, and `shutdown_now` leaves none behind.
+    ///
     /// By default, cancels nothing and returns 0; then [`shutdown_now`](crate::Executor::shutdown_now) lets the queued
     /// tasks run.
     fn cancel_pending(&self) -> usize {
@@ -87,11 +91,13 @@ pub trait Backend: Send + Sync {
     }
 
     /// Returns a handle that outlives this borrow, for [`submit_after`](crate::Executor::submit_after): a task that waits for
-    /// others is passed to it once they are done.
+    /// others is passed to it once they are done. So is each attempt after the first of a task that is
+    /// [tried again](crate::RetryOptions).
     ///
     /// By default, returns `None`. Then `submit_after` blocks until the inputs are done, and calls
-    /// [`execute`](Backend::execute). A backend that passes its jobs to another executor should pass this on as well, with
-    /// what it adds to a job.
+    /// [`execute`](Backend::execute), and a task that is tried again blocks its caller until the last attempt is done. A
+    /// backend that passes its jobs to another executor should pass this on as well, with what it adds to a job by
+    /// [`Submitter::map`].
     ///
     /// # Examples
     ///
@@ -281,18 +287,26 @@ where
 {
     panics::install_hook();
     let tasks: Vec<_> = inputs.tasks().into_iter().map(|task| task.0).collect();
-    let hand_over: HandOver = match backend.submitter() {
-        Some(submitter) => Box::new(move |task| submitter.submit(Job::new(task))),
-        None => {
-            let inputs = tasks.iter().map(|input| InputTask(Arc::clone(&input.task)));
-            wait(inputs, None, ReturnWhen::FirstError);
-            // Not called: if no input has failed, the task is returned.
-            Box::new(|task| drop(Job::new(task)))
-        }
-    };
+    let submitter = backend.submitter();
+    if submitter.is_none() {
+        let inputs = tasks.iter().map(|input| InputTask(Arc::clone(&input.task)));
+        wait(inputs, None, ReturnWhen::FirstError);
+    }
     let decided = Decided::new();
     let task = make(inputs, decided.clone());
     let future = Future::new(Arc::clone(&task));
+    let task: Arc<dyn Runnable> = task;
+    let hand_over: HandOver = match submitter {
+        Some(submitter) => {
+            let entry = submitter.hold_back(&task);
+            Box::new(move |task| {
+                submitter.submit(Job::new(task));
+                drop(entry);
+            })
+        }
+        // Not called: if no input has failed, the task is returned.
+        None => Box::new(|task| drop(Job::new(task))),
+    };
     if let Some(task) = hold_back(task, tasks, Until::Values, decided, Some(hand_over)) {
         backend.execute(Job::new(task));
     }

@@ -186,7 +186,9 @@ pub trait Executor: Backend {
     /// [`submit`](Executor::submit). A time limit counts from the start of the task.
     ///
     /// To [`cancel`](Future::cancel) it also cancels the inputs that have not started, and to [`abort`](Future::abort) it
-    /// aborts those that have: nobody else needs them. It leaves the tasks of [shared](Future::share) futures alone.
+    /// aborts those that have: nobody else needs them. It leaves the tasks of [shared](Future::share) futures alone. So do
+    /// [`cancel_pending`](Backend::cancel_pending) and [`shutdown_now`](Executor::shutdown_now) of a pool cancel it, and
+    /// [`Stats::pending`](crate::Stats::pending) counts it: it is a task that has not started.
     /// Dropping the future detaches all of them. On a backend without a
     /// [`submitter`](crate::Backend::submitter), the call blocks until the inputs are done.
     ///
@@ -388,7 +390,8 @@ pub trait Executor: Backend {
     /// Adds options to what is submitted to this executor.
     ///
     /// With [`TaskOptions`](crate::TaskOptions), returns a [`With`]: a backend that adds them to every
-    /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only.
+    /// task, items of maps included. With [`MapOptions`], returns a [`MapWith`](crate::MapWith), which runs maps only. With
+    /// [`RetryOptions`](crate::RetryOptions), returns a [`Retrying`](crate::Retrying), which runs what can be run again.
     ///
     /// # Examples
     ///

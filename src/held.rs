@@ -29,6 +29,7 @@ pub(crate) trait Held<T>: Sized {
     fn get(&self) -> &T;
     fn release(self) -> T;
     fn boxed(self) -> Box<T>;
+    fn from_boxed(boxed: Box<T>) -> Self;
 }
 
 impl<T> Held<T> for T {
@@ -46,6 +47,9 @@ impl<T> Held<T> for T {
     }
     fn boxed(self) -> Box<T> {
         Box::new(self)
+    }
+    fn from_boxed(boxed: Box<T>) -> T {
+        *boxed
     }
 }
 
@@ -65,5 +69,8 @@ impl<T> Held<T> for Box<T> {
     }
     fn boxed(self) -> Self {
         self
+    }
+    fn from_boxed(boxed: Self) -> Self {
+        boxed
     }
 }

@@ -95,7 +95,7 @@ impl Backend for InlineExecutor {
     /// A task whose inputs are not done yet runs in the thread that completes the last of them, as a callback does.
     fn submitter(&self) -> Option<Submitter> {
         let executor = self.clone();
-        Some(Submitter::new(move |job| executor.execute(job)))
+        Some(Submitter::new(move |job| executor.execute(job)).inside_submit())
     }
 
     fn max_workers(&self) -> usize {

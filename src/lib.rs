@@ -80,6 +80,7 @@ mod codec;
 mod combine;
 mod completed;
 mod condition;
+mod deadlines;
 mod error;
 mod estimate;
 mod executor;
@@ -100,12 +101,14 @@ mod map_with;
 mod options;
 mod outcomes;
 mod panics;
+mod pauses;
 #[cfg(processes)]
 mod process;
 // Models have no processes, only the protocol between a pool and its workers.
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
+mod retry;
 mod shutting_down;
 
 mod stack;
@@ -118,6 +121,7 @@ pub mod task;
 mod thread;
 mod ticket;
 mod unwind;
+mod upcoming;
 mod wait;
 mod with;
 
@@ -147,6 +151,7 @@ pub use map_with::{MapWith, PlainMapWith};
 pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
+pub use retry::{PlainRetrying, RetryOptions, Retrying};
 pub use shutting_down::ShuttingDown;
 #[cfg(feature = "stream")]
 pub use stream::{AsCompletedStream, MapUnorderedStream};

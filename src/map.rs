@@ -3,6 +3,8 @@
 //! Without `buffer_size`, the constructor pulls all input.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "stream")]
+mod alarm;
 mod engine;
 mod jobs;
 mod local;

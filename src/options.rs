@@ -68,7 +68,8 @@ impl TaskOptions {
     /// Runs a task again, up to `count` times, if its worker process dies. The state of the future stays `Running`
     /// meanwhile.
     ///
-    /// Threads do not die, so this has no effect on an executor of threads.
+    /// Threads do not die, so on an executor of threads this alone has no effect. [`retry_if`](TaskOptions::retry_if), which
+    /// comes after it, chooses other errors, on every executor, and [`back_off`](TaskOptions::back_off) adds pauses.
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = Some(count);
         self
@@ -93,6 +94,11 @@ impl TaskOptions {
     /// Returns how many times a task is run again if its worker dies.
     pub fn get_retries(&self) -> u32 {
         self.retries.unwrap_or(0)
+    }
+
+    /// Returns `true` if the number of retries was set.
+    pub(crate) fn has_retries(&self) -> bool {
+        self.retries.is_some()
     }
 
     /// Returns `true` if a task is refused when `submit` would otherwise wait for room.
@@ -230,7 +236,8 @@ pub struct Stats {
     pub workers: usize,
     /// Workers that are waiting for a task.
     pub idle: usize,
-    /// Tasks that have not started, and items of maps that no worker has taken.
+    /// Tasks that have not started, and items of maps that no worker has taken. Those included that wait for other tasks
+    /// ([`submit_after`](crate::Executor::submit_after)), or for their next attempt ([`RetryOptions`](crate::RetryOptions)).
     pub pending: usize,
     /// Workers that are running a task. A worker counts once, even if its task runs others while it waits for them.
     pub running: usize,

@@ -87,8 +87,8 @@ impl<W: Waitable> fmt::Debug for AsCompletedStream<W> {
 /// Yields `(input position, outcome)` of each item as it is done. Made by [`MapUnordered::into_stream`].
 ///
 /// Dropping it cancels the items that have not started. The input is pulled while this is polled, so it should not
-/// block; with a `max_pending`, submitting an item may block too. A [`timeout`](crate::MapOptions::timeout) is noticed
-/// when this is polled, and nothing wakes it for that: use the timeout of the runtime.
+/// block; with a `max_pending`, submitting an item may block too. At the end of a
+/// [`timeout`](crate::MapOptions::timeout), a thread that sleeps until then wakes the task that polls this.
 #[must_use = "dropping a map cancels what has not started"]
 pub struct MapUnorderedStream<'e, I: Iterator, R>(MapUnordered<'e, I, R>);
 

@@ -1,12 +1,14 @@
 //! [`ThreadPoolExecutor`]: tasks on threads of this process.
 //!
 //! `pool` has the queue and its protocol, `worker` the loop of a thread, `timer` the time limits, `closures` the
-//! methods that take closures that capture, `scope` the tasks that borrow, and `scope_map` the maps that do.
+//! methods that take closures that capture, `retrying` those of tasks that are tried again, `scope` the tasks that
+//! borrow, and `scope_map` the maps that do.
 
 mod builder;
 mod closures;
 mod executor;
 mod pool;
+mod retrying;
 mod scope;
 mod scope_map;
 mod timer;

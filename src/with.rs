@@ -12,8 +12,8 @@ use crate::job::Job;
 use crate::options::{Stats, TaskOptions};
 use crate::submitter::Submitter;
 
-/// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`] or
-/// [`MapOptions`](crate::MapOptions).
+/// Options that [`Executor::with`](crate::Executor::with) adds to an executor: [`TaskOptions`],
+/// [`MapOptions`](crate::MapOptions) or [`RetryOptions`](crate::RetryOptions).
 ///
 /// Implement it for a type of your own to give a set of options a name.
 ///
@@ -39,7 +39,7 @@ use crate::submitter::Submitter;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of options",
-    label = "expected `TaskOptions` or `MapOptions`"
+    label = "expected `TaskOptions`, `MapOptions` or `RetryOptions`"
 )]
 pub trait Options {
     /// An executor with these options.
@@ -120,8 +120,8 @@ impl<B: Backend + ?Sized> Backend for With<'_, B> {
         self.backend.try_execute(job.with_options(Arc::clone(&self.options)), waiting)
     }
     fn submitter(&self) -> Option<Submitter> {
-        let (submitter, options) = (self.backend.submitter()?, Arc::clone(&self.options));
-        Some(Submitter::new(move |job| submitter.submit(job.with_options(Arc::clone(&options)))))
+        let options = Arc::clone(&self.options);
+        Some(self.backend.submitter()?.map(move |job| job.with_options(Arc::clone(&options))))
     }
     fn poll_join(&self, waiting: &mut Waiting) -> bool {
         self.backend.poll_join(waiting)

@@ -171,6 +171,21 @@ const ON_THREADS: Operations<fn(&World)> = &[
     ("time limit that is over", 10, |world| {
         drop(world.threads.with(TaskOptions::new().time_limit(Duration::from_nanos(1))).spawn(|| 1).result());
     }),
+    ("retries", 1, |world| {
+        let persistent = world.threads.with(TaskOptions::new().retries(2).retry_if(|_| true));
+        drop(persistent.try_submit(|bytes: Vec<u8>| Err::<(), _>(bytes.len().to_string()), vec![0; 100]).result());
+    }),
+    ("retries and a pause that is ended", 10, |world| {
+        let options = TaskOptions::new().retries(2).retry_if(|_| true).back_off(LONG * 10_000, LONG * 10_000);
+        let paused = world.threads.with(options).try_submit(|_| Err::<(), _>("on purpose"), vec![0; 100]);
+        world.threads.spawn(|| ()).wait();
+        assert!(paused.cancel());
+    }),
+    ("submit_after of one that is pending, and cancel", 1, |world| {
+        let (promise, input) = promise::<u64>();
+        assert!(world.threads.submit_after(input, |n| n + 1).cancel());
+        drop(promise);
+    }),
     ("promise", 1, |_| {
         let (promise, future) = promise::<Vec<u8>>();
         future.add_done_callback(|_| {});

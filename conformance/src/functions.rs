@@ -11,7 +11,7 @@ use std::time::Duration;
 use concurrent_futures::{BoxError, Error, Executor, InlineExecutor, Outcome, ThreadPoolExecutor, TimeLimit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::support::enter;
+use crate::support::{enter, marks};
 
 pub use crate::support::{mark, pass, pass_with, pid};
 
@@ -96,6 +96,13 @@ pub fn panic_at_some(n: u64) -> u64 {
 /// Parses a number.
 pub fn parse(text: String) -> Result<u64, ParseIntError> {
     text.parse()
+}
+
+/// Leaves a mark, and returns the number of marks in the file, or an error if there are fewer than `good`.
+pub fn fail_until((file, good): (PathBuf, usize)) -> Result<usize, String> {
+    mark((file.clone(), 0));
+    let count = marks(&file).len();
+    if count < good { Err(format!("mark {count} of {good}")) } else { Ok(count) }
 }
 
 /// Returns an error without a text.

@@ -28,13 +28,13 @@
 //!
 //! | error | what happened | what to do |
 //! |---|---|---|
-//! | [`Failed`](Error::Failed) | a function of a `try_` method returned `Err` | as for any `Result`; [`downcast_ref`](Error::downcast_ref) gives the error itself, on threads |
+//! | [`Failed`](Error::Failed) | a function of a `try_` method returned `Err` | as for any `Result`; [`downcast_ref`](Error::downcast_ref) gives the error itself, on threads; [try again](#trying-again) |
 //! | [`Panicked`](Error::Panicked) | the function panicked | a bug: read the location; [`into_panic`](Error::into_panic) resumes it |
 //! | [`TimeLimit`](Error::TimeLimit) | the task ran past its limit | a longer limit, or smaller tasks |
 //! | [`WorkerDied`](Error::WorkerDied) | the worker process crashed, or was killed | the signal, the function and a hint are in it; [`retries`](TaskOptions::retries) |
 //! | [`Cancelled`](Error::Cancelled) | somebody called `cancel` or `abort`, or dropped the map | nothing |
 //! | [`ShutDown`](Error::ShutDown) | it was submitted after the shutdown | end the loop that submits |
-//! | [`Full`](Error::Full) | the queue was full, and the task asked to be refused | try later, or answer "busy" |
+//! | [`Full`](Error::Full) | the queue was full, and the task asked to be refused | [try later](#trying-again), or answer "busy" |
 //! | [`Timeout`](Error::Timeout) | a `map` with a timeout ran out of time | use what it has yielded |
 //! | [`Encode`](Error::Encode), [`Decode`](Error::Decode) | serde could not carry the argument or the result | another type; [`ProcessPoolExecutor`] lists what serde cannot do |
 //! | [`TooLarge`](Error::TooLarge) | a message was longer than `max_message_size` | a larger limit, or a path in place of the bytes |
@@ -143,43 +143,45 @@
 //!
 //! # Trying again
 //!
-//! [`retries(n)`](TaskOptions::retries) runs a task again if its worker process died. The task has to be one that may
-//! run twice. It does not apply to a function that returned an error: whether that is worth another try, only the
-//! program knows. A loop of its own is short:
+//! [`retries(n)`](TaskOptions::retries) runs a task again if its worker process died. Which other errors are worth another
+//! attempt, only the program knows: it says so by [`retry_if`](TaskOptions::retry_if), with a function of the error. With
+//! [`back_off`](TaskOptions::back_off), there is a pause before each further attempt, random and on average longer each
+//! time, so that many tasks that failed together do not come back together.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};
 //! use std::time::Duration;
-//! use concurrent_futures::{Error, Future, Outcome, ThreadPoolExecutor};
-//!
-//! /// Submits a task up to four times, with longer and longer pauses.
-//! fn persist<T>(submit: impl Fn() -> Future<T>) -> Outcome<T> {
-//!     let mut pause = Duration::from_millis(1);
-//!     for _ in 0..3 {
-//!         match submit().result() {
-//!             Err(Error::Failed(_) | Error::TimeLimit(_)) => std::thread::sleep(pause),
-//!             outcome => return outcome,
-//!         }
-//!         pause *= 2;
-//!     }
-//!     submit().result()
-//! }
+//! use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor};
 //!
 //! static CALLS: AtomicU32 = AtomicU32::new(0);
 //!
-//! fn flaky() -> Result<u32, &'static str> {
+//! fn download(page: u32) -> Result<String, &'static str> {
 //!     match CALLS.fetch_add(1, Ordering::Relaxed) {
-//!         0 | 1 => Err("not yet"),
-//!         call => Ok(call),
+//!         0 | 1 => Err("the server is busy"),
+//!         _ => Ok(format!("page {page}")),
 //!     }
 //! }
 //!
-//! let threads = ThreadPoolExecutor::new(1);
-//! assert_eq!(persist(|| threads.try_spawn(flaky))?, 2);
+//! let threads = ThreadPoolExecutor::new(8);
+//! let persistent = threads.with(
+//!     TaskOptions::new()
+//!         .name("download")
+//!         .time_limit(Duration::from_secs(10)) // of one attempt
+//!         .retries(4)
+//!         .retry_if(|error| matches!(error, Error::Failed(_) | Error::TimeLimit(_)))
+//!         .back_off(Duration::from_millis(1), Duration::from_secs(30)),
+//! );
+//! assert_eq!(persistent.try_submit(download, 7).result()?, "page 7");
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! The pause is in the thread that waits, so it keeps no worker busy.
+//! What such an executor runs has to be able to run twice: the argument is cloned, and a closure must be an `Fn`. So
+//! [`Retrying`] has `submit`, `map` and the like, and nothing that runs only once; what cannot be tried again does not
+//! compile. The task should do no harm if it runs twice, for example because it has written half of a file.
+//!
+//! The future is that of all attempts. It is running while a further attempt is in the queue, and in a pause, which keeps no
+//! worker busy. [`cancel`](Future::cancel) ends both. `shutdown` does not wait for pauses: the task ends with its last
+//! error. The log has a line at `debug` for each attempt that is followed by another.
 //!
 //! # The first error ends it all
 //!

@@ -39,7 +39,7 @@
 //! | cancelled tasks cost nothing | nothing to do: `run` returns at once for them |
 //!
 //! Time limits, retries, a bounded queue, statistics and `cancel_pending` are optional. The options are in
-//! [`Job::options`].
+//! [`Job::options`]. A task with [`RetryOptions`] comes as one job for each attempt, without retries of its own.
 //!
 //! An executor with workers and a queue, in full:
 //!

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "stream")]
+use super::alarm::Alarm;
 use super::jobs::{JobItems, Submit};
 use super::range::{Collect, Collected};
 use super::runner::ItemRunner;
@@ -57,6 +59,9 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     deadline: Option<Instant>,
     /// The time from the call of `map` to `deadline`.
     timeout: Duration,
+    /// Wakes what polls the map at the deadline. Made by the first poll that has to wait.
+    #[cfg(feature = "stream")]
+    alarm: Option<Alarm>,
 }
 
 fn is_past(deadline: Option<Instant>) -> bool {
@@ -113,6 +118,8 @@ where
             pulled: 0,
             deadline: deadline(timeout),
             timeout: timeout.unwrap_or_default(),
+            #[cfg(feature = "stream")]
+            alarm: None,
         }
     }
 }
@@ -243,10 +250,16 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             }
             match self.arrivals.queue.poll(context) {
                 Poll::Ready(key) => self.arrivals.last = Some(key),
-                Poll::Pending if self.ranges.is_empty() || is_past(self.deadline) => {
-                    return Poll::Ready(Some(self.time_out()));
+                Poll::Pending => {
+                    if let Some(deadline) = self.deadline {
+                        self.alarm.get_or_insert_with(|| Alarm::new(deadline)).wake(context.waker());
+                    }
+                    // Looked at after the alarm was set, which may have been too late.
+                    if self.ranges.is_empty() || is_past(self.deadline) {
+                        return Poll::Ready(Some(self.time_out()));
+                    }
+                    return Poll::Pending;
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
     }
@@ -292,6 +305,10 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     /// Cancels the items that have not begun, and ends the map.
     pub(crate) fn stop(&mut self) {
         self.input = None;
+        #[cfg(feature = "stream")]
+        {
+            self.alarm = None;
+        }
         if self.runner.is_lost() {
             self.end_lost();
             return;

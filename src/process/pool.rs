@@ -49,6 +49,7 @@ use crate::sync::Mutex;
 use crate::task::owner::{self, Ended, Shared};
 use crate::task::roles::TaskOwner;
 use crate::ticket::Tickets;
+use crate::upcoming::Upcoming;
 use crate::wait::deadline;
 
 /// The settings from the builder.
@@ -82,6 +83,8 @@ pub(crate) struct Pool {
     room: Condition,
     /// Where threads wait for the workers to end, and the monitor of the last worker for the end of a pause.
     ended: Condition,
+    /// Tasks that the scheduler will get later.
+    pub(super) upcoming: Arc<Upcoming>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The maps whose ranges the batches are taken from.
     shared: Mutex<Vec<Weak<dyn Shared>>>,
@@ -130,6 +133,7 @@ impl Pool {
             tickets: Tickets::default(),
             room: Condition::new(),
             ended: Condition::new(),
+            upcoming: Upcoming::new(),
             threads: Mutex::default(),
             shared: Mutex::new(Vec::new()),
             completed: AtomicU64::new(0),
@@ -326,6 +330,7 @@ impl Pool {
         self.room.notify_all();
         self.ended.notify_all();
         self.ring_all();
+        self.upcoming.close();
     }
 
     pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
@@ -376,11 +381,12 @@ impl Pool {
             return Stats::default();
         }
         let shared: isize = self.shared().iter().map(|shared| shared.progress().0).sum();
+        let upcoming = self.upcoming.count();
         let scheduler = self.scheduler.lock();
         Stats {
             workers: scheduler.workers(),
             idle: scheduler.idle(),
-            pending: scheduler.pending() + shared.cast_unsigned(),
+            pending: scheduler.pending() + shared.cast_unsigned() + upcoming,
             running: scheduler.running(),
             completed: self.completed.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),

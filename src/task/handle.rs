@@ -272,6 +272,10 @@ where
         self.end(H::hold(|| outcome), By::Owner)
     }
 
+    fn finish_boxed(&self, outcome: Box<Outcome<T>>) -> bool {
+        self.end(H::from_boxed(outcome), By::Owner)
+    }
+
     fn add_callback(&self, callback: Callback<T>) {
         let mut inner = self.inner.lock();
         let shown = inner.snapshot();

@@ -139,6 +139,8 @@ pub(crate) trait TaskHandle<T>: Runnable {
     fn try_add_callback(&self, callback: Callback<T>) -> Result<(), Callback<T>>;
     /// Ends the task with an outcome, on behalf of whoever runs it.
     fn finish(&self, outcome: Outcome<T>) -> bool;
+    /// As `finish`, without copying a large outcome.
+    fn finish_boxed(&self, outcome: Box<Outcome<T>>) -> bool;
 }
 
 /// An executor, as seen by its tasks and their waiters.

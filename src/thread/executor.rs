@@ -207,7 +207,8 @@ impl Backend for ThreadPoolExecutor {
 
     fn submitter(&self) -> Option<Submitter> {
         let pool = Arc::clone(&self.pool);
-        Some(Submitter::new(move |job| pool.execute(job.into_task(), Room::Exempt)))
+        let submitter = Submitter::new(move |job| pool.execute(job.into_task(), Room::Exempt));
+        Some(submitter.with_upcoming(&self.pool.upcoming))
     }
 
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {

@@ -71,6 +71,7 @@ use crate::task::owner::{self, Ended, Shared};
 use crate::task::{Ran, Runnable};
 use crate::ticket::{Shown, Ticket, Tickets};
 use crate::unwind::drop_caught;
+use crate::upcoming::Upcoming;
 use crate::wait::deadline;
 use queue::{Action, Queue};
 
@@ -98,6 +99,8 @@ pub(super) struct Pool {
     /// Those that wait for the workers to end.
     ended: Condition,
     timer: Timer,
+    /// Tasks that will be queued later.
+    pub(super) upcoming: Arc<Upcoming>,
     /// The length of the queue, for a searcher that [looks](look) without the lock. Stored by `release`. A hint.
     length: AtomicUsize,
     /// The ticket of the first queued task, for map workers that check whether they may continue. Stored by `release`.
@@ -130,6 +133,7 @@ impl Pool {
             room: Condition::new(),
             ended: Condition::new(),
             timer: Timer::new(),
+            upcoming: Upcoming::new(),
             length: AtomicUsize::new(0),
             earliest: Shown::new(Ticket::NEVER),
             tickets: Tickets::default(),
@@ -349,7 +353,8 @@ impl Pool {
         if self.is_copy() {
             return Stats::default();
         }
-        let (mut pending, mut ended) = (0, Ended::default());
+        let mut pending = self.upcoming.count().cast_signed();
+        let mut ended = Ended::default();
         for (more, also) in self.shared().iter().map(|shared| shared.progress()) {
             pending += more;
             ended += also;

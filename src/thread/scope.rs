@@ -32,18 +32,25 @@ use crate::error::{BoxError, Outcome};
 use crate::fork;
 use crate::future::Future;
 use crate::held::{Held, is_large};
+use crate::items::RangeExecutor;
+use crate::map::has_time_limit;
+use crate::options::TaskOptions;
 use crate::sync::{Condvar, Mutex};
 use crate::task::call::Call;
 use crate::task::function::outcome;
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::task::{Runnable, TaskHandle, new_task};
+use crate::with::With;
 
-/// Spawns tasks that may borrow from outside the scope. Passed to the body by [`ThreadPoolExecutor::scope`].
+/// Spawns tasks that may borrow from outside the scope. Passed to the body by [`ThreadPoolExecutor::scope`], or
+/// by `scope` of one [with options](crate::With).
 ///
 /// [`map`](Scope::map) runs a function on each of many items that borrow, [`spawn`](Scope::spawn) one closure.
 pub struct Scope<'scope, 'env: 'scope> {
     pool: Arc<Pool>,
+    /// Those of each task.
+    options: Option<Arc<TaskOptions>>,
     tasks: Arc<Tasks>,
     /// Invariant in both lifetimes, like std's scope, or a shorter borrow could be passed off as a longer one.
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -134,29 +141,76 @@ impl ThreadPoolExecutor {
     /// });
     /// ```
     pub fn scope<'env, R>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
-        if const { is_large::<R>() } {
-            return *self.scope_held::<R, Box<R>>(body);
-        }
-        self.scope_held::<R, R>(body)
+        open(&self.pool, None, body)
     }
+}
 
-    fn scope_held<'env, R, H: Held<R>>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> H {
-        let tasks =
-            Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new(), generation: fork::generation() };
-        let scope =
-            Scope { pool: Arc::clone(&self.pool), tasks: Arc::new(tasks), scope: PhantomData, env: PhantomData };
-        let result = panic::catch_unwind(AssertUnwindSafe(|| H::hold(|| body(&scope))));
-        // From here to the end of `join` nothing may unwind: the borrows would end before the tasks.
-        let bomb = AbortOnUnwind;
-        if result.is_err() {
-            scope.tasks.cancel_pending();
-        }
-        scope.tasks.join();
-        std::mem::forget(bomb);
-        match result {
-            Ok(value) => value,
-            Err(payload) => panic::resume_unwind(payload),
-        }
+impl With<'_, ThreadPoolExecutor> {
+    /// Runs `body` with a scope whose tasks may borrow from the caller's stack, like [`ThreadPoolExecutor::scope`]. Each
+    /// task of the scope has these options.
+    ///
+    /// A task that has reached its time limit is still waited for: what it borrows is there until it returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor, task};
+    ///
+    /// let threads = ThreadPoolExecutor::new(2);
+    /// let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(1)));
+    /// let needle = String::from("not there");
+    /// let found = limited.scope(|scope| {
+    ///     let search = scope.spawn(|| {
+    ///         let words = (0..).map(|n: u64| n.to_string()).take_while(|_| task::check().is_ok());
+    ///         words.filter(|word| *word == needle).count()
+    ///     });
+    ///     search.result()
+    /// });
+    /// assert!(matches!(found, Err(Error::TimeLimit(_))));
+    /// ```
+    pub fn scope<'env, R>(&self, body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> R {
+        open(&self.backend.pool, Some(&self.options), body)
+    }
+}
+
+fn open<'env, R>(
+    pool: &Arc<Pool>,
+    options: Option<&Arc<TaskOptions>>,
+    body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+) -> R {
+    if const { is_large::<R>() } {
+        return *open_held::<R, Box<R>>(pool, options, body);
+    }
+    open_held::<R, R>(pool, options, body)
+}
+
+/// Runs the body, and blocks until all tasks of the scope have ended.
+fn open_held<'env, R, H: Held<R>>(
+    pool: &Arc<Pool>,
+    options: Option<&Arc<TaskOptions>>,
+    body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+) -> H {
+    let tasks =
+        Tasks { state: Mutex::new(State::default()), all_ended: Condvar::new(), generation: fork::generation() };
+    let scope = Scope {
+        pool: Arc::clone(pool),
+        options: options.cloned(),
+        tasks: Arc::new(tasks),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| H::hold(|| body(&scope))));
+    // From here to the end of `join` nothing may unwind: the borrows would end before the tasks.
+    let bomb = AbortOnUnwind;
+    if result.is_err() {
+        scope.tasks.cancel_pending();
+    }
+    scope.tasks.join();
+    std::mem::forget(bomb);
+    match result {
+        Ok(value) => value,
+        Err(payload) => panic::resume_unwind(payload),
     }
 }
 
@@ -195,18 +249,23 @@ impl<'scope> Scope<'scope, '_> {
         self.pool.max_workers()
     }
 
+    /// Returns `true` if each item of a map is to be a task of its own.
+    pub(super) fn takes_only_tasks(&self) -> bool {
+        self.pool.takes_only_tasks() || has_time_limit(self.options.as_ref())
+    }
+
     fn queue<F, T>(&'scope self, function: F) -> Future<T>
     where
         F: FnOnce() -> Outcome<T> + Send + 'scope,
         T: Send + 'scope,
     {
         let ended = Some(self.tasks.open());
-        let owner = Some(Arc::clone(&self.pool) as _);
+        let (options, owner) = (self.options.clone(), Some(Arc::clone(&self.pool) as _));
         let task: Arc<dyn TaskHandle<T> + 'scope> = if const { is_large::<F>() } {
             let function: Box<dyn FnOnce() -> Outcome<T> + Send + 'scope> = Box::new(function);
-            new_task(Some(Scoped { function, ended }), None, owner)
+            new_task(Some(Scoped { function, ended }), options, owner)
         } else {
-            new_task(Some(Scoped { function, ended }), None, owner)
+            new_task(Some(Scoped { function, ended }), options, owner)
         };
         // SAFETY: only the lifetime bound of the trait object changes, so the layout is the same. The closure and the
         // outcome are all that borrows for `'scope`. Both are out of the task before `'scope` ends, as the head of this

@@ -1,7 +1,7 @@
 //! Maps in a [`Scope`], whose items, results and function may borrow.
 //!
 //! The items of such a map are all there before it begins, so they are divided up front: into chunks, each a task of the
-//! scope. There are several chunks for each worker, so that a worker with quick items takes over from one with slow
+//! scope, or one by one if each has a time limit. There are several chunks for each worker, so that a worker with quick items takes over from one with slow
 //! items.
 #![forbid(unsafe_code)]
 
@@ -56,7 +56,8 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// Pulls all items before it returns. The workers run them in chunks, in input order: there are several chunks for
     /// each worker, and the outcomes of a chunk come together. So an item should not wait for another one; use
-    /// [`spawn`](Scope::spawn) for those that do. An item that fails yields an `Err`; the others still run.
+    /// [`spawn`](Scope::spawn) for those that do. With a time limit, each item is a task of its own. An item that fails
+    /// yields an `Err`; the others still run.
     ///
     /// # Examples
     ///
@@ -113,7 +114,10 @@ impl<'scope> Scope<'scope, '_> {
     {
         let (function, stop) = (Arc::new(function), Arc::new(AtomicBool::new(false)));
         let mut items = items.into_iter().collect::<Vec<_>>().into_iter();
-        let length = items.len().div_ceil(CHUNKS.saturating_mul(self.max_workers())).max(1);
+        let length = match self.takes_only_tasks() {
+            true => 1,
+            false => items.len().div_ceil(CHUNKS.saturating_mul(self.max_workers())).max(1),
+        };
         let mut chunks = Vec::with_capacity(items.len().div_ceil(length));
         let mut first = 0;
         while items.len() > 0 {

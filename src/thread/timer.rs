@@ -3,12 +3,11 @@
 //! It runs no user code, which could delay other limits: the [`TimerOwner`] ends the expired tasks.
 #![forbid(unsafe_code)]
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use crate::deadlines::{Deadlines, Key};
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crate::task::owner;
@@ -89,55 +88,33 @@ fn run(pool: &Arc<dyn TimerOwner>, commands: &Receiver<Watch>) {
     pool.timer_ended();
 }
 
-/// The watched tasks by deadline. Tasks that are done are swept out, so the heap is at most twice the number of running
+/// The watched tasks by deadline. Tasks that are done are swept out, so there are at most twice as many as running
 /// tasks.
 #[derive(Default)]
 struct Watches {
-    heap: BinaryHeap<Reverse<Watch>>,
+    watched: Deadlines<Watch>,
     swept_to: usize,
 }
 
 impl Watches {
     fn add(&mut self, watch: Watch) {
         const FEW: usize = 64;
-        self.heap.push(Reverse(watch));
-        if self.heap.len() > FEW.max(2 * self.swept_to) {
-            self.heap
-                .retain(|Reverse(watch)| watch.task.upgrade().is_some_and(|task| !task.snapshot().state.is_done()));
-            self.swept_to = self.heap.len();
+        self.watched.add(Key::new(watch.deadline), watch);
+        if self.watched.len() > FEW.max(2 * self.swept_to) {
+            self.watched.retain(|watch| watch.task.upgrade().is_some_and(|task| !task.snapshot().state.is_done()));
+            self.swept_to = self.watched.len();
         }
     }
 
     /// Expires the tasks that have reached their deadline, and returns the next deadline.
     fn expire(&mut self, pool: &dyn TimerOwner, now: Instant) -> Option<Instant> {
-        loop {
-            let next = self.heap.peek()?.0.deadline;
-            if next > now {
-                return Some(next);
-            }
-            if let Some(Reverse(watch)) = self.heap.pop()
-                && let Some(task) = watch.task.upgrade()
+        while let Some(watch) = self.watched.take_due(now) {
+            if let Some(task) = watch.task.upgrade()
                 && !task.snapshot().state.is_done()
             {
                 pool.expire(task, watch.limit);
             }
         }
-    }
-}
-
-impl PartialEq for Watch {
-    fn eq(&self, other: &Self) -> bool {
-        self.deadline == other.deadline
-    }
-}
-impl Eq for Watch {}
-impl PartialOrd for Watch {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Watch {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.deadline.cmp(&other.deadline)
+        self.watched.first()
     }
 }

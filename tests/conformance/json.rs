@@ -75,6 +75,7 @@ fn functions() -> &'static HashMap<Key, Call> {
             plain(kit::pass_with),
             plain(kit::pid),
             fallible(kit::parse),
+            fallible(kit::fail_until),
             fallible(kit::fail_without_text),
             fallible(kit::time_out_at_one),
             fallible(kit::pass_on),

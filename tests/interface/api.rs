@@ -83,6 +83,30 @@ fn tour_of_chains(executor: &impl Executor) -> Result<(), Error> {
     Ok(())
 }
 
+/// What fails, and is tried again.
+fn tour_of_retries(executor: &impl Executor) -> Result<(), Error> {
+    let persistent = executor.with(
+        TaskOptions::new()
+            .retries(3)
+            .retry_if(|error| matches!(error, Error::Failed(_) | Error::WorkerDied(_)))
+            .back_off(Duration::from_millis(1), Duration::from_secs(1)),
+    );
+    assert_eq!(persistent.submit(sum_to, 3).result()?, 6);
+    assert!(persistent.try_submit(fetch, "Cargo.toml".into()).result()?.starts_with(b"[package]"));
+    assert_eq!(persistent.bind(sum_to)(4).result()?, 10);
+    assert_eq!(persistent.map(sum_to, WORK).collect::<Result<Vec<_>, _>>()?, TOTALS);
+    let eight_at_a_time = persistent.with(MapOptions::new().buffer_size(8));
+    assert_eq!(eight_at_a_time.map(sum_to, 0..).take(3).collect::<Result<Vec<_>, _>>()?, [0, 1, 3]);
+    for (position, outcome) in persistent.try_map_unordered(fetch, ["Cargo.toml".into()]) {
+        assert!(position == 0 && outcome.is_ok());
+    }
+    let quickly =
+        TaskOptions::new().name("fetch").retries(1).back_off(Duration::from_nanos(1), Duration::from_nanos(1));
+    let missing = executor.with(quickly.retry_if(|_| true)).try_map(fetch, ["no such file".into()]);
+    assert!(missing.last().is_some_and(|outcome| outcome.is_err()));
+    Ok(())
+}
+
 async fn awaited(executor: &impl Executor) -> Result<u64, Error> {
     executor.submit(sum_to, 3).await
 }
@@ -106,6 +130,16 @@ fn the_tour_of_chains_works_on_every_executor() {
         tour_of_chains(&InlineExecutor).unwrap();
         #[cfg(automatic)]
         tour_of_chains(&concurrent_futures::ProcessPoolExecutor::new(2)).unwrap();
+    });
+}
+
+#[test]
+fn the_tour_of_retries_works_on_every_executor() {
+    within(LONG, || {
+        tour_of_retries(&ThreadPoolExecutor::new(2)).unwrap();
+        tour_of_retries(&InlineExecutor).unwrap();
+        #[cfg(automatic)]
+        tour_of_retries(&concurrent_futures::ProcessPoolExecutor::new(2)).unwrap();
     });
 }
 

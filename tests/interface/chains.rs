@@ -268,7 +268,7 @@ fn a_held_back_task_enters_a_full_queue_without_a_wait() {
         let picky = threads.with(TaskOptions::new().refuse_when_full());
         let refused = picky.submit_after(other, |n: u32| n + 1);
         first.complete(Ok(1));
-        assert_eq!(threads.stats().pending, 2);
+        assert_eq!(threads.stats().pending, 3, "two in the queue, and one that is held back");
         second.complete(Ok(1));
         assert!(matches!(refused.result(), Err(Error::Full(_))));
         opener.open();
@@ -309,7 +309,7 @@ fn a_held_back_task_ends_with_its_executor() {
         let (opener, running) = occupy(&threads);
         let held_back = threads.submit_after((running, threads.spawn(|| 1)), |(_, n)| n);
         threads.close();
-        assert_eq!(threads.cancel_pending(), 1);
+        assert_eq!(threads.cancel_pending(), 2, "with the one that is held back");
         assert!(matches!(held_back.result(), Err(Error::Cancelled)));
         opener.open();
     });
@@ -387,6 +387,7 @@ fn an_executor_that_panics_or_forgets_abandons_the_task() {
         }
     }
     within(LONG, || {
+        assert!(logged("too careless").is_empty());
         let (start, input) = promise();
         let held_back = Careless.submit_after(input, |n: u32| n + 1);
         assert!(start.complete(Ok(1)));
@@ -603,5 +604,53 @@ fn a_held_back_task_that_cannot_be_encoded_says_so() {
         start.complete(Ok(Unwritable));
         let error = held_back.result().unwrap_err();
         assert!(matches!(error, Error::Encode(_)) && error.to_string().contains("unwritable"), "{error}");
+    });
+}
+
+#[test]
+fn tasks_that_are_held_back_are_pending_in_their_pool() {
+    fn check(executor: &dyn Backend) {
+        let (start, input) = promise::<u32>();
+        let input = input.share();
+        let after = |function: fn(u32) -> u32| executor.submit_after(input.clone(), function);
+        let (kept, dropped) = (after(|n| n + 1), after(|n| n + 2));
+        assert_eq!(executor.stats().pending, 2);
+        assert!(dropped.cancel());
+        assert_eq!(executor.stats().pending, 1);
+        assert_eq!(executor.cancel_pending(), 1);
+        assert!(kept.is_cancelled() && executor.stats().pending == 0);
+        let next = after(|n| n + 3);
+        assert!(start.complete(Ok(1)));
+        assert_eq!(next.result().unwrap(), 4);
+        assert_eq!(executor.stats().pending, 0);
+        assert_eq!(after(|n| n + 4).result().unwrap(), 5);
+    }
+    within(LONG, || {
+        check(&ThreadPoolExecutor::new(1));
+        check(&ThreadPoolExecutor::new(1).with(TaskOptions::new().name("with")));
+        #[cfg(automatic)]
+        check(&ProcessPoolExecutor::new(1));
+    });
+}
+
+#[test]
+fn a_shutdown_that_cancels_leaves_no_task_that_is_held_back() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (opener, busy) = occupy(&threads);
+        let (_start, never) = promise::<u32>();
+        let stop = never.abort_handle();
+        let elsewhere = threads.submit_after(never, |n| n);
+        let queued = threads.spawn(|| 1);
+        let after_queued = threads.submit_after(queued, |n: u32| n);
+        let after_running = threads.submit_after(busy, |()| 2);
+        threads.close();
+        assert_eq!(threads.cancel_pending(), 4, "three that are held back, and the one in the queue");
+        for future in [&elsewhere, &after_queued, &after_running] {
+            assert!(future.is_cancelled());
+        }
+        assert!(stop.is_done(), "nobody else needed it");
+        opener.open();
+        threads.shutdown();
     });
 }

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the bottom up, each with the modules that are in it. ARCHITECTURE.md draws them.
 const LAYERS: [&[&str]; 9] = [
-    &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition", "look"],
+    &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition", "deadlines", "look"],
     &["error", "bytes"],
-    &["panics", "fork", "stack", "blocking", "codec"],
+    &["panics", "fork", "stack", "blocking", "codec", "pauses", "upcoming"],
     &["outcomes"],
     &["task"],
     &["wait", "future", "inputs", "combine"],
     &["items", "job", "submitter", "backend", "completed"],
-    &["map", "map_with", "inline", "with", "submitting", "shutting_down"],
+    &["map", "map_with", "inline", "with", "submitting", "shutting_down", "retry"],
     // The guide is all documentation.
     &["executor", "thread", "process", "stream", "guide"],
 ];

@@ -25,6 +25,7 @@ mod map_input;
 mod map_unordered;
 mod promise;
 mod python;
+mod retry;
 mod shared;
 mod sizes;
 #[cfg(feature = "stream")]

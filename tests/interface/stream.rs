@@ -174,6 +174,19 @@ fn a_stream_notices_when_it_is_polled_that_the_time_is_up() {
 }
 
 #[test]
+fn a_stream_that_waits_is_woken_when_the_time_is_up() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (opener, at_gate) = gate();
+        let timed = threads.with(MapOptions::new().timeout(Duration::from_millis(20)));
+        let mut stream = timed.map_unordered(move |_: u32| at_gate.pass(), 0..3).into_stream();
+        assert!(matches!(block_on(stream.next()), Some((0, Err(Error::Timeout(_))))));
+        assert!(block_on(stream.next()).is_none());
+        opener.open();
+    });
+}
+
+#[test]
 fn a_worker_that_polls_a_stream_lets_others_run_its_tasks() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));

@@ -50,9 +50,11 @@
 //! | end of a scope in a task: claim against pop, and a spawn that has not pushed | `scope::scope_inside_a_task`, `scope::spawn_from_a_task_against_claim_at_the_end` |
 //! | panic of a scope's body | `scope::panic_of_the_body_*` |
 //! | items of a shared map against each other, their input, their collector, and its timeout | `sharing::items_*`, `sharing::two_workers_*`, `sharing::input_*`, `sharing::an_item_and_the_input_*`, `sharing::a_range_that_is_divided*`, `sharing::outcomes_in_any_order_*`, `sharing::parts_of_a_range_in_any_order`, `sharing::the_time_of_the_map_against_its_items`, `storm::maps` |
+//! | cancel of what is pending against a map worker that sends for another | `sharing::cancel_pending_against_a_worker_that_sends_for_another` |
 //! | a task that is submitted between the items of a shared map | `sharing::a_task_between_the_items_of_a_map` |
 //! | items that sleep against what is held back | `sharing::an_item_that_waits_for_*`, `sharing::a_task_of_the_pool_in_an_item`, `storm::map_inside_a_task` |
 //! | drop, cancel, shutdown, breakdown, failed start, another map against a shared map | `sharing::drop_of_the_map_*`, `sharing::cancel_pending_*`, `sharing::shutdown_now_*`, `sharing::close_*`, `sharing::broken_against_items`, `sharing::a_worker_that_does_not_start`, `sharing::two_maps_of_one_pool` |
+//! | end of an attempt, and the pause after it, against cancel, abort, close, and a worker that waits | `retry::cancel_against_the_end_of_an_attempt`, `retry::abort_against_*`, `retry::close_against_a_pause`, `retry::an_attempt_against_a_worker_that_waits_for_it` |
 //! | start against revoke, abort, a revoke for the task before, a look at its time | `slots::start_against_*`, `slots::stop_against_start_and_finish` |
 //! | time limit and abort against finish, in a worker process | `slots::finish_against_kill`, `slots::time_limit_against_start_and_answer` |
 //! | death of a worker process against abort and halve | `slots::death_against_stop`, `chunks::death_in_a_chunk_against_halve` |
@@ -88,6 +90,7 @@ mod mailbox;
 mod nesting;
 mod queue;
 mod read_right;
+mod retry;
 mod scope;
 mod sharing;
 mod slots;

@@ -135,11 +135,23 @@ mutate buffer-not-looked-into $local 's/(queue\.sent = None;\n\s+drop\(queue\);\
 mutate comes-no-more-after-the-look $local 's/(self\.is_coming\.store\(false, Ordering::Relaxed\);)\n(\s+queue\.sent = None;\n\s+drop\(queue\);\n\s+self\.input\.flush\(self\);)/$2\n$1/'
 mutate no-worker-for-the-rest $local 's/(Some\(range\) = self\.next_range\(finished\.take\(\)\) \{\n\s+)self\.recruit\(\);/$1/'
 mutate items-of-a-lost-worker-left $local 's/if is_awaited \{\n(\s+self\.call_off)/if false {\n$1/'
-mutate held-back-without-a-worker $local 's/(\} else if is_called_off \{\n\s+drop\(queue\);\n(?:\s+\/\/[^\n]*\n)*\s+)self\.input\.flush\(self\);/$1/'
 mutate listener-told-once $range 's/state\.told = false;//'
 mutate part-without-listener $range 's/Self::with_listener\(items, state\.listener\.clone\(\)\)/Self::new(items)/'
 mutate asleep-at-the-range $range 's/Some\(\(_, part\)\) if state\.own_left\(\) == 0 => part\.awaited\(\)/Some((_, part)) if false => part.awaited()/'
 mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
+
+# It takes a schedule that shuttle seldom hits upon.
+under loom sharing::cancel_pending_against_a_worker_that_sends_for_another
+mutate held-back-without-a-worker $local 's/(\} else if is_called_off \{\n\s+drop\(queue\);\n(?:\s+\/\/[^\n]*\n)*\s+)self\.input\.flush\(self\);/$1/'
+
+attempts=src/retry/attempts.rs
+pauses=src/pauses.rs
+under shuttle retry
+mutate pause-begins-after-a-close $pauses 's/if state\.is_closed \{/if false {/'
+mutate pause-left-by-a-cancel $attempts 's/self\.pauses\.remove\(key\);\n(\s+drop_caught)/$1/'
+mutate pause-begins-after-a-cancel $attempts 's/\} else if !matches!\(&\*self\.stage\.lock\(\), Stage::Paused \{ key: own, \.\. \} if \*own == key\) \{/} else if false {/'
+mutate timer-sleeps-on $pauses 's/if was_first \{\n\s+self\.changed\.notify_one\(\);/if was_first {/'
+mutate attempt-after-a-cancel $attempts 's/if let Stage::Driving \{ \.\. \} = \*stage \{/if true {/'
 
 slots=src/process/shm/table/slots.rs
 mailbox=src/process/shm/table/mailbox.rs

@@ -280,6 +280,69 @@ fn cancel_pending_against_a_map_that_is_being_made() {
     });
 }
 
+/// An item of a map whose workers are called off. The map worker that has sent for another one, which does not come, runs
+/// the first item, and that waits for the third, which was held back for the other one.
+struct OfThree {
+    number: u32,
+    first_has_begun: Event,
+    third_has_ended: Event,
+}
+
+impl OfThree {
+    fn run(&self) {
+        if self.number == 0 {
+            self.first_has_begun.set();
+            self.third_has_ended.wait();
+        }
+    }
+}
+
+impl Drop for OfThree {
+    fn drop(&mut self) {
+        match self.number {
+            0 => self.first_has_begun.set(),
+            // Whoever cancels this one has called off the worker, but not the first item.
+            1 => self.first_has_begun.wait(),
+            _ => self.third_has_ended.set(),
+        }
+    }
+}
+
+#[test]
+fn cancel_pending_against_a_worker_that_sends_for_another() {
+    check(2, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(2));
+        let (first_has_begun, third_has_ended) = (Event::new(), Event::new());
+        let (two_are_pulled, is_called_off) = (Event::new(), Event::new());
+        let (other, go, begin) = (Arc::clone(&pool), two_are_pulled.clone(), is_called_off.clone());
+        let canceller = pool.spawn(move || {
+            go.wait();
+            begin.set();
+            other.cancel_pending();
+        });
+        let third = third_has_ended.clone();
+        let mut pulled = 0;
+        let items = std::iter::from_fn(move || {
+            match pulled {
+                2 => {
+                    two_are_pulled.set();
+                    is_called_off.wait();
+                }
+                3 => {
+                    third.wait();
+                    return None;
+                }
+                _ => {}
+            }
+            let (first_has_begun, third_has_ended) = (first_has_begun.clone(), third_has_ended.clone());
+            pulled += 1;
+            Some(OfThree { number: pulled - 1, first_has_begun, third_has_ended })
+        });
+        assert_eq!(pool.map(|item: OfThree| item.run(), items).count(), 3);
+        canceller.result().unwrap();
+    });
+}
+
 #[test]
 fn shutdown_now_against_items() {
     check(2, || {

@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor, ReturnWhen, Scope, ThreadPoolExecutor, as_completed, task, wait};
+use concurrent_futures::{
+    Backend, Error, Executor, ReturnWhen, Scope, TaskOptions, ThreadPoolExecutor, as_completed, task, wait,
+};
 
 use super::support::*;
+use crate::support::gate;
 
 #[test]
 fn tasks_borrow_and_change_values_outside_the_scope() {
@@ -558,5 +561,72 @@ fn a_worker_maps_in_a_scope_of_its_own_executor() {
             inside.scope(|scope| scope.map(|n: &u64| n * 2, &numbers).map(Result::unwrap).sum::<u64>())
         });
         assert_eq!(sum.result().unwrap(), 9900);
+    });
+}
+
+#[test]
+fn tasks_of_a_scope_have_the_options_that_it_was_opened_with() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap();
+        let named = threads.with(TaskOptions::new().name("scoped").refuse_when_full());
+        let text = String::from("borrowed");
+        let (opener, gate) = gate();
+        named.scope(|scope| {
+            let failed = scope.spawn(|| panic!("{text}"));
+            match failed.result() {
+                Err(Error::Panicked(panicked)) => assert_eq!(panicked.task_name(), Some("scoped")),
+                other => panic!("{other:?}"),
+            }
+            let running = scope.spawn(|| gate.pass());
+            opener.arrived(1);
+            let queued = scope.spawn(|| text.len());
+            assert!(matches!(scope.spawn(|| text.len()).result(), Err(Error::Full(_))));
+            opener.open();
+            assert_eq!((running.result().unwrap(), queued.result().unwrap()), ((), 8));
+        });
+        let plain = threads.scope(|scope| scope.spawn(|| panic!("{text}")).result());
+        assert!(matches!(plain, Err(Error::Panicked(panicked)) if panicked.task_name().is_none()));
+    });
+}
+
+#[test]
+fn a_time_limit_ends_the_future_and_not_the_borrow() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(2);
+        let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(1)));
+        let finished = AtomicUsize::new(0);
+        let (opener, gate) = gate();
+        limited.scope(|scope| {
+            let slow = scope.spawn(|| {
+                gate.pass();
+                finished.fetch_add(1, Ordering::SeqCst);
+            });
+            assert!(matches!(slow.result(), Err(Error::TimeLimit(_))));
+            assert_eq!(finished.load(Ordering::SeqCst), 0);
+            opener.open();
+        });
+        assert_eq!(finished.into_inner(), 1);
+    });
+}
+
+#[test]
+fn each_item_of_a_map_in_a_scope_has_its_own_time_limit() {
+    within(LONG, || {
+        let limit = Duration::from_millis(1);
+        let of_pool = ThreadPoolExecutor::builder().max_workers(2).time_limit(limit).build().unwrap();
+        let threads = ThreadPoolExecutor::new(2);
+        let of_options = threads.with(TaskOptions::new().time_limit(limit));
+        let items: Vec<usize> = (0..100).collect();
+        let search = |n: &usize| {
+            while *n == 50 && !task::current().unwrap().is_aborted() {
+                thread::yield_now();
+            }
+            *n
+        };
+        fn timed_out<R>(outcomes: Vec<Result<R, Error>>) -> bool {
+            matches!(outcomes[50], Err(Error::TimeLimit(_))) && outcomes.iter().any(Result::is_ok)
+        }
+        assert!(timed_out(of_pool.scope(|scope| scope.map(search, &items).collect())));
+        assert!(timed_out(of_options.scope(|scope| scope.try_map(|n| Ok::<_, Error>(search(n)), &items).collect())));
     });
 }

@@ -24,6 +24,7 @@ mod costs;
 mod future;
 mod map;
 mod map_limits;
+mod retry;
 mod shutdown;
 mod submit;
 mod wait;
@@ -51,6 +52,7 @@ pub(crate) const FILES: &[(&str, Points)] = &[
     ("future", future::POINTS),
     ("map", map::POINTS),
     ("map_limits", map_limits::POINTS),
+    ("retry", retry::POINTS),
     ("shutdown", shutdown::POINTS),
     ("submit", submit::POINTS),
     ("wait", wait::POINTS),

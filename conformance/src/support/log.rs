@@ -13,7 +13,7 @@ pub fn logged(part: &str) -> Vec<(Level, String)> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         log::set_logger(&RECORDS).expect("no other logger");
-        log::set_max_level(LevelFilter::Warn);
+        log::set_max_level(LevelFilter::Debug);
     });
     let records = RECORDS.0.lock().unwrap();
     records.iter().filter(|(_, text)| text.contains(part)).cloned().collect()

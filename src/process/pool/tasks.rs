@@ -220,9 +220,11 @@ impl Pool {
         if self.is_copy() {
             return 0;
         }
-        // Before the queue: otherwise the maps would continue while the pending tasks are cancelled.
+        // Before the queue: the end of a task may end those that are held back until then.
+        let upcoming = self.upcoming.take();
+        // Likewise: otherwise the maps would continue while the pending tasks are cancelled.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
         let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
-        shared + self.refuse(pending, None)
+        shared + self.refuse(pending, None) + upcoming.cancel()
     }
 }

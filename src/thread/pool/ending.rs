@@ -54,6 +54,7 @@ impl Pool {
             self.timer.stop();
         }
         self.ended.notify_all();
+        self.upcoming.close();
     }
 
     pub(in crate::thread) fn join(&self, timeout: Option<Duration>) -> bool {
@@ -109,12 +110,14 @@ impl Pool {
         if self.is_copy() {
             return 0;
         }
+        // Before the queue: the end of a task may end those that are held back until then.
+        let upcoming = self.upcoming.take();
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;
         let tasks: Vec<_> = queue.tasks.iter().map(|(_, task)| Arc::clone(task)).collect();
         drop(queue);
         // Call off the shared items first, or the tasks that were to run them would be counted too.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
-        shared + tasks.iter().filter(|task| task.withdraw()).count()
+        shared + tasks.iter().filter(|task| task.withdraw()).count() + upcoming.cancel()
     }
 }

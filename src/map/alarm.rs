@@ -1,0 +1,62 @@
+//! [`Alarm`]: wakes what polls a map when the time of the map is up.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::deadlines::Key;
+use crate::pauses::{Paused, Pauses};
+use crate::sync::Mutex;
+use crate::unwind::drop_caught;
+
+/// Is off when it is dropped.
+pub(super) struct Alarm {
+    pauses: Arc<Pauses>,
+    key: Key,
+    waiting: Arc<Waiting>,
+}
+
+/// The waker of the last poll.
+struct Waiting(Mutex<Option<Waker>>);
+
+impl Alarm {
+    /// Makes an alarm that wakes whoever [waits](Self::wake) at the deadline.
+    pub(super) fn new(deadline: Instant) -> Self {
+        let (pauses, key) = (Pauses::new(), Key::new(deadline));
+        let waiting = Arc::new(Waiting(Mutex::new(None)));
+        // If there is no thread for it, the time is noticed at the next poll.
+        pauses.add(key, Arc::clone(&waiting) as _);
+        Self { pauses, key, waiting }
+    }
+
+    /// Replaces the waker that is woken. If the deadline is not over after this call, the waker will be woken.
+    pub(super) fn wake(&self, waker: &Waker) {
+        let waker = waker.clone();
+        let replaced = self.waiting.0.lock().replace(waker);
+        drop_caught(replaced);
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.pauses.remove(self.key);
+        let waker = self.waiting.0.lock().take();
+        drop_caught(waker);
+    }
+}
+
+impl Paused for Waiting {
+    fn resume(&self) {
+        let waker = self.0.lock().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn give_up(&self) {}
+
+    fn cancel(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,429 @@
+//! [`Attempts`]: a task that is tried again after an error.
+//!
+//! The caller's future belongs to an outer task, which has no call. Each attempt is a task of the executor, made of a copy
+//! of the argument; the last one gets the argument itself. The outer task ends with the outcome of the last attempt.
+//!
+//! | stage | who goes on | what `cancel` and `abort` of the outer task do |
+//! |---|---|---|
+//! | `Driving` | one thread: it decides what follows an attempt, and submits the next one | set `Over`, which that thread finds |
+//! | `Attempt` | the thread that ends the attempt: it becomes the driver | cancel the attempt, or abort it |
+//! | `Paused` | whoever takes the entry out of the [`Pauses`]: the timer becomes the driver | remove the entry |
+//! | `Over` | nobody | nothing: the outer task has ended, or is ended by who set this |
+//!
+//! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. What
+//! the next attempts need, [`Rest`], is in the stage or with the driver, and dropped with either. User code (the argument's
+//! `Clone` and `Drop`, `retry_if`, callbacks, the executor) runs without the lock.
+//!
+//! An attempt may end inside the call that submits it, because it is refused. The driver, which is that call's caller, then
+//! goes on with it in its loop, so that refusals do not nest.
+//!
+//! # What owns what
+//!
+//! The outer task owns `Attempts`, as the [`Remote`] that is asked before it ends, and `Attempts` has the outer task. An end
+//! of the outer task breaks the circle. A listener of the current attempt, or an entry of the `Pauses`, has `Attempts`.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::policy::Policy;
+use crate::deadlines::Key;
+use crate::error::{Error, Outcome};
+use crate::future::Future;
+use crate::held::{Held, is_large};
+use crate::id::FutureId;
+use crate::job::Job;
+use crate::options::TaskOptions;
+use crate::panics;
+use crate::pauses::{Paused, Pauses};
+use crate::submitter::Submitter;
+use crate::sync::Mutex;
+use crate::task::call::NoCall;
+use crate::task::function::failed;
+use crate::task::listener::{Listen, Listener, WakerKey};
+use crate::task::nested::with_room;
+use crate::task::owner::in_callback;
+use crate::task::remote::Remote;
+use crate::task::roles::TaskOwner;
+use crate::task::snapshot::{End, State};
+use crate::task::{Runnable, TaskHandle, new_task};
+use crate::unwind::{catch_and_log, drop_caught};
+
+/// How long a pause is at most: the clock may not count further.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// Makes the task of each attempt. Runs user code.
+pub(crate) trait Calls<R>: Send {
+    /// Makes a task of a copy of the argument.
+    fn again(&self) -> Arc<dyn TaskHandle<R>>;
+    /// Makes a task of the argument itself.
+    fn last(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
+}
+
+/// An argument, and what makes a task of it.
+pub(crate) struct Again<A, M> {
+    pub(crate) argument: A,
+    pub(crate) make: M,
+}
+
+impl<A, M, R> Calls<R> for Again<A, M>
+where
+    A: Clone + Send,
+    M: Fn(A) -> Arc<dyn TaskHandle<R>> + Send,
+{
+    fn again(&self) -> Arc<dyn TaskHandle<R>> {
+        (self.make)(self.argument.clone())
+    }
+
+    fn last(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
+        let Self { argument, make } = *self;
+        make(argument)
+    }
+}
+
+/// What the attempts that follow need.
+pub(super) struct Rest<R> {
+    /// `None` once the last attempt was made.
+    calls: Option<Box<dyn Calls<R>>>,
+    /// How many attempts were made.
+    made: u64,
+    /// The error of the attempt before.
+    error: Option<Error>,
+}
+
+impl<R> Rest<R> {
+    pub(super) fn new(calls: Box<dyn Calls<R>>) -> Self {
+        Self { calls: Some(calls), made: 0, error: None }
+    }
+
+    /// Makes the task of the next attempt.
+    pub(super) fn next(&mut self, policy: &Policy) -> Outcome<Arc<dyn TaskHandle<R>>> {
+        self.made += 1;
+        let calls = self.calls.take().ok_or(Error::Abandoned)?;
+        if !policy.leaves(self.made) {
+            return panics::catch(|| Ok(calls.last()));
+        }
+        let task = panics::catch(|| Ok(calls.again()));
+        self.calls = Some(calls);
+        task
+    }
+
+    /// Decides what follows an attempt that ended with an error. Runs user code.
+    pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> Next {
+        let Some(pause) = policy.pause_after(self.made, error) else { return self.nothing_after(error) };
+        catch_and_log("the logger", || {
+            log::debug!("{} failed in attempt {} and is tried again after {pause:?}: {error}", name(), self.made);
+        });
+        self.error = Some(error.clone());
+        Next::AttemptAfter(pause)
+    }
+
+    /// Decides that no attempt follows one that ended with an error.
+    fn nothing_after(&mut self, error: &Error) -> Next {
+        // That the executor is closed says less than what has happened before.
+        Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
+    }
+}
+
+/// What follows an attempt.
+pub(super) enum Next {
+    AttemptAfter(Duration),
+    /// The task ends with this error, or without one with the outcome of the attempt.
+    Nothing(Option<Error>),
+}
+
+/// See the comment at the head of this file.
+pub(super) struct Attempts<R> {
+    outer: Arc<dyn TaskHandle<R>>,
+    policy: Arc<Policy>,
+    submitter: Submitter,
+    pauses: Arc<Pauses>,
+    stage: Mutex<Stage<R>>,
+    number: WakerKey,
+    me: Weak<Self>,
+}
+
+enum Stage<R> {
+    Driving { made: u64 },
+    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Rest<R>, submitting: Submitting },
+    Paused { key: Key, rest: Rest<R> },
+    Over { cancelled: bool },
+}
+
+/// Whether the driver is in the call that submits the attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Submitting {
+    No,
+    Yes,
+    /// It is, and the attempt has ended.
+    Ended,
+}
+
+impl<R: Send + 'static> Attempts<R> {
+    /// Submits the first attempt by `first`, and those that follow by the submitter.
+    pub(super) fn begin(
+        calls: Box<dyn Calls<R>>,
+        policy: &Arc<Policy>,
+        options: &Arc<TaskOptions>,
+        (submitter, pauses): (&Submitter, &Arc<Pauses>),
+        first: &dyn Fn(Job),
+    ) -> Future<R> {
+        let outer = new_task::<NoCall, R>(None, Some(Arc::clone(options)), None);
+        let future = Future::new(Arc::clone(&outer));
+        let attempts = Arc::new_cyclic(|me| Self {
+            outer,
+            policy: Arc::clone(policy),
+            submitter: submitter.clone(),
+            pauses: Arc::clone(pauses),
+            stage: Mutex::new(Stage::Driving { made: 0 }),
+            number: WakerKey::new(),
+            me: Weak::clone(me),
+        });
+        attempts.outer.entrust(Arc::clone(&attempts) as _);
+        attempts.drive(Rest::new(calls), Some(first));
+        future
+    }
+
+    fn me(&self) -> Arc<Self> {
+        self.me.upgrade().expect("whoever calls it has it")
+    }
+
+    /// Submits attempts until one does not end at once.
+    fn drive(&self, mut rest: Rest<R>, mut first: Option<&dyn Fn(Job)>) {
+        loop {
+            let task = match rest.next(&self.policy) {
+                Ok(task) => task,
+                Err(error) => return self.end(rest, Err::<R, _>(error)),
+            };
+            let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
+            let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting: Submitting::Yes };
+            if !self.drive_to(attempt) {
+                return drop_caught(task);
+            }
+            let job = Job::new(task);
+            catch_and_log("an executor", || match first.take() {
+                Some(first) => first(job),
+                None => self.submitter.submit(job),
+            });
+            let Some((task, ended)) = self.submitted() else { return };
+            match self.go_on(&*task, ended) {
+                Some(next) => rest = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Leaves `Driving` for the next stage. Returns `false` if the task was cancelled in the meantime: that stage is dropped.
+    fn drive_to(&self, next: Stage<R>) -> bool {
+        let mut stage = self.stage.lock();
+        if let Stage::Driving { .. } = *stage {
+            *stage = next;
+            return true;
+        }
+        drop(stage);
+        drop_caught(next);
+        false
+    }
+
+    /// Notes that the attempt is submitted. Returns it if it has ended: the calling thread is the driver again.
+    fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
+        let mut stage = self.stage.lock();
+        if let Stage::Attempt { submitting, .. } = &mut *stage
+            && *submitting == Submitting::Yes
+        {
+            *submitting = Submitting::No;
+            return None;
+        }
+        Self::take_attempt(&mut stage)
+    }
+
+    /// Takes the attempt out, if that is the stage: the calling thread is the driver.
+    fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
+        let Stage::Attempt { rest, .. } = &*stage else { return None };
+        match std::mem::replace(stage, Stage::Driving { made: rest.made }) {
+            Stage::Attempt { task, rest, .. } => Some((task, rest)),
+            _ => None,
+        }
+    }
+
+    /// Decides what follows an attempt that has ended. Returns what the next attempt needs if that follows at once.
+    fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Rest<R>) -> Option<Rest<R>> {
+        if const { is_large::<R>() } {
+            let outcome = attempt.take_boxed();
+            return self.go_on_with(outcome.unwrap_or_else(|| Box::new(Err(Error::Abandoned))), rest);
+        }
+        self.go_on_with(attempt.take().unwrap_or(Err(Error::Abandoned)), rest)
+    }
+
+    fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Rest<R>) -> Option<Rest<R>> {
+        let next = match outcome.get() {
+            Ok(_) => Next::Nothing(None),
+            Err(error) if self.pauses.is_closed() => rest.nothing_after(error),
+            Err(error) => rest.after(error, &self.policy, &|| self.name()),
+        };
+        match next {
+            Next::AttemptAfter(Duration::ZERO) => return Some(rest),
+            Next::AttemptAfter(pause) => self.pause(rest, pause),
+            Next::Nothing(Some(error)) => self.end(rest, failed::<_, H>(error)),
+            Next::Nothing(None) => self.end(rest, outcome),
+        }
+        None
+    }
+
+    fn pause(&self, rest: Rest<R>, pause: Duration) {
+        let key = Key::new(Instant::now() + pause.min(FAR));
+        if !self.drive_to(Stage::Paused { key, rest }) {
+            return;
+        }
+        if !self.pauses.add(key, self.me() as _) {
+            self.give_up();
+        } else if !matches!(&*self.stage.lock(), Stage::Paused { key: own, .. } if *own == key) {
+            // It has ended, perhaps before the entry was there to be removed.
+            self.pauses.remove(key);
+        }
+    }
+
+    /// Takes the pause out, if that is the stage: the calling thread is the driver.
+    fn take_pause(&self) -> Option<Rest<R>> {
+        let mut stage = self.stage.lock();
+        let Stage::Paused { rest, .. } = &*stage else { return None };
+        let next = Stage::Driving { made: rest.made };
+        match std::mem::replace(&mut *stage, next) {
+            Stage::Paused { rest, .. } => Some(rest),
+            _ => None,
+        }
+    }
+
+    /// Ends the outer task, unless it is being cancelled.
+    fn end<H: Held<Outcome<R>>>(&self, rest: Rest<R>, outcome: H) {
+        let may_end = self.drive_to(Stage::Over { cancelled: false });
+        drop_caught(rest);
+        if !may_end {
+            drop_caught(outcome);
+        } else if const { is_large::<R>() } {
+            self.outer.finish_boxed(outcome.boxed());
+        } else {
+            self.outer.finish(outcome.release());
+        }
+    }
+
+    /// Ends whatever goes on, for good: the outer task may be cancelled. Returns `false` if it has ended otherwise, or, unless
+    /// this `aborts`, if an attempt runs.
+    fn abandon(&self, aborts: bool) -> bool {
+        let mut stage = self.stage.lock();
+        match &*stage {
+            Stage::Over { cancelled } => return *cancelled,
+            Stage::Attempt { task, .. } if !aborts => {
+                let task = Arc::clone(task);
+                drop(stage);
+                // Its end ends the outer task.
+                return task.cancel();
+            }
+            _ => {}
+        }
+        let was = std::mem::replace(&mut *stage, Stage::Over { cancelled: true });
+        drop(stage);
+        match was {
+            Stage::Attempt { task, rest, .. } => {
+                task.abort();
+                drop_caught(rest);
+            }
+            Stage::Paused { key, rest } => {
+                self.pauses.remove(key);
+                drop_caught(rest);
+            }
+            Stage::Driving { .. } | Stage::Over { .. } => {}
+        }
+        true
+    }
+
+    /// Returns `true` in a forked copy of the process: nobody goes on, and the lock of the stage may be held for ever.
+    fn is_lost(&self) -> bool {
+        self.pauses.is_copy()
+    }
+
+    fn name(&self) -> String {
+        match self.outer.options().get_name() {
+            Some(name) => format!("task {name}"),
+            None => format!("task {}", self.outer.id()),
+        }
+    }
+
+    fn attempt(&self) -> Option<(Arc<dyn TaskHandle<R>>, u64)> {
+        match &*self.stage.lock() {
+            Stage::Attempt { task, rest, .. } => Some((Arc::clone(task), rest.made)),
+            _ => None,
+        }
+    }
+}
+
+impl<R: Send + 'static> Listen for Attempts<R> {
+    fn done(&self, _: usize, _: End) {}
+
+    /// The attempt has ended.
+    fn wake(&self) {
+        let mut stage = self.stage.lock();
+        if let Stage::Attempt { submitting: submitting @ Submitting::Yes, .. } = &mut *stage {
+            *submitting = Submitting::Ended;
+            return;
+        }
+        let taken = Self::take_attempt(&mut stage);
+        drop(stage);
+        if let Some((task, rest)) = taken {
+            with_room(|| {
+                in_callback(|| {
+                    if let Some(rest) = self.go_on(&*task, rest) {
+                        self.drive(rest, None);
+                    }
+                });
+            });
+        }
+    }
+}
+
+impl<R: Send + 'static> Paused for Attempts<R> {
+    fn resume(&self) {
+        if let Some(rest) = self.take_pause() {
+            self.drive(rest, None);
+        }
+    }
+
+    fn give_up(&self) {
+        if let Some(mut rest) = self.take_pause() {
+            let error = rest.error.take().unwrap_or(Error::ShutDown);
+            with_room(|| in_callback(|| self.end(rest, Err::<R, _>(error))));
+        }
+    }
+
+    fn cancel(&self) -> bool {
+        self.outer.cancel()
+    }
+}
+
+impl<R: Send + 'static> TaskOwner for Attempts<R> {
+    fn remote(&self) -> Option<&dyn Remote> {
+        Some(self)
+    }
+
+    /// A worker that waits for the outer task may run the attempt.
+    fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
+        self.attempt().map(|(task, _)| task as _).into_iter().collect()
+    }
+}
+
+impl<R: Send + 'static> Remote for Attempts<R> {
+    fn revoke(&self, _: FutureId) -> bool {
+        self.is_lost() || self.abandon(false)
+    }
+
+    fn stop(&self, _: FutureId) -> bool {
+        self.is_lost() || self.abandon(true)
+    }
+
+    fn has_started(&self, _: FutureId) -> bool {
+        match self.attempt() {
+            Some((task, made)) => made > 1 || task.look().state != State::Pending,
+            None => !matches!(&*self.stage.lock(), Stage::Driving { made: 0 }),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Attempts in the calling thread, for an executor that runs tasks there, or cannot be reached later.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use super::attempts::{Calls, Next, Rest};
+use super::policy::Policy;
+use crate::backend::{Backend, submit};
+use crate::error::Error;
+use crate::future::Future;
+use crate::future::promise::promise;
+
+/// Submits attempts, and makes the pauses between them, until one has an outcome that is final. Blocks until then.
+pub(super) fn attempt_here<R: Send + 'static>(
+    executor: &impl Backend,
+    calls: Box<dyn Calls<R>>,
+    policy: &Policy,
+    name: &dyn Fn() -> String,
+) -> Future<R> {
+    let mut rest = Rest::new(calls);
+    loop {
+        let future = match rest.next(policy) {
+            Ok(task) => submit(executor, task),
+            Err(error) => return failed(error),
+        };
+        let Some(error) = future.error() else { return future };
+        match rest.after(&error, policy, name) {
+            Next::AttemptAfter(Duration::ZERO) => {}
+            Next::AttemptAfter(pause) => std::thread::sleep(pause),
+            Next::Nothing(None) => return future,
+            Next::Nothing(Some(earlier)) => return failed(earlier),
+        }
+    }
+}
+
+fn failed<R: Send + 'static>(error: Error) -> Future<R> {
+    let (promise, future) = promise();
+    promise.complete(Err(error));
+    future
+}
