@@ -119,6 +119,7 @@ mod ticket;
 mod unwind;
 mod wait;
 mod with;
+mod with_context;
 
 pub use backend::Backend;
 pub use bytes::Bytes;
@@ -157,6 +158,7 @@ pub use task::snapshot::State;
 pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
+pub use with_context::{MapWithContext, PlainMapWithContext, PlainWithContext, TakesContext, WithContext};
 #[cfg(feature = "remote")]
 pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]

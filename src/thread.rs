@@ -1,7 +1,7 @@
 //! [`ThreadPoolExecutor`]: tasks on threads of this process.
 //!
 //! `pool` has the queue and its protocol, `worker` the loop of a thread, `timer` the time limits, `closures` the
-//! methods that take closures that capture, `scope` the tasks that borrow, and `scope_map` the maps that do.
+//! methods that take closures that capture, `with_context` those that take a context too, `scope` the tasks that borrow, and `scope_map` the maps that do.
 
 mod builder;
 mod closures;
@@ -10,6 +10,7 @@ mod pool;
 mod scope;
 mod scope_map;
 mod timer;
+mod with_context;
 mod worker;
 
 pub use builder::ThreadPoolBuilder;
