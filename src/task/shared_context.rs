@@ -123,3 +123,51 @@ fn unreadable(reason: impl Into<String>) -> Error {
 pub(super) fn missing() -> Error {
     unreadable("it did not come before the task that needs it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::Bytes;
+
+    /// An out-of-band channel that nothing goes through.
+    struct Nothing;
+
+    impl OutOfBand for Nothing {
+        fn put(&self, _: &[u8]) -> Option<u32> {
+            None
+        }
+        fn put_back(&self, _: &[u32]) {}
+        fn get(&self, _: u32, _: u64) -> Option<Bytes> {
+            None
+        }
+    }
+
+    fn get<C: Payload + Sync>(context: &ReceivedContext) -> Result<SharedContext<C>, String> {
+        let out_of_band: Arc<dyn OutOfBand> = Arc::new(Nothing);
+        context.get(&out_of_band).map_err(|error| match &error {
+            Error::Decode(decode) if decode.part() == Part::Context => error.to_string(),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn all_calls_share_what_the_first_one_has_decoded() {
+        let encoded = SharedContext::new(vec![1_u8, 2]).of_any_type().encode().unwrap();
+        let context = ReceivedContext::new(encoded);
+        let [first, second] = [(); 2].map(|()| get::<Vec<u8>>(&context).unwrap());
+        assert_eq!((&*first, std::ptr::from_ref(&*first)), (&vec![1, 2], std::ptr::from_ref(&*second)));
+    }
+
+    #[test]
+    fn every_call_gets_the_reason_why_there_is_no_value() {
+        let context = ReceivedContext::new(vec![5]);
+        let [first, second] = [(); 2].map(|()| get::<String>(&context).err().unwrap());
+        assert_eq!(first, second);
+        assert!(get::<u8>(&ReceivedContext::unreadable("no memory")).err().unwrap().ends_with(": no memory"));
+        // The other side may be damaged.
+        let context = ReceivedContext::new(vec![5]);
+        assert_eq!(get::<u8>(&context).map(|five| *five), Ok(5));
+        assert!(get::<u16>(&context).err().unwrap().ends_with("it is not of the type that the function takes"));
+        assert!(missing().to_string().ends_with("it did not come before the task that needs it"));
+    }
+}

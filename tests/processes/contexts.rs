@@ -114,7 +114,7 @@ fn a_context_is_dropped_in_the_workers_with_its_last_handle() {
         let running = [&context, &other].map(|context| context.submit(stop_with, Some(tasks.address())));
         let arrived = [tasks.arrived(), tasks.arrived()];
         drop(arrived);
-        running.map(|future| future.result().unwrap());
+        running.into_iter().for_each(|future| future.result().unwrap());
         drop(context);
         other.submit(stop_with, None).result().unwrap();
         drop(other);
