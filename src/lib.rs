@@ -158,7 +158,8 @@ pub use task::snapshot::State;
 pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
-pub use with_context::{MapWithContext, PlainMapWithContext, PlainWithContext, TakesContext, WithContext};
+pub use with_context::options::TakesContext;
+pub use with_context::{MapWithContext, PlainMapWithContext, PlainWithContext, WithContext};
 #[cfg(feature = "remote")]
 pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]

@@ -1,6 +1,6 @@
 //! [`WithContext`]: submits functions that share a context. [`MapWithContext`]: the same for maps with options.
 //!
-//! As with [`MapWith`], the methods for plain functions are those of a type that these dereference to, so that on
+//! As with [`MapWith`](crate::MapWith), the methods for plain functions are those of a type that these dereference to, so that on
 //! threads the methods for closures, of the same names, are found first:
 //!
 //! ```text
@@ -12,6 +12,9 @@
 //! except where calls leave the process.
 #![forbid(unsafe_code)]
 
+mod maps;
+pub(crate) mod options;
+
 use std::fmt;
 use std::ops::Deref;
 
@@ -20,13 +23,11 @@ use crate::codec::Payload;
 use crate::error::BoxError;
 use crate::future::Future;
 use crate::inputs::Inputs;
-use crate::map::{Map, MapUnordered, Via};
-use crate::map_with::MapWith;
 use crate::options::MapOptions;
 use crate::submitting::Submitting;
 use crate::task::bound::{Bound, ContextFunction, InContext, TryInContext};
 use crate::task::shared_context::SharedContext;
-use crate::with::{Options, With};
+use crate::with::With;
 
 /// Submits functions that share a context to an executor. Made by
 /// [`Executor::with_context`](crate::Executor::with_context).
@@ -98,19 +99,6 @@ pub struct PlainMapWithContext<'e, B: ?Sized, C> {
     pub(crate) executor: With<'e, B>,
     pub(crate) options: MapOptions,
     pub(crate) context: SharedContext<C>,
-}
-
-impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> WithContext<'e, B, C> {
-    /// Adds options. Those given here take precedence over those that the executor has.
-    ///
-    /// With [`TaskOptions`](crate::TaskOptions), returns a [`WithContext`]; with [`MapOptions`], a [`MapWithContext`]. The
-    /// context stays the same: it is not sent again.
-    pub fn with<O: Options>(&self, options: O) -> <O::With<'e, B> as TakesContext>::WithContext<C>
-    where
-        O::With<'e, B>: TakesContext,
-    {
-        options.apply(self.executor.clone()).take(Shares(self.context.clone()))
-    }
 }
 
 impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, C> {
@@ -219,126 +207,9 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
     }
 }
 
-impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainMapWithContext<'e, B, C> {
-    /// Calls `function` with the context and each argument, and yields the outcomes in input order, like
-    /// [`Executor::map`](crate::Executor::map).
-    pub fn map<I, R: Payload>(&self, function: fn(&C, I::Item) -> R, arguments: I) -> Map<'e, I::IntoIter, R>
-    where
-        I: IntoIterator<Item: Payload>,
-        C: Payload,
-    {
-        Map::new(self.via(InContext(function)), &self.options, arguments)
-    }
-
-    /// Calls a function that returns `Result` with the context and each argument, and yields the outcomes in input
-    /// order, like [`Executor::try_map`](crate::Executor::try_map).
-    pub fn try_map<I, R: Payload, E: Into<BoxError> + 'static>(
-        &self,
-        function: fn(&C, I::Item) -> Result<R, E>,
-        arguments: I,
-    ) -> Map<'e, I::IntoIter, R>
-    where
-        I: IntoIterator<Item: Payload>,
-        C: Payload,
-    {
-        Map::new(self.via(TryInContext(function)), &self.options, arguments)
-    }
-
-    /// Calls `function` with the context and each argument, and yields `(input position, outcome)` as the items are
-    /// done, like [`Executor::map_unordered`](crate::Executor::map_unordered).
-    pub fn map_unordered<I, R: Payload>(
-        &self,
-        function: fn(&C, I::Item) -> R,
-        arguments: I,
-    ) -> MapUnordered<'e, I::IntoIter, R>
-    where
-        I: IntoIterator<Item: Payload>,
-        C: Payload,
-    {
-        MapUnordered::new(self.via(InContext(function)), &self.options, arguments)
-    }
-
-    /// Calls a function that returns `Result` with the context and each argument, and yields `(input position, outcome)`
-    /// as the items are done, like [`Executor::try_map_unordered`](crate::Executor::try_map_unordered).
-    pub fn try_map_unordered<I, R: Payload, E: Into<BoxError> + 'static>(
-        &self,
-        function: fn(&C, I::Item) -> Result<R, E>,
-        arguments: I,
-    ) -> MapUnordered<'e, I::IntoIter, R>
-    where
-        I: IntoIterator<Item: Payload>,
-        C: Payload,
-    {
-        MapUnordered::new(self.via(TryInContext(function)), &self.options, arguments)
-    }
-
+impl<B: ?Sized, C> PlainMapWithContext<'_, B, C> {
     fn bound<F>(&self, function: F) -> Bound<F, C> {
         Bound { function, context: self.context.clone() }
-    }
-
-    fn via<F>(&self, function: F) -> Via<With<'e, B>, Bound<F, C>> {
-        Via::new(self.executor.clone(), self.bound(function))
-    }
-}
-
-impl<B: Backend + ?Sized, C: Send + Sync + 'static> MapWithContext<'_, B, C> {
-    /// Adds more options. Options given here take precedence over those given before.
-    pub fn with(&self, options: MapOptions) -> Self {
-        let PlainMapWithContext { executor, options: own, context } = self.plain.clone();
-        Self { plain: PlainMapWithContext { executor, options: options.over(&own), context } }
-    }
-}
-
-impl<'e, B: Backend + ?Sized> With<'e, B> {
-    /// Adds a context to what is submitted to this executor, like
-    /// [`Executor::with_context`](crate::Executor::with_context). It has the executor's lifetime, even if these options
-    /// are a temporary.
-    pub fn with_context<C: Send + Sync + 'static>(&self, context: C) -> WithContext<'e, B, C> {
-        self.clone().take(Shares(SharedContext::new(context)))
-    }
-}
-
-impl<'e, B: Backend + ?Sized> MapWith<'e, B> {
-    /// Adds a context to the maps of this executor, like [`Executor::with_context`](crate::Executor::with_context).
-    pub fn with_context<C: Send + Sync + 'static>(&self, context: C) -> MapWithContext<'e, B, C> {
-        self.clone().take(Shares(SharedContext::new(context)))
-    }
-}
-
-/// An executor with options that can have a context: [`With`] or [`MapWith`]. Sealed.
-pub trait TakesContext: sealed::Sealed {
-    /// The executor with the context.
-    type WithContext<C>;
-
-    #[doc(hidden)]
-    fn take<C: Send + Sync + 'static>(self, context: Shares<C>) -> Self::WithContext<C>;
-}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// A share of a context.
-#[expect(missing_debug_implementations, reason = "cannot be named outside")]
-pub struct Shares<C>(SharedContext<C>);
-
-impl<B: Backend + ?Sized> sealed::Sealed for With<'_, B> {}
-impl<'e, B: Backend + ?Sized> TakesContext for With<'e, B> {
-    type WithContext<C> = WithContext<'e, B, C>;
-
-    fn take<C: Send + Sync + 'static>(self, context: Shares<C>) -> WithContext<'e, B, C> {
-        let maps = PlainMapWithContext { executor: self, options: MapOptions::new(), context: context.0 };
-        WithContext { plain: PlainWithContext { maps } }
-    }
-}
-
-impl<B: Backend + ?Sized> sealed::Sealed for MapWith<'_, B> {}
-impl<'e, B: Backend + ?Sized> TakesContext for MapWith<'e, B> {
-    type WithContext<C> = MapWithContext<'e, B, C>;
-
-    fn take<C: Send + Sync + 'static>(self, context: Shares<C>) -> MapWithContext<'e, B, C> {
-        let (executor, options) = (self.executor.clone(), self.options.clone());
-        MapWithContext { plain: PlainMapWithContext { executor, options, context: context.0 } }
     }
 }
 
