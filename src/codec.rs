@@ -20,13 +20,21 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Decode, Encode, Error, Part};
 use crate::held::{Held, is_large};
-use crate::{blocking, bytes, stack};
+use crate::{blocking, bytes, panics, stack};
 pub use payload::Payload;
 use room::{Remainder, Room, Sink, Source};
 use strict::{ErrorText, Strict};
 
 pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
     encode_onto(part, value, Vec::new())
+}
+
+/// As [`encode`]. A panic in the user's `Serialize` is an error as well.
+pub(crate) fn encode_caught<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
+    panics::catch(|| encode(part, value)).map_err(|error| match error {
+        Error::Panicked(panic) => Error::Encode(Encode::new(part, panic.to_string())),
+        error => error,
+    })
 }
 
 /// Appends the value to `bytes`.
@@ -54,6 +62,14 @@ pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Re
         read_held::<T, T>(bytes)
     };
     value.map_err(|unread| unread.into_error(part))
+}
+
+/// As [`decode`]. A panic in the user's `Deserialize` is an error as well.
+pub(crate) fn decode_caught<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
+    panics::catch(|| decode(part, bytes)).map_err(|error| match error {
+        Error::Panicked(panic) => Error::Decode(Decode::new(part, panic.to_string())),
+        error => error,
+    })
 }
 
 /// Reads on this stack, or on a fresh one if this does not suffice.

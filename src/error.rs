@@ -76,13 +76,13 @@ pub enum Error {
     /// The task was refused by a full queue, as [`TaskOptions::refuse_when_full`](crate::TaskOptions) asks.
     #[error("{0}")]
     Full(Full),
-    /// An argument or a result could not be serialised.
+    /// An argument, a result or a context could not be serialised.
     #[error("{0}")]
     Encode(Encode),
-    /// An argument or a result could not be deserialised.
+    /// An argument, a result or a context could not be deserialised.
     #[error("{0}")]
     Decode(Decode),
-    /// An encoded argument or result was longer than the `max_message_size` of the process pool.
+    /// An encoded argument, result or context was longer than the `max_message_size` of the process pool.
     #[error("{0}")]
     TooLarge(TooLarge),
     /// A `map` with a timeout ran out of time.

@@ -16,6 +16,7 @@ use crate::submitting::Submitting;
 use crate::task::function::{Infallible, TryFn};
 use crate::wait::{ReturnWhen, Waitable, Waited, wait};
 use crate::with::{Options, With};
+use crate::with_context::WithContext;
 
 /// Runs functions on workers. Implemented for every [`Backend`].
 ///
@@ -418,6 +419,58 @@ pub trait Executor: Backend {
     /// ```
     fn with<O: Options>(&self, options: O) -> O::With<'_, Self> {
         options.apply(With::new(self))
+    }
+
+    /// Adds a context to what is submitted to this executor: a value that each function gets as its first parameter, by
+    /// reference.
+    ///
+    /// The context goes to each worker once, and not with each task:
+    ///
+    /// | on | the context |
+    /// |---|---|
+    /// | threads, and inline | is shared, as in an `Arc` |
+    /// | processes | is encoded by the first call, sent to each worker ahead of the first task there that needs it, decoded by that task, and kept; a worker that replaces another one gets it again |
+    /// | an executor of your own, as a [`Job`](crate::Job) that leaves this process | goes with each task: the argument is the pair `(context, argument)`, for each item of a chunk. That costs what the context is long, each time |
+    ///
+    /// It is dropped when the returned value, its clones, and the tasks and maps that need it are gone; a worker process
+    /// drops its copy then as well. A long [`Bytes`](crate::Bytes) in it goes to worker processes through shared memory,
+    /// which all of them read in place.
+    ///
+    /// For what only a worker can make, such as a connection to a database, see
+    /// [`task::worker_state`](crate::task::worker_state).
+    ///
+    /// # Errors
+    ///
+    /// A task whose context cannot be encoded, cannot be decoded, or exceeds `max_message_size` ends with
+    /// [`Error::Encode`], [`Error::Decode`] or [`Error::TooLarge`], whose `part` is [`Part::Context`]. A panic while it is
+    /// encoded or decoded is such an error, too.
+    ///
+    /// [`Error::Encode`]: crate::Error::Encode
+    /// [`Error::Decode`]: crate::Error::Decode
+    /// [`Error::TooLarge`]: crate::Error::TooLarge
+    /// [`Part::Context`]: crate::Part::Context
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
+    ///
+    /// fn count(words: &Vec<String>, text: String) -> usize {
+    ///     text.split_whitespace().filter(|word| words.iter().any(|one| one == word)).count()
+    /// }
+    ///
+    /// fn counts(executor: &impl Executor, words: Vec<String>) -> Result<Vec<usize>, Error> {
+    ///     let counter = executor.with_context(words);
+    ///     assert_eq!(counter.submit(count, "to be or not to be".into()).result()?, 4);
+    ///     counter.map(count, ["to do".into(), "as you do".into()]).collect()
+    /// }
+    ///
+    /// let words = ["to", "be"].map(String::from).to_vec();
+    /// assert_eq!(counts(&ThreadPoolExecutor::new(2), words)?, [1, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    fn with_context<C: Send + Sync + 'static>(&self, context: C) -> WithContext<'_, Self, C> {
+        With::new(self).with_context(context)
     }
 
     /// Blocks until futures are done. Same as the function [`wait`](fn@crate::wait).

@@ -8,6 +8,7 @@
 //! | [`which_wait`] | How do I get the results? In which order? For how long do I wait? |
 //! | [`async_code`] | How do I use it under tokio, smol or another runtime? |
 //! | [`maps`] | One function over many values: order, chunks, infinite input, borrowed items |
+//! | [`context`] | What does each task need, that none should carry? |
 //! | [`progress`] | How do I show a progress bar? |
 //! | [`failing`] | What can go wrong, how do I see it, and what does it cost? |
 //! | [`writing_a_backend`] | How do I write an executor of my own? |
@@ -47,6 +48,7 @@
 #![cfg_attr(not(processes), allow(rustdoc::broken_intra_doc_links))]
 
 pub mod async_code;
+pub mod context;
 pub mod failing;
 pub mod faq;
 pub mod from_python;

@@ -153,6 +153,9 @@ impl Job {
 
     /// Encodes the argument. The task keeps the argument until it is done.
     ///
+    /// If the function has a [context](crate::Executor::with_context), what is encoded is the pair of the context and the
+    /// argument; for each item of a chunk, such a pair.
+    ///
     /// # Errors
     ///
     /// [`Error::Encode`] if the argument cannot be serialised, or if the task is a closure that captures;

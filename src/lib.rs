@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The [`guide`] has a chapter for each of the questions that come next: which executor, which wait, async code, maps,
-//! failing, writing an executor, and why a program hangs. [`guide::from_python`] has the name of everything in Python.
+//! what tasks share, failing, writing an executor, and why a program hangs. [`guide::from_python`] has the name of everything in Python.
 //!
 //! # Which executor
 //!
@@ -124,6 +124,7 @@ mod unwind;
 mod upcoming;
 mod wait;
 mod with;
+mod with_context;
 
 pub use backend::Backend;
 pub use bytes::Bytes;
@@ -163,6 +164,8 @@ pub use task::snapshot::State;
 pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
+pub use with_context::options::TakesContext;
+pub use with_context::{MapWithContext, PlainMapWithContext, PlainWithContext, WithContext};
 #[cfg(feature = "remote")]
 pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]

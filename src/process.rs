@@ -9,6 +9,7 @@ mod batch;
 mod builder;
 mod child;
 mod connection;
+mod contexts;
 mod executor;
 #[cfg(all(test, target_os = "linux", feature = "auto-entry", not(portable)))]
 mod hostile;

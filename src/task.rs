@@ -6,6 +6,7 @@
 // task back until others are done.
 pub(crate) mod after;
 pub(crate) mod arguments;
+pub(crate) mod bound;
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod encoded;
@@ -19,6 +20,7 @@ pub(crate) mod remote;
 pub(crate) mod replies;
 pub(crate) mod roles;
 pub(crate) mod runner;
+pub(crate) mod shared_context;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod worker_state;

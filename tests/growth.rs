@@ -303,6 +303,19 @@ mod processes {
             drop(pool.submit(|bytes: Bytes| bytes, Bytes::from(vec![7; LENGTH])));
             drop(pool.submit(|bytes: Bytes| bytes.len(), Bytes::from(vec![7; LENGTH])).result());
         }),
+        ("processes: a context", 10, |pool| {
+            let context = pool.with_context(vec![7_u64; 1000]);
+            drop(context.submit(|context, n: usize| context[n], 3).result());
+            drop(context.map(|context, n: usize| context[n], 0..10).next());
+        }),
+        ("processes: bytes in a context", 10, |pool| {
+            let context = pool.with_context(Bytes::from(vec![7; LENGTH]));
+            drop(context.submit(|context, n: usize| context[n], 3).result());
+        }),
+        ("processes: a context, cancelled", 10, |pool| {
+            let context = pool.with_context(vec![7_u64; 1000]);
+            context.submit(|context, n: usize| context[n], 3).cancel();
+        }),
         ("processes: bytes, cancelled", 10, |pool| {
             let futures = [(); 3].map(|()| pool.submit(|bytes: Bytes| bytes.len(), Bytes::from(vec![7; LENGTH])));
             futures.iter().for_each(|future| _ = future.cancel());

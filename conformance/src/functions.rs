@@ -164,6 +164,37 @@ pub fn pass_on_boxed(which: u8) -> Result<u8, BoxError> {
     Ok(pass_on(which)?)
 }
 
+/// Multiplies a number by its context.
+pub fn scale(factor: &u64, n: u64) -> u64 {
+    factor * n
+}
+
+/// Multiplies two numbers by their context.
+pub fn scale_pair(factor: &u64, (one, other): (u64, u64)) -> (u64, u64) {
+    (factor * one, factor * other)
+}
+
+/// Adds two numbers, unless the sum is above its context.
+pub fn add_up_to(most: &u64, (one, other): (u64, u64)) -> Result<u64, String> {
+    let sum = one + other;
+    if sum > *most { Err(format!("{sum} is above {most}")) } else { Ok(sum) }
+}
+
+/// Looks a number up in a table.
+pub fn look_up(table: &Vec<u64>, position: usize) -> Option<u64> {
+    table.get(position).copied()
+}
+
+/// Returns 0, or panics with its context for any other number.
+pub fn panic_about(text: &String, n: u64) -> u64 {
+    if n == 0 { n } else { panic!("{text}") }
+}
+
+/// Returns the number, whatever its context is.
+pub fn number_with_value(_: &Value, n: u64) -> u64 {
+    n
+}
+
 /// A value that counts its instances in its process.
 pub struct Value;
 

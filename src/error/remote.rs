@@ -16,6 +16,8 @@ pub enum Part {
     Result,
     /// The function itself, which another process finds by its place in the program.
     Function,
+    /// What the function is bound to by [`with_context`](crate::Executor::with_context).
+    Context,
 }
 
 impl fmt::Display for Part {
@@ -24,6 +26,7 @@ impl fmt::Display for Part {
             Part::Argument => "argument",
             Part::Result => "result",
             Part::Function => "function",
+            Part::Context => "context",
         })
     }
 }
@@ -54,7 +57,7 @@ macro_rules! serialisation_error {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let side = match self.part() {
-                    Part::Argument | Part::Function => $argument,
+                    Part::Argument | Part::Function | Part::Context => $argument,
                     Part::Result => $result,
                 };
                 write!(f, concat!("the {} cannot be ", $verb, " by the {}: {}"), self.part(), side, self.message())
@@ -186,17 +189,29 @@ impl fmt::Display for WorkerDied {
     }
 }
 
-/// Says how long an encoded argument or result was that exceeded `max_message_size`.
+/// Says how long an encoded argument, result or context was that exceeded `max_message_size`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge {
     size: u64,
     limit: u64,
+    part: Option<Part>,
 }
 
 impl TooLarge {
     /// Creates it from the size and the limit, in bytes, for authors of executors.
     pub fn new(size: u64, limit: u64) -> Self {
-        Self { size, limit }
+        Self { size, limit, part: None }
+    }
+
+    /// Adds which part of the call it is.
+    #[must_use]
+    pub fn with_part(self, part: Part) -> Self {
+        Self { part: Some(part), ..self }
+    }
+
+    /// Returns which part of the call it is, if that is known: of a context it is.
+    pub fn part(&self) -> Option<Part> {
+        self.part
     }
 
     /// Returns the size of the message, in bytes.
@@ -212,7 +227,13 @@ impl TooLarge {
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a message of {} bytes exceeds `max_message_size`, which is {} bytes", self.size, self.limit)
+        match self.part {
+            Some(part) => {
+                write!(f, "{} {part} of {} bytes", if part == Part::Argument { "an" } else { "a" }, self.size)?
+            }
+            None => write!(f, "a message of {} bytes", self.size)?,
+        }
+        write!(f, " exceeds `max_message_size`, which is {} bytes", self.limit)
     }
 }
 

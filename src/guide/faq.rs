@@ -6,7 +6,8 @@
 //! argument as bytes. What a closure captures cannot be sent. So [`Executor::submit`] takes exactly what can: functions,
 //! methods, and closures that capture nothing. The compiler rejects the others, instead of an error at run time.
 //!
-//! What a closure would capture goes into the argument. On threads, there is no need for that:
+//! What a closure would capture goes into the argument, or into a [`context`](super::context) that all calls share. On
+//! threads, there is no need for that:
 //!
 //! ```
 //! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
@@ -17,9 +18,9 @@
 //! // The method of `ThreadPoolExecutor` itself: a closure that captures.
 //! assert_eq!(threads.submit(move |n: i32| n * factor, 7).result()?, 70);
 //!
-//! // The method of every executor: the same as an argument.
+//! // The method of every executor: the same as a context.
 //! fn scaled(executor: &impl Executor, factor: i32) -> Result<Vec<i32>, Error> {
-//!     executor.map(|(factor, n)| factor * n, [1, 2, 3].map(|n| (factor, n))).collect()
+//!     executor.with_context(factor).map(|factor, n| factor * n, [1, 2, 3]).collect()
 //! }
 //! assert_eq!(scaled(&threads, factor)?, [10, 20, 30]);
 //! # Ok::<(), Error>(())

@@ -35,7 +35,8 @@
 //!
 //! # `functools.partial`
 //!
-//! On threads it is a closure that captures. For every executor, the fixed argument travels with each item:
+//! On threads it is a closure that captures. On every executor it is a function with a
+//! [context](Executor::with_context), which goes to each worker once:
 //!
 //! ```
 //! use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
@@ -53,7 +54,7 @@
 //!
 //! // The same on every executor.
 //! fn powers_of(executor: &impl Executor, base: u64) -> Result<Vec<u64>, Error> {
-//!     executor.map(|(base, e)| power(base, e), [1, 2, 3].map(|e| (base, e))).collect()
+//!     executor.with_context(base).map(|base, e| power(*base, e), [1, 2, 3]).collect()
 //! }
 //! assert_eq!(powers_of(&threads, base)?, powers);
 //!
@@ -63,8 +64,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! A fixed argument that is large is encoded for each task on processes. Give it to the workers once, by an
-//! [`initializer`](ProcessPoolBuilder::initializer): see [which executor](super::which_executor#what-a-worker-keeps).
+//! What only a worker can make, such as a connection, is made by an
+//! [`initializer`](ProcessPoolBuilder::initializer): see [`context`](super::context).
 //!
 //! # `concurrent.futures`
 //!

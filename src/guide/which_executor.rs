@@ -104,7 +104,7 @@
 //! # What a worker keeps
 //!
 //! A connection, or a table that takes long to load, is made once for each worker, by its initializer. The tasks get
-//! it by [`task::worker_state()`]:
+//! it by [`task::worker_state()`]. For a value that the caller has, see [`context`](super::context).
 //!
 #![cfg_attr(processes, doc = "```standalone_crate")]
 #![cfg_attr(not(processes), doc = "```ignore")]

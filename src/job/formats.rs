@@ -9,6 +9,9 @@ impl Job {
     /// Shows the argument to `visit`, to be written in any serde format; of a chunk
     /// ([`MapOptions::chunk_size`](crate::MapOptions::chunk_size)) the arguments of its items, one by one and in order.
     ///
+    /// If the function has a [context](crate::Executor::with_context), each argument is the pair of the context and the
+    /// argument, which a function of another program takes as a tuple.
+    ///
     /// Can be called as often as needed, before or after [`start`](Job::start): the task keeps the argument until it is
     /// done. A task that is cancelled meanwhile is done at once, and `show` goes on to its end. If a value panics while
     /// it is written, its serialiser returns an error, and the next value is shown all the same.

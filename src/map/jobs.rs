@@ -79,16 +79,16 @@ where
     R: Payload,
 {
     fn one(&self, argument: A) -> Future<R> {
-        dispatch(&self.executor, self.function, argument)
+        dispatch(&self.executor, self.function.clone(), argument)
     }
 
     fn many(&self, arguments: Vec<A>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
-        submit_chunk(&self.executor, self.function, arguments, stop)
+        submit_chunk(&self.executor, self.function.clone(), arguments, stop)
     }
 
     fn one_boxed(&self, argument: Box<A>) -> Future<R> {
         if const { is_large::<A>() } {
-            dispatch(&self.executor, Unboxing(self.function), argument)
+            dispatch(&self.executor, Unboxing(self.function.clone()), argument)
         } else {
             self.one(*argument)
         }
@@ -96,21 +96,21 @@ where
 
     fn many_boxed(&self, arguments: Vec<Box<A>>, stop: Arc<AtomicBool>) -> Future<Outcomes<R>> {
         if const { is_large::<A>() } {
-            submit_chunk(&self.executor, Unboxing(self.function), arguments, stop)
+            submit_chunk(&self.executor, Unboxing(self.function.clone()), arguments, stop)
         } else {
             self.many(arguments.into_iter().map(|argument| *argument).collect(), stop)
         }
     }
 
     fn shared_items(&self) -> Option<Arc<dyn SharedItems<A, R>>> {
-        let (function, options) = (self.function, self.items.options());
+        let (function, options) = (self.function.clone(), self.items.options());
         if let Some(threads) = self.items.threads() {
             return on_threads(threads, options, move |argument| function.call(argument));
         }
         if may_share::<A, R>(options)
             && let Some(elsewhere) = self.items.elsewhere()
         {
-            let items = RemoteItems::new(elsewhere, options.cloned(), function);
+            let items = RemoteItems::new(elsewhere, options.cloned(), &function);
             return items.map(|items| items as _);
         }
         None

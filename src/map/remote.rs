@@ -40,6 +40,7 @@ use crate::sync::Mutex;
 use crate::task::encoded::{EncodedCall, Entry, ItemOffsets};
 use crate::task::function::Function;
 use crate::task::owner::{Ended, Shared};
+use crate::task::shared_context::AnyContext;
 use crate::ticket::Ticket;
 use crate::unwind;
 use encoded::Encoded;
@@ -58,6 +59,8 @@ const UNDER_WAY: usize = 4;
 pub(crate) struct RemoteItems<A, R> {
     executor: Arc<dyn BatchExecutor>,
     entry: Entry,
+    /// What the function is bound to.
+    context: Option<Arc<dyn AnyContext>>,
     options: Option<Arc<TaskOptions>>,
     pending: Mutex<PendingRanges<A, R>>,
     /// The number of batches whose outcomes are not stored yet. Incremented when a batch is made or divided;
@@ -108,7 +111,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
     pub(super) fn new<F: Function<A, R>>(
         executor: Arc<dyn BatchExecutor>,
         options: Option<Arc<TaskOptions>>,
-        function: F,
+        function: &F,
     ) -> Option<Arc<Self>> {
         let entry = Entry::of::<F, A, R>(function);
         if !executor.finds(entry) {
@@ -124,6 +127,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
         let items = Arc::new_cyclic(|me| Self {
             executor,
             entry,
+            context: function.context(),
             options,
             pending: Mutex::new(pending),
             under_way: AtomicUsize::new(0),
@@ -140,7 +144,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
     fn encode(&self, items: Vec<A>) -> Result<Encoded, Error> {
         let encoded = self.executor.encode(&mut || {
             let (argument, cut) = ItemOffsets::of(&items);
-            Ok(EncodedCall { entry: self.entry, argument, items: Some(cut) })
+            Ok(EncodedCall { entry: self.entry, argument, items: Some(cut), context: self.context.clone() })
         });
         // One by one: two drops that panic together would end the process.
         items.into_iter().for_each(unwind::drop_caught);
@@ -198,7 +202,8 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
                 pending.ranges.pop_front();
             }
             self.under_way.fetch_add(1, Ordering::Relaxed);
-            let encoded = EncodedCall { entry: self.entry, argument, items: Some(cut) };
+            let context = self.context.clone();
+            let encoded = EncodedCall { entry: self.entry, argument, items: Some(cut), context };
             let (options, ticket) = (self.options.clone(), owner.ticket);
             let submit = self.executor.batch(NewBatch { encoded, attached, owner, options, first, ticket });
             let is_last = pending.ranges.is_empty() && std::mem::take(&mut pending.announced);
@@ -349,7 +354,7 @@ mod tests {
         let listener = UnixListener::bind(&place).unwrap();
         let processes = ProcessPoolExecutor::new(2);
         let executor = processes.item_executor().elsewhere().unwrap();
-        let items = RemoteItems::new(executor, None, Infallible(call)).unwrap();
+        let items = RemoteItems::new(executor, None, &Infallible(call)).unwrap();
         // As if many items had been quick before.
         let mut pending = items.pending.lock();
         pending.estimate.observe(1000, Duration::from_micros(1000));
@@ -389,7 +394,7 @@ mod tests {
         const LONG: usize = 500 << 10;
         let processes = ProcessPoolExecutor::builder().max_workers(1).max_message_size(400 << 10).build().unwrap();
         let executor = processes.item_executor().elsewhere().unwrap();
-        let items = RemoteItems::new(executor, None, Infallible(|bytes: Bytes| bytes.len())).unwrap();
+        let items = RemoteItems::new(executor, None, &Infallible(|bytes: Bytes| bytes.len())).unwrap();
         let lengths = |nth: usize| if nth % 9 == 4 { LONG } else { nth };
         let bytes = (0..28).map(|nth| Bytes::from(vec![0; lengths(nth)]));
         let (mut range, follow_up) = items.take_in(bytes.collect(), Ticket::default());

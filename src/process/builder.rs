@@ -126,8 +126,8 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Limits the length of an encoded argument or result, in bytes. Defaults to 1 GiB. A longer one ends its task with
-    /// [`Error::TooLarge`].
+    /// Limits the length of an encoded argument, result or context, in bytes. Defaults to 1 GiB. A longer one ends its
+    /// task with [`Error::TooLarge`].
     pub fn max_message_size(mut self, bytes: u64) -> Self {
         self.max_message_size = Some(bytes);
         self

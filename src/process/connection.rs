@@ -17,6 +17,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown
 use rustix::process::Signal;
 
 use super::child::Child;
+use super::contexts::{EncodedContext, NO_CONTEXT, Release, Releases};
 use super::os::{self, Bell, Lifeline};
 use super::protocol::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::scheduler::Dispatch;
@@ -33,8 +34,8 @@ const PIECES: usize = 16;
 
 pub(super) struct Connection {
     socket: OwnedFd,
-    /// Wakes the monitor.
-    bell: Bell,
+    /// Has the bell, which wakes the monitor.
+    releases: Arc<Releases>,
     lifeline: Lifeline,
     queue: Mutex<WriteQueue>,
     pub(super) table: Arc<TaskTable>,
@@ -53,6 +54,8 @@ struct WriteQueue {
     sent: usize,
     /// The segments of the pool that the worker has descriptors of.
     known: HashSet<u32>,
+    /// The contexts that the worker has.
+    contexts: HashSet<u64>,
     /// Set when the other side is gone. Nothing is queued then.
     closed: bool,
     /// The memory of a buffer that was sent, for reuse.
@@ -65,6 +68,8 @@ enum WriteBuf {
     Descriptor(Vec<u8>, Arc<OwnedFd>, Option<OwnedFd>),
     /// The argument of a task, which is too long to copy.
     Argument(Arc<RemoteTask>),
+    /// An encoded context, which is too long to copy.
+    Context(Arc<EncodedContext>),
 }
 
 impl WriteBuf {
@@ -72,6 +77,7 @@ impl WriteBuf {
         match self {
             WriteBuf::Bytes(bytes) | WriteBuf::Descriptor(bytes, ..) => bytes,
             WriteBuf::Argument(remote) => &remote.argument,
+            WriteBuf::Context(context) => &context.encoded,
         }
     }
 }
@@ -88,7 +94,7 @@ impl Connection {
         let queue = WriteQueue { buffers: VecDeque::from([first]), ..WriteQueue::default() };
         let connection = Self {
             socket: ours,
-            bell: Bell::new()?,
+            releases: Releases::new(Bell::new()?),
             lifeline,
             queue: Mutex::new(queue),
             table: Arc::new(table),
@@ -104,7 +110,7 @@ impl Connection {
     }
 
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.releases.bell.as_fd()
     }
 
     pub(super) fn set_child(&self, child: Child) {
@@ -123,7 +129,7 @@ impl Connection {
             return false;
         }
         for order in orders {
-            queue.put(order);
+            queue.put(order, &self.releases);
         }
         let left = self.push(&mut queue);
         drop(queue);
@@ -134,12 +140,7 @@ impl Connection {
     /// Tells the worker which segments will not be used again.
     pub(super) fn forget(&self, numbers: &[u32]) {
         let mut queue = self.queue.lock();
-        for number in numbers {
-            if queue.known.remove(number) {
-                let (kind, number) = (Kind::Forget, u64::from(*number));
-                frame::put(queue.tail(), kind, 0, number, &[]);
-            }
-        }
+        queue.forget(numbers);
         let left = self.push(&mut queue);
         drop(queue);
         if left {
@@ -147,9 +148,15 @@ impl Connection {
         }
     }
 
-    /// Sends what the socket accepts of the queue. Returns `true` if something is left.
+    /// Sends what the socket accepts of the queue, and which contexts are needed no more. Returns `true` if something is
+    /// left.
     pub(super) fn flush(&self) -> bool {
-        self.push(&mut self.queue.lock())
+        let released = self.releases.take();
+        let mut queue = self.queue.lock();
+        for Release { context, segments } in released {
+            queue.end_context(context, &segments);
+        }
+        self.push(&mut queue)
     }
 
     /// Sends what the socket accepts of the queue. Returns `true` if something is left.
@@ -170,12 +177,12 @@ impl Connection {
 
     /// Wakes the monitor.
     pub(super) fn ring(&self) {
-        self.bell.ring();
+        self.releases.bell.ring();
     }
 
     /// Resets the bell after the monitor has woken.
     pub(super) fn reset_bell(&self) {
-        self.bell.reset();
+        self.releases.bell.reset();
     }
 
     /// Tells the worker that nothing more will come. The worker can still send.
@@ -219,15 +226,12 @@ impl Connection {
 }
 
 impl WriteQueue {
-    fn put(&mut self, order: Dispatch) {
+    fn put(&mut self, order: Dispatch, releases: &Arc<Releases>) {
         let Dispatch { remote, slot, sequence } = order;
-        for SegmentRef { number, memory, .. } in &remote.segments {
-            if self.known.insert(*number) {
-                let mut frame = Vec::new();
-                frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);
-                self.buffers.push_back(WriteBuf::Descriptor(frame, Arc::clone(memory), None));
-            }
+        if let Some(context) = &remote.context {
+            self.put_context(context, releases);
         }
+        self.put_segments(&remote.segments);
         let (count, first) = match (&remote.items, remote.range()) {
             (Some(_), Some((first, end))) => (end, first),
             _ => (0, 0),
@@ -236,6 +240,7 @@ impl WriteQueue {
             id: remote.id().to_u64(),
             enter: remote.call.enter,
             function: remote.call.function,
+            context: remote.context.as_ref().map_or(NO_CONTEXT, |context| context.number),
             items: count,
             first,
         };
@@ -265,6 +270,51 @@ impl WriteQueue {
             bytes.extend_from_slice(argument);
         } else {
             self.buffers.push_back(WriteBuf::Argument(remote));
+        }
+    }
+
+    /// Puts the descriptors of those segments that the worker does not have.
+    fn put_segments(&mut self, segments: &[SegmentRef]) {
+        for SegmentRef { number, memory, .. } in segments {
+            if self.known.insert(*number) {
+                let mut frame = Vec::new();
+                frame::put(&mut frame, Kind::Segment, 0, (*number).into(), &[]);
+                self.buffers.push_back(WriteBuf::Descriptor(frame, Arc::clone(memory), None));
+            }
+        }
+    }
+
+    /// Puts a context, unless the worker has it.
+    fn put_context(&mut self, context: &Arc<EncodedContext>, releases: &Arc<Releases>) {
+        if !self.contexts.insert(context.number) {
+            return;
+        }
+        context.note_sent(releases);
+        self.put_segments(&context.segments);
+        let (encoded, bytes) = (&context.encoded, self.tail());
+        bytes.extend_from_slice(&Header::new(Kind::Context, 0, context.number, encoded.len()).to_bytes());
+        if encoded.len() <= COPIED {
+            bytes.extend_from_slice(encoded);
+        } else {
+            self.buffers.push_back(WriteBuf::Context(Arc::clone(context)));
+        }
+    }
+
+    /// Puts the end of a context, if the worker has it, and of the segments that came with it.
+    fn end_context(&mut self, number: u64, segments: &[u32]) {
+        if self.contexts.remove(&number) {
+            frame::put(self.tail(), Kind::Drop, 0, number, &[]);
+        }
+        self.forget(segments);
+    }
+
+    /// Puts which segments will not be used again.
+    fn forget(&mut self, numbers: &[u32]) {
+        for number in numbers {
+            if self.known.remove(number) {
+                let (kind, number) = (Kind::Forget, u64::from(*number));
+                frame::put(self.tail(), kind, 0, number, &[]);
+            }
         }
     }
 

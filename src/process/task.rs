@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::batch::Batch;
+use super::contexts::EncodedContext;
 use super::items::Items;
 use super::protocol::frame::Kind;
 use super::protocol::reply;
@@ -32,6 +33,8 @@ pub(super) struct RemoteTask {
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
     pub(super) segments: Vec<SegmentRef>,
+    /// What its function is bound to. It goes to each worker once, ahead of the first task that needs it.
+    pub(super) context: Option<Arc<EncodedContext>>,
     /// Set if the worker's task kept bytes of these segments.
     pub(super) kept: AtomicBool,
     /// The items, if it is a chunk or a batch.
@@ -102,6 +105,7 @@ impl RemoteTask {
         owner: Arc<dyn RemoteTaskOwner>,
         encoded: LocatedCall,
         segments: Vec<SegmentRef>,
+        context: Option<Arc<EncodedContext>>,
     ) -> Arc<Self> {
         let LocatedCall { call, argument, items } = encoded;
         let items = items.map(Items::new);
@@ -115,6 +119,7 @@ impl RemoteTask {
             call,
             argument,
             segments,
+            context,
             kept: AtomicBool::new(false),
             items,
             ticket,
@@ -206,7 +211,8 @@ impl RemoteTask {
         let owner = rest.owner.lock().clone()?;
         let (argument, cut) = items.split_off(range, &self.argument);
         let encoded = LocatedCall { call: self.call, argument, items: Some(cut) };
-        let rest = Self::new(Completion::Batch(rest), Arc::clone(&self.owner), encoded, Vec::new());
+        let owner_of_rest = Arc::clone(&self.owner);
+        let rest = Self::new(Completion::Batch(rest), owner_of_rest, encoded, Vec::new(), self.context.clone());
         batch.sent.add(&rest);
         owner.divided();
         Some(rest)

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod contexts;
 pub(super) mod exit;
 mod handoff;
 mod item_replies;

@@ -143,7 +143,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         if const { is_large::<A>() } {
             return self.call_boxed(function, Box::new(argument));
         }
-        self.attempt(argument, move |argument| plain_task(function, argument))
+        self.attempt(argument, move |argument| plain_task(function.clone(), argument))
     }
 
     fn call_boxed<A, R>(&self, function: impl Function<A, R> + 'static, argument: Box<A>) -> Future<R>
@@ -151,7 +151,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         A: Payload + Clone,
         R: Payload,
     {
-        self.attempt(argument, move |argument| plain_task(Unboxing(function), argument))
+        self.attempt(argument, move |argument| plain_task(Unboxing(function.clone()), argument))
     }
 
     /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
@@ -251,11 +251,11 @@ where
     R: Payload,
 {
     fn submit_item(&self, argument: A) -> Future<R> {
-        self.retrying.call(self.function, argument)
+        self.retrying.call(self.function.clone(), argument)
     }
 
     fn submit_boxed(&self, argument: Box<A>) -> Future<R> {
-        self.retrying.call_boxed(self.function, argument)
+        self.retrying.call_boxed(self.function.clone(), argument)
     }
 }
 

@@ -6,12 +6,13 @@
 
 use serde::Serialize;
 
-use super::encoded::ItemOffsets;
 use crate::codec;
 use crate::error::{Error, Part};
 
 /// Writes the arguments of a task in one format. Its methods know their types.
 pub(crate) trait ArgumentWriter {
+    /// Whether a context is written with each argument, as the pair of the two. Otherwise it is sent on its own.
+    const PAIRS: bool = true;
     type Written;
     fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error>;
     fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error>;
@@ -55,20 +56,5 @@ impl ArgumentWriter for Encoder {
     }
     fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Encoded, Error> {
         Ok(Encoded { argument: codec::encode(Part::Argument, &arguments)?, items: Some(arguments.len()) })
-    }
-}
-
-/// Writes arguments for another process of this program, those of a chunk one after another. An item that cannot be
-/// written is refused alone.
-pub(crate) struct CallEncoder;
-
-impl ArgumentWriter for CallEncoder {
-    type Written = (Vec<u8>, Option<ItemOffsets>);
-    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error> {
-        Ok((codec::encode(Part::Argument, argument)?, None))
-    }
-    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error> {
-        let (argument, offsets) = ItemOffsets::of(arguments);
-        Ok((argument, Some(offsets)))
     }
 }

@@ -5,10 +5,11 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::arguments::{ArgumentWriter, CallEncoder};
-use super::encoded::{EncodedCall, Entry};
+use super::arguments::ArgumentWriter;
+use super::encoded::{CallEncoder, EncodedCall, Entry};
 use super::function::{Function, caught, failed, outcome};
 use super::replies::{Replies, read_all, read_one, result};
+use super::shared_context::AnyContext;
 use crate::codec;
 use crate::codec::Payload;
 use crate::error::{Encode, Error, Outcome, Part};
@@ -52,11 +53,15 @@ pub(crate) trait Call<T>: Send {
     fn entry(&self) -> Option<Entry> {
         None
     }
+    /// Returns what its function is bound to, if it can leave this process.
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        None
+    }
     /// Encodes the call for another process of this program. Runs user code.
     fn encode_call(&self) -> Result<EncodedCall, Error> {
         let entry = self.entry().ok_or_else(not_encodable)?;
         let (argument, items) = self.write(CallEncoder)?;
-        Ok(EncodedCall { entry, argument, items })
+        Ok(EncodedCall { entry, argument, items, context: self.context() })
     }
 }
 
@@ -101,7 +106,7 @@ where
         self.function.call(self.argument)
     }
     fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
-        writer.one(&self.argument)
+        self.function.write_one(&self.argument, writer)
     }
     fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
         read_one(replies)
@@ -110,7 +115,10 @@ where
         result(bytes)
     }
     fn entry(&self) -> Option<Entry> {
-        Some(Entry::of(self.function))
+        Some(Entry::of(&self.function))
+    }
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        self.function.context()
     }
 }
 
@@ -150,7 +158,7 @@ where
         self.function.call(self.argument.into_inner().unwrap_or(Err(Error::Abandoned))?)
     }
     fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
-        writer.one(self.argument().as_ref().map_err(Clone::clone)?)
+        self.function.write_one(self.argument().as_ref().map_err(Clone::clone)?, writer)
     }
     fn read<H: Held<Outcome<R>>>(_: Option<usize>, replies: &mut impl Replies) -> H {
         read_one(replies)
@@ -159,7 +167,10 @@ where
         result(bytes)
     }
     fn entry(&self) -> Option<Entry> {
-        Some(Entry::of(self.function))
+        Some(Entry::of(&self.function))
+    }
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        self.function.context()
     }
 }
 
@@ -234,7 +245,7 @@ where
         self.arguments.len()
     }
     fn write<W: ArgumentWriter>(&self, writer: W) -> Result<W::Written, Error> {
-        writer.chunk(&self.arguments)
+        self.function.0.write_chunk(&self.arguments, writer)
     }
     fn read<H: Held<Outcome<Outcomes<R>>>>(expected: Option<usize>, replies: &mut impl Replies) -> H {
         if const { is_large::<R>() } {
@@ -248,7 +259,10 @@ where
         Ok(results.into_iter().map(outcome).collect())
     }
     fn entry(&self) -> Option<Entry> {
-        Some(Entry::of::<F, A, R>(self.function.0))
+        Some(Entry::of::<F, A, R>(&self.function.0))
+    }
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        self.function.0.context()
     }
 }
 

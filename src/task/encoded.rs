@@ -2,7 +2,7 @@
 //!
 //! A call consists of two functions: the user's, and [`enter`] for its types, which decodes the argument, calls the
 //! user's function and encodes the result. The sender of a call converts both addresses into a form that is valid in
-//! the other process.
+//! the other process. A context that the function is bound to arrives on its own, before the first call that needs it.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -11,10 +11,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::arguments::ArgumentWriter;
 use super::function::{Function, caught};
+use super::shared_context::{AnyContext, ReceivedContext};
 use crate::bytes::{self, OutOfBand, with_out_of_band};
 use crate::codec::{self, unwritten};
-use crate::error::{Decode, Encode, Error, Outcome, Part};
+use crate::error::{Encode, Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::panics;
 use crate::unwind::drop_caught;
@@ -26,6 +28,8 @@ pub(crate) struct EncodedCall {
     pub(crate) argument: Vec<u8>,
     /// Set for several calls of the function, such as the items of a map.
     pub(crate) items: Option<ItemOffsets>,
+    /// What the function is bound to. It is sent once, and not with each call.
+    pub(crate) context: Option<Arc<dyn AnyContext>>,
 }
 
 /// The layout of a chunk's argument: where each item's bytes end.
@@ -81,6 +85,22 @@ impl ItemOffsets {
     }
 }
 
+/// Writes arguments for another process of this program, those of a chunk one after another. An item that cannot be
+/// written is refused alone.
+pub(crate) struct CallEncoder;
+
+impl ArgumentWriter for CallEncoder {
+    const PAIRS: bool = false;
+    type Written = (Vec<u8>, Option<ItemOffsets>);
+    fn one<A: Serialize>(self, argument: &A) -> Result<Self::Written, Error> {
+        Ok((codec::encode(Part::Argument, argument)?, None))
+    }
+    fn chunk<A: Serialize>(self, arguments: &[A]) -> Result<Self::Written, Error> {
+        let (argument, offsets) = ItemOffsets::of(arguments);
+        Ok((argument, Some(offsets)))
+    }
+}
+
 /// Identifies the two functions of a call by their addresses in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -93,21 +113,27 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn of<F, A, R>(function: F) -> Self
+    pub(crate) fn of<F, A, R>(function: &F) -> Self
     where
         F: Function<A, R>,
         A: DeserializeOwned + Send,
         R: Serialize,
     {
         // The first parameter of `enter` is passed the same way as that of an `Enter`.
-        const { assert!(size_of::<F>() == size_of::<fn()>()) };
-        let enter: EnterOf<F> = enter::<F, A, R>;
-        Self { enter: enter as usize, function: function.address(), signature: std::any::type_name::<fn(A) -> R>() }
+        const { assert!(size_of::<F::Pointer>() == size_of::<fn()>()) };
+        let enter: EnterOf<F::Pointer> = enter::<F, A, R>;
+        Self { enter: enter as usize, function: function.address(), signature: F::signature() }
     }
 }
 
-/// The type of an [`enter`] that is passed an `F`.
-type EnterOf<F> = fn(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written;
+/// The type of an [`enter`] that is passed a `P`.
+type EnterOf<P> = fn(
+    pointer: P,
+    context: Option<&ReceivedContext>,
+    argument: &[u8],
+    reply: Vec<u8>,
+    out_of_band: &Arc<dyn OutOfBand>,
+) -> Written;
 
 /// The type of an [`enter`] without its types: all function pointers are passed the same way.
 pub(crate) type Enter = EnterOf<fn()>;
@@ -115,27 +141,31 @@ pub(crate) type Enter = EnterOf<fn()>;
 /// The encoded result, and the numbers of its out-of-band parts.
 pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
 
-/// Decodes the argument, calls the function, and appends the encoded result to `reply`.
-pub(crate) fn enter<F, A, R>(function: F, argument: &[u8], reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
+/// Decodes the context, unless that was done before, and the argument, calls the function, and appends the encoded result
+/// to `reply`.
+pub(crate) fn enter<F, A, R>(
+    pointer: F::Pointer,
+    context: Option<&ReceivedContext>,
+    argument: &[u8],
+    reply: Vec<u8>,
+    out_of_band: &Arc<dyn OutOfBand>,
+) -> Written
 where
     F: Function<A, R>,
     A: DeserializeOwned + Send,
     R: Serialize,
 {
-    let read = || panics::catch(|| codec::decode(Part::Argument, argument));
-    let argument: A = with_out_of_band(out_of_band, read).0.map_err(|error| match error {
-        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Argument, panic.to_string())),
-        error => error,
-    })?;
+    let function = F::arrive(pointer, context, out_of_band)?;
+    let argument: A = with_out_of_band(out_of_band, || codec::decode_caught(Part::Argument, argument)).0?;
     if const { is_large::<R>() } {
-        run::<F, A, R, Box<Outcome<R>>>(function, argument, reply, out_of_band)
+        run::<F, A, R, Box<Outcome<R>>>(&function, argument, reply, out_of_band)
     } else {
-        run::<F, A, R, Outcome<R>>(function, argument, reply, out_of_band)
+        run::<F, A, R, Outcome<R>>(&function, argument, reply, out_of_band)
     }
 }
 
 /// Makes the call, holds its outcome in `H`, and encodes the result.
-fn run<F, A, R, H>(function: F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
+fn run<F, A, R, H>(function: &F, argument: A, reply: Vec<u8>, out_of_band: &Arc<dyn OutOfBand>) -> Written
 where
     F: Function<A, R>,
     R: Serialize,

@@ -1,23 +1,58 @@
 //! Functions that a task may call, and the outcomes of their calls.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::arguments::ArgumentWriter;
 use super::context::current_name;
+use super::shared_context::{AnyContext, ReceivedContext};
 use super::worker_state;
+use crate::bytes::OutOfBand;
 use crate::codec::unread;
 use crate::error::{BoxError, Error, Outcome};
 use crate::held::Held;
 use crate::panics;
 
-/// A function pointer, and the conversion of its return value into an outcome.
-///
-/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that
-/// [`Enter`](super::encoded::Enter) can pass it.
-pub(crate) trait Function<A, R>: Copy + Send + Sync {
+/// A function that a task calls, and the conversion of its return value into an outcome.
+pub(crate) trait Function<A, R>: Crossing {
     /// Whether the `Err` that it returns is the task's error.
     const IS_FALLIBLE: bool;
-    fn call(self, argument: A) -> Outcome<R>;
+    fn call(&self, argument: A) -> Outcome<R>;
+    /// Returns the name of the function's type.
+    fn signature() -> &'static str {
+        std::any::type_name::<fn(A) -> R>()
+    }
+}
+
+/// How a function gets to another process of this program: as a function pointer and, if it is
+/// [bound](super::bound::Bound), with the context that the other process has.
+pub(crate) trait Crossing: Clone + Send + Sync {
+    /// What is sent of it.
+    ///
+    /// Invariant: a transparent wrapper of a function pointer, so that [`Enter`](super::encoded::Enter) can pass it.
+    type Pointer: Copy;
     /// Returns the address of the function in this process.
-    fn address(self) -> usize;
+    fn address(&self) -> usize;
+    /// Returns the context that it is bound to, if it is.
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        None
+    }
+    /// Makes it again in the other process. Runs user code.
+    fn arrive(
+        pointer: Self::Pointer,
+        context: Option<&ReceivedContext>,
+        out_of_band: &Arc<dyn OutOfBand>,
+    ) -> Result<Self, Error>;
+    /// Writes the argument of a call, with the context if the format carries it so. Runs user code.
+    fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
+        writer.one(argument)
+    }
+    /// As `write_one`, for the arguments of a chunk.
+    fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
+        writer.chunk(arguments)
+    }
 }
 
 /// A function whose return value is the result.
@@ -36,85 +71,93 @@ pub(crate) struct Initializer<A, S>(pub(crate) fn(A) -> S);
 #[repr(transparent)]
 pub(crate) struct TryInitializer<A, S, E>(pub(crate) fn(A) -> Result<S, E>);
 
-/// A function whose argument arrives in a [box](crate::held), and is moved out of it at the call.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(crate) struct Unboxing<F>(pub(crate) F);
+/// Implements for function pointers what is the same for all of them.
+macro_rules! pointers {
+    ($($name:ident<$($parameter:ident),*>),*) => {$(
+        impl<$($parameter),*> Clone for $name<$($parameter),*> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<$($parameter),*> Copy for $name<$($parameter),*> {}
+        impl<$($parameter),*> Crossing for $name<$($parameter),*> {
+            type Pointer = Self;
+            fn address(&self) -> usize {
+                self.0 as usize
+            }
+            fn arrive(
+                pointer: Self,
+                _: Option<&ReceivedContext>,
+                _: &Arc<dyn OutOfBand>,
+            ) -> Result<Self, Error> {
+                Ok(pointer)
+            }
+        }
+    )*};
+}
 
-impl<A, R> Clone for Infallible<A, R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<A, R> Copy for Infallible<A, R> {}
-impl<A, R, E> Clone for TryFn<A, R, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<A, R, E> Copy for TryFn<A, R, E> {}
-
-impl<A, S> Clone for Initializer<A, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<A, S> Copy for Initializer<A, S> {}
-impl<A, S, E> Clone for TryInitializer<A, S, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<A, S, E> Copy for TryInitializer<A, S, E> {}
+pointers!(Infallible<A, R>, TryFn<A, R, E>, Initializer<A, S>, TryInitializer<A, S, E>);
 
 impl<A, S: 'static> Function<A, ()> for Initializer<A, S> {
     const IS_FALLIBLE: bool = false;
-    fn call(self, argument: A) -> Outcome<()> {
+    fn call(&self, argument: A) -> Outcome<()> {
         worker_state::set((self.0)(argument));
         Ok(())
-    }
-    fn address(self) -> usize {
-        self.0 as usize
     }
 }
 
 impl<A, S: 'static, E: Into<BoxError>> Function<A, ()> for TryInitializer<A, S, E> {
     const IS_FALLIBLE: bool = true;
-    fn call(self, argument: A) -> Outcome<()> {
+    fn call(&self, argument: A) -> Outcome<()> {
         outcome((self.0)(argument)).map(worker_state::set)
-    }
-    fn address(self) -> usize {
-        self.0 as usize
     }
 }
 
 impl<A, R> Function<A, R> for Infallible<A, R> {
     const IS_FALLIBLE: bool = false;
-    fn call(self, argument: A) -> Outcome<R> {
+    fn call(&self, argument: A) -> Outcome<R> {
         Ok((self.0)(argument))
-    }
-    fn address(self) -> usize {
-        self.0 as usize
     }
 }
 
 impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
     const IS_FALLIBLE: bool = true;
-    fn call(self, argument: A) -> Outcome<R> {
+    fn call(&self, argument: A) -> Outcome<R> {
         outcome((self.0)(argument))
     }
-    fn address(self) -> usize {
-        self.0 as usize
+}
+
+/// A function whose argument arrives in a [box](crate::held), and is moved out of it at the call.
+#[derive(Clone, Copy)]
+pub(crate) struct Unboxing<F>(pub(crate) F);
+
+impl<F: Crossing> Crossing for Unboxing<F> {
+    type Pointer = F::Pointer;
+    fn address(&self) -> usize {
+        self.0.address()
+    }
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        self.0.context()
+    }
+    fn arrive(
+        pointer: F::Pointer,
+        context: Option<&ReceivedContext>,
+        out_of_band: &Arc<dyn OutOfBand>,
+    ) -> Result<Self, Error> {
+        F::arrive(pointer, context, out_of_band).map(Self)
+    }
+    fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
+        self.0.write_one(argument, writer)
+    }
+    fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
+        self.0.write_chunk(arguments, writer)
     }
 }
 
 impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
     const IS_FALLIBLE: bool = F::IS_FALLIBLE;
-    fn call(self, argument: Box<A>) -> Outcome<R> {
+    fn call(&self, argument: Box<A>) -> Outcome<R> {
         self.0.call(*argument)
-    }
-    fn address(self) -> usize {
-        self.0.address()
     }
 }
 

@@ -16,6 +16,8 @@ thread_local! {
 /// Each worker has a state of its own, which its tasks share one after the other: a connection to a database, or a table
 /// that takes long to load. It is dropped when the worker's thread ends, and not at all when a worker process ends.
 ///
+/// What the caller has, and tasks only read, is a [context](crate::Executor::with_context) instead.
+///
 /// Returns `None` outside of a worker, in a worker without an initializer that returns a value of this type, and in a
 /// task that is nested so deeply that it runs on a fresh stack.
 ///

@@ -44,6 +44,34 @@ fn fallible<A: Payload, R: Payload, E: Into<BoxError> + 'static>(function: fn(A)
     ((function as usize, std::any::type_name::<fn(A) -> R>()), Box::new(call))
 }
 
+/// As [`plain`], for a function with a context, which comes with each argument.
+fn in_context<C, A, R>(function: fn(&C, A) -> R) -> (Key, Call)
+where
+    C: Payload + Sync,
+    A: Payload,
+    R: Payload,
+{
+    let call = move |text: &str, options: &TaskOptions| {
+        let (context, argument) = read(text)?;
+        written(InlineExecutor.with(options.clone()).with_context(context).submit(function, argument).result()?)
+    };
+    ((function as usize, std::any::type_name::<fn(&C, A) -> R>()), Box::new(call))
+}
+
+fn fallible_in_context<C, A, R, E>(function: fn(&C, A) -> Result<R, E>) -> (Key, Call)
+where
+    C: Payload + Sync,
+    A: Payload,
+    R: Payload,
+    E: Into<BoxError> + 'static,
+{
+    let call = move |text: &str, options: &TaskOptions| {
+        let (context, argument) = read(text)?;
+        written(InlineExecutor.with(options.clone()).with_context(context).try_submit(function, argument).result()?)
+    };
+    ((function as usize, std::any::type_name::<fn(&C, A) -> R>()), Box::new(call))
+}
+
 /// Returns the functions that the other machine knows.
 fn functions() -> &'static HashMap<Key, Call> {
     static FUNCTIONS: OnceLock<HashMap<Key, Call>> = OnceLock::new();
@@ -80,6 +108,12 @@ fn functions() -> &'static HashMap<Key, Call> {
             fallible(kit::time_out_at_one),
             fallible(kit::pass_on),
             fallible(kit::pass_on_boxed),
+            in_context(kit::scale),
+            in_context(kit::scale_pair),
+            in_context(kit::look_up),
+            in_context(kit::panic_about),
+            in_context(kit::number_with_value),
+            fallible_in_context(kit::add_up_to),
         ])
     })
 }

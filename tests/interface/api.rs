@@ -107,6 +107,32 @@ fn tour_of_retries(executor: &impl Executor) -> Result<(), Error> {
     Ok(())
 }
 
+fn scale(factor: &u64, n: u64) -> u64 {
+    factor * n
+}
+
+/// What tasks share, with the same call on every executor.
+fn tour_of_contexts(executor: &impl Executor) -> Result<(), Error> {
+    let scaled = executor.with_context(10);
+    let product = scaled.submit(scale, 4).result()?;
+    let products: Vec<u64> = scaled.map(scale, [1, 2]).collect::<Result<_, _>>()?;
+    let named = scaled.with(TaskOptions::new().name("scale"));
+    let first: Vec<u64> =
+        named.with(MapOptions::new().buffer_size(8)).map(scale, 0..).take(3).collect::<Result<_, _>>()?;
+    for (position, outcome) in scaled.try_map_unordered(|factor, n: u64| n.checked_div(*factor).ok_or("zero"), [7, 70])
+    {
+        assert_eq!(outcome?, [0, 7][position]);
+    }
+    let scale_later = scaled.bind(scale);
+    let inputs = [scale_later(1), executor.submit(sum_to, 2)];
+    let total = scaled.submit_after(inputs, |factor, [one, other]: [u64; 2]| factor * (one + other));
+    let words = executor.with(TaskOptions::new().name("word")).with_context(vec![String::from("zero")]);
+    let word = words.try_submit(|words, n: usize| words.get(n).cloned().ok_or("no such word"), 0);
+    assert_eq!((product, products, first, total.result()?), (40, vec![10, 20], vec![0, 10, 20], 130));
+    assert_eq!(word.result()?, "zero");
+    Ok(())
+}
+
 async fn awaited(executor: &impl Executor) -> Result<u64, Error> {
     executor.submit(sum_to, 3).await
 }
@@ -140,6 +166,17 @@ fn the_tour_of_retries_works_on_every_executor() {
         tour_of_retries(&InlineExecutor).unwrap();
         #[cfg(automatic)]
         tour_of_retries(&concurrent_futures::ProcessPoolExecutor::new(2)).unwrap();
+    });
+}
+
+#[test]
+fn the_tour_of_contexts_works_on_every_executor() {
+    within(LONG, || {
+        tour_of_contexts(&ThreadPoolExecutor::new(2)).unwrap();
+        tour_of_contexts(&InlineExecutor).unwrap();
+        tour_of_contexts(&(&ThreadPoolExecutor::new(1) as &dyn Backend)).unwrap();
+        #[cfg(automatic)]
+        tour_of_contexts(&concurrent_futures::ProcessPoolExecutor::new(2)).unwrap();
     });
 }
 

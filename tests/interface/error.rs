@@ -44,7 +44,9 @@ fn one_of_each() -> Vec<Error> {
         Error::Full(Full::new(3)),
         Error::Encode(Encode::new(Part::Argument, "a lock is poisoned")),
         Error::Decode(Decode::new(Part::Result, "2 bytes are left over")),
+        Error::Decode(Decode::new(Part::Context, "2 bytes are left over")),
         Error::TooLarge(TooLarge::new(2000, 1000)),
+        Error::TooLarge(TooLarge::new(2000, 1000).with_part(Part::Context)),
         Error::Abandoned,
     ]
 }
@@ -63,7 +65,9 @@ fn each_error_says_what_happened() {
         "the queue is full: `max_pending` is 3",
         "the argument cannot be serialised by the caller: a lock is poisoned",
         "the result cannot be deserialised by the caller: 2 bytes are left over",
+        "the context cannot be deserialised by the worker: 2 bytes are left over",
         "a message of 2000 bytes exceeds `max_message_size`, which is 1000 bytes",
+        "a context of 2000 bytes exceeds `max_message_size`, which is 1000 bytes",
         "the task was abandoned: nobody is left to complete it",
     ];
     for (text, expected) in texts.iter().zip(expected) {

@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 9] = [
     &["task"],
     &["wait", "future", "inputs", "combine"],
     &["items", "job", "submitter", "backend", "completed"],
-    &["map", "map_with", "inline", "with", "submitting", "shutting_down", "retry"],
+    &["map", "map_with", "inline", "with", "with_context", "submitting", "shutting_down", "retry"],
     // The guide is all documentation.
     &["executor", "thread", "process", "stream", "guide"],
 ];

@@ -9,6 +9,7 @@ mod callbacks;
 mod chains;
 mod codec;
 mod completed;
+mod contexts;
 mod drops;
 mod entrusted;
 mod error;

@@ -4,6 +4,7 @@
 mod asleep;
 mod attacks;
 mod batches;
+mod contexts;
 mod crashes;
 mod damage;
 mod helping;

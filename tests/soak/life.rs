@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Executor, Future, MapOptions, ProcessPoolExecutor, ReturnWhen, SharedFuture, TaskOptions, as_completed,
-    wait,
+    Backend, Executor, Future, MapOptions, ProcessPoolExecutor, ReturnWhen, SharedFuture, TaskOptions, WithContext,
+    as_completed, wait,
 };
 use concurrent_futures_conformance::support::leak_check::survivors;
 use fastrand::Rng;
@@ -19,7 +19,7 @@ use crate::judge::{Interventions, Judge};
 use crate::killer::Killer;
 use crate::resources;
 use crate::settings::Settings;
-use crate::tasks::{Act, Reply, perform, read_notes};
+use crate::tasks::{Act, Common, Reply, perform, perform_in, read_notes};
 use crate::ticket::Ticket;
 
 /// The kinds of tasks, and how many of a hundred.
@@ -117,11 +117,15 @@ impl Life {
         std::thread::scope(|scope| {
             scope.spawn(|| self.meddle(pool, news));
             let mut futures = Vec::new();
+            let mut context = pool.with_context(Common::random(&mut random));
             for _ in 0..random.usize(20..=150) {
-                futures.extend(self.submit(pool, &mut random));
+                futures.extend(self.submit(&context, pool, &mut random));
                 self.trouble(&mut futures, &mut random);
                 if random.u32(..30) == 0 {
-                    self.map(pool, &mut random);
+                    self.map(&context, pool, &mut random);
+                }
+                if random.u32(..10) == 0 {
+                    context = pool.with_context(Common::random(&mut random));
                 }
             }
             if random.bool() {
@@ -142,7 +146,12 @@ impl Life {
         ticket
     }
 
-    fn submit(&self, pool: &ProcessPoolExecutor, random: &mut Rng) -> Option<(Arc<Ticket>, Future<Reply>)> {
+    fn submit(
+        &self,
+        context: &WithContext<'_, ProcessPoolExecutor, Common>,
+        pool: &ProcessPoolExecutor,
+        random: &mut Rng,
+    ) -> Option<(Arc<Ticket>, Future<Reply>)> {
         let total = KINDS.iter().map(|(_, weight)| weight).sum::<u32>();
         let mut drawn = random.u32(..total);
         let kind = KINDS.iter().find(|(_, weight)| {
@@ -151,7 +160,10 @@ impl Life {
             found
         });
         let ticket = self.ticket(|id| Ticket::new(id, kind.expect("the index is in range").0, random));
-        let future = pool.with(ticket.options()).try_submit(perform, ticket.order());
+        let future = match random.bool() {
+            true => context.with(ticket.options()).try_submit(perform_in, ticket.order()),
+            false => pool.with(ticket.options()).try_submit(perform, ticket.order()),
+        };
         let listener = Arc::clone(&ticket);
         future.add_done_callback(move |outcome| listener.hear(outcome));
         if random.u32(..10) > 0 {
@@ -183,7 +195,12 @@ impl Life {
     }
 
     /// Runs a map, in chunks or as the pool likes, some of whose items end their worker.
-    fn map(&self, pool: &ProcessPoolExecutor, random: &mut Rng) {
+    fn map(
+        &self,
+        context: &WithContext<'_, ProcessPoolExecutor, Common>,
+        pool: &ProcessPoolExecutor,
+        random: &mut Rng,
+    ) {
         self.maps.fetch_add(1, Ordering::SeqCst);
         let retries = random.u32(..2);
         let fatal = random.u32(2..40);
@@ -197,8 +214,12 @@ impl Life {
         if random.bool() {
             options = options.buffer_size(random.usize(1..=64));
         }
-        let pool = pool.with(TaskOptions::new().retries(retries)).with(options);
-        let outcomes = pool.try_map(perform, items.iter().map(|item| item.order()));
+        let retrying = TaskOptions::new().retries(retries);
+        let orders = items.iter().map(|item| item.order());
+        let outcomes = match random.bool() {
+            true => context.with(retrying).with(options).try_map(perform_in, orders),
+            false => pool.with(retrying).with(options).try_map(perform, orders),
+        };
         let wanted = if random.u32(..4) == 0 { random.usize(..=items.len()) } else { items.len() };
         for (item, outcome) in items.iter().zip(outcomes).take(wanted) {
             item.hear(&outcome);

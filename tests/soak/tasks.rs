@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use concurrent_futures::{Bytes, Executor, ProcessPoolExecutor};
+use fastrand::Rng;
 use rustix::process::{Resource, Signal, getpid, getrlimit, kill_process};
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -72,6 +73,23 @@ impl Data {
             Self::Bytes(bytes) => bytes,
         };
         bytes.len() == length && bytes.iter().all(|byte| *byte == number as u8)
+    }
+}
+
+/// What many tasks read, and none brings along.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Common {
+    number: u64,
+    length: usize,
+    data: Data,
+}
+
+impl Common {
+    /// Short, long, or so long that it is in shared memory.
+    pub(crate) fn random(random: &mut Rng) -> Self {
+        let (number, most) = (random.u64(..256), [100, 100_000, 600_000][random.usize(..3)]);
+        let length = random.usize(..most);
+        Self { number, length, data: Data::new(number, length) }
     }
 }
 
@@ -185,6 +203,13 @@ pub(crate) fn perform(order: Order) -> Result<Reply, String> {
         return Err("the argument is damaged".into());
     }
     Ok(Reply { number: answer_to(number), data: Data::new(number, asked), trap })
+}
+
+/// Performs an order that has something in common with others.
+pub(crate) fn perform_in(common: &Common, order: Order) -> Result<Reply, String> {
+    let is_right = common.data.is_right(common.number, common.length);
+    let reply = perform(order);
+    if is_right { reply } else { Err("the context is damaged".into()) }
 }
 
 fn hang() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use concurrent_futures::{Error, Executor, MapOptions, TaskOptions};
 
-use crate::functions::{Value, count_values, double, drop_value, make_value};
+use crate::functions::{Value, count_values, double, drop_value, make_value, number_with_value};
 use crate::points::{Make, Points};
 use crate::support::{Door, LONG, occupy_at_door, pass};
 
@@ -17,6 +17,8 @@ pub(crate) const POINTS: Points = points![
     arguments_are_dropped_with_their_map: Queue,
     a_map_drops_a_result_when_it_yields_it,
     a_result_is_dropped_with_its_future,
+    a_context_is_dropped_with_its_last_handle,
+    a_context_is_dropped_when_its_tasks_are_cancelled: Queue,
 ];
 
 /// Only one test may count at a time.
@@ -113,5 +115,37 @@ fn a_result_is_dropped_with_its_future(make: &Make) {
     assert!(shared.clone().result().is_ok());
     assert_eq!(Value::alive(), 1, "all clones share one value");
     drop(shared);
+    assert_eq!(Value::alive(), 0);
+}
+
+fn a_context_is_dropped_with_its_last_handle(make: &Make) {
+    let _alone = alone();
+    let executor = make(1);
+    let first = executor.with_context(Value::new());
+    let second = first.with(TaskOptions::new().name("second"));
+    let tasks: Vec<_> = (0..20).map(|n| first.submit(number_with_value, n)).collect();
+    drop(first);
+    tasks.iter().for_each(|task| task.wait());
+    assert_eq!(Value::alive(), 1, "the second handle has it");
+    assert_eq!(second.submit(number_with_value, 7).result().unwrap(), 7);
+    drop(second);
+    assert_eq!(Value::alive(), 0);
+    let third = executor.with_context(Value::new());
+    let last = third.submit(number_with_value, 8);
+    drop(third);
+    last.wait();
+    assert_eq!(Value::alive(), 0);
+}
+
+fn a_context_is_dropped_when_its_tasks_are_cancelled(make: &Make) {
+    let _alone = alone();
+    let (executor, door) = (make(1), Door::new());
+    let _running = occupy_at_door(&*executor, &door);
+    let context = executor.with_context(Value::new());
+    let tasks: Vec<_> = (0..5).map(|n| context.submit(number_with_value, n)).collect();
+    let map = context.map(number_with_value, 0..5);
+    drop(context);
+    assert!(tasks.iter().all(|task| task.cancel()));
+    drop(map);
     assert_eq!(Value::alive(), 0);
 }

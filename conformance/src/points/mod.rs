@@ -20,6 +20,7 @@ mod callbacks;
 mod cancel;
 mod chains;
 mod completed;
+mod contexts;
 mod costs;
 mod future;
 mod map;
@@ -48,6 +49,7 @@ pub(crate) const FILES: &[(&str, Points)] = &[
     ("cancel", cancel::POINTS),
     ("chains", chains::POINTS),
     ("completed", completed::POINTS),
+    ("contexts", contexts::POINTS),
     ("costs", costs::POINTS),
     ("future", future::POINTS),
     ("map", map::POINTS),

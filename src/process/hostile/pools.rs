@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::fuzz::{bytes, cases, number};
 use crate::process::connection::Connection;
+use crate::process::contexts::NO_CONTEXT;
 use crate::process::program::call::FunctionAddress;
 use crate::process::program::entry::{self, StartFailure};
 use crate::process::program::image::program;
@@ -19,8 +20,10 @@ use crate::process::protocol::frame::fuzz::kind;
 use crate::process::protocol::frame::{Header, Kind, TaskHead, put};
 use crate::process::protocol::setup::Setup;
 use crate::process::worker::exit::LOST;
+use crate::task::bound::{Bound, InContext};
 use crate::task::encoded::Entry;
 use crate::task::function::Infallible;
+use crate::task::shared_context::SharedContext;
 
 #[derive(Clone, Debug)]
 enum Say {
@@ -33,6 +36,8 @@ enum Say {
         slot: u8,
         items: Option<(u32, u32)>,
         of: u32,
+        /// The number of its context, which may never have come.
+        context: Option<u64>,
         is_there: bool,
         argument: Vec<u8>,
     },
@@ -44,9 +49,12 @@ fn say() -> impl Strategy<Value = Say> {
         1 => bytes(200).prop_map(Say::Bytes),
         2 => (kind(), any::<u8>(), number(), bytes(100)).prop_map(|(kind, slot, sequence, body)| Say::Frame(kind, slot, sequence, body)),
         1 => (kind(), number()).prop_map(|(kind, length)| Say::Head(kind, length)),
-        4 => (any::<u8>(), items, 0..5_u32, any::<bool>(), bytes(60)).prop_map(|(slot, items, of, is_there, argument)| {
-            Say::Task { slot, items, of, is_there, argument }
+        2 => (any::<bool>(), 0..3_u64, bytes(20)).prop_map(|(comes, number, body)| {
+            Say::Frame(if comes { Kind::Context } else { Kind::Drop }, 0, number, body)
         }),
+        4 => (any::<u8>(), items, 0..5_u32, prop::option::of(0..3_u64), any::<bool>(), bytes(60)).prop_map(
+            |(slot, items, of, context, is_there, argument)| Say::Task { slot, items, of, context, is_there, argument }
+        ),
     ]
 }
 
@@ -102,6 +110,10 @@ fn add_up(numbers: Vec<u8>) -> u8 {
     numbers.into_iter().fold(0, u8::wrapping_add)
 }
 
+fn add_up_from(first: &u8, numbers: Vec<u8>) -> u8 {
+    numbers.into_iter().fold(*first, u8::wrapping_add)
+}
+
 fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
     let mut bytes = Vec::new();
     match say {
@@ -111,13 +123,23 @@ fn bytes_of(say: &Say, sequence: u64, connection: &Connection) -> Vec<u8> {
             let header = Header { length: *length, ..Header::new(*kind, 0, 0, 0) };
             bytes.extend_from_slice(&header.to_bytes());
         }
-        Say::Task { slot, items, of, is_there, argument } => {
-            let call = FunctionAddress::of(Entry::of(Infallible(add_up as fn(Vec<u8>) -> u8))).unwrap();
+        Say::Task { slot, items, of, context, is_there, argument } => {
+            let entry = match context {
+                None => Entry::of(&Infallible(add_up as fn(Vec<u8>) -> u8)),
+                Some(_) => Entry::of(&Bound { function: InContext(add_up_from), context: SharedContext::new(0) }),
+            };
+            let call = FunctionAddress::of(entry).unwrap();
             // Where there is no function, in no program.
             let enter = if *is_there { call.enter } else { 1 << 50 };
-            let first = items.map_or(0, |(first, _)| first);
-            let head =
-                TaskHead { id: sequence, enter, function: call.function, items: items.map_or(0, |_| *of), first };
+            let (first, context) = (items.map_or(0, |(first, _)| first), context.unwrap_or(NO_CONTEXT));
+            let head = TaskHead {
+                id: sequence,
+                enter,
+                function: call.function,
+                context,
+                items: items.map_or(0, |_| *of),
+                first,
+            };
             connection.table.slots().ready(*slot, sequence, *items);
             put(&mut bytes, Kind::Task, *slot, sequence, &[&head.to_bytes()[..], argument].concat());
         }

@@ -1,13 +1,14 @@
 //! What the process pool offers to maps.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::Pool;
 use crate::bytes::with_out_of_band;
 use crate::error::Error;
 use crate::items::{Attached, BatchExecutor, NewBatch, RangeExecutor};
 use crate::process::batch::{Batch, SentBatches};
+use crate::process::contexts::EncodedContext;
 use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::shm::segments::{SegmentPool, SegmentRef};
 use crate::process::task::{Completion, RemoteTask};
@@ -19,6 +20,8 @@ use crate::ticket::Ticket;
 struct MapBatches {
     pool: Arc<Pool>,
     sent: Arc<SentBatches<RemoteTask>>,
+    /// What the function of the map is bound to, once its first items are encoded.
+    context: OnceLock<Arc<EncodedContext>>,
 }
 
 /// Segments that are released unless a batch takes them.
@@ -46,7 +49,7 @@ impl RangeExecutor for Pool {
         if counts || settings.time_limit.is_some() || self.is_copy() {
             return None;
         }
-        Some(Arc::new(MapBatches { pool: self, sent: Arc::default() }))
+        Some(Arc::new(MapBatches { pool: self, sent: Arc::default(), context: OnceLock::new() }))
     }
 }
 
@@ -92,6 +95,12 @@ impl BatchExecutor for MapBatches {
         let segments = if taken.is_empty() { Vec::new() } else { pool.segments.references(&taken) };
         let mut segments = Segments { segments, store: Arc::clone(&pool.segments) };
         let mut encoded = pool.sized(encoded?, &mut segments.segments)?;
+        if let Some(context) = encoded.context.take()
+            && self.context.get().is_none()
+        {
+            let context = pool.encoded_context(&*context)?;
+            self.context.get_or_init(|| context);
+        }
         let stored = encoded.items.as_mut().map(|items| std::mem::take(&mut items.stored)).unwrap_or_default();
         let (mut attached, mut before) = (Vec::new(), 0);
         for (position, until) in stored.into_iter().enumerate() {
@@ -111,7 +120,8 @@ impl BatchExecutor for MapBatches {
         let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
         let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
         let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
-        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool) as _, located, segments);
+        let context = self.context.get().cloned();
+        let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool) as _, located, segments, context);
         self.sent.add(&remote);
         let pool = Arc::clone(&self.pool);
         Box::new(move || pool.submit(remote, true))

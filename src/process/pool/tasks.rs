@@ -11,6 +11,7 @@ use crate::condition::{Room, Waiting};
 use crate::error::{Error, TooLarge};
 use crate::fork;
 use crate::options::TaskOptions;
+use crate::process::contexts::EncodedContext;
 use crate::process::program::call::LocatedCall;
 use crate::process::protocol::frame::NOT_SENT;
 use crate::process::scheduler::Submitted;
@@ -19,6 +20,7 @@ use crate::process::task::{Completion, Place, RemoteTask};
 use crate::task::Runnable;
 use crate::task::encoded::EncodedCall;
 use crate::task::owner::Shared;
+use crate::task::shared_context::AnyContext;
 use crate::task::snapshot::State;
 
 impl Pool {
@@ -51,8 +53,13 @@ impl Pool {
         }
         let (encoded, taken) = with_out_of_band(&self.out_of_band, || task.encode_call());
         let mut segments = if taken.is_empty() { Vec::new() } else { self.segments.references(&taken) };
-        let encoded = match encoded.and_then(|encoded| self.sized(encoded, &mut segments)).and_then(LocatedCall::of) {
-            Ok(encoded) => encoded,
+        let located = encoded.and_then(|encoded| {
+            let mut encoded = self.sized(encoded, &mut segments)?;
+            let context = encoded.context.take().map(|context| self.encoded_context(&*context)).transpose()?;
+            Ok((LocatedCall::of(encoded)?, context))
+        });
+        let (encoded, context) = match located {
+            Ok(located) => located,
             Err(error) => {
                 self.segments.release(&segments, false);
                 self.give_back(room);
@@ -61,7 +68,7 @@ impl Pool {
             }
         };
         let Some(pool) = self.me.upgrade() else { return };
-        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, encoded, segments);
+        let remote = RemoteTask::new(Completion::Task(Arc::clone(&task)), pool, encoded, segments, context);
         if task.entrust(Arc::clone(&remote) as _) {
             if task.snapshot().state == State::Running {
                 remote.note_start();
@@ -71,6 +78,11 @@ impl Pool {
             *remote.place.lock() = Place::Revoked;
             self.give_back(room);
         }
+    }
+
+    /// Returns what this pool sends of a context. Runs user code.
+    pub(super) fn encoded_context(&self, context: &dyn AnyContext) -> Result<Arc<EncodedContext>, Error> {
+        EncodedContext::of(context, &self.segments, self.settings.max_message_size)
     }
 
     /// Makes reserved room available to others.

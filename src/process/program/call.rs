@@ -12,8 +12,9 @@ use super::symbol;
 use crate::bytes::OutOfBand;
 use crate::error::{Encode, Error, Part};
 use crate::task::encoded::{EncodedCall, Enter, Entry, ItemOffsets, Written};
+use crate::task::shared_context::ReceivedContext;
 
-/// An encoded call with its functions as offsets in the program.
+/// An encoded call with its functions as offsets in the program. Its context travels on its own.
 pub(in crate::process) struct LocatedCall {
     pub(in crate::process) call: FunctionAddress,
     pub(in crate::process) argument: Vec<u8>,
@@ -22,7 +23,7 @@ pub(in crate::process) struct LocatedCall {
 
 impl LocatedCall {
     pub(in crate::process) fn of(encoded: EncodedCall) -> Result<Self, Error> {
-        let EncodedCall { entry, argument, items } = encoded;
+        let EncodedCall { entry, argument, items, .. } = encoded;
         Ok(Self { call: FunctionAddress::of(entry)?, argument, items })
     }
 }
@@ -54,6 +55,7 @@ impl FunctionAddress {
     pub(in crate::process) fn make(
         enter: u64,
         function: u64,
+        context: Option<&ReceivedContext>,
         argument: &[u8],
         reply: Vec<u8>,
         out_of_band: &Arc<dyn OutOfBand>,
@@ -67,7 +69,7 @@ impl FunctionAddress {
         let enter = unsafe { std::mem::transmute::<*const (), Enter>(enter) };
         // SAFETY: this is a function too, sent along with `enter`. Only `enter` calls it, which knows its type.
         let function = unsafe { std::mem::transmute::<*const (), fn()>(function) };
-        Some(enter(function, argument, reply, out_of_band))
+        Some(enter(function, context, argument, reply, out_of_band))
     }
 
     /// Returns the name of the user's function, or its type if the program was stripped of names.

@@ -18,6 +18,8 @@
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
 //! | `Forget` | both | `sequence` is the number of a segment that will not be used again |
+//! | `Context` | to the worker, before the first task that needs it | an encoded context; `sequence` is its number |
+//! | `Drop` | to the worker | `sequence` is the number of a context that no task will need again |
 //! | `Bell` | from the worker | there is a [short reply](crate::process::shm::table) |
 //! | `Items` | from the worker | [`ItemsHead`], then for each item `kind: u8`, `length: u32` and a value or fault |
 #![forbid(unsafe_code)]
@@ -46,10 +48,12 @@ pub(in crate::process) enum Kind {
     Segment,
     Forget,
     Bell,
+    Context,
+    Drop,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Setup,
         Self::Task,
         Self::Hello,
@@ -61,6 +65,8 @@ impl Kind {
         Self::Segment,
         Self::Forget,
         Self::Bell,
+        Self::Context,
+        Self::Drop,
     ];
 
     pub(in crate::process) fn from_byte(byte: u8) -> Option<Self> {
@@ -120,6 +126,8 @@ pub(in crate::process) struct TaskHead {
     pub(in crate::process) id: u64,
     pub(in crate::process) enter: u64,
     pub(in crate::process) function: u64,
+    /// The number of the context that it needs, or 0.
+    pub(in crate::process) context: u64,
     /// Of a batch: how many items it has in all; otherwise 0.
     pub(in crate::process) items: u32,
     /// Of a batch: the first item in this frame.
@@ -127,15 +135,16 @@ pub(in crate::process) struct TaskHead {
 }
 
 impl TaskHead {
-    pub(in crate::process) const LENGTH: usize = 32;
+    pub(in crate::process) const LENGTH: usize = 40;
 
     pub(in crate::process) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[..8].copy_from_slice(&self.id.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.enter.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.function.to_le_bytes());
-        bytes[24..28].copy_from_slice(&self.items.to_le_bytes());
-        bytes[28..].copy_from_slice(&self.first.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.context.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.items.to_le_bytes());
+        bytes[36..].copy_from_slice(&self.first.to_le_bytes());
         bytes
     }
 
@@ -145,8 +154,9 @@ impl TaskHead {
             id: u64_at(head, 0)?,
             enter: u64_at(head, 8)?,
             function: u64_at(head, 16)?,
-            items: u32_at(head, 24)?,
-            first: u32_at(head, 28)?,
+            context: u64_at(head, 24)?,
+            items: u32_at(head, 32)?,
+            first: u32_at(head, 36)?,
         };
         Some((head, rest))
     }

@@ -55,7 +55,7 @@ pub(in crate::process) fn to_bytes(error: &Error) -> Vec<u8> {
         Error::Failed(failed) => put(FAILED, &(failed.type_name(), chain_of(failed))),
         Error::Encode(encode) => put(ENCODE, &(part_to_byte(encode.part()), encode.message())),
         Error::Decode(decode) => put(DECODE, &(part_to_byte(decode.part()), decode.message())),
-        Error::TooLarge(large) => put(TOO_LARGE, &(large.size(), large.limit())),
+        Error::TooLarge(large) => put(TOO_LARGE, &(large.size(), large.limit(), large.part().map(part_to_byte))),
         // From other tasks, whose futures this one has waited for.
         Error::Cancelled => put(CANCELLED, &()),
         Error::TimeLimit(late) => put(TIME_LIMIT, &(late.limit(), late.task_name())),
@@ -128,8 +128,12 @@ fn read(bytes: &[u8]) -> Option<Error> {
             Error::Decode(Decode::new(part_from_byte(part)?, message))
         }
         TOO_LARGE => {
-            let (size, limit) = parse(parts)?;
-            Error::TooLarge(TooLarge::new(size, limit))
+            let (size, limit, part): (u64, u64, Option<u8>) = parse(parts)?;
+            let large = TooLarge::new(size, limit);
+            Error::TooLarge(match part {
+                Some(part) => large.with_part(part_from_byte(part)?),
+                None => large,
+            })
         }
         OTHER => Error::Broken(Broken::new(parse::<String>(parts)?)),
         CANCELLED => Error::Cancelled,
@@ -189,6 +193,7 @@ fn part_to_byte(part: Part) -> u8 {
         Part::Argument => 0,
         Part::Result => 1,
         Part::Function => 2,
+        Part::Context => 3,
     }
 }
 
@@ -197,6 +202,7 @@ fn part_from_byte(byte: u8) -> Option<Part> {
         0 => Part::Argument,
         1 => Part::Result,
         2 => Part::Function,
+        3 => Part::Context,
         _ => return None,
     })
 }
@@ -241,7 +247,9 @@ mod tests {
             Error::Failed(Failed::new(std::io::Error::other("the disk is full"))),
             Error::Encode(Encode::new(Part::Result, "no")),
             Error::Decode(Decode::new(Part::Argument, "no")),
+            Error::Decode(Decode::new(Part::Context, "no")),
             Error::TooLarge(TooLarge::new(7, 5)),
+            Error::TooLarge(TooLarge::new(7, 5).with_part(Part::Context)),
             Error::Cancelled,
             Error::TimeLimit(TimeLimit::new(Duration::from_millis(7))).named(Some("resize")),
             Error::WorkerDied(WorkerDied::new("w", Exit::Signal("SIGSEGV".into()), None)),

@@ -159,7 +159,7 @@ fn fixture() -> Fixture {
         current_dir: None,
     };
     let call =
-        call::FunctionAddress::of(Entry::of(Infallible(|number: u32| number))).expect("a function of this program");
+        call::FunctionAddress::of(Entry::of(&Infallible(|number: u32| number))).expect("a function of this program");
     Fixture { pool: Pool::new(settings, |_, _| ()), call, tables: Vec::new(), base: Instant::now(), traces: false }
 }
 

@@ -8,18 +8,20 @@ use crate::error::{Decode, Error, Part};
 use crate::process::program::call::FunctionAddress;
 use crate::process::program::fork;
 use crate::task::encoded::Written;
+use crate::task::shared_context::ReceivedContext;
 
 /// Calls a function of the program. If the call returns in a forked copy of the worker, the copy exits here: the pool
 /// does not know it, and it would run and answer the worker's tasks as well.
 pub(super) fn call(
     enter: u64,
     function: u64,
+    context: Option<&ReceivedContext>,
     argument: &[u8],
     reply: Vec<u8>,
     out_of_band: &Arc<dyn OutOfBand>,
 ) -> Written {
     let worker = std::process::id();
-    let made = FunctionAddress::make(enter, function, argument, reply, out_of_band);
+    let made = FunctionAddress::make(enter, function, context, argument, reply, out_of_band);
     if std::process::id() != worker {
         fork::exit_at_once(0);
     }

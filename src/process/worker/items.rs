@@ -25,6 +25,7 @@ impl TaskLoop {
         self.carriage.room.store(0, Ordering::Relaxed);
         let mut replies = ItemReplies::new(Arc::clone(&self.socket), self.table, slot, sequence, bytes);
         replies.begin(head.first);
+        let context = self.contexts.find(head.context);
         let mut scratch = Vec::new();
         while let Some(item) = self.table.slots().take_item(slot) {
             let Some(argument) = next_argument(&mut arguments) else {
@@ -33,7 +34,7 @@ impl TaskLoop {
             scratch.clear();
             scratch.resize(HEADER, 0);
             let result = argument
-                .and_then(|argument| call(head.enter, head.function, argument, scratch, &self.out_of_band))
+                .and_then(|argument| call(head.enter, head.function, context, argument, scratch, &self.out_of_band))
                 .and_then(|(bytes, taken)| self.sized(bytes, taken))
                 .and_then(|(bytes, _)| match u32::try_from(bytes.len()) {
                     Ok(_) => Ok(bytes),

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use rustix::net::RecvFlags;
 
 use super::call::call;
+use super::contexts::Contexts;
 use super::exit::{LOST, complain};
 use super::handoff::Handoff;
 use super::item_replies::ItemReplies;
@@ -44,6 +45,7 @@ pub(super) struct TaskLoop {
     due: Option<PendingReply>,
     pub(super) carriage: Arc<WorkerOutOfBand>,
     pub(super) out_of_band: Arc<dyn OutOfBand>,
+    pub(super) contexts: Contexts,
     /// The segments that the pool has descriptors of.
     announced: HashSet<u32>,
     /// How many segments went out with replies.
@@ -99,6 +101,7 @@ impl TaskLoop {
             due: None,
             out_of_band: Arc::clone(&carriage) as _,
             carriage,
+            contexts: Contexts::default(),
             announced: HashSet::new(),
             handed_over: 0,
             seen: 0,
@@ -140,6 +143,8 @@ impl TaskLoop {
                         }
                     }
                     Kind::Forget => self.carriage.forget(header.sequence as u32),
+                    Kind::Context => self.contexts.add(header.sequence, self.reader.body(body)),
+                    Kind::Drop => self.contexts.drop(header.sequence),
                     _ => {}
                 },
                 Ok(None) => match self.receive() {
@@ -173,7 +178,7 @@ impl TaskLoop {
             out_of_memory::watch(self.table);
         }
         if let Some((enter, function, argument)) = initializer {
-            call(enter, function, &argument, Vec::new(), &self.out_of_band)?;
+            call(enter, function, None, &argument, Vec::new(), &self.out_of_band)?;
         }
         Ok(())
     }
@@ -276,7 +281,8 @@ impl TaskLoop {
         bytes.resize(HEADER, 0);
         self.carriage.store.collected(self.table.collected());
         self.carriage.room.store(u8::MAX, Ordering::Relaxed);
-        let made = call(head.enter, head.function, argument, bytes, &self.out_of_band);
+        let context = self.contexts.find(head.context);
+        let made = call(head.enter, head.function, context, argument, bytes, &self.out_of_band);
         let (kind, (bytes, taken)) = match made.and_then(|(bytes, taken)| self.sized(bytes, taken)) {
             Ok(made) => (Kind::Value, made),
             Err(error) => {
@@ -340,12 +346,13 @@ mod tests {
     fn a_segment_is_used_again_only_after_the_pool_has_copied_it() {
         let (mut task_loop, connection) = task_loop();
         let mut reader = Reader::new(u64::MAX);
-        let call = FunctionAddress::of(Entry::of(Infallible(zeros as fn(usize) -> Bytes))).unwrap();
+        let call = FunctionAddress::of(Entry::of(&Infallible(zeros as fn(usize) -> Bytes))).unwrap();
         let mut announced = Vec::new();
         for (sequence, collected) in [(1, 0), (2, 0), (3, 2)] {
             connection.table.collect(collected);
             connection.table.slots().ready(0, sequence, None);
-            let head = TaskHead { id: sequence, enter: call.enter, function: call.function, items: 0, first: 0 };
+            let head =
+                TaskHead { id: sequence, enter: call.enter, function: call.function, context: 0, items: 0, first: 0 };
             let body = [&head.to_bytes()[..], &postcard::to_stdvec(&(1_usize << 20)).unwrap()].concat();
             let mut task = Vec::new();
             put(&mut task, Kind::Task, 0, sequence, &body);

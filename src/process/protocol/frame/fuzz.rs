@@ -16,12 +16,13 @@ proptest! {
 
     #[test]
     fn headers_are_read_as_they_were_written(
-        numbers in [number(), number(), number()],
+        numbers in [number(), number(), number(), number()],
         words in any::<[u32; 2]>(),
         (kind, slot, segments, kept) in (kind(), any::<u8>(), any::<u8>(), any::<bool>()),
         rest in bytes(20),
     ) {
-        let head = TaskHead { id: numbers[0], enter: numbers[1], function: numbers[2], items: words[0], first: words[1] };
+        let [id, enter, function, context] = numbers;
+        let head = TaskHead { id, enter, function, context, items: words[0], first: words[1] };
         let bytes = [&head.to_bytes()[..], &rest].concat();
         prop_assert_eq!(TaskHead::parse(&bytes), Some((head, &rest[..])));
         prop_assert_eq!(TaskHead::parse(&bytes[..TaskHead::LENGTH - 1]), None);

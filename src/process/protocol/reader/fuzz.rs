@@ -103,7 +103,7 @@ fn good() -> impl Strategy<Value = Part> {
 
 fn bad() -> impl Strategy<Value = Part> {
     prop_oneof![
-        (number(), 0..14_u8).prop_map(|(length, kind)| Part::Header(length, kind)),
+        (number(), 0..16_u8).prop_map(|(length, kind)| Part::Header(length, kind)),
         bytes(100).prop_map(Part::Noise)
     ]
 }

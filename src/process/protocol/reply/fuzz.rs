@@ -22,7 +22,7 @@ fn look_at(bytes: &[u8]) {
 }
 
 fn error() -> impl Strategy<Value = Error> {
-    let part = prop::sample::select(vec![Part::Argument, Part::Result, Part::Function]);
+    let part = prop::sample::select(vec![Part::Argument, Part::Result, Part::Function, Part::Context]);
     prop_oneof![
         any::<(String, Option<String>, Option<String>, Option<String>, Option<String>)>().prop_map(|texts| {
             let boxed = |text: Option<String>| text.map(String::into_boxed_str);

@@ -123,7 +123,7 @@ impl World<'_> {
             fake_task => Completion::Task(fake_task),
         };
         let encoded = LocatedCall { call: self.fixture.call, argument, items: offsets };
-        let remote = RemoteTask::new(completion, Arc::clone(&self.fixture.pool) as _, encoded, Vec::new());
+        let remote = RemoteTask::new(completion, Arc::clone(&self.fixture.pool) as _, encoded, Vec::new(), None);
         if is_started {
             remote.note_start();
         }

@@ -1,0 +1,122 @@
+//! [`Bound`]: a function of two parameters with its context, which is a [`Function`] of one.
+//!
+//! So a task, a chunk or a map calls it like any other function, and only three places tell the difference:
+//!
+//! | where | what becomes of the context |
+//! |---|---|
+//! | the call is made in this process | the function gets a reference to it |
+//! | the argument is written in a format of its own ([`ArgumentWriter::PAIRS`]) | it is written with each argument, as `(context, argument)` |
+//! | the call goes to another process of this program | it goes there once: see [`ReceivedContext`] |
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::arguments::ArgumentWriter;
+use super::function::{Crossing, Function, outcome};
+use super::shared_context::{AnyContext, ReceivedContext, SharedContext, missing};
+use crate::bytes::OutOfBand;
+use crate::codec::Payload;
+use crate::error::{BoxError, Error, Outcome};
+
+/// A function with its context.
+pub(crate) struct Bound<F, C> {
+    pub(crate) function: F,
+    pub(crate) context: SharedContext<C>,
+}
+
+/// A function pointer with a context as its first parameter, and the conversion of its return value into an outcome.
+///
+/// Invariant: the implementing type is a transparent wrapper of the pointer.
+pub(crate) trait ContextFunction<C, A, R>: Pointer {
+    const IS_FALLIBLE: bool;
+    fn call(self, context: &C, argument: A) -> Outcome<R>;
+}
+
+/// A function pointer, whatever its type.
+pub(crate) trait Pointer: Copy + Send + Sync {
+    fn address(self) -> usize;
+}
+
+/// A function whose return value is the result.
+#[repr(transparent)]
+pub(crate) struct InContext<C, A, R>(pub(crate) fn(&C, A) -> R);
+
+/// A function whose `Err` is the task's error.
+#[repr(transparent)]
+pub(crate) struct TryInContext<C, A, R, E>(pub(crate) fn(&C, A) -> Result<R, E>);
+
+macro_rules! pointers {
+    ($($name:ident<$($parameter:ident),*>),*) => {$(
+        impl<$($parameter),*> Clone for $name<$($parameter),*> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<$($parameter),*> Copy for $name<$($parameter),*> {}
+        impl<$($parameter),*> Pointer for $name<$($parameter),*> {
+            fn address(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )*};
+}
+
+pointers!(InContext<C, A, R>, TryInContext<C, A, R, E>);
+
+impl<C, A, R> ContextFunction<C, A, R> for InContext<C, A, R> {
+    const IS_FALLIBLE: bool = false;
+    fn call(self, context: &C, argument: A) -> Outcome<R> {
+        Ok((self.0)(context, argument))
+    }
+}
+
+impl<C, A, R, E: Into<BoxError>> ContextFunction<C, A, R> for TryInContext<C, A, R, E> {
+    const IS_FALLIBLE: bool = true;
+    fn call(self, context: &C, argument: A) -> Outcome<R> {
+        outcome((self.0)(context, argument))
+    }
+}
+
+impl<F: Copy, C> Clone for Bound<F, C> {
+    fn clone(&self) -> Self {
+        Self { function: self.function, context: self.context.clone() }
+    }
+}
+
+impl<F: Pointer, C: Payload + Sync> Crossing for Bound<F, C> {
+    type Pointer = F;
+    fn address(&self) -> usize {
+        self.function.address()
+    }
+    fn context(&self) -> Option<Arc<dyn AnyContext>> {
+        Some(self.context.of_any_type())
+    }
+    fn arrive(function: F, context: Option<&ReceivedContext>, out_of_band: &Arc<dyn OutOfBand>) -> Result<Self, Error> {
+        Ok(Self { function, context: context.ok_or_else(missing)?.get(out_of_band)? })
+    }
+    fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
+        match W::PAIRS {
+            true => writer.one(&(&*self.context, argument)),
+            false => writer.one(argument),
+        }
+    }
+    fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
+        if !W::PAIRS {
+            return writer.chunk(arguments);
+        }
+        let pairs: Vec<_> = arguments.iter().map(|argument| (&*self.context, argument)).collect();
+        writer.chunk(&pairs)
+    }
+}
+
+impl<F: ContextFunction<C, A, R>, C: Payload + Sync, A, R> Function<A, R> for Bound<F, C> {
+    const IS_FALLIBLE: bool = F::IS_FALLIBLE;
+    fn call(&self, argument: A) -> Outcome<R> {
+        self.function.call(&self.context, argument)
+    }
+    fn signature() -> &'static str {
+        std::any::type_name::<fn(&C, A) -> R>()
+    }
+}
