@@ -18,6 +18,7 @@ use crate::task::nested::if_room;
 use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
+use crate::task::times::Times;
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
@@ -73,8 +74,14 @@ impl Job {
         Self { task: Some(task), options: None, not_sync: PhantomData }
     }
 
+    /// Returns the task as it is. Executors on the way may still add options.
+    fn bare(&self) -> &Arc<dyn Runnable> {
+        self.task.as_ref().expect("only the methods that consume a job take its task")
+    }
+
+    /// Returns the task, with the options of the job.
     fn task(&self) -> &Arc<dyn Runnable> {
-        let task = self.task.as_ref().expect("only the methods that consume a job take its task");
+        let task = self.bare();
         if let Some(options) = &self.options {
             task.set_options(options);
         }
@@ -88,7 +95,7 @@ impl Job {
 
     /// Returns the id of the job's future.
     pub fn id(&self) -> FutureId {
-        self.task.as_ref().expect("only the methods that consume a job take its task").id()
+        self.bare().id()
     }
 
     /// Returns the name that the caller gave the task in [`TaskOptions::name`].
@@ -99,7 +106,7 @@ impl Job {
     /// Returns `true` if the `Err` that the function returns is the task's error, as for `try_submit` and `try_map`. For
     /// `submit` and `map`, a `Result` is a value like any other.
     pub fn is_fallible(&self) -> bool {
-        self.task().is_fallible()
+        self.bare().is_fallible()
     }
 
     /// Returns the options that the caller set.
@@ -193,11 +200,113 @@ impl Job {
         self.task().entrust(Arc::new(Entrusted { id: self.id(), remote: Some(remote) }))
     }
 
+    /// Calls `hook` when the task starts, or at once if it is running already. For executors that pass a job on.
+    ///
+    /// Any number of executors on the way of a job may add hooks, which are called in the order in which they were
+    /// added, each once. A hook of a task that never starts, because it is cancelled or refused, is dropped. A task that
+    /// is retried starts once.
+    ///
+    /// The hook runs in the thread that marks the task as running: the worker thread, the thread that calls
+    /// [`start`](Job::start), or, for a task on another process of a `ProcessPoolExecutor`, the thread that looks after
+    /// that worker. An abort may end the task while the hook still runs. Like a callback, it must not block on a future,
+    /// and a panic is logged.
+    ///
+    /// A job that its executor hands back for want of room ([`Backend::try_execute`](crate::Backend::try_execute)) loses
+    /// its hooks: the executors on its way add theirs again at the next attempt.
+    ///
+    /// # Examples
+    ///
+    /// An executor that tells how long each task was in the queue:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Backend, Executor, Job, ThreadPoolExecutor};
+    ///
+    /// struct Timed(ThreadPoolExecutor);
+    ///
+    /// impl Backend for Timed {
+    ///     fn execute(&self, job: Job) {
+    ///         let id = job.id();
+    ///         job.on_start(move |times| println!("task {id} waited for {:?}", times.queued()));
+    ///         self.0.execute(job);
+    ///     }
+    ///     fn max_workers(&self) -> usize {
+    ///         self.0.max_workers()
+    ///     }
+    ///     fn close(&self) {
+    ///         self.0.close();
+    ///     }
+    ///     fn join(&self, timeout: Option<Duration>) -> bool {
+    ///         self.0.join(timeout)
+    ///     }
+    /// }
+    ///
+    /// let timed = Timed(ThreadPoolExecutor::new(1));
+    /// assert_eq!(timed.submit(|n: u32| n + 1, 1).result()?, 2);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    pub fn on_start(&self, hook: impl FnOnce(&Times) + Send + 'static) {
+        self.bare().on_start(Box::new(hook));
+    }
+
+    /// Calls `hook` when the task ends, in whichever way, or at once if it has ended already. For executors that pass a
+    /// job on.
+    ///
+    /// The hook is called exactly once, before the future is done and before its callbacks, in the thread that ends the
+    /// task. It gets the error of the task, if it has one, and its [`Times`]. Hooks are called in the order in which
+    /// they were added. Like a callback, a hook must not block on a future, and a panic is logged. It does not count as a
+    /// look at the error: an error that nobody looks at is logged as ever.
+    ///
+    /// A chunk ([`MapOptions::chunk_size`](crate::MapOptions::chunk_size)) is one job, which has an error only if all its
+    /// items have that one. Items that the workers of a pool share are no jobs and have no hooks: to see every item, do
+    /// not pass [`Backend::item_executor`](crate::Backend::item_executor) on.
+    ///
+    /// As with [`on_start`](Job::on_start), a job that is handed back for want of room loses its hooks.
+    ///
+    /// # Examples
+    ///
+    /// [`guide::writing_a_backend`](crate::guide::writing_a_backend) has an executor that logs every task.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Backend, Executor, InlineExecutor, Job};
+    ///
+    /// struct Reporting;
+    ///
+    /// impl Backend for Reporting {
+    ///     fn execute(&self, job: Job) {
+    ///         job.on_done(|outcome, times| match outcome {
+    ///             Ok(()) => println!("done in {:?}", times.ran()),
+    ///             Err(error) => println!("failed on {:?}: {error}", times.worker_name()),
+    ///         });
+    ///         InlineExecutor.execute(job);
+    ///     }
+    ///     fn max_workers(&self) -> usize {
+    ///         1
+    ///     }
+    ///     fn close(&self) {}
+    ///     fn join(&self, _: Option<Duration>) -> bool {
+    ///         true
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Reporting.submit(|n: u32| n + 1, 1).result()?, 2);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    pub fn on_done(&self, hook: impl FnOnce(Result<(), &Error>, &Times) + Send + 'static) {
+        self.bare().on_done(Box::new(hook));
+    }
+
+    /// Drops the hooks, because no executor takes the job now.
+    pub(crate) fn drop_hooks(&self) {
+        self.bare().drop_hooks();
+    }
+
     /// Calls `hook` if the task is aborted while it runs, or at once if it was aborted already.
     ///
     /// The hook runs in the aborting thread, after the future is done. A job has one hook: a later one replaces it.
     pub fn on_abort(&self, hook: impl FnOnce() + Send + 'static) {
-        self.task().on_abort(Box::new(hook));
+        self.bare().on_abort(Box::new(hook));
     }
 }
 

@@ -154,6 +154,7 @@ pub use submitting::Submitting;
 pub use task::arguments::Encoded;
 pub use task::remote::Remote;
 pub use task::snapshot::State;
+pub use task::times::Times;
 pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};

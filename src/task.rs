@@ -3,7 +3,7 @@
 // A task is a state machine (`state`), which executors and callers use through the traits in `roles`: `runner`
 // implements those for executors, `handle` those for callers. `call` is what a task calls, with its `arguments` and the
 // `replies` to it where it is called elsewhere, `owner` the executor that has it. `after` holds a
-// task back until others are done.
+// task back until others are done, and `hooks` tell executors of its start and end.
 pub(crate) mod after;
 pub(crate) mod arguments;
 pub(crate) mod call;
@@ -12,6 +12,7 @@ pub(crate) mod encoded;
 pub(crate) mod formats;
 pub(crate) mod function;
 pub(crate) mod handle;
+pub(crate) mod hooks;
 pub(crate) mod listener;
 pub(crate) mod nested;
 pub(crate) mod owner;
@@ -21,6 +22,7 @@ pub(crate) mod roles;
 pub(crate) mod runner;
 pub(crate) mod snapshot;
 pub(crate) mod state;
+pub(crate) mod times;
 pub(crate) mod worker_state;
 
 pub use context::{TaskContext, check, current};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::items::Items;
@@ -50,6 +50,8 @@ pub(super) struct RemoteTask {
     /// Set if it is running for its caller although no worker has it: its job was started before it came here, or it
     /// has run and will be retried. It then does not count as pending, wherever it is: it cannot be cancelled.
     started: AtomicBool,
+    /// `true` if somebody wants to know when it starts, so that its worker tells.
+    pub(super) is_observed: bool,
     /// How many nanoseconds its worker took for it.
     took: AtomicU64,
 }
@@ -109,6 +111,10 @@ impl RemoteTask {
             Completion::Task(_) => Ticket::NEVER,
             Completion::Batch(batch) => batch.ticket,
         });
+        let is_observed = match &completion {
+            Completion::Task(task) => task.has_hooks(),
+            Completion::Batch(_) => false,
+        };
         Arc::new(Self {
             completion,
             owner,
@@ -123,6 +129,7 @@ impl RemoteTask {
             misses: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            is_observed,
             took: AtomicU64::new(0),
         })
     }
@@ -243,6 +250,13 @@ impl RemoteTask {
     /// Counts a worker that died of it. Returns `true` if it may be run again.
     pub(super) fn may_retry(&self) -> bool {
         self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().get_retries()
+    }
+
+    /// Notes that a worker has started it. Runs user code.
+    pub(super) fn note_started(&self, at: Instant, worker: &str) {
+        if let Some(task) = self.task() {
+            task.note_start(at, worker);
+        }
     }
 
     /// Completes the future with a worker's answer and the segments that came with it. Runs user code.

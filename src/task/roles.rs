@@ -10,6 +10,7 @@ use super::arguments::Encoded;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::formats::AnyFormat;
+use super::hooks::{OnDone, OnStart};
 use super::listener::{Listener, ListenerKey};
 use super::remote::Remote;
 use super::snapshot::{End, Snapshot};
@@ -61,7 +62,7 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// Returns `true` if the task still holds its call, so that it can be run from a queue. True even if it was marked
     /// as started.
     fn is_waiting(&self) -> bool;
-    /// Returns `true` if its completion will run callbacks, or may run tasks that are held back until then.
+    /// Returns `true` if its completion will run hooks or callbacks, or may run tasks that are held back until then.
     fn has_callbacks(&self) -> bool;
     /// Sets the owner of the queue that the task is about to enter. Returns `false` if the task holds no call any more,
     /// so that it must not be queued.
@@ -99,6 +100,16 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
         out_of_band: Option<&Arc<dyn OutOfBand>>,
     ) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
+    /// Adds a hook for the start of the task, or calls it if the task is running. Drops it if the task has ended.
+    fn on_start(&self, hook: OnStart);
+    /// Adds a hook for the end of the task, or calls it if the task has ended.
+    fn on_done(&self, hook: OnDone);
+    /// Drops the hooks: the executor that they were added for does not take the task now.
+    fn drop_hooks(&self);
+    /// Returns `true` if the task has hooks, so that its executor must tell when it starts.
+    fn has_hooks(&self) -> bool;
+    /// Calls the hooks for the start of a task that a worker elsewhere has started.
+    fn note_start(&self, at: Instant, worker: &str);
 }
 
 /// A task without its types, as seen by waiters.

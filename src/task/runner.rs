@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::arguments::{Encoded, Encoder};
 use super::call::Call;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
+use super::hooks::{self, OnDone, OnStart};
 use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Extras, Phase, Task, wait_for_itself};
+use super::times::Times;
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
@@ -121,7 +123,10 @@ where
     fn has_callbacks(&self) -> bool {
         let inner = self.inner.lock();
         let of_extras =
-            |extras: &Extras<T>| !extras.callbacks.is_empty() || extras.listeners.values().any(Listener::runs_tasks);
+            |extras: &Extras<T>| {
+                let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
+                calls || extras.listeners.values().any(Listener::runs_tasks)
+            };
         inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
     }
 
@@ -167,16 +172,19 @@ where
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
-        let (call, owner) = {
+        let (call, owner, started) = {
             let mut inner = self.inner.lock();
             let Some(call) = inner.phase.take_call() else {
                 return Ran::Skipped;
             };
             inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
-            (call, inner.owner.take())
+            (call, inner.owner.take(), inner.start_here())
         };
         if let Some(owner) = &owner {
             owner.started();
+        }
+        if let Some(started) = started {
+            started.run();
         }
         self.perform(me, call, owner.as_ref())
     }
@@ -214,10 +222,13 @@ where
             return Claim::Elsewhere;
         };
         inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
-        let released = inner.owner.take();
+        let (released, started) = (inner.owner.take(), inner.start_here());
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
+        if let Some(started) = started {
+            started.run();
+        }
         owner.claim_ended(self.perform(me, call, None));
         Claim::Done
     }
@@ -234,6 +245,11 @@ where
         };
         let call = call.take();
         inner.phase = Phase::Running { call, thread: 0 };
+        let started = inner.hooks().map(|hooks| hooks.start(Instant::now(), None));
+        drop(inner);
+        if let Some(started) = started {
+            started.run();
+        }
         true
     }
 
@@ -297,6 +313,62 @@ where
         } else {
             drop(inner);
             drop_caught(hook);
+        }
+    }
+
+    fn on_start(&self, hook: OnStart) {
+        let mut inner = self.inner.lock();
+        match inner.phase {
+            Phase::Pending(_) => {
+                inner.add_hooks().on_start.push(hook);
+            }
+            Phase::Running { .. } => {
+                let hooks = inner.add_hooks();
+                hooks.times.note_start(Instant::now(), None);
+                let times = hooks.times.clone();
+                drop(inner);
+                hooks::call_start(hook, &times);
+            }
+            _ => {
+                drop(inner);
+                drop_caught(hook);
+            }
+        }
+    }
+
+    fn on_done(&self, hook: OnDone) {
+        let mut inner = self.inner.lock();
+        let error = match &inner.phase {
+            Phase::Finished(outcome) => outcome.get().as_ref().err().cloned(),
+            Phase::Cancelled => Some(Error::Cancelled),
+            Phase::Taken { raised: None } => None,
+            // Its error is gone. No executor gets here: it has the only job of a task, which others only cancel.
+            Phase::Taken { raised: Some(_) } => Some(Error::Abandoned),
+            Phase::Pending(_) | Phase::Running { .. } | Phase::Delivering { .. } => {
+                inner.add_hooks().on_done.push(hook);
+                return;
+            }
+        };
+        drop(inner);
+        let mut times = Times::begin();
+        times.note_end();
+        hooks::call_done(hook, error.as_ref().map_or(Ok(()), Err), &times);
+        drop_caught(error);
+    }
+
+    fn drop_hooks(&self) {
+        let hooks = self.inner.lock().extras.as_mut().and_then(|extras| extras.hooks.take());
+        drop_caught(hooks);
+    }
+
+    fn has_hooks(&self) -> bool {
+        self.inner.lock().hooks().is_some()
+    }
+
+    fn note_start(&self, at: Instant, worker: &str) {
+        let started = self.inner.lock().hooks().map(|hooks| hooks.start(at, Some(worker)));
+        if let Some(started) = started {
+            started.run();
         }
     }
 }

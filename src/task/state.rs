@@ -16,7 +16,7 @@
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
 //! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
 //! | `Running`, no thread runs it here | `Delivering`, then done | a refusal | the call, if it is here |
-//! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | callbacks, then listeners |
+//! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | hooks, callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
@@ -62,8 +62,10 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::function::failed;
+use super::hooks::{Hooks, Started, worker_name};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use crate::error::{Error, Outcome};
@@ -119,6 +121,8 @@ pub(super) struct Extras<T> {
     pub(super) listeners: Listeners,
     pub(super) callbacks: VecDeque<Callback<T>>,
     pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
+    /// Taken out when the task ends.
+    pub(super) hooks: Option<Box<Hooks>>,
     /// See [`Awaited::hold`](super::roles::Awaited::hold).
     pub(super) held: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -146,6 +150,12 @@ pub(super) enum Phase<C, H> {
     },
 }
 
+/// What is called when a task ends.
+pub(super) enum Delivery<T> {
+    Hooks(Box<Hooks>),
+    Callback(Callback<T>),
+}
+
 /// Who ends a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
@@ -168,7 +178,7 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
 
 /// Not generic, because generic code of a task is compiled for each submitted function. `call_back` is compiled once
 /// for each result type.
-fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
+pub(super) fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
     with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
 }
 
@@ -224,7 +234,7 @@ impl<C, H> Phase<C, H> {
 
 impl<T> Default for Extras<T> {
     fn default() -> Self {
-        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, held: None }
+        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, hooks: None, held: None }
     }
 }
 
@@ -233,8 +243,27 @@ impl<C, T, H> Inner<C, T, H> {
         self.extras.get_or_insert_default()
     }
 
-    pub(super) fn next_callback(&mut self) -> Option<Callback<T>> {
-        self.extras.as_mut()?.callbacks.pop_front()
+    /// Takes out what is to be called next when the task ends: the hooks, then one callback after the other.
+    pub(super) fn next_delivery(&mut self) -> Option<Delivery<T>> {
+        let extras = self.extras.as_mut()?;
+        if let Some(hooks) = extras.hooks.take() {
+            return Some(Delivery::Hooks(hooks));
+        }
+        extras.callbacks.pop_front().map(Delivery::Callback)
+    }
+
+    pub(super) fn hooks(&mut self) -> Option<&mut Hooks> {
+        self.extras.as_mut()?.hooks.as_deref_mut()
+    }
+
+    /// Returns the hooks, to add one.
+    pub(super) fn add_hooks(&mut self) -> &mut Hooks {
+        self.extras().hooks.get_or_insert_with(|| Box::new(Hooks::new()))
+    }
+
+    /// Notes in the hooks that the task starts in this thread.
+    pub(super) fn start_here(&mut self) -> Option<Started> {
+        self.hooks().map(|hooks| hooks.start(Instant::now(), worker_name().as_deref()))
     }
 
     pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Listeners) {
@@ -409,17 +438,21 @@ where
         }
     }
 
-    /// Runs callbacks until none is left, and returns the lock under which that was found.
+    /// Runs hooks and callbacks until none is left, and returns the lock under which that was found.
     pub(super) fn deliver<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner<C, T, H>>,
         outcome: &mut H,
     ) -> MutexGuard<'a, Inner<C, T, H>> {
-        while let Some(callback) = inner.next_callback() {
-            inner.seen = true;
+        while let Some(delivery) = inner.next_delivery() {
+            inner.seen |= matches!(delivery, Delivery::Callback(_));
             drop(inner);
-            // A callback that completes another future runs the callbacks of that one further up the stack, and so on.
-            call_back(callback, outcome);
+            match delivery {
+                Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ())),
+                // A callback that completes another future runs the callbacks of that one further up the stack, and
+                // so on.
+                Delivery::Callback(callback) => call_back(callback, outcome),
+            }
             inner = self.inner.lock();
         }
         inner

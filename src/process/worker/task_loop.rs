@@ -56,6 +56,8 @@ pub(super) struct TaskLoop {
 struct PendingReply {
     slot: u8,
     sequence: u64,
+    /// Set if the reply must follow the frame that told of the start.
+    is_observed: bool,
     result: RunResult,
 }
 
@@ -195,8 +197,14 @@ impl TaskLoop {
     /// Runs a task, unless it was taken back.
     fn perform(&mut self, header: Header, body: std::ops::Range<usize>) -> Option<PendingReply> {
         let Header { slot, sequence, .. } = header;
-        if !self.table.slots().start(slot, sequence, table::now()) {
+        let now = table::now();
+        if !self.table.slots().start(slot, sequence, now) {
             return None;
+        }
+        if header.observed {
+            let mut started = Vec::new();
+            put(&mut started, Kind::Started, slot, sequence, &now.to_le_bytes());
+            send_all(&self.socket, &started);
         }
         let mut bytes = std::mem::take(&mut self.reply);
         bytes.clear();
@@ -206,12 +214,12 @@ impl TaskLoop {
             0 => self.one(head, argument, bytes),
             _ => RunResult::Items(self.many(head, argument, slot, sequence, bytes)),
         });
-        Some(PendingReply { slot, sequence, result })
+        Some(PendingReply { slot, sequence, is_observed: header.observed, result })
     }
 
     /// Sends the result of a task.
     fn answer(&mut self, reply: PendingReply) {
-        let PendingReply { slot, sequence, result } = reply;
+        let PendingReply { slot, sequence, is_observed, result } = reply;
         if !self.table.slots().finish(slot, sequence) {
             // The pool has decided to kill this process.
             loop {
@@ -224,7 +232,7 @@ impl TaskLoop {
                 let header = Header::new(kind, slot, sequence, bytes.len() - HEADER);
                 let header = Header { segments: taken.len() as u8, kept, ..header };
                 bytes[..HEADER].copy_from_slice(&header.to_bytes());
-                self.send(slot, &bytes, &taken);
+                self.send(slot, &bytes, &taken, !is_observed);
                 (bytes, taken)
             }
         };
@@ -241,15 +249,15 @@ impl TaskLoop {
         }
     }
 
-    /// Sends a frame after the segments that go with it, through the mailbox if possible.
-    fn send(&self, slot: u8, bytes: &[u8], taken: &[u32]) {
+    /// Sends a frame after the segments that go with it, through the mailbox if it may and can.
+    fn send(&self, slot: u8, bytes: &[u8], taken: &[u32], may_post: bool) {
         for SegmentRef { number, memory, .. } in self.carriage.store.references(taken) {
             if !self.announced.contains(&number) {
                 send_descriptor(&self.socket, number, &memory);
             }
         }
         // A frame with segments must follow their descriptors on the socket.
-        let posted = if taken.is_empty() { self.table.post(slot, bytes) } else { None };
+        let posted = if may_post && taken.is_empty() { self.table.post(slot, bytes) } else { None };
         match posted {
             Some(true) => self.say(Kind::Bell, &[]),
             Some(false) => {}
