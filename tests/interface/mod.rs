@@ -17,6 +17,7 @@ mod executor;
 #[cfg(feature = "remote")]
 mod formats;
 mod future;
+mod hooks;
 mod inline;
 mod job;
 mod layers;
