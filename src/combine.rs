@@ -5,7 +5,7 @@ use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::panics;
 use crate::task::after::{Decided, Until, hold_back};
-use crate::task::local_task;
+use crate::task::continuation;
 
 /// Makes a future of all values, in input order, or of the first error.
 ///
@@ -122,7 +122,7 @@ fn combine<T: Send + 'static, U: Send + 'static>(
     let inputs = futures.iter().map(Future::input).collect();
     let decided = Decided::new();
     let by = decided.clone();
-    let task = local_task(move || finish(futures, by.by()), None, None);
+    let task = continuation(move || finish(futures, by.by()));
     let future = Future::new(task.clone());
     let _none = hold_back(task, inputs, until, decided, None);
     future

@@ -19,6 +19,9 @@ use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::task::times::Times;
+#[cfg(feature = "tracing")]
+use crate::task::trace;
+use crate::task::trace::TaskSpan;
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
@@ -143,6 +146,51 @@ impl Job {
                 task.fail(Error::Broken(Broken::new(cause)))
             }
         };
+    }
+
+    /// As [`run`](Job::run), on an executor of this kind.
+    pub(crate) fn run_on(self, kind: &'static str) {
+        if TaskSpan::are_wanted() {
+            self.bare().note_executor(kind);
+        }
+        self.run();
+    }
+
+    /// Returns what a program on the other side needs to link its spans to that of this task: a `traceparent`, as in the
+    /// W3C's recommendation "Trace Context", made of the trace id of this program and of the id of the task.
+    ///
+    /// The span of the task has it as a field. The trace id is that of `TRACEPARENT` in the environment, or random.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use concurrent_futures::{Backend, Executor, Job};
+    ///
+    /// struct Sending;
+    ///
+    /// impl Backend for Sending {
+    ///     fn execute(&self, job: Job) {
+    ///         let header = job.traceparent();
+    ///         assert_eq!((header.len(), header.split('-').count()), (55, 4));
+    ///         job.run();
+    ///     }
+    ///     fn max_workers(&self) -> usize {
+    ///         1
+    ///     }
+    ///     fn close(&self) {}
+    ///     fn join(&self, _: Option<Duration>) -> bool {
+    ///         true
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Sending.submit(|n: u8| n, 1).result()?, 1);
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+    pub fn traceparent(&self) -> String {
+        trace::traceparent(self.id())
     }
 
     /// Marks the task as running. Returns `false` if it was cancelled; then do not run it.

@@ -8,8 +8,8 @@ use crate::error::{BoxError, Error, Outcome};
 use crate::held::is_large;
 use crate::panics;
 use crate::task::after::{Decided, Input, Until, hold_back};
+use crate::task::continuation;
 use crate::task::function::outcome;
-use crate::task::local_task;
 use crate::wait::sealed::Sealed;
 
 impl<T: Send + 'static> Future<T> {
@@ -113,7 +113,7 @@ impl<T: Send + 'static> Future<T> {
     fn chain<U: Send + 'static>(self, finish: impl FnOnce(Self) -> Outcome<U> + Send + 'static) -> Future<U> {
         panics::install_hook();
         let inputs = vec![self.input()];
-        let task = local_task(move || finish(self), None, None);
+        let task = continuation(move || finish(self));
         let future = Future::new(task.clone());
         let _none = hold_back(task, inputs, Until::Outcomes, Decided::new(), None);
         future

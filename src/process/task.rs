@@ -19,9 +19,13 @@ use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 use crate::task::Runnable;
+use crate::task::items_span::About;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
+
+/// The kind of executor, for spans.
+const KIND: &str = "ProcessPoolExecutor";
 
 /// A task whose call was encoded and dropped. It keeps the encoded bytes until the outcome is known, because a worker
 /// may die with its copy.
@@ -113,7 +117,7 @@ impl RemoteTask {
         });
         let is_observed = match &completion {
             Completion::Task(task) => task.has_hooks(),
-            Completion::Batch(_) => false,
+            Completion::Batch(batch) => batch.span.is_some(),
         };
         Arc::new(Self {
             completion,
@@ -254,8 +258,14 @@ impl RemoteTask {
 
     /// Notes that a worker has started it. Runs user code.
     pub(super) fn note_started(&self, at: Instant, worker: &str) {
-        if let Some(task) = self.task() {
-            task.note_start(at, worker);
+        match &self.completion {
+            Completion::Task(task) => task.note_start(at, worker, KIND),
+            Completion::Batch(Batch { id, span: Some(span), .. }) => {
+                let items = self.items.as_ref().map_or(0, Items::count);
+                let about = About { id: *id, name: self.name(), items, executor: KIND };
+                span.start(at, worker, about, &|| self.call.name().into_owned());
+            }
+            Completion::Batch(_) => {}
         }
     }
 
@@ -290,7 +300,12 @@ impl RemoteTask {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
                         let owner = batch.owner.lock().take();
                         if let Some(owner) = owner {
-                            owner.deliver(batch.first, replies.collect(), out_of_band, took);
+                            let replies: Vec<_> = replies.collect();
+                            if let Some(span) = &batch.span {
+                                let failed = replies.iter().find_map(|reply| reply.as_ref().err());
+                                span.end(failed.map_or(Ok(()), Err));
+                            }
+                            owner.deliver(batch.first, replies, out_of_band, took);
                         }
                     }
                 }
@@ -422,6 +437,9 @@ impl Remote for RemoteTask {
 
 /// Represents the pool to the task.
 impl TaskOwner for RemoteTask {
+    fn kind(&self) -> Option<&'static str> {
+        Some(KIND)
+    }
     fn ended(&self, failed: bool) {
         self.owner.count(failed);
     }

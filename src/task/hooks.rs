@@ -1,4 +1,4 @@
-//! [`Hooks`]: what the executors on a task's way want to be told about it.
+//! [`Hooks`]: what the executors on a task's way want to be told about it, and its span.
 //!
 //! A task without hooks has none of this: hooks are among the [extras](super::state) that few tasks have. Under the
 //! task's lock they are only added, and taken out to be called. They are called as callbacks are: without a lock, in a
@@ -13,58 +13,93 @@
 
 use std::time::Instant;
 
-use super::state::as_callback;
-use super::times::Times;
+use super::nested::as_callback;
+use super::times::{OnDone, OnStart, Times};
+use super::trace::TaskSpan;
 use crate::error::Error;
 use crate::sync::thread;
-
-pub(crate) type OnStart = Box<dyn FnOnce(&Times) + Send>;
-pub(crate) type OnDone = Box<dyn FnOnce(Result<(), &Error>, &Times) + Send>;
 
 /// The hooks of one task that were not called yet, and its times so far.
 pub(super) struct Hooks {
     pub(super) times: Times,
     pub(super) on_start: Vec<OnStart>,
     pub(super) on_done: Vec<OnDone>,
+    span: TaskSpan,
+    /// The kind of executor that has the task, or had it last.
+    executor: Option<&'static str>,
 }
 
 impl Hooks {
-    pub(super) fn new() -> Self {
-        Self { times: Times::begin(), on_start: Vec::new(), on_done: Vec::new() }
+    pub(super) fn new(span: TaskSpan) -> Self {
+        Self { times: Times::begin(), on_start: Vec::new(), on_done: Vec::new(), span, executor: None }
+    }
+
+    pub(super) fn note_executor(&mut self, kind: Option<&'static str>) {
+        if kind.is_some() {
+            self.executor = kind;
+        }
+    }
+
+    /// Notes that the task starts in this thread, and takes out what has to be called.
+    pub(super) fn start_here(&mut self) -> Started {
+        self.start(Instant::now(), thread::current().name())
     }
 
     /// Notes the start, and takes out what has to be called.
     pub(super) fn start(&mut self, at: Instant, worker: Option<&str>) -> Started {
         self.times.note_start(at, worker.map(Into::into));
-        Started { times: self.times.clone(), hooks: std::mem::take(&mut self.on_start) }
+        Started {
+            times: self.times.clone(),
+            hooks: std::mem::take(&mut self.on_start),
+            span: self.span.clone(),
+            executor: self.executor,
+        }
     }
 
-    /// Calls the hooks for the end of the task.
-    pub(super) fn run_done(mut self, outcome: Result<(), &Error>) {
+    /// Takes out the hooks of executors, but leaves the span.
+    pub(super) fn clear(&mut self) -> (Vec<OnStart>, Vec<OnDone>) {
+        (std::mem::take(&mut self.on_start), std::mem::take(&mut self.on_done))
+    }
+
+    /// Calls the hooks for the end of the task, and closes its span.
+    pub(super) fn run_done(mut self, outcome: Result<(), &Error>, name: Option<&str>) {
         self.times.note_end();
         for hook in self.on_done {
             call_done(hook, outcome, &self.times);
         }
+        let mut span = Some(self.span).filter(|span| !span.is_none());
+        if span.is_some() {
+            as_callback(SUBSCRIBER, &mut || {
+                if let Some(span) = span.take() {
+                    span.ended(outcome, &self.times, self.executor, name);
+                }
+            });
+        }
     }
 }
 
-/// The name of this thread, if it has one, is that of the worker.
-pub(super) fn worker_name() -> Option<String> {
-    thread::current().name().map(String::from)
-}
+/// Whose panics are logged.
+const SUBSCRIBER: &str = "a subscriber of `tracing`";
 
 /// The hooks for the start of a task, out of its lock.
 #[must_use]
 pub(super) struct Started {
     times: Times,
     hooks: Vec<OnStart>,
+    span: TaskSpan,
+    executor: Option<&'static str>,
 }
 
 impl Started {
-    pub(super) fn run(self) {
+    /// Calls the hooks. Returns the span that the task runs in.
+    pub(super) fn run(self, executor: Option<&str>, name: Option<&str>) -> TaskSpan {
+        if !self.span.is_none() {
+            as_callback(SUBSCRIBER, &mut || self.span.started(&self.times, executor.or(self.executor), name));
+        }
         for hook in self.hooks {
             call_start(hook, &self.times);
         }
+        self.span
     }
 }
 

@@ -10,10 +10,10 @@ use super::arguments::Encoded;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::formats::AnyFormat;
-use super::hooks::{OnDone, OnStart};
 use super::listener::{Listener, ListenerKey};
 use super::remote::Remote;
 use super::snapshot::{End, Snapshot};
+use super::times::{OnDone, OnStart};
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
 use crate::options::TaskOptions;
@@ -109,7 +109,9 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// Returns `true` if the task has hooks, so that its executor must tell when it starts.
     fn has_hooks(&self) -> bool;
     /// Calls the hooks for the start of a task that a worker elsewhere has started.
-    fn note_start(&self, at: Instant, worker: &str);
+    fn note_start(&self, at: Instant, worker: &str, executor: &'static str);
+    /// Notes the kind of the executor that runs the task, unless it is the task's owner.
+    fn note_executor(&self, kind: &'static str);
 }
 
 /// A task without its types, as seen by waiters.
@@ -157,6 +159,10 @@ pub(crate) trait TaskHandle<T>: Runnable {
 /// The methods are called without any task's lock, except where stated, and may take the executor's lock. The defaults
 /// do nothing: they fit an executor whose tasks run elsewhere.
 pub(crate) trait TaskOwner: Send + Sync {
+    /// Returns what kind of executor it is, for spans.
+    fn kind(&self) -> Option<&'static str> {
+        None
+    }
     /// Called when a worker has taken a task from the queue and is about to start it.
     fn started(&self) {}
     /// Called when a pending task was cancelled, by an abort if `aborted`: its entry in the queue is dead.

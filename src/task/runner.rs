@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::arguments::{Encoded, Encoder};
 use super::call::Call;
+use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
-use super::hooks::{self, OnDone, OnStart};
+use super::hooks::{self, Hooks};
 use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Extras, Phase, Task, wait_for_itself};
-use super::times::Times;
+use super::times::{OnDone, OnStart, Times};
+use super::trace::TaskSpan;
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
@@ -33,7 +35,7 @@ where
     H: Held<Outcome<T>> + Send,
 {
     /// Runs the call that was taken out of the task.
-    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
+    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>, span: &TaskSpan) -> Ran {
         if let Some(owner) = owner
             && let Some(limit) = self.limit(&**owner)
         {
@@ -41,7 +43,12 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when all its guards are dropped.
         let _guard = call.guard();
-        let outcome: H = context::enter(me, || caught(|| call.run()));
+        // A subscriber that panics at the entrance costs the task, and not the worker.
+        let run = || {
+            let _entered = span.enter();
+            call.run()
+        };
+        let outcome: H = context::enter(me, || caught(run));
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !C::COUNTS => Ran::Uncounted,
@@ -122,11 +129,10 @@ where
 
     fn has_callbacks(&self) -> bool {
         let inner = self.inner.lock();
-        let of_extras =
-            |extras: &Extras<T>| {
-                let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
-                calls || extras.listeners.values().any(Listener::runs_tasks)
-            };
+        let of_extras = |extras: &Extras<T>| {
+            let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
+            calls || extras.listeners.values().any(Listener::runs_tasks)
+        };
         inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
     }
 
@@ -183,10 +189,9 @@ where
         if let Some(owner) = &owner {
             owner.started();
         }
-        if let Some(started) = started {
-            started.run();
-        }
-        self.perform(me, call, owner.as_ref())
+        let executor = owner.as_ref().and_then(|owner| owner.kind());
+        let span = started.map_or_else(TaskSpan::none, |started| started.run(executor, self.name()));
+        self.perform(me, call, owner.as_ref(), &span)
     }
 
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {
@@ -226,10 +231,8 @@ where
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        if let Some(started) = started {
-            started.run();
-        }
-        owner.claim_ended(self.perform(me, call, None));
+        let span = started.map_or_else(TaskSpan::none, |started| started.run(owner.kind(), self.name()));
+        owner.claim_ended(self.perform(me, call, None, &span));
         Claim::Done
     }
 
@@ -248,7 +251,7 @@ where
         let started = inner.hooks().map(|hooks| hooks.start(Instant::now(), None));
         drop(inner);
         if let Some(started) = started {
-            started.run();
+            started.run(None, self.name());
         }
         true
     }
@@ -357,7 +360,7 @@ where
     }
 
     fn drop_hooks(&self) {
-        let hooks = self.inner.lock().extras.as_mut().and_then(|extras| extras.hooks.take());
+        let hooks = self.inner.lock().hooks().map(Hooks::clear);
         drop_caught(hooks);
     }
 
@@ -365,10 +368,16 @@ where
         self.inner.lock().hooks().is_some()
     }
 
-    fn note_start(&self, at: Instant, worker: &str) {
+    fn note_start(&self, at: Instant, worker: &str, executor: &'static str) {
         let started = self.inner.lock().hooks().map(|hooks| hooks.start(at, Some(worker)));
         if let Some(started) = started {
-            started.run();
+            started.run(Some(executor), self.name());
+        }
+    }
+
+    fn note_executor(&self, kind: &'static str) {
+        if let Some(hooks) = self.inner.lock().hooks() {
+            hooks.note_executor(Some(kind));
         }
     }
 }

@@ -62,10 +62,10 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
+use super::context::RunningTask;
 use super::function::failed;
-use super::hooks::{Hooks, Started, worker_name};
+use super::hooks::{Hooks, Started};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use crate::error::{Error, Outcome};
@@ -75,12 +75,13 @@ use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::task::call::{Call, LocalCall};
+use crate::task::call::{Call, Continuation, LocalCall};
 use crate::task::listener::{self, Listener, ListenerKey, Listeners};
-use crate::task::nested::with_room;
+use crate::task::nested::as_callback;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
-use crate::unwind::{catch_and_log, catch_and_log_dyn, drop_caught};
+use crate::task::trace::TaskSpan;
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// A task. `H` is the type that [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
@@ -176,12 +177,6 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
     )
 }
 
-/// Not generic, because generic code of a task is compiled for each submitted function. `call_back` is compiled once
-/// for each result type.
-pub(super) fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
-    with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
-}
-
 /// Calls a callback with the outcome. Only one thread has the outcome, which may be another thread than this one (see
 /// [`with_room`]).
 fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut H) {
@@ -258,12 +253,12 @@ impl<C, T, H> Inner<C, T, H> {
 
     /// Returns the hooks, to add one.
     pub(super) fn add_hooks(&mut self) -> &mut Hooks {
-        self.extras().hooks.get_or_insert_with(|| Box::new(Hooks::new()))
+        self.extras().hooks.get_or_insert_with(|| Box::new(Hooks::new(TaskSpan::none())))
     }
 
     /// Notes in the hooks that the task starts in this thread.
     pub(super) fn start_here(&mut self) -> Option<Started> {
-        self.hooks().map(|hooks| hooks.start(Instant::now(), worker_name().as_deref()))
+        self.hooks().map(Hooks::start_here)
     }
 
     pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Listeners) {
@@ -324,6 +319,19 @@ where
     new_task(Some(LocalCall(function)), options, owner)
 }
 
+/// Makes a task of the rest of a chain, which is boxed if it is large.
+pub(crate) fn continuation<F, T>(function: F) -> Arc<dyn TaskHandle<T>>
+where
+    F: FnOnce() -> Outcome<T> + Send + 'static,
+    T: Send + 'static,
+{
+    if const { is_large::<F>() } {
+        let function: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(function);
+        return new_task(Some(Continuation(function)), None, None);
+    }
+    new_task(Some(Continuation(function)), None, None)
+}
+
 impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
@@ -332,14 +340,19 @@ where
 {
     fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
         let generation = if owner.is_some() { fork::generation() } else { 0 };
+        let id = FutureId::next();
+        let hooks = call.as_ref().filter(|_| C::IS_TRACED).and_then(|call| {
+            let span = TaskSpan::of_call(id, std::any::type_name::<C>(), || call.entry());
+            (!span.is_none()).then(|| Box::new(Hooks::new(span)))
+        });
         Arc::new(Self {
-            id: FutureId::next(),
+            id,
             options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
                 phase: Phase::Pending(call),
                 owner,
                 first: None,
-                extras: None,
+                extras: hooks.map(|hooks| Box::new(Extras { hooks: Some(hooks), ..Extras::default() })),
                 waiters: 0,
                 detached: false,
                 seen: false,
@@ -385,6 +398,11 @@ where
             _ => None,
         };
         let owner = inner.owner.take();
+        if let Some(owner) = &owner
+            && let Some(hooks) = inner.hooks()
+        {
+            hooks.note_executor(owner.kind());
+        }
         let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
         inner.aborted |= aborts;
         let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
@@ -448,7 +466,7 @@ where
             inner.seen |= matches!(delivery, Delivery::Callback(_));
             drop(inner);
             match delivery {
-                Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ())),
+                Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ()), self.name()),
                 // A callback that completes another future runs the callbacks of that one further up the stack, and
                 // so on.
                 Delivery::Callback(callback) => call_back(callback, outcome),
@@ -491,7 +509,7 @@ where
         if seen {
             return drop_caught(outcome);
         }
-        let name = self.options.get().and_then(|options| options.get_name());
+        let name = self.name();
         drop_unobserved(outcome, &|| match name {
             Some(name) => format!("task {name}"),
             None => format!("task {}", self.id),

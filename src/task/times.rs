@@ -4,6 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+
+/// Called when a task starts.
+pub(crate) type OnStart = Box<dyn FnOnce(&Times) + Send>;
+
+/// Called when a task ends, with its error if it has one.
+pub(crate) type OnDone = Box<dyn FnOnce(Result<(), &Error>, &Times) + Send>;
+
 /// When a task was submitted, started and ended, and which worker ran it. Passed to the hooks of
 /// [`Job::on_start`](crate::Job::on_start) and [`Job::on_done`](crate::Job::on_done).
 #[derive(Clone, Debug)]

@@ -13,9 +13,7 @@ use concurrent_futures::{
     ThreadPoolExecutor, Times, Waiting,
 };
 
-use crate::support::{
-    Door, Drops, Held, LONG, WakeCounter, enter, gate, logged, occupy_at_door, pass, within,
-};
+use crate::support::{Door, Drops, Held, LONG, WakeCounter, enter, gate, logged, occupy_at_door, pass, within};
 
 /// What the hooks of a job were called with, in order.
 #[derive(Clone, Default)]
@@ -347,7 +345,9 @@ fn a_job_that_waited_for_room_is_observed_once() {
     }
     within(LONG, || test(&Observed::new(ThreadPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap())));
     #[cfg(automatic)]
-    within(LONG, || test(&Observed::new(ProcessPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap())));
+    within(LONG, || {
+        test(&Observed::new(ProcessPoolExecutor::builder().max_workers(1).max_pending(1).build().unwrap()))
+    });
 }
 
 #[test]

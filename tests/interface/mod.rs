@@ -32,4 +32,6 @@ mod sizes;
 mod stream;
 mod submit_async;
 mod text;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod wait;

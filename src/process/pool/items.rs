@@ -12,13 +12,17 @@ use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::shm::segments::{SegmentPool, SegmentRef};
 use crate::process::task::{Completion, RemoteTask};
 use crate::task::encoded::{EncodedCall, Entry};
+use crate::task::items_span::ItemsSpan;
 use crate::task::owner::{Ended, Shared};
+use crate::task::trace::Caller;
 use crate::ticket::Ticket;
 
 /// The pool, as one map uses it.
 struct MapBatches {
     pool: Arc<Pool>,
     sent: Arc<SentBatches<RemoteTask>>,
+    /// The caller of the map, if spans are wanted.
+    caller: Option<Caller>,
 }
 
 /// Segments that are released unless a batch takes them.
@@ -46,7 +50,7 @@ impl RangeExecutor for Pool {
         if counts || settings.time_limit.is_some() || self.is_copy() {
             return None;
         }
-        Some(Arc::new(MapBatches { pool: self, sent: Arc::default() }))
+        Some(Arc::new(MapBatches { pool: self, sent: Arc::default(), caller: Caller::here() }))
     }
 }
 
@@ -109,7 +113,8 @@ impl BatchExecutor for MapBatches {
         let NewBatch { encoded, attached, owner, options, first, ticket } = batch;
         let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
         let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
-        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
+        let span = self.caller.clone().map(ItemsSpan::new);
+        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent), span);
         let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
         let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool) as _, located, segments);
         self.sent.add(&remote);

@@ -1,6 +1,7 @@
 //! [`TaskLoop`]: receives tasks, runs them and answers, one after the other.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,6 +20,7 @@ use crate::error::{Broken, Error, TooLarge};
 use crate::id::FutureId;
 use crate::process::os;
 use crate::process::out_of_memory;
+use crate::process::program::call::name_of;
 use crate::process::protocol::frame::{self, HEADER, Header, Kind, TaskHead, put};
 use crate::process::protocol::reader::Reader;
 use crate::process::protocol::reply;
@@ -27,6 +29,7 @@ use crate::process::shm::segments::{SegmentRef, WorkerOutOfBand};
 use crate::process::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::task::context;
 use crate::task::encoded::Written;
+use crate::task::trace::TaskSpan;
 use crate::unwind::drop_caught;
 
 /// How much of the memory that a result needed is kept.
@@ -210,6 +213,9 @@ impl TaskLoop {
         bytes.clear();
         let (head, argument) = TaskHead::parse(self.reader.body(body))?;
         let id = FutureId::from_u64(head.id);
+        let function = || name_of(head.function).map_or("a function".into(), Cow::Owned);
+        let span = TaskSpan::in_worker(id, function);
+        let _entered = span.enter();
         let result = context::enter_remote(id, || match head.items {
             0 => self.one(head, argument, bytes),
             _ => RunResult::Items(self.many(head, argument, slot, sequence, bytes)),
