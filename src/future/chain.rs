@@ -25,6 +25,7 @@ impl<T: Send + 'static> Future<T> {
     /// was not done.
     ///
     /// In async code, these methods come before those of the same names that `futures::FutureExt` has.
+    /// [`guide::chains`](crate::guide::chains) shows chains and graphs together.
     ///
     /// # Errors
     ///
