@@ -243,9 +243,9 @@ fn items_that_threads_share_have_a_span_for_each_worker() {
 fn items_that_are_jobs_have_a_span_each_and_a_chunk_has_one() {
     traced(|spans| {
         let threads = ThreadPoolExecutor::new(1);
-        threads.with(MapOptions::new().buffer_size(2)).map(double, 0..4).for_each(|outcome| drop(outcome.unwrap()));
+        threads.with(MapOptions::new().buffer_size(2)).map(double, 0..4).for_each(|outcome| assert!(outcome.is_ok()));
         assert_eq!(spans.tasks().len(), 4);
-        threads.with(MapOptions::new().chunk_size(2)).map(double, 0..4).for_each(|outcome| drop(outcome.unwrap()));
+        threads.with(MapOptions::new().chunk_size(2)).map(double, 0..4).for_each(|outcome| assert!(outcome.is_ok()));
         assert_eq!(spans.tasks().len(), 6);
     });
 }
