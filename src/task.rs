@@ -16,6 +16,7 @@ pub(crate) mod hooks;
 pub(crate) mod items_span;
 pub(crate) mod listener;
 pub(crate) mod nested;
+pub(crate) mod observing;
 pub(crate) mod owner;
 pub(crate) mod remote;
 pub(crate) mod replies;

@@ -10,12 +10,12 @@ use super::call::Call;
 use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
-use super::hooks::{self, Hooks};
+use super::hooks::Hooks;
 use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Extras, Phase, Task, wait_for_itself};
-use super::times::{OnDone, OnStart, Times};
+use super::times::{OnDone, OnStart};
 use super::trace::TaskSpan;
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
@@ -320,43 +320,11 @@ where
     }
 
     fn on_start(&self, hook: OnStart) {
-        let mut inner = self.inner.lock();
-        match inner.phase {
-            Phase::Pending(_) => {
-                inner.add_hooks().on_start.push(hook);
-            }
-            Phase::Running { .. } => {
-                let hooks = inner.add_hooks();
-                hooks.times.note_start(Instant::now(), None);
-                let times = hooks.times.clone();
-                drop(inner);
-                hooks::call_start(hook, &times);
-            }
-            _ => {
-                drop(inner);
-                drop_caught(hook);
-            }
-        }
+        self.add_on_start(hook);
     }
 
     fn on_done(&self, hook: OnDone) {
-        let mut inner = self.inner.lock();
-        let error = match &inner.phase {
-            Phase::Finished(outcome) => outcome.get().as_ref().err().cloned(),
-            Phase::Cancelled => Some(Error::Cancelled),
-            Phase::Taken { raised: None } => None,
-            // Its error is gone. No executor gets here: it has the only job of a task, which others only cancel.
-            Phase::Taken { raised: Some(_) } => Some(Error::Abandoned),
-            Phase::Pending(_) | Phase::Running { .. } | Phase::Delivering { .. } => {
-                inner.add_hooks().on_done.push(hook);
-                return;
-            }
-        };
-        drop(inner);
-        let mut times = Times::begin();
-        times.note_end();
-        hooks::call_done(hook, error.as_ref().map_or(Ok(()), Err), &times);
-        drop_caught(error);
+        self.add_on_done(hook);
     }
 
     fn drop_hooks(&self) {

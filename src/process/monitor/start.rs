@@ -24,7 +24,7 @@ use crate::process::protocol::setup::Setup;
 use crate::process::shm::segments::PeerSegments;
 use crate::process::worker_id::WorkerId;
 #[cfg(feature = "tracing")]
-use crate::task::trace;
+use crate::task::trace::identity;
 
 impl<'a> WorkerMonitor<'a> {
     pub(super) fn spawn(pool: &'a Arc<Pool>, id: WorkerId) -> io::Result<Self> {
@@ -45,7 +45,7 @@ impl<'a> WorkerMonitor<'a> {
         let mut command = Command::new(&program);
         command.stdin(Stdio::from(theirs)).process_group(0);
         #[cfg(feature = "tracing")]
-        command.env(trace::ENVIRONMENT, trace::environment());
+        command.env(identity::ENVIRONMENT, identity::environment());
         command.envs(settings.environment.iter().map(|(key, value)| (key, value)));
         if let Some(directory) = &settings.current_dir {
             command.current_dir(directory);
