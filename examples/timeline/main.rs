@@ -93,7 +93,7 @@ fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let (workshop, dest) = (directory.path().join("workshop"), directory.path().join("flags"));
     [&workshop, &dest].into_iter().try_for_each(fs::create_dir)?;
-    let rounds = if arguments.quick { 10 } else { 20_000 };
+    let rounds = if arguments.quick { 10 } else { 150_000 };
     let (downloads, hashes) = executors(arguments.executor);
 
     let mut to_come = Vec::new();

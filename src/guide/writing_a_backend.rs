@@ -330,6 +330,8 @@
 //! - **Other formats.** With the feature `remote`, `Job::show` writes the argument with any serialiser of serde, and
 //!   `Job::read` reads the result with any deserialiser: JSON, MessagePack, CBOR. The documentation of `Job::show` has an
 //!   executor that sends JSON.
+//! - **Spans.** With the feature `tracing`, send `Job::traceparent` along, and the other side can link its spans to that
+//!   of the task.
 //! - **Errors of your own.** [`WorkerDied::new`], [`Broken::new`], [`Failed::new`] and the like make the errors that
 //!   callers know from the pools.
 //!

@@ -22,6 +22,7 @@ mod chains;
 mod completed;
 mod costs;
 mod future;
+mod hooks;
 mod map;
 mod map_limits;
 mod shutdown;
@@ -49,6 +50,7 @@ pub(crate) const FILES: &[(&str, Points)] = &[
     ("completed", completed::POINTS),
     ("costs", costs::POINTS),
     ("future", future::POINTS),
+    ("hooks", hooks::POINTS),
     ("map", map::POINTS),
     ("map_limits", map_limits::POINTS),
     ("shutdown", shutdown::POINTS),
