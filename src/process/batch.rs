@@ -24,7 +24,7 @@ pub(super) struct Batch<T> {
     /// The batches of the same map that were sent.
     pub(super) sent: Arc<SentBatches<T>>,
     /// Set if spans are wanted.
-    pub(super) span: Option<ItemsSpan>,
+    pub(super) span: Option<Box<ItemsSpan>>,
 }
 
 impl<T> Batch<T> {
@@ -34,7 +34,7 @@ impl<T> Batch<T> {
         first: usize,
         ticket: Ticket,
         sent: Arc<SentBatches<T>>,
-        span: Option<ItemsSpan>,
+        span: Option<Box<ItemsSpan>>,
     ) -> Self {
         Self { id: FutureId::next(), options, owner: Mutex::new(Some(owner)), first, ticket, sent, span }
     }
@@ -43,7 +43,7 @@ impl<T> Batch<T> {
     /// its outcomes.
     pub(super) fn part(&self, from: usize) -> Option<Self> {
         let owner = self.owner.lock().clone()?;
-        let (sent, span) = (Arc::clone(&self.sent), self.span.as_ref().map(ItemsSpan::part));
+        let (sent, span) = (Arc::clone(&self.sent), self.span.as_ref().map(|span| Box::new(span.part())));
         Some(Self::new(owner, self.options.clone(), self.first + from, self.ticket, sent, span))
     }
 }

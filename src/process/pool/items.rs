@@ -113,7 +113,7 @@ impl BatchExecutor for MapBatches {
         let NewBatch { encoded, attached, owner, options, first, ticket } = batch;
         let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
         let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
-        let span = self.caller.clone().map(ItemsSpan::new);
+        let span = self.caller.clone().map(|caller| Box::new(ItemsSpan::new(caller)));
         let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent), span);
         let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
         let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool) as _, located, segments);
