@@ -5,13 +5,14 @@ use crate::error::{Error, Outcome};
 use crate::future::Future;
 use crate::panics;
 use crate::task::after::{Decided, Until, hold_back};
-use crate::task::local_task;
+use crate::task::continuation;
 
 /// Makes a future of all values, in input order, or of the first error.
 ///
 /// No thread waits. If one future ends with an error, or is cancelled, the new future ends likewise at once, and the tasks
 /// that have not started are cancelled. To cancel the new future cancels those too; to abort it aborts all of them;
 /// dropping it detaches them. The futures may belong to several executors. Without any, it is done, with no values.
+/// [`guide::chains`](crate::guide::chains) compares it with the others.
 ///
 /// # Errors
 ///
@@ -41,6 +42,7 @@ pub fn try_all<T: Send + 'static>(futures: impl IntoIterator<Item = Future<T>>) 
 ///
 /// No thread waits. To cancel the new future cancels the tasks that have not started; to abort it aborts all of them;
 /// dropping it detaches them. The futures may belong to several executors. Without any, it is done, with no outcomes.
+/// [`guide::chains`](crate::guide::chains) compares it with the others.
 ///
 /// # Errors
 ///
@@ -65,6 +67,7 @@ pub fn all_settled<T: Send + 'static>(futures: impl IntoIterator<Item = Future<T
 ///
 /// No thread waits. Once there is a value, the tasks that have not started are cancelled. To cancel the new future cancels
 /// those too; to abort it aborts all of them; dropping it detaches them. The futures may belong to several executors.
+/// [`guide::chains`](crate::guide::chains) compares it with the others.
 ///
 /// # Errors
 ///
@@ -89,6 +92,7 @@ pub fn any<T: Send + 'static>(futures: impl IntoIterator<Item = Future<T>>) -> F
 ///
 /// No thread waits. Once one is done, the tasks that have not started are cancelled. To cancel the new future cancels those
 /// too; to abort it aborts all of them; dropping it detaches them. The futures may belong to several executors.
+/// [`guide::chains`](crate::guide::chains) compares it with the others.
 ///
 /// # Errors
 ///
@@ -122,7 +126,7 @@ fn combine<T: Send + 'static, U: Send + 'static>(
     let inputs = futures.iter().map(Future::input).collect();
     let decided = Decided::new();
     let by = decided.clone();
-    let task = local_task(move || finish(futures, by.by()), None, None);
+    let task = continuation(move || finish(futures, by.by()));
     let future = Future::new(task.clone());
     let _none = hold_back(task, inputs, until, decided, None);
     future

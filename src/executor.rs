@@ -178,7 +178,8 @@ pub trait Executor: Backend {
     /// Calls `function` with the values of other futures on a worker, once they are done. No thread waits for them.
     ///
     /// `inputs` is a future, a tuple of two to four, an array or a `Vec`: see [`Inputs`]. So a graph of tasks runs where a
-    /// task cannot wait for a task, as on processes. The futures may belong to several executors.
+    /// task cannot wait for a task, as on processes: [`guide::chains`](crate::guide::chains) has one. The futures may belong
+    /// to several executors.
     ///
     /// The task is pending until its inputs are done. The thread that completes the last of them then passes it to this
     /// executor, behind what is queued there. It does not wait for room in a bounded queue: the task enters although the

@@ -7,9 +7,11 @@
 //! | [`which_executor`] | Where do my tasks run? How many workers? Who owns the pool? |
 //! | [`which_wait`] | How do I get the results? In which order? For how long do I wait? |
 //! | [`async_code`] | How do I use it under tokio, smol or another runtime? |
+//! | [`chains`] | How do I go on when a future is done, without a thread that waits? Graphs of tasks |
 //! | [`maps`] | One function over many values: order, chunks, infinite input, borrowed items |
 //! | [`context`] | What does each task need, that none should carry? |
 //! | [`progress`] | How do I show a progress bar? |
+//! | [`observing`] | What waits, what runs, and for how long? Statistics, hooks, `tracing` |
 //! | [`failing`] | What can go wrong, how do I see it, and what does it cost? |
 //! | [`writing_a_backend`] | How do I write an executor of my own? |
 //! | [`hangs`] | Why does my program never end? |
@@ -48,12 +50,14 @@
 #![cfg_attr(not(processes), allow(rustdoc::broken_intra_doc_links))]
 
 pub mod async_code;
+pub mod chains;
 pub mod context;
 pub mod failing;
 pub mod faq;
 pub mod from_python;
 pub mod hangs;
 pub mod maps;
+pub mod observing;
 pub mod progress;
 pub mod which_executor;
 pub mod which_wait;

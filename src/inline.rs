@@ -56,6 +56,9 @@ pub struct InlineExecutor {
 #[allow(non_upper_case_globals)]
 pub const InlineExecutor: InlineExecutor = InlineExecutor { state: None };
 
+/// The kind of executor, for spans.
+const KIND: &str = "InlineExecutor";
+
 struct State {
     inner: Mutex<Inner>,
     /// Notified when the last task of a closed executor has ended.
@@ -85,9 +88,9 @@ impl Default for InlineExecutor {
 
 impl Backend for InlineExecutor {
     fn execute(&self, job: Job) {
-        let Some(state) = &self.state else { return job.run() };
+        let Some(state) = &self.state else { return job.run_on(KIND) };
         match Running::begin(state) {
-            Some(_running) => job.run(),
+            Some(_running) => job.run_on(KIND),
             None => job.fail(Error::ShutDown),
         }
     }

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "remote")]
 mod formats;
+mod hooks;
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::task::nested::if_room;
 use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
+use crate::task::trace::TaskSpan;
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
@@ -73,8 +75,14 @@ impl Job {
         Self { task: Some(task), options: None, not_sync: PhantomData }
     }
 
+    /// Returns the task as it is. Executors on the way may still add options.
+    fn bare(&self) -> &Arc<dyn Runnable> {
+        self.task.as_ref().expect("only the methods that consume a job take its task")
+    }
+
+    /// Returns the task, with the options of the job.
     fn task(&self) -> &Arc<dyn Runnable> {
-        let task = self.task.as_ref().expect("only the methods that consume a job take its task");
+        let task = self.bare();
         if let Some(options) = &self.options {
             task.set_options(options);
         }
@@ -88,7 +96,7 @@ impl Job {
 
     /// Returns the id of the job's future.
     pub fn id(&self) -> FutureId {
-        self.task.as_ref().expect("only the methods that consume a job take its task").id()
+        self.bare().id()
     }
 
     /// Returns the name that the caller gave the task in [`TaskOptions::name`].
@@ -99,7 +107,7 @@ impl Job {
     /// Returns `true` if the `Err` that the function returns is the task's error, as for `try_submit` and `try_map`. For
     /// `submit` and `map`, a `Result` is a value like any other.
     pub fn is_fallible(&self) -> bool {
-        self.task().is_fallible()
+        self.bare().is_fallible()
     }
 
     /// Returns the options that the caller set.
@@ -136,6 +144,14 @@ impl Job {
                 task.fail(Error::Broken(Broken::new(cause)))
             }
         };
+    }
+
+    /// As [`run`](Job::run), on an executor of this kind.
+    pub(crate) fn run_on(self, kind: &'static str) {
+        if TaskSpan::are_wanted() {
+            self.bare().note_executor(kind);
+        }
+        self.run();
     }
 
     /// Marks the task as running. Returns `false` if it was cancelled; then do not run it.
@@ -200,7 +216,7 @@ impl Job {
     ///
     /// The hook runs in the aborting thread, after the future is done. A job has one hook: a later one replaces it.
     pub fn on_abort(&self, hook: impl FnOnce() + Send + 'static) {
-        self.task().on_abort(Box::new(hook));
+        self.bare().on_abort(Box::new(hook));
     }
 }
 

@@ -45,7 +45,7 @@
 //!
 //! Without any wait, [`Future::map`] makes a future of what becomes of the value, [`Executor::submit_after`] submits a
 //! task once others are done, with their values, and [`try_all`], [`all_settled`], [`any`] and [`race`] make one future
-//! of many.
+//! of many: see [`guide::chains`].
 //!
 //! # What is guaranteed
 //!
@@ -66,6 +66,7 @@
 //! - `auto-entry` (on by default): on Linux, worker processes need no call in `main`. On other systems, and without the
 //!   feature, `main` must begin with a call of `init`.
 //! - `stream`: `into_stream` of [`AsCompleted`] and [`MapUnordered`], for async code.
+//! - `tracing`: a span for each task, as [`guide::observing`] describes.
 //! - `remote`: `Job::show` and `Job::read`, by which an executor of your own sends arguments and results in any format of
 //!   serde, and not only in postcard's. Each type that a program submits is then compiled in for it a second time.
 #![deny(unsafe_code)]
@@ -161,6 +162,7 @@ pub use submitting::Submitting;
 pub use task::arguments::Encoded;
 pub use task::remote::Remote;
 pub use task::snapshot::State;
+pub use task::times::Times;
 pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};

@@ -8,8 +8,8 @@ use crate::error::{BoxError, Error, Outcome};
 use crate::held::is_large;
 use crate::panics;
 use crate::task::after::{Decided, Input, Until, hold_back};
+use crate::task::continuation;
 use crate::task::function::outcome;
-use crate::task::local_task;
 use crate::wait::sealed::Sealed;
 
 impl<T: Send + 'static> Future<T> {
@@ -25,6 +25,7 @@ impl<T: Send + 'static> Future<T> {
     /// was not done.
     ///
     /// In async code, these methods come before those of the same names that `futures::FutureExt` has.
+    /// [`guide::chains`](crate::guide::chains) shows chains and graphs together.
     ///
     /// # Errors
     ///
@@ -113,7 +114,7 @@ impl<T: Send + 'static> Future<T> {
     fn chain<U: Send + 'static>(self, finish: impl FnOnce(Self) -> Outcome<U> + Send + 'static) -> Future<U> {
         panics::install_hook();
         let inputs = vec![self.input()];
-        let task = local_task(move || finish(self), None, None);
+        let task = continuation(move || finish(self));
         let future = Future::new(task.clone());
         let _none = hold_back(task, inputs, Until::Outcomes, Decided::new(), None);
         future

@@ -29,13 +29,17 @@
 //!
 //! // `as_completed` knows its length.
 //! let futures = numbers.map(|n| executor.submit(sum_to, n));
-//! for future in as_completed(futures).progress() {
-//!     future.result()?;
+//! let completed = as_completed(futures);
+//! let bar = ProgressBar::new(completed.len() as u64);
+//! for future in completed.progress_with(bar.clone()) {
+//!     bar.set_message(future.result()?.to_string());
 //! }
+//! assert_eq!((bar.position(), bar.length()), (3, Some(3)));
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! `scope.map` knows its length too: `.progress()` is enough. There, the outcomes of a chunk come together, so the bar
+//! If the bar shows no messages, `as_completed(futures).progress()` is enough, and so it is for `scope.map`, which
+//! knows its length too. There, the outcomes of a chunk come together, so the bar
 //! moves in steps.
 //!
 //! A bar over `map` stands still while the next item in input order is slow, even if later ones are done. If that
@@ -113,6 +117,7 @@
 //! # Without a bar
 //!
 //! [`Backend::stats`] tells how many tasks are pending, running, completed and failed, for a log line every few seconds.
+//! The chapter [`observing`](super::observing) has what else there is to see.
 
 #[cfg(doc)]
 use crate::*;

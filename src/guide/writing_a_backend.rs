@@ -150,6 +150,66 @@
 //! of `try_execute` and `poll_join`, `submit_async` and `shutdown_async` block. [`ItemExecutor`] has such a wrapper,
 //! in full, to copy.
 //!
+//! One that logs every task, and loses nothing: [`Job::on_done`] is called once for each job, with its error and its
+//! [`Times`]. It does not pass `item_executor` on, because items that workers share are no jobs, and would not be
+//! logged:
+//!
+//! ```
+//! use std::time::Duration;
+//! use concurrent_futures::{
+//!     Backend, Error, Executor, Job, Stats, Submitter, TaskOptions, ThreadPoolExecutor, Waiting,
+//! };
+//!
+//! /// Logs the end of each task, and of each item of a map.
+//! struct Logged<B>(B);
+//!
+//! fn observe(job: Job) -> Job {
+//!     let (id, name) = (job.id(), job.name().map(String::from).unwrap_or_default());
+//!     job.on_done(move |outcome, times| {
+//!         let (queued, ran, worker) = (times.queued(), times.ran(), times.worker_name());
+//!         let result = outcome.map_or_else(Error::to_string, |()| "done".into());
+//!         log::info!("task {id} {name}: {result}; queued {queued:?}, ran {ran:?} on {worker:?}");
+//!     });
+//!     job
+//! }
+//!
+//! impl<B: Backend> Backend for Logged<B> {
+//!     fn execute(&self, job: Job) {
+//!         self.0.execute(observe(job));
+//!     }
+//!     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+//!         self.0.try_execute(observe(job), waiting)
+//!     }
+//!     fn submitter(&self) -> Option<Submitter> {
+//!         let inner = self.0.submitter()?;
+//!         Some(Submitter::new(move |job| inner.submit(observe(job))))
+//!     }
+//!     fn max_workers(&self) -> usize {
+//!         self.0.max_workers()
+//!     }
+//!     fn close(&self) {
+//!         self.0.close();
+//!     }
+//!     fn join(&self, timeout: Option<Duration>) -> bool {
+//!         self.0.join(timeout)
+//!     }
+//!     fn poll_join(&self, waiting: &mut Waiting) -> bool {
+//!         self.0.poll_join(waiting)
+//!     }
+//!     fn cancel_pending(&self) -> usize {
+//!         self.0.cancel_pending()
+//!     }
+//!     fn stats(&self) -> Stats {
+//!         self.0.stats()
+//!     }
+//! }
+//!
+//! let logged = Logged(ThreadPoolExecutor::new(2));
+//! let sums = logged.with(TaskOptions::new().name("sum"));
+//! assert_eq!(sums.submit(|n: u64| (1..=n).sum::<u64>(), 10).result()?, 55);
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! One that chooses between two executors:
 //!
 //! ```
@@ -270,6 +330,8 @@
 //! - **Other formats.** With the feature `remote`, `Job::show` writes the argument with any serialiser of serde, and
 //!   `Job::read` reads the result with any deserialiser: JSON, MessagePack, CBOR. The documentation of `Job::show` has an
 //!   executor that sends JSON.
+//! - **Spans.** With the feature `tracing`, send `Job::traceparent` along, and the other side can link its spans to that
+//!   of the task.
 //! - **Errors of your own.** [`WorkerDied::new`], [`Broken::new`], [`Failed::new`] and the like make the errors that
 //!   callers know from the pools.
 //!

@@ -44,6 +44,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::task::call::Call;
 use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
+use crate::task::trace::Caller;
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 use crate::unwind::{Caught, drop_caught};
@@ -160,10 +161,16 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
     ) -> Arc<Self> {
         // Whoever drops the last reference to it is in the middle of something.
         let function = Arc::new(Caught::new(function));
+        // A map worker is also made by the one before it.
+        let caller = Caller::here();
         let worker = move |items: Arc<Self>| -> Arc<dyn Runnable> {
             let owner = Arc::clone(&items.owner);
             let work = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };
-            let task: Arc<dyn TaskHandle<()>> = new_task(Some(work), options.clone(), Some(owner));
+            let new_task = || new_task(Some(work), options.clone(), Some(owner));
+            let task: Arc<dyn TaskHandle<()>> = match &caller {
+                Some(caller) => caller.in_scope(new_task),
+                None => new_task(),
+            };
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {

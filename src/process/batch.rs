@@ -7,6 +7,7 @@ use crate::id::FutureId;
 use crate::items::BatchOwner;
 use crate::options::TaskOptions;
 use crate::sync::Mutex;
+use crate::task::items_span::ItemsSpan;
 use crate::ticket::Ticket;
 
 /// Items of a map that cross together and have no task of their own. `T` is what carries them: a remote task.
@@ -22,6 +23,8 @@ pub(super) struct Batch<T> {
     pub(super) ticket: Ticket,
     /// The batches of the same map that were sent.
     pub(super) sent: Arc<SentBatches<T>>,
+    /// Set if spans are wanted.
+    pub(super) span: Option<Box<ItemsSpan>>,
 }
 
 impl<T> Batch<T> {
@@ -31,15 +34,17 @@ impl<T> Batch<T> {
         first: usize,
         ticket: Ticket,
         sent: Arc<SentBatches<T>>,
+        span: Option<Box<ItemsSpan>>,
     ) -> Self {
-        Self { id: FutureId::next(), options, owner: Mutex::new(Some(owner)), first, ticket, sent }
+        Self { id: FutureId::next(), options, owner: Mutex::new(Some(owner)), first, ticket, sent, span }
     }
 
     /// Creates a batch of the items from `from` on, counted within this batch. Returns `None` if this batch already has
     /// its outcomes.
     pub(super) fn part(&self, from: usize) -> Option<Self> {
         let owner = self.owner.lock().clone()?;
-        Some(Self::new(owner, self.options.clone(), self.first + from, self.ticket, Arc::clone(&self.sent)))
+        let (sent, span) = (Arc::clone(&self.sent), self.span.as_ref().map(|span| Box::new(span.part())));
+        Some(Self::new(owner, self.options.clone(), self.first + from, self.ticket, sent, span))
     }
 }
 

@@ -261,6 +261,7 @@ impl WriteQueue {
         });
         let argument = chunk.as_deref().unwrap_or(&remote.argument);
         let header = Header::new(Kind::Task, slot, sequence, TaskHead::LENGTH + argument.len());
+        let header = Header { observed: remote.is_observed, ..header };
         let copied = chunk.is_some() || argument.len() <= COPIED;
         let bytes = self.tail();
         bytes.reserve(HEADER + TaskHead::LENGTH + if copied { argument.len() } else { 0 });

@@ -114,6 +114,8 @@ impl Pool {
         // Not in a thread of the pool: a thread that panics holds the hook.
         panics::install_hook();
         super::program::fork::watch();
+        #[cfg(feature = "tracing")]
+        crate::task::trace::names::name_functions_by(super::program::symbol::name_of);
         let limits = Limits {
             max_workers: settings.max_workers,
             max_pending: settings.max_pending,

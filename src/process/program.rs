@@ -6,4 +6,4 @@ pub(super) mod fork;
 pub(super) mod image;
 pub(super) mod obstacle;
 #[cfg_attr(target_vendor = "apple", path = "program/symbol/none.rs")]
-mod symbol;
+pub(super) mod symbol;

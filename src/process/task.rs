@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::contexts::EncodedContext;
@@ -20,9 +20,13 @@ use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 use crate::task::Runnable;
+use crate::task::items_span::About;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
+
+/// The kind of executor, for spans.
+const KIND: &str = "ProcessPoolExecutor";
 
 /// A task whose call was encoded and dropped. It keeps the encoded bytes until the outcome is known, because a worker
 /// may die with its copy.
@@ -53,6 +57,8 @@ pub(super) struct RemoteTask {
     /// Set if it is running for its caller although no worker has it: its job was started before it came here, or it
     /// has run and will be retried. It then does not count as pending, wherever it is: it cannot be cancelled.
     started: AtomicBool,
+    /// `true` if somebody wants to know when it starts, so that its worker tells.
+    pub(super) is_observed: bool,
     /// How many nanoseconds its worker took for it.
     took: AtomicU64,
 }
@@ -113,6 +119,10 @@ impl RemoteTask {
             Completion::Task(_) => Ticket::NEVER,
             Completion::Batch(batch) => batch.ticket,
         });
+        let is_observed = match &completion {
+            Completion::Task(task) => task.has_hooks(),
+            Completion::Batch(batch) => batch.span.is_some(),
+        };
         Arc::new(Self {
             completion,
             owner,
@@ -128,6 +138,7 @@ impl RemoteTask {
             misses: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            is_observed,
             took: AtomicU64::new(0),
         })
     }
@@ -251,6 +262,19 @@ impl RemoteTask {
         self.deaths.fetch_add(1, Ordering::Relaxed) < self.options().get_retries()
     }
 
+    /// Notes that a worker has started it. Runs user code.
+    pub(super) fn note_started(&self, at: Instant, worker: &str) {
+        match &self.completion {
+            Completion::Task(task) => task.note_start(at, worker, KIND),
+            Completion::Batch(Batch { id, span: Some(span), .. }) => {
+                let items = self.items.as_ref().map_or(0, Items::count);
+                let about = About { id: *id, name: self.name(), items, executor: KIND };
+                span.start(at, worker, about, &|| self.call.name().into_owned());
+            }
+            Completion::Batch(_) => {}
+        }
+    }
+
     /// Completes the future with a worker's answer and the segments that came with it. Runs user code.
     pub(super) fn complete(&self, kind: Kind, body: &[u8], out_of_band: &Arc<dyn OutOfBand>) {
         let Some(task) = self.task() else { return };
@@ -282,7 +306,12 @@ impl RemoteTask {
                         let took = Duration::from_nanos(self.took.load(Ordering::Relaxed));
                         let owner = batch.owner.lock().take();
                         if let Some(owner) = owner {
-                            owner.deliver(batch.first, replies.collect(), out_of_band, took);
+                            let replies: Vec<_> = replies.collect();
+                            if let Some(span) = &batch.span {
+                                let failed = replies.iter().find_map(|reply| reply.as_ref().err());
+                                span.end(failed.map_or(Ok(()), Err));
+                            }
+                            owner.deliver(batch.first, replies, out_of_band, took);
                         }
                     }
                 }
@@ -414,6 +443,9 @@ impl Remote for RemoteTask {
 
 /// Represents the pool to the task.
 impl TaskOwner for RemoteTask {
+    fn kind(&self) -> Option<&'static str> {
+        Some(KIND)
+    }
     fn ended(&self, failed: bool) {
         self.owner.count(failed);
     }

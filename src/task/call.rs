@@ -21,6 +21,8 @@ use crate::unwind;
 pub(crate) trait Call<T>: Send {
     /// Whether the executor's statistics count it as a task.
     const COUNTS: bool = true;
+    /// Whether the task has a span.
+    const IS_TRACED: bool = true;
     /// Whether it can leave this process. If so, the methods for that run user code.
     const ENCODABLE: bool = false;
     /// Whether the `Err` that its function returns is the task's error.
@@ -79,6 +81,21 @@ impl<F, T> Call<T> for LocalCall<F>
 where
     F: FnOnce() -> Outcome<T> + Send,
 {
+    type Guard = ();
+    fn guard(&mut self) {}
+    fn run(self) -> Outcome<T> {
+        (self.0)()
+    }
+}
+
+/// The rest of a chain, which runs in the thread that ends its input, and is no task of an executor.
+pub(crate) struct Continuation<F>(pub(crate) F);
+
+impl<F, T> Call<T> for Continuation<F>
+where
+    F: FnOnce() -> Outcome<T> + Send,
+{
+    const IS_TRACED: bool = false;
     type Guard = ();
     fn guard(&mut self) {}
     fn run(self) -> Outcome<T> {

@@ -16,6 +16,7 @@ use std::io;
 
 use super::{context, owner};
 use crate::stack;
+use crate::unwind::catch_and_log_dyn;
 
 /// Runs `body` on this stack, or on a fresh one if little of this one is left.
 #[inline]
@@ -38,6 +39,13 @@ pub(crate) fn with_room<R: Send>(body: impl FnOnce() -> R + Send) -> R {
 #[inline]
 pub(crate) fn if_room<R: Send>(body: impl FnOnce() -> R + Send) -> io::Result<R> {
     if stack::has_reserve() { Ok(body()) } else { elsewhere(&mut Some(body)) }
+}
+
+/// Runs user code as a callback: it may nest, must not block on a future, and a panic is logged.
+///
+/// Not generic, because generic code of a task is compiled for each submitted function.
+pub(super) fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
+    with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
 }
 
 #[cold]

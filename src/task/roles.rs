@@ -13,6 +13,7 @@ use super::formats::AnyFormat;
 use super::listener::{Listener, ListenerKey};
 use super::remote::Remote;
 use super::snapshot::{End, Snapshot};
+use super::times::{OnDone, OnStart};
 use crate::bytes::OutOfBand;
 use crate::error::{Error, Outcome};
 use crate::options::TaskOptions;
@@ -61,7 +62,7 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
     /// Returns `true` if the task still holds its call, so that it can be run from a queue. True even if it was marked
     /// as started.
     fn is_waiting(&self) -> bool;
-    /// Returns `true` if its completion will run callbacks, or may run tasks that are held back until then.
+    /// Returns `true` if its completion will run hooks or callbacks, or may run tasks that are held back until then.
     fn has_callbacks(&self) -> bool;
     /// Sets the owner of the queue that the task is about to enter. Returns `false` if the task holds no call any more,
     /// so that it must not be queued.
@@ -99,6 +100,18 @@ pub(crate) trait Runnable: Awaited + AnyFormat {
         out_of_band: Option<&Arc<dyn OutOfBand>>,
     ) -> bool;
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>);
+    /// Adds a hook for the start of the task, or calls it if the task is running. Drops it if the task has ended.
+    fn on_start(&self, hook: OnStart);
+    /// Adds a hook for the end of the task, or calls it if the task has ended.
+    fn on_done(&self, hook: OnDone);
+    /// Drops the hooks: the executor that they were added for does not take the task now.
+    fn drop_hooks(&self);
+    /// Returns `true` if the task has hooks, so that its executor must tell when it starts.
+    fn has_hooks(&self) -> bool;
+    /// Calls the hooks for the start of a task that a worker elsewhere has started.
+    fn note_start(&self, at: Instant, worker: &str, executor: &'static str);
+    /// Notes the kind of the executor that runs the task, unless it is the task's owner.
+    fn note_executor(&self, kind: &'static str);
 }
 
 /// A task without its types, as seen by waiters.
@@ -148,6 +161,10 @@ pub(crate) trait TaskHandle<T>: Runnable {
 /// The methods are called without any task's lock, except where stated, and may take the executor's lock. The defaults
 /// do nothing: they fit an executor whose tasks run elsewhere.
 pub(crate) trait TaskOwner: Send + Sync {
+    /// Returns what kind of executor it is, for spans.
+    fn kind(&self) -> Option<&'static str> {
+        None
+    }
     /// Called when a worker has taken a task from the queue and is about to start it.
     fn started(&self) {}
     /// Called when a pending task was cancelled, by an abort if `aborted`: its entry in the queue is dead.

@@ -3,16 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::arguments::{Encoded, Encoder};
 use super::call::Call;
+use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
+use super::hooks::Hooks;
 use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
 use super::state::{By, Extras, Phase, Task, wait_for_itself};
+use super::times::{OnDone, OnStart};
+use super::trace::TaskSpan;
 use super::{context, owner};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec::unwritten;
@@ -31,7 +35,7 @@ where
     H: Held<Outcome<T>> + Send,
 {
     /// Runs the call that was taken out of the task.
-    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>) -> Ran {
+    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>, span: &TaskSpan) -> Ran {
         if let Some(owner) = owner
             && let Some(limit) = self.limit(&**owner)
         {
@@ -39,7 +43,12 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when all its guards are dropped.
         let _guard = call.guard();
-        let outcome: H = context::enter(me, || caught(|| call.run()));
+        // A subscriber that panics at the entrance costs the task, and not the worker.
+        let run = || {
+            let _entered = span.enter();
+            call.run()
+        };
+        let outcome: H = context::enter(me, || caught(run));
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !C::COUNTS => Ran::Uncounted,
@@ -120,8 +129,10 @@ where
 
     fn has_callbacks(&self) -> bool {
         let inner = self.inner.lock();
-        let of_extras =
-            |extras: &Extras<T>| !extras.callbacks.is_empty() || extras.listeners.values().any(Listener::runs_tasks);
+        let of_extras = |extras: &Extras<T>| {
+            let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
+            calls || extras.listeners.values().any(Listener::runs_tasks)
+        };
         inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
     }
 
@@ -167,18 +178,20 @@ where
     }
 
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
-        let (call, owner) = {
+        let (call, owner, started) = {
             let mut inner = self.inner.lock();
             let Some(call) = inner.phase.take_call() else {
                 return Ran::Skipped;
             };
             inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
-            (call, inner.owner.take())
+            (call, inner.owner.take(), inner.start_here())
         };
         if let Some(owner) = &owner {
             owner.started();
         }
-        self.perform(me, call, owner.as_ref())
+        let executor = owner.as_ref().and_then(|owner| owner.kind());
+        let span = started.map_or_else(TaskSpan::none, |started| started.run(executor, self.name()));
+        self.perform(me, call, owner.as_ref(), &span)
     }
 
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {
@@ -214,11 +227,12 @@ where
             return Claim::Elsewhere;
         };
         inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
-        let released = inner.owner.take();
+        let (released, started) = (inner.owner.take(), inner.start_here());
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        owner.claim_ended(self.perform(me, call, None));
+        let span = started.map_or_else(TaskSpan::none, |started| started.run(owner.kind(), self.name()));
+        owner.claim_ended(self.perform(me, call, None, &span));
         Claim::Done
     }
 
@@ -234,6 +248,11 @@ where
         };
         let call = call.take();
         inner.phase = Phase::Running { call, thread: 0 };
+        let started = inner.hooks().map(|hooks| hooks.start(Instant::now(), None));
+        drop(inner);
+        if let Some(started) = started {
+            started.run(None, self.name());
+        }
         true
     }
 
@@ -297,6 +316,36 @@ where
         } else {
             drop(inner);
             drop_caught(hook);
+        }
+    }
+
+    fn on_start(&self, hook: OnStart) {
+        self.add_on_start(hook);
+    }
+
+    fn on_done(&self, hook: OnDone) {
+        self.add_on_done(hook);
+    }
+
+    fn drop_hooks(&self) {
+        let hooks = self.inner.lock().hooks().map(Hooks::clear);
+        drop_caught(hooks);
+    }
+
+    fn has_hooks(&self) -> bool {
+        self.inner.lock().hooks().is_some()
+    }
+
+    fn note_start(&self, at: Instant, worker: &str, executor: &'static str) {
+        let started = self.inner.lock().hooks().map(|hooks| hooks.start(at, Some(worker)));
+        if let Some(started) = started {
+            started.run(Some(executor), self.name());
+        }
+    }
+
+    fn note_executor(&self, kind: &'static str) {
+        if let Some(hooks) = self.inner.lock().hooks() {
+            hooks.note_executor(Some(kind));
         }
     }
 }

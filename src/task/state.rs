@@ -16,7 +16,7 @@
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
 //! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
 //! | `Running`, no thread runs it here | `Delivering`, then done | a refusal | the call, if it is here |
-//! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | callbacks, then listeners |
+//! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | hooks, callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
@@ -63,7 +63,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::context::RunningTask;
 use super::function::failed;
+use super::hooks::{Hooks, Started};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use crate::error::{Error, Outcome};
@@ -73,12 +75,13 @@ use crate::id::FutureId;
 use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
-use crate::task::call::{Call, LocalCall};
+use crate::task::call::{Call, Continuation, LocalCall};
 use crate::task::listener::{self, Listener, ListenerKey, Listeners};
-use crate::task::nested::with_room;
+use crate::task::nested::as_callback;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
-use crate::unwind::{catch_and_log, catch_and_log_dyn, drop_caught};
+use crate::task::trace::TaskSpan;
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// A task. `H` is the type that [holds](Held) its outcome.
 pub(crate) struct Task<C, T, H = Outcome<T>> {
@@ -122,6 +125,8 @@ pub(super) struct Extras<T> {
     pub(super) listeners: Listeners,
     pub(super) callbacks: VecDeque<Callback<T>>,
     pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
+    /// Taken out when the task ends.
+    pub(super) hooks: Option<Box<Hooks>>,
     /// See [`Awaited::hold`](super::roles::Awaited::hold).
     pub(super) held: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -149,6 +154,12 @@ pub(super) enum Phase<C, H> {
     },
 }
 
+/// What is called when a task ends.
+pub(super) enum Delivery<T> {
+    Hooks(Box<Hooks>),
+    Callback(Callback<T>),
+}
+
 /// Who ends a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
@@ -167,12 +178,6 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
         "a task waits for itself: this thread runs task {id} further down its stack, and cannot go on with it before \
          the wait returns"
     )
-}
-
-/// Not generic, because generic code of a task is compiled for each submitted function. `call_back` is compiled once
-/// for each result type.
-fn as_callback(what: &str, code: &mut (dyn FnMut() + Send)) {
-    with_room(move || catch_and_log_dyn(what, &mut || owner::in_callback(&mut *code)));
 }
 
 /// Calls a callback with the outcome. Only one thread has the outcome, which may be another thread than this one (see
@@ -227,7 +232,7 @@ impl<C, H> Phase<C, H> {
 
 impl<T> Default for Extras<T> {
     fn default() -> Self {
-        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, held: None }
+        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, hooks: None, held: None }
     }
 }
 
@@ -236,8 +241,27 @@ impl<C, T, H> Inner<C, T, H> {
         self.extras.get_or_insert_default()
     }
 
-    pub(super) fn next_callback(&mut self) -> Option<Callback<T>> {
-        self.extras.as_mut()?.callbacks.pop_front()
+    /// Takes out what is to be called next when the task ends: the hooks, then one callback after the other.
+    pub(super) fn next_delivery(&mut self) -> Option<Delivery<T>> {
+        let extras = self.extras.as_mut()?;
+        if let Some(hooks) = extras.hooks.take() {
+            return Some(Delivery::Hooks(hooks));
+        }
+        extras.callbacks.pop_front().map(Delivery::Callback)
+    }
+
+    pub(super) fn hooks(&mut self) -> Option<&mut Hooks> {
+        self.extras.as_mut()?.hooks.as_deref_mut()
+    }
+
+    /// Returns the hooks, to add one.
+    pub(super) fn add_hooks(&mut self) -> &mut Hooks {
+        self.extras().hooks.get_or_insert_with(|| Box::new(Hooks::new(TaskSpan::none())))
+    }
+
+    /// Notes in the hooks that the task starts in this thread.
+    pub(super) fn start_here(&mut self) -> Option<Started> {
+        self.hooks().map(Hooks::start_here)
     }
 
     pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Listeners) {
@@ -298,6 +322,19 @@ where
     new_task(Some(LocalCall(function)), options, owner)
 }
 
+/// Makes a task of the rest of a chain, which is boxed if it is large.
+pub(crate) fn continuation<F, T>(function: F) -> Arc<dyn TaskHandle<T>>
+where
+    F: FnOnce() -> Outcome<T> + Send + 'static,
+    T: Send + 'static,
+{
+    if const { is_large::<F>() } {
+        let function: Box<dyn FnOnce() -> Outcome<T> + Send> = Box::new(function);
+        return new_task(Some(Continuation(function)), None, None);
+    }
+    new_task(Some(Continuation(function)), None, None)
+}
+
 impl<C, T, H> Task<C, T, H>
 where
     C: Call<T>,
@@ -306,14 +343,19 @@ where
 {
     fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
         let generation = if owner.is_some() { fork::generation() } else { 0 };
+        let id = FutureId::next();
+        let hooks = call.as_ref().filter(|_| C::IS_TRACED).and_then(|call| {
+            let span = TaskSpan::of_call(id, std::any::type_name::<C>(), || call.entry());
+            (!span.is_none()).then(|| Box::new(Hooks::new(span)))
+        });
         Arc::new(Self {
-            id: FutureId::next(),
+            id,
             options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
                 phase: Phase::Pending(call),
                 owner,
                 first: None,
-                extras: None,
+                extras: hooks.map(|hooks| Box::new(Extras { hooks: Some(hooks), ..Extras::default() })),
                 waiters: 0,
                 detached: false,
                 seen: false,
@@ -360,6 +402,11 @@ where
             _ => None,
         };
         let owner = inner.owner.take();
+        if let Some(owner) = &owner
+            && let Some(hooks) = inner.hooks()
+        {
+            hooks.note_executor(owner.kind());
+        }
         let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
         inner.aborted |= aborts;
         let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
@@ -413,17 +460,21 @@ where
         }
     }
 
-    /// Runs callbacks until none is left, and returns the lock under which that was found.
+    /// Runs hooks and callbacks until none is left, and returns the lock under which that was found.
     pub(super) fn deliver<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner<C, T, H>>,
         outcome: &mut H,
     ) -> MutexGuard<'a, Inner<C, T, H>> {
-        while let Some(callback) = inner.next_callback() {
-            inner.seen = true;
+        while let Some(delivery) = inner.next_delivery() {
+            inner.seen |= matches!(delivery, Delivery::Callback(_));
             drop(inner);
-            // A callback that completes another future runs the callbacks of that one further up the stack, and so on.
-            call_back(callback, outcome);
+            match delivery {
+                Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ()), self.name()),
+                // A callback that completes another future runs the callbacks of that one further up the stack, and
+                // so on.
+                Delivery::Callback(callback) => call_back(callback, outcome),
+            }
             inner = self.inner.lock();
         }
         inner
@@ -463,7 +514,7 @@ where
         if seen {
             return drop_caught(outcome);
         }
-        let name = self.options.get().and_then(|options| options.get_name());
+        let name = self.name();
         drop_unobserved(outcome, &|| match name {
             Some(name) => format!("task {name}"),
             None => format!("task {}", self.id),

@@ -54,12 +54,9 @@ where
 }
 
 /// Queues a call of a closure with the values of its inputs, once these are done.
-fn submit_after_local<I, T>(
-    backend: &impl Backend,
-    inputs: I,
-    call: impl FnOnce(I::Values) -> Outcome<T> + Send + 'static,
-) -> Future<T>
+fn submit_after_local<C, I, T>(backend: &impl Backend, inputs: I, call: C) -> Future<T>
 where
+    C: FnOnce(I::Values) -> Outcome<T> + Send + 'static,
     I: Inputs,
     T: Send + 'static,
 {

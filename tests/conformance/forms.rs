@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Executor, ItemExecutor, Job, Stats, Submitter, TaskOptions, Waiting, With};
+use concurrent_futures::{Backend, Error, Executor, ItemExecutor, Job, Stats, Submitter, TaskOptions, Waiting, With};
 
 /// Calls every method through a [`With`].
 pub(crate) struct View<B>(pub(crate) B);
@@ -102,6 +102,50 @@ impl<B: Backend> Backend for ByJobs<B> {
     }
     fn join(&self, timeout: Option<Duration>) -> bool {
         self.0.join(timeout)
+    }
+    fn cancel_pending(&self) -> usize {
+        self.0.cancel_pending()
+    }
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+}
+
+/// Logs the end of each task, and of each item of a map: the executor that the guide shows, held to it by a test.
+pub(crate) struct Logged<B>(pub(crate) B);
+
+fn observe(job: Job) -> Job {
+    let (id, name) = (job.id(), job.name().map(String::from).unwrap_or_default());
+    job.on_done(move |outcome, times| {
+        let (queued, ran, worker) = (times.queued(), times.ran(), times.worker_name());
+        let result = outcome.map_or_else(Error::to_string, |()| "done".into());
+        log::info!("task {id} {name}: {result}; queued {queued:?}, ran {ran:?} on {worker:?}");
+    });
+    job
+}
+
+impl<B: Backend> Backend for Logged<B> {
+    fn execute(&self, job: Job) {
+        self.0.execute(observe(job));
+    }
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        self.0.try_execute(observe(job), waiting)
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        let inner = self.0.submitter()?;
+        Some(Submitter::new(move |job| inner.submit(observe(job))))
+    }
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.0.join(timeout)
+    }
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.0.poll_join(waiting)
     }
     fn cancel_pending(&self) -> usize {
         self.0.cancel_pending()

@@ -20,13 +20,14 @@ use concurrent_futures::{Backend, InlineExecutor, ThreadPoolExecutor};
 use concurrent_futures_conformance::support::Forwarding;
 use concurrent_futures_conformance::{backend, run};
 
-use forms::{ByJobs, Lent, View};
+use forms::{ByJobs, Lent, Logged, View};
 
 fn main() -> ExitCode {
     run([
         backend("threads", ThreadPoolExecutor::new),
         backend("forwarded_threads", |workers| Forwarding(ThreadPoolExecutor::new(workers))),
         backend("threads_by_jobs", |workers| ByJobs(ThreadPoolExecutor::new(workers))).without_submitter(),
+        backend("logged_threads", |workers| Logged(ThreadPoolExecutor::new(workers))),
         backend("view_of_threads", |workers| View(ThreadPoolExecutor::new(workers))),
         backend("lent_threads", |workers| Lent(ThreadPoolExecutor::new(workers))),
         backend("shared_threads", |workers| Arc::new(ThreadPoolExecutor::new(workers)) as Arc<dyn Backend>),
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         backend("processes", ProcessPoolExecutor::new),
         #[cfg(automatic)]
         backend("forwarded_processes", |workers| Forwarding(ProcessPoolExecutor::new(workers))),
+        #[cfg(automatic)]
+        backend("logged_processes", |workers| Logged(ProcessPoolExecutor::new(workers))),
         #[cfg(automatic)]
         backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))).without_submitter(),
         // An optimised build may give a function several addresses, by which this one would not find it.

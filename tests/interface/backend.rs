@@ -203,6 +203,27 @@ fn the_wrapper_in_the_documentation_forwards_what_the_tested_one_does() {
     assert!(documented.keys().eq(required.keys()), "not {:?}", required.keys());
 }
 
+/// `conformance` runs every point on it.
+#[test]
+fn the_logging_executor_in_the_guide_is_the_tested_one() {
+    let head = "impl<B: Backend> Backend for Logged<B> {";
+    let guide = include_str!("../../src/guide/writing_a_backend.rs");
+    let tested = include_str!("../conformance/forms.rs");
+    assert_eq!(methods(guide, &format!("//! {head}")), methods(tested, head));
+    let observe = "fn observe(job: Job) -> Job {";
+    let (documented, tested) = (lines(guide, &format!("//! {observe}")), lines(tested, observe));
+    assert!(documented.len() > 5);
+    assert_eq!(documented, tested);
+}
+
+/// Returns the lines of the block that `head` begins.
+fn lines<'a>(text: &'a str, head: &str) -> Vec<&'a str> {
+    let indent = head.split_once("fn").map_or("", |(indent, _)| indent);
+    let (_, block) = text.split_once(head).expect(head);
+    let (block, _) = block.split_once(&format!("\n{indent}}}\n")).expect("the end of the block");
+    block.lines().map(|line| line.strip_prefix(indent.trim_end()).unwrap_or(line).trim()).collect()
+}
+
 /// Returns the code of each method in the block that `head` begins, by name, without comments and prints.
 fn methods(text: &str, head: &str) -> BTreeMap<String, Vec<String>> {
     let indent = head.split_once("impl").map_or("", |(indent, _)| indent);

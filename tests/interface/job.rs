@@ -375,3 +375,16 @@ fn options_of_a_task_win_over_those_added_to_its_job() {
         outcome => panic!("{outcome:?}"),
     }
 }
+
+/// The next executor on its way may add options: they hold until the job is used.
+#[test]
+fn a_question_and_an_abort_hook_leave_the_options_open() {
+    let held = Held::default();
+    let future = held.submit(|n: u8| assert_eq!(n, 0), 1);
+    let job = held.take(0);
+    assert!(!job.is_fallible());
+    job.on_abort(|| ());
+    job.with_options(TaskOptions::new().name("named late")).run();
+    let Err(Error::Panicked(panicked)) = future.result() else { panic!("it panics") };
+    assert_eq!(panicked.task_name(), Some("named late"));
+}

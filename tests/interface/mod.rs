@@ -18,6 +18,7 @@ mod executor;
 #[cfg(feature = "remote")]
 mod formats;
 mod future;
+mod hooks;
 mod inline;
 mod job;
 mod layers;
@@ -33,4 +34,6 @@ mod sizes;
 mod stream;
 mod submit_async;
 mod text;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod wait;

@@ -23,6 +23,7 @@ mod completed;
 mod contexts;
 mod costs;
 mod future;
+mod hooks;
 mod map;
 mod map_limits;
 mod retry;
@@ -52,6 +53,7 @@ pub(crate) const FILES: &[(&str, Points)] = &[
     ("contexts", contexts::POINTS),
     ("costs", costs::POINTS),
     ("future", future::POINTS),
+    ("hooks", hooks::POINTS),
     ("map", map::POINTS),
     ("map_limits", map_limits::POINTS),
     ("retry", retry::POINTS),

@@ -180,6 +180,7 @@ impl WorkerMonitor<'_> {
                     let number = u32::try_from(header.sequence).map_err(|_| frame::broken("a segment of no number"))?;
                     self.known.add(number, Mapping::of_peer(memory)?);
                 }
+                Kind::Started => self.started(header, reader.body(body))?,
                 Kind::Forget => self.known.forget(u32::try_from(header.sequence).unwrap_or(u32::MAX)),
                 _ => {
                     let items = items_head(header, reader.body(body.clone()))?;

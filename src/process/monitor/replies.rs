@@ -1,16 +1,32 @@
 //! How a monitor handles the replies of its worker.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::reply::Reply;
 use super::{Event, WorkerMonitor};
 use crate::error::{Broken, Error};
-use crate::process::protocol::frame::{Header, ItemsHead};
+use crate::process::protocol::frame::{self, Header, ItemsHead};
+use crate::process::scheduler::Answered;
+use crate::process::shm::table;
 use crate::process::task::RemoteTask;
 
 impl WorkerMonitor<'_> {
+    /// Notes that the worker has started a task, if it has it. Runs user code.
+    pub(super) fn started(&self, header: Header, body: &[u8]) -> io::Result<()> {
+        let began = frame::u64_at(body, 0).ok_or_else(|| frame::broken("a start without its time"))?;
+        let ago = Duration::from_nanos(table::now().saturating_sub(began));
+        let at = Instant::now().checked_sub(ago).unwrap_or_else(Instant::now);
+        let answer = Answered { slot: header.slot, sequence: header.sequence, last: false };
+        if let Some(remote) = self.pool.decide(|scheduler, now| scheduler.settle(self.id, answer, now)) {
+            remote.note_started(at, &self.pool.worker_name(self.id));
+        }
+        Ok(())
+    }
+
     /// Completes the task of a reply, if the worker had it. Runs user code.
     pub(super) fn deliver(
         &mut self,

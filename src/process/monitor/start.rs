@@ -23,6 +23,8 @@ use crate::process::protocol::reader::Reader;
 use crate::process::protocol::setup::Setup;
 use crate::process::shm::segments::PeerSegments;
 use crate::process::worker_id::WorkerId;
+#[cfg(feature = "tracing")]
+use crate::task::trace::identity;
 
 impl<'a> WorkerMonitor<'a> {
     pub(super) fn spawn(pool: &'a Arc<Pool>, id: WorkerId) -> io::Result<Self> {
@@ -42,6 +44,8 @@ impl<'a> WorkerMonitor<'a> {
         let program = program();
         let mut command = Command::new(&program);
         command.stdin(Stdio::from(theirs)).process_group(0);
+        #[cfg(feature = "tracing")]
+        command.env(identity::ENVIRONMENT, identity::environment());
         command.envs(settings.environment.iter().map(|(key, value)| (key, value)));
         if let Some(directory) = &settings.current_dir {
             command.current_dir(directory);

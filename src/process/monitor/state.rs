@@ -149,14 +149,14 @@ impl MonitorState {
     /// |---|---|---|---|---|
     /// | `Hello` | take | damage | damage | ignore |
     /// | `Ready`, `Unfit` | damage | take | damage | ignore |
-    /// | `Segment`, `Forget`, `Value`, `Fault`, `Items` | damage | damage | take | take |
+    /// | `Segment`, `Forget`, `Started`, `Value`, `Fault`, `Items` | damage | damage | take | take |
     /// | `Bell` | ignore | ignore | ignore | ignore |
     /// | others | damage | damage | damage | damage |
     pub(in crate::process) fn accepts(&self, kind: Kind) -> Acceptance {
         match (self.stage, kind) {
             (Stage::Spawned, Kind::Hello)
             | (Stage::SettingUp, Kind::Ready | Kind::Unfit)
-            | (Stage::Serving | Stage::Ending, Kind::Segment | Kind::Forget)
+            | (Stage::Serving | Stage::Ending, Kind::Segment | Kind::Forget | Kind::Started)
             | (Stage::Serving | Stage::Ending, Kind::Value | Kind::Fault | Kind::Items) => Acceptance::Take,
             (Stage::Ending, Kind::Hello | Kind::Ready | Kind::Unfit) | (_, Kind::Bell) => Acceptance::Ignore,
             _ => Acceptance::Damage,

@@ -13,7 +13,9 @@ use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::shm::segments::{SegmentPool, SegmentRef};
 use crate::process::task::{Completion, RemoteTask};
 use crate::task::encoded::{EncodedCall, Entry};
+use crate::task::items_span::ItemsSpan;
 use crate::task::owner::{Ended, Shared};
+use crate::task::trace::Caller;
 use crate::ticket::Ticket;
 
 /// The pool, as one map uses it.
@@ -22,6 +24,8 @@ struct MapBatches {
     sent: Arc<SentBatches<RemoteTask>>,
     /// What the function of the map is bound to, once its first items are encoded.
     context: OnceLock<Arc<EncodedContext>>,
+    /// The caller of the map, if spans are wanted.
+    caller: Option<Caller>,
 }
 
 /// Segments that are released unless a batch takes them.
@@ -49,7 +53,8 @@ impl RangeExecutor for Pool {
         if counts || settings.time_limit.is_some() || self.is_copy() {
             return None;
         }
-        Some(Arc::new(MapBatches { pool: self, sent: Arc::default(), context: OnceLock::new() }))
+        let caller = Caller::here();
+        Some(Arc::new(MapBatches { pool: self, sent: Arc::default(), context: OnceLock::new(), caller }))
     }
 }
 
@@ -118,7 +123,8 @@ impl BatchExecutor for MapBatches {
         let NewBatch { encoded, attached, owner, options, first, ticket } = batch;
         let segments = attached.and_then(|attached| attached.0.downcast::<Segments>().ok());
         let segments = segments.map_or_else(Vec::new, |mut segments| std::mem::take(&mut segments.segments));
-        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent));
+        let span = self.caller.clone().map(|caller| Box::new(ItemsSpan::new(caller)));
+        let batch = Batch::new(owner, options, first, ticket, Arc::clone(&self.sent), span);
         let located = LocatedCall::of(encoded).expect("a map asks first whether its function is found");
         let context = self.context.get().cloned();
         let remote = RemoteTask::new(Completion::Batch(batch), Arc::clone(&self.pool) as _, located, segments, context);

@@ -31,7 +31,7 @@ impl BatchOwner for Tally {
 fn batch(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Entry::of(&Infallible(|n: u64| n + 1))).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
-    let batch = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default());
+    let batch = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default(), None);
     let encoded = LocatedCall { call, argument, items: Some(offsets) };
     RemoteTask::new(Completion::Batch(batch), Arc::clone(&processes.pool) as _, encoded, Vec::new(), None)
 }

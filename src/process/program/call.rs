@@ -36,6 +36,11 @@ pub(in crate::process) struct FunctionAddress {
     signature: &'static str,
 }
 
+/// Returns the name of the function at this offset in the program, unless the program was stripped of names.
+pub(in crate::process) fn name_of(function: u64) -> Option<String> {
+    image().address_of(function).and_then(symbol::name_of)
+}
+
 impl FunctionAddress {
     pub(in crate::process) fn of(entry: Entry) -> Result<Self, Error> {
         let Entry { enter, function, signature } = entry;
@@ -74,7 +79,6 @@ impl FunctionAddress {
 
     /// Returns the name of the user's function, or its type if the program was stripped of names.
     pub(in crate::process) fn name(&self) -> Cow<'static, str> {
-        let name = image().address_of(self.function).and_then(symbol::name_of);
-        name.map_or_else(|| Cow::Owned(format!("a function of type {}", self.signature)), Cow::Owned)
+        name_of(self.function).map_or_else(|| Cow::Owned(format!("a function of type {}", self.signature)), Cow::Owned)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A frame is a header of 24 bytes, all little-endian, and a body. The header is:
 //!
-//! `length of the body: u64 | sequence: u64 | kind: u8 | slot: u8 | segments: u8 | kept: u8 | 4 unused`
+//! `length of the body: u64 | sequence: u64 | kind: u8 | slot: u8 | segments: u8 | kept: u8 | observed: u8 | 3 unused`
 //!
 //! Nothing is allocated for a length above the limit of the executor, and a frame that breaks the rules ends the
 //! connection: the other side may be a worker that a task has damaged.
@@ -14,6 +14,7 @@
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
 //! | `Unfit` | from the worker, if it cannot be set up | why, as in a `Fault`; `slot` is [`UNFIT_FOR_NOW`] if the next worker may do better |
+//! | `Started` | from the worker, of an `observed` task, before its reply | when it began: `u64`, by the clock of the [task table](crate::process::shm::table) |
 //! | `Value` | from the worker | the encoded result of a task |
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
@@ -50,10 +51,11 @@ pub(in crate::process) enum Kind {
     Bell,
     Context,
     Drop,
+    Started,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Setup,
         Self::Task,
         Self::Hello,
@@ -67,6 +69,7 @@ impl Kind {
         Self::Bell,
         Self::Context,
         Self::Drop,
+        Self::Started,
     ];
 
     pub(in crate::process) fn from_byte(byte: u8) -> Option<Self> {
@@ -84,11 +87,13 @@ pub(in crate::process) struct Header {
     pub(in crate::process) segments: u8,
     /// `true` if the task has kept bytes of the pool's segments.
     pub(in crate::process) kept: bool,
+    /// `true` if the worker is to tell when it begins the task, and to send its reply after that, through the socket.
+    pub(in crate::process) observed: bool,
 }
 
 impl Header {
     pub(in crate::process) fn new(kind: Kind, slot: u8, sequence: u64, length: usize) -> Self {
-        Self { length: length as u64, sequence, kind, slot, segments: 0, kept: false }
+        Self { length: length as u64, sequence, kind, slot, segments: 0, kept: false, observed: false }
     }
 
     pub(in crate::process) fn to_bytes(self) -> [u8; HEADER] {
@@ -99,6 +104,7 @@ impl Header {
         bytes[17] = self.slot;
         bytes[18] = self.segments;
         bytes[19] = self.kept.into();
+        bytes[20] = self.observed.into();
         bytes
     }
 
@@ -110,6 +116,7 @@ impl Header {
             slot: bytes[17],
             segments: bytes[18],
             kept: bytes[19] != 0,
+            observed: bytes[20] != 0,
         })
     }
 }
@@ -214,7 +221,7 @@ pub(in crate::process) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+pub(in crate::process) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 

@@ -1,6 +1,7 @@
 //! [`TaskLoop`]: receives tasks, runs them and answers, one after the other.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +21,7 @@ use crate::error::{Broken, Error, TooLarge};
 use crate::id::FutureId;
 use crate::process::os;
 use crate::process::out_of_memory;
+use crate::process::program::call::name_of;
 use crate::process::protocol::frame::{self, HEADER, Header, Kind, TaskHead, put};
 use crate::process::protocol::reader::Reader;
 use crate::process::protocol::reply;
@@ -28,6 +30,7 @@ use crate::process::shm::segments::{SegmentRef, WorkerOutOfBand};
 use crate::process::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::task::context;
 use crate::task::encoded::Written;
+use crate::task::trace::TaskSpan;
 use crate::unwind::drop_caught;
 
 /// How much of the memory that a result needed is kept.
@@ -58,6 +61,8 @@ pub(super) struct TaskLoop {
 struct PendingReply {
     slot: u8,
     sequence: u64,
+    /// Set if the reply must follow the frame that told of the start.
+    is_observed: bool,
     result: RunResult,
 }
 
@@ -200,23 +205,32 @@ impl TaskLoop {
     /// Runs a task, unless it was taken back.
     fn perform(&mut self, header: Header, body: std::ops::Range<usize>) -> Option<PendingReply> {
         let Header { slot, sequence, .. } = header;
-        if !self.table.slots().start(slot, sequence, table::now()) {
+        let now = table::now();
+        if !self.table.slots().start(slot, sequence, now) {
             return None;
+        }
+        if header.observed {
+            let mut started = Vec::new();
+            put(&mut started, Kind::Started, slot, sequence, &now.to_le_bytes());
+            send_all(&self.socket, &started);
         }
         let mut bytes = std::mem::take(&mut self.reply);
         bytes.clear();
         let (head, argument) = TaskHead::parse(self.reader.body(body))?;
         let id = FutureId::from_u64(head.id);
+        let function = || name_of(head.function).map_or("a function".into(), Cow::Owned);
+        let span = TaskSpan::in_worker(id, function);
+        let _entered = span.enter();
         let result = context::enter_remote(id, || match head.items {
             0 => self.one(head, argument, bytes),
             _ => RunResult::Items(self.many(head, argument, slot, sequence, bytes)),
         });
-        Some(PendingReply { slot, sequence, result })
+        Some(PendingReply { slot, sequence, is_observed: header.observed, result })
     }
 
     /// Sends the result of a task.
     fn answer(&mut self, reply: PendingReply) {
-        let PendingReply { slot, sequence, result } = reply;
+        let PendingReply { slot, sequence, is_observed, result } = reply;
         if !self.table.slots().finish(slot, sequence) {
             // The pool has decided to kill this process.
             loop {
@@ -229,7 +243,7 @@ impl TaskLoop {
                 let header = Header::new(kind, slot, sequence, bytes.len() - HEADER);
                 let header = Header { segments: taken.len() as u8, kept, ..header };
                 bytes[..HEADER].copy_from_slice(&header.to_bytes());
-                self.send(slot, &bytes, &taken);
+                self.send(slot, &bytes, &taken, !is_observed);
                 (bytes, taken)
             }
         };
@@ -246,15 +260,15 @@ impl TaskLoop {
         }
     }
 
-    /// Sends a frame after the segments that go with it, through the mailbox if possible.
-    fn send(&self, slot: u8, bytes: &[u8], taken: &[u32]) {
+    /// Sends a frame after the segments that go with it, through the mailbox if it may and can.
+    fn send(&self, slot: u8, bytes: &[u8], taken: &[u32], may_post: bool) {
         for SegmentRef { number, memory, .. } in self.carriage.store.references(taken) {
             if !self.announced.contains(&number) {
                 send_descriptor(&self.socket, number, &memory);
             }
         }
         // A frame with segments must follow their descriptors on the socket.
-        let posted = if taken.is_empty() { self.table.post(slot, bytes) } else { None };
+        let posted = if may_post && taken.is_empty() { self.table.post(slot, bytes) } else { None };
         match posted {
             Some(true) => self.say(Kind::Bell, &[]),
             Some(false) => {}

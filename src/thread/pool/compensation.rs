@@ -78,6 +78,9 @@ impl Sharing for Pool {
 }
 
 impl TaskOwner for Pool {
+    fn kind(&self) -> Option<&'static str> {
+        Some("ThreadPoolExecutor")
+    }
     fn started(&self) {
         if self.is_bounded() && !self.is_copy() {
             self.left_pending(self.queue.lock());

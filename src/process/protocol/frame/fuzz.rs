@@ -18,7 +18,8 @@ proptest! {
     fn headers_are_read_as_they_were_written(
         numbers in [number(), number(), number(), number()],
         words in any::<[u32; 2]>(),
-        (kind, slot, segments, kept) in (kind(), any::<u8>(), any::<u8>(), any::<bool>()),
+        (kind, slot, segments, kept, observed) in
+            (kind(), any::<u8>(), any::<u8>(), any::<bool>(), any::<bool>()),
         rest in bytes(20),
     ) {
         let [id, enter, function, context] = numbers;
@@ -30,7 +31,7 @@ proptest! {
         let bytes = [&head.to_bytes()[..], &rest].concat();
         prop_assert_eq!(ItemsHead::parse(&bytes), Some((head, &rest[..])));
         prop_assert_eq!(ItemsHead::parse(&bytes[..ItemsHead::LENGTH - 1]), None);
-        let header = Header { length: numbers[0], sequence: numbers[1], kind, slot, segments, kept };
+        let header = Header { length: numbers[0], sequence: numbers[1], kind, slot, segments, kept, observed };
         prop_assert_eq!(Header::from_bytes(&header.to_bytes()), Some(header));
     }
 

@@ -118,7 +118,7 @@ impl World<'_> {
         let completion = match Arc::new(fake_task) {
             fake_task if is_batch => {
                 let sent = Arc::clone(&self.oracle.lock().divided);
-                Completion::Batch(Batch::new(fake_task, Some(options), 0, self.map, sent))
+                Completion::Batch(Batch::new(fake_task, Some(options), 0, self.map, sent, None))
             }
             fake_task => Completion::Task(fake_task),
         };

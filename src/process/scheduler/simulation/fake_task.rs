@@ -19,6 +19,7 @@ use crate::task::listener::{Listener, ListenerKey};
 use crate::task::roles::TaskOwner;
 use crate::task::roles::{Awaited, Claim, Ran, Runnable};
 use crate::task::snapshot::Snapshot;
+use crate::task::times::{OnDone, OnStart};
 
 pub(super) struct FakeTask {
     pub(super) options: TaskOptions,
@@ -114,6 +115,9 @@ impl Runnable for FakeTask {
     fn has_callbacks(&self) -> bool {
         false
     }
+    fn has_hooks(&self) -> bool {
+        false
+    }
     fn inputs(&self) -> Vec<Arc<dyn Runnable>> {
         unreachable!()
     }
@@ -181,6 +185,21 @@ impl Runnable for FakeTask {
         unreachable!()
     }
     fn on_abort(&self, _: Box<dyn FnOnce() + Send>) {
+        unreachable!()
+    }
+    fn on_start(&self, _: OnStart) {
+        unreachable!()
+    }
+    fn on_done(&self, _: OnDone) {
+        unreachable!()
+    }
+    fn drop_hooks(&self) {
+        unreachable!()
+    }
+    fn note_start(&self, _: Instant, _: &str, _: &'static str) {
+        unreachable!()
+    }
+    fn note_executor(&self, _: &'static str) {
         unreachable!()
     }
 }

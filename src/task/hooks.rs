@@ -1,0 +1,122 @@
+//! [`Hooks`]: what the executors on a task's way want to be told about it, and its span.
+//!
+//! A task without hooks has none of this: hooks are among the [extras](super::state) that few tasks have. Under the
+//! task's lock they are only added, and taken out to be called. They are called as callbacks are: without a lock, in a
+//! thread that must not block meanwhile, and a panic is logged.
+//!
+//! | what happens | hooks that are taken out and called |
+//! |---|---|
+//! | the task starts | `on_start` |
+//! | it ends | `on_done`, before the callbacks; an `on_start` that is left is dropped, because the task has never started |
+//! | one is added to a task that has started, or has ended | that one, at once |
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use super::nested::as_callback;
+use super::times::{OnDone, OnStart, Times};
+use super::trace::TaskSpan;
+use crate::error::Error;
+use crate::sync::thread;
+
+/// The hooks of one task that were not called yet, and its times so far.
+pub(super) struct Hooks {
+    pub(super) times: Times,
+    pub(super) on_start: Vec<OnStart>,
+    pub(super) on_done: Vec<OnDone>,
+    span: TaskSpan,
+    /// The kind of executor that has the task, or had it last.
+    executor: Option<&'static str>,
+}
+
+impl Hooks {
+    pub(super) fn new(span: TaskSpan) -> Self {
+        Self { times: Times::begin(), on_start: Vec::new(), on_done: Vec::new(), span, executor: None }
+    }
+
+    pub(super) fn note_executor(&mut self, kind: Option<&'static str>) {
+        if kind.is_some() {
+            self.executor = kind;
+        }
+    }
+
+    /// Notes that the task starts in this thread, and takes out what has to be called.
+    pub(super) fn start_here(&mut self) -> Started {
+        self.start(Instant::now(), thread::current().name())
+    }
+
+    /// Notes the start, and takes out what has to be called.
+    pub(super) fn start(&mut self, at: Instant, worker: Option<&str>) -> Started {
+        self.times.note_start(at, worker.map(Into::into));
+        Started {
+            times: self.times.clone(),
+            hooks: std::mem::take(&mut self.on_start),
+            span: self.span.clone(),
+            executor: self.executor,
+        }
+    }
+
+    /// Takes out the hooks of executors, but leaves the span.
+    pub(super) fn clear(&mut self) -> (Vec<OnStart>, Vec<OnDone>) {
+        (std::mem::take(&mut self.on_start), std::mem::take(&mut self.on_done))
+    }
+
+    /// Calls the hooks for the end of the task, and closes its span.
+    pub(super) fn run_done(mut self, outcome: Result<(), &Error>, name: Option<&str>) {
+        self.times.note_end();
+        for hook in self.on_done {
+            call_done(hook, outcome, &self.times);
+        }
+        let mut span = Some(self.span).filter(|span| !span.is_none());
+        if span.is_some() {
+            as_callback(SUBSCRIBER, &mut || {
+                if let Some(span) = span.take() {
+                    span.ended(outcome, &self.times, self.executor, name);
+                }
+            });
+        }
+    }
+}
+
+/// Whose panics are logged.
+const SUBSCRIBER: &str = "a subscriber of `tracing`";
+
+/// The hooks for the start of a task, out of its lock.
+#[must_use]
+pub(super) struct Started {
+    times: Times,
+    hooks: Vec<OnStart>,
+    span: TaskSpan,
+    executor: Option<&'static str>,
+}
+
+impl Started {
+    /// Calls the hooks. Returns the span that the task runs in.
+    pub(super) fn run(self, executor: Option<&str>, name: Option<&str>) -> TaskSpan {
+        if !self.span.is_none() {
+            as_callback(SUBSCRIBER, &mut || self.span.started(&self.times, executor.or(self.executor), name));
+        }
+        for hook in self.hooks {
+            call_start(hook, &self.times);
+        }
+        self.span
+    }
+}
+
+pub(super) fn call_start(hook: OnStart, times: &Times) {
+    let mut hook = Some(hook);
+    as_callback("an on_start hook", &mut || {
+        if let Some(hook) = hook.take() {
+            hook(times);
+        }
+    });
+}
+
+pub(super) fn call_done(hook: OnDone, outcome: Result<(), &Error>, times: &Times) {
+    let mut hook = Some(hook);
+    as_callback("an on_done hook", &mut || {
+        if let Some(hook) = hook.take() {
+            hook(outcome, times);
+        }
+    });
+}

@@ -1,0 +1,61 @@
+//! How hooks are added to a task, whatever state it is in.
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use super::call::Call;
+use super::hooks::{call_done, call_start};
+use super::state::{Phase, Task};
+use super::times::{OnDone, OnStart, Times};
+use crate::error::{Error, Outcome};
+use crate::held::Held;
+use crate::unwind::drop_caught;
+
+impl<C, T, H> Task<C, T, H>
+where
+    C: Call<T>,
+    T: Send,
+    H: Held<Outcome<T>> + Send,
+{
+    /// Adds a hook for the start, or calls it if the task is running.
+    pub(super) fn add_on_start(&self, hook: OnStart) {
+        let mut inner = self.inner.lock();
+        match inner.phase {
+            Phase::Pending(_) => {
+                inner.add_hooks().on_start.push(hook);
+            }
+            Phase::Running { .. } => {
+                let hooks = inner.add_hooks();
+                hooks.times.note_start(Instant::now(), None);
+                let times = hooks.times.clone();
+                drop(inner);
+                call_start(hook, &times);
+            }
+            _ => {
+                drop(inner);
+                drop_caught(hook);
+            }
+        }
+    }
+
+    /// Adds a hook for the end, or calls it if the task has ended.
+    pub(super) fn add_on_done(&self, hook: OnDone) {
+        let mut inner = self.inner.lock();
+        let error = match &inner.phase {
+            Phase::Finished(outcome) => outcome.get().as_ref().err().cloned(),
+            Phase::Cancelled => Some(Error::Cancelled),
+            Phase::Taken { raised: None } => None,
+            // Its error is gone. No executor gets here: it has the only job of a task, which others only cancel.
+            Phase::Taken { raised: Some(_) } => Some(Error::Abandoned),
+            Phase::Pending(_) | Phase::Running { .. } | Phase::Delivering { .. } => {
+                inner.add_hooks().on_done.push(hook);
+                return;
+            }
+        };
+        drop(inner);
+        let mut times = Times::begin();
+        times.note_end();
+        call_done(hook, error.as_ref().map_or(Ok(()), Err), &times);
+        drop_caught(error);
+    }
+}
