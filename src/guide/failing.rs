@@ -180,7 +180,7 @@
 //! compile. The task should do no harm if it runs twice, for example because it has written half of a file.
 //!
 //! The future is that of all attempts. It is running while a further attempt is in the queue, and in a pause, which keeps no
-//! worker busy. [`cancel`](Future::cancel) ends both. `shutdown` does not wait for pauses: the task ends with its last
+//! worker busy. [`cancel`](Future::cancel) ends both, and makes an attempt that runs the last one. `shutdown` does not wait for pauses: the task ends with its last
 //! error. The log has a line at `debug` for each attempt that is followed by another.
 //!
 //! # The first error ends it all

@@ -3,12 +3,15 @@
 //! The caller's future belongs to an outer task, which has no call. Each attempt is a task of the executor, made of a copy
 //! of the argument; the last one gets the argument itself. The outer task ends with the outcome of the last attempt.
 //!
-//! | stage | who goes on | what `cancel` and `abort` of the outer task do |
-//! |---|---|---|
-//! | `Driving` | one thread: it decides what follows an attempt, and submits the next one | set `Over`, which that thread finds |
-//! | `Attempt` | the thread that ends the attempt: it becomes the driver | cancel the attempt, or abort it |
-//! | `Paused` | whoever takes the entry out of the [`Pauses`]: the timer becomes the driver | remove the entry |
-//! | `Over` | nobody | nothing: the outer task has ended, or is ended by who set this |
+//! | stage | who goes on | `cancel` of the outer task | `abort` of it |
+//! |---|---|---|---|
+//! | `Driving` | one thread: it decides what follows an attempt, and submits the next one | curtails | sets `Over` |
+//! | `Attempt` | the thread that ends the attempt: it becomes the driver | cancels the attempt, or curtails | sets `Over`, and aborts the attempt |
+//! | `Paused` | whoever takes the entry out of the [`Pauses`]: the timer becomes the driver | sets `Over`, and removes the entry | the same |
+//! | `Over` | nobody: the outer task has ended, or is ended by who set this | nothing | nothing |
+//!
+//! A cancel that comes too late for an attempt curtails: that attempt is the last. Its outcome may be there already, so the
+//! task is not cancelled.
 //!
 //! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. What
 //! the next attempts need, [`Rest`], is in the stage or with the driver, and dropped with either. User code (the argument's
@@ -144,8 +147,8 @@ pub(super) struct Attempts<R> {
 }
 
 enum Stage<R> {
-    Driving { made: u64 },
-    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Rest<R>, submitting: Submitting },
+    Driving { made: u64, is_curtailed: bool },
+    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Rest<R>, submitting: Submitting, is_curtailed: bool },
     Paused { key: Key, rest: Rest<R> },
     Over { cancelled: bool },
 }
@@ -175,7 +178,7 @@ impl<R: Send + 'static> Attempts<R> {
             policy: Arc::clone(policy),
             submitter: submitter.clone(),
             pauses: Arc::clone(pauses),
-            stage: Mutex::new(Stage::Driving { made: 0 }),
+            stage: Mutex::new(Stage::Driving { made: 0, is_curtailed: false }),
             number: WakerKey::new(),
             me: Weak::clone(me),
         });
@@ -196,7 +199,8 @@ impl<R: Send + 'static> Attempts<R> {
                 Err(error) => return self.end(rest, Err::<R, _>(error)),
             };
             let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
-            let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting: Submitting::Yes };
+            let (submitting, is_curtailed) = (Submitting::Yes, false);
+            let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting, is_curtailed };
             if !self.drive_to(attempt) {
                 return drop_caught(task);
             }
@@ -213,15 +217,32 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Leaves `Driving` for the next stage. Returns `false` if the task was cancelled in the meantime: that stage is dropped.
+    /// Leaves `Driving` for the next stage. Returns `false` if that does not follow any more, because the task was cancelled
+    /// or curtailed in the meantime; the outer task has ended then, or is ended by who has cancelled it.
     fn drive_to(&self, next: Stage<R>) -> bool {
         let mut stage = self.stage.lock();
-        if let Stage::Driving { .. } = *stage {
-            *stage = next;
-            return true;
-        }
+        let unwanted = match (&*stage, next) {
+            (Stage::Driving { is_curtailed: true, .. }, Stage::Attempt { rest, .. } | Stage::Paused { rest, .. }) => {
+                *stage = Stage::Over { cancelled: false };
+                drop(stage);
+                return self.finish_curtailed(rest);
+            }
+            (Stage::Driving { .. }, next) => {
+                *stage = next;
+                return true;
+            }
+            (_, unwanted) => unwanted,
+        };
         drop(stage);
-        drop_caught(next);
+        drop_caught(unwanted);
+        false
+    }
+
+    /// Ends the outer task with the error of the last attempt.
+    fn finish_curtailed(&self, mut rest: Rest<R>) -> bool {
+        let error = rest.error.take().unwrap_or(Error::Cancelled);
+        drop_caught(rest);
+        self.outer.finish(Err(error));
         false
     }
 
@@ -239,8 +260,9 @@ impl<R: Send + 'static> Attempts<R> {
 
     /// Takes the attempt out, if that is the stage: the calling thread is the driver.
     fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
-        let Stage::Attempt { rest, .. } = &*stage else { return None };
-        match std::mem::replace(stage, Stage::Driving { made: rest.made }) {
+        let Stage::Attempt { rest, is_curtailed, .. } = &*stage else { return None };
+        let next = Stage::Driving { made: rest.made, is_curtailed: *is_curtailed };
+        match std::mem::replace(stage, next) {
             Stage::Attempt { task, rest, .. } => Some((task, rest)),
             _ => None,
         }
@@ -258,7 +280,7 @@ impl<R: Send + 'static> Attempts<R> {
     fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Rest<R>) -> Option<Rest<R>> {
         let next = match outcome.get() {
             Ok(_) => Next::Nothing(None),
-            Err(error) if self.pauses.is_closed() => rest.nothing_after(error),
+            Err(error) if self.pauses.is_closed() || self.is_curtailed() => rest.nothing_after(error),
             Err(error) => rest.after(error, &self.policy, &|| self.name()),
         };
         match next {
@@ -268,6 +290,10 @@ impl<R: Send + 'static> Attempts<R> {
             Next::Nothing(None) => self.end(rest, outcome),
         }
         None
+    }
+
+    fn is_curtailed(&self) -> bool {
+        matches!(&*self.stage.lock(), Stage::Driving { is_curtailed: true, .. })
     }
 
     fn pause(&self, rest: Rest<R>, pause: Duration) {
@@ -287,7 +313,7 @@ impl<R: Send + 'static> Attempts<R> {
     fn take_pause(&self) -> Option<Rest<R>> {
         let mut stage = self.stage.lock();
         let Stage::Paused { rest, .. } = &*stage else { return None };
-        let next = Stage::Driving { made: rest.made };
+        let next = Stage::Driving { made: rest.made, is_curtailed: false };
         match std::mem::replace(&mut *stage, next) {
             Stage::Paused { rest, .. } => Some(rest),
             _ => None,
@@ -307,13 +333,17 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Ends whatever goes on, for good: the outer task may be cancelled. Returns `false` if it has ended otherwise, or, unless
-    /// this `aborts`, if an attempt runs.
+    /// Decides about a cancel, or an abort. Returns `true` if the outer task may be cancelled.
     fn abandon(&self, aborts: bool) -> bool {
         let mut stage = self.stage.lock();
-        match &*stage {
+        match &mut *stage {
             Stage::Over { cancelled } => return *cancelled,
-            Stage::Attempt { task, .. } if !aborts => {
+            Stage::Driving { is_curtailed, .. } if !aborts => {
+                *is_curtailed = true;
+                return false;
+            }
+            Stage::Attempt { task, is_curtailed, .. } if !aborts => {
+                *is_curtailed = true;
                 let task = Arc::clone(task);
                 drop(stage);
                 // Its end ends the outer task.
@@ -423,7 +453,7 @@ impl<R: Send + 'static> Remote for Attempts<R> {
     fn has_started(&self, _: FutureId) -> bool {
         match self.attempt() {
             Some((task, made)) => made > 1 || task.look().state != State::Pending,
-            None => !matches!(&*self.stage.lock(), Stage::Driving { made: 0 }),
+            None => !matches!(&*self.stage.lock(), Stage::Driving { made: 0, .. }),
         }
     }
 }

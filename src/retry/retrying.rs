@@ -42,7 +42,8 @@ use crate::with::{Options, With};
 /// is the limit of one attempt. The future is that of all attempts. It is pending until the first one has started or failed, then running until the last one has ended.
 ///
 /// [`cancel`](Future::cancel) cancels the attempt if it is in the queue, and ends a pause: the state of the future is
-/// running then, although nothing runs. [`abort`](Future::abort) aborts the attempt that runs as well. In
+/// running then, although nothing runs. If an attempt runs, it returns `false`, and that attempt is the last.
+/// [`abort`](Future::abort) aborts the attempt as well. In
 /// [`Stats::pending`](crate::Stats::pending) of a pool, a task in a pause counts as one that has not started, and
 /// [`cancel_pending`](Backend::cancel_pending) cancels it.
 ///

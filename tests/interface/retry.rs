@@ -175,6 +175,24 @@ fn cancel_reaches_an_attempt_in_the_queue() {
 }
 
 #[test]
+fn cancel_makes_the_attempt_that_runs_the_last() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let (open, pass) = gate();
+        let flaky = Flaky::default();
+        let called = flaky.clone();
+        let task = threads.with(any_error(5)).try_spawn(move || {
+            pass.pass();
+            called.call(9)
+        });
+        open.arrived(1);
+        assert!(!task.cancel() && task.is_running());
+        open.open();
+        assert_eq!((task.result().unwrap_err().to_string().as_str(), flaky.calls()), ("call 1 fails", 1));
+    });
+}
+
+#[test]
 fn abort_reaches_the_attempt_that_runs() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);

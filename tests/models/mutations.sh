@@ -146,12 +146,14 @@ mutate held-back-without-a-worker $local 's/(\} else if is_called_off \{\n\s+dro
 
 attempts=src/retry/attempts.rs
 pauses=src/pauses.rs
-under shuttle retry
+under loom retry
 mutate pause-begins-after-a-close $pauses 's/if state\.is_closed \{/if false {/'
 mutate pause-left-by-a-cancel $attempts 's/self\.pauses\.remove\(key\);\n(\s+drop_caught)/$1/'
 mutate pause-begins-after-a-cancel $attempts 's/\} else if !matches!\(&\*self\.stage\.lock\(\), Stage::Paused \{ key: own, \.\. \} if \*own == key\) \{/} else if false {/'
 mutate timer-sleeps-on $pauses 's/if was_first \{\n\s+self\.changed\.notify_one\(\);/if was_first {/'
-mutate attempt-after-a-cancel $attempts 's/if let Stage::Driving \{ \.\. \} = \*stage \{/if true {/'
+mutate attempt-after-a-cancel $attempts 's/\(_, unwanted\) => unwanted,/(_, next) => {\n*stage = next;\nreturn true;\n}/'
+mutate attempt-that-runs-is-cancelled $attempts 's/Stage::Attempt \{ task, is_curtailed, \.\. \} if !aborts =>/Stage::Attempt { task, is_curtailed, .. } if false =>/'
+mutate value-against-a-late-cancel $attempts 's/Stage::Driving \{ is_curtailed, \.\. \} if !aborts =>/Stage::Driving { is_curtailed, .. } if false =>/'
 
 slots=src/process/shm/table/slots.rs
 mailbox=src/process/shm/table/mailbox.rs
