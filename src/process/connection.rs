@@ -17,7 +17,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown
 use rustix::process::Signal;
 
 use super::child::Child;
-use super::contexts::{EncodedContext, NO_CONTEXT, Release, Releases};
+use super::contexts::{EncodedContext, NO_CONTEXT, Releases};
 use super::os::{self, Bell, Lifeline};
 use super::protocol::frame::{self, HEADER, Header, Kind, NOT_SENT, TaskHead};
 use super::scheduler::Dispatch;
@@ -140,7 +140,12 @@ impl Connection {
     /// Tells the worker which segments will not be used again.
     pub(super) fn forget(&self, numbers: &[u32]) {
         let mut queue = self.queue.lock();
-        queue.forget(numbers);
+        for number in numbers {
+            if queue.known.remove(number) {
+                let (kind, number) = (Kind::Forget, u64::from(*number));
+                frame::put(queue.tail(), kind, 0, number, &[]);
+            }
+        }
         let left = self.push(&mut queue);
         drop(queue);
         if left {
@@ -148,15 +153,24 @@ impl Connection {
         }
     }
 
-    /// Sends what the socket accepts of the queue, and which contexts are needed no more. Returns `true` if something is
-    /// left.
-    pub(super) fn flush(&self) -> bool {
+    /// Puts into the queue which contexts the worker no longer needs. Returns `true` if there were any: their segments
+    /// may have gone.
+    pub(super) fn end_contexts(&self) -> bool {
         let released = self.releases.take();
-        let mut queue = self.queue.lock();
-        for Release { context, segments } in released {
-            queue.end_context(context, &segments);
+        if !released.is_empty() {
+            let mut queue = self.queue.lock();
+            for number in &released {
+                if queue.contexts.remove(number) {
+                    frame::put(queue.tail(), Kind::Drop, 0, *number, &[]);
+                }
+            }
         }
-        self.push(&mut queue)
+        !released.is_empty()
+    }
+
+    /// Sends what the socket accepts of the queue. Returns `true` if something is left.
+    pub(super) fn flush(&self) -> bool {
+        self.push(&mut self.queue.lock())
     }
 
     /// Sends what the socket accepts of the queue. Returns `true` if something is left.
@@ -298,24 +312,6 @@ impl WriteQueue {
             bytes.extend_from_slice(encoded);
         } else {
             self.buffers.push_back(WriteBuf::Context(Arc::clone(context)));
-        }
-    }
-
-    /// Puts the end of a context, if the worker has it, and of the segments that came with it.
-    fn end_context(&mut self, number: u64, segments: &[u32]) {
-        if self.contexts.remove(&number) {
-            frame::put(self.tail(), Kind::Drop, 0, number, &[]);
-        }
-        self.forget(segments);
-    }
-
-    /// Puts which segments will not be used again.
-    fn forget(&mut self, numbers: &[u32]) {
-        for number in numbers {
-            if self.known.remove(number) {
-                let (kind, number) = (Kind::Forget, u64::from(*number));
-                frame::put(self.tail(), kind, 0, number, &[]);
-            }
         }
     }
 

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | does not have it, and a task that needs it is sent | the context is sent, and right behind it the task |
 //! | has it, and a task that needs it is sent | the task is sent |
-//! | has it, and the context is dropped here | its monitor is woken, and sends `Drop` |
+//! | has it, and the context is dropped here | its monitor is woken, and sends `Drop`, and to all workers which shared memory has gone |
 //! | dies | nothing: the next worker has another way, which knows no contexts |
 //!
 //! A task that is sent again, to this worker or another, takes the same path, so it always finds its context there.
@@ -123,12 +123,13 @@ impl Drop for EncodedContext {
             // A copy of the process, in which the locks may be held for ever, and whose bells are those of the original.
             return;
         }
+        // Before the monitors wake: one of them tells all workers which segments have gone.
+        self.store.release(&self.segments, *self.is_sent.get_mut());
         for receiver in self.receivers.get_mut().drain(..) {
             if let Some(releases) = receiver.upgrade() {
-                releases.add(self.number, &self.segments);
+                releases.add(self.number);
             }
         }
-        self.store.release(&self.segments, *self.is_sent.get_mut());
     }
 }
 
@@ -136,13 +137,7 @@ impl Drop for EncodedContext {
 /// monitor.
 pub(super) struct Releases {
     pub(super) bell: Bell,
-    numbers: Mutex<Vec<Release>>,
-}
-
-/// The number of a context, and those of its segments.
-pub(super) struct Release {
-    pub(super) context: u64,
-    pub(super) segments: Vec<u32>,
+    numbers: Mutex<Vec<u64>>,
 }
 
 impl Releases {
@@ -150,13 +145,12 @@ impl Releases {
         Arc::new(Self { bell, numbers: Mutex::default() })
     }
 
-    fn add(&self, context: u64, segments: &[SegmentRef]) {
-        let segments = segments.iter().map(|segment| segment.number).collect();
-        self.numbers.lock().push(Release { context, segments });
+    fn add(&self, number: u64) {
+        self.numbers.lock().push(number);
         self.bell.ring();
     }
 
-    pub(super) fn take(&self) -> Vec<Release> {
+    pub(super) fn take(&self) -> Vec<u64> {
         std::mem::take(&mut *self.numbers.lock())
     }
 }

@@ -98,6 +98,9 @@ impl WorkerMonitor<'_> {
             if woken.by_exit {
                 break;
             }
+            if woken.by_bell && self.connection.end_contexts() {
+                self.pool.trim_segments();
+            }
             if woken.by_bell || woken.is_writable {
                 self.unsent = self.connection.flush();
             }
