@@ -132,8 +132,7 @@ impl<B: Backend> Backend for Logged<B> {
         self.0.try_execute(observe(job), waiting)
     }
     fn submitter(&self) -> Option<Submitter> {
-        let inner = self.0.submitter()?;
-        Some(Submitter::new(move |job| inner.submit(observe(job))))
+        Some(self.0.submitter()?.map(observe))
     }
     fn max_workers(&self) -> usize {
         self.0.max_workers()
