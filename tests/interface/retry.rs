@@ -484,11 +484,14 @@ fn an_inline_executor_makes_all_attempts_inside_submit() {
     });
 }
 
+/// The name of a job, and how often its executor is to run it again.
+type Submitted = (Option<String>, u32);
+
 /// Runs each job on a thread of its own, and notes how it was submitted.
 #[derive(Clone, Default)]
 struct Fresh {
     has_submitter: bool,
-    seen: Arc<Mutex<Vec<(Option<String>, u32)>>>,
+    seen: Arc<Mutex<Vec<Submitted>>>,
     is_closed: Arc<std::sync::atomic::AtomicBool>,
 }
 

@@ -140,8 +140,8 @@ mutate part-without-listener $range 's/Self::with_listener\(items, state\.listen
 mutate asleep-at-the-range $range 's/Some\(\(_, part\)\) if state\.own_left\(\) == 0 => part\.awaited\(\)/Some((_, part)) if false => part.awaited()/'
 mutate shutdown-forgets-maps $ending 's/self\.shared\(\)\.iter\(\)\.map\(\|shared\| shared\.call_off\(&Error::Cancelled\)\)\.sum\(\)/0/'
 
-# It takes a schedule that shuttle seldom hits upon.
-under loom sharing::cancel_pending_against_a_worker_that_sends_for_another
+# It takes a schedule that shuttle seldom hits upon. The second name is a function that its module imports.
+under loom sharing::cancel_pending_against_a_worker_that_sends_for_another ending::broken_by_the_second_worker
 mutate held-back-without-a-worker $local 's/(\} else if is_called_off \{\n\s+drop\(queue\);\n(?:\s+\/\/[^\n]*\n)*\s+)self\.input\.flush\(self\);/$1/'
 
 attempts=src/retry/attempts.rs
