@@ -173,14 +173,22 @@ pub fn add_up_to(most: &u64, (one, other): (u64, u64)) -> Result<u64, String> {
     if sum > *most { Err(format!("{sum} is above {most}")) } else { Ok(sum) }
 }
 
+/// A table of numbers.
+#[derive(Serialize, Deserialize)]
+pub struct Table(pub Vec<u64>);
+
 /// Looks a number up in a table.
-pub fn look_up(table: &Vec<u64>, position: usize) -> Option<u64> {
-    table.get(position).copied()
+pub fn look_up(table: &Table, position: usize) -> Option<u64> {
+    table.0.get(position).copied()
 }
 
+/// What to panic with.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Topic(pub String);
+
 /// Returns 0, or panics with its context for any other number.
-pub fn panic_about(text: &String, n: u64) -> u64 {
-    if n == 0 { n } else { panic!("{text}") }
+pub fn panic_about(topic: &Topic, n: u64) -> u64 {
+    if n == 0 { n } else { panic!("{}", topic.0) }
 }
 
 /// Returns the number, whatever its context is.

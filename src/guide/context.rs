@@ -44,6 +44,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! A function that takes a slice or a text is called by a closure: with a context of type `Vec<u32>`,
+//! `map(|table, n| look_up(table, n), ..)` for `look_up(table: &[u32], n: usize)`.
+//!
 //! What it costs:
 //!
 //! - Threads share the value. Nothing is copied, not even a counted reference for each item of a map.
