@@ -434,7 +434,7 @@ pub trait Executor: Backend {
     /// which all of them read in place.
     ///
     /// For what only a worker can make, such as a connection to a database, see
-    /// [`task::worker_state`](crate::task::worker_state).
+    /// [`task::worker_state()`](crate::task::worker_state()).
     ///
     /// # Errors
     ///
