@@ -438,7 +438,7 @@ pub trait Executor: Backend {
     /// which all of them read in place.
     ///
     /// For what only a worker can make, such as a connection to a database, see
-    /// [`task::worker_state`](crate::task::worker_state).
+    /// [`task::worker_state()`](crate::task::worker_state()).
     ///
     /// # Errors
     ///
@@ -454,19 +454,22 @@ pub trait Executor: Backend {
     /// # Examples
     ///
     /// ```
+    /// use std::collections::BTreeSet;
     /// use concurrent_futures::{Error, Executor, ThreadPoolExecutor};
     ///
-    /// fn count(words: &Vec<String>, text: String) -> usize {
-    ///     text.split_whitespace().filter(|word| words.iter().any(|one| one == word)).count()
+    /// type Words = BTreeSet<String>;
+    ///
+    /// fn count(words: &Words, text: String) -> usize {
+    ///     text.split_whitespace().filter(|word| words.contains(*word)).count()
     /// }
     ///
-    /// fn counts(executor: &impl Executor, words: Vec<String>) -> Result<Vec<usize>, Error> {
+    /// fn counts(executor: &impl Executor, words: Words) -> Result<Vec<usize>, Error> {
     ///     let counter = executor.with_context(words);
     ///     assert_eq!(counter.submit(count, "to be or not to be".into()).result()?, 4);
     ///     counter.map(count, ["to do".into(), "as you do".into()]).collect()
     /// }
     ///
-    /// let words = ["to", "be"].map(String::from).to_vec();
+    /// let words = Words::from(["to", "be"].map(String::from));
     /// assert_eq!(counts(&ThreadPoolExecutor::new(2), words)?, [1, 0]);
     /// # Ok::<(), Error>(())
     /// ```

@@ -180,14 +180,20 @@ pub fn add_up_to(most: &u64, (one, other): (u64, u64)) -> Result<u64, String> {
     if sum > *most { Err(format!("{sum} is above {most}")) } else { Ok(sum) }
 }
 
+/// A table of numbers, by position.
+pub type Table = BTreeMap<usize, u64>;
+
 /// Looks a number up in a table.
-pub fn look_up(table: &Vec<u64>, position: usize) -> Option<u64> {
-    table.get(position).copied()
+pub fn look_up(table: &Table, position: usize) -> Option<u64> {
+    table.get(&position).copied()
 }
 
-/// Returns 0, or panics with its context for any other number.
-pub fn panic_about(text: &String, n: u64) -> u64 {
-    if n == 0 { n } else { panic!("{text}") }
+/// A number to panic about, and what to say.
+pub type Topic = (u64, String);
+
+/// Returns the number, or panics if it is that of the context.
+pub fn panic_about(topic: &Topic, n: u64) -> u64 {
+    if n == topic.0 { panic!("{}", topic.1) } else { n }
 }
 
 /// Returns the number, whatever its context is.

@@ -6,7 +6,7 @@
 //! | it is | take | it is made | on processes |
 //! |---|---|---|---|
 //! | a value that the caller has, and tasks read | [`with_context`](Executor::with_context) | once, by the caller | each worker gets a copy, ahead of the first task that needs it |
-//! | something that only a worker can have, such as a connection or a cache | an initializer that returns it, and [`task::worker_state`] | once in each worker | it never crosses |
+//! | something that only a worker can have, such as a connection or a cache | an initializer that returns it, and [`task::worker_state()`] | once in each worker | it never crosses |
 //! | a setting of the whole worker, such as a logger or the level of optimisation of a library | an initializer that returns nothing | once in each worker | the same |
 //!
 //! # A value that tasks read
@@ -44,6 +44,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! A function that takes a slice or a text is called by a closure: with a context of type `Vec<u32>`,
+//! `map(|table, n| look_up(table, n), ..)` for `look_up(table: &[u32], n: usize)`.
+//!
 //! What it costs:
 //!
 //! - Threads share the value. Nothing is copied, not even a counted reference for each item of a map.
@@ -68,7 +71,7 @@
 //! # Something that only a worker can have
 //!
 //! A connection cannot be sent, and one for each task would be slow. The initializer of the pool makes it, and tasks get
-//! it by [`task::worker_state`]. It need not be `Send` or `Sync`, because it never leaves the thread of its worker:
+//! it by [`task::worker_state()`]. It need not be `Send` or `Sync`, because it never leaves the thread of its worker:
 //!
 //! ```
 //! use std::cell::RefCell;

@@ -174,10 +174,14 @@ fn a_panic_of_its_drop_does_not_end_the_worker() {
     });
 }
 
+/// Where marks are left.
+#[derive(Serialize, Deserialize)]
+struct Marks(PathBuf);
+
 /// Ends the worker unless another one has left a mark.
-fn die_at_first(file: &PathBuf, number: u32) -> u32 {
-    if marks(file).is_empty() {
-        mark((file.clone(), number));
+fn die_at_first(file: &Marks, number: u32) -> u32 {
+    if marks(&file.0).is_empty() {
+        mark((file.0.clone(), number));
         std::process::abort();
     }
     number
@@ -187,7 +191,7 @@ fn die_at_first(file: &PathBuf, number: u32) -> u32 {
 fn a_worker_that_replaces_another_one_gets_the_context_again() {
     with_pool(workers(1), |pool| {
         let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str| directory.path().join(name);
+        let file = |name: &str| Marks(directory.path().join(name));
         let (alone, retried) = (pool.with_context(file("alone")), pool.with_context(file("retried")));
         died(alone.submit(die_at_first, 1).result());
         assert_eq!(alone.submit(die_at_first, 2).result().unwrap(), 2);
@@ -321,10 +325,8 @@ fn bytes_in_a_context_are_read_in_place_and_may_be_kept() {
 
 #[test]
 fn many_contexts_of_all_lengths_do_not_mix() {
-    fn sum(context: &Vec<u64>, number: u64) -> u64 {
-        context.iter().sum::<u64>() + number
-    }
-    with_pool(workers(3), |pool| {
+    let sum = |context: &Vec<u64>, number: u64| context.iter().sum::<u64>() + number;
+    with_pool(workers(3), move |pool| {
         let lengths = [1, 1000, 3000, 100_000];
         let contexts: Vec<_> = (0..20).map(|n| pool.with_context(vec![n; lengths[n as usize % 4]])).collect();
         let mut futures = Vec::new();

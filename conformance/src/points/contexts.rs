@@ -2,7 +2,7 @@
 
 use concurrent_futures::{Error, Executor, MapOptions, TaskOptions};
 
-use crate::functions::{add, add_up_to, double, look_up, panic_about, scale, scale_pair};
+use crate::functions::{Table, Topic, add, add_up_to, double, look_up, panic_about, scale, scale_pair};
 use crate::points::{Make, Points};
 use crate::support::{Door, block_on, occupy_at_door, panic_message};
 
@@ -93,20 +93,20 @@ fn a_submission_without_blocking_gets_the_context(make: &Make) {
 fn options_and_contexts_are_added_in_any_order(make: &Make) {
     let executor = make(1);
     let (named, chunked) = (TaskOptions::new().name("about"), MapOptions::new().chunk_size(2));
-    let text = String::from("the context");
+    let topic: Topic = (1, "the context".into());
     let singles = [
-        executor.with(named.clone()).with_context(text.clone()),
-        executor.with_context(text.clone()).with(named.clone()),
-        executor.with(TaskOptions::new().name("first")).with_context(text.clone()).with(named.clone()),
+        executor.with(named.clone()).with_context(topic.clone()),
+        executor.with_context(topic.clone()).with(named.clone()),
+        executor.with(TaskOptions::new().name("first")).with_context(topic.clone()).with(named.clone()),
     ];
     for context in singles {
         let error = context.submit(panic_about, 1).result().unwrap_err();
         assert!(error.to_string().starts_with("the task \"about\" panicked"), "{error}");
     }
     let maps = [
-        executor.with(named.clone()).with(chunked.clone()).with_context(text.clone()),
-        executor.with(named.clone()).with_context(text.clone()).with(chunked.clone()),
-        executor.with_context(text).with(named).with(chunked.clone()).with(MapOptions::new().buffer_size(4)),
+        executor.with(named.clone()).with(chunked.clone()).with_context(topic.clone()),
+        executor.with(named.clone()).with_context(topic.clone()).with(chunked.clone()),
+        executor.with_context(topic).with(named).with(chunked.clone()).with(MapOptions::new().buffer_size(4)),
     ];
     for context in maps {
         let outcomes: Vec<_> = context.map(panic_about, [0, 1]).collect();
@@ -125,7 +125,7 @@ fn two_contexts_do_not_mix(make: &Make) {
 
 fn a_long_context_crosses(make: &Make) {
     let executor = make(2);
-    let table = executor.with_context((0..100_000).map(|n| n * n).collect::<Vec<u64>>());
+    let table = executor.with_context(Table::from_iter((0..100_000).zip((0..).map(|n| n * n))));
     let positions = [0, 7, 99_999, 100_000];
     let found: Vec<_> = table.map(look_up, positions).map(Result::unwrap).collect();
     assert_eq!(found, [Some(0), Some(49), Some(9_999_800_001), None]);
@@ -149,7 +149,7 @@ fn a_context_outlives_its_handles(make: &Make) {
 
 fn a_task_that_fails_leaves_the_context_to_the_others(make: &Make) {
     let executor = make(1);
-    let context = executor.with_context(String::from("all of it"));
+    let context = executor.with_context((1, "all of it".into()));
     for _ in 0..3 {
         assert_eq!(panic_message(context.submit(panic_about, 1).result()), "all of it");
         assert_eq!(context.submit(panic_about, 0).result().unwrap(), 0);
