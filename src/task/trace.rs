@@ -209,8 +209,12 @@ mod imp {
         }
         pub(crate) fn started(&self, _: &Times, _: Option<&str>, _: Option<&str>) {}
         pub(crate) fn ended(&self, _: Result<(), &Error>, _: &Times, _: Option<&str>, _: Option<&str>) {}
-        pub(crate) fn enter(&self) {}
+        pub(crate) fn enter(&self) -> Entered {
+            Entered
+        }
     }
+
+    pub(crate) struct Entered;
 
     #[derive(Clone)]
     pub(crate) struct Caller;
