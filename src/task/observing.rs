@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use super::call::Call;
-use super::hooks::{call_done, call_start};
+use super::hooks::{Hooks, call_done, call_start};
 use super::state::{Phase, Task};
 use super::times::{OnDone, OnStart, Times};
+use super::trace::TaskSpan;
 use crate::error::{Error, Outcome};
 use crate::held::Held;
 use crate::unwind::drop_caught;
@@ -17,6 +18,19 @@ where
     T: Send,
     H: Held<Outcome<T>> + Send,
 {
+    /// Begins the span of a new task, if a subscriber wants it.
+    #[cold]
+    pub(super) fn begin_span(&self) {
+        let entry = match self.inner.lock().phase.call() {
+            Some(Some(call)) => call.entry(),
+            _ => return,
+        };
+        let span = TaskSpan::of_call(self.id, std::any::type_name::<C>(), || entry);
+        if !span.is_none() {
+            self.inner.lock().extras().hooks = Some(Box::new(Hooks::new(span)));
+        }
+    }
+
     /// Adds a hook for the start, or calls it if the task is running.
     pub(super) fn add_on_start(&self, hook: OnStart) {
         let mut inner = self.inner.lock();

@@ -343,19 +343,14 @@ where
 {
     fn new(call: Option<C>, options: Option<Arc<TaskOptions>>, owner: Option<Arc<dyn TaskOwner>>) -> Arc<Self> {
         let generation = if owner.is_some() { fork::generation() } else { 0 };
-        let id = FutureId::next();
-        let hooks = call.as_ref().filter(|_| C::IS_TRACED).and_then(|call| {
-            let span = TaskSpan::of_call(id, std::any::type_name::<C>(), || call.entry());
-            (!span.is_none()).then(|| Box::new(Hooks::new(span)))
-        });
-        Arc::new(Self {
-            id,
+        let task = Arc::new(Self {
+            id: FutureId::next(),
             options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
                 phase: Phase::Pending(call),
                 owner,
                 first: None,
-                extras: hooks.map(|hooks| Box::new(Extras { hooks: Some(hooks), ..Extras::default() })),
+                extras: None,
                 waiters: 0,
                 detached: false,
                 seen: false,
@@ -365,7 +360,12 @@ where
             spent: AtomicBool::new(false),
             published: AtomicBool::new(false),
             generation: AtomicU32::new(generation),
-        })
+        });
+        // Once the call is in its place: to look at it before would cost every task a copy.
+        if C::IS_TRACED && TaskSpan::are_wanted() {
+            task.begin_span();
+        }
+        task
     }
 
     /// Ends the task with an error; see [`end`](Self::end).

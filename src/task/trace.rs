@@ -22,6 +22,7 @@ mod imp {
 
     use tracing::dispatcher::{self, Dispatch};
     use tracing::field::{Empty, display};
+    use tracing::level_filters::LevelFilter;
     use tracing::span::{Entered, Span};
 
     use crate::error::Error;
@@ -43,9 +44,14 @@ mod imp {
             self.0.is_none()
         }
 
-        /// Returns `true` if a subscriber may want spans of tasks.
+        /// Returns `true` if a subscriber may want spans of tasks. Without any, looks at an atomic.
+        #[inline(always)]
         pub(crate) fn are_wanted() -> bool {
-            tracing::enabled!(target: "concurrent_futures", tracing::Level::INFO)
+            #[cold]
+            fn ask() -> bool {
+                tracing::enabled!(target: "concurrent_futures", tracing::Level::INFO)
+            }
+            LevelFilter::current() >= LevelFilter::INFO && ask()
         }
 
         /// Makes the span of a call of the type named `call`, or of the function of an `entry`.
@@ -203,8 +209,12 @@ mod imp {
         }
         pub(crate) fn started(&self, _: &Times, _: Option<&str>, _: Option<&str>) {}
         pub(crate) fn ended(&self, _: Result<(), &Error>, _: &Times, _: Option<&str>, _: Option<&str>) {}
-        pub(crate) fn enter(&self) {}
+        pub(crate) fn enter(&self) -> Entered {
+            Entered
+        }
     }
+
+    pub(crate) struct Entered;
 
     #[derive(Clone)]
     pub(crate) struct Caller;

@@ -206,11 +206,9 @@ fn a_task_whose_worker_dies_starts_once_and_ends_once() {
     });
 }
 
-#[cfg(automatic)]
 #[test]
-fn a_chunk_is_one_job_on_processes_too() {
-    within(LONG, || {
-        let pool = Observed::new(ProcessPoolExecutor::new(1));
+fn a_chunk_is_one_job() {
+    on_pools(|pool| {
         let chunks = pool.with(MapOptions::new().chunk_size(2));
         let outcomes: Vec<_> = chunks.map(|n: u8| assert!(n < 1), [0, 1]).collect();
         assert!(outcomes[0].is_ok() && outcomes[1].is_err());

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use concurrent_futures::{
     AbortHandle, AbortOnDrop, AsCompleted, Awaiting, AwaitingShared, Backend, BuildError, Encoded, Error, Executor,
     Future, FutureId, InlineExecutor, Job, Map, MapOptions, MapUnordered, Promise, ReturnWhen, ScopedMap,
-    ScopedMapUnordered, SharedFuture, ShuttingDown, State, Stats, Submitting, TaskOptions, ThreadPoolExecutor, Waited,
-    With, task::TaskContext,
+    ScopedMapUnordered, SharedFuture, ShuttingDown, State, Stats, Submitting, TaskOptions, ThreadPoolExecutor, Times,
+    Waited, With, task::TaskContext,
 };
 
 const WORD: usize = size_of::<usize>();
@@ -110,6 +110,7 @@ fn errors_and_contexts_are_send_and_sync() {
     owned::<AbortHandle>();
     owned::<TaskContext>();
     owned::<Stats>();
+    owned::<Times>();
     copy::<FutureId>();
     copy::<State>();
     copy::<ReturnWhen>();
