@@ -387,6 +387,7 @@ fn an_executor_that_panics_or_forgets_abandons_the_task() {
         }
     }
     within(LONG, || {
+        logged("");
         let (start, input) = promise();
         let held_back = Careless.submit_after(input, |n: u32| n + 1);
         assert!(start.complete(Ok(1)));
