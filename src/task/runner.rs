@@ -35,7 +35,7 @@ where
     H: Held<Outcome<T>> + Send,
 {
     /// Runs the call that was taken out of the task.
-    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>, span: &TaskSpan) -> Ran {
+    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>, span: TaskSpan) -> Ran {
         if let Some(owner) = owner
             && let Some(limit) = self.limit(&**owner)
         {
@@ -49,6 +49,8 @@ where
             call.run()
         };
         let outcome: H = context::enter(me, || caught(run));
+        // The span is closed before the task is done.
+        span.leave();
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !C::COUNTS => Ran::Uncounted,
@@ -191,7 +193,7 @@ where
         }
         let executor = owner.as_ref().and_then(|owner| owner.kind());
         let span = started.map_or_else(TaskSpan::none, |started| started.run(executor, self.name()));
-        self.perform(me, call, owner.as_ref(), &span)
+        self.perform(me, call, owner.as_ref(), span)
     }
 
     fn claim(&self, me: Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Claim {
@@ -232,7 +234,7 @@ where
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
         let span = started.map_or_else(TaskSpan::none, |started| started.run(owner.kind(), self.name()));
-        owner.claim_ended(self.perform(me, call, None, &span));
+        owner.claim_ended(self.perform(me, call, None, span));
         Claim::Done
     }
 
