@@ -181,7 +181,7 @@ pub(crate) fn wait_for_itself(id: FutureId) -> ! {
 }
 
 /// Calls a callback with the outcome. Only one thread has the outcome, which may be another thread than this one (see
-/// [`with_room`]).
+/// [`as_callback`]).
 fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut H) {
     let mut lent = Some((callback, outcome));
     as_callback("a callback of a future", &mut || {
