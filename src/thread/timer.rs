@@ -1,6 +1,11 @@
 //! Time limits: one thread per executor, started with the first limit.
 //!
-//! It runs no user code, which could delay other limits: the [`TimerOwner`] ends the expired tasks.
+//! A worker adds the task that it begins, and wakes the timer only if the limit of that task ends before all others. The
+//! timer sleeps until the earliest deadline, and takes what is due. A task that is done stays until its deadline, or until
+//! it is swept out because its memory is all that is left of it.
+//!
+//! The timer runs no user code, which could delay other limits: the [`TimerOwner`] ends the expired tasks. No task is
+//! dropped under the lock, because the timer only holds weak handles there.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -8,8 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::deadlines::{Deadlines, Key};
-use crate::sync::Mutex;
-use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crate::sync::{Condvar, Mutex};
 use crate::task::owner;
 use crate::task::roles::{Runnable, TaskOwner};
 
@@ -21,18 +25,34 @@ pub(super) trait TimerOwner: TaskOwner {
     fn timer_ended(&self);
 }
 
-/// Sends the tasks to be watched to the timer thread. The thread ends when the sender is dropped.
-pub(super) struct Timer(Mutex<Option<Sender<Watch>>>);
+/// The handle of the executor. The thread ends when it is [stopped](Self::stop).
+pub(super) struct Timer(Arc<Shared>);
 
+struct Shared {
+    state: Mutex<State>,
+    /// Notified when an earlier deadline than all others is added, and when the thread is to end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    watched: Deadlines<Watch>,
+    /// How many tasks were left by the last sweep.
+    swept_to: usize,
+    /// How often the thread was stopped. A thread ends when it is not the current one any more.
+    stops: u64,
+    runs: bool,
+}
+
+/// A task that has begun.
 struct Watch {
-    deadline: Instant,
     limit: Duration,
     task: Weak<dyn Runnable>,
 }
 
 impl Timer {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(None))
+        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
     }
 
     /// Starts the timer thread if it does not run, by calling `spawn` with its body.
@@ -40,11 +60,11 @@ impl Timer {
         &self,
         spawn: impl FnOnce(Box<dyn FnOnce(Arc<dyn TimerOwner>) + Send>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut sender = self.0.lock();
-        if sender.is_none() {
-            let (send, receive) = unbounded();
-            spawn(Box::new(move |pool| run(&pool, &receive)))?;
-            *sender = Some(send);
+        let mut state = self.0.state.lock();
+        if !state.runs {
+            let (shared, stops) = (Arc::clone(&self.0), state.stops);
+            spawn(Box::new(move |pool| shared.run(&pool, stops)))?;
+            state.runs = true;
         }
         Ok(())
     }
@@ -55,66 +75,99 @@ impl Timer {
         let Some(deadline) = Instant::now().checked_add(limit) else {
             return;
         };
-        if let Some(sender) = &*self.0.lock() {
-            // The receiver lives until this sender is gone.
-            let _ = sender.send(Watch { deadline, limit, task });
+        let mut state = self.0.state.lock();
+        let is_first = state.watched.first().is_none_or(|first| deadline < first);
+        state.add(Key::new(deadline), Watch { limit, task });
+        drop(state);
+        if is_first {
+            self.0.changed.notify_all();
         }
     }
 
     pub(super) fn stop(&self) {
-        let sender = self.0.lock().take();
-        drop(sender);
+        let mut state = self.0.state.lock();
+        state.runs = false;
+        state.stops += 1;
+        let watched = std::mem::take(&mut state.watched);
+        drop(state);
+        drop(watched);
+        self.0.changed.notify_all();
     }
 }
 
-fn run(pool: &Arc<dyn TimerOwner>, commands: &Receiver<Watch>) {
-    // Callbacks of expired tasks run here if no other thread can be started for them.
-    owner::enter(Arc::clone(pool) as _);
-    let mut watches = Watches::default();
-    loop {
-        let command = match watches.expire(&**pool, Instant::now()) {
-            Some(next) => match commands.recv_deadline(next) {
-                Ok(watch) => Some(watch),
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(_) => None,
-            },
-            None => commands.recv().ok(),
-        };
-        match command {
-            Some(watch) => watches.add(watch),
-            None => break,
-        }
-    }
-    pool.timer_ended();
-}
-
-/// The watched tasks by deadline. Tasks that are done are swept out, so there are at most twice as many as running
-/// tasks.
-#[derive(Default)]
-struct Watches {
-    watched: Deadlines<Watch>,
-    swept_to: usize,
-}
-
-impl Watches {
-    fn add(&mut self, watch: Watch) {
+impl State {
+    fn add(&mut self, key: Key, watch: Watch) {
         const FEW: usize = 64;
-        self.watched.add(Key::new(watch.deadline), watch);
+        self.watched.add(key, watch);
         if self.watched.len() > FEW.max(2 * self.swept_to) {
-            self.watched.retain(|watch| watch.task.upgrade().is_some_and(|task| !task.snapshot().state.is_done()));
+            self.watched.retain(|watch| watch.task.strong_count() > 0);
             self.swept_to = self.watched.len();
         }
     }
+}
 
-    /// Expires the tasks that have reached their deadline, and returns the next deadline.
-    fn expire(&mut self, pool: &dyn TimerOwner, now: Instant) -> Option<Instant> {
-        while let Some(watch) = self.watched.take_due(now) {
-            if let Some(task) = watch.task.upgrade()
+impl Shared {
+    fn run(&self, pool: &Arc<dyn TimerOwner>, stops: u64) {
+        // Callbacks of expired tasks run here if no other thread can be started for them.
+        owner::enter(Arc::clone(pool) as _);
+        while let Some(Watch { limit, task }) = self.next(stops) {
+            if let Some(task) = task.upgrade()
                 && !task.snapshot().state.is_done()
             {
-                pool.expire(task, watch.limit);
+                pool.expire(task, limit);
             }
         }
-        self.watched.first()
+        pool.timer_ended();
+    }
+
+    /// Sleeps until the limit of a task is over. Returns `None` if the thread is to end.
+    fn next(&self, stops: u64) -> Option<Watch> {
+        let mut state = self.state.lock();
+        let mut now = Instant::now();
+        while state.stops == stops {
+            if let Some(due) = state.watched.take_due(now) {
+                return Some(due);
+            }
+            now = match state.watched.first() {
+                Some(first) if self.changed.wait_until(&mut state, first).timed_out() => first,
+                Some(_) => Instant::now(),
+                None => {
+                    self.changed.wait(&mut state);
+                    Instant::now()
+                }
+            };
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::Timer;
+    use crate::error::Outcome;
+    use crate::task::call::LocalCall;
+    use crate::task::{Runnable, TaskHandle, new_task};
+
+    fn task() -> Arc<dyn Runnable> {
+        let task: Arc<dyn TaskHandle<()>> = new_task(Some(LocalCall(|| -> Outcome<()> { Ok(()) })), None, None);
+        task
+    }
+
+    #[test]
+    fn tasks_of_which_only_memory_is_left_are_swept_out() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let timer = Timer::new();
+        let kept: Vec<_> = (0..100).map(|_| task()).collect();
+        kept.iter().for_each(|task| timer.watch(Arc::downgrade(task), LONG));
+        for _ in 0..10_000 {
+            timer.watch(Arc::downgrade(&task()), LONG);
+            // The newest task is alive when they are swept.
+            assert!(timer.0.state.lock().watched.len() <= 2 * (kept.len() + 1));
+        }
+        timer.stop();
+        assert_eq!(timer.0.state.lock().watched.len(), 0);
     }
 }
