@@ -1,0 +1,11 @@
+//! Runs the tasks of [`concurrent_futures`] on Celery workers.
+mod answer;
+mod args;
+mod broker;
+mod failure;
+mod json;
+mod keywords;
+mod message;
+
+pub use broker::ConnectError;
+pub use keywords::Keywords;
