@@ -2,6 +2,7 @@
 mod answer;
 mod args;
 mod broker;
+mod client;
 mod failure;
 mod json;
 mod keywords;
