@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_io::Timer;
-use concurrent_futures::{Broken, BuildError, Error};
+use concurrent_futures::{Broken, Error};
 use futures_lite::FutureExt as _;
 use futures_lite::future::block_on;
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -50,8 +50,13 @@ pub enum ConnectError {
         cause: String,
     },
     /// A setting of the builder is not valid.
-    #[error("{0}")]
-    Setting(BuildError),
+    #[error("{parameter} must be {requirement}")]
+    Setting {
+        /// The name of the builder's method.
+        parameter: &'static str,
+        /// What it must be.
+        requirement: &'static str,
+    },
     /// The program has no thread left to give.
     #[error("no thread can be started: {0}")]
     Thread(String),
@@ -60,10 +65,7 @@ pub enum ConnectError {
 /// So that `?` fits a function that returns the error of a task.
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
-        match error {
-            ConnectError::Setting(error) => Error::Build(error),
-            other => Error::Broken(Broken::new(other)),
-        }
+        Error::Broken(Broken::new(error))
     }
 }
 

@@ -309,15 +309,17 @@ impl<J> Window<J> {
         Some((message.task, message.item))
     }
 
-    fn messages_of(&self, task: &Task<J>, was_sent: bool) -> Vec<Uuid> {
-        let is_such = |id: &&Uuid| self.messages.get(*id).is_some_and(|message| message.was_sent == was_sent);
+    fn messages_of(&self, task: &Task<J>, is_such: impl Fn(&Message) -> bool) -> Vec<Uuid> {
+        let is_such = |id: &&Uuid| self.messages.get(*id).is_some_and(&is_such);
         task.messages.iter().filter(is_such).copied().collect()
     }
 
     /// Takes a task back, if that can be done exactly. Otherwise, what has not been published of it is cancelled.
     pub(crate) fn revoke(&mut self, id: FutureId) -> (Revoked, Option<Finished<J>>) {
         let Some(task) = self.tasks.get(&id) else { return (Revoked::default(), None) };
-        let (published, unsent) = (self.messages_of(task, true), self.messages_of(task, false));
+        let unsent = self.messages_of(task, |message| !message.was_sent);
+        // What a worker has begun goes on.
+        let published = self.messages_of(task, |message| message.was_sent && message.worker.is_none());
         let is_exact = unsent.len() == task.messages.len();
         if is_exact {
             // The job goes in `left`: the task would be abandoned if it were dropped before.
@@ -340,7 +342,7 @@ impl<J> Window<J> {
     /// messages that workers are to give up.
     pub(crate) fn left(&mut self, id: FutureId) -> (Option<J>, Vec<Uuid>) {
         let published = match self.tasks.get(&id) {
-            Some(task) if task.is_aborted => self.messages_of(task, true),
+            Some(task) if task.is_aborted => self.messages_of(task, |message| message.was_sent),
             _ => Vec::new(),
         };
         (self.remove_task(id).and_then(|task| task.job), published)
