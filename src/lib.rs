@@ -96,6 +96,8 @@ mod items;
 mod job;
 mod map;
 mod map_with;
+#[cfg(feature = "remote")]
+pub mod named;
 mod options;
 mod outcomes;
 mod panics;
@@ -158,7 +160,7 @@ pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, Thread
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
 #[cfg(feature = "remote")]
-pub use {erased_serde, task::formats::Reply};
+pub use {concurrent_futures_macros::task, erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[doc(hidden)]
 pub use {
