@@ -107,6 +107,7 @@ mod process;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
+mod report;
 mod shutting_down;
 
 mod stack;
@@ -148,6 +149,7 @@ pub use map_with::{MapWith, PlainMapWith};
 pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
+pub use report::Report;
 pub use shutting_down::ShuttingDown;
 #[cfg(feature = "stream")]
 pub use stream::{AsCompletedStream, MapUnorderedStream};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 10] = [
     &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition"],
     &["error", "bytes"],
-    &["panics", "fork", "stack", "blocking", "codec"],
+    &["panics", "fork", "stack", "blocking", "codec", "report"],
     &["outcomes"],
     &["task"],
     &["wait", "future", "inputs", "combine"],
