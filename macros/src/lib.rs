@@ -44,7 +44,8 @@ fn at(mut token: TokenTree, span: Span) -> TokenTree {
     token
 }
 
-/// Gives a function a name by which other programs can call it. Documented in the crate `concurrent-futures`.
+// The crate that re-exports it has its documentation.
+#[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     match expand(options, item.clone()) {
