@@ -1,6 +1,8 @@
 //! Functions that a task may call, and the outcomes of their calls.
 #![forbid(unsafe_code)]
 
+use std::any::TypeId;
+
 use super::context::current_name;
 use super::worker_state;
 use crate::codec::unread;
@@ -18,6 +20,14 @@ pub(crate) trait Function<A, R>: Copy + Send + Sync {
     fn call(self, argument: A) -> Outcome<R>;
     /// Returns the address of the function in this process.
     fn address(self) -> usize;
+    /// Returns the type of the pointer to the function; if its `Err` is the task's error, with the result alone.
+    fn pointer_type(self) -> TypeId
+    where
+        A: 'static,
+        R: 'static,
+    {
+        TypeId::of::<fn(A) -> R>()
+    }
 }
 
 /// A function whose return value is the result.
@@ -115,6 +125,13 @@ impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
     }
     fn address(self) -> usize {
         self.0.address()
+    }
+    fn pointer_type(self) -> TypeId
+    where
+        Box<A>: 'static,
+        R: 'static,
+    {
+        self.0.pointer_type()
     }
 }
 

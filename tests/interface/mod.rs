@@ -23,6 +23,8 @@ mod layers;
 mod map;
 mod map_input;
 mod map_unordered;
+#[cfg(feature = "remote")]
+mod named;
 mod promise;
 mod python;
 mod shared;
