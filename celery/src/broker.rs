@@ -7,7 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use async_io::Timer;
-use concurrent_futures::{Broken, Error};
+use concurrent_futures::named::Clash;
+use concurrent_futures::{Broken, BuildError, Error};
 use futures_lite::FutureExt as _;
 use futures_lite::future::block_on;
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -50,13 +51,11 @@ pub enum ConnectError {
         cause: String,
     },
     /// A setting of the builder is not valid.
-    #[error("{parameter} must be {requirement}")]
-    Setting {
-        /// The name of the builder's method.
-        parameter: &'static str,
-        /// What it must be.
-        requirement: &'static str,
-    },
+    #[error("{0}")]
+    Setting(BuildError),
+    /// Two functions of the program have the same name, so it is not known which of them a name means.
+    #[error("{0}")]
+    Clash(Clash),
     /// The program has no thread left to give.
     #[error("no thread can be started: {0}")]
     Thread(String),
@@ -65,7 +64,10 @@ pub enum ConnectError {
 /// So that `?` fits a function that returns the error of a task.
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
-        Error::Broken(Broken::new(error))
+        match error {
+            ConnectError::Setting(error) => Error::Build(error),
+            other => Error::Broken(Broken::new(other)),
+        }
     }
 }
 

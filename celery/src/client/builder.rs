@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use concurrent_futures::{BuildError, named};
+
 use super::CeleryExecutor;
 use super::shared::Settings;
 use crate::broker::{Broker, ConnectError};
@@ -104,17 +106,20 @@ impl CeleryBuilder {
     /// [`ConnectError`] if a setting is not valid, if the broker is not there, or if it refuses something.
     pub fn build(self) -> Result<CeleryExecutor, ConnectError> {
         let Settings { queue, in_flight, max_pending, max_message_size, .. } = &self.settings;
-        for (parameter, is_valid) in [
-            ("queue", !queue.is_empty() && queue.len() < 256),
-            ("in_flight", *in_flight > 0),
-            ("max_pending", *max_pending != Some(0)),
-            ("max_message_size", *max_message_size > 0),
-        ] {
-            if !is_valid {
-                let requirement = if parameter == "queue" { "a name of 1 to 255 bytes" } else { "at least 1" };
-                return Err(ConnectError::Setting { parameter, requirement });
+        let refused = |parameter, requirement, value: &dyn fmt::Debug| {
+            Err(ConnectError::Setting(BuildError::new(parameter, requirement, value)))
+        };
+        if queue.is_empty() || queue.len() > 255 {
+            return refused("queue", "a name of 1 to 255 bytes", queue);
+        }
+        for (parameter, value) in
+            [("in_flight", Some(*in_flight)), ("max_pending", *max_pending), ("max_message_size", Some(*max_message_size))]
+        {
+            if value == Some(0) {
+                return refused(parameter, "at least 1", &0);
             }
         }
+        named::all().map(drop).map_err(ConnectError::Clash)?;
         CeleryExecutor::start(self.broker?, self.settings)
     }
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use concurrent_futures::erased_serde::Deserializer;
 use concurrent_futures::{
     Broken, Encode, Error, Executor as _, Full, FutureId, Job, Part, Remote, Reply, Stats, Submitter,
-    ThreadPoolExecutor, TooLarge, Waiting,
+    ThreadPoolExecutor, TooLarge, Waiting, named,
 };
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
@@ -291,13 +291,12 @@ impl Shared {
 
     /// Writes the arguments of a job. Completes it if that cannot be done.
     fn prepare(&self, job: Job, queue: &Arc<str>) -> Option<Prepared> {
-        let Some(task) = task_name(&job) else {
-            job.fail(Error::Encode(Encode::new(
-                Part::Function,
-                "it has no name that other programs know: put `#[task]` on it, or give the task a name by \
-                 `TaskOptions::name`",
-            )));
-            return None;
+        let task = match task_name(&job) {
+            Ok(name) => name,
+            Err(why) => {
+                job.fail(Error::Encode(Encode::new(Part::Function, why)));
+                return None;
+            }
         };
         let options = job.options();
         let call = Call {
@@ -462,8 +461,18 @@ impl Shared {
 }
 
 /// Returns the name by which other programs know the function of a job.
-fn task_name(job: &Job) -> Option<Box<str>> {
-    job.name().map(Box::from)
+fn task_name(job: &Job) -> Result<Box<str>, &'static str> {
+    let Some(name) = job.function_name() else {
+        return job.name().map(Box::from).ok_or(
+            "it has no name that other programs know: put `#[task]` on it, or give the task a name by \
+             `TaskOptions::name`",
+        );
+    };
+    // A worker takes the `Err` of such a function for the error of the task.
+    match named::get(name).is_some_and(named::Named::is_fallible) && !job.is_fallible() {
+        true => Err("it returns a `Result`, whose `Err` is the error of the task on a worker: use `try_submit`"),
+        false => Ok(name.into()),
+    }
 }
 
 impl Remote for Shared {
