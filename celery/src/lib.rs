@@ -9,5 +9,5 @@ mod keywords;
 mod message;
 
 pub use broker::ConnectError;
-pub use client::{CeleryBuilder, CeleryExecutor, OnQueue};
+pub use client::{CeleryBuilder, CeleryExecutor, OnQueue, WorkerInfo};
 pub use keywords::Keywords;

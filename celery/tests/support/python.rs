@@ -25,8 +25,12 @@ pub(crate) fn programs() -> Result<PathBuf, String> {
 impl Python {
     /// Starts a worker with `slots` processes, and returns when it takes tasks.
     pub(crate) fn start(url: &str, slots: usize) -> Result<Self, String> {
-        let queue = unique("python");
-        let name = format!("{queue}@test");
+        Self::start_on(url, slots, &unique("python"))
+    }
+
+    /// As [`start`](Self::start), on the queue of another one.
+    pub(crate) fn start_on(url: &str, slots: usize, queue: &str) -> Result<Self, String> {
+        let (queue, name) = (queue.to_owned(), format!("{}@test", unique("python")));
         let mut child = Command::new(programs()?.join("celery"))
             .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
             .args(["-l", "info", "--without-gossip"])
