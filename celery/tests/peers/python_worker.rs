@@ -35,8 +35,8 @@ fn unknown(n: u8) -> u8 {
 }
 
 fn start(peers: &Peers) -> (Python, CeleryExecutor) {
-    let python = Python::start(&peers.broker.url, 1).expect("Python's Celery");
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&python.queue).build().expect("a broker");
+    let python = Python::start(&peers.url, 1).expect("Python's Celery");
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&python.queue).build().expect("a broker");
     (python, cluster)
 }
 
@@ -142,14 +142,14 @@ fn workers_tell_who_they_are(peers: &Peers) {
 }
 
 fn a_program_waits_for_workers_that_come(peers: &Peers) {
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&unique("awaited")).build().unwrap();
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("awaited")).build().unwrap();
     assert_eq!(cluster.wait_for_workers(1, Duration::from_millis(200)), 0);
-    let worker = Python::start(&peers.broker.url, 1).unwrap();
+    let worker = Python::start(&peers.url, 1).unwrap();
     // It is there, and is asked; then one more comes.
     let on_queue = cluster.on(&worker.queue);
     assert_eq!(on_queue.wait_for_workers(1, LONG), 1);
     std::thread::scope(|scope| {
-        let _second = scope.spawn(|| Python::start_on(&peers.broker.url, 1, &worker.queue).unwrap());
+        let _second = scope.spawn(|| Python::start_on(&peers.url, 1, &worker.queue).unwrap());
         assert_eq!(on_queue.wait_for_workers(2, LONG), 2);
     });
 }

@@ -1,6 +1,7 @@
 //! [`Python`]: Celery's own worker.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -38,6 +39,7 @@ impl Python {
             // It refuses to be root otherwise, or says much about it.
             .env("C_FORCE_ROOT", "1")
             .current_dir(file("examples/python"))
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -53,8 +55,9 @@ impl Python {
 
     /// Ends the worker and its processes at once, as a crash of its machine would.
     pub(crate) fn kill(&mut self) {
-        // Its processes are its children, and notice that it is gone.
-        let _ = self.child.kill();
+        // It leads a group, with the processes that run its tasks.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.wait();
     }
 }
