@@ -1,0 +1,13 @@
+//! Runs the tasks of [`concurrent_futures`] on Celery workers.
+mod answer;
+mod args;
+mod broker;
+mod client;
+mod failure;
+mod json;
+mod keywords;
+mod message;
+
+pub use broker::ConnectError;
+pub use client::{CeleryBuilder, CeleryExecutor, OnQueue};
+pub use keywords::Keywords;
