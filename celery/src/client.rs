@@ -107,7 +107,7 @@ impl CeleryExecutor {
     /// use concurrent_futures_celery::CeleryExecutor;
     ///
     /// let cluster = CeleryExecutor::from_env()?;
-    /// let resized = cluster.on("gpu").call::<_, String>("img.resize", ("flag.png", 640));
+    /// let resized = cluster.on("gpu").call::<_, String>("img.resize", ("flag.png".to_owned(), 640));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on(&self, queue: &str) -> OnQueue<'_> {

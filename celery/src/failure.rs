@@ -89,10 +89,9 @@ impl Failure {
         }
         let message = self.message();
         match &*self.exc_type {
-            "NotRegistered" => Error::Decode(Decode::new(
-                Part::Function,
-                format!("no task named {:?} is registered there", task.name),
-            )),
+            "NotRegistered" => {
+                Error::Decode(Decode::new(Part::Function, format!("no task named {:?} is registered there", task.name)))
+            }
             "TimeLimitExceeded" | "SoftTimeLimitExceeded" => {
                 Error::TimeLimit(TimeLimit::new(task.time_limit.unwrap_or_default()))
             }

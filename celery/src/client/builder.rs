@@ -112,9 +112,11 @@ impl CeleryBuilder {
         if queue.is_empty() || queue.len() > 255 {
             return refused("queue", "a name of 1 to 255 bytes", queue);
         }
-        for (parameter, value) in
-            [("in_flight", Some(*in_flight)), ("max_pending", *max_pending), ("max_message_size", Some(*max_message_size))]
-        {
+        for (parameter, value) in [
+            ("in_flight", Some(*in_flight)),
+            ("max_pending", *max_pending),
+            ("max_message_size", Some(*max_message_size)),
+        ] {
             if value == Some(0) {
                 return refused(parameter, "at least 1", &0);
             }

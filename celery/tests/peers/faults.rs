@@ -1,0 +1,2 @@
+//! What goes wrong between the program and the broker.
+crate::tests! {}

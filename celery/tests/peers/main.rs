@@ -1,0 +1,58 @@
+//! The crate beside Celery's own programs: RabbitMQ and Python are started here, and end with the program.
+//!
+//!     cargo test -p concurrent-futures-celery --test peers
+#![forbid(unsafe_code)]
+
+mod faults;
+mod python_worker;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use concurrent_futures_conformance::support::{LONG, within};
+use libtest_mimic::{Arguments, Trial};
+use support::Broker;
+
+/// What all tests use.
+struct Peers {
+    broker: Broker,
+}
+
+type Test = (&'static str, fn(&Peers));
+
+/// Lists functions as tests.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const TESTS: &[crate::Test] = &[$((concat!(module_path!(), "::", stringify!($name)), $name)),*];
+    };
+}
+pub(crate) use tests;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let tests = [python_worker::TESTS, faults::TESTS].concat();
+    if arguments.list {
+        let trials = tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let broker = match Broker::start("peers") {
+        Ok(broker) => broker,
+        Err(missing) => {
+            eprintln!("the tests beside other programs cannot run: {missing}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let peers = Arc::new(Peers { broker });
+    let trials = tests.into_iter().map(|(name, test)| {
+        let peers = Arc::clone(&peers);
+        Trial::test(name.trim_start_matches("peers::"), move || {
+            within(LONG, move || test(&peers));
+            Ok(())
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    drop(peers);
+    conclusion.exit_code()
+}

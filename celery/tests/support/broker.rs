@@ -1,0 +1,46 @@
+//! [`Broker`]: a private RabbitMQ node on 127.0.0.1.
+
+use std::path::PathBuf;
+
+use super::{file, folder, script};
+
+/// A node whose files are in `target`, and which ends with this.
+pub struct Broker {
+    folder: PathBuf,
+    pub url: String,
+}
+
+impl Broker {
+    /// Starts a node.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is missing.
+    pub fn start(name: &str) -> Result<Self, String> {
+        let folder = folder(&format!("{name}-{}", std::process::id()));
+        let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()])?;
+        Ok(Self { folder, url })
+    }
+
+    /// Stops the node in order, and keeps its data.
+    pub fn stop(&self) {
+        self.say("stop").expect("the node can be stopped");
+    }
+
+    /// Starts it again, on the same port and with its data.
+    pub fn start_again(&self) {
+        assert_eq!(self.say("start").as_ref(), Ok(&self.url));
+    }
+
+    fn say(&self, verb: &str) -> Result<String, String> {
+        script(&file("examples/broker.sh"), &[verb.as_ref(), self.folder.as_os_str()])
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // At once: its data goes, too.
+        let _ = self.say("kill");
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,62 @@
+//! [`Python`]: Celery's own worker.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::{file, folder, script, unique};
+
+/// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
+pub struct Python {
+    child: Child,
+    pub queue: String,
+    pub name: String,
+}
+
+/// Returns the folder with the programs of an environment that has Celery. It is made once, and kept.
+///
+/// # Errors
+///
+/// A sentence that says what is missing.
+pub fn programs() -> Result<PathBuf, String> {
+    script(&file("examples/python.sh"), &[folder("python").as_os_str()]).map(PathBuf::from)
+}
+
+impl Python {
+    /// Starts a worker with `slots` processes, and returns when it takes tasks.
+    pub fn start(url: &str, slots: usize) -> Result<Self, String> {
+        let queue = unique("python");
+        let name = format!("{queue}@test");
+        let mut child = Command::new(programs()?.join("celery"))
+            .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
+            .args(["-l", "info", "--without-gossip"])
+            .env("CELERY_BROKER_URL", url)
+            // It refuses to be root otherwise, or says much about it.
+            .env("C_FORCE_ROOT", "1")
+            .current_dir(file("examples/python"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("celery cannot be started: {error}"))?;
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("ready."));
+        // What else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let python = Self { child, queue, name };
+        if is_ready { Ok(python) } else { Err("Celery's worker has ended before it was ready".into()) }
+    }
+
+    /// Ends the worker and its processes at once, as a crash of its machine would.
+    pub fn kill(&mut self) {
+        // Its processes are its children, and notice that it is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
