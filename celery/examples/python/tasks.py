@@ -8,6 +8,9 @@ from celery import Celery
 app = Celery("tasks", broker=os.environ["CELERY_BROKER_URL"], backend="rpc://")
 app.conf.task_track_started = True
 app.conf.broker_connection_retry_on_startup = True
+# So that a task, or its result, is not lost with the broker or with the worker.
+app.conf.task_acks_late = True
+app.conf.result_persistent = True
 
 
 @app.task(name="tasks.add")

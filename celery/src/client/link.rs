@@ -137,7 +137,7 @@ impl Link {
         // Set when the broker did not take a message.
         let paused = Cell::new(None);
         let is_over = async {
-            self.shared.until(|state| state.is_over().then_some(())).await;
+            self.shared.until(|state| (state.is_over() && state.orders.is_empty()).then_some(())).await;
             Ok(())
         };
         self.receive(session)
@@ -154,11 +154,11 @@ impl Link {
         &self,
         session: &Session,
         unconfirmed: &Unconfirmed,
-        paused: &Cell<Option<Duration>>,
+        paused: &Cell<Option<Instant>>,
     ) -> Result<(), Lost> {
         loop {
-            if let Some(pause) = paused.take() {
-                Timer::after(pause).await;
+            if let Some(until) = paused.take() {
+                Timer::at(until).await;
             }
             let outgoing = self.shared.until(|state| state.window.next()).await;
             let (id, call) = (outgoing.id, &outgoing.call);
@@ -183,8 +183,9 @@ impl Link {
         session: &Session,
         unconfirmed: &Unconfirmed,
         pauses: &Pauses,
-        paused: &Cell<Option<Duration>>,
+        paused: &Cell<Option<Instant>>,
     ) -> Result<(), Lost> {
+        let mut pause_ends = Instant::now();
         loop {
             let confirmation = poll_fn(|context| {
                 let mut unconfirmed = unconfirmed.borrow_mut();
@@ -212,7 +213,12 @@ impl Link {
                 }
                 Confirmation::Nack(_) => {}
             }
-            paused.set(Some(pauses.next()));
+            // What was published before the pause may be refused in it.
+            let now = Instant::now();
+            if pause_ends <= now {
+                pause_ends = now + pauses.next();
+                paused.set(Some(pause_ends));
+            }
             self.shared.change(|state| state.window.not_taken(id));
         }
     }

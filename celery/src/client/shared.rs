@@ -142,9 +142,9 @@ impl Orders {
 }
 
 impl State {
-    /// Returns `true` if the link has nothing to do any more.
+    /// Returns `true` if nobody waits for anything any more. Workers may still have to be told something.
     pub(crate) fn is_over(&self) -> bool {
-        self.is_closed && self.window.is_empty() && self.orders.is_empty()
+        self.is_closed && self.window.is_empty()
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::{file, folder, script};
 
 /// A node whose files are in `target`, and which ends with this.
-pub struct Broker {
+pub(crate) struct Broker {
     folder: PathBuf,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Broker {
@@ -16,19 +16,19 @@ impl Broker {
     /// # Errors
     ///
     /// A sentence that says what is missing.
-    pub fn start(name: &str) -> Result<Self, String> {
+    pub(crate) fn start(name: &str) -> Result<Self, String> {
         let folder = folder(&format!("{name}-{}", std::process::id()));
         let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()])?;
         Ok(Self { folder, url })
     }
 
     /// Stops the node in order, and keeps its data.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.say("stop").expect("the node can be stopped");
     }
 
     /// Starts it again, on the same port and with its data.
-    pub fn start_again(&self) {
+    pub(crate) fn start_again(&self) {
         assert_eq!(self.say("start").as_ref(), Ok(&self.url));
     }
 

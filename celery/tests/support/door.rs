@@ -7,10 +7,10 @@ use std::process::Command;
 use super::{folder, unique};
 
 /// A FIFO that a task opens.
-pub struct Door(PathBuf);
+pub(crate) struct Door(PathBuf);
 
 impl Door {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = folder("doors").join(unique("door"));
         let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
         assert!(made.success());
@@ -18,12 +18,12 @@ impl Door {
     }
 
     /// Returns what to give to the task.
-    pub fn path(&self) -> Option<String> {
+    pub(crate) fn path(&self) -> Option<String> {
         Some(self.0.to_str().expect("a path in UTF-8").to_owned())
     }
 
     /// Blocks until a task comes to the door.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         File::open(&self.0).expect("a door");
     }
 }

@@ -6,10 +6,12 @@
 mod broker;
 mod door;
 mod python;
+mod scripted;
 
-pub use broker::Broker;
-pub use door::Door;
-pub use python::Python;
+pub(crate) use broker::Broker;
+pub(crate) use door::Door;
+pub(crate) use python::Python;
+pub(crate) use scripted::{Answer, Called, Raw, Scripted};
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Returns a name that nothing else has, for a queue.
-pub fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("{what}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use super::{file, folder, script, unique};
 
 /// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
-pub struct Python {
+pub(crate) struct Python {
     child: Child,
-    pub queue: String,
-    pub name: String,
+    pub(crate) queue: String,
+    pub(crate) name: String,
 }
 
 /// Returns the folder with the programs of an environment that has Celery. It is made once, and kept.
@@ -18,13 +18,13 @@ pub struct Python {
 /// # Errors
 ///
 /// A sentence that says what is missing.
-pub fn programs() -> Result<PathBuf, String> {
+pub(crate) fn programs() -> Result<PathBuf, String> {
     script(&file("examples/python.sh"), &[folder("python").as_os_str()]).map(PathBuf::from)
 }
 
 impl Python {
     /// Starts a worker with `slots` processes, and returns when it takes tasks.
-    pub fn start(url: &str, slots: usize) -> Result<Self, String> {
+    pub(crate) fn start(url: &str, slots: usize) -> Result<Self, String> {
         let queue = unique("python");
         let name = format!("{queue}@test");
         let mut child = Command::new(programs()?.join("celery"))
@@ -48,7 +48,7 @@ impl Python {
     }
 
     /// Ends the worker and its processes at once, as a crash of its machine would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // Its processes are its children, and notice that it is gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
