@@ -130,38 +130,6 @@ pub use codec::Payload;
 pub use combine::{all_settled, any, race, try_all};
 pub use completed::deadline::AsCompletedUntil;
 pub use completed::{AsCompleted, as_completed};
-pub use condition::Waiting;
-pub use error::{
-    BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
-    Timeout, TooLarge, WorkerDied,
-};
-pub use executor::Executor;
-pub use future::abort::{AbortHandle, AbortOnDrop};
-pub use future::promise::{Promise, promise};
-pub use future::shared::{AwaitingShared, SharedFuture};
-pub use future::{Awaiting, Future};
-pub use id::FutureId;
-pub use inline::InlineExecutor;
-pub use inputs::Inputs;
-pub use items::ItemExecutor;
-pub use job::Job;
-pub use map::{Map, MapUnordered};
-pub use map_with::{MapWith, PlainMapWith};
-pub use options::{MapOptions, Stats, TaskOptions};
-#[cfg(processes)]
-pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
-pub use report::Report;
-pub use shutting_down::ShuttingDown;
-#[cfg(feature = "stream")]
-pub use stream::{AsCompletedStream, MapUnorderedStream};
-pub use submitter::Submitter;
-pub use submitting::Submitting;
-pub use task::arguments::Encoded;
-pub use task::remote::Remote;
-pub use task::snapshot::State;
-pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
-pub use wait::{ReturnWhen, Waitable, Waited, wait};
-pub use with::{Options, With};
 /// Gives a function a name by which other programs can call it: `#[task]`, or `#[task(name = "files.parse")]`.
 ///
 /// The function stays what it is for everybody who calls or submits it. An executor whose workers are other programs gets
@@ -197,6 +165,38 @@ pub use with::{Options, With};
 /// ```
 #[cfg(feature = "remote")]
 pub use concurrent_futures_macros::task;
+pub use condition::Waiting;
+pub use error::{
+    BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
+    Timeout, TooLarge, WorkerDied,
+};
+pub use executor::Executor;
+pub use future::abort::{AbortHandle, AbortOnDrop};
+pub use future::promise::{Promise, promise};
+pub use future::shared::{AwaitingShared, SharedFuture};
+pub use future::{Awaiting, Future};
+pub use id::FutureId;
+pub use inline::InlineExecutor;
+pub use inputs::Inputs;
+pub use items::ItemExecutor;
+pub use job::Job;
+pub use map::{Map, MapUnordered};
+pub use map_with::{MapWith, PlainMapWith};
+pub use options::{MapOptions, Stats, TaskOptions};
+#[cfg(processes)]
+pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
+pub use report::Report;
+pub use shutting_down::ShuttingDown;
+#[cfg(feature = "stream")]
+pub use stream::{AsCompletedStream, MapUnorderedStream};
+pub use submitter::Submitter;
+pub use submitting::Submitting;
+pub use task::arguments::Encoded;
+pub use task::remote::Remote;
+pub use task::snapshot::State;
+pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, ThreadPoolExecutor};
+pub use wait::{ReturnWhen, Waitable, Waited, wait};
+pub use with::{Options, With};
 #[cfg(feature = "remote")]
 pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]

@@ -7,7 +7,10 @@ mod failure;
 mod json;
 mod keywords;
 mod message;
+mod topology;
+mod worker;
 
 pub use broker::ConnectError;
 pub use client::{CeleryBuilder, CeleryExecutor, OnQueue, WorkerInfo};
 pub use keywords::Keywords;
+pub use worker::{Stopper, Worker, WorkerBuilder};

@@ -1,0 +1,220 @@
+//! [`Session`]: one connection to the broker, with the queues and channels that a worker needs.
+//!
+//! Answers, and the acknowledgement of the message that they answer, are sent on the same channel in this order, so the
+//! broker has an answer before it forgets its task. The broker confirms what is published; nobody waits for that, but a
+//! message that comes back tells that the client of the task is gone.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::Stream as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
+    ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind, PublisherConfirm};
+
+use super::Lost;
+use crate::broker::{Broker, ConnectError};
+use crate::message::json_properties;
+use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
+
+/// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
+const ORDERS_EXPIRE: i32 = 10_000;
+
+pub(super) struct Session {
+    connection: Connection,
+    /// For tasks and answers.
+    tasks: Channel,
+    /// One for each queue of tasks.
+    consumers: Vec<Queue>,
+    /// For orders, and the answers to them.
+    control: Channel,
+    orders: Consumer,
+    events: Channel,
+    /// What was published and not confirmed yet, each with the task whose client it is for.
+    confirms: VecDeque<(Option<String>, PublisherConfirm)>,
+}
+
+struct Queue {
+    name: String,
+    tag: String,
+    /// The broker was told to deliver nothing more.
+    is_cancelled: bool,
+    /// `None` once everything that was delivered is taken.
+    messages: Option<Consumer>,
+}
+
+/// What a session has for its worker.
+pub(super) enum Incoming {
+    Task(Delivery),
+    Order(Delivery),
+    /// There is no queue for the answers to this task.
+    Returned(String),
+}
+
+impl Session {
+    pub(super) async fn open(broker: &Broker, name: &str, queues: &[String], slots: u16) -> Result<Self, ConnectError> {
+        let connection = broker.connect(&format!("concurrent-futures worker {name}")).await?;
+        let refused = |what: &str| {
+            let what = what.to_owned();
+            move |error: lapin::Error| broker.refused(what, &error)
+        };
+        let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
+        tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
+        let control = ensure_exchange(&connection, CONTROL, ExchangeKind::Fanout, false).await;
+        let control = control.map_err(refused(&format!("the exchange {CONTROL:?} for orders to workers")))?;
+        let events = ensure_exchange(&connection, EVENTS, ExchangeKind::Topic, true).await;
+        let events = events.map_err(refused(&format!("the exchange {EVENTS:?} for events of workers")))?;
+        let orders = orders(&control, name).await.map_err(refused("a queue for orders"))?;
+        let (consumers, confirms) = (Vec::new(), VecDeque::new());
+        let mut session = Self { connection, tasks, consumers, control, orders, events, confirms };
+        session.set_slots(slots).await.map_err(refused("a limit of messages"))?;
+        for queue in queues {
+            session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
+        }
+        Ok(session)
+    }
+
+    /// Limits how many messages the broker delivers before some are acknowledged, over all queues.
+    pub(super) async fn set_slots(&self, slots: u16) -> lapin::Result<()> {
+        self.tasks.basic_qos(slots, BasicQosOptions { global: true }).await
+    }
+
+    /// Begins to read a queue, which is declared if it is missing.
+    pub(super) async fn consume(&mut self, queue: &str) -> lapin::Result<()> {
+        if self.queues().any(|name| name == queue) {
+            return Ok(());
+        }
+        ensure_queue(&self.connection, queue).await?;
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let messages = self.tasks.basic_consume(queue.into(), "".into(), options, arguments).await?;
+        let (name, tag) = (queue.to_owned(), messages.tag().to_string());
+        self.consumers.push(Queue { name, tag, is_cancelled: false, messages: Some(messages) });
+        Ok(())
+    }
+
+    /// Returns the queues that are read.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &str> {
+        self.consumers.iter().filter(|queue| !queue.is_cancelled).map(|queue| &*queue.name)
+    }
+
+    /// Has the broker deliver nothing more from a queue, or from any. What it has delivered is still to be taken.
+    pub(super) async fn cancel(&mut self, queue: Option<&str>) -> lapin::Result<()> {
+        for Queue { name, tag, is_cancelled, .. } in &mut self.consumers {
+            if !*is_cancelled && queue.is_none_or(|queue| queue == name) {
+                *is_cancelled = true;
+                self.tasks.basic_cancel(tag.as_str().into(), BasicCancelOptions::default()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if everything that the broker has delivered is taken, and nothing more comes.
+    pub(super) fn is_read(&self) -> bool {
+        self.consumers.iter().all(|queue| queue.messages.is_none())
+    }
+
+    /// Waits for what comes next.
+    pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
+        while let Some((_, confirm)) = self.confirms.front_mut() {
+            let Poll::Ready(confirmation) = Pin::new(confirm).poll(context) else { break };
+            let Some((task, _)) = self.confirms.pop_front() else { break };
+            if let (Confirmation::Ack(Some(_)), Some(task)) = (confirmation?, task) {
+                return Poll::Ready(Ok(Incoming::Returned(task)));
+            }
+        }
+        if let Poll::Ready(order) = Pin::new(&mut self.orders).poll_next(context) {
+            let ended = || Lost("the broker has ended the queue for orders".into());
+            return Poll::Ready(Ok(Incoming::Order(order.ok_or_else(ended)??)));
+        }
+        for Queue { name, is_cancelled, messages, .. } in &mut self.consumers {
+            let Some(consumer) = messages else { continue };
+            match Pin::new(consumer).poll_next(context) {
+                Poll::Pending => {}
+                Poll::Ready(Some(delivery)) => return Poll::Ready(Ok(Incoming::Task(delivery?))),
+                Poll::Ready(None) if *is_cancelled => *messages = None,
+                Poll::Ready(None) => {
+                    return Poll::Ready(Err(Lost(format!("the broker has ended the queue {name:?}"))));
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Publishes an answer, or a task. With a `task`, its client is gone if the message comes back.
+    pub(super) async fn publish(
+        &mut self,
+        (exchange, routing_key): (&str, &str),
+        body: &[u8],
+        properties: BasicProperties,
+        task: Option<String>,
+    ) -> lapin::Result<()> {
+        let options = BasicPublishOptions { mandatory: task.is_some(), ..BasicPublishOptions::default() };
+        let confirm = self.tasks.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await?;
+        self.confirms.push_back((task, confirm));
+        Ok(())
+    }
+
+    /// Tells the broker that a message is done with.
+    pub(super) async fn ack(&self, tag: u64) -> lapin::Result<()> {
+        self.tasks.basic_ack(tag, BasicAckOptions::default()).await
+    }
+
+    /// Tells the broker that a message is not one for a worker, so that it keeps the message if it was told where.
+    pub(super) async fn reject(&self, tag: u64) -> lapin::Result<()> {
+        self.tasks.basic_reject(tag, BasicRejectOptions { requeue: false }).await
+    }
+
+    /// Answers an order.
+    pub(super) async fn reply(
+        &self,
+        (exchange, routing_key): (&str, &str),
+        ticket: &str,
+        body: &[u8],
+    ) -> lapin::Result<()> {
+        let mut headers = FieldTable::default();
+        headers.insert("ticket".into(), AMQPValue::LongString(ticket.into()));
+        let (options, properties) = (BasicPublishOptions::default(), json_properties().with_headers(headers));
+        let (exchange, routing_key) = (exchange.into(), routing_key.into());
+        self.control.basic_publish(exchange, routing_key, options, body, properties).await?.await.map(drop)
+    }
+
+    /// Tells whoever listens what the worker does.
+    pub(super) async fn tell(&self, routing_key: &str, hostname: &str, body: &[u8]) -> lapin::Result<()> {
+        let mut headers = FieldTable::default();
+        headers.insert("hostname".into(), AMQPValue::LongString(hostname.into()));
+        let properties = json_properties().with_headers(headers).with_delivery_mode(1);
+        let options = BasicPublishOptions::default();
+        self.events.basic_publish(EVENTS.into(), routing_key.into(), options, body, properties).await?.await.map(drop)
+    }
+
+    /// Ends in order: the broker has everything that was sent. It delivers what was not acknowledged to other workers.
+    pub(super) async fn close(self) {
+        if let Err(error) = self.connection.close(200, "done".into()).await {
+            log::debug!("the connection to the broker did not end in order: {error}");
+        }
+    }
+}
+
+/// Begins to listen to orders.
+async fn orders(control: &Channel, name: &str) -> lapin::Result<Consumer> {
+    let queue = format!("{name}.{CONTROL}");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(ORDERS_EXPIRE));
+    let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
+    control.queue_declare(queue.as_str().into(), options, arguments).await?;
+    let bind = QueueBindOptions::default();
+    control.queue_bind(queue.as_str().into(), CONTROL.into(), "".into(), bind, FieldTable::default()).await?;
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    control.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await
+}
