@@ -71,7 +71,11 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     /// Starts a worker that sends what `answers` returns, and then acknowledges the message.
-    pub(crate) fn start(url: &str, queue: &str, mut answers: impl FnMut(&Called) -> Vec<Answer> + Send + 'static) -> Self {
+    pub(crate) fn start(
+        url: &str,
+        queue: &str,
+        mut answers: impl FnMut(&Called) -> Vec<Answer> + Send + 'static,
+    ) -> Self {
         let raw = Raw::connect(url);
         let channel = raw.channel.clone();
         let mut messages = block_on(async {
@@ -83,7 +87,9 @@ impl Scripted {
         let serve = move || {
             while let Some(Ok(message)) = block_on(messages.next()) {
                 let headers = message.properties.headers().clone().unwrap_or_default();
-                let text = |text: &Option<lapin::types::ShortString>| text.as_ref().map(ToString::to_string).unwrap_or_default();
+                let text = |text: &Option<lapin::types::ShortString>| {
+                    text.as_ref().map(ToString::to_string).unwrap_or_default()
+                };
                 let mut body: VecDeque<Value> = serde_json::from_slice(&message.data).expect("a body in JSON");
                 let called = Called {
                     id: text(message.properties.correlation_id()),
