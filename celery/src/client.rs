@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod events;
 mod link;
 mod on_queue;
 mod session;
@@ -22,6 +23,7 @@ use shared::Shared;
 
 pub use builder::CeleryBuilder;
 pub use on_queue::OnQueue;
+pub use workers::WorkerInfo;
 
 /// Sends tasks to Celery workers, by way of RabbitMQ.
 pub struct CeleryExecutor {
@@ -112,6 +114,31 @@ impl CeleryExecutor {
     /// ```
     pub fn on(&self, queue: &str) -> OnQueue<'_> {
         OnQueue { executor: self, queue: queue.into() }
+    }
+
+    /// Blocks until `count` workers read the queue of this executor, or until the time is up. Returns how many do.
+    ///
+    /// Without a worker, a task waits in its queue for ever: a program can find that out before it begins.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use concurrent_futures_celery::CeleryExecutor;
+    ///
+    /// let cluster = CeleryExecutor::builder("amqp://127.0.0.1").queue("rust").build()?;
+    /// if cluster.wait_for_workers(1, Duration::from_secs(10)) == 0 {
+    ///     eprintln!("nobody reads the queue `rust`");
+    /// }
+    /// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+    /// ```
+    pub fn wait_for_workers(&self, count: usize, timeout: Duration) -> usize {
+        self.shared.wait_for_workers(&self.shared.settings.queue, count, timeout)
+    }
+
+    /// Asks all workers of the broker who they are. Blocks for a second, as long as they have to answer.
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        self.shared.workers()
     }
 
     /// Joins the thread of the connection, which has ended or is about to.

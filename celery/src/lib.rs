@@ -11,6 +11,6 @@ mod topology;
 mod worker;
 
 pub use broker::ConnectError;
-pub use client::{CeleryBuilder, CeleryExecutor, OnQueue};
+pub use client::{CeleryBuilder, CeleryExecutor, OnQueue, WorkerInfo};
 pub use keywords::Keywords;
 pub use worker::{Stopper, Worker, WorkerBuilder};

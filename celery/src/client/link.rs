@@ -47,7 +47,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Why a connection is over.
-struct Lost(String);
+pub(super) struct Lost(String);
 
 impl From<lapin::Error> for Lost {
     fn from(error: lapin::Error) -> Self {
@@ -56,7 +56,7 @@ impl From<lapin::Error> for Lost {
 }
 
 pub(super) struct Link {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     broker: Broker,
 }
 
@@ -145,6 +145,7 @@ impl Link {
             .or(self.publish(session, &unconfirmed, &paused))
             .or(self.order(session))
             .or(self.watch())
+            .or(self.listen(session))
             .or(is_over)
             .await
     }
@@ -301,7 +302,7 @@ impl Link {
         }
     }
 
-    fn answered(&self, id: Uuid, reply: Reply) {
+    pub(super) fn answered(&self, id: Uuid, reply: Reply) {
         let finished = self.shared.change(|state| state.window.answered(id, reply));
         self.shared.complete(finished);
     }
@@ -387,9 +388,9 @@ impl Link {
 }
 
 /// Returns the next message of a consumer, unless the consumer has ended.
-fn next(delivery: Option<lapin::Result<Delivery>>) -> Result<Delivery, Lost> {
+pub(super) fn next(delivery: Option<lapin::Result<Delivery>>) -> Result<Delivery, Lost> {
     match delivery {
         Some(delivery) => Ok(delivery?),
-        None => Err(Lost("the broker has ended the queue for answers".into())),
+        None => Err(Lost("the broker has ended a queue that is read".into())),
     }
 }

@@ -22,6 +22,11 @@ impl OnQueue<'_> {
     pub fn call<A: Payload, R: Payload>(&self, task: &str, arguments: A) -> Future<R> {
         super::call(self, task, arguments)
     }
+
+    /// Blocks until `count` workers read this queue, as [`CeleryExecutor::wait_for_workers`] does.
+    pub fn wait_for_workers(&self, count: usize, timeout: Duration) -> usize {
+        self.executor.shared.wait_for_workers(&self.queue, count, timeout)
+    }
 }
 
 impl Backend for OnQueue<'_> {

@@ -31,7 +31,7 @@ fn same_number(executor: &impl Executor, n: u64) -> concurrent_futures::Future<u
 }
 
 fn a_broker_that_cannot_be_used_is_named_without_its_password(peers: &Peers) {
-    let url = |login: &str, vhost: &str| peers.broker.url.replace("guest:guest", login) + vhost;
+    let url = |login: &str, vhost: &str| peers.url.replace("guest:guest", login) + vhost;
     for url in [url("guest:secret", ""), url("nobody:secret", ""), url("guest:guest", "/no.such.vhost")] {
         let error = CeleryExecutor::connect(&url).unwrap_err();
         assert!(matches!(error, ConnectError::Broker { .. }), "{error:?}");
@@ -44,14 +44,14 @@ fn a_broker_that_cannot_be_used_is_named_without_its_password(peers: &Peers) {
 
 fn a_queue_with_settings_of_its_own_is_used_as_it_is(peers: &Peers) {
     let queue = unique("own");
-    let raw = Raw::connect(&peers.broker.url);
+    let raw = Raw::connect(&peers.url);
     raw.declare(&queue, false, &[("x-max-length", AMQPValue::LongInt(1000))]);
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&queue).build().unwrap();
-    let _worker = Scripted::start(&peers.broker.url, &queue, same);
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
+    let _worker = Scripted::start(&peers.url, &queue, same);
     assert_eq!(same_number(&cluster, 7).result().unwrap(), 7);
     let other = unique("other");
     raw.declare(&other, false, &[]);
-    let _other_worker = Scripted::start(&peers.broker.url, &other, |called| vec![called.success(0)]);
+    let _other_worker = Scripted::start(&peers.url, &other, |called| vec![called.success(0)]);
     assert_eq!(same_number(&cluster.on(&other), 7).result().unwrap(), 0);
 }
 
@@ -64,38 +64,38 @@ fn narrow(raw: &Raw) -> String {
 }
 
 fn a_full_queue_holds_tasks_back(peers: &Peers) {
-    let queue = narrow(&Raw::connect(&peers.broker.url));
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&queue).build().unwrap();
+    let queue = narrow(&Raw::connect(&peers.url));
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
     let futures: Vec<_> = (0..20).map(|n| same_number(&cluster, n)).collect();
-    let _worker = Scripted::start(&peers.broker.url, &queue, same);
+    let _worker = Scripted::start(&peers.url, &queue, same);
     for (n, future) in (0..).zip(futures) {
         assert_eq!(future.result().unwrap(), n);
     }
 }
 
 fn a_task_that_is_not_to_wait_is_refused_by_a_full_queue(peers: &Peers) {
-    let queue = narrow(&Raw::connect(&peers.broker.url));
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&queue).build().unwrap();
+    let queue = narrow(&Raw::connect(&peers.url));
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
     let hasty = cluster.with(TaskOptions::new().refuse_when_full());
     let futures: Vec<_> = (0..20).map(|n| same_number(&hasty, n)).collect();
     // It may take a few more than it has room for.
     let mut completed = as_completed(futures);
     let refused: Vec<_> = completed.by_ref().take(10).collect();
     assert!(refused.into_iter().all(|future| matches!(future.result(), Err(Error::Full(_)))));
-    let _worker = Scripted::start(&peers.broker.url, &queue, same);
+    let _worker = Scripted::start(&peers.url, &queue, same);
     assert!(completed.all(|future| matches!(future.result(), Ok(_) | Err(Error::Full(_)))));
 }
 
 fn a_queue_that_was_deleted_is_declared_again(peers: &Peers) {
     let queue = unique("deleted");
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&queue).build().unwrap();
-    let raw = Raw::connect(&peers.broker.url);
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
+    let raw = Raw::connect(&peers.url);
     let delete = raw.channel.queue_delete(queue.as_str().into(), Default::default());
     futures_lite::future::block_on(delete).unwrap();
     let future = same_number(&cluster, 7);
     // It waits until there is such a queue.
     let worker = std::thread::spawn({
-        let url = peers.broker.url.clone();
+        let url = peers.url.clone();
         move || {
             let _declared = CeleryExecutor::builder(&url).queue(&queue).build().unwrap();
             Scripted::start(&url, &queue, same)

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use concurrent_futures::{Bytes, Error, Executor, Future, MapOptions, Part, TaskOptions, task};
 use concurrent_futures_celery::{CeleryExecutor, Keywords};
+use concurrent_futures_conformance::support::LONG;
 
 use crate::Peers;
-use crate::support::{Door, Python};
+use crate::support::{Broker, Door, Python, unique};
 
 crate::tests! {
     values_come_back,
@@ -17,6 +18,9 @@ crate::tests! {
     a_time_limit_ends_the_task,
     a_process_that_dies_costs_its_task,
     shutting_down_cancels_what_has_not_started,
+    workers_tell_who_they_are,
+    a_program_waits_for_workers_that_come,
+    a_worker_that_is_lost_costs_what_it_ran,
 }
 
 /// What Python calls `tasks.add`. On threads and processes it is this.
@@ -31,8 +35,8 @@ fn unknown(n: u8) -> u8 {
 }
 
 fn start(peers: &Peers) -> (Python, CeleryExecutor) {
-    let python = Python::start(&peers.broker.url, 1).expect("Python's Celery");
-    let cluster = CeleryExecutor::builder(&peers.broker.url).queue(&python.queue).build().expect("a broker");
+    let python = Python::start(&peers.url, 1).expect("Python's Celery");
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&python.queue).build().expect("a broker");
     (python, cluster)
 }
 
@@ -127,4 +131,40 @@ fn shutting_down_cancels_what_has_not_started(peers: &Peers) {
     assert_eq!(nap.result().unwrap(), 0.5);
     assert!(pending.into_iter().all(|future| matches!(future.result(), Err(Error::Cancelled))));
     assert!(matches!(cluster.submit(add, (2, 3)).result(), Err(Error::ShutDown)));
+}
+
+fn workers_tell_who_they_are(peers: &Peers) {
+    let (python, cluster) = start(peers);
+    let workers = cluster.workers();
+    let worker = workers.iter().find(|worker| worker.name == python.name).expect("its answer");
+    assert_eq!(worker.slots, Some(1));
+    assert!(worker.tasks.iter().any(|task| task == "tasks.add"), "{worker:?}");
+}
+
+fn a_program_waits_for_workers_that_come(peers: &Peers) {
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("awaited")).build().unwrap();
+    assert_eq!(cluster.wait_for_workers(1, Duration::from_millis(200)), 0);
+    let worker = Python::start(&peers.url, 1).unwrap();
+    // It is there, and is asked; then one more comes.
+    let on_queue = cluster.on(&worker.queue);
+    assert_eq!(on_queue.wait_for_workers(1, LONG), 1);
+    std::thread::scope(|scope| {
+        let _second = scope.spawn(|| Python::start_on(&peers.url, 1, &worker.queue).unwrap());
+        assert_eq!(on_queue.wait_for_workers(2, LONG), 2);
+    });
+}
+
+fn a_worker_that_is_lost_costs_what_it_ran(_: &Peers) {
+    // A broker of its own: the message is given to the next worker, so there must be none.
+    let broker = Broker::start("silent").unwrap();
+    let mut python = Python::start(&broker.url, 1).unwrap();
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&python.queue).build().unwrap();
+    let door = Door::new();
+    let nap = cluster.call::<_, f64>("tasks.nap", (door.path(), 3600.0));
+    door.wait();
+    // So that its heartbeats are heard before it is gone.
+    assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(8)), 1);
+    python.kill();
+    let died = nap.result().unwrap_err();
+    assert!(matches!(&died, Error::WorkerDied(died) if died.worker_name() == python.name), "{died:?}");
 }

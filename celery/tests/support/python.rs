@@ -1,6 +1,7 @@
 //! [`Python`]: Celery's own worker.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -38,8 +39,12 @@ pub(crate) fn run(url: &str, name: &str, environment: &[(&str, &str)]) {
 impl Python {
     /// Starts a worker with `slots` processes, and returns when it takes tasks.
     pub(crate) fn start(url: &str, slots: usize) -> Result<Self, String> {
-        let queue = unique("python");
-        let name = format!("{queue}@test");
+        Self::start_on(url, slots, &unique("python"))
+    }
+
+    /// As [`start`](Self::start), on the queue of another one.
+    pub(crate) fn start_on(url: &str, slots: usize, queue: &str) -> Result<Self, String> {
+        let (queue, name) = (queue.to_owned(), format!("{}@test", unique("python")));
         let mut child = Command::new(programs()?.join("celery"))
             .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
             .args(["-l", "info", "--without-gossip"])
@@ -47,6 +52,7 @@ impl Python {
             // It refuses to be root otherwise, or says much about it.
             .env("C_FORCE_ROOT", "1")
             .current_dir(file("examples/python"))
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -62,8 +68,9 @@ impl Python {
 
     /// Ends the worker and its processes at once, as a crash of its machine would.
     pub(crate) fn kill(&mut self) {
-        // Its processes are its children, and notice that it is gone.
-        let _ = self.child.kill();
+        // It leads a group, with the processes that run its tasks.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.wait();
     }
 }
