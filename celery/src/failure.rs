@@ -28,7 +28,7 @@ pub(crate) struct Failure {
     /// The arguments of the exception, or its text.
     #[serde(default)]
     exc_message: Value,
-    /// Where Python finds the type. Always null in answers of this crate: Python would import it.
+    /// The module in which Python's clients look for the type. Null for types of Rust: Python makes a type of that name.
     #[serde(default)]
     exc_module: Value,
     /// The report.
@@ -47,9 +47,14 @@ pub(crate) struct FailedTask<'a> {
 }
 
 impl Failure {
-    /// Makes an exception that only Celery knows.
+    /// Makes an exception of a type that Celery or Python has.
     pub(crate) fn new(exc_type: &str, message: &str) -> Self {
-        Self { exc_type: exc_type.into(), exc_message: vec![message].into(), exc_module: Value::Null, cf: None }
+        let exc_module = match exc_type {
+            "NotRegistered" | "TaskRevokedError" | "TimeLimitExceeded" | "WorkerLostError" => "celery.exceptions".into(),
+            "TypeError" | "RuntimeError" | "NotImplementedError" => "builtins".into(),
+            _ => Value::Null,
+        };
+        Self { exc_type: exc_type.into(), exc_message: vec![message].into(), exc_module, cf: None }
     }
 
     /// Makes an exception of the error of a task.
@@ -68,8 +73,12 @@ impl Failure {
             Error::Panicked(panicked) => panicked.message().to_owned(),
             other => other.to_string(),
         };
-        let cf = serde_json::to_value(Report::of(error)).ok();
-        Self { cf, ..Self::new(exc_type, &message) }
+        let mut failure = Self::new(exc_type, &message);
+        if matches!(error, Error::Failed(_)) {
+            // A type of the task's own may have the name of one that Python has, and is another.
+            failure.exc_module = Value::Null;
+        }
+        Self { cf: serde_json::to_value(Report::of(error)).ok(), ..failure }
     }
 
     /// Returns the text of the exception, as Python shows it.

@@ -5,6 +5,7 @@
 
 mod faults;
 mod python_worker;
+mod rust_worker;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -32,8 +33,11 @@ macro_rules! tests {
 pub(crate) use tests;
 
 fn main() -> ExitCode {
+    if let Some(code) = support::serve() {
+        return code;
+    }
     let arguments = Arguments::from_args();
-    let tests = [python_worker::TESTS, faults::TESTS].concat();
+    let tests = [python_worker::TESTS, rust_worker::TESTS, faults::TESTS].concat();
     if arguments.list {
         let trials = tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();

@@ -6,11 +6,13 @@
 mod broker;
 mod door;
 mod python;
+mod rust;
 mod scripted;
 
 pub(crate) use broker::Broker;
 pub(crate) use door::Door;
-pub(crate) use python::Python;
+pub(crate) use python::{Python, run};
+pub(crate) use rust::{Rust, serve};
 pub(crate) use scripted::{Answer, Called, Raw, Scripted};
 
 use std::ffi::OsStr;

@@ -23,6 +23,19 @@ pub(crate) fn programs() -> Result<PathBuf, String> {
     script(&file("examples/python.sh"), &[folder("python").as_os_str()]).map(PathBuf::from)
 }
 
+/// Runs a script of `tests/peers/scripts`, which finds the tasks of `examples/python`, and fails with what it says.
+#[track_caller]
+pub(crate) fn run(url: &str, name: &str, environment: &[(&str, &str)]) {
+    let python = programs().expect("Python's Celery").join("python");
+    let mut command = Command::new(python);
+    command.arg(file("tests/peers/scripts").join(name)).envs(environment.iter().copied()).stdin(Stdio::null());
+    command.env("CELERY_BROKER_URL", url).env("PYTHONPATH", file("examples/python"));
+    command.env("CELERY", programs().expect("Python's Celery").join("celery"));
+    let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("python");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
+}
+
 impl Python {
     /// Starts a worker with `slots` processes, and returns when it takes tasks.
     pub(crate) fn start(url: &str, slots: usize) -> Result<Self, String> {
