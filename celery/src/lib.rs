@@ -3,6 +3,7 @@ mod answer;
 mod args;
 mod broker;
 mod client;
+mod eager;
 mod failure;
 mod json;
 mod keywords;
@@ -12,5 +13,6 @@ mod worker;
 
 pub use broker::ConnectError;
 pub use client::{CeleryBuilder, CeleryExecutor, OnQueue, WorkerInfo};
+pub use eager::Eager;
 pub use keywords::Keywords;
 pub use worker::{Stopper, Worker, WorkerBuilder};

@@ -1,7 +1,7 @@
 //! A private broker and Python's side of Celery, for tests. What is started here is ended by its id.
 
 // Not every program of tests uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod broker;
 mod door;
