@@ -50,7 +50,9 @@ impl Failure {
     /// Makes an exception of a type that Celery or Python has.
     pub(crate) fn new(exc_type: &str, message: &str) -> Self {
         let exc_module = match exc_type {
-            "NotRegistered" | "TaskRevokedError" | "TimeLimitExceeded" | "WorkerLostError" => "celery.exceptions".into(),
+            "NotRegistered" | "TaskRevokedError" | "TimeLimitExceeded" | "WorkerLostError" => {
+                "celery.exceptions".into()
+            }
             "TypeError" | "RuntimeError" | "NotImplementedError" => "builtins".into(),
             _ => Value::Null,
         };

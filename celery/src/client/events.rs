@@ -78,9 +78,8 @@ impl Link {
         loop {
             Timer::after(LOOK).await;
             let silent = self.shared.look(|state| {
-                let is_silent = |worker: &str| {
-                    state.workers.last_heard(worker).is_some_and(|last| last.elapsed() > SILENCE)
-                };
+                let is_silent =
+                    |worker: &str| state.workers.last_heard(worker).is_some_and(|last| last.elapsed() > SILENCE);
                 let silent = state.window.at_workers().filter(|(_, worker)| is_silent(worker));
                 silent.map(|(id, worker)| (id, worker.to_owned())).collect::<Vec<_>>()
             });

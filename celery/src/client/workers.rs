@@ -119,12 +119,11 @@ impl Shared {
             Ok(()) => Answers::new(),
             Err(answers) => answers,
         };
-        let (stats, mut registered) =
-            std::thread::scope(|scope| {
-                let stats = scope.spawn(|| all("stats"));
-                let registered = all("registered");
-                (stats.join().unwrap_or_default(), registered)
-            });
+        let (stats, mut registered) = std::thread::scope(|scope| {
+            let stats = scope.spawn(|| all("stats"));
+            let registered = all("registered");
+            (stats.join().unwrap_or_default(), registered)
+        });
         let info = |(name, stats): (String, Value)| {
             let slots = stats["pool"]["max-concurrency"].as_u64().and_then(|slots| slots.try_into().ok());
             let tasks = registered.remove(&name).and_then(|tasks| serde_json::from_value(tasks).ok());

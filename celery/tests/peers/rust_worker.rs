@@ -22,7 +22,7 @@ crate::tests! {
 }
 
 #[task(name = "tests.sum_to")]
-fn sum_to(n: u64) -> u64 {
+pub(crate) fn sum_to(n: u64) -> u64 {
     (1..=n).sum()
 }
 
@@ -72,7 +72,7 @@ fn nan(_: u8) -> f64 {
 
 /// Tells at a door that it has begun, and never ends.
 #[task(name = "tests.hang")]
-fn hang(door: String) -> u8 {
+pub(crate) fn hang(door: String) -> u8 {
     File::options().write(true).open(door).expect("a door");
     loop {
         std::thread::park();
@@ -81,7 +81,7 @@ fn hang(door: String) -> u8 {
 
 /// Tells at a door that it has begun, and ends when it is let go at another.
 #[task(name = "tests.hold")]
-fn hold((begun, go): (String, String)) -> u8 {
+pub(crate) fn hold((begun, go): (String, String)) -> u8 {
     File::options().write(true).open(begun).expect("a door");
     File::open(go).expect("a door");
     7
@@ -97,22 +97,22 @@ fn die_once(path: String) -> u8 {
 }
 
 fn client(peers: &Peers, worker: &Rust) -> CeleryExecutor {
-    CeleryExecutor::builder(&peers.broker.url).queue(&worker.queue).build().expect("a broker")
+    CeleryExecutor::builder(&peers.url).queue(&worker.queue).build().expect("a broker")
 }
 
 fn python_calls_tasks_in_rust(peers: &Peers) {
-    let worker = Rust::start(&peers.broker.url, 2, true);
-    run(&peers.broker.url, "client.py", &[("QUEUE", &worker.queue)]);
+    let worker = Rust::start(&peers.url, 2, true);
+    run(&peers.url, "client.py", &[("QUEUE", &worker.queue)]);
 }
 
 fn python_revokes_and_limits_tasks_in_rust(peers: &Peers) {
-    let worker = Rust::start(&peers.broker.url, 1, true);
+    let worker = Rust::start(&peers.url, 1, true);
     let door = Door::new();
-    run(&peers.broker.url, "revoke.py", &[("QUEUE", &worker.queue), ("DOOR", &door.path().unwrap())]);
+    run(&peers.url, "revoke.py", &[("QUEUE", &worker.queue), ("DOOR", &door.path().unwrap())]);
 }
 
 fn celery_inspects_and_controls_a_worker_in_rust(peers: &Peers) {
-    let mut worker = Rust::start(&peers.broker.url, 2, true);
+    let mut worker = Rust::start(&peers.url, 2, true);
     let (begun, go) = (Door::new(), Door::new());
     let environment = [
         ("QUEUE", &*worker.queue),
@@ -120,66 +120,66 @@ fn celery_inspects_and_controls_a_worker_in_rust(peers: &Peers) {
         ("BEGUN", &begun.path().unwrap()),
         ("GO", &go.path().unwrap()),
     ];
-    run(&peers.broker.url, "control.py", &environment);
+    run(&peers.url, "control.py", &environment);
     assert!(worker.wait().success(), "it was told to shut down");
 }
 
 fn celery_hears_the_events_of_a_worker_in_rust(peers: &Peers) {
-    let worker = Rust::start(&peers.broker.url, 2, true);
-    run(&peers.broker.url, "events.py", &[("QUEUE", &worker.queue), ("NAME", &worker.name)]);
+    let worker = Rust::start(&peers.url, 2, true);
+    run(&peers.url, "events.py", &[("QUEUE", &worker.queue), ("NAME", &worker.name)]);
 }
 
 fn chains_and_groups_go_through_both_languages(peers: &Peers) {
-    let worker = Rust::start(&peers.broker.url, 2, false);
-    let python = Python::start(&peers.broker.url, 1).expect("Python's Celery");
-    run(&peers.broker.url, "chains.py", &[("QUEUE", &worker.queue), ("PYTHON", &python.queue)]);
+    let worker = Rust::start(&peers.url, 2, false);
+    let python = Python::start(&peers.url, 1).expect("Python's Celery");
+    run(&peers.url, "chains.py", &[("QUEUE", &worker.queue), ("PYTHON", &python.queue)]);
 }
 
 fn a_worker_that_is_killed_costs_its_task(peers: &Peers) {
-    let mut worker = Rust::start(&peers.broker.url, 1, false);
+    let mut worker = Rust::start(&peers.url, 1, false);
     let cluster = client(peers, &worker);
     let door = Door::new();
     let future = cluster.submit(hang, door.path().unwrap());
     let after = cluster.submit(sum_to, 4);
     door.wait();
     worker.kill();
-    let _next = Rust::on(&worker.queue, &peers.broker.url, 1, false);
+    let _next = Rust::on(&worker.queue, &peers.url, 1, false);
     let died = future.result().unwrap_err();
     assert!(matches!(&died, Error::WorkerDied(died) if died.function() == Some("tests.hang")), "{died:?}");
     assert_eq!(after.result().unwrap(), 10, "it had not started, so it is run");
 }
 
 fn a_task_is_run_again_as_often_as_its_client_says(peers: &Peers) {
-    let mut worker = Rust::start(&peers.broker.url, 1, false);
+    let mut worker = Rust::start(&peers.url, 1, false);
     let cluster = client(peers, &worker);
     let file = std::env::temp_dir().join(format!("die-once-{}", std::process::id()));
     let again = cluster.with(TaskOptions::new().retries(2)).submit(die_once, file.to_str().unwrap().into());
     worker.wait();
-    let mut next = Rust::on(&worker.queue, &peers.broker.url, 1, false);
+    let mut next = Rust::on(&worker.queue, &peers.url, 1, false);
     assert_eq!(again.result().unwrap(), 7);
     std::fs::remove_file(file).unwrap();
     // A task that kills each worker costs as many as it may, and ends.
     let poison = cluster.with(TaskOptions::new().retries(1)).submit(crash, 1);
     next.wait();
-    let mut next = Rust::on(&worker.queue, &peers.broker.url, 1, false);
+    let mut next = Rust::on(&worker.queue, &peers.url, 1, false);
     next.wait();
-    let _last = Rust::on(&worker.queue, &peers.broker.url, 1, false);
+    let _last = Rust::on(&worker.queue, &peers.url, 1, false);
     assert!(matches!(poison.result(), Err(Error::WorkerDied(_))));
     assert_eq!(cluster.submit(sum_to, 3).result().unwrap(), 6);
 }
 
 fn a_warm_stop_finishes_what_runs(peers: &Peers) {
-    let mut worker = Rust::start(&peers.broker.url, 1, true);
+    let mut worker = Rust::start(&peers.url, 1, true);
     let cluster = client(peers, &worker);
     let (begun, go) = (Door::new(), Door::new());
     let future = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
     let after = cluster.submit(sum_to, 4);
     begun.wait();
-    run(&peers.broker.url, "shutdown.py", &[("NAME", &worker.name)]);
+    run(&peers.url, "shutdown.py", &[("NAME", &worker.name)]);
     go.open();
     assert_eq!(future.result().unwrap(), 7);
     assert!(worker.wait().success());
     assert!(!after.is_done(), "it takes nothing more");
-    let _next = Rust::on(&worker.queue, &peers.broker.url, 1, true);
+    let _next = Rust::on(&worker.queue, &peers.url, 1, true);
     assert_eq!(after.result().unwrap(), 10);
 }
