@@ -29,6 +29,8 @@ pub(crate) struct TaskMessage {
     pub(crate) id: String,
     /// The name of the task.
     pub(crate) task: String,
+    /// What the client calls the task in its logs and errors, if it does.
+    pub(crate) shadow: Option<String>,
     pub(crate) root_id: Option<String>,
     pub(crate) parent_id: Option<String>,
     pub(crate) group: Option<String>,
@@ -77,6 +79,7 @@ impl TaskMessage {
         put("lang", long_string("rust"));
         put("task", long_string(&self.task));
         put("id", long_string(&self.id));
+        put("shadow", optional(self.shadow.as_deref()));
         put("root_id", optional(self.root_id.as_deref()));
         put("parent_id", optional(self.parent_id.as_deref()));
         put("group", optional(self.group.as_deref()));
@@ -119,6 +122,7 @@ impl TaskMessage {
         Ok(Self {
             id,
             task,
+            shadow: text("shadow"),
             root_id: text("root_id"),
             parent_id: text("parent_id"),
             group: text("group"),
@@ -238,6 +242,7 @@ mod tests {
         let message = TaskMessage {
             id: "1".into(),
             task: "sums.sum_to".into(),
+            shadow: Some("the sum".into()),
             root_id: Some("0".into()),
             retries: 1,
             retries_allowed: Some(2),

@@ -115,6 +115,7 @@ impl Session {
         let id = id.to_string();
         let message = TaskMessage {
             task: call.task.to_string(),
+            shadow: call.shadow.as_deref().map(str::to_owned),
             root_id: Some(id.clone()),
             retries_allowed: Some(call.retries),
             time_limit: call.time_limit,

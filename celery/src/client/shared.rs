@@ -300,6 +300,7 @@ impl Shared {
         };
         let options = job.options();
         let call = Call {
+            shadow: job.name().map(Box::from),
             task,
             queue: Arc::clone(queue),
             time_limit: options.get_time_limit(),

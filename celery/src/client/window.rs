@@ -38,6 +38,8 @@ use crate::args::Written;
 pub(crate) struct Call {
     /// The name of the task on the cluster.
     pub(crate) task: Box<str>,
+    /// What the caller calls it, for its errors.
+    pub(crate) shadow: Option<Box<str>>,
     pub(crate) queue: Arc<str>,
     pub(crate) time_limit: Option<Duration>,
     /// How often it may be run again when its worker is lost.

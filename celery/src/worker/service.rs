@@ -433,7 +433,10 @@ impl Service {
             let task = message.retries_allowed.map(|_| message.id.clone());
             session.publish(("", queue), &answer, answer_properties(&message), task).await?;
         }
-        let mut options = TaskOptions::new().name(&*message.task);
+        let mut options = TaskOptions::new();
+        if let Some(name) = &message.shadow {
+            options = options.name(&**name);
+        }
         if let Some(limit) = message.time_limit {
             options = options.time_limit(limit);
         }
