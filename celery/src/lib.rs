@@ -2,6 +2,8 @@
 mod answer;
 mod args;
 mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod eager;
 mod failure;

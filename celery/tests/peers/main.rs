@@ -3,11 +3,14 @@
 //!     cargo test -p concurrent-futures-celery --test peers
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "cli", unix))]
+mod command_line;
 mod faults;
 mod python_worker;
 mod rust_worker;
 #[path = "../support/mod.rs"]
 mod support;
+mod worker_faults;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,11 +36,23 @@ macro_rules! tests {
 pub(crate) use tests;
 
 fn main() -> ExitCode {
+    #[cfg(all(feature = "cli", unix))]
+    if std::env::var_os(command_line::IS_WORKER).is_some() {
+        return concurrent_futures_celery::cli::worker();
+    }
     if let Some(code) = support::serve() {
         return code;
     }
     let arguments = Arguments::from_args();
-    let tests = [python_worker::TESTS, rust_worker::TESTS, faults::TESTS].concat();
+    let tests = [
+        python_worker::TESTS,
+        rust_worker::TESTS,
+        worker_faults::TESTS,
+        #[cfg(all(feature = "cli", unix))]
+        command_line::TESTS,
+        faults::TESTS,
+    ]
+    .concat();
     if arguments.list {
         let trials = tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();

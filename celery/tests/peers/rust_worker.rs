@@ -22,7 +22,7 @@ crate::tests! {
 }
 
 #[task(name = "tests.sum_to")]
-fn sum_to(n: u64) -> u64 {
+pub(crate) fn sum_to(n: u64) -> u64 {
     (1..=n).sum()
 }
 
@@ -72,7 +72,7 @@ fn nan(_: u8) -> f64 {
 
 /// Tells at a door that it has begun, and never ends.
 #[task(name = "tests.hang")]
-fn hang(door: String) -> u8 {
+pub(crate) fn hang(door: String) -> u8 {
     File::options().write(true).open(door).expect("a door");
     loop {
         std::thread::park();
@@ -81,7 +81,7 @@ fn hang(door: String) -> u8 {
 
 /// Tells at a door that it has begun, and ends when it is let go at another.
 #[task(name = "tests.hold")]
-fn hold((begun, go): (String, String)) -> u8 {
+pub(crate) fn hold((begun, go): (String, String)) -> u8 {
     File::options().write(true).open(begun).expect("a door");
     File::open(go).expect("a door");
     7
