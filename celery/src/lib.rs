@@ -94,6 +94,8 @@ pub mod cli;
 mod client;
 mod eager;
 mod failure;
+#[cfg(test)]
+mod golden;
 mod json;
 mod keywords;
 mod message;
