@@ -27,6 +27,7 @@ impl WorkerBuilder {
             redeliver: 0,
             max_message_size: 64 << 20,
             tells_events: false,
+            hides_arguments: false,
         };
         Self { broker, settings, executor: None }
     }
@@ -87,6 +88,13 @@ impl WorkerBuilder {
     /// one asks for it (`celery control enable_events`; Flower does).
     pub fn events(mut self, tells: bool) -> Self {
         self.settings.tells_events = tells;
+        self
+    }
+
+    /// Sets whether monitors and `celery inspect` are shown something else in place of the arguments of tasks, and events
+    /// in place of their results.
+    pub fn hide_arguments(mut self, hides: bool) -> Self {
+        self.settings.hides_arguments = hides;
         self
     }
 
