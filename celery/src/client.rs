@@ -5,6 +5,7 @@ mod builder;
 mod events;
 mod link;
 mod on_queue;
+mod prepared;
 mod session;
 mod shared;
 mod window;
@@ -23,6 +24,8 @@ use shared::Shared;
 
 pub use builder::CeleryBuilder;
 pub use on_queue::OnQueue;
+pub(crate) use prepared::Prepared;
+pub(crate) use window::Call;
 pub use workers::WorkerInfo;
 
 /// Sends tasks to Celery workers, by way of RabbitMQ.

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use concurrent_futures::{Backend, ItemExecutor, Job, Stats, Submitter, ThreadPoolExecutor, Waiting};
-use concurrent_futures_celery::{CeleryExecutor, Stopper, Worker};
+use concurrent_futures_celery::{CeleryExecutor, Eager, Stopper, Worker};
 use concurrent_futures_conformance::{backend, run};
 use support::{Broker, unique};
 
@@ -97,14 +97,16 @@ fn main() -> ExitCode {
         }
     };
     let url = broker.url.clone();
-    let code = run([backend("cluster", move |workers| Cluster::new(&url, workers))
-        .runs_listed_functions_only()
-        .remote()
-        .starts_workers_early()
-        .except(
-            "costs::a_result_is_dropped_with_its_future",
-            "the worker, here in the same process, drops its own later",
-        )]);
+    // Its own copy of a result goes after the answer.
+    let dropped_later = "costs::a_result_is_dropped_with_its_future";
+    let code = run([
+        backend("cluster", move |workers| Cluster::new(&url, workers))
+            .runs_listed_functions_only()
+            .remote()
+            .starts_workers_early()
+            .except(dropped_later, "the worker is in the same process, and drops the value after the answer"),
+        backend("eager", |workers| Eager::new(ThreadPoolExecutor::new(workers))).runs_listed_functions_only().remote(),
+    ]);
     drop(broker);
     code
 }

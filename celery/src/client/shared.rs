@@ -30,15 +30,14 @@ use std::time::{Duration, Instant};
 
 use concurrent_futures::erased_serde::Deserializer;
 use concurrent_futures::{
-    Broken, Encode, Error, Executor as _, Full, FutureId, Job, Part, Remote, Reply, Stats, Submitter,
-    ThreadPoolExecutor, TooLarge, Waiting, named,
+    Broken, Error, Executor as _, Full, FutureId, Job, Remote, Reply, Stats, Submitter, ThreadPoolExecutor, Waiting,
 };
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
-use super::window::{Call, Finished, Overdue, Window};
+use super::prepared::Prepared;
+use super::window::{Finished, Overdue, Window};
 use super::workers::Workers;
-use crate::args::Written;
 use crate::json::Text;
 
 /// How many jobs are completed at the same time.
@@ -46,9 +45,6 @@ const COMPLETING: usize = 4;
 
 /// How long tasks that were published and are not wanted any more may take to be given up by workers.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
-
-/// What the body of a message has beside the arguments, at most.
-const FRAME: usize = 100;
 
 thread_local! {
     /// The executor whose jobs this thread completes, by the address of what it shares.
@@ -90,13 +86,6 @@ pub(crate) struct State {
     link: Option<Waker>,
     /// Those of polls that wait for room or for the end.
     polls: Vec<Waker>,
-}
-
-/// A job whose arguments are written, or whose items have errors instead.
-struct Prepared {
-    job: Job,
-    call: Arc<Call>,
-    items: Vec<Result<Written, Error>>,
 }
 
 /// What happens to a job for which there is no room.
@@ -271,7 +260,7 @@ impl Shared {
             false if waits && !self.is_own_thread() => Admission::Wait,
             false => Admission::Exempt,
         };
-        if let Some(prepared) = self.prepare(job, queue)
+        if let Some(prepared) = Prepared::new(job, queue, self.settings.max_message_size)
             && let Err(job) = self.enter(prepared, &admission)
         {
             let most = self.settings.max_pending.unwrap_or(usize::MAX);
@@ -286,50 +275,8 @@ impl Shared {
             return Ok(());
         }
         let admission = Admission::Poll(waiting.waker().clone());
-        self.prepare(job, queue).map_or(Ok(()), |prepared| self.enter(prepared, &admission))
-    }
-
-    /// Writes the arguments of a job. Completes it if that cannot be done.
-    fn prepare(&self, job: Job, queue: &Arc<str>) -> Option<Prepared> {
-        let task = match task_name(&job) {
-            Ok(name) => name,
-            Err(why) => {
-                job.fail(Error::Encode(Encode::new(Part::Function, why)));
-                return None;
-            }
-        };
-        let options = job.options();
-        let call = Call {
-            shadow: job.name().map(Box::from),
-            task,
-            queue: Arc::clone(queue),
-            time_limit: options.get_time_limit(),
-            retries: options.get_retries(),
-            refuse_when_full: options.get_refuse_when_full(),
-        };
-        let mut items = Vec::with_capacity(1);
-        if let Err(error) = job.show(|argument| items.push(self.write(argument))) {
-            job.fail(error);
-            return None;
-        }
-        match &*items {
-            [Err(error)] => {
-                let error = error.clone();
-                job.fail(error);
-                None
-            }
-            _ => Some(Prepared { job, call: Arc::new(call), items }),
-        }
-    }
-
-    fn write(&self, argument: &dyn concurrent_futures::erased_serde::Serialize) -> Result<Written, Error> {
-        let written =
-            Written::new(argument).map_err(|error| Error::Encode(Encode::new(Part::Argument, error.to_string())))?;
-        let (size, most) = (written.args.len() + written.kwargs.len() + FRAME, self.settings.max_message_size);
-        if size > most {
-            return Err(Error::TooLarge(TooLarge::new(size as u64, most as u64)));
-        }
-        Ok(written)
+        Prepared::new(job, queue, self.settings.max_message_size)
+            .map_or(Ok(()), |prepared| self.enter(prepared, &admission))
     }
 
     /// Takes a job into the window, or completes it with an error. Gives it back if there is no room for it.
@@ -458,21 +405,6 @@ impl Shared {
     pub(crate) fn submitter(self: &Arc<Self>, queue: &Arc<str>) -> Submitter {
         let (shared, queue) = (Arc::clone(self), Arc::clone(queue));
         Submitter::new(move |job| shared.submit(job, &queue, false))
-    }
-}
-
-/// Returns the name by which other programs know the function of a job.
-fn task_name(job: &Job) -> Result<Box<str>, &'static str> {
-    let Some(name) = job.function_name() else {
-        return job.name().map(Box::from).ok_or(
-            "it has no name that other programs know: put `#[task]` on it, or give the task a name by \
-             `TaskOptions::name`",
-        );
-    };
-    // A worker takes the `Err` of such a function for the error of the task.
-    match named::get(name).is_some_and(named::Named::is_fallible) && !job.is_fallible() {
-        true => Err("it returns a `Result`, whose `Err` is the error of the task on a worker: use `try_submit`"),
-        false => Ok(name.into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A private broker and Python's side of Celery, for tests. What is started here is ended by its id.
 
 // Not every program of tests uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod broker;
 mod door;
@@ -28,7 +28,7 @@ pub(crate) fn unique(what: &str) -> String {
 
 /// Returns a folder under `target` that is kept between runs.
 fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("celery").join(name);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("celery").join(name);
     std::fs::create_dir_all(&folder).expect("a folder in target");
     folder
 }
