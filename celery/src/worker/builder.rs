@@ -51,6 +51,9 @@ impl WorkerBuilder {
     }
 
     /// Sets the executor that runs the tasks. By default a `ThreadPoolExecutor`.
+    ///
+    /// Not one that runs tasks inside `submit`, as `InlineExecutor` does: meanwhile the worker does not tell that it is there,
+    /// and clients take it for lost.
     pub fn executor(mut self, executor: impl Backend + 'static) -> Self {
         self.executor = Some(Box::new(executor));
         self
