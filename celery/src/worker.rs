@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod call;
 mod control;
 mod events;
 mod ids;
@@ -79,6 +80,7 @@ struct Settings {
     redeliver: u32,
     max_message_size: usize,
     tells_events: bool,
+    hides_arguments: bool,
 }
 
 /// What other threads have for the thread of a worker.

@@ -7,27 +7,19 @@ use std::sync::Arc;
 
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, Consumer, ErrorKind, ExchangeKind, PublisherConfirm};
+use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::window::Outgoing;
 use crate::broker::{Broker, ConnectError};
 use crate::message::{Body, Embed, TaskMessage, json_properties, shown};
+use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
 /// How long the queue for answers stays when its client is gone, in milliseconds.
 const REPLIES_EXPIRE: i32 = 300_000;
-
-/// Where workers listen to what they are told.
-const CONTROL: &str = "celery.pidbox";
-
-/// Where workers tell what they do.
-const EVENTS: &str = "celeryev";
-
-/// What AMQP says when there is no such queue or exchange.
-const NOT_FOUND: u16 = 404;
 
 pub(super) struct Session {
     broker: Broker,
@@ -86,18 +78,7 @@ impl Session {
         if self.queues.borrow().contains(queue) {
             return Ok(());
         }
-        let declare = async |options| {
-            // A refusal closes the channel.
-            let channel = self.connection.create_channel().await?;
-            channel.queue_declare((**queue).into(), options, FieldTable::default()).await?;
-            channel.close(200, "".into()).await
-        };
-        let mut declared = declare(QueueDeclareOptions { passive: true, ..Default::default() }).await;
-        if let Err(error) = &declared
-            && is_not_found(error)
-        {
-            declared = declare(QueueDeclareOptions { durable: true, ..Default::default() }).await;
-        }
+        let declared = ensure_queue(&self.connection, queue).await;
         declared.map_err(|error| self.broker.refused(format!("the queue {queue:?}"), &error))?;
         self.queues.borrow_mut().insert(Arc::clone(queue));
         Ok(())
@@ -141,7 +122,7 @@ impl Session {
         let channel = match channel {
             Some(channel) => channel,
             None => {
-                let channel = self.ensure_exchange(CONTROL, ExchangeKind::Fanout, false).await?;
+                let channel = ensure_exchange(&self.connection, CONTROL, ExchangeKind::Fanout, false).await?;
                 self.control.replace(Some(channel.clone()));
                 channel
             }
@@ -153,7 +134,7 @@ impl Session {
 
     /// Begins to hear what workers tell of themselves, until the channel is closed.
     pub(super) async fn events(&self) -> lapin::Result<(Channel, Consumer)> {
-        let channel = self.ensure_exchange(EVENTS, ExchangeKind::Topic, true).await?;
+        let channel = ensure_exchange(&self.connection, EVENTS, ExchangeKind::Topic, true).await?;
         let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
         let name = || queue.name().clone();
@@ -162,21 +143,6 @@ impl Session {
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let events = channel.basic_consume(name(), "".into(), options, FieldTable::default()).await?;
         Ok((channel, events))
-    }
-
-    /// Opens a channel, and declares an exchange unless there is one of that name.
-    async fn ensure_exchange(&self, name: &str, kind: ExchangeKind, durable: bool) -> lapin::Result<Channel> {
-        let declare = async |options| {
-            let channel = self.connection.create_channel().await?;
-            channel.exchange_declare(name.into(), kind.clone(), options, FieldTable::default()).await?;
-            Ok::<_, lapin::Error>(channel)
-        };
-        match declare(ExchangeDeclareOptions { passive: true, ..Default::default() }).await {
-            Err(error) if is_not_found(&error) => {
-                declare(ExchangeDeclareOptions { durable, ..Default::default() }).await
-            }
-            declared => declared,
-        }
     }
 
     /// Returns whether the connection still works: some errors concern one channel only.
@@ -196,10 +162,6 @@ impl Session {
             log::debug!("the connection to {} did not end in order: {error}", self.broker.address());
         }
     }
-}
-
-fn is_not_found(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_FOUND)
 }
 
 /// Returns the id of the task that an answer is about, by the properties of its message.

@@ -27,6 +27,7 @@ impl WorkerBuilder {
             redeliver: 0,
             max_message_size: 64 << 20,
             tells_events: false,
+            hides_arguments: false,
         };
         Self { broker, settings, executor: None }
     }
@@ -50,6 +51,9 @@ impl WorkerBuilder {
     }
 
     /// Sets the executor that runs the tasks. By default a `ThreadPoolExecutor`.
+    ///
+    /// Not one that runs tasks inside `submit`, as `InlineExecutor` does: meanwhile the worker does not tell that it is there,
+    /// and clients take it for lost.
     pub fn executor(mut self, executor: impl Backend + 'static) -> Self {
         self.executor = Some(Box::new(executor));
         self
@@ -87,6 +91,13 @@ impl WorkerBuilder {
     /// one asks for it (`celery control enable_events`; Flower does).
     pub fn events(mut self, tells: bool) -> Self {
         self.settings.tells_events = tells;
+        self
+    }
+
+    /// Sets whether monitors and `celery inspect` are shown something else in place of the arguments of tasks, and events
+    /// in place of their results.
+    pub fn hide_arguments(mut self, hides: bool) -> Self {
+        self.settings.hides_arguments = hides;
         self
     }
 

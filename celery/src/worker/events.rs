@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::outcome::Outcome;
-use crate::message::TaskMessage;
+use crate::message::{TaskMessage, shown};
 
 /// How often a worker tells that it is there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -28,13 +28,15 @@ pub(super) struct Events {
     pub(super) hostname: String,
     /// What becomes of tasks is told.
     pub(super) has_tasks: bool,
+    /// Results are not shown.
+    hides_results: bool,
     /// Counts what this worker says, so that what it says can be put in order.
     clock: u64,
 }
 
 impl Events {
-    pub(super) fn new(hostname: &str, has_tasks: bool) -> Self {
-        Self { hostname: hostname.into(), has_tasks, clock: 0 }
+    pub(super) fn new(hostname: &str, has_tasks: bool, hides_results: bool) -> Self {
+        Self { hostname: hostname.into(), has_tasks, hides_results, clock: 0 }
     }
 
     /// Counts one more thing that is said.
@@ -84,7 +86,7 @@ impl Events {
     pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<(String, Vec<u8>)> {
         let (kind, details) = match outcome {
             Outcome::Value(text) => {
-                let result = crate::message::shown(text);
+                let result = if self.hides_results { "(hidden)".into() } else { shown(text) };
                 ("task-succeeded", json!({ "uuid": id, "result": result, "runtime": runtime.as_secs_f64() }))
             }
             Outcome::Failed { failure, trace } => {
@@ -106,4 +108,44 @@ impl Events {
 
 pub(super) fn seconds(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::{Events, Vitals};
+    use crate::message::TaskMessage;
+    use crate::worker::outcome::Outcome;
+
+    fn read((key, body): (String, Vec<u8>)) -> (String, Value) {
+        (key, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn workers_are_told_of_always_and_tasks_when_somebody_asks() {
+        let mut events = Events::new("rust@a", false, false);
+        let (key, online) = read(events.worker("online", Vitals { running: 1, processed: 2 }));
+        assert_eq!(
+            (&*key, &online["type"], &online["hostname"]),
+            ("worker.online", &json!("worker-online"), &json!("rust@a"))
+        );
+        assert_eq!((&online["active"], &online["processed"], &online["clock"]), (&json!(1), &json!(2), &json!(1)));
+        assert!(events.received(&TaskMessage::default()).is_none() && events.started("1").is_none());
+        events.has_tasks = true;
+        let (key, started) = read(events.started("1").unwrap());
+        assert_eq!((&*key, &started["uuid"], &started["clock"]), ("task.started", &json!("1"), &json!(2)));
+    }
+
+    #[test]
+    fn a_result_is_shown_unless_it_is_hidden() {
+        let told = |hides| {
+            let mut events = Events::new("rust@a", true, hides);
+            read(events.ended("1", &Outcome::Value("7".into()), Duration::from_secs(2)).unwrap()).1
+        };
+        assert_eq!((&told(false)["result"], &told(false)["runtime"]), (&json!("7"), &json!(2.0)));
+        assert_eq!(told(true)["result"], json!("(hidden)"));
+    }
 }

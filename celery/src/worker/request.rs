@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use concurrent_futures::named::{Handle, Named};
+use concurrent_futures::named::Handle;
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use serde_json::{Value, json};
@@ -32,7 +32,6 @@ pub(super) struct Request {
 pub(super) enum Stage {
     /// Its time has not come. It has its message, to be read or sent anew.
     Held {
-        function: &'static Named,
         until: Instant,
         properties: BasicProperties,
         body: Vec<u8>,

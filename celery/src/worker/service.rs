@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
-use concurrent_futures::named::Named;
 use concurrent_futures::{Backend, Decode, Error, Executor as _, Part, TaskOptions, TooLarge};
 use futures_lite::FutureExt as _;
 use jiff::Timestamp;
@@ -30,6 +29,7 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
 
+use super::call::Call;
 use super::events::{Events, HEARTBEAT, Vitals};
 use super::ids::Ids;
 use super::outcome::Outcome;
@@ -52,6 +52,9 @@ const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
 /// How many clients that are gone are remembered, and how many tasks whose messages may come again.
 const FORGETFUL: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
 
+/// What monitors are shown in place of arguments.
+const HIDDEN: &str = "(hidden)";
+
 pub(super) struct Service {
     broker: Broker,
     pub(super) settings: Settings,
@@ -70,7 +73,7 @@ pub(super) struct Service {
     gone: Ids,
     pub(super) events: Events,
     /// How often each task was ended.
-    pub(super) totals: std::collections::BTreeMap<&'static str, u64>,
+    pub(super) totals: std::collections::BTreeMap<String, u64>,
     pub(super) since: Instant,
     /// When the next heartbeat is due.
     heartbeat: Instant,
@@ -101,7 +104,7 @@ impl Service {
             revoked: Ids::new(REVOKED.0, REVOKED.1),
             answered: Ids::new(FORGETFUL.0, FORGETFUL.1),
             gone: Ids::new(FORGETFUL.0, FORGETFUL.1),
-            events: Events::new(&settings.name, settings.tells_events),
+            events: Events::new(&settings.name, settings.tells_events, settings.hides_arguments),
             totals: std::collections::BTreeMap::new(),
             since: now,
             heartbeat: now,
@@ -208,7 +211,7 @@ impl Service {
         }
         while !(self.is_cold || self.is_over() && session.is_read()) {
             match self.next(session).await? {
-                Next::Incoming(Incoming::Task(delivery)) => self.take(session, delivery).await?,
+                Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
                 Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
                 Next::Incoming(Incoming::Returned(id)) => self.note_gone(&id),
                 Next::Input(Input::Done(id, outcome)) => {
@@ -303,10 +306,8 @@ impl Service {
         let due: Vec<String> =
             self.requests.iter().filter(|(_, request)| is_due(request)).map(|(id, _)| id.clone()).collect();
         for id in due {
-            if let Some(Request { message, origin, stage: Stage::Held { function, body, .. } }) =
-                self.requests.remove(&id)
-            {
-                self.start(session, message, origin, function, &body).await?;
+            if let Some(Request { message, origin, stage: Stage::Held { body, .. } }) = self.requests.remove(&id) {
+                self.start(session, message, origin, &body).await?;
             }
         }
         self.adjust_slots(session).await
@@ -322,10 +323,13 @@ impl Service {
     /// Takes a message that calls a task.
     async fn take(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Lost> {
         let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
-        let message = match TaskMessage::from_properties(&properties) {
+        let mut message = match TaskMessage::from_properties(&properties) {
             Ok(message) => message,
             Err(malformed) => return self.refuse(session, &properties, tag, &malformed.to_string()).await,
         };
+        if self.settings.hides_arguments {
+            (message.args_shown, message.kwargs_shown) = (HIDDEN.into(), HIDDEN.into());
+        }
         let now = Instant::now();
         if let Some(request) = self.requests.get_mut(&message.id) {
             // It runs here. If it had no tag, the message is the same one; otherwise it is a copy, which its client has
@@ -358,10 +362,10 @@ impl Service {
             redeliver: self.settings.redeliver,
         };
         match judge(&message, &circumstances) {
-            Verdict::Run(function) => self.start(session, message, origin, function, &data).await,
-            Verdict::Hold(function, wait) => {
+            Verdict::Run => self.start(session, message, origin, &data).await,
+            Verdict::Hold(wait) => {
                 let until = now.checked_add(wait).unwrap_or(now);
-                let stage = Stage::Held { function, until, properties, body: data };
+                let stage = Stage::Held { until, properties, body: data };
                 self.requests.insert(message.id.clone(), Request { message, origin, stage });
                 if self.stopping.is_some() {
                     self.take_no_more(session).await
@@ -413,15 +417,16 @@ impl Service {
         session: &mut Session,
         message: TaskMessage,
         origin: Origin,
-        function: &'static Named,
         body: &[u8],
     ) -> Result<(), Lost> {
-        let body = match Body::read(body) {
-            Ok(body) => body,
-            Err(malformed) => {
-                let error = Error::Decode(Decode::new(Part::Argument, malformed.to_string()));
-                return self.end(session, &message, &origin, &Outcome::of_error(&error)).await;
-            }
+        let read = |body| {
+            let body =
+                Body::read(body).map_err(|error| Error::Decode(Decode::new(Part::Argument, error.to_string())))?;
+            Ok((Call::read(&message.task, body.arguments())?, body.2))
+        };
+        let (call, embed) = match read(body) {
+            Ok(read) => read,
+            Err(error) => return self.end(session, &message, &origin, &Outcome::of_error(&error)).await,
         };
         if let Some((key, event)) = self.events.started(&message.id) {
             session.tell(&key, &self.settings.name, &event).await?;
@@ -444,15 +449,14 @@ impl Service {
             options = options.retries(allowed.saturating_sub(message.retries));
         }
         let (id, outputs, most) = (message.id.clone(), self.outputs.clone(), self.settings.max_message_size);
-        let done = move |outcome: Result<&dyn erased_serde::Serialize, &Error>| {
+        let done = move |outcome| {
             // The channel is closed only when the worker has ended.
-            let _ = outputs.try_send(Input::Done(id, Outcome::of(outcome, most)));
+            let _ = outputs.try_send(Input::Done(id, outcome));
         };
-        let mut arguments = <dyn erased_serde::Deserializer<'_>>::erase(body.arguments());
         let (since, started) = (Instant::now(), Timestamp::now());
-        match function.submit(&*self.executor, options, &mut arguments, done) {
+        match call.submit(&*self.executor, &options, most, done) {
             Ok(handle) => {
-                let running = Running { handle, embed: body.2, since, started };
+                let running = Running { handle, embed, since, started };
                 let request = Request { message, origin, stage: Stage::Running(running) };
                 self.requests.insert(request.message.id.clone(), request);
                 Ok(())
@@ -503,9 +507,7 @@ impl Service {
             Stage::Running(running) => running.since.elapsed(),
             Stage::Held { .. } => Duration::ZERO,
         };
-        if let Some(function) = concurrent_futures::named::get(&message.task) {
-            *self.totals.entry(function.name()).or_default() += 1;
-        }
+        *self.totals.entry(message.task.clone()).or_default() += 1;
         if let Some((key, event)) = self.events.ended(&message.id, outcome, runtime) {
             session.tell(&key, &self.settings.name, &event).await?;
         }

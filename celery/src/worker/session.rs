@@ -52,8 +52,8 @@ struct Queue {
 
 /// What a session has for its worker.
 pub(super) enum Incoming {
-    Task(Delivery),
-    Order(Delivery),
+    Task(Box<Delivery>),
+    Order(Box<Delivery>),
     /// There is no queue for the answers to this task.
     Returned(String),
 }
@@ -135,13 +135,13 @@ impl Session {
         }
         if let Poll::Ready(order) = Pin::new(&mut self.orders).poll_next(context) {
             let ended = || Lost("the broker has ended the queue for orders".into());
-            return Poll::Ready(Ok(Incoming::Order(order.ok_or_else(ended)??)));
+            return Poll::Ready(Ok(Incoming::Order(order.ok_or_else(ended)??.into())));
         }
         for Queue { name, is_cancelled, messages, .. } in &mut self.consumers {
             let Some(consumer) = messages else { continue };
             match Pin::new(consumer).poll_next(context) {
                 Poll::Pending => {}
-                Poll::Ready(Some(delivery)) => return Poll::Ready(Ok(Incoming::Task(delivery?))),
+                Poll::Ready(Some(delivery)) => return Poll::Ready(Ok(Incoming::Task(delivery?.into()))),
                 Poll::Ready(None) if *is_cancelled => *messages = None,
                 Poll::Ready(None) => {
                     return Poll::Ready(Err(Lost(format!("the broker has ended the queue {name:?}"))));

@@ -17,12 +17,12 @@
 
 use std::time::Duration;
 
-use concurrent_futures::named::Named;
-use concurrent_futures::{Decode, Error, Part, WorkerDied, named};
+use concurrent_futures::{Decode, Error, Part, WorkerDied};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::call;
 use crate::failure::Failure;
 use crate::message::TaskMessage;
 
@@ -41,9 +41,9 @@ pub(super) struct Circumstances {
 
 #[derive(Debug)]
 pub(super) enum Verdict {
-    Run(&'static Named),
+    Run,
     /// It is run after this time.
-    Hold(&'static Named, Duration),
+    Hold(Duration),
     /// It is published again, with one retry more.
     PublishAgain,
     Revoke(Failure),
@@ -67,17 +67,16 @@ pub(super) fn judge(message: &TaskMessage, circumstances: &Circumstances) -> Ver
     if expires.is_some_and(|expires| expires <= now) {
         return Verdict::Revoke(revoked("expired"));
     }
-    let Some(function) = named::get(&message.task) else {
-        let text = format!("no task named {:?} is registered with this worker", message.task);
-        return Verdict::Fail(Failure::of(&Error::Decode(Decode::new(Part::Function, text))));
-    };
+    if !call::is_known(&message.task) {
+        return Verdict::Fail(Failure::of(&call::unknown(&message.task)));
+    }
     if let Some(wait) = eta.and_then(|eta| Duration::try_from(eta.duration_since(now)).ok())
         && !wait.is_zero()
     {
-        return Verdict::Hold(function, wait);
+        return Verdict::Hold(wait);
     }
     if !is_redelivered {
-        return Verdict::Run(function);
+        return Verdict::Run;
     }
     if message.retries < message.retries_allowed.unwrap_or(redeliver) {
         return Verdict::PublishAgain;
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_task_that_arrives_for_the_first_time_is_run() {
-        assert!(matches!(judge(&message(), &circumstances()), Verdict::Run(_)));
+        assert!(matches!(judge(&message(), &circumstances()), Verdict::Run));
     }
 
     #[test]
@@ -160,7 +159,7 @@ mod tests {
         let Verdict::Revoke(failure) = judge(&expired, &circumstances()) else { panic!("it is run") };
         assert_eq!(failure.message(), "expired");
         let in_time = TaskMessage { expires: Some("2026-11-29T12:00:01+00:00".into()), ..message() };
-        assert!(matches!(judge(&in_time, &circumstances()), Verdict::Run(_)));
+        assert!(matches!(judge(&in_time, &circumstances()), Verdict::Run));
     }
 
     #[test]
@@ -168,11 +167,11 @@ mod tests {
         for eta in ["2026-11-29T12:00:01.5+00:00", "2026-11-29T14:00:01.5+02:00", "2026-11-29T12:00:01.5"] {
             let later = TaskMessage { eta: Some(eta.into()), ..message() };
             let redelivered = Circumstances { is_redelivered: true, ..circumstances() };
-            let Verdict::Hold(_, wait) = judge(&later, &redelivered) else { panic!("{eta}") };
+            let Verdict::Hold(wait) = judge(&later, &redelivered) else { panic!("{eta}") };
             assert_eq!(wait, Duration::from_millis(1500), "{eta}");
         }
         let past = TaskMessage { eta: Some("2026-11-29T11:00:00+00:00".into()), ..message() };
-        assert!(matches!(judge(&past, &circumstances()), Verdict::Run(_)));
+        assert!(matches!(judge(&past, &circumstances()), Verdict::Run));
     }
 
     #[test]

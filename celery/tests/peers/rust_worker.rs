@@ -15,6 +15,7 @@ crate::tests! {
     python_revokes_and_limits_tasks_in_rust,
     celery_inspects_and_controls_a_worker_in_rust,
     celery_hears_the_events_of_a_worker_in_rust,
+    flower_shows_a_worker_in_rust_and_its_tasks,
     chains_and_groups_go_through_both_languages,
     a_worker_that_is_killed_costs_its_task,
     a_task_is_run_again_as_often_as_its_client_says,
@@ -127,6 +128,11 @@ fn celery_inspects_and_controls_a_worker_in_rust(peers: &Peers) {
 fn celery_hears_the_events_of_a_worker_in_rust(peers: &Peers) {
     let worker = Rust::start(&peers.url, 2, true);
     run(&peers.url, "events.py", &[("QUEUE", &worker.queue), ("NAME", &worker.name)]);
+}
+
+fn flower_shows_a_worker_in_rust_and_its_tasks(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 2, true);
+    run(&peers.url, "flower.py", &[("QUEUE", &worker.queue), ("NAME", &worker.name)]);
 }
 
 fn chains_and_groups_go_through_both_languages(peers: &Peers) {

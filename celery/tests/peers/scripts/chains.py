@@ -46,5 +46,20 @@ frozen = told.freeze()
 failing = in_rust("tests.parse", "x").apply_async(link_error=told)
 assert frozen.get(timeout=60) == len(failing.id)
 
-# `xmap`, as Celery has it: functions of the client.
-assert in_rust("tests.sum_to", 4).delay().get(timeout=60) == 10
+# One message for many calls. A client makes these of tasks that it knows by name only.
+one = {"task": "tests.product", "args": [], "kwargs": {}, "options": {}}
+star = signature("celery.starmap", kwargs={"task": one, "it": [(1, 2), (3, 4)]}, app=app, queue=rust)
+assert star.apply_async().get(timeout=60) == [2, 12]
+each = signature("celery.map", kwargs={"task": {"task": "tests.sum_to"}, "it": [1, 2, 3]}, app=app, queue=rust)
+assert each.apply_async().get(timeout=60) == [1, 3, 6]
+
+
+# And of tasks that it has itself, in chunks.
+@app.task(name="tests.product")
+def product(a, b):
+    raise AssertionError("it runs in Rust")
+
+
+app.conf.task_routes = {"celery.starmap": {"queue": rust}, "tests.*": {"queue": rust}}
+chunks = product.chunks(zip(range(10), range(10)), 4).apply_async(queue=rust)
+assert sum(chunks.get(timeout=60), []) == [n * n for n in range(10)]
