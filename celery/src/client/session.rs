@@ -115,10 +115,7 @@ impl Session {
 
     /// Tells all workers something.
     pub(super) async fn broadcast(&self, order: &serde_json::Value) -> lapin::Result<()> {
-        let channel = match &*self.control.borrow() {
-            Some(channel) => Some(channel.clone()),
-            None => None,
-        };
+        let channel = self.control.borrow().clone();
         let channel = match channel {
             Some(channel) => channel,
             None => {
