@@ -9,7 +9,7 @@ use concurrent_futures_conformance::support::soon;
 use lapin::types::AMQPValue;
 
 use crate::Peers;
-use crate::support::{Broker, Called, Python, Raw, Scripted, unique};
+use crate::support::{Broker, Called, Proxy, Python, Raw, Scripted, unique};
 
 crate::tests! {
     a_broker_that_cannot_be_used_is_named_without_its_password,
@@ -18,6 +18,8 @@ crate::tests! {
     a_task_that_is_not_to_wait_is_refused_by_a_full_queue,
     a_queue_that_was_deleted_is_declared_again,
     a_restarted_broker_loses_nothing,
+    a_cut_connection_loses_nothing,
+    a_connection_that_stays_cut_breaks_the_executor,
     without_a_broker_everything_ends_as_broken,
     an_executor_that_was_closed_without_a_broker_ends,
 }
@@ -124,6 +126,34 @@ fn a_restarted_broker_loses_nothing(_: &Peers) {
     for (n, future) in (0..).zip(futures) {
         assert_eq!(future.result().unwrap(), n + 1);
     }
+}
+
+fn a_cut_connection_loses_nothing(peers: &Peers) {
+    let (proxy, queue) = (Proxy::new(&peers.url), unique("cut"));
+    let cluster = CeleryExecutor::builder(&proxy.url).queue(&queue).build().unwrap();
+    let (send, receive) = channel();
+    let _worker = Scripted::start(&peers.url, &queue, move |called| {
+        send.send(()).unwrap_or_default();
+        same(called)
+    });
+    let futures: Vec<_> = (0..1000).map(|n| same_number(&cluster, n)).collect();
+    for _ in 0..5 {
+        (0..50).for_each(|_| soon(&receive));
+        proxy.cut();
+        proxy.mend();
+    }
+    for (n, future) in (0..).zip(futures) {
+        assert_eq!(future.result().unwrap(), n);
+    }
+}
+
+fn a_connection_that_stays_cut_breaks_the_executor(peers: &Peers) {
+    let proxy = Proxy::new(&peers.url);
+    let timeout = Duration::from_millis(300);
+    let cluster = CeleryExecutor::builder(&proxy.url).queue(&unique("cut")).broker_timeout(timeout).build().unwrap();
+    let future = same_number(&cluster, 7);
+    proxy.cut();
+    assert!(matches!(future.result(), Err(Error::Broken(_))));
 }
 
 fn without_a_broker_everything_ends_as_broken(_: &Peers) {

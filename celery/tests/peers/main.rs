@@ -3,6 +3,7 @@
 //!     cargo test -p concurrent-futures-celery --test peers
 #![forbid(unsafe_code)]
 
+mod answers;
 #[cfg(all(feature = "cli", unix))]
 mod command_line;
 mod faults;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let tests = [
+        answers::TESTS,
         python_worker::TESTS,
         rust_worker::TESTS,
         worker_faults::TESTS,

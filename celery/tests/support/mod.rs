@@ -5,12 +5,14 @@
 
 mod broker;
 mod door;
+mod proxy;
 mod python;
 mod rust;
 mod scripted;
 
 pub(crate) use broker::Broker;
 pub(crate) use door::Door;
+pub(crate) use proxy::Proxy;
 pub(crate) use python::{Python, run};
 pub(crate) use rust::{Rust, serve};
 pub(crate) use scripted::{Answer, Called, Raw, Scripted};
