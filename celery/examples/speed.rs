@@ -83,7 +83,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let worker = std::thread::spawn(move || worker.run());
     let cluster = CeleryExecutor::builder(&url).queue(&queue).build()?;
     println!("a bare message and its answer: {:?}", bare(&url)?);
-    let round_trip = best(ROUND_TRIPS, || (0..ROUND_TRIPS).try_for_each(|n| cluster.submit(same, n).result().map(drop)));
+    let round_trip =
+        best(ROUND_TRIPS, || (0..ROUND_TRIPS).try_for_each(|n| cluster.submit(same, n).result().map(drop)));
     println!("a task and its result, one after the other: {:?}", round_trip?);
     let flood = best(FLOOD, || {
         let futures: Vec<_> = (0..FLOOD).map(|n| cluster.submit(same, n)).collect();
