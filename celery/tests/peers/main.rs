@@ -11,6 +11,8 @@ mod python_worker;
 mod rust_worker;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod worker_faults;
 
 use std::process::ExitCode;
@@ -41,6 +43,10 @@ fn main() -> ExitCode {
     if std::env::var_os(command_line::IS_WORKER).is_some() {
         return concurrent_futures_celery::cli::worker();
     }
+    #[cfg(feature = "tls")]
+    if let Some(code) = tls::serve() {
+        return code;
+    }
     if let Some(code) = support::serve() {
         return code;
     }
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
         #[cfg(all(feature = "cli", unix))]
         command_line::TESTS,
         faults::TESTS,
+        #[cfg(feature = "tls")]
+        tls::TESTS,
     ]
     .concat();
     if arguments.list {

@@ -28,6 +28,12 @@ impl Broker {
         Ok(Self { folder, url })
     }
 
+    /// Starts a node whose settings the caller has put into `rabbitmq.conf` in a folder.
+    pub(crate) fn start_in(folder: PathBuf) -> Result<Self, String> {
+        let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &[])?;
+        Ok(Self { folder, url })
+    }
+
     /// Stops the node in order, and keeps its data.
     pub(crate) fn stop(&self) {
         self.say("stop").expect("the node can be stopped");

@@ -29,7 +29,7 @@ pub(crate) fn unique(what: &str) -> String {
 }
 
 /// Returns a folder under `target` that is kept between runs.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("celery").join(name);
     std::fs::create_dir_all(&folder).expect("a folder in target");
     folder
