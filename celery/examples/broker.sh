@@ -5,6 +5,8 @@
 #   broker.sh stop FOLDER    stops it, in order
 #   broker.sh kill FOLDER    stops it at once
 #
+# BROKER_ARGUMENTS are passed to it, such as `-rabbit max_message_size 100000`.
+#
 # RabbitMQ is installed by apt-get if it is missing and that can be done. Nothing but what is started here is stopped, by
 # the ids of the processes.
 set -euo pipefail
@@ -58,7 +60,7 @@ start() {
     export HOME=$folder/home RABBITMQ_NODENAME=cf@localhost RABBITMQ_MNESIA_BASE=$folder/data \
         RABBITMQ_LOG_BASE=$folder/log RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$port \
         RABBITMQ_DIST_PORT=$dist ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$names \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}' \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} ${BROKER_ARGUMENTS:-}" \
         RABBITMQ_CONFIG_FILE=$folder/none RABBITMQ_ENABLED_PLUGINS_FILE=$folder/no_plugins RABBITMQ_PID_FILE=$folder/node.pid
     if ! is_alive names; then
         # The daemon that finds nodes by name. The node would start one that nobody stops.

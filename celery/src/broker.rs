@@ -17,6 +17,10 @@ use lapin::{Connection, ConnectionProperties};
 /// The variable of the environment that has the URL of the broker, as Celery's programs read it.
 pub(crate) const VARIABLE: &str = "CELERY_BROKER_URL";
 
+/// How many seconds a connection may be silent, unless the URL says otherwise. Twice as long after a cut that neither side
+/// is told of, the connection counts as lost.
+const HEARTBEAT: u16 = 30;
+
 /// How long one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
@@ -114,6 +118,7 @@ impl Broker {
         if uri.vhost.is_empty() {
             uri.vhost = "/".into();
         }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT);
         let AMQPUri { authority, vhost, .. } = &uri;
         let scheme = if matches!(uri.scheme, AMQPScheme::AMQPS) { "amqps" } else { "amqp" };
         let vhost_shown = if vhost == "/" { String::new() } else { format!("/{vhost}") };

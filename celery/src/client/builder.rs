@@ -92,8 +92,8 @@ impl CeleryBuilder {
     /// Sets how long the executor goes on without a broker. After it, every future ends with
     /// [`Error::Broken`](concurrent_futures::Error::Broken). By default, a minute.
     ///
-    /// A connection whose other end is silent, as when a cable is pulled, is noticed by its missing heartbeats only, which
-    /// takes up to two minutes with the broker's default settings.
+    /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a sign of the
+    /// broker. A URL that ends with `?heartbeat=5` sets the seconds between two signs.
     pub fn broker_timeout(mut self, timeout: Duration) -> Self {
         self.settings.broker_timeout = timeout;
         self

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | before the broker has confirmed a message | it is published again with the same id; a worker may get it twice |
 //! | after that | the broker keeps the message, and the answer |
+//! | because the broker refuses a message | the largest one that it has not confirmed ends with an error |
 //! | for longer than `broker_timeout` | every future ends with `Broken`, and the executor refuses what comes |
 #![forbid(unsafe_code)]
 
@@ -22,12 +23,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use concurrent_futures::{Broken, Decode, Error, Full, Part, TimeLimit, TooLarge};
+use concurrent_futures::{Broken, Decode, Encode, Error, Full, Part, TimeLimit, TooLarge};
 use futures_lite::future::{poll_once, yield_now};
 use futures_lite::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
-use lapin::{Confirmation, PublisherConfirm};
+use lapin::{Confirmation, ErrorKind, PublisherConfirm};
 use serde::Deserialize as _;
 use serde_json::json;
 use uuid::Uuid;
@@ -46,12 +47,27 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long to pause when the broker does not take a message, and between attempts to connect: at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// What AMQP says when a message is larger than the broker takes.
+const PRECONDITION_FAILED: u16 = 406;
+
 /// Why a connection is over.
-pub(super) struct Lost(String);
+pub(super) struct Lost {
+    cause: String,
+    /// The broker has refused a message: all that are too large end this way, however often they are sent.
+    is_refusal: bool,
+}
+
+impl Lost {
+    fn new(cause: impl Into<String>) -> Self {
+        Self { cause: cause.into(), is_refusal: false }
+    }
+}
 
 impl From<lapin::Error> for Lost {
     fn from(error: lapin::Error) -> Self {
-        Self(error.to_string())
+        let is_refusal =
+            matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED);
+        Self { cause: error.to_string(), is_refusal }
     }
 }
 
@@ -96,11 +112,17 @@ impl Link {
 
     async fn serve(&self, mut session: Session) -> Result<(), String> {
         loop {
-            let Err(Lost(cause)) = self.session(&session).await else {
+            let Err(Lost { cause, is_refusal }) = self.session(&session).await else {
                 session.close().await;
                 return Ok(());
             };
             drop(session);
+            if is_refusal && let Some(id) = self.shared.look(|state| state.window.largest_sent()) {
+                self.answered(
+                    id,
+                    Err(Error::Encode(Encode::new(Part::Argument, format!("the broker refuses it: {cause}")))),
+                );
+            }
             self.shared.change(|state| state.window.disconnected());
             log::warn!("the connection to {} is lost, and made anew: {cause}", self.broker.address());
             session = match self.reconnect().await? {
@@ -173,7 +195,7 @@ impl Link {
                 Err(error) if session.is_connected() => {
                     self.answered(id, Err(Error::Broken(Broken::new(error))));
                 }
-                Err(error) => return Err(Lost(error.to_string())),
+                Err(error) => return Err(Lost::new(error.to_string())),
             }
         }
     }
@@ -391,6 +413,6 @@ impl Link {
 pub(super) fn next(delivery: Option<lapin::Result<Delivery>>) -> Result<Delivery, Lost> {
     match delivery {
         Some(delivery) => Ok(delivery?),
-        None => Err(Lost("the broker has ended a queue that is read".into())),
+        None => Err(Lost::new("the broker has ended a queue that is read")),
     }
 }

@@ -239,6 +239,14 @@ impl<J> Window<J> {
         call.refuse_when_full.then(|| Arc::clone(call))
     }
 
+    /// Returns the largest message that the broker has not confirmed.
+    pub(crate) fn largest_sent(&self) -> Option<Uuid> {
+        let sent = self.messages.iter().filter(|(_, message)| message.place == Place::Sent);
+        let size =
+            |message: &Message| message.arguments.as_ref().map(|written| written.args.len() + written.kwargs.len());
+        sent.max_by_key(|(_, message)| size(message)).map(|(id, _)| *id)
+    }
+
     /// Has all messages wait again that the broker has not confirmed.
     pub(crate) fn disconnected(&mut self) {
         let sent = self.messages.iter().filter(|(_, message)| message.place == Place::Sent);

@@ -19,6 +19,7 @@ crate::tests! {
     a_queue_that_was_deleted_is_declared_again,
     a_restarted_broker_loses_nothing,
     a_cut_connection_loses_nothing,
+    a_message_that_the_broker_refuses_ends_alone,
     a_connection_that_stays_cut_breaks_the_executor,
     without_a_broker_everything_ends_as_broken,
     an_executor_that_was_closed_without_a_broker_ends,
@@ -144,6 +145,21 @@ fn a_cut_connection_loses_nothing(peers: &Peers) {
     }
     for (n, future) in (0..).zip(futures) {
         assert_eq!(future.result().unwrap(), n);
+    }
+}
+
+fn a_message_that_the_broker_refuses_ends_alone(_: &Peers) {
+    let broker = Broker::start_with("small", "-rabbit max_message_size 100000").unwrap();
+    let queue = unique("small");
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&queue).build().unwrap();
+    let _worker = Scripted::start(&broker.url, &queue, same);
+    let named = cluster.with(TaskOptions::new().name("same"));
+    let futures: Vec<_> = (0..10).map(|n| named.submit(|text: String| text, "x".repeat(n * 20_000))).collect();
+    for (n, future) in futures.into_iter().enumerate() {
+        match future.result() {
+            Ok(text) => assert!(text.len() == n * 20_000 && n < 5),
+            Err(error) => assert!(n >= 5 && error.to_string().contains("the broker refuses it"), "{n}: {error:?}"),
+        }
     }
 }
 

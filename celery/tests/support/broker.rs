@@ -17,8 +17,14 @@ impl Broker {
     ///
     /// A sentence that says what is missing.
     pub(crate) fn start(name: &str) -> Result<Self, String> {
+        Self::start_with(name, "")
+    }
+
+    /// Starts a node with arguments for it.
+    pub(crate) fn start_with(name: &str, arguments: &str) -> Result<Self, String> {
         let folder = folder(&format!("{name}-{}", std::process::id()));
-        let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()])?;
+        let arguments = [("BROKER_ARGUMENTS", arguments)];
+        let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &arguments)?;
         Ok(Self { folder, url })
     }
 
@@ -33,7 +39,7 @@ impl Broker {
     }
 
     fn say(&self, verb: &str) -> Result<String, String> {
-        script(&file("examples/broker.sh"), &[verb.as_ref(), self.folder.as_os_str()])
+        script(&file("examples/broker.sh"), &[verb.as_ref(), self.folder.as_os_str()], &[])
     }
 }
 

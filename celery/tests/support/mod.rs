@@ -41,8 +41,9 @@ fn file(path: &str) -> PathBuf {
 }
 
 /// Runs a script, and returns what it prints, or what it says has gone wrong.
-fn script(path: &Path, arguments: &[&OsStr]) -> Result<String, String> {
-    let output = Command::new("bash").arg(path).args(arguments).stdin(Stdio::null()).output();
+fn script(path: &Path, arguments: &[&OsStr], environment: &[(&str, &str)]) -> Result<String, String> {
+    let output =
+        Command::new("bash").arg(path).args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("bash is missing: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }

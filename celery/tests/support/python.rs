@@ -20,7 +20,7 @@ pub(crate) struct Python {
 ///
 /// A sentence that says what is missing.
 pub(crate) fn programs() -> Result<PathBuf, String> {
-    script(&file("examples/python.sh"), &[folder("python").as_os_str()]).map(PathBuf::from)
+    script(&file("examples/python.sh"), &[folder("python").as_os_str()], &[]).map(PathBuf::from)
 }
 
 /// Runs a script of `tests/peers/scripts`, which finds the tasks of `examples/python`, and fails with what it says.
