@@ -4,8 +4,10 @@
 mod builder;
 mod call;
 mod control;
+mod ended;
 mod events;
 mod ids;
+mod intake;
 mod orders;
 mod outcome;
 mod request;

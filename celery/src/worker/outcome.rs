@@ -1,6 +1,8 @@
 //! [`Outcome`]: what a task has come to, ready to be sent.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use concurrent_futures::{Encode, Error, Part, TooLarge};
 
 use crate::answer::Status;
@@ -51,11 +53,11 @@ impl Outcome {
     }
 
     /// Returns what the answer has as its result, in JSON.
-    pub(super) fn result(&self) -> String {
+    pub(super) fn result(&self) -> Cow<'_, str> {
         match self {
-            Self::Value(text) => text.clone(),
+            Self::Value(text) => text.into(),
             Self::Failed { failure, .. } | Self::Revoked(failure) => {
-                serde_json::to_string(failure).unwrap_or_else(|_| "null".into())
+                serde_json::to_string(failure).unwrap_or_else(|_| "null".into()).into()
             }
         }
     }

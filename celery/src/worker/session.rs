@@ -1,8 +1,8 @@
 //! [`Session`]: one connection to the broker, with the queues and channels that a worker needs.
 //!
 //! Answers, and the acknowledgement of the message that they answer, are sent on the same channel in this order, so the
-//! broker has an answer before it forgets its task. The broker confirms what is published; nobody waits for that, but a
-//! message that comes back tells that the client of the task is gone.
+//! broker has an answer before it forgets its task. The broker confirms what is published. Nobody waits for that, but an
+//! answer is kept until then, and a message that comes back tells that the client of its task is gone.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -20,6 +20,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::Lost;
+use super::ended::Ended;
 use crate::broker::{Broker, ConnectError};
 use crate::message::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
@@ -37,8 +38,8 @@ pub(super) struct Session {
     control: Channel,
     orders: Consumer,
     events: Channel,
-    /// What was published and not confirmed yet, each with the task whose client it is for.
-    confirms: VecDeque<(Option<String>, PublisherConfirm)>,
+    /// What was published and is not confirmed yet, in this order.
+    confirms: VecDeque<(About, PublisherConfirm)>,
 }
 
 struct Queue {
@@ -50,11 +51,20 @@ struct Queue {
     messages: Option<Consumer>,
 }
 
+/// What depends on a message that was published.
+pub(super) enum About {
+    Nothing,
+    /// The client with this queue for answers is gone if the message comes back.
+    Client(String),
+    /// It is sent again if the broker does not confirm it.
+    Answer(Box<Ended>),
+}
+
 /// What a session has for its worker.
 pub(super) enum Incoming {
     Task(Box<Delivery>),
     Order(Box<Delivery>),
-    /// There is no queue for the answers to this task.
+    /// There is no such queue for answers.
     Returned(String),
 }
 
@@ -128,9 +138,11 @@ impl Session {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
         while let Some((_, confirm)) = self.confirms.front_mut() {
             let Poll::Ready(confirmation) = Pin::new(confirm).poll(context) else { break };
-            let Some((task, _)) = self.confirms.pop_front() else { break };
-            if let (Confirmation::Ack(Some(_)), Some(task)) = (confirmation?, task) {
-                return Poll::Ready(Ok(Incoming::Returned(task)));
+            // An error: the connection is lost, and the message is not confirmed.
+            let confirmation = confirmation?;
+            let Some((about, _)) = self.confirms.pop_front() else { break };
+            if let (Confirmation::Ack(Some(_)), About::Client(queue)) = (confirmation, about) {
+                return Poll::Ready(Ok(Incoming::Returned(queue)));
             }
         }
         if let Poll::Ready(order) = Pin::new(&mut self.orders).poll_next(context) {
@@ -151,18 +163,42 @@ impl Session {
         Poll::Pending
     }
 
-    /// Publishes an answer, or a task. With a `task`, its client is gone if the message comes back.
+    /// Publishes a message.
     pub(super) async fn publish(
         &mut self,
+        to: (&str, &str),
+        body: &[u8],
+        properties: BasicProperties,
+        about: About,
+    ) -> lapin::Result<()> {
+        let confirm = self.send(to, body, properties, matches!(about, About::Client(_))).await?;
+        self.expect(about, confirm);
+        Ok(())
+    }
+
+    /// Publishes a message whose confirmation is to be [expected](Self::expect). If it is `mandatory`, it comes back from a
+    /// queue that is not there.
+    pub(super) async fn send(
+        &self,
         (exchange, routing_key): (&str, &str),
         body: &[u8],
         properties: BasicProperties,
-        task: Option<String>,
-    ) -> lapin::Result<()> {
-        let options = BasicPublishOptions { mandatory: task.is_some(), ..BasicPublishOptions::default() };
-        let confirm = self.tasks.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await?;
-        self.confirms.push_back((task, confirm));
-        Ok(())
+        mandatory: bool,
+    ) -> lapin::Result<PublisherConfirm> {
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        self.tasks.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await
+    }
+
+    pub(super) fn expect(&mut self, about: About, confirm: PublisherConfirm) {
+        self.confirms.push_back((about, confirm));
+    }
+
+    /// Returns the answers that the broker has not confirmed.
+    pub(super) fn into_unconfirmed(self) -> impl Iterator<Item = Ended> {
+        self.confirms.into_iter().filter_map(|(about, _)| match about {
+            About::Answer(ended) => Some(*ended),
+            About::Nothing | About::Client(_) => None,
+        })
     }
 
     /// Tells the broker that a message is done with.
