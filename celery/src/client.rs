@@ -1,13 +1,19 @@
 //! [`CeleryExecutor`]: sends tasks to Celery workers.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod builder;
+mod deadlines;
 mod events;
 mod link;
 mod on_queue;
+mod orders;
 mod prepared;
+mod publishing;
+mod remote;
 mod session;
 mod shared;
+mod submitting;
 mod window;
 mod workers;
 

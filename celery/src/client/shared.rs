@@ -12,7 +12,7 @@
 //! # The lock
 //!
 //! There is one, around [`State`]. Under it, nothing is called but the window and clones of `Arc`s; wakers, jobs and
-//! everything that a user may have written are called and dropped when it is free. Tasks call [`Remote`]'s methods with
+//! everything that a user may have written are called and dropped when it is free. Tasks call [`Remote`](concurrent_futures::Remote)'s methods with
 //! no lock of theirs, and no job is touched under this one, so there is no order to keep.
 //!
 //! # Waking
@@ -30,12 +30,12 @@ use std::time::{Duration, Instant};
 
 use concurrent_futures::erased_serde::Deserializer;
 use concurrent_futures::{
-    Broken, Error, Executor as _, Full, FutureId, Job, Remote, Reply, Stats, Submitter, ThreadPoolExecutor, Waiting,
+    Broken, Error, Executor as _, FutureId, Job, Reply, Stats, Submitter, ThreadPoolExecutor, Waiting,
 };
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
-use super::prepared::Prepared;
+use super::orders::Orders;
 use super::window::{Finished, Overdue, Window};
 use super::workers::Workers;
 use crate::json::Text;
@@ -75,59 +75,17 @@ pub(crate) struct State {
     /// What the link is to broadcast to the workers.
     pub(crate) orders: Orders,
     pub(crate) workers: Workers,
-    is_closed: bool,
+    pub(super) is_closed: bool,
     /// Why the executor can run nothing any more.
-    broken: Option<Error>,
+    pub(super) broken: Option<Error>,
     /// The link has ended, and all jobs are completed.
     has_ended: bool,
-    completed: u64,
-    failed: u64,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
     /// The waker of the link, while it sleeps.
     link: Option<Waker>,
     /// Those of polls that wait for room or for the end.
-    polls: Vec<Waker>,
-}
-
-/// What happens to a job for which there is no room.
-enum Admission {
-    /// The thread blocks.
-    Wait,
-    /// The job ends with an error.
-    Refuse,
-    /// The poll comes again when it is woken.
-    Poll(Waker),
-    /// It is taken all the same, because the thread must not block.
-    Exempt,
-}
-
-enum Entered {
-    Here,
-    NoRoom,
-    Refused(Error),
-}
-
-/// What workers are to be told.
-#[derive(Debug, Default)]
-pub(crate) struct Orders {
-    /// Messages that are not to be started any more.
-    pub(crate) revoked: Vec<Uuid>,
-    /// Messages whose tasks are to be ended even if they run.
-    pub(crate) terminated: Vec<Uuid>,
-    /// Questions that every worker answers.
-    pub(crate) questions: Vec<Question>,
-}
-
-/// A question to all workers, whose answers have the ticket.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) method: &'static str,
-    pub(crate) ticket: Uuid,
-}
-
-impl Orders {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.revoked.is_empty() && self.terminated.is_empty() && self.questions.is_empty()
-    }
+    pub(super) polls: Vec<Waker>,
 }
 
 impl State {
@@ -253,69 +211,8 @@ impl Shared {
         }
     }
 
-    /// Takes a job, or completes it with an error. Blocks while there is no room, unless `waits` is false.
-    pub(crate) fn submit(self: &Arc<Self>, job: Job, queue: &Arc<str>, waits: bool) {
-        let admission = match job.options().get_refuse_when_full() {
-            true => Admission::Refuse,
-            false if waits && !self.is_own_thread() => Admission::Wait,
-            false => Admission::Exempt,
-        };
-        if let Some(prepared) = Prepared::new(job, queue, self.settings.max_message_size)
-            && let Err(job) = self.enter(prepared, &admission)
-        {
-            let most = self.settings.max_pending.unwrap_or(usize::MAX);
-            job.fail(Error::Full(Full::new(most)));
-        }
-    }
-
-    /// As [`submit`](Self::submit), but gives the job back if there is no room, and wakes the poll later.
-    pub(crate) fn try_submit(self: &Arc<Self>, job: Job, queue: &Arc<str>, waiting: &mut Waiting) -> Result<(), Job> {
-        if job.options().get_refuse_when_full() {
-            self.submit(job, queue, false);
-            return Ok(());
-        }
-        let admission = Admission::Poll(waiting.waker().clone());
-        Prepared::new(job, queue, self.settings.max_message_size)
-            .map_or(Ok(()), |prepared| self.enter(prepared, &admission))
-    }
-
-    /// Takes a job into the window, or completes it with an error. Gives it back if there is no room for it.
-    ///
-    /// It is entrusted between the two steps, without the lock. Whoever cancels it from then on finds its task in the
-    /// window, of which nothing is published before the second step.
-    fn enter(self: &Arc<Self>, prepared: Prepared, admission: &Admission) -> Result<(), Job> {
-        let Prepared { job, call, items } = prepared;
-        let (id, mut items) = (job.id(), Some(items));
-        let most = self.settings.max_pending.unwrap_or(usize::MAX);
-        let mut entered = |state: &mut State| {
-            if let Some(error) = state.broken.clone().or(state.is_closed.then_some(Error::ShutDown)) {
-                return Some(Entered::Refused(error));
-            }
-            if state.window.len() < most || matches!(admission, Admission::Exempt) {
-                state.window.enter(id, Arc::clone(&call), items.take().unwrap_or_default());
-                return Some(Entered::Here);
-            }
-            match admission {
-                Admission::Wait | Admission::Exempt => None,
-                Admission::Refuse => Some(Entered::NoRoom),
-                Admission::Poll(waker) => {
-                    state.polls.push(waker.clone());
-                    Some(Entered::NoRoom)
-                }
-            }
-        };
-        match self.block_until(None, &mut entered) {
-            Some(Entered::NoRoom) => return Err(job),
-            Some(Entered::Refused(error)) => job.fail(error),
-            Some(Entered::Here) if job.entrust(Arc::clone(self) as _) => self.put(id, job),
-            // It ended before.
-            Some(Entered::Here) | None => drop(self.change(|state| state.window.left(id))),
-        }
-        Ok(())
-    }
-
     /// Puts a job that was away to its task.
-    fn put(&self, id: FutureId, job: Job) {
+    pub(super) fn put(&self, id: FutureId, job: Job) {
         match self.change(|state| state.window.put(id, job)) {
             Ok(finished) => self.complete(finished),
             // Its task was cancelled, which ended it, or the executor broke meanwhile.
@@ -405,43 +302,5 @@ impl Shared {
     pub(crate) fn submitter(self: &Arc<Self>, queue: &Arc<str>) -> Submitter {
         let (shared, queue) = (Arc::clone(self), Arc::clone(queue));
         Submitter::new(move |job| shared.submit(job, &queue, false))
-    }
-}
-
-impl Remote for Shared {
-    fn revoke(&self, id: FutureId) -> bool {
-        let (is_exact, finished) = self.change(|state| {
-            let (revoked, finished) = state.window.revoke(id);
-            state.orders.revoked.extend(revoked.published);
-            (revoked.is_exact, finished)
-        });
-        self.complete(finished);
-        is_exact
-    }
-
-    fn curtail(&self, id: FutureId) {
-        self.revoke(id);
-    }
-
-    fn stop(&self, id: FutureId) -> bool {
-        self.change(|state| state.window.stop(id));
-        // If its last answer has come, the task is about to end, and whoever is first decides how.
-        true
-    }
-
-    fn left(&self, id: FutureId) {
-        let job = self.change(|state| {
-            let (job, published) = state.window.left(id);
-            state.orders.terminated.extend(published);
-            job
-        });
-        drop(job);
-    }
-
-    fn ended(&self, _: FutureId, failed: bool) {
-        self.change(|state| match failed {
-            true => state.failed += 1,
-            false => state.completed += 1,
-        });
     }
 }

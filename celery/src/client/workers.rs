@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::shared::{Question, Shared, State};
+use super::orders::Question;
+use super::shared::{Shared, State};
 
 /// How long workers have to answer, as Celery's own tools wait.
 const ANSWERS: Duration = Duration::from_secs(1);
