@@ -11,6 +11,7 @@
 //! | [`progress`] | How do I show a progress bar? |
 //! | [`failing`] | What can go wrong, how do I see it, and what does it cost? |
 //! | [`writing_a_backend`] | How do I write an executor of my own? |
+//! | [`other_machines`] | How do I run tasks in other programs, on other machines? |
 //! | [`hangs`] | Why does my program never end? |
 //! | [`faq`] | Why is it like this, and not like that? |
 //! | [`from_python`] | What is the name of this in Rust? |
@@ -52,6 +53,7 @@ pub mod faq;
 pub mod from_python;
 pub mod hangs;
 pub mod maps;
+pub mod other_machines;
 pub mod progress;
 pub mod which_executor;
 pub mod which_wait;

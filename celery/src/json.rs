@@ -1,4 +1,4 @@
-//! JSON as Celery writes and reads it: [`write`] and [`Text`].
+//! JSON as Celery writes and reads it: [`write()`] and [`Text`].
 //!
 //! What Python would not read back as it was written is an error and not something else: NaN, infinities, keys of maps
 //! that are no text, more levels than a reader takes. Bytes, which JSON lacks, have kombu's form:

@@ -121,7 +121,7 @@ impl Subject {
     ///
     /// # Panics
     ///
-    /// If there is no such point, as [`points`](crate::points) names them.
+    /// If there is no such point, as [`points`](crate::points()) names them.
     #[track_caller]
     pub fn except(mut self, point: &str, reason: &str) -> Self {
         assert!(crate::points().any(|name| name == point), "there is no point {point:?}");

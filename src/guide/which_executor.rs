@@ -8,10 +8,9 @@
 //!   is a process with memory of its own.
 //! - **It is a test, or the baseline of a measurement.** Take [`InlineExecutor`](struct@InlineExecutor), which runs each
 //!   task inside `submit`.
-//! - **One machine is not enough, or the code is in Python.** Take `CeleryExecutor` of the crate
-//!   `concurrent-futures-celery`: the tasks go to Celery workers, which find functions by the names that
-//!   `#[task]` gives them.
-//! - **The workers are somewhere else**: in another thread pool, behind another protocol. Write a [`Backend`]: see
+//! - **The workers are on other machines, or in Python.** Take the crate `concurrent-futures-celery`: see
+//!   [`other_machines`](super::other_machines).
+//! - **The workers are elsewhere**: in another thread pool, behind another service. Write a [`Backend`]: see
 //!   [`writing_a_backend`](super::writing_a_backend).
 //!
 //! A function that takes `&impl Executor`, or `&dyn Backend`, leaves the choice to its caller:

@@ -5,6 +5,7 @@
 //! the other process.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
 use std::any::TypeId;
 use std::ops::Range;
 use std::sync::Arc;
@@ -91,12 +92,14 @@ pub(crate) struct Entry {
     pub(crate) function: usize,
     /// The type of the user's function.
     pub(crate) signature: &'static str,
+    #[cfg(feature = "remote")]
     pointer_type: TypeId,
 }
 
 /// Identifies a function: its type, as the type of a pointer, and its address in this process.
 ///
 /// Only functions that are never inlined and never merged with others have exactly one. `#[task]` makes such functions.
+#[cfg(feature = "remote")]
 pub(crate) type FunctionKey = (TypeId, usize);
 
 impl Entry {
@@ -113,12 +116,14 @@ impl Entry {
             enter: enter as usize,
             function: function.address(),
             signature: std::any::type_name::<fn(A) -> R>(),
+            #[cfg(feature = "remote")]
             pointer_type: function.pointer_type(),
         }
     }
 
     /// Returns the key of the user's function. Of one that returns `Result`, and whose `Err` is the task's error, the type
     /// in it has the result alone.
+    #[cfg(feature = "remote")]
     pub(crate) fn key(&self) -> FunctionKey {
         (self.pointer_type, self.function)
     }

@@ -1,6 +1,7 @@
 //! Functions that a task may call, and the outcomes of their calls.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
 use std::any::TypeId;
 
 use super::context::current_name;
@@ -21,6 +22,7 @@ pub(crate) trait Function<A, R>: Copy + Send + Sync {
     /// Returns the address of the function in this process.
     fn address(self) -> usize;
     /// Returns the type of the pointer to the function; if its `Err` is the task's error, with the result alone.
+    #[cfg(feature = "remote")]
     fn pointer_type(self) -> TypeId
     where
         A: 'static,
@@ -126,6 +128,7 @@ impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
     fn address(self) -> usize {
         self.0.address()
     }
+    #[cfg(feature = "remote")]
     fn pointer_type(self) -> TypeId
     where
         Box<A>: 'static,

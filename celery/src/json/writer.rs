@@ -1,4 +1,4 @@
-//! [`write`]: a value as JSON, or a sentence that says why it has none.
+//! [`write()`]: a value as JSON, or a sentence that says why it has none.
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;

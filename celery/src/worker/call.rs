@@ -96,10 +96,10 @@ struct Handles(Vec<Box<dyn Handle>>);
 
 impl Handle for Handles {
     fn cancel(&self) -> bool {
-        self.0.iter().fold(false, |any, handle| handle.cancel() || any)
+        self.0.iter().filter(|handle| handle.cancel()).count() > 0
     }
     fn abort(&self) -> bool {
-        self.0.iter().fold(false, |any, handle| handle.abort() || any)
+        self.0.iter().filter(|handle| handle.abort()).count() > 0
     }
 }
 
