@@ -30,6 +30,7 @@ crate::tests! {
     a_message_that_calls_no_task_is_answered,
     a_copy_of_a_message_is_not_run,
     a_broker_that_refuses_a_worker_is_named,
+    a_quorum_queue_has_a_limit_of_its_own,
 }
 
 /// Never ends.
@@ -289,4 +290,20 @@ fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
     let error = Worker::builder(&peers.url).queues([&queue]).build().unwrap().run().unwrap_err();
     assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains(&queue), "{error}");
+}
+
+fn a_quorum_queue_has_a_limit_of_its_own(peers: &Peers) {
+    let (queue, other) = (unique("quorum"), unique("classic"));
+    let kind = AMQPValue::LongString("quorum".into());
+    Raw::connect(&peers.url).declare(&queue, true, &[("x-queue-type", kind)]);
+    let cluster = on_queue(peers, &queue);
+    let worker = Worker::builder(&peers.url).queues([&queue, &other]).executor(ThreadPoolExecutor::new(1));
+    let worker = worker.build().unwrap();
+    let stopper = worker.stopper();
+    let worker = thread::spawn(move || worker.run());
+    let sums: Vec<u64> = cluster.map(sum_to, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
+    assert_eq!(sums, [1, 3, 6]);
+    assert_eq!(cluster.on(&other).submit(sum_to, 4).result().unwrap(), 10);
+    stopper.warm();
+    worker.join().unwrap().unwrap();
 }
