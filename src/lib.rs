@@ -31,6 +31,7 @@
 //! | [`InlineExecutor`](struct@InlineExecutor) | in the calling thread, inside `submit` | plain functions |
 //! | [`ThreadPoolExecutor`] | on threads that start on demand | any closure and any type that is `Send` |
 //! | `ProcessPoolExecutor` | on other processes of the program, on Unix: a crash costs one task, and a running task can be killed | plain functions |
+//! | `CeleryExecutor`, of the crate `concurrent-futures-celery` | on other machines, by Celery workers in Rust or Python | functions with a name that the workers know |
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to send away |
 //!
 //! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions,
