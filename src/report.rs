@@ -332,7 +332,7 @@ impl StdError for Crossed {
 
 #[cfg(test)]
 mod fuzz;
-#[cfg(test)]
+#[cfg(all(test, processes))]
 pub(crate) use fuzz::any_report;
 
 #[cfg(test)]

@@ -40,6 +40,15 @@ pub use builder::WorkerBuilder;
 ///
 /// Celery's tools see it like a worker in Python: `celery status`, `inspect`, `control` and `events`, and Flower.
 ///
+/// | of Celery's calls | it serves | it does not |
+/// |---|---|---|
+/// | when | `eta`, `countdown`, `expires` | |
+/// | limits | `time_limit`, which only processes enforce at once | `soft_time_limit`: there is no exception to raise in a task |
+/// | what comes after | `link`, `link_error`, chains, groups | chords, which reply queues do not support: the task before one fails |
+/// | many calls in one | `map`, `starmap`, `chunks` | |
+/// | control | `revoke`, `terminate`, `shutdown`, `add_consumer`, `cancel_consumer`, all of `inspect` | rate limits, changes of the pool |
+/// | messages | version 2 of the protocol, in JSON | pickles, which would run code of whoever sends them |
+///
 /// # Examples
 ///
 /// ```no_run

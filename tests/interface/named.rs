@@ -45,7 +45,7 @@ fn read_size(text: String) -> std::io::Result<u64> {
 /// The `Err` is no error: it is a value like any other.
 #[task]
 fn either(n: u8) -> Result<u8, u8> {
-    if n % 2 == 0 { Ok(n) } else { Err(n) }
+    if n.is_multiple_of(2) { Ok(n) } else { Err(n) }
 }
 
 #[task]

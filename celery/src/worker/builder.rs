@@ -43,8 +43,8 @@ impl WorkerBuilder {
 
     /// Sets the queues that it takes tasks from. By default `celery`, as for Celery's own programs.
     ///
-    /// A queue that does not exist is declared as a durable one. Quorum queues are not supported: they cannot limit how many
-    /// tasks a worker has from all of its queues.
+    /// A queue that does not exist is declared as a durable one. If one of them is a quorum queue, the worker may have as many
+    /// tasks from each queue as it has slots, and a task that waits for its time (`eta`) takes one of them.
     pub fn queues(mut self, queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.queues = queues.into_iter().map(Into::into).collect();
         self

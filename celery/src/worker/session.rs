@@ -17,7 +17,7 @@ use lapin::options::{
     ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorKind, ExchangeKind, PublisherConfirm};
 
 use super::Lost;
 use super::ended::Ended;
@@ -28,10 +28,15 @@ use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 /// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
 const ORDERS_EXPIRE: i32 = 10_000;
 
+/// What AMQP says when a broker does not know what it is asked for.
+const NOT_IMPLEMENTED: u16 = 540;
+
 pub(super) struct Session {
     connection: Connection,
     /// For tasks and answers.
     tasks: Channel,
+    /// Whether one limit holds for the messages of all queues.
+    has_one_limit: bool,
     /// One for each queue of tasks.
     consumers: Vec<Queue>,
     /// For orders, and the answers to them.
@@ -69,11 +74,33 @@ pub(super) enum Incoming {
 }
 
 impl Session {
+    /// Connects, and begins to read the queues.
+    ///
+    /// One limit holds for the messages of all queues together, if all of them know such a limit. Quorum queues do not: then
+    /// each has the limit for itself.
     pub(super) async fn open(broker: &Broker, name: &str, queues: &[String], slots: u16) -> Result<Self, ConnectError> {
-        let connection = broker.connect(&format!("concurrent-futures worker {name}")).await?;
+        let connect = async || broker.connect(&format!("concurrent-futures worker {name}")).await;
+        let opened = match Self::on(connect().await?, name, queues, slots, true).await {
+            // The broker has closed the connection.
+            Err((_, error)) if is_not_implemented(&error) => {
+                Self::on(connect().await?, name, queues, slots, false).await
+            }
+            opened => opened,
+        };
+        opened.map_err(|(what, error)| broker.refused(what, &error))
+    }
+
+    /// Returns an error with what the broker refuses.
+    async fn on(
+        connection: Connection,
+        name: &str,
+        queues: &[String],
+        slots: u16,
+        has_one_limit: bool,
+    ) -> Result<Self, (String, lapin::Error)> {
         let refused = |what: &str| {
             let what = what.to_owned();
-            move |error: lapin::Error| broker.refused(what, &error)
+            move |error: lapin::Error| (what, error)
         };
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
@@ -82,18 +109,23 @@ impl Session {
         let events = ensure_exchange(&connection, EVENTS, ExchangeKind::Topic, true).await;
         let events = events.map_err(refused(&format!("the exchange {EVENTS:?} for events of workers")))?;
         let orders = orders(&control, name).await.map_err(refused("a queue for orders"))?;
+        let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
+        limit.map_err(refused("a limit of messages"))?;
         let (consumers, confirms) = (Vec::new(), VecDeque::new());
-        let mut session = Self { connection, tasks, consumers, control, orders, events, confirms };
-        session.set_slots(slots).await.map_err(refused("a limit of messages"))?;
+        let mut session = Self { connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
         for queue in queues {
             session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
         }
         Ok(session)
     }
 
-    /// Limits how many messages the broker delivers before some are acknowledged, over all queues.
+    /// Limits how many messages the broker delivers before some are acknowledged, over all queues. The limit of a single queue
+    /// stays what it was.
     pub(super) async fn set_slots(&self, slots: u16) -> lapin::Result<()> {
-        self.tasks.basic_qos(slots, BasicQosOptions { global: true }).await
+        if self.has_one_limit {
+            self.tasks.basic_qos(slots, BasicQosOptions { global: true }).await?;
+        }
+        Ok(())
     }
 
     /// Begins to read a queue, which is declared if it is missing.
@@ -240,6 +272,11 @@ impl Session {
             log::debug!("the connection to the broker did not end in order: {error}");
         }
     }
+}
+
+/// Returns `true` if the broker cannot do what it was asked for.
+fn is_not_implemented(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_IMPLEMENTED)
 }
 
 /// Begins to listen to orders.

@@ -1,6 +1,7 @@
 //! What goes wrong with a worker of this crate, with its messages, and with the broker and the clients that it works for.
 
 use std::fs::File;
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -22,12 +23,14 @@ crate::tests! {
     a_cold_stop_gives_up_what_runs,
     a_warm_stop_becomes_a_cold_one,
     a_worker_that_waits_for_tasks_stops,
+    a_worker_that_is_frozen_costs_what_it_ran,
     a_worker_outlives_its_broker,
     an_outcome_waits_for_the_broker,
     a_task_whose_client_is_gone_is_given_up,
     a_message_that_calls_no_task_is_answered,
     a_copy_of_a_message_is_not_run,
     a_broker_that_refuses_a_worker_is_named,
+    a_quorum_queue_has_a_limit_of_its_own,
 }
 
 /// Never ends.
@@ -102,6 +105,27 @@ fn a_worker_that_waits_for_tasks_stops(peers: &Peers) {
         stopper.warm();
         stopper.warm();
     });
+}
+
+fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, false);
+    let cluster = on_queue(peers, &worker.queue);
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    begun.wait();
+    // So that its heartbeats are heard before it is silent.
+    assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(8)), 1);
+    signal(&worker, "-STOP");
+    // Nothing is heard of it any more.
+    assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
+    signal(&worker, "-CONT");
+    go.open();
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "it goes on, and what it says late does not matter");
+}
+
+fn signal(worker: &Rust, name: &str) {
+    let sent = Command::new("kill").args([name, &worker.child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
 }
 
 fn a_worker_outlives_its_broker(_: &Peers) {
@@ -266,4 +290,20 @@ fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
     let error = Worker::builder(&peers.url).queues([&queue]).build().unwrap().run().unwrap_err();
     assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains(&queue), "{error}");
+}
+
+fn a_quorum_queue_has_a_limit_of_its_own(peers: &Peers) {
+    let (queue, other) = (unique("quorum"), unique("classic"));
+    let kind = AMQPValue::LongString("quorum".into());
+    Raw::connect(&peers.url).declare(&queue, true, &[("x-queue-type", kind)]);
+    let cluster = on_queue(peers, &queue);
+    let worker = Worker::builder(&peers.url).queues([&queue, &other]).executor(ThreadPoolExecutor::new(1));
+    let worker = worker.build().unwrap();
+    let stopper = worker.stopper();
+    let worker = thread::spawn(move || worker.run());
+    let sums: Vec<u64> = cluster.map(sum_to, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
+    assert_eq!(sums, [1, 3, 6]);
+    assert_eq!(cluster.on(&other).submit(sum_to, 4).result().unwrap(), 10);
+    stopper.warm();
+    worker.join().unwrap().unwrap();
 }
