@@ -216,7 +216,17 @@ struct InvalidSetting {
 }
 
 impl BuildError {
-    pub(crate) fn new(parameter: &'static str, requirement: &'static str, value: impl fmt::Debug) -> Self {
+    /// Creates it from the name of the setting, what the setting must be, and what it is, for authors of executors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use concurrent_futures::BuildError;
+    ///
+    /// let error = BuildError::new("queue", "a name", "");
+    /// assert_eq!(error.to_string(), "queue must be a name, not \"\"");
+    /// ```
+    pub fn new(parameter: &'static str, requirement: &'static str, value: impl fmt::Debug) -> Self {
         Self::from_texts(parameter, requirement, format!("{value:?}"))
     }
 

@@ -14,6 +14,7 @@
 //! | [`observing`] | What waits, what runs, and for how long? Statistics, hooks, `tracing` |
 //! | [`failing`] | What can go wrong, how do I see it, and what does it cost? |
 //! | [`writing_a_backend`] | How do I write an executor of my own? |
+//! | [`other_machines`] | How do I run tasks in other programs, on other machines? |
 //! | [`hangs`] | Why does my program never end? |
 //! | [`faq`] | Why is it like this, and not like that? |
 //! | [`from_python`] | What is the name of this in Rust? |
@@ -58,6 +59,7 @@ pub mod from_python;
 pub mod hangs;
 pub mod maps;
 pub mod observing;
+pub mod other_machines;
 pub mod progress;
 pub mod which_executor;
 pub mod which_wait;

@@ -31,6 +31,7 @@
 //! | [`InlineExecutor`](struct@InlineExecutor) | in the calling thread, inside `submit` | plain functions |
 //! | [`ThreadPoolExecutor`] | on threads that start on demand | any closure and any type that is `Send` |
 //! | `ProcessPoolExecutor` | on other processes of the program, on Unix: a crash costs one task, and a running task can be killed | plain functions |
+//! | `CeleryExecutor`, of the crate `concurrent-futures-celery` | on other machines, by Celery workers in Rust or Python | functions with a name that the workers know |
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to send away |
 //!
 //! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions,
@@ -67,8 +68,9 @@
 //!   feature, `main` must begin with a call of `init`.
 //! - `stream`: `into_stream` of [`AsCompleted`] and [`MapUnordered`], for async code.
 //! - `tracing`: a span for each task, as [`guide::observing`] describes.
-//! - `remote`: `Job::show` and `Job::read`, by which an executor of your own sends arguments and results in any format of
-//!   serde, and not only in postcard's. Each type that a program submits is then compiled in for it a second time.
+//! - `remote`: for executors whose workers are other programs. `Job::show` and `Job::read` send arguments and results in any
+//!   format of serde, and not only in postcard's, so each type that a program submits is compiled in for it a second time.
+//!   `#[task]` gives functions names, by which a worker finds them in `named`.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Code that only executors with workers in other processes use is compiled in every build.
@@ -99,6 +101,8 @@ mod job;
 mod look;
 mod map;
 mod map_with;
+#[cfg(feature = "remote")]
+pub mod named;
 mod options;
 mod outcomes;
 mod panics;
@@ -109,6 +113,7 @@ mod process;
 #[cfg(any(model = "loom", model = "shuttle"))]
 #[path = "process/model.rs"]
 mod process;
+mod report;
 mod retry;
 mod shutting_down;
 
@@ -133,6 +138,43 @@ pub use codec::Payload;
 pub use combine::{all_settled, any, race, try_all};
 pub use completed::deadline::AsCompletedUntil;
 pub use completed::{AsCompleted, as_completed};
+/// Gives a function a name by which other programs can call it: `#[task]`, or `#[task(name = "files.parse")]`.
+///
+/// The function stays what it is for everybody who calls or submits it. An executor whose workers are other programs gets
+/// the name by [`Job::function_name`], and such a worker finds the function by [`named::get`].
+///
+/// Without a name of its own, it is called after its place: `parse` in the module `files` of the crate `tools` is
+/// `tools.files.parse`. That name changes when the function moves. Give a name to what programs of another version may call,
+/// and a new name, such as `files.parse.v2`, when the meaning of the argument changes. Names are unique in a program
+/// ([`named::all`]).
+///
+/// A task has one parameter, whose type and that of the result are a [`Payload`]; several arguments are a tuple. The first of
+/// two parameters may be a reference to a [context](Executor::with_context), as in `fn(&C, A) -> R`: other programs then send
+/// the pair. If it returns a
+/// `Result` whose `Err` can be the error of a task, it is one. A function that is generic, async, unsafe or a method cannot have a
+/// name: put the attribute on a function that calls it.
+///
+/// A call of the function costs a nanosecond more, since it is not inlined and refers to its name.
+///
+/// # Examples
+///
+/// ```
+/// use std::num::ParseIntError;
+/// use concurrent_futures::{Error, Executor, ThreadPoolExecutor, named, task};
+///
+/// #[task(name = "numbers.parse")]
+/// fn parse(text: String) -> Result<u64, ParseIntError> {
+///     text.parse()
+/// }
+///
+/// let threads = ThreadPoolExecutor::new(2);
+/// let numbers: Result<Vec<u64>, Error> = threads.try_map(parse, ["1".into(), "2".into()]).collect();
+/// assert_eq!(numbers?, [1, 2]);
+/// assert!(named::get("numbers.parse").unwrap().is_fallible());
+/// # Ok::<(), Error>(())
+/// ```
+#[cfg(feature = "remote")]
+pub use concurrent_futures_macros::task;
 pub use condition::Waiting;
 pub use error::{
     BoxError, Broken, BuildError, Decode, Encode, Error, Exit, Failed, Full, Outcome, Panicked, Part, TimeLimit,
@@ -153,6 +195,7 @@ pub use map_with::{MapWith, PlainMapWith};
 pub use options::{MapOptions, Stats, TaskOptions};
 #[cfg(processes)]
 pub use process::{ProcessPoolBuilder, ProcessPoolExecutor, init};
+pub use report::Report;
 pub use retry::{PlainRetrying, RetryOptions, Retrying};
 pub use shutting_down::ShuttingDown;
 #[cfg(feature = "stream")]

@@ -4,7 +4,7 @@
 #     tests/builds.sh          all of them
 #     tests/builds.sh quick    those that are cheap, for CI: what a debug build can tell (debug, without `auto-entry`,
 #                              without `process`, tests, doctest, example, mistakes, executors of somebody else), one release
-#                              build, and the shared library
+#                              build, the shared library, and whether functions with names are found in a release build
 set -uo pipefail
 cd "$(dirname "$0")/builds"
 target=${BUILDS_TARGET_DIR:-$PWD/target}
@@ -70,6 +70,11 @@ mistakes() {
     done
 }
 
+# Has each function with a name one address, though optimisation copies and merges functions?
+names() {
+    CARGO_PROFILE_RELEASE_LTO=$1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$2 cargo run --quiet --package names --release
+}
+
 shared_library() {
     cargo build --quiet --package library && python3 library/load.py "$target/debug/liblibrary.so"
 }
@@ -80,7 +85,7 @@ has_linker() {
     echo 'int main(void) { return 0; }' | cc "-fuse-ld=$1" -x c -o /dev/null - 2>/dev/null
 }
 
-export -f program without_entry shared_library flags mistakes
+export -f program without_entry shared_library flags mistakes names
 export target host
 
 build "debug" program
@@ -94,6 +99,7 @@ build "example" cargo run --quiet --example example
 build "release" program --release
 build "mistakes" mistakes
 build "executors of somebody else" cargo test --quiet --package author
+build "names, release" names off 16
 if command -v python3 >/dev/null; then
     build "shared library in python3" shared_library
 else
@@ -106,6 +112,12 @@ if [ "${1:-}" != quick ]; then
     else
         absent "cargo nextest"
     fi
+    build "names, debug" cargo run --quiet --package names
+    for lto in off thin fat; do
+        for units in 1 16; do
+            build "names, lto=$lto, codegen-units=$units" names $lto $units
+        done
+    done
     build "panic=abort" program --profile aborting
     build "release, init() instead of auto-entry" program --release --no-default-features --features init
     build "bench" cargo bench --quiet --bench bench

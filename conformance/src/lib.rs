@@ -67,13 +67,13 @@ pub fn points() -> impl Iterator<Item = String> {
 /// Makes the test of a point. A point that needs what the backend does not promise is ignored, and its kind gives the
 /// reason.
 fn trial(backend: &Subject, file: &str, point: &'static Point) -> Trial {
-    let (name, make) = (format!("{}::{file}::{}", backend.name, point.name), backend.make());
-    let trial = Trial::test(name, move || {
+    let (name, make) = (format!("{file}::{}", point.name), backend.make());
+    let trial = Trial::test(format!("{}::{name}", backend.name), move || {
         within(LONG, move || (point.run)(&*make));
         Ok(())
     });
-    match backend.misses(point) {
-        Some(need) => trial.with_kind(need.text()).with_ignored_flag(true),
+    match backend.misses(&name, point) {
+        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         None => trial,
     }
 }

@@ -15,6 +15,8 @@ pub struct Subject {
     pub(crate) name: String,
     make: Arc<Make>,
     missing: Vec<Need>,
+    /// Points that do not hold, with the reasons.
+    exceptions: Vec<(String, String)>,
 }
 
 /// Names a backend and says how to make an executor with a given number of workers. Each point gets a new one.
@@ -22,7 +24,12 @@ pub fn backend<B: Backend + 'static>(
     name: impl Into<String>,
     make: impl Fn(usize) -> B + Send + Sync + 'static,
 ) -> Subject {
-    Subject { name: name.into(), make: Arc::new(move |workers| Box::new(make(workers))), missing: Vec::new() }
+    Subject {
+        name: name.into(),
+        make: Arc::new(move |workers| Box::new(make(workers))),
+        missing: Vec::new(),
+        exceptions: Vec::new(),
+    }
 }
 
 impl Subject {
@@ -108,6 +115,20 @@ impl Subject {
         self.without(Need::PromptStart)
     }
 
+    /// States that one point does not hold, and why. The reason is printed.
+    ///
+    /// For what no other method of this type says.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such point, as [`points`](crate::points()) names them.
+    #[track_caller]
+    pub fn except(mut self, point: &str, reason: &str) -> Self {
+        assert!(crate::points().any(|name| name == point), "there is no point {point:?}");
+        self.exceptions.push((point.to_owned(), reason.to_owned()));
+        self
+    }
+
     fn without(mut self, need: Need) -> Self {
         self.missing.push(need);
         self
@@ -117,8 +138,11 @@ impl Subject {
         Arc::clone(&self.make)
     }
 
-    /// Returns the first thing that the point needs and the backend does not promise.
-    pub(crate) fn misses(&self, point: &Point) -> Option<Need> {
-        point.needs.iter().copied().find(|need| self.missing.contains(need))
+    /// Returns why the point is left out, if it is: the first thing that it needs and the backend does not promise, or the
+    /// reason of the exception.
+    pub(crate) fn misses(&self, name: &str, point: &Point) -> Option<&str> {
+        let missing = point.needs.iter().copied().find(|need| self.missing.contains(need));
+        let exception = || self.exceptions.iter().find(|(point, _)| point == name).map(|(_, reason)| &**reason);
+        missing.map(Need::text).or_else(exception)
     }
 }

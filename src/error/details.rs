@@ -130,6 +130,7 @@ pub struct Failed(Arc<Failure>);
 struct Failure {
     error: BoxError,
     type_name: Cow<'static, str>,
+    trace: Option<Box<str>>,
 }
 
 impl Failed {
@@ -139,7 +140,13 @@ impl Failed {
     }
 
     pub(crate) fn named(error: BoxError, type_name: Cow<'static, str>) -> Self {
-        Self(Arc::new(Failure { error, type_name }))
+        Self(Arc::new(Failure { error, type_name, trace: None }))
+    }
+
+    /// Makes it of an error that has crossed a wire.
+    pub(crate) fn of_another(error: BoxError, type_name: String, trace: Option<String>) -> Self {
+        let trace = trace.map(String::into_boxed_str);
+        Self(Arc::new(Failure { error, type_name: type_name.into(), trace }))
     }
 
     /// Returns the error itself or, if the task ran in another process, an error with its message and sources.
@@ -150,6 +157,11 @@ impl Failed {
     /// Returns the name of the error's type, as [`std::any::type_name`] gives it.
     pub fn type_name(&self) -> &str {
         &self.0.type_name
+    }
+
+    /// Returns where the error was raised, in the words of another program that ran the task, such as Python's traceback.
+    pub fn trace(&self) -> Option<&str> {
+        self.0.trace.as_deref()
     }
 }
 

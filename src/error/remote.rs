@@ -99,6 +99,8 @@ pub enum Exit {
     Signal(String),
     /// Unknown, because other code of the program reaped it.
     Unknown,
+    /// Unknown, because nothing is heard of it any more: its machine may have gone, or the way to it.
+    Lost,
 }
 
 impl fmt::Display for Exit {
@@ -107,6 +109,7 @@ impl fmt::Display for Exit {
             Exit::Code(code) => write!(f, "exited with code {code}"),
             Exit::Signal(name) => write!(f, "was ended by {name}"),
             Exit::Unknown => f.write_str("ended with a status that is unknown, because the program reaped it"),
+            Exit::Lost => f.write_str("was lost"),
         }
     }
 }
@@ -116,6 +119,12 @@ impl WorkerDied {
     pub fn new(worker_name: impl Into<String>, exit: Exit, function: Option<String>) -> Self {
         let (worker, function) = (worker_name.into().into_boxed_str(), function.map(String::into_boxed_str));
         Self(Arc::new(Death { worker, pid: None, exit, function, hint: None, task: None }))
+    }
+
+    /// Creates it for a worker of which nothing is heard any more, for authors of executors. The name may be empty if nobody
+    /// knows which worker it was.
+    pub fn lost(worker_name: impl Into<String>, function: Option<String>) -> Self {
+        Self::new(worker_name, Exit::Lost, function)
     }
 
     /// Adds the id of the process, if it was on this machine.
@@ -142,7 +151,7 @@ impl WorkerDied {
         Self(Arc::new(Death { task: Some(name.into()), ..death }))
     }
 
-    /// Returns the name of the worker.
+    /// Returns the name of the worker; empty if it is not known which one it was.
     pub fn worker_name(&self) -> &str {
         &self.0.worker
     }
@@ -177,6 +186,7 @@ impl fmt::Display for WorkerDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid() {
             Some(pid) => write!(f, "the worker process {pid} ")?,
+            None if self.worker_name().is_empty() => f.write_str("a worker ")?,
             None => write!(f, "the worker {} ", self.worker_name())?,
         }
         write!(f, "{} while it ran ", self.exit())?;

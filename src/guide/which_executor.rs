@@ -8,8 +8,10 @@
 //!   is a process with memory of its own.
 //! - **It is a test, or the baseline of a measurement.** Take [`InlineExecutor`](struct@InlineExecutor), which runs each
 //!   task inside `submit`.
-//! - **The workers are elsewhere**: on other machines, in another thread pool, in another language. Write a
-//!   [`Backend`]: see [`writing_a_backend`](super::writing_a_backend).
+//! - **The workers are on other machines, or in Python.** Take the crate `concurrent-futures-celery`: see
+//!   [`other_machines`](super::other_machines).
+//! - **The workers are elsewhere**: in another thread pool, behind another service. Write a [`Backend`]: see
+//!   [`writing_a_backend`](super::writing_a_backend).
 //!
 //! A function that takes `&impl Executor`, or `&dyn Backend`, leaves the choice to its caller:
 //!

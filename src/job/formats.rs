@@ -3,6 +3,7 @@
 
 use super::Job;
 use crate::error::Error;
+use crate::task::encoded::FunctionKey;
 use crate::task::formats::Reply;
 
 impl Job {
@@ -143,11 +144,8 @@ impl Job {
         self.task().read(&mut replies.into_iter());
     }
 
-    /// Returns the address of the function in this process and the name of its type, as long as the task has it.
-    ///
-    /// Only for tests of this crate: an optimised build may give a function several addresses, or two functions the same.
-    #[doc(hidden)]
-    pub fn function_address(&self) -> Option<(usize, &'static str)> {
-        self.task().entry().map(|entry| (entry.function, entry.signature))
+    /// Returns what identifies the function, as long as the task has it.
+    pub(crate) fn function_key(&self) -> Option<FunctionKey> {
+        self.task().entry().map(|entry| entry.key())
     }
 }

@@ -9,6 +9,8 @@
 //! | the call goes to another process of this program | it goes there once: see [`ReceivedContext`] |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
+use std::any::TypeId;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -118,5 +120,13 @@ impl<F: ContextFunction<C, A, R>, C: Payload + Sync, A, R> Function<A, R> for Bo
     }
     fn signature() -> &'static str {
         std::any::type_name::<fn(&C, A) -> R>()
+    }
+    #[cfg(feature = "remote")]
+    fn pointer_type() -> TypeId
+    where
+        A: 'static,
+        R: 'static,
+    {
+        TypeId::of::<fn(&C, A) -> R>()
     }
 }

@@ -5,6 +5,8 @@
 //! the other process. A context that the function is bound to arrives on its own, before the first call that needs it.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
+use std::any::TypeId;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -110,19 +112,40 @@ pub(crate) struct Entry {
     pub(crate) function: usize,
     /// The type of the user's function.
     pub(crate) signature: &'static str,
+    #[cfg(feature = "remote")]
+    pointer_type: TypeId,
 }
+
+/// Identifies a function: its type, as the type of a pointer, and its address in this process.
+///
+/// Only functions that are never inlined and never merged with others have exactly one. `#[task]` makes such functions.
+#[cfg(feature = "remote")]
+pub(crate) type FunctionKey = (TypeId, usize);
 
 impl Entry {
     pub(crate) fn of<F, A, R>(function: &F) -> Self
     where
         F: Function<A, R>,
-        A: DeserializeOwned + Send,
-        R: Serialize,
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + 'static,
     {
         // The first parameter of `enter` is passed the same way as that of an `Enter`.
         const { assert!(size_of::<F::Pointer>() == size_of::<fn()>()) };
         let enter: EnterOf<F::Pointer> = enter::<F, A, R>;
-        Self { enter: enter as usize, function: function.address(), signature: F::signature() }
+        Self {
+            enter: enter as usize,
+            function: function.address(),
+            signature: F::signature(),
+            #[cfg(feature = "remote")]
+            pointer_type: F::pointer_type(),
+        }
+    }
+
+    /// Returns the key of the user's function. Of one that returns `Result`, and whose `Err` is the task's error, the type
+    /// in it has the result alone.
+    #[cfg(feature = "remote")]
+    pub(crate) fn key(&self) -> FunctionKey {
+        (self.pointer_type, self.function)
     }
 }
 

@@ -38,7 +38,7 @@ mod task;
 #[cfg(feature = "remote")]
 pub use erased::Reply;
 #[cfg(feature = "remote")]
-pub(crate) use erased::{AnyFormat, FormattedReplies, Visit, Visitor};
+pub(crate) use erased::{AnyFormat, Caught, FormattedReplies, Visit, Visitor};
 
 /// A task that knows only postcard.
 #[cfg(not(feature = "remote"))]

@@ -1,6 +1,8 @@
 //! Functions that a task may call, and the outcomes of their calls.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "remote")]
+use std::any::TypeId;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -23,6 +25,15 @@ pub(crate) trait Function<A, R>: Crossing {
     /// Returns the name of the function's type.
     fn signature() -> &'static str {
         std::any::type_name::<fn(A) -> R>()
+    }
+    /// Returns the type of the pointer to the function; if its `Err` is the task's error, with the result alone.
+    #[cfg(feature = "remote")]
+    fn pointer_type() -> TypeId
+    where
+        A: 'static,
+        R: 'static,
+    {
+        TypeId::of::<fn(A) -> R>()
     }
 }
 
@@ -158,6 +169,14 @@ impl<F: Function<A, R>, A, R> Function<Box<A>, R> for Unboxing<F> {
     const IS_FALLIBLE: bool = F::IS_FALLIBLE;
     fn call(&self, argument: Box<A>) -> Outcome<R> {
         self.0.call(*argument)
+    }
+    #[cfg(feature = "remote")]
+    fn pointer_type() -> TypeId
+    where
+        Box<A>: 'static,
+        R: 'static,
+    {
+        F::pointer_type()
     }
 }
 

@@ -1,127 +1,38 @@
 //! [`ByJson`]: an executor whose tasks leave it as JSON and come back as JSON. Threads play the other machine.
 //!
-//! A thread gets the key of a function and text, and returns text; it knows the functions of the kit. Nothing else
-//! crosses but errors, which are kept as they are: how an error becomes text is no part of the interface yet.
+//! A thread gets the name of a function and text, and returns text. Nothing else crosses: an error is a report as text.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use concurrent_futures::erased_serde::Deserializer;
+use concurrent_futures::named::{self, Named};
 use concurrent_futures::{
-    Backend, BoxError, Decode, Encode, Error, Executor, FutureId, InlineExecutor, Job, Part, Payload, Remote, Reply,
-    TaskOptions,
+    Backend, Encode, Error, Executor, FutureId, InlineExecutor, Job, Part, Remote, Reply, Report, TaskOptions,
 };
-use concurrent_futures_conformance::functions as kit;
 
-/// What the other machine makes of a text. It is told the name of the task, for its errors.
-type Call = Box<dyn Fn(&str, &TaskOptions) -> Result<String, Error> + Send + Sync>;
-
-/// The address and the type of a function. In a build without optimisation each function has one address.
-type Key = (usize, &'static str);
-
-fn read<A: Payload>(text: &str) -> Result<A, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Decode(Decode::new(Part::Argument, error.to_string())))
-}
-
-fn written<R: Payload>(result: R) -> Result<String, Error> {
-    serde_json::to_string(&result).map_err(|error| Error::Encode(Encode::new(Part::Result, error.to_string())))
-}
-
-fn plain<A: Payload, R: Payload>(function: fn(A) -> R) -> (Key, Call) {
-    let call = move |text: &str, options: &TaskOptions| {
-        written(InlineExecutor.with(options.clone()).submit(function, read(text)?).result()?)
-    };
-    ((function as usize, std::any::type_name::<fn(A) -> R>()), Box::new(call))
-}
-
-fn fallible<A: Payload, R: Payload, E: Into<BoxError> + 'static>(function: fn(A) -> Result<R, E>) -> (Key, Call) {
-    let call = move |text: &str, options: &TaskOptions| {
-        written(InlineExecutor.with(options.clone()).try_submit(function, read(text)?).result()?)
-    };
-    ((function as usize, std::any::type_name::<fn(A) -> R>()), Box::new(call))
-}
-
-/// As [`plain`], for a function with a context, which comes with each argument.
-fn in_context<C, A, R>(function: fn(&C, A) -> R) -> (Key, Call)
-where
-    C: Payload + Sync,
-    A: Payload,
-    R: Payload,
-{
-    let call = move |text: &str, options: &TaskOptions| {
-        let (context, argument) = read(text)?;
-        written(InlineExecutor.with(options.clone()).with_context(context).submit(function, argument).result()?)
-    };
-    ((function as usize, std::any::type_name::<fn(&C, A) -> R>()), Box::new(call))
-}
-
-fn fallible_in_context<C, A, R, E>(function: fn(&C, A) -> Result<R, E>) -> (Key, Call)
-where
-    C: Payload + Sync,
-    A: Payload,
-    R: Payload,
-    E: Into<BoxError> + 'static,
-{
-    let call = move |text: &str, options: &TaskOptions| {
-        let (context, argument) = read(text)?;
-        written(InlineExecutor.with(options.clone()).with_context(context).try_submit(function, argument).result()?)
-    };
-    ((function as usize, std::any::type_name::<fn(&C, A) -> R>()), Box::new(call))
-}
-
-/// Returns the functions that the other machine knows.
-fn functions() -> &'static HashMap<Key, Call> {
-    static FUNCTIONS: OnceLock<HashMap<Key, Call>> = OnceLock::new();
-    FUNCTIONS.get_or_init(|| {
-        HashMap::from([
-            plain(kit::double),
-            plain(kit::add),
-            plain(kit::sum),
-            plain(kit::area),
-            plain(kit::power),
-            plain(kit::length),
-            plain(kit::to_text),
-            plain(kit::same_number),
-            plain(kit::same_numbers),
-            plain(kit::same_shapes),
-            plain(kit::numbers),
-            plain(kit::drop_bytes),
-            plain(kit::panic_with),
-            plain(kit::panic_at_some),
-            plain(kit::second_waits),
-            plain(kit::pass_and_mark),
-            plain(kit::mark_and_pass),
-            plain(kit::wait_at_the_last),
-            plain(kit::make_value),
-            plain(kit::drop_value),
-            plain(kit::count_values),
-            plain(kit::mark),
-            plain(kit::pass),
-            plain(kit::pass_with),
-            plain(kit::pid),
-            fallible(kit::parse),
-            fallible(kit::fail_until),
-            fallible(kit::fail_without_text),
-            fallible(kit::time_out_at_one),
-            fallible(kit::pass_on),
-            fallible(kit::pass_on_boxed),
-            in_context(kit::scale),
-            in_context(kit::scale_pair),
-            in_context(kit::look_up),
-            in_context(kit::panic_about),
-            in_context(kit::number_with_value),
-            fallible_in_context(kit::add_up_to),
-        ])
-    })
+/// Calls a function as the other machine does: it is told its name, the name of the task for its errors, and text.
+fn call(function: &Named, text: &str, options: TaskOptions) -> Result<String, Error> {
+    let (send, result) = channel();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut argument = <dyn Deserializer<'_>>::erase(&mut reader);
+    function.submit(&InlineExecutor, options, &mut argument, move |outcome| {
+        let written = outcome.map_err(Error::clone).and_then(|value| {
+            serde_json::to_string(value).map_err(|error| Error::Encode(Encode::new(Part::Result, error.to_string())))
+        });
+        send.send(written).unwrap();
+    })?;
+    result.recv().unwrap()
 }
 
 /// A task that no worker has taken.
 struct Request {
     job: Job,
-    call: &'static Call,
+    function: &'static Named,
     /// The argument, or those of a chunk's items, or why one cannot be written.
     arguments: Vec<Result<String, Error>>,
 }
@@ -161,15 +72,15 @@ impl Machine {
     }
 
     fn run(&self) {
-        while let Some((Request { job, call, arguments }, stop)) = self.next() {
+        while let Some((Request { job, function, arguments }, stop)) = self.next() {
             let id = job.id();
             if job.start() {
                 let options = job.name().map_or_else(TaskOptions::new, |name| TaskOptions::new().name(name));
                 let one = |argument: Result<String, Error>| match stop.load(Ordering::Relaxed) {
                     true => Err(Error::Cancelled),
-                    false => call(&argument?, &options),
+                    false => call(function, &argument?, options.clone()),
                 };
-                let results: Vec<_> = arguments.into_iter().map(one).collect();
+                let results: Vec<_> = arguments.into_iter().map(one).map(crossed).collect();
                 let mut readers: Vec<_> = results.iter().map(|result| reader(result)).collect();
                 job.read(readers.iter_mut().map(|reader| -> Reply<'_> {
                     let reader = reader.as_mut().map_err(|error| error.clone())?;
@@ -181,6 +92,14 @@ impl Machine {
         self.state().alive -= 1;
         self.ended.notify_all();
     }
+}
+
+/// Sends an error as text.
+fn crossed(result: Result<String, Error>) -> Result<String, Error> {
+    result.map_err(|error| {
+        let text = serde_json::to_string(&Report::of(&error)).unwrap();
+        serde_json::from_str::<Report>(&text).unwrap().into_error()
+    })
 }
 
 type Reader<'a> = serde_json::Deserializer<serde_json::de::StrRead<'a>>;
@@ -243,7 +162,7 @@ impl ByJson {
 
 impl Backend for ByJson {
     fn execute(&self, job: Job) {
-        let Some(call) = job.function_address().and_then(|key| functions().get(&key)) else {
+        let Some(function) = job.function_name().and_then(named::get) else {
             return job.fail(Error::Encode(Encode::new(Part::Function, "the other machine does not know it")));
         };
         let mut arguments = Vec::new();
@@ -260,7 +179,7 @@ impl Backend for ByJson {
             return job.fail(Error::ShutDown);
         }
         if job.entrust(Arc::clone(&self.machine) as _) {
-            state.queue.push_back(Request { job, call, arguments });
+            state.queue.push_back(Request { job, function, arguments });
             self.machine.work.notify_one();
         }
     }

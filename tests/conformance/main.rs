@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod forms;
-#[cfg(all(feature = "remote", debug_assertions))]
+#[cfg(feature = "remote")]
 mod json;
 
 use std::process::ExitCode;
@@ -39,8 +39,7 @@ fn main() -> ExitCode {
         backend("logged_processes", |workers| Logged(ProcessPoolExecutor::new(workers))),
         #[cfg(automatic)]
         backend("processes_by_jobs", |workers| ByJobs(ProcessPoolExecutor::new(workers))).without_submitter(),
-        // An optimised build may give a function several addresses, by which this one would not find it.
-        #[cfg(all(feature = "remote", debug_assertions))]
+        #[cfg(feature = "remote")]
         backend("by_json", json::ByJson::new)
             .without_stats()
             .without_time_limits()

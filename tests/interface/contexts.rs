@@ -69,6 +69,12 @@ fn a_large_argument_has_the_context_beside_it() {
 }
 
 #[cfg(feature = "remote")]
+#[concurrent_futures::task(name = "contexts.label")]
+fn label(unit: &String, n: u8) -> String {
+    format!("{n} {unit}")
+}
+
+#[cfg(feature = "remote")]
 #[test]
 fn a_shown_job_has_the_context_beside_each_argument() {
     let held = Held::default();
@@ -79,9 +85,18 @@ fn a_shown_job_has_the_context_beside_each_argument() {
     assert_eq!(texts, [r#"["unit",1]"#, r#"["unit",2]"#]);
     job.run();
     assert_eq!(map.next().unwrap().unwrap(), "1 unit");
-    let signature = std::any::type_name::<fn(&String, u8) -> String>();
-    let _pending = held.with_context("unit".to_owned()).submit(|unit, n: u8| format!("{n} {unit}"), 1);
-    assert_eq!(held.take(0).function_address().unwrap().1, signature);
+    let _pending = held.with_context("unit".to_owned()).submit(label, 1);
+    let job = held.take(0);
+    assert_eq!(job.function_name(), Some("contexts.label"));
+    // Another program finds the function by its name, and gets the pair.
+    let function = concurrent_futures::named::get("contexts.label").unwrap();
+    let (send, label) = std::sync::mpsc::channel();
+    let mut pair = <dyn concurrent_futures::erased_serde::Deserializer<'_>>::erase(serde_json::json!(["unit", 1]));
+    let done = move |outcome: Result<&dyn concurrent_futures::erased_serde::Serialize, &Error>| {
+        send.send(serde_json::to_value(outcome.unwrap()).unwrap()).unwrap();
+    };
+    function.submit(&InlineExecutor, TaskOptions::new(), &mut pair, done).unwrap();
+    assert_eq!(label.recv().unwrap(), "1 unit");
 }
 
 #[test]

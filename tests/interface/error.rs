@@ -39,6 +39,8 @@ fn one_of_each() -> Vec<Error> {
         Error::WorkerDied(
             WorkerDied::new("w", Exit::Signal("SIGSEGV".into()), Some("flags::fetch".into())).with_pid(7),
         ),
+        Error::WorkerDied(WorkerDied::lost("sums@host", Some("sums.sum_to".into()))),
+        Error::WorkerDied(WorkerDied::lost("", None)),
         Error::Broken(Broken::new("no thread can be started")),
         Error::ShutDown,
         Error::Full(Full::new(3)),
@@ -60,6 +62,8 @@ fn each_error_says_what_happened() {
         "the task's own words",
         "the task ran past its time limit of 1.5s",
         "the worker process 7 was ended by SIGSEGV while it ran flags::fetch",
+        "the worker sums@host was lost while it ran sums.sum_to",
+        "a worker was lost while it ran the task",
         "the executor is broken: no thread can be started",
         "the executor was shut down and accepts no new tasks",
         "the queue is full: `max_pending` is 3",

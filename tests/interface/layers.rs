@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the bottom up, each with the modules that are in it. ARCHITECTURE.md draws them.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["id", "sync", "held", "ticket", "options", "unwind", "estimate", "condition", "deadlines", "look"],
     &["error", "bytes"],
-    &["panics", "fork", "stack", "blocking", "codec", "pauses", "upcoming"],
+    &["panics", "fork", "stack", "blocking", "codec", "report", "pauses", "upcoming"],
     &["outcomes"],
     &["task"],
     &["wait", "future", "inputs", "combine"],
@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 9] = [
     &["map", "map_with", "inline", "with", "with_context", "submitting", "shutting_down", "retry"],
     // The guide is all documentation.
     &["executor", "thread", "process", "stream", "guide"],
+    &["named"],
 ];
 
 /// Files that stand in for product code in tests and models.

@@ -25,6 +25,8 @@ mod layers;
 mod map;
 mod map_input;
 mod map_unordered;
+#[cfg(feature = "remote")]
+mod named;
 mod promise;
 mod python;
 mod retry;

@@ -19,12 +19,14 @@ pub use fifo::{Door, enter, let_in, say, wait_for_entry};
 pub use local::{Door, enter, let_in};
 
 /// Waits at a door, and returns the id of its process.
+#[cfg_attr(feature = "remote", concurrent_futures::task)]
 pub fn pass(door: PathBuf) -> u32 {
     enter(&door);
     std::process::id()
 }
 
 /// Waits at a door, and returns the number.
+#[cfg_attr(feature = "remote", concurrent_futures::task)]
 pub fn pass_with((door, number): (PathBuf, u64)) -> u64 {
     enter(&door);
     number

@@ -43,7 +43,7 @@ pub(in crate::process) fn name_of(function: u64) -> Option<String> {
 
 impl FunctionAddress {
     pub(in crate::process) fn of(entry: Entry) -> Result<Self, Error> {
-        let Entry { enter, function, signature } = entry;
+        let Entry { enter, function, signature, .. } = entry;
         let (Some(enter), Some(function)) = (image().offset_of(enter), image().offset_of(function)) else {
             return Err(Error::Encode(Encode::new(
                 Part::Function,

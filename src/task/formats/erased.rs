@@ -47,7 +47,7 @@ impl ArgumentWriter for Visitor<'_, '_> {
 }
 
 /// A value whose panic, while it is written, is an error of the format.
-struct Caught<'a, A>(&'a A);
+pub(crate) struct Caught<'a, A>(pub(crate) &'a A);
 
 impl<A: Serialize> Serialize for Caught<'_, A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# A private RabbitMQ node on 127.0.0.1, whose files are all in one folder.
+#
+#   broker.sh start FOLDER   starts it and prints its URL; on the port of the last time, if there was one
+#   broker.sh stop FOLDER    stops it, in order
+#   broker.sh kill FOLDER    stops it at once
+#
+# BROKER_ARGUMENTS are passed to it, such as `-rabbit max_message_size 100000`. Its settings may be in FOLDER/rabbitmq.conf.
+#
+# RabbitMQ is installed by apt-get if it is missing and that can be done. Nothing but what is started here is stopped, by
+# the ids of the processes.
+set -euo pipefail
+
+server=/usr/lib/rabbitmq/bin/rabbitmq-server
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+install_server() {
+    command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+        fail "RabbitMQ is missing: install the package rabbitmq-server"
+    # The package starts a node of its own unless this says no.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod +x /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rabbitmq-server; } >&2 ||
+        fail "RabbitMQ is missing, and apt-get cannot install the package rabbitmq-server"
+}
+
+is_free() {
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 12000))
+        if is_free "$port"; then
+            echo "$port"
+            return
+        fi
+    done
+}
+
+is_alive() {
+    [ -s "$folder/$1.pid" ] && kill -0 "$(cat "$folder/$1.pid")" 2>/dev/null
+}
+
+start() {
+    [ -x "$server" ] || install_server
+    mkdir -p "$folder/home"
+    if [ ! -s "$folder/ports" ]; then
+        echo "$(free_port) $(free_port) $(free_port)" >"$folder/ports"
+    fi
+    read -r port dist names <"$folder/ports"
+    export HOME=$folder/home RABBITMQ_NODENAME=cf@localhost RABBITMQ_MNESIA_BASE=$folder/data \
+        RABBITMQ_LOG_BASE=$folder/log RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$port \
+        RABBITMQ_DIST_PORT=$dist ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$names \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} ${BROKER_ARGUMENTS:-}" \
+        RABBITMQ_CONFIG_FILE=$folder/rabbitmq.conf RABBITMQ_ENABLED_PLUGINS_FILE=$folder/no_plugins RABBITMQ_PID_FILE=$folder/node.pid
+    if ! is_alive names; then
+        # The daemon that finds nodes by name. The node would start one that nobody stops.
+        epmd -port "$names" -address 127.0.0.1 >/dev/null 2>&1 </dev/null &
+        echo $! >"$folder/names.pid"
+    fi
+    rm -f "$folder/node.pid"
+    : >"$folder/out.log"
+    setsid "$server" >"$folder/out.log" 2>&1 </dev/null &
+    local node=$! line
+    # Reads what the node says until it is up, or has ended.
+    exec 4< <(exec tail -n +1 -f --pid="$node" "$folder/out.log" 2>/dev/null)
+    local reader=$!
+    while read -r line <&4; do
+        case $line in
+        *"completed with"*)
+            kill "$reader"
+            echo "amqp://guest:guest@127.0.0.1:$port"
+            return
+            ;;
+        esac
+    done
+    fail "RabbitMQ does not start: see $folder/out.log"
+}
+
+stop() {
+    local signal=$1 name pid
+    for name in node names; do
+        if is_alive "$name"; then
+            pid=$(cat "$folder/$name.pid")
+            kill "-$signal" "$pid"
+            tail -f --pid="$pid" /dev/null
+        fi
+        rm -f "$folder/$name.pid"
+    done
+}
+
+[ $# = 2 ] || fail "say: broker.sh start|stop|kill FOLDER"
+mkdir -p "$2"
+folder=$(cd "$2" && pwd)
+case $1 in
+start) start ;;
+stop) stop TERM ;;
+kill) stop KILL ;;
+*) fail "say: broker.sh start|stop|kill FOLDER" ;;
+esac

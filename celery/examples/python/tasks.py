@@ -1,0 +1,54 @@
+"""Tasks of a plain Celery program, which knows nothing of the crate."""
+import os
+import signal
+import time
+
+from celery import Celery
+
+app = Celery("tasks", broker=os.environ["CELERY_BROKER_URL"], backend="rpc://")
+app.conf.task_track_started = True
+app.conf.broker_connection_retry_on_startup = True
+# So that a task, or its result, is not lost with the broker or with the worker.
+app.conf.task_acks_late = True
+app.conf.result_persistent = True
+
+
+@app.task(name="tasks.add")
+def add(a, b):
+    return a + b
+
+
+@app.task(name="tasks.resize")
+def resize(path, width):
+    return f"{path} to {width}"
+
+
+@app.task(name="tasks.fail")
+def fail(text):
+    raise ValueError(text)
+
+
+@app.task(name="tasks.nap")
+def nap(door, seconds):
+    """Opens a door, if there is one, so that others know that it has begun. Then sleeps."""
+    if door:
+        open(door, "w").close()
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(name="tasks.die")
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="tasks.double_bytes")
+def double_bytes(data):
+    assert isinstance(data, bytes)
+    return data * 2
+
+
+@app.task(name="tasks.who")
+def who(n):
+    """Returns the number and who it was given to, as the example `cluster` shows it."""
+    return n, f"python {os.getpid()}"

@@ -1,0 +1,219 @@
+//! [`Broker`]: where RabbitMQ is, and connections to it.
+//!
+//! A password is in the URL only, which nothing shows: errors, logs and `Debug` have [`Broker::address`].
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::time::Duration;
+
+use async_io::Timer;
+use concurrent_futures::named::Clash;
+use concurrent_futures::{Broken, BuildError, Error};
+use futures_lite::FutureExt as _;
+use futures_lite::future::block_on;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties};
+
+/// The variable of the environment that has the URL of the broker, as Celery's programs read it.
+pub(crate) const VARIABLE: &str = "CELERY_BROKER_URL";
+
+/// How many seconds a connection may be silent, unless the URL says otherwise. Twice as long after a cut that neither side
+/// is told of, the connection counts as lost.
+const HEARTBEAT: u16 = 30;
+
+/// How long one attempt to connect may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// Why there is no connection to a broker.
+///
+/// The text never has the password of the URL.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not one of a broker.
+    #[error("the URL of the broker {0}")]
+    Url(String),
+    /// The program's environment has no URL of a broker.
+    #[error("the variable {VARIABLE} is not set: it must have the URL of the broker, such as amqp://127.0.0.1")]
+    NoUrl,
+    /// The broker is not there, or refuses the connection.
+    #[error("the broker at {address} cannot be reached: {cause}")]
+    Broker {
+        /// The URL without the password.
+        address: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The broker is there, but it does not let the program use what it needs: a queue with other settings, for example.
+    #[error("the broker at {address} refuses {what}: {cause}")]
+    Refused {
+        /// The URL without the password.
+        address: String,
+        /// What the program asked for.
+        what: String,
+        /// What the broker says.
+        cause: String,
+    },
+    /// A setting of the builder is not valid.
+    #[error("{0}")]
+    Setting(BuildError),
+    /// Two functions of the program have the same name, so it is not known which of them a name means.
+    #[error("{0}")]
+    Clash(Clash),
+    /// The program has no thread left to give.
+    #[error("no thread can be started: {0}")]
+    Thread(String),
+}
+
+/// So that `?` fits a function that returns the error of a task.
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Setting(error) => Error::Build(error),
+            other => Error::Broken(Broken::new(other)),
+        }
+    }
+}
+
+/// Where a broker is, and how to log in.
+#[derive(Clone)]
+pub(crate) struct Broker {
+    uri: AMQPUri,
+    address: String,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Broker").field(&self.address).finish()
+    }
+}
+
+/// Waits for one of lapin's futures in this thread. lapin has threads of its own for what happens meanwhile.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    block_on(future)
+}
+
+impl Broker {
+    /// Reads a URL as Celery does: `pyamqp` is another name of `amqp`, and the default virtual host is `/`.
+    pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
+        let url = url.strip_prefix("py").filter(|rest| rest.starts_with("amqp")).unwrap_or(url);
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+        match scheme {
+            Some("amqp") => {}
+            Some("amqps") if cfg!(feature = "tls") => {}
+            Some("amqps") => {
+                return Err(ConnectError::Url(
+                    "begins with amqps://, which needs the feature `tls` of concurrent-futures-celery".into(),
+                ));
+            }
+            Some(other) => {
+                return Err(ConnectError::Url(format!(
+                    "begins with {other}://, and only RabbitMQ's amqp:// and amqps:// are known"
+                )));
+            }
+            // Not shown: it may be a password.
+            None => return Err(ConnectError::Url("must begin with amqp:// or amqps://".into())),
+        }
+        let mut uri: AMQPUri = url.parse().map_err(|cause| ConnectError::Url(format!("cannot be read: {cause}")))?;
+        if uri.vhost.is_empty() {
+            uri.vhost = "/".into();
+        }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        let AMQPUri { authority, vhost, .. } = &uri;
+        let scheme = if matches!(uri.scheme, AMQPScheme::AMQPS) { "amqps" } else { "amqp" };
+        let vhost_shown = if vhost == "/" { String::new() } else { format!("/{vhost}") };
+        let address =
+            format!("{scheme}://{}@{}:{}{vhost_shown}", authority.userinfo.username, authority.host, authority.port);
+        Ok(Self { uri, address })
+    }
+
+    /// Reads the URL in `CELERY_BROKER_URL`.
+    pub(crate) fn from_env() -> Result<Self, ConnectError> {
+        match std::env::var(VARIABLE) {
+            Ok(url) if !url.is_empty() => Self::parse(&url),
+            _ => Err(ConnectError::NoUrl),
+        }
+    }
+
+    /// Returns the URL without the password.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Connects. `name` is what the broker's own tools show of the connection.
+    pub(crate) async fn connect(&self, name: &str) -> Result<Connection, ConnectError> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let connects = async {
+            Connection::connect_uri(self.uri.clone(), properties).await.map_err(|error| self.unreachable(&error))
+        };
+        let gives_up = async {
+            Timer::after(ATTEMPT).await;
+            Err(self.unreachable(&format!("it does not answer within {ATTEMPT:?}")))
+        };
+        connects.or(gives_up).await
+    }
+
+    fn unreachable(&self, cause: &impl fmt::Display) -> ConnectError {
+        ConnectError::Broker { address: self.address.clone(), cause: cause.to_string() }
+    }
+
+    /// Returns the error for what the broker does not let the program do.
+    pub(crate) fn refused(&self, what: impl Into<String>, cause: &lapin::Error) -> ConnectError {
+        ConnectError::Refused { address: self.address.clone(), what: what.into(), cause: cause.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Broker, ConnectError, wait};
+
+    fn address(url: &str) -> String {
+        Broker::parse(url).unwrap().address
+    }
+
+    fn refused(url: &str) -> String {
+        Broker::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn urls_are_read_as_celery_reads_them() {
+        for url in
+            ["amqp://127.0.0.1", "amqp://guest:guest@127.0.0.1:5672//", "pyamqp://127.0.0.1/", "amqp://127.0.0.1/%2f"]
+        {
+            assert_eq!(address(url), "amqp://guest@127.0.0.1:5672", "{url}");
+            assert_eq!(Broker::parse(url).unwrap().uri.vhost, "/", "{url}");
+        }
+        assert_eq!(address("amqp://me:secret@host:1234/mine"), "amqp://me@host:1234/mine");
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_broker_is_refused_without_showing_a_password() {
+        assert_eq!(
+            refused("redis://x:secret@y"),
+            "the URL of the broker begins with redis://, and only RabbitMQ's amqp:// and amqps:// are known"
+        );
+        assert_eq!(refused("me:secret@host"), "the URL of the broker must begin with amqp:// or amqps://");
+        let port = refused("amqp://me:secret@host:port");
+        assert!(port.contains("cannot be read") && !port.contains("secret"), "{port}");
+        assert!(!format!("{:?}", Broker::parse("amqp://me:secret@host")).contains("secret"));
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn an_encrypted_connection_is_never_made_in_the_clear() {
+        assert!(refused("amqps://host").contains("needs the feature `tls`"));
+    }
+
+    #[test]
+    fn a_broker_that_is_not_there_is_named_without_its_password() {
+        // Nobody listens at the port for discarding.
+        let broker = Broker::parse("amqp://me:secret@127.0.0.1:9").unwrap();
+        let error = wait(broker.connect("test")).err().unwrap();
+        assert!(matches!(error, ConnectError::Broker { .. }));
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the broker at amqp://me@127.0.0.1:9 cannot be reached") && !text.contains("secret"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! [`CeleryExecutor`]: sends tasks to Celery workers.
+#![forbid(unsafe_code)]
+
+mod answers;
+mod builder;
+mod deadlines;
+mod events;
+mod link;
+mod on_queue;
+mod orders;
+mod prepared;
+mod publishing;
+mod remote;
+mod session;
+mod shared;
+mod submitting;
+mod window;
+mod workers;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use concurrent_futures::{Backend, Executor as _, Future, Job, Payload, Stats, Submitter, TaskOptions, Waiting};
+use parking_lot::Mutex;
+
+use crate::broker::{Broker, ConnectError};
+use shared::Shared;
+
+pub use builder::CeleryBuilder;
+pub use on_queue::OnQueue;
+pub(crate) use prepared::Prepared;
+pub(crate) use window::Call;
+pub use workers::WorkerInfo;
+
+/// Sends tasks to Celery workers, by way of RabbitMQ.
+pub struct CeleryExecutor {
+    shared: Arc<Shared>,
+    /// The URL of the broker without the password.
+    address: Box<str>,
+    /// `None` once it has been joined.
+    link: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl CeleryExecutor {
+    /// Connects to a broker. Tasks go to the queue `celery`.
+    ///
+    /// Blocks until there is a connection, for 10 seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the URL is none of RabbitMQ, or if the broker is not there or refuses the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use concurrent_futures::Executor;
+    /// use concurrent_futures_celery::CeleryExecutor;
+    ///
+    /// let cluster = CeleryExecutor::connect("amqp://127.0.0.1")?;
+    /// let sum = cluster.call::<_, i64>("tasks.add", (2, 3));
+    /// assert_eq!(sum.result()?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).build()
+    }
+
+    /// Connects to the broker that the variable `CELERY_BROKER_URL` of the environment names, as Celery's programs do.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and [`ConnectError::NoUrl`] if the variable is not set.
+    pub fn from_env() -> Result<Self, ConnectError> {
+        CeleryBuilder::from_env()?.build()
+    }
+
+    /// Returns a builder, for the queue and the limits.
+    pub fn builder(url: &str) -> CeleryBuilder {
+        CeleryBuilder::new(url)
+    }
+
+    fn start(broker: Broker, settings: shared::Settings) -> Result<Self, ConnectError> {
+        let shared = Shared::new(settings).map_err(|error| ConnectError::Thread(error.to_string()))?;
+        let (shared, address) = (Arc::new(shared), broker.address().into());
+        let (link, session) = link::Link::connect(Arc::clone(&shared), broker)?;
+        let thread = std::thread::Builder::new().name("celery-link".into());
+        let link = thread.spawn(move || link.run(session)).map_err(|error| ConnectError::Thread(error.to_string()))?;
+        Ok(Self { shared, address, link: Mutex::new(Some(link)) })
+    }
+
+    /// Calls a task that has no function in this program, by its name. A tuple is as many arguments by position, and
+    /// [`Keywords`](crate::Keywords) are arguments by name.
+    ///
+    /// Blocks while `max_pending` tasks are pending.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use concurrent_futures::Future;
+    /// use concurrent_futures_celery::CeleryExecutor;
+    ///
+    /// let cluster = CeleryExecutor::from_env()?;
+    /// let sum: Future<i64> = cluster.call("tasks.add", (2, 3));
+    /// println!("{}", sum.result()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn call<A: Payload, R: Payload>(&self, task: &str, arguments: A) -> Future<R> {
+        call(self, task, arguments)
+    }
+
+    /// Returns a view of the executor whose tasks go to another queue.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use concurrent_futures_celery::CeleryExecutor;
+    ///
+    /// let cluster = CeleryExecutor::from_env()?;
+    /// let resized = cluster.on("gpu").call::<_, String>("img.resize", ("flag.png".to_owned(), 640));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on(&self, queue: &str) -> OnQueue<'_> {
+        OnQueue { executor: self, queue: queue.into() }
+    }
+
+    /// Blocks until `count` workers read the queue of this executor, or until the time is up. Returns how many do.
+    ///
+    /// Without a worker, a task waits in its queue for ever: a program can find that out before it begins.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use concurrent_futures_celery::CeleryExecutor;
+    ///
+    /// let cluster = CeleryExecutor::builder("amqp://127.0.0.1").queue("rust").build()?;
+    /// if cluster.wait_for_workers(1, Duration::from_secs(10)) == 0 {
+    ///     eprintln!("nobody reads the queue `rust`");
+    /// }
+    /// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+    /// ```
+    pub fn wait_for_workers(&self, count: usize, timeout: Duration) -> usize {
+        self.shared.wait_for_workers(&self.shared.settings.queue, count, timeout)
+    }
+
+    /// Asks all workers of the broker who they are. Blocks for a second, as long as they have to answer.
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        self.shared.workers()
+    }
+
+    /// Joins the thread of the connection, which has ended or is about to.
+    fn join_link(&self) {
+        let link = self.link.lock().take();
+        if let Some(link) = link {
+            // It catches its panics.
+            let _ = link.join();
+        }
+    }
+}
+
+/// Calls a task by its name.
+fn call<A: Payload, R: Payload>(executor: &impl Backend, task: &str, arguments: A) -> Future<R> {
+    fn elsewhere<A, R>(_: A) -> R {
+        panic!("a task that is called by its name has no function in this program")
+    }
+    executor.with(TaskOptions::new().name(task)).submit(elsewhere::<A, R>, arguments)
+}
+
+impl Backend for CeleryExecutor {
+    fn execute(&self, job: Job) {
+        self.shared.submit(job, &self.shared.settings.queue, true);
+    }
+
+    /// Returns how many tasks are published at the same time.
+    fn max_workers(&self) -> usize {
+        self.shared.settings.in_flight
+    }
+
+    fn close(&self) {
+        self.shared.close();
+    }
+
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        let has_ended = self.shared.join(timeout);
+        if has_ended {
+            self.join_link();
+        }
+        has_ended
+    }
+
+    fn cancel_pending(&self) -> usize {
+        self.shared.cancel_pending()
+    }
+
+    fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
+        self.shared.try_submit(job, &self.shared.settings.queue, waiting)
+    }
+
+    fn submitter(&self) -> Option<Submitter> {
+        Some(self.shared.submitter(&self.shared.settings.queue))
+    }
+
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.shared.poll_join(waiting)
+    }
+}
+
+impl Drop for CeleryExecutor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shutdown_now();
+        } else {
+            self.shutdown();
+        }
+    }
+}
+
+impl fmt::Debug for CeleryExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = &self.shared.settings.queue;
+        f.debug_struct("CeleryExecutor").field("broker", &self.address).field("queue", queue).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! How the link takes what workers answer.
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use concurrent_futures::{Decode, Error, Part, TooLarge};
+use futures_lite::StreamExt as _;
+use futures_lite::future::poll_once;
+use lapin::message::Delivery;
+use lapin::options::BasicAckOptions;
+use serde::Deserialize as _;
+use uuid::Uuid;
+
+use super::link::{Link, Lost, next};
+use super::session::{Session, correlation_id};
+use super::window::Reply;
+use crate::answer::{Answer, Started, Status};
+use crate::failure::{FailedTask, Failure};
+use crate::message::{JSON, text};
+
+/// How long a worker has to answer after the time limit of a task.
+const GRACE: Duration = Duration::from_secs(30);
+
+impl Link {
+    /// Takes answers, and acknowledges as many at a time as are there.
+    pub(super) async fn receive(&self, session: &Session) -> Result<(), Lost> {
+        let mut replies = session.replies.clone();
+        loop {
+            let mut delivery = next(replies.next().await)?;
+            self.take(&delivery);
+            while let Some(more) = poll_once(replies.next()).await {
+                delivery = next(more)?;
+                self.take(&delivery);
+            }
+            delivery.ack(BasicAckOptions { multiple: true }).await?;
+        }
+    }
+
+    fn take(&self, delivery: &Delivery) {
+        if let Some(ticket) = delivery.properties.headers().as_ref().and_then(|headers| text(headers, "ticket")) {
+            if let (Ok(ticket), Ok(answer)) = (ticket.parse(), serde_json::from_slice(&delivery.data)) {
+                self.shared.change(|state| state.workers.answered(ticket, answer));
+            }
+            return;
+        }
+        let unread = |why: String| Err(Error::Decode(Decode::new(Part::Result, why)));
+        let kind = delivery.properties.content_type().as_ref().map_or("", |kind| kind.as_str());
+        let (size, most) = (delivery.data.len(), self.shared.settings.max_message_size);
+        if size > most || kind != JSON {
+            let reply = match size > most {
+                true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
+                false => unread(format!(
+                    "it has the content type {kind:?}, and not {JSON:?}: set `result_serializer` to json"
+                )),
+            };
+            return correlation_id(delivery).into_iter().for_each(|id| self.answered(id, reply.clone()));
+        }
+        match Answer::read(&delivery.data) {
+            Ok(answer) => {
+                if let Ok(id) = answer.task_id.parse() {
+                    self.take_answer(id, answer);
+                }
+            }
+            Err(error) => {
+                let reply = unread(format!("the answer is none of Celery's: {error}"));
+                correlation_id(delivery).into_iter().for_each(|id| self.answered(id, reply.clone()));
+            }
+        }
+    }
+
+    fn take_answer(&self, id: Uuid, answer: Answer<'_>) {
+        let result = answer.result();
+        match answer.status {
+            Status::Started => {
+                let who = Started::deserialize(result).unwrap_or_default();
+                let started = self.shared.change(|state| state.window.started(id, who, Instant::now(), GRACE));
+                if let Some((id, job)) = started {
+                    self.shared.started(id, job);
+                }
+            }
+            Status::Success => self.answered(id, Ok(result.0.to_owned())),
+            Status::Revoked => self.answered(id, Err(Error::Cancelled)),
+            Status::Failure => {
+                let Some((call, worker)) = self.shared.look(|state| state.window.call(id)) else { return };
+                let error = match Failure::deserialize(result) {
+                    Ok(failure) => {
+                        let (name, time_limit, worker) = (&*call.task, call.time_limit, worker.as_deref());
+                        failure.into_error(answer.traceback, &FailedTask { name, time_limit, worker })
+                    }
+                    Err(error) => {
+                        Error::Decode(Decode::new(Part::Result, format!("the answer has no exception: {error}")))
+                    }
+                };
+                self.answered(id, Err(error));
+            }
+            // It will be run again.
+            Status::Retry | Status::Other => {}
+        }
+    }
+
+    pub(super) fn answered(&self, id: Uuid, reply: Reply) {
+        let finished = self.shared.change(|state| state.window.answered(id, reply));
+        self.shared.complete(finished);
+    }
+}

@@ -1,0 +1,133 @@
+//! [`CeleryBuilder`]: the settings of a [`CeleryExecutor`].
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::time::Duration;
+
+use concurrent_futures::{BuildError, named};
+
+use super::CeleryExecutor;
+use super::shared::Settings;
+use crate::broker::{Broker, ConnectError};
+
+/// Sets up a [`CeleryExecutor`]. Made by [`CeleryExecutor::builder`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use concurrent_futures_celery::CeleryExecutor;
+///
+/// let cluster = CeleryExecutor::builder("amqp://127.0.0.1")
+///     .queue("rust")
+///     .in_flight(64)
+///     .max_pending(10_000)
+///     .max_message_size(8 << 20)
+///     .broker_timeout(Duration::from_secs(60))
+///     .build()?;
+/// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CeleryBuilder {
+    broker: Result<Broker, ConnectError>,
+    settings: Settings,
+}
+
+impl CeleryBuilder {
+    pub(super) fn new(url: &str) -> Self {
+        Self::with_broker(Broker::parse(url))
+    }
+
+    /// Returns a builder for the broker that `CELERY_BROKER_URL` names.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NoUrl`] if the variable is not set, [`ConnectError::Url`] if it has no URL of RabbitMQ.
+    pub fn from_env() -> Result<Self, ConnectError> {
+        Broker::from_env().map(|broker| Self::with_broker(Ok(broker)))
+    }
+
+    fn with_broker(broker: Result<Broker, ConnectError>) -> Self {
+        let settings = Settings {
+            queue: "celery".into(),
+            in_flight: 64,
+            max_pending: None,
+            max_message_size: 64 << 20,
+            broker_timeout: Duration::from_secs(60),
+        };
+        Self { broker, settings }
+    }
+
+    /// Sets the queue for tasks. By default it is `celery`, as for Celery's own programs.
+    ///
+    /// It is declared as a durable queue if it does not exist.
+    pub fn queue(mut self, queue: &str) -> Self {
+        self.settings.queue = queue.into();
+        self
+    }
+
+    /// Sets how many tasks are published and unanswered at most. By default, 64.
+    ///
+    /// All others wait in the program, where they can be cancelled exactly. With fewer than there are slots in all
+    /// workers, some slots are never used.
+    pub fn in_flight(mut self, tasks: usize) -> Self {
+        self.settings.in_flight = tasks;
+        self
+    }
+
+    /// Limits how many tasks may be unfinished. A `submit` beyond it blocks until there is room.
+    pub fn max_pending(mut self, tasks: usize) -> Self {
+        self.settings.max_pending = Some(tasks);
+        self
+    }
+
+    /// Limits the size of a message in bytes, both ways. A task with a longer one ends with
+    /// [`Error::TooLarge`](concurrent_futures::Error::TooLarge). By default, 64 MiB.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.settings.max_message_size = bytes;
+        self
+    }
+
+    /// Sets how long the executor goes on without a broker. After it, every future ends with
+    /// [`Error::Broken`](concurrent_futures::Error::Broken). By default, a minute.
+    ///
+    /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a sign of the
+    /// broker. A URL that ends with `?heartbeat=5` sets the seconds between two signs.
+    pub fn broker_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.broker_timeout = timeout;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if a setting is not valid, if the broker is not there, or if it refuses something.
+    pub fn build(self) -> Result<CeleryExecutor, ConnectError> {
+        let Settings { queue, in_flight, max_pending, max_message_size, .. } = &self.settings;
+        let refused = |parameter, requirement, value: &dyn fmt::Debug| {
+            Err(ConnectError::Setting(BuildError::new(parameter, requirement, value)))
+        };
+        if queue.is_empty() || queue.len() > 255 {
+            return refused("queue", "a name of 1 to 255 bytes", queue);
+        }
+        for (parameter, value) in [
+            ("in_flight", Some(*in_flight)),
+            ("max_pending", *max_pending),
+            ("max_message_size", Some(*max_message_size)),
+        ] {
+            if value == Some(0) {
+                return refused(parameter, "at least 1", &0);
+            }
+        }
+        named::all().map(drop).map_err(ConnectError::Clash)?;
+        CeleryExecutor::start(self.broker?, self.settings)
+    }
+}
+
+impl fmt::Debug for CeleryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CeleryBuilder").field("broker", &self.broker).field("settings", &self.settings).finish()
+    }
+}

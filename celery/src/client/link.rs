@@ -1,0 +1,154 @@
+//! [`Link`]: the thread that has the connection to the broker.
+//!
+//! As long as a connection lasts, several loops run on this thread, each of which waits for something of its own: a
+//! message to publish, a confirmation, an answer, an order for the workers, a deadline, an event. The first that fails
+//! ends all of them. Then the window takes back what the broker has not confirmed, a new connection is made, and the
+//! loops begin again. Answers are acknowledged after they have been taken, so none is lost with a connection.
+//!
+//! | lost | what happens |
+//! |---|---|
+//! | before the broker has confirmed a message | it is published again with the same id; a worker may get it twice |
+//! | after that | the broker keeps the message, and the answer |
+//! | because the broker refuses a message | the largest one that it has not confirmed ends with an error |
+//! | for longer than `broker_timeout` | every future ends with `Broken`, and the executor refuses what comes |
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use async_io::Timer;
+use concurrent_futures::{Encode, Error, Part};
+use futures_lite::FutureExt as _;
+use lapin::ErrorKind;
+use lapin::message::Delivery;
+
+use super::publishing::{Pauses, Unconfirmed};
+use super::session::Session;
+use super::shared::Shared;
+use crate::broker::{Broker, ConnectError, wait};
+
+/// What AMQP says when a message is larger than the broker takes.
+const PRECONDITION_FAILED: u16 = 406;
+
+/// Why a connection is over.
+pub(super) struct Lost {
+    cause: String,
+    /// The broker has refused a message: all that are too large end this way, however often they are sent.
+    is_refusal: bool,
+}
+
+impl Lost {
+    pub(super) fn new(cause: impl Into<String>) -> Self {
+        Self { cause: cause.into(), is_refusal: false }
+    }
+}
+
+impl From<lapin::Error> for Lost {
+    fn from(error: lapin::Error) -> Self {
+        let is_refusal =
+            matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED);
+        Self { cause: error.to_string(), is_refusal }
+    }
+}
+
+pub(super) struct Link {
+    pub(super) shared: Arc<Shared>,
+    pub(super) broker: Broker,
+}
+
+impl Link {
+    /// Connects, so that whoever builds the executor gets the error.
+    pub(super) fn connect(shared: Arc<Shared>, broker: Broker) -> Result<(Self, Session), ConnectError> {
+        let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue))?;
+        Ok((Self { shared, broker }, session))
+    }
+
+    /// Serves until the executor is closed and nothing is left to do, or until it is broken.
+    pub(super) fn run(self, session: Session) {
+        let served = catch_unwind(AssertUnwindSafe(|| wait(self.serve(session))));
+        let broken = served.unwrap_or_else(|_| Err("the thread of its connection panicked".into()));
+        if let Err(cause) = broken {
+            log::error!("the executor at {} is broken: {cause}", self.broker.address());
+            self.shared.fail_all(cause);
+        }
+        self.shared.end();
+    }
+
+    async fn serve(&self, mut session: Session) -> Result<(), String> {
+        loop {
+            let Err(Lost { cause, is_refusal }) = self.session(&session).await else {
+                session.close().await;
+                return Ok(());
+            };
+            drop(session);
+            if is_refusal && let Some(id) = self.shared.look(|state| state.window.largest_sent()) {
+                self.answered(
+                    id,
+                    Err(Error::Encode(Encode::new(Part::Argument, format!("the broker refuses it: {cause}")))),
+                );
+            }
+            self.shared.change(|state| state.window.disconnected());
+            log::warn!("the connection to {} is lost, and made anew: {cause}", self.broker.address());
+            session = match self.reconnect().await? {
+                Some(session) => session,
+                None => return Ok(()),
+            };
+        }
+    }
+
+    /// Connects again. Returns `None` if nothing is left to do.
+    async fn reconnect(&self) -> Result<Option<Session>, String> {
+        let timeout = self.shared.settings.broker_timeout;
+        let refusal = RefCell::new(format!("the broker at {} is silent", self.broker.address()));
+        let connects = async {
+            let pauses = Pauses::new();
+            loop {
+                match Session::open(&self.broker, &self.shared.reply_to, &self.shared.settings.queue).await {
+                    Ok(session) => return Ok(Some(session)),
+                    Err(error) => {
+                        log::debug!("no connection yet: {error}");
+                        refusal.replace(error.to_string());
+                    }
+                }
+                Timer::after(pauses.next()).await;
+            }
+        };
+        let gives_up = async {
+            Timer::after(timeout).await;
+            Err(refusal.take())
+        };
+        let is_over = async {
+            self.shared.until(|state| state.is_over().then_some(())).await;
+            Ok(None)
+        };
+        connects.or(is_over).or(gives_up).await
+    }
+
+    /// Runs the loops of a connection. Returns when nothing is left to do, or with an error when the connection is lost.
+    async fn session(&self, session: &Session) -> Result<(), Lost> {
+        let (unconfirmed, pauses) = (Unconfirmed::default(), Pauses::new());
+        // Set when the broker did not take a message.
+        let paused = Cell::new(None);
+        let is_over = async {
+            self.shared.until(|state| (state.is_over() && state.orders.is_empty()).then_some(())).await;
+            Ok(())
+        };
+        self.receive(session)
+            .or(self.confirm(session, &unconfirmed, &pauses, &paused))
+            .or(self.publish(session, &unconfirmed, &paused))
+            .or(self.order(session))
+            .or(self.watch())
+            .or(self.listen(session))
+            .or(is_over)
+            .await
+    }
+}
+
+/// Returns the next message of a consumer, unless the consumer has ended.
+pub(super) fn next(delivery: Option<lapin::Result<Delivery>>) -> Result<Delivery, Lost> {
+    match delivery {
+        Some(delivery) => Ok(delivery?),
+        None => Err(Lost::new("the broker has ended a queue that is read")),
+    }
+}

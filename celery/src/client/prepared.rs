@@ -1,0 +1,81 @@
+//! [`Prepared`]: a job that is ready to be sent.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use concurrent_futures::erased_serde::Serialize;
+use concurrent_futures::{Encode, Error, Job, Part, TooLarge, named};
+
+use super::window::Call;
+use crate::args::Written;
+
+/// What the body of a message has beside the arguments, at most.
+const FRAME: usize = 100;
+
+/// A job whose arguments are written, or whose items have errors instead.
+pub(crate) struct Prepared {
+    pub(crate) job: Job,
+    pub(crate) call: Arc<Call>,
+    pub(crate) items: Vec<Result<Written, Error>>,
+}
+
+impl Prepared {
+    /// Writes the arguments of a job, which runs code of their types. Completes the job if that cannot be done. A message
+    /// may have so many bytes at most.
+    pub(crate) fn new(job: Job, queue: &Arc<str>, most: usize) -> Option<Self> {
+        let task = match task_name(&job) {
+            Ok(name) => name,
+            Err(why) => {
+                job.fail(Error::Encode(Encode::new(Part::Function, why)));
+                return None;
+            }
+        };
+        let options = job.options();
+        let call = Call {
+            shadow: job.name().map(Box::from),
+            task,
+            queue: Arc::clone(queue),
+            time_limit: options.get_time_limit(),
+            retries: options.get_retries(),
+            refuse_when_full: options.get_refuse_when_full(),
+        };
+        let mut items = Vec::with_capacity(1);
+        if let Err(error) = job.show(|argument| items.push(write(argument, most))) {
+            job.fail(error);
+            return None;
+        }
+        match &*items {
+            [Err(error)] => {
+                let error = error.clone();
+                job.fail(error);
+                None
+            }
+            _ => Some(Self { job, call: Arc::new(call), items }),
+        }
+    }
+}
+
+fn write(argument: &dyn Serialize, most: usize) -> Result<Written, Error> {
+    let written =
+        Written::new(argument).map_err(|error| Error::Encode(Encode::new(Part::Argument, error.to_string())))?;
+    let size = written.args.len() + written.kwargs.len() + FRAME;
+    match size > most {
+        true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
+        false => Ok(written),
+    }
+}
+
+/// Returns the name by which other programs know the function of a job.
+fn task_name(job: &Job) -> Result<Box<str>, &'static str> {
+    let Some(name) = job.function_name() else {
+        return job.name().map(Box::from).ok_or(
+            "it has no name that other programs know: put `#[task]` on it, or give the task a name by \
+             `TaskOptions::name`",
+        );
+    };
+    // A worker takes the `Err` of such a function for the error of the task.
+    match named::get(name).is_some_and(named::Named::is_fallible) && !job.is_fallible() {
+        true => Err("it returns a `Result`, whose `Err` is the error of the task on a worker: use `try_submit`"),
+        false => Ok(name.into()),
+    }
+}

@@ -1,0 +1,118 @@
+//! How the link sends tasks, and learns what the broker has taken.
+//!
+//! Two loops share what is not confirmed. One publishes, and waits a while after the broker has not taken something. The
+//! other looks at the confirmations in the order of publishing.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use concurrent_futures::{Broken, Error, Full};
+use futures_lite::future::yield_now;
+use lapin::{Confirmation, PublisherConfirm};
+use uuid::Uuid;
+
+use super::link::{Link, Lost};
+use super::session::Session;
+use super::window::Call;
+
+/// How long to pause when the broker does not take a message, and between attempts to connect: at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What the broker has not confirmed, in the order of publishing.
+pub(super) type Unconfirmed = RefCell<VecDeque<(Uuid, Arc<Call>, PublisherConfirm)>>;
+
+/// Pauses that grow until something works.
+pub(super) struct Pauses(Cell<Duration>);
+
+impl Pauses {
+    pub(super) fn new() -> Self {
+        Self(Cell::new(PAUSE.0))
+    }
+
+    pub(super) fn next(&self) -> Duration {
+        self.0.replace((self.0.get() * 2).min(PAUSE.1))
+    }
+}
+
+impl Link {
+    /// Publishes what there is room for.
+    pub(super) async fn publish(
+        &self,
+        session: &Session,
+        unconfirmed: &Unconfirmed,
+        paused: &Cell<Option<Instant>>,
+    ) -> Result<(), Lost> {
+        loop {
+            if let Some(until) = paused.take() {
+                Timer::at(until).await;
+            }
+            let outgoing = self.shared.until(|state| state.window.next()).await;
+            let (id, call) = (outgoing.id, &outgoing.call);
+            match session.ensure_queue(&call.queue).await {
+                Ok(()) => {
+                    let confirm = session.publish(&outgoing).await?;
+                    unconfirmed.borrow_mut().push_back((id, Arc::clone(call), confirm));
+                    // Has the other loop poll it.
+                    yield_now().await;
+                }
+                Err(error) if session.is_connected() => {
+                    self.answered(id, Err(Error::Broken(Broken::new(error))));
+                }
+                Err(error) => return Err(Lost::new(error.to_string())),
+            }
+        }
+    }
+
+    /// Notes what the broker has taken, and has the rest wait again.
+    pub(super) async fn confirm(
+        &self,
+        session: &Session,
+        unconfirmed: &Unconfirmed,
+        pauses: &Pauses,
+        paused: &Cell<Option<Instant>>,
+    ) -> Result<(), Lost> {
+        let mut pause_ends = Instant::now();
+        loop {
+            let confirmation = poll_fn(|context| {
+                let mut unconfirmed = unconfirmed.borrow_mut();
+                match unconfirmed.front_mut() {
+                    Some((.., confirm)) => Pin::new(confirm).poll(context),
+                    // Whoever publishes has this polled again.
+                    None => Poll::Pending,
+                }
+            })
+            .await?;
+            let Some((id, call, _)) = unconfirmed.borrow_mut().pop_front() else { continue };
+            match confirmation {
+                Confirmation::Ack(None) | Confirmation::NotRequested => {
+                    pauses.0.set(PAUSE.0);
+                    self.shared.change(|state| state.window.confirmed(id));
+                    continue;
+                }
+                // Its queue is gone, and is declared again.
+                Confirmation::Ack(Some(_)) => session.forget_queue(&call.queue),
+                // Its queue is full.
+                Confirmation::Nack(_) if call.refuse_when_full => {
+                    let most = self.shared.settings.max_pending.unwrap_or(usize::MAX);
+                    self.answered(id, Err(Error::Full(Full::new(most))));
+                    continue;
+                }
+                Confirmation::Nack(_) => {}
+            }
+            // What was published before the pause may be refused in it.
+            let now = Instant::now();
+            if pause_ends <= now {
+                pause_ends = now + pauses.next();
+                paused.set(Some(pause_ends));
+            }
+            self.shared.change(|state| state.window.not_taken(id));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! [`Session`]: one connection to the broker, with the queues and channels that a client needs.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
+
+use super::window::Outgoing;
+use crate::broker::{Broker, ConnectError};
+use crate::message::{Body, Embed, TaskMessage, json_properties, shown};
+use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
+
+/// How long the queue for answers stays when its client is gone, in milliseconds.
+const REPLIES_EXPIRE: i32 = 300_000;
+
+pub(super) struct Session {
+    broker: Broker,
+    connection: Connection,
+    /// For tasks. The broker confirms what it has taken.
+    tasks: Channel,
+    pub(super) replies: Consumer,
+    reply_to: Box<str>,
+    /// Queues that are known to be there.
+    queues: RefCell<HashSet<Arc<str>>>,
+    /// For what workers are told, once something is.
+    control: RefCell<Option<Channel>>,
+    origin: String,
+}
+
+impl Session {
+    /// Connects, and declares the queue for answers and the queue for tasks.
+    ///
+    /// The queue for answers is durable, so that an answer that a restarted broker has kept still finds it.
+    pub(super) async fn open(broker: &Broker, reply_to: &str, queue: &Arc<str>) -> Result<Self, ConnectError> {
+        let connection = broker.connect("concurrent-futures client").await?;
+        let refused = |what: &str| {
+            let what = what.to_owned();
+            move |error: lapin::Error| broker.refused(what, &error)
+        };
+        let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
+        tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
+        let channel = connection.create_channel().await.map_err(refused("a channel"))?;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-expires".into(), AMQPValue::LongInt(REPLIES_EXPIRE));
+        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel
+            .queue_declare(reply_to.into(), options, arguments)
+            .await
+            .map_err(refused(&format!("the queue {reply_to:?} for answers")))?;
+        let replies = channel
+            .basic_consume(reply_to.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+            .await
+            .map_err(refused("to read the queue for answers"))?;
+        let session = Self {
+            broker: broker.clone(),
+            connection,
+            tasks,
+            replies,
+            reply_to: reply_to.into(),
+            queues: RefCell::default(),
+            control: RefCell::default(),
+            origin: format!("{}@rust", std::process::id()),
+        };
+        session.ensure_queue(queue).await?;
+        Ok(session)
+    }
+
+    /// Declares a queue, unless there is one of that name, whatever its settings.
+    pub(super) async fn ensure_queue(&self, queue: &Arc<str>) -> Result<(), ConnectError> {
+        if self.queues.borrow().contains(queue) {
+            return Ok(());
+        }
+        let declared = ensure_queue(&self.connection, queue).await;
+        declared.map_err(|error| self.broker.refused(format!("the queue {queue:?}"), &error))?;
+        self.queues.borrow_mut().insert(Arc::clone(queue));
+        Ok(())
+    }
+
+    /// Notes that a queue that was there is not any more.
+    pub(super) fn forget_queue(&self, queue: &str) {
+        self.queues.borrow_mut().remove(queue);
+    }
+
+    /// Sends a task to its queue, which was [ensured](Self::ensure_queue). What is returned tells whether the broker has
+    /// taken it.
+    pub(super) async fn publish(&self, outgoing: &Outgoing) -> lapin::Result<PublisherConfirm> {
+        let Outgoing { id, call, arguments } = outgoing;
+        let id = id.to_string();
+        let message = TaskMessage {
+            task: call.task.to_string(),
+            shadow: call.shadow.as_deref().map(str::to_owned),
+            root_id: Some(id.clone()),
+            retries_allowed: Some(call.retries),
+            time_limit: call.time_limit,
+            origin: self.origin.clone(),
+            args_shown: shown(&arguments.args),
+            kwargs_shown: shown(&arguments.kwargs),
+            reply_to: Some(self.reply_to.to_string()),
+            id,
+            ..TaskMessage::default()
+        };
+        let body = Body::write(arguments, &Embed::default());
+        // Mandatory: it comes back if the queue is gone.
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        self.tasks.basic_publish("".into(), (*call.queue).into(), options, &body, message.properties()).await
+    }
+
+    /// Tells all workers something.
+    pub(super) async fn broadcast(&self, order: &serde_json::Value) -> lapin::Result<()> {
+        let channel = self.control.borrow().clone();
+        let channel = match channel {
+            Some(channel) => channel,
+            None => {
+                let channel = ensure_exchange(&self.connection, CONTROL, ExchangeKind::Fanout, false).await?;
+                self.control.replace(Some(channel.clone()));
+                channel
+            }
+        };
+        let body = order.to_string();
+        let options = BasicPublishOptions::default();
+        channel.basic_publish(CONTROL.into(), "".into(), options, body.as_bytes(), json_properties()).await.map(drop)
+    }
+
+    /// Begins to hear what workers tell of themselves, until the channel is closed.
+    pub(super) async fn events(&self) -> lapin::Result<(Channel, Consumer)> {
+        let channel = ensure_exchange(&self.connection, EVENTS, ExchangeKind::Topic, true).await?;
+        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
+        let name = || queue.name().clone();
+        let bind = QueueBindOptions::default();
+        channel.queue_bind(name(), EVENTS.into(), "worker.#".into(), bind, FieldTable::default()).await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let events = channel.basic_consume(name(), "".into(), options, FieldTable::default()).await?;
+        Ok((channel, events))
+    }
+
+    /// Returns whether the connection still works: some errors concern one channel only.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.status().connected()
+    }
+
+    /// Ends in order. No more answers are wanted, so their queue goes: workers skip tasks whose queue is gone.
+    pub(super) async fn close(self) {
+        let delete = QueueDeleteOptions::default();
+        let ended = async {
+            let channel = self.connection.create_channel().await?;
+            channel.queue_delete((*self.reply_to).into(), delete).await?;
+            self.connection.close(200, "done".into()).await
+        };
+        if let Err(error) = ended.await {
+            log::debug!("the connection to {} did not end in order: {error}", self.broker.address());
+        }
+    }
+}
+
+/// Returns the id of the task that an answer is about, by the properties of its message.
+pub(super) fn correlation_id(delivery: &Delivery) -> Option<uuid::Uuid> {
+    delivery.properties.correlation_id().as_ref()?.as_str().parse().ok()
+}

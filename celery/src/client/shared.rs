@@ -1,0 +1,306 @@
+//! [`Shared`]: what an executor, its link and its tasks have in common.
+//!
+//! # Threads
+//!
+//! - *Callers* submit, cancel and wait. They change the state, and wake the link. They never touch the connection.
+//! - The *link*, one thread, has the connection. It publishes, reads answers, and replaces a connection that was lost.
+//!   It runs no code of a task: a callback that blocks does not hold up what others wait for.
+//! - A few threads *complete* jobs: they read results and run callbacks.
+//! - lapin's: one for the socket of each connection, and those of `async-global-executor` and `async-io`, which the whole
+//!   program shares and which stay when the executor is gone.
+//!
+//! # The lock
+//!
+//! There is one, around [`State`]. Under it, nothing is called but the window and clones of `Arc`s; wakers, jobs and
+//! everything that a user may have written are called and dropped when it is free. Tasks call [`Remote`](concurrent_futures::Remote)'s methods with
+//! no lock of theirs, and no job is touched under this one, so there is no order to keep.
+//!
+//! # Waking
+//!
+//! Whatever changes the state goes through [`Shared::change`], which then wakes the link, blocked callers and polls. The
+//! link looks at everything when it is woken. When nothing changes, nothing wakes up but the heartbeat of the connection.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use concurrent_futures::erased_serde::Deserializer;
+use concurrent_futures::{
+    Broken, Error, Executor as _, FutureId, Job, Reply, Stats, Submitter, ThreadPoolExecutor, Waiting,
+};
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use super::orders::Orders;
+use super::window::{Finished, Overdue, Window};
+use super::workers::Workers;
+use crate::json::Text;
+
+/// How many jobs are completed at the same time.
+const COMPLETING: usize = 4;
+
+/// How long tasks that were published and are not wanted any more may take to be given up by workers.
+const WITHDRAWAL: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// The executor whose jobs this thread completes, by the address of what it shares.
+    static COMPLETES_FOR: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What a builder sets.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) queue: Arc<str>,
+    pub(crate) in_flight: usize,
+    pub(crate) max_pending: Option<usize>,
+    pub(crate) max_message_size: usize,
+    pub(crate) broker_timeout: Duration,
+}
+
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    /// The queue for answers.
+    pub(crate) reply_to: Box<str>,
+    state: Mutex<State>,
+    changed: Condvar,
+    completing: ThreadPoolExecutor,
+}
+
+pub(crate) struct State {
+    pub(crate) window: Window,
+    /// What the link is to broadcast to the workers.
+    pub(crate) orders: Orders,
+    pub(crate) workers: Workers,
+    pub(super) is_closed: bool,
+    /// Why the executor can run nothing any more.
+    pub(super) broken: Option<Error>,
+    /// The link has ended, and all jobs are completed.
+    has_ended: bool,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
+    /// The waker of the link, while it sleeps.
+    link: Option<Waker>,
+    /// Those of polls that wait for room or for the end.
+    pub(super) polls: Vec<Waker>,
+}
+
+impl State {
+    /// Returns `true` if nobody waits for anything any more. Workers may still have to be told something.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_closed && self.window.is_empty()
+    }
+}
+
+/// Wakes somebody else's task.
+fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        log::error!("the waker of a poll that waits for an executor panicked");
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+        let builder = ThreadPoolExecutor::builder().max_workers(COMPLETING).thread_name_prefix("celery-answers");
+        let state = State {
+            window: Window::new(settings.in_flight),
+            orders: Orders::default(),
+            workers: Workers::default(),
+            is_closed: false,
+            broken: None,
+            has_ended: false,
+            completed: 0,
+            failed: 0,
+            link: None,
+            polls: Vec::new(),
+        };
+        Ok(Self {
+            settings,
+            reply_to: format!("cf.reply.{}", Uuid::new_v4()).into(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            completing: builder.build()?,
+        })
+    }
+
+    /// Changes the state, and wakes everybody who waits for something in it. `change` runs no user code.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let before = state.window.len();
+        let result = change(&mut state);
+        let is_news = state.window.len() < before || state.is_closed || state.broken.is_some();
+        let polls = if is_news { std::mem::take(&mut state.polls) } else { Vec::new() };
+        let link = state.link.take();
+        drop(state);
+        self.changed.notify_all();
+        link.into_iter().for_each(Waker::wake);
+        polls.into_iter().for_each(wake);
+        result
+    }
+
+    /// Looks at the state without changing it.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.lock())
+    }
+
+    /// For the link: waits until there is something in the state.
+    pub(crate) async fn until<R>(&self, mut take: impl FnMut(&mut State) -> Option<R>) -> R {
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            match take(&mut state) {
+                Some(taken) => Poll::Ready(taken),
+                None => {
+                    state.link = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// For the link: returns what is overdue, or the next deadline. Wakes the link when there may be another one.
+    pub(crate) fn overdue(&self, link: &Waker) -> Result<(Uuid, Overdue), Option<Instant>> {
+        let mut state = self.state.lock();
+        state.window.overdue(Instant::now()).ok_or_else(|| {
+            state.link = Some(link.clone());
+            state.window.deadline()
+        })
+    }
+
+    /// Blocks until there is something in the state or the time is up.
+    pub(crate) fn block_until<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut take: impl FnMut(&mut State) -> Option<R>,
+    ) -> Option<R> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(taken) = take(&mut state) {
+                return Some(taken);
+            }
+            match deadline {
+                None => self.changed.wait(&mut state),
+                Some(deadline) if self.changed.wait_until(&mut state, deadline).timed_out() => {
+                    return take(&mut state);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Returns `true` on a thread that completes jobs of this executor, which must not wait for it.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        COMPLETES_FOR.get() == std::ptr::from_ref(self).addr()
+    }
+
+    /// Completes a job on a thread that is there for it.
+    pub(crate) fn complete(&self, finished: impl IntoIterator<Item = Finished>) {
+        let own = std::ptr::from_ref(self).addr();
+        for Finished { job, replies } in finished {
+            let complete = move || {
+                COMPLETES_FOR.set(own);
+                job.read(replies.iter().map(|reply| -> Reply<'_> {
+                    let text = reply.as_ref().map_err(Error::clone)?;
+                    Ok(Box::new(<dyn Deserializer<'_>>::erase(Text(text))))
+                }));
+            };
+            self.completing.spawn(complete).detach();
+        }
+    }
+
+    /// Puts a job that was away to its task.
+    pub(super) fn put(&self, id: FutureId, job: Job) {
+        match self.change(|state| state.window.put(id, job)) {
+            Ok(finished) => self.complete(finished),
+            // Its task was cancelled, which ended it, or the executor broke meanwhile.
+            Err(job) => job.fail(self.look(|state| state.broken.clone()).unwrap_or(Error::Cancelled)),
+        }
+    }
+
+    /// For the link: tells a job that a worker runs it.
+    pub(crate) fn started(&self, id: FutureId, job: Job) {
+        job.start();
+        self.put(id, job);
+    }
+
+    /// Refuses everything from now on, and fails all tasks.
+    pub(crate) fn fail_all(&self, cause: String) {
+        let error = Error::Broken(Broken::new(cause));
+        let jobs = self.change(|state| {
+            state.broken = Some(error.clone());
+            state.orders = Orders::default();
+            state.window.take_all()
+        });
+        for job in jobs {
+            let error = error.clone();
+            self.completing.spawn(move || job.fail(error)).detach();
+        }
+    }
+
+    /// For the link: ends. Blocks until all jobs are completed.
+    pub(crate) fn end(&self) {
+        self.completing.shutdown();
+        self.change(|state| state.has_ended = true);
+    }
+
+    pub(crate) fn close(&self) {
+        self.change(|state| state.is_closed = true);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.look(|state| state.is_closed)
+    }
+
+    /// Blocks until the closed executor has ended. Returns `false` if it has not.
+    pub(crate) fn join(&self, timeout: Option<Duration>) -> bool {
+        if self.is_own_thread() || !self.is_closed() {
+            return false;
+        }
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.block_until(deadline, |state| state.has_ended.then_some(())).is_some()
+    }
+
+    /// Returns `true` if the closed executor has ended, or wakes the poll when it may have.
+    pub(crate) fn poll_join(&self, waiting: &Waiting) -> bool {
+        if self.is_own_thread() {
+            return true;
+        }
+        let mut state = self.state.lock();
+        if !state.has_ended {
+            state.polls.push(waiting.waker().clone());
+        }
+        state.has_ended
+    }
+
+    pub(crate) fn cancel_pending(&self) -> usize {
+        // What another thread cancels at the same moment is that thread's.
+        let unsent = self.change(|state| state.window.take_unsent());
+        let cancelled = unsent.into_iter().filter(Job::start).map(|job| job.fail(Error::Cancelled)).count();
+        let deadline = Instant::now() + WITHDRAWAL;
+        let finished = self.change(|state| {
+            let (published, finished) = state.window.withdraw(deadline);
+            state.orders.revoked.extend(published);
+            finished
+        });
+        self.complete(finished);
+        cancelled
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.look(|state| {
+            stats.running = state.window.running();
+            stats.pending = state.window.len() - stats.running;
+            (stats.completed, stats.failed) = (state.completed, state.failed);
+        });
+        stats
+    }
+
+    pub(crate) fn submitter(self: &Arc<Self>, queue: &Arc<str>) -> Submitter {
+        let (shared, queue) = (Arc::clone(self), Arc::clone(queue));
+        Submitter::new(move |job| shared.submit(job, &queue, false))
+    }
+}

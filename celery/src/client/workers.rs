@@ -1,0 +1,135 @@
+//! [`Workers`]: what has been heard of the workers, and who asks for them.
+//!
+//! Workers answer questions that are broadcast to them, and tell of themselves every two seconds. The link listens to
+//! that only as long as somebody waits for workers to come, or as long as a task runs that would hang if its worker died.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::orders::Question;
+use super::shared::{Shared, State};
+
+/// How long workers have to answer, as Celery's own tools wait.
+const ANSWERS: Duration = Duration::from_secs(1);
+
+/// A worker of the cluster, as it has answered. Returned by [`CeleryExecutor::workers`](crate::CeleryExecutor::workers).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its name, such as `celery@host`.
+    pub name: String,
+    /// How many tasks it runs at the same time, if it tells.
+    pub slots: Option<usize>,
+    /// The names of the tasks that it knows.
+    pub tasks: Vec<String>,
+}
+
+/// What a worker has answered to each question that a ticket stands for.
+type Answers = BTreeMap<String, Value>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// When each worker was last heard of, while the link listens.
+    heard: BTreeMap<Box<str>, Instant>,
+    /// Answers by the ticket of the question, as long as somebody waits for them.
+    answers: BTreeMap<Uuid, Answers>,
+    /// What to ask each worker that comes, with the tickets of those who wait for workers.
+    newcomers: BTreeMap<Uuid, &'static str>,
+}
+
+impl Workers {
+    /// Returns `true` if somebody waits for workers to come.
+    pub(crate) fn are_awaited(&self) -> bool {
+        !self.newcomers.is_empty()
+    }
+
+    /// Takes an answer, unless nobody waits for it any more.
+    pub(crate) fn answered(&mut self, ticket: Uuid, answer: serde_json::Map<String, Value>) {
+        if let Some(answers) = self.answers.get_mut(&ticket) {
+            answers.extend(answer);
+        }
+    }
+
+    /// Notes that a worker has told of itself. Returns what to ask it.
+    pub(crate) fn heard(&mut self, worker: &str, now: Instant) -> Vec<Question> {
+        if let Some(last) = self.heard.get_mut(worker) {
+            *last = now;
+            return Vec::new();
+        }
+        self.heard.insert(worker.into(), now);
+        self.newcomers.iter().map(|(&ticket, &method)| Question { method, ticket }).collect()
+    }
+
+    /// Returns when a worker was last heard of.
+    pub(crate) fn last_heard(&self, worker: &str) -> Option<Instant> {
+        self.heard.get(worker).copied()
+    }
+
+    /// Forgets who was heard of: the link does not listen any more.
+    pub(crate) fn forget(&mut self) {
+        self.heard.clear();
+    }
+}
+
+impl Shared {
+    /// Asks all workers, and takes their answers until there is a result or the time is up. With `newcomers`, workers that
+    /// come meanwhile are asked as well.
+    fn ask<R>(
+        &self,
+        method: &'static str,
+        timeout: Duration,
+        newcomers: bool,
+        mut take: impl FnMut(&Answers) -> Option<R>,
+    ) -> Result<R, Answers> {
+        let ticket = Uuid::new_v4();
+        self.change(|state| {
+            state.workers.answers.insert(ticket, Answers::new());
+            state.orders.questions.push(Question { method, ticket });
+            if newcomers {
+                state.workers.newcomers.insert(ticket, method);
+            }
+        });
+        let taken = self.block_until(Instant::now().checked_add(timeout), |state: &mut State| {
+            state.workers.answers.get(&ticket).and_then(&mut take)
+        });
+        self.change(|state| {
+            state.workers.newcomers.remove(&ticket);
+            let answers = state.workers.answers.remove(&ticket).unwrap_or_default();
+            taken.ok_or(answers)
+        })
+    }
+
+    /// Blocks until so many workers read a queue, or the time is up. Returns how many do.
+    pub(crate) fn wait_for_workers(&self, queue: &str, count: usize, timeout: Duration) -> usize {
+        let reads_queue = |queues: &&Value| {
+            let mut queues = queues.as_array().into_iter().flatten();
+            queues.any(|described| described["name"] == queue)
+        };
+        let readers = |answers: &Answers| answers.values().filter(reads_queue).count();
+        let enough = |answers: &Answers| Some(readers(answers)).filter(|&readers| readers >= count);
+        self.ask("active_queues", timeout, true, enough).unwrap_or_else(|answers| readers(&answers))
+    }
+
+    /// Asks all workers who they are. Blocks for as long as they have to answer.
+    pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
+        let all = |method| match self.ask(method, ANSWERS, false, |_| None::<()>) {
+            Ok(()) => Answers::new(),
+            Err(answers) => answers,
+        };
+        let (stats, mut registered) = std::thread::scope(|scope| {
+            let stats = scope.spawn(|| all("stats"));
+            let registered = all("registered");
+            (stats.join().unwrap_or_default(), registered)
+        });
+        let info = |(name, stats): (String, Value)| {
+            let slots = stats["pool"]["max-concurrency"].as_u64().and_then(|slots| slots.try_into().ok());
+            let tasks = registered.remove(&name).and_then(|tasks| serde_json::from_value(tasks).ok());
+            WorkerInfo { name, slots, tasks: tasks.unwrap_or_default() }
+        };
+        stats.into_iter().map(info).collect()
+    }
+}

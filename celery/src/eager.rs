@@ -1,0 +1,271 @@
+//! [`Eager`]: a cluster without a broker and without workers, for tests.
+//!
+//! Each call is written as a message and read again, its function is looked up by name, and its result or error is
+//! written and read as an answer. Between the two, an executor of this program runs it.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use concurrent_futures::erased_serde::{Deserializer, Serialize};
+use concurrent_futures::named::{self, Handle};
+use concurrent_futures::{
+    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Reply, Stats, Submitter, TaskOptions,
+    Waiting,
+};
+use parking_lot::Mutex;
+
+use crate::args::Written;
+use crate::client::{Call, Prepared};
+use crate::failure::{FailedTask, Failure};
+use crate::json::{self, Text};
+use crate::message::{Body, Embed};
+
+/// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is
+/// Celery's `task_always_eager`.
+///
+/// So a test without a broker finds a function that lacks [`task`](macro@concurrent_futures::task), and a type that JSON
+/// cannot carry. A task is pending until it is done; a running one can be aborted.
+///
+/// # Examples
+///
+/// ```
+/// use concurrent_futures::{Error, Executor, ThreadPoolExecutor, task};
+/// use concurrent_futures_celery::Eager;
+///
+/// #[task]
+/// fn double(n: f64) -> f64 {
+///     2.0 * n
+/// }
+///
+/// let eager = Eager::new(ThreadPoolExecutor::new(2));
+/// assert_eq!(eager.submit(double, 1.5).result()?, 3.0);
+///
+/// let unnamed = eager.submit(|n: u8| n, 1).result().unwrap_err();
+/// assert!(unnamed.to_string().contains("put `#[task]` on it"));
+/// let infinite = eager.submit(double, f64::INFINITY).result().unwrap_err();
+/// assert!(matches!(infinite, Error::Encode(_)));
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Eager<B: Backend> {
+    executor: Arc<B>,
+    queue: Arc<str>,
+}
+
+impl<B: Backend + 'static> Eager<B> {
+    /// Makes a cluster of an executor.
+    pub fn new(executor: B) -> Self {
+        Self { executor: Arc::new(executor), queue: "celery".into() }
+    }
+}
+
+/// A job whose calls run on the executor.
+struct Task {
+    state: Mutex<State>,
+    call: Arc<Call>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Until all replies are there.
+    job: Option<Job>,
+    replies: Vec<Option<Result<String, Error>>>,
+    handles: Vec<Box<dyn Handle>>,
+    /// How the handles that come are to be ended, once the future was cancelled or aborted.
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Cancel,
+    Abort,
+}
+
+impl End {
+    fn apply(self, handle: &dyn Handle) {
+        match self {
+            End::Cancel => handle.cancel(),
+            End::Abort => handle.abort(),
+        };
+    }
+}
+
+impl Task {
+    /// Runs one call on the executor, from its message.
+    fn run(self: &Arc<Self>, executor: &dyn Backend, item: usize, written: &Written) {
+        let body = Body::write(written, &Embed::default());
+        let Some(function) = named::get(&self.call.task) else {
+            let failure = Failure::new("NotRegistered", &self.call.task);
+            return self.reply(item, Err(self.across(&failure)));
+        };
+        let body = match Body::read(&body) {
+            Ok(body) => body,
+            Err(error) => {
+                let error = Error::Decode(Decode::new(Part::Argument, error.to_string()));
+                return self.reply(item, Err(self.across(&Failure::of(&error))));
+            }
+        };
+        let mut options = TaskOptions::new().retries(self.call.retries);
+        if let Some(name) = &self.call.shadow {
+            options = options.name(&**name);
+        }
+        if let Some(limit) = self.call.time_limit {
+            options = options.time_limit(limit);
+        }
+        let task = Arc::clone(self);
+        let done = move |outcome: Result<&dyn Serialize, &Error>| {
+            let reply = outcome.map_err(Error::clone).and_then(|value| {
+                let written = json::write(value).map(|(text, _)| text);
+                written.map_err(|error| Error::Encode(Encode::new(Part::Result, error.to_string())))
+            });
+            task.reply(
+                item,
+                reply.map_err(|error| match error {
+                    Error::Cancelled => error,
+                    other => task.across(&Failure::of(&other)),
+                }),
+            );
+        };
+        match function.submit(executor, options, &mut <dyn Deserializer<'_>>::erase(body.arguments()), done) {
+            Ok(handle) => self.hold(handle),
+            Err(error) => self.reply(item, Err(self.across(&Failure::of(&error)))),
+        }
+    }
+
+    /// Takes a failure through JSON.
+    fn across(&self, failure: &Failure) -> Error {
+        let task = FailedTask { name: &self.call.task, time_limit: self.call.time_limit, worker: None };
+        let read = serde_json::to_string(failure).and_then(|text| serde_json::from_str::<Failure>(&text));
+        match read {
+            Ok(failure) => failure.into_error(None, &task),
+            Err(error) => Error::Decode(Decode::new(Part::Result, error.to_string())),
+        }
+    }
+
+    /// Keeps the handle of a call until the task is done.
+    fn hold(&self, handle: Box<dyn Handle>) {
+        let mut state = self.state.lock();
+        let end = state.end;
+        if end.is_none() && state.job.is_some() {
+            state.handles.push(handle);
+            return;
+        }
+        drop(state);
+        if let Some(end) = end {
+            end.apply(&*handle);
+        }
+    }
+
+    /// Takes the reply of one call. The last one completes the job, in this thread.
+    fn reply(&self, item: usize, reply: Result<String, Error>) {
+        let mut state = self.state.lock();
+        if let Some(place) = state.replies.get_mut(item) {
+            *place = Some(reply);
+        }
+        if state.replies.iter().any(Option::is_none) {
+            return;
+        }
+        let State { job, replies, handles, .. } = std::mem::take(&mut *state);
+        drop(state);
+        drop(handles);
+        if let Some(job) = job {
+            job.read(replies.iter().flatten().map(|reply| -> Reply<'_> {
+                let text = reply.as_ref().map_err(Error::clone)?;
+                Ok(Box::new(<dyn Deserializer<'_>>::erase(Text(text))))
+            }));
+        }
+    }
+
+    /// Ends all calls, those that are here and those that come.
+    fn end(&self, end: End) {
+        let handles = {
+            let mut state = self.state.lock();
+            state.end = Some(end);
+            std::mem::take(&mut state.handles)
+        };
+        handles.iter().for_each(|handle| end.apply(&**handle));
+        let mut state = self.state.lock();
+        if state.job.is_some() {
+            // What runs may still be aborted.
+            state.handles.extend(handles);
+        }
+    }
+}
+
+impl Remote for Task {
+    /// Cancels the calls, the last of which then completes the job as cancelled.
+    fn revoke(&self, _: FutureId) -> bool {
+        self.end(End::Cancel);
+        false
+    }
+    fn curtail(&self, _: FutureId) {
+        self.end(End::Cancel);
+    }
+    fn stopped(&self, _: FutureId) {
+        self.end(End::Abort);
+    }
+}
+
+impl<B: Backend + 'static> Backend for Eager<B> {
+    fn execute(&self, job: Job) {
+        execute(&self.executor, job, &self.queue);
+    }
+    fn max_workers(&self) -> usize {
+        self.executor.max_workers()
+    }
+    fn close(&self) {
+        self.executor.close();
+    }
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.executor.join(timeout)
+    }
+    fn cancel_pending(&self) -> usize {
+        self.executor.cancel_pending()
+    }
+    fn stats(&self) -> Stats {
+        self.executor.stats()
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        let (executor, queue) = (Arc::clone(&self.executor), Arc::clone(&self.queue));
+        Some(Submitter::new(move |job| execute(&executor, job, &queue)))
+    }
+    fn poll_join(&self, waiting: &mut Waiting) -> bool {
+        self.executor.poll_join(waiting)
+    }
+}
+
+fn execute(executor: &Arc<impl Backend>, job: Job, queue: &Arc<str>) {
+    let Some(Prepared { job, call, items }) = Prepared::new(job, queue, usize::MAX) else { return };
+    let task = Arc::new(Task { state: Mutex::default(), call });
+    if !job.entrust(Arc::clone(&task) as _) {
+        return;
+    }
+    {
+        let mut state = task.state.lock();
+        state.replies = items.iter().map(|_| None).collect();
+        state.job = Some(job);
+    }
+    for (item, written) in items.into_iter().enumerate() {
+        match written {
+            Ok(written) => task.run(&**executor, item, &written),
+            Err(error) => task.reply(item, Err(error)),
+        }
+    }
+}
+
+impl<B: Backend> Drop for Eager<B> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.executor.shutdown_now();
+        } else {
+            self.executor.shutdown();
+        }
+    }
+}
+
+impl<B: Backend + fmt::Debug> fmt::Debug for Eager<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Eager").field(&self.executor).finish()
+    }
+}

@@ -1,0 +1,116 @@
+//! Runs the tasks of [`concurrent_futures`] on other machines: a client of Celery workers, and a Celery worker.
+//!
+//! [`CeleryExecutor`] is an [`Executor`](concurrent_futures::Executor) like the pools. Its tasks are messages in Celery's
+//! protocol, which go to a queue of RabbitMQ; workers in Rust or in Python take them from there. [`Worker`] is such a
+//! worker, on any executor of this program.
+//!
+//! ```no_run
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, task};
+//! use concurrent_futures_celery::CeleryExecutor;
+//!
+//! #[task(name = "sums.sum_to")]
+//! fn sum_to(n: u64) -> u64 {
+//!     (1..=n).sum()
+//! }
+//!
+//! fn totals(executor: &impl Executor) -> Result<Vec<u64>, Error> {
+//!     executor.map(sum_to, [10_000, 100_000]).collect()
+//! }
+//!
+//! let here = totals(&ThreadPoolExecutor::new(4))?;
+//! let there = totals(&CeleryExecutor::connect("amqp://127.0.0.1")?)?;
+//! assert_eq!(here, there);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Names
+//!
+//! A worker elsewhere needs a name for the function that it is to call:
+//!
+//! | the function | its name |
+//! |---|---|
+//! | has [`#[task]`](macro@concurrent_futures::task) | that of its place in the program, such as `mycrate.sums.sum_to`, or the one that is given |
+//! | has not | the one in [`TaskOptions::name`](concurrent_futures::TaskOptions::name) |
+//! | is not in this program | the one that [`CeleryExecutor::call`] gets |
+//!
+//! Everything else ends with [`Error::Encode`](concurrent_futures::Error::Encode), which says what to do.
+//!
+//! # Arguments and results
+//!
+//! They are JSON. A tuple is as many arguments by position, `()` is none, [`Keywords`] of a struct are arguments by name,
+//! and everything else is one argument. A struct is also read from arguments by name.
+//! [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and decimals are read as text. Numbers
+//! that JSON lacks, such as NaN, and maps whose keys are no text end with an error. Integers of more than 64 bits are read
+//! unless there are bytes beside them.
+//!
+//! # What happens to a task
+//!
+//! | it is | when | [`cancel`](concurrent_futures::Future::cancel) |
+//! |---|---|---|
+//! | waiting in the program | more than [`in_flight`](CeleryBuilder::in_flight) tasks are submitted | exact: `true`, and it never runs |
+//! | published | the broker has it, or a worker that has not begun | `false`; the workers are told, and the future ends as cancelled once one of them confirms it |
+//! | running | a worker has said so | `false` |
+//!
+//! [`abort`](concurrent_futures::Future::abort) ends the future at once, and tells the workers to end the task.
+//! [`shutdown_now`](concurrent_futures::Executor::shutdown_now) cancels what waits, and gives workers two seconds to confirm
+//! what was published.
+//!
+//! An error comes back as it is from a worker in Rust. An exception of Python is [`Failed`](concurrent_futures::Failed),
+//! with its type, its message and its traceback ([`trace`](concurrent_futures::Failed::trace)).
+//!
+//! # When something is lost
+//!
+//! - *The connection*: a new one is made. What the broker had not confirmed is published again, so a worker may get it
+//!   twice. After [`broker_timeout`](CeleryBuilder::broker_timeout) without a broker, every future ends with
+//!   [`Error::Broken`](concurrent_futures::Error::Broken).
+//! - *A worker*: the broker gives its tasks to another one, which runs them again as often as
+//!   [`retries`](concurrent_futures::TaskOptions::retries) allows, and else answers that the worker was lost. A worker of which
+//!   nothing is heard for ten seconds costs what it ran, too.
+//! - *The program*: workers of this crate skip tasks whose client is gone.
+//!
+//! # Hangs
+//!
+//! A future may never be done if no worker reads its queue: [`CeleryExecutor::wait_for_workers`] tells, and
+//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. Tasks that wait for tasks of their own
+//! queue may fill all slots of all workers: use [`submit_after`](concurrent_futures::Executor::submit_after), where no
+//! worker waits. RabbitMQ takes a task away from a worker that runs it for more than half an hour (`consumer_timeout`).
+//!
+//! # Without a broker
+//!
+//! [`Eager`] runs tasks on an executor of this program as a cluster would, for tests.
+//!
+//! # Features
+//!
+//! - `cli`: `cli::worker`, the whole `main` of a worker program.
+//! - `tls`: brokers whose URL is `amqps://`, by rustls and the certificates of the system.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod answer;
+mod args;
+mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod client;
+mod eager;
+mod failure;
+#[cfg(test)]
+mod golden;
+mod json;
+mod keywords;
+mod message;
+mod topology;
+mod worker;
+
+pub use broker::ConnectError;
+pub use client::{CeleryBuilder, CeleryExecutor, OnQueue, WorkerInfo};
+pub use eager::Eager;
+pub use keywords::Keywords;
+pub use worker::{Stopper, Worker, WorkerBuilder};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+mod readme {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}

@@ -1,0 +1,303 @@
+//! [`TaskMessage`]: a message that calls a task, as Celery's message protocol 2 has it. [`Body`]: its arguments.
+//!
+//! What identifies the task and says how to run it stands in the headers of the message, and its arguments in the body,
+//! which is `[args, kwargs, embed]` in JSON. Headers of our own begin with `cf-`; Python ignores them.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::args::{Arguments, Written};
+
+/// The only content type that is accepted.
+pub(crate) const JSON: &str = "application/json";
+
+/// How often a task may be run again when its worker is lost. The worker that gets its message again reads it.
+const RETRIES: &str = "cf-retries";
+
+/// How many characters of the arguments are shown in logs and monitors.
+const SHOWN: usize = 1024;
+
+/// The headers and properties of a message that calls a task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct TaskMessage {
+    pub(crate) id: String,
+    /// The name of the task.
+    pub(crate) task: String,
+    /// What the client calls the task in its logs and errors, if it does.
+    pub(crate) shadow: Option<String>,
+    pub(crate) root_id: Option<String>,
+    pub(crate) parent_id: Option<String>,
+    pub(crate) group: Option<String>,
+    /// How often the task has been run before.
+    pub(crate) retries: u32,
+    /// How often it may be run again when its worker is lost, if the client says so.
+    pub(crate) retries_allowed: Option<u32>,
+    /// When to run it, in ISO 8601.
+    pub(crate) eta: Option<String>,
+    /// When not to run it any more, in ISO 8601.
+    pub(crate) expires: Option<String>,
+    /// What ends the task.
+    pub(crate) time_limit: Option<Duration>,
+    /// What only Python knows: an exception that is raised in the task.
+    pub(crate) soft_time_limit: Option<Duration>,
+    /// The program that published the message.
+    pub(crate) origin: String,
+    pub(crate) ignore_result: bool,
+    /// The arguments as logs and monitors show them.
+    pub(crate) args_shown: String,
+    pub(crate) kwargs_shown: String,
+    /// The queue for answers.
+    pub(crate) reply_to: Option<String>,
+    pub(crate) correlation_id: Option<String>,
+}
+
+/// Cuts arguments to what logs and monitors show.
+pub(crate) fn shown(arguments: &str) -> String {
+    match arguments.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &arguments[..end]),
+        None => arguments.to_owned(),
+    }
+}
+
+/// Returns the properties of any message in JSON.
+pub(crate) fn json_properties() -> BasicProperties {
+    BasicProperties::default().with_content_type(JSON.into()).with_content_encoding("utf-8".into())
+}
+
+impl TaskMessage {
+    pub(crate) fn properties(&self) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        let mut put = |key: &str, value: AMQPValue| {
+            headers.insert(key.into(), value);
+        };
+        put("lang", long_string("rust"));
+        put("task", long_string(&self.task));
+        put("id", long_string(&self.id));
+        put("shadow", optional(self.shadow.as_deref()));
+        put("root_id", optional(self.root_id.as_deref()));
+        put("parent_id", optional(self.parent_id.as_deref()));
+        put("group", optional(self.group.as_deref()));
+        put("retries", AMQPValue::LongInt(self.retries.try_into().unwrap_or(i32::MAX)));
+        if let Some(allowed) = self.retries_allowed {
+            put(RETRIES, AMQPValue::LongInt(allowed.try_into().unwrap_or(i32::MAX)));
+        }
+        put("eta", optional(self.eta.as_deref()));
+        put("expires", optional(self.expires.as_deref()));
+        let limits = [self.time_limit, self.soft_time_limit]
+            .map(|limit| limit.map_or(AMQPValue::Void, |limit| AMQPValue::Double(limit.as_secs_f64())));
+        put("timelimit", AMQPValue::FieldArray(limits.to_vec().into()));
+        put("argsrepr", long_string(&self.args_shown));
+        put("kwargsrepr", long_string(&self.kwargs_shown));
+        put("origin", long_string(&self.origin));
+        put("ignore_result", AMQPValue::Boolean(self.ignore_result));
+        // 2: the message is kept if the broker is restarted.
+        let mut properties = json_properties().with_headers(headers).with_delivery_mode(2).with_priority(0);
+        properties = properties.with_correlation_id(self.correlation_id.as_deref().unwrap_or(&self.id).into());
+        match &self.reply_to {
+            Some(queue) => properties.with_reply_to(queue.as_str().into()),
+            None => properties,
+        }
+    }
+
+    /// Reads a message of protocol 2. What other fields it has does not matter.
+    pub(crate) fn from_properties(properties: &BasicProperties) -> Result<Self, Malformed> {
+        let kind = properties.content_type().as_ref().map_or("", |kind| kind.as_str());
+        if kind != JSON {
+            return Err(Malformed::ContentType(kind.to_owned()));
+        }
+        let Some(headers) = properties.headers() else { return Err(Malformed::Protocol) };
+        let text = |key| text(headers, key);
+        let (Some(id), Some(task)) = (text("id"), text("task")) else { return Err(Malformed::Protocol) };
+        let limits = match headers.inner().get("timelimit") {
+            Some(AMQPValue::FieldArray(limits)) => limits.as_slice(),
+            _ => &[],
+        };
+        let count = |key| headers.inner().get(key).and_then(whole);
+        Ok(Self {
+            id,
+            task,
+            shadow: text("shadow"),
+            root_id: text("root_id"),
+            parent_id: text("parent_id"),
+            group: text("group"),
+            retries: count("retries").unwrap_or(0),
+            retries_allowed: count(RETRIES),
+            eta: text("eta"),
+            expires: text("expires"),
+            time_limit: limits.first().and_then(seconds),
+            soft_time_limit: limits.get(1).and_then(seconds),
+            origin: text("origin").unwrap_or_default(),
+            ignore_result: matches!(headers.inner().get("ignore_result"), Some(AMQPValue::Boolean(true))),
+            args_shown: text("argsrepr").unwrap_or_default(),
+            kwargs_shown: text("kwargsrepr").unwrap_or_default(),
+            reply_to: properties.reply_to().as_ref().map(ToString::to_string),
+            correlation_id: properties.correlation_id().as_ref().map(ToString::to_string),
+        })
+    }
+}
+
+/// Why a message calls no task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("the message has the content type {0:?}, and only {JSON:?} is read: set `task_serializer` to json")]
+    ContentType(String),
+    #[error("the message has no task and id in its headers: only version 2 of Celery's message protocol is read")]
+    Protocol,
+    #[error("the body of the message is not `[args, kwargs, embed]` in JSON: {0}")]
+    Body(String),
+}
+
+fn long_string(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+fn optional(text: Option<&str>) -> AMQPValue {
+    text.map_or(AMQPValue::Void, long_string)
+}
+
+/// Returns a header that is a text.
+pub(crate) fn text(headers: &FieldTable, key: &str) -> Option<String> {
+    match headers.inner().get(key)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+/// Returns a whole number of whichever type; a negative one is 0.
+fn whole(value: &AMQPValue) -> Option<u32> {
+    let number = match *value {
+        AMQPValue::ShortShortInt(n) => n.into(),
+        AMQPValue::ShortShortUInt(n) => n.into(),
+        AMQPValue::ShortInt(n) => n.into(),
+        AMQPValue::ShortUInt(n) => n.into(),
+        AMQPValue::LongInt(n) => n.into(),
+        AMQPValue::LongUInt(n) => n.into(),
+        AMQPValue::LongLongInt(n) => n,
+        _ => return None,
+    };
+    Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
+}
+
+/// Returns a time in seconds, which Python writes as a whole number if it is one. `None`: no limit.
+fn seconds(value: &AMQPValue) -> Option<Duration> {
+    let seconds = match *value {
+        AMQPValue::Double(seconds) => seconds,
+        AMQPValue::Float(seconds) => seconds.into(),
+        _ => whole(value)?.into(),
+    };
+    Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero())
+}
+
+/// The body of a message that calls a task.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Body<'a>(#[serde(borrow)] &'a RawValue, #[serde(borrow)] &'a RawValue, pub(crate) Embed);
+
+/// What is to happen after a task: signatures of other tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Embed {
+    #[serde(default)]
+    pub(crate) callbacks: Option<Vec<Value>>,
+    #[serde(default)]
+    pub(crate) errbacks: Option<Vec<Value>>,
+    #[serde(default)]
+    pub(crate) chain: Option<Vec<Value>>,
+    #[serde(default)]
+    pub(crate) chord: Option<Value>,
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn read(body: &'a [u8]) -> Result<Self, Malformed> {
+        serde_json::from_slice(body).map_err(|error| Malformed::Body(error.to_string()))
+    }
+
+    pub(crate) fn arguments(&self) -> Arguments<'a> {
+        Arguments { args: self.0.get(), kwargs: self.1.get() }
+    }
+
+    /// Writes the body of a message.
+    pub(crate) fn write(arguments: &Written, embed: &Embed) -> Vec<u8> {
+        let embed = serde_json::to_string(embed).unwrap_or_else(|_| "{}".into());
+        format!("[{}, {}, {embed}]", arguments.args, arguments.kwargs).into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapin::types::{AMQPValue, FieldTable};
+
+    use super::{Body, Embed, Malformed, TaskMessage, json_properties, shown};
+    use crate::args::Written;
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        let message = TaskMessage {
+            id: "1".into(),
+            task: "sums.sum_to".into(),
+            shadow: Some("the sum".into()),
+            root_id: Some("0".into()),
+            retries: 1,
+            retries_allowed: Some(2),
+            time_limit: Some(Duration::from_millis(1500)),
+            origin: "7@host".into(),
+            args_shown: "[3]".into(),
+            kwargs_shown: "{}".into(),
+            reply_to: Some("replies".into()),
+            correlation_id: Some("1".into()),
+            ..TaskMessage::default()
+        };
+        assert_eq!(TaskMessage::from_properties(&message.properties()), Ok(message));
+    }
+
+    #[test]
+    fn numbers_of_every_width_are_limits() {
+        for (value, limit) in [
+            (AMQPValue::ShortShortInt(3), Some(Duration::from_secs(3))),
+            (AMQPValue::LongLongInt(3), Some(Duration::from_secs(3))),
+            (AMQPValue::Double(0.5), Some(Duration::from_millis(500))),
+            (AMQPValue::LongInt(-1), None),
+            (AMQPValue::Double(f64::NAN), None),
+            (AMQPValue::Void, None),
+        ] {
+            assert_eq!(super::seconds(&value), limit, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_calls_no_task_says_why() {
+        let pickled = json_properties().with_content_type("application/x-python-serialize".into());
+        let said = TaskMessage::from_properties(&pickled).unwrap_err().to_string();
+        assert!(said.contains("application/x-python-serialize") && said.contains("task_serializer"), "{said}");
+        let mut headers = FieldTable::default();
+        headers.insert("id".into(), AMQPValue::LongString("1".into()));
+        let unnamed = json_properties().with_headers(headers);
+        assert_eq!(TaskMessage::from_properties(&unnamed), Err(Malformed::Protocol));
+        assert_eq!(TaskMessage::from_properties(&json_properties()), Err(Malformed::Protocol));
+        assert!(matches!(Body::read(b"{}"), Err(Malformed::Body(_))));
+        assert!(matches!(Body::read(b"\xff"), Err(Malformed::Body(_))));
+        assert!(matches!(Body::read("[".repeat(100_000).as_bytes()), Err(Malformed::Body(_))));
+    }
+
+    #[test]
+    fn a_body_has_arguments_and_what_comes_after() {
+        let arguments = Written { args: "[1]".into(), kwargs: "{}".into() };
+        let body = Body::write(&arguments, &Embed::default());
+        let read = Body::read(&body).unwrap();
+        assert_eq!((read.arguments().args, read.arguments().kwargs), ("[1]", "{}"));
+        assert_eq!(read.2, Embed::default());
+    }
+
+    #[test]
+    fn long_arguments_are_cut_between_characters() {
+        assert_eq!(shown("[1]"), "[1]");
+        assert_eq!(shown(&"ä".repeat(2000)), format!("{}...", "ä".repeat(1024)));
+    }
+}

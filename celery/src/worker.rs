@@ -1,0 +1,190 @@
+//! [`Worker`]: runs the tasks of a program for Celery's clients.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod call;
+mod control;
+mod ended;
+mod events;
+mod ids;
+mod intake;
+mod orders;
+mod outcome;
+mod request;
+mod service;
+mod session;
+mod signature;
+mod verdict;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use concurrent_futures::Backend;
+
+use crate::broker::{Broker, ConnectError};
+use outcome::Outcome;
+use service::Service;
+
+pub use builder::WorkerBuilder;
+
+/// Runs tasks that others send: the functions of this program that have [`task`](macro@concurrent_futures::task), for clients
+/// in Rust and in Python.
+///
+/// Tasks run on any executor. On a `ProcessPoolExecutor` a crash costs the task that caused it, a task can be killed and has
+/// a time limit. A worker takes as many tasks at a time as its executor has workers.
+///
+/// The message of a task is acknowledged with the answer, never before. If the worker is lost meanwhile, the broker delivers
+/// the message again, to the next worker: that one runs the task again only as often as its client allows by
+/// [`TaskOptions::retries`](concurrent_futures::TaskOptions::retries), and otherwise answers that the worker was lost.
+///
+/// Celery's tools see it like a worker in Python: `celery status`, `inspect`, `control` and `events`, and Flower.
+///
+/// | of Celery's calls | it serves | it does not |
+/// |---|---|---|
+/// | when | `eta`, `countdown`, `expires` | |
+/// | limits | `time_limit`, which only processes enforce at once | `soft_time_limit`: there is no exception to raise in a task |
+/// | what comes after | `link`, `link_error`, chains, groups | chords, which reply queues do not support: the task before one fails |
+/// | many calls in one | `map`, `starmap`, `chunks` | |
+/// | control | `revoke`, `terminate`, `shutdown`, `add_consumer`, `cancel_consumer`, all of `inspect` | rate limits, changes of the pool |
+/// | messages | version 2 of the protocol, in JSON | pickles, which would run code of whoever sends them |
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use concurrent_futures::{ThreadPoolExecutor, task};
+/// use concurrent_futures_celery::Worker;
+///
+/// #[task(name = "sums.sum_to")]
+/// fn sum_to(n: u64) -> u64 {
+///     (1..=n).sum()
+/// }
+///
+/// let worker = Worker::builder("amqp://127.0.0.1")
+///     .queues(["rust"])
+///     .executor(ThreadPoolExecutor::new(8))
+///     .name("sums@%h")
+///     .grace(Duration::from_secs(30))
+///     .build()?;
+/// let stopper = worker.stopper();
+/// std::thread::spawn(move || {
+///     // When the program is told to end:
+///     stopper.warm();
+/// });
+/// worker.run()?;
+/// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+/// ```
+#[must_use = "a worker does nothing until it is run"]
+pub struct Worker {
+    broker: Broker,
+    settings: Settings,
+    executor: Box<dyn Backend>,
+    inputs: (Sender<Input>, Receiver<Input>),
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    name: String,
+    queues: Vec<String>,
+    grace: Option<Duration>,
+    redeliver: u32,
+    max_message_size: usize,
+    tells_events: bool,
+    hides_arguments: bool,
+}
+
+/// What other threads have for the thread of a worker.
+enum Input {
+    /// A task is done.
+    Done(String, Outcome),
+    Stop(Stop),
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// It finishes what it has.
+    Warm,
+    /// It gives up what it has.
+    Cold,
+}
+
+/// Why a connection is over.
+struct Lost(String);
+
+impl From<lapin::Error> for Lost {
+    fn from(error: lapin::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Worker {
+    /// Returns a builder of a worker for the broker at `url`.
+    pub fn builder(url: &str) -> WorkerBuilder {
+        WorkerBuilder::new(Broker::parse(url))
+    }
+
+    /// Returns the name that Celery's tools know it by.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Returns what stops the worker, also from another thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.inputs.0.clone())
+    }
+
+    /// Takes tasks and has them run, until the worker is stopped: by its [`Stopper`], or by `celery control shutdown`, which is
+    /// a warm stop.
+    ///
+    /// Connects again when a connection is lost, as often as needed, and sends then what could not be sent meanwhile. When
+    /// it ends after a warm stop, it drops the executor; after a cold one it does not wait for tasks that go on although they
+    /// were aborted, as tasks on threads may.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the first connection cannot be made.
+    pub fn run(self) -> Result<(), ConnectError> {
+        Service::new(self).run()
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { broker, settings, .. } = self;
+        f.debug_struct("Worker").field("broker", broker).field("settings", settings).finish_non_exhaustive()
+    }
+}
+
+/// Stops a [`Worker`]. Made by [`Worker::stopper`].
+#[derive(Clone)]
+pub struct Stopper(Sender<Input>);
+
+impl Stopper {
+    /// Has the worker take no more tasks, finish and answer those that it has, and return.
+    ///
+    /// If that takes longer than the worker's grace, it becomes a [cold](Self::cold) stop. Tasks whose time has not come yet are
+    /// given back. Does not block.
+    pub fn warm(&self) {
+        self.stop(Stop::Warm);
+    }
+
+    /// Has the worker abort the tasks that run, give their messages back to the broker, and return.
+    ///
+    /// The worker that gets such a message next runs the task again only as often as the client allows. Does not block.
+    pub fn cold(&self) {
+        self.stop(Stop::Cold);
+    }
+
+    fn stop(&self, stop: Stop) {
+        // Not if the worker has ended.
+        let _ = self.0.try_send(Input::Stop(stop));
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopper").finish_non_exhaustive()
+    }
+}

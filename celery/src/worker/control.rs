@@ -1,0 +1,161 @@
+//! What a worker does and answers when Celery's remote control tells it something.
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use lapin::message::Delivery;
+use serde_json::{Map, Value, json};
+
+use super::Lost;
+use super::orders::Order;
+use super::request::{Request, Stage};
+use super::service::Service;
+use super::session::Session;
+use super::{Input, Stop};
+
+impl Service {
+    /// Carries out an order, if it is for this worker, and answers it.
+    pub(super) async fn obey(&mut self, session: &mut Session, delivery: &Delivery) -> Result<(), Lost> {
+        let order = match Order::read(&delivery.data) {
+            Ok(order) => order,
+            Err(error) => {
+                log::warn!("an order that cannot be read is left out: {error}");
+                return Ok(());
+            }
+        };
+        if !order.is_for(&self.settings.name) {
+            return Ok(());
+        }
+        let answer = self.carry_out(session, &order).await?;
+        if let (Some(to), Some(answer)) = (&order.reply_to, answer) {
+            let mut body = Map::new();
+            body.insert(self.settings.name.clone(), answer);
+            let body = Value::Object(body).to_string();
+            let ticket = order.ticket.as_deref().unwrap_or_default();
+            session.reply((&to.exchange, &to.routing_key), ticket, body.as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the answer, unless there is none to give.
+    async fn carry_out(&mut self, session: &mut Session, order: &Order) -> Result<Option<Value>, Lost> {
+        let ok = |text: String| json!({ "ok": text });
+        Ok(Some(match &*order.method {
+            "ping" => json!({"ok": "pong"}),
+            "active" => self.described(Request::is_running),
+            // Whatever arrives is started at once, or is held.
+            "reserved" => json!([]),
+            "scheduled" => self.scheduled(),
+            "registered" => json!(names()),
+            "stats" => self.stats(),
+            "conf" => json!({
+                "task_queues": self.settings.queues, "worker_concurrency": self.slots, "accept_content": ["json"],
+                "task_acks_late": true, "task_track_started": true,
+            }),
+            "report" => ok(format!("concurrent-futures-celery {}", env!("CARGO_PKG_VERSION"))),
+            "active_queues" => session.queues().map(queue).collect(),
+            "revoked" => json!(self.revoked.iter().collect::<Vec<_>>()),
+            "query_task" => self.query(&order.texts("ids")),
+            "clock" => json!({ "clock": self.events.tick() }),
+            "hello" => {
+                if order.text("from_node") == Some(&self.settings.name) {
+                    return Ok(None);
+                }
+                let now = Timestamp::now().as_duration().as_secs_f64();
+                let revoked: Map<String, Value> = self.revoked.iter().map(|id| (id.into(), now.into())).collect();
+                json!({ "revoked": revoked, "clock": self.events.tick() })
+            }
+            "revoke" | "terminate" => {
+                let ids = order.texts("task_id");
+                let terminate = order.method == "terminate" || order.argument("terminate") == &Value::Bool(true);
+                self.revoke(session, &ids, terminate).await?;
+                ok(format!("tasks {} flagged as revoked", ids.join(", ")))
+            }
+            "shutdown" => {
+                self.tell_itself(Input::Stop(Stop::Warm));
+                return Ok(None);
+            }
+            "enable_events" => {
+                self.events.has_tasks = true;
+                ok("task events enabled".into())
+            }
+            "disable_events" => {
+                self.events.has_tasks = false;
+                ok("task events disabled".into())
+            }
+            "heartbeat" => {
+                let (key, event) = self.events.worker("heartbeat", self.vitals());
+                session.tell(&key, &self.settings.name, &event).await?;
+                return Ok(None);
+            }
+            "add_consumer" => match order.text("queue").filter(|queue| !queue.is_empty()) {
+                Some(queue) if self.stopping.is_none() => {
+                    session.consume(queue).await?;
+                    if !self.settings.queues.iter().any(|known| known == queue) {
+                        self.settings.queues.push(queue.into());
+                    }
+                    ok(format!("add consumer {queue}"))
+                }
+                Some(_) => json!({"error": "the worker is about to end"}),
+                None => json!({"error": "add_consumer needs the name of a queue"}),
+            },
+            "cancel_consumer" => match order.text("queue") {
+                Some(queue) => {
+                    session.cancel(Some(queue)).await?;
+                    self.settings.queues.retain(|known| known != queue);
+                    ok(format!("no longer consuming from {queue}"))
+                }
+                None => json!({"error": "cancel_consumer needs the name of a queue"}),
+            },
+            other => json!({ "error": format!("a worker of concurrent-futures does not know the order {other:?}") }),
+        }))
+    }
+
+    fn described(&self, is_wanted: impl Fn(&Request) -> bool) -> Value {
+        let wanted = self.requests.values().filter(|request| is_wanted(request));
+        wanted.map(|request| request.describe(&self.settings.name)).collect()
+    }
+
+    fn scheduled(&self) -> Value {
+        let held = self.requests.values().filter(|request| !request.is_running());
+        let describe = |request: &Request| {
+            let description = request.describe(&self.settings.name);
+            json!({ "eta": request.message.eta, "priority": request.origin.priority, "request": description })
+        };
+        held.map(describe).collect()
+    }
+
+    fn query(&self, ids: &[&str]) -> Value {
+        let found = ids.iter().filter_map(|id| self.requests.get_key_value(*id));
+        let state = |request: &Request| match request.stage {
+            Stage::Running(_) => "active",
+            Stage::Held { .. } => "scheduled",
+        };
+        let describe = |(id, request): (&String, &Request)| {
+            (id.clone(), json!([state(request), request.describe(&self.settings.name)]))
+        };
+        Value::Object(found.map(describe).collect())
+    }
+
+    fn stats(&mut self) -> Value {
+        json!({
+            "total": self.totals, "pid": std::process::id(), "clock": self.events.tick().to_string(),
+            "uptime": Instant::now().duration_since(self.since).as_secs(),
+            "pool": { "implementation": "concurrent-futures", "max-concurrency": self.slots },
+            "prefetch_count": self.slots, "broker": { "transport": "amqp" }, "rusage": {},
+        })
+    }
+}
+
+/// Returns the names of all tasks of the program.
+pub(crate) fn names() -> Vec<&'static str> {
+    concurrent_futures::named::all().map(|all| all.map(|function| function.name()).collect()).unwrap_or_default()
+}
+
+fn queue(name: &str) -> Value {
+    json!({
+        "name": name, "exchange": { "name": "", "type": "direct" }, "routing_key": name, "durable": true,
+        "exclusive": false, "auto_delete": false, "no_ack": false,
+    })
+}

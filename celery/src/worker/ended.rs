@@ -1,0 +1,173 @@
+//! [`Ended`]: a task that the worker is done with, on its way out: what comes after it is called, monitors are told, it is
+//! answered, and then its message is acknowledged.
+//!
+//! Each step is taken once. If the connection is lost in between, the rest is done on the next one; the answer is sent again
+//! unless the broker has confirmed it.
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use lapin::BasicProperties;
+use lapin::types::FieldTable;
+
+use super::Lost;
+use super::outcome::Outcome;
+use super::request::{Origin, Request, Stage};
+use super::service::Service;
+use super::session::{About, Session};
+use super::signature::{after_failure, after_success};
+use super::verdict::revoked;
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::message::{Embed, TaskMessage, json_properties};
+
+pub(super) struct Ended {
+    message: TaskMessage,
+    pub(super) origin: Origin,
+    outcome: Outcome,
+    /// What comes after it, until that is called.
+    next: Embed,
+    /// How long it has run, until monitors are told.
+    runtime: Option<Duration>,
+}
+
+impl Ended {
+    pub(super) fn new(request: Request, outcome: Outcome) -> Self {
+        let Request { message, origin, stage } = request;
+        let (next, runtime) = match stage {
+            Stage::Running(running) => (running.embed, running.since.elapsed()),
+            Stage::Held { .. } => (Embed::default(), Duration::ZERO),
+        };
+        Self { message, origin, outcome, next, runtime: Some(runtime) }
+    }
+
+    /// Ends a task that was not run.
+    pub(super) fn unstarted(message: TaskMessage, origin: Origin, outcome: Outcome) -> Self {
+        Self { message, origin, outcome, next: Embed::default(), runtime: Some(Duration::ZERO) }
+    }
+}
+
+impl Service {
+    /// Has a task leave the worker. If the connection is lost meanwhile, the next one goes on with it.
+    pub(super) async fn end(&mut self, session: &mut Session, mut ended: Ended) -> Result<(), Lost> {
+        match self.end_some(session, &mut ended).await {
+            Ok(confirm) => {
+                let tag = ended.origin.tag;
+                if tag.is_none() {
+                    self.answered.add(&ended.message.id, Instant::now());
+                }
+                if let Some(confirm) = confirm {
+                    session.expect(About::Answer(Box::new(ended)), confirm);
+                }
+                match tag {
+                    Some(tag) => Ok(session.ack(tag).await?),
+                    None => Ok(()),
+                }
+            }
+            Err(lost) => {
+                self.unsent.push(ended);
+                Err(lost)
+            }
+        }
+    }
+
+    /// Does what is left to do but the acknowledgement. Returns the confirmation of the answer, if there is one to give.
+    async fn end_some(
+        &mut self,
+        session: &mut Session,
+        ended: &mut Ended,
+    ) -> Result<Option<lapin::PublisherConfirm>, Lost> {
+        self.call_next(session, ended).await?;
+        if let Some(runtime) = ended.runtime {
+            if let Some((key, event)) = self.events.ended(&ended.message.id, &ended.outcome, runtime) {
+                session.tell(&key, &self.settings.name, &event).await?;
+            }
+            *self.totals.entry(ended.message.task.clone()).or_default() += 1;
+            ended.runtime = None;
+        }
+        let Some((queue, body, properties)) = ended.outcome.answer(&ended.message) else { return Ok(None) };
+        Ok(Some(session.send(("", queue), &body, properties, false).await?))
+    }
+
+    /// Calls what comes after a task.
+    async fn call_next(&mut self, session: &mut Session, ended: &mut Ended) -> Result<(), Lost> {
+        let Ended { message, outcome, next, .. } = ended;
+        let messages = match outcome {
+            Outcome::Value(_) if next.chord.as_ref().is_some_and(|chord| !chord.is_null()) => {
+                Err("the reply queues of Celery do not support chords".into())
+            }
+            Outcome::Value(result) => after_success(next, result, message),
+            Outcome::Failed { .. } => after_failure(next, message),
+            Outcome::Revoked(_) => Ok(Vec::new()),
+        };
+        match messages {
+            Ok(messages) => {
+                for next in messages {
+                    let properties = next.message.properties();
+                    session.publish((&next.exchange, &next.queue), &next.body, properties, About::Nothing).await?;
+                }
+            }
+            Err(why) => {
+                log::warn!("the task {} has ended, but what comes after it is left out: {why}", message.id);
+                // Whoever waits for what comes after it would wait for ever. A failure of its own says more.
+                if matches!(outcome, Outcome::Value(_)) {
+                    *outcome = Outcome::Failed { failure: Failure::new("NotImplementedError", &why), trace: None };
+                }
+            }
+        }
+        *next = Embed::default();
+        Ok(())
+    }
+
+    /// Notes that the queue for the answers of a client is gone: nobody waits for them. Gives up what it has running here.
+    pub(super) fn note_gone(&mut self, queue: &str) {
+        log::debug!("the client with the queue {queue:?} for answers is gone");
+        self.gone.add(queue, Instant::now());
+        for request in self.requests.values().filter(|request| request.message.reply_to.as_deref() == Some(queue)) {
+            if let Stage::Running(running) = &request.stage {
+                running.handle.abort();
+            }
+        }
+    }
+
+    /// Revokes tasks. Those that run are left alone, unless they are to be ended.
+    pub(super) async fn revoke(&mut self, session: &mut Session, ids: &[&str], terminate: bool) -> Result<(), Lost> {
+        for id in ids {
+            self.revoked.add(id, Instant::now());
+            match self.requests.get(*id) {
+                Some(Request { stage: Stage::Running(running), .. }) => {
+                    // One that its executor has not started yet can be cancelled.
+                    let _ = if terminate { running.handle.abort() } else { running.handle.cancel() };
+                }
+                Some(_) => {
+                    if let Some(request) = self.requests.remove(*id) {
+                        self.end(session, Ended::new(request, Outcome::Revoked(revoked("revoked")))).await?;
+                        self.adjust_slots(session).await?;
+                    }
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outcome {
+    /// Returns the answer with this outcome: its queue, its body and its properties. `None` if nobody wants one.
+    pub(super) fn answer<'m>(&self, message: &'m TaskMessage) -> Option<(&'m str, Vec<u8>, BasicProperties)> {
+        let queue = message.reply_to.as_deref().filter(|_| !message.ignore_result)?;
+        let body = Answer::write(&message.id, self.status(), &self.result(), self.trace());
+        Some((queue, body, answer_properties(message)))
+    }
+}
+
+/// Returns the properties of an answer. The queue of a client of this crate survives a restart of the broker, and so does
+/// the answer in it.
+pub(super) fn answer_properties(message: &TaskMessage) -> BasicProperties {
+    let correlation_id = message.correlation_id.as_deref().unwrap_or(&message.id);
+    let delivery_mode = if message.retries_allowed.is_some() { 2 } else { 1 };
+    json_properties()
+        .with_headers(FieldTable::default())
+        .with_correlation_id(correlation_id.into())
+        .with_delivery_mode(delivery_mode)
+}

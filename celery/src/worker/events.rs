@@ -1,0 +1,151 @@
+//! Events: what a worker tells Celery's monitors, such as Flower and `celery events`.
+//!
+//! A worker tells that it is there every two seconds, as Celery's do: clients and monitors take one for lost that has not
+//! been heard of for a while. What becomes of each task is told only if somebody asked for it.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::outcome::Outcome;
+use crate::message::{TaskMessage, shown};
+
+/// How often a worker tells that it is there.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// What is told about a worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Vitals {
+    pub(super) running: usize,
+    /// How many tasks the worker has ended.
+    pub(super) processed: u64,
+}
+
+/// Writes the events of one worker.
+pub(super) struct Events {
+    pub(super) hostname: String,
+    /// What becomes of tasks is told.
+    pub(super) has_tasks: bool,
+    /// Results are not shown.
+    hides_results: bool,
+    /// Counts what this worker says, so that what it says can be put in order.
+    clock: u64,
+}
+
+impl Events {
+    pub(super) fn new(hostname: &str, has_tasks: bool, hides_results: bool) -> Self {
+        Self { hostname: hostname.into(), has_tasks, hides_results, clock: 0 }
+    }
+
+    /// Counts one more thing that is said.
+    pub(super) fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    /// Returns the body of an event, and its routing key.
+    fn event(&mut self, kind: &str, details: Value) -> (String, Vec<u8>) {
+        let mut event = Map::new();
+        event.insert("type".into(), kind.into());
+        event.insert("hostname".into(), self.hostname.clone().into());
+        event.insert("utcoffset".into(), 0.into());
+        event.insert("pid".into(), std::process::id().into());
+        event.insert("clock".into(), self.tick().into());
+        event.insert("timestamp".into(), seconds(Timestamp::now()).into());
+        if let Value::Object(details) = details {
+            event.extend(details);
+        }
+        (kind.replace('-', "."), Value::Object(event).to_string().into_bytes())
+    }
+
+    /// `what`: online, heartbeat or offline.
+    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> (String, Vec<u8>) {
+        let details = json!({
+            "freq": HEARTBEAT.as_secs(), "sw_ident": "concurrent-futures", "sw_ver": env!("CARGO_PKG_VERSION"),
+            "sw_sys": std::env::consts::OS, "active": vitals.running, "processed": vitals.processed,
+            "loadavg": [0.0, 0.0, 0.0],
+        });
+        self.event(&format!("worker-{what}"), details)
+    }
+
+    pub(super) fn received(&mut self, message: &TaskMessage) -> Option<(String, Vec<u8>)> {
+        let TaskMessage { task, args_shown, kwargs_shown, root_id, parent_id, retries, eta, expires, .. } = message;
+        let details = json!({
+            "uuid": message.id, "name": task, "args": args_shown, "kwargs": kwargs_shown, "root_id": root_id,
+            "parent_id": parent_id, "retries": retries, "eta": eta, "expires": expires,
+        });
+        self.has_tasks.then(|| self.event("task-received", details))
+    }
+
+    pub(super) fn started(&mut self, id: &str) -> Option<(String, Vec<u8>)> {
+        self.has_tasks.then(|| self.event("task-started", json!({ "uuid": id })))
+    }
+
+    pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<(String, Vec<u8>)> {
+        let (kind, details) = match outcome {
+            Outcome::Value(text) => {
+                let result = if self.hides_results { "(hidden)".into() } else { shown(text) };
+                ("task-succeeded", json!({ "uuid": id, "result": result, "runtime": runtime.as_secs_f64() }))
+            }
+            Outcome::Failed { failure, trace } => {
+                let exception = format!("{}({:?})", failure.exc_type, failure.message());
+                ("task-failed", json!({ "uuid": id, "exception": exception, "traceback": trace }))
+            }
+            Outcome::Revoked(failure) => {
+                let is_expired = failure.message() == "expired";
+                let is_terminated = !runtime.is_zero();
+                (
+                    "task-revoked",
+                    json!({ "uuid": id, "terminated": is_terminated, "signum": null, "expired": is_expired }),
+                )
+            }
+        };
+        self.has_tasks.then(|| self.event(kind, details))
+    }
+}
+
+pub(super) fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::{Events, Vitals};
+    use crate::message::TaskMessage;
+    use crate::worker::outcome::Outcome;
+
+    fn read((key, body): (String, Vec<u8>)) -> (String, Value) {
+        (key, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn workers_are_told_of_always_and_tasks_when_somebody_asks() {
+        let mut events = Events::new("rust@a", false, false);
+        let (key, online) = read(events.worker("online", Vitals { running: 1, processed: 2 }));
+        assert_eq!(
+            (&*key, &online["type"], &online["hostname"]),
+            ("worker.online", &json!("worker-online"), &json!("rust@a"))
+        );
+        assert_eq!((&online["active"], &online["processed"], &online["clock"]), (&json!(1), &json!(2), &json!(1)));
+        assert!(events.received(&TaskMessage::default()).is_none() && events.started("1").is_none());
+        events.has_tasks = true;
+        let (key, started) = read(events.started("1").unwrap());
+        assert_eq!((&*key, &started["uuid"], &started["clock"]), ("task.started", &json!("1"), &json!(2)));
+    }
+
+    #[test]
+    fn a_result_is_shown_unless_it_is_hidden() {
+        let told = |hides| {
+            let mut events = Events::new("rust@a", true, hides);
+            read(events.ended("1", &Outcome::Value("7".into()), Duration::from_secs(2)).unwrap()).1
+        };
+        assert_eq!((&told(false)["result"], &told(false)["runtime"]), (&json!("7"), &json!(2.0)));
+        assert_eq!(told(true)["result"], json!("(hidden)"));
+    }
+}

@@ -1,0 +1,140 @@
+//! [`Order`]: what a worker is told by Celery's remote control.
+#![forbid(unsafe_code)]
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The body of an order.
+#[derive(Debug, Deserialize)]
+pub(super) struct Order {
+    pub(super) method: String,
+    #[serde(default)]
+    arguments: Option<Map<String, Value>>,
+    /// The workers that it is for. `None`: all.
+    #[serde(default)]
+    destination: Option<Vec<String>>,
+    /// Further workers that it is for, by a pattern of their names.
+    #[serde(default)]
+    pattern: Option<String>,
+    #[serde(default)]
+    matcher: Option<String>,
+    #[serde(default)]
+    pub(super) ticket: Option<String>,
+    #[serde(default)]
+    pub(super) reply_to: Option<ReplyTo>,
+}
+
+/// Where the answer to an order goes.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReplyTo {
+    pub(super) exchange: String,
+    pub(super) routing_key: String,
+}
+
+impl Order {
+    pub(super) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+
+    /// Returns `true` if the order is for the worker of this name.
+    pub(super) fn is_for(&self, hostname: &str) -> bool {
+        match (&self.destination, &self.pattern) {
+            (None, None) => true,
+            (Some(names), None) => names.iter().any(|name| name == hostname),
+            (_, Some(pattern)) => match self.matcher.as_deref() {
+                None | Some("glob") => matches_glob(pattern.as_bytes(), hostname.as_bytes()),
+                Some(other) => {
+                    log::warn!("an order by the matcher {other:?} is left out: only glob is known");
+                    false
+                }
+            },
+        }
+    }
+
+    pub(super) fn argument(&self, name: &str) -> &Value {
+        self.arguments.as_ref().and_then(|arguments| arguments.get(name)).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.argument(name).as_str()
+    }
+
+    /// Returns an argument that is one text or several.
+    pub(super) fn texts(&self, name: &str) -> Vec<&str> {
+        match self.argument(name) {
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+            text => text.as_str().into_iter().collect(),
+        }
+    }
+}
+
+/// Matches `*` with anything, and `?` with one byte.
+fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut from) = ((0, 0), None);
+    // `from`: where to go on if what is behind the last star does not match.
+    while at.1 < text.len() {
+        match pattern.get(at.0) {
+            Some(b'*') => {
+                from = Some(at);
+                at.0 += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == text[at.1] => at = (at.0 + 1, at.1 + 1),
+            _ => match from {
+                Some((star, start)) => {
+                    from = Some((star, start + 1));
+                    at = (star + 1, start + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at.0..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Order, matches_glob};
+
+    fn order(order: &serde_json::Value) -> Order {
+        Order::read(order.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_order_is_for_all_for_some_or_for_those_of_a_pattern() {
+        let all = order(&json!({"method": "ping", "arguments": null, "destination": null, "pattern": null}));
+        assert!(all.is_for("rust@a"));
+        let some = order(&json!({"method": "ping", "destination": ["rust@b"]}));
+        assert!(some.is_for("rust@b") && !some.is_for("rust@a"));
+        let pattern = order(&json!({"method": "ping", "pattern": "rust@*", "matcher": "glob"}));
+        assert!(pattern.is_for("rust@a") && !pattern.is_for("celery@a"));
+        let unknown = order(&json!({"method": "ping", "pattern": ".*", "matcher": "pcre"}));
+        assert!(!unknown.is_for("rust@a"));
+    }
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        for (pattern, text, matches) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*b*c", "axbxbxc", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a*", "ba", false),
+            ("*a", "ab", false),
+            ("", "", true),
+        ] {
+            assert_eq!(matches_glob(pattern.as_bytes(), text.as_bytes()), matches, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn an_argument_is_one_text_or_several() {
+        let one = order(&json!({"method": "revoke", "arguments": {"task_id": "1"}}));
+        assert_eq!((one.texts("task_id"), one.text("signal")), (vec!["1"], None));
+        let two = order(&json!({"method": "revoke", "arguments": {"task_id": ["1", "2"]}}));
+        assert_eq!(two.texts("task_id"), ["1", "2"]);
+        assert!(Order::read(b"{}").is_err());
+    }
+}

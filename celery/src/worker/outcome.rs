@@ -1,0 +1,71 @@
+//! [`Outcome`]: what a task has come to, ready to be sent.
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+
+use concurrent_futures::{Encode, Error, Part, TooLarge};
+
+use crate::answer::Status;
+use crate::failure::Failure;
+use crate::json;
+
+pub(super) enum Outcome {
+    /// The value, in JSON.
+    Value(String),
+    /// The task has failed. Python's clients show the trace.
+    Failed {
+        failure: Failure,
+        trace: Option<String>,
+    },
+    Revoked(Failure),
+}
+
+impl Outcome {
+    /// Writes what a task has returned. Runs the code of its types, in the thread that completes the task.
+    pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, most: usize) -> Self {
+        let written = outcome.map_err(Clone::clone).and_then(|value| match json::write(value) {
+            Ok((text, _)) if text.len() > most => Err(Error::TooLarge(TooLarge::new(text.len() as u64, most as u64))),
+            Ok((text, _)) => Ok(text),
+            Err(error) => Err(Error::Encode(Encode::new(Part::Result, error.to_string()))),
+        });
+        match written {
+            Ok(text) => Self::Value(text),
+            Err(error) => Self::of_error(&error),
+        }
+    }
+
+    pub(super) fn of_error(error: &Error) -> Self {
+        let failure = Failure::of(error);
+        let trace = match error {
+            Error::Cancelled => return Self::Revoked(failure),
+            Error::Panicked(panicked) => Some(panicked.backtrace().map_or_else(|| panicked.to_string(), str::to_owned)),
+            _ => None,
+        };
+        Self::Failed { failure, trace }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self {
+            Self::Value(_) => Status::Success,
+            Self::Failed { .. } => Status::Failure,
+            Self::Revoked(_) => Status::Revoked,
+        }
+    }
+
+    /// Returns what the answer has as its result, in JSON.
+    pub(super) fn result(&self) -> Cow<'_, str> {
+        match self {
+            Self::Value(text) => text.into(),
+            Self::Failed { failure, .. } | Self::Revoked(failure) => {
+                serde_json::to_string(failure).unwrap_or_else(|_| "null".into()).into()
+            }
+        }
+    }
+
+    pub(super) fn trace(&self) -> Option<&str> {
+        match self {
+            Self::Failed { trace, .. } => trace.as_deref(),
+            _ => None,
+        }
+    }
+}

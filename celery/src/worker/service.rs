@@ -1,0 +1,317 @@
+//! [`Service`]: the thread of a worker, and what it knows.
+//!
+//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message, an
+//! order, the outcome of a task, a stop, a time. The executor's threads only write outcomes, and pass them on by a channel.
+//!
+//! A request is a task that the worker has:
+//!
+//! | a request is | it leaves by |
+//! |---|---|
+//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop: published anew, and acknowledged |
+//! | running | its outcome: what comes after it, then the answer, then the acknowledgement |
+//!
+//! When the connection is lost, the broker takes all messages for undelivered. Requests that are held are forgotten, and
+//! come again. Those that run go on, without a tag; if the broker delivers the message of one again, it has a tag again.
+//! Outcomes wait for the next connection, and so do those whose answers the broker had not confirmed. The message of one that
+//! was answered without a tag is acknowledged when it comes.
+//! Should another worker get it first, that one answers that this worker is lost, and clients believe the first answer.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+use async_io::Timer;
+use concurrent_futures::{Backend, Executor as _};
+use futures_lite::FutureExt as _;
+
+use super::ended::Ended;
+use super::events::{Events, HEARTBEAT, Vitals};
+use super::ids::Ids;
+use super::request::{Request, Requests, Stage};
+use super::session::{About, Incoming, Session};
+use super::{Input, Lost, Settings, Stop, Worker};
+use crate::broker::{Broker, ConnectError, wait};
+
+/// How long to pause between attempts to connect: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// How many revoked tasks are remembered, and how long, as by Celery.
+const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
+
+/// How many clients that are gone are remembered, and how many tasks whose messages may come again.
+const FORGETFUL: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
+
+pub(super) struct Service {
+    broker: Broker,
+    pub(super) settings: Settings,
+    pub(super) executor: Box<dyn Backend>,
+    /// How many tasks it runs at a time.
+    pub(super) slots: u16,
+    pub(super) outputs: Sender<Input>,
+    inputs: Receiver<Input>,
+    pub(super) requests: Requests,
+    /// What tasks have come to, while it cannot be sent.
+    pub(super) unsent: Vec<Ended>,
+    pub(super) revoked: Ids,
+    /// Answered without an acknowledgement.
+    pub(super) answered: Ids,
+    /// Queues for answers that are gone.
+    pub(super) gone: Ids,
+    pub(super) events: Events,
+    /// How often each task was ended.
+    pub(super) totals: BTreeMap<String, u64>,
+    pub(super) since: Instant,
+    /// When the next heartbeat is due.
+    heartbeat: Instant,
+    /// Set by a stop, with the time at which it becomes a cold one.
+    pub(super) stopping: Option<Option<Instant>>,
+    is_cold: bool,
+}
+
+/// What a worker does next.
+enum Next {
+    Incoming(Incoming),
+    Input(Input),
+    Time,
+}
+
+impl Service {
+    pub(super) fn new(worker: Worker) -> Self {
+        let Worker { broker, settings, executor, inputs: (outputs, inputs) } = worker;
+        let now = Instant::now();
+        Self {
+            broker,
+            slots: u16::try_from(executor.max_workers()).unwrap_or(u16::MAX).max(1),
+            executor,
+            outputs,
+            inputs,
+            requests: Requests::new(),
+            unsent: Vec::new(),
+            revoked: Ids::new(REVOKED.0, REVOKED.1),
+            answered: Ids::new(FORGETFUL.0, FORGETFUL.1),
+            gone: Ids::new(FORGETFUL.0, FORGETFUL.1),
+            events: Events::new(&settings.name, settings.tells_events, settings.hides_arguments),
+            totals: BTreeMap::new(),
+            since: now,
+            heartbeat: now,
+            stopping: None,
+            is_cold: false,
+            settings,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<(), ConnectError> {
+        let served = wait(self.connect_and_serve());
+        if self.is_cold {
+            // Its drop waits for tasks that go on although they were aborted.
+            self.executor.close();
+            self.executor.cancel_pending();
+            let executor = self.executor;
+            if !executor.join(Some(Duration::ZERO)) {
+                let _ = std::thread::Builder::new().name("celery-leftovers".into()).spawn(move || drop(executor));
+            }
+        } else {
+            self.executor.shutdown();
+        }
+        served
+    }
+
+    async fn connect_and_serve(&mut self) -> Result<(), ConnectError> {
+        let mut session = self.open().await?;
+        log::info!("the worker {} takes tasks from {}", self.settings.name, self.broker.address());
+        loop {
+            let cause = match self.serve(&mut session).await {
+                Ok(()) => {
+                    session.close().await;
+                    return Ok(());
+                }
+                Err(Lost(cause)) => cause,
+            };
+            log::warn!("the connection to {} is lost, and made anew: {cause}", self.broker.address());
+            self.disconnected(session);
+            session = match self.reconnect().await {
+                Some(session) => session,
+                None => return Ok(()),
+            };
+        }
+    }
+
+    async fn open(&self) -> Result<Session, ConnectError> {
+        Session::open(&self.broker, &self.settings.name, &self.settings.queues, self.slots).await
+    }
+
+    /// Notes that no message has a tag any more, and that what the broker has not confirmed is not sent.
+    fn disconnected(&mut self, session: Session) {
+        self.unsent.extend(session.into_unconfirmed());
+        self.requests.retain(|_, request| request.is_running());
+        self.requests.values_mut().for_each(|request| request.origin.tag = None);
+        self.unsent.iter_mut().for_each(|ended| ended.origin.tag = None);
+    }
+
+    /// Connects again. Returns `None` if the worker is stopped, and has nothing left to say or no time for it.
+    async fn reconnect(&mut self) -> Option<Session> {
+        let mut pause = PAUSE.0;
+        loop {
+            if self.is_over() && self.unsent.is_empty() {
+                return None;
+            }
+            let paused = Timer::after(pause);
+            let attempt = async {
+                paused.await;
+                Ok(self.open().await)
+            };
+            let input = async { Err(self.inputs.recv().await) };
+            match attempt.or(input).await {
+                Ok(Ok(session)) => return Some(session),
+                Ok(Err(error)) => {
+                    log::debug!("no connection yet: {error}");
+                    pause = (2 * pause).min(PAUSE.1);
+                }
+                Err(Ok(Input::Done(id, outcome))) => {
+                    self.unsent.extend(self.requests.remove(&id).map(|request| Ended::new(request, outcome)));
+                }
+                Err(Ok(Input::Stop(stop))) => self.note_stop(stop),
+                // The worker has a sender itself.
+                Err(Err(_)) => {}
+            }
+            if self.stopping.flatten().is_some_and(|end| end <= Instant::now()) {
+                self.give_up();
+            }
+            if self.is_cold {
+                return None;
+            }
+        }
+    }
+
+    /// Does what there is to do on a connection. Returns when the worker is to end.
+    async fn serve(&mut self, session: &mut Session) -> Result<(), Lost> {
+        let online = self.events.worker("online", self.vitals());
+        session.tell(&online.0, &self.settings.name, &online.1).await?;
+        while let Some(ended) = self.unsent.pop() {
+            self.end(session, ended).await?;
+        }
+        if self.stopping.is_some() {
+            self.take_no_more(session).await?;
+        }
+        while !(self.is_cold || self.is_over() && session.is_read()) {
+            match self.next(session).await? {
+                Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
+                Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
+                Next::Incoming(Incoming::Returned(queue)) => self.note_gone(&queue),
+                Next::Input(Input::Done(id, outcome)) => {
+                    if let Some(request) = self.requests.remove(&id) {
+                        self.end(session, Ended::new(request, outcome)).await?;
+                    }
+                }
+                Next::Input(Input::Stop(stop)) => {
+                    self.note_stop(stop);
+                    self.take_no_more(session).await?;
+                }
+                Next::Time => self.on_time(session).await?,
+            }
+        }
+        let offline = self.events.worker("offline", self.vitals());
+        session.tell(&offline.0, &self.settings.name, &offline.1).await?;
+        Ok(())
+    }
+
+    async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
+        let held = self.requests.values().filter_map(|request| match request.stage {
+            Stage::Held { until, .. } => Some(until),
+            Stage::Running(_) => None,
+        });
+        let end = self.stopping.flatten();
+        let due = held.chain(end).fold(self.heartbeat, Instant::min);
+        let input = async { Ok(self.inputs.recv().await.map_or(Next::Time, Next::Input)) };
+        let incoming = async { session.next().await.map(Next::Incoming) };
+        let time = async {
+            Timer::at(due).await;
+            Ok(Next::Time)
+        };
+        input.or(incoming).or(time).await
+    }
+
+    /// Returns `true` if the worker is to end, and has no more tasks.
+    fn is_over(&self) -> bool {
+        self.stopping.is_some() && self.requests.is_empty()
+    }
+
+    pub(super) fn vitals(&self) -> Vitals {
+        let running = self.requests.values().filter(|request| request.is_running()).count();
+        Vitals { running, processed: self.totals.values().sum() }
+    }
+
+    fn note_stop(&mut self, stop: Stop) {
+        if stop == Stop::Cold {
+            return self.give_up();
+        }
+        let end = || self.settings.grace.and_then(|grace| Instant::now().checked_add(grace));
+        self.stopping.get_or_insert_with(end);
+    }
+
+    /// Aborts what runs. Its messages are not acknowledged, so the broker has them again when the connection ends.
+    fn give_up(&mut self) {
+        (self.is_cold, self.stopping) = (true, Some(None));
+        for (_, request) in mem::take(&mut self.requests) {
+            if let Stage::Running(running) = request.stage {
+                running.handle.abort();
+            }
+        }
+    }
+
+    /// Has the broker deliver nothing more, and gives back what has not started.
+    pub(super) async fn take_no_more(&mut self, session: &mut Session) -> Result<(), Lost> {
+        session.cancel(None).await?;
+        let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
+        self.requests = running;
+        for (_, Request { origin, stage, .. }) in Requests::into_iter(held) {
+            // Anew, because a message that is delivered again is taken for one whose task had started.
+            if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
+                session.publish((&origin.exchange, &origin.routing_key), &body, properties, About::Nothing).await?;
+                session.ack(tag).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what is due.
+    async fn on_time(&mut self, session: &mut Session) -> Result<(), Lost> {
+        let now = Instant::now();
+        if self.heartbeat <= now {
+            self.heartbeat = now + HEARTBEAT;
+            let heartbeat = self.events.worker("heartbeat", self.vitals());
+            session.tell(&heartbeat.0, &self.settings.name, &heartbeat.1).await?;
+        }
+        if self.stopping.flatten().is_some_and(|end| end <= now) {
+            log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
+            self.give_up();
+        }
+        let is_due = |request: &Request| matches!(request.stage, Stage::Held { until, .. } if until <= now);
+        let due: Vec<String> =
+            self.requests.iter().filter(|(_, request)| is_due(request)).map(|(id, _)| id.clone()).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        for id in due {
+            if let Some(Request { message, origin, stage: Stage::Held { body, .. } }) = self.requests.remove(&id) {
+                self.start(session, message, origin, &body).await?;
+            }
+        }
+        self.adjust_slots(session).await
+    }
+
+    /// Lets the broker deliver one more message for each that is held: those need no slot.
+    pub(super) async fn adjust_slots(&self, session: &Session) -> Result<(), Lost> {
+        let held = self.requests.values().filter(|request| !request.is_running()).count();
+        let slots = self.slots.saturating_add(u16::try_from(held).unwrap_or(u16::MAX));
+        Ok(session.set_slots(slots).await?)
+    }
+
+    /// Does something once what is being done is done.
+    pub(super) fn tell_itself(&self, input: Input) {
+        // The channel is closed only when the worker has ended.
+        let _ = self.outputs.try_send(input);
+    }
+}

@@ -1,0 +1,293 @@
+//! [`Session`]: one connection to the broker, with the queues and channels that a worker needs.
+//!
+//! Answers, and the acknowledgement of the message that they answer, are sent on the same channel in this order, so the
+//! broker has an answer before it forgets its task. The broker confirms what is published. Nobody waits for that, but an
+//! answer is kept until then, and a message that comes back tells that the client of its task is gone.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::Stream as _;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
+    ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorKind, ExchangeKind, PublisherConfirm};
+
+use super::Lost;
+use super::ended::Ended;
+use crate::broker::{Broker, ConnectError};
+use crate::message::json_properties;
+use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
+
+/// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
+const ORDERS_EXPIRE: i32 = 10_000;
+
+/// What AMQP says when a broker does not know what it is asked for.
+const NOT_IMPLEMENTED: u16 = 540;
+
+pub(super) struct Session {
+    connection: Connection,
+    /// For tasks and answers.
+    tasks: Channel,
+    /// Whether one limit holds for the messages of all queues.
+    has_one_limit: bool,
+    /// One for each queue of tasks.
+    consumers: Vec<Queue>,
+    /// For orders, and the answers to them.
+    control: Channel,
+    orders: Consumer,
+    events: Channel,
+    /// What was published and is not confirmed yet, in this order.
+    confirms: VecDeque<(About, PublisherConfirm)>,
+}
+
+struct Queue {
+    name: String,
+    tag: String,
+    /// The broker was told to deliver nothing more.
+    is_cancelled: bool,
+    /// `None` once everything that was delivered is taken.
+    messages: Option<Consumer>,
+}
+
+/// What depends on a message that was published.
+pub(super) enum About {
+    Nothing,
+    /// The client with this queue for answers is gone if the message comes back.
+    Client(String),
+    /// It is sent again if the broker does not confirm it.
+    Answer(Box<Ended>),
+}
+
+/// What a session has for its worker.
+pub(super) enum Incoming {
+    Task(Box<Delivery>),
+    Order(Box<Delivery>),
+    /// There is no such queue for answers.
+    Returned(String),
+}
+
+impl Session {
+    /// Connects, and begins to read the queues.
+    ///
+    /// One limit holds for the messages of all queues together, if all of them know such a limit. Quorum queues do not: then
+    /// each has the limit for itself.
+    pub(super) async fn open(broker: &Broker, name: &str, queues: &[String], slots: u16) -> Result<Self, ConnectError> {
+        let connect = async || broker.connect(&format!("concurrent-futures worker {name}")).await;
+        let opened = match Self::on(connect().await?, name, queues, slots, true).await {
+            // The broker has closed the connection.
+            Err((_, error)) if is_not_implemented(&error) => {
+                Self::on(connect().await?, name, queues, slots, false).await
+            }
+            opened => opened,
+        };
+        opened.map_err(|(what, error)| broker.refused(what, &error))
+    }
+
+    /// Returns an error with what the broker refuses.
+    async fn on(
+        connection: Connection,
+        name: &str,
+        queues: &[String],
+        slots: u16,
+        has_one_limit: bool,
+    ) -> Result<Self, (String, lapin::Error)> {
+        let refused = |what: &str| {
+            let what = what.to_owned();
+            move |error: lapin::Error| (what, error)
+        };
+        let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
+        tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
+        let control = ensure_exchange(&connection, CONTROL, ExchangeKind::Fanout, false).await;
+        let control = control.map_err(refused(&format!("the exchange {CONTROL:?} for orders to workers")))?;
+        let events = ensure_exchange(&connection, EVENTS, ExchangeKind::Topic, true).await;
+        let events = events.map_err(refused(&format!("the exchange {EVENTS:?} for events of workers")))?;
+        let orders = orders(&control, name).await.map_err(refused("a queue for orders"))?;
+        let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
+        limit.map_err(refused("a limit of messages"))?;
+        let (consumers, confirms) = (Vec::new(), VecDeque::new());
+        let mut session = Self { connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
+        for queue in queues {
+            session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
+        }
+        Ok(session)
+    }
+
+    /// Limits how many messages the broker delivers before some are acknowledged, over all queues. The limit of a single queue
+    /// stays what it was.
+    pub(super) async fn set_slots(&self, slots: u16) -> lapin::Result<()> {
+        if self.has_one_limit {
+            self.tasks.basic_qos(slots, BasicQosOptions { global: true }).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to read a queue, which is declared if it is missing.
+    pub(super) async fn consume(&mut self, queue: &str) -> lapin::Result<()> {
+        if self.queues().any(|name| name == queue) {
+            return Ok(());
+        }
+        ensure_queue(&self.connection, queue).await?;
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let messages = self.tasks.basic_consume(queue.into(), "".into(), options, arguments).await?;
+        let (name, tag) = (queue.to_owned(), messages.tag().to_string());
+        self.consumers.push(Queue { name, tag, is_cancelled: false, messages: Some(messages) });
+        Ok(())
+    }
+
+    /// Returns the queues that are read.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &str> {
+        self.consumers.iter().filter(|queue| !queue.is_cancelled).map(|queue| &*queue.name)
+    }
+
+    /// Has the broker deliver nothing more from a queue, or from any. What it has delivered is still to be taken.
+    pub(super) async fn cancel(&mut self, queue: Option<&str>) -> lapin::Result<()> {
+        for Queue { name, tag, is_cancelled, .. } in &mut self.consumers {
+            if !*is_cancelled && queue.is_none_or(|queue| queue == name) {
+                *is_cancelled = true;
+                self.tasks.basic_cancel(tag.as_str().into(), BasicCancelOptions::default()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if everything that the broker has delivered is taken, and nothing more comes.
+    pub(super) fn is_read(&self) -> bool {
+        self.consumers.iter().all(|queue| queue.messages.is_none())
+    }
+
+    /// Waits for what comes next.
+    pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Lost>> {
+        while let Some((_, confirm)) = self.confirms.front_mut() {
+            let Poll::Ready(confirmation) = Pin::new(confirm).poll(context) else { break };
+            // An error: the connection is lost, and the message is not confirmed.
+            let confirmation = confirmation?;
+            let Some((about, _)) = self.confirms.pop_front() else { break };
+            if let (Confirmation::Ack(Some(_)), About::Client(queue)) = (confirmation, about) {
+                return Poll::Ready(Ok(Incoming::Returned(queue)));
+            }
+        }
+        if let Poll::Ready(order) = Pin::new(&mut self.orders).poll_next(context) {
+            let ended = || Lost("the broker has ended the queue for orders".into());
+            return Poll::Ready(Ok(Incoming::Order(order.ok_or_else(ended)??.into())));
+        }
+        for Queue { name, is_cancelled, messages, .. } in &mut self.consumers {
+            let Some(consumer) = messages else { continue };
+            match Pin::new(consumer).poll_next(context) {
+                Poll::Pending => {}
+                Poll::Ready(Some(delivery)) => return Poll::Ready(Ok(Incoming::Task(delivery?.into()))),
+                Poll::Ready(None) if *is_cancelled => *messages = None,
+                Poll::Ready(None) => {
+                    return Poll::Ready(Err(Lost(format!("the broker has ended the queue {name:?}"))));
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Publishes a message.
+    pub(super) async fn publish(
+        &mut self,
+        to: (&str, &str),
+        body: &[u8],
+        properties: BasicProperties,
+        about: About,
+    ) -> lapin::Result<()> {
+        let confirm = self.send(to, body, properties, matches!(about, About::Client(_))).await?;
+        self.expect(about, confirm);
+        Ok(())
+    }
+
+    /// Publishes a message whose confirmation is to be [expected](Self::expect). If it is `mandatory`, it comes back from a
+    /// queue that is not there.
+    pub(super) async fn send(
+        &self,
+        (exchange, routing_key): (&str, &str),
+        body: &[u8],
+        properties: BasicProperties,
+        mandatory: bool,
+    ) -> lapin::Result<PublisherConfirm> {
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        self.tasks.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await
+    }
+
+    pub(super) fn expect(&mut self, about: About, confirm: PublisherConfirm) {
+        self.confirms.push_back((about, confirm));
+    }
+
+    /// Returns the answers that the broker has not confirmed.
+    pub(super) fn into_unconfirmed(self) -> impl Iterator<Item = Ended> {
+        self.confirms.into_iter().filter_map(|(about, _)| match about {
+            About::Answer(ended) => Some(*ended),
+            About::Nothing | About::Client(_) => None,
+        })
+    }
+
+    /// Tells the broker that a message is done with.
+    pub(super) async fn ack(&self, tag: u64) -> lapin::Result<()> {
+        self.tasks.basic_ack(tag, BasicAckOptions::default()).await
+    }
+
+    /// Tells the broker that a message is not one for a worker, so that it keeps the message if it was told where.
+    pub(super) async fn reject(&self, tag: u64) -> lapin::Result<()> {
+        self.tasks.basic_reject(tag, BasicRejectOptions { requeue: false }).await
+    }
+
+    /// Answers an order.
+    pub(super) async fn reply(
+        &self,
+        (exchange, routing_key): (&str, &str),
+        ticket: &str,
+        body: &[u8],
+    ) -> lapin::Result<()> {
+        let mut headers = FieldTable::default();
+        headers.insert("ticket".into(), AMQPValue::LongString(ticket.into()));
+        let (options, properties) = (BasicPublishOptions::default(), json_properties().with_headers(headers));
+        let (exchange, routing_key) = (exchange.into(), routing_key.into());
+        self.control.basic_publish(exchange, routing_key, options, body, properties).await?.await.map(drop)
+    }
+
+    /// Tells whoever listens what the worker does.
+    pub(super) async fn tell(&self, routing_key: &str, hostname: &str, body: &[u8]) -> lapin::Result<()> {
+        let mut headers = FieldTable::default();
+        headers.insert("hostname".into(), AMQPValue::LongString(hostname.into()));
+        let properties = json_properties().with_headers(headers).with_delivery_mode(1);
+        let options = BasicPublishOptions::default();
+        self.events.basic_publish(EVENTS.into(), routing_key.into(), options, body, properties).await?.await.map(drop)
+    }
+
+    /// Ends in order: the broker has everything that was sent. It delivers what was not acknowledged to other workers.
+    pub(super) async fn close(self) {
+        if let Err(error) = self.connection.close(200, "done".into()).await {
+            log::debug!("the connection to the broker did not end in order: {error}");
+        }
+    }
+}
+
+/// Returns `true` if the broker cannot do what it was asked for.
+fn is_not_implemented(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_IMPLEMENTED)
+}
+
+/// Begins to listen to orders.
+async fn orders(control: &Channel, name: &str) -> lapin::Result<Consumer> {
+    let queue = format!("{name}.{CONTROL}");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(ORDERS_EXPIRE));
+    let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
+    control.queue_declare(queue.as_str().into(), options, arguments).await?;
+    let bind = QueueBindOptions::default();
+    control.queue_bind(queue.as_str().into(), CONTROL.into(), "".into(), bind, FieldTable::default()).await?;
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    control.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await
+}

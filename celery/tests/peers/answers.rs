@@ -1,0 +1,166 @@
+//! What a client makes of what comes back, whatever that is.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use concurrent_futures::{Backend as _, Error, Executor, Future, Part, TaskOptions, task};
+use concurrent_futures_celery::CeleryExecutor;
+use concurrent_futures_conformance::support::soon;
+use serde_json::json;
+
+use crate::Peers;
+use crate::support::{Answer, Called, Scripted, unique};
+
+crate::tests! {
+    the_first_answer_counts,
+    a_task_that_is_tried_again_goes_on,
+    what_cannot_be_read_ends_its_task_alone,
+    a_message_that_is_too_large_ends_its_task_alone,
+    submit_waits_for_room,
+    a_task_waits_for_others_without_a_worker,
+    functions_that_have_no_name_are_refused,
+    what_has_begun_is_running_until_its_answer_comes,
+}
+
+#[task(name = "answers.parse")]
+fn parse(text: String) -> Result<u8, String> {
+    text.parse().map_err(|_| format!("{text} is no number"))
+}
+
+fn start(peers: &Peers, answers: impl FnMut(&Called) -> Vec<Answer> + Send + 'static) -> (CeleryExecutor, Scripted) {
+    let queue = unique("answers");
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).max_message_size(10_000).build().unwrap();
+    (cluster, Scripted::start(&peers.url, &queue, answers))
+}
+
+fn call(executor: &impl Executor, n: u64) -> Future<u64> {
+    executor.with(TaskOptions::new().name("same")).submit(|n: u64| n, n)
+}
+
+fn the_first_answer_counts(peers: &Peers) {
+    let answers = |called: &Called| {
+        let other = Called { id: "00000000-0000-4000-8000-000000000000".into(), ..called.clone() };
+        vec![
+            other.success(0),
+            called.success(1),
+            called.success(2),
+            called.answer("FAILURE", &json!({"exc_type": "E"})),
+        ]
+    };
+    let (cluster, _worker) = start(peers, answers);
+    for _ in 0..10 {
+        assert_eq!(call(&cluster, 7).result().unwrap(), 1);
+    }
+}
+
+fn a_task_that_is_tried_again_goes_on(peers: &Peers) {
+    let answers = |called: &Called| {
+        let retry = json!({"exc_type": "Retry", "exc_message": ["in 1s"]});
+        vec![called.answer("STARTED", &json!({})), called.answer("RETRY", &retry), called.success(1)]
+    };
+    let (cluster, _worker) = start(peers, answers);
+    assert_eq!(call(&cluster, 7).result().unwrap(), 1);
+}
+
+fn what_cannot_be_read_ends_its_task_alone(peers: &Peers) {
+    let answers = |called: &Called| {
+        let text = |content_type: &str, body: String| {
+            vec![Answer { content_type: content_type.into(), body: body.into_bytes() }]
+        };
+        match called.args[0].as_u64() {
+            Some(0) => text("application/json", "{".into()),
+            Some(1) => text("application/x-python-serialize", "pickled".into()),
+            Some(2) => text("application/json", "[".repeat(5_000)),
+            Some(3) => vec![called.success("text")],
+            Some(4) => vec![called.answer("FAILURE", &json!("no exception"))],
+            _ => vec![called.success(5)],
+        }
+    };
+    let (cluster, _worker) = start(peers, answers);
+    for n in 0..5 {
+        let error = call(&cluster, n).result().unwrap_err();
+        assert!(matches!(&error, Error::Decode(decode) if decode.part() == Part::Result), "{n}: {error:?}");
+        assert!(n != 1 || error.to_string().contains("set `result_serializer` to json"), "{error}");
+    }
+    assert_eq!(call(&cluster, 5).result().unwrap(), 5);
+}
+
+fn a_message_that_is_too_large_ends_its_task_alone(peers: &Peers) {
+    let (cluster, _worker) = start(peers, |called| match called.args[0].as_str() {
+        Some("long") => vec![called.success("x".repeat(20_000))],
+        _ => vec![called.success("short")],
+    });
+    let named = cluster.with(TaskOptions::new().name("same"));
+    for text in ["long".to_owned(), "x".repeat(20_000)] {
+        let error = named.submit(|text: String| text, text).result().unwrap_err();
+        assert!(matches!(&error, Error::TooLarge(large) if large.limit() == 10_000), "{error:?}");
+    }
+    assert_eq!(named.submit(|text: String| text, "".into()).result().unwrap(), "short");
+}
+
+fn submit_waits_for_room(peers: &Peers) {
+    let queue = unique("room");
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).max_pending(2).build().unwrap();
+    let cluster = Arc::new(cluster);
+    let (first, _second) = (call(&*cluster, 0), call(&*cluster, 1));
+    let refused = call(&cluster.with(TaskOptions::new().refuse_when_full()), 2).result().unwrap_err();
+    assert!(matches!(&refused, Error::Full(full) if full.limit() == 2), "{refused:?}");
+    // A callback runs where answers are taken, and must not wait for room.
+    let (send, inside) = channel();
+    let for_callback = Arc::clone(&cluster);
+    first.add_done_callback(move |_| {
+        let futures: Vec<_> = (10..15).map(|n| call(&*for_callback, n)).collect();
+        send.send(futures).unwrap();
+    });
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| call(&*cluster, 3).result());
+        let _worker = Scripted::start(&peers.url, &queue, |called| vec![called.success(called.args[0].clone())]);
+        assert_eq!(waiting.join().unwrap().unwrap(), 3);
+        for (n, future) in (10..).zip(soon(&inside)) {
+            assert_eq!(future.result().unwrap(), n);
+        }
+    });
+}
+
+fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
+    // One slot: if the last task took it while it waits, nothing would ever be done.
+    let (cluster, _worker) = start(peers, |called| {
+        let sum: u64 = called.args.as_array().unwrap().iter().filter_map(serde_json::Value::as_u64).sum();
+        vec![called.success(sum + 1)]
+    });
+    let named = cluster.with(TaskOptions::new().name("sum"));
+    let sum = named.submit_after((call(&cluster, 1), call(&cluster, 2)), |(a, b): (u64, u64)| a + b);
+    assert_eq!(named.submit_after(sum, |n: u64| n).result().unwrap(), 7);
+}
+
+fn functions_that_have_no_name_are_refused(peers: &Peers) {
+    let (cluster, _worker) = start(peers, |called| vec![called.success(7)]);
+    let error = cluster.submit(|n: u8| n, 1).result().unwrap_err();
+    assert!(matches!(&error, Error::Encode(encode) if encode.part() == Part::Function), "{error:?}");
+    assert!(error.to_string().contains("put `#[task]` on it"), "{error}");
+    let error = cluster.submit(parse, "7".into()).result().unwrap_err();
+    assert!(error.to_string().contains("use `try_submit`"), "{error}");
+    assert_eq!(cluster.try_submit(parse, "7".into()).result().unwrap(), 7);
+}
+
+fn what_has_begun_is_running_until_its_answer_comes(peers: &Peers) {
+    let (begin, begun) = channel::<()>();
+    let (cluster, worker) = start(peers, move |called| match called.args[0].as_u64() {
+        Some(0) => vec![called.answer("STARTED", &json!({"hostname": "w@test", "pid": 7}))],
+        // Its message came after that of the first, and so does its answer.
+        _ => {
+            soon(&begun);
+            vec![called.success(true)]
+        }
+    });
+    let running = call(&cluster, 0);
+    let second = cluster.with(TaskOptions::new().name("same")).submit(|_: u64| false, 1);
+    begin.send(()).unwrap();
+    assert!(second.result().unwrap());
+    assert!(running.is_running() && !running.cancel());
+    assert_eq!(cluster.stats().running, 1);
+    drop(worker);
+    assert!(running.abort() && running.is_cancelled());
+    let stats = cluster.stats();
+    assert_eq!((stats.running, stats.pending, stats.completed, stats.failed), (0, 0, 1, 0));
+}

@@ -1,0 +1,93 @@
+//! A worker whose `main` is [`concurrent_futures_celery::cli::worker`].
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+
+use concurrent_futures::{Error, Executor};
+use concurrent_futures_celery::CeleryExecutor;
+
+use crate::Peers;
+use crate::rust_worker::{hang, hold, sum_to};
+use crate::support::{Door, unique};
+
+crate::tests! {
+    it_lists_tasks,
+    a_signal_stops_it_when_its_tasks_have_ended,
+    a_second_signal_stops_it_at_once,
+    it_says_why_it_cannot_run,
+}
+
+/// Set for a process of the tests that is to be a worker by its command line.
+pub(crate) const IS_WORKER: &str = "CF_TEST_COMMAND_LINE";
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command.env(IS_WORKER, "1").env_remove("CELERY_BROKER_URL").args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Starts a worker of one slot, and returns when it takes tasks.
+fn start(peers: &Peers, queue: &str) -> Child {
+    let name = format!("{}@%h", unique("cli"));
+    let mut command = command(&["--broker", &peers.url, "-Q", queue, "-c", "1", "-n", &name]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("a worker");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("takes tasks from")));
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+fn it_lists_tasks(_: &Peers) {
+    let output = command(&["--list"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.lines().any(|line| line == "tests.sum_to"), "{text}");
+}
+
+fn a_signal_stops_it_when_its_tasks_have_ended(peers: &Peers) {
+    let queue = unique("cli");
+    let mut worker = start(peers, &queue);
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    begun.wait();
+    signal(&worker, "-TERM");
+    go.open();
+    assert_eq!(held.result().unwrap(), 7);
+    assert!(worker.wait().unwrap().success());
+}
+
+fn a_second_signal_stops_it_at_once(peers: &Peers) {
+    let queue = unique("cli");
+    let mut worker = start(peers, &queue);
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
+    let door = Door::new();
+    let hanging = cluster.submit(hang, door.path().unwrap());
+    door.wait();
+    signal(&worker, "-INT");
+    signal(&worker, "-TERM");
+    assert!(worker.wait().unwrap().success());
+    let mut next = start(peers, &queue);
+    assert!(matches!(hanging.result(), Err(Error::WorkerDied(_))));
+    signal(&next, "-TERM");
+    assert!(next.wait().unwrap().success());
+}
+
+fn it_says_why_it_cannot_run(_: &Peers) {
+    for (arguments, said) in [
+        (&[][..], "error: the variable CELERY_BROKER_URL is not set"),
+        (&["--broker", "amqp://me:secret@127.0.0.1:9"], "error: the broker at amqp://me@127.0.0.1:9 cannot be reached"),
+        (&["--broker", "amqp://h", "-n", "sums"], "error: name must be of the form `name@host`"),
+        (&["-c", "0"], "error: invalid value '0' for '--concurrency"),
+    ] {
+        let mut child = command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut text = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(!child.wait().unwrap().success() && text.contains(said), "{arguments:?}: {text}");
+    }
+}

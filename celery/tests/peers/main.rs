@@ -1,0 +1,89 @@
+//! The crate beside Celery's own programs: RabbitMQ and Python are started here, and end with the program.
+//!
+//!     cargo test -p concurrent-futures-celery --test peers
+#![forbid(unsafe_code)]
+
+mod answers;
+#[cfg(all(feature = "cli", unix))]
+mod command_line;
+mod faults;
+mod python_worker;
+mod rust_worker;
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod worker_faults;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use concurrent_futures_conformance::support::{LONG, within};
+use libtest_mimic::{Arguments, Trial};
+use support::Broker;
+
+/// What all tests use.
+struct Peers {
+    /// The URL of the broker.
+    url: String,
+}
+
+type Test = (&'static str, fn(&Peers));
+
+/// Lists functions as tests.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const TESTS: &[crate::Test] = &[$((concat!(module_path!(), "::", stringify!($name)), $name)),*];
+    };
+}
+pub(crate) use tests;
+
+fn main() -> ExitCode {
+    #[cfg(all(feature = "cli", unix))]
+    if std::env::var_os(command_line::IS_WORKER).is_some() {
+        return concurrent_futures_celery::cli::worker();
+    }
+    #[cfg(feature = "tls")]
+    if let Some(code) = tls::serve() {
+        return code;
+    }
+    if let Some(code) = support::serve() {
+        return code;
+    }
+    let arguments = Arguments::from_args();
+    let tests = [
+        answers::TESTS,
+        python_worker::TESTS,
+        rust_worker::TESTS,
+        worker_faults::TESTS,
+        #[cfg(all(feature = "cli", unix))]
+        command_line::TESTS,
+        faults::TESTS,
+        #[cfg(feature = "tls")]
+        tls::TESTS,
+    ]
+    .concat();
+    if arguments.list {
+        let trials = tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let broker = match Broker::start("peers") {
+        Ok(broker) => broker,
+        Err(missing) => {
+            eprintln!("the tests beside other programs cannot run: {missing}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let peers = Arc::new(Peers { url: broker.url.clone() });
+    let trials = tests.into_iter().map(|(name, test)| {
+        let peers = Arc::clone(&peers);
+        Trial::test(name.trim_start_matches("peers::"), move || {
+            within(LONG, move || test(&peers));
+            Ok(())
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // A test that hangs does not keep it.
+    drop(broker);
+    conclusion.exit_code()
+}

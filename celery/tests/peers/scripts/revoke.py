@@ -1,0 +1,51 @@
+"""Revokes and limits tasks of a worker in Rust that has one slot."""
+import datetime
+import os
+
+from celery.exceptions import TaskRevokedError, TimeLimitExceeded, TimeoutError
+
+from tasks import app
+
+door = os.environ["DOOR"]
+
+
+def call(name, *args, **options):
+    return app.send_task(name, args, queue=os.environ["QUEUE"], **options)
+
+
+def fails(result, kind):
+    try:
+        value = result.get(timeout=60)
+    except kind as error:
+        return error
+    raise AssertionError(f"it has returned {value!r}")
+
+
+# While it runs.
+running = call("tests.hang", door)
+open(door).close()
+waiting = call("tests.sum_to", 3)
+waiting.revoke()
+running.revoke()
+running.revoke(terminate=True)
+fails(running, TaskRevokedError)
+# Before its start.
+fails(waiting, TaskRevokedError)
+
+# By its time limit.
+late = call("tests.hang", door, time_limit=1)
+open(door).close()
+fails(late, TimeLimitExceeded)
+
+# Too late, and before its time.
+past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=1)
+fails(call("tests.sum_to", 3, expires=past), TaskRevokedError)
+assert call("tests.sum_to", 3, expires=60).get(timeout=60) == 6
+# Those that wait for their time need no slot.
+later = [call("tests.sum_to", 3, countdown=3600) for _ in range(3)]
+soon = call("tests.sum_to", 5, countdown=1)
+assert soon.get(timeout=60) == 15
+for result in later:
+    result.revoke()
+    fails(result, TaskRevokedError)
+assert call("tests.sum_to", 4).get(timeout=60) == 10

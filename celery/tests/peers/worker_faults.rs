@@ -1,0 +1,309 @@
+//! What goes wrong with a worker of this crate, with its messages, and with the broker and the clients that it works for.
+
+use std::fs::File;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor, task};
+use concurrent_futures_celery::{CeleryExecutor, ConnectError, Stopper, Worker};
+use futures_lite::StreamExt as _;
+use futures_lite::future::block_on;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Consumer};
+use serde_json::{Value, json};
+
+use crate::Peers;
+use crate::rust_worker::{hold, sum_to};
+use crate::support::{Broker, Door, Raw, Rust, unique};
+
+crate::tests! {
+    a_cold_stop_gives_up_what_runs,
+    a_warm_stop_becomes_a_cold_one,
+    a_worker_that_waits_for_tasks_stops,
+    a_worker_that_is_frozen_costs_what_it_ran,
+    a_worker_outlives_its_broker,
+    an_outcome_waits_for_the_broker,
+    a_task_whose_client_is_gone_is_given_up,
+    a_message_that_calls_no_task_is_answered,
+    a_copy_of_a_message_is_not_run,
+    a_broker_that_refuses_a_worker_is_named,
+    a_quorum_queue_has_a_limit_of_its_own,
+}
+
+/// Never ends.
+#[task(name = "tests.park")]
+fn park(_: ()) {
+    loop {
+        thread::park();
+    }
+}
+
+#[task(name = "tests.touch")]
+fn touch(path: String) {
+    File::create_new(path).expect("a new file");
+}
+
+/// Runs a worker in this process, and calls a function while it serves. Returns once the worker has ended.
+fn serve(peers: &Peers, queue: &str, grace: Option<Duration>, meanwhile: impl FnOnce(Stopper)) {
+    let builder = Worker::builder(&peers.url).queues([queue]).executor(ThreadPoolExecutor::new(1));
+    let worker = grace.into_iter().fold(builder, |builder, grace| builder.grace(grace)).build().unwrap();
+    let stopper = worker.stopper();
+    let worker = thread::spawn(move || worker.run());
+    meanwhile(stopper);
+    worker.join().unwrap().unwrap();
+}
+
+fn on_queue(peers: &Peers, queue: &str) -> CeleryExecutor {
+    CeleryExecutor::builder(&peers.url).queue(queue).build().unwrap()
+}
+
+fn a_cold_stop_gives_up_what_runs(peers: &Peers) {
+    let queue = unique("cold");
+    let cluster = on_queue(peers, &queue);
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let after = cluster.submit(sum_to, 4);
+    serve(peers, &queue, None, |stopper| {
+        begun.wait();
+        stopper.cold();
+    });
+    let _next = Rust::on(&queue, &peers.url, 1, false);
+    assert!(matches!(held.result(), Err(Error::WorkerDied(_))), "it had begun");
+    assert_eq!(after.result().unwrap(), 10);
+    // It goes on, on the thread that nobody waits for.
+    go.open();
+}
+
+fn a_warm_stop_becomes_a_cold_one(peers: &Peers) {
+    let queue = unique("grace");
+    let cluster = on_queue(peers, &queue);
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    serve(peers, &queue, Some(Duration::from_millis(1)), |stopper| {
+        begun.wait();
+        stopper.warm();
+    });
+    let again = (Door::new(), Door::new());
+    let _next = Rust::on(&queue, &peers.url, 1, false);
+    assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
+    go.open();
+    let retried = cluster.with(TaskOptions::new().retries(1));
+    let held = retried.submit(hold, (again.0.path().unwrap(), again.1.path().unwrap()));
+    again.0.wait();
+    again.1.open();
+    assert_eq!(held.result().unwrap(), 7);
+}
+
+fn a_worker_that_waits_for_tasks_stops(peers: &Peers) {
+    let queue = unique("idle");
+    let cluster = on_queue(peers, &queue);
+    serve(peers, &queue, None, |stopper| {
+        assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
+        stopper.warm();
+        stopper.warm();
+    });
+}
+
+fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, false);
+    let cluster = on_queue(peers, &worker.queue);
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    begun.wait();
+    // So that its heartbeats are heard before it is silent.
+    assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(8)), 1);
+    signal(&worker, "-STOP");
+    // Nothing is heard of it any more.
+    assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
+    signal(&worker, "-CONT");
+    go.open();
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "it goes on, and what it says late does not matter");
+}
+
+fn signal(worker: &Rust, name: &str) {
+    let sent = Command::new("kill").args([name, &worker.child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+fn a_worker_outlives_its_broker(_: &Peers) {
+    let broker = Broker::start("restart-worker").expect("RabbitMQ");
+    let worker = Rust::start(&broker.url, 1, false);
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&worker.queue).build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    begun.wait();
+    broker.stop();
+    broker.start_again();
+    // Its message is delivered again, and known.
+    let after = cluster.submit(sum_to, 4);
+    go.open();
+    assert_eq!(held.result().unwrap(), 7, "it was run once, by the worker that had it");
+    assert_eq!(after.result().unwrap(), 10);
+}
+
+fn an_outcome_waits_for_the_broker(_: &Peers) {
+    let broker = Broker::start("outcome-worker").expect("RabbitMQ");
+    let worker = Rust::start(&broker.url, 1, false);
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&worker.queue).build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    begun.wait();
+    broker.stop();
+    go.open();
+    broker.start_again();
+    assert_eq!(held.result().unwrap(), 7);
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "its message is not run again");
+}
+
+/// Publishes a message, and listens to the answers.
+struct Publisher {
+    raw: Raw,
+    queue: String,
+    replies: String,
+    answers: Consumer,
+}
+
+impl Publisher {
+    fn new(peers: &Peers, queue: &str) -> Self {
+        let (raw, replies) = (Raw::connect(&peers.url), unique("replies"));
+        raw.declare(&replies, false, &[]);
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let answers = raw.channel.basic_consume(replies.as_str().into(), "".into(), options, FieldTable::default());
+        let answers = block_on(answers).expect("answers");
+        Self { raw, queue: queue.into(), replies, answers }
+    }
+
+    /// Returns what a message of Celery has, for a task with this name and id.
+    fn properties(&self, task: &str, id: &str) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        for (key, value) in [("task", task), ("id", id)] {
+            headers.insert(key.into(), AMQPValue::LongString(value.into()));
+        }
+        BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_headers(headers)
+            .with_correlation_id(id.into())
+            .with_reply_to(self.replies.as_str().into())
+    }
+
+    fn publish(&self, properties: BasicProperties, body: &str) {
+        let (queue, options) = (self.queue.as_str().into(), BasicPublishOptions::default());
+        let published = self.raw.channel.basic_publish("".into(), queue, options, body.as_bytes(), properties);
+        block_on(async { published.await?.await }).expect("a broker");
+    }
+
+    /// Waits for the next answer.
+    fn answer(&mut self) -> Value {
+        let delivery = block_on(self.answers.next()).expect("an answer").expect("a broker");
+        serde_json::from_slice(&delivery.data).expect("an answer in JSON")
+    }
+
+    #[track_caller]
+    fn assert_failure(&mut self, id: &str, exception: &str, said: &str) {
+        let answer = self.answer();
+        assert_eq!((&answer["task_id"], &answer["status"]), (&json!(id), &json!("FAILURE")), "{answer}");
+        assert_eq!(answer["result"]["exc_type"], exception);
+        assert!(answer["result"]["exc_message"][0].as_str().unwrap().contains(said), "{answer}");
+    }
+}
+
+fn a_task_whose_client_is_gone_is_given_up(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, true);
+    let publisher = Publisher::new(peers, &worker.queue);
+    let path = std::env::temp_dir().join(unique("touched"));
+    // A client of this crate says how often a task may be run again.
+    let orphan = |task: &str, id: &str| {
+        let properties = publisher.properties(task, id).with_reply_to("no.such.queue".into());
+        let mut headers = properties.headers().clone().unwrap();
+        headers.insert("cf-retries".into(), AMQPValue::LongInt(0));
+        properties.with_headers(headers)
+    };
+    publisher.publish(orphan("tests.park", "1"), "[[], {}, {}]");
+    publisher.publish(orphan("tests.touch", "2"), &format!("[[{:?}], {{}}, {{}}]", path.to_str().unwrap()));
+    let cluster = on_queue(peers, &worker.queue);
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "its slot is free again");
+    assert!(!path.exists(), "the second was not run");
+}
+
+fn a_message_that_calls_no_task_is_answered(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, false);
+    let mut publisher = Publisher::new(peers, &worker.queue);
+    let pickled = publisher.properties("tests.sum_to", "1").with_content_type("application/x-python-serialize".into());
+    publisher.publish(pickled, "pickled");
+    publisher.assert_failure("1", "TypeError", "set `task_serializer` to json");
+    let old = publisher.properties("tests.sum_to", "2").with_headers(FieldTable::default());
+    publisher.publish(old, r#"{"task": "tests.sum_to", "id": "2", "args": [3]}"#);
+    publisher.assert_failure("2", "TypeError", "only version 2 of Celery's message protocol is read");
+    publisher.publish(publisher.properties("tests.no_such_task", "3"), "[[3], {}, {}]");
+    publisher.assert_failure("3", "NotRegistered", "no task named \"tests.no_such_task\"");
+    let deep = format!("[[{}{}], {{}}, {{}}]", "[".repeat(100_000), "]".repeat(100_000));
+    for (id, body, said) in [
+        ("9", &*deep, "invalid type: sequence"),
+        ("4", "no JSON", "the body of the message is not"),
+        ("5", "{}", "the body of the message is not"),
+        ("6", "[[3], {}, {}", "the body of the message is not"),
+        ("7", r#"[["x"], {}, {}]"#, "invalid type: string"),
+        ("8", "[[1, 2], {}, {}]", "2 positional arguments for a function of one"),
+    ] {
+        publisher.publish(publisher.properties("tests.sum_to", id), body);
+        let mut answer = publisher.answer();
+        if answer["status"] == "STARTED" {
+            answer = publisher.answer();
+        }
+        assert_eq!((&answer["task_id"], &answer["status"]), (&json!(id), &json!("FAILURE")), "{answer}");
+        assert!(answer["result"]["exc_message"][0].as_str().unwrap().contains(said), "{answer}");
+    }
+    assert_eq!(on_queue(peers, &worker.queue).submit(sum_to, 4).result().unwrap(), 10, "nothing is in its way");
+}
+
+fn a_copy_of_a_message_is_not_run(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 2, false);
+    let mut publisher = Publisher::new(peers, &worker.queue);
+    let (begun, go) = (Door::new(), Door::new());
+    let body = format!("[[{:?}, {:?}], {{}}, {{}}]", begun.path().unwrap(), go.path().unwrap());
+    publisher.publish(publisher.properties("tests.hold", "1"), &body);
+    begun.wait();
+    publisher.publish(publisher.properties("tests.hold", "1"), &body);
+    // When this has come back, the copy has been looked at.
+    publisher.publish(publisher.properties("tests.sum_to", "2"), "[[3], {}, {}]");
+    let seen: Vec<_> = (0..3).map(|_| publisher.answer()).collect();
+    assert!(seen.iter().any(|answer| answer["result"] == json!(6)), "{seen:?}");
+    go.open();
+    let answer = publisher.answer();
+    assert_eq!((&answer["task_id"], &answer["result"]), (&json!("1"), &json!(7)));
+}
+
+fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
+    let wrong = Worker::builder(&peers.url.replace("guest:guest", "guest:secret")).build().unwrap();
+    let (send, ended) = channel();
+    thread::spawn(move || send.send(wrong.run()));
+    let error = ended.recv().unwrap().unwrap_err();
+    assert!(matches!(error, ConnectError::Broker { .. }) && !error.to_string().contains("secret"), "{error}");
+    // Exclusive to the connection that has declared it.
+    let raw = Raw::connect(&peers.url);
+    let queue = unique("exclusive");
+    let options = lapin::options::QueueDeclareOptions { exclusive: true, ..Default::default() };
+    block_on(raw.channel.queue_declare(queue.as_str().into(), options, FieldTable::default())).unwrap();
+    let error = Worker::builder(&peers.url).queues([&queue]).build().unwrap().run().unwrap_err();
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains(&queue), "{error}");
+}
+
+fn a_quorum_queue_has_a_limit_of_its_own(peers: &Peers) {
+    let (queue, other) = (unique("quorum"), unique("classic"));
+    let kind = AMQPValue::LongString("quorum".into());
+    Raw::connect(&peers.url).declare(&queue, true, &[("x-queue-type", kind)]);
+    let cluster = on_queue(peers, &queue);
+    let worker = Worker::builder(&peers.url).queues([&queue, &other]).executor(ThreadPoolExecutor::new(1));
+    let worker = worker.build().unwrap();
+    let stopper = worker.stopper();
+    let worker = thread::spawn(move || worker.run());
+    let sums: Vec<u64> = cluster.map(sum_to, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
+    assert_eq!(sums, [1, 3, 6]);
+    assert_eq!(cluster.on(&other).submit(sum_to, 4).result().unwrap(), 10);
+    stopper.warm();
+    worker.join().unwrap().unwrap();
+}

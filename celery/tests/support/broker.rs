@@ -1,0 +1,58 @@
+//! [`Broker`]: a private RabbitMQ node on 127.0.0.1.
+
+use std::path::PathBuf;
+
+use super::{file, folder, script};
+
+/// A node whose files are in `target`, and which ends with this.
+pub(crate) struct Broker {
+    folder: PathBuf,
+    pub(crate) url: String,
+}
+
+impl Broker {
+    /// Starts a node.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is missing.
+    pub(crate) fn start(name: &str) -> Result<Self, String> {
+        Self::start_with(name, "")
+    }
+
+    /// Starts a node with arguments for it.
+    pub(crate) fn start_with(name: &str, arguments: &str) -> Result<Self, String> {
+        let folder = folder(&format!("{name}-{}", std::process::id()));
+        let arguments = [("BROKER_ARGUMENTS", arguments)];
+        let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &arguments)?;
+        Ok(Self { folder, url })
+    }
+
+    /// Starts a node whose settings the caller has put into `rabbitmq.conf` in a folder.
+    pub(crate) fn start_in(folder: PathBuf) -> Result<Self, String> {
+        let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &[])?;
+        Ok(Self { folder, url })
+    }
+
+    /// Stops the node in order, and keeps its data.
+    pub(crate) fn stop(&self) {
+        self.say("stop").expect("the node can be stopped");
+    }
+
+    /// Starts it again, on the same port and with its data.
+    pub(crate) fn start_again(&self) {
+        assert_eq!(self.say("start").as_ref(), Ok(&self.url));
+    }
+
+    fn say(&self, verb: &str) -> Result<String, String> {
+        script(&file("examples/broker.sh"), &[verb.as_ref(), self.folder.as_os_str()], &[])
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // At once: its data goes, too.
+        let _ = self.say("kill");
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,50 @@
+//! A private broker and Python's side of Celery, for tests. What is started here is ended by its id.
+
+// Not every program of tests uses all of it.
+#![allow(dead_code, unused_imports)]
+
+mod broker;
+mod door;
+mod proxy;
+mod python;
+mod rust;
+mod scripted;
+
+pub(crate) use broker::Broker;
+pub(crate) use door::Door;
+pub(crate) use proxy::Proxy;
+pub(crate) use python::{Python, run};
+pub(crate) use rust::{Rust, serve};
+pub(crate) use scripted::{Answer, Called, Raw, Scripted};
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Returns a name that nothing else has, for a queue.
+pub(crate) fn unique(what: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("{what}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Returns a folder under `target` that is kept between runs.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("celery").join(name);
+    std::fs::create_dir_all(&folder).expect("a folder in target");
+    folder
+}
+
+/// Returns the path of a file of the crate.
+fn file(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a script, and returns what it prints, or what it says has gone wrong.
+fn script(path: &Path, arguments: &[&OsStr], environment: &[(&str, &str)]) -> Result<String, String> {
+    let output =
+        Command::new("bash").arg(path).args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("bash is missing: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}

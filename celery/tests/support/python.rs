@@ -1,0 +1,82 @@
+//! [`Python`]: Celery's own worker.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::{file, folder, script, unique};
+
+/// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
+pub(crate) struct Python {
+    child: Child,
+    pub(crate) queue: String,
+    pub(crate) name: String,
+}
+
+/// Returns the folder with the programs of an environment that has Celery. It is made once, and kept.
+///
+/// # Errors
+///
+/// A sentence that says what is missing.
+pub(crate) fn programs() -> Result<PathBuf, String> {
+    script(&file("examples/python.sh"), &[folder("python").as_os_str()], &[]).map(PathBuf::from)
+}
+
+/// Runs a script of `tests/peers/scripts`, which finds the tasks of `examples/python`, and fails with what it says.
+#[track_caller]
+pub(crate) fn run(url: &str, name: &str, environment: &[(&str, &str)]) {
+    let python = programs().expect("Python's Celery").join("python");
+    let mut command = Command::new(python);
+    command.arg(file("tests/peers/scripts").join(name)).envs(environment.iter().copied()).stdin(Stdio::null());
+    command.env("CELERY_BROKER_URL", url).env("PYTHONPATH", file("examples/python"));
+    command.env("CELERY", programs().expect("Python's Celery").join("celery"));
+    let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("python");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
+}
+
+impl Python {
+    /// Starts a worker with `slots` processes, and returns when it takes tasks.
+    pub(crate) fn start(url: &str, slots: usize) -> Result<Self, String> {
+        Self::start_on(url, slots, &unique("python"))
+    }
+
+    /// As [`start`](Self::start), on the queue of another one.
+    pub(crate) fn start_on(url: &str, slots: usize, queue: &str) -> Result<Self, String> {
+        let (queue, name) = (queue.to_owned(), format!("{}@test", unique("python")));
+        let mut child = Command::new(programs()?.join("celery"))
+            .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
+            .args(["-l", "info", "--without-gossip"])
+            .env("CELERY_BROKER_URL", url)
+            // It refuses to be root otherwise, or says much about it.
+            .env("C_FORCE_ROOT", "1")
+            .current_dir(file("examples/python"))
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("celery cannot be started: {error}"))?;
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("ready."));
+        // What else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let python = Self { child, queue, name };
+        if is_ready { Ok(python) } else { Err("Celery's worker has ended before it was ready".into()) }
+    }
+
+    /// Ends the worker and its processes at once, as a crash of its machine would.
+    pub(crate) fn kill(&mut self) {
+        // It leads a group, with the processes that run its tasks.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,100 @@
+//! [`Rust`]: a worker of this crate, in a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
+
+use concurrent_futures::{ProcessPoolExecutor, ThreadPoolExecutor};
+use concurrent_futures_celery::Worker;
+
+use super::unique;
+
+/// Set for a process of the tests that is to be a worker: its queue.
+const QUEUE: &str = "CF_TEST_QUEUE";
+/// How many slots it has.
+const SLOTS: &str = "CF_TEST_SLOTS";
+/// Set if its executor is one of processes.
+const PROCESSES: &str = "CF_TEST_PROCESSES";
+/// Its name.
+const NAME: &str = "CF_TEST_NAME";
+
+/// A worker with the tasks of the test program, on a queue of its own or on that of another. It ends with this.
+pub(crate) struct Rust {
+    pub(crate) child: Child,
+    pub(crate) queue: String,
+    pub(crate) name: String,
+}
+
+/// Writes to the error stream, by which a test learns that a worker is there.
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("concurrent_futures")
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("{}", record.args());
+        }
+    }
+    fn flush(&self) {}
+}
+
+impl Rust {
+    /// Starts a worker with this many slots, each of which is a process or a thread.
+    pub(crate) fn start(url: &str, slots: usize, processes: bool) -> Self {
+        Self::on(&unique("rust"), url, slots, processes)
+    }
+
+    /// Starts a worker on a queue, and returns when it takes tasks.
+    pub(crate) fn on(queue: &str, url: &str, slots: usize, processes: bool) -> Self {
+        let name = format!("{}@test", unique("rust"));
+        let mut command = Command::new(std::env::current_exe().expect("a path"));
+        command.env("CELERY_BROKER_URL", url).env(QUEUE, queue).env(SLOTS, slots.to_string()).env(NAME, &name);
+        if processes {
+            command.env(PROCESSES, "1");
+        }
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a worker");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("takes tasks from"));
+        assert!(is_ready, "the worker has ended before it was ready");
+        // What else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("  worker: {line}")));
+        Self { child, queue: queue.into(), name }
+    }
+
+    /// Ends it at once, as a crash of its machine would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("a child")
+    }
+}
+
+impl Drop for Rust {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Makes this process a worker, if it was started as one.
+pub(crate) fn serve() -> Option<ExitCode> {
+    let queue = std::env::var(QUEUE).ok()?;
+    let slots = std::env::var(SLOTS).expect("a number").parse().expect("a number");
+    log::set_logger(&Log).map(|()| log::set_max_level(log::LevelFilter::Info)).expect("the only logger");
+    let url = std::env::var("CELERY_BROKER_URL").expect("a broker");
+    let builder = Worker::builder(&url)
+        .queues([queue])
+        .name(&std::env::var(NAME).expect("a name"))
+        .grace(Duration::from_secs(20));
+    let builder = match std::env::var(PROCESSES) {
+        Ok(_) => builder.executor(ProcessPoolExecutor::new(slots)),
+        Err(_) => builder.executor(ThreadPoolExecutor::new(slots)),
+    };
+    builder.build().expect("settings").run().expect("a broker");
+    Some(ExitCode::SUCCESS)
+}

@@ -1,0 +1,133 @@
+//! The attribute `#[task]` of the crate `concurrent-futures`, which re-exports and documents it.
+//!
+//! The attribute leaves the function as it is, but for two additions that give it one address in every build: it is
+//! never inlined, so no other crate has a copy of it, and it begins by referring to its own name, so no function has the
+//! same body. After the function stands its entry in the list of `named`, which the linker puts together.
+//!
+//! What cannot be a task is refused here, where a sentence can say so, and the function is kept, so that no second error
+//! follows from the first. What only the types can tell is left to the compiler.
+
+mod function;
+
+use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
+
+use function::Function;
+
+/// Why a function cannot be a task: one sentence, and what it is about.
+struct Mistake {
+    span: Span,
+    text: String,
+}
+
+impl Mistake {
+    fn new(span: Span, text: impl Into<String>) -> Self {
+        Self { span, text: text.into() }
+    }
+
+    /// Makes the compiler say it.
+    fn into_tokens(self) -> TokenStream {
+        let text = Group::new(Delimiter::Brace, TokenTree::Literal(Literal::string(&self.text)).into());
+        let macro_call = "::core::compile_error!".parse::<TokenStream>().expect("a path");
+        let tokens = macro_call.into_iter().chain([TokenTree::Group(text)]);
+        tokens.map(|token| at(token, self.span)).collect()
+    }
+}
+
+/// Places a token, and what is inside it, where errors about it are to be shown.
+fn at(mut token: TokenTree, span: Span) -> TokenTree {
+    if let TokenTree::Group(group) = &token {
+        let inner = group.stream().into_iter().map(|token| at(token, span)).collect();
+        token = TokenTree::Group(Group::new(group.delimiter(), inner));
+    }
+    // Its names mean what they mean at the attribute.
+    token.set_span(span.resolved_at(Span::call_site()));
+    token
+}
+
+// The crate that re-exports it has its documentation.
+#[allow(missing_docs)]
+#[proc_macro_attribute]
+pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
+    match expand(options, item.clone()) {
+        Ok(expanded) => expanded,
+        Err(mistake) => item.into_iter().chain(mistake.into_tokens()).collect(),
+    }
+}
+
+fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream, Mistake> {
+    let name = name(options)?;
+    let Function { name: function, before, body, has_context } = Function::parse(item)?;
+    let name = name.unwrap_or_else(|| {
+        let text = function.to_string();
+        let text = Literal::string(text.strip_prefix("r#").unwrap_or(&text));
+        format!("::core::concat!(::core::module_path!(), \"::\", {text})").parse().expect("an expression")
+    });
+    let never_inlined: TokenStream = "#[inline(never)]".parse().expect("an attribute");
+    Ok(never_inlined
+        .into_iter()
+        .chain(before)
+        .chain([body_of(&body, &name)])
+        .chain(entry(&function, &name, has_context))
+        .collect())
+}
+
+/// Returns the body of the function, which refers to its name first.
+fn body_of(body: &Group, name: &TokenStream) -> TokenTree {
+    let mut inner = parsed("::concurrent_futures::named::attribute::own");
+    inner.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, name.clone()))]);
+    inner.extend([TokenTree::Punct(Punct::new(';', Spacing::Alone))]);
+    inner.extend(body.stream());
+    let mut whole = Group::new(Delimiter::Brace, inner);
+    whole.set_span(body.span());
+    TokenTree::Group(whole)
+}
+
+/// Returns the entry of the function in the list of all tasks.
+fn entry(function: &Ident, name: &TokenStream, has_context: bool) -> impl Iterator<Item = TokenTree> {
+    let span = function.span();
+    let mut call = parsed("use ::concurrent_futures::named::attribute::{ViaFallible as _, ViaPlain as _};");
+    let mut probe = parsed("::concurrent_futures::named::attribute");
+    probe.extend(parsed(if has_context { "::probe_in_context" } else { "::probe" }));
+    probe.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, TokenTree::Ident(function.clone()).into()))]);
+    let mut borrowed: TokenStream = TokenTree::Punct(Punct::new('&', Spacing::Alone)).into();
+    borrowed.extend(probe);
+    call.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, borrowed))]);
+    call.extend(parsed(".call()"));
+
+    let mut arguments = name.clone();
+    arguments.extend(parsed(", ::core::concat!(::core::file!(), \":\", ::core::line!()), ||"));
+    arguments.extend([TokenTree::Group(Group::new(Delimiter::Brace, call))]);
+    let mut entry = parsed("::concurrent_futures::named::attribute::Entry::new");
+    entry.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, arguments))]);
+    let mut submit = parsed("::concurrent_futures::named::attribute::inventory::submit!");
+    submit.extend([TokenTree::Group(Group::new(Delimiter::Brace, entry))]);
+
+    let mut item = parsed("const _: () =");
+    item.extend([TokenTree::Group(Group::new(Delimiter::Brace, submit))]);
+    item.extend(parsed(";"));
+    item.into_iter().map(move |token| at(token, span))
+}
+
+fn parsed(code: &str) -> TokenStream {
+    code.parse().expect("Rust")
+}
+
+/// Returns the name that the attribute gives.
+fn name(options: TokenStream) -> Result<Option<TokenStream>, Mistake> {
+    let tokens: Vec<TokenTree> = options.into_iter().collect();
+    let is = |token: &TokenTree, text: &str| token.to_string() == text;
+    match tokens.as_slice() {
+        [] => Ok(None),
+        [key, equals, TokenTree::Literal(name)] if is(key, "name") && is(equals, "=") && is_text(name) => {
+            if name.to_string() == "\"\"" {
+                return Err(Mistake::new(name.span(), "the name of a task cannot be empty"));
+            }
+            Ok(Some(TokenTree::Literal(name.clone()).into()))
+        }
+        [first, ..] => Err(Mistake::new(first.span(), "the attribute is `#[task]` or `#[task(name = \"..\")]`")),
+    }
+}
+
+fn is_text(literal: &Literal) -> bool {
+    literal.to_string().starts_with(['"', 'r'])
+}

@@ -1,0 +1,99 @@
+//! What the code that [`task`](macro@crate::task) makes refers to. No part of the interface.
+#![forbid(unsafe_code)]
+
+use super::call::{Call as AnyCall, Fallible, FallibleInContext, Plain, PlainInContext};
+use crate::codec::Payload;
+use crate::error::BoxError;
+
+pub use inventory;
+
+/// A function with its types erased.
+#[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
+pub struct Call(pub(super) Box<dyn AnyCall>);
+
+/// What the linker has about a function.
+#[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
+pub struct Entry {
+    /// The name, perhaps with `::` in place of dots.
+    pub(super) name: &'static str,
+    /// File and line.
+    pub(super) place: &'static str,
+    pub(super) call: fn() -> Call,
+}
+
+impl Entry {
+    pub const fn new(name: &'static str, place: &'static str, call: fn() -> Call) -> Self {
+        Self { name, place, call }
+    }
+}
+
+inventory::collect!(Entry);
+
+/// Makes the function that begins with it unlike all others.
+#[inline(always)]
+pub const fn own(name: &'static str) {
+    std::hint::black_box(name);
+}
+
+/// Finds out, by the type of a function, whether its `Err` is the task's error: of the two traits, a method call
+/// finds the one that needs one reference less.
+#[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
+pub struct Probe<F>(F);
+
+pub fn probe<A: Payload, R>(function: fn(A) -> R) -> Probe<fn(A) -> R> {
+    Probe(function)
+}
+
+pub fn probe_in_context<C: Payload + Sync, A: Payload, R>(function: fn(&C, A) -> R) -> Probe<fn(&C, A) -> R> {
+    Probe(function)
+}
+
+pub trait ViaFallible {
+    fn call(&self) -> Call;
+}
+
+impl<A: Payload, R: Payload, E: Into<BoxError> + 'static> ViaFallible for Probe<fn(A) -> Result<R, E>> {
+    fn call(&self) -> Call {
+        Call(Box::new(Fallible(self.0)))
+    }
+}
+
+impl<C, A, R, E> ViaFallible for Probe<fn(&C, A) -> Result<R, E>>
+where
+    C: Payload + Sync,
+    A: Payload,
+    R: Payload,
+    E: Into<BoxError> + 'static,
+{
+    fn call(&self) -> Call {
+        Call(Box::new(FallibleInContext(self.0)))
+    }
+}
+
+pub trait ViaPlain {
+    type Result;
+    /// The bound stands here, so that the compiler says which type it is that cannot be carried.
+    fn call(&self) -> Call
+    where
+        Self::Result: Payload;
+}
+
+impl<A: Payload, R> ViaPlain for &Probe<fn(A) -> R> {
+    type Result = R;
+    fn call(&self) -> Call
+    where
+        R: Payload,
+    {
+        Call(Box::new(Plain(self.0)))
+    }
+}
+
+impl<C: Payload + Sync, A: Payload, R> ViaPlain for &Probe<fn(&C, A) -> R> {
+    type Result = R;
+    fn call(&self) -> Call
+    where
+        R: Payload,
+    {
+        Call(Box::new(PlainInContext(self.0)))
+    }
+}
