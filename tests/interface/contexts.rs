@@ -95,7 +95,7 @@ fn a_shown_job_has_the_context_beside_each_argument() {
     let done = move |outcome: Result<&dyn concurrent_futures::erased_serde::Serialize, &Error>| {
         send.send(serde_json::to_value(outcome.unwrap()).unwrap()).unwrap();
     };
-    function.submit(&InlineExecutor, TaskOptions::new(), &mut pair, done).unwrap();
+    function.submit(&concurrent_futures::InlineExecutor, TaskOptions::new(), &mut pair, done).unwrap();
     assert_eq!(label.recv().unwrap(), "1 unit");
 }
 
