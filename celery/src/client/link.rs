@@ -13,10 +13,9 @@
 //! | for longer than `broker_timeout` | every future ends with `Broken`, and the executor refuses what comes |
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_io::Timer;
 use concurrent_futures::{Encode, Error, Part};
@@ -101,22 +100,29 @@ impl Link {
     /// Connects again. Returns `None` if nothing is left to do.
     async fn reconnect(&self) -> Result<Option<Session>, String> {
         let timeout = self.shared.settings.broker_timeout;
-        let (begun, pauses) = (Instant::now(), Pauses::new());
+        let refusal = RefCell::new(format!("the broker at {} is silent", self.broker.address()));
         let connects = async {
+            let pauses = Pauses::new();
             loop {
                 match Session::open(&self.broker, &self.shared.reply_to, &self.shared.settings.queue).await {
                     Ok(session) => return Ok(Some(session)),
-                    Err(error) if begun.elapsed() >= timeout => return Err(error.to_string()),
-                    Err(error) => log::debug!("no connection yet: {error}"),
+                    Err(error) => {
+                        log::debug!("no connection yet: {error}");
+                        refusal.replace(error.to_string());
+                    }
                 }
-                Timer::after(pauses.next().min(timeout.saturating_sub(begun.elapsed()))).await;
+                Timer::after(pauses.next()).await;
             }
+        };
+        let gives_up = async {
+            Timer::after(timeout).await;
+            Err(refusal.take())
         };
         let is_over = async {
             self.shared.until(|state| state.is_over().then_some(())).await;
             Ok(None)
         };
-        connects.or(is_over).await
+        connects.or(is_over).or(gives_up).await
     }
 
     /// Runs the loops of a connection. Returns when nothing is left to do, or with an error when the connection is lost.

@@ -21,6 +21,8 @@ crate::tests! {
     a_cut_connection_loses_nothing,
     a_message_that_the_broker_refuses_ends_alone,
     a_connection_that_stays_cut_breaks_the_executor,
+    a_connection_that_is_silent_for_a_while_loses_nothing,
+    a_connection_that_stays_silent_breaks_the_executor,
     without_a_broker_everything_ends_as_broken,
     an_executor_that_was_closed_without_a_broker_ends,
 }
@@ -170,6 +172,31 @@ fn a_connection_that_stays_cut_breaks_the_executor(peers: &Peers) {
     let future = same_number(&cluster, 7);
     proxy.cut();
     assert!(matches!(future.result(), Err(Error::Broken(_))));
+}
+
+fn a_connection_that_is_silent_for_a_while_loses_nothing(peers: &Peers) {
+    let (proxy, queue) = (Proxy::new(&peers.url), unique("silent"));
+    let url = format!("{}?heartbeat=1", proxy.url);
+    let cluster = CeleryExecutor::builder(&url).queue(&queue).build().unwrap();
+    proxy.be_silent();
+    let futures: Vec<_> = (0..100).map(|n| same_number(&cluster, n)).collect();
+    // It has long counted as lost by then, and the next attempt to connect hangs.
+    let outcome = futures.into_iter().next().unwrap().result_timeout(Duration::from_secs(5));
+    let first = outcome.expect_err("nothing gets through");
+    proxy.mend();
+    let _worker = Scripted::start(&peers.url, &queue, same);
+    assert_eq!(first.result().unwrap(), 0);
+    assert_eq!(same_number(&cluster, 7).result().unwrap(), 7);
+}
+
+fn a_connection_that_stays_silent_breaks_the_executor(peers: &Peers) {
+    let proxy = Proxy::new(&peers.url);
+    let url = format!("{}?heartbeat=1", proxy.url);
+    let timeout = Duration::from_millis(300);
+    let cluster = CeleryExecutor::builder(&url).queue(&unique("silent")).broker_timeout(timeout).build().unwrap();
+    proxy.be_silent();
+    let error = same_number(&cluster, 7).result().unwrap_err();
+    assert!(matches!(error, Error::Broken(_)) && error.to_string().contains("is silent"), "{error:?}");
 }
 
 fn without_a_broker_everything_ends_as_broken(_: &Peers) {

@@ -1,18 +1,20 @@
 //! [`Proxy`]: a way to the broker that a test can cut.
 
-use std::io;
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Passes bytes to a broker and back, until it is cut.
 pub(crate) struct Proxy {
     pub(crate) url: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<(Mutex<State>, Condvar)>,
 }
 
 #[derive(Default)]
 struct State {
     is_cut: bool,
+    /// Bytes are kept, so neither side is told of anything.
+    is_silent: bool,
     /// Both ends of each connection.
     connections: Vec<TcpStream>,
 }
@@ -24,20 +26,28 @@ impl Proxy {
         let broker: SocketAddr = broker.parse().expect("an address");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("{login}@{}", listener.local_addr().expect("an address"));
-        let state = Arc::<Mutex<State>>::default();
+        let state = Arc::<(Mutex<State>, Condvar)>::default();
         let shared = Arc::clone(&state);
         // It ends with the program.
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let mut state = shared.lock().unwrap();
+                let mut state = shared.0.lock().unwrap();
                 if state.is_cut {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(broker) else { continue };
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let shared = Arc::clone(&shared);
                     std::thread::spawn(move || {
-                        let _ = io::copy(&mut from, &mut to);
+                        let mut bytes = vec![0; 1 << 16];
+                        while let Ok(count @ 1..) = from.read(&mut bytes) {
+                            let state = shared.0.lock().unwrap();
+                            drop(shared.1.wait_while(state, |state| state.is_silent).unwrap());
+                            if to.write_all(&bytes[..count]).is_err() {
+                                break;
+                            }
+                        }
                         let _ = to.shutdown(Shutdown::Both);
                     });
                 }
@@ -49,15 +59,22 @@ impl Proxy {
 
     /// Ends all connections, and lets no new one through.
     pub(crate) fn cut(&self) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.0.lock().unwrap();
         state.is_cut = true;
         for connection in state.connections.drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
 
-    /// Lets connections through again.
+    /// Keeps all bytes from now on.
+    pub(crate) fn be_silent(&self) {
+        self.state.0.lock().unwrap().is_silent = true;
+    }
+
+    /// Lets connections and bytes through again.
     pub(crate) fn mend(&self) {
-        self.state.lock().unwrap().is_cut = false;
+        let mut state = self.state.0.lock().unwrap();
+        (state.is_cut, state.is_silent) = (false, false);
+        self.state.1.notify_all();
     }
 }
