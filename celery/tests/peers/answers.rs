@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use concurrent_futures::{Backend as _, Error, Executor, Future, Part, TaskOptions, task};
 use concurrent_futures_celery::CeleryExecutor;
 use concurrent_futures_conformance::support::soon;
+use futures_lite::future::{block_on, poll_once};
 use serde_json::json;
 
 use crate::Peers;
@@ -17,6 +18,7 @@ crate::tests! {
     what_cannot_be_read_ends_its_task_alone,
     a_message_that_is_too_large_ends_its_task_alone,
     submit_waits_for_room,
+    async_code_waits_for_room_and_for_the_end,
     a_task_waits_for_others_without_a_worker,
     functions_that_have_no_name_are_refused,
     what_has_begun_is_running_until_its_answer_comes,
@@ -120,6 +122,22 @@ fn submit_waits_for_room(peers: &Peers) {
             assert_eq!(future.result().unwrap(), n);
         }
     });
+}
+
+fn async_code_waits_for_room_and_for_the_end(peers: &Peers) {
+    let queue = unique("async");
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).max_pending(1).build().unwrap();
+    let named = cluster.with(TaskOptions::new().name("same"));
+    let first = call(&cluster, 0);
+    let mut second = named.submit_async(|n: u64| n, 1);
+    block_on(async {
+        assert!(poll_once(&mut second).await.is_none(), "there is no room");
+        let _worker = Scripted::start(&peers.url, &queue, |called| vec![called.success(called.args[0].clone())]);
+        assert_eq!(second.await.await.unwrap(), 1);
+        assert_eq!(first.await.unwrap(), 0);
+        cluster.shutdown_async().await;
+    });
+    assert!(matches!(call(&cluster, 2).result(), Err(Error::ShutDown)));
 }
 
 fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
