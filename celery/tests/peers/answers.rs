@@ -20,6 +20,7 @@ crate::tests! {
     submit_waits_for_room,
     async_code_waits_for_room_and_for_the_end,
     a_task_waits_for_others_without_a_worker,
+    what_no_worker_takes_is_cancelled_by_a_shutdown,
     functions_that_have_no_name_are_refused,
     what_has_begun_is_running_until_its_answer_comes,
 }
@@ -149,6 +150,14 @@ fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
     let named = cluster.with(TaskOptions::new().name("sum"));
     let sum = named.submit_after((call(&cluster, 1), call(&cluster, 2)), |(a, b): (u64, u64)| a + b);
     assert_eq!(named.submit_after(sum, |n: u64| n).result().unwrap(), 7);
+}
+
+fn what_no_worker_takes_is_cancelled_by_a_shutdown(peers: &Peers) {
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("nobody")).in_flight(2).build().unwrap();
+    let futures: Vec<_> = (0..5).map(|n| call(&cluster, n)).collect();
+    cluster.shutdown_now();
+    assert!(futures.iter().all(Future::is_cancelled));
+    assert!(cluster.join(None) && futures.into_iter().all(|future| matches!(future.result(), Err(Error::Cancelled))));
 }
 
 fn functions_that_have_no_name_are_refused(peers: &Peers) {
