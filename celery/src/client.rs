@@ -35,6 +35,46 @@ pub(crate) use window::Call;
 pub use workers::WorkerInfo;
 
 /// Sends tasks to Celery workers, by way of RabbitMQ.
+///
+/// All methods of [`Executor`](concurrent_futures::Executor) work as on the pools: `submit`, `map` with an outcome for each
+/// item, `submit_after`, `submit_async`, time limits, `retries`. A function needs a name that a worker knows: see [the
+/// crate](crate#names), which also says what can be cancelled and what is done when something is lost.
+///
+/// At most [`in_flight`](CeleryBuilder::in_flight) tasks are published at a time, in the order of submission; the others wait
+/// here. Values are read and callbacks run on four threads of the executor, so a callback that blocks holds up others only
+/// when four of them do.
+///
+/// Dropping it waits for all answers. While the thread unwinds, what has not started is cancelled before.
+///
+/// # Hangs
+///
+/// Without a worker that reads its queue, a task is never done, and so the drop does not return: see
+/// [`wait_for_workers`](CeleryExecutor::wait_for_workers) and
+/// [`shutdown_now`](concurrent_futures::Executor::shutdown_now).
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use concurrent_futures::{Executor, TaskOptions, as_completed, task};
+/// use concurrent_futures_celery::CeleryExecutor;
+///
+/// #[task(name = "files.parse")]
+/// fn parse(text: String) -> Result<u64, String> {
+///     text.parse().map_err(|_| format!("{text} is no number"))
+/// }
+///
+/// let cluster = CeleryExecutor::builder("amqp://127.0.0.1").queue("rust").build()?;
+/// let careful = cluster.with(TaskOptions::new().time_limit(Duration::from_secs(30)).retries(2));
+/// let futures = ["1", "two", "3"].map(|text| (text, careful.try_submit(parse, text.to_owned())));
+/// for (text, future) in as_completed(futures) {
+///     match future.result() {
+///         Ok(number) => println!("{text} is {number}"),
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// # Ok::<(), concurrent_futures_celery::ConnectError>(())
+/// ```
 pub struct CeleryExecutor {
     shared: Arc<Shared>,
     /// The URL of the broker without the password.

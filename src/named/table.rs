@@ -100,6 +100,7 @@ mod tests {
         (&probe(one)).call()
     }
 
+    #[expect(clippy::needless_borrow, reason = "as the attribute writes it for every function")]
     fn call_two() -> Call {
         (&probe(two)).call()
     }

@@ -6,8 +6,8 @@
 //! - The *link*, one thread, has the connection. It publishes, reads answers, and replaces a connection that was lost.
 //!   It runs no code of a task: a callback that blocks does not hold up what others wait for.
 //! - A few threads *complete* jobs: they read results and run callbacks.
-//! - lapin's: one for the socket of each connection, and those of `async-global-executor` and `async-io`, which the whole
-//!   program shares and which stay when the executor is gone.
+//! - lapin's: one for the socket of each connection, and those of `async-global-executor`, `async-io` and `blocking`, which the
+//!   whole program shares; some of them stay when the executor is gone.
 //!
 //! # The lock
 //!

@@ -199,6 +199,8 @@ impl Service {
             match self.next(session).await? {
                 Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
                 Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
+                // Whether all of them have ended is asked above.
+                Next::Incoming(Incoming::Ended) => {}
                 Next::Incoming(Incoming::Returned(queue)) => self.note_gone(&queue),
                 Next::Input(Input::Done(id, outcome)) => {
                     if let Some(request) = self.requests.remove(&id) {

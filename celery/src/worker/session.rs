@@ -71,6 +71,8 @@ pub(super) enum Incoming {
     Order(Box<Delivery>),
     /// There is no such queue for answers.
     Returned(String),
+    /// Nothing more comes from a queue that is not to be read any more.
+    Ended,
 }
 
 impl Session {
@@ -186,7 +188,10 @@ impl Session {
             match Pin::new(consumer).poll_next(context) {
                 Poll::Pending => {}
                 Poll::Ready(Some(delivery)) => return Poll::Ready(Ok(Incoming::Task(delivery?.into()))),
-                Poll::Ready(None) if *is_cancelled => *messages = None,
+                Poll::Ready(None) if *is_cancelled => {
+                    *messages = None;
+                    return Poll::Ready(Ok(Incoming::Ended));
+                }
                 Poll::Ready(None) => {
                     return Poll::Ready(Err(Lost(format!("the broker has ended the queue {name:?}"))));
                 }

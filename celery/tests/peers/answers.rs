@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use concurrent_futures::{Backend as _, Error, Executor, Future, Part, TaskOptions, task};
 use concurrent_futures_celery::CeleryExecutor;
 use concurrent_futures_conformance::support::soon;
+use futures_lite::future::{block_on, poll_once};
 use serde_json::json;
 
 use crate::Peers;
@@ -17,7 +18,9 @@ crate::tests! {
     what_cannot_be_read_ends_its_task_alone,
     a_message_that_is_too_large_ends_its_task_alone,
     submit_waits_for_room,
+    async_code_waits_for_room_and_for_the_end,
     a_task_waits_for_others_without_a_worker,
+    what_no_worker_takes_is_cancelled_by_a_shutdown,
     functions_that_have_no_name_are_refused,
     what_has_begun_is_running_until_its_answer_comes,
 }
@@ -122,6 +125,22 @@ fn submit_waits_for_room(peers: &Peers) {
     });
 }
 
+fn async_code_waits_for_room_and_for_the_end(peers: &Peers) {
+    let queue = unique("async");
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).max_pending(1).build().unwrap();
+    let named = cluster.with(TaskOptions::new().name("same"));
+    let first = call(&cluster, 0);
+    let mut second = named.submit_async(|n: u64| n, 1);
+    block_on(async {
+        assert!(poll_once(&mut second).await.is_none(), "there is no room");
+        let _worker = Scripted::start(&peers.url, &queue, |called| vec![called.success(called.args[0].clone())]);
+        assert_eq!(second.await.await.unwrap(), 1);
+        assert_eq!(first.await.unwrap(), 0);
+        cluster.shutdown_async().await;
+    });
+    assert!(matches!(call(&cluster, 2).result(), Err(Error::ShutDown)));
+}
+
 fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
     // One slot: if the last task took it while it waits, nothing would ever be done.
     let (cluster, _worker) = start(peers, |called| {
@@ -131,6 +150,14 @@ fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
     let named = cluster.with(TaskOptions::new().name("sum"));
     let sum = named.submit_after((call(&cluster, 1), call(&cluster, 2)), |(a, b): (u64, u64)| a + b);
     assert_eq!(named.submit_after(sum, |n: u64| n).result().unwrap(), 7);
+}
+
+fn what_no_worker_takes_is_cancelled_by_a_shutdown(peers: &Peers) {
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("nobody")).in_flight(2).build().unwrap();
+    let futures: Vec<_> = (0..5).map(|n| call(&cluster, n)).collect();
+    cluster.shutdown_now();
+    assert!(futures.iter().all(Future::is_cancelled));
+    assert!(cluster.join(None) && futures.into_iter().all(|future| matches!(future.result(), Err(Error::Cancelled))));
 }
 
 fn functions_that_have_no_name_are_refused(peers: &Peers) {
