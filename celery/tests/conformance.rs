@@ -108,5 +108,6 @@ fn main() -> ExitCode {
         backend("eager", |workers| Eager::new(ThreadPoolExecutor::new(workers))).runs_listed_functions_only().remote(),
     ]);
     drop(broker);
+    support::end_all();
     code
 }

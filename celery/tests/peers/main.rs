@@ -85,5 +85,6 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // A test that hangs does not keep it.
     drop(broker);
+    support::end_all();
     conclusion.exit_code()
 }

@@ -1,8 +1,24 @@
 //! [`Broker`]: a private RabbitMQ node on 127.0.0.1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::{file, folder, script};
+
+/// The folders of the nodes that are there.
+static RUNNING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Ends the nodes of tests that hang, which keep theirs.
+pub(crate) fn end_all() {
+    let running = std::mem::take(&mut *RUNNING.lock().unwrap());
+    running.iter().for_each(|folder| end(folder));
+}
+
+fn end(folder: &Path) {
+    // At once: its data goes, too.
+    let _ = script(&file("examples/broker.sh"), &["kill".as_ref(), folder.as_os_str()], &[]);
+    let _ = std::fs::remove_dir_all(folder);
+}
 
 /// A node whose files are in `target`, and which ends with this.
 pub(crate) struct Broker {
@@ -25,12 +41,14 @@ impl Broker {
         let folder = folder(&format!("{name}-{}", std::process::id()));
         let arguments = [("BROKER_ARGUMENTS", arguments)];
         let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &arguments)?;
+        RUNNING.lock().unwrap().push(folder.clone());
         Ok(Self { folder, url })
     }
 
     /// Starts a node whose settings the caller has put into `rabbitmq.conf` in a folder.
     pub(crate) fn start_in(folder: PathBuf) -> Result<Self, String> {
         let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &[])?;
+        RUNNING.lock().unwrap().push(folder.clone());
         Ok(Self { folder, url })
     }
 
@@ -51,8 +69,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // At once: its data goes, too.
-        let _ = self.say("kill");
-        let _ = std::fs::remove_dir_all(&self.folder);
+        end(&self.folder);
+        RUNNING.lock().unwrap().retain(|folder| *folder != self.folder);
     }
 }

@@ -10,7 +10,7 @@ mod python;
 mod rust;
 mod scripted;
 
-pub(crate) use broker::Broker;
+pub(crate) use broker::{Broker, end_all};
 pub(crate) use door::Door;
 pub(crate) use proxy::Proxy;
 pub(crate) use python::{Python, run};
