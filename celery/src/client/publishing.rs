@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{poll_fn, ready};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use concurrent_futures::{Broken, Error, Full};
-use futures_lite::future::{poll_once, yield_now};
-use lapin::Confirmation;
+use futures_lite::future::yield_now;
+use lapin::{Confirmation, PublisherConfirm};
 use uuid::Uuid;
 
 use super::link::{Link, Lost};
@@ -25,10 +25,8 @@ use super::window::Call;
 /// How long to pause when the broker does not take a message, and between attempts to connect: at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// What the broker has not confirmed, in the order of publishing, and the futures that tell whether it has.
-pub(super) type Unconfirmed<'s> = RefCell<VecDeque<(Uuid, Arc<Call>, Confirming<'s>)>>;
-
-type Confirming<'s> = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + 's>>;
+/// What the broker has not confirmed, in the order of publishing.
+pub(super) type Unconfirmed = RefCell<VecDeque<(Uuid, Arc<Call>, PublisherConfirm)>>;
 
 /// Pauses that grow until something works.
 pub(super) struct Pauses(Cell<Duration>);
@@ -45,10 +43,10 @@ impl Pauses {
 
 impl Link {
     /// Publishes what there is room for.
-    pub(super) async fn publish<'s>(
+    pub(super) async fn publish(
         &self,
-        session: &'s Session,
-        unconfirmed: &Unconfirmed<'s>,
+        session: &Session,
+        unconfirmed: &Unconfirmed,
         paused: &Cell<Option<Instant>>,
     ) -> Result<(), Lost> {
         loop {
@@ -59,13 +57,10 @@ impl Link {
             let (id, call) = (outgoing.id, &outgoing.call);
             match session.ensure_queue(&call.queue).await {
                 Ok(()) => {
-                    let mut confirming: Confirming<'s> = Box::pin(session.publish(&outgoing));
-                    // The first poll hands the message over to lapin. The other loop does the rest: lapin wakes it.
-                    if let Some(confirmation) = poll_once(&mut confirming).await {
-                        confirming = Box::pin(ready(Ok(confirmation?)));
-                        yield_now().await;
-                    }
-                    unconfirmed.borrow_mut().push_back((id, Arc::clone(call), confirming));
+                    let confirm = session.publish(&outgoing).await?;
+                    unconfirmed.borrow_mut().push_back((id, Arc::clone(call), confirm));
+                    // Has the other loop poll it.
+                    yield_now().await;
                 }
                 Err(error) if session.is_connected() => {
                     self.answered(id, Err(Error::Broken(Broken::new(error))));
@@ -79,7 +74,7 @@ impl Link {
     pub(super) async fn confirm(
         &self,
         session: &Session,
-        unconfirmed: &Unconfirmed<'_>,
+        unconfirmed: &Unconfirmed,
         pauses: &Pauses,
         paused: &Cell<Option<Instant>>,
     ) -> Result<(), Lost> {
@@ -88,8 +83,8 @@ impl Link {
             let confirmation = poll_fn(|context| {
                 let mut unconfirmed = unconfirmed.borrow_mut();
                 match unconfirmed.front_mut() {
-                    Some((.., confirming)) => confirming.as_mut().poll(context),
-                    // The first poll of what is published next has this polled again.
+                    Some((.., confirm)) => Pin::new(confirm).poll(context),
+                    // Whoever publishes has this polled again.
                     None => Poll::Pending,
                 }
             })

@@ -11,7 +11,7 @@ use lapin::options::{
     QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Confirmation, Connection, Consumer, ExchangeKind};
+use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::window::Outgoing;
 use crate::broker::{Broker, ConnectError};
@@ -89,10 +89,11 @@ impl Session {
         self.queues.borrow_mut().remove(queue);
     }
 
-    /// Sends a task to its queue, which was [ensured](Self::ensure_queue), and tells whether the broker has taken it.
-    pub(super) fn publish(&self, outgoing: &Outgoing) -> impl Future<Output = lapin::Result<Confirmation>> + use<'_> {
+    /// Sends a task to its queue, which was [ensured](Self::ensure_queue). What is returned tells whether the broker has
+    /// taken it.
+    pub(super) async fn publish(&self, outgoing: &Outgoing) -> lapin::Result<PublisherConfirm> {
         let Outgoing { id, call, arguments } = outgoing;
-        let (id, queue) = (id.to_string(), (*call.queue).into());
+        let id = id.to_string();
         let message = TaskMessage {
             task: call.task.to_string(),
             shadow: call.shadow.as_deref().map(str::to_owned),
@@ -109,8 +110,7 @@ impl Session {
         let body = Body::write(arguments, &Embed::default());
         // Mandatory: it comes back if the queue is gone.
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties = message.properties();
-        async move { self.tasks.basic_publish("".into(), queue, options, &body, properties).await?.await }
+        self.tasks.basic_publish("".into(), (*call.queue).into(), options, &body, message.properties()).await
     }
 
     /// Tells all workers something.
