@@ -114,6 +114,7 @@ pub fn parse(text: String) -> Result<u64, ParseIntError> {
 }
 
 /// Leaves a mark, and returns the number of marks in the file, or an error if there are fewer than `good`.
+#[cfg_attr(feature = "remote", concurrent_futures::task)]
 pub fn fail_until((file, good): (PathBuf, usize)) -> Result<usize, String> {
     mark((file.clone(), 0));
     let count = marks(&file).len();
