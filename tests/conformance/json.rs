@@ -114,6 +114,7 @@ fn functions() -> &'static HashMap<Key, Call> {
             in_context(kit::panic_about),
             in_context(kit::number_with_value),
             fallible_in_context(kit::add_up_to),
+            fallible_in_context(kit::fail_until_context),
         ])
     })
 }
