@@ -81,6 +81,11 @@ pub trait Backend: Send + Sync {
     ///
     /// By default, calls `execute`. A backend that passes its jobs to another executor should pass this on as well.
     ///
+    /// A job that is given back has the hooks ([`Job::on_start`], [`Job::on_done`]) of all executors that it has passed, until
+    /// its caller, who gets it last, drops them. So a backend that offers a job to one executor and within the same call to
+    /// another one adds the hooks itself. Those of a wrapper around the first executor would be called for a task that the
+    /// second one has run.
+    ///
     /// # Errors
     ///
     /// The job, which was not taken.

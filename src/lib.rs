@@ -210,7 +210,9 @@ pub use thread::{Scope, ScopedMap, ScopedMapUnordered, ThreadPoolBuilder, Thread
 pub use wait::{ReturnWhen, Waitable, Waited, wait};
 pub use with::{Options, With};
 pub use with_context::options::TakesContext;
-pub use with_context::{MapWithContext, PlainMapWithContext, PlainWithContext, WithContext};
+pub use with_context::{
+    MapWithContext, PlainMapWithContext, PlainRetryingWithContext, PlainWithContext, RetryingWithContext, WithContext,
+};
 #[cfg(feature = "remote")]
 pub use {erased_serde, task::formats::Reply};
 #[cfg(any(model = "loom", model = "shuttle"))]

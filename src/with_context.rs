@@ -1,4 +1,5 @@
 //! [`WithContext`]: submits functions that share a context. [`MapWithContext`]: the same for maps with options.
+//! [`RetryingWithContext`]: the same for what is tried again.
 //!
 //! As with [`MapWith`](crate::MapWith), the methods for plain functions are those of a type that these dereference to, so that on
 //! threads the methods for closures, of the same names, are found first:
@@ -6,6 +7,7 @@
 //! ```text
 //! WithContext ─────> PlainWithContext ──┐  single calls
 //! MapWithContext ───────────────────────┴> PlainMapWithContext   maps
+//! RetryingWithContext ─────────────────> PlainRetryingWithContext   both, with attempts
 //! ```
 //!
 //! A function becomes one without a context here: it is [bound](Bound) to it. What is below knows nothing of contexts,
@@ -14,6 +16,7 @@
 
 mod maps;
 pub(crate) mod options;
+mod retrying;
 
 use std::fmt;
 use std::ops::Deref;
@@ -28,6 +31,8 @@ use crate::submitting::Submitting;
 use crate::task::bound::{Bound, ContextFunction, InContext, TryInContext};
 use crate::task::shared_context::SharedContext;
 use crate::with::With;
+
+pub use retrying::{PlainRetryingWithContext, RetryingWithContext};
 
 /// Submits functions that share a context to an executor. Made by
 /// [`Executor::with_context`](crate::Executor::with_context).
@@ -241,7 +246,8 @@ macro_rules! views {
 views! {
     WithContext { plain: PlainWithContext },
     PlainWithContext { maps: PlainMapWithContext },
-    MapWithContext { plain: PlainMapWithContext }
+    MapWithContext { plain: PlainMapWithContext },
+    RetryingWithContext { plain: PlainRetryingWithContext }
 }
 
 impl<B: ?Sized, C> Clone for PlainMapWithContext<'_, B, C> {

@@ -121,6 +121,12 @@ pub fn fail_until((file, good): (PathBuf, usize)) -> Result<usize, String> {
     if count < good { Err(format!("mark {count} of {good}")) } else { Ok(count) }
 }
 
+/// Leaves a mark, and returns the number of marks in the file, or an error if there are fewer than its context.
+#[cfg_attr(feature = "remote", concurrent_futures::task)]
+pub fn fail_until_context(good: &u64, file: PathBuf) -> Result<u64, String> {
+    fail_until((file, *good as usize)).map(|count| count as u64)
+}
+
 /// Returns an error without a text.
 #[cfg_attr(feature = "remote", concurrent_futures::task)]
 pub fn fail_without_text(_: ()) -> Result<(), String> {

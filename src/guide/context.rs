@@ -44,6 +44,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! Options of retries go with a context as well: [`RetryingWithContext`] has an example.
+//!
 //! A function that takes a slice or a text is called by a closure: with a context of type `Vec<u32>`,
 //! `map(|table, n| look_up(table, n), ..)` for `look_up(table: &[u32], n: usize)`.
 //!
@@ -112,4 +114,4 @@
 #![cfg_attr(not(processes), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(doc)]
-use crate::{Bytes, Executor, Job, ThreadPoolExecutor, task};
+use crate::{Bytes, Executor, Job, RetryingWithContext, ThreadPoolExecutor, task};

@@ -177,7 +177,8 @@
 //!
 //! What such an executor runs has to be able to run twice: the argument is cloned, and a closure must be an `Fn`. So
 //! [`Retrying`] has `submit`, `map` and the like, and nothing that runs only once; what cannot be tried again does not
-//! compile. The task should do no harm if it runs twice, for example because it has written half of a file.
+//! compile. The task should do no harm if it runs twice, for example because it has written half of a file. A context is added
+//! as to any executor, before or after the options: `threads.with_context(client).with(retry)` is a [`RetryingWithContext`].
 //!
 //! The future is that of all attempts. It is running while a further attempt is in the queue, and in a pause, which keeps no
 //! worker busy. [`cancel`](Future::cancel) ends both, and makes an attempt that runs the last one. `shutdown` does not wait for pauses: the task ends with its last

@@ -136,7 +136,8 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         Attempts::begin(calls, &self.policy, &self.executor.options, (submitter, pauses), &first)
     }
 
-    fn call<A, R>(&self, function: impl Function<A, R> + 'static, argument: A) -> Future<R>
+    /// Submits a call of a plain function.
+    pub(crate) fn call<A, R>(&self, function: impl Function<A, R> + 'static, argument: A) -> Future<R>
     where
         A: Payload + Clone,
         R: Payload,
@@ -226,7 +227,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         MapUnordered::new(self.items(TryFn(function)), &self.map_options, arguments)
     }
 
-    fn items<F>(&self, function: F) -> Items<Self, F> {
+    pub(crate) fn items<F>(&self, function: F) -> Items<Self, F> {
         Items { retrying: self.clone(), function }
     }
 }

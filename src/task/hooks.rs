@@ -41,19 +41,19 @@ impl Hooks {
     }
 
     /// Notes that the task starts in this thread, and takes out what has to be called.
-    pub(super) fn start_here(&mut self) -> Started {
+    pub(super) fn start_here(&mut self) -> Box<Started> {
         self.start(Instant::now(), thread::current().name())
     }
 
     /// Notes the start, and takes out what has to be called.
-    pub(super) fn start(&mut self, at: Instant, worker: Option<&str>) -> Started {
+    pub(super) fn start(&mut self, at: Instant, worker: Option<&str>) -> Box<Started> {
         self.times.note_start(at, worker.map(Into::into));
-        Started {
+        Box::new(Started {
             times: self.times.clone(),
             hooks: std::mem::take(&mut self.on_start),
             span: self.span.clone(),
             executor: self.executor,
-        }
+        })
     }
 
     /// Takes out the hooks of executors, but leaves the span.
@@ -81,7 +81,8 @@ impl Hooks {
 /// Whose panics are logged.
 const SUBSCRIBER: &str = "a subscriber of `tracing`";
 
-/// The hooks for the start of a task, out of its lock.
+/// The hooks for the start of a task, out of its lock. Boxed where it is passed on, so that a task without any passes no
+/// more than a null pointer.
 #[must_use]
 pub(super) struct Started {
     times: Times,
@@ -91,15 +92,16 @@ pub(super) struct Started {
 }
 
 impl Started {
-    /// Calls the hooks. Returns the span that the task runs in.
-    pub(super) fn run(self, executor: Option<&str>, name: Option<&str>) -> TaskSpan {
+    /// Calls the hooks. Returns the span that the task runs in, if it has one.
+    #[cold]
+    pub(super) fn run(self, executor: Option<&str>, name: Option<&str>) -> Option<Box<TaskSpan>> {
         if !self.span.is_none() {
             as_callback(SUBSCRIBER, &mut || self.span.started(&self.times, executor.or(self.executor), name));
         }
         for hook in self.hooks {
             call_start(hook, &self.times);
         }
-        self.span
+        Some(self.span).filter(|span| !span.is_none()).map(Box::new)
     }
 }
 

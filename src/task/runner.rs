@@ -35,7 +35,13 @@ where
     H: Held<Outcome<T>> + Send,
 {
     /// Runs the call that was taken out of the task.
-    fn perform(&self, me: Arc<dyn Runnable>, mut call: C, owner: Option<&Arc<dyn TaskOwner>>, span: TaskSpan) -> Ran {
+    fn perform(
+        &self,
+        me: Arc<dyn Runnable>,
+        mut call: C,
+        owner: Option<&Arc<dyn TaskOwner>>,
+        span: Option<Box<TaskSpan>>,
+    ) -> Ran {
         if let Some(owner) = owner
             && let Some(limit) = self.limit(&**owner)
         {
@@ -45,12 +51,12 @@ where
         let _guard = call.guard();
         // A subscriber that panics at the entrance costs the task, and not the worker.
         let run = || {
-            let _entered = span.enter();
+            let _entered = span.as_ref().map(|span| span.enter());
             call.run()
         };
         let outcome: H = context::enter(me, || caught(run));
         // The span is closed before the task is done.
-        span.leave();
+        drop(span);
         let failed = outcome.get().is_err();
         match self.end(outcome, By::Owner) {
             true if !C::COUNTS => Ran::Uncounted,
@@ -192,7 +198,7 @@ where
             owner.started();
         }
         let executor = owner.as_ref().and_then(|owner| owner.kind());
-        let span = started.map_or_else(TaskSpan::none, |started| started.run(executor, self.name()));
+        let span = started.and_then(|started| started.run(executor, self.name()));
         self.perform(me, call, owner.as_ref(), span)
     }
 
@@ -233,7 +239,7 @@ where
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
-        let span = started.map_or_else(TaskSpan::none, |started| started.run(owner.kind(), self.name()));
+        let span = started.and_then(|started| started.run(owner.kind(), self.name()));
         owner.claim_ended(self.perform(me, call, None, span));
         Claim::Done
     }

@@ -260,13 +260,13 @@ impl<C, T, H> Inner<C, T, H> {
     }
 
     /// Notes in the hooks that the task starts in this thread.
-    pub(super) fn start_here(&mut self) -> Option<Started> {
+    pub(super) fn start_here(&mut self) -> Option<Box<Started>> {
         self.hooks().map(Hooks::start_here)
     }
 
-    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Listeners) {
+    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Option<Listeners>) {
         let rest = self.extras.as_mut().map(|extras| std::mem::take(&mut extras.listeners));
-        (self.first.take(), rest.unwrap_or_default())
+        (self.first.take(), rest)
     }
 
     pub(super) fn take_held(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
@@ -495,7 +495,7 @@ where
         let (first, rest) = inner.take_listeners();
         let held = inner.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
-        listener::tell(&first, &rest, end.unwrap_or(End::Value));
+        listener::tell(first.as_ref(), rest.as_ref(), end.unwrap_or(End::Value));
         let waiters = inner.waiters;
         drop(inner);
         self.published.store(true, Ordering::Relaxed);

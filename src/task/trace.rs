@@ -139,9 +139,6 @@ mod imp {
         pub(crate) fn enter(&self) -> Entered<'_> {
             self.0.enter()
         }
-
-        /// Lets go of the span. It is closed by the last of those that hold it.
-        pub(crate) fn leave(self) {}
     }
 
     /// The span and the subscriber that were current in the thread of a caller, for spans that other threads make for it.
@@ -215,7 +212,6 @@ mod imp {
         pub(crate) fn enter(&self) -> Entered {
             Entered
         }
-        pub(crate) fn leave(self) {}
     }
 
     pub(crate) struct Entered;

@@ -1,7 +1,8 @@
 //! Methods of a thread pool with a context that take capturing closures, and types that serde does not support.
 //!
-//! [`WithContext`] and [`MapWithContext`] of a [`ThreadPoolExecutor`] have them as inherent methods, which shadow the
-//! methods for plain functions. Each calls that of [`With`] or [`MapWith`] with a closure that has a share of the context.
+//! [`WithContext`], [`MapWithContext`] and [`RetryingWithContext`] of a [`ThreadPoolExecutor`] have them as inherent methods,
+//! which shadow the methods for plain functions. Each calls that of [`With`], [`MapWith`] or [`Retrying`] with a closure that
+//! has a share of the context.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -12,13 +13,18 @@ use crate::future::Future;
 use crate::inputs::Inputs;
 use crate::map::{Map, MapUnordered};
 use crate::map_with::MapWith;
+use crate::retry::Retrying;
 use crate::submitting::Submitting;
 use crate::with::With;
-use crate::with_context::{MapWithContext, WithContext};
+use crate::with_context::{MapWithContext, RetryingWithContext, WithContext};
 
 impl<'e, C: Send + Sync + 'static> WithContext<'e, ThreadPoolExecutor, C> {
     fn threads(&self) -> &With<'e, ThreadPoolExecutor> {
         &self.executor
+    }
+
+    fn maps(&self) -> MapWith<'e, ThreadPoolExecutor> {
+        MapWith::new(self.executor.clone(), self.options.clone())
     }
 
     /// Makes a closure without the parameter for the context of one with it.
@@ -158,14 +164,95 @@ impl<'e, C: Send + Sync + 'static> WithContext<'e, ThreadPoolExecutor, C> {
     }
 }
 
-/// The methods for maps.
-macro_rules! map_methods {
-    ($executor:ident) => {
-        impl<'e, C: Send + Sync + 'static> $executor<'e, ThreadPoolExecutor, C> {
-            fn maps(&self) -> MapWith<'e, ThreadPoolExecutor> {
-                MapWith::new(self.executor.clone(), self.options.clone())
-            }
+impl<'e, C: Send + Sync + 'static> MapWithContext<'e, ThreadPoolExecutor, C> {
+    fn maps(&self) -> MapWith<'e, ThreadPoolExecutor> {
+        MapWith::new(self.executor.clone(), self.options.clone())
+    }
+}
 
+impl<'e, C: Send + Sync + 'static> RetryingWithContext<'e, ThreadPoolExecutor, C> {
+    fn maps(&self) -> &Retrying<'e, ThreadPoolExecutor> {
+        &self.retrying
+    }
+
+    /// Calls a closure with the context and `argument` on a worker.
+    pub fn submit<F, A, R>(&self, function: F, argument: A) -> Future<R>
+    where
+        F: Fn(&C, A) -> R + Send + Sync + 'static,
+        A: Clone + Send + 'static,
+        R: Send + 'static,
+    {
+        self.retrying.submit(self.with_each(function), argument)
+    }
+
+    /// Calls a closure that returns `Result` with the context and `argument` on a worker. Its `Err` becomes an
+    /// [`Error::Failed`](crate::Error::Failed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use concurrent_futures::{Executor, TaskOptions, ThreadPoolExecutor};
+    ///
+    /// let threads = ThreadPoolExecutor::new(2);
+    /// let persistent = threads.with(TaskOptions::new().retries(5).retry_if(|_| true));
+    /// let (log, enough) = (persistent.with_context(Mutex::new(Vec::new())), 3);
+    /// let noted = log.try_submit(
+    ///     move |log, word: String| {
+    ///         let mut log = log.lock().unwrap();
+    ///         log.push(word);
+    ///         if log.len() < enough { Err("not yet") } else { Ok(log.join(" ")) }
+    ///     },
+    ///     "again".into(),
+    /// );
+    /// assert_eq!(noted.result()?, "again again again");
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    pub fn try_submit<F, A, R, E>(&self, function: F, argument: A) -> Future<R>
+    where
+        F: Fn(&C, A) -> Result<R, E> + Send + Sync + 'static,
+        A: Clone + Send + 'static,
+        R: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.retrying.try_submit(self.with_each(function), argument)
+    }
+
+    /// Calls a closure with the context on a worker.
+    pub fn spawn<F, R>(&self, function: F) -> Future<R>
+    where
+        F: Fn(&C) -> R + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        self.submit(move |context, ()| function(context), ())
+    }
+
+    /// Calls a closure that returns `Result` with the context on a worker. Its `Err` becomes an
+    /// [`Error::Failed`](crate::Error::Failed).
+    pub fn try_spawn<F, R, E>(&self, function: F) -> Future<R>
+    where
+        F: Fn(&C) -> Result<R, E> + Send + Sync + 'static,
+        R: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.try_submit(move |context, ()| function(context), ())
+    }
+
+    /// Returns a function that submits, with the context: each call of it is a task.
+    pub fn bind<F, A, R>(&self, function: F) -> impl Fn(A) -> Future<R> + Send + Sync + Clone + use<'e, F, A, R, C>
+    where
+        F: Fn(&C, A) -> R + Send + Sync + 'static,
+        A: Clone + Send + 'static,
+        R: Send + 'static,
+    {
+        self.retrying.bind(self.with_each(function))
+    }
+}
+
+/// The methods for maps, and what an item must be beyond what crosses to a thread.
+macro_rules! map_methods {
+    ($executor:ident $(, $clone:ident)?) => {
+        impl<'e, C: Send + Sync + 'static> $executor<'e, ThreadPoolExecutor, C> {
             fn with_each<F, A, R>(&self, function: F) -> impl Fn(A) -> R + Send + Sync + 'static + use<F, A, R, C>
             where
                 F: Fn(&C, A) -> R + Send + Sync + 'static,
@@ -191,7 +278,7 @@ macro_rules! map_methods {
             /// ```
             pub fn map<I, F, R>(&self, function: F, arguments: I) -> Map<'e, I::IntoIter, R>
             where
-                I: IntoIterator<Item: Send + 'static>,
+                I: IntoIterator<Item: $($clone +)? Send + 'static>,
                 F: Fn(&C, I::Item) -> R + Send + Sync + 'static,
                 R: Send + 'static,
             {
@@ -202,7 +289,7 @@ macro_rules! map_methods {
             /// order.
             pub fn try_map<I, F, R, E>(&self, function: F, arguments: I) -> Map<'e, I::IntoIter, R>
             where
-                I: IntoIterator<Item: Send + 'static>,
+                I: IntoIterator<Item: $($clone +)? Send + 'static>,
                 F: Fn(&C, I::Item) -> Result<R, E> + Send + Sync + 'static,
                 R: Send + 'static,
                 E: Into<BoxError> + 'static,
@@ -214,7 +301,7 @@ macro_rules! map_methods {
             /// completion, like [`Executor::map_unordered`](crate::Executor::map_unordered).
             pub fn map_unordered<I, F, R>(&self, function: F, arguments: I) -> MapUnordered<'e, I::IntoIter, R>
             where
-                I: IntoIterator<Item: Send + 'static>,
+                I: IntoIterator<Item: $($clone +)? Send + 'static>,
                 F: Fn(&C, I::Item) -> R + Send + Sync + 'static,
                 R: Send + 'static,
             {
@@ -226,7 +313,7 @@ macro_rules! map_methods {
             /// [`Executor::try_map_unordered`](crate::Executor::try_map_unordered).
             pub fn try_map_unordered<I, F, R, E>(&self, function: F, arguments: I) -> MapUnordered<'e, I::IntoIter, R>
             where
-                I: IntoIterator<Item: Send + 'static>,
+                I: IntoIterator<Item: $($clone +)? Send + 'static>,
                 F: Fn(&C, I::Item) -> Result<R, E> + Send + Sync + 'static,
                 R: Send + 'static,
                 E: Into<BoxError> + 'static,
@@ -239,3 +326,4 @@ macro_rules! map_methods {
 
 map_methods!(WithContext);
 map_methods!(MapWithContext);
+map_methods!(RetryingWithContext, Clone);

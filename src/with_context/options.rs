@@ -1,18 +1,22 @@
 //! How an executor gets a context and options, in any order.
 #![forbid(unsafe_code)]
 
-use super::{MapWithContext, PlainMapWithContext, PlainWithContext, WithContext};
+use super::{
+    MapWithContext, PlainMapWithContext, PlainRetryingWithContext, PlainWithContext, RetryingWithContext, WithContext,
+};
 use crate::backend::Backend;
 use crate::map_with::MapWith;
 use crate::options::MapOptions;
+use crate::retry::Retrying;
 use crate::task::shared_context::SharedContext;
 use crate::with::{Options, With};
 
 impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> WithContext<'e, B, C> {
     /// Adds options. Those given here take precedence over those that the executor has.
     ///
-    /// With [`TaskOptions`](crate::TaskOptions), returns a [`WithContext`]; with [`MapOptions`], a [`MapWithContext`]. The
-    /// context stays the same: it is not sent again.
+    /// With [`TaskOptions`](crate::TaskOptions), returns a [`WithContext`]; with [`MapOptions`], a [`MapWithContext`];
+    /// with [`RetryOptions`](crate::RetryOptions), a [`RetryingWithContext`]. The context stays the same: it is not sent
+    /// again.
     pub fn with<O: Options>(&self, options: O) -> <O::With<'e, B> as TakesContext>::WithContext<C>
     where
         O::With<'e, B>: TakesContext,
@@ -45,7 +49,15 @@ impl<'e, B: Backend + ?Sized> MapWith<'e, B> {
     }
 }
 
-/// An executor with options that can have a context: [`With`] or [`MapWith`]. Sealed.
+impl<'e, B: Backend + ?Sized> Retrying<'e, B> {
+    /// Adds a context to what is submitted to this executor, like
+    /// [`Executor::with_context`](crate::Executor::with_context).
+    pub fn with_context<C: Send + Sync + 'static>(&self, context: C) -> RetryingWithContext<'e, B, C> {
+        self.clone().take(Shares(SharedContext::new(context)))
+    }
+}
+
+/// An executor with options that can have a context: [`With`], [`MapWith`] or [`Retrying`]. Sealed.
 pub trait TakesContext: sealed::Sealed {
     /// The executor with the context.
     type WithContext<C>;
@@ -79,5 +91,14 @@ impl<'e, B: Backend + ?Sized> TakesContext for MapWith<'e, B> {
     fn take<C: Send + Sync + 'static>(self, context: Shares<C>) -> MapWithContext<'e, B, C> {
         let (executor, options) = (self.executor.clone(), self.options.clone());
         MapWithContext { plain: PlainMapWithContext { executor, options, context: context.0 } }
+    }
+}
+
+impl<B: Backend + ?Sized> sealed::Sealed for Retrying<'_, B> {}
+impl<'e, B: Backend + ?Sized> TakesContext for Retrying<'e, B> {
+    type WithContext<C> = RetryingWithContext<'e, B, C>;
+
+    fn take<C: Send + Sync + 'static>(self, context: Shares<C>) -> RetryingWithContext<'e, B, C> {
+        RetryingWithContext { plain: PlainRetryingWithContext { retrying: self, context: context.0 } }
     }
 }

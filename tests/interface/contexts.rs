@@ -145,6 +145,57 @@ fn threads_take_closures_that_capture_and_contexts_unknown_to_serde() {
 }
 
 #[test]
+fn attempts_on_threads_share_closures_that_capture_and_contexts_unknown_to_serde() {
+    within(LONG, || {
+        /// Counts the calls until they succeed.
+        struct Opaque(AtomicUsize);
+        let threads = ThreadPoolExecutor::new(2);
+        let retry = TaskOptions::new().retries(2).retry_if(|error| matches!(error, Error::Failed(_)));
+        let offset = Arc::new(10);
+        let add = || {
+            let offset = Arc::clone(&offset);
+            move |_: &Opaque, n: u32| n + *offset
+        };
+        let third_add = || {
+            let add = add();
+            move |calls: &Opaque, n: u32| match calls.0.fetch_add(1, Ordering::Relaxed) % 3 {
+                2 => Ok(add(calls, n)),
+                _ => Err("not yet"),
+            }
+        };
+        let context = threads.with(retry).with_context(Opaque(AtomicUsize::new(0)));
+        assert_eq!(context.submit(add(), 1).result().unwrap(), 11);
+        assert_eq!(context.bind(add())(2).result().unwrap(), 12);
+        assert_eq!(context.try_submit(third_add(), 3).result().unwrap(), 13);
+        let third = third_add();
+        assert_eq!(context.try_spawn(move |calls| third(calls, 4)).result().unwrap(), 14);
+        assert_eq!(context.spawn(|calls| calls.0.load(Ordering::Relaxed)).result().unwrap(), 6);
+        let one_at_a_time = context.with(MapOptions::new().buffer_size(1));
+        assert_eq!(context.map(add(), 0..3).map(Result::unwrap).sum::<u32>(), 33);
+        assert_eq!(context.map_unordered(add(), 0..3).map(|(_, sum)| sum.unwrap()).sum::<u32>(), 33);
+        assert_eq!(one_at_a_time.try_map(third_add(), 0..3).map(Result::unwrap).sum::<u32>(), 33);
+        assert_eq!(one_at_a_time.try_map_unordered(third_add(), 0..3).map(|(_, sum)| sum.unwrap()).sum::<u32>(), 33);
+    });
+}
+
+#[test]
+fn what_runs_again_drops_the_context_after_the_last_attempt() {
+    within(LONG, || {
+        let threads = ThreadPoolExecutor::new(1);
+        let retry = TaskOptions::new().retries(1).retry_if(|_| true);
+        let context = Arc::new(());
+        let persistent = threads.with_context(Arc::clone(&context)).with(retry);
+        let task = persistent.try_submit(|_: &Arc<()>, _: u8| Err::<(), _>("never"), 0);
+        drop(persistent);
+        task.wait();
+        drop(task);
+        // The worker may still hold what it ran.
+        threads.shutdown();
+        assert_eq!(Arc::strong_count(&context), 1);
+    });
+}
+
+#[test]
 fn threads_share_a_context_and_do_not_encode_it() {
     #[derive(serde::Deserialize)]
     struct Unwritable(AtomicUsize);

@@ -2,9 +2,11 @@
 
 use concurrent_futures::{Error, Executor, MapOptions, TaskOptions};
 
-use crate::functions::{Table, Topic, add, add_up_to, double, look_up, panic_about, scale, scale_pair};
+use crate::functions::{
+    Table, Topic, add, add_up_to, double, fail_until_context, look_up, panic_about, scale, scale_pair,
+};
 use crate::points::{Make, Points};
-use crate::support::{Door, block_on, occupy_at_door, panic_message};
+use crate::support::{Door, block_on, marks, occupy_at_door, panic_message};
 
 pub(crate) const POINTS: Points = points![
     each_task_gets_the_context,
@@ -13,6 +15,7 @@ pub(crate) const POINTS: Points = points![
     tasks_after_others_get_the_context,
     a_submission_without_blocking_gets_the_context,
     options_and_contexts_are_added_in_any_order,
+    each_attempt_gets_the_context,
     two_contexts_do_not_mix,
     a_long_context_crosses,
     a_context_outlives_its_handles: Queue,
@@ -112,6 +115,32 @@ fn options_and_contexts_are_added_in_any_order(make: &Make) {
         let outcomes: Vec<_> = context.map(panic_about, [0, 1]).collect();
         let [Ok(0), Err(error)] = &outcomes[..] else { panic!("{outcomes:?}") };
         assert!(error.to_string().starts_with("the task \"about\" panicked"), "{error}");
+    }
+}
+
+fn each_attempt_gets_the_context(make: &Make) {
+    let (executor, door) = (make(2), Door::new());
+    let retry = TaskOptions::new().retries(2).retry_if(|error| matches!(error, Error::Failed(_)));
+    let good = 3;
+    let both = [
+        ("context first", executor.with_context(good).with(retry.clone())),
+        ("retries first", executor.with(retry.clone()).with_context(good)),
+        ("maps, too", executor.with_context(good).with(retry).with(MapOptions::new().buffer_size(1))),
+    ];
+    for (order, persistent) in both {
+        let file = |name: &str| door.path().join(format!("{order}, {name}"));
+        assert_eq!(persistent.try_submit(fail_until_context, file("one")).result().unwrap(), 3, "{order}");
+        assert_eq!(marks(&file("one")).len(), 3, "{order}");
+        let outcomes: Vec<_> = persistent.try_map(fail_until_context, [file("a"), file("b")]).collect();
+        assert!(matches!(outcomes[..], [Ok(3), Ok(3)]), "{order}: {outcomes:?}");
+        let unordered = persistent.try_map_unordered(fail_until_context, [file("c"), file("d")]);
+        assert!(unordered.into_iter().all(|(_, outcome)| outcome.is_ok()), "{order}");
+        let scaled = [persistent.submit(scale, 2), persistent.bind(scale)(4)];
+        assert_eq!(scaled.map(|task| task.result().unwrap()), [6, 12], "{order}");
+        let products: Vec<_> = persistent.map(scale, 0..4).map(Result::unwrap).collect();
+        assert_eq!(products, [0, 3, 6, 9], "{order}");
+        let unordered = persistent.map_unordered(scale, 0..4);
+        assert!(unordered.into_iter().all(|(n, outcome)| outcome.unwrap() == products[n]), "{order}");
     }
 }
 
