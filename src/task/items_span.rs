@@ -75,10 +75,10 @@ impl ItemsSpan {
         let mut state = self.0.lock();
         state.times.note_end();
         let times = state.times.clone();
-        let caller = state.caller.take();
+        // Dropped after the lock.
+        let _caller = state.caller.take();
         let span = std::mem::replace(&mut state.span, TaskSpan::none());
         drop(state);
         as_callback(SUBSCRIBER, &mut || span.ended(outcome, &times, None, None));
-        drop((span, caller));
     }
 }

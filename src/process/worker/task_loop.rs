@@ -226,7 +226,7 @@ impl TaskLoop {
             0 => self.one(head, argument, bytes),
             _ => RunResult::Items(self.many(head, argument, slot, sequence, bytes)),
         });
-        drop(entered);
+        drop_caught(entered);
         Some(PendingReply { slot, sequence, is_observed: header.observed, result })
     }
 
