@@ -305,8 +305,9 @@ where
         Some(submitter) => {
             let entry = submitter.hold_back(&task);
             Box::new(move |task| {
-                submitter.submit(Job::new(task));
+                // The executor has it, or refuses it and ends it, before the call returns.
                 drop(entry);
+                submitter.submit(Job::new(task));
             })
         }
         // Not called: if no input has failed, the task is returned.

@@ -2,22 +2,28 @@
 //!
 //! They are put together under locks, where no subscriber may be called, so the span is made when they start. It says how
 //! long they were in the queue. Under the lock here, the span is only stored and taken out.
+//!
+//! The items may be dropped under a lock as well. So the end of the items lets go of all that the subscriber is told of
+//! then, and a span that is made later than that is not kept.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
 
 use super::nested::as_callback;
 use super::times::Times;
-use super::trace::{Caller, TaskSpan};
+use super::trace::{Caller, SUBSCRIBER, TaskSpan};
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::sync::Mutex;
 
-pub(crate) struct ItemsSpan {
-    /// The caller of the map.
-    caller: Caller,
-    /// The times, and the span once the items have started.
-    state: Mutex<(Times, TaskSpan)>,
+pub(crate) struct ItemsSpan(Mutex<State>);
+
+struct State {
+    /// The caller of the map, until the items have ended.
+    caller: Option<Caller>,
+    times: Times,
+    /// None until the items have started, and after their end.
+    span: TaskSpan,
 }
 
 /// What a span says of a batch of items.
@@ -31,45 +37,48 @@ pub(crate) struct About<'a> {
 
 impl ItemsSpan {
     pub(crate) fn new(caller: Caller) -> Self {
-        Self { caller, state: Mutex::new((Times::begin(), TaskSpan::none())) }
+        Self::of(Some(caller))
     }
 
     /// Returns one for a part of the items, which has not started.
     pub(crate) fn part(&self) -> Self {
-        Self::new(self.caller.clone())
+        Self::of(self.0.lock().caller.clone())
+    }
+
+    fn of(caller: Option<Caller>) -> Self {
+        Self(Mutex::new(State { caller, times: Times::begin(), span: TaskSpan::none() }))
     }
 
     /// Makes the span. Has no effect on items that have started before.
     pub(crate) fn start(&self, at: Instant, worker: &str, about: About<'_>, function: &(dyn Fn() -> String + Sync)) {
-        let mut state = self.state.lock();
-        if state.0.started().is_some() {
+        let mut state = self.0.lock();
+        if state.times.started().is_some() {
             return;
         }
-        state.0.note_start(at, Some(worker.into()));
-        let times = state.0.clone();
+        let Some(caller) = state.caller.clone() else { return };
+        state.times.note_start(at, Some(worker.into()));
+        let times = state.times.clone();
         drop(state);
         let mut span = TaskSpan::none();
         as_callback(SUBSCRIBER, &mut || {
-            span = self.caller.span_of_items(about.id, || function().into(), about.items);
+            span = caller.span_of_items(about.id, || function().into(), about.items);
             span.started(&times, Some(about.executor), about.name);
         });
-        self.state.lock().1 = span;
+        let mut state = self.0.lock();
+        if state.caller.is_some() {
+            std::mem::swap(&mut state.span, &mut span);
+        }
     }
 
     /// Closes the span, if the items have started.
     pub(crate) fn end(&self, outcome: Result<(), &Error>) {
-        let mut state = self.state.lock();
-        state.0.note_end();
-        let times = state.0.clone();
-        let mut span = Some(std::mem::replace(&mut state.1, TaskSpan::none()));
+        let mut state = self.0.lock();
+        state.times.note_end();
+        let times = state.times.clone();
+        // Dropped after the lock.
+        let _caller = state.caller.take();
+        let span = std::mem::replace(&mut state.span, TaskSpan::none());
         drop(state);
-        as_callback(SUBSCRIBER, &mut || {
-            if let Some(span) = span.take() {
-                span.ended(outcome, &times, None, None);
-            }
-        });
+        as_callback(SUBSCRIBER, &mut || span.ended(outcome, &times, None, None));
     }
 }
-
-/// Whose panics are logged.
-const SUBSCRIBER: &str = "a subscriber of `tracing`";

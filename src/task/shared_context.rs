@@ -28,7 +28,8 @@ pub(crate) struct SharedContext<C>(Arc<Shared<C>>);
 
 struct Shared<C> {
     attachments: Mutex<Vec<Attachment>>,
-    value: C,
+    /// Boxed, because a large one must not be moved over the stack of a worker.
+    value: Box<C>,
 }
 
 /// What an executor has made of a context.
@@ -44,6 +45,10 @@ pub(crate) trait AnyContext: Send + Sync {
 
 impl<C> SharedContext<C> {
     pub(crate) fn new(value: C) -> Self {
+        Self::of(Box::new(value))
+    }
+
+    fn of(value: Box<C>) -> Self {
         Self(Arc::new(Shared { attachments: Mutex::new(Vec::new()), value }))
     }
 }
@@ -70,7 +75,7 @@ impl<C> Deref for SharedContext<C> {
 
 impl<C: Serialize + Send + Sync> AnyContext for Shared<C> {
     fn encode(&self) -> Result<Vec<u8>, Error> {
-        codec::encode_caught(Part::Context, &self.value)
+        codec::encode_caught(Part::Context, &*self.value)
     }
 
     fn attachments(&self) -> &Mutex<Vec<Attachment>> {
@@ -105,8 +110,8 @@ impl ReceivedContext {
         let known = match state {
             State::Known(known) => known,
             State::Encoded(bytes) => {
-                let value = with_out_of_band(out_of_band, || codec::decode_caught::<C>(Part::Context, &bytes)).0;
-                value.map(|value| SharedContext::new(value).0 as Arc<dyn Any + Send + Sync>)
+                let value = with_out_of_band(out_of_band, || codec::decode_caught::<Box<C>>(Part::Context, &bytes)).0;
+                value.map(|value| SharedContext::of(value).0 as Arc<dyn Any + Send + Sync>)
             }
         };
         *self.0.lock() = State::Known(known.clone());

@@ -6,7 +6,9 @@
 //! sides know: the trace id of the program, which a worker inherits in its environment, and the id of the task.
 //!
 //! A span without a subscriber that wants it is none, and costs a look at an atomic. Subscribers are user code: apart from
-//! the making of a span, in the thread of the caller, every call of one is made as a callback is.
+//! the making of a span, in the thread of the caller, every call of one is made as a callback is. A clone or a drop of a
+//! [`Span`](tracing::Span) is such a call, and both happen under locks: so tasks share one span, and the last of those that
+//! have it closes it as a callback.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tracing")]
@@ -16,32 +18,59 @@ pub(crate) mod names;
 
 pub(crate) use imp::{Caller, TaskSpan};
 
+/// Whose panics are logged.
+pub(crate) const SUBSCRIBER: &str = "a subscriber of `tracing`";
+
 #[cfg(feature = "tracing")]
 mod imp {
     use std::borrow::Cow;
+    use std::sync::Arc;
 
     use tracing::dispatcher::{self, Dispatch};
-    use tracing::field::{Empty, display};
+    use tracing::field::{Empty, Value, display};
     use tracing::level_filters::LevelFilter;
     use tracing::span::{Entered, Span};
 
     use crate::error::Error;
     use crate::id::FutureId;
     use crate::task::encoded::Entry;
+    use crate::task::nested::as_callback;
     use crate::task::times::Times;
+    use crate::task::trace::SUBSCRIBER;
     use crate::task::trace::identity::traceparent;
     use crate::task::trace::names::{function_of, name_of};
+    use crate::unwind::Caught;
 
+    /// What calls the subscriber when it is dropped: as a callback.
+    struct Dropped<T: Send>(Option<T>);
+
+    impl<T: Send> Drop for Dropped<T> {
+        fn drop(&mut self) {
+            as_callback(SUBSCRIBER, &mut || drop(self.0.take()));
+        }
+    }
+
+    /// Its clones share one span, and call no subscriber.
     #[derive(Clone)]
-    pub(crate) struct TaskSpan(Span);
+    pub(crate) struct TaskSpan(Option<Arc<Dropped<Span>>>);
 
     impl TaskSpan {
         pub(crate) const fn none() -> Self {
-            Self(Span::none())
+            Self(None)
+        }
+
+        fn span(&self) -> Option<&Span> {
+            self.0.as_deref()?.0.as_ref()
+        }
+
+        fn record(&self, field: &str, value: impl Value) {
+            if let Some(span) = self.span() {
+                span.record(field, value);
+            }
         }
 
         pub(crate) fn is_none(&self) -> bool {
-            self.0.is_none()
+            self.span().is_none()
         }
 
         /// Returns `true` if a subscriber may want spans of tasks. Without any, looks at an atomic.
@@ -59,11 +88,16 @@ mod imp {
             Self::make(id, || entry().map_or_else(|| function_of(call), name_of))
         }
 
-        /// Makes the span of a call that this worker process makes for another process.
-        pub(crate) fn in_worker(id: FutureId, function: impl FnOnce() -> Cow<'static, str>) -> Self {
-            let span = Self::make(id, function);
-            if let Some(worker) = std::thread::current().name() {
-                span.0.record("worker", worker);
+        /// Makes the span of a call that this worker process makes for another process. There is none if that panics.
+        pub(crate) fn in_worker(id: FutureId, function: impl Fn() -> Cow<'static, str> + Sync) -> Self {
+            let mut span = Self::none();
+            if Self::are_wanted() {
+                as_callback(SUBSCRIBER, &mut || {
+                    span = Self::make(id, &function);
+                    if let Some(worker) = std::thread::current().name() {
+                        span.record("worker", worker);
+                    }
+                });
             }
             span
         }
@@ -84,7 +118,7 @@ mod imp {
                 error = Empty,
                 traceparent = %traceparent(id),
             );
-            if span.is_disabled() { Self::none() } else { Self(span) }
+            Self((!span.is_disabled()).then(|| Arc::new(Dropped(Some(span)))))
         }
 
         pub(crate) fn started(&self, times: &Times, executor: Option<&str>, name: Option<&str>) {
@@ -92,9 +126,9 @@ mod imp {
                 return;
             }
             self.tell_names(executor, name);
-            self.0.record("queued_us", micros(times.queued()));
+            self.record("queued_us", micros(times.queued()));
             if let Some(worker) = times.worker_name() {
-                self.0.record("worker", worker);
+                self.record("worker", worker);
             }
         }
 
@@ -110,20 +144,20 @@ mod imp {
             }
             match times.ran() {
                 Some(ran) => {
-                    self.0.record("ran_us", micros(ran));
+                    self.record("ran_us", micros(ran));
                 }
                 None => {
                     self.tell_names(executor, name);
-                    self.0.record("queued_us", micros(times.queued()));
+                    self.record("queued_us", micros(times.queued()));
                 }
             }
             match outcome {
                 Ok(()) => {
-                    self.0.record("outcome", "Ok");
+                    self.record("outcome", "Ok");
                 }
                 Err(error) => {
-                    self.0.record("outcome", error.variant());
-                    self.0.record("error", display(error));
+                    self.record("outcome", error.variant());
+                    self.record("error", display(error));
                 }
             }
         }
@@ -131,33 +165,35 @@ mod imp {
         fn tell_names(&self, executor: Option<&str>, name: Option<&str>) {
             for (field, value) in [("executor", executor), ("name", name)] {
                 if let Some(value) = value {
-                    self.0.record(field, value);
+                    self.record(field, value);
                 }
             }
         }
 
-        pub(crate) fn enter(&self) -> Entered<'_> {
-            self.0.enter()
+        /// Enters the span until the returned value is dropped. May panic, but not at that drop, which may be in the middle of
+        /// another panic.
+        pub(crate) fn enter(&self) -> Caught<Option<Entered<'_>>> {
+            Caught::new(self.span().map(Span::enter))
         }
     }
 
     /// The span and the subscriber that were current in the thread of a caller, for spans that other threads make for it.
     #[derive(Clone)]
-    pub(crate) struct Caller {
-        subscriber: Dispatch,
-        span: Span,
-    }
+    pub(crate) struct Caller(Arc<Dropped<(Dispatch, Span)>>);
 
     impl Caller {
         /// Returns `None` if no spans are wanted.
         pub(crate) fn here() -> Option<Self> {
-            let here = || Self { subscriber: dispatcher::get_default(Dispatch::clone), span: Span::current() };
-            TaskSpan::are_wanted().then(here)
+            let here = || (dispatcher::get_default(Dispatch::clone), Span::current());
+            TaskSpan::are_wanted().then(|| Self(Arc::new(Dropped(Some(here())))))
         }
 
         /// Runs `code`, whose spans are children of the caller's.
         pub(crate) fn in_scope<R>(&self, code: impl FnOnce() -> R) -> R {
-            dispatcher::with_default(&self.subscriber, || self.span.in_scope(code))
+            match &self.0.0 {
+                Some((subscriber, span)) => dispatcher::with_default(subscriber, || span.in_scope(code)),
+                None => code(),
+            }
         }
 
         /// Makes the span of items that travel together.
@@ -168,7 +204,7 @@ mod imp {
             items: usize,
         ) -> TaskSpan {
             let span = self.in_scope(|| TaskSpan::make(id, function));
-            span.0.record("items", items);
+            span.record("items", items);
             span
         }
     }
@@ -204,7 +240,7 @@ mod imp {
         pub(crate) fn of_call(_: FutureId, _: &'static str, _: impl FnOnce() -> Option<Entry>) -> Self {
             Self
         }
-        pub(crate) fn in_worker(_: FutureId, _: impl FnOnce() -> Cow<'static, str>) -> Self {
+        pub(crate) fn in_worker(_: FutureId, _: impl Fn() -> Cow<'static, str> + Sync) -> Self {
             Self
         }
         pub(crate) fn started(&self, _: &Times, _: Option<&str>, _: Option<&str>) {}

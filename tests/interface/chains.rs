@@ -654,3 +654,20 @@ fn a_shutdown_that_cancels_leaves_no_task_that_is_held_back() {
         threads.shutdown();
     });
 }
+
+#[test]
+fn a_task_that_was_handed_over_is_not_held_back_any_more() {
+    within(LONG, || {
+        let threads = Arc::new(ThreadPoolExecutor::new(1));
+        let (promise, input) = promise::<u8>();
+        let after = threads.submit_after(input, |n| n);
+        let (send, pending) = mpsc::channel();
+        let pool = Arc::clone(&threads);
+        after.add_done_callback(move |_| send.send(pool.stats().pending).unwrap());
+        threads.close();
+        // The pool refuses the task inside the hand-over.
+        promise.complete(Ok(1));
+        assert_eq!(pending.recv().unwrap(), 0);
+        assert!(matches!(after.result(), Err(Error::ShutDown)));
+    });
+}

@@ -2,22 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, Job, MapOptions, TaskOptions, ThreadPoolExecutor, promise,
+    Backend, Error, Executor, InlineExecutor, Job, MapOptions, ReturnWhen, TaskOptions, ThreadPoolExecutor, promise,
+    wait,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::with_default;
-use tracing::{Subscriber, info_span};
+use tracing::{Event, Metadata, Subscriber, info_span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use crate::support::{Door, Held, LONG, logged, occupy_at_door, within};
+use crate::support::{Door, Held, LONG, logged, occupy, occupy_at_door, within};
 
 /// What became of a span.
 #[derive(Clone, Debug, Default)]
@@ -311,6 +313,33 @@ mod in_worker {
         });
     }
 
+    /// Installs a subscriber that panics in each call.
+    fn subscribe_to_panics(at_the_end: bool) {
+        struct PanicsAtOnce;
+        impl<S: Subscriber> Layer<S> for PanicsAtOnce {
+            fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+                panic!("at the start of this test");
+            }
+        }
+        let installed = match at_the_end {
+            true => tracing::subscriber::set_global_default(Registry::default().with(Panics).with(PanicsAtTheEnd)),
+            false => tracing::subscriber::set_global_default(Registry::default().with(PanicsAtOnce)),
+        };
+        installed.expect("there is no other");
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_in_a_worker_process_does_not_end_it() {
+        for at_the_end in [false, true] {
+            let builder = ProcessPoolExecutor::builder().max_workers(1);
+            let processes = builder.initializer(subscribe_to_panics, at_the_end).build().unwrap();
+            for n in 1..4 {
+                assert_eq!(processes.submit(double, n).result().unwrap(), 2 * n);
+            }
+            assert_eq!(processes.map(double, 0..3).collect::<Result<Vec<_>, _>>().unwrap(), [0, 2, 4]);
+        }
+    }
+
     #[test]
     fn a_pool_may_name_the_trace_of_its_workers() {
         traced(|_| {
@@ -324,24 +353,121 @@ mod in_worker {
     }
 }
 
+/// Panics wherever a span is not made.
+struct Panics;
+
+impl<S: Subscriber> Layer<S> for Panics {
+    fn on_enter(&self, _: &Id, _: Context<'_, S>) {
+        panic!("at the entrance of this test");
+    }
+    fn on_record(&self, _: &Id, _: &Record<'_>, _: Context<'_, S>) {
+        panic!("at a record of this test");
+    }
+}
+
+/// Panics where a span is left and closed.
+struct PanicsAtTheEnd;
+
+impl<S: Subscriber> Layer<S> for PanicsAtTheEnd {
+    fn on_exit(&self, _: &Id, _: Context<'_, S>) {
+        panic!("at the exit of this test");
+    }
+    fn on_close(&self, _: Id, _: Context<'_, S>) {
+        panic!("at the end of this test");
+    }
+}
+
 #[test]
 fn a_subscriber_that_panics_costs_no_more_than_the_task() {
-    struct Panics;
-    impl<S: Subscriber> Layer<S> for Panics {
-        fn on_enter(&self, _: &Id, _: Context<'_, S>) {
-            panic!("at the entrance of this test");
-        }
-        fn on_record(&self, _: &Id, _: &Record<'_>, _: Context<'_, S>) {
-            panic!("at a record of this test");
-        }
-    }
     within(LONG, || {
         logged("");
         with_default(Registry::default().with(Panics), || {
             let threads = ThreadPoolExecutor::new(1);
             assert!(matches!(threads.submit(double, 1).result(), Err(Error::Panicked(_))));
             assert!(!logged("at a record of this test").is_empty());
+            // Its worker counts it after its end.
+            threads.close();
+            assert!(threads.join(None));
             assert_eq!(threads.stats().failed, 1);
+        });
+    });
+}
+
+#[test]
+fn a_subscriber_that_panics_at_the_end_of_a_span_costs_nothing() {
+    within(LONG, || {
+        logged("");
+        with_default(Registry::default().with(PanicsAtTheEnd), || {
+            let threads = ThreadPoolExecutor::new(1);
+            assert_eq!(threads.submit(double, 1).result().unwrap(), 2);
+            // The span is left while a panic unwinds.
+            let panics = |n: u64| -> u64 { panic!("{n} in a task of this test") };
+            assert!(matches!(threads.submit(panics, 1).result(), Err(Error::Panicked(_))));
+            // The thread that ran it is the last to have the span.
+            let (opener, task) = occupy(&threads);
+            assert!(task.abort());
+            opener.open();
+            assert_eq!(threads.submit(double, 2).result().unwrap(), 4);
+            assert!(!logged("at the exit of this test").is_empty() && !logged("at the end of this test").is_empty());
+        });
+    });
+}
+
+/// Looks at a future in each call.
+#[derive(Default)]
+struct Curious {
+    future: OnceLock<concurrent_futures::Future<u64>>,
+    spans: AtomicU64,
+}
+
+impl Curious {
+    fn look(&self) {
+        if let Some(future) = self.future.get() {
+            let _ = future.is_running();
+        }
+    }
+}
+
+impl Subscriber for Curious {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        self.look();
+        Id::from_u64(1 + self.spans.fetch_add(1, Ordering::Relaxed))
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {
+        self.look();
+    }
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn enter(&self, _: &Id) {
+        self.look();
+    }
+    fn exit(&self, _: &Id) {
+        self.look();
+    }
+    fn clone_span(&self, id: &Id) -> Id {
+        self.look();
+        id.clone()
+    }
+    fn try_close(&self, _: Id) -> bool {
+        self.look();
+        true
+    }
+}
+
+#[test]
+fn a_subscriber_may_look_at_the_task() {
+    within(LONG, || {
+        let curious = Arc::new(Curious::default());
+        with_default(Arc::clone(&curious), || {
+            let threads = ThreadPoolExecutor::new(1);
+            let (opener, _first) = occupy(&threads);
+            let future = curious.future.get_or_init(|| threads.submit(double, 1));
+            opener.open();
+            wait([future], None, ReturnWhen::AllCompleted);
+            assert!(future.is_done());
         });
     });
 }

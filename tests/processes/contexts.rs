@@ -295,6 +295,20 @@ fn a_context_that_is_too_long_is_refused() {
     });
 }
 
+#[test]
+fn a_context_that_is_large_in_memory_fits_the_stack_of_a_worker() {
+    type Large = [[[[u64; 32]; 32]; 32]; 6];
+    with_pool(workers(1), |pool| {
+        let call = || {
+            let context = pool.with_context([[[[1; 32]; 32]; 32]; 6]);
+            context.submit(|large: &Large, n: u64| large[5][31][31][31] + n, 1).result().unwrap()
+        };
+        // That of the caller has to be large enough.
+        let caller = thread::Builder::new().stack_size(64 << 20);
+        assert_eq!(thread::scope(|scope| caller.spawn_scoped(scope, call).unwrap().join().unwrap()), 2);
+    });
+}
+
 static KEPT: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
 
 fn is_all((bytes, byte): (&Bytes, u8)) -> bool {

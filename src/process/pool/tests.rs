@@ -11,6 +11,7 @@ use crate::process::task::{Completion, RemoteTask};
 use crate::task::encoded::Entry;
 use crate::task::encoded::ItemOffsets;
 use crate::task::function::Infallible;
+use crate::task::items_span::ItemsSpan;
 use crate::task::owner::Shared;
 use crate::task::owner::tests::Nothing;
 use crate::ticket::Ticket;
@@ -29,9 +30,13 @@ impl BatchOwner for Tally {
 }
 
 fn batch(processes: &ProcessPoolExecutor, tally: &Arc<Tally>) -> Arc<RemoteTask> {
+    batch_in_span(processes, tally, None)
+}
+
+fn batch_in_span(processes: &ProcessPoolExecutor, tally: &Arc<Tally>, span: Option<Box<ItemsSpan>>) -> Arc<RemoteTask> {
     let call = FunctionAddress::of(Entry::of(&Infallible(|n: u64| n + 1))).unwrap();
     let (argument, offsets) = ItemOffsets::of(&[1_u64, 2, 3]);
-    let batch = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default(), None);
+    let batch = Batch::new(Arc::clone(tally) as _, None, 0, Ticket::default(), Arc::default(), span);
     let encoded = LocatedCall { call, argument, items: Some(offsets) };
     RemoteTask::new(Completion::Batch(batch), Arc::clone(&processes.pool) as _, encoded, Vec::new(), None)
 }
@@ -57,6 +62,71 @@ fn items_of_a_batch_that_have_not_begun_are_withdrawn() {
     assert!(remote.note(0, 1, &first));
     assert_eq!(remote.withdraw(), 2);
     assert_eq!(tally.0.load(Ordering::Relaxed), 3, "each item has one outcome");
+}
+
+/// Counts the calls for spans that are there.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+#[cfg(feature = "tracing")]
+impl Counting {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl tracing::Subscriber for Counting {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+        tracing::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {
+        self.count();
+    }
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &tracing::Id) {
+        self.count();
+    }
+    fn exit(&self, _: &tracing::Id) {
+        self.count();
+    }
+    fn clone_span(&self, id: &tracing::Id) -> tracing::Id {
+        self.count();
+        id.clone()
+    }
+    fn try_close(&self, _: tracing::Id) -> bool {
+        self.count();
+        true
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn a_batch_is_divided_and_dropped_without_a_call_of_a_subscriber() {
+    use crate::task::trace::Caller;
+
+    let (counting, tally) = (Counting::default(), Arc::<Tally>::default());
+    let calls = Arc::clone(&counting.0);
+    tracing::subscriber::with_default(counting, || {
+        let processes = ProcessPoolExecutor::new(1);
+        let outer = tracing::info_span!("outer");
+        let caller = outer.in_scope(Caller::here).expect("spans are wanted");
+        let remote = batch_in_span(&processes, &tally, Some(Box::new(ItemsSpan::new(caller))));
+        let before = calls.load(Ordering::Relaxed);
+        let rest = remote.divide(1, 3).expect("its items have not begun");
+        assert_eq!(calls.load(Ordering::Relaxed), before, "it is called under the lock of the scheduler");
+        rest.note_started(std::time::Instant::now(), "worker");
+        remote.fail(&Error::Cancelled);
+        rest.fail(&Error::Cancelled);
+        let before = calls.load(Ordering::Relaxed);
+        drop((remote, rest));
+        assert_eq!(calls.load(Ordering::Relaxed), before, "it is called wherever the last handle is dropped");
+    });
 }
 
 #[test]

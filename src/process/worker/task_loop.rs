@@ -30,8 +30,8 @@ use crate::process::shm::segments::{SegmentRef, WorkerOutOfBand};
 use crate::process::shm::table::{self, JOURNAL, TRIES, TaskTable};
 use crate::task::context;
 use crate::task::encoded::Written;
-use crate::task::trace::TaskSpan;
-use crate::unwind::drop_caught;
+use crate::task::trace::{SUBSCRIBER, TaskSpan};
+use crate::unwind::{catch_and_log, drop_caught};
 
 /// How much of the memory that a result needed is kept.
 pub(super) const KEPT: usize = 1 << 20;
@@ -220,11 +220,13 @@ impl TaskLoop {
         let id = FutureId::from_u64(head.id);
         let function = || name_of(head.function).map_or("a function".into(), Cow::Owned);
         let span = TaskSpan::in_worker(id, function);
-        let _entered = span.enter();
+        let mut entered = None;
+        catch_and_log(SUBSCRIBER, || entered = Some(span.enter()));
         let result = context::enter_remote(id, || match head.items {
             0 => self.one(head, argument, bytes),
             _ => RunResult::Items(self.many(head, argument, slot, sequence, bytes)),
         });
+        drop_caught(entered);
         Some(PendingReply { slot, sequence, is_observed: header.observed, result })
     }
 
