@@ -3,7 +3,7 @@
 
 mod attempts;
 mod back_off;
-mod here;
+mod inline;
 mod policy;
 mod retrying;
 

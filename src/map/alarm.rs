@@ -14,26 +14,26 @@ use crate::unwind::drop_caught;
 pub(super) struct Alarm {
     pauses: Arc<Pauses>,
     key: Key,
-    waiting: Arc<Waiting>,
+    last_waker: Arc<LastWaker>,
 }
 
 /// The waker of the last poll.
-struct Waiting(Mutex<Option<Waker>>);
+struct LastWaker(Mutex<Option<Waker>>);
 
 impl Alarm {
     /// Makes an alarm that wakes whoever [waits](Self::wake) at the deadline.
     pub(super) fn new(deadline: Instant) -> Self {
         let (pauses, key) = (Pauses::new(), Key::new(deadline));
-        let waiting = Arc::new(Waiting(Mutex::new(None)));
+        let last_waker = Arc::new(LastWaker(Mutex::new(None)));
         // If there is no thread for it, the time is noticed at the next poll.
-        pauses.add(key, Arc::clone(&waiting) as _);
-        Self { pauses, key, waiting }
+        pauses.add(key, Arc::clone(&last_waker) as _);
+        Self { pauses, key, last_waker }
     }
 
     /// Replaces the waker that is woken. If the deadline is not over after this call, the waker will be woken.
     pub(super) fn wake(&self, waker: &Waker) {
         let waker = waker.clone();
-        let replaced = self.waiting.0.lock().replace(waker);
+        let replaced = self.last_waker.0.lock().replace(waker);
         drop_caught(replaced);
     }
 }
@@ -41,12 +41,12 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         self.pauses.remove(self.key);
-        let waker = self.waiting.0.lock().take();
+        let waker = self.last_waker.0.lock().take();
         drop_caught(waker);
     }
 }
 
-impl Paused for Waiting {
+impl Paused for LastWaker {
     fn resume(&self) {
         let waker = self.0.lock().take();
         if let Some(waker) = waker {

@@ -115,7 +115,7 @@ impl Pool {
         panics::install_hook();
         super::program::fork::watch();
         #[cfg(feature = "tracing")]
-        crate::task::trace::names::name_functions_by(super::program::symbol::name_of);
+        crate::task::trace::names::set_name_resolver(super::program::symbol::name_of);
         let limits = Limits {
             max_workers: settings.max_workers,
             max_pending: settings.max_pending,

@@ -14,7 +14,7 @@
 //! task is not cancelled.
 //!
 //! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. What
-//! the next attempts need, [`Rest`], is in the stage or with the driver, and dropped with either. User code (the argument's
+//! the next attempts need, [`Remaining`], is in the stage or with the driver, and dropped with either. User code (the argument's
 //! `Clone` and `Drop`, `retry_if`, callbacks, the executor) runs without the lock.
 //!
 //! An attempt may end inside the call that submits it, because it is refused. The driver, which is that call's caller, then
@@ -53,61 +53,61 @@ use crate::task::{Runnable, TaskHandle, new_task};
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// How long a pause is at most: the clock may not count further.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// Makes the task of each attempt. Runs user code.
-pub(crate) trait Calls<R>: Send {
+pub(crate) trait AttemptFactory<R>: Send {
     /// Makes a task of a copy of the argument.
-    fn again(&self) -> Arc<dyn TaskHandle<R>>;
+    fn from_copy(&self) -> Arc<dyn TaskHandle<R>>;
     /// Makes a task of the argument itself.
-    fn last(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
+    fn from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
 }
 
 /// An argument, and what makes a task of it.
-pub(crate) struct Again<A, M> {
+pub(crate) struct CloningFactory<A, M> {
     pub(crate) argument: A,
     pub(crate) make: M,
 }
 
-impl<A, M, R> Calls<R> for Again<A, M>
+impl<A, M, R> AttemptFactory<R> for CloningFactory<A, M>
 where
     A: Clone + Send,
     M: Fn(A) -> Arc<dyn TaskHandle<R>> + Send,
 {
-    fn again(&self) -> Arc<dyn TaskHandle<R>> {
+    fn from_copy(&self) -> Arc<dyn TaskHandle<R>> {
         (self.make)(self.argument.clone())
     }
 
-    fn last(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
+    fn from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
         let Self { argument, make } = *self;
         make(argument)
     }
 }
 
 /// What the attempts that follow need.
-pub(super) struct Rest<R> {
+pub(super) struct Remaining<R> {
     /// `None` once the last attempt was made.
-    calls: Option<Box<dyn Calls<R>>>,
+    factory: Option<Box<dyn AttemptFactory<R>>>,
     /// How many attempts were made.
     made: u64,
     /// The error of the attempt before.
     error: Option<Error>,
 }
 
-impl<R> Rest<R> {
-    pub(super) fn new(calls: Box<dyn Calls<R>>) -> Self {
-        Self { calls: Some(calls), made: 0, error: None }
+impl<R> Remaining<R> {
+    pub(super) fn new(factory: Box<dyn AttemptFactory<R>>) -> Self {
+        Self { factory: Some(factory), made: 0, error: None }
     }
 
     /// Makes the task of the next attempt.
     pub(super) fn next(&mut self, policy: &Policy) -> Outcome<Arc<dyn TaskHandle<R>>> {
         self.made += 1;
-        let calls = self.calls.take().ok_or(Error::Abandoned)?;
+        let factory = self.factory.take().ok_or(Error::Abandoned)?;
         if !policy.leaves(self.made) {
-            return panics::catch(|| Ok(calls.last()));
+            return panics::catch(|| Ok(factory.from_original()));
         }
-        let task = panics::catch(|| Ok(calls.again()));
-        self.calls = Some(calls);
+        let task = panics::catch(|| Ok(factory.from_copy()));
+        self.factory = Some(factory);
         task
     }
 
@@ -148,8 +148,8 @@ pub(super) struct Attempts<R> {
 
 enum Stage<R> {
     Driving { made: u64, is_curtailed: bool },
-    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Rest<R>, submitting: Submitting, is_curtailed: bool },
-    Paused { key: Key, rest: Rest<R> },
+    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Remaining<R>, submitting: Submitting, is_curtailed: bool },
+    Paused { key: Key, rest: Remaining<R> },
     Over { cancelled: bool },
 }
 
@@ -165,7 +165,7 @@ enum Submitting {
 impl<R: Send + 'static> Attempts<R> {
     /// Submits the first attempt by `first`, and those that follow by the submitter.
     pub(super) fn begin(
-        calls: Box<dyn Calls<R>>,
+        factory: Box<dyn AttemptFactory<R>>,
         policy: &Arc<Policy>,
         options: &Arc<TaskOptions>,
         (submitter, pauses): (&Submitter, &Arc<Pauses>),
@@ -183,16 +183,16 @@ impl<R: Send + 'static> Attempts<R> {
             me: Weak::clone(me),
         });
         attempts.outer.entrust(Arc::clone(&attempts) as _);
-        attempts.drive(Rest::new(calls), Some(first));
+        attempts.drive(Remaining::new(factory), Some(first));
         future
     }
 
     fn me(&self) -> Arc<Self> {
-        self.me.upgrade().expect("whoever calls it has it")
+        self.me.upgrade().expect("whoever factory it has it")
     }
 
     /// Submits attempts until one does not end at once.
-    fn drive(&self, mut rest: Rest<R>, mut first: Option<&dyn Fn(Job)>) {
+    fn drive(&self, mut rest: Remaining<R>, mut first: Option<&dyn Fn(Job)>) {
         loop {
             let task = match rest.next(&self.policy) {
                 Ok(task) => task,
@@ -239,7 +239,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Ends the outer task with the error of the last attempt.
-    fn finish_curtailed(&self, mut rest: Rest<R>) -> bool {
+    fn finish_curtailed(&self, mut rest: Remaining<R>) -> bool {
         let error = rest.error.take().unwrap_or(Error::Cancelled);
         drop_caught(rest);
         self.outer.finish(Err(error));
@@ -247,7 +247,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Notes that the attempt is submitted. Returns it if it has ended: the calling thread is the driver again.
-    fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
+    fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let mut stage = self.stage.lock();
         if let Stage::Attempt { submitting, .. } = &mut *stage
             && *submitting == Submitting::Yes
@@ -259,7 +259,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Takes the attempt out, if that is the stage: the calling thread is the driver.
-    fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
+    fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let Stage::Attempt { rest, is_curtailed, .. } = &*stage else { return None };
         let next = Stage::Driving { made: rest.made, is_curtailed: *is_curtailed };
         match std::mem::replace(stage, next) {
@@ -269,7 +269,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Decides what follows an attempt that has ended. Returns what the next attempt needs if that follows at once.
-    fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Rest<R>) -> Option<Rest<R>> {
+    fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Remaining<R>) -> Option<Remaining<R>> {
         if const { is_large::<R>() } {
             let outcome = attempt.take_boxed();
             return self.go_on_with(outcome.unwrap_or_else(|| Box::new(Err(Error::Abandoned))), rest);
@@ -277,7 +277,7 @@ impl<R: Send + 'static> Attempts<R> {
         self.go_on_with(attempt.take().unwrap_or(Err(Error::Abandoned)), rest)
     }
 
-    fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Rest<R>) -> Option<Rest<R>> {
+    fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Remaining<R>) -> Option<Remaining<R>> {
         let next = match outcome.get() {
             Ok(_) => Next::Nothing(None),
             Err(error) if self.pauses.is_closed() || self.is_curtailed() => rest.nothing_after(error),
@@ -296,8 +296,8 @@ impl<R: Send + 'static> Attempts<R> {
         matches!(&*self.stage.lock(), Stage::Driving { is_curtailed: true, .. })
     }
 
-    fn pause(&self, rest: Rest<R>, pause: Duration) {
-        let key = Key::new(Instant::now() + pause.min(FAR));
+    fn pause(&self, rest: Remaining<R>, pause: Duration) {
+        let key = Key::new(Instant::now() + pause.min(LONGEST_PAUSE));
         if !self.drive_to(Stage::Paused { key, rest }) {
             return;
         }
@@ -310,7 +310,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Takes the pause out, if that is the stage: the calling thread is the driver.
-    fn take_pause(&self) -> Option<Rest<R>> {
+    fn take_pause(&self) -> Option<Remaining<R>> {
         let mut stage = self.stage.lock();
         let Stage::Paused { rest, .. } = &*stage else { return None };
         let next = Stage::Driving { made: rest.made, is_curtailed: false };
@@ -321,7 +321,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Ends the outer task, unless it is being cancelled.
-    fn end<H: Held<Outcome<R>>>(&self, rest: Rest<R>, outcome: H) {
+    fn end<H: Held<Outcome<R>>>(&self, rest: Remaining<R>, outcome: H) {
         let may_end = self.drive_to(Stage::Over { cancelled: false });
         drop_caught(rest);
         if !may_end {

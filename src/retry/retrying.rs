@@ -9,8 +9,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::attempts::{Again, Attempts, Calls};
-use super::here::attempt_here;
+use super::attempts::{AttemptFactory, Attempts, CloningFactory};
+use super::inline::attempt_inline;
 use super::policy::{Policy, RetryOptions};
 use crate::backend::{Backend, plain_task};
 use crate::codec::Payload;
@@ -127,13 +127,13 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         R: Send + 'static,
     {
         panics::install_hook();
-        let calls: Box<dyn Calls<R>> = Box::new(Again { argument, make });
+        let attempts: Box<dyn AttemptFactory<R>> = Box::new(CloningFactory { argument, make });
         let Some((submitter, pauses)) = &self.later else {
             let name = || format!("task {}", self.executor.options.get_name().unwrap_or("without a name"));
-            return attempt_here(&self.executor, calls, &self.policy, &name);
+            return attempt_inline(&self.executor, attempts, &self.policy, &name);
         };
         let first = |job| self.executor.execute(job);
-        Attempts::begin(calls, &self.policy, &self.executor.options, (submitter, pauses), &first)
+        Attempts::begin(attempts, &self.policy, &self.executor.options, (submitter, pauses), &first)
     }
 
     fn call<A, R>(&self, function: impl Function<A, R> + 'static, argument: A) -> Future<R>
@@ -155,12 +155,12 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         self.attempt(argument, move |argument| plain_task(Unboxing(function.clone()), argument))
     }
 
-    /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
+    /// AttemptFactory `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
     pub fn submit<A: Payload + Clone, R: Payload>(&self, function: fn(A) -> R, argument: A) -> Future<R> {
         self.call(Infallible(function), argument)
     }
 
-    /// Calls a function that returns `Result` on a worker, like [`Executor::try_submit`](crate::Executor::try_submit).
+    /// AttemptFactory a function that returns `Result` on a worker, like [`Executor::try_submit`](crate::Executor::try_submit).
     pub fn try_submit<A: Payload + Clone, R: Payload, E: Into<BoxError> + 'static>(
         &self,
         function: fn(A) -> Result<R, E>,
@@ -178,7 +178,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         move |argument| retrying.submit(function, argument)
     }
 
-    /// Calls `function` on every argument, and yields the outcomes in input order, like
+    /// AttemptFactory `function` on every argument, and yields the outcomes in input order, like
     /// [`Executor::map`](crate::Executor::map). Each item is a task of its own.
     pub fn map<I, R: Payload>(&self, function: fn(I::Item) -> R, arguments: I) -> Map<'e, I::IntoIter, R>
     where
@@ -187,7 +187,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         Map::new(self.items(Infallible(function)), &self.map_options, arguments)
     }
 
-    /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order, like
+    /// AttemptFactory a function that returns `Result` on every argument, and yields the outcomes in input order, like
     /// [`Executor::try_map`](crate::Executor::try_map). Each item is a task of its own.
     pub fn try_map<I, R: Payload, E: Into<BoxError> + 'static>(
         &self,
@@ -200,7 +200,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         Map::new(self.items(TryFn(function)), &self.map_options, arguments)
     }
 
-    /// Calls `function` on every argument, and yields `(input position, outcome)` as the items are done, like
+    /// AttemptFactory `function` on every argument, and yields `(input position, outcome)` as the items are done, like
     /// [`Executor::map_unordered`](crate::Executor::map_unordered). Each item is a task of its own.
     pub fn map_unordered<I, R: Payload>(
         &self,
@@ -213,7 +213,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         MapUnordered::new(self.items(Infallible(function)), &self.map_options, arguments)
     }
 
-    /// Calls a function that returns `Result` on every argument, and yields `(input position, outcome)` as the items are
+    /// AttemptFactory a function that returns `Result` on every argument, and yields `(input position, outcome)` as the items are
     /// done, like [`Executor::try_map_unordered`](crate::Executor::try_map_unordered). Each item is a task of its own.
     pub fn try_map_unordered<I, R: Payload, E: Into<BoxError> + 'static>(
         &self,

@@ -155,7 +155,7 @@ where
     A: DeserializeOwned + Send,
     R: Serialize,
 {
-    let function = F::arrive(pointer, context, out_of_band)?;
+    let function = F::rebuild(pointer, context, out_of_band)?;
     let argument: A = with_out_of_band(out_of_band, || codec::decode_caught(Part::Argument, argument)).0?;
     if const { is_large::<R>() } {
         run::<F, A, R, Box<Outcome<R>>>(&function, argument, reply, out_of_band)

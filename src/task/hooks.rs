@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::nested::as_callback;
 use super::times::{OnDone, OnStart, Times};
-use super::trace::TaskSpan;
+use super::trace::{SUBSCRIBER, TaskSpan};
 use crate::error::Error;
 use crate::sync::thread;
 
@@ -77,9 +77,6 @@ impl Hooks {
         }
     }
 }
-
-/// Whose panics are logged.
-const SUBSCRIBER: &str = "a subscriber of `tracing`";
 
 /// The hooks for the start of a task, out of its lock.
 #[must_use]

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::nested::as_callback;
 use super::times::Times;
-use super::trace::{Caller, TaskSpan};
+use super::trace::{Caller, SUBSCRIBER, TaskSpan};
 use crate::error::Error;
 use crate::id::FutureId;
 use crate::sync::Mutex;
@@ -22,7 +22,7 @@ pub(crate) struct ItemsSpan {
 
 /// What a span says of a batch of items.
 #[derive(Clone, Copy)]
-pub(crate) struct About<'a> {
+pub(crate) struct BatchInfo<'a> {
     pub(crate) id: FutureId,
     pub(crate) name: Option<&'a str>,
     pub(crate) items: usize,
@@ -40,7 +40,7 @@ impl ItemsSpan {
     }
 
     /// Makes the span. Has no effect on items that have started before.
-    pub(crate) fn start(&self, at: Instant, worker: &str, about: About<'_>, function: &(dyn Fn() -> String + Sync)) {
+    pub(crate) fn start(&self, at: Instant, worker: &str, info: BatchInfo<'_>, function: &(dyn Fn() -> String + Sync)) {
         let mut state = self.state.lock();
         if state.0.started().is_some() {
             return;
@@ -50,8 +50,8 @@ impl ItemsSpan {
         drop(state);
         let mut span = TaskSpan::none();
         as_callback(SUBSCRIBER, &mut || {
-            span = self.caller.span_of_items(about.id, || function().into(), about.items);
-            span.started(&times, Some(about.executor), about.name);
+            span = self.caller.span_of_items(info.id, || function().into(), info.items);
+            span.started(&times, Some(info.executor), info.name);
         });
         self.state.lock().1 = span;
     }
@@ -70,6 +70,3 @@ impl ItemsSpan {
         });
     }
 }
-
-/// Whose panics are logged.
-const SUBSCRIBER: &str = "a subscriber of `tracing`";

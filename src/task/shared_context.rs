@@ -24,9 +24,9 @@ use crate::error::{Decode, Error, Part};
 use crate::sync::Mutex;
 
 /// A value that the calls which read it share. Its clones are the same context.
-pub(crate) struct SharedContext<C>(Arc<Shared<C>>);
+pub(crate) struct SharedContext<C>(Arc<ContextInner<C>>);
 
-struct Shared<C> {
+struct ContextInner<C> {
     attachments: Mutex<Vec<Attachment>>,
     value: C,
 }
@@ -44,7 +44,7 @@ pub(crate) trait AnyContext: Send + Sync {
 
 impl<C> SharedContext<C> {
     pub(crate) fn new(value: C) -> Self {
-        Self(Arc::new(Shared { attachments: Mutex::new(Vec::new()), value }))
+        Self(Arc::new(ContextInner { attachments: Mutex::new(Vec::new()), value }))
     }
 }
 
@@ -68,7 +68,7 @@ impl<C> Deref for SharedContext<C> {
     }
 }
 
-impl<C: Serialize + Send + Sync> AnyContext for Shared<C> {
+impl<C: Serialize + Send + Sync> AnyContext for ContextInner<C> {
     fn encode(&self) -> Result<Vec<u8>, Error> {
         codec::encode_caught(Part::Context, &self.value)
     }

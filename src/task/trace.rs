@@ -16,6 +16,9 @@ pub(crate) mod names;
 
 pub(crate) use imp::{Caller, TaskSpan};
 
+/// The name of the user code that a call of a subscriber runs, for the log line about its panic.
+pub(super) const SUBSCRIBER: &str = "a subscriber of `tracing`";
+
 #[cfg(feature = "tracing")]
 mod imp {
     use std::borrow::Cow;
@@ -91,7 +94,7 @@ mod imp {
             if self.is_none() {
                 return;
             }
-            self.tell_names(executor, name);
+            self.record_names(executor, name);
             self.0.record("queued_us", micros(times.queued()));
             if let Some(worker) = times.worker_name() {
                 self.0.record("worker", worker);
@@ -113,7 +116,7 @@ mod imp {
                     self.0.record("ran_us", micros(ran));
                 }
                 None => {
-                    self.tell_names(executor, name);
+                    self.record_names(executor, name);
                     self.0.record("queued_us", micros(times.queued()));
                 }
             }
@@ -128,7 +131,7 @@ mod imp {
             }
         }
 
-        fn tell_names(&self, executor: Option<&str>, name: Option<&str>) {
+        fn record_names(&self, executor: Option<&str>, name: Option<&str>) {
             for (field, value) in [("executor", executor), ("name", name)] {
                 if let Some(value) = value {
                     self.0.record(field, value);

@@ -26,9 +26,9 @@ pub(super) trait TimerOwner: TaskOwner {
 }
 
 /// The handle of the executor. The thread ends when it is [stopped](Self::stop).
-pub(super) struct Timer(Arc<Shared>);
+pub(super) struct Timer(Arc<Watches>);
 
-struct Shared {
+struct Watches {
     state: Mutex<State>,
     /// Notified when an earlier deadline than all others is added, and when the thread is to end.
     changed: Condvar,
@@ -52,7 +52,7 @@ struct Watch {
 
 impl Timer {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
+        Self(Arc::new(Watches { state: Mutex::new(State::default()), changed: Condvar::new() }))
     }
 
     /// Starts the timer thread if it does not run, by calling `spawn` with its body.
@@ -62,8 +62,8 @@ impl Timer {
     ) -> io::Result<()> {
         let mut state = self.0.state.lock();
         if !state.runs {
-            let (shared, stops) = (Arc::clone(&self.0), state.stops);
-            spawn(Box::new(move |pool| shared.run(&pool, stops)))?;
+            let (watches, stops) = (Arc::clone(&self.0), state.stops);
+            spawn(Box::new(move |pool| watches.run(&pool, stops)))?;
             state.runs = true;
         }
         Ok(())
@@ -106,7 +106,7 @@ impl State {
     }
 }
 
-impl Shared {
+impl Watches {
     fn run(&self, pool: &Arc<dyn TimerOwner>, stops: u64) {
         // Callbacks of expired tasks run here if no other thread can be started for them.
         owner::enter(Arc::clone(pool) as _);

@@ -6,18 +6,18 @@ use std::sync::OnceLock;
 
 use crate::task::encoded::Entry;
 
-type NameFunction = fn(usize) -> Option<String>;
+type NameResolver = fn(usize) -> Option<String>;
 
-static FUNCTION_NAMES: OnceLock<NameFunction> = OnceLock::new();
+static NAME_RESOLVER: OnceLock<NameResolver> = OnceLock::new();
 
-/// Names plain functions by what `find` says of their addresses from now on.
-pub(crate) fn name_functions_by(find: NameFunction) {
-    FUNCTION_NAMES.get_or_init(|| find);
+/// Sets how the name of a plain function is found by its address. Only the first call has an effect.
+pub(crate) fn set_name_resolver(resolver: NameResolver) {
+    NAME_RESOLVER.get_or_init(|| resolver);
 }
 
 /// Returns the name of a plain function, or its type.
 pub(super) fn name_of(entry: Entry) -> Cow<'static, str> {
-    let named = FUNCTION_NAMES.get().and_then(|find| find(entry.function));
+    let named = NAME_RESOLVER.get().and_then(|resolve| resolve(entry.function));
     named.map_or(Cow::Borrowed(entry.signature), Cow::Owned)
 }
 

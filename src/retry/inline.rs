@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::attempts::{Calls, Next, Rest};
+use super::attempts::{AttemptFactory, Next, Remaining};
 use super::policy::Policy;
 use crate::backend::{Backend, submit};
 use crate::error::Error;
@@ -11,13 +11,13 @@ use crate::future::Future;
 use crate::future::promise::promise;
 
 /// Submits attempts, and makes the pauses between them, until one has an outcome that is final. Blocks until then.
-pub(super) fn attempt_here<R: Send + 'static>(
+pub(super) fn attempt_inline<R: Send + 'static>(
     executor: &impl Backend,
-    calls: Box<dyn Calls<R>>,
+    factory: Box<dyn AttemptFactory<R>>,
     policy: &Policy,
     name: &dyn Fn() -> String,
 ) -> Future<R> {
-    let mut rest = Rest::new(calls);
+    let mut rest = Remaining::new(factory);
     loop {
         let future = match rest.next(policy) {
             Ok(task) => submit(executor, task),
