@@ -1,4 +1,4 @@
-//! Tasks that are tried again after an error: what a caller asks for, and what becomes of it.
+//! Tasks that are tried again after an error: the options, the policy and the attempts.
 #![forbid(unsafe_code)]
 
 mod attempts;

@@ -1,4 +1,4 @@
-//! [`Alarm`]: wakes what polls a map when the time of the map is up.
+//! [`Alarm`]: wakes the async task that polls a map when the timeout of the map expires.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::pauses::{Paused, Pauses};
 use crate::sync::Mutex;
 use crate::unwind::drop_caught;
 
-/// Is off when it is dropped.
+/// Wakes the waker of the last poll at a deadline. Its drop cancels that.
 pub(super) struct Alarm {
     pauses: Arc<Pauses>,
     key: Key,
@@ -21,16 +21,16 @@ pub(super) struct Alarm {
 struct LastWaker(Mutex<Option<Waker>>);
 
 impl Alarm {
-    /// Makes an alarm that wakes whoever [waits](Self::wake) at the deadline.
+    /// Makes an alarm without a waker, for this deadline.
     pub(super) fn new(deadline: Instant) -> Self {
         let (pauses, key) = (Pauses::new(), Key::new(deadline));
         let last_waker = Arc::new(LastWaker(Mutex::new(None)));
-        // If there is no thread for it, the time is noticed at the next poll.
+        // If no thread can be started, the map notices the end of its timeout at the next poll.
         pauses.add(key, Arc::clone(&last_waker) as _);
         Self { pauses, key, last_waker }
     }
 
-    /// Replaces the waker that is woken. If the deadline is not over after this call, the waker will be woken.
+    /// Replaces the waker. If the deadline has not passed after this call, the waker will be woken.
     pub(super) fn wake(&self, waker: &Waker) {
         let waker = waker.clone();
         let replaced = self.last_waker.0.lock().replace(waker);

@@ -59,7 +59,7 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     deadline: Option<Instant>,
     /// The time from the call of `map` to `deadline`.
     timeout: Duration,
-    /// Wakes what polls the map at the deadline. Made by the first poll that has to wait.
+    /// Wakes the async task that polls the map, at the deadline. Made by the first poll that has to wait.
     #[cfg(feature = "stream")]
     alarm: Option<Alarm>,
 }
@@ -254,7 +254,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
                     if let Some(deadline) = self.deadline {
                         self.alarm.get_or_insert_with(|| Alarm::new(deadline)).wake(context.waker());
                     }
-                    // Looked at after the alarm was set, which may have been too late.
+                    // This is checked after the alarm got the waker, because the deadline may have passed before.
                     if self.ranges.is_empty() || is_past(self.deadline) {
                         return Poll::Ready(Some(self.time_out()));
                     }

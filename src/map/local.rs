@@ -161,7 +161,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
     ) -> Arc<Self> {
         // Whoever drops the last reference to it is in the middle of something.
         let function = Arc::new(Caught::new(function));
-        // A map worker is also made by the one before it.
+        // The next map worker is made by the one before it, on another thread.
         let caller = Caller::here();
         let worker = move |items: Arc<Self>| -> Arc<dyn Runnable> {
             let owner = Arc::clone(&items.owner);

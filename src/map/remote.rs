@@ -59,7 +59,7 @@ const UNDER_WAY: usize = 4;
 pub(crate) struct RemoteItems<A, R> {
     executor: Arc<dyn BatchExecutor>,
     entry: Entry,
-    /// What the function is bound to.
+    /// The context that the function is bound to.
     context: Option<Arc<dyn AnyContext>>,
     options: Option<Arc<TaskOptions>>,
     pending: Mutex<PendingRanges<A, R>>,

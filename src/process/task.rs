@@ -25,7 +25,7 @@ use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
 
-/// The kind of executor, for spans.
+/// The name of this kind of executor, in spans.
 const KIND: &str = "ProcessPoolExecutor";
 
 /// A task whose call was encoded and dropped. It keeps the encoded bytes until the outcome is known, because a worker
@@ -37,7 +37,8 @@ pub(super) struct RemoteTask {
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
     pub(super) segments: Vec<SegmentRef>,
-    /// What its function is bound to. It goes to each worker once, ahead of the first task that needs it.
+    /// The context that its function is bound to. It is sent to each worker once, ahead of the first task that needs
+    /// it.
     pub(super) context: Option<Arc<EncodedContext>>,
     /// Set if the worker's task kept bytes of these segments.
     pub(super) kept: AtomicBool,
@@ -57,7 +58,7 @@ pub(super) struct RemoteTask {
     /// Set if it is running for its caller although no worker has it: its job was started before it came here, or it
     /// has run and will be retried. It then does not count as pending, wherever it is: it cannot be cancelled.
     started: AtomicBool,
-    /// `true` if somebody wants to know when it starts, so that its worker tells.
+    /// `true` if hooks or a span need the time of its start, so that its worker must report that.
     pub(super) is_observed: bool,
     /// How many nanoseconds its worker took for it.
     took: AtomicU64,

@@ -1,29 +1,33 @@
 //! [`Attempts`]: a task that is tried again after an error.
 //!
-//! The caller's future belongs to an outer task, which has no call. Each attempt is a task of the executor, made of a copy
-//! of the argument; the last one gets the argument itself. The outer task ends with the outcome of the last attempt.
+//! The caller's future belongs to an outer task, which has no call. Each attempt is a task of the executor with a copy
+//! of the argument; the last attempt gets the argument itself. The outer task ends with the outcome of the last
+//! attempt.
 //!
-//! | stage | who goes on | `cancel` of the outer task | `abort` of it |
+//! | stage | the next driver | `cancel` of the outer task | `abort` of it |
 //! |---|---|---|---|
-//! | `Driving` | one thread: it decides what follows an attempt, and submits the next one | curtails | sets `Over` |
-//! | `Attempt` | the thread that ends the attempt: it becomes the driver | cancels the attempt, or curtails | sets `Over`, and aborts the attempt |
-//! | `Paused` | whoever takes the entry out of the [`Pauses`]: the timer becomes the driver | sets `Over`, and removes the entry | the same |
-//! | `Over` | nobody: the outer task has ended, or is ended by who set this | nothing | nothing |
+//! | `Driving` | the current one: it decides what follows an attempt, and submits the next one | curtails | sets `Over` |
+//! | `Attempt` | the thread that ends the attempt | cancels the attempt, or curtails | sets `Over`, and aborts the attempt |
+//! | `Paused` | the thread that takes the entry out of the [`Pauses`], usually their timer | sets `Over`, and removes the entry | the same |
+//! | `Over` | none: the outer task has ended, or the thread that set this ends it | nothing | nothing |
 //!
-//! A cancel that comes too late for an attempt curtails: that attempt is the last. Its outcome may be there already, so the
-//! task is not cancelled.
+//! A cancel that comes too late for an attempt *curtails*: no attempt follows that one. The task is not cancelled,
+//! because the attempt may already have an outcome.
 //!
-//! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. What
-//! the next attempts need, [`Remaining`], is in the stage or with the driver, and dropped with either. User code (the argument's
-//! `Clone` and `Drop`, `retry_if`, callbacks, the executor) runs without the lock.
+//! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. The
+//! [`Remaining`], which the next attempts need, belongs to the stage or to the driver, and is dropped with either. User
+//! code (the argument's `Clone` and `Drop`, `retry_if`, callbacks, the executor) runs without the lock.
 //!
-//! An attempt may end inside the call that submits it, because it is refused. The driver, which is that call's caller, then
-//! goes on with it in its loop, so that refusals do not nest.
+//! An attempt may end inside the call that submits it, because it is refused. The driver made that call, and goes on in
+//! its loop, so that refusals do not nest.
 //!
-//! # What owns what
+//! # Ownership
 //!
-//! The outer task owns `Attempts`, as the [`Remote`] that is asked before it ends, and `Attempts` has the outer task. An end
-//! of the outer task breaks the circle. A listener of the current attempt, or an entry of the `Pauses`, has `Attempts`.
+//! The outer task owns the `Attempts`, as the [`Remote`] that is asked before it ends, and the `Attempts` own the outer
+//! task. The end of the outer task breaks this cycle. The listener of the current attempt, or the entry in the
+//! `Pauses`, owns the `Attempts` too.
+//!
+//! This file is one state machine: the table above needs all of it.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
@@ -52,7 +56,7 @@ use crate::task::snapshot::{End, State};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::unwind::{catch_and_log, drop_caught};
 
-/// How long a pause is at most: the clock may not count further.
+/// The longest pause. The clock of some systems cannot count further.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// Makes the task of each attempt. Runs user code.
@@ -63,7 +67,7 @@ pub(crate) trait AttemptFactory<R>: Send {
     fn from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
 }
 
-/// An argument, and what makes a task of it.
+/// Makes tasks by cloning an argument.
 pub(crate) struct CloningFactory<A, M> {
     pub(crate) argument: A,
     pub(crate) make: M,
@@ -84,13 +88,13 @@ where
     }
 }
 
-/// What the attempts that follow need.
+/// What the following attempts need.
 pub(super) struct Remaining<R> {
-    /// `None` once the last attempt was made.
+    /// `None` after the last attempt was made.
     factory: Option<Box<dyn AttemptFactory<R>>>,
-    /// How many attempts were made.
+    /// The number of attempts that were made.
     made: u64,
-    /// The error of the attempt before.
+    /// The error of the previous attempt.
     error: Option<Error>,
 }
 
@@ -123,7 +127,7 @@ impl<R> Remaining<R> {
 
     /// Decides that no attempt follows one that ended with an error.
     fn nothing_after(&mut self, error: &Error) -> Next {
-        // That the executor is closed says less than what has happened before.
+        // The error of the previous attempt says more than that the executor is closed.
         Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
     }
 }
@@ -131,7 +135,7 @@ impl<R> Remaining<R> {
 /// What follows an attempt.
 pub(super) enum Next {
     AttemptAfter(Duration),
-    /// The task ends with this error, or without one with the outcome of the attempt.
+    /// The task ends with this error, or if it is `None` with the outcome of the attempt.
     Nothing(Option<Error>),
 }
 
@@ -217,8 +221,8 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Leaves `Driving` for the next stage. Returns `false` if that does not follow any more, because the task was cancelled
-    /// or curtailed in the meantime; the outer task has ended then, or is ended by who has cancelled it.
+    /// Leaves `Driving` for the next stage. Returns `false` if the task was cancelled or curtailed in the meantime.
+    /// Then the outer task has ended, or the thread that cancelled it ends it.
     fn drive_to(&self, next: Stage<R>) -> bool {
         let mut stage = self.stage.lock();
         let unwanted = match (&*stage, next) {
@@ -246,7 +250,7 @@ impl<R: Send + 'static> Attempts<R> {
         false
     }
 
-    /// Notes that the attempt is submitted. Returns it if it has ended: the calling thread is the driver again.
+    /// Notes that the attempt is submitted. If it has ended, returns it, and the calling thread is the driver again.
     fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let mut stage = self.stage.lock();
         if let Stage::Attempt { submitting, .. } = &mut *stage
@@ -258,7 +262,7 @@ impl<R: Send + 'static> Attempts<R> {
         Self::take_attempt(&mut stage)
     }
 
-    /// Takes the attempt out, if that is the stage: the calling thread is the driver.
+    /// Takes the attempt out if the stage is `Attempt`. The calling thread is the driver then.
     fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let Stage::Attempt { rest, is_curtailed, .. } = &*stage else { return None };
         let next = Stage::Driving { made: rest.made, is_curtailed: *is_curtailed };
@@ -268,7 +272,8 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Decides what follows an attempt that has ended. Returns what the next attempt needs if that follows at once.
+    /// Decides what follows an attempt that has ended. Returns what the next attempt needs if there is one without a
+    /// pause.
     fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Remaining<R>) -> Option<Remaining<R>> {
         if const { is_large::<R>() } {
             let outcome = attempt.take_boxed();
@@ -304,12 +309,12 @@ impl<R: Send + 'static> Attempts<R> {
         if !self.pauses.add(key, self.me() as _) {
             self.give_up();
         } else if !matches!(&*self.stage.lock(), Stage::Paused { key: own, .. } if *own == key) {
-            // It has ended, perhaps before the entry was there to be removed.
+            // The pause has ended, perhaps before its entry could be removed.
             self.pauses.remove(key);
         }
     }
 
-    /// Takes the pause out, if that is the stage: the calling thread is the driver.
+    /// Takes the pause out if the stage is `Paused`. The calling thread is the driver then.
     fn take_pause(&self) -> Option<Remaining<R>> {
         let mut stage = self.stage.lock();
         let Stage::Paused { rest, .. } = &*stage else { return None };
@@ -346,7 +351,7 @@ impl<R: Send + 'static> Attempts<R> {
                 *is_curtailed = true;
                 let task = Arc::clone(task);
                 drop(stage);
-                // Its end ends the outer task.
+                // The end of the attempt ends the outer task.
                 return task.cancel();
             }
             _ => {}
@@ -367,7 +372,8 @@ impl<R: Send + 'static> Attempts<R> {
         true
     }
 
-    /// Returns `true` in a forked copy of the process: nobody goes on, and the lock of the stage may be held for ever.
+    /// Returns `true` in a forked copy of the process. It has no driver, and the lock of the stage may be held for
+    /// ever.
     fn is_lost(&self) -> bool {
         self.pauses.is_copy()
     }
@@ -390,7 +396,7 @@ impl<R: Send + 'static> Attempts<R> {
 impl<R: Send + 'static> Listen for Attempts<R> {
     fn done(&self, _: usize, _: End) {}
 
-    /// The attempt has ended.
+    /// Called when the attempt has ended.
     fn wake(&self) {
         let mut stage = self.stage.lock();
         if let Stage::Attempt { submitting: submitting @ Submitting::Yes, .. } = &mut *stage {

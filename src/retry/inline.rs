@@ -1,4 +1,5 @@
-//! Attempts in the calling thread, for an executor that runs tasks there, or cannot be reached later.
+//! [`attempt_inline`]: makes all attempts in the calling thread, for an executor that runs tasks there, or that has no
+//! [`Submitter`](crate::Submitter).
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::future::Future;
 use crate::future::promise::promise;
 
-/// Submits attempts, and makes the pauses between them, until one has an outcome that is final. Blocks until then.
+/// Submits attempts, and sleeps between them, until one has an outcome that is final. Blocks until then.
 pub(super) fn attempt_inline<R: Send + 'static>(
     executor: &impl Backend,
     factory: Box<dyn AttemptFactory<R>>,

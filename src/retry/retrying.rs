@@ -1,7 +1,8 @@
 //! [`Retrying`]: runs tasks that are tried again after an error.
 //!
-//! On threads, it also takes closures that capture. As for [`MapWith`](crate::MapWith), the methods for plain functions are
-//! those of a type of their own, to which it dereferences.
+//! On threads, it also takes closures that capture. As for [`MapWith`](crate::MapWith), a type of its own, to which it
+//! dereferences, has the methods for plain functions. They are the longer part of this file, which is an interface and
+//! not a mechanism: [`attempts`](super::attempts) has that.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -39,13 +40,13 @@ use crate::with::{Options, With};
 ///
 /// Each attempt is a task of the executor, with the [`TaskOptions`](crate::TaskOptions) of these options: it is queued
 /// behind what is there, it is counted, it has an id of its own ([`task::current`](crate::task::current)), and a time limit
-/// is the limit of one attempt. The future is that of all attempts. It is pending until the first one has started or failed, then running until the last one has ended.
+/// is the limit of one attempt. The future is that of all attempts. It is pending until the first one has started or
+/// failed, then running until the last one has ended.
 ///
-/// [`cancel`](Future::cancel) cancels the attempt if it is in the queue, and ends a pause: the state of the future is
-/// running then, although nothing runs. If an attempt runs, it returns `false`, and that attempt is the last.
-/// [`abort`](Future::abort) aborts the attempt as well. In
-/// [`Stats::pending`](crate::Stats::pending) of a pool, a task in a pause counts as one that has not started, and
-/// [`cancel_pending`](Backend::cancel_pending) cancels it.
+/// [`cancel`](Future::cancel) ends the task if its attempt is in the queue, or if it is in a pause, although the state
+/// of the future is running then. If an attempt runs, `cancel` returns `false`, and no attempt follows that one.
+/// [`abort`](Future::abort) ends the task in any case, and aborts the attempt that runs. A task in a pause counts in
+/// [`Stats::pending`](crate::Stats::pending) of its pool, and [`cancel_pending`](Backend::cancel_pending) cancels it.
 ///
 /// # Shutdown
 ///
@@ -57,8 +58,8 @@ use crate::with::{Options, With};
 /// # Executors that run tasks in the calling thread
 ///
 /// On an [`InlineExecutor`](struct@crate::InlineExecutor), and on a backend without a
-/// [`submitter`](Backend::submitter), attempts and pauses are in the calling thread: `submit` returns when the task has
-/// ended.
+/// [`submitter`](Backend::submitter), the calling thread makes all attempts and sleeps in the pauses: `submit` returns
+/// when the task has ended.
 ///
 /// # Examples
 ///
@@ -98,17 +99,17 @@ pub struct Retrying<'e, B: ?Sized> {
 
 /// Submits plain functions that are tried again after an error. Part of every [`Retrying`].
 pub struct PlainRetrying<'e, B: ?Sized> {
-    /// Adds the options of an attempt, which the executor itself does not retry.
+    /// The executor with the options of an attempt. They have no retries, so the executor does not retry by itself.
     pub(crate) executor: With<'e, B>,
     policy: Arc<Policy>,
-    /// How attempts after the first one get to the executor, and where the pauses are. `None` if they are made in the thread
-    /// that submits.
+    /// The way of further attempts to the executor, and the place of the pauses. `None` if the calling thread makes all
+    /// attempts.
     later: Option<(Submitter, Arc<Pauses>)>,
     pub(crate) map_options: MapOptions,
 }
 
 impl<B: Backend + ?Sized> Retrying<'_, B> {
-    /// Adds options to the maps of this. Options given here take precedence over those given before.
+    /// Adds options to the maps of this executor. Options given here take precedence over those given before.
     ///
     /// Each item of a map that is tried again is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply.
     pub fn with(&self, options: MapOptions) -> Self {
@@ -119,7 +120,7 @@ impl<B: Backend + ?Sized> Retrying<'_, B> {
 }
 
 impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
-    /// Submits what can be called more than once.
+    /// Submits a task that is tried again. `make` makes a task of an argument, for each attempt.
     pub(crate) fn attempt<A, M, R>(&self, argument: A, make: M) -> Future<R>
     where
         A: Clone + Send + 'static,
@@ -295,7 +296,7 @@ impl Options for RetryOptions {
     fn apply<B: Backend + ?Sized>(self, executor: With<'_, B>) -> Retrying<'_, B> {
         let retries = self.task.clone().over(&executor.options).get_retries();
         let policy = Arc::new(self.policy(retries));
-        // Each attempt is counted here, and by nobody else.
+        // The executor must not retry an attempt on its own.
         let executor = executor.with(self.task.retries(0));
         let submitter = executor.submitter().filter(|submitter| !submitter.runs_inside_submit());
         let later = submitter.map(|submitter| {

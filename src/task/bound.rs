@@ -20,7 +20,7 @@ use crate::bytes::OutOfBand;
 use crate::codec::Payload;
 use crate::error::{BoxError, Error, Outcome};
 
-/// A function with its context.
+/// A function that is bound to its context.
 pub(crate) struct Bound<F, C> {
     pub(crate) function: F,
     pub(crate) context: SharedContext<C>,

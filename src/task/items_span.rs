@@ -1,7 +1,7 @@
-//! [`ItemsSpan`]: the span of items of a map that travel to a worker together, and have no task of their own.
+//! [`ItemsSpan`]: the span of a batch, the items of a map that go to a worker together and have no task of their own.
 //!
-//! They are put together under locks, where no subscriber may be called, so the span is made when they start. It says how
-//! long they were in the queue. Under the lock here, the span is only stored and taken out.
+//! A batch is made under locks, where no subscriber may be called. So the span is made when the batch starts, and
+//! records how long that was in the queue. Under the lock here, the span is only stored and taken out.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -16,11 +16,11 @@ use crate::sync::Mutex;
 pub(crate) struct ItemsSpan {
     /// The caller of the map.
     caller: Caller,
-    /// The times, and the span once the items have started.
+    /// The times, and after the start of the batch its span.
     state: Mutex<(Times, TaskSpan)>,
 }
 
-/// What a span says of a batch of items.
+/// What the span records of a batch.
 #[derive(Clone, Copy)]
 pub(crate) struct BatchInfo<'a> {
     pub(crate) id: FutureId,
@@ -34,12 +34,12 @@ impl ItemsSpan {
         Self { caller, state: Mutex::new((Times::begin(), TaskSpan::none())) }
     }
 
-    /// Returns one for a part of the items, which has not started.
+    /// Returns the span of a part of the batch. The part has not started.
     pub(crate) fn part(&self) -> Self {
         Self::new(self.caller.clone())
     }
 
-    /// Makes the span. Has no effect on items that have started before.
+    /// Makes the span, unless the batch has started before.
     pub(crate) fn start(&self, at: Instant, worker: &str, info: BatchInfo<'_>, function: &(dyn Fn() -> String + Sync)) {
         let mut state = self.state.lock();
         if state.0.started().is_some() {
@@ -56,7 +56,7 @@ impl ItemsSpan {
         self.state.lock().1 = span;
     }
 
-    /// Closes the span, if the items have started.
+    /// Closes the span, if the batch has started.
     pub(crate) fn end(&self, outcome: Result<(), &Error>) {
         let mut state = self.state.lock();
         state.0.note_end();

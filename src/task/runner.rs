@@ -43,7 +43,7 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when all its guards are dropped.
         let _guard = call.guard();
-        // A subscriber that panics at the entrance costs the task, and not the worker.
+        // If a subscriber panics when the span is entered, the task fails, and the worker goes on.
         let run = || {
             let _entered = span.enter();
             call.run()

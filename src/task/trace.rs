@@ -1,12 +1,13 @@
 //! [`TaskSpan`]: the span of a task, with the feature `tracing`.
 //!
-//! It is made where the task is, as a child of the span that is current there, and closed at the end of the task, before
-//! its callbacks. In between, the thread that runs the task enters it. A task in a worker process has two: one here, that
-//! nobody enters, and one in the worker, around the call. Both have the same `traceparent`, which is made of what both
-//! sides know: the trace id of the program, which a worker inherits in its environment, and the id of the task.
+//! The span is made together with the task, as a child of the span that is current there, and is closed at the end of
+//! the task, before its callbacks. The thread that runs the task enters it. A task in a worker process has two spans:
+//! one here, which no thread enters, and one in the worker, around the call. Both have the same `traceparent`. It is
+//! made of what both sides know: the trace id of the program, which a worker inherits in its environment, and the id of
+//! the task.
 //!
-//! A span without a subscriber that wants it is none, and costs a look at an atomic. Subscribers are user code: apart from
-//! the making of a span, in the thread of the caller, every call of one is made as a callback is.
+//! If no subscriber wants spans, a task has none, and that costs one load of an atomic. Subscribers are user code. The
+//! caller's thread calls them directly when a span is made; all other calls of them are made as callbacks are.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tracing")]
@@ -47,7 +48,7 @@ mod imp {
             self.0.is_none()
         }
 
-        /// Returns `true` if a subscriber may want spans of tasks. Without any, looks at an atomic.
+        /// Returns `true` if a subscriber may want spans of tasks. If there is none, this is one load of an atomic.
         #[inline(always)]
         pub(crate) fn are_wanted() -> bool {
             #[cold]
@@ -143,7 +144,7 @@ mod imp {
             self.0.enter()
         }
 
-        /// Lets go of the span. It is closed by the last of those that hold it.
+        /// Drops this handle on the span. The span is closed when its last handle is dropped.
         pub(crate) fn leave(self) {}
     }
 
@@ -166,7 +167,7 @@ mod imp {
             dispatcher::with_default(&self.subscriber, || self.span.in_scope(code))
         }
 
-        /// Makes the span of items that travel together.
+        /// Makes the span of a batch of items.
         pub(crate) fn span_of_items(
             &self,
             id: FutureId,
@@ -193,7 +194,7 @@ mod imp {
     use crate::task::encoded::Entry;
     use crate::task::times::Times;
 
-    /// None. All of it is compiled to nothing.
+    /// Stands for no span. The compiler removes all of this.
     #[derive(Clone)]
     pub(crate) struct TaskSpan;
 

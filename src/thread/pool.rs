@@ -99,7 +99,7 @@ pub(super) struct Pool {
     /// Those that wait for the workers to end.
     ended: Condition,
     timer: Timer,
-    /// Tasks that will be queued later.
+    /// Tasks that the queue will get later.
     pub(super) upcoming: Arc<Upcoming>,
     /// The length of the queue, for a searcher that [looks](look) without the lock. Stored by `release`. A hint.
     length: AtomicUsize,

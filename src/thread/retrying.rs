@@ -13,7 +13,7 @@ use crate::retry::{Items, PlainRetrying, Retrying, SubmitItem};
 use crate::task::function::outcome;
 use crate::task::local_task;
 
-/// Submits calls of a closure that the attempts share.
+/// Submits a call of a closure that all attempts share.
 fn call<A, R, F>(retrying: &PlainRetrying<'_, ThreadPoolExecutor>, function: Arc<F>, argument: A) -> Future<R>
 where
     A: Clone + Send + 'static,

@@ -49,7 +49,7 @@ use crate::with::With;
 /// [`map`](Scope::map) runs a function on each of many items that borrow, [`spawn`](Scope::spawn) one closure.
 pub struct Scope<'scope, 'env: 'scope> {
     pool: Arc<Pool>,
-    /// Those of each task.
+    /// The options of each task.
     options: Option<Arc<TaskOptions>>,
     tasks: Arc<Tasks>,
     /// Invariant in both lifetimes, like std's scope, or a shorter borrow could be passed off as a longer one.
@@ -149,7 +149,8 @@ impl With<'_, ThreadPoolExecutor> {
     /// Runs `body` with a scope whose tasks may borrow from the caller's stack, like [`ThreadPoolExecutor::scope`]. Each
     /// task of the scope has these options.
     ///
-    /// A task that has reached its time limit is still waited for: what it borrows is there until it returns.
+    /// Blocks like that until all tasks have ended. This includes a task past its time limit: what it borrows must live
+    /// until it returns.
     ///
     /// # Examples
     ///

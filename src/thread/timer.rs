@@ -1,8 +1,8 @@
 //! Time limits: one thread per executor, started with the first limit.
 //!
 //! A worker adds the task that it begins, and wakes the timer only if the limit of that task ends before all others. The
-//! timer sleeps until the earliest deadline, and takes what is due. A task that is done stays until its deadline, or until
-//! it is swept out because its memory is all that is left of it.
+//! timer sleeps until the earliest deadline, and takes out the tasks that are due. A task that is done stays until its
+//! deadline, or until it is swept out because nothing but its memory is left.
 //!
 //! The timer runs no user code, which could delay other limits: the [`TimerOwner`] ends the expired tasks. No task is
 //! dropped under the lock, because the timer only holds weak handles there.
@@ -25,7 +25,7 @@ pub(super) trait TimerOwner: TaskOwner {
     fn timer_ended(&self);
 }
 
-/// The handle of the executor. The thread ends when it is [stopped](Self::stop).
+/// The executor's handle on the timer thread, which runs until it is [stopped](Self::stop).
 pub(super) struct Timer(Arc<Watches>);
 
 struct Watches {
@@ -39,12 +39,12 @@ struct State {
     watched: Deadlines<Watch>,
     /// How many tasks were left by the last sweep.
     swept_to: usize,
-    /// How often the thread was stopped. A thread ends when it is not the current one any more.
+    /// How many times the timer was stopped. A thread ends when this differs from the value at its start.
     stops: u64,
     runs: bool,
 }
 
-/// A task that has begun.
+/// A task that has begun, and its time limit.
 struct Watch {
     limit: Duration,
     task: Weak<dyn Runnable>,

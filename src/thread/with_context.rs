@@ -1,7 +1,7 @@
 //! Methods of a thread pool with a context that take capturing closures, and types that serde does not support.
 //!
 //! [`WithContext`] and [`MapWithContext`] of a [`ThreadPoolExecutor`] have them as inherent methods, which shadow the
-//! methods for plain functions. Each calls that of [`With`] or [`MapWith`] with a closure that has a share of the context.
+//! methods for plain functions. Each calls that of [`With`] or [`MapWith`] with a closure that holds the context.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl<'e, C: Send + Sync + 'static> WithContext<'e, ThreadPoolExecutor, C> {
         &self.executor
     }
 
-    /// Makes a closure without the parameter for the context of one with it.
+    /// Returns a closure that calls `function` with the context.
     fn once<F, A, R>(&self, function: F) -> impl FnOnce(A) -> R + Send + 'static + use<F, A, R, C>
     where
         F: FnOnce(&C, A) -> R + Send + 'static,
