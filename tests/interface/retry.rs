@@ -231,7 +231,7 @@ fn cancel_and_abort_end_a_pause_and_drop_what_it_keeps() {
 }
 
 #[test]
-fn what_is_cancelled_pending_is_not_tried_again() {
+fn a_task_that_cancel_pending_has_cancelled_is_not_tried_again() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let task = threads.with(with_endless_pause()).try_spawn(|| Err::<(), _>("no"));
@@ -393,7 +393,7 @@ fn a_clone_that_panics_is_the_error_of_the_task() {
 }
 
 #[test]
-fn a_question_that_panics_is_logged_and_the_error_is_final() {
+fn if_retry_if_panics_that_is_logged_and_the_error_is_final() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         assert!(logged("who knows what to retry").is_empty());
@@ -607,7 +607,7 @@ fn options_of_the_executor_before_hold_for_each_attempt() {
 
 #[test]
 #[should_panic(expected = "the first pause of back_off must be longer than zero")]
-fn a_pause_of_no_length_is_refused() {
+fn a_first_pause_of_zero_is_refused() {
     let _ = TaskOptions::new().retries(1).back_off(Duration::ZERO, Duration::from_secs(1));
 }
 
@@ -692,7 +692,7 @@ mod processes {
 
 /// A gate in a closure is one value for all attempts.
 #[test]
-fn attempts_share_what_their_closure_has() {
+fn all_attempts_call_the_same_closure() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (open, pass) = gate();
