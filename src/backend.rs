@@ -1,4 +1,6 @@
 //! [`Backend`]: what an executor provides.
+//!
+//! The trait is one item, and most lines are the documentation of its methods.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

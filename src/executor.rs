@@ -1,4 +1,6 @@
 //! [`Executor`]: the methods that callers use, on every backend.
+//!
+//! The trait is one item, and most lines are the documentation of its methods, so they are in one file.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

@@ -14,6 +14,8 @@
 //!
 //! An item is in flight from when it is pulled until its outcome is taken from its range. Items begin to run while more
 //! are pulled.
+//!
+//! It is one type, whose methods share the position of the caller in the map.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;

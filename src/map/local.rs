@@ -22,6 +22,8 @@
 //!
 //! Lock order: the input buffer's, then the queue's, then a range's. The pool's lock is taken with none of them held.
 //! No user code runs under any of them.
+//!
+//! The guarantees depend on the order of steps in all methods, so these are in one file.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

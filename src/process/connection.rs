@@ -3,6 +3,8 @@
 //! A thread that gives a task to a worker sends it itself, without blocking. What the socket does not accept stays in
 //! the queue, and the worker's monitor sends it when there is room. Only the monitor receives. Short answers do not
 //! come over the socket, see [`ReadRight`].
+//!
+//! The queue and the socket are guarded by one lock, so both are in one file.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashSet, VecDeque};

@@ -1,4 +1,6 @@
 //! [`RemoteTask`]: a task on its way through the process pool, from its submission until its outcome is known.
+//!
+//! It is one type with one lock, the place of the task, and every method here reads or changes that.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

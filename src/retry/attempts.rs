@@ -62,9 +62,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 /// Makes the task of each attempt. Runs user code.
 pub(crate) trait AttemptFactory<R>: Send {
     /// Makes a task of a copy of the argument.
-    fn from_copy(&self) -> Arc<dyn TaskHandle<R>>;
+    fn make_from_copy(&self) -> Arc<dyn TaskHandle<R>>;
     /// Makes a task of the argument itself.
-    fn from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
+    fn make_from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
 }
 
 /// Makes tasks by cloning an argument.
@@ -78,11 +78,11 @@ where
     A: Clone + Send,
     M: Fn(A) -> Arc<dyn TaskHandle<R>> + Send,
 {
-    fn from_copy(&self) -> Arc<dyn TaskHandle<R>> {
+    fn make_from_copy(&self) -> Arc<dyn TaskHandle<R>> {
         (self.make)(self.argument.clone())
     }
 
-    fn from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
+    fn make_from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
         let Self { argument, make } = *self;
         make(argument)
     }
@@ -108,9 +108,9 @@ impl<R> Remaining<R> {
         self.made += 1;
         let factory = self.factory.take().ok_or(Error::Abandoned)?;
         if !policy.leaves(self.made) {
-            return panics::catch(|| Ok(factory.from_original()));
+            return panics::catch(|| Ok(factory.make_from_original()));
         }
-        let task = panics::catch(|| Ok(factory.from_copy()));
+        let task = panics::catch(|| Ok(factory.make_from_copy()));
         self.factory = Some(factory);
         task
     }

@@ -1,4 +1,6 @@
 //! The executor's side of a task: start, run, encode and complete.
+//!
+//! This is the implementation of one trait, [`Runnable`], which cannot be divided.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

@@ -56,6 +56,8 @@
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
 //! - **Drop of the handle against finish**: either `detached` is set first, and the finishing thread drops the outcome;
 //!   or the outcome is stored first, and the handle drops it.
+//!
+//! The table above is one state machine, so all transitions are in one file.
 #![forbid(unsafe_code)]
 
 use std::any::Any;

@@ -44,6 +44,8 @@
 //! undone if the task did not start. `dead` may be negative for a moment.
 //!
 //! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
+//!
+//! The proof is about every method that takes the lock, so they are in one file.
 #![forbid(unsafe_code)]
 
 mod compensation;

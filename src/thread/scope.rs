@@ -19,6 +19,8 @@
 //! - **The ended task** may stay alive in a dead queue entry, a [`TaskContext`](crate::task::TaskContext), a wait-set or
 //!   an [`AbortHandle`](crate::AbortHandle). What it still holds (options, callbacks) borrows nothing. `cancel` and
 //!   `abort` have no effect on an ended task, and its state tells only whether a leaked outcome is an error.
+//!
+//! The argument is about every owner of a closure or an outcome, so they are in one file.
 
 use std::collections::VecDeque;
 use std::fmt;

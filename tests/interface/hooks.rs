@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, Job, MapOptions, State, Stats, Submitter, TaskOptions,
-    ThreadPoolExecutor, Times, Waiting,
+    Backend, Error, Executor, InlineExecutor, Job, MapOptions, State, Submitter, TaskOptions, ThreadPoolExecutor,
+    Times, Waiting,
 };
 
 use crate::support::{Door, Drops, Held, LONG, WakeCounter, enter, gate, logged, occupy_at_door, pass, within};
@@ -79,21 +79,7 @@ impl<B: Backend> Backend for Observed<B> {
             inner.submit(job);
         }))
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
-    fn cancel_pending(&self) -> usize {
-        self.0.cancel_pending()
-    }
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
+    concurrent_futures_conformance::pass_on!();
 }
 
 /// Runs the test on pools of one worker.

@@ -1,7 +1,6 @@
 //! Hooks on jobs: what an executor around this one is told.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, Job};
 
@@ -41,15 +40,7 @@ impl Backend for Observed {
         });
         self.0.execute(job);
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
+    crate::pass_on!();
 }
 
 fn the_end_of_a_task_is_told_once_and_its_start_before(make: &Make) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats, Submitter, Waiting};
+use concurrent_futures::{Backend, Error, ItemExecutor, Job, Submitter, Waiting};
 
 /// An executor that runs nothing by itself: the test takes the jobs, and decides what to do with them.
 #[derive(Default)]
@@ -65,6 +65,29 @@ impl Backend for Held {
     }
 }
 
+/// Passes the methods of [`Backend`] that have nothing to do with jobs on to `self.0`, for executors around another one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! pass_on {
+    () => {
+        fn max_workers(&self) -> usize {
+            self.0.max_workers()
+        }
+        fn close(&self) {
+            self.0.close();
+        }
+        fn join(&self, timeout: ::std::option::Option<::std::time::Duration>) -> bool {
+            self.0.join(timeout)
+        }
+        fn cancel_pending(&self) -> usize {
+            self.0.cancel_pending()
+        }
+        fn stats(&self) -> ::concurrent_futures::Stats {
+            self.0.stats()
+        }
+    };
+}
+
 /// A user's own executor around another one: it forwards every method of [`Backend`].
 pub struct Forwarding<B>(pub B);
 
@@ -72,21 +95,7 @@ impl<B: Backend> Backend for Forwarding<B> {
     fn execute(&self, job: Job) {
         self.0.execute(job);
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
-    fn cancel_pending(&self) -> usize {
-        self.0.cancel_pending()
-    }
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
+    pass_on!();
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
         self.0.try_execute(job, waiting)
     }

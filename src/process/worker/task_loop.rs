@@ -1,4 +1,6 @@
 //! [`TaskLoop`]: receives tasks, runs them and answers, one after the other.
+//!
+//! It is the one loop of a worker: all of its methods share the reader, the socket and the replies that are kept.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
