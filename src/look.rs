@@ -134,7 +134,7 @@ mod tests {
     use super::{LONGEST, MEMORY, Yields, look};
 
     #[test]
-    fn a_look_ends_when_it_is_there() {
+    fn a_look_ends_when_its_condition_holds() {
         let looks = Cell::new(0);
         let found = look(None, || looks.replace(looks.get() + 1) == 3);
         // On a busy machine, the first yield ends the look.
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_for_nothing_ends() {
+    fn a_look_in_vain_ends() {
         assert!(!look(None, || false));
     }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_doubles_with_each_long_yield_and_halves_with_each_other() {
+    fn the_rest_doubles_with_each_long_yield_and_halves_with_each_short_one() {
         let now = Instant::now();
         let long = Duration::from_millis(3);
         let after = |memory: Yields, duration| memory.after_yield(now, now + duration);

@@ -8,5 +8,5 @@ mod policy;
 mod retrying;
 
 pub use policy::RetryOptions;
-pub(crate) use retrying::{Items, SubmitItem};
 pub use retrying::{PlainRetrying, Retrying};
+pub(crate) use retrying::{RetryingItems, SubmitItem};

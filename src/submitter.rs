@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::job::Job;
 use crate::pauses::Pauses;
 use crate::task::Runnable;
-use crate::upcoming::{Entry, Upcoming};
+use crate::upcoming::{HeldBackEntry, Upcoming};
 
 /// Passes jobs to an executor without a borrow of it. Returned by [`Backend::submitter`](crate::Backend::submitter), for
 /// tasks that are submitted once others are done, or once more after an error.
@@ -96,7 +96,7 @@ impl Submitter {
     }
 
     /// Notes that a task is held back, until the returned value is dropped.
-    pub(crate) fn hold_back(&self, task: &Arc<dyn Runnable>) -> Option<Entry> {
+    pub(crate) fn hold_back(&self, task: &Arc<dyn Runnable>) -> Option<HeldBackEntry> {
         let task = Arc::downgrade(task);
         self.upcoming.as_ref()?.hold_back(move || task.upgrade().is_some_and(|task| task.cancel()))
     }

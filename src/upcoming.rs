@@ -4,8 +4,8 @@
 //! done. The close of the executor ends the pauses. It does not end held-back tasks, because their inputs may still run
 //! there.
 //!
-//! The closure that hands a held-back task over owns its [`Entry`], whose drop removes the task from here. `take` moves
-//! the tasks out under the lock, and they are cancelled without it, so each is cancelled at most once.
+//! The closure that hands a held-back task over owns its [`HeldBackEntry`], whose drop removes the task from here.
+//! `take` moves the tasks out under the lock, and they are cancelled without it, so each is cancelled at most once.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -35,12 +35,12 @@ struct HeldBack {
 }
 
 /// The place of a held-back task, until this is dropped.
-pub(crate) struct Entry {
+pub(crate) struct HeldBackEntry {
     upcoming: Arc<Upcoming>,
     number: u64,
 }
 
-impl Drop for Entry {
+impl Drop for HeldBackEntry {
     fn drop(&mut self) {
         if !self.upcoming.is_copy() {
             let removed = self.upcoming.held_back.lock().tasks.remove(&self.number);
@@ -78,7 +78,7 @@ impl Upcoming {
     }
 
     /// Adds a held-back task.
-    pub(crate) fn hold_back(self: &Arc<Self>, cancel: impl FnOnce() -> bool + Send + 'static) -> Option<Entry> {
+    pub(crate) fn hold_back(self: &Arc<Self>, cancel: impl FnOnce() -> bool + Send + 'static) -> Option<HeldBackEntry> {
         if self.is_copy() {
             return None;
         }
@@ -87,7 +87,7 @@ impl Upcoming {
         held_back.next += 1;
         held_back.tasks.insert(number, Box::new(cancel));
         drop(held_back);
-        Some(Entry { upcoming: Arc::clone(self), number })
+        Some(HeldBackEntry { upcoming: Arc::clone(self), number })
     }
 
     /// Returns the number of tasks.

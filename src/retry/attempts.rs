@@ -116,24 +116,24 @@ impl<R> Remaining<R> {
     }
 
     /// Decides what follows an attempt that ended with an error. Runs user code.
-    pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> Next {
+    pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> AfterAttempt {
         let Some(pause) = policy.pause_after(self.made, error) else { return self.nothing_after(error) };
         catch_and_log("the logger", || {
             log::debug!("{} failed in attempt {} and is tried again after {pause:?}: {error}", name(), self.made);
         });
         self.error = Some(error.clone());
-        Next::AttemptAfter(pause)
+        AfterAttempt::AttemptAfter(pause)
     }
 
     /// Decides that no attempt follows one that ended with an error.
-    fn nothing_after(&mut self, error: &Error) -> Next {
+    fn nothing_after(&mut self, error: &Error) -> AfterAttempt {
         // The error of the previous attempt says more than that the executor is closed.
-        Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
+        AfterAttempt::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
     }
 }
 
 /// What follows an attempt.
-pub(super) enum Next {
+pub(super) enum AfterAttempt {
     AttemptAfter(Duration),
     /// The task ends with this error, or if it is `None` with the outcome of the attempt.
     Nothing(Option<Error>),
@@ -152,14 +152,14 @@ pub(super) struct Attempts<R> {
 
 enum Stage<R> {
     Driving { made: u64, is_curtailed: bool },
-    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Remaining<R>, submitting: Submitting, is_curtailed: bool },
+    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Remaining<R>, submitting: SubmitPhase, is_curtailed: bool },
     Paused { key: Key, rest: Remaining<R> },
     Over { cancelled: bool },
 }
 
 /// Whether the driver is in the call that submits the attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Submitting {
+enum SubmitPhase {
     No,
     Yes,
     /// It is, and the attempt has ended.
@@ -203,7 +203,7 @@ impl<R: Send + 'static> Attempts<R> {
                 Err(error) => return self.end(rest, Err::<R, _>(error)),
             };
             let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
-            let (submitting, is_curtailed) = (Submitting::Yes, false);
+            let (submitting, is_curtailed) = (SubmitPhase::Yes, false);
             let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting, is_curtailed };
             if !self.drive_to(attempt) {
                 return drop_caught(task);
@@ -254,9 +254,9 @@ impl<R: Send + 'static> Attempts<R> {
     fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let mut stage = self.stage.lock();
         if let Stage::Attempt { submitting, .. } = &mut *stage
-            && *submitting == Submitting::Yes
+            && *submitting == SubmitPhase::Yes
         {
-            *submitting = Submitting::No;
+            *submitting = SubmitPhase::No;
             return None;
         }
         Self::take_attempt(&mut stage)
@@ -284,15 +284,15 @@ impl<R: Send + 'static> Attempts<R> {
 
     fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Remaining<R>) -> Option<Remaining<R>> {
         let next = match outcome.get() {
-            Ok(_) => Next::Nothing(None),
+            Ok(_) => AfterAttempt::Nothing(None),
             Err(error) if self.pauses.is_closed() || self.is_curtailed() => rest.nothing_after(error),
             Err(error) => rest.after(error, &self.policy, &|| self.name()),
         };
         match next {
-            Next::AttemptAfter(Duration::ZERO) => return Some(rest),
-            Next::AttemptAfter(pause) => self.pause(rest, pause),
-            Next::Nothing(Some(error)) => self.end(rest, failed::<_, H>(error)),
-            Next::Nothing(None) => self.end(rest, outcome),
+            AfterAttempt::AttemptAfter(Duration::ZERO) => return Some(rest),
+            AfterAttempt::AttemptAfter(pause) => self.pause(rest, pause),
+            AfterAttempt::Nothing(Some(error)) => self.end(rest, failed::<_, H>(error)),
+            AfterAttempt::Nothing(None) => self.end(rest, outcome),
         }
         None
     }
@@ -399,8 +399,8 @@ impl<R: Send + 'static> Listen for Attempts<R> {
     /// Called when the attempt has ended.
     fn wake(&self) {
         let mut stage = self.stage.lock();
-        if let Stage::Attempt { submitting: submitting @ Submitting::Yes, .. } = &mut *stage {
-            *submitting = Submitting::Ended;
+        if let Stage::Attempt { submitting: submitting @ SubmitPhase::Yes, .. } = &mut *stage {
+            *submitting = SubmitPhase::Ended;
             return;
         }
         let taken = Self::take_attempt(&mut stage);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::attempts::{AttemptFactory, Next, Remaining};
+use super::attempts::{AfterAttempt, AttemptFactory, Remaining};
 use super::policy::Policy;
 use crate::backend::{Backend, submit};
 use crate::error::Error;
@@ -26,10 +26,10 @@ pub(super) fn attempt_inline<R: Send + 'static>(
         };
         let Some(error) = future.error() else { return future };
         match rest.after(&error, policy, name) {
-            Next::AttemptAfter(Duration::ZERO) => {}
-            Next::AttemptAfter(pause) => std::thread::sleep(pause),
-            Next::Nothing(None) => return future,
-            Next::Nothing(Some(earlier)) => return failed(earlier),
+            AfterAttempt::AttemptAfter(Duration::ZERO) => {}
+            AfterAttempt::AttemptAfter(pause) => std::thread::sleep(pause),
+            AfterAttempt::Nothing(None) => return future,
+            AfterAttempt::Nothing(Some(earlier)) => return failed(earlier),
         }
     }
 }

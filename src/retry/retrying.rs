@@ -227,13 +227,13 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         MapUnordered::new(self.items(TryFn(function)), &self.map_options, arguments)
     }
 
-    fn items<F>(&self, function: F) -> Items<Self, F> {
-        Items { retrying: self.clone(), function }
+    fn items<F>(&self, function: F) -> RetryingItems<Self, F> {
+        RetryingItems { retrying: self.clone(), function }
     }
 }
 
 /// Submits each item of a map as a task that is tried again.
-pub(crate) struct Items<E, F> {
+pub(crate) struct RetryingItems<E, F> {
     pub(crate) retrying: E,
     pub(crate) function: F,
 }
@@ -245,7 +245,7 @@ pub(crate) trait SubmitItem<A, R>: Send {
     fn submit_boxed(&self, argument: Box<A>) -> Future<R>;
 }
 
-impl<B, F, A, R> SubmitItem<A, R> for Items<PlainRetrying<'_, B>, F>
+impl<B, F, A, R> SubmitItem<A, R> for RetryingItems<PlainRetrying<'_, B>, F>
 where
     B: Backend + ?Sized,
     F: Function<A, R> + 'static,
@@ -261,7 +261,7 @@ where
     }
 }
 
-impl<E, F, A, R> Submit<A, R> for Items<E, F>
+impl<E, F, A, R> Submit<A, R> for RetryingItems<E, F>
 where
     Self: SubmitItem<A, R>,
 {

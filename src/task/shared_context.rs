@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_gets_the_reason_why_there_is_no_value() {
+    fn every_call_gets_the_error_of_the_decoding() {
         let context = ReceivedContext::new(vec![5]);
         let [first, second] = [(); 2].map(|()| get::<String>(&context).err().unwrap());
         assert_eq!(first, second);

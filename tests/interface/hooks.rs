@@ -1,4 +1,4 @@
-//! What the executors on a job's way are told: its start, its end, and its times.
+//! Hooks on jobs: executors on the way of a job are told of its start, its end, and its times.
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
@@ -118,7 +118,7 @@ fn a_task_starts_and_ends_once() {
     });
 }
 
-/// It starts while it runs, and not only when its reply comes.
+/// The hook is called while the task runs, and not only when its reply comes.
 #[test]
 fn a_start_is_told_while_the_task_runs() {
     on_pools(|pool| {

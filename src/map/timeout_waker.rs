@@ -1,4 +1,4 @@
-//! [`Alarm`]: wakes the async task that polls a map when the timeout of the map expires.
+//! [`TimeoutWaker`]: wakes the async task that polls a map when the timeout of the map expires.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::sync::Mutex;
 use crate::unwind::drop_caught;
 
 /// Wakes the waker of the last poll at a deadline. Its drop cancels that.
-pub(super) struct Alarm {
+pub(super) struct TimeoutWaker {
     pauses: Arc<Pauses>,
     key: Key,
     last_waker: Arc<LastWaker>,
@@ -20,8 +20,8 @@ pub(super) struct Alarm {
 /// The waker of the last poll.
 struct LastWaker(Mutex<Option<Waker>>);
 
-impl Alarm {
-    /// Makes an alarm without a waker, for this deadline.
+impl TimeoutWaker {
+    /// Makes one without a waker, for this deadline.
     pub(super) fn new(deadline: Instant) -> Self {
         let (pauses, key) = (Pauses::new(), Key::new(deadline));
         let last_waker = Arc::new(LastWaker(Mutex::new(None)));
@@ -31,14 +31,14 @@ impl Alarm {
     }
 
     /// Replaces the waker. If the deadline has not passed after this call, the waker will be woken.
-    pub(super) fn wake(&self, waker: &Waker) {
+    pub(super) fn set_waker(&self, waker: &Waker) {
         let waker = waker.clone();
         let replaced = self.last_waker.0.lock().replace(waker);
         drop_caught(replaced);
     }
 }
 
-impl Drop for Alarm {
+impl Drop for TimeoutWaker {
     fn drop(&mut self) {
         self.pauses.remove(self.key);
         let waker = self.last_waker.0.lock().take();
