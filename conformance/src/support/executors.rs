@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, ItemExecutor, Job, Submitter, Waiting};
+use concurrent_futures::{Backend, Error, ItemExecutor, Job, Stats, Submitter, Waiting};
 
 /// An executor that runs nothing by itself: the test takes the jobs, and decides what to do with them.
 #[derive(Default)]
@@ -88,14 +88,29 @@ macro_rules! pass_on {
     };
 }
 
-/// A user's own executor around another one: it forwards every method of [`Backend`].
+/// A user's own executor around another one: it forwards every method of [`Backend`]. A test compares it with the guide, so
+/// it names all of them.
 pub struct Forwarding<B>(pub B);
 
 impl<B: Backend> Backend for Forwarding<B> {
     fn execute(&self, job: Job) {
         self.0.execute(job);
     }
-    pass_on!();
+    fn max_workers(&self) -> usize {
+        self.0.max_workers()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn join(&self, timeout: Option<Duration>) -> bool {
+        self.0.join(timeout)
+    }
+    fn cancel_pending(&self) -> usize {
+        self.0.cancel_pending()
+    }
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
     fn try_execute(&self, job: Job, waiting: &mut Waiting) -> Result<(), Job> {
         self.0.try_execute(job, waiting)
     }
