@@ -1,4 +1,6 @@
 //! [`Backend`]: what an executor provides.
+//!
+//! The trait is one item, and most lines are the documentation of its methods.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -61,9 +63,9 @@ pub trait Backend: Send + Sync {
 
     /// Cancels every task that has not started, and returns how many were cancelled. Does not block.
     ///
-    /// A pool of this crate also cancels the tasks that wait for others
+    /// A pool of this crate also cancels the tasks that it will get later: those that wait for others
     /// ([`submit_after`](crate::Executor::submit_after)), or for their next attempt
-    /// ([`RetryOptions`](crate::RetryOptions)): it will get them, and `shutdown_now` leaves none behind.
+    /// ([`RetryOptions`](crate::RetryOptions)). So `shutdown_now` leaves none behind.
     ///
     /// By default, cancels nothing and returns 0; then [`shutdown_now`](crate::Executor::shutdown_now) lets the queued
     /// tasks run.

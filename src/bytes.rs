@@ -10,6 +10,8 @@
 //! | [`MARK`], a number, a length | the bytes with this number, out of band |
 //! | `MARK`, and bytes that begin with `MARK` | those bytes, without the first `MARK` |
 //! | any other bytes | these bytes |
+//!
+//! The type and the channel need each other, so they are in one file.
 #![forbid(unsafe_code)]
 
 use std::borrow::Borrow;

@@ -29,7 +29,7 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
     encode_onto(part, value, Vec::new())
 }
 
-/// As [`encode`]. A panic in the user's `Serialize` is an error as well.
+/// Encodes like [`encode`], but turns a panic of the user's `Serialize` into an error.
 pub(crate) fn encode_caught<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
     panics::catch(|| encode(part, value)).map_err(|error| match error {
         Error::Panicked(panic) => Error::Encode(Encode::new(part, panic.to_string())),
@@ -64,7 +64,7 @@ pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Re
     value.map_err(|unread| unread.into_error(part))
 }
 
-/// As [`decode`]. A panic in the user's `Deserialize` is an error as well.
+/// Decodes like [`decode`], but turns a panic of the user's `Deserialize` into an error.
 pub(crate) fn decode_caught<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
     panics::catch(|| decode(part, bytes)).map_err(|error| match error {
         Error::Panicked(panic) => Error::Decode(Decode::new(part, panic.to_string())),

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_is_not_due() {
+    fn a_value_that_was_removed_is_not_due() {
         let now = Instant::now();
         let mut deadlines = Deadlines::default();
         let (kept, removed) = (Key::new(now), Key::new(now));

@@ -1,4 +1,6 @@
 //! [`Executor`]: the methods that callers use, on every backend.
+//!
+//! The trait is one item, and most lines are the documentation of its methods, so they are in one file.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -188,11 +190,11 @@ pub trait Executor: Backend {
     /// [`submit`](Executor::submit). A time limit counts from the start of the task.
     ///
     /// To [`cancel`](Future::cancel) it also cancels the inputs that have not started, and to [`abort`](Future::abort) it
-    /// aborts those that have: nobody else needs them. It leaves the tasks of [shared](Future::share) futures alone. So do
-    /// [`cancel_pending`](Backend::cancel_pending) and [`shutdown_now`](Executor::shutdown_now) of a pool cancel it, and
-    /// [`Stats::pending`](crate::Stats::pending) counts it: it is a task that has not started.
-    /// Dropping the future detaches all of them. On a backend without a
-    /// [`submitter`](crate::Backend::submitter), the call blocks until the inputs are done.
+    /// aborts those that have: nobody else needs them. It leaves the tasks of [shared](Future::share) futures alone.
+    /// The task has not started, so [`Stats::pending`](crate::Stats::pending) of its pool counts it, and the pool's
+    /// [`cancel_pending`](Backend::cancel_pending) and [`shutdown_now`](Executor::shutdown_now) cancel it. Dropping the
+    /// future detaches all of them. On a backend without a [`submitter`](crate::Backend::submitter), the call blocks
+    /// until the inputs are done.
     ///
     /// # Errors
     ///
@@ -431,7 +433,7 @@ pub trait Executor: Backend {
     /// |---|---|
     /// | threads, and inline | is shared, as in an `Arc` |
     /// | processes | is encoded by the first call, sent to each worker ahead of the first task there that needs it, decoded by that task, and kept; a worker that replaces another one gets it again |
-    /// | an executor of your own, as a [`Job`](crate::Job) that leaves this process | goes with each task: the argument is the pair `(context, argument)`, for each item of a chunk. That costs what the context is long, each time |
+    /// | an executor of your own whose [`Job`](crate::Job)s leave this process | is sent with each task, and with each item of a chunk: the argument is the pair `(context, argument)` |
     ///
     /// It is dropped when the returned value, its clones, and the tasks and maps that need it are gone; a worker process
     /// drops its copy then as well. A long [`Bytes`](crate::Bytes) in it goes to worker processes through shared memory,
@@ -443,8 +445,8 @@ pub trait Executor: Backend {
     /// # Errors
     ///
     /// A task whose context cannot be encoded, cannot be decoded, or exceeds `max_message_size` ends with
-    /// [`Error::Encode`], [`Error::Decode`] or [`Error::TooLarge`], whose `part` is [`Part::Context`]. A panic while it is
-    /// encoded or decoded is such an error, too.
+    /// [`Error::Encode`], [`Error::Decode`] or [`Error::TooLarge`], whose `part` is [`Part::Context`]. So does a task
+    /// if encoding or decoding the context panics.
     ///
     /// [`Error::Encode`]: crate::Error::Encode
     /// [`Error::Decode`]: crate::Error::Decode

@@ -1,4 +1,6 @@
 //! [`Future`], the caller's handle on one task.
+//!
+//! Most lines are the documentation of its methods.
 #![forbid(unsafe_code)]
 
 pub(crate) mod abort;

@@ -9,7 +9,7 @@
 //! | [`async_code`] | How do I use it under tokio, smol or another runtime? |
 //! | [`chains`] | How do I go on when a future is done, without a thread that waits? Graphs of tasks |
 //! | [`maps`] | One function over many values: order, chunks, infinite input, borrowed items |
-//! | [`context`] | What does each task need, that none should carry? |
+//! | [`context`] | How do tasks share a value that is not sent with each of them? |
 //! | [`progress`] | How do I show a progress bar? |
 //! | [`observing`] | What waits, what runs, and for how long? Statistics, hooks, `tracing` |
 //! | [`failing`] | What can go wrong, how do I see it, and what does it cost? |

@@ -56,7 +56,7 @@ pub struct InlineExecutor {
 #[allow(non_upper_case_globals)]
 pub const InlineExecutor: InlineExecutor = InlineExecutor { state: None };
 
-/// The kind of executor, for spans.
+/// The name of this kind of executor, in spans.
 const KIND: &str = "InlineExecutor";
 
 struct State {

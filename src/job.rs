@@ -75,12 +75,12 @@ impl Job {
         Self { task: Some(task), options: None, not_sync: PhantomData }
     }
 
-    /// Returns the task as it is. Executors on the way may still add options.
+    /// Returns the task without applying the options of the job, so that executors on the way may still add some.
     fn bare(&self) -> &Arc<dyn Runnable> {
         self.task.as_ref().expect("only the methods that consume a job take its task")
     }
 
-    /// Returns the task, with the options of the job.
+    /// Applies the options of the job to the task, and returns it.
     fn task(&self) -> &Arc<dyn Runnable> {
         let task = self.bare();
         if let Some(options) = &self.options {
@@ -146,7 +146,7 @@ impl Job {
         };
     }
 
-    /// As [`run`](Job::run), on an executor of this kind.
+    /// Runs the task like [`run`](Job::run), and names the kind of executor for its span.
     pub(crate) fn run_on(self, kind: &'static str) {
         if TaskSpan::are_wanted() {
             self.bare().note_executor(kind);

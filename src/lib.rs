@@ -22,7 +22,8 @@
 //! ```
 //!
 //! The [`guide`] has a chapter for each of the questions that come next: which executor, which wait, async code, maps,
-//! what tasks share, failing, writing an executor, and why a program hangs. [`guide::from_python`] has the name of everything in Python.
+//! what tasks share, failing, writing an executor, and why a program hangs. [`guide::from_python`] has the name of
+//! everything in Python.
 //!
 //! # Which executor
 //!

@@ -1,14 +1,14 @@
 //! [`look`]: what a thread does for some microseconds before it sleeps.
 //!
-//! To put a thread to sleep and wake it up takes longer than most hand-overs of a short task. So a thread that waits
-//! first looks for what it waits for, for 50 us at most: it yields once, looks some times with pauses of the processor in
+//! Putting a thread to sleep and waking it takes longer than handing over most short tasks. So a thread that waits
+//! first looks for what it waits for, for 50 us at most: it yields once, looks a few times with a spin-loop hint in
 //! between, and begins again. The yield lets the other thread run if both share a cpu.
 //!
-//! Where other threads have work for that cpu, a yield gives a whole time slice away, a thousand times as long as a
-//! wake-up takes. So a yield that alone takes longer than a look may ends the look, and its thread then does not look for
-//! as long as that yield took. Each further long yield doubles this rest, up to 128 times the yield, and each yield in time
-//! halves it. So a neighbour that works now and then costs about as much as its work, and one that never sleeps costs less
-//! than a hundredth of the time.
+//! If other threads have work for that cpu, a yield gives a whole time slice away, which is a thousand times as long as
+//! a wake-up. So a yield that takes longer than 50 us ends the look, and the thread does not look again for as long as
+//! that yield took. Each further long yield doubles this rest, up to 128 times the yield, and each short yield halves
+//! it. So the looks lose about as much time as a neighbour works now and then, and less than a hundredth of the time
+//! beside a neighbour that never sleeps.
 //!
 //! A thread with a deadline does not look: one yield could take it past the deadline.
 #![forbid(unsafe_code)]
@@ -22,21 +22,21 @@ use crate::sync::{IS_MODEL, thread, thread_local};
 /// For how long a thread looks, and the longest yield after which it will look again.
 const LONGEST: Duration = Duration::from_micros(50);
 
-/// How often the rest after a long yield is doubled at most.
+/// How many times the rest after a long yield is doubled at most.
 const MOST_DOUBLINGS: u32 = 7;
 
-/// How often a thread pauses between two yields.
+/// How many spin-loop hints a thread executes between two yields.
 const PAUSES: usize = 6;
 
-/// How often a thread yields that waits for work to accumulate.
+/// How many times a thread yields to let work accumulate.
 const YIELDS: usize = 6;
 
-/// What the thread remembers of its yields.
+/// What a thread remembers of its yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Yields {
-    /// The time before which the thread does not look, because a yield has taken long.
+    /// The thread does not look before this time, because a yield has taken long.
     not_before: Option<Instant>,
-    /// How often the rest is doubled if the next yield takes long.
+    /// How many times the rest is doubled if the next yield takes long.
     doublings: u32,
 }
 
@@ -44,8 +44,8 @@ thread_local! {
     static MEMORY: Cell<Yields> = Cell::new(Yields { not_before: None, doublings: 0 });
 }
 
-/// Looks for up to 50 us until `is_there` returns `true`. Returns `false` if it did not, and at once if the thread does not
-/// look. What `is_there` reads is only a hint: the caller checks it under its lock.
+/// Looks for up to 50 us until `is_there` returns `true`. Returns `false` if it did not; a thread that does not look
+/// calls it once. What `is_there` reads is only a hint: the caller checks it under its lock.
 pub(crate) fn look(deadline: Option<Instant>, is_there: impl Fn() -> bool) -> bool {
     // In a model, the caller goes to sleep at once, which is the harder case.
     if IS_MODEL {
@@ -101,7 +101,7 @@ fn start(deadline: Option<Instant>) -> Option<Instant> {
     not_before.is_none_or(|not_before| now >= not_before).then_some(now)
 }
 
-/// Yields. Returns the time after that, or `None` if it took long.
+/// Yields. Returns the time after the yield, or `None` if the yield took long.
 fn timed_yield() -> Option<Instant> {
     let before = Instant::now();
     thread::yield_now();
@@ -134,7 +134,7 @@ mod tests {
     use super::{LONGEST, MEMORY, Yields, look};
 
     #[test]
-    fn a_look_ends_when_it_is_there() {
+    fn a_look_ends_when_its_condition_holds() {
         let looks = Cell::new(0);
         let found = look(None, || looks.replace(looks.get() + 1) == 3);
         // On a busy machine, the first yield ends the look.
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_for_nothing_ends() {
+    fn a_look_in_vain_ends() {
         assert!(!look(None, || false));
     }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_doubles_with_each_long_yield_and_halves_with_each_other() {
+    fn the_rest_doubles_with_each_long_yield_and_halves_with_each_short_one() {
         let now = Instant::now();
         let long = Duration::from_millis(3);
         let after = |memory: Yields, duration| memory.after_yield(now, now + duration);

@@ -3,8 +3,6 @@
 //! Without `buffer_size`, the constructor pulls all input.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "stream")]
-mod alarm;
 mod engine;
 mod jobs;
 mod local;
@@ -13,6 +11,8 @@ mod remote;
 mod runner;
 mod runs;
 mod source;
+#[cfg(feature = "stream")]
+mod timeout_waker;
 
 use std::fmt;
 use std::iter::FusedIterator;

@@ -236,8 +236,9 @@ pub struct Stats {
     pub workers: usize,
     /// Workers that are waiting for a task.
     pub idle: usize,
-    /// Tasks that have not started, and items of maps that no worker has taken. Those included that wait for other tasks
-    /// ([`submit_after`](crate::Executor::submit_after)), or for their next attempt ([`RetryOptions`](crate::RetryOptions)).
+    /// Tasks that have not started, and items of maps that no worker has taken. This includes tasks that wait for
+    /// others ([`submit_after`](crate::Executor::submit_after)), or for their next attempt
+    /// ([`RetryOptions`](crate::RetryOptions)).
     pub pending: usize,
     /// Workers that are running a task. A worker counts once, even if its task runs others while it waits for them.
     pub running: usize,

@@ -1,21 +1,23 @@
-//! [`Pauses`]: what goes on after a pause, such as the next attempt of a task.
+//! [`Pauses`]: work that continues after a pause, such as the next attempt of a task.
 //!
 //! One thread, the timer, sleeps until the earliest pause is over. It starts with the first pause and ends when none is
-//! left, so nothing wakes up while nothing is due. What goes on may run user code, which takes arbitrarily long: before
-//! that, the timer hands its part to a new thread if there are other pauses.
+//! left, so no thread wakes up while nothing is due. An entry that is resumed may run user code, which takes
+//! arbitrarily long. So if there are other pauses, the timer first starts a new thread that takes over its part.
 //!
-//! | entry leaves | by | and is then |
+//! | an entry is taken out when | by | and is then |
 //! |---|---|---|
 //! | its time is up | the timer | resumed |
-//! | [`remove`](Pauses::remove) | whoever has made it | nobody's: the caller knows why |
-//! | [`close`](Pauses::close) | the thread that closes the executor | given up; later ones are not taken |
-//! | [`take`](Pauses::take) | the thread that cancels what is pending | cancelled |
-//! | no thread can be started | the thread that added the first | given up |
+//! | [`remove`](Pauses::remove) is called | the thread that ends the pause | dropped |
+//! | [`close`](Pauses::close) is called | the thread that closes the executor | given up; no entry is added after that |
+//! | [`take`](Pauses::take) is called | the thread that cancels what is pending | cancelled |
+//! | no thread can be started | the thread that added the first entry | given up |
 //!
-//! Each takes the entry out under the lock, so exactly one of them has it. All of them call the entry without the lock.
+//! Each of these takes the entry out under the lock, so exactly one of them has it. The methods of an entry are called
+//! without the lock.
 //!
 //! Invariant: *if there are entries while the lock is free, then a timer runs, and it sleeps no longer than until the
-//! earliest deadline*. It is notified when an earlier one comes, and when the earliest is taken away.
+//! earliest deadline*. The timer is notified when an earlier deadline is added, and when the earliest entry is taken
+//! out.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -28,13 +30,14 @@ use crate::stack;
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 use crate::unwind::catch_and_log;
 
-/// What is in a pause. The methods are called without any lock, `resume` and `give_up` as callbacks: they must not block.
+/// An entry of [`Pauses`]. The methods are called without any lock, and `resume` and `give_up` as callbacks: they must
+/// not block.
 pub(crate) trait Paused: Send + Sync {
-    /// Goes on: the pause is over.
+    /// Continues, because the pause is over.
     fn resume(&self);
-    /// Ends: there is nobody to go on with it any more.
+    /// Ends, because nothing can continue it any more.
     fn give_up(&self);
-    /// Is cancelled. Returns `false` if it has gone on or ended.
+    /// Cancels it. Returns `false` if it has continued or ended.
     fn cancel(&self) -> bool;
 }
 
@@ -49,7 +52,7 @@ pub(crate) struct Pauses {
 #[derive(Default)]
 struct State {
     paused: Deadlines<Arc<dyn Paused>>,
-    /// A timer runs, or is being started.
+    /// `true` if a timer runs or is being started.
     has_timer: bool,
     is_closed: bool,
 }
@@ -59,8 +62,8 @@ impl Pauses {
         Arc::new(Self { state: Mutex::new(State::default()), changed: Condvar::new(), generation: fork::generation() })
     }
 
-    /// Adds an entry, which is resumed at the deadline of its key. Returns `false` if nothing goes on any more: the entry
-    /// was not taken.
+    /// Adds an entry, which is resumed at the deadline of its key. Returns `false` if it was not added, because the
+    /// executor is closed or belongs to a forked copy of the process.
     pub(crate) fn add(self: &Arc<Self>, key: Key, paused: Arc<dyn Paused>) -> bool {
         if self.is_copy() {
             return false;
@@ -83,7 +86,7 @@ impl Pauses {
         true
     }
 
-    /// Takes an entry away, if it is still there.
+    /// Takes an entry out, if it is still there.
     pub(crate) fn remove(&self, key: Key) {
         if self.is_copy() {
             return;
@@ -99,7 +102,7 @@ impl Pauses {
         drop(removed);
     }
 
-    /// Gives up the entries, and takes none any more.
+    /// Gives up all entries. None can be added after that.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.is_closed = true;
@@ -135,7 +138,7 @@ impl Pauses {
         all
     }
 
-    /// Starts a timer. Without a thread, the entries are given up.
+    /// Starts a timer. If no thread can be started, gives up all entries.
     fn start(self: &Arc<Self>) {
         if !self.spawn() {
             let mut state = self.state.lock();
@@ -155,7 +158,7 @@ impl Pauses {
         timer.is_ok()
     }
 
-    /// Resumes the next entry when its time is up. Returns when no entry is left, or another timer has the rest.
+    /// Resumes each entry when its time is up. Returns when no entry is left, or when another timer has taken over.
     fn run(self: &Arc<Self>) {
         while let Some((paused, is_last)) = self.next() {
             let handed_over = is_last || self.spawn();
@@ -166,8 +169,8 @@ impl Pauses {
         }
     }
 
-    /// Sleeps until an entry is due, and takes it. The second value is `true` if it was the last: then, and if there is no
-    /// entry, the calling thread is not the timer any more.
+    /// Sleeps until an entry is due, and takes it out. The second value is `true` if it was the last one. The calling
+    /// thread is not the timer any more after that, nor if there is no entry.
     fn next(&self) -> Option<(Arc<dyn Paused>, bool)> {
         let mut state = self.state.lock();
         let mut now = Instant::now();

@@ -1,12 +1,12 @@
-//! Tasks that are tried again after an error: what a caller asks for, and what becomes of it.
+//! Tasks that are tried again after an error: the options, the policy and the attempts.
 #![forbid(unsafe_code)]
 
 mod attempts;
 mod back_off;
-mod here;
+mod inline;
 mod policy;
 mod retrying;
 
 pub use policy::RetryOptions;
-pub(crate) use retrying::{Items, SubmitItem};
 pub use retrying::{PlainRetrying, Retrying};
+pub(crate) use retrying::{RetryingItems, SubmitItem};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::job::Job;
 use crate::pauses::Pauses;
 use crate::task::Runnable;
-use crate::upcoming::{Entry, Upcoming};
+use crate::upcoming::{HeldBackEntry, Upcoming};
 
 /// Passes jobs to an executor without a borrow of it. Returned by [`Backend::submitter`](crate::Backend::submitter), for
 /// tasks that are submitted once others are done, or once more after an error.
@@ -34,8 +34,8 @@ impl Submitter {
     /// Passes each job through `adapt` before the executor gets it, for a backend that passes its jobs to another executor
     /// and adds something to them.
     ///
-    /// What the other executor does with tasks that are [tried again](crate::RetryOptions) stays the same: they end when it
-    /// is closed.
+    /// Tasks that wait for others, or are [tried again](crate::RetryOptions), still count as pending in the other
+    /// executor, and end when it is closed.
     ///
     /// # Examples
     ///
@@ -74,12 +74,12 @@ impl Submitter {
         Self { execute: Arc::new(move |job| execute(adapt(job))), ..self }
     }
 
-    /// Says where the executor keeps what it will get later.
+    /// Sets where the executor keeps the tasks that it will get later.
     pub(crate) fn with_upcoming(self, upcoming: &Arc<Upcoming>) -> Self {
         Self { upcoming: Some(Arc::clone(upcoming)), ..self }
     }
 
-    /// Says that the executor runs a job in the thread that submits it.
+    /// Declares that the executor runs a job in the thread that submits it.
     pub(crate) fn inside_submit(self) -> Self {
         Self { runs_inside_submit: true, ..self }
     }
@@ -89,13 +89,14 @@ impl Submitter {
         (self.execute)(job);
     }
 
-    /// Returns where the pauses between the attempts of a task are kept. An executor that cannot end them gets new ones.
+    /// Returns where the pauses between attempts are kept. If the executor keeps none itself, returns new ones, which
+    /// its close does not end.
     pub(crate) fn pauses(&self) -> Arc<Pauses> {
         self.upcoming.as_ref().map_or_else(Pauses::new, |upcoming| Arc::clone(upcoming.pauses()))
     }
 
     /// Notes that a task is held back, until the returned value is dropped.
-    pub(crate) fn hold_back(&self, task: &Arc<dyn Runnable>) -> Option<Entry> {
+    pub(crate) fn hold_back(&self, task: &Arc<dyn Runnable>) -> Option<HeldBackEntry> {
         let task = Arc::downgrade(task);
         self.upcoming.as_ref()?.hold_back(move || task.upgrade().is_some_and(|task| task.cancel()))
     }

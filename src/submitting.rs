@@ -59,7 +59,7 @@ impl<B: Backend + ?Sized, R> std::future::Future for Submitting<'_, B, R> {
         if let Some(job) = this.job.take()
             && let Err(job) = this.backend.try_execute(job, this.waiting.poll(context))
         {
-            // Every executor on its way adds them again at the next poll.
+            // At the next poll, every executor on the way adds its hooks again.
             job.drop_hooks();
             this.job = Some(job);
             return Poll::Pending;

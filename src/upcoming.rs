@@ -1,11 +1,11 @@
-//! [`Upcoming`]: the tasks that an executor will get later. It counts them as pending, and can cancel them.
+//! [`Upcoming`]: the tasks that an executor will get later. The executor counts them as pending, and can cancel them.
 //!
-//! They are tasks in a [pause](crate::pauses), and tasks that are [held back](crate::task::after) until their inputs are
-//! done. A close of the executor ends the pauses. It leaves held-back tasks alone: an input that still runs there brings its
-//! task along.
+//! Some are in a [pause](crate::pauses), and the others are [held back](crate::task::after) until their inputs are
+//! done. The close of the executor ends the pauses. It does not end held-back tasks, because their inputs may still run
+//! there.
 //!
-//! An entry for a held-back task is removed by the drop of its [`Entry`], which whoever hands the task over has. A cancel
-//! takes the entries out first; so each is cancelled at most once, without the lock.
+//! The closure that hands a held-back task over owns its [`HeldBackEntry`], whose drop removes the task from here.
+//! `take` moves the tasks out under the lock, and they are cancelled without it, so each is cancelled at most once.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::pauses::Pauses;
 use crate::sync::Mutex;
 use crate::unwind::catch_and_log;
 
-/// Cancels a task. Returns `false` if it has ended otherwise. Runs user code.
+/// Cancels a task. Returns `false` if the task has ended otherwise. Runs user code.
 type Cancel = Box<dyn FnOnce() -> bool + Send>;
 
 /// See the comment at the head of this file.
@@ -35,12 +35,12 @@ struct HeldBack {
 }
 
 /// The place of a held-back task, until this is dropped.
-pub(crate) struct Entry {
+pub(crate) struct HeldBackEntry {
     upcoming: Arc<Upcoming>,
     number: u64,
 }
 
-impl Drop for Entry {
+impl Drop for HeldBackEntry {
     fn drop(&mut self) {
         if !self.upcoming.is_copy() {
             let removed = self.upcoming.held_back.lock().tasks.remove(&self.number);
@@ -53,7 +53,8 @@ impl Drop for Entry {
 pub(crate) struct Taken(Vec<Cancel>);
 
 impl Taken {
-    /// Cancels the tasks. Returns how many are cancelled, those included that were cancelled since they were taken out.
+    /// Cancels the tasks. Returns how many are cancelled, including those that were cancelled after they were taken
+    /// out.
     pub(crate) fn cancel(self) -> usize {
         let mut cancelled = 0;
         for cancel in self.0 {
@@ -77,7 +78,7 @@ impl Upcoming {
     }
 
     /// Adds a held-back task.
-    pub(crate) fn hold_back(self: &Arc<Self>, cancel: impl FnOnce() -> bool + Send + 'static) -> Option<Entry> {
+    pub(crate) fn hold_back(self: &Arc<Self>, cancel: impl FnOnce() -> bool + Send + 'static) -> Option<HeldBackEntry> {
         if self.is_copy() {
             return None;
         }
@@ -86,15 +87,15 @@ impl Upcoming {
         held_back.next += 1;
         held_back.tasks.insert(number, Box::new(cancel));
         drop(held_back);
-        Some(Entry { upcoming: Arc::clone(self), number })
+        Some(HeldBackEntry { upcoming: Arc::clone(self), number })
     }
 
-    /// Returns how many tasks there are.
+    /// Returns the number of tasks.
     pub(crate) fn count(&self) -> usize {
         self.pauses.count() + self.held_back.lock().tasks.len()
     }
 
-    /// Ends the pauses.
+    /// Ends the pauses, because the executor is closed.
     pub(crate) fn close(&self) {
         self.pauses.close();
     }

@@ -1,4 +1,7 @@
 //! [`wait`], what can be waited for, and how a thread waits for one future.
+//!
+//! What can be waited for and the two ways to wait, for one future and for many, use the same private methods, so they
+//! are in one file.
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
 //! [`WithContext`]: submits functions that share a context. [`MapWithContext`]: the same for maps with options.
 //! [`RetryingWithContext`]: the same for what is tried again.
 //!
-//! As with [`MapWith`](crate::MapWith), the methods for plain functions are those of a type that these dereference to, so that on
-//! threads the methods for closures, of the same names, are found first:
+//! As with [`MapWith`](crate::MapWith), the methods for plain functions belong to types that these dereference to. So
+//! on threads the compiler finds the methods for closures first, which have the same names:
 //!
 //! ```text
 //! WithContext ─────> PlainWithContext ──┐  single calls
@@ -10,8 +10,8 @@
 //! RetryingWithContext ─────────────────> PlainRetryingWithContext   both, with attempts
 //! ```
 //!
-//! A function becomes one without a context here: it is [bound](Bound) to it. What is below knows nothing of contexts,
-//! except where calls leave the process.
+//! Here a function is [bound](Bound) to the context. The layers below call it like one without a context, and only
+//! where calls leave the process do they treat the context apart.
 #![forbid(unsafe_code)]
 
 mod maps;
@@ -218,7 +218,7 @@ impl<B: ?Sized, C> PlainMapWithContext<'_, B, C> {
     }
 }
 
-/// Implements what a view of an executor has in common with the others: its parts, a copy, and a text.
+/// Implements what these types have in common: `Deref` to the part with more methods, `Clone` and `Debug`.
 macro_rules! views {
     ($($name:ident { $part:ident: $target:ident }),*) => {$(
         impl<'e, B: ?Sized, C> Deref for $name<'e, B, C> {

@@ -1,5 +1,5 @@
-//! [`Ball`]: a ping-pong of two processes over a pair of sockets, the least that a round trip to a worker could cost; and
-//! other processes that hardly do a thing.
+//! [`Ball`]: two processes that send a message back and forth over a pair of sockets. No round trip to a worker can
+//! cost less. Also processes that do nothing, as a limit for the start of a worker.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,11 +11,11 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const PING: usize = 64;
 
-/// What a child of this program is told to be.
+/// The arguments that tell this program to be such a child.
 const PONG_FLAG: &str = "--pong";
 const EXIT_FLAG: &str = "--exit";
 
-/// A child that sends back what it is sent, as a worker is reached.
+/// A child that sends back what it receives, over the same kind of socket as a worker.
 pub(crate) struct Ball {
     socket: UnixStream,
     child: Child,
@@ -28,7 +28,7 @@ impl Ball {
         Self { socket, child }
     }
 
-    /// Keeps the child on the cpu that this thread is kept on.
+    /// Binds the child to the cpu that this thread is bound to.
     pub(crate) fn stay_here(&self) {
         let here = sched_getaffinity(None).expect("the cpus of this thread");
         sched_setaffinity(Some(Pid::from_child(&self.child)), &here).expect("a cpu that a child may run on");
@@ -52,7 +52,7 @@ impl Drop for Ball {
     }
 }
 
-/// If this is a child that is to do one of these things and no more, does it.
+/// Returns `true` if this process is such a child. It has done its work then, and should end.
 pub(crate) fn is_child() -> bool {
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
     if has(PONG_FLAG) {
@@ -61,7 +61,7 @@ pub(crate) fn is_child() -> bool {
     has(PONG_FLAG) || has(EXIT_FLAG)
 }
 
-/// The child's side, until there is no other.
+/// Sends back what arrives, until the parent closes its end.
 fn pong() {
     let socket = std::io::stdin().as_fd().try_clone_to_owned().expect("the socket");
     let mut socket = UnixStream::from(socket);
@@ -69,7 +69,7 @@ fn pong() {
     while socket.read_exact(&mut ball).is_ok() && socket.write_all(&ball).is_ok() {}
 }
 
-/// Starts this program as a child that ends at once, and waits for that.
+/// Starts this program as a child that ends at once, and waits for its end.
 pub(crate) fn spawn_and_wait() {
     assert!(own_program(EXIT_FLAG).status().expect("a process").success());
 }
@@ -80,7 +80,7 @@ pub(crate) fn own_program(argument: &str) -> Command {
     command
 }
 
-/// Keeps this thread on one cpu meanwhile, and the threads and processes that it starts for good.
+/// Binds this thread to one cpu while `body` runs. The threads and processes that it starts meanwhile stay bound.
 pub(crate) fn on_one_cpu<R>(body: impl FnOnce() -> R) -> R {
     let everywhere = sched_getaffinity(None).expect("the cpus of this thread");
     let mut one = CpuSet::new();

@@ -1,4 +1,5 @@
-//! The chart: what each contestant takes in times of what this crate takes, on a logarithmic scale, one group a workload.
+//! The chart: the figure of each contestant as a multiple of the figure of this crate, on a logarithmic scale. There is
+//! one group of bars for each workload.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -10,13 +11,13 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 const WIDTH: i32 = 1000;
-/// Where names end and bars begin, and where bars end and figures begin.
+/// The columns between which the bars are drawn. Names are to the left of them, figures to the right.
 const BARS: (i32, i32) = (250, 860);
 const TOP: i32 = 90;
 const LINE: i32 = 17;
 const FONT: &str = "sans-serif";
 
-/// The title, and a group for each workload in which two can be compared.
+/// Draws a title, and a group for each workload that has at least two contestants with a figure. Returns the SVG.
 pub(crate) fn draw(workloads: &[Standings]) -> Result<String, String> {
     let groups: Vec<Group<'_>> = workloads.iter().filter_map(Group::of).collect();
     let lines: usize = groups.iter().map(|group| group.bars.len() + 2).sum();
@@ -29,16 +30,16 @@ pub(crate) fn draw(workloads: &[Standings]) -> Result<String, String> {
     Ok(svg)
 }
 
-/// A workload, and who has a bar.
+/// A workload, and its contestants that have a bar.
 struct Group<'a> {
     workload: &'a Standings,
-    /// In times of what the first of this crate takes.
+    /// Each with the ratio of its figure to the first figure of this crate.
     bars: Vec<(&'a Standing, f64)>,
 }
 
 impl<'a> Group<'a> {
     fn of(workload: &'a Standings) -> Option<Self> {
-        // Nothing is so many times zero.
+        // There is no ratio to zero.
         let positive = |standing: &Standing| standing.figure.filter(|figure| *figure > 0.0);
         let ours = workload.contestants.iter().find(|standing| standing.role == Role::Ours)?;
         let ours = positive(ours)?;
@@ -48,7 +49,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Powers of ten, from the one below the least to the one above the greatest.
+/// The powers of ten between which all ratios are.
 struct Axis {
     from: i32,
     to: i32,
@@ -61,14 +62,14 @@ impl Axis {
         Self { from: (least.floor() as i32).min(-1), to: (greatest.ceil() as i32).max(1) }
     }
 
-    /// Where on the page a ratio is.
+    /// Returns the column of a ratio.
     fn x(&self, ratio: f64) -> i32 {
         let part = (ratio.log10() - f64::from(self.from)) / f64::from(self.to - self.from);
         BARS.0 + (part * f64::from(BARS.1 - BARS.0)).round() as i32
     }
 }
 
-/// Colours that also those can tell apart who see few.
+/// Returns the colour of a role. Colour-blind readers can tell these colours apart.
 fn colour(role: Role) -> RGBColor {
     match role {
         Role::Ours => RGBColor(0x00, 0x72, 0xB2),
@@ -103,7 +104,7 @@ fn draw_on(area: &Area<'_>, groups: &[Group<'_>], height: i32) -> Drawn {
         for (standing, ratio) in bars {
             y += LINE;
             let (one, end) = (axis.x(1.0), axis.x(*ratio));
-            // This crate's is a mark, as it has no length.
+            // The bar of this crate has no length, so it gets some.
             let corners = [(one.min(end) - 1, y - 5), (one.max(end) + 1, y + 5)];
             area.draw(&Rectangle::new(corners, colour(standing.role).filled()))?;
             area.draw_text(&standing.name, &at(HPos::Right, 12), (BARS.0 - 10, y))?;

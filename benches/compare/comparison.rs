@@ -1,4 +1,4 @@
-//! The command line of the comparison, and its way from workloads to a report.
+//! The command line of the comparison. It runs the chosen workloads and writes the report.
 
 pub(crate) mod allocator;
 pub(crate) mod ball;
@@ -49,7 +49,7 @@ struct Arguments {
     /// Lets the peers take part whose names contain this, such as rayon, tokio, procspawn or Python
     #[arg(long, value_name = "NAME")]
     peer: Vec<String>,
-    /// Runs all of it so many times, each time in a process of its own, and shows the range of each figure
+    /// Runs everything this many times, each time in a process of its own, and shows the range of each figure
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     runs: usize,
     /// Lists the workloads
@@ -58,7 +58,7 @@ struct Arguments {
 }
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
-    // Its worker processes go no further.
+    // The worker processes of procspawn do not return from this call.
     procspawn::init();
     if ball::is_child() || surroundings::is_child() {
         return Ok(());
@@ -68,7 +68,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let workloads: Vec<(&Workload, Surroundings)> =
         everywhere.filter(|(known, at)| picks(&workload, &at.name(known.name))).collect();
     if workloads.is_empty() {
-        let text = "no workload is called so; --list says how they are called";
+        let text = "no workload has such a name; --list shows their names";
         Arguments::command().error(ErrorKind::InvalidValue, text).exit();
     }
     if list {
@@ -99,7 +99,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     write(&report, &target)
 }
 
-/// Returns where Cargo leaves its own files.
+/// Returns Cargo's target directory, and creates it if there is none.
 fn target_directory() -> Result<PathBuf, Box<dyn Error>> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
     let target = env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
@@ -107,6 +107,7 @@ fn target_directory() -> Result<PathBuf, Box<dyn Error>> {
     Ok(target.canonicalize()?)
 }
 
+/// Writes the report and the chart to files in the target directory.
 fn write(report: &Report, target: &Path) -> Result<(), Box<dyn Error>> {
     fs::write(target.join("compare.json"), report.json()?)?;
     fs::write(target.join("compare.svg"), chart::draw(&report.workloads)?)?;

@@ -1,4 +1,5 @@
-//! [`Contest`]: contestants take turns, round after round, so that whatever else the machine does falls on all of them alike.
+//! [`Contest`]: the contestants of one workload take turns, round after round, so that other load on the machine slows
+//! all of them alike.
 
 use std::time::Instant;
 
@@ -11,7 +12,8 @@ use crate::surroundings::Surroundings;
 use crate::target::{Judgement, Target, judge};
 use crate::unit::Unit;
 
-/// Does its work so many times over, and says what that came to: how many seconds, as a rule.
+/// Does its work the given number of times, and returns the figure for all of it: the seconds that it took, unless the
+/// [`Unit`] is one of something else.
 type Run = Box<dyn FnMut(u64) -> f64>;
 
 pub(crate) struct Contest<'s> {
@@ -27,11 +29,11 @@ pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     pub(crate) role: Role,
     pub(crate) targets: Vec<Target>,
-    /// What one came to, a figure a round.
+    /// The figure of one task, item or future, for each round.
     pub(crate) figures: Vec<f64>,
-    /// How often a round does it.
+    /// How many of them there are in a round.
     times: u64,
-    /// Or why it cannot take part.
+    /// The work, or the reason why the contestant cannot take part.
     run: Result<Run, &'static str>,
 }
 
@@ -42,9 +44,9 @@ pub(crate) enum Role {
     Ours,
     /// A crate that users would pick instead.
     Peer,
-    /// What Python's users have.
+    /// An executor of Python.
     Python,
-    /// The least that it could cost.
+    /// Handwritten code that does the least that the workload needs.
     Limit,
 }
 
@@ -53,11 +55,12 @@ impl<'s> Contest<'s> {
         Self { name: surroundings.name(name), unit, surroundings, settings, once: false, contestants: Vec::new() }
     }
 
-    /// One round will do, without one to warm up: its figures hardly vary, or take long.
+    /// Runs one round only, without one to warm up, for figures that hardly vary or that take long.
     pub(crate) fn once(&mut self) {
         self.once = true;
     }
 
+    /// Enters a contestant of this crate.
     pub(crate) fn ours(
         &mut self,
         name: &'static str,
@@ -67,17 +70,19 @@ impl<'s> Contest<'s> {
         self.enter(name, Role::Ours, times, Ok(Box::new(run)))
     }
 
+    /// Enters a limit.
     pub(crate) fn limit(&mut self, name: &'static str, times: u64, run: impl FnMut(u64) -> f64 + 'static) {
         self.enter(name, Role::Limit, times, Ok(Box::new(run)));
     }
 
+    /// Enters a peer, unless the command line leaves it out.
     pub(crate) fn peer(&mut self, name: &'static str, times: u64, run: impl FnMut(u64) -> f64 + 'static) {
         if self.settings.invites(name) {
             self.enter(name, Role::Peer, times, Ok(Box::new(run)));
         }
     }
 
-    /// A workload of `peers.py`. Where it cannot be run, the row says why.
+    /// Enters a workload of `peers.py`, unless the command line leaves it out. If it cannot run here, its row says why.
     pub(crate) fn python(&mut self, name: &'static str, times: u64, workload: &'static str) {
         if self.settings.invites(name) {
             self.enter(name, Role::Python, times, python::run(workload).map(|run| Box::new(run) as _));
@@ -89,7 +94,7 @@ impl<'s> Contest<'s> {
         self.contestants.last_mut().expect("it was entered a moment ago")
     }
 
-    /// Runs all rounds.
+    /// Runs all rounds, and judges the targets.
     pub(crate) fn run(mut self) -> Standings {
         let _neighbour = self.surroundings.enter();
         let effort = self.settings.effort;
@@ -117,7 +122,7 @@ impl<'s> Contest<'s> {
         Standings { workload: name, unit, contestants: contestants.iter().map(standing).collect() }
     }
 
-    /// What each contestant came to, one at a time.
+    /// Runs one round: the contestants one after the other. Returns the figure of each.
     fn round(&mut self) -> Vec<Option<f64>> {
         let turn = |contestant: &mut Contestant| {
             let run = contestant.run.as_mut().ok()?;
@@ -133,7 +138,7 @@ impl Contestant {
         self
     }
 
-    /// In seconds, or what the unit is of.
+    /// Returns the median over the rounds, in seconds or in what the unit is of.
     pub(crate) fn median(&self) -> Option<f64> {
         median(self.figures.iter().copied())
     }
@@ -151,15 +156,16 @@ pub(crate) struct Standings {
 pub(crate) struct Standing {
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// The reason why the contestant did not take part.
     pub(crate) absent: Option<String>,
-    /// The median in seconds, or what the unit is of.
+    /// The median, in seconds or in what the unit is of.
     pub(crate) figure: Option<f64>,
-    /// In the unit.
+    /// The figures in the unit of the workload.
     pub(crate) shown: Option<Spread>,
     pub(crate) judgements: Vec<Judgement>,
 }
 
-/// How many seconds this takes. What it returns is dropped off the clock.
+/// Returns how many seconds `work` takes. The drop of its result is not measured.
 pub(crate) fn time<R>(work: impl FnOnce() -> R) -> f64 {
     let start = Instant::now();
     let result = work();

@@ -1,4 +1,5 @@
-//! What the same could cost at the least, written by hand for threads. `ball` is that for processes.
+//! The limits of workloads on threads: handwritten code that does the least that they need. `ball` has those for
+//! processes.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -6,7 +7,7 @@ use std::thread;
 use crate::busy::Busy;
 use crate::contest::time;
 
-/// A closure is boxed, kept and called: a plain loop, in one thread.
+/// Boxes closures, keeps them, and calls them in a plain loop in one thread.
 pub(crate) fn plain_loop(times: u64) -> f64 {
     time(|| {
         let closures: Vec<Box<dyn FnOnce() -> u64 + Send>> = (0..times).map(|n| Box::new(move || n) as _).collect();
@@ -14,12 +15,12 @@ pub(crate) fn plain_loop(times: u64) -> f64 {
     })
 }
 
-/// Two threads wake one another in turn.
+/// Two threads that wake each other in turn.
 pub(crate) fn condvar_ping_pong(times: u64) -> f64 {
     let table = Arc::new(Table { theirs: Mutex::new(false), hit: Condvar::new() });
     let other = Arc::clone(&table);
     let other = thread::spawn(move || (0..times).for_each(|_| other.hit(true)));
-    // The other thread is there.
+    // The first exchange waits for the start of the other thread, so it is not measured.
     table.hit(false);
     let took = time(|| (1..times).for_each(|_| table.hit(false)));
     other.join().expect("a thread that ends");
@@ -32,7 +33,8 @@ struct Table {
 }
 
 impl Table {
-    /// Waits for the ball to come, and sends it back. The one who begins has it.
+    /// Waits until the ball is on this side, and sends it to the other. In the beginning, it is on the side of the
+    /// caller that passes `false`.
     fn hit(&self, theirs: bool) {
         let theirs_now = self.theirs.lock().expect("nobody panics");
         let mut ball = self.hit.wait_while(theirs_now, |ball| *ball != theirs).expect("nobody panics");
@@ -42,12 +44,12 @@ impl Table {
     }
 }
 
-/// Two threads that do half of it each.
+/// Runs half of the work on each of two threads.
 pub(crate) fn halves(busy: Busy, times: u64) -> f64 {
     two_threads(busy, times / 2, times - times / 2)
 }
 
-/// Two threads that do so many each.
+/// Runs the given number of turns on each of two threads.
 pub(crate) fn two_threads(busy: Busy, one: u64, other: u64) -> f64 {
     let work = move |times: u64| (0..times).map(|_| busy.run()).fold(0, u64::wrapping_add);
     time(|| {

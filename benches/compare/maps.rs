@@ -17,7 +17,8 @@ const INDEXED: &str = "rayon par_iter";
 const SCOPED: &str = "scope.map";
 const BRIDGED: &str = "rayon par_bridge";
 
-/// Enters what calls the function on 0, 1, 2 .. and collects the results: `map`, and rayon's two.
+/// Enters the contestants that call the function on 0, 1, 2 .. and collect the results: `map`, `scope.map`, and two of
+/// rayon.
 fn enter_maps(
     contest: &mut Contest<'_>,
     times: u64,
@@ -44,7 +45,7 @@ fn enter_maps(
     contest.peer(INDEXED, times, move |times| {
         time(|| rayon.0.install(|| (0..times).into_par_iter().map(function).collect::<Vec<_>>()))
     });
-    // Its results are in no order.
+    // The results of `par_bridge` are in no order.
     contest.peer(BRIDGED, times, move |times| {
         time(|| bridged.0.install(|| (0..times).par_bridge().map(function).collect::<Vec<_>>()))
     });
@@ -65,7 +66,7 @@ pub(crate) fn map(contest: &mut Contest<'_>) {
             futures.into_iter().map(|future| future.result().unwrap()).collect::<Vec<_>>()
         })
     });
-    // A hundredth: an item is long enough there.
+    // Python takes so long for an item that a hundredth of them is enough.
     contest.python(python::THREADS, times / 100, "threads map");
 }
 
@@ -81,7 +82,8 @@ pub(crate) fn map_of_100_ns(contest: &mut Contest<'_>) {
     enter_maps(contest, times, &[Target::Times(INDEXED, 1.2)], Some(Target::Times(INDEXED, 2.0)), move |_| busy.run());
 }
 
-/// 3000 items of 10 us, but for one in the middle, which is 1000 times as long: a chunk that it shares with others is late.
+/// 3000 items of 10 us, of which one in the middle is 1000 times as long. If it shares a chunk with others, that chunk
+/// is late.
 pub(crate) fn map_of_unequal(contest: &mut Contest<'_>) {
     const ITEMS: u64 = 3000;
     const LONG: u64 = 1000;

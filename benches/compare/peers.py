@@ -1,6 +1,7 @@
 """Workloads on Python's executors: a line of `executor workload times` in, a line with a figure out.
 
-A figure is how many seconds it took, unless the workload says otherwise. What cannot be done is answered by why.
+A figure is the number of seconds that the work took, unless the workload says otherwise. If a workload cannot run
+here, the line says why.
 """
 
 import sys
@@ -19,7 +20,7 @@ def same(data):
 
 
 def private_bytes(_):
-    """How much memory of this process is its own."""
+    """Return how much memory belongs to this process alone."""
     with open("/proc/self/smaps_rollup") as lines:
         return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
@@ -74,7 +75,7 @@ def timed(work, *arguments):
 
 
 def fresh(kind, times):
-    """The first results of that many new executors. They end off the clock."""
+    """Time the first result of each of that many new executors. The end of an executor is not measured."""
     total = 0
     for _ in range(times):
         start = time.perf_counter()

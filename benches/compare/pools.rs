@@ -1,4 +1,5 @@
-//! [`Pool`]: pools of threads, this crate's and those that users would pick instead, each in its own idiom.
+//! [`Pool`]: the pools of threads that are compared, of this crate and of those that users would pick instead. Each is
+//! used as its documentation shows.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures::task::SpawnExt as _;
 
 use crate::contest::{Contest, Contestant};
 
-/// A pool that takes closures and hands out what to wait for them by.
+/// A pool that takes closures, and returns a handle on the result of each.
 pub(crate) trait Pool: Sync + Sized + 'static {
     const NAME: &'static str;
     type Handle<R: Send + 'static>: Send;
@@ -18,7 +19,7 @@ pub(crate) trait Pool: Sync + Sized + 'static {
     fn submit<R: Send + 'static>(&self, task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R>;
     fn wait<R: Send + 'static>(&self, handle: Self::Handle<R>) -> R;
 
-    /// The sum of what they return: all are waited for, in order.
+    /// Waits for all results in order, and returns their sum.
     fn sum(&self, handles: Vec<Self::Handle<u64>>) -> u64 {
         handles.into_iter().map(|handle| self.wait(handle)).fold(0, u64::wrapping_add)
     }
@@ -26,11 +27,11 @@ pub(crate) trait Pool: Sync + Sized + 'static {
 
 /// A workload that runs on any pool.
 pub(crate) trait Race: Clone + 'static {
-    /// Does it so many times over, and says what that came to.
+    /// Does its work the given number of times, and returns the figure for all of it.
     fn run<P: Pool>(&self, pool: &P, times: u64) -> f64;
 }
 
-/// Enters a pool of this crate, with as many workers as in these surroundings.
+/// Enters a pool of this crate, with the number of workers of the surroundings.
 pub(crate) fn enter_ours<'c>(
     contest: &'c mut Contest<'_>,
     name: &'static str,
@@ -41,7 +42,7 @@ pub(crate) fn enter_ours<'c>(
     contest.ours(name, times, move |times| race.run(&pool, times))
 }
 
-/// Enters every peer, each with a pool of as many workers.
+/// Enters every peer, each with the same number of workers.
 pub(crate) fn enter_peers(contest: &mut Contest<'_>, times: u64, race: &impl Race) {
     enter::<Rayon>(contest, times, race);
     enter::<threadpool::ThreadPool>(contest, times, race);
@@ -72,7 +73,7 @@ impl Pool for ThreadPoolExecutor {
     }
 }
 
-/// Its `spawn` returns nothing, so a channel for one value brings the result.
+/// A pool of rayon. Its `spawn` returns nothing, so a channel for one value carries the result.
 pub(crate) struct Rayon(pub(crate) rayon::ThreadPool);
 
 impl Pool for Rayon {
@@ -116,7 +117,7 @@ impl Pool for Tokio {
     type Handle<R: Send + 'static> = tokio::task::JoinHandle<R>;
 
     fn new(workers: usize) -> Self {
-        // The one worker is for async tasks, of which there are none.
+        // `worker_threads` counts the threads for async tasks, of which there are none.
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         Self(builder.worker_threads(1).max_blocking_threads(workers).build().expect("a runtime"))
     }
@@ -126,7 +127,7 @@ impl Pool for Tokio {
     fn wait<R: Send + 'static>(&self, handle: Self::Handle<R>) -> R {
         self.0.block_on(handle).expect("a result")
     }
-    // Async code enters the runtime once for all of them.
+    // Async code enters the runtime once for all results.
     fn sum(&self, handles: Vec<Self::Handle<u64>>) -> u64 {
         self.0.block_on(async {
             let mut sum = 0_u64;

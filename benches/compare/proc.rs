@@ -1,14 +1,15 @@
-//! What the kernel says of processes, under /proc.
+//! Figures of processes that the kernel shows in /proc.
 
 use std::fs;
 
-/// How many descriptors this process has open.
+/// Returns how many descriptors this process has open.
 pub(crate) fn descriptors() -> usize {
-    // One of them is of the directory that is being read.
+    // One more is open while the directory is read.
     fs::read_dir("/proc/self/fd").expect("/proc").count() - 1
 }
 
-/// How often the threads of a process whose names begin so have gone to sleep: once for each time they woke up.
+/// Returns how often the threads of a process whose names begin with `prefix` have gone to sleep, which is how often
+/// they woke up.
 pub(crate) fn sleeps(pid: u32, prefix: &str) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process that lives");
     let statuses = threads.filter_map(|thread| Some(format!("{}/status", thread.ok()?.path().to_str()?)));
@@ -22,7 +23,7 @@ fn field(path: &str, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// How much memory belongs to a process alone.
+/// Returns how much memory belongs to a process alone.
 pub(crate) fn private_bytes(pid: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process that lives");
     let private = rollup.lines().filter(|line| line.starts_with("Private_"));
@@ -30,7 +31,7 @@ pub(crate) fn private_bytes(pid: u32) -> u64 {
     1024 * kilobytes.sum::<u64>()
 }
 
-/// How many seconds of cpu the threads of this process have had, but for the first one.
+/// Returns the cpu time of all threads of this process except the first one, in seconds.
 pub(crate) fn cpu_seconds_of_others() -> f64 {
     let own = std::process::id().to_string();
     let threads = fs::read_dir("/proc/self/task").expect("/proc").filter_map(Result::ok);

@@ -15,7 +15,7 @@ use crate::target::Target;
 
 pub(crate) const PROCSPAWN: &str = "procspawn pool";
 
-/// A pool of procspawn's.
+/// Makes a pool of procspawn.
 pub(crate) fn procspawn_pool(workers: usize) -> procspawn::Pool {
     procspawn::Pool::new(workers).expect("processes")
 }
@@ -37,7 +37,7 @@ pub(crate) fn round_trip(contest: &mut Contest<'_>) {
     ours.target(if is_busy { Target::Times(ANY, 1.5) } else { Target::Times(ONE_CPU, 1.2) });
     ours.target(Target::BestPeer(0.25)).target(Target::Times(python::PROCESSES, 0.1));
 
-    // Its threads and workers start while this thread is there, and stay.
+    // The threads and workers of this pool start while this thread is bound to one cpu, and stay bound.
     let processes = on_one_cpu(|| {
         let processes = ProcessPoolExecutor::new(workers);
         trips(&processes, 10);
@@ -74,7 +74,7 @@ pub(crate) fn submit(contest: &mut Contest<'_>) {
 
     let pool = procspawn_pool(2);
     contest.peer(PROCSPAWN, times.div_ceil(50), move |times| {
-        // A task has four descriptors, of which most systems allow 1024: so a hundred at a time.
+        // A task holds four descriptors, and most systems allow 1024. So a hundred tasks are submitted at a time.
         let numbers: Vec<u64> = (0..times).collect();
         time(|| {
             for numbers in numbers.chunks(100) {
@@ -100,7 +100,7 @@ pub(crate) fn map(contest: &mut Contest<'_>) {
         let chunks = processes.with(MapOptions::new().chunk_size(1000));
         time(|| assert!(chunks.map(next, 0..times).zip(1..).all(|(outcome, n)| outcome.unwrap() == n)))
     });
-    // Fewer, as one is long enough there. Without a `chunksize`, each is a task.
+    // Python takes so long for an item that fewer of them are enough. Without a `chunksize`, each item is a task.
     contest.python(python::PROCESSES, times.div_ceil(500), "processes map");
     contest.python(IN_CHUNKS, times.div_ceil(5), "processes map_chunks");
 }
@@ -126,7 +126,7 @@ fn same(bytes: Bytes) -> Bytes {
 
 fn there_and_back(contest: &mut Contest<'_>, megabytes: usize, share: Option<f64>, in_python: &'static str) {
     let bytes = Bytes::from(vec![7; megabytes * MEGABYTE]);
-    // About 64 MB a turn in a full run.
+    // A full run sends about 64 MB in each turn.
     let times = contest.settings.scaled(64 / megabytes as u64);
     let (processes, own) = (ProcessPoolExecutor::new(2), bytes.clone());
     let ours = contest.ours("Bytes, there and back", times, move |times| {
@@ -136,7 +136,7 @@ fn there_and_back(contest: &mut Contest<'_>, megabytes: usize, share: Option<f64
         ours.target(Target::Share(COPY, share));
     }
     limit_to_copy(contest, times, &bytes);
-    // The same type: serde writes it at once, and a `Vec<u8>` one number at a time.
+    // procspawn gets `Bytes` too, because serde writes them at once, but a `Vec<u8>` one number at a time.
     let pool = procspawn_pool(2);
     contest.peer(PROCSPAWN, times, move |times| {
         time(|| (0..times).for_each(|_| drop(pool.spawn(bytes.clone(), same).join().unwrap())))
@@ -147,7 +147,7 @@ fn there_and_back(contest: &mut Contest<'_>, megabytes: usize, share: Option<f64
 fn limit_to_copy(contest: &mut Contest<'_>, times: u64, bytes: &Bytes) {
     let bytes = bytes.clone();
     contest.limit(COPY, times, move |times| {
-        // From the system itself: an allocator hands out what has been written to before.
+        // The memory comes from the system, because an allocator returns memory that has been written to before.
         let copy = || MmapMut::map_anon(bytes.len()).expect("memory").copy_from_slice(&bytes);
         time(|| (0..times).for_each(|_| copy()))
     });
@@ -181,7 +181,7 @@ pub(crate) fn bytes_one_way(contest: &mut Contest<'_>) {
     limit_to_copy(contest, times, &bytes);
 }
 
-/// The first result of a fresh pool. Pools end off the clock.
+/// The first result of a fresh pool. The end of the pool is not measured.
 pub(crate) fn start(contest: &mut Contest<'_>) {
     const SPAWN: &str = "bare spawn, exit and wait";
     let workers = contest.surroundings.workers();
@@ -198,7 +198,7 @@ pub(crate) fn start(contest: &mut Contest<'_>) {
     contest.limit(SPAWN, 1, |_| time(ball::spawn_and_wait));
 }
 
-/// Each worker sleeps some times. To be perfect is to take no longer than one thread that sleeps as often.
+/// Each worker sleeps several times. A perfect pool takes no longer than one thread that sleeps as often.
 pub(crate) fn scaling(contest: &mut Contest<'_>) {
     const ALONE: &str = "one thread that sleeps";
     const THREADS: [(&str, usize); 5] =
@@ -211,7 +211,7 @@ pub(crate) fn scaling(contest: &mut Contest<'_>) {
             time(|| assert!(executor.map(nap, naps).all(|outcome| outcome.is_ok())))
         }
     }
-    // Starting a map takes as long in a quick run, so that one has as many.
+    // A quick run has as many, because starting the map takes as long there.
     let times = contest.settings.scaled(50).min(5);
     for (name, workers) in THREADS {
         let ours = contest.ours(name, times, naps(ThreadPoolExecutor::new(workers), workers));

@@ -1,4 +1,4 @@
-//! Python's executors, in a process of their own that lives as long as this one. `peers.py` is their side.
+//! Python's executors. They run `peers.py` in a process of their own, which lives as long as this one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -7,17 +7,21 @@ use std::sync::{LazyLock, Mutex};
 pub(crate) const THREADS: &str = "Python threads";
 pub(crate) const PROCESSES: &str = "Python processes";
 
-/// Started when it is asked for first.
+/// Started at the first use. `None` if there is no `python3`.
 static PYTHON: LazyLock<Option<Mutex<Python>>> = LazyLock::new(|| Some(Mutex::new(Python::start()?)));
 
 struct Python {
-    // It ends when this end of its pipe is closed, with the program.
+    // The child ends when this end of the pipe is closed, at the latest when this program ends.
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     _child: Child,
 }
 
-/// Runs a workload of `peers.py` so many times a call. Tries it once first: the machine may lack what it needs.
+/// Returns a function that runs a workload of `peers.py` the given number of times.
+///
+/// # Errors
+///
+/// If there is no `python3`, or if a first try shows that it lacks what the workload needs.
 pub(crate) fn run(workload: &'static str) -> Result<impl FnMut(u64) -> f64 + 'static, &'static str> {
     let python = PYTHON.as_ref().ok_or("no python3 on the PATH")?;
     let ask = move |times: u64| python.lock().expect("nobody panics").ask(workload, times);

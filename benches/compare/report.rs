@@ -94,7 +94,7 @@ fn spread(figures: &Spread) -> String {
     }
 }
 
-/// Returns some digits of the number.
+/// Formats the number, with fewer decimals the larger it is.
 pub(crate) fn number(number: f64) -> String {
     match number.abs() {
         0.0 => "0".into(),

@@ -1,4 +1,4 @@
-//! What executors take up that is not time: cpu and wake-ups while they are idle, memory, descriptors.
+//! Workloads that measure something else than time: cpu time and wake-ups of idle executors, memory, descriptors.
 
 use std::thread;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::python;
 use crate::settings::Effort;
 use crate::target::Target;
 
-/// For how long an idle executor is watched.
+/// Returns for how long an idle executor is watched.
 fn interval(contest: &Contest<'_>) -> Duration {
     Duration::from_millis(if contest.settings.effort == Effort::Full { 1000 } else { 300 })
 }
 
-/// Cpu time of the threads of this program meanwhile, but for the one that watches them.
+/// Measures the cpu time of all threads of this program but the measuring one, during this interval without tasks.
 #[derive(Clone)]
 struct Idle(Duration);
 
@@ -27,7 +27,7 @@ impl Race for Idle {
     fn run<P: Pool>(&self, pool: &P, _: u64) -> f64 {
         let handles = (0..1000_u64).map(|n| pool.submit(move || n)).collect();
         assert_eq!(pool.sum(handles), 499_500);
-        // What the last results set in motion comes to rest.
+        // The workers may need a moment to go to sleep after the last result.
         thread::sleep(self.0 / 5);
         let before = proc::cpu_seconds_of_others();
         thread::sleep(self.0);
@@ -61,13 +61,13 @@ pub(crate) fn idle_processes(contest: &mut Contest<'_>) {
     ours.target(Target::AtMost(0.0));
 }
 
-/// Starts all workers of a pool, and says which processes they are.
+/// Starts all workers of a pool, and returns their process ids.
 fn workers(processes: &ProcessPoolExecutor, count: usize) -> Vec<u32> {
     fn pid(_: ()) -> u32 {
         nap(());
         std::process::id()
     }
-    // As long as all are needed at once, each is of another worker.
+    // All items run at once, each for a while, so each runs on a worker of its own.
     let mut pids: Vec<u32> = processes.map(pid, vec![(); count]).collect::<Result<_, _>>().unwrap();
     pids.sort_unstable();
     pids.dedup();
@@ -75,8 +75,9 @@ fn workers(processes: &ProcessPoolExecutor, count: usize) -> Vec<u32> {
     pids
 }
 
-/// Pages that belong to the process alone, clean or dirty, once it has run a task. What it shares with the program it was
-/// started from, such as the code, does not count; nor does what Python's worker has in common with the one it was forked from.
+/// The pages, clean or dirty, that belong to a worker alone after it has run a task. Pages that it shares with its
+/// program, such as the code, do not count. Nor do those that a worker of Python shares with the process that it was
+/// forked from.
 pub(crate) fn memory(contest: &mut Contest<'_>) {
     fn pid(_: ()) -> u32 {
         std::process::id()
@@ -101,7 +102,7 @@ pub(crate) fn memory(contest: &mut Contest<'_>) {
     });
 }
 
-/// A fixed few a worker, and none for tasks.
+/// The descriptors of each worker, and those of pending tasks, which should have none.
 pub(crate) fn descriptors(contest: &mut Contest<'_>) {
     contest.once();
     let ours = contest.ours("each further worker", 4, |times| {
@@ -117,7 +118,7 @@ pub(crate) fn descriptors(contest: &mut Contest<'_>) {
     let pending = contest.settings.scaled(10_000);
     let ours = contest.ours("all pending tasks", 1, move |_| {
         let processes = ProcessPoolExecutor::new(1);
-        // The worker is up.
+        // This waits until the worker is up.
         assert_eq!(processes.submit(next, 1).result().unwrap(), 2);
         let running = processes.submit(thread::sleep, Duration::from_secs(60));
         let before = proc::descriptors();

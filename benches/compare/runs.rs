@@ -1,5 +1,5 @@
-//! Several runs, each in a process of its own: what differs from run to run, such as where the kernel puts threads and
-//! memory, stays the same within one. A figure is as good as the worst of them.
+//! Several runs, each in a process of its own. Some things differ between runs but stay the same within one, such as
+//! where the kernel puts threads and memory. So a figure is only as good as the worst of its runs.
 
 use std::error::Error;
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::report::{Report, number};
 use crate::table::{print_head, print_row};
 use crate::unit::Unit;
 
-/// Runs this program so many times with the other arguments it was given, then prints the ranges of the medians. The
-/// report of run `n` is left in `compare-n.json`.
+/// Runs this program `count` times with `arguments`, then prints the ranges of the medians. The report of run `n` stays
+/// in `compare-n.json`.
 pub(crate) fn run(count: usize, arguments: &[String], target: &Path) -> Result<(), Box<dyn Error>> {
     let mut reports = Vec::new();
     for number in 1..=count {
@@ -30,6 +30,7 @@ pub(crate) fn run(count: usize, arguments: &[String], target: &Path) -> Result<(
     Ok(())
 }
 
+/// Prints a table with a row for each contestant.
 fn print(reports: &[Report]) {
     let count = reports.len();
     println!("Medians of {count} runs\n");
@@ -52,6 +53,7 @@ fn print(reports: &[Report]) {
     }
 }
 
+/// Returns the best and the worst median.
 fn medians(runs: &[&Standing], unit: Unit) -> [String; 2] {
     let shown = || runs.iter().filter_map(|run| run.shown.map(|shown| shown.median));
     let (low, high) = (shown().fold(f64::INFINITY, f64::min), shown().fold(f64::NEG_INFINITY, f64::max));
@@ -60,8 +62,8 @@ fn medians(runs: &[&Standing], unit: Unit) -> [String; 2] {
         .map(|figure| if figure.is_finite() { format!("{} {}", number(figure), unit.name()) } else { "-".into() })
 }
 
-/// Returns, for each judgement of a contestant, the range of the ratios and in how many runs the target was met. The
-/// fastest peer may be another one in another run.
+/// Returns, for each judgement of a contestant, the range of the ratios, and in how many runs the target was met. The
+/// fastest peer may differ between runs, so all of them are named.
 fn comparisons(runs: &[&Standing]) -> Vec<[String; 2]> {
     let judgements = runs.iter().map(|run| run.judgements.len()).min().unwrap_or(0);
     let of = |place: usize| runs.iter().map(move |run| &run.judgements[place]);

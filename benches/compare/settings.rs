@@ -1,11 +1,11 @@
-//! [`Settings`]: how much is done, and who takes part.
+//! [`Settings`]: how much work is done, and which peers take part.
 
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) effort: Effort,
-    /// Parts of the names of peers; empty for all of them.
+    /// Parts of the names of peers that take part. If it is empty, all do.
     pub(crate) peers: Vec<String>,
 }
 
@@ -13,12 +13,12 @@ pub(crate) struct Settings {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Effort {
     Full,
-    /// For a look.
+    /// A tenth of the work, in fewer rounds.
     Quick,
 }
 
 impl Settings {
-    /// As many as asked for, or some part of them.
+    /// Returns `times`, or in a quick run a tenth of it.
     pub(crate) fn scaled(&self, times: u64) -> u64 {
         let part = match self.effort {
             Effort::Full => 1,
@@ -27,20 +27,20 @@ impl Settings {
         (times / part).max(1)
     }
 
-    /// Does a peer of this name take part?
+    /// Returns `true` if a peer of this name takes part.
     pub(crate) fn invites(&self, peer: &str) -> bool {
         picks(&self.peers, peer)
     }
 }
 
-/// Does a name contain one of these, in capitals or not? There being none picks all.
+/// Returns `true` if the name contains one of the parts, without regard to case, or if there are no parts.
 pub(crate) fn picks(parts: &[String], name: &str) -> bool {
     let name = name.to_lowercase();
     parts.is_empty() || parts.iter().any(|part| name.contains(&part.to_lowercase()))
 }
 
 impl Effort {
-    /// How many rounds there are at least, and at most.
+    /// Returns the least and the greatest number of rounds.
     pub(crate) fn rounds(self) -> (usize, usize) {
         match self {
             Self::Full => (3, 31),
@@ -48,7 +48,8 @@ impl Effort {
         }
     }
 
-    /// After how long no further round begins, if there were enough: some machines are slow, and some contests long.
+    /// Returns the time after which no further round begins once the least number is reached, because some machines are
+    /// slow and some contests are long.
     pub(crate) fn budget(self) -> Duration {
         match self {
             Self::Full => Duration::from_secs(8),

@@ -51,7 +51,7 @@ fn two_modes(sorted: &[f64]) -> Option<[f64; 2]> {
     let least = ((sorted.len() as f64 * PART).ceil() as usize).max(2);
     let gap = |at: usize| sorted[at] / sorted[at - 1];
     let at = (least..=sorted.len().checked_sub(least)?).max_by(|a, b| gap(*a).total_cmp(&gap(*b)))?;
-    // Not of zeros, of which there is no ratio.
+    // There is no ratio of two zeros.
     (gap(at).is_finite() && gap(at) >= GAP).then(|| {
         let (below, above) = sorted.split_at(at);
         [below, above].map(|side| Data::new(side.to_vec()).median())

@@ -1,5 +1,6 @@
 //! [`Surroundings`]: what else the machine does while contestants take turns. Waking a thread takes a microsecond on a
-//! quiet machine and a hundred beside threads that never sleep, so workloads that consist of wake-ups run in all of them.
+//! quiet machine and a hundred beside threads that never sleep, so workloads that consist of wake-ups run in all of
+//! them.
 
 use std::io::Read as _;
 use std::process::{Child, Stdio};
@@ -17,9 +18,9 @@ pub(crate) enum Surroundings {
     ManyWorkers,
 }
 
-/// Of most workloads.
+/// The surroundings of most workloads.
 pub(crate) const QUIET: &[Surroundings] = &[Surroundings::Quiet];
-/// Of those that consist of wake-ups.
+/// The surroundings of workloads that consist of wake-ups.
 pub(crate) const ALL: &[Surroundings] = &[Surroundings::Quiet, Surroundings::BusyCpus, Surroundings::ManyWorkers];
 
 impl Surroundings {
@@ -40,7 +41,7 @@ impl Surroundings {
         }
     }
 
-    /// Sets them up, until the returned value is dropped.
+    /// Sets the surroundings up. They last until the returned value is dropped.
     pub(crate) fn enter(self) -> Option<Neighbour> {
         (self == Self::BusyCpus).then(Neighbour::start)
     }
@@ -50,7 +51,7 @@ fn cpus() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What a child of this program is told to be.
+/// The argument that tells this program to be such a child.
 const BUSY_FLAG: &str = "--busy";
 
 /// A child with one busy thread for each cpu. It ends when this is dropped, or with this program, however that ends.
@@ -62,21 +63,21 @@ impl Neighbour {
     fn start() -> Self {
         let child = own_program(BUSY_FLAG).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.expect("a process");
-        // It says so once its threads run.
+        // The child sends a byte once its threads run.
         let mut ready = [0];
-        child.stdout.as_mut().expect("it is piped").read_exact(&mut ready).expect("a child that says that it is busy");
+        child.stdout.as_mut().expect("it is piped").read_exact(&mut ready).expect("a child that is busy");
         Self { child }
     }
 }
 
 impl Drop for Neighbour {
     fn drop(&mut self) {
-        // Closes its standard input first, which ends it.
+        // `wait` first closes the standard input of the child, which ends it.
         self.child.wait().expect("a child");
     }
 }
 
-/// If this is such a child, stays busy until its standard input ends.
+/// Returns `true` if this process is such a child. It has been busy until its standard input ended then.
 pub(crate) fn is_child() -> bool {
     let is_child = std::env::args().any(|argument| argument == BUSY_FLAG);
     if is_child {

@@ -1,4 +1,4 @@
-//! [`Target`]: what this crate is to reach, and whether it does.
+//! [`Target`]: a figure that this crate should reach, and whether it does.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub(crate) struct Judgement {
     pub(crate) ratio: Option<Spread>,
     pub(crate) target: Option<String>,
     pub(crate) met: Option<bool>,
-    /// `ratio` is one of speeds.
+    /// `true` if `ratio` is one of speeds.
     pub(crate) of_speed: bool,
 }
 
@@ -64,7 +64,7 @@ impl Target {
 }
 
 impl Judgement {
-    /// The ratio of each round has its own two figures: a disturbance of a round affects both.
+    /// Compares the two figures of each round with each other, because a disturbance of a round affects both.
     fn of_ratio(own: &Contestant, other: &Contestant) -> Self {
         let ratios = own.figures.iter().zip(&other.figures).map(|(own, other)| own / other);
         // There is no ratio of two zeros.

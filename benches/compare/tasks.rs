@@ -14,7 +14,7 @@ use crate::python;
 use crate::surroundings::Surroundings;
 use crate::target::Target;
 
-/// All are submitted, then all are waited for.
+/// Submits all tasks, then waits for all of them.
 #[derive(Clone)]
 struct Flood;
 
@@ -29,12 +29,12 @@ pub(crate) fn submit(contest: &mut Contest<'_>) {
     let times = contest.settings.scaled(300_000);
     enter_ours(contest, "submit all, then collect", times, Flood).target(Target::BestPeer(0.75));
     enter_peers(contest, times, &Flood);
-    // A tenth: a task is long enough there.
+    // Python takes so long for a task that a tenth of them is enough.
     contest.python(python::THREADS, times / 10, "threads submit");
     contest.limit("plain loop", times, limits::plain_loop);
 }
 
-/// Each of four threads submits its share, and waits for it.
+/// Each of four threads submits a quarter of the tasks, then waits for them.
 #[derive(Clone)]
 struct FloodFromFour;
 
@@ -56,7 +56,7 @@ pub(crate) fn submit_from_four(contest: &mut Contest<'_>) {
     enter_peers(contest, times, &FloodFromFour);
 }
 
-/// One is submitted and waited for, then the next one.
+/// Submits one task and waits for it, then the next one.
 #[derive(Clone)]
 struct RoundTrip;
 
@@ -108,7 +108,7 @@ pub(crate) fn tasks_of_100_us(contest: &mut Contest<'_>) {
 
 fn tasks_of(contest: &mut Contest<'_>, micros: u64, submit: f64, map: f64) {
     const BY_HAND: &str = "threads that split it";
-    // A tenth of a second of work in a full run. A fifth of that in a quick one: threads have to be started, too.
+    // A full run has 80 ms of work, and a quick one a quarter of that: less would measure the start of threads.
     let times = contest.settings.scaled(80_000).max(20_000) / micros;
     let busy = Busy::of(Duration::from_micros(micros));
     enter_ours(contest, "submit", times, Long(busy)).target(Target::Share(BY_HAND, submit));
@@ -125,7 +125,7 @@ fn tasks_of(contest: &mut Contest<'_>, micros: u64, submit: f64, map: f64) {
     });
 }
 
-/// 100,000 closures that borrow and do little, spawned in a scope. The limit is two threads that do half of them each.
+/// 100,000 short closures that borrow, spawned in a scope. The limit is two threads that do half of them each.
 pub(crate) fn scope(contest: &mut Contest<'_>) {
     const BY_HAND: &str = "threads that split it";
     const RAYON: &str = "rayon scope";
@@ -161,7 +161,7 @@ pub(crate) fn fork_join(contest: &mut Contest<'_>) {
     const N: u32 = 22;
     let tasks = calls(N);
     for (name, workers, most) in [("nested submit, 1 worker", 1, 0.3), ("nested submit, 2 workers", 2, 0.35)] {
-        // Tasks borrow it for as long as they like. It ends with the program.
+        // Tasks borrow the pool without a limit in time, so it is leaked and ends with the program.
         let threads: &ThreadPoolExecutor = Box::leak(Box::new(ThreadPoolExecutor::new(workers)));
         let ours = contest.ours(name, tasks, move |_| {
             time(|| assert_eq!(threads.spawn(move || submitted(threads, N)).result().unwrap(), 17_711))
@@ -175,7 +175,7 @@ pub(crate) fn fork_join(contest: &mut Contest<'_>) {
     contest.limit("plain recursion", tasks, |_| time(|| assert_eq!(plain(N), 17_711)));
 }
 
-/// How many calls there are.
+/// Returns how many calls `fib(n)` makes.
 fn calls(n: u32) -> u64 {
     if n < 2 { 1 } else { 1 + calls(n - 1) + calls(n - 2) }
 }

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Figures are seconds, or what the name says.
+/// The unit of the shown figure. The figure itself is in seconds, or for the last three units in bytes or a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Unit {
     Nanos,
     Micros,
     Millis,
-    /// Seconds for so many bytes, shown as a rate.
+    /// Seconds for this many bytes, shown as a rate.
     BytesIn(u64),
     Bytes,
     Kilobytes,
@@ -16,7 +16,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// A figure, as a number of this unit.
+    /// Converts a figure to this unit.
     pub(crate) fn of(self, figure: f64) -> f64 {
         match self {
             Self::Nanos => figure * 1e9,

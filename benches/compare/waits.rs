@@ -1,4 +1,4 @@
-//! Workloads of waiting for many futures, and of their memory.
+//! Workloads that wait for many futures, and the memory that these take.
 
 use std::sync::{Arc, Barrier};
 
@@ -9,10 +9,11 @@ use crate::contest::{Contest, time};
 use crate::pools::{Pool, Race, enter_ours, enter_peers};
 use crate::target::Target;
 
-/// What ten times as many futures may cost each, for it to be called linear: they do not fit into the same caches.
+/// The time for each of ten times as many futures may grow by this factor, and still counts as linear: they do not fit
+/// into the same caches.
 const LINEAR: f64 = 1.5;
 
-/// 100,000 futures, from the first `submit` to the last result.
+/// 100,000 futures, measured from the first `submit` to the last result.
 pub(crate) fn completed(contest: &mut Contest<'_>) {
     const IN_ORDER: &str = "collect in order";
     const FEWER: &str = "as_completed, a tenth of them";
@@ -40,7 +41,7 @@ pub(crate) fn first_completed(contest: &mut Contest<'_>) {
     let times = contest.settings.scaled(100_000);
     let call = |times: u64| {
         let (promises, futures): (Vec<_>, Vec<_>) = (0..times).map(|_| promise::<u64>()).unzip();
-        // It has to listen to all of them to find out.
+        // Only the last future is done, so `wait` has to look at all of them.
         futures.last().expect("one at least").cancel();
         move |times: u64| {
             let _pending = &promises;
@@ -53,7 +54,7 @@ pub(crate) fn first_completed(contest: &mut Contest<'_>) {
     contest.ours(FEWER, times.div_ceil(10), call(times.div_ceil(10)));
 }
 
-/// What pending futures take up: handle, task and place in the queue; neither the closure nor the result.
+/// Measures the memory of pending futures: handle, task and place in the queue, but neither the closure nor the result.
 #[derive(Clone)]
 struct Pending;
 

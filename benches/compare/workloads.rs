@@ -1,4 +1,4 @@
-//! [`WORKLOADS`]: all there are.
+//! [`WORKLOADS`]: the list of all workloads.
 
 use crate::contest::Contest;
 use crate::surroundings::{ALL, QUIET, Surroundings};
@@ -9,15 +9,16 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) unit: Unit,
     pub(crate) surroundings: &'static [Surroundings],
-    /// Enters all contestants.
+    /// Enters all contestants of the workload.
     pub(crate) enter: fn(&mut Contest<'_>),
 }
 
+/// A workload that runs on a quiet machine only.
 const fn workload(name: &'static str, unit: Unit, enter: fn(&mut Contest<'_>)) -> Workload {
     Workload { name, unit, surroundings: QUIET, enter }
 }
 
-/// One that consists of wake-ups.
+/// A workload that consists of wake-ups, which runs in all surroundings.
 const fn wake_ups(name: &'static str, unit: Unit, enter: fn(&mut Contest<'_>)) -> Workload {
     Workload { name, unit, surroundings: ALL, enter }
 }

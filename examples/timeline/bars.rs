@@ -1,8 +1,8 @@
 //! [`Bars`]: a layer of tracing-subscriber that keeps when each task was submitted, started and ended.
 //!
-//! The layers for trace files on docs.rs draw a span where a thread enters it. They cannot draw a task in a worker
-//! process, which no thread here enters, nor the time that a task waits. Both are in the fields of its span, so this
-//! layer takes them from there.
+//! Other layers that write trace files draw a span while a thread is in it. They cannot draw a task in a worker
+//! process, whose span no thread here enters, nor the time that a task waits. Both are in the fields of the span, where
+//! this layer finds them.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};

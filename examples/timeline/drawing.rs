@@ -1,4 +1,4 @@
-//! The picture: for each executor what waited, a line a task, and below what ran, a row a worker.
+//! The picture: for each executor a line for each task that waits, and below them a row of bars for each worker.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ const LINE: i32 = 4;
 /// The height of the name of an executor, and of the axis.
 const HEAD: i32 = 34;
 const AXIS: i32 = 40;
-/// Colours that also those can tell apart who see few.
+/// Colours that colour-blind readers can tell apart.
 const COLOURS: [RGBColor; 3] = [RGBColor(0x00, 0x72, 0xB2), RGBColor(0xD5, 0x5E, 0x00), RGBColor(0x00, 0x9E, 0x73)];
 
 type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
@@ -50,12 +50,12 @@ fn draw(rows: &[Row<'_>]) -> Result<String, DrawingAreaErrorKind<io::Error>> {
     Ok(svg)
 }
 
-/// What a group of rows takes, with all its tasks waiting.
+/// Returns the height of an executor: its name, a line for each task and a row for each worker.
 fn height(group: &[Row<'_>]) -> i32 {
     HEAD + LINE * tasks(group).len() as i32 + ROW * group.len() as i32
 }
 
-/// The tasks of an executor, in the order of submission.
+/// Returns the tasks of an executor, in the order of submission.
 fn tasks<'a>(group: &[Row<'a>]) -> Vec<&'a Bar> {
     let mut tasks: Vec<&Bar> = group.iter().flat_map(|row| row.bars.iter().copied()).collect();
     tasks.sort_by_key(|bar| bar.submitted);

@@ -1,8 +1,8 @@
 //! Downloads twenty flags on threads, hashes each of them on worker processes, and shows when each task waited and ran.
 //!
 //! `cargo run --release --features tracing --example timeline` writes a trace that <https://ui.perfetto.dev> opens, and a
-//! picture of it. Both are made of the spans that the crate has with the feature `tracing`: [`Bars`] is the layer that
-//! takes them. The server, the countries and the download are those of the example `flags`.
+//! picture of it. Both are made of the spans that tasks have with the feature `tracing`: [`Bars`] is the layer that
+//! collects them. The server, the countries and the download are those of the example `flags`.
 
 mod arguments;
 mod bars;
@@ -10,7 +10,7 @@ mod drawing;
 mod rows;
 mod trace_file;
 
-// Parts of the example `flags`, which has a use for all of them.
+// Modules of the example `flags`. This example does not use everything in them.
 #[allow(dead_code)]
 #[path = "../flags/canvas.rs"]
 mod canvas;
@@ -51,12 +51,13 @@ use country::Country;
 use download::{Task, download};
 use server::Server;
 
-/// Fewer than flags, so that some wait.
+/// There are fewer threads than flags, so that some tasks wait.
 const THREADS: usize = 6;
 const PROCESSES: usize = 2;
 
 fn main() -> ExitCode {
-    // The first line, for the systems where worker processes do not start by themselves: they go no further.
+    // This must be the first line on systems where worker processes do not start by themselves. They do not return from
+    // it.
     #[cfg(processes)]
     concurrent_futures::init();
     match run(&Arguments::parse()) {
@@ -71,10 +72,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does the work, and writes what was seen of it. Returns a summary.
+/// Does the work, and writes the trace and the picture of it. Returns a summary.
 fn run(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     let bars = Bars::new();
-    // A program would set it as the global default.
+    // A program would set the subscriber as the global default. A test needs one for each run.
     tracing::subscriber::with_default(Registry::default().with(bars.clone()), || work(arguments))?;
     let bars = bars.take();
     let rows = rows::rows(&bars);
@@ -114,7 +115,7 @@ fn work(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The executors of downloads and of hashes.
+/// Returns the executors for downloads and for hashes.
 fn executors(kind: ExecutorKind) -> (Arc<dyn Backend>, Arc<dyn Backend>) {
     let both = |executor: Arc<dyn Backend>| (Arc::clone(&executor), executor);
     match kind {
@@ -129,7 +130,7 @@ fn executors(kind: ExecutorKind) -> (Arc<dyn Backend>, Arc<dyn Backend>) {
     }
 }
 
-/// Hashes a file, again and again.
+/// Hashes a file `rounds` times.
 fn hash((path, rounds): (PathBuf, usize)) -> io::Result<String> {
     let bytes = fs::read(path)?;
     let mut digest = Sha256::digest(&bytes);

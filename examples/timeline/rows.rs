@@ -1,4 +1,4 @@
-//! [`rows`]: who ran what: a row for each worker, those of an executor beside each other.
+//! [`rows`]: a row of tasks for each worker. The rows of an executor are beside each other.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::bars::Bar;
 use crate::rows::Row;
 
-/// Writes the file: an executor is a process in it, a worker a thread, and what waits is above them.
+/// Writes the file. In it, an executor is a process, a worker is a thread, and the tasks that wait are above them.
 pub(crate) fn write(path: &Path, rows: &[Row<'_>]) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     serde_json::to_writer(&mut file, &json!({ "traceEvents": events(rows), "displayTimeUnit": "ms" }))?;
@@ -34,7 +34,7 @@ fn events(rows: &[Row<'_>]) -> Vec<Value> {
                     "ph": "X", "cat": "run", "name": title(bar), "pid": process, "tid": thread,
                     "ts": micros(bar.started()), "dur": micros(bar.ran), "args": about,
                 }));
-                // Many wait at the same time, and Perfetto puts these below each other.
+                // Many tasks wait at the same time. Perfetto draws such asynchronous events below each other.
                 for (phase, at) in [("b", bar.submitted), ("e", bar.started())] {
                     events.push(json!({
                         "ph": phase, "cat": "queue", "name": "in the queue", "id": micros(bar.submitted),

@@ -1,4 +1,6 @@
 //! The details that the variants of [`Error`](crate::Error) carry.
+//!
+//! Each is a small type of the same form, so they are in one file.
 #![forbid(unsafe_code)]
 
 use std::any::Any;

@@ -16,7 +16,7 @@ pub enum Part {
     Result,
     /// The function itself, which another process finds by its place in the program.
     Function,
-    /// What the function is bound to by [`with_context`](crate::Executor::with_context).
+    /// The value that functions share by [`with_context`](crate::Executor::with_context).
     Context,
 }
 
@@ -213,13 +213,14 @@ impl TooLarge {
         Self { size, limit, part: None }
     }
 
-    /// Adds which part of the call it is.
+    /// Adds which part of the call was too long.
     #[must_use]
     pub fn with_part(self, part: Part) -> Self {
         Self { part: Some(part), ..self }
     }
 
-    /// Returns which part of the call it is, if that is known: of a context it is.
+    /// Returns which part of the call was too long. `None` if that is not known, as for an argument and a result of a
+    /// process pool.
     pub fn part(&self) -> Option<Part> {
         self.part
     }

@@ -1,4 +1,6 @@
 //! [`SharedFuture`]: several handles on one outcome.
+//!
+//! Most lines are the documentation of its methods.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;

@@ -38,15 +38,15 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! These functions run as callbacks do, in the thread that completes the future: on threads in the worker, on processes
-//! in the thread that looks after the worker. So they should be short, and must not block on a future. Long work is a
-//! task.
+//! These functions run like callbacks, in the thread that completes the future: on threads in the worker, on processes
+//! in the thread that looks after the worker. So they should be short, and must not block on a future. Submit long work
+//! as a task.
 //!
 //! # A task after others
 //!
 //! [`submit_after`](Executor::submit_after) submits a task once its inputs are done, and calls it with their values.
-//! The inputs are a future, a tuple of two to four, an array, or a `Vec` of futures. No worker is taken meanwhile:
-//! whoever completes the last input passes the task on.
+//! The inputs are a future, a tuple of two to four, an array, or a `Vec` of futures. No worker waits meanwhile: the
+//! thread that completes the last input submits the task.
 //!
 //! So a graph of tasks runs on processes, where a task cannot wait for a task. An input that several tasks need is
 //! [shared](Future::share):
@@ -66,7 +66,7 @@
 //!     words.iter().map(String::len).max().unwrap_or(0)
 //! }
 //!
-//! /// What depends on what:
+//! /// The graph of the tasks:
 //! ///
 //! ///            ┌─> count ───┐
 //! ///     words ─┤            ├─> report
@@ -127,7 +127,7 @@
 //! let outcomes = all_settled(parsed(["1", "two"])).result()?;
 //! assert!(outcomes[0].is_ok() && outcomes[1].is_err());
 //!
-//! // The first value: an error is ignored, as long as there is something to hope for.
+//! // The first value: an error is ignored as long as another future may have a value.
 //! assert_eq!(any(parsed(["one", "2"])).result()?, 2);
 //!
 //! // The first outcome, whatever it is.
@@ -140,7 +140,8 @@
 //!
 //! # What cancel does
 //!
-//! A new future is that of a new task, which is pending until its inputs are done. What nobody else needs ends with it:
+//! A new future belongs to a new task, which is pending until its inputs are done. Inputs that nobody else needs end
+//! with it:
 //!
 //! | you call, on the last future | the new task | inputs that have not started | inputs that run | shared inputs |
 //! |---|---|---|---|---|
@@ -148,8 +149,8 @@
 //! | [`abort`](Future::abort) | is cancelled | are cancelled | are aborted | go on |
 //! | nothing, and drop it | runs | run | go on | go on |
 //!
-//! It goes through any number of levels. In the other direction, an input that ends with an error, or is cancelled, ends
-//! what depends on it at once, and with it the other inputs that only that needed:
+//! This goes through any number of levels. In the other direction, an input that ends with an error, or is cancelled,
+//! ends the tasks that depend on it at once, and with them the other inputs that only they needed:
 //!
 //! ```
 //! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, promise};
@@ -171,8 +172,8 @@
 //!
 //! # What it costs
 //!
-//! A link of a chain is one task: an allocation, and no thread. A chain of ten thousand links completes on whatever stack
-//! there is: it goes on with a fresh one where little is left.
+//! A link of a chain is one task: an allocation, and no thread. A chain of ten thousand links completes on any stack:
+//! it continues on a fresh one if little is left.
 
 #[cfg(doc)]
 use crate::*;

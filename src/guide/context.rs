@@ -1,12 +1,12 @@
-//! What each task needs, and none should carry.
+//! Values that many tasks need, and that should not be sent with each of them.
 //!
-//! Tasks often have something in common: settings, a table to look things up in, a connection. To put it into every
-//! argument costs its length each time. There are three places for it:
+//! Tasks often have something in common: settings, a table to look things up in, a connection. On processes, a value in
+//! the argument is copied for every task. There are three better places for it:
 //!
-//! | it is | take | it is made | on processes |
+//! | it is | use | it is made | on processes |
 //! |---|---|---|---|
 //! | a value that the caller has, and tasks read | [`with_context`](Executor::with_context) | once, by the caller | each worker gets a copy, ahead of the first task that needs it |
-//! | something that only a worker can have, such as a connection or a cache | an initializer that returns it, and [`task::worker_state()`] | once in each worker | it never crosses |
+//! | something that only a worker can have, such as a connection or a cache | an initializer that returns it, and [`task::worker_state()`] | once in each worker | it is never sent |
 //! | a setting of the whole worker, such as a logger or the level of optimisation of a library | an initializer that returns nothing | once in each worker | the same |
 //!
 //! # A value that tasks read
@@ -46,20 +46,20 @@
 //!
 //! Options of retries go with a context as well: [`RetryingWithContext`] has an example.
 //!
-//! A function that takes a slice or a text is called by a closure: with a context of type `Vec<u32>`,
+//! A closure calls a function that takes a slice or a text: with a context of type `Vec<u32>`,
 //! `map(|table, n| look_up(table, n), ..)` for `look_up(table: &[u32], n: usize)`.
 //!
-//! What it costs:
+//! The costs are these:
 //!
 //! - Threads share the value. Nothing is copied, not even a counted reference for each item of a map.
-//! - A process pool encodes it once. It goes to a worker with the first task there that needs it, which decodes it; later
-//!   tasks find it. A worker that replaces another one gets it again. When the last handle, map and task that need it are
-//!   gone, workers drop it.
-//! - A long [`Bytes`] in a context is in memory that all workers share, so a table of hundreds of megabytes is there once,
-//!   beside that of the caller, and not once for each worker.
-//! - An executor of your own that sends jobs away sends the pair of context and argument with each message: see
-//!   [`Job::encode`]. If that is too much, put the value where its workers can read it, and the name of the place into the
-//!   context.
+//! - A process pool encodes it once. It is sent to a worker with the first task there that needs it. That task decodes
+//!   it, and later tasks use it. A worker that replaces another one gets it again. When the last handle, map and task
+//!   that need it are gone, workers drop it.
+//! - A long [`Bytes`] in a context is in memory that all workers share. So a table of hundreds of megabytes exists
+//!   twice, in the caller and in that memory, and not once for each worker.
+//! - An executor of your own whose workers are other programs sends the pair of context and argument with each message:
+//!   see [`Job::encode`]. If that is too much, put the value where its workers can read it, and the name of the place
+//!   into the context.
 //!
 //! Tasks cannot change a context, except through a lock or an atomic; in a worker process that changes the copy of this
 //! worker alone.

@@ -143,10 +143,10 @@
 //!
 //! # Trying again
 //!
-//! [`retries(n)`](TaskOptions::retries) runs a task again if its worker process died. Which other errors are worth another
-//! attempt, only the program knows: it says so by [`retry_if`](TaskOptions::retry_if), with a function of the error. With
-//! [`back_off`](TaskOptions::back_off), there is a pause before each further attempt, random and on average longer each
-//! time, so that many tasks that failed together do not come back together.
+//! [`retries(n)`](TaskOptions::retries) runs a task again if its worker process died. Only the program knows which
+//! other errors are worth another attempt: [`retry_if`](TaskOptions::retry_if) takes a function that decides. With
+//! [`back_off`](TaskOptions::back_off), there is a pause before each further attempt. It is random and on average
+//! longer each time, so that many tasks that failed together are not tried again together.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};
@@ -175,14 +175,16 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! What such an executor runs has to be able to run twice: the argument is cloned, and a closure must be an `Fn`. So
-//! [`Retrying`] has `submit`, `map` and the like, and nothing that runs only once; what cannot be tried again does not
-//! compile. The task should do no harm if it runs twice, for example because it has written half of a file. A context is added
-//! as to any executor, before or after the options: `threads.with_context(client).with(retry)` is a [`RetryingWithContext`].
+//! Such a task must be able to run twice: the argument is cloned, and a closure must be an `Fn`. So [`Retrying`] has
+//! `submit`, `map` and the like, and no method for what runs only once. The task should also do no harm if it runs
+//! twice, for example after it has written half of a file.
+//! A context is added as to any executor, before or after the options: `threads.with_context(client).with(retry)` is a
+//! [`RetryingWithContext`].
 //!
-//! The future is that of all attempts. It is running while a further attempt is in the queue, and in a pause, which keeps no
-//! worker busy. [`cancel`](Future::cancel) ends both, and makes an attempt that runs the last one. `shutdown` does not wait for pauses: the task ends with its last
-//! error. The log has a line at `debug` for each attempt that is followed by another.
+//! There is one future for all attempts. It is running while a further attempt is in the queue, and in a pause, which
+//! keeps no worker busy. [`cancel`](Future::cancel) ends both; if an attempt runs, no attempt follows that one.
+//! `shutdown` does not wait for pauses: the task ends with its last error. The log has a line at `debug` for each
+//! attempt that is followed by another.
 //!
 //! # The first error ends it all
 //!

@@ -6,11 +6,11 @@
 //! | a bar for people | the chapter [`progress`](super::progress) |
 //! | a line of a log, or a measurement, for each task | an executor around yours, with [`Job::on_done`] |
 //! | spans that are children of yours, for a tracing system or a timeline | the feature `tracing` |
-//! | the last words about an error that nobody looked at | the crate `log`, at `warn` |
+//! | the text of an error that nobody looked at | the crate `log`, at `warn` |
 //!
 //! # Statistics
 //!
-//! All numbers of [`Stats`] are of the same moment. Asking costs a lock, and nothing if nobody asks.
+//! All numbers of [`Stats`] are of the same moment. A call costs a lock, and a program that makes none pays nothing.
 //!
 //! ```
 //! use concurrent_futures::{Backend, ReturnWhen, ThreadPoolExecutor, wait};
@@ -27,7 +27,7 @@
 //!
 //! Every task passes a [`Backend`] as a [`Job`]. An executor around another one adds hooks to it: [`Job::on_start`] and
 //! [`Job::on_done`] are called once, with the [`Times`] of the task, and the second one with its error. So one `impl`
-//! sees threads, processes, and executors of others alike. A task without hooks costs nothing more than before.
+//! observes threads, processes, and executors of others alike. A task without hooks costs nothing more.
 //!
 //! Here, the time in the queue goes to a histogram. A queue that grows is the first sign that there are too few workers:
 //!
@@ -92,25 +92,25 @@
 //!
 //! | field | what it is |
 //! |---|---|
-//! | `id` | that of the future |
-//! | `name` | what [`TaskOptions::name`] says |
+//! | `id` | the id of the future |
+//! | `name` | the name from [`TaskOptions::name`] |
 //! | `function` | the path of the function or closure; of a function pointer its name where it is known, which needs a `ProcessPoolExecutor` in the program and symbols in its file; otherwise its type |
-//! | `items` | how many items of a map it stands for |
+//! | `items` | the number of items of a map in a batch |
 //! | `executor`, `worker` | `ThreadPoolExecutor`, and the name of its thread, or of its worker process |
-//! | `queued_us`, `ran_us` | how long it waited and ran, in microseconds |
+//! | `queued_us`, `ran_us` | how long the task waited and ran, in microseconds |
 //! | `outcome`, `error` | `Ok`, or the variant of the error; and its text |
 //! | `traceparent` | its place in a trace, see below |
 //!
 //! On a thread, and inline, the span is entered while the task runs, so events and spans of the task are inside. On a
-//! worker process, nobody enters the span here. If the worker has a subscriber of its own, which its
+//! worker process, no thread enters the span here. If the worker has a subscriber of its own, which its
 //! [`initializer`](ProcessPoolBuilder::initializer) can set, the call runs there in a span of the same name, with the
 //! same `id`, `function`, `worker` and `traceparent`.
 //!
 //! Maps have a span for each piece of work that goes to a worker at once: on threads one for each turn of a worker that
 //! shares the items, on processes one for each batch, with the number of its `items`. Items that are tasks of their own,
 //! as with a [`buffer_size`](MapOptions::buffer_size) or a time limit, have a span each. A span for each item would cost
-//! more than most items do. What [`map`](Future::map), [`and_then`](Future::and_then), [`try_all`] and their like run has
-//! no span, because it is no task of an executor.
+//! more than most items do. The functions of [`map`](Future::map), [`and_then`](Future::and_then), [`try_all`] and the
+//! like have no span, because they are no tasks of an executor.
 //!
 #![cfg_attr(not(feature = "tracing"), doc = "```ignore")]
 #![cfg_attr(feature = "tracing", doc = "```")]
@@ -130,16 +130,16 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Without the feature, none of it is compiled in. With it and without a subscriber, a task costs the look at an atomic
-//! that a disabled span is. A subscriber must not block on a future, and if it panics, that is logged.
+//! Without the feature, none of this is compiled. With it but without a subscriber, it costs each task a load of an
+//! atomic. A subscriber must not block on a future. If it panics, the panic is logged.
 //!
 //! # Across processes and machines
 //!
 //! `traceparent` has the form of the W3C's recommendation "Trace Context": `00-<trace id>-<task>-01`. The trace id is the
-//! same in the program and in its worker processes. It is that of the variable `TRACEPARENT`, if the program was started
-//! with one, and random otherwise; workers get it in their environment. The last part is the id of the task. Both sides
-//! compute the text from these, so nothing is sent with a task for it, and a collector joins the two spans of a task by
-//! their equal `traceparent`.
+//! same in the program and in its worker processes. It comes from the variable `TRACEPARENT` if the program was started
+//! with one, and is random otherwise. Workers get it in their environment. The last part is the id of the task. Both
+//! sides compute the text from these, so nothing is sent with a task for it, and a collector joins the two spans of a
+//! task by their equal `traceparent`.
 //!
 //! It is not the id of an OpenTelemetry span, which only the layer that exports spans knows. A program that exports from
 //! its workers too links the spans by the field. An executor whose workers are other programs sends

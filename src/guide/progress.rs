@@ -117,7 +117,7 @@
 //! # Without a bar
 //!
 //! [`Backend::stats`] tells how many tasks are pending, running, completed and failed, for a log line every few seconds.
-//! The chapter [`observing`](super::observing) has what else there is to see.
+//! The chapter [`observing`](super::observing) shows other ways to look at what an executor does.
 
 #[cfg(doc)]
 use crate::*;

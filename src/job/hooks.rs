@@ -1,4 +1,4 @@
-//! What executors on the way of a [`Job`] are told about it.
+//! The hooks that executors on the way of a [`Job`] add to it, and its place in a trace.
 #![forbid(unsafe_code)]
 
 use super::Job;
@@ -24,7 +24,7 @@ impl Job {
     ///
     /// # Examples
     ///
-    /// An executor that tells how long each task was in the queue:
+    /// An executor that prints how long each task was in the queue:
     ///
     /// ```
     /// use std::time::Duration;
@@ -57,13 +57,13 @@ impl Job {
         self.bare().on_start(Box::new(hook));
     }
 
-    /// Calls `hook` when the task ends, in whichever way, or at once if it has ended already. For executors that pass a
+    /// Calls `hook` when the task ends, in whatever way, or at once if it has ended already. For executors that pass a
     /// job on.
     ///
     /// The hook is called exactly once, before the future is done and before its callbacks, in the thread that ends the
     /// task. It gets the error of the task, if it has one, and its [`Times`]. Hooks are called in the order in which
-    /// they were added. Like a callback, a hook must not block on a future, and a panic is logged. It does not count as a
-    /// look at the error: an error that nobody looks at is logged as ever.
+    /// they were added. Like a callback, a hook must not block on a future, and a panic is logged. An error that only
+    /// hooks have seen is still logged when its last handle is dropped.
     ///
     /// A chunk ([`MapOptions::chunk_size`](crate::MapOptions::chunk_size)) is one job, which has an error only if all its
     /// items have that one. Items that the workers of a pool share are no jobs and have no hooks: to see every item, do
@@ -105,15 +105,17 @@ impl Job {
         self.bare().on_done(Box::new(hook));
     }
 
-    /// Drops the hooks, because no executor takes the job now.
+    /// Drops the hooks, because the executor has handed the job back.
     pub(crate) fn drop_hooks(&self) {
         self.bare().drop_hooks();
     }
 
-    /// Returns what a program on the other side needs to link its spans to that of this task: a `traceparent`, as in the
-    /// W3C's recommendation "Trace Context", made of the trace id of this program and of the id of the task.
+    /// Returns the `traceparent` of the task, by which a program on the other side links its spans to that of this
+    /// task.
     ///
-    /// The span of the task has it as a field. The trace id is that of `TRACEPARENT` in the environment, or random.
+    /// It has the form of the W3C's recommendation "Trace Context", and is made of the trace id of this program and the
+    /// id of the task. The span of the task has it as a field. The trace id is that of `TRACEPARENT` in the
+    /// environment, or random.
     ///
     /// # Examples
     ///

@@ -14,6 +14,8 @@
 //!
 //! An item is in flight from when it is pulled until its outcome is taken from its range. Items begin to run while more
 //! are pulled.
+//!
+//! It is one type, whose methods share the position of the caller in the map.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -22,13 +24,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "stream")]
-use super::alarm::Alarm;
 use super::jobs::{JobItems, Submit};
 use super::range::{Collect, Collected};
 use super::runner::ItemRunner;
 use super::runs::Order;
 use super::source::Feeder;
+#[cfg(feature = "stream")]
+use super::timeout_waker::TimeoutWaker;
 use crate::completed::queue::CompletionQueue;
 use crate::error::{Error, Timeout};
 use crate::fork;
@@ -59,9 +61,9 @@ pub(crate) struct Engine<'e, I: Iterator, R> {
     deadline: Option<Instant>,
     /// The time from the call of `map` to `deadline`.
     timeout: Duration,
-    /// Wakes what polls the map at the deadline. Made by the first poll that has to wait.
+    /// Wakes the async task that polls the map, at the deadline. Made by the first poll that has to wait.
     #[cfg(feature = "stream")]
-    alarm: Option<Alarm>,
+    timeout_waker: Option<TimeoutWaker>,
 }
 
 fn is_past(deadline: Option<Instant>) -> bool {
@@ -119,7 +121,7 @@ where
             deadline: deadline(timeout),
             timeout: timeout.unwrap_or_default(),
             #[cfg(feature = "stream")]
-            alarm: None,
+            timeout_waker: None,
         }
     }
 }
@@ -252,9 +254,12 @@ impl<I: Iterator, R> Engine<'_, I, R> {
                 Poll::Ready(key) => self.arrivals.last = Some(key),
                 Poll::Pending => {
                     if let Some(deadline) = self.deadline {
-                        self.alarm.get_or_insert_with(|| Alarm::new(deadline)).wake(context.waker());
+                        self.timeout_waker
+                            .get_or_insert_with(|| TimeoutWaker::new(deadline))
+                            .set_waker(context.waker());
                     }
-                    // Looked at after the alarm was set, which may have been too late.
+                    // This is checked after the timeout waker got the waker, because the deadline may have passed
+                    // before.
                     if self.ranges.is_empty() || is_past(self.deadline) {
                         return Poll::Ready(Some(self.time_out()));
                     }
@@ -307,7 +312,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
         self.input = None;
         #[cfg(feature = "stream")]
         {
-            self.alarm = None;
+            self.timeout_waker = None;
         }
         if self.runner.is_lost() {
             self.end_lost();

@@ -1,6 +1,8 @@
 //! [`JobItems`]: items of a map whose ranges are jobs of the backend. The outcomes of a range come all at once.
 //!
 //! A range has as many items as the caller asked for, or one.
+//!
+//! The items and the ways to submit them are of no use without each other, so they are in one file.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;

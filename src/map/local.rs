@@ -22,6 +22,8 @@
 //!
 //! Lock order: the input buffer's, then the queue's, then a range's. The pool's lock is taken with none of them held.
 //! No user code runs under any of them.
+//!
+//! The guarantees depend on the order of steps in all methods, so these are in one file.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -161,7 +163,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
     ) -> Arc<Self> {
         // Whoever drops the last reference to it is in the middle of something.
         let function = Arc::new(Caught::new(function));
-        // A map worker is also made by the one before it.
+        // The next map worker is made by the one before it, on another thread.
         let caller = Caller::here();
         let worker = move |items: Arc<Self>| -> Arc<dyn Runnable> {
             let owner = Arc::clone(&items.owner);

@@ -17,6 +17,8 @@
 //! lock.
 //!
 //! Lock order: the lock of a range, then that of one of its parts.
+//!
+//! Taking, dividing and collecting are under the same lock, so they are in one file.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

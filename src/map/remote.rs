@@ -17,6 +17,8 @@
 //!
 //! Lock order: the input buffer's, then a range's; or that of the pending ranges, then the executor's or a range's. No
 //! user code runs under any of them.
+//!
+//! The guarantees depend on the order of steps in all methods, so these are in one file.
 #![forbid(unsafe_code)]
 
 mod encoded;
@@ -59,7 +61,7 @@ const UNDER_WAY: usize = 4;
 pub(crate) struct RemoteItems<A, R> {
     executor: Arc<dyn BatchExecutor>,
     entry: Entry,
-    /// What the function is bound to.
+    /// The context that the function is bound to.
     context: Option<Arc<dyn AnyContext>>,
     options: Option<Arc<TaskOptions>>,
     pending: Mutex<PendingRanges<A, R>>,

@@ -3,6 +3,8 @@
 //! A thread that gives a task to a worker sends it itself, without blocking. What the socket does not accept stays in
 //! the queue, and the worker's monitor sends it when there is room. Only the monitor receives. Short answers do not
 //! come over the socket, see [`ReadRight`].
+//!
+//! The queue and the socket are guarded by one lock, so both are in one file.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashSet, VecDeque};
@@ -34,7 +36,7 @@ const PIECES: usize = 16;
 
 pub(super) struct Connection {
     socket: OwnedFd,
-    /// Has the bell, which wakes the monitor.
+    /// The contexts to drop in the worker, and the bell, which wakes the monitor.
     releases: Arc<Releases>,
     lifeline: Lifeline,
     queue: Mutex<WriteQueue>,
@@ -153,8 +155,8 @@ impl Connection {
         }
     }
 
-    /// Puts into the queue which contexts the worker no longer needs. Returns `true` if there were any: their segments
-    /// may have gone.
+    /// Puts a `Drop` into the queue for each context that the worker no longer needs. Returns `true` if there were any:
+    /// their segments may have gone.
     pub(super) fn end_contexts(&self) -> bool {
         let released = self.releases.take();
         if !released.is_empty() {
@@ -288,7 +290,7 @@ impl WriteQueue {
         }
     }
 
-    /// Puts the descriptors of those segments that the worker does not have.
+    /// Puts the descriptors of the segments that the worker does not have yet into the queue.
     fn put_segments(&mut self, segments: &[SegmentRef]) {
         for SegmentRef { number, memory, .. } in segments {
             if self.known.insert(*number) {
@@ -299,7 +301,7 @@ impl WriteQueue {
         }
     }
 
-    /// Puts a context, unless the worker has it.
+    /// Puts a context into the queue, unless the worker has it.
     fn put_context(&mut self, context: &Arc<EncodedContext>, releases: &Arc<Releases>) {
         if !self.contexts.insert(context.number) {
             return;

@@ -1,28 +1,29 @@
-//! [`EncodedContext`]: a context of calls on its way to workers. Each worker gets it once, and drops it when nobody needs
-//! it any more.
+//! [`EncodedContext`]: an encoded context on its way to workers. Each worker gets it once, and drops it when no task
+//! needs it any more.
 //!
-//! # Who has it
+//! # Ownership
 //!
-//! The context itself has the encoding attached, and each remote task that needs it has a share. So it lives until the
-//! last handle, the last map and the last task that need it are gone. The way to a worker, under its own lock, knows which
-//! contexts that worker has:
+//! The encoding is attached to the context, and each remote task that needs it has a share. So it lives until the last
+//! handle, the last map and the last task that need it are gone. The connection to a worker knows, under its own lock,
+//! which contexts that worker has:
 //!
-//! | this worker | then |
+//! | event | what follows |
 //! |---|---|
-//! | does not have it, and a task that needs it is sent | the context is sent, and right behind it the task |
-//! | has it, and a task that needs it is sent | the task is sent |
-//! | has it, and the context is dropped here | its monitor is woken, and sends `Drop`, and to all workers which shared memory has gone |
-//! | dies | nothing: the next worker has another way, which knows no contexts |
+//! | a task is sent to a worker that lacks its context | the context is sent, and right behind it the task |
+//! | a task is sent to a worker that has its context | the task is sent |
+//! | the context is dropped here | the monitor of each worker that has it wakes. It sends `Drop` to its worker, and tells all workers which shared memory has gone |
+//! | a worker dies | nothing: the worker that replaces it has a new connection, which knows no contexts |
 //!
-//! A task that is sent again, to this worker or another, takes the same path, so it always finds its context there.
+//! A task that is sent again, to the same worker or another one, takes the same path, so its context is always there.
 //!
-//! # Why the monitor sends the end
+//! # Why the monitor sends `Drop`
 //!
-//! A remote task may be dropped under any lock of the pool, and with it the context. So the drop only notes its number
-//! in the [`Releases`] of each worker that has it, whose lock is taken last and is held for a moment, and rings the bell.
-//! A number is not used again, so a late end hits no other context.
+//! The last remote task may be dropped under any lock of the pool, and the context with it. So the drop only adds the
+//! number of the context to the [`Releases`] of each worker that has it, and rings the bell of the monitor. The lock of
+//! the `Releases` is taken last, and only for a moment. A number is not used again, so a late `Drop` hits no other
+//! context.
 //!
-//! The shared memory that a context needs is not used again either: a value in a worker may have kept a part of it.
+//! The shared memory of a context is not used again either, because a value in a worker may have kept a part of it.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,9 +35,9 @@ use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::error::{Error, Part, TooLarge};
 use crate::fork;
 use crate::sync::Mutex;
-use crate::task::shared_context::AnyContext;
+use crate::task::shared_context::{AnyContext, Attachment};
 
-/// The number of no context.
+/// Stands for no context in a frame: numbers begin above it.
 pub(super) const NO_CONTEXT: u64 = 0;
 
 pub(super) struct EncodedContext {
@@ -44,24 +45,25 @@ pub(super) struct EncodedContext {
     pub(super) encoded: Vec<u8>,
     /// The segments that go along with the encoding.
     pub(super) segments: Vec<SegmentRef>,
-    /// Where they are from. Distinguishes pools.
+    /// The pool that the segments belong to. Each process pool has its own, so this tells process pools apart.
     store: Arc<SegmentPool>,
-    /// Set once a worker may have it.
+    /// Set before the context is sent to a worker for the first time.
     is_sent: AtomicBool,
-    /// The workers that have it. Some may be gone.
+    /// The workers that it was sent to. Some of them may have ended.
     receivers: Mutex<Vec<Weak<Releases>>>,
     generation: u32,
 }
 
 impl EncodedContext {
-    /// Returns what a pool with these segments sends of the context. Encodes it if that was not done before: runs user
-    /// code then.
+    /// Returns the encoding of the context for the pool with these segments. If there is none yet, encodes the context,
+    /// which runs user code.
     ///
     /// # Errors
     ///
-    /// If it cannot be encoded, or is longer than `limit`. The next call that needs it then tries again.
+    /// If the context cannot be encoded, or is longer than `limit`. The next call that needs it tries again.
     pub(super) fn of(context: &dyn AnyContext, store: &Arc<SegmentPool>, limit: u64) -> Result<Arc<Self>, Error> {
-        if let Some(attached) = Self::attached(context, store) {
+        let attached = Self::find(&context.attachments().lock(), store);
+        if let Some(attached) = attached {
             return Ok(attached);
         }
         let out_of_band: Arc<dyn OutOfBand> = Arc::clone(store) as _;
@@ -89,26 +91,23 @@ impl EncodedContext {
         })
     }
 
-    /// Returns what was attached for the pool with these segments.
-    fn attached(context: &dyn AnyContext, store: &Arc<SegmentPool>) -> Option<Arc<Self>> {
-        let attachments = context.attachments().lock();
-        let mut own = attachments.iter().filter_map(|attachment| Arc::clone(attachment).downcast::<Self>().ok());
-        own.find(|attached| Arc::ptr_eq(&attached.store, store))
+    /// Returns the one among the attachments that the pool with these segments has made.
+    fn find(attachments: &[Attachment], store: &Arc<SegmentPool>) -> Option<Arc<Self>> {
+        let mut encoded = attachments.iter().filter_map(|attachment| Arc::clone(attachment).downcast::<Self>().ok());
+        encoded.find(|encoded| Arc::ptr_eq(&encoded.store, store))
     }
 
-    /// Attaches it to the context. Returns the one of another thread if that was faster.
+    /// Attaches this to the context. If another thread was faster, returns what that has attached.
     fn attach(self: Arc<Self>, context: &dyn AnyContext) -> Arc<Self> {
         let mut attachments = context.attachments().lock();
-        let own = attachments.iter().filter_map(|attachment| Arc::clone(attachment).downcast::<Self>().ok());
-        let mut first = own.filter(|attached| Arc::ptr_eq(&attached.store, &self.store));
-        if let Some(first) = first.next() {
+        if let Some(first) = Self::find(&attachments, &self.store) {
             return first;
         }
         attachments.push(Arc::clone(&self) as _);
         self
     }
 
-    /// Notes that a worker gets it.
+    /// Notes that the context is about to be sent to a worker.
     pub(super) fn note_sent(&self, to: &Arc<Releases>) {
         self.is_sent.store(true, Ordering::Relaxed);
         let mut receivers = self.receivers.lock();
@@ -120,10 +119,10 @@ impl EncodedContext {
 impl Drop for EncodedContext {
     fn drop(&mut self) {
         if self.generation != fork::generation() {
-            // A copy of the process, in which the locks may be held for ever, and whose bells are those of the original.
+            // This is a forked copy of the process: locks may be held for ever, and the bells belong to the original.
             return;
         }
-        // Before the monitors wake: one of them tells all workers which segments have gone.
+        // The segments are released before the monitors wake, because a monitor tells all workers which ones have gone.
         self.store.release(&self.segments, *self.is_sent.get_mut());
         for receiver in self.receivers.get_mut().drain(..) {
             if let Some(releases) = receiver.upgrade() {
@@ -133,8 +132,8 @@ impl Drop for EncodedContext {
     }
 }
 
-/// The contexts that a worker has and no longer needs, until its monitor says so to it. And the bell that wakes the
-/// monitor.
+/// The numbers of contexts that a worker has and no longer needs, until its monitor tells it. Also the bell that wakes
+/// the monitor, so that a context can ring it when it is dropped.
 pub(super) struct Releases {
     pub(super) bell: Bell,
     numbers: Mutex<Vec<u64>>,

@@ -1,4 +1,6 @@
 //! [`ProcessPoolExecutor`]: tasks on other processes of this program.
+//!
+//! Most lines are the documentation of the type.
 #![forbid(unsafe_code)]
 
 use std::fmt;

@@ -14,6 +14,9 @@
 //! then ends. The kernel kills a worker when the thread that spawned it ends, so only the monitor may spawn it. A
 //! remote task is owned by the queue, worker or caller that has to end it, and by its task until the task has ended.
 //! The pool has ended when its last monitor has.
+//!
+//! These rules are about one lock, so the methods that take it are in one file; `pool/` has those of single tasks, maps
+//! and waiters.
 #![forbid(unsafe_code)]
 
 mod help;
@@ -115,7 +118,7 @@ impl Pool {
         panics::install_hook();
         super::program::fork::watch();
         #[cfg(feature = "tracing")]
-        crate::task::trace::names::name_functions_by(super::program::symbol::name_of);
+        crate::task::trace::names::set_name_resolver(super::program::symbol::name_of);
         let limits = Limits {
             max_workers: settings.max_workers,
             max_pending: settings.max_pending,

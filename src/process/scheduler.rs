@@ -59,6 +59,8 @@
 //! | `Retiring` | yes | gone | it has exited as told, and its monitor has ended; its replacement is started only then, when its resources are free |
 //! | `Leaving` | no | gone | it has exited as told |
 //! | `Doomed` | no | gone | it was killed |
+//!
+//! The queue and the workers change together in every decision, so the decisions that need both are in one file.
 #![forbid(unsafe_code)]
 
 mod dispatch;

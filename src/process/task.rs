@@ -1,4 +1,6 @@
 //! [`RemoteTask`]: a task on its way through the process pool, from its submission until its outcome is known.
+//!
+//! It is one type with one lock, the place of the task, and every method here reads or changes that.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -20,12 +22,12 @@ use crate::process::program::call::{FunctionAddress, LocatedCall};
 use crate::process::worker_id::WorkerId;
 use crate::sync::Mutex;
 use crate::task::Runnable;
-use crate::task::items_span::About;
+use crate::task::items_span::BatchInfo;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::ticket::{Shown, Ticket, Tickets};
 
-/// The kind of executor, for spans.
+/// The name of this kind of executor, in spans.
 const KIND: &str = "ProcessPoolExecutor";
 
 /// A task whose call was encoded and dropped. It keeps the encoded bytes until the outcome is known, because a worker
@@ -37,7 +39,8 @@ pub(super) struct RemoteTask {
     pub(super) argument: Vec<u8>,
     /// The segments that go along with the argument.
     pub(super) segments: Vec<SegmentRef>,
-    /// What its function is bound to. It goes to each worker once, ahead of the first task that needs it.
+    /// The context that its function is bound to. It is sent to each worker once, ahead of the first task that needs
+    /// it.
     pub(super) context: Option<Arc<EncodedContext>>,
     /// Set if the worker's task kept bytes of these segments.
     pub(super) kept: AtomicBool,
@@ -57,7 +60,7 @@ pub(super) struct RemoteTask {
     /// Set if it is running for its caller although no worker has it: its job was started before it came here, or it
     /// has run and will be retried. It then does not count as pending, wherever it is: it cannot be cancelled.
     started: AtomicBool,
-    /// `true` if somebody wants to know when it starts, so that its worker tells.
+    /// `true` if hooks or a span need the time of its start, so that its worker must report that.
     pub(super) is_observed: bool,
     /// How many nanoseconds its worker took for it.
     took: AtomicU64,
@@ -69,7 +72,7 @@ pub(super) trait RemoteTaskOwner: TaskOwner {
     fn revoke(&self, remote: &RemoteTask) -> bool;
     /// Takes the task back, or decides that its worker's result is discarded. Returns `false` if it had already ended.
     fn stop(&self, remote: &RemoteTask) -> bool;
-    /// Spins for the answer to the task for a moment, in a thread that is about to wait for it.
+    /// Spins for the answer to the task for a moment, in a thread that is info to wait for it.
     fn help(&self, remote: &RemoteTask);
     /// Kills the worker of a task that was stopped.
     fn kill_worker(&self, id: WorkerId);
@@ -91,13 +94,13 @@ pub(super) enum Completion {
 pub(super) enum Place {
     /// Not submitted yet.
     New,
-    /// In the queue, or about to be put back there.
+    /// In the queue, or info to be put back there.
     Queued,
     /// Sent to a worker, which may have started it.
     Sent { worker: WorkerId, slot: u8, sequence: u64, table: Arc<TaskTable> },
     /// Taken back before it started.
     Revoked,
-    /// Aborted or out of time while it ran. Its worker is about to be killed.
+    /// Aborted or out of time while it ran. Its worker is info to be killed.
     Killing { worker: WorkerId },
     /// Its worker died of it, and whether it runs again is not decided yet.
     WorkerLost,
@@ -268,8 +271,8 @@ impl RemoteTask {
             Completion::Task(task) => task.note_start(at, worker, KIND),
             Completion::Batch(Batch { id, span: Some(span), .. }) => {
                 let items = self.items.as_ref().map_or(0, Items::count);
-                let about = About { id: *id, name: self.name(), items, executor: KIND };
-                span.start(at, worker, about, &|| self.call.name().into_owned());
+                let info = BatchInfo { id: *id, name: self.name(), items, executor: KIND };
+                span.start(at, worker, info, &|| self.call.name().into_owned());
             }
             Completion::Batch(_) => {}
         }
@@ -348,7 +351,7 @@ impl RemoteTask {
     }
 
     /// Returns `true` if a worker that died after it had begun `begun` items of this chunk or batch was in one of them
-    /// or about to begin one.
+    /// or info to begin one.
     pub(super) fn has_begun(&self, begun: u32) -> bool {
         self.items.as_ref().is_some_and(|items| items.known() < begun as usize || items.has_more())
     }

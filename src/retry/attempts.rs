@@ -1,29 +1,33 @@
 //! [`Attempts`]: a task that is tried again after an error.
 //!
-//! The caller's future belongs to an outer task, which has no call. Each attempt is a task of the executor, made of a copy
-//! of the argument; the last one gets the argument itself. The outer task ends with the outcome of the last attempt.
+//! The caller's future belongs to an outer task, which has no call. Each attempt is a task of the executor with a copy
+//! of the argument; the last attempt gets the argument itself. The outer task ends with the outcome of the last
+//! attempt.
 //!
-//! | stage | who goes on | `cancel` of the outer task | `abort` of it |
+//! | stage | the next driver | `cancel` of the outer task | `abort` of it |
 //! |---|---|---|---|
-//! | `Driving` | one thread: it decides what follows an attempt, and submits the next one | curtails | sets `Over` |
-//! | `Attempt` | the thread that ends the attempt: it becomes the driver | cancels the attempt, or curtails | sets `Over`, and aborts the attempt |
-//! | `Paused` | whoever takes the entry out of the [`Pauses`]: the timer becomes the driver | sets `Over`, and removes the entry | the same |
-//! | `Over` | nobody: the outer task has ended, or is ended by who set this | nothing | nothing |
+//! | `Driving` | the current one: it decides what follows an attempt, and submits the next one | curtails | sets `Over` |
+//! | `Attempt` | the thread that ends the attempt | cancels the attempt, or curtails | sets `Over`, and aborts the attempt |
+//! | `Paused` | the thread that takes the entry out of the [`Pauses`], usually their timer | sets `Over`, and removes the entry | the same |
+//! | `Over` | none: the outer task has ended, or the thread that set this ends it | nothing | nothing |
 //!
-//! A cancel that comes too late for an attempt curtails: that attempt is the last. Its outcome may be there already, so the
-//! task is not cancelled.
+//! A cancel that comes too late for an attempt *curtails*: no attempt follows that one. The task is not cancelled,
+//! because the attempt may already have an outcome.
 //!
-//! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. What
-//! the next attempts need, [`Rest`], is in the stage or with the driver, and dropped with either. User code (the argument's
-//! `Clone` and `Drop`, `retry_if`, callbacks, the executor) runs without the lock.
+//! Each change is made under the lock by a thread that found the stage before it, so there is one driver at a time. The
+//! [`Remaining`], which the next attempts need, belongs to the stage or to the driver, and is dropped with either. User
+//! code (the argument's `Clone` and `Drop`, `retry_if`, callbacks, the executor) runs without the lock.
 //!
-//! An attempt may end inside the call that submits it, because it is refused. The driver, which is that call's caller, then
-//! goes on with it in its loop, so that refusals do not nest.
+//! An attempt may end inside the call that submits it, because it is refused. The driver made that call, and goes on in
+//! its loop, so that refusals do not nest.
 //!
-//! # What owns what
+//! # Ownership
 //!
-//! The outer task owns `Attempts`, as the [`Remote`] that is asked before it ends, and `Attempts` has the outer task. An end
-//! of the outer task breaks the circle. A listener of the current attempt, or an entry of the `Pauses`, has `Attempts`.
+//! The outer task owns the `Attempts`, as the [`Remote`] that is asked before it ends, and the `Attempts` own the outer
+//! task. The end of the outer task breaks this cycle. The listener of the current attempt, or the entry in the
+//! `Pauses`, owns the `Attempts` too.
+//!
+//! This file is one state machine: the table above needs all of it.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Weak};
@@ -52,86 +56,86 @@ use crate::task::snapshot::{End, State};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::unwind::{catch_and_log, drop_caught};
 
-/// How long a pause is at most: the clock may not count further.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+/// The longest pause. The clock of some systems cannot count further.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 /// Makes the task of each attempt. Runs user code.
-pub(crate) trait Calls<R>: Send {
+pub(crate) trait AttemptFactory<R>: Send {
     /// Makes a task of a copy of the argument.
-    fn again(&self) -> Arc<dyn TaskHandle<R>>;
+    fn make_from_copy(&self) -> Arc<dyn TaskHandle<R>>;
     /// Makes a task of the argument itself.
-    fn last(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
+    fn make_from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>>;
 }
 
-/// An argument, and what makes a task of it.
-pub(crate) struct Again<A, M> {
+/// Makes tasks by cloning an argument.
+pub(crate) struct CloningFactory<A, M> {
     pub(crate) argument: A,
     pub(crate) make: M,
 }
 
-impl<A, M, R> Calls<R> for Again<A, M>
+impl<A, M, R> AttemptFactory<R> for CloningFactory<A, M>
 where
     A: Clone + Send,
     M: Fn(A) -> Arc<dyn TaskHandle<R>> + Send,
 {
-    fn again(&self) -> Arc<dyn TaskHandle<R>> {
+    fn make_from_copy(&self) -> Arc<dyn TaskHandle<R>> {
         (self.make)(self.argument.clone())
     }
 
-    fn last(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
+    fn make_from_original(self: Box<Self>) -> Arc<dyn TaskHandle<R>> {
         let Self { argument, make } = *self;
         make(argument)
     }
 }
 
-/// What the attempts that follow need.
-pub(super) struct Rest<R> {
-    /// `None` once the last attempt was made.
-    calls: Option<Box<dyn Calls<R>>>,
-    /// How many attempts were made.
+/// What the following attempts need.
+pub(super) struct Remaining<R> {
+    /// `None` after the last attempt was made.
+    factory: Option<Box<dyn AttemptFactory<R>>>,
+    /// The number of attempts that were made.
     made: u64,
-    /// The error of the attempt before.
+    /// The error of the previous attempt.
     error: Option<Error>,
 }
 
-impl<R> Rest<R> {
-    pub(super) fn new(calls: Box<dyn Calls<R>>) -> Self {
-        Self { calls: Some(calls), made: 0, error: None }
+impl<R> Remaining<R> {
+    pub(super) fn new(factory: Box<dyn AttemptFactory<R>>) -> Self {
+        Self { factory: Some(factory), made: 0, error: None }
     }
 
     /// Makes the task of the next attempt.
     pub(super) fn next(&mut self, policy: &Policy) -> Outcome<Arc<dyn TaskHandle<R>>> {
         self.made += 1;
-        let calls = self.calls.take().ok_or(Error::Abandoned)?;
+        let factory = self.factory.take().ok_or(Error::Abandoned)?;
         if !policy.leaves(self.made) {
-            return panics::catch(|| Ok(calls.last()));
+            return panics::catch(|| Ok(factory.make_from_original()));
         }
-        let task = panics::catch(|| Ok(calls.again()));
-        self.calls = Some(calls);
+        let task = panics::catch(|| Ok(factory.make_from_copy()));
+        self.factory = Some(factory);
         task
     }
 
     /// Decides what follows an attempt that ended with an error. Runs user code.
-    pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> Next {
+    pub(super) fn after(&mut self, error: &Error, policy: &Policy, name: &dyn Fn() -> String) -> AfterAttempt {
         let Some(pause) = policy.pause_after(self.made, error) else { return self.nothing_after(error) };
         catch_and_log("the logger", || {
             log::debug!("{} failed in attempt {} and is tried again after {pause:?}: {error}", name(), self.made);
         });
         self.error = Some(error.clone());
-        Next::AttemptAfter(pause)
+        AfterAttempt::AttemptAfter(pause)
     }
 
     /// Decides that no attempt follows one that ended with an error.
-    fn nothing_after(&mut self, error: &Error) -> Next {
-        // That the executor is closed says less than what has happened before.
-        Next::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
+    fn nothing_after(&mut self, error: &Error) -> AfterAttempt {
+        // The error of the previous attempt says more than that the executor is closed.
+        AfterAttempt::Nothing(self.error.take().filter(|_| matches!(error, Error::ShutDown)))
     }
 }
 
 /// What follows an attempt.
-pub(super) enum Next {
+pub(super) enum AfterAttempt {
     AttemptAfter(Duration),
-    /// The task ends with this error, or without one with the outcome of the attempt.
+    /// The task ends with this error, or if it is `None` with the outcome of the attempt.
     Nothing(Option<Error>),
 }
 
@@ -148,14 +152,14 @@ pub(super) struct Attempts<R> {
 
 enum Stage<R> {
     Driving { made: u64, is_curtailed: bool },
-    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Rest<R>, submitting: Submitting, is_curtailed: bool },
-    Paused { key: Key, rest: Rest<R> },
+    Attempt { task: Arc<dyn TaskHandle<R>>, rest: Remaining<R>, submitting: SubmitPhase, is_curtailed: bool },
+    Paused { key: Key, rest: Remaining<R> },
     Over { cancelled: bool },
 }
 
 /// Whether the driver is in the call that submits the attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Submitting {
+enum SubmitPhase {
     No,
     Yes,
     /// It is, and the attempt has ended.
@@ -165,7 +169,7 @@ enum Submitting {
 impl<R: Send + 'static> Attempts<R> {
     /// Submits the first attempt by `first`, and those that follow by the submitter.
     pub(super) fn begin(
-        calls: Box<dyn Calls<R>>,
+        factory: Box<dyn AttemptFactory<R>>,
         policy: &Arc<Policy>,
         options: &Arc<TaskOptions>,
         (submitter, pauses): (&Submitter, &Arc<Pauses>),
@@ -183,23 +187,23 @@ impl<R: Send + 'static> Attempts<R> {
             me: Weak::clone(me),
         });
         attempts.outer.entrust(Arc::clone(&attempts) as _);
-        attempts.drive(Rest::new(calls), Some(first));
+        attempts.drive(Remaining::new(factory), Some(first));
         future
     }
 
     fn me(&self) -> Arc<Self> {
-        self.me.upgrade().expect("whoever calls it has it")
+        self.me.upgrade().expect("whoever factory it has it")
     }
 
     /// Submits attempts until one does not end at once.
-    fn drive(&self, mut rest: Rest<R>, mut first: Option<&dyn Fn(Job)>) {
+    fn drive(&self, mut rest: Remaining<R>, mut first: Option<&dyn Fn(Job)>) {
         loop {
             let task = match rest.next(&self.policy) {
                 Ok(task) => task,
                 Err(error) => return self.end(rest, Err::<R, _>(error)),
             };
             let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
-            let (submitting, is_curtailed) = (Submitting::Yes, false);
+            let (submitting, is_curtailed) = (SubmitPhase::Yes, false);
             let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting, is_curtailed };
             if !self.drive_to(attempt) {
                 return drop_caught(task);
@@ -217,8 +221,8 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Leaves `Driving` for the next stage. Returns `false` if that does not follow any more, because the task was cancelled
-    /// or curtailed in the meantime; the outer task has ended then, or is ended by who has cancelled it.
+    /// Leaves `Driving` for the next stage. Returns `false` if the task was cancelled or curtailed in the meantime.
+    /// Then the outer task has ended, or the thread that cancelled it ends it.
     fn drive_to(&self, next: Stage<R>) -> bool {
         let mut stage = self.stage.lock();
         let unwanted = match (&*stage, next) {
@@ -239,27 +243,27 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Ends the outer task with the error of the last attempt.
-    fn finish_curtailed(&self, mut rest: Rest<R>) -> bool {
+    fn finish_curtailed(&self, mut rest: Remaining<R>) -> bool {
         let error = rest.error.take().unwrap_or(Error::Cancelled);
         drop_caught(rest);
         self.outer.finish(Err(error));
         false
     }
 
-    /// Notes that the attempt is submitted. Returns it if it has ended: the calling thread is the driver again.
-    fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
+    /// Notes that the attempt is submitted. If it has ended, returns it, and the calling thread is the driver again.
+    fn submitted(&self) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let mut stage = self.stage.lock();
         if let Stage::Attempt { submitting, .. } = &mut *stage
-            && *submitting == Submitting::Yes
+            && *submitting == SubmitPhase::Yes
         {
-            *submitting = Submitting::No;
+            *submitting = SubmitPhase::No;
             return None;
         }
         Self::take_attempt(&mut stage)
     }
 
-    /// Takes the attempt out, if that is the stage: the calling thread is the driver.
-    fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Rest<R>)> {
+    /// Takes the attempt out if the stage is `Attempt`. The calling thread is the driver then.
+    fn take_attempt(stage: &mut Stage<R>) -> Option<(Arc<dyn TaskHandle<R>>, Remaining<R>)> {
         let Stage::Attempt { rest, is_curtailed, .. } = &*stage else { return None };
         let next = Stage::Driving { made: rest.made, is_curtailed: *is_curtailed };
         match std::mem::replace(stage, next) {
@@ -268,8 +272,9 @@ impl<R: Send + 'static> Attempts<R> {
         }
     }
 
-    /// Decides what follows an attempt that has ended. Returns what the next attempt needs if that follows at once.
-    fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Rest<R>) -> Option<Rest<R>> {
+    /// Decides what follows an attempt that has ended. Returns what the next attempt needs if there is one without a
+    /// pause.
+    fn go_on(&self, attempt: &dyn TaskHandle<R>, rest: Remaining<R>) -> Option<Remaining<R>> {
         if const { is_large::<R>() } {
             let outcome = attempt.take_boxed();
             return self.go_on_with(outcome.unwrap_or_else(|| Box::new(Err(Error::Abandoned))), rest);
@@ -277,17 +282,17 @@ impl<R: Send + 'static> Attempts<R> {
         self.go_on_with(attempt.take().unwrap_or(Err(Error::Abandoned)), rest)
     }
 
-    fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Rest<R>) -> Option<Rest<R>> {
+    fn go_on_with<H: Held<Outcome<R>>>(&self, outcome: H, mut rest: Remaining<R>) -> Option<Remaining<R>> {
         let next = match outcome.get() {
-            Ok(_) => Next::Nothing(None),
+            Ok(_) => AfterAttempt::Nothing(None),
             Err(error) if self.pauses.is_closed() || self.is_curtailed() => rest.nothing_after(error),
             Err(error) => rest.after(error, &self.policy, &|| self.name()),
         };
         match next {
-            Next::AttemptAfter(Duration::ZERO) => return Some(rest),
-            Next::AttemptAfter(pause) => self.pause(rest, pause),
-            Next::Nothing(Some(error)) => self.end(rest, failed::<_, H>(error)),
-            Next::Nothing(None) => self.end(rest, outcome),
+            AfterAttempt::AttemptAfter(Duration::ZERO) => return Some(rest),
+            AfterAttempt::AttemptAfter(pause) => self.pause(rest, pause),
+            AfterAttempt::Nothing(Some(error)) => self.end(rest, failed::<_, H>(error)),
+            AfterAttempt::Nothing(None) => self.end(rest, outcome),
         }
         None
     }
@@ -296,21 +301,21 @@ impl<R: Send + 'static> Attempts<R> {
         matches!(&*self.stage.lock(), Stage::Driving { is_curtailed: true, .. })
     }
 
-    fn pause(&self, rest: Rest<R>, pause: Duration) {
-        let key = Key::new(Instant::now() + pause.min(FAR));
+    fn pause(&self, rest: Remaining<R>, pause: Duration) {
+        let key = Key::new(Instant::now() + pause.min(LONGEST_PAUSE));
         if !self.drive_to(Stage::Paused { key, rest }) {
             return;
         }
         if !self.pauses.add(key, self.me() as _) {
             self.give_up();
         } else if !matches!(&*self.stage.lock(), Stage::Paused { key: own, .. } if *own == key) {
-            // It has ended, perhaps before the entry was there to be removed.
+            // The pause has ended, perhaps before its entry could be removed.
             self.pauses.remove(key);
         }
     }
 
-    /// Takes the pause out, if that is the stage: the calling thread is the driver.
-    fn take_pause(&self) -> Option<Rest<R>> {
+    /// Takes the pause out if the stage is `Paused`. The calling thread is the driver then.
+    fn take_pause(&self) -> Option<Remaining<R>> {
         let mut stage = self.stage.lock();
         let Stage::Paused { rest, .. } = &*stage else { return None };
         let next = Stage::Driving { made: rest.made, is_curtailed: false };
@@ -321,7 +326,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Ends the outer task, unless it is being cancelled.
-    fn end<H: Held<Outcome<R>>>(&self, rest: Rest<R>, outcome: H) {
+    fn end<H: Held<Outcome<R>>>(&self, rest: Remaining<R>, outcome: H) {
         let may_end = self.drive_to(Stage::Over { cancelled: false });
         drop_caught(rest);
         if !may_end {
@@ -346,7 +351,7 @@ impl<R: Send + 'static> Attempts<R> {
                 *is_curtailed = true;
                 let task = Arc::clone(task);
                 drop(stage);
-                // Its end ends the outer task.
+                // The end of the attempt ends the outer task.
                 return task.cancel();
             }
             _ => {}
@@ -367,7 +372,8 @@ impl<R: Send + 'static> Attempts<R> {
         true
     }
 
-    /// Returns `true` in a forked copy of the process: nobody goes on, and the lock of the stage may be held for ever.
+    /// Returns `true` in a forked copy of the process. It has no driver, and the lock of the stage may be held for
+    /// ever.
     fn is_lost(&self) -> bool {
         self.pauses.is_copy()
     }
@@ -390,11 +396,11 @@ impl<R: Send + 'static> Attempts<R> {
 impl<R: Send + 'static> Listen for Attempts<R> {
     fn done(&self, _: usize, _: End) {}
 
-    /// The attempt has ended.
+    /// Called when the attempt has ended.
     fn wake(&self) {
         let mut stage = self.stage.lock();
-        if let Stage::Attempt { submitting: submitting @ Submitting::Yes, .. } = &mut *stage {
-            *submitting = Submitting::Ended;
+        if let Stage::Attempt { submitting: submitting @ SubmitPhase::Yes, .. } = &mut *stage {
+            *submitting = SubmitPhase::Ended;
             return;
         }
         let taken = Self::take_attempt(&mut stage);

@@ -1,8 +1,8 @@
-//! [`BackOff`]: how long the pause before the next attempt is.
+//! [`BackOff`]: the length of the pause before the next attempt.
 //!
 //! The formula is "full jitter" of "Exponential Backoff And Jitter" in the AWS Architecture Blog: a random time between
 //! zero and `min(most, first * 2^n)` after attempt `n`, counted from zero. Of the formulas compared there, it leads to the
-//! fewest calls: tasks that failed together do not come back together.
+//! fewest calls, because tasks that failed together are not tried again together.
 #![forbid(unsafe_code)]
 
 use std::collections::hash_map::RandomState;
@@ -42,7 +42,7 @@ impl BackOff {
     }
 }
 
-/// Returns a random number: std's hashers have random keys.
+/// Returns a random number. It comes from std's hashers, which have random keys.
 fn random() -> u32 {
     let bytes = RandomState::new().build_hasher().finish().to_ne_bytes();
     u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])

@@ -1,4 +1,4 @@
-//! [`RetryOptions`], which tasks are tried again and after which pause, and [`Policy`], which decides by them.
+//! [`RetryOptions`], which say after which errors and pauses a task is tried again, and [`Policy`], which applies them.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::unwind::catch_and_log;
 impl TaskOptions {
     /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`.
     ///
-    /// How often is said by [`retries`](TaskOptions::retries), which comes before. See [`RetryOptions`].
+    /// Call [`retries`](TaskOptions::retries) first, which says how often a task is tried again. See [`RetryOptions`].
     ///
     /// # Panics
     ///
@@ -25,7 +25,7 @@ impl TaskOptions {
     /// Makes a pause before a task is tried again: a random time, of at most `first` after the first attempt, and twice as
     /// long at most after each further one, up to `most`.
     ///
-    /// How often is said by [`retries`](TaskOptions::retries), which comes before. See [`RetryOptions`].
+    /// Call [`retries`](TaskOptions::retries) first, which says how often a task is tried again. See [`RetryOptions`].
     ///
     /// # Panics
     ///
@@ -40,11 +40,11 @@ impl TaskOptions {
 /// [`TaskOptions::back_off`], and passed to an executor with [`Executor::with`](crate::Executor::with), which then returns
 /// a [`Retrying`](crate::Retrying).
 ///
-/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, any error is worth
-/// another attempt that the function says is. With `back_off`, there is a pause before it.
+/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, your function decides
+/// which errors are worth another attempt. With `back_off`, there is a pause before it.
 ///
-/// An error of which no attempt can make anything else is final without a question: [`Error::Cancelled`], and
-/// [`Error::ShutDown`]. If `retry_if` panics, that is logged, and the task ends with the error that it was asked about.
+/// [`Error::Cancelled`] and [`Error::ShutDown`] are always final, because another attempt could not change them. If
+/// `retry_if` panics, the panic is logged, and the task ends with the error that the function was called with.
 ///
 /// # Pauses
 ///
@@ -94,8 +94,8 @@ impl RetryOptions {
         Self { task, retry_if: None, back_off: None }
     }
 
-    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`. Without it, those
-    /// of a worker process that died.
+    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`. Without this
+    /// option, only the death of a worker process is such an error.
     ///
     /// The function is called in the thread that ends an attempt, and must not block, as in a callback.
     pub fn retry_if(mut self, is_worth_it: fn(&Error) -> bool) -> Self {
@@ -103,8 +103,8 @@ impl RetryOptions {
         self
     }
 
-    /// Makes a pause before a task is tried again: see [pauses](RetryOptions#pauses). Without it, a task goes back to the
-    /// executor at once, behind what is queued there.
+    /// Makes a pause before a task is tried again: see [pauses](RetryOptions#pauses). Without this option, a task goes
+    /// back to the executor at once, behind what is queued there.
     ///
     /// # Panics
     ///
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_final_after_the_last_attempt_and_if_it_says_so_itself() {
+    fn an_error_is_final_after_the_last_attempt_or_if_it_is_a_cancel_or_a_shutdown() {
         let policy = TaskOptions::new().retries(2).retry_if(|_| true).policy(2);
         let pause = |attempts| policy.pause_after(attempts, &Error::Abandoned);
         assert_eq!((pause(1), pause(2), pause(3)), (Some(Duration::ZERO), Some(Duration::ZERO), None));
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_final_if_the_question_panics() {
-        let policy = TaskOptions::new().retries(2).retry_if(|_| panic!("no idea")).policy(2);
+    fn an_error_is_final_if_retry_if_panics() {
+        let policy = TaskOptions::new().retries(2).retry_if(|_| panic!("retry_if of this test")).policy(2);
         assert_eq!(policy.pause_after(1, &Error::Abandoned), None);
     }
 }

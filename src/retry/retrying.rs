@@ -1,7 +1,8 @@
 //! [`Retrying`]: runs tasks that are tried again after an error.
 //!
-//! On threads, it also takes closures that capture. As for [`MapWith`](crate::MapWith), the methods for plain functions are
-//! those of a type of their own, to which it dereferences.
+//! On threads, it also takes closures that capture. As for [`MapWith`](crate::MapWith), a type of its own, to which it
+//! dereferences, has the methods for plain functions. They are the longer part of this file, which is an interface and
+//! not a mechanism: [`attempts`](super::attempts) has that.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -9,8 +10,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::attempts::{Again, Attempts, Calls};
-use super::here::attempt_here;
+use super::attempts::{AttemptFactory, Attempts, CloningFactory};
+use super::inline::attempt_inline;
 use super::policy::{Policy, RetryOptions};
 use crate::backend::{Backend, plain_task};
 use crate::codec::Payload;
@@ -39,13 +40,13 @@ use crate::with::{Options, With};
 ///
 /// Each attempt is a task of the executor, with the [`TaskOptions`](crate::TaskOptions) of these options: it is queued
 /// behind what is there, it is counted, it has an id of its own ([`task::current`](crate::task::current)), and a time limit
-/// is the limit of one attempt. The future is that of all attempts. It is pending until the first one has started or failed, then running until the last one has ended.
+/// is the limit of one attempt. The future is that of all attempts. It is pending until the first one has started or
+/// failed, then running until the last one has ended.
 ///
-/// [`cancel`](Future::cancel) cancels the attempt if it is in the queue, and ends a pause: the state of the future is
-/// running then, although nothing runs. If an attempt runs, it returns `false`, and that attempt is the last.
-/// [`abort`](Future::abort) aborts the attempt as well. In
-/// [`Stats::pending`](crate::Stats::pending) of a pool, a task in a pause counts as one that has not started, and
-/// [`cancel_pending`](Backend::cancel_pending) cancels it.
+/// [`cancel`](Future::cancel) ends the task if its attempt is in the queue, or if it is in a pause, although the state
+/// of the future is running then. If an attempt runs, `cancel` returns `false`, and no attempt follows that one.
+/// [`abort`](Future::abort) ends the task in any case, and aborts the attempt that runs. A task in a pause counts in
+/// [`Stats::pending`](crate::Stats::pending) of its pool, and [`cancel_pending`](Backend::cancel_pending) cancels it.
 ///
 /// # Shutdown
 ///
@@ -57,8 +58,8 @@ use crate::with::{Options, With};
 /// # Executors that run tasks in the calling thread
 ///
 /// On an [`InlineExecutor`](struct@crate::InlineExecutor), and on a backend without a
-/// [`submitter`](Backend::submitter), attempts and pauses are in the calling thread: `submit` returns when the task has
-/// ended.
+/// [`submitter`](Backend::submitter), the calling thread makes all attempts and sleeps in the pauses: `submit` returns
+/// when the task has ended.
 ///
 /// # Examples
 ///
@@ -98,17 +99,17 @@ pub struct Retrying<'e, B: ?Sized> {
 
 /// Submits plain functions that are tried again after an error. Part of every [`Retrying`].
 pub struct PlainRetrying<'e, B: ?Sized> {
-    /// Adds the options of an attempt, which the executor itself does not retry.
+    /// The executor with the options of an attempt. They have no retries, so the executor does not retry by itself.
     pub(crate) executor: With<'e, B>,
     policy: Arc<Policy>,
-    /// How attempts after the first one get to the executor, and where the pauses are. `None` if they are made in the thread
-    /// that submits.
+    /// The way of further attempts to the executor, and the place of the pauses. `None` if the calling thread makes all
+    /// attempts.
     later: Option<(Submitter, Arc<Pauses>)>,
     pub(crate) map_options: MapOptions,
 }
 
 impl<B: Backend + ?Sized> Retrying<'_, B> {
-    /// Adds options to the maps of this. Options given here take precedence over those given before.
+    /// Adds options to the maps of this executor. Options given here take precedence over those given before.
     ///
     /// Each item of a map that is tried again is a task of its own: [`chunk_size`](MapOptions::chunk_size) does not apply.
     pub fn with(&self, options: MapOptions) -> Self {
@@ -119,7 +120,7 @@ impl<B: Backend + ?Sized> Retrying<'_, B> {
 }
 
 impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
-    /// Submits what can be called more than once.
+    /// Submits a task that is tried again. `make` makes a task of an argument, for each attempt.
     pub(crate) fn attempt<A, M, R>(&self, argument: A, make: M) -> Future<R>
     where
         A: Clone + Send + 'static,
@@ -127,13 +128,13 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         R: Send + 'static,
     {
         panics::install_hook();
-        let calls: Box<dyn Calls<R>> = Box::new(Again { argument, make });
+        let attempts: Box<dyn AttemptFactory<R>> = Box::new(CloningFactory { argument, make });
         let Some((submitter, pauses)) = &self.later else {
             let name = || format!("task {}", self.executor.options.get_name().unwrap_or("without a name"));
-            return attempt_here(&self.executor, calls, &self.policy, &name);
+            return attempt_inline(&self.executor, attempts, &self.policy, &name);
         };
         let first = |job| self.executor.execute(job);
-        Attempts::begin(calls, &self.policy, &self.executor.options, (submitter, pauses), &first)
+        Attempts::begin(attempts, &self.policy, &self.executor.options, (submitter, pauses), &first)
     }
 
     /// Submits a call of a plain function.
@@ -156,12 +157,12 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         self.attempt(argument, move |argument| plain_task(Unboxing(function.clone()), argument))
     }
 
-    /// Calls `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
+    /// AttemptFactory `function` with `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
     pub fn submit<A: Payload + Clone, R: Payload>(&self, function: fn(A) -> R, argument: A) -> Future<R> {
         self.call(Infallible(function), argument)
     }
 
-    /// Calls a function that returns `Result` on a worker, like [`Executor::try_submit`](crate::Executor::try_submit).
+    /// AttemptFactory a function that returns `Result` on a worker, like [`Executor::try_submit`](crate::Executor::try_submit).
     pub fn try_submit<A: Payload + Clone, R: Payload, E: Into<BoxError> + 'static>(
         &self,
         function: fn(A) -> Result<R, E>,
@@ -179,7 +180,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         move |argument| retrying.submit(function, argument)
     }
 
-    /// Calls `function` on every argument, and yields the outcomes in input order, like
+    /// AttemptFactory `function` on every argument, and yields the outcomes in input order, like
     /// [`Executor::map`](crate::Executor::map). Each item is a task of its own.
     pub fn map<I, R: Payload>(&self, function: fn(I::Item) -> R, arguments: I) -> Map<'e, I::IntoIter, R>
     where
@@ -188,7 +189,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         Map::new(self.items(Infallible(function)), &self.map_options, arguments)
     }
 
-    /// Calls a function that returns `Result` on every argument, and yields the outcomes in input order, like
+    /// AttemptFactory a function that returns `Result` on every argument, and yields the outcomes in input order, like
     /// [`Executor::try_map`](crate::Executor::try_map). Each item is a task of its own.
     pub fn try_map<I, R: Payload, E: Into<BoxError> + 'static>(
         &self,
@@ -201,7 +202,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         Map::new(self.items(TryFn(function)), &self.map_options, arguments)
     }
 
-    /// Calls `function` on every argument, and yields `(input position, outcome)` as the items are done, like
+    /// AttemptFactory `function` on every argument, and yields `(input position, outcome)` as the items are done, like
     /// [`Executor::map_unordered`](crate::Executor::map_unordered). Each item is a task of its own.
     pub fn map_unordered<I, R: Payload>(
         &self,
@@ -214,7 +215,7 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         MapUnordered::new(self.items(Infallible(function)), &self.map_options, arguments)
     }
 
-    /// Calls a function that returns `Result` on every argument, and yields `(input position, outcome)` as the items are
+    /// AttemptFactory a function that returns `Result` on every argument, and yields `(input position, outcome)` as the items are
     /// done, like [`Executor::try_map_unordered`](crate::Executor::try_map_unordered). Each item is a task of its own.
     pub fn try_map_unordered<I, R: Payload, E: Into<BoxError> + 'static>(
         &self,
@@ -227,13 +228,13 @@ impl<'e, B: Backend + ?Sized> PlainRetrying<'e, B> {
         MapUnordered::new(self.items(TryFn(function)), &self.map_options, arguments)
     }
 
-    pub(crate) fn items<F>(&self, function: F) -> Items<Self, F> {
-        Items { retrying: self.clone(), function }
+    pub(crate) fn items<F>(&self, function: F) -> RetryingItems<Self, F> {
+        RetryingItems { retrying: self.clone(), function }
     }
 }
 
 /// Submits each item of a map as a task that is tried again.
-pub(crate) struct Items<E, F> {
+pub(crate) struct RetryingItems<E, F> {
     pub(crate) retrying: E,
     pub(crate) function: F,
 }
@@ -245,7 +246,7 @@ pub(crate) trait SubmitItem<A, R>: Send {
     fn submit_boxed(&self, argument: Box<A>) -> Future<R>;
 }
 
-impl<B, F, A, R> SubmitItem<A, R> for Items<PlainRetrying<'_, B>, F>
+impl<B, F, A, R> SubmitItem<A, R> for RetryingItems<PlainRetrying<'_, B>, F>
 where
     B: Backend + ?Sized,
     F: Function<A, R> + 'static,
@@ -261,7 +262,7 @@ where
     }
 }
 
-impl<E, F, A, R> Submit<A, R> for Items<E, F>
+impl<E, F, A, R> Submit<A, R> for RetryingItems<E, F>
 where
     Self: SubmitItem<A, R>,
 {
@@ -296,7 +297,7 @@ impl Options for RetryOptions {
     fn apply<B: Backend + ?Sized>(self, executor: With<'_, B>) -> Retrying<'_, B> {
         let retries = self.task.clone().over(&executor.options).get_retries();
         let policy = Arc::new(self.policy(retries));
-        // Each attempt is counted here, and by nobody else.
+        // The executor must not retry an attempt on its own.
         let executor = executor.with(self.task.retries(0));
         let submitter = executor.submitter().filter(|submitter| !submitter.runs_inside_submit());
         let later = submitter.map(|submitter| {

@@ -1,12 +1,12 @@
 //! [`Bound`]: a function of two parameters with its context, which is a [`Function`] of one.
 //!
-//! So a task, a chunk or a map calls it like any other function, and only three places tell the difference:
+//! So a task, a chunk or a map calls it like any other function. The context is treated in three ways:
 //!
-//! | where | what becomes of the context |
+//! | call | context |
 //! |---|---|
-//! | the call is made in this process | the function gets a reference to it |
-//! | the argument is written in a format of its own ([`ArgumentWriter::PAIRS`]) | it is written with each argument, as `(context, argument)` |
-//! | the call goes to another process of this program | it goes there once: see [`ReceivedContext`] |
+//! | in this process | the function gets a reference to it |
+//! | with an argument in some format ([`ArgumentWriter::PAIRS`]) | it is written with each argument, as `(context, argument)` |
+//! | in another process of this program | it is sent there once: see [`ReceivedContext`] |
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "remote")]
@@ -16,29 +16,22 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::ArgumentWriter;
-use super::function::{Crossing, Function, outcome};
+use super::function::{Function, Pointer, Transferable, outcome, pointers};
 use super::shared_context::{AnyContext, ReceivedContext, SharedContext, missing};
 use crate::bytes::OutOfBand;
 use crate::codec::Payload;
 use crate::error::{BoxError, Error, Outcome};
 
-/// A function with its context.
+/// A function that is bound to its context.
 pub(crate) struct Bound<F, C> {
     pub(crate) function: F,
     pub(crate) context: SharedContext<C>,
 }
 
 /// A function pointer with a context as its first parameter, and the conversion of its return value into an outcome.
-///
-/// Invariant: the implementing type is a transparent wrapper of the pointer.
 pub(crate) trait ContextFunction<C, A, R>: Pointer {
     const IS_FALLIBLE: bool;
     fn call(self, context: &C, argument: A) -> Outcome<R>;
-}
-
-/// A function pointer, whatever its type.
-pub(crate) trait Pointer: Copy + Send + Sync {
-    fn address(self) -> usize;
 }
 
 /// A function whose return value is the result.
@@ -48,22 +41,6 @@ pub(crate) struct InContext<C, A, R>(pub(crate) fn(&C, A) -> R);
 /// A function whose `Err` is the task's error.
 #[repr(transparent)]
 pub(crate) struct TryInContext<C, A, R, E>(pub(crate) fn(&C, A) -> Result<R, E>);
-
-macro_rules! pointers {
-    ($($name:ident<$($parameter:ident),*>),*) => {$(
-        impl<$($parameter),*> Clone for $name<$($parameter),*> {
-            fn clone(&self) -> Self {
-                *self
-            }
-        }
-        impl<$($parameter),*> Copy for $name<$($parameter),*> {}
-        impl<$($parameter),*> Pointer for $name<$($parameter),*> {
-            fn address(self) -> usize {
-                self.0 as usize
-            }
-        }
-    )*};
-}
 
 pointers!(InContext<C, A, R>, TryInContext<C, A, R, E>);
 
@@ -87,7 +64,7 @@ impl<F: Copy, C> Clone for Bound<F, C> {
     }
 }
 
-impl<F: Pointer, C: Payload + Sync> Crossing for Bound<F, C> {
+impl<F: Pointer, C: Payload + Sync> Transferable for Bound<F, C> {
     type Pointer = F;
     fn address(&self) -> usize {
         self.function.address()
@@ -95,7 +72,11 @@ impl<F: Pointer, C: Payload + Sync> Crossing for Bound<F, C> {
     fn context(&self) -> Option<Arc<dyn AnyContext>> {
         Some(self.context.of_any_type())
     }
-    fn arrive(function: F, context: Option<&ReceivedContext>, out_of_band: &Arc<dyn OutOfBand>) -> Result<Self, Error> {
+    fn rebuild(
+        function: F,
+        context: Option<&ReceivedContext>,
+        out_of_band: &Arc<dyn OutOfBand>,
+    ) -> Result<Self, Error> {
         Ok(Self { function, context: context.ok_or_else(missing)?.get(out_of_band)? })
     }
     fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {

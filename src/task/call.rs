@@ -55,7 +55,7 @@ pub(crate) trait Call<T>: Send {
     fn entry(&self) -> Option<Entry> {
         None
     }
-    /// Returns what its function is bound to, if it can leave this process.
+    /// Returns the context that its function is bound to, if there is one and the call can leave this process.
     fn context(&self) -> Option<Arc<dyn AnyContext>> {
         None
     }
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// The rest of a chain, which runs in the thread that ends its input, and is no task of an executor.
+/// The next link of a chain. It runs in the thread that ends its input, and is no task of an executor.
 pub(crate) struct Continuation<F>(pub(crate) F);
 
 impl<F, T> Call<T> for Continuation<F>

@@ -30,7 +30,7 @@ pub(crate) struct EncodedCall {
     pub(crate) argument: Vec<u8>,
     /// Set for several calls of the function, such as the items of a map.
     pub(crate) items: Option<ItemOffsets>,
-    /// What the function is bound to. It is sent once, and not with each call.
+    /// The context that the function is bound to. It is sent once, and not with each call.
     pub(crate) context: Option<Arc<dyn AnyContext>>,
 }
 
@@ -164,8 +164,8 @@ pub(crate) type Enter = EnterOf<fn()>;
 /// The encoded result, and the numbers of its out-of-band parts.
 pub(crate) type Written = Result<(Vec<u8>, Vec<u32>), Error>;
 
-/// Decodes the context, unless that was done before, and the argument, calls the function, and appends the encoded result
-/// to `reply`.
+/// Decodes the argument, and the context unless an earlier call has done that. Then calls the function, and appends the
+/// encoded result to `reply`.
 pub(crate) fn enter<F, A, R>(
     pointer: F::Pointer,
     context: Option<&ReceivedContext>,
@@ -178,7 +178,7 @@ where
     A: DeserializeOwned + Send,
     R: Serialize,
 {
-    let function = F::arrive(pointer, context, out_of_band)?;
+    let function = F::rebuild(pointer, context, out_of_band)?;
     let argument: A = with_out_of_band(out_of_band, || codec::decode_caught(Part::Argument, argument)).0?;
     if const { is_large::<R>() } {
         run::<F, A, R, Box<Outcome<R>>>(&function, argument, reply, out_of_band)

@@ -18,7 +18,7 @@ use crate::held::Held;
 use crate::panics;
 
 /// A function that a task calls, and the conversion of its return value into an outcome.
-pub(crate) trait Function<A, R>: Crossing {
+pub(crate) trait Function<A, R>: Transferable {
     /// Whether the `Err` that it returns is the task's error.
     const IS_FALLIBLE: bool;
     fn call(&self, argument: A) -> Outcome<R>;
@@ -37,32 +37,50 @@ pub(crate) trait Function<A, R>: Crossing {
     }
 }
 
-/// How a function gets to another process of this program: as a function pointer and, if it is
-/// [bound](super::bound::Bound), with the context that the other process has.
-pub(crate) trait Crossing: Clone + Send + Sync {
-    /// What is sent of it.
-    ///
-    /// Invariant: a transparent wrapper of a function pointer, so that [`Enter`](super::encoded::Enter) can pass it.
-    type Pointer: Copy;
+/// A function that can be sent to another process of this program: as a function pointer. If it is
+/// [bound](super::bound::Bound) to a context, the other process has received that before.
+pub(crate) trait Transferable: Clone + Send + Sync {
+    /// The function pointer that is sent.
+    type Pointer: Pointer;
     /// Returns the address of the function in this process.
     fn address(&self) -> usize;
-    /// Returns the context that it is bound to, if it is.
+    /// Returns the context that the function is bound to, if there is one.
     fn context(&self) -> Option<Arc<dyn AnyContext>> {
         None
     }
-    /// Makes it again in the other process. Runs user code.
-    fn arrive(
+    /// Makes the function from what has been sent, in the other process. Decodes the context if no call has done that
+    /// before, which runs user code.
+    fn rebuild(
         pointer: Self::Pointer,
         context: Option<&ReceivedContext>,
         out_of_band: &Arc<dyn OutOfBand>,
     ) -> Result<Self, Error>;
-    /// Writes the argument of a call, with the context if the format carries it so. Runs user code.
+    /// Writes the argument of a call, as a pair with the context if [`ArgumentWriter::PAIRS`] says so. Runs user code.
     fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
         writer.one(argument)
     }
     /// As `write_one`, for the arguments of a chunk.
     fn write_chunk<W: ArgumentWriter>(&self, arguments: &[impl Serialize], writer: W) -> Result<W::Written, Error> {
         writer.chunk(arguments)
+    }
+}
+
+/// A function pointer, whatever its type.
+///
+/// Invariant: the implementing type is a transparent wrapper of a function pointer, so that
+/// [`Enter`](super::encoded::Enter) can pass it.
+pub(crate) trait Pointer: Copy + Send + Sync {
+    /// Returns the address of the function in this process.
+    fn address(self) -> usize;
+}
+
+impl<P: Pointer> Transferable for P {
+    type Pointer = Self;
+    fn address(&self) -> usize {
+        Pointer::address(*self)
+    }
+    fn rebuild(pointer: Self, _: Option<&ReceivedContext>, _: &Arc<dyn OutOfBand>) -> Result<Self, Error> {
+        Ok(pointer)
     }
 }
 
@@ -82,7 +100,8 @@ pub(crate) struct Initializer<A, S>(pub(crate) fn(A) -> S);
 #[repr(transparent)]
 pub(crate) struct TryInitializer<A, S, E>(pub(crate) fn(A) -> Result<S, E>);
 
-/// Implements for function pointers what is the same for all of them.
+/// Implements [`Pointer`] for transparent wrappers of function pointers. A derived `Clone` would ask for it of their
+/// types.
 macro_rules! pointers {
     ($($name:ident<$($parameter:ident),*>),*) => {$(
         impl<$($parameter),*> Clone for $name<$($parameter),*> {
@@ -91,21 +110,14 @@ macro_rules! pointers {
             }
         }
         impl<$($parameter),*> Copy for $name<$($parameter),*> {}
-        impl<$($parameter),*> Crossing for $name<$($parameter),*> {
-            type Pointer = Self;
-            fn address(&self) -> usize {
+        impl<$($parameter),*> $crate::task::function::Pointer for $name<$($parameter),*> {
+            fn address(self) -> usize {
                 self.0 as usize
-            }
-            fn arrive(
-                pointer: Self,
-                _: Option<&ReceivedContext>,
-                _: &Arc<dyn OutOfBand>,
-            ) -> Result<Self, Error> {
-                Ok(pointer)
             }
         }
     )*};
 }
+pub(super) use pointers;
 
 pointers!(Infallible<A, R>, TryFn<A, R, E>, Initializer<A, S>, TryInitializer<A, S, E>);
 
@@ -142,7 +154,7 @@ impl<A, R, E: Into<BoxError>> Function<A, R> for TryFn<A, R, E> {
 #[derive(Clone, Copy)]
 pub(crate) struct Unboxing<F>(pub(crate) F);
 
-impl<F: Crossing> Crossing for Unboxing<F> {
+impl<F: Transferable> Transferable for Unboxing<F> {
     type Pointer = F::Pointer;
     fn address(&self) -> usize {
         self.0.address()
@@ -150,12 +162,12 @@ impl<F: Crossing> Crossing for Unboxing<F> {
     fn context(&self) -> Option<Arc<dyn AnyContext>> {
         self.0.context()
     }
-    fn arrive(
+    fn rebuild(
         pointer: F::Pointer,
         context: Option<&ReceivedContext>,
         out_of_band: &Arc<dyn OutOfBand>,
     ) -> Result<Self, Error> {
-        F::arrive(pointer, context, out_of_band).map(Self)
+        F::rebuild(pointer, context, out_of_band).map(Self)
     }
     fn write_one<W: ArgumentWriter>(&self, argument: &impl Serialize, writer: W) -> Result<W::Written, Error> {
         self.0.write_one(argument, writer)

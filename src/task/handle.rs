@@ -1,4 +1,6 @@
 //! The handle's side of a task: inspect, wait, cancel, listen and take.
+//!
+//! These are the implementations of three traits, which share the private methods of waiting.
 #![forbid(unsafe_code)]
 
 use std::any::Any;

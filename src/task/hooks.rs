@@ -1,14 +1,15 @@
-//! [`Hooks`]: what the executors on a task's way want to be told about it, and its span.
+//! [`Hooks`]: functions that the executors of a task have added, to be called at its start and its end. Also the span
+//! of the task.
 //!
-//! A task without hooks has none of this: hooks are among the [extras](super::state) that few tasks have. Under the
-//! task's lock they are only added, and taken out to be called. They are called as callbacks are: without a lock, in a
-//! thread that must not block meanwhile, and a panic is logged.
+//! They are among the [extras](super::state) that few tasks have. Under the task's lock, hooks are only added, or taken
+//! out to be called. They are called as callbacks are: without a lock, they must not block on a future, and a panic is
+//! logged.
 //!
-//! | what happens | hooks that are taken out and called |
+//! | event | hooks that are taken out and called |
 //! |---|---|
 //! | the task starts | `on_start` |
-//! | it ends | `on_done`, before the callbacks; an `on_start` that is left is dropped, because the task has never started |
-//! | one is added to a task that has started, or has ended | that one, at once |
+//! | the task ends | `on_done`, before the callbacks. An `on_start` that is left is dropped, because the task has never started |
+//! | a hook is added to a task that has started, or has ended | that hook, at once |
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -19,13 +20,13 @@ use super::trace::{SUBSCRIBER, TaskSpan};
 use crate::error::Error;
 use crate::sync::thread;
 
-/// The hooks of one task that were not called yet, and its times so far.
+/// The hooks of one task that were not called yet, its times so far, and its span.
 pub(super) struct Hooks {
     pub(super) times: Times,
     pub(super) on_start: Vec<OnStart>,
     pub(super) on_done: Vec<OnDone>,
     span: TaskSpan,
-    /// The kind of executor that has the task, or had it last.
+    /// The kind of the executor that has the task, or had it last.
     executor: Option<&'static str>,
 }
 
@@ -40,12 +41,12 @@ impl Hooks {
         }
     }
 
-    /// Notes that the task starts in this thread, and takes out what has to be called.
+    /// Notes that the task starts in this thread, and takes out the hooks for that.
     pub(super) fn start_here(&mut self) -> Box<Started> {
         self.start(Instant::now(), thread::current().name())
     }
 
-    /// Notes the start, and takes out what has to be called.
+    /// Notes the start of the task, and takes out the hooks for that.
     pub(super) fn start(&mut self, at: Instant, worker: Option<&str>) -> Box<Started> {
         self.times.note_start(at, worker.map(Into::into));
         Box::new(Started {
@@ -56,7 +57,7 @@ impl Hooks {
         })
     }
 
-    /// Takes out the hooks of executors, but leaves the span.
+    /// Takes out all hooks, but leaves the span.
     pub(super) fn clear(&mut self) -> (Vec<OnStart>, Vec<OnDone>) {
         (std::mem::take(&mut self.on_start), std::mem::take(&mut self.on_done))
     }
@@ -78,8 +79,8 @@ impl Hooks {
     }
 }
 
-/// The hooks for the start of a task, out of its lock. Boxed where it is passed on, so that a task without any passes no
-/// more than a null pointer.
+/// The hooks for the start of a task, to be called without its lock. Boxed where it is passed on, so that a task without
+/// any passes no more than a null pointer.
 #[must_use]
 pub(super) struct Started {
     times: Times,

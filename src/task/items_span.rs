@@ -1,10 +1,10 @@
-//! [`ItemsSpan`]: the span of items of a map that travel to a worker together, and have no task of their own.
+//! [`ItemsSpan`]: the span of a batch, the items of a map that go to a worker together and have no task of their own.
 //!
-//! They are put together under locks, where no subscriber may be called, so the span is made when they start. It says how
-//! long they were in the queue. Under the lock here, the span is only stored and taken out.
+//! A batch is made under locks, where no subscriber may be called. So the span is made when the batch starts, and
+//! records how long that was in the queue. Under the lock here, the span is only stored and taken out.
 //!
-//! The items may be dropped under a lock as well. So the end of the items lets go of all that the subscriber is told of
-//! then, and a span that is made later than that is not kept.
+//! A batch may be dropped under a lock as well. So its end lets go of all that the subscriber is told of then, and a span
+//! that is made later than that is not kept.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -19,16 +19,16 @@ use crate::sync::Mutex;
 pub(crate) struct ItemsSpan(Mutex<State>);
 
 struct State {
-    /// The caller of the map, until the items have ended.
+    /// The caller of the map, until the batch has ended.
     caller: Option<Caller>,
     times: Times,
-    /// None until the items have started, and after their end.
+    /// None until the batch has started, and after its end.
     span: TaskSpan,
 }
 
-/// What a span says of a batch of items.
+/// What the span records of a batch.
 #[derive(Clone, Copy)]
-pub(crate) struct About<'a> {
+pub(crate) struct BatchInfo<'a> {
     pub(crate) id: FutureId,
     pub(crate) name: Option<&'a str>,
     pub(crate) items: usize,
@@ -40,7 +40,7 @@ impl ItemsSpan {
         Self::of(Some(caller))
     }
 
-    /// Returns one for a part of the items, which has not started.
+    /// Returns the span of a part of the batch. The part has not started.
     pub(crate) fn part(&self) -> Self {
         Self::of(self.0.lock().caller.clone())
     }
@@ -49,8 +49,8 @@ impl ItemsSpan {
         Self(Mutex::new(State { caller, times: Times::begin(), span: TaskSpan::none() }))
     }
 
-    /// Makes the span. Has no effect on items that have started before.
-    pub(crate) fn start(&self, at: Instant, worker: &str, about: About<'_>, function: &(dyn Fn() -> String + Sync)) {
+    /// Makes the span, unless the batch has started before.
+    pub(crate) fn start(&self, at: Instant, worker: &str, info: BatchInfo<'_>, function: &(dyn Fn() -> String + Sync)) {
         let mut state = self.0.lock();
         if state.times.started().is_some() {
             return;
@@ -61,8 +61,8 @@ impl ItemsSpan {
         drop(state);
         let mut span = TaskSpan::none();
         as_callback(SUBSCRIBER, &mut || {
-            span = caller.span_of_items(about.id, || function().into(), about.items);
-            span.started(&times, Some(about.executor), about.name);
+            span = caller.span_of_items(info.id, || function().into(), info.items);
+            span.started(&times, Some(info.executor), info.name);
         });
         let mut state = self.0.lock();
         if state.caller.is_some() {
@@ -70,7 +70,7 @@ impl ItemsSpan {
         }
     }
 
-    /// Closes the span, if the items have started.
+    /// Closes the span, if the batch has started.
     pub(crate) fn end(&self, outcome: Result<(), &Error>) {
         let mut state = self.0.lock();
         state.times.note_end();

@@ -1,4 +1,4 @@
-//! How hooks are added to a task, whatever state it is in.
+//! Adds hooks and a span to a task, in whatever state it is.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -59,7 +59,8 @@ where
             Phase::Finished(outcome) => outcome.get().as_ref().err().cloned(),
             Phase::Cancelled => Some(Error::Cancelled),
             Phase::Taken { raised: None } => None,
-            // Its error is gone. No executor gets here: it has the only job of a task, which others only cancel.
+            // The error was taken. No executor gets here: it has the only job of the task, and others can only cancel
+            // that.
             Phase::Taken { raised: Some(_) } => Some(Error::Abandoned),
             Phase::Pending(_) | Phase::Running { .. } | Phase::Delivering { .. } => {
                 inner.add_hooks().on_done.push(hook);

@@ -1,4 +1,6 @@
 //! The executor's side of a task: start, run, encode and complete.
+//!
+//! This is the implementation of one trait, [`Runnable`], which cannot be divided.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -49,7 +51,7 @@ where
         }
         // Lives until the outcome is stored or dropped: a scope ends when all its guards are dropped.
         let _guard = call.guard();
-        // A subscriber that panics at the entrance costs the task, and not the worker.
+        // If a subscriber panics when the span is entered, the task fails, and the worker goes on.
         let run = || {
             let _entered = span.as_ref().map(|span| span.enter());
             call.run()

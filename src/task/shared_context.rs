@@ -1,15 +1,14 @@
 //! [`SharedContext`]: a value that many calls read, and that is not sent with each of them.
 //!
-//! In the process of the caller, whoever calls with the context has a share of it. An executor with workers in other
-//! processes attaches to it what it has made of it, such as its encoding, so that it makes that once; an attachment lives
-//! at least as long as the context. In a worker, a context is a [`ReceivedContext`], which is decoded by the first call
-//! that needs it:
+//! In the process of the caller, each call holds a counted reference to the context. An executor with workers in other
+//! processes attaches its encoding to the context, so that it encodes once. An attachment lives at least as long as the
+//! context. In a worker, a context is a [`ReceivedContext`]:
 //!
-//! | state | means | next | by |
-//! |---|---|---|---|
-//! | `Encoded` | no call has needed it | `Known` | the first call that needs it, once it has decoded it |
-//! | `Known(Ok)` | the value, which every call shares | | |
-//! | `Known(Err)` | why there is none: each call that needs it ends with this | | |
+//! | state | meaning | next state |
+//! |---|---|---|
+//! | `Encoded` | no call has needed the context yet | `Known`, when the first call that needs it has decoded it |
+//! | `Known(Ok)` | the value, which all calls share | |
+//! | `Known(Err)` | there is no value: each call that needs it ends with this error | |
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -23,23 +22,23 @@ use crate::codec::{self, Payload};
 use crate::error::{Decode, Error, Part};
 use crate::sync::Mutex;
 
-/// A value that the calls which read it share. Its clones are the same context.
-pub(crate) struct SharedContext<C>(Arc<Shared<C>>);
+/// A value that many calls share. Its clones are the same context.
+pub(crate) struct SharedContext<C>(Arc<ContextInner<C>>);
 
-struct Shared<C> {
+struct ContextInner<C> {
     attachments: Mutex<Vec<Attachment>>,
     /// Boxed, because a large one must not be moved over the stack of a worker.
     value: Box<C>,
 }
 
-/// What an executor has made of a context.
+/// What an executor has made of a context and attached to it, such as an encoding.
 pub(crate) type Attachment = Arc<dyn Any + Send + Sync>;
 
 /// A context of any type, as an executor sees it.
 pub(crate) trait AnyContext: Send + Sync {
-    /// Encodes the value. Runs user code, whose panic is an error.
+    /// Encodes the value. Runs user code. A panic of that is an error.
     fn encode(&self) -> Result<Vec<u8>, Error>;
-    /// Returns what executors have attached. Nothing is dropped under this lock.
+    /// Returns the attachments of executors. No attachment is dropped under this lock.
     fn attachments(&self) -> &Mutex<Vec<Attachment>>;
 }
 
@@ -49,7 +48,7 @@ impl<C> SharedContext<C> {
     }
 
     fn of(value: Box<C>) -> Self {
-        Self(Arc::new(Shared { attachments: Mutex::new(Vec::new()), value }))
+        Self(Arc::new(ContextInner { attachments: Mutex::new(Vec::new()), value }))
     }
 }
 
@@ -73,7 +72,7 @@ impl<C> Deref for SharedContext<C> {
     }
 }
 
-impl<C: Serialize + Send + Sync> AnyContext for Shared<C> {
+impl<C: Serialize + Send + Sync> AnyContext for ContextInner<C> {
     fn encode(&self) -> Result<Vec<u8>, Error> {
         codec::encode_caught(Part::Context, &*self.value)
     }
@@ -88,7 +87,7 @@ pub(crate) struct ReceivedContext(Mutex<State>);
 
 enum State {
     Encoded(Vec<u8>),
-    /// A [`SharedContext`], or why there is none.
+    /// The inside of a [`SharedContext`], or the reason why there is none.
     Known(Result<Arc<dyn Any + Send + Sync>, Error>),
 }
 
@@ -97,14 +96,14 @@ impl ReceivedContext {
         Self(Mutex::new(State::Encoded(encoded)))
     }
 
-    /// Makes one that has no value, for this reason.
+    /// Makes a context without a value. Calls that need it end with an error that gives the reason.
     pub(crate) fn unreadable(reason: impl Into<String>) -> Self {
         Self(Mutex::new(State::Known(Err(unreadable(reason)))))
     }
 
-    /// Returns the value, which the first call decodes. Runs user code.
+    /// Returns the value. The first call decodes it, which runs user code.
     pub(super) fn get<C: Payload + Sync>(&self, out_of_band: &Arc<dyn OutOfBand>) -> Result<SharedContext<C>, Error> {
-        // A worker runs one call at a time, so nobody else looks while this one decodes.
+        // A worker runs one call at a time, so no other call is here meanwhile, except one inside this decoding.
         let underway = State::Known(Err(unreadable("it is needed to read itself")));
         let state = std::mem::replace(&mut *self.0.lock(), underway);
         let known = match state {
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_gets_the_reason_why_there_is_no_value() {
+    fn every_call_gets_the_error_of_the_decoding() {
         let context = ReceivedContext::new(vec![5]);
         let [first, second] = [(); 2].map(|()| get::<String>(&context).err().unwrap());
         assert_eq!(first, second);

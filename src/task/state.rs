@@ -56,6 +56,8 @@
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
 //! - **Drop of the handle against finish**: either `detached` is set first, and the finishing thread drops the outcome;
 //!   or the outcome is stored first, and the handle drops it.
+//!
+//! The table above is one state machine, so all transitions are in one file.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -154,7 +156,7 @@ pub(super) enum Phase<C, H> {
     },
 }
 
-/// What is called when a task ends.
+/// Something that is called when a task ends.
 pub(super) enum Delivery<T> {
     Hooks(Box<Hooks>),
     Callback(Callback<T>),
@@ -241,7 +243,7 @@ impl<C, T, H> Inner<C, T, H> {
         self.extras.get_or_insert_default()
     }
 
-    /// Takes out what is to be called next when the task ends: the hooks, then one callback after the other.
+    /// Takes out what is called next when the task ends: first the hooks, then one callback after the other.
     pub(super) fn next_delivery(&mut self) -> Option<Delivery<T>> {
         let extras = self.extras.as_mut()?;
         if let Some(hooks) = extras.hooks.take() {
@@ -322,7 +324,7 @@ where
     new_task(Some(LocalCall(function)), options, owner)
 }
 
-/// Makes a task of the rest of a chain, which is boxed if it is large.
+/// Makes a task of the next link of a chain. A large closure is boxed.
 pub(crate) fn continuation<F, T>(function: F) -> Arc<dyn TaskHandle<T>>
 where
     F: FnOnce() -> Outcome<T> + Send + 'static,
@@ -361,7 +363,7 @@ where
             published: AtomicBool::new(false),
             generation: AtomicU32::new(generation),
         });
-        // Once the call is in its place: to look at it before would cost every task a copy.
+        // The span is made after the call is in its place. Reading the call before would cost every task a copy.
         if C::IS_TRACED && TaskSpan::are_wanted() {
             task.begin_span();
         }

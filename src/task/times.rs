@@ -30,7 +30,7 @@ impl Times {
 
     /// Notes a start. The first one counts: a task that is retried stays running.
     pub(super) fn note_start(&mut self, at: Instant, worker: Option<Arc<str>>) {
-        // The clock of a worker process is read by the worker, which may be damaged.
+        // In a worker process the worker reads the clock, and it may be damaged.
         self.started.get_or_insert(at.max(self.submitted));
         if worker.is_some() {
             self.worker = worker;
@@ -68,8 +68,8 @@ impl Times {
         self.started.map(|started| until.saturating_duration_since(started))
     }
 
-    /// Returns the name of the worker that runs the task, if its executor has told: the name of the thread, or of the
-    /// worker process.
+    /// Returns the name of the thread, or of the worker process, that runs the task. `None` if the executor has not
+    /// named it.
     pub fn worker_name(&self) -> Option<&str> {
         self.worker.as_deref()
     }

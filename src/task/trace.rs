@@ -1,14 +1,15 @@
 //! [`TaskSpan`]: the span of a task, with the feature `tracing`.
 //!
-//! It is made where the task is, as a child of the span that is current there, and closed at the end of the task, before
-//! its callbacks. In between, the thread that runs the task enters it. A task in a worker process has two: one here, that
-//! nobody enters, and one in the worker, around the call. Both have the same `traceparent`, which is made of what both
-//! sides know: the trace id of the program, which a worker inherits in its environment, and the id of the task.
+//! The span is made together with the task, as a child of the span that is current there, and is closed at the end of
+//! the task, before its callbacks. The thread that runs the task enters it. A task in a worker process has two spans:
+//! one here, which no thread enters, and one in the worker, around the call. Both have the same `traceparent`. It is
+//! made of what both sides know: the trace id of the program, which a worker inherits in its environment, and the id of
+//! the task.
 //!
-//! A span without a subscriber that wants it is none, and costs a look at an atomic. Subscribers are user code: apart from
-//! the making of a span, in the thread of the caller, every call of one is made as a callback is. A clone or a drop of a
-//! [`Span`](tracing::Span) is such a call, and both happen under locks: so tasks share one span, and the last of those that
-//! have it closes it as a callback.
+//! If no subscriber wants spans, a task has none, and that costs one load of an atomic. Subscribers are user code. The
+//! caller's thread calls them directly when a span is made; all other calls of them are made as callbacks are. A clone or
+//! a drop of a [`Span`](tracing::Span) is such a call, and both happen under locks: so tasks share one span, and the last
+//! of those that have it closes it as a callback.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tracing")]
@@ -18,7 +19,7 @@ pub(crate) mod names;
 
 pub(crate) use imp::{Caller, TaskSpan};
 
-/// Whose panics are logged.
+/// The name of the user code that a call of a subscriber runs, for the log line about its panic.
 pub(crate) const SUBSCRIBER: &str = "a subscriber of `tracing`";
 
 #[cfg(feature = "tracing")]
@@ -73,7 +74,7 @@ mod imp {
             self.span().is_none()
         }
 
-        /// Returns `true` if a subscriber may want spans of tasks. Without any, looks at an atomic.
+        /// Returns `true` if a subscriber may want spans of tasks. If there is none, this is one load of an atomic.
         #[inline(always)]
         pub(crate) fn are_wanted() -> bool {
             #[cold]
@@ -125,7 +126,7 @@ mod imp {
             if self.is_none() {
                 return;
             }
-            self.tell_names(executor, name);
+            self.record_names(executor, name);
             self.record("queued_us", micros(times.queued()));
             if let Some(worker) = times.worker_name() {
                 self.record("worker", worker);
@@ -147,7 +148,7 @@ mod imp {
                     self.record("ran_us", micros(ran));
                 }
                 None => {
-                    self.tell_names(executor, name);
+                    self.record_names(executor, name);
                     self.record("queued_us", micros(times.queued()));
                 }
             }
@@ -162,7 +163,7 @@ mod imp {
             }
         }
 
-        fn tell_names(&self, executor: Option<&str>, name: Option<&str>) {
+        fn record_names(&self, executor: Option<&str>, name: Option<&str>) {
             for (field, value) in [("executor", executor), ("name", name)] {
                 if let Some(value) = value {
                     self.record(field, value);
@@ -196,7 +197,7 @@ mod imp {
             }
         }
 
-        /// Makes the span of items that travel together.
+        /// Makes the span of a batch of items.
         pub(crate) fn span_of_items(
             &self,
             id: FutureId,
@@ -223,7 +224,7 @@ mod imp {
     use crate::task::encoded::Entry;
     use crate::task::times::Times;
 
-    /// None. All of it is compiled to nothing.
+    /// Stands for no span. The compiler removes all of this.
     #[derive(Clone)]
     pub(crate) struct TaskSpan;
 

@@ -2,6 +2,8 @@
 //!
 //! [`ThreadPoolExecutor`], [`With`] of one and, for maps, [`MapWith`] of one have them as inherent methods, which shadow
 //! the methods for plain functions.
+//!
+//! This file is an interface: most lines are signatures and documentation.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

@@ -44,6 +44,8 @@
 //! undone if the task did not start. `dead` may be negative for a moment.
 //!
 //! Lock order: a task's lock may be taken under the queue's lock (to sweep), never the other way round.
+//!
+//! The proof is about every method that takes the lock, so they are in one file.
 #![forbid(unsafe_code)]
 
 mod compensation;
@@ -99,7 +101,7 @@ pub(super) struct Pool {
     /// Those that wait for the workers to end.
     ended: Condition,
     timer: Timer,
-    /// Tasks that will be queued later.
+    /// Tasks that the queue will get later.
     pub(super) upcoming: Arc<Upcoming>,
     /// The length of the queue, for a searcher that [looks](look) without the lock. Stored by `release`. A hint.
     length: AtomicUsize,

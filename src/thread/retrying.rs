@@ -9,11 +9,11 @@ use crate::error::{BoxError, Outcome};
 use crate::future::Future;
 use crate::held::is_large;
 use crate::map::{Map, MapUnordered};
-use crate::retry::{Items, PlainRetrying, Retrying, SubmitItem};
+use crate::retry::{PlainRetrying, Retrying, RetryingItems, SubmitItem};
 use crate::task::function::outcome;
 use crate::task::local_task;
 
-/// Submits calls of a closure that the attempts share.
+/// Submits a call of a closure that all attempts share.
 fn call<A, R, F>(retrying: &PlainRetrying<'_, ThreadPoolExecutor>, function: Arc<F>, argument: A) -> Future<R>
 where
     A: Clone + Send + 'static,
@@ -45,7 +45,7 @@ where
     })
 }
 
-impl<F, A, R> SubmitItem<A, R> for Items<Retrying<'_, ThreadPoolExecutor>, Arc<F>>
+impl<F, A, R> SubmitItem<A, R> for RetryingItems<Retrying<'_, ThreadPoolExecutor>, Arc<F>>
 where
     A: Clone + Send + 'static,
     R: Send + 'static,
@@ -61,8 +61,8 @@ where
 }
 
 impl<'e> Retrying<'e, ThreadPoolExecutor> {
-    fn items<F>(&self, function: F) -> Items<Self, Arc<F>> {
-        Items { retrying: self.clone(), function: Arc::new(function) }
+    fn items<F>(&self, function: F) -> RetryingItems<Self, Arc<F>> {
+        RetryingItems { retrying: self.clone(), function: Arc::new(function) }
     }
 
     /// Calls a closure with `argument` on a worker.

@@ -19,6 +19,8 @@
 //! - **The ended task** may stay alive in a dead queue entry, a [`TaskContext`](crate::task::TaskContext), a wait-set or
 //!   an [`AbortHandle`](crate::AbortHandle). What it still holds (options, callbacks) borrows nothing. `cancel` and
 //!   `abort` have no effect on an ended task, and its state tells only whether a leaked outcome is an error.
+//!
+//! The argument is about every owner of a closure or an outcome, so they are in one file.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -49,7 +51,7 @@ use crate::with::With;
 /// [`map`](Scope::map) runs a function on each of many items that borrow, [`spawn`](Scope::spawn) one closure.
 pub struct Scope<'scope, 'env: 'scope> {
     pool: Arc<Pool>,
-    /// Those of each task.
+    /// The options of each task.
     options: Option<Arc<TaskOptions>>,
     tasks: Arc<Tasks>,
     /// Invariant in both lifetimes, like std's scope, or a shorter borrow could be passed off as a longer one.
@@ -149,7 +151,8 @@ impl With<'_, ThreadPoolExecutor> {
     /// Runs `body` with a scope whose tasks may borrow from the caller's stack, like [`ThreadPoolExecutor::scope`]. Each
     /// task of the scope has these options.
     ///
-    /// A task that has reached its time limit is still waited for: what it borrows is there until it returns.
+    /// Blocks like that until all tasks have ended. This includes a task past its time limit: what it borrows must live
+    /// until it returns.
     ///
     /// # Examples
     ///

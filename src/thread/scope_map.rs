@@ -1,8 +1,8 @@
 //! Maps in a [`Scope`], whose items, results and function may borrow.
 //!
-//! The items of such a map are all there before it begins, so they are divided up front: into chunks, each a task of the
-//! scope, or one by one if each has a time limit. There are several chunks for each worker, so that a worker with quick items takes over from one with slow
-//! items.
+//! The items of such a map are all there before it begins, so they are divided up front into chunks, each a task of the
+//! scope. There are several chunks for each worker, so that a worker with quick items takes over from one with slow
+//! items. With a time limit, each item is a chunk of its own.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;

@@ -1,8 +1,8 @@
 //! Time limits: one thread per executor, started with the first limit.
 //!
 //! A worker adds the task that it begins, and wakes the timer only if the limit of that task ends before all others. The
-//! timer sleeps until the earliest deadline, and takes what is due. A task that is done stays until its deadline, or until
-//! it is swept out because its memory is all that is left of it.
+//! timer sleeps until the earliest deadline, and takes out the tasks that are due. A task that is done stays until its
+//! deadline, or until it is swept out because nothing but its memory is left.
 //!
 //! The timer runs no user code, which could delay other limits: the [`TimerOwner`] ends the expired tasks. No task is
 //! dropped under the lock, because the timer only holds weak handles there.
@@ -25,10 +25,10 @@ pub(super) trait TimerOwner: TaskOwner {
     fn timer_ended(&self);
 }
 
-/// The handle of the executor. The thread ends when it is [stopped](Self::stop).
-pub(super) struct Timer(Arc<Shared>);
+/// The executor's handle on the timer thread, which runs until it is [stopped](Self::stop).
+pub(super) struct Timer(Arc<Watches>);
 
-struct Shared {
+struct Watches {
     state: Mutex<State>,
     /// Notified when an earlier deadline than all others is added, and when the thread is to end.
     changed: Condvar,
@@ -39,12 +39,12 @@ struct State {
     watched: Deadlines<Watch>,
     /// How many tasks were left by the last sweep.
     swept_to: usize,
-    /// How often the thread was stopped. A thread ends when it is not the current one any more.
+    /// How many times the timer was stopped. A thread ends when this differs from the value at its start.
     stops: u64,
     runs: bool,
 }
 
-/// A task that has begun.
+/// A task that has begun, and its time limit.
 struct Watch {
     limit: Duration,
     task: Weak<dyn Runnable>,
@@ -52,7 +52,7 @@ struct Watch {
 
 impl Timer {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() }))
+        Self(Arc::new(Watches { state: Mutex::new(State::default()), changed: Condvar::new() }))
     }
 
     /// Starts the timer thread if it does not run, by calling `spawn` with its body.
@@ -62,8 +62,8 @@ impl Timer {
     ) -> io::Result<()> {
         let mut state = self.0.state.lock();
         if !state.runs {
-            let (shared, stops) = (Arc::clone(&self.0), state.stops);
-            spawn(Box::new(move |pool| shared.run(&pool, stops)))?;
+            let (watches, stops) = (Arc::clone(&self.0), state.stops);
+            spawn(Box::new(move |pool| watches.run(&pool, stops)))?;
             state.runs = true;
         }
         Ok(())
@@ -106,7 +106,7 @@ impl State {
     }
 }
 
-impl Shared {
+impl Watches {
     fn run(&self, pool: &Arc<dyn TimerOwner>, stops: u64) {
         // Callbacks of expired tasks run here if no other thread can be started for them.
         owner::enter(Arc::clone(pool) as _);

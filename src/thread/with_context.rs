@@ -2,7 +2,7 @@
 //!
 //! [`WithContext`], [`MapWithContext`] and [`RetryingWithContext`] of a [`ThreadPoolExecutor`] have them as inherent methods,
 //! which shadow the methods for plain functions. Each calls that of [`With`], [`MapWith`] or [`Retrying`] with a closure that
-//! has a share of the context.
+//! holds the context.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl<'e, C: Send + Sync + 'static> WithContext<'e, ThreadPoolExecutor, C> {
         MapWith::new(self.executor.clone(), self.options.clone())
     }
 
-    /// Makes a closure without the parameter for the context of one with it.
+    /// Returns a closure that calls `function` with the context.
     fn once<F, A, R>(&self, function: F) -> impl FnOnce(A) -> R + Send + 'static + use<F, A, R, C>
     where
         F: FnOnce(&C, A) -> R + Send + 'static,

@@ -1,4 +1,4 @@
-//! How an executor gets a context and options, in any order.
+//! Adds a context and options to an executor, in any order.
 #![forbid(unsafe_code)]
 
 use super::{
@@ -35,8 +35,8 @@ impl<B: Backend + ?Sized, C: Send + Sync + 'static> MapWithContext<'_, B, C> {
 
 impl<'e, B: Backend + ?Sized> With<'e, B> {
     /// Adds a context to what is submitted to this executor, like
-    /// [`Executor::with_context`](crate::Executor::with_context). It has the executor's lifetime, even if these options
-    /// are a temporary.
+    /// [`Executor::with_context`](crate::Executor::with_context). The returned value borrows the executor only, so
+    /// these options may be a temporary.
     pub fn with_context<C: Send + Sync + 'static>(&self, context: C) -> WithContext<'e, B, C> {
         self.clone().take(Shares(SharedContext::new(context)))
     }
@@ -70,7 +70,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A share of a context.
+/// A counted reference to a context.
 #[expect(missing_debug_implementations, reason = "cannot be named outside")]
 pub struct Shares<C>(SharedContext<C>);
 

@@ -94,21 +94,7 @@ impl<B: Backend> Backend for ByJobs<B> {
     fn execute(&self, job: Job) {
         self.0.execute(job);
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
-    fn cancel_pending(&self) -> usize {
-        self.0.cancel_pending()
-    }
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
+    concurrent_futures_conformance::pass_on!();
 }
 
 /// Logs the end of each task, and of each item of a map: the executor that the guide shows, held to it by a test.

@@ -1,4 +1,4 @@
-//! Contexts beyond what holds for every executor: how a job carries them, and what threads take.
+//! Contexts beyond what holds for every executor: in a job, and on threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

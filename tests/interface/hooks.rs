@@ -1,4 +1,4 @@
-//! What the executors on a job's way are told: its start, its end, and its times.
+//! Hooks on jobs: executors on the way of a job are told of its start, its end, and its times.
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, Job, MapOptions, State, Stats, Submitter, TaskOptions,
-    ThreadPoolExecutor, Times, Waiting,
+    Backend, Error, Executor, InlineExecutor, Job, MapOptions, State, Submitter, TaskOptions, ThreadPoolExecutor,
+    Times, Waiting,
 };
 
 use crate::support::{Door, Drops, Held, LONG, WakeCounter, enter, gate, logged, occupy_at_door, pass, within};
@@ -79,21 +79,7 @@ impl<B: Backend> Backend for Observed<B> {
             inner.submit(job);
         }))
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
-    fn cancel_pending(&self) -> usize {
-        self.0.cancel_pending()
-    }
-    fn stats(&self) -> Stats {
-        self.0.stats()
-    }
+    concurrent_futures_conformance::pass_on!();
 }
 
 /// Runs the test on pools of one worker.
@@ -132,7 +118,7 @@ fn a_task_starts_and_ends_once() {
     });
 }
 
-/// It starts while it runs, and not only when its reply comes.
+/// The hook is called while the task runs, and not only when its reply comes.
 #[test]
 fn a_start_is_told_while_the_task_runs() {
     on_pools(|pool| {

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Error, Executor, InlineExecutor, Job, MapOptions, RetryOptions, State, Submitter, TaskOptions,
+    Backend, Error, Executor, Future, InlineExecutor, Job, MapOptions, RetryOptions, State, Submitter, TaskOptions,
     ThreadPoolExecutor, task,
 };
 
-use crate::support::{Drops, Forwarding, LONG, Token, block_on, gate, logged, occupy, panic_message, soon, within};
+use crate::support::{
+    Drops, Forwarding, LONG, Opener, Token, block_on, gate, logged, occupy, panic_message, soon, within,
+};
 
 /// A pause that no test waits for. Its length is random, and seconds are as good as impossible.
 const ENDLESS: Duration = Duration::from_secs(1 << 50);
@@ -37,6 +39,19 @@ impl Flaky {
     fn calls(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Submits a task that passes a gate and then fails, with retries, and waits until its first attempt is at the gate.
+fn gated(threads: &ThreadPoolExecutor) -> (Opener, Flaky, Future<u32>) {
+    let (open, pass) = gate();
+    let flaky = Flaky::default();
+    let called = flaky.clone();
+    let task = threads.with(any_error(5)).try_spawn(move || {
+        pass.pass();
+        called.call(9)
+    });
+    open.arrived(1);
+    (open, flaky, task)
 }
 
 /// Blocks until the only worker has done what it was doing: a task that failed is in its pause.
@@ -178,14 +193,7 @@ fn cancel_reaches_an_attempt_in_the_queue() {
 fn cancel_makes_the_attempt_that_runs_the_last() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
-        let (open, pass) = gate();
-        let flaky = Flaky::default();
-        let called = flaky.clone();
-        let task = threads.with(any_error(5)).try_spawn(move || {
-            pass.pass();
-            called.call(9)
-        });
-        open.arrived(1);
+        let (open, flaky, task) = gated(&threads);
         assert!(!task.cancel() && task.is_running());
         open.open();
         assert_eq!((task.result().unwrap_err().to_string().as_str(), flaky.calls()), ("call 1 fails", 1));
@@ -231,7 +239,7 @@ fn cancel_and_abort_end_a_pause_and_drop_what_it_keeps() {
 }
 
 #[test]
-fn what_is_cancelled_pending_is_not_tried_again() {
+fn a_task_that_cancel_pending_has_cancelled_is_not_tried_again() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let task = threads.with(with_endless_pause()).try_spawn(|| Err::<(), _>("no"));
@@ -266,14 +274,7 @@ fn a_close_ends_pauses_with_the_last_error() {
 fn an_attempt_that_fails_after_a_close_is_the_last() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
-        let (open, pass) = gate();
-        let flaky = Flaky::default();
-        let called = flaky.clone();
-        let task = threads.with(any_error(5)).try_spawn(move || {
-            pass.pass();
-            called.call(9)
-        });
-        open.arrived(1);
+        let (open, flaky, task) = gated(&threads);
         threads.close();
         open.open();
         assert_eq!((task.result().unwrap_err().to_string().as_str(), flaky.calls()), ("call 1 fails", 1));
@@ -393,7 +394,7 @@ fn a_clone_that_panics_is_the_error_of_the_task() {
 }
 
 #[test]
-fn a_question_that_panics_is_logged_and_the_error_is_final() {
+fn if_retry_if_panics_that_is_logged_and_the_error_is_final() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         assert!(logged("who knows what to retry").is_empty());
@@ -607,7 +608,7 @@ fn options_of_the_executor_before_hold_for_each_attempt() {
 
 #[test]
 #[should_panic(expected = "the first pause of back_off must be longer than zero")]
-fn a_pause_of_no_length_is_refused() {
+fn a_first_pause_of_zero_is_refused() {
     let _ = TaskOptions::new().retries(1).back_off(Duration::ZERO, Duration::from_secs(1));
 }
 
@@ -692,7 +693,7 @@ mod processes {
 
 /// A gate in a closure is one value for all attempts.
 #[test]
-fn attempts_share_what_their_closure_has() {
+fn all_attempts_call_the_same_closure() {
     within(LONG, || {
         let threads = ThreadPoolExecutor::new(1);
         let (open, pass) = gate();

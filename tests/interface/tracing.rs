@@ -21,7 +21,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::support::{Door, Held, LONG, logged, occupy, occupy_at_door, within};
 
-/// What became of a span.
+/// What the subscriber has seen of a span.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     name: &'static str,

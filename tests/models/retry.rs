@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use concurrent_futures::{
-    Backend, Choices, Error, Executor as _, Job, RetryOptions, Submitter, TaskOptions, ThreadPoolExecutor,
+    Backend, Choices, Error, Executor as _, Future, Job, RetryOptions, Submitter, TaskOptions, ThreadPoolExecutor,
 };
 
 use crate::checker::{Channel, Tally, check, check_choices, spawn};
@@ -63,19 +63,24 @@ fn cancel_against_the_end_of_an_attempt() {
     });
 }
 
+/// Aborts the task while its first attempt fails. The second attempt returns 8.
+fn abort_against_the_first_attempt(executor: &SecondRuns, task: Future<u8>) {
+    let first = executor.0.take();
+    let failer = spawn(move || first.fail(Error::Abandoned));
+    let aborted = task.abort();
+    failer.join().unwrap();
+    match task.result() {
+        Ok(value) => assert!(!aborted && value == 8),
+        Err(error) => assert!(aborted && matches!(error, Error::Cancelled), "{error}"),
+    }
+}
+
 #[test]
 fn abort_against_the_end_of_an_attempt() {
     check(4, || {
         let executor = SecondRuns(Channel::new());
         let task = executor.with(once_more()).submit(|n: u8| n + 1, 7);
-        let first = executor.0.take();
-        let failer = spawn(move || first.fail(Error::Abandoned));
-        let aborted = task.abort();
-        failer.join().unwrap();
-        match task.result() {
-            Ok(value) => assert!(!aborted && value == 8),
-            Err(error) => assert!(aborted && matches!(error, Error::Cancelled), "{error}"),
-        }
+        abort_against_the_first_attempt(&executor, task);
     });
 }
 
@@ -86,14 +91,7 @@ fn abort_against_a_pause() {
         Choices { expiring, ..Choices::default() }.make();
         let executor = SecondRuns(Channel::new());
         let task = executor.with(once_more().back_off(LATER, LATER)).submit(|n: u8| n + 1, 7);
-        let first = executor.0.take();
-        let failer = spawn(move || first.fail(Error::Abandoned));
-        let aborted = task.abort();
-        failer.join().unwrap();
-        match task.result() {
-            Ok(value) => assert!(!aborted && value == 8),
-            Err(error) => assert!(aborted && matches!(error, Error::Cancelled), "{error}"),
-        }
+        abort_against_the_first_attempt(&executor, task);
     });
 }
 

@@ -1,5 +1,5 @@
-//! Contexts on their way to workers: each goes to each worker once, is there when a task needs it, and goes when none
-//! does.
+//! Contexts on their way to workers: each is sent to each worker once, is there when a task needs it, and is dropped
+//! when no task does.
 
 use std::path::PathBuf;
 use std::process::id;

@@ -1,8 +1,6 @@
 //! Jobs that a backend has started before it passes them on to the pool: they run for their callers, and are queued
 //! all the same. Whatever becomes of them, their futures end.
 
-use std::time::Duration;
-
 use concurrent_futures::{Backend, Error, Executor, Job, MapOptions, ProcessPoolExecutor, State, TaskOptions};
 
 use super::support::*;
@@ -16,18 +14,7 @@ impl Backend for Started {
         assert!(job.start());
         self.0.execute(job);
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
-    fn cancel_pending(&self) -> usize {
-        self.0.cancel_pending()
-    }
+    concurrent_futures_conformance::pass_on!();
 }
 
 fn square(n: u64) -> u64 {

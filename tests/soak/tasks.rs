@@ -76,7 +76,7 @@ impl Data {
     }
 }
 
-/// What many tasks read, and none brings along.
+/// The context of many tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Common {
     number: u64,
@@ -205,7 +205,7 @@ pub(crate) fn perform(order: Order) -> Result<Reply, String> {
     Ok(Reply { number: answer_to(number), data: Data::new(number, asked), trap })
 }
 
-/// Performs an order that has something in common with others.
+/// Performs an order like [`perform`], and checks the context.
 pub(crate) fn perform_in(common: &Common, order: Order) -> Result<Reply, String> {
     let is_right = common.data.is_right(common.number, common.length);
     let reply = perform(order);

@@ -1,4 +1,4 @@
-//! Contexts: what many calls read, and none of them brings along.
+//! Contexts: values that many calls read, and that are not sent with each of them.
 
 use concurrent_futures::{Error, Executor, MapOptions, TaskOptions};
 

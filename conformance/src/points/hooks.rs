@@ -1,7 +1,6 @@
-//! Hooks on jobs: what an executor around this one is told.
+//! Hooks on jobs: an executor around this one is told of the start and the end of each task.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use concurrent_futures::{Backend, Error, Executor, Job};
 
@@ -10,11 +9,11 @@ use crate::points::{Make, Points};
 use crate::support::{Door, occupy_at_door};
 
 pub(crate) const POINTS: Points = points![
-    the_end_of_a_task_is_told_once_and_its_start_before,
+    hooks_are_called_once_at_the_start_and_at_the_end_of_a_task,
     a_task_that_is_cancelled_before_its_start_only_ends: Queue,
 ];
 
-/// Passes jobs on, and notes what their hooks are told.
+/// Passes jobs on, and notes the calls of their hooks.
 struct Observed(Box<dyn Backend>, Arc<Mutex<Vec<String>>>);
 
 impl Observed {
@@ -41,18 +40,10 @@ impl Backend for Observed {
         });
         self.0.execute(job);
     }
-    fn max_workers(&self) -> usize {
-        self.0.max_workers()
-    }
-    fn close(&self) {
-        self.0.close();
-    }
-    fn join(&self, timeout: Option<Duration>) -> bool {
-        self.0.join(timeout)
-    }
+    crate::pass_on!();
 }
 
-fn the_end_of_a_task_is_told_once_and_its_start_before(make: &Make) {
+fn hooks_are_called_once_at_the_start_and_at_the_end_of_a_task(make: &Make) {
     let observed = Observed::around(make(1));
     assert_eq!(observed.submit(double, 1).result().unwrap(), 2);
     let told = observed.told();

@@ -65,7 +65,31 @@ impl Backend for Held {
     }
 }
 
-/// A user's own executor around another one: it forwards every method of [`Backend`].
+/// Passes the methods of [`Backend`] that have nothing to do with jobs on to `self.0`, for executors around another one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! pass_on {
+    () => {
+        fn max_workers(&self) -> usize {
+            self.0.max_workers()
+        }
+        fn close(&self) {
+            self.0.close();
+        }
+        fn join(&self, timeout: ::std::option::Option<::std::time::Duration>) -> bool {
+            self.0.join(timeout)
+        }
+        fn cancel_pending(&self) -> usize {
+            self.0.cancel_pending()
+        }
+        fn stats(&self) -> ::concurrent_futures::Stats {
+            self.0.stats()
+        }
+    };
+}
+
+/// A user's own executor around another one: it forwards every method of [`Backend`]. A test compares it with the guide, so
+/// it names all of them.
 pub struct Forwarding<B>(pub B);
 
 impl<B: Backend> Backend for Forwarding<B> {

@@ -15,7 +15,7 @@ use crate::process::shm::table;
 use crate::process::task::RemoteTask;
 
 impl WorkerMonitor<'_> {
-    /// Notes that the worker has started a task, if it has it. Runs user code.
+    /// Notes that the worker has started a task, if the task is one of its own. Runs user code.
     pub(super) fn started(&self, header: Header, body: &[u8]) -> io::Result<()> {
         let began = frame::u64_at(body, 0).ok_or_else(|| frame::broken("a start without its time"))?;
         let ago = Duration::from_nanos(table::now().saturating_sub(began));

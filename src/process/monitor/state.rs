@@ -29,6 +29,8 @@
 //! | `Gone` | it gets no more tasks: its process has ended or was given up, but its last replies are still to be read | |
 //! | `Reaped` | what happens to its tasks, and what its end says about the next worker | `Refuse`, `Judge`; then `BreakDown`, `EndQueued` or `Warn` |
 //! | `Judged` | whether a lost task runs again | `Fail`, or none |
+//!
+//! It is one state machine, so all transitions are in one file.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;

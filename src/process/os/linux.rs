@@ -1,4 +1,6 @@
 //! Linux's way: pidfds, sealed memory, event counters.
+//!
+//! It has what `portable.rs` has for other systems, item by item, so it is one file as well.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, OsStr};

@@ -22,7 +22,7 @@ use crate::ticket::Ticket;
 struct MapBatches {
     pool: Arc<Pool>,
     sent: Arc<SentBatches<RemoteTask>>,
-    /// What the function of the map is bound to, once its first items are encoded.
+    /// The context that the function of the map is bound to. Set when the first items are encoded.
     context: OnceLock<Arc<EncodedContext>>,
     /// The caller of the map, if spans are wanted.
     caller: Option<Caller>,

@@ -80,7 +80,7 @@ impl Pool {
         }
     }
 
-    /// Returns what this pool sends of a context. Runs user code.
+    /// Returns the encoding of a context for this pool. Runs user code.
     pub(super) fn encoded_context(&self, context: &dyn AnyContext) -> Result<Arc<EncodedContext>, Error> {
         EncodedContext::of(context, &self.segments, self.settings.max_message_size)
     }
@@ -232,9 +232,9 @@ impl Pool {
         if self.is_copy() {
             return 0;
         }
-        // Before the queue: the end of a task may end those that are held back until then.
+        // Before the queue, because the end of a task there may end tasks that are held back until then.
         let upcoming = self.upcoming.take();
-        // Likewise: otherwise the maps would continue while the pending tasks are cancelled.
+        // Also before the queue, because the maps would continue while the pending tasks are cancelled.
         let shared: usize = self.shared().iter().map(|shared| shared.call_off(&Error::Cancelled)).sum();
         let pending = self.decide(|scheduler, now| scheduler.cancel_pending(now));
         shared + self.refuse(pending, None) + upcoming.cancel()

@@ -14,7 +14,7 @@
 //! | `Hello` | from the worker, first | the build id of its program |
 //! | `Ready` | from the worker, once it is set up | |
 //! | `Unfit` | from the worker, if it cannot be set up | why, as in a `Fault`; `slot` is [`UNFIT_FOR_NOW`] if the next worker may do better |
-//! | `Started` | from the worker, of an `observed` task, before its reply | when it began: `u64`, by the clock of the [task table](crate::process::shm::table) |
+//! | `Started` | from the worker, of an `observed` task, before its reply | when the task began: `u64`, by the clock of the [task table](crate::process::shm::table) |
 //! | `Value` | from the worker | the encoded result of a task |
 //! | `Fault` | from the worker | the error of a task, see [`reply`](super::reply) |
 //! | `Segment` | both, with the descriptor, before the first frame that needs it | `sequence` is its number |
@@ -87,7 +87,7 @@ pub(in crate::process) struct Header {
     pub(in crate::process) segments: u8,
     /// `true` if the task has kept bytes of the pool's segments.
     pub(in crate::process) kept: bool,
-    /// `true` if the worker is to tell when it begins the task, and to send its reply after that, through the socket.
+    /// `true` if the worker must report when it begins the task. It sends that, and then the reply, through the socket.
     pub(in crate::process) observed: bool,
 }
 
@@ -133,7 +133,7 @@ pub(in crate::process) struct TaskHead {
     pub(in crate::process) id: u64,
     pub(in crate::process) enter: u64,
     pub(in crate::process) function: u64,
-    /// The number of the context that it needs, or 0.
+    /// The number of the context that the task needs, or [`NO_CONTEXT`](crate::process::contexts::NO_CONTEXT).
     pub(in crate::process) context: u64,
     /// Of a batch: how many items it has in all; otherwise 0.
     pub(in crate::process) items: u32,

@@ -1,4 +1,4 @@
-//! [`Contexts`]: what the calls of a worker are bound to, from its arrival until the pool says that no task needs it.
+//! [`Contexts`]: the contexts of a worker, from their arrival until the pool says that no task needs them.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::unwind::drop_caught;
 pub(super) struct Contexts(HashMap<u64, ReceivedContext>);
 
 impl Contexts {
-    /// Adds one that has arrived. If there is no memory for it, only the tasks that need it fail.
+    /// Adds a context that has arrived. If there is no memory for it, only the tasks that need it fail.
     pub(super) fn add(&mut self, number: u64, encoded: &[u8]) {
         let mut bytes = Vec::new();
         let context = match bytes.try_reserve_exact(encoded.len()) {
@@ -28,7 +28,7 @@ impl Contexts {
         self.0.get(&number)
     }
 
-    /// Drops one, whose `Drop` must not end the worker.
+    /// Drops a context. A panic of its `Drop` does not end the worker.
     pub(super) fn drop(&mut self, number: u64) {
         drop_caught(self.0.remove(&number));
     }

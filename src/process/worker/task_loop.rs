@@ -1,4 +1,6 @@
 //! [`TaskLoop`]: receives tasks, runs them and answers, one after the other.
+//!
+//! It is the one loop of a worker: all of its methods share the reader, the socket and the replies that are kept.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
@@ -61,7 +63,7 @@ pub(super) struct TaskLoop {
 struct PendingReply {
     slot: u8,
     sequence: u64,
-    /// Set if the reply must follow the frame that told of the start.
+    /// `true` if the worker has reported the start through the socket, so that the reply must follow there.
     is_observed: bool,
     result: RunResult,
 }
@@ -262,7 +264,7 @@ impl TaskLoop {
         }
     }
 
-    /// Sends a frame after the segments that go with it, through the mailbox if it may and can.
+    /// Sends a frame after the segments that go with it. Uses the mailbox if `may_post` is set and the frame fits.
     fn send(&self, slot: u8, bytes: &[u8], taken: &[u32], may_post: bool) {
         for SegmentRef { number, memory, .. } in self.carriage.store.references(taken) {
             if !self.announced.contains(&number) {

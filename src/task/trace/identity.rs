@@ -1,4 +1,4 @@
-//! Which trace this program belongs to, and the place of a task in it.
+//! The trace that this program belongs to, and the place of a task in it.
 #![forbid(unsafe_code)]
 
 use std::hash::{BuildHasher, RandomState};
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::id::FutureId;
 
-/// The variable by which a program tells its children which trace they belong to.
+/// The environment variable that tells a program which trace it belongs to.
 pub(crate) const ENVIRONMENT: &str = "TRACEPARENT";
 
 /// Returns the place of a task in the trace of the program, in the form of the W3C's recommendation "Trace Context".
@@ -14,12 +14,12 @@ pub(crate) fn traceparent(id: FutureId) -> String {
     format!("00-{:032x}-{:016x}-01", trace_id(), id.to_u64())
 }
 
-/// Returns what worker processes find in their [`ENVIRONMENT`].
+/// Returns the value of [`ENVIRONMENT`] for worker processes.
 pub(crate) fn environment() -> String {
     format!("00-{:032x}-{:016x}-01", trace_id(), std::process::id())
 }
 
-/// Returns the trace id that this process was given in its environment, or one at random.
+/// Returns the trace id that this process was given in its environment, or a random one.
 fn trace_id() -> u128 {
     static ID: OnceLock<u128> = OnceLock::new();
     *ID.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! What the function of a task is called in its span.
+//! The name of a task's function in its span.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
@@ -6,24 +6,24 @@ use std::sync::OnceLock;
 
 use crate::task::encoded::Entry;
 
-type NameFunction = fn(usize) -> Option<String>;
+type NameResolver = fn(usize) -> Option<String>;
 
-static FUNCTION_NAMES: OnceLock<NameFunction> = OnceLock::new();
+static NAME_RESOLVER: OnceLock<NameResolver> = OnceLock::new();
 
-/// Names plain functions by what `find` says of their addresses from now on.
-pub(crate) fn name_functions_by(find: NameFunction) {
-    FUNCTION_NAMES.get_or_init(|| find);
+/// Sets how the name of a plain function is found by its address. Only the first call has an effect.
+pub(crate) fn set_name_resolver(resolver: NameResolver) {
+    NAME_RESOLVER.get_or_init(|| resolver);
 }
 
 /// Returns the name of a plain function, or its type.
 pub(super) fn name_of(entry: Entry) -> Cow<'static, str> {
-    let named = FUNCTION_NAMES.get().and_then(|find| find(entry.function));
+    let named = NAME_RESOLVER.get().and_then(|resolve| resolve(entry.function));
     named.map_or(Cow::Borrowed(entry.signature), Cow::Owned)
 }
 
-/// Returns the user's function, or closure, in the name of a type of this crate that is around it.
+/// Returns the name of the user's function or closure, taken out of the name of this crate's type around it.
 ///
-/// Type names are made to be read, and so is what this returns: if their form changes, it is less telling.
+/// Rust does not fix the form of type names. The result is only for people to read: if the form changes, it says less.
 pub(super) fn function_of(call: &'static str) -> Cow<'static, str> {
     let mut name = call;
     loop {
@@ -37,13 +37,13 @@ pub(super) fn function_of(call: &'static str) -> Cow<'static, str> {
         if let (true, Some(result)) = (is_pointer, arguments.get(1)) {
             return Cow::Owned(format!("fn({first}) -> {result}"));
         }
-        // Their first type is that of the input.
+        // The first type argument of these is the type of the input.
         let takes_input = ["submit_after", "map", "map_unordered", "Via"].iter().any(|end| method.ends_with(end));
         name = if takes_input { arguments.get(1).copied().unwrap_or(first) } else { first };
     }
 }
 
-/// Returns the path up to the first generic arguments that are types, and those.
+/// Returns the path up to the first generic arguments that are types, and these arguments.
 fn generics(path: &str) -> Option<(&str, Vec<&str>)> {
     let mut from = 0;
     while let Some(start) = path[from..].find('<').map(|at| from + at) {

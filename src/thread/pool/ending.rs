@@ -110,7 +110,7 @@ impl Pool {
         if self.is_copy() {
             return 0;
         }
-        // Before the queue: the end of a task may end those that are held back until then.
+        // Before the queue, because the end of a task there may end tasks that are held back until then.
         let upcoming = self.upcoming.take();
         let mut queue = self.queue.lock();
         queue.cancelling = queue.closed;

@@ -1,23 +1,24 @@
-//! Attempts in the calling thread, for an executor that runs tasks there, or cannot be reached later.
+//! [`attempt_inline`]: makes all attempts in the calling thread, for an executor that runs tasks there, or that has no
+//! [`Submitter`](crate::Submitter).
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
-use super::attempts::{Calls, Next, Rest};
+use super::attempts::{AfterAttempt, AttemptFactory, Remaining};
 use super::policy::Policy;
 use crate::backend::{Backend, submit};
 use crate::error::Error;
 use crate::future::Future;
 use crate::future::promise::promise;
 
-/// Submits attempts, and makes the pauses between them, until one has an outcome that is final. Blocks until then.
-pub(super) fn attempt_here<R: Send + 'static>(
+/// Submits attempts, and sleeps between them, until one has an outcome that is final. Blocks until then.
+pub(super) fn attempt_inline<R: Send + 'static>(
     executor: &impl Backend,
-    calls: Box<dyn Calls<R>>,
+    factory: Box<dyn AttemptFactory<R>>,
     policy: &Policy,
     name: &dyn Fn() -> String,
 ) -> Future<R> {
-    let mut rest = Rest::new(calls);
+    let mut rest = Remaining::new(factory);
     loop {
         let future = match rest.next(policy) {
             Ok(task) => submit(executor, task),
@@ -25,10 +26,10 @@ pub(super) fn attempt_here<R: Send + 'static>(
         };
         let Some(error) = future.error() else { return future };
         match rest.after(&error, policy, name) {
-            Next::AttemptAfter(Duration::ZERO) => {}
-            Next::AttemptAfter(pause) => std::thread::sleep(pause),
-            Next::Nothing(None) => return future,
-            Next::Nothing(Some(earlier)) => return failed(earlier),
+            AfterAttempt::AttemptAfter(Duration::ZERO) => {}
+            AfterAttempt::AttemptAfter(pause) => std::thread::sleep(pause),
+            AfterAttempt::Nothing(None) => return future,
+            AfterAttempt::Nothing(Some(earlier)) => return failed(earlier),
         }
     }
 }
