@@ -69,7 +69,8 @@ impl TaskOptions {
     /// meanwhile.
     ///
     /// Threads do not die, so on an executor of threads this alone has no effect. [`retry_if`](TaskOptions::retry_if), which
-    /// comes after it, chooses other errors, on every executor, and [`back_off`](TaskOptions::back_off) adds pauses.
+    /// comes after it, chooses the errors instead, on every executor: a task whose worker died is then run again only if
+    /// that function says so. [`back_off`](TaskOptions::back_off) adds pauses.
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = Some(count);
         self

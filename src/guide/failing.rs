@@ -143,10 +143,12 @@
 //!
 //! # Trying again
 //!
-//! [`retries(n)`](TaskOptions::retries) runs a task again if its worker process died. Which other errors are worth another
-//! attempt, only the program knows: it says so by [`retry_if`](TaskOptions::retry_if), with a function of the error. With
-//! [`back_off`](TaskOptions::back_off), there is a pause before each further attempt, random and on average longer each
-//! time, so that many tasks that failed together do not come back together.
+//! [`retries(n)`](TaskOptions::retries) alone runs a task again if its worker process died, and after no other error. Which
+//! errors are worth another attempt, only the program knows: it says so by [`retry_if`](TaskOptions::retry_if), with a
+//! function of the error. That function replaces the rule for workers that died, so on processes it names
+//! [`WorkerDied`](Error::WorkerDied) as well, as the one below does. With [`back_off`](TaskOptions::back_off), there is a
+//! pause before each further attempt, random and on average longer each time, so that many tasks that failed together do
+//! not come back together.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};
@@ -168,7 +170,9 @@
 //!         .name("download")
 //!         .time_limit(Duration::from_secs(10)) // of one attempt
 //!         .retries(4)
-//!         .retry_if(|error| matches!(error, Error::Failed(_) | Error::TimeLimit(_)))
+//!         .retry_if(|error| {
+//!             matches!(error, Error::Failed(_) | Error::TimeLimit(_) | Error::WorkerDied(_))
+//!         })
 //!         .back_off(Duration::from_millis(1), Duration::from_secs(30)),
 //! );
 //! assert_eq!(persistent.try_submit(download, 7).result()?, "page 7");

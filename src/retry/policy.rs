@@ -10,7 +10,9 @@ use crate::options::TaskOptions;
 use crate::unwind::catch_and_log;
 
 impl TaskOptions {
-    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`.
+    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`, and no others.
+    ///
+    /// It replaces the rule of `retries` alone, so on processes it usually returns `true` for [`Error::WorkerDied`] as well.
     ///
     /// How often is said by [`retries`](TaskOptions::retries), which comes before. See [`RetryOptions`].
     ///
@@ -40,8 +42,9 @@ impl TaskOptions {
 /// [`TaskOptions::back_off`], and passed to an executor with [`Executor::with`](crate::Executor::with), which then returns
 /// a [`Retrying`](crate::Retrying).
 ///
-/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, any error is worth
-/// another attempt that the function says is. With `back_off`, there is a pause before it.
+/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, exactly those errors are
+/// worth another attempt of which the function says so: a worker that died is one of them only if the function returns
+/// `true` for [`Error::WorkerDied`]. With `back_off`, there is a pause before the next attempt.
 ///
 /// An error of which no attempt can make anything else is final without a question: [`Error::Cancelled`], and
 /// [`Error::ShutDown`]. If `retry_if` panics, that is logged, and the task ends with the error that it was asked about.
@@ -94,8 +97,8 @@ impl RetryOptions {
         Self { task, retry_if: None, back_off: None }
     }
 
-    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`. Without it, those
-    /// of a worker process that died.
+    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`, and no
+    /// others. Without it, those of a worker process that died.
     ///
     /// The function is called in the thread that ends an attempt, and must not block, as in a callback.
     pub fn retry_if(mut self, is_worth_it: fn(&Error) -> bool) -> Self {
