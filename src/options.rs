@@ -77,6 +77,9 @@ impl TaskOptions {
     }
 
     /// Refuses a task with [`Error::Full`](crate::Error::Full) if `submit` would otherwise wait for room in the queue.
+    ///
+    /// A task is in the queue until a worker has taken it, also if workers are idle or about to start: see `max_pending` of
+    /// the builders.
     pub fn refuse_when_full(mut self) -> Self {
         self.refuse_when_full = true;
         self

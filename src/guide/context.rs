@@ -50,7 +50,8 @@
 //! What it costs:
 //!
 //! - Threads share the value. Nothing is copied, not even a counted reference for each item of a map.
-//! - A process pool encodes it once. It goes to a worker with the first task there that needs it, which decodes it; later
+//! - A process pool encodes it once: in the first `submit` or `map`, whose caller waits for that; `with_context` itself costs
+//!   nothing. It goes to a worker with the first task there that needs it, which decodes it; later
 //!   tasks find it. A worker that replaces another one gets it again. When the last handle, map and task that need it are
 //!   gone, workers drop it.
 //! - A long [`Bytes`] in a context is in memory that all workers share, so a table of hundreds of megabytes is there once,

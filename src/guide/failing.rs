@@ -73,15 +73,24 @@
 //! use std::time::Duration;
 //! use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor, task};
 //!
-//! fn search() -> u64 {
-//!     let context = task::current().expect("inside a task");
-//!     (0..).take_while(|_| !context.is_aborted()).last().unwrap_or(0)
+//! fn square_root(of: u64) -> Result<u64, Error> {
+//!     let mut root = 0_u64;
+//!     while root.wrapping_mul(root) != of {
+//!         task::check()?; // Returns here once the task is aborted, or past its limit.
+//!         root += 1;
+//!     }
+//!     Ok(root)
 //! }
 //!
 //! let threads = ThreadPoolExecutor::new(1);
+//! let limited = threads.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
+//! assert_eq!(limited.try_submit(square_root, 49).result()?, 7);
 //! let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(10)));
-//! assert!(matches!(limited.spawn(search).result(), Err(Error::TimeLimit(_))));
+//! assert!(matches!(limited.try_submit(square_root, 2).result(), Err(Error::TimeLimit(_))));
+//! # Ok::<(), Error>(())
 //! ```
+//!
+//! [`task::check`] is for functions that return `Result`. Others ask [`task::current`], whose `is_aborted` says the same.
 //!
 //! `builder().time_limit(..)` is a limit for all tasks of a pool.
 //!
@@ -106,7 +115,7 @@
 //! let outcomes: Vec<Result<u32, Error>> = processes.map(convert, [1, 2, 3]).collect();
 //! assert!(matches!(outcomes[..], [Ok(10), Err(Error::WorkerDied(_)), Ok(30)]));
 //! if let Err(Error::WorkerDied(died)) = &outcomes[1] {
-//!     println!("{died}"); // .. was ended by SIGABRT while it ran convert
+//!     println!("{died}"); // .. was ended by SIGABRT while it ran convert; with the hint, if any
 //! }
 //! # Ok::<(), Error>(())
 //! ```
@@ -137,7 +146,7 @@
 //! let (modest, greedy) = (processes.submit(allocate, 16), processes.submit(allocate, 1024));
 //! assert_eq!(modest.result()?, 16);
 //! let Err(Error::WorkerDied(died)) = greedy.result() else { panic!("it has a gigabyte") };
-//! println!("{}", died.hint().unwrap_or_default());
+//! println!("{}", died.hint().unwrap_or_default()); // `{died}` ends with it: print one of them.
 //! # Ok::<(), Error>(())
 //! ```
 //!
@@ -179,7 +188,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! What such an executor runs has to be able to run twice: the argument is cloned, and a closure must be an `Fn`. So
+//! What such an executor runs has to be able to run twice: the argument is cloned, and a closure must be an `Fn`, which moves
+//! nothing out of what it captures. `submit_after`, `submit_async` and `scope` are called once, with what they use up. So
 //! [`Retrying`] has `submit`, `map` and the like, and nothing that runs only once; what cannot be tried again does not
 //! compile. The task should do no harm if it runs twice, for example because it has written half of a file.
 //!

@@ -94,7 +94,7 @@
 //! |---|---|
 //! | `id` | that of the future |
 //! | `name` | what [`TaskOptions::name`] says |
-//! | `function` | the path of the function or closure; of a function pointer its name where it is known, which needs a `ProcessPoolExecutor` in the program and symbols in its file; otherwise its type |
+//! | `function` | the path of the function or closure; of a function pointer its name where it is known, which needs a `ProcessPoolExecutor` in the program and symbols in its file; otherwise its type. The methods of the trait [`Executor`], the only ones on processes, make a function pointer of a closure, so that its type is shown, such as `fn(i64) -> i64`: name such tasks |
 //! | `items` | how many items of a map it stands for |
 //! | `executor`, `worker` | `ThreadPoolExecutor`, and the name of its thread, or of its worker process |
 //! | `queued_us`, `ran_us` | how long it waited and ran, in microseconds |
