@@ -141,7 +141,7 @@
 //! assert!(servers.iter().all(|server| server.is_cancelled()));
 //! ```
 //!
-//! The example `flags` stops itself in this way when Ctrl-C is pressed.
+//! The example `flags` has nothing to wait for: its handler cancels what is pending, reports, and exits.
 //!
 //! # Can I change the number of workers later?
 //!
