@@ -432,7 +432,7 @@ pub trait Executor: Backend {
     /// | on | the context |
     /// |---|---|
     /// | threads, and inline | is shared, as in an `Arc` |
-    /// | processes | is encoded by the first call, sent to each worker ahead of the first task there that needs it, decoded by that task, and kept; a worker that replaces another one gets it again |
+    /// | processes | is encoded by the first call that submits, which takes that much longer; sent to each worker ahead of the first task there that needs it, decoded by that task, and kept; a worker that replaces another one gets it again |
     /// | an executor of your own whose [`Job`](crate::Job)s leave this process | is sent with each task, and with each item of a chunk: the argument is the pair `(context, argument)` |
     ///
     /// It is dropped when the returned value, its clones, and the tasks and maps that need it are gone; a worker process

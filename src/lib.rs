@@ -225,7 +225,9 @@ pub use {
 
 /// Imports the methods of executors and the functions for several futures: `use concurrent_futures::prelude::*`.
 ///
-/// The traits are imported without their names. Import executors, `Error` and the other types by name.
+/// The traits are imported without their names, so that their methods are there. What is written in a signature is
+/// imported by its name: executors, `Error`, and also the traits themselves, as in `executor: &impl Executor` or
+/// `futures: &[&dyn Waitable]`.
 pub mod prelude {
     pub use crate::{Backend as _, Executor as _, ReturnWhen, Waited, as_completed, wait};
 }

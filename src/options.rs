@@ -69,13 +69,17 @@ impl TaskOptions {
     /// meanwhile.
     ///
     /// Threads do not die, so on an executor of threads this alone has no effect. [`retry_if`](TaskOptions::retry_if), which
-    /// comes after it, chooses other errors, on every executor, and [`back_off`](TaskOptions::back_off) adds pauses.
+    /// comes after it, chooses the errors instead, on every executor: a task whose worker died is then run again only if
+    /// that function says so. [`back_off`](TaskOptions::back_off) adds pauses.
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = Some(count);
         self
     }
 
     /// Refuses a task with [`Error::Full`](crate::Error::Full) if `submit` would otherwise wait for room in the queue.
+    ///
+    /// A task is in the queue until a worker has taken it, also if workers are idle or about to start: see `max_pending` of
+    /// the builders.
     pub fn refuse_when_full(mut self) -> Self {
         self.refuse_when_full = true;
         self

@@ -69,7 +69,8 @@ pub struct WithContext<'e, B: ?Sized, C> {
 
 /// Submits plain functions that share a context. Part of every [`WithContext`].
 ///
-/// Its methods for maps are those of [`PlainMapWithContext`]. All of them do what the methods of the same names of
+/// Its methods for single tasks are `submit`, `try_submit`, `submit_async`, `try_submit_async`, `submit_after`,
+/// `try_submit_after` and `bind`; those for maps are those of [`PlainMapWithContext`]. All of them do what the methods of the same names of
 /// [`Executor`](crate::Executor) do.
 pub struct PlainWithContext<'e, B: ?Sized, C> {
     maps: PlainMapWithContext<'e, B, C>,

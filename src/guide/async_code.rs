@@ -100,18 +100,22 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use concurrent_futures::{Executor, ThreadPoolExecutor, task};
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, task};
 //! use tokio::time::timeout;
 //!
-//! fn search() -> u64 {
-//!     let context = task::current().expect("inside a task");
-//!     (0..).take_while(|_| !context.is_aborted()).last().unwrap_or(0)
+//! fn search() -> Result<u64, Error> {
+//!     let mut root = 0_u64;
+//!     while root.wrapping_mul(root) != 2 {
+//!         task::check()?; // Returns here once the task is aborted.
+//!         root += 1;
+//!     }
+//!     Ok(root)
 //! }
 //!
 //! #[tokio::main]
 //! async fn main() {
 //!     let threads = ThreadPoolExecutor::new(1);
-//!     let found = timeout(Duration::from_millis(10), threads.spawn(search).abort_on_drop()).await;
+//!     let found = timeout(Duration::from_millis(10), threads.try_spawn(search).abort_on_drop()).await;
 //!     assert!(found.is_err());
 //!     threads.shutdown_async().await; // Ends, because the search has ended.
 //! }
@@ -152,7 +156,9 @@
 //! ```
 //!
 //! To refuse instead of waiting, as an HTTP service does with 503, use
-//! [`refuse_when_full`](TaskOptions::refuse_when_full): the task ends with [`Error::Full`] at once.
+//! [`refuse_when_full`](TaskOptions::refuse_when_full): the task ends with [`Error::Full`] at once. A task is pending until a
+//! worker has taken it. So a burst that finds no worker ready, for example right after the start of a pool of processes, has
+//! room for `max_pending` tasks only, and not for `max_workers` more: make `max_pending` as large as such a burst.
 //!
 //! The example `service` is a whole web service of this kind, over worker processes.
 //!
@@ -208,6 +214,7 @@
 //!   # Ok::<(), Box<dyn std::error::Error>>(())
 //!   ```
 //! - [`detach`](ThreadPoolExecutor::detach) it. The queued tasks still run, but the end of `main` does not wait for them.
+//!   A pool in an `Arc` is detached by its last owner: `if let Some(pool) = Arc::into_inner(pool) { pool.detach() }`.
 //!
 //! # Async code inside a task
 //!

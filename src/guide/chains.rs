@@ -104,6 +104,25 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
+//! The inputs are futures only. A plain value beside them goes into a [context](Executor::with_context), or on threads into
+//! the closure; where it has to be a part of the tuple, a [`promise()`] makes a future of it that is done:
+//!
+//! ```
+//! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, promise};
+//!
+//! let executor = ThreadPoolExecutor::new(2);
+//! let height = || executor.submit(|n: u32| n, 4);
+//! let wide = executor.with_context(3);
+//! let area = wide.submit_after(height(), |width: &u32, height: u32| width * height);
+//! assert_eq!(area.result()?, 12);
+//!
+//! let (ready, width) = promise();
+//! ready.complete(Ok(3));
+//! let area = executor.submit_after((width, height()), |(width, height): (u32, u32)| width * height);
+//! assert_eq!(area.result()?, 12);
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! On a backend of your own, `submit_after` needs [`Backend::submitter`]; without one, the call blocks until the inputs are
 //! done.
 //!

@@ -52,7 +52,8 @@
 //! The costs are these:
 //!
 //! - Threads share the value. Nothing is copied, not even a counted reference for each item of a map.
-//! - A process pool encodes it once. It is sent to a worker with the first task there that needs it. That task decodes
+//! - A process pool encodes it once: in the first `submit` or `map`, whose caller waits for that; `with_context` itself
+//!   costs nothing. It is sent to a worker with the first task there that needs it. That task decodes
 //!   it, and later tasks use it. A worker that replaces another one gets it again. When the last handle, map and task
 //!   that need it are gone, workers drop it.
 //! - A long [`Bytes`] in a context is in memory that all workers share. So a table of hundreds of megabytes exists

@@ -73,15 +73,24 @@
 //! use std::time::Duration;
 //! use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor, task};
 //!
-//! fn search() -> u64 {
-//!     let context = task::current().expect("inside a task");
-//!     (0..).take_while(|_| !context.is_aborted()).last().unwrap_or(0)
+//! fn square_root(of: u64) -> Result<u64, Error> {
+//!     let mut root = 0_u64;
+//!     while root.wrapping_mul(root) != of {
+//!         task::check()?; // Returns here once the task is aborted, or past its limit.
+//!         root += 1;
+//!     }
+//!     Ok(root)
 //! }
 //!
 //! let threads = ThreadPoolExecutor::new(1);
+//! let limited = threads.with(TaskOptions::new().time_limit(Duration::from_secs(60)));
+//! assert_eq!(limited.try_submit(square_root, 49).result()?, 7);
 //! let limited = threads.with(TaskOptions::new().time_limit(Duration::from_millis(10)));
-//! assert!(matches!(limited.spawn(search).result(), Err(Error::TimeLimit(_))));
+//! assert!(matches!(limited.try_submit(square_root, 2).result(), Err(Error::TimeLimit(_))));
+//! # Ok::<(), Error>(())
 //! ```
+//!
+//! [`task::check`] is for functions that return `Result`. Others ask [`task::current`], whose `is_aborted` says the same.
 //!
 //! `builder().time_limit(..)` is a limit for all tasks of a pool.
 //!
@@ -106,7 +115,7 @@
 //! let outcomes: Vec<Result<u32, Error>> = processes.map(convert, [1, 2, 3]).collect();
 //! assert!(matches!(outcomes[..], [Ok(10), Err(Error::WorkerDied(_)), Ok(30)]));
 //! if let Err(Error::WorkerDied(died)) = &outcomes[1] {
-//!     println!("{died}"); // .. was ended by SIGABRT while it ran convert
+//!     println!("{died}"); // .. was ended by SIGABRT while it ran convert; with the hint, if any
 //! }
 //! # Ok::<(), Error>(())
 //! ```
@@ -137,16 +146,18 @@
 //! let (modest, greedy) = (processes.submit(allocate, 16), processes.submit(allocate, 1024));
 //! assert_eq!(modest.result()?, 16);
 //! let Err(Error::WorkerDied(died)) = greedy.result() else { panic!("it has a gigabyte") };
-//! println!("{}", died.hint().unwrap_or_default());
+//! println!("{}", died.hint().unwrap_or_default()); // `{died}` ends with it: print one of them.
 //! # Ok::<(), Error>(())
 //! ```
 //!
 //! # Trying again
 //!
-//! [`retries(n)`](TaskOptions::retries) runs a task again if its worker process died. Only the program knows which
-//! other errors are worth another attempt: [`retry_if`](TaskOptions::retry_if) takes a function that decides. With
-//! [`back_off`](TaskOptions::back_off), there is a pause before each further attempt. It is random and on average
-//! longer each time, so that many tasks that failed together are not tried again together.
+//! [`retries(n)`](TaskOptions::retries) alone runs a task again if its worker process died, and after no other error. Only
+//! the program knows which errors are worth another attempt: [`retry_if`](TaskOptions::retry_if) takes a function that
+//! decides. That function replaces the rule for workers that died, so on processes it names
+//! [`WorkerDied`](Error::WorkerDied) as well, as the one below does. With [`back_off`](TaskOptions::back_off), there is a
+//! pause before each further attempt. It is random and on average longer each time, so that many tasks that failed
+//! together are not tried again together.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};
@@ -168,18 +179,20 @@
 //!         .name("download")
 //!         .time_limit(Duration::from_secs(10)) // of one attempt
 //!         .retries(4)
-//!         .retry_if(|error| matches!(error, Error::Failed(_) | Error::TimeLimit(_)))
+//!         .retry_if(|error| {
+//!             matches!(error, Error::Failed(_) | Error::TimeLimit(_) | Error::WorkerDied(_))
+//!         })
 //!         .back_off(Duration::from_millis(1), Duration::from_secs(30)),
 //! );
 //! assert_eq!(persistent.try_submit(download, 7).result()?, "page 7");
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Such a task must be able to run twice: the argument is cloned, and a closure must be an `Fn`. So [`Retrying`] has
-//! `submit`, `map` and the like, and no method for what runs only once. The task should also do no harm if it runs
-//! twice, for example after it has written half of a file.
-//! A context is added as to any executor, before or after the options: `threads.with_context(client).with(retry)` is a
-//! [`RetryingWithContext`].
+//! Such a task must be able to run twice: the argument is cloned, and a closure must be an `Fn`, which moves nothing out of
+//! what it captures. So [`Retrying`] has `submit`, `map` and the like, and no method for what runs only once:
+//! `submit_after`, `submit_async` and `scope` use up what they are called with. The task should also do no harm if it runs
+//! twice, for example after it has written half of a file. A context is added as to any executor, before or after the
+//! options: `threads.with_context(client).with(retry)` is a [`RetryingWithContext`].
 //!
 //! There is one future for all attempts. It is running while a further attempt is in the queue, and in a pause, which
 //! keeps no worker busy. [`cancel`](Future::cancel) ends both; if an attempt runs, no attempt follows that one.

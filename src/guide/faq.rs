@@ -109,9 +109,39 @@
 //!
 //! # How do I stop everything at Ctrl-C?
 //!
-//! [`Backend::close`], then [`Backend::cancel_pending`]. On processes, then
-//! [`kill_workers`](ProcessPoolExecutor::kill_workers). The drop of the pool has nothing left to wait for, except for
-//! what still runs on threads. The example `flags` does this.
+//! Close the pool, cancel what waits, abort what runs, and wait for a limited time. A process that runs an aborted task is
+//! killed. A thread cannot be: its task ends if it calls [`task::check`], and otherwise the program ends without it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use concurrent_futures::{AbortHandle, Backend, Error, ThreadPoolExecutor, task};
+//!
+//! /// Called when somebody has pressed Ctrl-C, for example in the handler of the crate `ctrlc`.
+//! fn stop(pool: &dyn Backend, tasks: &[AbortHandle]) {
+//!     pool.close(); // Nothing more is accepted.
+//!     pool.cancel_pending(); // What has not started never does.
+//!     for task in tasks {
+//!         task.abort(); // The futures of those that run end at once.
+//!     }
+//!     if !pool.join(Some(Duration::from_secs(5))) {
+//!         std::process::exit(130); // The way out: no drop, so nothing waits for the rest.
+//!     }
+//! }
+//!
+//! fn serve() -> Result<(), Error> {
+//!     loop {
+//!         task::check()?;
+//!         std::thread::sleep(Duration::from_millis(1));
+//!     }
+//! }
+//!
+//! let threads = ThreadPoolExecutor::new(2);
+//! let servers = [threads.try_spawn(serve), threads.try_spawn(serve), threads.try_spawn(serve)];
+//! stop(&threads, &servers.each_ref().map(|server| server.abort_handle()));
+//! assert!(servers.iter().all(|server| server.is_cancelled()));
+//! ```
+//!
+//! The example `flags` has nothing to wait for: its handler cancels what is pending, reports, and exits.
 //!
 //! # Can I change the number of workers later?
 //!

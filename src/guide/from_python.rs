@@ -31,7 +31,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! In the tables, `ex` is an executor, `f` a function, and `use concurrent_futures::prelude::*` is above.
+//! In the tables, `ex` is an executor, `f` a function, and `use concurrent_futures::prelude::*` is above. The prelude brings
+//! the methods, and no names of types or traits: a function that takes `ex: &impl Executor` needs
+//! `use concurrent_futures::Executor` too.
 //!
 //! # `functools.partial`
 //!
@@ -83,7 +85,7 @@
 //! | `FIRST_COMPLETED`, `FIRST_EXCEPTION`, `ALL_COMPLETED` | [`ReturnWhen::FirstCompleted`], [`ReturnWhen::FirstError`], [`ReturnWhen::AllCompleted`] |
 //! | `CancelledError` | [`Error::Cancelled`] |
 //! | `TimeoutError` of `result` | `Err(future)` of [`result_timeout`](Future::result_timeout), which is the future itself |
-//! | `TimeoutError` of `as_completed` | [`Timeout`], of [`next_timeout`](AsCompleted::next_timeout) |
+//! | `TimeoutError` of `as_completed` | [`Timeout`], the last item of [`timeout`](AsCompleted::timeout) |
 //! | `TimeoutError` of `map` | [`Error::Timeout`], the last item |
 //! | `BrokenExecutor`, `thread.BrokenThreadPool`, `process.BrokenProcessPool`, `interpreter.BrokenInterpreterPool` | [`Error::Broken`], if no worker can be started or an initializer failed; a crash is [`Error::WorkerDied`], of one task |
 //! | `InvalidStateError` | none: a promise is consumed when it is completed |
@@ -105,7 +107,7 @@
 //! | `map(.., buffersize=n)` | `ex.with(MapOptions::new().buffer_size(n)).map(..)` |
 //! | `ex.shutdown()`, `ex.shutdown(wait=True)` | `ex.shutdown()`, or `drop(ex)` |
 //! | `ex.shutdown(cancel_futures=True)` | `ex.shutdown_now()` |
-//! | `ex.shutdown(wait=False)` | `ex.detach()`; the end of `main` does not wait for what is queued. `ex.close()`, if the drop is to wait |
+//! | `ex.shutdown(wait=False)` | `ex.detach()`; the end of `main` does not wait for what is queued. `ex.close()`, if the drop is to wait, or if `ex` is in an `Arc` |
 //! | `ex.shutdown(wait=False, cancel_futures=True)` | `ex.close(); ex.cancel_pending();` |
 //!
 //! ## `ThreadPoolExecutor` and `ProcessPoolExecutor`
@@ -136,6 +138,10 @@
 //! | `future.result(timeout=0)` | `future.try_result()` |
 //! | `future.exception()` | `future.error()` |
 //! | `future.add_done_callback(f)`, where `f` gets the future | `future.add_done_callback(f)`, where `f` gets the outcome |
+//! | `except SomeError as e` around `future.result()` | on threads, after `try_submit`: `if let Some(e) = error.downcast_ref::<SomeError>()` |
+//! | `except FileNotFoundError` | `if error.downcast_ref::<io::Error>().map(io::Error::kind) == Some(io::ErrorKind::NotFound)` |
+//! | `except SomeError`, on processes | `ex.submit(f, a)` of an `f` whose `Result<_, SomeError>` serde can carry: `match future.result()? { Err(e) => .. }` |
+//! | `nonlocal n; n += 1` in a callback, perhaps with a lock | `let n = Arc::new(AtomicU64::new(0));`, and `move \|_\| { counted.fetch_add(1, Relaxed); }` with a clone of it; for more than a number `Arc<Mutex<..>>` |
 //! | `future.set_running_or_notify_cancel()` | [`promise.start()`](Promise::start) |
 //! | `future.set_result(x)` | [`promise.complete(Ok(x))`](Promise::complete) |
 //! | `future.set_exception(e)` | `promise.complete(Err(Error::Failed(Failed::new(e))))` |
@@ -149,7 +155,7 @@
 //! | `wait(fs, timeout=t, return_when=FIRST_COMPLETED)` | `wait(fs, t, ReturnWhen::FirstCompleted)` |
 //! | `for future in as_completed(fs)` | `for future in as_completed(fs)` |
 //! | `as_completed(d)`, where `d` is a dict from futures to what they are for | `as_completed(pairs)`, where each pair ends with a future |
-//! | `as_completed(fs, timeout=t)` | `completed.next_timeout(end.saturating_duration_since(Instant::now()))`, with one `end` |
+//! | `as_completed(fs, timeout=t)` | `as_completed(fs).timeout(t)`, which yields `Ok(future)`, or one `Err` when the time is up |
 //! | (futures that are added later) | `completed.push(future)` |
 //!
 //! ## `asyncio`

@@ -76,15 +76,17 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use concurrent_futures::{ThreadPoolExecutor, task};
+//! use concurrent_futures::{Error, ThreadPoolExecutor, task};
 //!
-//! let threads = ThreadPoolExecutor::new(2);
-//! let watch = threads.spawn(|| {
-//!     let context = task::current().expect("inside a task");
-//!     while !context.is_aborted() {
+//! fn watch() -> Result<(), Error> {
+//!     loop {
+//!         task::check()?; // Returns here once the task is aborted.
 //!         std::thread::sleep(Duration::from_millis(1));
 //!     }
-//! });
+//! }
+//!
+//! let threads = ThreadPoolExecutor::new(2);
+//! let watch = threads.try_spawn(watch);
 //! drop(watch.abort_on_drop()); // The end of `watch` is the end of the task.
 //! ```
 //!

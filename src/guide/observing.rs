@@ -94,7 +94,7 @@
 //! |---|---|
 //! | `id` | the id of the future |
 //! | `name` | the name from [`TaskOptions::name`] |
-//! | `function` | the path of the function or closure; of a function pointer its name where it is known, which needs a `ProcessPoolExecutor` in the program and symbols in its file; otherwise its type |
+//! | `function` | the path of the function or closure; of a function pointer its name where it is known, which needs a `ProcessPoolExecutor` in the program and symbols in its file; otherwise its type. The methods of the trait [`Executor`], the only ones on processes, make a function pointer of a closure, so its type is shown, such as `fn(i64) -> i64`: name such tasks |
 //! | `items` | the number of items of a map in a batch |
 //! | `executor`, `worker` | `ThreadPoolExecutor`, and the name of its thread, or of its worker process |
 //! | `queued_us`, `ran_us` | how long the task waited and ran, in microseconds |

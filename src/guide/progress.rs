@@ -114,6 +114,33 @@
 //! assert_eq!(bar.position(), 10);
 //! ```
 //!
+//! # Bytes, and steps within a task
+//!
+//! A `ProgressBar` is a handle that can be cloned, and that threads share. A closure that captures a clone moves the bar
+//! while its task runs:
+//!
+//! ```
+//! use std::io;
+//! use concurrent_futures::{Error, ThreadPoolExecutor, as_completed};
+//! use indicatif::ProgressBar;
+//!
+//! let threads = ThreadPoolExecutor::new(2);
+//! let files = [vec![0_u8; 30_000], vec![0_u8; 50_000]]; // Or files that are open.
+//! let bar = ProgressBar::new(files.iter().map(|file| file.len() as u64).sum());
+//! let copies = files.map(|file| {
+//!     let bar = bar.clone();
+//!     threads.try_spawn(move || io::copy(&mut bar.wrap_read(&file[..]), &mut io::sink()))
+//! });
+//! for copy in as_completed(copies) {
+//!     copy.result()?;
+//! }
+//! assert_eq!(bar.position(), 80_000);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! A task on a process has no way to report before it ends: only its result comes back. Make each step that should move the
+//! bar a task or an item of its own.
+//!
 //! # Without a bar
 //!
 //! [`Backend::stats`] tells how many tasks are pending, running, completed and failed, for a log line every few seconds.

@@ -90,7 +90,9 @@
 //!
 //! - **A block.** The pool is a local variable, and the end of the block waits, as `with` does in Python.
 //! - **A struct** that lives as long as the service. Share it as `Arc<ThreadPoolExecutor>`, and pass `&*pool` to a
-//!   function that takes `&impl Executor`.
+//!   function that takes `&impl Executor`. The last `Arc` that is dropped waits. `shutdown`, `close` and `join` work
+//!   through any of them, but [`detach`](ThreadPoolExecutor::detach) takes the pool itself, as the last owner has it:
+//!   `if let Some(pool) = Arc::into_inner(pool) { pool.detach() }`.
 //! - **The program.** A pool in a static is never dropped. What still runs at the end of `main` ends there.
 //!
 //! ```

@@ -61,22 +61,25 @@
 //! To limit the *task* instead, so that its worker is free again, give it a
 //! [`time_limit`](TaskOptions::time_limit): see [`failing`](super::failing#time-limits).
 //!
-//! One limit for many futures is a moment, and not a duration:
+//! A task that should end when nobody waits for it any more calls [`task::check`] between its steps.
+//!
+//! One limit for many futures is [`timeout`](AsCompleted::timeout) of `as_completed`, or
+//! [`deadline`](AsCompleted::deadline), if a moment is given. When the time is up, the iterator yields one error, and ends:
 //!
 //! ```
-//! use std::time::{Duration, Instant};
+//! use std::time::Duration;
 //! use concurrent_futures::{ThreadPoolExecutor, as_completed};
 //!
 //! let threads = ThreadPoolExecutor::new(2);
 //! let naps = [0, 1, 2].map(|n| threads.submit(std::thread::sleep, Duration::from_millis(n)));
 //!
-//! let end = Instant::now() + Duration::from_secs(60);
-//! let mut completed = as_completed(naps);
-//! while let Some(nap) = completed.next_timeout(end.saturating_duration_since(Instant::now()))? {
-//!     nap.result()?;
+//! for nap in as_completed(naps).timeout(Duration::from_secs(60)) {
+//!     nap?.result()?;
 //! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), concurrent_futures::Error>(())
 //! ```
+//!
+//! [`next_timeout`](AsCompleted::next_timeout) limits the wait for the next future alone.
 //!
 //! # The first one
 //!

@@ -260,10 +260,10 @@
 //! 3. [`Job::complete`] reads the result, or takes the error.
 //!
 //! ```
-//! use std::sync::mpsc::{Receiver, Sender, channel};
+//! use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 //! use std::thread;
 //! use std::time::Duration;
-//! use concurrent_futures::{Backend, Error, Executor, Job, TaskOptions};
+//! use concurrent_futures::{Backend, Error, Executor, Job, TaskOptions, TimeLimit};
 //!
 //! /// Where messages go: the name of a function, its argument, and the way back for the result.
 //! type Message = (String, Vec<u8>, Sender<Vec<u8>>);
@@ -282,11 +282,15 @@
 //!             return job.fail(Error::ShutDown);
 //!         }
 //!         thread::spawn(move || {
-//!             if job.start()
-//!                 && let Ok(result) = result.recv()
-//!             {
-//!                 job.complete(Ok(&result));
-//!             } // Otherwise the job is dropped: `Abandoned`.
+//!             if !job.start() {
+//!                 return; // It was cancelled.
+//!             }
+//!             let limit = job.options().get_time_limit().unwrap_or(Duration::MAX);
+//!             match result.recv_timeout(limit) {
+//!                 Ok(result) => job.complete(Ok(&result)),
+//!                 Err(RecvTimeoutError::Timeout) => job.fail(Error::TimeLimit(TimeLimit::new(limit))),
+//!                 Err(RecvTimeoutError::Disconnected) => {} // The job is dropped: `Abandoned`.
+//!             }
 //!         });
 //!     }
 //!     fn max_workers(&self) -> usize {
@@ -300,10 +304,15 @@
 //!
 //! /// The other program: gets bytes, and returns bytes.
 //! fn serve(messages: Receiver<Message>) {
+//!     let mut unanswered = Vec::new();
 //!     for (name, argument, reply) in messages {
-//!         if name == "double" {
-//!             let n: u32 = postcard::from_bytes(&argument).unwrap();
-//!             let _ = reply.send(postcard::to_stdvec(&(2 * n)).unwrap());
+//!         match name.as_str() {
+//!             "double" => {
+//!                 let n: u32 = postcard::from_bytes(&argument).unwrap();
+//!                 let _ = reply.send(postcard::to_stdvec(&(2 * n)).unwrap());
+//!             }
+//!             "endless" => unanswered.push(reply),
+//!             _ => {} // The reply is dropped.
 //!         }
 //!     }
 //! }
@@ -315,6 +324,9 @@
 //! assert_eq!(double.submit(|n: u32| 2 * n, 21).result()?, 42);
 //! let unknown = elsewhere.submit(|n: u32| 3 * n, 21);
 //! assert!(matches!(unknown.result(), Err(Error::Abandoned)));
+//! let limit = TaskOptions::new().name("endless").time_limit(Duration::from_millis(1));
+//! let endless = elsewhere.with(limit).submit(|n: u32| n, 21);
+//! assert!(matches!(endless.result(), Err(Error::TimeLimit(_))));
 //! # Ok::<(), Error>(())
 //! ```
 //!
@@ -323,6 +335,9 @@
 //! - **Cancelling.** As long as a worker may have begun the task, only the other side knows whether it can still be
 //!   cancelled. [`Job::entrust`] makes the task ask your [`Remote`] first. [`Job::on_abort`] tells you that a running
 //!   task was aborted.
+//! - **Time limits.** Nobody watches the [`time_limit`](TaskOptions::get_time_limit) of a job but its executor; one that does
+//!   not look ignores it. `Elsewhere` above waits no longer than that, and ends the job with [`Error::TimeLimit`]. With many
+//!   jobs, one thread with a queue of deadlines does the same. Tell the other side to stop, because [`Job::fail`] does not.
 //! - **Chunks.** With a `chunk_size`, the argument is a sequence, and [`Encoded::items`] says how many. Complete the
 //!   job by [`Job::complete_items`], with one result for each.
 //! - **Functions that return `Result`.** [`Job::is_fallible`] says whether their `Err` is the error of the task.

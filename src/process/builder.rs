@@ -120,7 +120,9 @@ impl ProcessPoolBuilder {
 
     /// Limits the queue to this many pending tasks: `submit` blocks until there is room.
     ///
-    /// On a thread that belongs to the executor, such as in a callback, `submit` does not block.
+    /// On a thread that belongs to the executor, such as in a callback, `submit` does not block. Until a worker that is
+    /// ready has taken it, a task counts as pending: while the first workers start, a burst has room for `tasks` tasks, and
+    /// not for one more on each worker.
     pub fn max_pending(mut self, tasks: usize) -> Self {
         self.max_pending = Some(tasks);
         self

@@ -230,7 +230,8 @@ impl ProcessPoolExecutor {
 
     /// Closes the executor without waiting: queued tasks run, and the workers end when the queue is empty.
     ///
-    /// Does not block. If the program ends first, the workers end with it.
+    /// Does not block. If the program ends first, the workers end with it. It takes the executor itself: the last owner of
+    /// an `Arc` of it gets it by `Arc::into_inner`.
     pub fn detach(mut self) {
         self.detached = true;
         self.pool.close();

@@ -10,7 +10,9 @@ use crate::options::TaskOptions;
 use crate::unwind::catch_and_log;
 
 impl TaskOptions {
-    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`.
+    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`, and no others.
+    ///
+    /// It replaces the rule of `retries` alone, so on processes it usually returns `true` for [`Error::WorkerDied`] as well.
     ///
     /// Call [`retries`](TaskOptions::retries) first, which says how often a task is tried again. See [`RetryOptions`].
     ///
@@ -40,8 +42,9 @@ impl TaskOptions {
 /// [`TaskOptions::back_off`], and passed to an executor with [`Executor::with`](crate::Executor::with), which then returns
 /// a [`Retrying`](crate::Retrying).
 ///
-/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, your function decides
-/// which errors are worth another attempt. With `back_off`, there is a pause before it.
+/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, exactly those errors are
+/// worth another attempt for which your function returns `true`: a worker that died is one of them only if the function
+/// says so of [`Error::WorkerDied`]. With `back_off`, there is a pause before the next attempt.
 ///
 /// [`Error::Cancelled`] and [`Error::ShutDown`] are always final, because another attempt could not change them. If
 /// `retry_if` panics, the panic is logged, and the task ends with the error that the function was called with.
@@ -94,8 +97,9 @@ impl RetryOptions {
         Self { task, retry_if: None, back_off: None }
     }
 
-    /// Chooses the errors after which a task is tried again: those for which `is_worth_it` returns `true`. Without this
-    /// option, only the death of a worker process is such an error.
+/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, exactly those errors are
+/// worth another attempt for which your function returns `true`: a worker that died is one of them only if the function
+/// says so of [`Error::WorkerDied`]. With `back_off`, there is a pause before the next attempt.
     ///
     /// The function is called in the thread that ends an attempt, and must not block, as in a callback.
     pub fn retry_if(mut self, is_worth_it: fn(&Error) -> bool) -> Self {

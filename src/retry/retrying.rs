@@ -34,7 +34,8 @@ use crate::with::{Options, With};
 /// Has the methods for what can run more than once: `submit`, `try_submit`, `bind`, `map`, `try_map`, `map_unordered` and
 /// `try_map_unordered`. They are those of [`PlainRetrying`], which take plain functions, and on a
 /// [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) those that also take closures that capture, with `spawn` and
-/// `try_spawn`. The argument is cloned for each attempt but the last.
+/// `try_spawn`. The argument is cloned for each attempt but the last. `submit_after`, `submit_async` and `scope` are not
+/// among them, because each of their calls uses up what it is given.
 ///
 /// # Attempts
 ///

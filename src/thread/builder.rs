@@ -85,7 +85,8 @@ impl ThreadPoolBuilder {
     /// Bounds the queue to this many pending tasks: `submit` blocks until there is room.
     ///
     /// It never blocks on a thread of the executor: tasks submitted there may exceed the bound. A task that starts, is
-    /// cancelled or is claimed by a waiter makes room at once.
+    /// cancelled or is claimed by a waiter makes room at once. Until a thread has taken it, a task counts as pending, also if
+    /// threads are idle: a burst of tasks may find the queue full before they wake.
     pub fn max_pending(mut self, tasks: usize) -> Self {
         self.max_pending = Some(tasks);
         self

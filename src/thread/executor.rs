@@ -24,9 +24,11 @@ use crate::submitter::Submitter;
 ///
 /// For closures that capture, and without serde, this type has methods of its own. They are found first:
 /// [`submit`](ThreadPoolExecutor::submit), [`try_submit`](ThreadPoolExecutor::try_submit),
+/// [`submit_after`](ThreadPoolExecutor::submit_after), [`try_submit_after`](ThreadPoolExecutor::try_submit_after),
 /// [`submit_async`](ThreadPoolExecutor::submit_async), [`try_submit_async`](ThreadPoolExecutor::try_submit_async),
 /// [`bind`](ThreadPoolExecutor::bind), [`map`](ThreadPoolExecutor::map), [`try_map`](ThreadPoolExecutor::try_map),
-/// [`map_unordered`](ThreadPoolExecutor::map_unordered). Only threads have [`spawn`](ThreadPoolExecutor::spawn) and
+/// [`map_unordered`](ThreadPoolExecutor::map_unordered), [`try_map_unordered`](ThreadPoolExecutor::try_map_unordered).
+/// Only threads have [`spawn`](ThreadPoolExecutor::spawn) and
 /// [`try_spawn`](ThreadPoolExecutor::try_spawn), for closures without an argument, and
 /// [`scope`](ThreadPoolExecutor::scope), for closures that borrow.
 ///
@@ -153,7 +155,8 @@ impl ThreadPoolExecutor {
 
     /// Closes the executor without waiting: queued tasks run, and the workers end when the queue is empty.
     ///
-    /// Like every detached thread, the workers do not keep the process from ending.
+    /// Like every detached thread, the workers do not keep the process from ending. It takes the executor itself: the last
+    /// owner of an `Arc` of it gets it by `Arc::into_inner`.
     ///
     /// # Examples
     ///
