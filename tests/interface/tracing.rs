@@ -154,6 +154,25 @@ fn a_function_has_its_name() {
     });
 }
 
+#[test]
+fn every_method_of_a_retrying_pool_has_the_name_of_its_function() {
+    traced(|spans| {
+        let threads = ThreadPoolExecutor::new(1);
+        let retrying = threads.with(TaskOptions::new().retries(1).retry_if(|_| true));
+        let two = || 2;
+        retrying.submit(double, 1).result().unwrap();
+        retrying.bind(double)(1).result().unwrap();
+        retrying.map(double, [1]).for_each(|outcome| assert!(outcome.is_ok()));
+        retrying.map_unordered(double, [1]).for_each(|(_, outcome)| assert!(outcome.is_ok()));
+        let (plain, tasks) = (concat!(module_path!(), "::double"), spans.tasks());
+        assert_eq!(tasks.len(), 4);
+        tasks.iter().for_each(|seen| assert_eq!(seen.field("function"), plain));
+        retrying.spawn(two).result().unwrap();
+        let name = spans.tasks().pop().unwrap().field("function").to_owned();
+        assert!(name.starts_with(module_path!()) && name.ends_with("{{closure}}"), "{name}");
+    });
+}
+
 fn promise_of(value: u64) -> concurrent_futures::Future<u64> {
     let (promise, future) = promise();
     promise.complete(Ok(value));
