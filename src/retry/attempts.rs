@@ -49,6 +49,7 @@ use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::task::snapshot::{End, State};
+use crate::task::trace::Caller;
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::unwind::{catch_and_log, drop_caught};
 
@@ -92,11 +93,20 @@ pub(super) struct Rest<R> {
     made: u64,
     /// The error of the attempt before.
     error: Option<Error>,
+    /// The caller of the task, whose span is the parent of those of the attempts. `None` if the attempts are made in the
+    /// caller's thread.
+    caller: Option<Caller>,
 }
 
 impl<R> Rest<R> {
     pub(super) fn new(calls: Box<dyn Calls<R>>) -> Self {
-        Self { calls: Some(calls), made: 0, error: None }
+        Self { calls: Some(calls), made: 0, error: None, caller: None }
+    }
+
+    /// Makes the attempts for the calling thread, whichever threads they are made in.
+    fn for_caller(mut self) -> Self {
+        self.caller = Caller::here();
+        self
     }
 
     /// Makes the task of the next attempt.
@@ -104,11 +114,21 @@ impl<R> Rest<R> {
         self.made += 1;
         let calls = self.calls.take().ok_or(Error::Abandoned)?;
         if !policy.leaves(self.made) {
-            return panics::catch(|| Ok(calls.last()));
+            return self.make(|| calls.last());
         }
-        let task = panics::catch(|| Ok(calls.again()));
+        let task = self.make(|| calls.again());
         self.calls = Some(calls);
         task
+    }
+
+    /// Makes a task, whose span begins here.
+    fn make(&self, task: impl FnOnce() -> Arc<dyn TaskHandle<R>>) -> Outcome<Arc<dyn TaskHandle<R>>> {
+        panics::catch(|| {
+            Ok(match &self.caller {
+                Some(caller) => caller.in_scope(task),
+                None => task(),
+            })
+        })
     }
 
     /// Decides what follows an attempt that ended with an error. Runs user code.
@@ -183,7 +203,7 @@ impl<R: Send + 'static> Attempts<R> {
             me: Weak::clone(me),
         });
         attempts.outer.entrust(Arc::clone(&attempts) as _);
-        attempts.drive(Rest::new(calls), Some(first));
+        attempts.drive(Rest::new(calls).for_caller(), Some(first));
         future
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
@@ -155,6 +156,27 @@ fn a_function_has_its_name() {
 }
 
 #[test]
+fn attempts_have_the_parent_and_the_function_of_their_task() {
+    traced(|spans| {
+        let threads = ThreadPoolExecutor::new(1);
+        let retry = TaskOptions::new().retries(2).retry_if(|_| true);
+        threads.with(retry.clone()).try_submit(busy, 1).result().unwrap_err();
+        let pause = Duration::from_millis(1);
+        threads.with(retry.back_off(pause, pause)).try_submit(busy, 1).result().unwrap_err();
+        let tasks = spans.tasks();
+        assert_eq!(tasks.len(), 6);
+        for seen in &tasks {
+            assert_eq!((seen.parent, seen.field("function")), (Some("caller"), concat!(module_path!(), "::busy")));
+            assert!(seen.is_closed && seen.field("outcome") == "Failed", "{seen:?}");
+        }
+    });
+}
+
+fn busy(_: u64) -> Result<u64, &'static str> {
+    Err("busy")
+}
+
+#[test]
 fn every_method_of_a_retrying_pool_has_the_name_of_its_function() {
     traced(|spans| {
         let threads = ThreadPoolExecutor::new(1);
@@ -280,6 +302,18 @@ fn a_task_on_a_process_has_a_span_here_that_nobody_enters() {
         assert!(seen.field("worker").starts_with("ProcessPoolExecutor-"), "{seen:?}");
         assert!(seen.field("function").ends_with("::double"), "{seen:?}");
         assert_eq!(seen.entered_on.len(), 0);
+    });
+}
+
+#[cfg(automatic)]
+#[test]
+fn attempts_on_processes_have_the_parent_of_their_task() {
+    traced(|spans| {
+        let processes = ProcessPoolExecutor::new(1);
+        let retry = TaskOptions::new().retries(1).retry_if(|_| true);
+        processes.with(retry).try_submit(busy, 1).result().unwrap_err();
+        let parents: Vec<_> = spans.tasks().iter().map(|seen| seen.parent).collect();
+        assert_eq!(parents, [Some("caller"); 2]);
     });
 }
 
