@@ -52,6 +52,7 @@ impl ItemsSpan {
         as_callback(SUBSCRIBER, &mut || {
             span = self.caller.span_of_items(about.id, || function().into(), about.items);
             span.started(&times, Some(about.executor), about.name);
+            span.runs_on(&times);
         });
         self.state.lock().1 = span;
     }

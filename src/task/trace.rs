@@ -93,6 +93,9 @@ mod imp {
             }
             self.tell_names(executor, name);
             self.0.record("queued_us", micros(times.queued()));
+        }
+
+        pub(crate) fn runs_on(&self, times: &Times) {
             if let Some(worker) = times.worker_name() {
                 self.0.record("worker", worker);
             }
@@ -211,6 +214,7 @@ mod imp {
             Self
         }
         pub(crate) fn started(&self, _: &Times, _: Option<&str>, _: Option<&str>) {}
+        pub(crate) fn runs_on(&self, _: &Times) {}
         pub(crate) fn ended(&self, _: Result<(), &Error>, _: &Times, _: Option<&str>, _: Option<&str>) {}
         pub(crate) fn enter(&self) -> Entered {
             Entered

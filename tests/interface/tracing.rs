@@ -18,7 +18,7 @@ use tracing::{Subscriber, info_span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use crate::support::{Door, Held, LONG, logged, occupy_at_door, within};
+use crate::support::{Door, Held, LONG, logged, occupy_at_door, pass, within};
 
 /// What became of a span.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ struct Seen {
     name: &'static str,
     parent: Option<&'static str>,
     fields: BTreeMap<&'static str, String>,
+    /// The fields that were recorded more than once.
+    repeated: Vec<&'static str>,
     entered_on: Vec<String>,
     is_closed: bool,
 }
@@ -34,14 +36,20 @@ impl Seen {
     fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", |value| value)
     }
+
+    fn keep(&mut self, field: &Field, value: String) {
+        if self.fields.insert(field.name(), value).is_some() {
+            self.repeated.push(field.name());
+        }
+    }
 }
 
 impl Visit for Seen {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
+        self.keep(field, format!("{value:?}"));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name(), value.into());
+        self.keep(field, value.into());
     }
 }
 
@@ -314,6 +322,21 @@ fn attempts_on_processes_have_the_parent_of_their_task() {
         processes.with(retry).try_submit(busy, 1).result().unwrap_err();
         let parents: Vec<_> = spans.tasks().iter().map(|seen| seen.parent).collect();
         assert_eq!(parents, [Some("caller"); 2]);
+    });
+}
+
+#[cfg(automatic)]
+#[test]
+fn a_task_on_a_process_that_ends_by_its_limit_has_each_field_once() {
+    traced(|spans| {
+        let processes = ProcessPoolExecutor::new(1);
+        let limited = processes.with(TaskOptions::new().time_limit(Duration::from_millis(30)));
+        let door = Door::new();
+        let late = limited.submit(pass, door.path()).result();
+        assert!(matches!(late, Err(Error::TimeLimit(_))), "{late:?}");
+        let seen = spans.one();
+        assert!(seen.field("worker").starts_with("ProcessPoolExecutor-"), "{seen:?}");
+        assert!(seen.repeated.is_empty(), "{seen:?}");
     });
 }
 
