@@ -342,6 +342,19 @@ fn a_task_on_a_process_that_ends_by_its_limit_has_each_field_once() {
 
 #[cfg(automatic)]
 #[test]
+fn a_closure_on_processes_has_the_same_name_in_a_map() {
+    traced(|spans| {
+        let processes = ProcessPoolExecutor::new(1);
+        let square = |n: i64| n * n;
+        processes.submit(square, 1).result().unwrap();
+        processes.map(square, [1]).for_each(|outcome| assert!(outcome.is_ok()));
+        let names: Vec<_> = spans.tasks().iter().map(|seen| seen.field("function").to_owned()).collect();
+        assert!(names.len() == 2 && names[0] == names[1], "{names:?}");
+    });
+}
+
+#[cfg(automatic)]
+#[test]
 fn items_that_processes_share_have_a_span_for_each_batch() {
     traced(|spans| {
         let processes = ProcessPoolExecutor::new(2);
