@@ -249,7 +249,8 @@ pub struct Stats {
     /// Tasks, and items of maps, that returned a value. A chunk of a given `chunk_size` counts as one task, whatever
     /// the outcomes of its items.
     pub completed: u64,
-    /// Tasks that ended with an error other than a cancellation.
+    /// Tasks that ended with an error other than a cancellation. Those that the executor refused, with
+    /// [`Error::Full`](crate::Error::Full) or [`Error::ShutDown`](crate::Error::ShutDown), are not counted.
     pub failed: u64,
     /// Workers that were started to replace one that died.
     pub respawned: u64,

@@ -19,7 +19,7 @@ pub(crate) enum Need {
     OnDemand,
     /// A task that is past its time limit is ended.
     TimeLimits,
-    /// A drop waits until queued tasks have run; a drop while the thread unwinds cancels them.
+    /// A drop waits until queued tasks have run. With `CancelPending`, a drop while the thread unwinds cancels them.
     Drop,
     /// Functions that are not listed in `functions` run too.
     AnyFunction,

@@ -58,7 +58,7 @@ impl Subject {
 
     /// States that `cancel_pending` is the trait's own, which cancels nothing.
     ///
-    /// Leaves out the points about it and about `shutdown_now`.
+    /// Leaves out the points about it, about `shutdown_now`, and about a drop while the thread unwinds.
     pub fn without_cancel_pending(self) -> Self {
         self.without(Need::CancelPending)
     }

@@ -364,7 +364,8 @@
 //!         backend("workers", Workers::new)
 //!             .without_cancel_pending()
 //!             .without_stats()
-//!             .without_time_limits(),
+//!             .without_time_limits()
+//!             .without_submitter(),
 //!     ])
 //! }
 //! ```

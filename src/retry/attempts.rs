@@ -53,6 +53,7 @@ use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::task::snapshot::{End, State};
+use crate::task::trace::Caller;
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::unwind::{catch_and_log, drop_caught};
 
@@ -96,11 +97,20 @@ pub(super) struct Remaining<R> {
     made: u64,
     /// The error of the previous attempt.
     error: Option<Error>,
+    /// The caller of the task, whose span is the parent of those of the attempts. `None` if the attempts are made in the
+    /// caller's thread.
+    caller: Option<Caller>,
 }
 
 impl<R> Remaining<R> {
     pub(super) fn new(factory: Box<dyn AttemptFactory<R>>) -> Self {
-        Self { factory: Some(factory), made: 0, error: None }
+        Self { factory: Some(factory), made: 0, error: None, caller: None }
+    }
+
+    /// Makes the attempts for the calling thread, whichever threads they are made in.
+    fn for_caller(mut self) -> Self {
+        self.caller = Caller::here();
+        self
     }
 
     /// Makes the task of the next attempt.
@@ -108,11 +118,21 @@ impl<R> Remaining<R> {
         self.made += 1;
         let factory = self.factory.take().ok_or(Error::Abandoned)?;
         if !policy.leaves(self.made) {
-            return panics::catch(|| Ok(factory.make_from_original()));
+            return self.make(|| factory.make_from_original());
         }
-        let task = panics::catch(|| Ok(factory.make_from_copy()));
+        let task = self.make(|| factory.make_from_copy());
         self.factory = Some(factory);
         task
+    }
+
+    /// Makes a task, whose span begins here.
+    fn make(&self, task: impl FnOnce() -> Arc<dyn TaskHandle<R>>) -> Outcome<Arc<dyn TaskHandle<R>>> {
+        panics::catch(|| {
+            Ok(match &self.caller {
+                Some(caller) => caller.in_scope(task),
+                None => task(),
+            })
+        })
     }
 
     /// Decides what follows an attempt that ended with an error. Runs user code.
@@ -187,7 +207,7 @@ impl<R: Send + 'static> Attempts<R> {
             me: Weak::clone(me),
         });
         attempts.outer.entrust(Arc::clone(&attempts) as _);
-        attempts.drive(Remaining::new(factory), Some(first));
+        attempts.drive(Remaining::new(factory).for_caller(), Some(first));
         future
     }
 

@@ -97,9 +97,9 @@ impl RetryOptions {
         Self { task, retry_if: None, back_off: None }
     }
 
-/// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, exactly those errors are
-/// worth another attempt for which your function returns `true`: a worker that died is one of them only if the function
-/// says so of [`Error::WorkerDied`]. With `back_off`, there is a pause before the next attempt.
+    /// [`TaskOptions::retries`] alone runs a task again if its worker process died. With `retry_if`, exactly those errors are
+    /// worth another attempt for which your function returns `true`: a worker that died is one of them only if the function
+    /// says so of [`Error::WorkerDied`]. With `back_off`, there is a pause before the next attempt.
     ///
     /// The function is called in the thread that ends an attempt, and must not block, as in a callback.
     pub fn retry_if(mut self, is_worth_it: fn(&Error) -> bool) -> Self {

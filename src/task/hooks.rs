@@ -48,9 +48,13 @@ impl Hooks {
 
     /// Notes the start of the task, and takes out the hooks for that.
     pub(super) fn start(&mut self, at: Instant, worker: Option<&str>) -> Box<Started> {
+        let is_first = self.times.started().is_none();
+        let is_new_worker = worker.is_some() && worker != self.times.worker_name();
         self.times.note_start(at, worker.map(Into::into));
         Box::new(Started {
             times: self.times.clone(),
+            is_first,
+            is_new_worker,
             hooks: std::mem::take(&mut self.on_start),
             span: self.span.clone(),
             executor: self.executor,
@@ -84,6 +88,11 @@ impl Hooks {
 #[must_use]
 pub(super) struct Started {
     times: Times,
+    /// `false` if the task was started before, as one that is past its limit is once more. A subscriber keeps all values of
+    /// a field, so the span is told of each only once.
+    is_first: bool,
+    /// Whether the worker is another one than at the start before.
+    is_new_worker: bool,
     hooks: Vec<OnStart>,
     span: TaskSpan,
     executor: Option<&'static str>,
@@ -94,7 +103,14 @@ impl Started {
     #[cold]
     pub(super) fn run(self, executor: Option<&str>, name: Option<&str>) -> Option<Box<TaskSpan>> {
         if !self.span.is_none() {
-            as_callback(SUBSCRIBER, &mut || self.span.started(&self.times, executor.or(self.executor), name));
+            as_callback(SUBSCRIBER, &mut || {
+                if self.is_first {
+                    self.span.started(&self.times, executor.or(self.executor), name);
+                }
+                if self.is_new_worker {
+                    self.span.runs_on(&self.times);
+                }
+            });
         }
         for hook in self.hooks {
             call_start(hook, &self.times);

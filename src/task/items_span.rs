@@ -63,6 +63,7 @@ impl ItemsSpan {
         as_callback(SUBSCRIBER, &mut || {
             span = caller.span_of_items(info.id, || function().into(), info.items);
             span.started(&times, Some(info.executor), info.name);
+            span.runs_on(&times);
         });
         let mut state = self.0.lock();
         if state.caller.is_some() {

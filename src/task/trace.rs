@@ -128,6 +128,10 @@ mod imp {
             }
             self.record_names(executor, name);
             self.record("queued_us", micros(times.queued()));
+        }
+
+        /// Records the worker that runs the task.
+        pub(crate) fn runs_on(&self, times: &Times) {
             if let Some(worker) = times.worker_name() {
                 self.record("worker", worker);
             }
@@ -245,6 +249,7 @@ mod imp {
             Self
         }
         pub(crate) fn started(&self, _: &Times, _: Option<&str>, _: Option<&str>) {}
+        pub(crate) fn runs_on(&self, _: &Times) {}
         pub(crate) fn ended(&self, _: Result<(), &Error>, _: &Times, _: Option<&str>, _: Option<&str>) {}
         pub(crate) fn enter(&self) -> Entered {
             Entered

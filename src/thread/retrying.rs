@@ -13,8 +13,9 @@ use crate::retry::{PlainRetrying, Retrying, RetryingItems, SubmitItem};
 use crate::task::function::outcome;
 use crate::task::local_task;
 
-/// Submits a call of a closure that all attempts share.
-fn call<A, R, F>(retrying: &PlainRetrying<'_, ThreadPoolExecutor>, function: Arc<F>, argument: A) -> Future<R>
+/// Submits calls of a closure that the attempts share. The closure's type comes first, because the span of an attempt is
+/// named by the first type of its call.
+fn call<F, A, R>(retrying: &PlainRetrying<'_, ThreadPoolExecutor>, function: Arc<F>, argument: A) -> Future<R>
 where
     A: Clone + Send + 'static,
     R: Send + 'static,
@@ -29,7 +30,7 @@ where
     })
 }
 
-fn call_boxed<A, R, F>(
+fn call_boxed<F, A, R>(
     retrying: &PlainRetrying<'_, ThreadPoolExecutor>,
     function: Arc<F>,
     argument: Box<A>,

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod forms;
+mod guide;
 #[cfg(feature = "remote")]
 mod json;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             .without_time_limits()
             .without_submitter()
             .runs_listed_functions_only(),
+        guide::workers_of_the_guide(),
         backend("inline", |_| InlineExecutor::new())
             .runs_inside_submit()
             .without_cancel_pending()

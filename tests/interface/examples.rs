@@ -28,6 +28,23 @@ fn no_example_scrolls_sideways() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// The guide's executor passes the conformance tests in a copy, of which this is the proof.
+#[test]
+fn the_executor_of_the_guide_is_the_one_that_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = |text: &str| {
+        let lines = text.lines().filter_map(documentation).collect::<Vec<_>>();
+        lines.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let guide = words(&fs::read_to_string(root.join("src/guide/writing_a_backend.rs")).unwrap());
+    let copy = fs::read_to_string(root.join("tests/conformance/guide.rs")).unwrap();
+    let copy: String = copy.lines().map(|line| format!("/// {line}\n")).collect();
+    let copy = words(&copy);
+    let (promises, code) = copy.split_once("Workers::new) ").unwrap().1.split_once(" } ").unwrap();
+    assert!(guide.contains(code), "the guide has another executor than tests/conformance/guide.rs: {code}");
+    assert!(guide.contains(&format!("Workers::new) {promises}, ])")), "the guide does not say of it: {promises}");
+}
+
 /// The text of a line of documentation, in whichever way it is written.
 fn documentation(line: &str) -> Option<&str> {
     let line = line.trim_start();

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
@@ -19,7 +20,7 @@ use tracing::{Event, Metadata, Subscriber, info_span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use crate::support::{Door, Held, LONG, logged, occupy, occupy_at_door, within};
+use crate::support::{Door, Held, LONG, logged, occupy, occupy_at_door, pass, within};
 
 /// What the subscriber has seen of a span.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ struct Seen {
     name: &'static str,
     parent: Option<&'static str>,
     fields: BTreeMap<&'static str, String>,
+    /// The fields that were recorded more than once.
+    repeated: Vec<&'static str>,
     entered_on: Vec<String>,
     is_closed: bool,
 }
@@ -35,14 +38,20 @@ impl Seen {
     fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", |value| value)
     }
+
+    fn keep(&mut self, field: &Field, value: String) {
+        if self.fields.insert(field.name(), value).is_some() {
+            self.repeated.push(field.name());
+        }
+    }
 }
 
 impl Visit for Seen {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
+        self.keep(field, format!("{value:?}"));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name(), value.into());
+        self.keep(field, value.into());
     }
 }
 
@@ -156,6 +165,46 @@ fn a_function_has_its_name() {
     });
 }
 
+#[test]
+fn attempts_have_the_parent_and_the_function_of_their_task() {
+    traced(|spans| {
+        let threads = ThreadPoolExecutor::new(1);
+        let retry = TaskOptions::new().retries(2).retry_if(|_| true);
+        threads.with(retry.clone()).try_submit(busy, 1).result().unwrap_err();
+        let pause = Duration::from_millis(1);
+        threads.with(retry.back_off(pause, pause)).try_submit(busy, 1).result().unwrap_err();
+        let tasks = spans.tasks();
+        assert_eq!(tasks.len(), 6);
+        for seen in &tasks {
+            assert_eq!((seen.parent, seen.field("function")), (Some("caller"), concat!(module_path!(), "::busy")));
+            assert!(seen.is_closed && seen.field("outcome") == "Failed", "{seen:?}");
+        }
+    });
+}
+
+fn busy(_: u64) -> Result<u64, &'static str> {
+    Err("busy")
+}
+
+#[test]
+fn every_method_of_a_retrying_pool_has_the_name_of_its_function() {
+    traced(|spans| {
+        let threads = ThreadPoolExecutor::new(1);
+        let retrying = threads.with(TaskOptions::new().retries(1).retry_if(|_| true));
+        let two = || 2;
+        retrying.submit(double, 1).result().unwrap();
+        retrying.bind(double)(1).result().unwrap();
+        retrying.map(double, [1]).for_each(|outcome| assert!(outcome.is_ok()));
+        retrying.map_unordered(double, [1]).for_each(|(_, outcome)| assert!(outcome.is_ok()));
+        let (plain, tasks) = (concat!(module_path!(), "::double"), spans.tasks());
+        assert_eq!(tasks.len(), 4);
+        tasks.iter().for_each(|seen| assert_eq!(seen.field("function"), plain));
+        retrying.spawn(two).result().unwrap();
+        let name = spans.tasks().pop().unwrap().field("function").to_owned();
+        assert!(name.starts_with(module_path!()) && name.ends_with("{{closure}}"), "{name}");
+    });
+}
+
 fn promise_of(value: u64) -> concurrent_futures::Future<u64> {
     let (promise, future) = promise();
     promise.complete(Ok(value));
@@ -263,6 +312,46 @@ fn a_task_on_a_process_has_a_span_here_that_nobody_enters() {
         assert!(seen.field("worker").starts_with("ProcessPoolExecutor-"), "{seen:?}");
         assert!(seen.field("function").ends_with("::double"), "{seen:?}");
         assert_eq!(seen.entered_on.len(), 0);
+    });
+}
+
+#[cfg(automatic)]
+#[test]
+fn attempts_on_processes_have_the_parent_of_their_task() {
+    traced(|spans| {
+        let processes = ProcessPoolExecutor::new(1);
+        let retry = TaskOptions::new().retries(1).retry_if(|_| true);
+        processes.with(retry).try_submit(busy, 1).result().unwrap_err();
+        let parents: Vec<_> = spans.tasks().iter().map(|seen| seen.parent).collect();
+        assert_eq!(parents, [Some("caller"); 2]);
+    });
+}
+
+#[cfg(automatic)]
+#[test]
+fn a_task_on_a_process_that_ends_by_its_limit_has_each_field_once() {
+    traced(|spans| {
+        let processes = ProcessPoolExecutor::new(1);
+        let limited = processes.with(TaskOptions::new().time_limit(Duration::from_millis(30)));
+        let door = Door::new();
+        let late = limited.submit(pass, door.path()).result();
+        assert!(matches!(late, Err(Error::TimeLimit(_))), "{late:?}");
+        let seen = spans.one();
+        assert!(seen.field("worker").starts_with("ProcessPoolExecutor-"), "{seen:?}");
+        assert!(seen.repeated.is_empty(), "{seen:?}");
+    });
+}
+
+#[cfg(automatic)]
+#[test]
+fn a_closure_on_processes_has_the_same_name_in_a_map() {
+    traced(|spans| {
+        let processes = ProcessPoolExecutor::new(1);
+        let square = |n: i64| n * n;
+        processes.submit(square, 1).result().unwrap();
+        processes.map(square, [1]).for_each(|outcome| assert!(outcome.is_ok()));
+        let names: Vec<_> = spans.tasks().iter().map(|seen| seen.field("function").to_owned()).collect();
+        assert!(names.len() == 2 && names[0] == names[1], "{names:?}");
     });
 }
 

@@ -342,6 +342,25 @@ fn a_chunk_of_many_items_fits_if_its_arguments_do() {
 }
 
 #[test]
+fn refused_tasks_are_not_counted_as_failed() {
+    within(LONG, || {
+        let processes = builder(1).max_pending(1).build().unwrap();
+        let door = Door::new();
+        let running = processes.submit(pass, door.path());
+        door.arrived();
+        let pending = processes.submit(square, 1);
+        let refused = processes.with(TaskOptions::new().refuse_when_full()).submit(square, 2);
+        assert!(matches!(refused.result(), Err(Error::Full(_))));
+        door.open();
+        running.result().unwrap();
+        pending.result().unwrap();
+        processes.shutdown();
+        assert!(matches!(processes.submit(square, 3).result(), Err(Error::ShutDown)));
+        assert_eq!((processes.stats().completed, processes.stats().failed), (2, 0));
+    });
+}
+
+#[test]
 fn submit_waits_for_room() {
     within(LONG, || {
         let processes = Arc::new(builder(1).max_pending(2).build().unwrap());

@@ -205,6 +205,23 @@ fn a_full_queue_refuses_a_task_with_that_option() {
 }
 
 #[test]
+fn refused_tasks_are_not_counted_as_failed() {
+    within(LONG, || {
+        let (threads, gate) = (bounded(1, 1), Gate::default());
+        let busy = occupy_at(&threads, &gate);
+        let pending = threads.spawn(|| 1);
+        let refused = threads.with(TaskOptions::new().refuse_when_full()).spawn(|| 2);
+        assert!(matches!(refused.result(), Err(Error::Full(_))));
+        gate.open();
+        busy.result().unwrap();
+        pending.result().unwrap();
+        threads.shutdown();
+        assert!(matches!(threads.spawn(|| 3).result(), Err(Error::ShutDown)));
+        assert_eq!((threads.stats().completed, threads.stats().failed), (2, 0));
+    });
+}
+
+#[test]
 fn stats_count_claimed_tasks_once() {
     within(LONG, || {
         let threads = Arc::new(ThreadPoolExecutor::new(1));

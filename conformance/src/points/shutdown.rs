@@ -20,7 +20,7 @@ pub(crate) const POINTS: Points = points![
     cancel_pending_spares_running_tasks: Queue + CancelPending + PromptStart,
     shutdown_now_cancels_queued_tasks: Queue + CancelPending,
     drop_waits_for_queued_tasks: Queue + Drop,
-    a_drop_while_unwinding_cancels_queued_tasks: Queue + Drop,
+    a_drop_while_unwinding_cancels_queued_tasks: Queue + Drop + CancelPending,
     a_panic_continues_after_the_drop_of_an_executor,
     a_future_outlives_its_executor: Drop,
     several_threads_may_shut_down_at_once: Background,

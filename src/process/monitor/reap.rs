@@ -51,7 +51,7 @@ impl WorkerMonitor<'_> {
     pub(super) fn judge(&self, lost: &LostTask) -> Option<Error> {
         let pid = self.connection.child().map_or(0, Child::pid);
         let died = || {
-            let name = lost.remote.call.name().into_owned();
+            let name = lost.remote.call.described();
             let died = WorkerDied::new(self.pool.worker_name(self.id), self.exit.clone(), Some(name)).with_pid(pid);
             Error::WorkerDied(match self.hint(pid) {
                 Some(hint) => died.with_hint(hint),

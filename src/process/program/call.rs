@@ -79,6 +79,11 @@ impl FunctionAddress {
 
     /// Returns the name of the user's function, or its type if the program was stripped of names.
     pub(in crate::process) fn name(&self) -> Cow<'static, str> {
-        name_of(self.function).map_or_else(|| Cow::Owned(format!("a function of type {}", self.signature)), Cow::Owned)
+        name_of(self.function).map_or(Cow::Borrowed(self.signature), Cow::Owned)
+    }
+
+    /// Returns the name of the user's function for a message, or says of which type it is.
+    pub(in crate::process) fn described(&self) -> String {
+        name_of(self.function).unwrap_or_else(|| format!("a function of type {}", self.signature))
     }
 }
