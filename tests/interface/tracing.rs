@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -101,8 +101,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     }
 }
 
+/// Lets one test at a time have a subscriber. Which spans are wanted is one state for all threads of a program, which changes
+/// while subscribers come and go.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs the test, in the span "caller", with a subscriber of its own.
 fn traced(test: impl FnOnce(&Spans) + Send + 'static) {
+    let _alone = alone();
     within(LONG, || {
         let spans = Spans::default();
         with_default(Registry::default().with(spans.clone()), || {
@@ -468,6 +476,7 @@ impl<S: Subscriber> Layer<S> for PanicsAtTheEnd {
 
 #[test]
 fn a_subscriber_that_panics_costs_no_more_than_the_task() {
+    let _alone = alone();
     within(LONG, || {
         logged("");
         with_default(Registry::default().with(Panics), || {
@@ -484,6 +493,7 @@ fn a_subscriber_that_panics_costs_no_more_than_the_task() {
 
 #[test]
 fn a_subscriber_that_panics_at_the_end_of_a_span_costs_nothing() {
+    let _alone = alone();
     within(LONG, || {
         logged("");
         with_default(Registry::default().with(PanicsAtTheEnd), || {
@@ -548,6 +558,7 @@ impl Subscriber for Curious {
 
 #[test]
 fn a_subscriber_may_look_at_the_task() {
+    let _alone = alone();
     within(LONG, || {
         let curious = Arc::new(Curious::default());
         with_default(Arc::clone(&curious), || {
