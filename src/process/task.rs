@@ -72,7 +72,7 @@ pub(super) trait RemoteTaskOwner: TaskOwner {
     fn revoke(&self, remote: &RemoteTask) -> bool;
     /// Takes the task back, or decides that its worker's result is discarded. Returns `false` if it had already ended.
     fn stop(&self, remote: &RemoteTask) -> bool;
-    /// Spins for the answer to the task for a moment, in a thread that is info to wait for it.
+    /// Spins for the answer to the task for a moment, in a thread that is about to wait for it.
     fn help(&self, remote: &RemoteTask);
     /// Kills the worker of a task that was stopped.
     fn kill_worker(&self, id: WorkerId);
@@ -94,13 +94,13 @@ pub(super) enum Completion {
 pub(super) enum Place {
     /// Not submitted yet.
     New,
-    /// In the queue, or info to be put back there.
+    /// In the queue, or about to be put back there.
     Queued,
     /// Sent to a worker, which may have started it.
     Sent { worker: WorkerId, slot: u8, sequence: u64, table: Arc<TaskTable> },
     /// Taken back before it started.
     Revoked,
-    /// Aborted or out of time while it ran. Its worker is info to be killed.
+    /// Aborted or out of time while it ran. Its worker is about to be killed.
     Killing { worker: WorkerId },
     /// Its worker died of it, and whether it runs again is not decided yet.
     WorkerLost,
@@ -351,7 +351,7 @@ impl RemoteTask {
     }
 
     /// Returns `true` if a worker that died after it had begun `begun` items of this chunk or batch was in one of them
-    /// or info to begin one.
+    /// or about to begin one.
     pub(super) fn has_begun(&self, begun: u32) -> bool {
         self.items.as_ref().is_some_and(|items| items.known() < begun as usize || items.has_more())
     }

@@ -212,7 +212,7 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     fn me(&self) -> Arc<Self> {
-        self.me.upgrade().expect("whoever factory it has it")
+        self.me.upgrade().expect("attempts that are called are alive")
     }
 
     /// Submits attempts until one does not end at once.
@@ -249,7 +249,8 @@ impl<R: Send + 'static> Attempts<R> {
             (Stage::Driving { is_curtailed: true, .. }, Stage::Attempt { rest, .. } | Stage::Paused { rest, .. }) => {
                 *stage = Stage::Over { cancelled: false };
                 drop(stage);
-                return self.finish_curtailed(rest);
+                self.finish_curtailed(rest);
+                return false;
             }
             (Stage::Driving { .. }, next) => {
                 *stage = next;
@@ -263,11 +264,10 @@ impl<R: Send + 'static> Attempts<R> {
     }
 
     /// Ends the outer task with the error of the last attempt.
-    fn finish_curtailed(&self, mut rest: Remaining<R>) -> bool {
+    fn finish_curtailed(&self, mut rest: Remaining<R>) {
         let error = rest.error.take().unwrap_or(Error::Cancelled);
         drop_caught(rest);
         self.outer.finish(Err(error));
-        false
     }
 
     /// Notes that the attempt is submitted. If it has ended, returns it, and the calling thread is the driver again.
