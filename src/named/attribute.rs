@@ -1,15 +1,19 @@
 //! What the code that [`task`](macro@crate::task) makes refers to. No part of the interface.
 #![forbid(unsafe_code)]
 
-use super::call::{Call as AnyCall, Fallible, FallibleInContext, Plain, PlainInContext};
+use std::any::TypeId;
+
+use super::call::Call as AnyCall;
 use crate::codec::Payload;
 use crate::error::BoxError;
+use crate::task::bound::{InContext, TryInContext};
+use crate::task::function::{Infallible, TryFn};
 
 pub use inventory;
 
 /// A function with its types erased.
 #[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
-pub struct Call(pub(super) Box<dyn AnyCall>);
+pub struct Call(pub(super) AnyCall);
 
 /// What the linker has about a function.
 #[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
@@ -40,6 +44,12 @@ pub const fn own(name: &'static str) {
 #[expect(missing_debug_implementations, reason = "it is passed on and not looked at")]
 pub struct Probe<F>(F);
 
+impl<F: 'static> Probe<F> {
+    fn pointer(&self) -> TypeId {
+        TypeId::of::<F>()
+    }
+}
+
 pub fn probe<A: Payload, R>(function: fn(A) -> R) -> Probe<fn(A) -> R> {
     Probe(function)
 }
@@ -54,7 +64,7 @@ pub trait ViaFallible {
 
 impl<A: Payload, R: Payload, E: Into<BoxError> + 'static> ViaFallible for Probe<fn(A) -> Result<R, E>> {
     fn call(&self) -> Call {
-        Call(Box::new(Fallible(self.0)))
+        Call(AnyCall::of(TryFn(self.0), self.pointer()))
     }
 }
 
@@ -66,7 +76,7 @@ where
     E: Into<BoxError> + 'static,
 {
     fn call(&self) -> Call {
-        Call(Box::new(FallibleInContext(self.0)))
+        Call(AnyCall::in_context(TryInContext(self.0), self.pointer()))
     }
 }
 
@@ -84,7 +94,7 @@ impl<A: Payload, R> ViaPlain for &Probe<fn(A) -> R> {
     where
         R: Payload,
     {
-        Call(Box::new(Plain(self.0)))
+        Call(AnyCall::of(Infallible(self.0), self.pointer()))
     }
 }
 
@@ -94,6 +104,6 @@ impl<C: Payload + Sync, A: Payload, R> ViaPlain for &Probe<fn(&C, A) -> R> {
     where
         R: Payload,
     {
-        Call(Box::new(PlainInContext(self.0)))
+        Call(AnyCall::in_context(InContext(self.0), self.pointer()))
     }
 }

@@ -3,16 +3,19 @@
 
 use std::any::TypeId;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, dispatch};
 use crate::codec::Payload;
-use crate::error::{BoxError, Decode, Error, Outcome, Part};
+use crate::error::{Decode, Error, Outcome, Part};
 use crate::executor::Executor;
 use crate::future::Future;
 use crate::held::is_large;
 use crate::options::TaskOptions;
 use crate::panics;
+use crate::task::bound::{Bound, ContextFunction};
 use crate::task::encoded::FunctionKey;
 use crate::task::formats::Caught;
+use crate::task::function::{Function, Pointer};
+use crate::task::shared_context::SharedContext;
 
 /// A task that runs for another program.
 pub trait Handle: Send + Sync {
@@ -34,111 +37,49 @@ impl<T: Send> Handle for Future<T> {
 /// Gets the outcome of a task.
 pub(super) type Done = Box<dyn FnOnce(Result<&dyn erased_serde::Serialize, &Error>) + Send>;
 
+type Submit = dyn Fn(&dyn Backend, TaskOptions, &mut dyn erased_serde::Deserializer<'_>, Done) -> Result<Box<dyn Handle>, Error>
+    + Send
+    + Sync;
+
 /// A function with its types erased.
-pub(super) trait Call: Send + Sync {
-    /// Returns the keys that the function has in tasks: one for each way to submit it.
-    fn keys(&self) -> Vec<FunctionKey>;
-    fn is_fallible(&self) -> bool;
-    fn submit(
-        &self,
-        executor: &dyn Backend,
-        options: TaskOptions,
-        argument: &mut dyn erased_serde::Deserializer<'_>,
-        done: Done,
-    ) -> Result<Box<dyn Handle>, Error>;
+pub(super) struct Call {
+    /// The keys that the function has in tasks: as it is submitted if its `Err` is the task's error, and as it is submitted
+    /// if all that it returns is a value. An executor shall be able to tell that one of them is the wrong one.
+    pub(super) keys: [FunctionKey; 2],
+    pub(super) is_fallible: bool,
+    pub(super) submit: Box<Submit>,
 }
 
-/// A function whose return value is the result.
-pub(super) struct Plain<A, R>(pub(super) fn(A) -> R);
+impl Call {
+    /// Erases the types of a function. `pointer` is the type of the pointer to it.
+    pub(super) fn of<F, A, R>(function: F, pointer: TypeId) -> Self
+    where
+        F: Function<A, R> + 'static,
+        A: Payload,
+        R: Payload,
+    {
+        let keys = [F::pointer_type(), pointer].map(|pointer| (pointer, function.address()));
+        let submit: Box<Submit> = Box::new(move |executor, options, argument, done| {
+            Ok(hand_over(dispatch(&executor.with(options), function.clone(), read(argument)?), done))
+        });
+        Self { keys, is_fallible: F::IS_FALLIBLE, submit }
+    }
 
-/// A function whose `Err` is the task's error.
-pub(super) struct Fallible<A, R, E>(pub(super) fn(A) -> Result<R, E>);
-
-impl<A: Payload, R: Payload> Call for Plain<A, R> {
-    fn keys(&self) -> Vec<FunctionKey> {
-        vec![(TypeId::of::<fn(A) -> R>(), self.0 as usize)]
-    }
-    fn is_fallible(&self) -> bool {
-        false
-    }
-    fn submit(
-        &self,
-        executor: &dyn Backend,
-        options: TaskOptions,
-        argument: &mut dyn erased_serde::Deserializer<'_>,
-        done: Done,
-    ) -> Result<Box<dyn Handle>, Error> {
-        Ok(hand_over(executor.with(options).submit(self.0, read(argument)?), done))
-    }
-}
-
-impl<A: Payload, R: Payload, E: Into<BoxError> + 'static> Call for Fallible<A, R, E> {
-    fn keys(&self) -> Vec<FunctionKey> {
-        // By `try_submit`, and by `submit`, of which the executor shall be able to tell that it is the wrong one.
-        [TypeId::of::<fn(A) -> R>(), TypeId::of::<fn(A) -> Result<R, E>>()].map(|id| (id, self.0 as usize)).into()
-    }
-    fn is_fallible(&self) -> bool {
-        true
-    }
-    fn submit(
-        &self,
-        executor: &dyn Backend,
-        options: TaskOptions,
-        argument: &mut dyn erased_serde::Deserializer<'_>,
-        done: Done,
-    ) -> Result<Box<dyn Handle>, Error> {
-        Ok(hand_over(executor.with(options).try_submit(self.0, read(argument)?), done))
-    }
-}
-
-/// A function with a context, whose return value is the result. Other programs send the pair of context and argument.
-pub(super) struct PlainInContext<C, A, R>(pub(super) fn(&C, A) -> R);
-
-/// A function with a context, whose `Err` is the task's error.
-pub(super) struct FallibleInContext<C, A, R, E>(pub(super) fn(&C, A) -> Result<R, E>);
-
-impl<C: Payload + Sync, A: Payload, R: Payload> Call for PlainInContext<C, A, R> {
-    fn keys(&self) -> Vec<FunctionKey> {
-        vec![(TypeId::of::<fn(&C, A) -> R>(), self.0 as usize)]
-    }
-    fn is_fallible(&self) -> bool {
-        false
-    }
-    fn submit(
-        &self,
-        executor: &dyn Backend,
-        options: TaskOptions,
-        argument: &mut dyn erased_serde::Deserializer<'_>,
-        done: Done,
-    ) -> Result<Box<dyn Handle>, Error> {
-        let (context, argument): (C, A) = read(argument)?;
-        Ok(hand_over(executor.with(options).with_context(context).submit(self.0, argument), done))
-    }
-}
-
-impl<C, A, R, E> Call for FallibleInContext<C, A, R, E>
-where
-    C: Payload + Sync,
-    A: Payload,
-    R: Payload,
-    E: Into<BoxError> + 'static,
-{
-    fn keys(&self) -> Vec<FunctionKey> {
-        let by_types = [TypeId::of::<fn(&C, A) -> R>(), TypeId::of::<fn(&C, A) -> Result<R, E>>()];
-        by_types.map(|id| (id, self.0 as usize)).into()
-    }
-    fn is_fallible(&self) -> bool {
-        true
-    }
-    fn submit(
-        &self,
-        executor: &dyn Backend,
-        options: TaskOptions,
-        argument: &mut dyn erased_serde::Deserializer<'_>,
-        done: Done,
-    ) -> Result<Box<dyn Handle>, Error> {
-        let (context, argument): (C, A) = read(argument)?;
-        Ok(hand_over(executor.with(options).with_context(context).try_submit(self.0, argument), done))
+    /// Erases the types of a function with a context. Other programs send the pair of context and argument.
+    pub(super) fn in_context<F, C, A, R>(function: F, pointer: TypeId) -> Self
+    where
+        F: ContextFunction<C, A, R> + 'static,
+        C: Payload + Sync,
+        A: Payload,
+        R: Payload,
+    {
+        let keys = [Bound::<F, C>::pointer_type(), pointer].map(|pointer| (pointer, Pointer::address(function)));
+        let submit: Box<Submit> = Box::new(move |executor, options, argument, done| {
+            let (context, argument): (C, A) = read(argument)?;
+            let bound = SharedContext::new(context).bind(function);
+            Ok(hand_over(dispatch(&executor.with(options), bound, argument), done))
+        });
+        Self { keys, is_fallible: F::IS_FALLIBLE, submit }
     }
 }
 

@@ -56,7 +56,7 @@ impl Table {
     fn add(&mut self, entry: &Entry) {
         let name: Box<str> = entry.name.replace("::", ".").into();
         let call = (entry.call)().0;
-        for key in call.keys() {
+        for key in call.keys {
             if let Some(other) = self.names.insert(key, name.clone())
                 && other != name
             {
