@@ -70,8 +70,61 @@ impl Submitter {
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
     pub fn map(self, adapt: impl Fn(Job) -> Job + Send + Sync + 'static) -> Self {
-        let execute = self.execute;
-        Self { execute: Arc::new(move |job| execute(adapt(job))), ..self }
+        let execute = Arc::clone(&self.execute);
+        self.wrap(move |job| execute(adapt(job)))
+    }
+
+    /// Returns a submitter of an executor around this one, which calls `execute` with each job instead. For an executor
+    /// that submits something else to this one in place of a job; one that only changes jobs uses [`map`](Self::map).
+    ///
+    /// What the executor will get later is counted, cancelled and ended with that of the executor around which it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// # use std::time::Duration;
+    /// use concurrent_futures::{Backend, Executor, Job, Submitter, ThreadPoolExecutor};
+    ///
+    /// /// Counts the jobs that run.
+    /// struct Counted {
+    ///     pool: Arc<ThreadPoolExecutor>,
+    ///     running: Arc<AtomicUsize>,
+    /// }
+    ///
+    /// fn run(pool: &ThreadPoolExecutor, running: &Arc<AtomicUsize>, job: Job) {
+    ///     let running = Arc::clone(running);
+    ///     let counted = pool.spawn(move || {
+    ///         running.fetch_add(1, Ordering::Relaxed);
+    ///         job.run();
+    ///         running.fetch_sub(1, Ordering::Relaxed);
+    ///     });
+    ///     counted.detach();
+    /// }
+    ///
+    /// impl Backend for Counted {
+    ///     fn execute(&self, job: Job) {
+    ///         run(&self.pool, &self.running, job);
+    ///     }
+    ///     fn submitter(&self) -> Option<Submitter> {
+    ///         let (pool, running) = (Arc::clone(&self.pool), Arc::clone(&self.running));
+    ///         Some(self.pool.submitter()?.wrap(move |job| run(&pool, &running, job)))
+    ///     }
+    ///     # fn max_workers(&self) -> usize { self.pool.max_workers() }
+    ///     # fn close(&self) { self.pool.close() }
+    ///     # fn join(&self, timeout: Option<Duration>) -> bool { self.pool.join(timeout) }
+    ///     // ...
+    /// }
+    ///
+    /// let counted = Counted { pool: Arc::new(ThreadPoolExecutor::new(1)), running: Arc::default() };
+    /// let seven = counted.submit(|n: u32| n, 7);
+    /// assert_eq!(counted.submit_after(seven, |n: u32| n + 1).result()?, 8);
+    /// # counted.shutdown();
+    /// # Ok::<(), concurrent_futures::Error>(())
+    /// ```
+    pub fn wrap(self, execute: impl Fn(Job) + Send + Sync + 'static) -> Self {
+        Self { execute: Arc::new(execute), ..self }
     }
 
     /// Sets where the executor keeps the tasks that it will get later.

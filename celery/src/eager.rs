@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use concurrent_futures::erased_serde::{Deserializer, Serialize};
@@ -52,15 +51,12 @@ use crate::message::{Body, Embed};
 pub struct Eager<B: Backend> {
     executor: Arc<B>,
     queue: Arc<str>,
-    /// What comes later, such as the next attempt of a task, is refused then: it comes from a worker of the executor, which
-    /// would go on for ever.
-    is_closed: Arc<AtomicBool>,
 }
 
 impl<B: Backend + 'static> Eager<B> {
     /// Makes a cluster of an executor.
     pub fn new(executor: B) -> Self {
-        Self { executor: Arc::new(executor), queue: "celery".into(), is_closed: Arc::default() }
+        Self { executor: Arc::new(executor), queue: "celery".into() }
     }
 }
 
@@ -219,7 +215,6 @@ impl<B: Backend + 'static> Backend for Eager<B> {
         self.executor.max_workers()
     }
     fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
         self.executor.close();
     }
     fn join(&self, timeout: Option<Duration>) -> bool {
@@ -233,11 +228,12 @@ impl<B: Backend + 'static> Backend for Eager<B> {
     }
     fn submitter(&self) -> Option<Submitter> {
         let (executor, queue) = (Arc::clone(&self.executor), Arc::clone(&self.queue));
-        let is_closed = Arc::clone(&self.is_closed);
-        Some(Submitter::new(move |job| match is_closed.load(Ordering::SeqCst) {
-            true => job.fail(Error::ShutDown),
-            false => execute(&executor, job, &queue),
-        }))
+        let execute = move |job| execute(&executor, job, &queue);
+        // The executor inside knows what comes later, and ends it when it is closed.
+        Some(match self.executor.submitter() {
+            Some(inner) => inner.wrap(execute),
+            None => Submitter::new(execute),
+        })
     }
     fn poll_join(&self, waiting: &mut Waiting) -> bool {
         self.executor.poll_join(waiting)
