@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::fork;
 use crate::pauses::Pauses;
 use crate::sync::Mutex;
 use crate::unwind::catch_and_log;
@@ -23,9 +22,6 @@ type Cancel = Box<dyn FnOnce() -> bool + Send>;
 pub(crate) struct Upcoming {
     pauses: Arc<Pauses>,
     held_back: Mutex<HeldBack>,
-    /// The [generation](fork::generation) of the process whose executor this is. In a forked copy, the lock may be held for
-    /// ever.
-    generation: u32,
 }
 
 #[derive(Default)]
@@ -66,11 +62,12 @@ impl Taken {
 
 impl Upcoming {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { pauses: Pauses::new(), held_back: Mutex::default(), generation: fork::generation() })
+        Arc::new(Self { pauses: Pauses::new(), held_back: Mutex::default() })
     }
 
+    /// Returns `true` in a forked copy of the process, where the lock may be held for ever.
     fn is_copy(&self) -> bool {
-        self.generation != fork::generation()
+        self.pauses.is_copy()
     }
 
     pub(crate) fn pauses(&self) -> &Arc<Pauses> {

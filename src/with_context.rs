@@ -10,7 +10,7 @@
 //! RetryingWithContext ─────────────────> PlainRetryingWithContext   both, with attempts
 //! ```
 //!
-//! Here a function is [bound](Bound) to the context. The layers below call it like one without a context, and only
+//! Here a function is [bound](crate::task::bound::Bound) to the context. The layers below call it like one without a context, and only
 //! where calls leave the process do they treat the context apart.
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,7 @@ use crate::future::Future;
 use crate::inputs::Inputs;
 use crate::options::MapOptions;
 use crate::submitting::Submitting;
-use crate::task::bound::{Bound, ContextFunction, InContext, TryInContext};
+use crate::task::bound::{ContextFunction, InContext, TryInContext};
 use crate::task::shared_context::SharedContext;
 use crate::with::With;
 
@@ -124,7 +124,7 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
     where
         C: Payload,
     {
-        dispatch(&self.executor, self.bound(InContext(function)), argument)
+        dispatch(&self.executor, self.context.bind(InContext(function)), argument)
     }
 
     /// Calls a function that returns `Result` with the context and `argument` on a worker, like
@@ -137,7 +137,7 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
     where
         C: Payload,
     {
-        dispatch(&self.executor, self.bound(TryInContext(function)), argument)
+        dispatch(&self.executor, self.context.bind(TryInContext(function)), argument)
     }
 
     /// Calls `function` with the context and `argument` on a worker, and waits for room in a bounded queue without
@@ -171,7 +171,7 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
         C: Payload,
     {
         let With { backend, options } = self.executor.clone();
-        Submitting::new(backend, plain_task(self.bound(function), argument), Some(options))
+        Submitting::new(backend, plain_task(self.context.bind(function), argument), Some(options))
     }
 
     /// Calls `function` with the context and the values of other futures on a worker, once they are done, like
@@ -184,7 +184,7 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
     where
         C: Payload,
     {
-        dispatch_after(&self.executor, inputs, self.bound(InContext(function)))
+        dispatch_after(&self.executor, inputs, self.context.bind(InContext(function)))
     }
 
     /// Calls a function that returns `Result` with the context and the values of other futures on a worker, once they are
@@ -197,7 +197,7 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
     where
         C: Payload,
     {
-        dispatch_after(&self.executor, inputs, self.bound(TryInContext(function)))
+        dispatch_after(&self.executor, inputs, self.context.bind(TryInContext(function)))
     }
 
     /// Returns a function that submits, with the context: each call of it is a task.
@@ -208,14 +208,8 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainWithContext<'e, B, 
     where
         C: Payload,
     {
-        let (executor, bound) = (self.executor.clone(), self.bound(InContext(function)));
+        let (executor, bound) = (self.executor.clone(), self.context.bind(InContext(function)));
         move |argument| dispatch(&executor, bound.clone(), argument)
-    }
-}
-
-impl<B: ?Sized, C> PlainMapWithContext<'_, B, C> {
-    fn bound<F>(&self, function: F) -> Bound<F, C> {
-        Bound { function, context: self.context.clone() }
     }
 }
 

@@ -26,7 +26,7 @@
 //! The shared memory of a context is not used again either, because a value in a worker may have kept a part of it.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::os::Bell;
@@ -47,9 +47,7 @@ pub(super) struct EncodedContext {
     pub(super) segments: Vec<SegmentRef>,
     /// The pool that the segments belong to. Each process pool has its own, so this tells process pools apart.
     store: Arc<SegmentPool>,
-    /// Set before the context is sent to a worker for the first time.
-    is_sent: AtomicBool,
-    /// The workers that it was sent to. Some of them may have ended.
+    /// The workers that it was sent to. Empty until it is sent for the first time. Some of them may have ended.
     receivers: Mutex<Vec<Weak<Releases>>>,
     generation: u32,
 }
@@ -85,7 +83,6 @@ impl EncodedContext {
             encoded,
             segments,
             store,
-            is_sent: AtomicBool::new(false),
             receivers: Mutex::default(),
             generation: fork::generation(),
         })
@@ -109,7 +106,6 @@ impl EncodedContext {
 
     /// Notes that the context is about to be sent to a worker.
     pub(super) fn note_sent(&self, to: &Arc<Releases>) {
-        self.is_sent.store(true, Ordering::Relaxed);
         let mut receivers = self.receivers.lock();
         receivers.retain(|receiver| receiver.strong_count() > 0);
         receivers.push(Arc::downgrade(to));
@@ -123,7 +119,8 @@ impl Drop for EncodedContext {
             return;
         }
         // The segments are released before the monitors wake, because a monitor tells all workers which ones have gone.
-        self.store.release(&self.segments, *self.is_sent.get_mut());
+        let is_sent = !self.receivers.get_mut().is_empty();
+        self.store.release(&self.segments, is_sent);
         for receiver in self.receivers.get_mut().drain(..) {
             if let Some(releases) = receiver.upgrade() {
                 releases.add(self.number);

@@ -28,6 +28,13 @@ pub(crate) struct Bound<F, C> {
     pub(crate) context: SharedContext<C>,
 }
 
+impl<C> SharedContext<C> {
+    /// Binds a function to this context.
+    pub(crate) fn bind<F>(&self, function: F) -> Bound<F, C> {
+        Bound { function, context: self.clone() }
+    }
+}
+
 /// A function pointer with a context as its first parameter, and the conversion of its return value into an outcome.
 pub(crate) trait ContextFunction<C, A, R>: Pointer {
     const IS_FALLIBLE: bool;

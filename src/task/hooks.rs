@@ -72,13 +72,8 @@ impl Hooks {
         for hook in self.on_done {
             call_done(hook, outcome, &self.times);
         }
-        let mut span = Some(self.span).filter(|span| !span.is_none());
-        if span.is_some() {
-            as_callback(SUBSCRIBER, &mut || {
-                if let Some(span) = span.take() {
-                    span.ended(outcome, &self.times, self.executor, name);
-                }
-            });
+        if !self.span.is_none() {
+            as_callback(SUBSCRIBER, &mut || self.span.ended(outcome, &self.times, self.executor, name));
         }
     }
 }

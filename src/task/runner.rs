@@ -199,8 +199,8 @@ where
         if let Some(owner) = &owner {
             owner.started();
         }
-        let executor = owner.as_ref().and_then(|owner| owner.kind());
-        let span = started.and_then(|started| started.run(executor, self.name()));
+        let executor = || owner.as_ref().and_then(|owner| owner.kind());
+        let span = started.and_then(|started| started.run(executor(), self.name()));
         self.perform(me, call, owner.as_ref(), span)
     }
 

@@ -123,9 +123,6 @@ mod imp {
         }
 
         pub(crate) fn started(&self, times: &Times, executor: Option<&str>, name: Option<&str>) {
-            if self.is_none() {
-                return;
-            }
             self.record_names(executor, name);
             self.record("queued_us", micros(times.queued()));
         }
@@ -144,9 +141,6 @@ mod imp {
             executor: Option<&str>,
             name: Option<&str>,
         ) {
-            if self.is_none() {
-                return;
-            }
             match times.ran() {
                 Some(ran) => {
                     self.record("ran_us", micros(ran));

@@ -63,6 +63,6 @@ impl<'e, B: Backend + ?Sized, C: Send + Sync + 'static> PlainMapWithContext<'e, 
     }
 
     fn via<F>(&self, function: F) -> Via<With<'e, B>, Bound<F, C>> {
-        Via::new(self.executor.clone(), self.bound(function))
+        Via::new(self.executor.clone(), self.context.bind(function))
     }
 }

@@ -1,7 +1,7 @@
 //! [`RetryingWithContext`]: submits functions that share a context, and tries them again after an error.
 //!
 //! It is a [`Retrying`] executor and a context. As everywhere, the methods for plain functions are those of a type that it
-//! dereferences to, and a function becomes one without a context by being [bound](Bound) to it: every attempt calls the same
+//! dereferences to, and a function becomes one without a context by being [bound](crate::task::bound::Bound) to it: every attempt calls the same
 //! bound function.
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use crate::future::Future;
 use crate::map::{Map, MapUnordered};
 use crate::options::MapOptions;
 use crate::retry::Retrying;
-use crate::task::bound::{Bound, InContext, TryInContext};
+use crate::task::bound::{InContext, TryInContext};
 use crate::task::shared_context::SharedContext;
 
 /// Submits functions that share a context, and tries them again after an error. Made by adding a context and
@@ -64,16 +64,10 @@ impl<B: Backend + ?Sized, C: Send + Sync + 'static> RetryingWithContext<'_, B, C
     }
 }
 
-impl<B: ?Sized, C> PlainRetryingWithContext<'_, B, C> {
-    fn bound<F>(&self, function: F) -> Bound<F, C> {
-        Bound { function, context: self.context.clone() }
-    }
-}
-
 impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B, C> {
     /// Calls `function` with the context and `argument` on a worker, like [`Executor::submit`](crate::Executor::submit).
     pub fn submit<A: Payload + Clone, R: Payload>(&self, function: fn(&C, A) -> R, argument: A) -> Future<R> {
-        self.retrying.call(self.bound(InContext(function)), argument)
+        self.retrying.call(self.context.bind(InContext(function)), argument)
     }
 
     /// Calls a function that returns `Result` with the context and `argument` on a worker, like
@@ -83,7 +77,7 @@ impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B,
         function: fn(&C, A) -> Result<R, E>,
         argument: A,
     ) -> Future<R> {
-        self.retrying.call(self.bound(TryInContext(function)), argument)
+        self.retrying.call(self.context.bind(TryInContext(function)), argument)
     }
 
     /// Returns a function that submits, with the context: each call of it is a task.
@@ -91,7 +85,7 @@ impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B,
         &self,
         function: fn(&C, A) -> R,
     ) -> impl Fn(A) -> Future<R> + Send + Sync + Clone + use<'e, B, C, A, R> {
-        let (retrying, bound) = (self.retrying.clone(), self.bound(InContext(function)));
+        let (retrying, bound) = (self.retrying.clone(), self.context.bind(InContext(function)));
         move |argument| retrying.call(bound.clone(), argument)
     }
 
@@ -101,7 +95,7 @@ impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B,
     where
         I: IntoIterator<Item: Payload + Clone>,
     {
-        Map::new(self.retrying.items(self.bound(InContext(function))), &self.retrying.map_options, arguments)
+        Map::new(self.retrying.items(self.context.bind(InContext(function))), &self.retrying.map_options, arguments)
     }
 
     /// Calls a function that returns `Result` with the context and each argument, and yields the outcomes in input
@@ -114,7 +108,7 @@ impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B,
     where
         I: IntoIterator<Item: Payload + Clone>,
     {
-        Map::new(self.retrying.items(self.bound(TryInContext(function))), &self.retrying.map_options, arguments)
+        Map::new(self.retrying.items(self.context.bind(TryInContext(function))), &self.retrying.map_options, arguments)
     }
 
     /// Calls `function` with the context and each argument, and yields `(input position, outcome)` as the items are
@@ -127,7 +121,7 @@ impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B,
     where
         I: IntoIterator<Item: Payload + Clone>,
     {
-        let items = self.retrying.items(self.bound(InContext(function)));
+        let items = self.retrying.items(self.context.bind(InContext(function)));
         MapUnordered::new(items, &self.retrying.map_options, arguments)
     }
 
@@ -142,7 +136,7 @@ impl<'e, B: Backend + ?Sized, C: Payload + Sync> PlainRetryingWithContext<'e, B,
     where
         I: IntoIterator<Item: Payload + Clone>,
     {
-        let items = self.retrying.items(self.bound(TryInContext(function)));
+        let items = self.retrying.items(self.context.bind(TryInContext(function)));
         MapUnordered::new(items, &self.retrying.map_options, arguments)
     }
 }
