@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use concurrent_futures::{
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::with_default;
-use tracing::{Event, Metadata, Subscriber, info_span};
+use tracing::subscriber::{NoSubscriber, with_default};
+use tracing::{Dispatch, Event, Metadata, Subscriber, info_span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -101,16 +101,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     }
 }
 
-/// Lets one test at a time have a subscriber. Which spans are wanted is one state for all threads of a program, which changes
-/// while subscribers come and go.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+/// Keeps another subscriber, which wants nothing. While a program has only one, `tracing` asks that of the thread that comes
+/// first to a place of a span, which may be a thread of another test without any, and remembers that nobody wants it.
+fn keep_another_subscriber() {
+    static OTHER: OnceLock<Dispatch> = OnceLock::new();
+    OTHER.get_or_init(|| Dispatch::new(NoSubscriber::default()));
 }
 
 /// Runs the test, in the span "caller", with a subscriber of its own.
 fn traced(test: impl FnOnce(&Spans) + Send + 'static) {
-    let _alone = alone();
+    keep_another_subscriber();
     within(LONG, || {
         let spans = Spans::default();
         with_default(Registry::default().with(spans.clone()), || {
@@ -476,7 +476,7 @@ impl<S: Subscriber> Layer<S> for PanicsAtTheEnd {
 
 #[test]
 fn a_subscriber_that_panics_costs_no_more_than_the_task() {
-    let _alone = alone();
+    keep_another_subscriber();
     within(LONG, || {
         logged("");
         with_default(Registry::default().with(Panics), || {
@@ -493,7 +493,7 @@ fn a_subscriber_that_panics_costs_no_more_than_the_task() {
 
 #[test]
 fn a_subscriber_that_panics_at_the_end_of_a_span_costs_nothing() {
-    let _alone = alone();
+    keep_another_subscriber();
     within(LONG, || {
         logged("");
         with_default(Registry::default().with(PanicsAtTheEnd), || {
@@ -558,7 +558,7 @@ impl Subscriber for Curious {
 
 #[test]
 fn a_subscriber_may_look_at_the_task() {
-    let _alone = alone();
+    keep_another_subscriber();
     within(LONG, || {
         let curious = Arc::new(Curious::default());
         with_default(Arc::clone(&curious), || {
