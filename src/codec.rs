@@ -31,10 +31,7 @@ pub(crate) fn encode<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Err
 
 /// Encodes like [`encode`], but turns a panic of the user's `Serialize` into an error.
 pub(crate) fn encode_caught<T: Serialize>(part: Part, value: &T) -> Result<Vec<u8>, Error> {
-    panics::catch(|| encode(part, value)).map_err(|error| match error {
-        Error::Panicked(panic) => Error::Encode(Encode::new(part, panic.to_string())),
-        error => error,
-    })
+    panics::catch(|| encode(part, value)).map_err(|error| unwritten(part, error))
 }
 
 /// Appends the value to `bytes`.
@@ -66,10 +63,7 @@ pub(crate) fn decode<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Re
 
 /// Decodes like [`decode`], but turns a panic of the user's `Deserialize` into an error.
 pub(crate) fn decode_caught<T: DeserializeOwned + Send>(part: Part, bytes: &[u8]) -> Result<T, Error> {
-    panics::catch(|| decode(part, bytes)).map_err(|error| match error {
-        Error::Panicked(panic) => Error::Decode(Decode::new(part, panic.to_string())),
-        error => error,
-    })
+    panics::catch(|| decode(part, bytes)).map_err(|error| unread(part, error))
 }
 
 /// Reads on this stack, or on a fresh one if this does not suffice.
@@ -173,17 +167,17 @@ fn explained<T: ?Sized>(error: &postcard::Error) -> String {
 }
 
 /// Converts a panic in the user's `Serialize` into the error of the task.
-pub(crate) fn unwritten(error: Error) -> Error {
+pub(crate) fn unwritten(part: Part, error: Error) -> Error {
     match error {
-        Error::Panicked(panic) => Error::Encode(Encode::new(Part::Argument, panic.to_string())),
+        Error::Panicked(panic) => Error::Encode(Encode::new(part, panic.to_string())),
         error => error,
     }
 }
 
 /// Converts a panic in the user's `Deserialize` into the error of the task.
-pub(crate) fn unread(error: Error) -> Error {
+pub(crate) fn unread(part: Part, error: Error) -> Error {
     match error {
-        Error::Panicked(panic) => Error::Decode(Decode::new(Part::Result, panic.to_string())),
+        Error::Panicked(panic) => Error::Decode(Decode::new(part, panic.to_string())),
         error => error,
     }
 }

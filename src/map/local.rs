@@ -46,7 +46,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::task::call::Call;
 use crate::task::function::caught;
 use crate::task::owner::{Ended, Shared, Sharing};
-use crate::task::trace::Caller;
+use crate::task::trace::{Caller, in_scope_of};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::ticket::Ticket;
 use crate::unwind::{Caught, drop_caught};
@@ -169,10 +169,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
             let owner = Arc::clone(&items.owner);
             let work = MapWorker { items: Arc::clone(&items), function: Arc::clone(&function) };
             let new_task = || new_task(Some(work), options.clone(), Some(owner));
-            let task: Arc<dyn TaskHandle<()>> = match &caller {
-                Some(caller) => caller.in_scope(new_task),
-                None => new_task(),
-            };
+            let task: Arc<dyn TaskHandle<()>> = in_scope_of(caller.as_ref(), new_task);
             let id = task.id();
             task.add_callback(Box::new(move |outcome| {
                 if let Err(error) = outcome {

@@ -32,12 +32,11 @@ use super::range::{Collect, Range};
 use super::source::{FollowUp, InputBuffer, SharedItems};
 use crate::bytes::{OutOfBand, with_out_of_band};
 use crate::codec;
-use crate::codec::{Payload, unread};
+use crate::codec::Payload;
 use crate::error::{Error, Outcome, Part};
 use crate::estimate::DurationEstimate;
 use crate::items::{BatchExecutor, BatchOwner, NewBatch};
 use crate::options::TaskOptions;
-use crate::panics;
 use crate::sync::Mutex;
 use crate::task::encoded::{EncodedCall, Entry, ItemOffsets};
 use crate::task::function::Function;
@@ -284,7 +283,7 @@ impl<A: Payload, R: Payload> BatchOwner for OwnedRange<A, R> {
     ) {
         let count = replies.len();
         let mut ended = Ended::default();
-        let decode = |bytes| panics::catch(|| codec::decode(Part::Result, bytes)).map_err(unread);
+        let decode = |bytes| codec::decode_caught(Part::Result, bytes);
         let (outcomes, _) = with_out_of_band(out_of_band, || {
             let outcomes = replies.into_iter().map(|reply| reply.and_then(decode));
             outcomes.collect::<Vec<Outcome<R>>>()

@@ -4,7 +4,7 @@
 use std::any::TypeId;
 
 use crate::backend::{Backend, dispatch};
-use crate::codec::Payload;
+use crate::codec::{Payload, unread};
 use crate::error::{Decode, Error, Outcome, Part};
 use crate::executor::Executor;
 use crate::future::Future;
@@ -92,10 +92,7 @@ fn read<A: Payload>(argument: &mut dyn erased_serde::Deserializer<'_>) -> Outcom
         }
         erased_serde::deserialize(argument).map_err(failed)
     };
-    panics::catch(read).map_err(|error| match error {
-        Error::Panicked(panicked) => Error::Decode(Decode::new(Part::Argument, panicked.to_string())),
-        error => error,
-    })
+    panics::catch(read).map_err(|error| unread(Part::Argument, error))
 }
 
 /// Has `done` called with the outcome of the task.

@@ -53,7 +53,7 @@ use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::task::snapshot::{End, State};
-use crate::task::trace::Caller;
+use crate::task::trace::{Caller, in_scope_of};
 use crate::task::{Runnable, TaskHandle, new_task};
 use crate::unwind::{catch_and_log, drop_caught};
 
@@ -127,12 +127,7 @@ impl<R> Remaining<R> {
 
     /// Makes a task, whose span begins here.
     fn make(&self, task: impl FnOnce() -> Arc<dyn TaskHandle<R>>) -> Outcome<Arc<dyn TaskHandle<R>>> {
-        panics::catch(|| {
-            Ok(match &self.caller {
-                Some(caller) => caller.in_scope(task),
-                None => task(),
-            })
-        })
+        panics::catch(|| Ok(in_scope_of(self.caller.as_ref(), task)))
     }
 
     /// Decides what follows an attempt that ended with an error. Runs user code.

@@ -18,7 +18,7 @@ use super::function::{Function, caught};
 use super::shared_context::{AnyContext, ReceivedContext};
 use crate::bytes::{self, OutOfBand, with_out_of_band};
 use crate::codec::{self, unwritten};
-use crate::error::{Encode, Error, Outcome, Part};
+use crate::error::{Error, Outcome, Part};
 use crate::held::{Held, is_large};
 use crate::panics;
 use crate::unwind::drop_caught;
@@ -58,7 +58,7 @@ impl ItemOffsets {
                     scratch = encoded;
                     scratch.clear();
                 }
-                Err(error) => refused.push((position, unwritten(error))),
+                Err(error) => refused.push((position, unwritten(Part::Argument, error))),
             }
             ends.push(argument.len());
             let count = bytes::stored();
@@ -206,9 +206,5 @@ where
     if encoded.is_err() {
         out_of_band.put_back(&taken);
     }
-    match encoded {
-        Ok(encoded) => Ok((encoded, taken)),
-        Err(Error::Panicked(panic)) => Err(Error::Encode(Encode::new(Part::Result, panic.to_string()))),
-        Err(error) => Err(error),
-    }
+    encoded.map(|encoded| (encoded, taken)).map_err(|error| unwritten(Part::Result, error))
 }

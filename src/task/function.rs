@@ -13,7 +13,7 @@ use super::shared_context::{AnyContext, ReceivedContext};
 use super::worker_state;
 use crate::bytes::OutOfBand;
 use crate::codec::unread;
-use crate::error::{BoxError, Error, Outcome};
+use crate::error::{BoxError, Error, Outcome, Part};
 use crate::held::Held;
 use crate::panics;
 
@@ -206,7 +206,7 @@ pub(crate) fn caught<T, H: Held<Outcome<T>>>(call: impl FnOnce() -> Outcome<T>) 
 
 /// Decodes a result with the user's `Deserialize`. A panic becomes an error.
 pub(crate) fn read<T, H: Held<Outcome<T>>>(decode: impl FnOnce() -> Outcome<T>) -> H {
-    panics::catch_or(|| H::hold(decode), |panicked| failed(unread(panicked)))
+    panics::catch_or(|| H::hold(decode), |panicked| failed(unread(Part::Result, panicked)))
 }
 
 /// Returns `error` as an outcome.

@@ -116,7 +116,7 @@ fn lent_already() -> Error {
 
 /// Encodes with the user's `Serialize`. A panic becomes an error.
 fn written<E>(encode: impl FnOnce() -> Result<E, Error>) -> Result<E, Error> {
-    panics::catch(encode).map_err(unwritten)
+    panics::catch(encode).map_err(|error| unwritten(Part::Argument, error))
 }
 
 impl<C, T, H> Runnable for Task<C, T, H>

@@ -22,6 +22,14 @@ pub(crate) use imp::{Caller, TaskSpan};
 /// The name of the user code that a call of a subscriber runs, for the log line about its panic.
 pub(crate) const SUBSCRIBER: &str = "a subscriber of `tracing`";
 
+/// Runs `code`, whose spans are children of the caller's, if there is one.
+pub(crate) fn in_scope_of<R>(caller: Option<&Caller>, code: impl FnOnce() -> R) -> R {
+    match caller {
+        Some(caller) => caller.in_scope(code),
+        None => code(),
+    }
+}
+
 #[cfg(feature = "tracing")]
 mod imp {
     use std::borrow::Cow;
