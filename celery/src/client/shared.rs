@@ -262,9 +262,11 @@ impl Shared {
         if self.is_own_thread() {
             return true;
         }
+        // Cloned and dropped without the lock: it may be anybody's.
+        let mut waker = Some(waiting.waker().clone());
         let mut state = self.state.lock();
         if !state.has_ended {
-            state.polls.push(waiting.waker().clone());
+            state.polls.extend(waker.take());
         }
         state.has_ended
     }
