@@ -71,12 +71,15 @@ impl Events {
     }
 
     pub(super) fn received(&mut self, message: &TaskMessage) -> Option<(String, Vec<u8>)> {
+        if !self.has_tasks {
+            return None;
+        }
         let TaskMessage { task, args_shown, kwargs_shown, root_id, parent_id, retries, eta, expires, .. } = message;
         let details = json!({
             "uuid": message.id, "name": task, "args": args_shown, "kwargs": kwargs_shown, "root_id": root_id,
             "parent_id": parent_id, "retries": retries, "eta": eta, "expires": expires,
         });
-        self.has_tasks.then(|| self.event("task-received", details))
+        Some(self.event("task-received", details))
     }
 
     pub(super) fn started(&mut self, id: &str) -> Option<(String, Vec<u8>)> {
@@ -84,6 +87,9 @@ impl Events {
     }
 
     pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<(String, Vec<u8>)> {
+        if !self.has_tasks {
+            return None;
+        }
         let (kind, details) = match outcome {
             Outcome::Value(text) => {
                 let result = if self.hides_results { "(hidden)".into() } else { shown(text) };
@@ -102,7 +108,7 @@ impl Events {
                 )
             }
         };
-        self.has_tasks.then(|| self.event(kind, details))
+        Some(self.event(kind, details))
     }
 }
 
