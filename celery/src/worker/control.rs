@@ -8,6 +8,7 @@ use lapin::message::Delivery;
 use serde_json::{Map, Value, json};
 
 use super::Lost;
+use super::events::seconds;
 use super::orders::Order;
 use super::request::{Request, Stage};
 use super::service::Service;
@@ -62,7 +63,7 @@ impl Service {
                 if order.text("from_node") == Some(&self.settings.name) {
                     return Ok(None);
                 }
-                let now = Timestamp::now().as_duration().as_secs_f64();
+                let now = seconds(Timestamp::now());
                 let revoked: Map<String, Value> = self.revoked.iter().map(|id| (id.into(), now.into())).collect();
                 json!({ "revoked": revoked, "clock": self.events.tick() })
             }
@@ -85,8 +86,7 @@ impl Service {
                 ok("task events disabled".into())
             }
             "heartbeat" => {
-                let (key, event) = self.events.worker("heartbeat", self.vitals());
-                session.tell(&key, &self.settings.name, &event).await?;
+                session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
                 return Ok(None);
             }
             "add_consumer" => match order.text("queue").filter(|queue| !queue.is_empty()) {

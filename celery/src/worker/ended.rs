@@ -79,9 +79,7 @@ impl Service {
     ) -> Result<Option<lapin::PublisherConfirm>, Lost> {
         self.call_next(session, ended).await?;
         if let Some(runtime) = ended.runtime {
-            if let Some((key, event)) = self.events.ended(&ended.message.id, &ended.outcome, runtime) {
-                session.tell(&key, &self.settings.name, &event).await?;
-            }
+            session.tell(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             *self.totals.entry(ended.message.task.clone()).or_default() += 1;
             ended.runtime = None;
         }

@@ -23,6 +23,12 @@ pub(super) struct Vitals {
     pub(super) processed: u64,
 }
 
+/// What is published for monitors.
+pub(super) struct Event {
+    pub(super) routing_key: String,
+    pub(super) body: Vec<u8>,
+}
+
 /// Writes the events of one worker.
 pub(super) struct Events {
     pub(super) hostname: String,
@@ -45,8 +51,7 @@ impl Events {
         self.clock
     }
 
-    /// Returns the body of an event, and its routing key.
-    fn event(&mut self, kind: &str, details: Value) -> (String, Vec<u8>) {
+    fn event(&mut self, kind: &str, details: Value) -> Event {
         let mut event = Map::new();
         event.insert("type".into(), kind.into());
         event.insert("hostname".into(), self.hostname.clone().into());
@@ -57,11 +62,11 @@ impl Events {
         if let Value::Object(details) = details {
             event.extend(details);
         }
-        (kind.replace('-', "."), Value::Object(event).to_string().into_bytes())
+        Event { routing_key: kind.replace('-', "."), body: Value::Object(event).to_string().into_bytes() }
     }
 
     /// `what`: online, heartbeat or offline.
-    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> (String, Vec<u8>) {
+    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> Event {
         let details = json!({
             "freq": HEARTBEAT.as_secs(), "sw_ident": "concurrent-futures", "sw_ver": env!("CARGO_PKG_VERSION"),
             "sw_sys": std::env::consts::OS, "active": vitals.running, "processed": vitals.processed,
@@ -70,7 +75,7 @@ impl Events {
         self.event(&format!("worker-{what}"), details)
     }
 
-    pub(super) fn received(&mut self, message: &TaskMessage) -> Option<(String, Vec<u8>)> {
+    pub(super) fn received(&mut self, message: &TaskMessage) -> Option<Event> {
         if !self.has_tasks {
             return None;
         }
@@ -82,11 +87,11 @@ impl Events {
         Some(self.event("task-received", details))
     }
 
-    pub(super) fn started(&mut self, id: &str) -> Option<(String, Vec<u8>)> {
+    pub(super) fn started(&mut self, id: &str) -> Option<Event> {
         self.has_tasks.then(|| self.event("task-started", json!({ "uuid": id })))
     }
 
-    pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<(String, Vec<u8>)> {
+    pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<Event> {
         if !self.has_tasks {
             return None;
         }
@@ -122,12 +127,12 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Events, Vitals};
+    use super::{Event, Events, Vitals};
     use crate::message::TaskMessage;
     use crate::worker::outcome::Outcome;
 
-    fn read((key, body): (String, Vec<u8>)) -> (String, Value) {
-        (key, serde_json::from_slice(&body).unwrap())
+    fn read(event: Event) -> (String, Value) {
+        (event.routing_key, serde_json::from_slice(&event.body).unwrap())
     }
 
     #[test]

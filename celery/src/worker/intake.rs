@@ -52,9 +52,7 @@ impl Service {
         let priority = properties.priority().unwrap_or(0);
         let (exchange, routing_key) = (exchange.to_string(), routing_key.to_string());
         let origin = Origin { tag: Some(tag), exchange, routing_key, is_redelivered: redelivered, priority };
-        if let Some((key, event)) = self.events.received(&message) {
-            session.tell(&key, &self.settings.name, &event).await?;
-        }
+        session.tell(self.events.received(&message)).await?;
         let most = self.settings.max_message_size;
         if data.len() > most {
             let error = Error::TooLarge(TooLarge::new(data.len() as u64, most as u64));
@@ -140,9 +138,7 @@ impl Service {
             Ok(read) => read,
             Err(error) => return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await,
         };
-        if let Some((key, event)) = self.events.started(&message.id) {
-            session.tell(&key, &self.settings.name, &event).await?;
-        }
+        session.tell(self.events.started(&message.id)).await?;
         if let Some(queue) = message.reply_to.as_deref().filter(|_| !message.ignore_result) {
             let started = json!({"hostname": self.settings.name, "pid": std::process::id()}).to_string();
             let answer = Answer::write(&message.id, Status::Started, &started, None);

@@ -187,8 +187,7 @@ impl Service {
 
     /// Does what there is to do on a connection. Returns when the worker is to end.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Lost> {
-        let online = self.events.worker("online", self.vitals());
-        session.tell(&online.0, &self.settings.name, &online.1).await?;
+        session.tell([self.events.worker("online", self.vitals())]).await?;
         while let Some(ended) = self.unsent.pop() {
             self.end(session, ended).await?;
         }
@@ -214,9 +213,7 @@ impl Service {
                 Next::Time => self.on_time(session).await?,
             }
         }
-        let offline = self.events.worker("offline", self.vitals());
-        session.tell(&offline.0, &self.settings.name, &offline.1).await?;
-        Ok(())
+        Ok(session.tell([self.events.worker("offline", self.vitals())]).await?)
     }
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
@@ -283,8 +280,7 @@ impl Service {
         let now = Instant::now();
         if self.heartbeat <= now {
             self.heartbeat = now + HEARTBEAT;
-            let heartbeat = self.events.worker("heartbeat", self.vitals());
-            session.tell(&heartbeat.0, &self.settings.name, &heartbeat.1).await?;
+            session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
         }
         if self.stopping.flatten().is_some_and(|end| end <= now) {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);

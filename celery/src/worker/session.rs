@@ -21,6 +21,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorK
 
 use super::Lost;
 use super::ended::Ended;
+use super::events::Event;
 use crate::broker::{Broker, ConnectError};
 use crate::message::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
@@ -32,6 +33,8 @@ const ORDERS_EXPIRE: i32 = 10_000;
 const NOT_IMPLEMENTED: u16 = 540;
 
 pub(super) struct Session {
+    /// The name of the worker.
+    name: String,
     connection: Connection,
     /// For tasks and answers.
     tasks: Channel,
@@ -114,7 +117,8 @@ impl Session {
         let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
         limit.map_err(refused("a limit of messages"))?;
         let (consumers, confirms) = (Vec::new(), VecDeque::new());
-        let mut session = Self { connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
+        let name = name.to_owned();
+        let mut session = Self { name, connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
         for queue in queues {
             session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
         }
@@ -263,12 +267,15 @@ impl Session {
     }
 
     /// Tells whoever listens what the worker does.
-    pub(super) async fn tell(&self, routing_key: &str, hostname: &str, body: &[u8]) -> lapin::Result<()> {
-        let mut headers = FieldTable::default();
-        headers.insert("hostname".into(), AMQPValue::LongString(hostname.into()));
-        let properties = json_properties().with_headers(headers).with_delivery_mode(1);
-        let options = BasicPublishOptions::default();
-        self.events.basic_publish(EVENTS.into(), routing_key.into(), options, body, properties).await?.await.map(drop)
+    pub(super) async fn tell(&self, events: impl IntoIterator<Item = Event>) -> lapin::Result<()> {
+        for Event { routing_key, body } in events {
+            let mut headers = FieldTable::default();
+            headers.insert("hostname".into(), AMQPValue::LongString(self.name.as_str().into()));
+            let properties = json_properties().with_headers(headers).with_delivery_mode(1);
+            let (routing_key, options) = (routing_key.into(), BasicPublishOptions::default());
+            self.events.basic_publish(EVENTS.into(), routing_key, options, &body, properties).await?.await?;
+        }
+        Ok(())
     }
 
     /// Ends in order: the broker has everything that was sent. It delivers what was not acknowledged to other workers.
