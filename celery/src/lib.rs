@@ -99,6 +99,7 @@ mod golden;
 mod json;
 mod keywords;
 mod message;
+mod pauses;
 mod topology;
 mod worker;
 

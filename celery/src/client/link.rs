@@ -23,10 +23,11 @@ use futures_lite::FutureExt as _;
 use lapin::ErrorKind;
 use lapin::message::Delivery;
 
-use super::publishing::{Pauses, Unconfirmed};
+use super::publishing::Unconfirmed;
 use super::session::Session;
 use super::shared::Shared;
 use crate::broker::{Broker, ConnectError, wait};
+use crate::pauses::Pauses;
 
 /// What AMQP says when a message is larger than the broker takes.
 const PRECONDITION_FAILED: u16 = 406;

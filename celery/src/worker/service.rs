@@ -33,9 +33,7 @@ use super::request::{Request, Requests, Stage};
 use super::session::{About, Incoming, Session};
 use super::{Input, Lost, Settings, Stop, Worker};
 use crate::broker::{Broker, ConnectError, wait};
-
-/// How long to pause between attempts to connect: at first, and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+use crate::pauses::Pauses;
 
 /// How many revoked tasks are remembered, and how long, as by Celery.
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
@@ -152,7 +150,8 @@ impl Service {
 
     /// Connects again. Returns `None` if the worker is stopped, and has nothing left to say or no time for it.
     async fn reconnect(&mut self) -> Option<Session> {
-        let mut pause = PAUSE.0;
+        let pauses = Pauses::new();
+        let mut pause = pauses.next();
         loop {
             if self.is_over() && self.unsent.is_empty() {
                 return None;
@@ -167,7 +166,7 @@ impl Service {
                 Ok(Ok(session)) => return Some(session),
                 Ok(Err(error)) => {
                     log::debug!("no connection yet: {error}");
-                    pause = (2 * pause).min(PAUSE.1);
+                    pause = pauses.next();
                 }
                 Err(Ok(Input::Done(id, outcome))) => {
                     self.unsent.extend(self.requests.remove(&id).map(|request| Ended::new(request, outcome)));
