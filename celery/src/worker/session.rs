@@ -17,12 +17,12 @@ use lapin::options::{
     ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorKind, ExchangeKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::Lost;
 use super::ended::Ended;
 use super::events::Event;
-use crate::broker::{Broker, ConnectError};
+use crate::broker::{Broker, ConnectError, has_code};
 use crate::message::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
@@ -87,7 +87,7 @@ impl Session {
         let connect = async || broker.connect(&format!("concurrent-futures worker {name}")).await;
         let opened = match Self::on(connect().await?, name, queues, slots, true).await {
             // The broker has closed the connection.
-            Err((_, error)) if is_not_implemented(&error) => {
+            Err((_, error)) if has_code(&error, NOT_IMPLEMENTED) => {
                 Self::on(connect().await?, name, queues, slots, false).await
             }
             opened => opened,
@@ -284,11 +284,6 @@ impl Session {
             log::debug!("the connection to the broker did not end in order: {error}");
         }
     }
-}
-
-/// Returns `true` if the broker cannot do what it was asked for.
-fn is_not_implemented(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_IMPLEMENTED)
 }
 
 /// Begins to listen to orders.
