@@ -100,6 +100,7 @@ mod json;
 mod keywords;
 mod message;
 mod pauses;
+mod properties;
 mod topology;
 mod worker;
 

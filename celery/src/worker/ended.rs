@@ -19,7 +19,8 @@ use super::signature::{after_failure, after_success};
 use super::verdict::revoked;
 use crate::answer::Answer;
 use crate::failure::Failure;
-use crate::message::{Embed, TaskMessage, json_properties};
+use crate::message::{Embed, TaskMessage};
+use crate::properties::json_properties;
 
 pub(super) struct Ended {
     message: TaskMessage,

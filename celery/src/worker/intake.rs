@@ -21,6 +21,7 @@ use super::{Input, Lost};
 use crate::answer::{Answer, Status};
 use crate::failure::Failure;
 use crate::message::{Body, TaskMessage};
+use crate::properties::{correlation_id, reply_to};
 
 /// What monitors are shown in place of arguments.
 const HIDDEN: &str = "(hidden)";
@@ -108,11 +109,9 @@ impl Service {
         why: &str,
     ) -> Result<(), Lost> {
         log::warn!("the worker {} rejects a message: {why}", self.settings.name);
-        let text = |text: &lapin::types::ShortString| text.to_string();
-        let (reply_to, id) = (properties.reply_to().as_ref().map(text), properties.correlation_id().as_ref().map(text));
-        if let (Some(queue), Some(id)) = (reply_to, id) {
+        if let (Some(queue), Some(id)) = (reply_to(properties), correlation_id(properties)) {
             let failure = Failure::of(&Error::Decode(Decode::new(Part::Argument, why)));
-            let message = TaskMessage { id, reply_to: Some(queue), ..TaskMessage::default() };
+            let message = TaskMessage { id: id.into(), reply_to: Some(queue.into()), ..TaskMessage::default() };
             let outcome = Outcome::Failed { failure, trace: None };
             if let Some((queue, body, properties)) = outcome.answer(&message) {
                 session.publish(("", queue), &body, properties, About::Nothing).await?;

@@ -23,7 +23,7 @@ use super::Lost;
 use super::ended::Ended;
 use super::events::Event;
 use crate::broker::{Broker, ConnectError, has_code};
-use crate::message::json_properties;
+use crate::properties::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
 /// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::args::Written;
 use crate::message::{Body, Embed, TaskMessage, shown};
+use crate::properties::origin;
 
 /// The queue of a task that names none, as for Celery's own programs.
 const DEFAULT_QUEUE: &str = "celery";
@@ -140,7 +141,7 @@ impl Signature {
             time_limit: seconds("time_limit"),
             soft_time_limit: seconds("soft_time_limit"),
             retries_allowed: parent.retries_allowed,
-            origin: format!("{}@rust", std::process::id()),
+            origin: origin(),
             ignore_result: self.options.get("ignore_result").and_then(Value::as_bool).unwrap_or(false),
             args_shown: shown(&written.args),
             kwargs_shown: shown(&written.kwargs),
