@@ -20,6 +20,7 @@ use crate::client::{Call, Prepared};
 use crate::failure::{FailedTask, Failure};
 use crate::json;
 use crate::message::{Body, Embed};
+use crate::topology::DEFAULT_QUEUE;
 
 /// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is
 /// Celery's `task_always_eager`.
@@ -55,7 +56,7 @@ pub struct Eager<B: Backend> {
 impl<B: Backend + 'static> Eager<B> {
     /// Makes a cluster of an executor.
     pub fn new(executor: B) -> Self {
-        Self { executor: Arc::new(executor), queue: "celery".into() }
+        Self { executor: Arc::new(executor), queue: DEFAULT_QUEUE.into() }
     }
 }
 

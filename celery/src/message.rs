@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use concurrent_futures::{Error, TooLarge};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ use crate::properties::{JSON, content_type, correlation_id, json_properties, rep
 
 /// How often a task may be run again when its worker is lost. The worker that gets its message again reads it.
 const RETRIES: &str = "cf-retries";
+
+/// How many bytes a message may have, unless a builder says otherwise.
+pub(crate) const MAX_SIZE: usize = 64 << 20;
 
 /// How many characters of the arguments are shown in logs and monitors.
 const SHOWN: usize = 1024;
@@ -53,6 +57,14 @@ pub(crate) struct TaskMessage {
     /// The queue for answers.
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
+}
+
+/// Returns an error if a message, or what makes up most of one, has more than `most` bytes.
+pub(crate) fn check_size(size: usize, most: usize) -> Result<(), Error> {
+    match size > most {
+        true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
+        false => Ok(()),
+    }
 }
 
 /// Cuts arguments to what logs and monitors show.

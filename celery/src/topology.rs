@@ -10,6 +10,9 @@ use lapin::{Channel, Connection, ExchangeKind};
 
 use crate::broker::has_code;
 
+/// The queue of a task that names none, as for Celery's own programs.
+pub(crate) const DEFAULT_QUEUE: &str = "celery";
+
 /// Where workers listen to what they are told.
 pub(crate) const CONTROL: &str = "celery.pidbox";
 

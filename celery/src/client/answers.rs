@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use concurrent_futures::{Decode, Error, Part, TooLarge};
+use concurrent_futures::{Decode, Error, Part};
 use futures_lite::StreamExt as _;
 use futures_lite::future::poll_once;
 use lapin::message::Delivery;
@@ -16,6 +16,7 @@ use super::session::Session;
 use super::window::Reply;
 use crate::answer::{Answer, Started, Status};
 use crate::failure::{FailedTask, Failure};
+use crate::message::check_size;
 use crate::properties::{JSON, content_type, correlation_id, text};
 
 /// How long a worker has to answer after the time limit of a task.
@@ -61,10 +62,7 @@ impl Link {
 
     /// Reads what a worker says about a task.
     fn read<'d>(&self, delivery: &'d Delivery) -> Result<Answer<'d>, Error> {
-        let (size, most) = (delivery.data.len(), self.shared.settings.max_message_size);
-        if size > most {
-            return Err(Error::TooLarge(TooLarge::new(size as u64, most as u64)));
-        }
+        check_size(delivery.data.len(), self.shared.settings.max_message_size)?;
         let unread = |why: String| Error::Decode(Decode::new(Part::Result, why));
         let kind = content_type(&delivery.properties);
         if kind != JSON {

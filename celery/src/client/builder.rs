@@ -9,6 +9,8 @@ use concurrent_futures::{BuildError, named};
 use super::CeleryExecutor;
 use super::shared::Settings;
 use crate::broker::{Broker, ConnectError};
+use crate::message::MAX_SIZE;
+use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`CeleryExecutor`]. Made by [`CeleryExecutor::builder`].
 ///
@@ -50,10 +52,10 @@ impl CeleryBuilder {
 
     fn with_broker(broker: Result<Broker, ConnectError>) -> Self {
         let settings = Settings {
-            queue: "celery".into(),
+            queue: DEFAULT_QUEUE.into(),
             in_flight: 64,
             max_pending: None,
-            max_message_size: 64 << 20,
+            max_message_size: MAX_SIZE,
             broker_timeout: Duration::from_secs(60),
         };
         Self { broker, settings }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Decode, Error, Part, TaskOptions, TooLarge};
+use concurrent_futures::{Decode, Error, Part, TaskOptions};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -20,7 +20,7 @@ use super::verdict::{Circumstances, Verdict, judge};
 use super::{Input, Lost};
 use crate::answer::{Answer, Status};
 use crate::failure::Failure;
-use crate::message::{Body, TaskMessage};
+use crate::message::{Body, TaskMessage, check_size};
 use crate::properties::{correlation_id, reply_to};
 
 /// What monitors are shown in place of arguments.
@@ -54,9 +54,7 @@ impl Service {
         let (exchange, routing_key) = (exchange.to_string(), routing_key.to_string());
         let origin = Origin { tag: Some(tag), exchange, routing_key, is_redelivered: redelivered, priority };
         session.tell(self.events.received(&message)).await?;
-        let most = self.settings.max_message_size;
-        if data.len() > most {
-            let error = Error::TooLarge(TooLarge::new(data.len() as u64, most as u64));
+        if let Err(error) = check_size(data.len(), self.settings.max_message_size) {
             return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await;
         }
         let circumstances = Circumstances {

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use concurrent_futures::{Encode, Error, Part, TooLarge};
+use concurrent_futures::{Encode, Error, Part};
 
 use crate::answer::Status;
 use crate::failure::Failure;
 use crate::json;
+use crate::message::check_size;
 
 pub(super) enum Outcome {
     /// The value, in JSON.
@@ -23,10 +24,11 @@ pub(super) enum Outcome {
 impl Outcome {
     /// Writes what a task has returned. Runs the code of its types, in the thread that completes the task.
     pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, most: usize) -> Self {
-        let written = outcome.map_err(Clone::clone).and_then(|value| match json::write(value) {
-            Ok((text, _)) if text.len() > most => Err(Error::TooLarge(TooLarge::new(text.len() as u64, most as u64))),
-            Ok((text, _)) => Ok(text),
-            Err(error) => Err(Error::Encode(Encode::new(Part::Result, error.to_string()))),
+        let written = outcome.map_err(Clone::clone).and_then(|value| {
+            let unwritten = |error: serde_json::Error| Error::Encode(Encode::new(Part::Result, error.to_string()));
+            let (text, _) = json::write(value).map_err(unwritten)?;
+            check_size(text.len(), most)?;
+            Ok(text)
         });
         match written {
             Ok(text) => Self::Value(text),

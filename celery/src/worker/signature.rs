@@ -9,9 +9,7 @@ use uuid::Uuid;
 use crate::args::Written;
 use crate::message::{Body, Embed, TaskMessage, shown};
 use crate::properties::origin;
-
-/// The queue of a task that names none, as for Celery's own programs.
-const DEFAULT_QUEUE: &str = "celery";
+use crate::topology::DEFAULT_QUEUE;
 
 /// A message that calls a task after another one.
 #[derive(Debug)]
