@@ -232,14 +232,15 @@ impl<J> Window<J> {
         }
     }
 
-    /// Has a message wait again that the broker has not taken. Returns the call if the task asks to be refused instead.
-    pub(crate) fn not_taken(&mut self, id: Uuid) -> Option<Arc<Call>> {
-        let message = self.messages.get_mut(&id).filter(|message| message.place == Place::Sent)?;
-        message.place = Place::Waiting;
-        self.waiting.insert(message.ticket, id);
-        self.out -= 1;
-        let call = &self.tasks.get(&message.task)?.call;
-        call.refuse_when_full.then(|| Arc::clone(call))
+    /// Has a message wait again that the broker has not taken.
+    pub(crate) fn not_taken(&mut self, id: Uuid) {
+        if let Some(message) = self.messages.get_mut(&id)
+            && message.place == Place::Sent
+        {
+            message.place = Place::Waiting;
+            self.waiting.insert(message.ticket, id);
+            self.out -= 1;
+        }
     }
 
     /// Returns the largest message that the broker has not confirmed.
