@@ -29,7 +29,7 @@ use crate::topology::DEFAULT_QUEUE;
 ///     .build()?;
 /// # Ok::<(), concurrent_futures_celery::ConnectError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CeleryBuilder {
     broker: Result<Broker, ConnectError>,
@@ -125,11 +125,5 @@ impl CeleryBuilder {
         }
         named::all().map(drop).map_err(ConnectError::Clash)?;
         CeleryExecutor::start(self.broker?, self.settings)
-    }
-}
-
-impl fmt::Debug for CeleryBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CeleryBuilder").field("broker", &self.broker).field("settings", &self.settings).finish()
     }
 }
