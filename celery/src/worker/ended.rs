@@ -16,7 +16,6 @@ use super::request::{Origin, Request, Stage};
 use super::service::Service;
 use super::session::{About, Session};
 use super::signature::{after_failure, after_success};
-use super::verdict::revoked;
 use crate::answer::Answer;
 use crate::failure::Failure;
 use crate::message::{Embed, TaskMessage};
@@ -97,7 +96,7 @@ impl Service {
             }
             Outcome::Value(result) => after_success(next, result, message),
             Outcome::Failed { .. } => after_failure(next, message),
-            Outcome::Revoked(_) => Ok(Vec::new()),
+            Outcome::Revoked { .. } => Ok(Vec::new()),
         };
         match messages {
             Ok(messages) => {
@@ -140,7 +139,7 @@ impl Service {
                 }
                 Some(_) => {
                     if let Some(request) = self.requests.remove(*id) {
-                        self.end(session, Ended::new(request, Outcome::Revoked(revoked("revoked")))).await?;
+                        self.end(session, Ended::new(request, Outcome::revoked(false))).await?;
                         self.adjust_slots(session).await?;
                     }
                 }

@@ -104,8 +104,7 @@ impl Events {
                 let exception = format!("{}({:?})", failure.exc_type, failure.message());
                 ("task-failed", json!({ "uuid": id, "exception": exception, "traceback": trace }))
             }
-            Outcome::Revoked(failure) => {
-                let is_expired = failure.message() == "expired";
+            Outcome::Revoked { is_expired, .. } => {
                 let is_terminated = !runtime.is_zero();
                 (
                     "task-revoked",
@@ -148,6 +147,16 @@ mod tests {
         events.has_tasks = true;
         let (key, started) = read(events.started("1").unwrap());
         assert_eq!((&*key, &started["uuid"], &started["clock"]), ("task.started", &json!("1"), &json!(2)));
+    }
+
+    #[test]
+    fn a_task_that_was_not_run_is_told_of_as_revoked_or_as_expired() {
+        for is_expired in [false, true] {
+            let revoked = Events::new("rust@a", true, false).ended("1", &Outcome::revoked(is_expired), Duration::ZERO);
+            let (key, told) = read(revoked.unwrap());
+            assert_eq!(key, "task.revoked");
+            assert_eq!((&told["expired"], &told["terminated"]), (&json!(is_expired), &json!(false)));
+        }
     }
 
     #[test]

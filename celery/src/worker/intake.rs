@@ -84,8 +84,8 @@ impl Service {
                 session.publish((&origin.exchange, &origin.routing_key), &data, properties, About::Nothing).await?;
                 Ok(session.ack(tag).await?)
             }
-            Verdict::Revoke(failure) => {
-                self.end(session, Ended::unstarted(message, origin, Outcome::Revoked(failure))).await
+            Verdict::Revoke { is_expired } => {
+                self.end(session, Ended::unstarted(message, origin, Outcome::revoked(is_expired))).await
             }
             Verdict::Fail(failure) => {
                 let outcome = Outcome::Failed { failure, trace: None };

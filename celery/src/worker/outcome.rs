@@ -14,11 +14,12 @@ pub(super) enum Outcome {
     /// The value, in JSON.
     Value(String),
     /// The task has failed. Python's clients show the trace.
-    Failed {
+    Failed { failure: Failure, trace: Option<String> },
+    Revoked {
         failure: Failure,
-        trace: Option<String>,
+        /// Its time was over before it could start.
+        is_expired: bool,
     },
-    Revoked(Failure),
 }
 
 impl Outcome {
@@ -36,10 +37,16 @@ impl Outcome {
         }
     }
 
+    /// Of a task that is not run, because it was revoked or its time is over.
+    pub(super) fn revoked(is_expired: bool) -> Self {
+        let why = if is_expired { "expired" } else { "revoked" };
+        Self::Revoked { failure: Failure::new("TaskRevokedError", why), is_expired }
+    }
+
     pub(super) fn of_error(error: &Error) -> Self {
         let failure = Failure::of(error);
         let trace = match error {
-            Error::Cancelled => return Self::Revoked(failure),
+            Error::Cancelled => return Self::Revoked { failure, is_expired: false },
             Error::Panicked(panicked) => Some(panicked.backtrace().map_or_else(|| panicked.to_string(), str::to_owned)),
             _ => None,
         };
@@ -50,7 +57,7 @@ impl Outcome {
         match self {
             Self::Value(_) => Status::Success,
             Self::Failed { .. } => Status::Failure,
-            Self::Revoked(_) => Status::Revoked,
+            Self::Revoked { .. } => Status::Revoked,
         }
     }
 
@@ -58,7 +65,7 @@ impl Outcome {
     pub(super) fn result(&self) -> Cow<'_, str> {
         match self {
             Self::Value(text) => text.into(),
-            Self::Failed { failure, .. } | Self::Revoked(failure) => {
+            Self::Failed { failure, .. } | Self::Revoked { failure, .. } => {
                 serde_json::to_string(failure).unwrap_or_else(|_| "null".into()).into()
             }
         }
