@@ -13,7 +13,7 @@ use super::orders::Order;
 use super::request::{Request, Stage};
 use super::service::Service;
 use super::session::Session;
-use super::{Input, Stop};
+use super::{Input, Phase, Stop};
 
 impl Service {
     /// Carries out an order, if it is for this worker, and answers it.
@@ -90,7 +90,7 @@ impl Service {
                 return Ok(None);
             }
             "add_consumer" => match order.text("queue").filter(|queue| !queue.is_empty()) {
-                Some(queue) if self.stopping.is_none() => {
+                Some(queue) if self.phase == Phase::Serving => {
                     session.consume(queue).await?;
                     if !self.settings.queues.iter().any(|known| known == queue) {
                         self.settings.queues.push(queue.into());

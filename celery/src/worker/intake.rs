@@ -17,7 +17,7 @@ use super::request::{Origin, Request, Running, Stage};
 use super::service::Service;
 use super::session::{About, Session};
 use super::verdict::{Circumstances, Verdict, judge};
-use super::{Input, Lost};
+use super::{Input, Lost, Phase};
 use crate::answer::{Answer, Status};
 use crate::failure::Failure;
 use crate::message::{Body, TaskMessage, check_size};
@@ -70,10 +70,10 @@ impl Service {
                 let until = now.checked_add(wait).unwrap_or(now);
                 let stage = Stage::Held { until, properties, body: data };
                 self.requests.insert(message.id.clone(), Request { message, origin, stage });
-                if self.stopping.is_some() {
-                    self.take_no_more(session).await
-                } else {
+                if self.phase == Phase::Serving {
                     self.adjust_slots(session).await
+                } else {
+                    self.take_no_more(session).await
                 }
             }
             Verdict::PublishAgain => {

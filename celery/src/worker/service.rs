@@ -31,7 +31,7 @@ use super::events::{Events, HEARTBEAT, Vitals};
 use super::ids::Ids;
 use super::request::{Request, Requests, Stage};
 use super::session::{About, Incoming, Session};
-use super::{Input, Lost, Settings, Stop, Worker};
+use super::{Input, Lost, Phase, Settings, Stop, Worker};
 use crate::broker::{Broker, ConnectError, wait};
 use crate::pauses::Pauses;
 
@@ -63,9 +63,7 @@ pub(super) struct Service {
     pub(super) since: Instant,
     /// When the next heartbeat is due.
     heartbeat: Instant,
-    /// Set by a stop, with the time at which it becomes a cold one.
-    pub(super) stopping: Option<Option<Instant>>,
-    is_cold: bool,
+    pub(super) phase: Phase,
 }
 
 /// What a worker does next.
@@ -94,15 +92,14 @@ impl Service {
             totals: BTreeMap::new(),
             since: now,
             heartbeat: now,
-            stopping: None,
-            is_cold: false,
+            phase: Phase::Serving,
             settings,
         }
     }
 
     pub(super) fn run(mut self) -> Result<(), ConnectError> {
         let served = wait(self.connect_and_serve());
-        if self.is_cold {
+        if self.phase == Phase::GivenUp {
             // Its drop waits for tasks that go on although they were aborted.
             self.executor.close();
             self.executor.cancel_pending();
@@ -175,10 +172,10 @@ impl Service {
                 // The worker has a sender itself.
                 Err(Err(_)) => {}
             }
-            if self.stopping.flatten().is_some_and(|end| end <= Instant::now()) {
+            if self.phase.end().is_some_and(|end| end <= Instant::now()) {
                 self.give_up();
             }
-            if self.is_cold {
+            if self.phase == Phase::GivenUp {
                 return None;
             }
         }
@@ -190,10 +187,10 @@ impl Service {
         while let Some(ended) = self.unsent.pop() {
             self.end(session, ended).await?;
         }
-        if self.stopping.is_some() {
+        if self.phase != Phase::Serving {
             self.take_no_more(session).await?;
         }
-        while !(self.is_cold || self.is_over() && session.is_read()) {
+        while !(self.phase == Phase::GivenUp || self.is_over() && session.is_read()) {
             match self.next(session).await? {
                 Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
                 Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
@@ -220,7 +217,7 @@ impl Service {
             Stage::Held { until, .. } => Some(until),
             Stage::Running(_) => None,
         });
-        let end = self.stopping.flatten();
+        let end = self.phase.end();
         let due = held.chain(end).fold(self.heartbeat, Instant::min);
         let input = async { Ok(self.inputs.recv().await.map_or(Next::Time, Next::Input)) };
         let incoming = async { session.next().await.map(Next::Incoming) };
@@ -233,7 +230,7 @@ impl Service {
 
     /// Returns `true` if the worker is to end, and has no more tasks.
     fn is_over(&self) -> bool {
-        self.stopping.is_some() && self.requests.is_empty()
+        self.phase != Phase::Serving && self.requests.is_empty()
     }
 
     pub(super) fn vitals(&self) -> Vitals {
@@ -245,13 +242,15 @@ impl Service {
         if stop == Stop::Cold {
             return self.give_up();
         }
-        let end = || self.settings.grace.and_then(|grace| Instant::now().checked_add(grace));
-        self.stopping.get_or_insert_with(end);
+        if self.phase == Phase::Serving {
+            let end = self.settings.grace.and_then(|grace| Instant::now().checked_add(grace));
+            self.phase = Phase::Finishing(end);
+        }
     }
 
     /// Aborts what runs. Its messages are not acknowledged, so the broker has them again when the connection ends.
     fn give_up(&mut self) {
-        (self.is_cold, self.stopping) = (true, Some(None));
+        self.phase = Phase::GivenUp;
         for (_, request) in mem::take(&mut self.requests) {
             if let Stage::Running(running) = request.stage {
                 running.handle.abort();
@@ -281,7 +280,7 @@ impl Service {
             self.heartbeat = now + HEARTBEAT;
             session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
         }
-        if self.stopping.flatten().is_some_and(|end| end <= now) {
+        if self.phase.end().is_some_and(|end| end <= now) {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
             self.give_up();
         }
