@@ -14,18 +14,42 @@ pub(crate) use broker::{Broker, end_all};
 pub(crate) use door::Door;
 pub(crate) use proxy::Proxy;
 pub(crate) use python::{Python, run};
-pub(crate) use rust::{Rust, serve};
-pub(crate) use scripted::{Answer, Called, Raw, Scripted};
+pub(crate) use rust::{READY, Rust, serve};
+pub(crate) use scripted::{Answer, Called, Raw, Scripted, same, same_number};
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use concurrent_futures_celery::CeleryExecutor;
 
 /// Returns a name that nothing else has, for a queue.
 pub(crate) fn unique(what: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("{what}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes a client whose tasks go to a queue.
+pub(crate) fn client(url: &str, queue: &str) -> CeleryExecutor {
+    CeleryExecutor::builder(url).queue(queue).build().expect("a broker")
+}
+
+/// Sends a signal, such as `-TERM`, to a process.
+pub(crate) fn signal(process: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &process.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Waits until a process has a line with this text on its error stream, which is a pipe. Returns `false` if it ends before.
+///
+/// What else it says is read on another thread, so that it never waits for a reader.
+pub(crate) fn has_said(process: &mut Child, text: &str, rest: impl Fn(String) + Send + 'static) -> bool {
+    let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    let has_said = lines.by_ref().any(|line| line.contains(text));
+    std::thread::spawn(move || lines.for_each(rest));
+    has_said
 }
 
 /// Returns a folder under `target` that is kept between runs.

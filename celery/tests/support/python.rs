@@ -1,11 +1,10 @@
 //! [`Python`]: Celery's own worker.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::{file, folder, script, unique};
+use super::{file, folder, has_said, script, unique};
 
 /// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
 pub(crate) struct Python {
@@ -58,10 +57,7 @@ impl Python {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("celery cannot be started: {error}"))?;
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("ready."));
-        // What else it says is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let is_ready = has_said(&mut child, "ready.", drop);
         let python = Self { child, queue, name };
         if is_ready { Ok(python) } else { Err("Celery's worker has ended before it was ready".into()) }
     }

@@ -1,13 +1,12 @@
 //! [`Rust`]: a worker of this crate, in a process of its own.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use concurrent_futures::{ProcessPoolExecutor, ThreadPoolExecutor};
 use concurrent_futures_celery::Worker;
 
-use super::unique;
+use super::{has_said, unique};
 
 /// Set for a process of the tests that is to be a worker: its queue.
 const QUEUE: &str = "CF_TEST_QUEUE";
@@ -17,6 +16,9 @@ const SLOTS: &str = "CF_TEST_SLOTS";
 const PROCESSES: &str = "CF_TEST_PROCESSES";
 /// Its name.
 const NAME: &str = "CF_TEST_NAME";
+
+/// What a worker says in its log when it takes tasks.
+pub(crate) const READY: &str = "takes tasks from";
 
 /// A worker with the tasks of the test program, on a queue of its own or on that of another. It ends with this.
 pub(crate) struct Rust {
@@ -55,11 +57,8 @@ impl Rust {
             command.env(PROCESSES, "1");
         }
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a worker");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("takes tasks from"));
+        let is_ready = has_said(&mut child, READY, |line| eprintln!("  worker: {line}"));
         assert!(is_ready, "the worker has ended before it was ready");
-        // What else it says is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("  worker: {line}")));
         Self { child, queue: queue.into(), name }
     }
 
