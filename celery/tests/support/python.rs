@@ -1,6 +1,7 @@
 //! [`Python`]: Celery's own worker.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,8 @@ pub(crate) struct Python {
     child: Child,
     pub(crate) queue: String,
     pub(crate) name: String,
+    /// What it says, for whoever looks for the reason of a failure.
+    log: PathBuf,
 }
 
 /// Returns the folder with the programs of an environment that has Celery. It is made once, and kept.
@@ -58,12 +61,20 @@ impl Python {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("celery cannot be started: {error}"))?;
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("ready."));
+        let log = folder("logs").join(&name);
+        let mut copy = File::create(&log).expect("a log");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(move |line| {
+            let line = line.ok()?;
+            writeln!(copy, "{line}").ok().map(|()| line)
+        });
+        let is_ready = lines.by_ref().any(|line| line.contains("ready."));
+        let python = Self { child, queue, name, log };
+        if !is_ready {
+            return Err(format!("Celery's worker has ended before it was ready: see {}", python.log.display()));
+        }
         // What else it says is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let python = Self { child, queue, name };
-        if is_ready { Ok(python) } else { Err("Celery's worker has ended before it was ready".into()) }
+        Ok(python)
     }
 
     /// Ends the worker and its processes at once, as a crash of its machine would.
@@ -78,5 +89,10 @@ impl Python {
 impl Drop for Python {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            eprintln!("what Celery's worker {} has said is in {}", self.name, self.log.display());
+        } else {
+            let _ = std::fs::remove_file(&self.log);
+        }
     }
 }
