@@ -124,7 +124,7 @@ fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
 }
 
 fn signal(worker: &Rust, name: &str) {
-    let sent = Command::new("kill").args([name, &worker.child.id().to_string()]).status();
+    let sent = Command::new("kill").args([name, &worker.id().to_string()]).status();
     assert!(sent.expect("kill").success());
 }
 

@@ -4,16 +4,20 @@
 #![allow(dead_code, unused_imports)]
 
 mod broker;
+mod celery_rs;
 mod door;
+mod program;
 mod proxy;
 mod python;
 mod rust;
 mod scripted;
 
-pub(crate) use broker::{Broker, end_all};
+pub(crate) use broker::Broker;
+pub(crate) use celery_rs::celery_rs;
 pub(crate) use door::Door;
+pub(crate) use program::Program;
 pub(crate) use proxy::Proxy;
-pub(crate) use python::{Python, run};
+pub(crate) use python::{Python, programs, run};
 pub(crate) use rust::{Rust, serve};
 pub(crate) use scripted::{Answer, Called, Raw, Scripted};
 
@@ -21,6 +25,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Ends what tests that hang have started, and keep.
+pub(crate) fn end_all() {
+    program::end_all();
+    broker::end_all();
+}
 
 /// Returns a name that nothing else has, for a queue.
 pub(crate) fn unique(what: &str) -> String {

@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
-use super::{file, folder, script, unique};
+use super::{Program, file, folder, script, unique};
 
 /// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
 pub(crate) struct Python {
-    child: Child,
+    program: Program,
     pub(crate) queue: String,
     pub(crate) name: String,
     /// What it says, for whoever looks for the reason of a failure.
@@ -23,7 +23,9 @@ pub(crate) struct Python {
 ///
 /// A sentence that says what is missing.
 pub(crate) fn programs() -> Result<PathBuf, String> {
-    script(&file("examples/python.sh"), &[folder("python").as_os_str()], &[]).map(PathBuf::from)
+    static PROGRAMS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let make = || script(&file("examples/python.sh"), &[folder("python").as_os_str()], &[]).map(PathBuf::from);
+    PROGRAMS.get_or_init(make).clone()
 }
 
 /// Runs a script of `tests/peers/scripts`, which finds the tasks of `examples/python`, and fails with what it says.
@@ -48,27 +50,25 @@ impl Python {
     /// As [`start`](Self::start), on the queue of another one.
     pub(crate) fn start_on(url: &str, slots: usize, queue: &str) -> Result<Self, String> {
         let (queue, name) = (queue.to_owned(), format!("{}@test", unique("python")));
-        let mut child = Command::new(programs()?.join("celery"))
+        let mut command = Command::new(programs()?.join("celery"));
+        command
             .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
             .args(["-l", "info", "--without-gossip"])
             .env("CELERY_BROKER_URL", url)
             // It refuses to be root otherwise, or says much about it.
             .env("C_FORCE_ROOT", "1")
             .current_dir(file("examples/python"))
-            .process_group(0)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("celery cannot be started: {error}"))?;
+            .stderr(Stdio::piped());
+        let mut program = Program::start(&mut command).map_err(|error| format!("celery cannot be started: {error}"))?;
         let log = folder("logs").join(&name);
         let mut copy = File::create(&log).expect("a log");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(move |line| {
+        let mut lines = BufReader::new(program.0.stderr.take().expect("a pipe")).lines().map_while(move |line| {
             let line = line.ok()?;
             writeln!(copy, "{line}").ok().map(|()| line)
         });
         let is_ready = lines.by_ref().any(|line| line.contains("ready."));
-        let python = Self { child, queue, name, log };
+        let python = Self { program, queue, name, log };
         if !is_ready {
             return Err(format!("Celery's worker has ended before it was ready: see {}", python.log.display()));
         }
@@ -79,16 +79,12 @@ impl Python {
 
     /// Ends the worker and its processes at once, as a crash of its machine would.
     pub(crate) fn kill(&mut self) {
-        // It leads a group, with the processes that run its tasks.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = self.child.wait();
+        self.program.kill();
     }
 }
 
 impl Drop for Python {
     fn drop(&mut self) {
-        self.kill();
         if std::thread::panicking() {
             eprintln!("what Celery's worker {} has said is in {}", self.name, self.log.display());
         } else {

@@ -1,13 +1,13 @@
 //! [`Rust`]: a worker of this crate, in a process of its own.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use concurrent_futures::{ProcessPoolExecutor, ThreadPoolExecutor};
 use concurrent_futures_celery::Worker;
 
-use super::unique;
+use super::{Program, unique};
 
 /// Set for a process of the tests that is to be a worker: its queue.
 const QUEUE: &str = "CF_TEST_QUEUE";
@@ -20,7 +20,7 @@ const NAME: &str = "CF_TEST_NAME";
 
 /// A worker with the tasks of the test program, on a queue of its own or on that of another. It ends with this.
 pub(crate) struct Rust {
-    pub(crate) child: Child,
+    program: Program,
     pub(crate) queue: String,
     pub(crate) name: String,
 }
@@ -54,30 +54,28 @@ impl Rust {
         if processes {
             command.env(PROCESSES, "1");
         }
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a worker");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut program = Program::start(command.stderr(Stdio::piped())).expect("a worker");
+        let mut lines = BufReader::new(program.0.stderr.take().expect("a pipe")).lines();
         let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("takes tasks from"));
         assert!(is_ready, "the worker has ended before it was ready");
         // What else it says is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("  worker: {line}")));
-        Self { child, queue: queue.into(), name }
+        Self { program, queue: queue.into(), name }
     }
 
-    /// Ends it at once, as a crash of its machine would.
+    pub(crate) fn id(&self) -> u32 {
+        self.program.0.id()
+    }
+
+    /// Ends it at once. The processes that it has started see to themselves.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.program.0.kill();
+        self.wait();
     }
 
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("a child")
-    }
-}
-
-impl Drop for Rust {
-    fn drop(&mut self) {
-        self.kill();
+        self.program.wait()
     }
 }
 
