@@ -35,15 +35,14 @@ is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 12000))
-        if is_free "$port"; then
-            echo "$port"
-            return
-        fi
+# Prints three ports that follow one another. The search begins where the id of this process says, so nodes that are started
+# at the same time do not find the same ones free.
+free_ports() {
+    local port=$((20000 + $$ % 4000 * 3))
+    until is_free "$port" && is_free $((port + 1)) && is_free $((port + 2)); do
+        port=$((20000 + (port - 20000 + 3) % 12000))
     done
+    echo "$port $((port + 1)) $((port + 2))"
 }
 
 is_alive() {
@@ -54,7 +53,7 @@ start() {
     [ -x "$server" ] || install_server
     mkdir -p "$folder/home"
     if [ ! -s "$folder/ports" ]; then
-        echo "$(free_port) $(free_port) $(free_port)" >"$folder/ports"
+        free_ports >"$folder/ports"
     fi
     read -r port dist names <"$folder/ports"
     export HOME=$folder/home RABBITMQ_NODENAME=cf@localhost RABBITMQ_MNESIA_BASE=$folder/data \
@@ -62,10 +61,14 @@ start() {
         RABBITMQ_DIST_PORT=$dist ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$names \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} ${BROKER_ARGUMENTS:-}" \
         RABBITMQ_CONFIG_FILE=$folder/rabbitmq.conf RABBITMQ_ENABLED_PLUGINS_FILE=$folder/no_plugins RABBITMQ_PID_FILE=$folder/node.pid
+    # The daemon that finds nodes by name. The node would start one whenever there is none, and nobody would stop that.
+    export ERL_ZFLAGS="-start_epmd false"
     if ! is_alive names; then
-        # The daemon that finds nodes by name. The node would start one that nobody stops.
         epmd -port "$names" -address 127.0.0.1 >/dev/null 2>&1 </dev/null &
         echo $! >"$folder/names.pid"
+        while is_free "$names" && is_alive names; do
+            sleep 0.05
+        done
     fi
     rm -f "$folder/node.pid"
     : >"$folder/out.log"
@@ -83,6 +86,7 @@ start() {
             ;;
         esac
     done
+    stop KILL
     fail "RabbitMQ does not start: see $folder/out.log"
 }
 

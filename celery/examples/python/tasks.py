@@ -4,6 +4,7 @@ import signal
 import time
 
 from celery import Celery
+from celery.backends.rpc import RPCBackend
 
 app = Celery("tasks", broker=os.environ["CELERY_BROKER_URL"], backend="rpc://")
 app.conf.task_track_started = True
@@ -11,6 +12,11 @@ app.conf.broker_connection_retry_on_startup = True
 # So that a task, or its result, is not lost with the broker or with the worker.
 app.conf.task_acks_late = True
 app.conf.result_persistent = True
+# So that it is sent again if the connection breaks before the broker has it.
+app.conf.broker_transport_options = {"confirm_publish": True}
+# And again for as long as the broker is away. Otherwise Celery gives it up after 20 attempts, one a second, and tells that
+# the task has failed with an OperationalError. There is no setting for it.
+RPCBackend.retry_policy = dict(RPCBackend.retry_policy, max_retries=None)
 
 
 @app.task(name="tasks.add")
@@ -35,6 +41,14 @@ def nap(door, seconds):
         open(door, "w").close()
     time.sleep(seconds)
     return seconds
+
+
+@app.task(name="tasks.hold")
+def hold(begun, go):
+    """Opens a door, and ends when it is let go at another."""
+    open(begun, "w").close()
+    open(go).close()
+    return 7
 
 
 @app.task(name="tasks.die")

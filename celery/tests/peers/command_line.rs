@@ -1,13 +1,13 @@
 //! A worker whose `main` is [`concurrent_futures_celery::cli::worker`].
 
 use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use concurrent_futures::{Error, Executor};
 
 use crate::Peers;
 use crate::rust_worker::{hang, submit_held, sum_to};
-use crate::support::{Door, READY, client, has_said, signal, unique};
+use crate::support::{Door, Program, READY, client, unique};
 
 crate::tests! {
     it_lists_tasks,
@@ -26,12 +26,12 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// Starts a worker of one slot, and returns when it takes tasks.
-fn start(peers: &Peers, queue: &str) -> Child {
+fn start(peers: &Peers, queue: &str) -> Program {
     let name = format!("{}@%h", unique("cli"));
     let mut command = command(&["--broker", &peers.url, "-Q", queue, "-c", "1", "-n", &name]);
-    let mut child = command.stderr(Stdio::piped()).spawn().expect("a worker");
-    assert!(has_said(&mut child, READY, drop), "the worker has ended before it was ready");
-    child
+    let mut worker = Program::start(command.stderr(Stdio::piped())).expect("a worker");
+    assert!(worker.has_said(READY, |_| ()), "the worker has ended before it was ready");
+    worker
 }
 
 fn it_lists_tasks(_: &Peers) {
@@ -47,10 +47,10 @@ fn a_signal_stops_it_when_its_tasks_have_ended(peers: &Peers) {
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
     let (held, begun, go) = submit_held(&cluster);
     begun.wait();
-    signal(&worker, "-TERM");
+    worker.signal("-TERM");
     go.open();
     assert_eq!(held.result().unwrap(), 7);
-    assert!(worker.wait().unwrap().success());
+    assert!(worker.wait().success());
 }
 
 fn a_second_signal_stops_it_at_once(peers: &Peers) {
@@ -60,13 +60,13 @@ fn a_second_signal_stops_it_at_once(peers: &Peers) {
     let door = Door::new();
     let hanging = cluster.submit(hang, door.path().unwrap());
     door.wait();
-    signal(&worker, "-INT");
-    signal(&worker, "-TERM");
-    assert!(worker.wait().unwrap().success());
+    worker.signal("-INT");
+    worker.signal("-TERM");
+    assert!(worker.wait().success());
     let mut next = start(peers, &queue);
     assert!(matches!(hanging.result(), Err(Error::WorkerDied(_))));
-    signal(&next, "-TERM");
-    assert!(next.wait().unwrap().success());
+    next.signal("-TERM");
+    assert!(next.wait().success());
 }
 
 fn it_says_why_it_cannot_run(_: &Peers) {

@@ -9,7 +9,7 @@ use concurrent_futures_conformance::support::soon;
 use lapin::types::AMQPValue;
 
 use crate::Peers;
-use crate::support::{Broker, Proxy, Python, Raw, Scripted, same, same_number, unique};
+use crate::support::{Broker, Door, Proxy, Python, Raw, Scripted, same, same_number, unique};
 
 crate::tests! {
     a_broker_that_cannot_be_used_is_named_without_its_password,
@@ -18,6 +18,8 @@ crate::tests! {
     a_task_that_is_not_to_wait_is_refused_by_a_full_queue,
     a_queue_that_was_deleted_is_declared_again,
     a_restarted_broker_loses_nothing,
+    what_ends_in_python_without_a_broker_is_told_later,
+    a_result_of_python_is_sent_until_the_broker_has_it,
     a_cut_connection_loses_nothing,
     a_message_that_the_broker_refuses_ends_alone,
     a_connection_that_stays_cut_breaks_the_executor,
@@ -121,6 +123,34 @@ fn a_restarted_broker_loses_nothing(_: &Peers) {
     for (n, future) in (0..).zip(futures) {
         assert_eq!(future.result().unwrap(), n + 1);
     }
+}
+
+fn what_ends_in_python_without_a_broker_is_told_later(_: &Peers) {
+    let broker = Broker::start("later").unwrap();
+    let python = Python::start(&broker.url, 1).unwrap();
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&python.queue).build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.call::<_, i64>("tasks.hold", (begun.path(), go.path()));
+    begun.wait();
+    broker.stop();
+    // Its result is published while nobody takes it.
+    go.open();
+    broker.start_again();
+    assert_eq!(held.result().unwrap(), 7);
+}
+
+fn a_result_of_python_is_sent_until_the_broker_has_it(peers: &Peers) {
+    let proxy = Proxy::new(&peers.url);
+    let python = Python::start(&proxy.url, 1).unwrap();
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&python.queue).build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    let held = cluster.call::<_, i64>("tasks.hold", (begun.path(), go.path()));
+    begun.wait();
+    // On the connection that has told that the task runs. The message of the task is acknowledged on another one.
+    proxy.be_lossy();
+    go.open();
+    proxy.cut_lossy();
+    assert_eq!(held.result().unwrap(), 7);
 }
 
 fn a_cut_connection_loses_nothing(peers: &Peers) {

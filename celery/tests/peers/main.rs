@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod celery_rs;
 #[cfg(all(feature = "cli", unix))]
 mod command_line;
 mod faults;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let tests = [
         answers::TESTS,
+        celery_rs::TESTS,
         python_worker::TESTS,
         rust_worker::TESTS,
         worker_faults::TESTS,
@@ -67,7 +69,8 @@ fn main() -> ExitCode {
         let trials = tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
-    let broker = match Broker::start("peers") {
+    // What takes its time at the first run is made before any test, each of which must end in a while.
+    let broker = match support::programs().and_then(|_| Broker::start("peers")) {
         Ok(broker) => broker,
         Err(missing) => {
             eprintln!("the tests beside other programs cannot run: {missing}");
@@ -78,6 +81,9 @@ fn main() -> ExitCode {
     let trials = tests.into_iter().map(|(name, test)| {
         let peers = Arc::clone(&peers);
         Trial::test(name.trim_start_matches("peers::"), move || {
+            if name.contains("celery_rs::") {
+                support::celery_rs()?;
+            }
             within(LONG, move || test(&peers));
             Ok(())
         })

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::Peers;
 use crate::rust_worker::{submit_held, sum_to};
-use crate::support::{Broker, Door, Raw, Rust, client, signal, unique};
+use crate::support::{Broker, Door, Raw, Rust, client, unique};
 
 crate::tests! {
     a_cold_stop_gives_up_what_runs,
@@ -105,10 +105,10 @@ fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
     begun.wait();
     // So that its heartbeats are heard before it is silent.
     assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(8)), 1);
-    signal(&worker.child, "-STOP");
+    worker.signal("-STOP");
     // Nothing is heard of it any more.
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
-    signal(&worker.child, "-CONT");
+    worker.signal("-CONT");
     go.open();
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "it goes on, and what it says late does not matter");
 }

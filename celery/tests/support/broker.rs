@@ -9,7 +9,7 @@ use super::{file, folder, script};
 static RUNNING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Ends the nodes of tests that hang, which keep theirs.
-pub(crate) fn end_all() {
+pub(super) fn end_all() {
     let running = std::mem::take(&mut *RUNNING.lock().unwrap());
     running.iter().for_each(|folder| end(folder));
 }

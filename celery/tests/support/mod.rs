@@ -4,26 +4,35 @@
 #![allow(dead_code, unused_imports)]
 
 mod broker;
+mod celery_rs;
 mod door;
+mod program;
 mod proxy;
 mod python;
 mod rust;
 mod scripted;
 
-pub(crate) use broker::{Broker, end_all};
+pub(crate) use broker::Broker;
+pub(crate) use celery_rs::celery_rs;
 pub(crate) use door::Door;
+pub(crate) use program::Program;
 pub(crate) use proxy::Proxy;
-pub(crate) use python::{Python, run};
+pub(crate) use python::{Python, programs, run};
 pub(crate) use rust::{READY, Rust, serve};
 pub(crate) use scripted::{Answer, Called, Raw, Scripted, same, same_number};
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use concurrent_futures_celery::CeleryExecutor;
+
+/// Ends what tests that hang have started, and keep.
+pub(crate) fn end_all() {
+    program::end_all();
+    broker::end_all();
+}
 
 /// Returns a name that nothing else has, for a queue.
 pub(crate) fn unique(what: &str) -> String {
@@ -34,22 +43,6 @@ pub(crate) fn unique(what: &str) -> String {
 /// Makes a client whose tasks go to a queue.
 pub(crate) fn client(url: &str, queue: &str) -> CeleryExecutor {
     CeleryExecutor::builder(url).queue(queue).build().expect("a broker")
-}
-
-/// Sends a signal, such as `-TERM`, to a process.
-pub(crate) fn signal(process: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &process.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
-}
-
-/// Waits until a process has a line with this text on its error stream, which is a pipe. Returns `false` if it ends before.
-///
-/// What else it says is read on another thread, so that it never waits for a reader.
-pub(crate) fn has_said(process: &mut Child, text: &str, rest: impl Fn(String) + Send + 'static) -> bool {
-    let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
-    let has_said = lines.by_ref().any(|line| line.contains(text));
-    std::thread::spawn(move || lines.for_each(rest));
-    has_said
 }
 
 /// Returns a folder under `target` that is kept between runs.

@@ -15,8 +15,14 @@ struct State {
     is_cut: bool,
     /// Bytes are kept, so neither side is told of anything.
     is_silent: bool,
+    /// The connection whose bytes to the broker are lost, by its number among all that there were.
+    lossy: Option<usize>,
+    /// Something was lost.
+    has_lost: bool,
     /// Both ends of each connection.
-    connections: Vec<TcpStream>,
+    connections: Vec<[TcpStream; 2]>,
+    /// How many connections there were before those.
+    cut: usize,
 }
 
 impl Proxy {
@@ -36,14 +42,21 @@ impl Proxy {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(broker) else { continue };
-                for (from, to) in [(&client, &server), (&server, &client)] {
+                let number = state.cut + state.connections.len();
+                for (from, to, is_to_broker) in [(&client, &server, true), (&server, &client, false)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     let shared = Arc::clone(&shared);
                     std::thread::spawn(move || {
                         let mut bytes = vec![0; 1 << 16];
                         while let Ok(count @ 1..) = from.read(&mut bytes) {
                             let state = shared.0.lock().unwrap();
-                            drop(shared.1.wait_while(state, |state| state.is_silent).unwrap());
+                            let mut state = shared.1.wait_while(state, |state| state.is_silent).unwrap();
+                            if is_to_broker && state.lossy == Some(number) {
+                                state.has_lost = true;
+                                shared.1.notify_all();
+                                continue;
+                            }
+                            drop(state);
                             if to.write_all(&bytes[..count]).is_err() {
                                 break;
                             }
@@ -51,7 +64,7 @@ impl Proxy {
                         let _ = to.shutdown(Shutdown::Both);
                     });
                 }
-                state.connections.extend([client, server]);
+                state.connections.push([client, server]);
             }
         });
         Self { url, state }
@@ -61,8 +74,25 @@ impl Proxy {
     pub(crate) fn cut(&self) {
         let mut state = self.state.0.lock().unwrap();
         state.is_cut = true;
-        for connection in state.connections.drain(..) {
-            let _ = connection.shutdown(Shutdown::Both);
+        state.cut += state.connections.len();
+        for end in state.connections.drain(..).flatten() {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Loses what is sent to the broker on the connection that was made last.
+    pub(crate) fn be_lossy(&self) {
+        let mut state = self.state.0.lock().unwrap();
+        state.lossy = Some(state.cut + state.connections.len() - 1);
+    }
+
+    /// Blocks until something was lost, and then ends that connection.
+    pub(crate) fn cut_lossy(&self) {
+        let state = self.state.0.lock().unwrap();
+        let state = self.state.1.wait_while(state, |state| !state.has_lost).unwrap();
+        let lossy = state.lossy.expect("a connection that loses") - state.cut;
+        for end in &state.connections[lossy] {
+            let _ = end.shutdown(Shutdown::Both);
         }
     }
 

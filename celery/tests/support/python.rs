@@ -1,16 +1,20 @@
 //! [`Python`]: Celery's own worker.
 
-use std::os::unix::process::CommandExt as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
-use super::{file, folder, has_said, script, unique};
+use super::{Program, file, folder, script, unique};
 
 /// A worker with the tasks of `examples/python/tasks.py`, on a queue of its own. It ends with this.
 pub(crate) struct Python {
-    child: Child,
+    program: Program,
     pub(crate) queue: String,
     pub(crate) name: String,
+    /// What it says, for whoever looks for the reason of a failure.
+    log: PathBuf,
 }
 
 /// Returns the folder with the programs of an environment that has Celery. It is made once, and kept.
@@ -19,7 +23,9 @@ pub(crate) struct Python {
 ///
 /// A sentence that says what is missing.
 pub(crate) fn programs() -> Result<PathBuf, String> {
-    script(&file("examples/python.sh"), &[folder("python").as_os_str()], &[]).map(PathBuf::from)
+    static PROGRAMS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let make = || script(&file("examples/python.sh"), &[folder("python").as_os_str()], &[]).map(PathBuf::from);
+    PROGRAMS.get_or_init(make).clone()
 }
 
 /// Runs a script of `tests/peers/scripts`, which finds the tasks of `examples/python`, and fails with what it says.
@@ -44,35 +50,39 @@ impl Python {
     /// As [`start`](Self::start), on the queue of another one.
     pub(crate) fn start_on(url: &str, slots: usize, queue: &str) -> Result<Self, String> {
         let (queue, name) = (queue.to_owned(), format!("{}@test", unique("python")));
-        let mut child = Command::new(programs()?.join("celery"))
+        let mut command = Command::new(programs()?.join("celery"));
+        command
             .args(["-A", "tasks", "worker", "-Q", &queue, "-n", &name, "-c", &slots.to_string(), "--without-mingle"])
             .args(["-l", "info", "--without-gossip"])
             .env("CELERY_BROKER_URL", url)
             // It refuses to be root otherwise, or says much about it.
             .env("C_FORCE_ROOT", "1")
             .current_dir(file("examples/python"))
-            .process_group(0)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("celery cannot be started: {error}"))?;
-        let is_ready = has_said(&mut child, "ready.", drop);
-        let python = Self { child, queue, name };
-        if is_ready { Ok(python) } else { Err("Celery's worker has ended before it was ready".into()) }
+            .stderr(Stdio::piped());
+        let mut program = Program::start(&mut command).map_err(|error| format!("celery cannot be started: {error}"))?;
+        let log = folder("logs").join(&name);
+        let mut copy = File::create(&log).expect("a log");
+        let is_ready = program.has_said("ready.", move |line| writeln!(copy, "{line}").expect("room on the disk"));
+        let python = Self { program, queue, name, log };
+        match is_ready {
+            true => Ok(python),
+            false => Err(format!("Celery's worker has ended before it was ready: see {}", python.log.display())),
+        }
     }
 
     /// Ends the worker and its processes at once, as a crash of its machine would.
     pub(crate) fn kill(&mut self) {
-        // It leads a group, with the processes that run its tasks.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = self.child.wait();
+        self.program.kill();
     }
 }
 
 impl Drop for Python {
     fn drop(&mut self) {
-        self.kill();
+        if std::thread::panicking() {
+            eprintln!("what Celery's worker {} has said is in {}", self.name, self.log.display());
+        } else {
+            let _ = std::fs::remove_file(&self.log);
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! [`Rust`]: a worker of this crate, in a process of its own.
 
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use concurrent_futures::{ProcessPoolExecutor, ThreadPoolExecutor};
 use concurrent_futures_celery::Worker;
 
-use super::{has_said, unique};
+use super::{Program, unique};
 
 /// Set for a process of the tests that is to be a worker: its queue.
 const QUEUE: &str = "CF_TEST_QUEUE";
@@ -22,7 +22,7 @@ pub(crate) const READY: &str = "takes tasks from";
 
 /// A worker with the tasks of the test program, on a queue of its own or on that of another. It ends with this.
 pub(crate) struct Rust {
-    pub(crate) child: Child,
+    program: Program,
     pub(crate) queue: String,
     pub(crate) name: String,
 }
@@ -56,27 +56,25 @@ impl Rust {
         if processes {
             command.env(PROCESSES, "1");
         }
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a worker");
-        let is_ready = has_said(&mut child, READY, |line| eprintln!("  worker: {line}"));
+        let mut program = Program::start(command.stderr(Stdio::piped())).expect("a worker");
+        let is_ready = program.has_said(READY, |line| eprintln!("  worker: {line}"));
         assert!(is_ready, "the worker has ended before it was ready");
-        Self { child, queue: queue.into(), name }
+        Self { program, queue: queue.into(), name }
     }
 
-    /// Ends it at once, as a crash of its machine would.
+    pub(crate) fn signal(&self, name: &str) {
+        self.program.signal(name);
+    }
+
+    /// Ends it at once. The processes that it has started see to themselves.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.program.0.kill();
+        self.wait();
     }
 
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("a child")
-    }
-}
-
-impl Drop for Rust {
-    fn drop(&mut self) {
-        self.kill();
+        self.program.wait()
     }
 }
 
