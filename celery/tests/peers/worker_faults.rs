@@ -29,6 +29,7 @@ crate::tests! {
     a_task_whose_client_is_gone_is_given_up,
     a_message_that_calls_no_task_is_answered,
     a_copy_of_a_message_is_not_run,
+    a_copy_that_comes_after_the_end_is_not_run,
     a_broker_that_refuses_a_worker_is_named,
     a_quorum_queue_has_a_limit_of_its_own,
 }
@@ -274,6 +275,29 @@ fn a_copy_of_a_message_is_not_run(peers: &Peers) {
     go.open();
     let answer = publisher.answer();
     assert_eq!((&answer["task_id"], &answer["result"]), (&json!("1"), &json!(7)));
+}
+
+fn a_copy_that_comes_after_the_end_is_not_run(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, false);
+    let mut publisher = Publisher::new(peers, &worker.queue);
+    let path = std::env::temp_dir().join(unique("copied"));
+    let body = format!("[[{:?}], {{}}, {{}}]", path.to_str().unwrap());
+    let properties = |publisher: &Publisher| {
+        let properties = publisher.properties("tests.touch", "1");
+        let mut headers = properties.headers().clone().unwrap();
+        headers.insert("cf-retries".into(), AMQPValue::LongInt(0));
+        properties.with_headers(headers)
+    };
+    // Its client publishes it again after a restart of the broker, if it does not know that the broker had it.
+    publisher.publish(properties(&publisher), &body);
+    publisher.publish(properties(&publisher), &body);
+    publisher.publish(publisher.properties("tests.sum_to", "2"), "[[3], {}, {}]");
+    let answers: Vec<_> = std::iter::from_fn(|| Some(publisher.answer())).take(4).collect();
+    let told: Vec<_> = answers.iter().map(|answer| (&answer["task_id"], &answer["status"])).collect();
+    let (first, second) = (json!("1"), json!("2"));
+    let (started, success) = (json!("STARTED"), json!("SUCCESS"));
+    assert_eq!(told, [(&first, &started), (&first, &success), (&second, &started), (&second, &success)]);
+    std::fs::remove_file(path).unwrap();
 }
 
 fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
