@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::Peers;
 use crate::rust_worker::{hold, sum_to};
-use crate::support::{Broker, Door, Raw, Rust, unique};
+use crate::support::{Broker, Door, Proxy, Raw, Rust, unique};
 
 crate::tests! {
     a_cold_stop_gives_up_what_runs,
@@ -30,6 +30,7 @@ crate::tests! {
     a_message_that_calls_no_task_is_answered,
     a_copy_of_a_message_is_not_run,
     a_copy_that_comes_after_the_end_is_not_run,
+    a_task_is_run_once_though_its_client_sends_it_twice,
     a_broker_that_refuses_a_worker_is_named,
     a_quorum_queue_has_a_limit_of_its_own,
 }
@@ -298,6 +299,21 @@ fn a_copy_that_comes_after_the_end_is_not_run(peers: &Peers) {
     let (started, success) = (json!("STARTED"), json!("SUCCESS"));
     assert_eq!(told, [(&first, &started), (&first, &success), (&second, &started), (&second, &success)]);
     std::fs::remove_file(path).unwrap();
+}
+
+fn a_task_is_run_once_though_its_client_sends_it_twice(peers: &Peers) {
+    let (proxy, worker) = (Proxy::new(&peers.url), Rust::start(&peers.url, 1, false));
+    let cluster = CeleryExecutor::builder(&proxy.url).queue(&worker.queue).build().unwrap();
+    let (begun, go) = (Door::new(), Door::new());
+    // The client does not hear that the broker has the message.
+    proxy.lose(false);
+    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    begun.wait();
+    proxy.cut_lossy();
+    go.open();
+    assert_eq!(held.result().unwrap(), 7);
+    // The only slot is free: nobody waits at the door again.
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
 }
 
 fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
