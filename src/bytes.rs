@@ -219,14 +219,22 @@ const MARK: [u8; 16] = *b"\x9d\x3e\xf0\x6b\x51\xc7\x08\xa4\x2f\xd9\x74\x1c\xe8\x
 /// The length of a reference: the mark, the number and the length.
 const REFERENCE: usize = MARK.len() + 4 + 8;
 
-#[derive(Default)]
 struct Current {
     out_of_band: Option<Arc<dyn OutOfBand>>,
+    /// The numbers of the bytes that were stored.
     taken: Vec<u32>,
+    /// The channel that the thread [keeps](keep), except while it is the one in use.
+    kept: Option<Arc<dyn OutOfBand>>,
+}
+
+impl Current {
+    const fn new(out_of_band: Option<Arc<dyn OutOfBand>>) -> Self {
+        Self { out_of_band, taken: Vec::new(), kept: None }
+    }
 }
 
 thread_local! {
-    static CURRENT: RefCell<Current> = RefCell::new(Current { out_of_band: None, taken: Vec::new() });
+    static CURRENT: RefCell<Current> = RefCell::new(Current::new(None));
     /// The next `Content` is written by this crate's serialiser.
     static IS_OWN: Cell<bool> = Cell::new(false);
 }
@@ -272,18 +280,49 @@ pub(crate) fn stored() -> usize {
     CURRENT.try_with(|current| current.borrow().taken.len()).unwrap_or(0)
 }
 
+/// Keeps a channel at hand on this thread until it ends, so that encoding with it need not count who has it.
+#[cfg(feature = "process")]
+pub(crate) fn keep(out_of_band: Arc<dyn OutOfBand>) {
+    let _ = CURRENT.try_with(|current| current.borrow_mut().kept = Some(out_of_band));
+}
+
 /// Restores the previous state of the thread.
-struct RestoreCurrent(Option<Current>);
+struct RestoreCurrent(Option<Previous>);
+
+/// What a thread encoded or decoded with before.
+enum Previous {
+    /// Nothing, and the channel now in use is the one that it keeps.
+    Nothing,
+    Other(Current),
+}
 
 impl RestoreCurrent {
     fn lent(out_of_band: &Arc<dyn OutOfBand>) -> Self {
-        let inner = Current { out_of_band: Some(Arc::clone(out_of_band)), taken: Vec::new() };
-        Self(CURRENT.try_with(|current| current.replace(inner)).ok())
+        let lend = |current: &RefCell<Current>| {
+            let mut current = current.borrow_mut();
+            if current.out_of_band.is_none()
+                && let Some(kept) = current.kept.take_if(|kept| Arc::ptr_eq(kept, out_of_band))
+            {
+                current.out_of_band = Some(kept);
+                return Previous::Nothing;
+            }
+            let inner = Current::new(Some(Arc::clone(out_of_band)));
+            Previous::Other(std::mem::replace(&mut *current, inner))
+        };
+        Self(CURRENT.try_with(lend).ok())
     }
 
     fn swap(&mut self) -> Vec<u32> {
-        let Some(outer) = self.0.take() else { return Vec::new() };
-        CURRENT.try_with(|current| current.replace(outer)).map_or_else(|_| Vec::new(), |inner| inner.taken)
+        let Some(previous) = self.0.take() else { return Vec::new() };
+        let restore = |current: &RefCell<Current>| match previous {
+            Previous::Nothing => {
+                let mut current = current.borrow_mut();
+                current.kept = current.out_of_band.take();
+                std::mem::take(&mut current.taken)
+            }
+            Previous::Other(outer) => current.replace(outer).taken,
+        };
+        CURRENT.try_with(restore).unwrap_or_default()
     }
 }
 

@@ -145,12 +145,10 @@ pub(crate) trait RangeExecutor: Send + Sync {
 pub(crate) trait BatchExecutor: Send + Sync {
     /// Returns how many workers there may be.
     fn workers(&self) -> usize;
-    /// Returns the reason why the calling thread may no longer add items, if there is one.
-    fn refuses_all(&self) -> Option<Error>;
+    /// Returns the ticket for items that the calling thread pulls now, or the reason why it may no longer add any.
+    fn admit(&self) -> Result<Ticket, Error>;
     /// Returns `true` if the workers can find these functions.
     fn finds(&self, entry: Entry) -> bool;
-    /// Returns the ticket for items that are pulled now.
-    fn ticket(&self) -> Ticket;
     /// Registers `shared`: its pending items are pending in this executor, behind everything that was registered
     /// before.
     fn enlist(&self, shared: Weak<dyn Shared>);

@@ -25,8 +25,10 @@ pub use table::Clash;
 
 /// Returns the function of this name, if the program has one.
 ///
-/// The program consists of the crates that the linker has kept. It leaves out a crate of which nothing is mentioned:
-/// then say `use that_crate as _;`.
+/// The linker leaves out a crate of which the program mentions nothing, with all its names. Mention it then:
+/// `use that_crate as _;`.
+///
+/// If two functions have the name, this returns one of them, and [`all`] returns the [`Clash`].
 ///
 /// # Examples
 ///
@@ -49,7 +51,8 @@ pub fn get(name: &str) -> Option<&'static Named> {
 ///
 /// # Errors
 ///
-/// [`Clash`] if two functions have one name. Do not rely on names then: [`get`] finds only one of the two.
+/// [`Clash`] if two functions have one name, or if this build has merged two into one address. Do not rely on names
+/// then: [`get`] finds only one of the two.
 ///
 /// # Examples
 ///
@@ -72,8 +75,8 @@ pub fn all() -> Result<impl Iterator<Item = &'static Named>, Clash> {
 impl Job {
     /// Returns the name that [`task`](macro@crate::task) gave the function, as long as the job has its argument.
     ///
-    /// `None` for closures and for functions without the attribute. [`name`](Job::name) is what the caller calls the
-    /// task.
+    /// Returns `None` for closures, for functions without the attribute, and once the job has given its argument away.
+    /// [`name`](Job::name) is what the caller calls the task.
     ///
     /// # Examples
     ///

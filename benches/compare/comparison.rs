@@ -50,7 +50,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     peer: Vec<String>,
     /// Runs everything this many times, each time in a process of its own, and shows the range of each figure
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = at_least_one)]
     runs: usize,
     /// Lists the workloads
     #[arg(long)]
@@ -99,6 +99,10 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     write(&report, &target)
 }
 
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("it must be a whole number of at least 1")
+}
+
 /// Returns Cargo's target directory, and creates it if there is none.
 fn target_directory() -> Result<PathBuf, Box<dyn Error>> {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
@@ -113,4 +117,21 @@ fn write(report: &Report, target: &Path) -> Result<(), Box<dyn Error>> {
     fs::write(target.join("compare.svg"), chart::draw(&report.workloads)?)?;
     println!("compare.json and compare.svg are in {}", target.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::Arguments;
+
+    #[test]
+    fn no_run_at_all_is_refused() {
+        Arguments::command().debug_assert();
+        for count in ["0", "many"] {
+            let refusal = Arguments::try_parse_from(["compare", "--runs", count]).err().expect("a refusal").to_string();
+            assert!(refusal.contains("--runs") && refusal.contains("at least 1"), "{refusal}");
+        }
+        assert_eq!(Arguments::try_parse_from(["compare", "--runs", "2"]).map(|read| read.runs).ok(), Some(2));
+    }
 }

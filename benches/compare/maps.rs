@@ -58,7 +58,8 @@ fn enter_maps(
 pub(crate) fn map(contest: &mut Contest<'_>) {
     const SUBMIT: &str = "submit each";
     let times = contest.settings.scaled(1_000_000);
-    enter_maps(contest, times, &[Target::AtMost(15.0), Target::Times(INDEXED, 12.0)], None, |n| n + 1);
+    let ratios = [(SUBMIT, 0.05), (INDEXED, 12.0), (BRIDGED, 0.1)].map(|(name, most)| Target::Times(name, most));
+    enter_maps(contest, times, &[&[Target::AtMost(15.0)], &ratios[..]].concat(), None, |n| n + 1);
     let threads = ThreadPoolExecutor::new(2);
     contest.ours(SUBMIT, times, move |times| {
         time(|| {

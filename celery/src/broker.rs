@@ -12,7 +12,7 @@ use concurrent_futures::{Broken, BuildError, Error};
 use futures_lite::FutureExt as _;
 use futures_lite::future::block_on;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, ErrorKind};
 
 /// The variable of the environment that has the URL of the broker, as Celery's programs read it.
 pub(crate) const VARIABLE: &str = "CELERY_BROKER_URL";
@@ -86,6 +86,11 @@ impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Broker").field(&self.address).finish()
     }
+}
+
+/// Returns `true` if the broker has answered with this number of AMQP's.
+pub(crate) fn has_code(error: &lapin::Error, code: u16) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code)
 }
 
 /// Waits for one of lapin's futures in this thread. lapin has threads of its own for what happens meanwhile.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use concurrent_futures::{Backend, ThreadPoolExecutor, named};
 
+use crate::topology::DEFAULT_QUEUE;
 use crate::worker::{Worker, WorkerBuilder};
 
 /// Runs the tasks of this program for clients of Celery.
@@ -17,7 +18,7 @@ struct Options {
     #[arg(short, long, value_name = "URL")]
     broker: Option<String>,
     /// The queues to take tasks from.
-    #[arg(short = 'Q', long, value_delimiter = ',', default_value = "celery")]
+    #[arg(short = 'Q', long, value_delimiter = ',', default_value = DEFAULT_QUEUE)]
     queues: Vec<String>,
     /// How many tasks run at a time; by default one for each processor that may be used.
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]

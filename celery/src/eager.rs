@@ -11,16 +11,16 @@ use std::time::Duration;
 use concurrent_futures::erased_serde::{Deserializer, Serialize};
 use concurrent_futures::named::{self, Handle};
 use concurrent_futures::{
-    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Reply, Stats, Submitter, TaskOptions,
-    Waiting,
+    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, TaskOptions, Waiting,
 };
 use parking_lot::Mutex;
 
 use crate::args::Written;
 use crate::client::{Call, Prepared};
 use crate::failure::{FailedTask, Failure};
-use crate::json::{self, Text};
+use crate::json;
 use crate::message::{Body, Embed};
+use crate::topology::DEFAULT_QUEUE;
 
 /// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is
 /// Celery's `task_always_eager`.
@@ -56,7 +56,7 @@ pub struct Eager<B: Backend> {
 impl<B: Backend + 'static> Eager<B> {
     /// Makes a cluster of an executor.
     pub fn new(executor: B) -> Self {
-        Self { executor: Arc::new(executor), queue: "celery".into() }
+        Self { executor: Arc::new(executor), queue: DEFAULT_QUEUE.into() }
     }
 }
 
@@ -170,10 +170,8 @@ impl Task {
         drop(state);
         drop(handles);
         if let Some(job) = job {
-            job.read(replies.iter().flatten().map(|reply| -> Reply<'_> {
-                let text = reply.as_ref().map_err(Error::clone)?;
-                Ok(Box::new(<dyn Deserializer<'_>>::erase(Text(text))))
-            }));
+            let replies: Vec<_> = replies.into_iter().flatten().collect();
+            json::complete(job, &replies);
         }
     }
 

@@ -8,6 +8,9 @@
 mod reader;
 mod writer;
 
+use concurrent_futures::erased_serde::Deserializer;
+use concurrent_futures::{Error, Job, Reply};
+
 pub(crate) use reader::Text;
 pub(crate) use writer::{KEYWORDS, Shape, write};
 
@@ -21,3 +24,11 @@ const VALUE: &str = "__value__";
 const BASE64: &str = "base64";
 /// Bytes as text; kombu writes this for bytes that are UTF-8.
 const BYTES: &str = "bytes";
+
+/// Completes a job with the replies to its messages, each of which is a result in JSON or an error.
+pub(crate) fn complete(job: Job, replies: &[Result<String, Error>]) {
+    job.read(replies.iter().map(|reply| -> Reply<'_> {
+        let text = reply.as_ref().map_err(Error::clone)?;
+        Ok(Box::new(<dyn Deserializer<'_>>::erase(Text(text))))
+    }));
+}

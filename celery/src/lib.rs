@@ -99,6 +99,8 @@ mod golden;
 mod json;
 mod keywords;
 mod message;
+mod pauses;
+mod properties;
 mod topology;
 mod worker;
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use concurrent_futures::{Error, TooLarge};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
@@ -13,12 +14,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::args::{Arguments, Written};
-
-/// The only content type that is accepted.
-pub(crate) const JSON: &str = "application/json";
+use crate::properties::{JSON, content_type, correlation_id, json_properties, reply_to, text};
 
 /// How often a task may be run again when its worker is lost. The worker that gets its message again reads it.
 const RETRIES: &str = "cf-retries";
+
+/// How many bytes a message may have, unless a builder says otherwise.
+pub(crate) const MAX_SIZE: usize = 64 << 20;
 
 /// How many characters of the arguments are shown in logs and monitors.
 const SHOWN: usize = 1024;
@@ -57,17 +59,20 @@ pub(crate) struct TaskMessage {
     pub(crate) correlation_id: Option<String>,
 }
 
+/// Returns an error if a message, or what makes up most of one, has more than `most` bytes.
+pub(crate) fn check_size(size: usize, most: usize) -> Result<(), Error> {
+    match size > most {
+        true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
+        false => Ok(()),
+    }
+}
+
 /// Cuts arguments to what logs and monitors show.
 pub(crate) fn shown(arguments: &str) -> String {
     match arguments.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", &arguments[..end]),
         None => arguments.to_owned(),
     }
-}
-
-/// Returns the properties of any message in JSON.
-pub(crate) fn json_properties() -> BasicProperties {
-    BasicProperties::default().with_content_type(JSON.into()).with_content_encoding("utf-8".into())
 }
 
 impl TaskMessage {
@@ -107,7 +112,7 @@ impl TaskMessage {
 
     /// Reads a message of protocol 2. What other fields it has does not matter.
     pub(crate) fn from_properties(properties: &BasicProperties) -> Result<Self, Malformed> {
-        let kind = properties.content_type().as_ref().map_or("", |kind| kind.as_str());
+        let kind = content_type(properties);
         if kind != JSON {
             return Err(Malformed::ContentType(kind.to_owned()));
         }
@@ -136,8 +141,8 @@ impl TaskMessage {
             ignore_result: matches!(headers.inner().get("ignore_result"), Some(AMQPValue::Boolean(true))),
             args_shown: text("argsrepr").unwrap_or_default(),
             kwargs_shown: text("kwargsrepr").unwrap_or_default(),
-            reply_to: properties.reply_to().as_ref().map(ToString::to_string),
-            correlation_id: properties.correlation_id().as_ref().map(ToString::to_string),
+            reply_to: reply_to(properties).map(str::to_owned),
+            correlation_id: correlation_id(properties).map(str::to_owned),
         })
     }
 }
@@ -159,15 +164,6 @@ fn long_string(text: &str) -> AMQPValue {
 
 fn optional(text: Option<&str>) -> AMQPValue {
     text.map_or(AMQPValue::Void, long_string)
-}
-
-/// Returns a header that is a text.
-pub(crate) fn text(headers: &FieldTable, key: &str) -> Option<String> {
-    match headers.inner().get(key)? {
-        AMQPValue::LongString(text) => Some(text.to_string()),
-        AMQPValue::ShortString(text) => Some(text.to_string()),
-        _ => None,
-    }
 }
 
 /// Returns a whole number of whichever type; a negative one is 0.
@@ -234,8 +230,9 @@ mod tests {
 
     use lapin::types::{AMQPValue, FieldTable};
 
-    use super::{Body, Embed, Malformed, TaskMessage, json_properties, shown};
+    use super::{Body, Embed, Malformed, TaskMessage, shown};
     use crate::args::Written;
+    use crate::properties::json_properties;
 
     #[test]
     fn a_message_is_read_as_it_was_written() {

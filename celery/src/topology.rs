@@ -6,7 +6,12 @@
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
+
+use crate::broker::has_code;
+
+/// The queue of a task that names none, as for Celery's own programs.
+pub(crate) const DEFAULT_QUEUE: &str = "celery";
 
 /// Where workers listen to what they are told.
 pub(crate) const CONTROL: &str = "celery.pidbox";
@@ -26,7 +31,7 @@ pub(crate) async fn ensure_queue(connection: &Connection, queue: &str) -> lapin:
         channel.close(200, "".into()).await
     };
     match declare(QueueDeclareOptions { passive: true, ..Default::default() }).await {
-        Err(error) if is_not_found(&error) => {
+        Err(error) if has_code(&error, NOT_FOUND) => {
             declare(QueueDeclareOptions { durable: true, ..Default::default() }).await
         }
         declared => declared,
@@ -46,11 +51,9 @@ pub(crate) async fn ensure_exchange(
         Ok::<_, lapin::Error>(channel)
     };
     match declare(ExchangeDeclareOptions { passive: true, ..Default::default() }).await {
-        Err(error) if is_not_found(&error) => declare(ExchangeDeclareOptions { durable, ..Default::default() }).await,
+        Err(error) if has_code(&error, NOT_FOUND) => {
+            declare(ExchangeDeclareOptions { durable, ..Default::default() }).await
+        }
         declared => declared,
     }
-}
-
-fn is_not_found(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_FOUND)
 }

@@ -17,7 +17,7 @@ mod signature;
 mod verdict;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use concurrent_futures::Backend;
@@ -108,6 +108,27 @@ enum Stop {
     Warm,
     /// It gives up what it has.
     Cold,
+}
+
+/// How near a worker is to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It takes tasks.
+    Serving,
+    /// It takes nothing more, and finishes what it has: until this time, if there is one.
+    Finishing(Option<Instant>),
+    /// It has given up what it had.
+    GivenUp,
+}
+
+impl Phase {
+    /// Returns when the worker gives up.
+    fn end(self) -> Option<Instant> {
+        match self {
+            Self::Finishing(end) => end,
+            Self::Serving | Self::GivenUp => None,
+        }
+    }
 }
 
 /// Why a connection is over.

@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::country::Country;
 use crate::screen;
+use crate::server::ServerKind;
 
 /// Downloads flags, each as a task of an executor.
 #[derive(Debug, Parser)]
@@ -76,18 +77,6 @@ pub(crate) enum Style {
     Map,
     /// In the order in which they arrive
     AsCompleted,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ServerKind {
-    /// Here, and answers after one second
-    Delay,
-    /// Here, and answers at once
-    Local,
-    /// As `delay`, but a quarter of the answers are failures of the server
-    Error,
-    /// <https://www.fluentpython.com/data/flags>
-    Remote,
 }
 
 impl Arguments {

@@ -97,10 +97,9 @@ mod tests {
     use tempfile::tempdir;
 
     use super::{DownloadError, Status, Task, download};
-    use crate::arguments::ServerKind;
     #[cfg(automatic)]
     use crate::country::Country;
-    use crate::server::Server;
+    use crate::server::{Server, ServerKind};
     #[cfg(automatic)]
     use crate::store;
 

@@ -24,11 +24,11 @@ use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{Backend, Executor, InlineExecutor, MapOptions, ThreadPoolExecutor, as_completed};
 use parking_lot::{Mutex, MutexGuard};
 
-use arguments::{Arguments, ExecutorKind, ServerKind, Style};
+use arguments::{Arguments, ExecutorKind, Style};
 use country::Country;
 use download::{Task, download};
 use report::Report;
-use server::Server;
+use server::{Server, ServerKind};
 
 /// What a shell reports of a program that Ctrl-C ended: 128 and the number of SIGINT.
 const INTERRUPTED: i32 = 130;

@@ -9,11 +9,11 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use clap::ValueEnum;
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep_until};
 
-use crate::arguments::ServerKind;
 use crate::country::Country;
 use crate::picture;
 
@@ -21,6 +21,19 @@ const REMOTE: &str = "https://www.fluentpython.com/data/flags";
 const DELAY: Duration = Duration::from_secs(1);
 /// The share of answers that are failures.
 const FAILURES: f32 = 0.25;
+
+/// Which server to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServerKind {
+    /// Here, and answers after one second
+    Delay,
+    /// Here, and answers at once
+    Local,
+    /// As `delay`, but a quarter of the answers are failures of the server
+    Error,
+    /// <https://www.fluentpython.com/data/flags>
+    Remote,
+}
 
 /// Serves flags for as long as it lives.
 #[derive(Debug)]

@@ -43,13 +43,3 @@ impl ExecutorKind {
     #[cfg(not(processes))]
     const DEFAULT: Self = Self::Threads;
 }
-
-/// The servers that `flags` knows. Only two of them are used here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)]
-pub(crate) enum ServerKind {
-    Delay,
-    Local,
-    Error,
-    Remote,
-}

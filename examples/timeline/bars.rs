@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -108,6 +108,4 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Bars {
         let bar = context.span(&id).and_then(|span| span.extensions_mut().remove::<Bar>());
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).extend(bar);
     }
-
-    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {}
 }

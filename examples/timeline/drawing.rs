@@ -33,7 +33,7 @@ pub(crate) fn write(path: &Path, rows: &[Row<'_>]) -> io::Result<()> {
 
 fn draw(rows: &[Row<'_>]) -> Result<String, DrawingAreaErrorKind<io::Error>> {
     let groups: Vec<&[Row<'_>]> = rows.chunk_by(|one, next| one.executor == next.executor).collect();
-    let height = groups.iter().map(|group| height(group)).sum::<i32>() + AXIS;
+    let height = groups.iter().map(|group| height_of(group)).sum::<i32>() + AXIS;
     let end = rows.iter().flat_map(|row| &row.bars).map(|bar| bar.ended()).max().unwrap_or_default();
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, (WIDTH, height.unsigned_abs())).into_drawing_area();
@@ -43,7 +43,7 @@ fn draw(rows: &[Row<'_>]) -> Result<String, DrawingAreaErrorKind<io::Error>> {
     let mut top = 0;
     for (group, colour) in groups.iter().zip(COLOURS.iter().cycle()) {
         canvas.executor(group, *colour, top)?;
-        top += self::height(group);
+        top += height_of(group);
     }
     area.present()?;
     drop(area);
@@ -51,7 +51,7 @@ fn draw(rows: &[Row<'_>]) -> Result<String, DrawingAreaErrorKind<io::Error>> {
 }
 
 /// Returns the height of an executor: its name, a line for each task and a row for each worker.
-fn height(group: &[Row<'_>]) -> i32 {
+fn height_of(group: &[Row<'_>]) -> i32 {
     HEAD + LINE * tasks(group).len() as i32 + ROW * group.len() as i32
 }
 

@@ -45,11 +45,11 @@ use sha2::{Digest, Sha256};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 
-use arguments::{Arguments, ExecutorKind, ServerKind};
+use arguments::{Arguments, ExecutorKind};
 use bars::{Bar, Bars};
 use country::Country;
 use download::{Task, download};
-use server::Server;
+use server::{Server, ServerKind};
 
 /// There are fewer threads than flags, so that some tasks wait.
 const THREADS: usize = 6;
@@ -157,6 +157,8 @@ fn summary(bars: &[Bar], arguments: &Arguments) -> Result<String, std::fmt::Erro
 #[cfg(test)]
 mod tests {
     //! Every task is in the trace and in the picture, wherever it ran.
+    use std::collections::HashSet;
+
     use clap::{CommandFactory, Parser, ValueEnum};
     use serde_json::Value;
 
@@ -182,6 +184,8 @@ mod tests {
             let events = trace["traceEvents"].as_array().unwrap();
             let count = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
             assert_eq!((count("X"), count("b"), count("e")), (40, 40, 40), "{kind:?}");
+            let waits: HashSet<_> = events.iter().filter(|event| event["ph"] == "b").map(|wait| &wait["id"]).collect();
+            assert_eq!(waits.len(), 40, "each has an id of its own");
             let ran = events.iter().filter(|event| event["ph"] == "X");
             assert!(ran.into_iter().all(|event| event["args"]["outcome"] == "Ok"), "{kind:?}");
             let picture = std::fs::read_to_string(&arguments.picture).unwrap();

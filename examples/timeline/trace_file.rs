@@ -19,6 +19,8 @@ pub(crate) fn write(path: &Path, rows: &[Row<'_>]) -> io::Result<()> {
 
 fn events(rows: &[Row<'_>]) -> Vec<Value> {
     let mut events = Vec::new();
+    // Tells the waits of tasks apart, of which several may begin in the same microsecond.
+    let mut id = 0;
     let executors = rows.chunk_by(|one, next| one.executor == next.executor);
     for (process, group) in (1..).zip(executors) {
         let executor = group[0].executor;
@@ -27,6 +29,7 @@ fn events(rows: &[Row<'_>]) -> Vec<Value> {
             let name = json!({ "name": row.worker });
             events.push(json!({ "ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": name }));
             for bar in &row.bars {
+                id += 1;
                 let about = json!({
                     "function": bar.function, "outcome": bar.outcome, "queued_us": micros(bar.queued),
                 });
@@ -37,7 +40,7 @@ fn events(rows: &[Row<'_>]) -> Vec<Value> {
                 // Many tasks wait at the same time. Perfetto draws such asynchronous events below each other.
                 for (phase, at) in [("b", bar.submitted), ("e", bar.started())] {
                     events.push(json!({
-                        "ph": phase, "cat": "queue", "name": "in the queue", "id": micros(bar.submitted),
+                        "ph": phase, "cat": "queue", "name": "in the queue", "id": id,
                         "pid": process, "tid": 0, "ts": micros(at), "args": { "task": title(bar) },
                     }));
                 }

@@ -183,7 +183,7 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
         let items = Arc::new_cyclic(|me| Self {
             owner,
             worker: Box::new(worker),
-            input: InputBuffer::default(),
+            input: InputBuffer::new(MOST),
             queue: Mutex::new(queue),
             is_coming: AtomicBool::new(false),
             me: me.clone(),
@@ -293,20 +293,12 @@ impl<A: Send + 'static, R: Send + 'static> LocalItems<A, R> {
 }
 
 impl<A: Send + 'static, R: Send + 'static> SharedItems<A, R> for LocalItems<A, R> {
-    fn most(&self) -> usize {
-        MOST
-    }
-
     fn input(&self) -> &InputBuffer<A, R> {
         &self.input
     }
 
-    fn refusal(&self) -> Option<Error> {
-        self.owner.refuses_all()
-    }
-
-    fn ticket(&self) -> Ticket {
-        self.owner.ticket()
+    fn admit(&self) -> Result<Ticket, Error> {
+        self.owner.admit()
     }
 
     fn may_hold_back(&self) -> bool {

@@ -132,7 +132,7 @@ impl<A: Payload, R: Payload> RemoteItems<A, R> {
             options,
             pending: Mutex::new(pending),
             under_way: AtomicUsize::new(0),
-            input: InputBuffer::default(),
+            input: InputBuffer::new(MOST),
             is_heavy: AtomicBool::new(false),
             is_dismissed: AtomicBool::new(false),
             me: me.clone(),
@@ -238,20 +238,12 @@ impl<A: Payload, R: Payload> Shared for RemoteItems<A, R> {
 }
 
 impl<A: Payload, R: Payload> SharedItems<A, R> for RemoteItems<A, R> {
-    fn most(&self) -> usize {
-        MOST
-    }
-
     fn input(&self) -> &InputBuffer<A, R> {
         &self.input
     }
 
-    fn refusal(&self) -> Option<Error> {
-        self.executor.refuses_all()
-    }
-
-    fn ticket(&self) -> Ticket {
-        self.executor.ticket()
+    fn admit(&self) -> Result<Ticket, Error> {
+        self.executor.admit()
     }
 
     fn may_hold_back(&self) -> bool {

@@ -21,14 +21,10 @@ use crate::unwind::drop_caught;
 
 /// The items of one map, shared by the workers of an executor.
 pub(crate) trait SharedItems<A, R>: Send + Sync {
-    /// Returns the maximum number of items in a range.
-    fn most(&self) -> usize;
     fn input(&self) -> &InputBuffer<A, R>;
-    /// Returns why the executor refuses items from the calling thread, for example because it was closed, or `None` if
-    /// it accepts them.
-    fn refusal(&self) -> Option<Error>;
-    /// Returns the ticket of items that are pulled now.
-    fn ticket(&self) -> Ticket;
+    /// Returns the ticket of items that are pulled now, or why the executor refuses items from the calling thread, for
+    /// example because it was closed.
+    fn admit(&self) -> Result<Ticket, Error>;
     /// Returns `true` if a worker is coming that will look into the input buffer. Called under the buffer's lock.
     fn may_hold_back(&self) -> bool;
     /// Takes items from the input buffer. Returns where their outcomes will be stored, and a follow-up. Called under
@@ -41,6 +37,8 @@ pub(crate) trait SharedItems<A, R>: Send + Sync {
 pub(crate) type FollowUp<'a> = Box<dyn FnOnce() + 'a>;
 
 pub(crate) struct InputBuffer<A, R> {
+    /// The maximum number of items in a range.
+    most: usize,
     state: Mutex<State<A, R>>,
 }
 
@@ -53,24 +51,20 @@ struct State<A, R> {
     ranges: VecDeque<Box<dyn Collect<R>>>,
 }
 
-impl<A, R> Default for InputBuffer<A, R> {
-    fn default() -> Self {
-        Self { state: Mutex::new(State { pulled: Vec::new(), ticket: Ticket::default(), ranges: VecDeque::new() }) }
-    }
-}
-
 impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
     /// Adds an item, or ends it if the executor refuses it. Hands the buffered items over if there are as many as a
     /// range should have, or none may be held back. May run user code. `generation` is that of the process whose
     /// executor has the items: in a forked copy, nothing is done that could wait for a thread that does not exist.
     pub(crate) fn add(&self, item: A, items: &dyn SharedItems<A, R>, generation: u32) {
         let is_lost = || fork::generation() != generation;
-        if let Some(error) = items.refusal() {
-            self.flush(items);
-            Self::end(self.state.lock(), vec![item], &error);
-            return;
-        }
-        let ticket = items.ticket();
+        let ticket = match items.admit() {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                self.flush(items);
+                Self::end(self.state.lock(), vec![item], &error);
+                return;
+            }
+        };
         // Reading the generation may be a system call, so it is not read for each item, but before waiting for a lock
         // that another thread holds.
         let mut state = match self.state.try_lock() {
@@ -87,7 +81,7 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
             state.ticket = ticket;
         }
         state.pulled.push(item);
-        if (state.pulled.len() >= items.most() || !items.may_hold_back()) && !is_lost() {
+        if (state.pulled.len() >= self.most || !items.may_hold_back()) && !is_lost() {
             Self::hand_over(state, items);
         }
     }
@@ -111,6 +105,11 @@ impl<A: Send + 'static, R: Send + 'static> InputBuffer<A, R> {
 }
 
 impl<A, R> InputBuffer<A, R> {
+    pub(crate) fn new(most: usize) -> Self {
+        let state = State { pulled: Vec::new(), ticket: Ticket::default(), ranges: VecDeque::new() };
+        Self { most, state: Mutex::new(state) }
+    }
+
     /// Hands the buffered items over. Returns `true` if there were any. May run user code.
     pub(crate) fn flush(&self, items: &dyn SharedItems<A, R>) -> bool {
         Self::hand_over(self.state.lock(), items)

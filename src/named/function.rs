@@ -29,9 +29,9 @@ impl Named {
 
     /// Submits a call to an executor of this program, with an argument in any serde format.
     ///
-    /// Reads the argument in this thread. Blocks where [`Executor::submit`](crate::Executor::submit) does. Calls `done` with the outcome, before
-    /// the task is done and in the thread that completes it. A value that panics while it is written makes its serialiser
-    /// return an error.
+    /// Reads the argument in this thread. Blocks where [`Executor::submit`](crate::Executor::submit) does. Calls `done`
+    /// with the outcome, in the thread that completes the task and before the task is done. A value that panics while it
+    /// is written makes its serialiser return an error.
     ///
     /// The task goes on if its handle is dropped. Neither that the deserialiser has nothing left, nor how deeply a value is
     /// nested, is checked here: that is for the deserialiser.

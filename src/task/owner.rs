@@ -18,13 +18,12 @@ use crate::ticket::Ticket;
 
 /// A pool of threads that can share the items of a map.
 pub(crate) trait Sharing: TaskOwner {
-    /// Returns why the calling thread may not add items any more, or `None` if it may. Cheap in the latter case.
-    fn refuses_all(&self) -> Option<Error>;
+    /// Returns the ticket of items that the calling thread pulls now, or why it may not add items any more. Cheap in the
+    /// former case.
+    fn admit(&self) -> Result<Ticket, Error>;
     /// Queues a task that works on shared items, at the position of its ticket. Works after a close too, as long as
     /// workers are left.
     fn push(&self, task: Arc<dyn Runnable>, ticket: Ticket);
-    /// Returns the ticket of items that are pulled now.
-    fn ticket(&self) -> Ticket;
     /// Returns `true` if the queue has a task with an earlier ticket. A hint: may be out of date.
     fn has_earlier(&self, ticket: Ticket) -> bool;
     /// Registers shared items: the pool counts their pending calls as its own. Items shared later are behind those

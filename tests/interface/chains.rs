@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 #[cfg(automatic)]
 use concurrent_futures::ProcessPoolExecutor;
 use concurrent_futures::{
-    Backend, Error, Executor, Future, InlineExecutor, Job, MapOptions, State, TaskOptions, ThreadPoolExecutor,
-    all_settled, any, as_completed, promise, race, task, try_all, wait,
+    Backend, Error, Executor, Future, InlineExecutor, MapOptions, State, TaskOptions, ThreadPoolExecutor, all_settled,
+    any, as_completed, promise, race, task, try_all, wait,
 };
 
-use crate::support::{Drops, LONG, Seen, WakeCounter, block_on, gate, logged, occupy, panic_message, within};
+use crate::support::{Careless, Drops, LONG, Seen, WakeCounter, block_on, gate, logged, occupy, panic_message, within};
 
 #[test]
 fn a_panic_in_a_chain_is_the_error_of_the_new_future() {
@@ -370,30 +370,15 @@ fn a_panic_of_a_clone_is_the_error_of_the_task() {
 
 #[test]
 fn an_executor_that_panics_or_forgets_abandons_the_task() {
-    struct Careless;
-    impl Backend for Careless {
-        fn execute(&self, job: Job) {
-            drop(job);
-        }
-        fn submitter(&self) -> Option<concurrent_futures::Submitter> {
-            Some(concurrent_futures::Submitter::new(|_job| panic!("too careless")))
-        }
-        fn max_workers(&self) -> usize {
-            1
-        }
-        fn close(&self) {}
-        fn join(&self, _: Option<Duration>) -> bool {
-            true
-        }
-    }
     within(LONG, || {
+        let careless = Careless("too careless");
         assert!(logged("too careless").is_empty());
         let (start, input) = promise();
-        let held_back = Careless.submit_after(input, |n: u32| n + 1);
+        let held_back = careless.submit_after(input, |n: u32| n + 1);
         assert!(start.complete(Ok(1)));
         assert!(matches!(held_back.result(), Err(Error::Abandoned)));
         assert_eq!(logged("too careless").len(), 1);
-        let done = Careless.submit_after(InlineExecutor.submit(|n: u32| n, 1), |n: u32| n + 1);
+        let done = careless.submit_after(InlineExecutor.submit(|n: u32| n, 1), |n: u32| n + 1);
         assert!(matches!(done.result(), Err(Error::Abandoned)));
     });
 }

@@ -112,8 +112,8 @@ fn a_task_starts_and_ends_once() {
             assert_eq!(times.queued(), started - times.submitted());
             assert_eq!((times.ended().is_some(), times.ran().is_some()), (is_over, true));
         }
+        assert!(calls[0].times.started() <= calls[2].times.started(), "the second waits for the first");
         let end = calls[1].times.ended().expect("it has ended");
-        assert!(calls[3].times.queued() >= end.saturating_duration_since(calls[3].times.submitted()) / 2);
         assert_eq!(calls[1].times.ran(), Some(end - calls[1].times.started().unwrap()));
     });
 }

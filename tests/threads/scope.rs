@@ -617,16 +617,27 @@ fn each_item_of_a_map_in_a_scope_has_its_own_time_limit() {
         let threads = ThreadPoolExecutor::new(2);
         let of_options = threads.with(TaskOptions::new().time_limit(limit));
         let items: Vec<usize> = (0..100).collect();
-        let search = |n: &usize| {
-            while *n == 50 && !task::current().unwrap().is_aborted() {
-                thread::yield_now();
+        // Item 50 is held until it has timed out.
+        fn search(n: usize, gate: &Gate) -> usize {
+            if n == 50 {
+                gate.pass();
             }
-            *n
-        };
-        fn timed_out<R>(outcomes: Vec<Result<R, Error>>) -> bool {
+            n
+        }
+        fn timed_out(outcomes: impl Iterator<Item = Result<usize, Error>>, gate: &Gate) -> bool {
+            let open_after = |(n, outcome)| {
+                if n == 50 {
+                    gate.open();
+                }
+                outcome
+            };
+            let outcomes: Vec<_> = outcomes.enumerate().map(open_after).collect();
             matches!(outcomes[50], Err(Error::TimeLimit(_))) && outcomes.iter().any(Result::is_ok)
         }
-        assert!(timed_out(of_pool.scope(|scope| scope.map(search, &items).collect())));
-        assert!(timed_out(of_options.scope(|scope| scope.try_map(|n| Ok::<_, Error>(search(n)), &items).collect())));
+        let gate = Gate::default();
+        assert!(of_pool.scope(|scope| timed_out(scope.map(|n| search(*n, &gate), &items), &gate)));
+        let gate = Gate::default();
+        let map = |n: &usize| Ok::<_, Error>(search(*n, &gate));
+        assert!(of_options.scope(|scope| timed_out(scope.try_map(map, &items), &gate)));
     });
 }

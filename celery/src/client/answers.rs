@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use concurrent_futures::{Decode, Error, Part, TooLarge};
+use concurrent_futures::{Decode, Error, Part};
 use futures_lite::StreamExt as _;
 use futures_lite::future::poll_once;
 use lapin::message::Delivery;
@@ -12,11 +12,12 @@ use serde::Deserialize as _;
 use uuid::Uuid;
 
 use super::link::{Link, Lost, next};
-use super::session::{Session, correlation_id};
+use super::session::Session;
 use super::window::Reply;
 use crate::answer::{Answer, Started, Status};
 use crate::failure::{FailedTask, Failure};
-use crate::message::{JSON, text};
+use crate::message::check_size;
+use crate::properties::{JSON, content_type, correlation_id, text};
 
 /// How long a worker has to answer after the time limit of a task.
 const GRACE: Duration = Duration::from_secs(30);
@@ -37,35 +38,39 @@ impl Link {
     }
 
     fn take(&self, delivery: &Delivery) {
-        if let Some(ticket) = delivery.properties.headers().as_ref().and_then(|headers| text(headers, "ticket")) {
+        let properties = &delivery.properties;
+        if let Some(ticket) = properties.headers().as_ref().and_then(|headers| text(headers, "ticket")) {
             if let (Ok(ticket), Ok(answer)) = (ticket.parse(), serde_json::from_slice(&delivery.data)) {
                 self.shared.change(|state| state.workers.answered(ticket, answer));
             }
             return;
         }
-        let unread = |why: String| Err(Error::Decode(Decode::new(Part::Result, why)));
-        let kind = delivery.properties.content_type().as_ref().map_or("", |kind| kind.as_str());
-        let (size, most) = (delivery.data.len(), self.shared.settings.max_message_size);
-        if size > most || kind != JSON {
-            let reply = match size > most {
-                true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
-                false => unread(format!(
-                    "it has the content type {kind:?}, and not {JSON:?}: set `result_serializer` to json"
-                )),
-            };
-            return correlation_id(delivery).into_iter().for_each(|id| self.answered(id, reply.clone()));
-        }
-        match Answer::read(&delivery.data) {
+        match self.read(delivery) {
             Ok(answer) => {
                 if let Ok(id) = answer.task_id.parse() {
                     self.take_answer(id, answer);
                 }
             }
             Err(error) => {
-                let reply = unread(format!("the answer is none of Celery's: {error}"));
-                correlation_id(delivery).into_iter().for_each(|id| self.answered(id, reply.clone()));
+                // Whose answer it is, the properties tell, too.
+                if let Some(id) = correlation_id(properties).and_then(|id| id.parse().ok()) {
+                    self.answered(id, Err(error));
+                }
             }
         }
+    }
+
+    /// Reads what a worker says about a task.
+    fn read<'d>(&self, delivery: &'d Delivery) -> Result<Answer<'d>, Error> {
+        check_size(delivery.data.len(), self.shared.settings.max_message_size)?;
+        let unread = |why: String| Error::Decode(Decode::new(Part::Result, why));
+        let kind = content_type(&delivery.properties);
+        if kind != JSON {
+            return Err(unread(format!(
+                "it has the content type {kind:?}, and not {JSON:?}: set `result_serializer` to json"
+            )));
+        }
+        Answer::read(&delivery.data).map_err(|error| unread(format!("the answer is none of Celery's: {error}")))
     }
 
     fn take_answer(&self, id: Uuid, answer: Answer<'_>) {

@@ -9,6 +9,8 @@ use concurrent_futures::{BuildError, named};
 use super::CeleryExecutor;
 use super::shared::Settings;
 use crate::broker::{Broker, ConnectError};
+use crate::message::MAX_SIZE;
+use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`CeleryExecutor`]. Made by [`CeleryExecutor::builder`].
 ///
@@ -27,7 +29,7 @@ use crate::broker::{Broker, ConnectError};
 ///     .build()?;
 /// # Ok::<(), concurrent_futures_celery::ConnectError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CeleryBuilder {
     broker: Result<Broker, ConnectError>,
@@ -50,10 +52,10 @@ impl CeleryBuilder {
 
     fn with_broker(broker: Result<Broker, ConnectError>) -> Self {
         let settings = Settings {
-            queue: "celery".into(),
+            queue: DEFAULT_QUEUE.into(),
             in_flight: 64,
             max_pending: None,
-            max_message_size: 64 << 20,
+            max_message_size: MAX_SIZE,
             broker_timeout: Duration::from_secs(60),
         };
         Self { broker, settings }
@@ -123,11 +125,5 @@ impl CeleryBuilder {
         }
         named::all().map(drop).map_err(ConnectError::Clash)?;
         CeleryExecutor::start(self.broker?, self.settings)
-    }
-}
-
-impl fmt::Debug for CeleryBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CeleryBuilder").field("broker", &self.broker).field("settings", &self.settings).finish()
     }
 }

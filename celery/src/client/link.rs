@@ -20,13 +20,13 @@ use std::sync::Arc;
 use async_io::Timer;
 use concurrent_futures::{Encode, Error, Part};
 use futures_lite::FutureExt as _;
-use lapin::ErrorKind;
 use lapin::message::Delivery;
 
-use super::publishing::{Pauses, Unconfirmed};
+use super::publishing::Unconfirmed;
 use super::session::Session;
 use super::shared::Shared;
-use crate::broker::{Broker, ConnectError, wait};
+use crate::broker::{Broker, ConnectError, has_code, wait};
+use crate::pauses::Pauses;
 
 /// What AMQP says when a message is larger than the broker takes.
 const PRECONDITION_FAILED: u16 = 406;
@@ -46,9 +46,7 @@ impl Lost {
 
 impl From<lapin::Error> for Lost {
     fn from(error: lapin::Error) -> Self {
-        let is_refusal =
-            matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED);
-        Self { cause: error.to_string(), is_refusal }
+        Self { cause: error.to_string(), is_refusal: has_code(&error, PRECONDITION_FAILED) }
     }
 }
 

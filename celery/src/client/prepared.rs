@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use concurrent_futures::erased_serde::Serialize;
-use concurrent_futures::{Encode, Error, Job, Part, TooLarge, named};
+use concurrent_futures::{Encode, Error, Job, Part, named};
 
 use super::window::Call;
 use crate::args::Written;
+use crate::message::check_size;
 
 /// What the body of a message has beside the arguments, at most.
 const FRAME: usize = 100;
@@ -58,11 +59,8 @@ impl Prepared {
 fn write(argument: &dyn Serialize, most: usize) -> Result<Written, Error> {
     let written =
         Written::new(argument).map_err(|error| Error::Encode(Encode::new(Part::Argument, error.to_string())))?;
-    let size = written.args.len() + written.kwargs.len() + FRAME;
-    match size > most {
-        true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
-        false => Ok(written),
-    }
+    check_size(written.args.len() + written.kwargs.len() + FRAME, most)?;
+    Ok(written)
 }
 
 /// Returns the name by which other programs know the function of a job.

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_io::Timer;
 use concurrent_futures::{Broken, Error, Full};
@@ -21,25 +21,10 @@ use uuid::Uuid;
 use super::link::{Link, Lost};
 use super::session::Session;
 use super::window::Call;
-
-/// How long to pause when the broker does not take a message, and between attempts to connect: at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+use crate::pauses::Pauses;
 
 /// What the broker has not confirmed, in the order of publishing.
 pub(super) type Unconfirmed = RefCell<VecDeque<(Uuid, Arc<Call>, PublisherConfirm)>>;
-
-/// Pauses that grow until something works.
-pub(super) struct Pauses(Cell<Duration>);
-
-impl Pauses {
-    pub(super) fn new() -> Self {
-        Self(Cell::new(PAUSE.0))
-    }
-
-    pub(super) fn next(&self) -> Duration {
-        self.0.replace((self.0.get() * 2).min(PAUSE.1))
-    }
-}
 
 impl Link {
     /// Publishes what there is room for.
@@ -92,7 +77,7 @@ impl Link {
             let Some((id, call, _)) = unconfirmed.borrow_mut().pop_front() else { continue };
             match confirmation {
                 Confirmation::Ack(None) | Confirmation::NotRequested => {
-                    pauses.0.set(PAUSE.0);
+                    pauses.reset();
                     self.shared.change(|state| state.window.confirmed(id));
                     continue;
                 }

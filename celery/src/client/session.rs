@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use lapin::message::Delivery;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
     QueueDeleteOptions,
@@ -15,7 +14,8 @@ use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::window::Outgoing;
 use crate::broker::{Broker, ConnectError};
-use crate::message::{Body, Embed, TaskMessage, json_properties, shown};
+use crate::message::{Body, Embed, TaskMessage, shown};
+use crate::properties::{json_properties, origin};
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
 /// How long the queue for answers stays when its client is gone, in milliseconds.
@@ -32,7 +32,6 @@ pub(super) struct Session {
     queues: RefCell<HashSet<Arc<str>>>,
     /// For what workers are told, once something is.
     control: RefCell<Option<Channel>>,
-    origin: String,
 }
 
 impl Session {
@@ -67,7 +66,6 @@ impl Session {
             reply_to: reply_to.into(),
             queues: RefCell::default(),
             control: RefCell::default(),
-            origin: format!("{}@rust", std::process::id()),
         };
         session.ensure_queue(queue).await?;
         Ok(session)
@@ -100,7 +98,7 @@ impl Session {
             root_id: Some(id.clone()),
             retries_allowed: Some(call.retries),
             time_limit: call.time_limit,
-            origin: self.origin.clone(),
+            origin: origin(),
             args_shown: shown(&arguments.args),
             kwargs_shown: shown(&arguments.kwargs),
             reply_to: Some(self.reply_to.to_string()),
@@ -159,9 +157,4 @@ impl Session {
             log::debug!("the connection to {} did not end in order: {error}", self.broker.address());
         }
     }
-}
-
-/// Returns the id of the task that an answer is about, by the properties of its message.
-pub(super) fn correlation_id(delivery: &Delivery) -> Option<uuid::Uuid> {
-    delivery.properties.correlation_id().as_ref()?.as_str().parse().ok()
 }

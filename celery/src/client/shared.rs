@@ -28,17 +28,14 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use concurrent_futures::erased_serde::Deserializer;
-use concurrent_futures::{
-    Broken, Error, Executor as _, FutureId, Job, Reply, Stats, Submitter, ThreadPoolExecutor, Waiting,
-};
+use concurrent_futures::{Broken, Error, Executor as _, FutureId, Job, Stats, Submitter, ThreadPoolExecutor, Waiting};
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::orders::Orders;
 use super::window::{Finished, Overdue, Window};
 use super::workers::Workers;
-use crate::json::Text;
+use crate::json;
 
 /// How many jobs are completed at the same time.
 const COMPLETING: usize = 4;
@@ -202,10 +199,7 @@ impl Shared {
         for Finished { job, replies } in finished {
             let complete = move || {
                 COMPLETES_FOR.set(own);
-                job.read(replies.iter().map(|reply| -> Reply<'_> {
-                    let text = reply.as_ref().map_err(Error::clone)?;
-                    Ok(Box::new(<dyn Deserializer<'_>>::erase(Text(text))))
-                }));
+                json::complete(job, &replies);
             };
             self.completing.spawn(complete).detach();
         }
@@ -268,9 +262,11 @@ impl Shared {
         if self.is_own_thread() {
             return true;
         }
+        // Cloned and dropped without the lock: it may be anybody's.
+        let mut waker = Some(waiting.waker().clone());
         let mut state = self.state.lock();
         if !state.has_ended {
-            state.polls.push(waiting.waker().clone());
+            state.polls.extend(waker.take());
         }
         state.has_ended
     }

@@ -15,8 +15,8 @@ enum Admission {
     Wait,
     /// The job ends with an error.
     Refuse,
-    /// The poll comes again when it is woken.
-    Poll(Waker),
+    /// The poll comes again when it is woken. Its waker, which may be anybody's, was cloned without the lock.
+    Poll(Option<Waker>),
     /// It is taken all the same, because the thread must not block.
     Exempt,
 }
@@ -36,7 +36,7 @@ impl Shared {
             false => Admission::Exempt,
         };
         if let Some(prepared) = Prepared::new(job, queue, self.settings.max_message_size)
-            && let Err(job) = self.enter(prepared, &admission)
+            && let Err(job) = self.enter(prepared, admission)
         {
             let most = self.settings.max_pending.unwrap_or(usize::MAX);
             job.fail(Error::Full(Full::new(most)));
@@ -49,16 +49,16 @@ impl Shared {
             self.submit(job, queue, false);
             return Ok(());
         }
-        let admission = Admission::Poll(waiting.waker().clone());
+        let admission = Admission::Poll(Some(waiting.waker().clone()));
         Prepared::new(job, queue, self.settings.max_message_size)
-            .map_or(Ok(()), |prepared| self.enter(prepared, &admission))
+            .map_or(Ok(()), |prepared| self.enter(prepared, admission))
     }
 
     /// Takes a job into the window, or completes it with an error. Gives it back if there is no room for it.
     ///
     /// It is entrusted between the two steps, without the lock. Whoever cancels it from then on finds its task in the
     /// window, of which nothing is published before the second step.
-    fn enter(self: &Arc<Self>, prepared: Prepared, admission: &Admission) -> Result<(), Job> {
+    fn enter(self: &Arc<Self>, prepared: Prepared, mut admission: Admission) -> Result<(), Job> {
         let Prepared { job, call, items } = prepared;
         let (id, mut items) = (job.id(), Some(items));
         let most = self.settings.max_pending.unwrap_or(usize::MAX);
@@ -70,11 +70,11 @@ impl Shared {
                 state.window.enter(id, Arc::clone(&call), items.take().unwrap_or_default());
                 return Some(Entered::Here);
             }
-            match admission {
+            match &mut admission {
                 Admission::Wait | Admission::Exempt => None,
                 Admission::Refuse => Some(Entered::NoRoom),
                 Admission::Poll(waker) => {
-                    state.polls.push(waker.clone());
+                    state.polls.extend(waker.take());
                     Some(Entered::NoRoom)
                 }
             }

@@ -23,7 +23,7 @@
 //! If its task has been taken out meanwhile, [`put`](Window::put) gives the job back: it is done.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -130,6 +130,8 @@ pub(crate) struct Window<J = Job> {
     /// How many tasks run.
     running: usize,
     deadlines: BTreeSet<(Instant, Uuid)>,
+    /// Messages that workers run which are not run again if their worker is lost. The link looks here whenever it wakes.
+    at_workers: HashSet<Uuid>,
     next_ticket: u64,
 }
 
@@ -143,6 +145,7 @@ impl<J> Window<J> {
             out: 0,
             running: 0,
             deadlines: BTreeSet::new(),
+            at_workers: HashSet::new(),
             next_ticket: 0,
         }
     }
@@ -229,14 +232,15 @@ impl<J> Window<J> {
         }
     }
 
-    /// Has a message wait again that the broker has not taken. Returns the call if the task asks to be refused instead.
-    pub(crate) fn not_taken(&mut self, id: Uuid) -> Option<Arc<Call>> {
-        let message = self.messages.get_mut(&id).filter(|message| message.place == Place::Sent)?;
-        message.place = Place::Waiting;
-        self.waiting.insert(message.ticket, id);
-        self.out -= 1;
-        let call = &self.tasks.get(&message.task)?.call;
-        call.refuse_when_full.then(|| Arc::clone(call))
+    /// Has a message wait again that the broker has not taken.
+    pub(crate) fn not_taken(&mut self, id: Uuid) {
+        if let Some(message) = self.messages.get_mut(&id)
+            && message.place == Place::Sent
+        {
+            message.place = Place::Waiting;
+            self.waiting.insert(message.ticket, id);
+            self.out -= 1;
+        }
     }
 
     /// Returns the largest message that the broker has not confirmed.
@@ -267,6 +271,9 @@ impl<J> Window<J> {
         let message = self.messages.get_mut(&id)?;
         message.worker = Some(who.hostname.into());
         let task = self.tasks.get_mut(&message.task)?;
+        if task.call.retries == 0 {
+            self.at_workers.insert(id);
+        }
         if let Some(limit) = task.call.time_limit
             && let Some(overdue) = now.checked_add(limit).and_then(|end| end.checked_add(grace))
         {
@@ -311,6 +318,7 @@ impl<J> Window<J> {
 
     fn remove_message(&mut self, id: Uuid) -> Option<(FutureId, usize)> {
         let mut message = self.messages.remove(&id)?;
+        self.at_workers.remove(&id);
         set_deadline(&mut self.deadlines, id, &mut message, None);
         match message.place {
             Place::Waiting => drop(self.waiting.remove(&message.ticket)),
@@ -385,7 +393,7 @@ impl<J> Window<J> {
 
     /// Takes out everything.
     pub(crate) fn take_all(&mut self) -> Vec<J> {
-        (self.messages, self.waiting, self.deadlines) = Default::default();
+        (self.messages, self.waiting, self.deadlines, self.at_workers) = Default::default();
         (self.out, self.running) = (0, 0);
         std::mem::take(&mut self.tasks).into_values().filter_map(|task| task.job).collect()
     }
@@ -409,10 +417,7 @@ impl<J> Window<J> {
 
     /// Returns the messages that workers run which are not run again if their worker is lost, with the workers.
     pub(crate) fn at_workers(&self) -> impl Iterator<Item = (Uuid, &str)> {
-        self.messages.iter().filter_map(|(id, message)| {
-            let task = self.tasks.get(&message.task)?;
-            (task.call.retries == 0).then_some((*id, message.worker.as_deref()?))
-        })
+        self.at_workers.iter().filter_map(|id| Some((*id, self.messages.get(id)?.worker.as_deref()?)))
     }
 }
 

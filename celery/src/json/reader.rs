@@ -19,22 +19,6 @@ pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 type Name = &'static str;
 
-macro_rules! methods {
-    ($macro:ident) => {
-        $macro! {
-            deserialize_any() deserialize_bool() deserialize_char() deserialize_str() deserialize_string()
-            deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
-            deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
-            deserialize_f32() deserialize_f64() deserialize_bytes() deserialize_byte_buf() deserialize_option()
-            deserialize_unit() deserialize_unit_struct(name: Name) deserialize_newtype_struct(name: Name)
-            deserialize_seq() deserialize_tuple(length: usize) deserialize_tuple_struct(name: Name, length: usize)
-            deserialize_map() deserialize_struct(name: Name, fields: &'static [Name])
-            deserialize_enum(name: Name, variants: &'static [Name]) deserialize_identifier()
-            deserialize_ignored_any()
-        }
-    };
-}
-
 macro_rules! read_text {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Error> {
@@ -51,7 +35,18 @@ macro_rules! read_text {
 
 impl<'de> Deserializer<'de> for Text<'de> {
     type Error = Error;
-    methods! { read_text }
+
+    read_text! {
+        deserialize_any() deserialize_bool() deserialize_char() deserialize_str() deserialize_string()
+        deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
+        deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+        deserialize_f32() deserialize_f64() deserialize_bytes() deserialize_byte_buf() deserialize_option()
+        deserialize_unit() deserialize_unit_struct(name: Name) deserialize_newtype_struct(name: Name)
+        deserialize_seq() deserialize_tuple(length: usize) deserialize_tuple_struct(name: Name, length: usize)
+        deserialize_map() deserialize_struct(name: Name, fields: &'static [Name])
+        deserialize_enum(name: Name, variants: &'static [Name]) deserialize_identifier()
+        deserialize_ignored_any()
+    }
 }
 
 /// A value in which objects stand for what JSON lacks.

@@ -8,6 +8,8 @@ use concurrent_futures::{Backend, BuildError, ThreadPoolExecutor, named};
 
 use super::{Settings, Worker};
 use crate::broker::{Broker, ConnectError};
+use crate::message::MAX_SIZE;
+use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`Worker`]. Made by [`Worker::builder`].
 #[must_use = "a builder does nothing until `build`"]
@@ -22,10 +24,10 @@ impl WorkerBuilder {
         let settings = Settings {
             // With its process id, since two workers of one name would get each other's orders.
             name: format!("rust-{}@%h", std::process::id()),
-            queues: vec!["celery".into()],
+            queues: vec![DEFAULT_QUEUE.into()],
             grace: None,
             redeliver: 0,
-            max_message_size: 64 << 20,
+            max_message_size: MAX_SIZE,
             tells_events: false,
             hides_arguments: false,
         };

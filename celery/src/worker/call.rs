@@ -193,7 +193,7 @@ mod tests {
         Call::read(task, Arguments { args, kwargs })?.submit(&InlineExecutor, &TaskOptions::new(), 1000, done)?;
         Ok(match told.recv().unwrap() {
             Outcome::Value(text) => Ok(text),
-            Outcome::Failed { failure, .. } | Outcome::Revoked(failure) => Err(failure.message()),
+            Outcome::Failed { failure, .. } | Outcome::Revoked { failure, .. } => Err(failure.message()),
         })
     }
 

@@ -8,11 +8,12 @@ use lapin::message::Delivery;
 use serde_json::{Map, Value, json};
 
 use super::Lost;
+use super::events::seconds;
 use super::orders::Order;
 use super::request::{Request, Stage};
 use super::service::Service;
 use super::session::Session;
-use super::{Input, Stop};
+use super::{Input, Phase, Stop};
 
 impl Service {
     /// Carries out an order, if it is for this worker, and answers it.
@@ -62,7 +63,7 @@ impl Service {
                 if order.text("from_node") == Some(&self.settings.name) {
                     return Ok(None);
                 }
-                let now = Timestamp::now().as_duration().as_secs_f64();
+                let now = seconds(Timestamp::now());
                 let revoked: Map<String, Value> = self.revoked.iter().map(|id| (id.into(), now.into())).collect();
                 json!({ "revoked": revoked, "clock": self.events.tick() })
             }
@@ -85,12 +86,11 @@ impl Service {
                 ok("task events disabled".into())
             }
             "heartbeat" => {
-                let (key, event) = self.events.worker("heartbeat", self.vitals());
-                session.tell(&key, &self.settings.name, &event).await?;
+                session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
                 return Ok(None);
             }
             "add_consumer" => match order.text("queue").filter(|queue| !queue.is_empty()) {
-                Some(queue) if self.stopping.is_none() => {
+                Some(queue) if self.phase == Phase::Serving => {
                     session.consume(queue).await?;
                     if !self.settings.queues.iter().any(|known| known == queue) {
                         self.settings.queues.push(queue.into());

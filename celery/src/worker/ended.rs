@@ -16,10 +16,10 @@ use super::request::{Origin, Request, Stage};
 use super::service::Service;
 use super::session::{About, Session};
 use super::signature::{after_failure, after_success};
-use super::verdict::revoked;
 use crate::answer::Answer;
 use crate::failure::Failure;
-use crate::message::{Embed, TaskMessage, json_properties};
+use crate::message::{Embed, TaskMessage};
+use crate::properties::json_properties;
 
 pub(super) struct Ended {
     message: TaskMessage,
@@ -82,9 +82,7 @@ impl Service {
     ) -> Result<Option<lapin::PublisherConfirm>, Lost> {
         self.call_next(session, ended).await?;
         if let Some(runtime) = ended.runtime {
-            if let Some((key, event)) = self.events.ended(&ended.message.id, &ended.outcome, runtime) {
-                session.tell(&key, &self.settings.name, &event).await?;
-            }
+            session.tell(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             *self.totals.entry(ended.message.task.clone()).or_default() += 1;
             ended.runtime = None;
         }
@@ -101,7 +99,7 @@ impl Service {
             }
             Outcome::Value(result) => after_success(next, result, message),
             Outcome::Failed { .. } => after_failure(next, message),
-            Outcome::Revoked(_) => Ok(Vec::new()),
+            Outcome::Revoked { .. } => Ok(Vec::new()),
         };
         match messages {
             Ok(messages) => {
@@ -144,7 +142,7 @@ impl Service {
                 }
                 Some(_) => {
                     if let Some(request) = self.requests.remove(*id) {
-                        self.end(session, Ended::new(request, Outcome::Revoked(revoked("revoked")))).await?;
+                        self.end(session, Ended::new(request, Outcome::revoked(false))).await?;
                         self.adjust_slots(session).await?;
                     }
                 }

@@ -23,6 +23,12 @@ pub(super) struct Vitals {
     pub(super) processed: u64,
 }
 
+/// What is published for monitors.
+pub(super) struct Event {
+    pub(super) routing_key: String,
+    pub(super) body: Vec<u8>,
+}
+
 /// Writes the events of one worker.
 pub(super) struct Events {
     pub(super) hostname: String,
@@ -45,8 +51,7 @@ impl Events {
         self.clock
     }
 
-    /// Returns the body of an event, and its routing key.
-    fn event(&mut self, kind: &str, details: Value) -> (String, Vec<u8>) {
+    fn event(&mut self, kind: &str, details: Value) -> Event {
         let mut event = Map::new();
         event.insert("type".into(), kind.into());
         event.insert("hostname".into(), self.hostname.clone().into());
@@ -57,11 +62,11 @@ impl Events {
         if let Value::Object(details) = details {
             event.extend(details);
         }
-        (kind.replace('-', "."), Value::Object(event).to_string().into_bytes())
+        Event { routing_key: kind.replace('-', "."), body: Value::Object(event).to_string().into_bytes() }
     }
 
     /// `what`: online, heartbeat or offline.
-    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> (String, Vec<u8>) {
+    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> Event {
         let details = json!({
             "freq": HEARTBEAT.as_secs(), "sw_ident": "concurrent-futures", "sw_ver": env!("CARGO_PKG_VERSION"),
             "sw_sys": std::env::consts::OS, "active": vitals.running, "processed": vitals.processed,
@@ -70,20 +75,26 @@ impl Events {
         self.event(&format!("worker-{what}"), details)
     }
 
-    pub(super) fn received(&mut self, message: &TaskMessage) -> Option<(String, Vec<u8>)> {
+    pub(super) fn received(&mut self, message: &TaskMessage) -> Option<Event> {
+        if !self.has_tasks {
+            return None;
+        }
         let TaskMessage { task, args_shown, kwargs_shown, root_id, parent_id, retries, eta, expires, .. } = message;
         let details = json!({
             "uuid": message.id, "name": task, "args": args_shown, "kwargs": kwargs_shown, "root_id": root_id,
             "parent_id": parent_id, "retries": retries, "eta": eta, "expires": expires,
         });
-        self.has_tasks.then(|| self.event("task-received", details))
+        Some(self.event("task-received", details))
     }
 
-    pub(super) fn started(&mut self, id: &str) -> Option<(String, Vec<u8>)> {
+    pub(super) fn started(&mut self, id: &str) -> Option<Event> {
         self.has_tasks.then(|| self.event("task-started", json!({ "uuid": id })))
     }
 
-    pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<(String, Vec<u8>)> {
+    pub(super) fn ended(&mut self, id: &str, outcome: &Outcome, runtime: Duration) -> Option<Event> {
+        if !self.has_tasks {
+            return None;
+        }
         let (kind, details) = match outcome {
             Outcome::Value(text) => {
                 let result = if self.hides_results { "(hidden)".into() } else { shown(text) };
@@ -93,8 +104,7 @@ impl Events {
                 let exception = format!("{}({:?})", failure.exc_type, failure.message());
                 ("task-failed", json!({ "uuid": id, "exception": exception, "traceback": trace }))
             }
-            Outcome::Revoked(failure) => {
-                let is_expired = failure.message() == "expired";
+            Outcome::Revoked { is_expired, .. } => {
                 let is_terminated = !runtime.is_zero();
                 (
                     "task-revoked",
@@ -102,7 +112,7 @@ impl Events {
                 )
             }
         };
-        self.has_tasks.then(|| self.event(kind, details))
+        Some(self.event(kind, details))
     }
 }
 
@@ -116,12 +126,12 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Events, Vitals};
+    use super::{Event, Events, Vitals};
     use crate::message::TaskMessage;
     use crate::worker::outcome::Outcome;
 
-    fn read((key, body): (String, Vec<u8>)) -> (String, Value) {
-        (key, serde_json::from_slice(&body).unwrap())
+    fn read(event: Event) -> (String, Value) {
+        (event.routing_key, serde_json::from_slice(&event.body).unwrap())
     }
 
     #[test]
@@ -137,6 +147,16 @@ mod tests {
         events.has_tasks = true;
         let (key, started) = read(events.started("1").unwrap());
         assert_eq!((&*key, &started["uuid"], &started["clock"]), ("task.started", &json!("1"), &json!(2)));
+    }
+
+    #[test]
+    fn a_task_that_was_not_run_is_told_of_as_revoked_or_as_expired() {
+        for is_expired in [false, true] {
+            let revoked = Events::new("rust@a", true, false).ended("1", &Outcome::revoked(is_expired), Duration::ZERO);
+            let (key, told) = read(revoked.unwrap());
+            assert_eq!(key, "task.revoked");
+            assert_eq!((&told["expired"], &told["terminated"]), (&json!(is_expired), &json!(false)));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Decode, Error, Part, TaskOptions, TooLarge};
+use concurrent_futures::{Decode, Error, Part, TaskOptions};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -17,10 +17,11 @@ use super::request::{Origin, Request, Running, Stage};
 use super::service::Service;
 use super::session::{About, Session};
 use super::verdict::{Circumstances, Verdict, judge};
-use super::{Input, Lost};
+use super::{Input, Lost, Phase};
 use crate::answer::{Answer, Status};
 use crate::failure::Failure;
-use crate::message::{Body, TaskMessage};
+use crate::message::{Body, TaskMessage, check_size};
+use crate::properties::{correlation_id, reply_to};
 
 /// What monitors are shown in place of arguments.
 const HIDDEN: &str = "(hidden)";
@@ -57,12 +58,8 @@ impl Service {
         let priority = properties.priority().unwrap_or(0);
         let (exchange, routing_key) = (exchange.to_string(), routing_key.to_string());
         let origin = Origin { tag: Some(tag), exchange, routing_key, is_redelivered: redelivered, priority };
-        if let Some((key, event)) = self.events.received(&message) {
-            session.tell(&key, &self.settings.name, &event).await?;
-        }
-        let most = self.settings.max_message_size;
-        if data.len() > most {
-            let error = Error::TooLarge(TooLarge::new(data.len() as u64, most as u64));
+        session.tell(self.events.received(&message)).await?;
+        if let Err(error) = check_size(data.len(), self.settings.max_message_size) {
             return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await;
         }
         let circumstances = Circumstances {
@@ -78,10 +75,10 @@ impl Service {
                 let until = now.checked_add(wait).unwrap_or(now);
                 let stage = Stage::Held { until, properties, body: data };
                 self.requests.insert(message.id.clone(), Request { message, origin, stage });
-                if self.stopping.is_some() {
-                    self.take_no_more(session).await
-                } else {
+                if self.phase == Phase::Serving {
                     self.adjust_slots(session).await
+                } else {
+                    self.take_no_more(session).await
                 }
             }
             Verdict::PublishAgain => {
@@ -92,8 +89,8 @@ impl Service {
                 session.publish((&origin.exchange, &origin.routing_key), &data, properties, About::Nothing).await?;
                 Ok(session.ack(tag).await?)
             }
-            Verdict::Revoke(failure) => {
-                self.end(session, Ended::unstarted(message, origin, Outcome::Revoked(failure))).await
+            Verdict::Revoke { is_expired } => {
+                self.end(session, Ended::unstarted(message, origin, Outcome::revoked(is_expired))).await
             }
             Verdict::Fail(failure) => {
                 let outcome = Outcome::Failed { failure, trace: None };
@@ -115,11 +112,9 @@ impl Service {
         why: &str,
     ) -> Result<(), Lost> {
         log::warn!("the worker {} rejects a message: {why}", self.settings.name);
-        let text = |text: &lapin::types::ShortString| text.to_string();
-        let (reply_to, id) = (properties.reply_to().as_ref().map(text), properties.correlation_id().as_ref().map(text));
-        if let (Some(queue), Some(id)) = (reply_to, id) {
+        if let (Some(queue), Some(id)) = (reply_to(properties), correlation_id(properties)) {
             let failure = Failure::of(&Error::Decode(Decode::new(Part::Argument, why)));
-            let message = TaskMessage { id, reply_to: Some(queue), ..TaskMessage::default() };
+            let message = TaskMessage { id: id.into(), reply_to: Some(queue.into()), ..TaskMessage::default() };
             let outcome = Outcome::Failed { failure, trace: None };
             if let Some((queue, body, properties)) = outcome.answer(&message) {
                 session.publish(("", queue), &body, properties, About::Nothing).await?;
@@ -145,9 +140,7 @@ impl Service {
             Ok(read) => read,
             Err(error) => return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await,
         };
-        if let Some((key, event)) = self.events.started(&message.id) {
-            session.tell(&key, &self.settings.name, &event).await?;
-        }
+        session.tell(self.events.started(&message.id)).await?;
         if let Some(queue) = message.reply_to.as_deref().filter(|_| !message.ignore_result) {
             let started = json!({"hostname": self.settings.name, "pid": std::process::id()}).to_string();
             let answer = Answer::write(&message.id, Status::Started, &started, None);

@@ -3,30 +3,33 @@
 
 use std::borrow::Cow;
 
-use concurrent_futures::{Encode, Error, Part, TooLarge};
+use concurrent_futures::{Encode, Error, Part};
 
 use crate::answer::Status;
 use crate::failure::Failure;
 use crate::json;
+use crate::message::check_size;
 
 pub(super) enum Outcome {
     /// The value, in JSON.
     Value(String),
     /// The task has failed. Python's clients show the trace.
-    Failed {
+    Failed { failure: Failure, trace: Option<String> },
+    Revoked {
         failure: Failure,
-        trace: Option<String>,
+        /// Its time was over before it could start.
+        is_expired: bool,
     },
-    Revoked(Failure),
 }
 
 impl Outcome {
     /// Writes what a task has returned. Runs the code of its types, in the thread that completes the task.
     pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, most: usize) -> Self {
-        let written = outcome.map_err(Clone::clone).and_then(|value| match json::write(value) {
-            Ok((text, _)) if text.len() > most => Err(Error::TooLarge(TooLarge::new(text.len() as u64, most as u64))),
-            Ok((text, _)) => Ok(text),
-            Err(error) => Err(Error::Encode(Encode::new(Part::Result, error.to_string()))),
+        let written = outcome.map_err(Clone::clone).and_then(|value| {
+            let unwritten = |error: serde_json::Error| Error::Encode(Encode::new(Part::Result, error.to_string()));
+            let (text, _) = json::write(value).map_err(unwritten)?;
+            check_size(text.len(), most)?;
+            Ok(text)
         });
         match written {
             Ok(text) => Self::Value(text),
@@ -34,10 +37,16 @@ impl Outcome {
         }
     }
 
+    /// Of a task that is not run, because it was revoked or its time is over.
+    pub(super) fn revoked(is_expired: bool) -> Self {
+        let why = if is_expired { "expired" } else { "revoked" };
+        Self::Revoked { failure: Failure::new("TaskRevokedError", why), is_expired }
+    }
+
     pub(super) fn of_error(error: &Error) -> Self {
         let failure = Failure::of(error);
         let trace = match error {
-            Error::Cancelled => return Self::Revoked(failure),
+            Error::Cancelled => return Self::Revoked { failure, is_expired: false },
             Error::Panicked(panicked) => Some(panicked.backtrace().map_or_else(|| panicked.to_string(), str::to_owned)),
             _ => None,
         };
@@ -48,7 +57,7 @@ impl Outcome {
         match self {
             Self::Value(_) => Status::Success,
             Self::Failed { .. } => Status::Failure,
-            Self::Revoked(_) => Status::Revoked,
+            Self::Revoked { .. } => Status::Revoked,
         }
     }
 
@@ -56,7 +65,7 @@ impl Outcome {
     pub(super) fn result(&self) -> Cow<'_, str> {
         match self {
             Self::Value(text) => text.into(),
-            Self::Failed { failure, .. } | Self::Revoked(failure) => {
+            Self::Failed { failure, .. } | Self::Revoked { failure, .. } => {
                 serde_json::to_string(failure).unwrap_or_else(|_| "null".into()).into()
             }
         }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use lapin::BasicProperties;
 use serde_json::{Value, json};
 
+use super::events::seconds;
 use crate::message::{Embed, TaskMessage};
 
 /// Where a message came from.
@@ -56,7 +57,7 @@ impl Request {
     pub(super) fn describe(&self, hostname: &str) -> Value {
         let TaskMessage { id, task, args_shown, kwargs_shown, .. } = &self.message;
         let started = match &self.stage {
-            Stage::Running(running) => Some(running.started.as_duration().as_secs_f64()),
+            Stage::Running(running) => Some(seconds(running.started)),
             Stage::Held { .. } => None,
         };
         json!({

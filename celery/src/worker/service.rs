@@ -32,11 +32,9 @@ use super::events::{Events, HEARTBEAT, Vitals};
 use super::ids::Ids;
 use super::request::{Request, Requests, Stage};
 use super::session::{About, Incoming, Session};
-use super::{Input, Lost, Settings, Stop, Worker};
+use super::{Input, Lost, Phase, Settings, Stop, Worker};
 use crate::broker::{Broker, ConnectError, wait};
-
-/// How long to pause between attempts to connect: at first, and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+use crate::pauses::Pauses;
 
 /// How many revoked tasks are remembered, and how long, as by Celery.
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
@@ -72,9 +70,7 @@ pub(super) struct Service {
     pub(super) since: Instant,
     /// When the next heartbeat is due.
     heartbeat: Instant,
-    /// Set by a stop, with the time at which it becomes a cold one.
-    pub(super) stopping: Option<Option<Instant>>,
-    is_cold: bool,
+    pub(super) phase: Phase,
 }
 
 /// What a worker does next.
@@ -104,15 +100,14 @@ impl Service {
             totals: BTreeMap::new(),
             since: now,
             heartbeat: now,
-            stopping: None,
-            is_cold: false,
+            phase: Phase::Serving,
             settings,
         }
     }
 
     pub(super) fn run(mut self) -> Result<(), ConnectError> {
         let served = wait(self.connect_and_serve());
-        if self.is_cold {
+        if self.phase == Phase::GivenUp {
             // Its drop waits for tasks that go on although they were aborted.
             self.executor.close();
             self.executor.cancel_pending();
@@ -160,7 +155,8 @@ impl Service {
 
     /// Connects again. Returns `None` if the worker is stopped, and has nothing left to say or no time for it.
     async fn reconnect(&mut self) -> Option<Session> {
-        let mut pause = PAUSE.0;
+        let pauses = Pauses::new();
+        let mut pause = pauses.next();
         loop {
             if self.is_over() && self.unsent.is_empty() {
                 return None;
@@ -175,7 +171,7 @@ impl Service {
                 Ok(Ok(session)) => return Some(session),
                 Ok(Err(error)) => {
                     log::debug!("no connection yet: {error}");
-                    pause = (2 * pause).min(PAUSE.1);
+                    pause = pauses.next();
                 }
                 Err(Ok(Input::Done(id, outcome))) => {
                     self.unsent.extend(self.requests.remove(&id).map(|request| Ended::new(request, outcome)));
@@ -184,10 +180,10 @@ impl Service {
                 // The worker has a sender itself.
                 Err(Err(_)) => {}
             }
-            if self.stopping.flatten().is_some_and(|end| end <= Instant::now()) {
+            if self.phase.end().is_some_and(|end| end <= Instant::now()) {
                 self.give_up();
             }
-            if self.is_cold {
+            if self.phase == Phase::GivenUp {
                 return None;
             }
         }
@@ -195,15 +191,14 @@ impl Service {
 
     /// Does what there is to do on a connection. Returns when the worker is to end.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Lost> {
-        let online = self.events.worker("online", self.vitals());
-        session.tell(&online.0, &self.settings.name, &online.1).await?;
+        session.tell([self.events.worker("online", self.vitals())]).await?;
         while let Some(ended) = self.unsent.pop() {
             self.end(session, ended).await?;
         }
-        if self.stopping.is_some() {
+        if self.phase != Phase::Serving {
             self.take_no_more(session).await?;
         }
-        while !(self.is_cold || self.is_over() && session.is_read()) {
+        while !(self.phase == Phase::GivenUp || self.is_over() && session.is_read()) {
             match self.next(session).await? {
                 Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
                 Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
@@ -222,9 +217,7 @@ impl Service {
                 Next::Time => self.on_time(session).await?,
             }
         }
-        let offline = self.events.worker("offline", self.vitals());
-        session.tell(&offline.0, &self.settings.name, &offline.1).await?;
-        Ok(())
+        Ok(session.tell([self.events.worker("offline", self.vitals())]).await?)
     }
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
@@ -232,7 +225,7 @@ impl Service {
             Stage::Held { until, .. } => Some(until),
             Stage::Running(_) => None,
         });
-        let end = self.stopping.flatten();
+        let end = self.phase.end();
         let due = held.chain(end).fold(self.heartbeat, Instant::min);
         let input = async { Ok(self.inputs.recv().await.map_or(Next::Time, Next::Input)) };
         let incoming = async { session.next().await.map(Next::Incoming) };
@@ -245,7 +238,7 @@ impl Service {
 
     /// Returns `true` if the worker is to end, and has no more tasks.
     fn is_over(&self) -> bool {
-        self.stopping.is_some() && self.requests.is_empty()
+        self.phase != Phase::Serving && self.requests.is_empty()
     }
 
     pub(super) fn vitals(&self) -> Vitals {
@@ -257,13 +250,15 @@ impl Service {
         if stop == Stop::Cold {
             return self.give_up();
         }
-        let end = || self.settings.grace.and_then(|grace| Instant::now().checked_add(grace));
-        self.stopping.get_or_insert_with(end);
+        if self.phase == Phase::Serving {
+            let end = self.settings.grace.and_then(|grace| Instant::now().checked_add(grace));
+            self.phase = Phase::Finishing(end);
+        }
     }
 
     /// Aborts what runs. Its messages are not acknowledged, so the broker has them again when the connection ends.
     fn give_up(&mut self) {
-        (self.is_cold, self.stopping) = (true, Some(None));
+        self.phase = Phase::GivenUp;
         for (_, request) in mem::take(&mut self.requests) {
             if let Stage::Running(running) = request.stage {
                 running.handle.abort();
@@ -291,10 +286,9 @@ impl Service {
         let now = Instant::now();
         if self.heartbeat <= now {
             self.heartbeat = now + HEARTBEAT;
-            let heartbeat = self.events.worker("heartbeat", self.vitals());
-            session.tell(&heartbeat.0, &self.settings.name, &heartbeat.1).await?;
+            session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
         }
-        if self.stopping.flatten().is_some_and(|end| end <= now) {
+        if self.phase.end().is_some_and(|end| end <= now) {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
             self.give_up();
         }

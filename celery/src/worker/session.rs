@@ -17,12 +17,13 @@ use lapin::options::{
     ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorKind, ExchangeKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::Lost;
 use super::ended::Ended;
-use crate::broker::{Broker, ConnectError};
-use crate::message::json_properties;
+use super::events::Event;
+use crate::broker::{Broker, ConnectError, has_code};
+use crate::properties::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
 /// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
@@ -32,6 +33,8 @@ const ORDERS_EXPIRE: i32 = 10_000;
 const NOT_IMPLEMENTED: u16 = 540;
 
 pub(super) struct Session {
+    /// The name of the worker.
+    name: String,
     connection: Connection,
     /// For tasks and answers.
     tasks: Channel,
@@ -84,7 +87,7 @@ impl Session {
         let connect = async || broker.connect(&format!("concurrent-futures worker {name}")).await;
         let opened = match Self::on(connect().await?, name, queues, slots, true).await {
             // The broker has closed the connection.
-            Err((_, error)) if is_not_implemented(&error) => {
+            Err((_, error)) if has_code(&error, NOT_IMPLEMENTED) => {
                 Self::on(connect().await?, name, queues, slots, false).await
             }
             opened => opened,
@@ -114,7 +117,8 @@ impl Session {
         let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
         limit.map_err(refused("a limit of messages"))?;
         let (consumers, confirms) = (Vec::new(), VecDeque::new());
-        let mut session = Self { connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
+        let name = name.to_owned();
+        let mut session = Self { name, connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
         for queue in queues {
             session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
         }
@@ -263,12 +267,15 @@ impl Session {
     }
 
     /// Tells whoever listens what the worker does.
-    pub(super) async fn tell(&self, routing_key: &str, hostname: &str, body: &[u8]) -> lapin::Result<()> {
-        let mut headers = FieldTable::default();
-        headers.insert("hostname".into(), AMQPValue::LongString(hostname.into()));
-        let properties = json_properties().with_headers(headers).with_delivery_mode(1);
-        let options = BasicPublishOptions::default();
-        self.events.basic_publish(EVENTS.into(), routing_key.into(), options, body, properties).await?.await.map(drop)
+    pub(super) async fn tell(&self, events: impl IntoIterator<Item = Event>) -> lapin::Result<()> {
+        for Event { routing_key, body } in events {
+            let mut headers = FieldTable::default();
+            headers.insert("hostname".into(), AMQPValue::LongString(self.name.as_str().into()));
+            let properties = json_properties().with_headers(headers).with_delivery_mode(1);
+            let (routing_key, options) = (routing_key.into(), BasicPublishOptions::default());
+            self.events.basic_publish(EVENTS.into(), routing_key, options, &body, properties).await?.await?;
+        }
+        Ok(())
     }
 
     /// Ends in order: the broker has everything that was sent. It delivers what was not acknowledged to other workers.
@@ -277,11 +284,6 @@ impl Session {
             log::debug!("the connection to the broker did not end in order: {error}");
         }
     }
-}
-
-/// Returns `true` if the broker cannot do what it was asked for.
-fn is_not_implemented(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_IMPLEMENTED)
 }
 
 /// Begins to listen to orders.

@@ -8,9 +8,8 @@ use uuid::Uuid;
 
 use crate::args::Written;
 use crate::message::{Body, Embed, TaskMessage, shown};
-
-/// The queue of a task that names none, as for Celery's own programs.
-const DEFAULT_QUEUE: &str = "celery";
+use crate::properties::origin;
+use crate::topology::DEFAULT_QUEUE;
 
 /// A message that calls a task after another one.
 #[derive(Debug)]
@@ -140,7 +139,7 @@ impl Signature {
             time_limit: seconds("time_limit"),
             soft_time_limit: seconds("soft_time_limit"),
             retries_allowed: parent.retries_allowed,
-            origin: format!("{}@rust", std::process::id()),
+            origin: origin(),
             ignore_result: self.options.get("ignore_result").and_then(Value::as_bool).unwrap_or(false),
             args_shown: shown(&written.args),
             kwargs_shown: shown(&written.kwargs),

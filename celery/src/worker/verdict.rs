@@ -46,7 +46,10 @@ pub(super) enum Verdict {
     Hold(Duration),
     /// It is published again, with one retry more.
     PublishAgain,
-    Revoke(Failure),
+    Revoke {
+        /// Its time is over.
+        is_expired: bool,
+    },
     Fail(Failure),
     /// It is forgotten.
     Skip,
@@ -55,7 +58,7 @@ pub(super) enum Verdict {
 pub(super) fn judge(message: &TaskMessage, circumstances: &Circumstances) -> Verdict {
     let Circumstances { now, is_revoked, is_orphan, is_redelivered, redeliver } = *circumstances;
     if is_revoked {
-        return Verdict::Revoke(revoked("revoked"));
+        return Verdict::Revoke { is_expired: false };
     }
     if is_orphan {
         return Verdict::Skip;
@@ -65,7 +68,7 @@ pub(super) fn judge(message: &TaskMessage, circumstances: &Circumstances) -> Ver
         (Err(failure), _) | (_, Err(failure)) => return Verdict::Fail(failure),
     };
     if expires.is_some_and(|expires| expires <= now) {
-        return Verdict::Revoke(revoked("expired"));
+        return Verdict::Revoke { is_expired: true };
     }
     if !call::is_known(&message.task) {
         return Verdict::Fail(Failure::of(&call::unknown(&message.task)));
@@ -82,10 +85,6 @@ pub(super) fn judge(message: &TaskMessage, circumstances: &Circumstances) -> Ver
         return Verdict::PublishAgain;
     }
     Verdict::Fail(Failure::of(&Error::WorkerDied(WorkerDied::lost("", Some(message.task.clone())))))
-}
-
-pub(super) fn revoked(why: &str) -> Failure {
-    Failure::new("TaskRevokedError", why)
 }
 
 /// Reads a time of a message. One without an offset is in UTC.
@@ -149,15 +148,12 @@ mod tests {
 
     #[test]
     fn what_is_not_wanted_any_more_is_not_run() {
-        let Verdict::Revoke(failure) = judge(&message(), &Circumstances { is_revoked: true, ..circumstances() }) else {
-            panic!("it is run")
-        };
-        assert_eq!(failure.message(), "revoked");
+        let revoked = Circumstances { is_revoked: true, ..circumstances() };
+        assert!(matches!(judge(&message(), &revoked), Verdict::Revoke { is_expired: false }));
         let orphan = Circumstances { is_orphan: true, ..circumstances() };
         assert!(matches!(judge(&message(), &orphan), Verdict::Skip));
         let expired = TaskMessage { expires: Some("2026-11-29T11:59:59.5+00:00".into()), ..message() };
-        let Verdict::Revoke(failure) = judge(&expired, &circumstances()) else { panic!("it is run") };
-        assert_eq!(failure.message(), "expired");
+        assert!(matches!(judge(&expired, &circumstances()), Verdict::Revoke { is_expired: true }));
         let in_time = TaskMessage { expires: Some("2026-11-29T12:00:01+00:00".into()), ..message() };
         assert!(matches!(judge(&in_time, &circumstances()), Verdict::Run));
     }

@@ -10,7 +10,7 @@ use futures_lite::future::{block_on, poll_once};
 use serde_json::json;
 
 use crate::Peers;
-use crate::support::{Answer, Called, Scripted, unique};
+use crate::support::{Answer, Called, Scripted, same, same_number, unique};
 
 crate::tests! {
     the_first_answer_counts,
@@ -36,10 +36,6 @@ fn start(peers: &Peers, answers: impl FnMut(&Called) -> Vec<Answer> + Send + 'st
     (cluster, Scripted::start(&peers.url, &queue, answers))
 }
 
-fn call(executor: &impl Executor, n: u64) -> Future<u64> {
-    executor.with(TaskOptions::new().name("same")).submit(|n: u64| n, n)
-}
-
 fn the_first_answer_counts(peers: &Peers) {
     let answers = |called: &Called| {
         let other = Called { id: "00000000-0000-4000-8000-000000000000".into(), ..called.clone() };
@@ -52,7 +48,7 @@ fn the_first_answer_counts(peers: &Peers) {
     };
     let (cluster, _worker) = start(peers, answers);
     for _ in 0..10 {
-        assert_eq!(call(&cluster, 7).result().unwrap(), 1);
+        assert_eq!(same_number(&cluster, 7).result().unwrap(), 1);
     }
 }
 
@@ -62,7 +58,7 @@ fn a_task_that_is_tried_again_goes_on(peers: &Peers) {
         vec![called.answer("STARTED", &json!({})), called.answer("RETRY", &retry), called.success(1)]
     };
     let (cluster, _worker) = start(peers, answers);
-    assert_eq!(call(&cluster, 7).result().unwrap(), 1);
+    assert_eq!(same_number(&cluster, 7).result().unwrap(), 1);
 }
 
 fn what_cannot_be_read_ends_its_task_alone(peers: &Peers) {
@@ -81,11 +77,11 @@ fn what_cannot_be_read_ends_its_task_alone(peers: &Peers) {
     };
     let (cluster, _worker) = start(peers, answers);
     for n in 0..5 {
-        let error = call(&cluster, n).result().unwrap_err();
+        let error = same_number(&cluster, n).result().unwrap_err();
         assert!(matches!(&error, Error::Decode(decode) if decode.part() == Part::Result), "{n}: {error:?}");
         assert!(n != 1 || error.to_string().contains("set `result_serializer` to json"), "{error}");
     }
-    assert_eq!(call(&cluster, 5).result().unwrap(), 5);
+    assert_eq!(same_number(&cluster, 5).result().unwrap(), 5);
 }
 
 fn a_message_that_is_too_large_ends_its_task_alone(peers: &Peers) {
@@ -105,19 +101,19 @@ fn submit_waits_for_room(peers: &Peers) {
     let queue = unique("room");
     let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).max_pending(2).build().unwrap();
     let cluster = Arc::new(cluster);
-    let (first, _second) = (call(&*cluster, 0), call(&*cluster, 1));
-    let refused = call(&cluster.with(TaskOptions::new().refuse_when_full()), 2).result().unwrap_err();
+    let (first, _second) = (same_number(&*cluster, 0), same_number(&*cluster, 1));
+    let refused = same_number(&cluster.with(TaskOptions::new().refuse_when_full()), 2).result().unwrap_err();
     assert!(matches!(&refused, Error::Full(full) if full.limit() == 2), "{refused:?}");
     // A callback runs where answers are taken, and must not wait for room.
     let (send, inside) = channel();
     let for_callback = Arc::clone(&cluster);
     first.add_done_callback(move |_| {
-        let futures: Vec<_> = (10..15).map(|n| call(&*for_callback, n)).collect();
+        let futures: Vec<_> = (10..15).map(|n| same_number(&*for_callback, n)).collect();
         send.send(futures).unwrap();
     });
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| call(&*cluster, 3).result());
-        let _worker = Scripted::start(&peers.url, &queue, |called| vec![called.success(called.args[0].clone())]);
+        let waiting = scope.spawn(|| same_number(&*cluster, 3).result());
+        let _worker = Scripted::start(&peers.url, &queue, same);
         assert_eq!(waiting.join().unwrap().unwrap(), 3);
         for (n, future) in (10..).zip(soon(&inside)) {
             assert_eq!(future.result().unwrap(), n);
@@ -129,16 +125,16 @@ fn async_code_waits_for_room_and_for_the_end(peers: &Peers) {
     let queue = unique("async");
     let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).max_pending(1).build().unwrap();
     let named = cluster.with(TaskOptions::new().name("same"));
-    let first = call(&cluster, 0);
+    let first = same_number(&cluster, 0);
     let mut second = named.submit_async(|n: u64| n, 1);
     block_on(async {
         assert!(poll_once(&mut second).await.is_none(), "there is no room");
-        let _worker = Scripted::start(&peers.url, &queue, |called| vec![called.success(called.args[0].clone())]);
+        let _worker = Scripted::start(&peers.url, &queue, same);
         assert_eq!(second.await.await.unwrap(), 1);
         assert_eq!(first.await.unwrap(), 0);
         cluster.shutdown_async().await;
     });
-    assert!(matches!(call(&cluster, 2).result(), Err(Error::ShutDown)));
+    assert!(matches!(same_number(&cluster, 2).result(), Err(Error::ShutDown)));
 }
 
 fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
@@ -148,13 +144,13 @@ fn a_task_waits_for_others_without_a_worker(peers: &Peers) {
         vec![called.success(sum + 1)]
     });
     let named = cluster.with(TaskOptions::new().name("sum"));
-    let sum = named.submit_after((call(&cluster, 1), call(&cluster, 2)), |(a, b): (u64, u64)| a + b);
+    let sum = named.submit_after((same_number(&cluster, 1), same_number(&cluster, 2)), |(a, b): (u64, u64)| a + b);
     assert_eq!(named.submit_after(sum, |n: u64| n).result().unwrap(), 7);
 }
 
 fn what_no_worker_takes_is_cancelled_by_a_shutdown(peers: &Peers) {
     let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("nobody")).in_flight(2).build().unwrap();
-    let futures: Vec<_> = (0..5).map(|n| call(&cluster, n)).collect();
+    let futures: Vec<_> = (0..5).map(|n| same_number(&cluster, n)).collect();
     cluster.shutdown_now();
     assert!(futures.iter().all(Future::is_cancelled));
     assert!(cluster.join(None) && futures.into_iter().all(|future| matches!(future.result(), Err(Error::Cancelled))));
@@ -180,7 +176,7 @@ fn what_has_begun_is_running_until_its_answer_comes(peers: &Peers) {
             vec![called.success(true)]
         }
     });
-    let running = call(&cluster, 0);
+    let running = same_number(&cluster, 0);
     let second = cluster.with(TaskOptions::new().name("same")).submit(|_: u64| false, 1);
     begin.send(()).unwrap();
     assert!(second.result().unwrap());

@@ -1,14 +1,13 @@
 //! A worker whose `main` is [`concurrent_futures_celery::cli::worker`].
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 
 use concurrent_futures::{Error, Executor};
-use concurrent_futures_celery::CeleryExecutor;
 
 use crate::Peers;
-use crate::rust_worker::{hang, hold, sum_to};
-use crate::support::{Door, unique};
+use crate::rust_worker::{hang, submit_held, sum_to};
+use crate::support::{Door, Program, READY, client, unique};
 
 crate::tests! {
     it_lists_tasks,
@@ -27,19 +26,12 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// Starts a worker of one slot, and returns when it takes tasks.
-fn start(peers: &Peers, queue: &str) -> Child {
+fn start(peers: &Peers, queue: &str) -> Program {
     let name = format!("{}@%h", unique("cli"));
     let mut command = command(&["--broker", &peers.url, "-Q", queue, "-c", "1", "-n", &name]);
-    let mut child = command.stderr(Stdio::piped()).spawn().expect("a worker");
-    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("takes tasks from")));
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    child
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
+    let mut worker = Program::start(command.stderr(Stdio::piped())).expect("a worker");
+    assert!(worker.has_said(READY, |_| ()), "the worker has ended before it was ready");
+    worker
 }
 
 fn it_lists_tasks(_: &Peers) {
@@ -51,31 +43,30 @@ fn it_lists_tasks(_: &Peers) {
 fn a_signal_stops_it_when_its_tasks_have_ended(peers: &Peers) {
     let queue = unique("cli");
     let mut worker = start(peers, &queue);
-    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
+    let cluster = client(&peers.url, &queue);
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
-    let (begun, go) = (Door::new(), Door::new());
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let (held, begun, go) = submit_held(&cluster);
     begun.wait();
-    signal(&worker, "-TERM");
+    worker.signal("-TERM");
     go.open();
     assert_eq!(held.result().unwrap(), 7);
-    assert!(worker.wait().unwrap().success());
+    assert!(worker.wait().success());
 }
 
 fn a_second_signal_stops_it_at_once(peers: &Peers) {
     let queue = unique("cli");
     let mut worker = start(peers, &queue);
-    let cluster = CeleryExecutor::builder(&peers.url).queue(&queue).build().unwrap();
+    let cluster = client(&peers.url, &queue);
     let door = Door::new();
     let hanging = cluster.submit(hang, door.path().unwrap());
     door.wait();
-    signal(&worker, "-INT");
-    signal(&worker, "-TERM");
-    assert!(worker.wait().unwrap().success());
+    worker.signal("-INT");
+    worker.signal("-TERM");
+    assert!(worker.wait().success());
     let mut next = start(peers, &queue);
     assert!(matches!(hanging.result(), Err(Error::WorkerDied(_))));
-    signal(&next, "-TERM");
-    assert!(next.wait().unwrap().success());
+    next.signal("-TERM");
+    assert!(next.wait().success());
 }
 
 fn it_says_why_it_cannot_run(_: &Peers) {

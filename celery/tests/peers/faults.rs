@@ -9,7 +9,7 @@ use concurrent_futures_conformance::support::soon;
 use lapin::types::AMQPValue;
 
 use crate::Peers;
-use crate::support::{Broker, Called, Door, Proxy, Python, Raw, Scripted, unique};
+use crate::support::{Broker, Door, Proxy, Python, Raw, Scripted, same, same_number, unique};
 
 crate::tests! {
     a_broker_that_cannot_be_used_is_named_without_its_password,
@@ -27,14 +27,6 @@ crate::tests! {
     a_connection_that_stays_silent_breaks_the_executor,
     without_a_broker_everything_ends_as_broken,
     an_executor_that_was_closed_without_a_broker_ends,
-}
-
-fn same(called: &Called) -> Vec<crate::support::Answer> {
-    vec![called.success(called.args[0].clone())]
-}
-
-fn same_number(executor: &impl Executor, n: u64) -> concurrent_futures::Future<u64> {
-    executor.with(TaskOptions::new().name("same")).submit(|n: u64| n, n)
 }
 
 fn a_broker_that_cannot_be_used_is_named_without_its_password(peers: &Peers) {

@@ -7,7 +7,7 @@ use concurrent_futures_celery::{CeleryExecutor, Keywords};
 use concurrent_futures_conformance::support::LONG;
 
 use crate::Peers;
-use crate::support::{Broker, Door, Python, unique};
+use crate::support::{Broker, Door, Python, client, unique};
 
 crate::tests! {
     values_come_back,
@@ -36,7 +36,7 @@ fn unknown(n: u8) -> u8 {
 
 fn start(peers: &Peers) -> (Python, CeleryExecutor) {
     let python = Python::start(&peers.url, 1).expect("Python's Celery");
-    let cluster = CeleryExecutor::builder(&peers.url).queue(&python.queue).build().expect("a broker");
+    let cluster = client(&peers.url, &python.queue);
     (python, cluster)
 }
 
@@ -142,7 +142,7 @@ fn workers_tell_who_they_are(peers: &Peers) {
 }
 
 fn a_program_waits_for_workers_that_come(peers: &Peers) {
-    let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("awaited")).build().unwrap();
+    let cluster = client(&peers.url, &unique("awaited"));
     assert_eq!(cluster.wait_for_workers(1, Duration::from_millis(200)), 0);
     let worker = Python::start(&peers.url, 1).unwrap();
     // It is there, and is asked; then one more comes.
@@ -158,7 +158,7 @@ fn a_worker_that_is_lost_costs_what_it_ran(_: &Peers) {
     // A broker of its own: the message is given to the next worker, so there must be none.
     let broker = Broker::start("silent").unwrap();
     let mut python = Python::start(&broker.url, 1).unwrap();
-    let cluster = CeleryExecutor::builder(&broker.url).queue(&python.queue).build().unwrap();
+    let cluster = client(&broker.url, &python.queue);
     let door = Door::new();
     let nap = cluster.call::<_, f64>("tasks.nap", (door.path(), 3600.0));
     door.wait();

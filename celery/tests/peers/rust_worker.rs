@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::num::ParseIntError;
 
-use concurrent_futures::{Error, Executor, TaskOptions, task};
-use concurrent_futures_celery::CeleryExecutor;
+use concurrent_futures::{Error, Executor, Future, TaskOptions, task};
 use serde::{Deserialize, Serialize};
 
 use crate::Peers;
-use crate::support::{Door, Python, Rust, run};
+use crate::support::{Door, Python, Rust, client, run};
 
 crate::tests! {
     python_calls_tasks_in_rust,
@@ -88,6 +87,13 @@ pub(crate) fn hold((begun, go): (String, String)) -> u8 {
     7
 }
 
+/// Submits [`hold`]. Returns the doors at which it says that it has begun, and is let go.
+pub(crate) fn submit_held(executor: &impl Executor) -> (Future<u8>, Door, Door) {
+    let (begun, go) = (Door::new(), Door::new());
+    let held = executor.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    (held, begun, go)
+}
+
 /// Dies, as long as the file is not there.
 #[task(name = "tests.die_once")]
 fn die_once(path: String) -> u8 {
@@ -95,10 +101,6 @@ fn die_once(path: String) -> u8 {
         std::process::abort()
     }
     7
-}
-
-fn client(peers: &Peers, worker: &Rust) -> CeleryExecutor {
-    CeleryExecutor::builder(&peers.url).queue(&worker.queue).build().expect("a broker")
 }
 
 fn python_calls_tasks_in_rust(peers: &Peers) {
@@ -143,7 +145,7 @@ fn chains_and_groups_go_through_both_languages(peers: &Peers) {
 
 fn a_worker_that_is_killed_costs_its_task(peers: &Peers) {
     let mut worker = Rust::start(&peers.url, 1, false);
-    let cluster = client(peers, &worker);
+    let cluster = client(&peers.url, &worker.queue);
     let door = Door::new();
     let future = cluster.submit(hang, door.path().unwrap());
     let after = cluster.submit(sum_to, 4);
@@ -157,7 +159,7 @@ fn a_worker_that_is_killed_costs_its_task(peers: &Peers) {
 
 fn a_task_is_run_again_as_often_as_its_client_says(peers: &Peers) {
     let mut worker = Rust::start(&peers.url, 1, false);
-    let cluster = client(peers, &worker);
+    let cluster = client(&peers.url, &worker.queue);
     let file = std::env::temp_dir().join(format!("die-once-{}", std::process::id()));
     let again = cluster.with(TaskOptions::new().retries(2)).submit(die_once, file.to_str().unwrap().into());
     worker.wait();
@@ -176,9 +178,8 @@ fn a_task_is_run_again_as_often_as_its_client_says(peers: &Peers) {
 
 fn a_warm_stop_finishes_what_runs(peers: &Peers) {
     let mut worker = Rust::start(&peers.url, 1, true);
-    let cluster = client(peers, &worker);
-    let (begun, go) = (Door::new(), Door::new());
-    let future = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let cluster = client(&peers.url, &worker.queue);
+    let (future, begun, go) = submit_held(&cluster);
     let after = cluster.submit(sum_to, 4);
     begun.wait();
     run(&peers.url, "shutdown.py", &[("NAME", &worker.name)]);

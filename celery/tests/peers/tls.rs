@@ -5,11 +5,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use concurrent_futures::{Executor, TaskOptions};
 use concurrent_futures_celery::CeleryExecutor;
 
 use crate::Peers;
-use crate::support::{Broker, Scripted, folder, unique};
+use crate::support::{Broker, Scripted, client, folder, same, same_number, unique};
 
 crate::tests! { a_broker_is_trusted_by_its_certificate_only }
 
@@ -26,8 +25,7 @@ pub(crate) fn serve() -> Option<ExitCode> {
             return Some(ExitCode::FAILURE);
         }
     };
-    let same = cluster.with(TaskOptions::new().name("same")).submit(|n: u64| n, 7);
-    Some(if matches!(same.result(), Ok(7)) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Some(if matches!(same_number(&cluster, 7).result(), Ok(7)) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Makes a certificate for 127.0.0.1, and that of who has signed it.
@@ -57,17 +55,17 @@ fn a_broker_is_trusted_by_its_certificate_only(_: &Peers) {
     let authorities = [file("ca.pem"), file("other.pem")];
     let broker = Broker::start_in(folder).unwrap();
     let queue = unique("tls");
-    let _declared = CeleryExecutor::builder(&broker.url).queue(&queue).build().unwrap();
-    let _worker = Scripted::start(&broker.url, &queue, |called| vec![called.success(called.args[0].clone())]);
-    let client = |authority: &str| {
+    let _declared = client(&broker.url, &queue);
+    let _worker = Scripted::start(&broker.url, &queue, same);
+    let trusting = |authority: &str| {
         let url = format!("amqps://guest:guest@127.0.0.1:{port}");
         let mut client = Command::new(std::env::current_exe().unwrap());
         client.env(CLIENT[0], url).env(CLIENT[1], &queue).env("SSL_CERT_FILE", authority).stdin(Stdio::null());
         client.output().unwrap()
     };
-    let trusted = client(&authorities[0]);
+    let trusted = trusting(&authorities[0]);
     assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
-    let untrusted = client(&authorities[1]);
+    let untrusted = trusting(&authorities[1]);
     let said = String::from_utf8_lossy(&untrusted.stderr);
     assert!(
         !untrusted.status.success() && said.contains("cannot be reached") && !said.contains("guest:guest"),

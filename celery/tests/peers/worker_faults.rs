@@ -1,13 +1,11 @@
 //! What goes wrong with a worker of this crate, with its messages, and with the broker and the clients that it works for.
 
 use std::fs::File;
-use std::process::Command;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor, task};
-use concurrent_futures_celery::{CeleryExecutor, ConnectError, Stopper, Worker};
+use concurrent_futures_celery::{ConnectError, Stopper, Worker};
 use futures_lite::StreamExt as _;
 use futures_lite::future::block_on;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
@@ -16,8 +14,8 @@ use lapin::{BasicProperties, Consumer};
 use serde_json::{Value, json};
 
 use crate::Peers;
-use crate::rust_worker::{hold, sum_to};
-use crate::support::{Broker, Door, Proxy, Raw, Rust, unique};
+use crate::rust_worker::{submit_held, sum_to};
+use crate::support::{Broker, Door, Proxy, Raw, Rust, Scripted, client, same, same_number, unique};
 
 crate::tests! {
     a_cold_stop_gives_up_what_runs,
@@ -49,8 +47,8 @@ fn touch(path: String) {
 }
 
 /// Runs a worker in this process, and calls a function while it serves. Returns once the worker has ended.
-fn serve(peers: &Peers, queue: &str, grace: Option<Duration>, meanwhile: impl FnOnce(Stopper)) {
-    let builder = Worker::builder(&peers.url).queues([queue]).executor(ThreadPoolExecutor::new(1));
+fn serve(peers: &Peers, queues: &[&str], grace: Option<Duration>, meanwhile: impl FnOnce(Stopper)) {
+    let builder = Worker::builder(&peers.url).queues(queues.iter().copied()).executor(ThreadPoolExecutor::new(1));
     let worker = grace.into_iter().fold(builder, |builder, grace| builder.grace(grace)).build().unwrap();
     let stopper = worker.stopper();
     let worker = thread::spawn(move || worker.run());
@@ -58,17 +56,12 @@ fn serve(peers: &Peers, queue: &str, grace: Option<Duration>, meanwhile: impl Fn
     worker.join().unwrap().unwrap();
 }
 
-fn on_queue(peers: &Peers, queue: &str) -> CeleryExecutor {
-    CeleryExecutor::builder(&peers.url).queue(queue).build().unwrap()
-}
-
 fn a_cold_stop_gives_up_what_runs(peers: &Peers) {
     let queue = unique("cold");
-    let cluster = on_queue(peers, &queue);
-    let (begun, go) = (Door::new(), Door::new());
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let cluster = client(&peers.url, &queue);
+    let (held, begun, go) = submit_held(&cluster);
     let after = cluster.submit(sum_to, 4);
-    serve(peers, &queue, None, |stopper| {
+    serve(peers, &[&queue], None, |stopper| {
         begun.wait();
         stopper.cold();
     });
@@ -81,28 +74,26 @@ fn a_cold_stop_gives_up_what_runs(peers: &Peers) {
 
 fn a_warm_stop_becomes_a_cold_one(peers: &Peers) {
     let queue = unique("grace");
-    let cluster = on_queue(peers, &queue);
-    let (begun, go) = (Door::new(), Door::new());
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
-    serve(peers, &queue, Some(Duration::from_millis(1)), |stopper| {
+    let cluster = client(&peers.url, &queue);
+    let (held, begun, go) = submit_held(&cluster);
+    serve(peers, &[&queue], Some(Duration::from_millis(1)), |stopper| {
         begun.wait();
         stopper.warm();
     });
-    let again = (Door::new(), Door::new());
     let _next = Rust::on(&queue, &peers.url, 1, false);
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
     go.open();
     let retried = cluster.with(TaskOptions::new().retries(1));
-    let held = retried.submit(hold, (again.0.path().unwrap(), again.1.path().unwrap()));
-    again.0.wait();
-    again.1.open();
+    let (held, begun, go) = submit_held(&retried);
+    begun.wait();
+    go.open();
     assert_eq!(held.result().unwrap(), 7);
 }
 
 fn a_worker_that_waits_for_tasks_stops(peers: &Peers) {
     let queue = unique("idle");
-    let cluster = on_queue(peers, &queue);
-    serve(peers, &queue, None, |stopper| {
+    let cluster = client(&peers.url, &queue);
+    serve(peers, &[&queue], None, |stopper| {
         assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
         stopper.warm();
         stopper.warm();
@@ -111,31 +102,24 @@ fn a_worker_that_waits_for_tasks_stops(peers: &Peers) {
 
 fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
     let worker = Rust::start(&peers.url, 1, false);
-    let cluster = on_queue(peers, &worker.queue);
-    let (begun, go) = (Door::new(), Door::new());
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let cluster = client(&peers.url, &worker.queue);
+    let (held, begun, go) = submit_held(&cluster);
     begun.wait();
     // So that its heartbeats, one in two seconds, are heard before it is silent.
     assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(5)), 1);
-    signal(&worker, "-STOP");
+    worker.signal("-STOP");
     // Nothing is heard of it any more.
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
-    signal(&worker, "-CONT");
+    worker.signal("-CONT");
     go.open();
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "it goes on, and what it says late does not matter");
-}
-
-fn signal(worker: &Rust, name: &str) {
-    let sent = Command::new("kill").args([name, &worker.id().to_string()]).status();
-    assert!(sent.expect("kill").success());
 }
 
 fn a_worker_outlives_its_broker(_: &Peers) {
     let broker = Broker::start("restart-worker").expect("RabbitMQ");
     let worker = Rust::start(&broker.url, 1, false);
-    let cluster = CeleryExecutor::builder(&broker.url).queue(&worker.queue).build().unwrap();
-    let (begun, go) = (Door::new(), Door::new());
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let cluster = client(&broker.url, &worker.queue);
+    let (held, begun, go) = submit_held(&cluster);
     begun.wait();
     broker.stop();
     broker.start_again();
@@ -149,9 +133,8 @@ fn a_worker_outlives_its_broker(_: &Peers) {
 fn an_outcome_waits_for_the_broker(_: &Peers) {
     let broker = Broker::start("outcome-worker").expect("RabbitMQ");
     let worker = Rust::start(&broker.url, 1, false);
-    let cluster = CeleryExecutor::builder(&broker.url).queue(&worker.queue).build().unwrap();
-    let (begun, go) = (Door::new(), Door::new());
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let cluster = client(&broker.url, &worker.queue);
+    let (held, begun, go) = submit_held(&cluster);
     begun.wait();
     broker.stop();
     go.open();
@@ -225,7 +208,7 @@ fn a_task_whose_client_is_gone_is_given_up(peers: &Peers) {
     };
     publisher.publish(orphan("tests.park", "1"), "[[], {}, {}]");
     publisher.publish(orphan("tests.touch", "2"), &format!("[[{:?}], {{}}, {{}}]", path.to_str().unwrap()));
-    let cluster = on_queue(peers, &worker.queue);
+    let cluster = client(&peers.url, &worker.queue);
     assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10, "its slot is free again");
     assert!(!path.exists(), "the second was not run");
 }
@@ -258,7 +241,7 @@ fn a_message_that_calls_no_task_is_answered(peers: &Peers) {
         assert_eq!((&answer["task_id"], &answer["status"]), (&json!(id), &json!("FAILURE")), "{answer}");
         assert!(answer["result"]["exc_message"][0].as_str().unwrap().contains(said), "{answer}");
     }
-    assert_eq!(on_queue(peers, &worker.queue).submit(sum_to, 4).result().unwrap(), 10, "nothing is in its way");
+    assert_eq!(client(&peers.url, &worker.queue).submit(sum_to, 4).result().unwrap(), 10, "nothing is in its way");
 }
 
 fn a_copy_of_a_message_is_not_run(peers: &Peers) {
@@ -303,13 +286,17 @@ fn a_copy_that_comes_after_the_end_is_not_run(peers: &Peers) {
 
 fn a_task_is_run_once_though_its_client_sends_it_twice(peers: &Peers) {
     let (proxy, worker) = (Proxy::new(&peers.url), Rust::start(&peers.url, 1, false));
-    let cluster = CeleryExecutor::builder(&proxy.url).queue(&worker.queue).build().unwrap();
-    let (begun, go) = (Door::new(), Door::new());
+    let other = unique("other");
+    let cluster = client(&proxy.url, &worker.queue);
+    Raw::connect(&peers.url).declare(&other, true, &[]);
+    let _answers = Scripted::start(&peers.url, &other, same);
     // The client does not hear that the broker has the message.
     proxy.lose(false);
-    let held = cluster.submit(hold, (begun.path().unwrap(), go.path().unwrap()));
+    let (held, begun, go) = submit_held(&cluster);
     begun.wait();
     proxy.cut_lossy();
+    // It is connected again, and has sent what was submitted before this.
+    assert_eq!(same_number(&cluster.on(&other), 7).result().unwrap(), 7);
     go.open();
     assert_eq!(held.result().unwrap(), 7);
     // The only slot is free: nobody waits at the door again.
@@ -318,9 +305,7 @@ fn a_task_is_run_once_though_its_client_sends_it_twice(peers: &Peers) {
 
 fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {
     let wrong = Worker::builder(&peers.url.replace("guest:guest", "guest:secret")).build().unwrap();
-    let (send, ended) = channel();
-    thread::spawn(move || send.send(wrong.run()));
-    let error = ended.recv().unwrap().unwrap_err();
+    let error = wrong.run().unwrap_err();
     assert!(matches!(error, ConnectError::Broker { .. }) && !error.to_string().contains("secret"), "{error}");
     // Exclusive to the connection that has declared it.
     let raw = Raw::connect(&peers.url);
@@ -336,14 +321,11 @@ fn a_quorum_queue_has_a_limit_of_its_own(peers: &Peers) {
     let (queue, other) = (unique("quorum"), unique("classic"));
     let kind = AMQPValue::LongString("quorum".into());
     Raw::connect(&peers.url).declare(&queue, true, &[("x-queue-type", kind)]);
-    let cluster = on_queue(peers, &queue);
-    let worker = Worker::builder(&peers.url).queues([&queue, &other]).executor(ThreadPoolExecutor::new(1));
-    let worker = worker.build().unwrap();
-    let stopper = worker.stopper();
-    let worker = thread::spawn(move || worker.run());
-    let sums: Vec<u64> = cluster.map(sum_to, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
-    assert_eq!(sums, [1, 3, 6]);
-    assert_eq!(cluster.on(&other).submit(sum_to, 4).result().unwrap(), 10);
-    stopper.warm();
-    worker.join().unwrap().unwrap();
+    let cluster = client(&peers.url, &queue);
+    serve(peers, &[&queue, &other], None, |stopper| {
+        let sums: Vec<u64> = cluster.map(sum_to, [1, 2, 3]).collect::<Result<_, _>>().unwrap();
+        assert_eq!(sums, [1, 3, 6]);
+        assert_eq!(cluster.on(&other).submit(sum_to, 4).result().unwrap(), 10);
+        stopper.warm();
+    });
 }

@@ -20,13 +20,15 @@ pub(crate) use machines::Machines;
 pub(crate) use program::Program;
 pub(crate) use proxy::Proxy;
 pub(crate) use python::{Python, programs, run};
-pub(crate) use rust::{Rust, serve};
-pub(crate) use scripted::{Answer, Called, Raw, Scripted};
+pub(crate) use rust::{READY, Rust, serve};
+pub(crate) use scripted::{Answer, Called, Raw, Scripted, same, same_number};
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use concurrent_futures_celery::CeleryExecutor;
 
 /// Ends what tests that hang have started, and keep.
 pub(crate) fn end_all() {
@@ -39,6 +41,11 @@ pub(crate) fn end_all() {
 pub(crate) fn unique(what: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("{what}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes a client whose tasks go to a queue.
+pub(crate) fn client(url: &str, queue: &str) -> CeleryExecutor {
+    CeleryExecutor::builder(url).queue(queue).build().expect("a broker")
 }
 
 /// Returns a folder under `target` that is kept between runs.

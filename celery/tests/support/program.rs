@@ -1,5 +1,6 @@
 //! [`Program`]: a worker or a client in a process of its own, which does not outlive the tests.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -25,6 +26,25 @@ impl Program {
         let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
         RUNNING.lock().unwrap().push(child.id());
         Ok(Self(child))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends it a signal, such as `-TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits until it has a line with this text on its error stream, which is a pipe. Returns `false` if it ends before.
+    /// `each` gets each line, from then on in another thread, so that the program never waits for a reader.
+    pub(crate) fn has_said(&mut self, text: &str, mut each: impl FnMut(&str) + Send + 'static) -> bool {
+        let mut lines = BufReader::new(self.0.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+        let has_said = lines.by_ref().inspect(|line| each(line)).any(|line| line.contains(text));
+        std::thread::spawn(move || lines.for_each(|line| each(&line)));
+        has_said
     }
 
     /// Waits until it has ended by itself.

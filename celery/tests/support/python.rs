@@ -1,7 +1,7 @@
 //! [`Python`]: Celery's own worker.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -63,18 +63,12 @@ impl Python {
         let mut program = Program::start(&mut command).map_err(|error| format!("celery cannot be started: {error}"))?;
         let log = folder("logs").join(&name);
         let mut copy = File::create(&log).expect("a log");
-        let mut lines = BufReader::new(program.0.stderr.take().expect("a pipe")).lines().map_while(move |line| {
-            let line = line.ok()?;
-            writeln!(copy, "{line}").ok().map(|()| line)
-        });
-        let is_ready = lines.by_ref().any(|line| line.contains("ready."));
+        let is_ready = program.has_said("ready.", move |line| writeln!(copy, "{line}").expect("room on the disk"));
         let python = Self { program, queue, name, log };
-        if !is_ready {
-            return Err(format!("Celery's worker has ended before it was ready: see {}", python.log.display()));
+        match is_ready {
+            true => Ok(python),
+            false => Err(format!("Celery's worker has ended before it was ready: see {}", python.log.display())),
         }
-        // What else it says is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(python)
     }
 
     /// Ends the worker and its processes at once, as a crash of its machine would.

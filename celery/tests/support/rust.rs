@@ -1,6 +1,5 @@
 //! [`Rust`]: a worker of this crate, in a process of its own.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -17,6 +16,9 @@ const SLOTS: &str = "CF_TEST_SLOTS";
 const PROCESSES: &str = "CF_TEST_PROCESSES";
 /// Its name.
 const NAME: &str = "CF_TEST_NAME";
+
+/// What a worker says in its log when it takes tasks.
+pub(crate) const READY: &str = "takes tasks from";
 
 /// A worker with the tasks of the test program, on a queue of its own or on that of another. It ends with this.
 pub(crate) struct Rust {
@@ -59,16 +61,13 @@ impl Rust {
             command.env(PROCESSES, "1");
         }
         let mut program = Program::start(command.stderr(Stdio::piped())).expect("a worker");
-        let mut lines = BufReader::new(program.0.stderr.take().expect("a pipe")).lines();
-        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("takes tasks from"));
+        let is_ready = program.has_said(READY, |line| eprintln!("  worker: {line}"));
         assert!(is_ready, "the worker has ended before it was ready");
-        // What else it says is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("  worker: {line}")));
         Self { program, queue: queue.into(), name }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.program.0.id()
+    pub(crate) fn signal(&self, name: &str) {
+        self.program.signal(name);
     }
 
     /// Ends it at once. The processes that it has started see to themselves.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::thread::JoinHandle;
 
+use concurrent_futures::{Executor, Future, TaskOptions};
 use futures_lite::StreamExt as _;
 use futures_lite::future::block_on;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
@@ -35,6 +36,16 @@ impl Called {
 pub(crate) struct Answer {
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
+}
+
+/// Answers that a task has returned its argument.
+pub(crate) fn same(called: &Called) -> Vec<Answer> {
+    vec![called.success(called.args[0].clone())]
+}
+
+/// Calls a task that a scripted worker knows, with a number.
+pub(crate) fn same_number(executor: &impl Executor, n: u64) -> Future<u64> {
+    executor.with(TaskOptions::new().name("same")).submit(|n: u64| n, n)
 }
 
 /// A connection on which a test can do what it likes.

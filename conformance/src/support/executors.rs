@@ -1,4 +1,4 @@
-//! Executors to test with: one that keeps its jobs, and one that forwards them.
+//! Executors to test with: one that keeps its jobs, one that forgets them, and one that forwards them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -62,6 +62,26 @@ impl Backend for Held {
     fn join(&self, _timeout: Option<Duration>) -> bool {
         let jobs = self.0.lock().unwrap();
         jobs.is_closed && jobs.queue.is_empty()
+    }
+}
+
+/// An executor that forgets its jobs. Its submitter panics with this text instead.
+pub struct Careless(pub &'static str);
+
+impl Backend for Careless {
+    fn execute(&self, job: Job) {
+        drop(job);
+    }
+    fn submitter(&self) -> Option<Submitter> {
+        let text = self.0;
+        Some(Submitter::new(move |_job| panic!("{text}")))
+    }
+    fn max_workers(&self) -> usize {
+        1
+    }
+    fn close(&self) {}
+    fn join(&self, _timeout: Option<Duration>) -> bool {
+        true
     }
 }
 

@@ -23,11 +23,8 @@ struct TestOwner {
 impl TaskOwner for TestOwner {}
 
 impl Sharing for TestOwner {
-    fn refuses_all(&self) -> Option<Error> {
-        None
-    }
-    fn ticket(&self) -> Ticket {
-        self.tickets.now()
+    fn admit(&self) -> Result<Ticket, Error> {
+        Ok(self.tickets.now())
     }
     fn has_earlier(&self, _: Ticket) -> bool {
         false

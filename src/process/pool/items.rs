@@ -63,16 +63,12 @@ impl BatchExecutor for MapBatches {
         self.pool.settings.max_workers
     }
 
-    fn refuses_all(&self) -> Option<Error> {
-        self.pool.refuses_all()
+    fn admit(&self) -> Result<Ticket, Error> {
+        self.pool.refuses_all().map_or_else(|| Ok(self.pool.tickets.now()), Err)
     }
 
     fn finds(&self, entry: Entry) -> bool {
         FunctionAddress::of(entry).is_ok()
-    }
-
-    fn ticket(&self) -> Ticket {
-        self.pool.tickets.now()
     }
 
     fn enlist(&self, shared: Weak<dyn Shared>) {

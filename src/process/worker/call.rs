@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bytes::OutOfBand;
 use crate::error::{Decode, Error, Part};
+use crate::fork::generation;
 use crate::process::program::call::FunctionAddress;
 use crate::process::program::fork;
 use crate::task::encoded::Written;
@@ -20,9 +21,10 @@ pub(super) fn call(
     reply: Vec<u8>,
     out_of_band: &Arc<dyn OutOfBand>,
 ) -> Written {
-    let worker = std::process::id();
+    // A bare `clone` is not noticed, because asking the system takes longer than many an item.
+    let worker = generation();
     let made = FunctionAddress::make(enter, function, context, argument, reply, out_of_band);
-    if std::process::id() != worker {
+    if generation() != worker {
         fork::exit_at_once(0);
     }
     made.unwrap_or_else(|| {

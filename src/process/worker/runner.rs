@@ -17,6 +17,7 @@ use std::thread::Builder;
 use super::exit::{LOST, leave};
 use super::handoff::Handoff;
 use super::task_loop::TaskLoop;
+use crate::bytes;
 use crate::codec::READING_STACK;
 use crate::process::os;
 use crate::process::program::fork;
@@ -78,7 +79,10 @@ fn exit_on_panic(body: impl FnOnce() -> Option<i32>) {
 fn run(handoff: &Handoff<TaskLoop>, mut task_loop: Option<Box<TaskLoop>>) -> ! {
     loop {
         let task_loop = task_loop.take().unwrap_or_else(|| handoff.keep_time());
-        exit_on_panic(|| task_loop.serve(handoff));
+        exit_on_panic(|| {
+            bytes::keep(Arc::clone(&task_loop.out_of_band));
+            task_loop.serve(handoff)
+        });
     }
 }
 

@@ -41,22 +41,18 @@ impl RangeExecutor for Pool {
 }
 
 impl Sharing for Pool {
-    fn refuses_all(&self) -> Option<Error> {
-        if !self.closing.load(Ordering::Relaxed) {
-            return None;
+    fn admit(&self) -> Result<Ticket, Error> {
+        if self.closing.load(Ordering::Relaxed) {
+            if self.is_copy() {
+                return Err(fork::lost_in_fork());
+            }
+            self.queue.lock().refusal(|| self.owns_thread()).map_or(Ok(()), Err)?;
         }
-        if self.is_copy() {
-            return Some(fork::lost_in_fork());
-        }
-        self.queue.lock().refusal(|| self.owns_thread())
+        Ok(self.tickets.now())
     }
 
     fn push(&self, task: Arc<dyn Runnable>, ticket: Ticket) {
         self.push_if(task, Some(ticket), Room::NotReserved, || true);
-    }
-
-    fn ticket(&self) -> Ticket {
-        self.tickets.now()
     }
 
     fn has_earlier(&self, ticket: Ticket) -> bool {

@@ -233,6 +233,10 @@ fn simulate(seed: u64) {
         }
         let unanswered = window.messages.values().filter(|message| message.place != super::Place::Waiting).count();
         assert!(unanswered == window.out && unanswered <= in_flight);
+        assert_eq!(
+            window.at_workers().count(),
+            window.messages.values().filter(|message| message.worker.is_some()).count()
+        );
         if !sent.is_empty() && random.below(2) == 0 {
             let (answered, _) = sent.swap_remove(random.below(sent.len()));
             if let Some(finished) = window.answered(answered.id, ok("")) {
@@ -252,6 +256,7 @@ fn simulate(seed: u64) {
     }
     assert_eq!(out.len(), sizes.len());
     assert!(window.messages.is_empty() && window.waiting.is_empty() && window.deadlines.is_empty());
+    assert!(window.at_workers.is_empty());
     assert_eq!((window.out, window.running), (0, 0));
 }
 
