@@ -5,13 +5,15 @@
 #   broker.sh stop FOLDER    stops it, in order
 #   broker.sh kill FOLDER    stops it at once
 #
-# BROKER_ARGUMENTS are passed to it, such as `-rabbit max_message_size 100000`. Its settings may be in FOLDER/rabbitmq.conf.
+# BROKER_ARGUMENTS are passed to it, such as `-rabbit max_message_size 100000`, and BROKER_ADDRESS is where it listens
+# instead. Its settings may be in FOLDER/rabbitmq.conf.
 #
 # RabbitMQ is installed by apt-get if it is missing and that can be done. Nothing but what is started here is stopped, by
 # the ids of the processes.
 set -euo pipefail
 
 server=/usr/lib/rabbitmq/bin/rabbitmq-server
+address=${BROKER_ADDRESS:-127.0.0.1}
 
 fail() {
     echo "$*" >&2
@@ -57,7 +59,7 @@ start() {
     fi
     read -r port dist names <"$folder/ports"
     export HOME=$folder/home RABBITMQ_NODENAME=cf@localhost RABBITMQ_MNESIA_BASE=$folder/data \
-        RABBITMQ_LOG_BASE=$folder/log RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$port \
+        RABBITMQ_LOG_BASE=$folder/log RABBITMQ_NODE_IP_ADDRESS=$address RABBITMQ_NODE_PORT=$port \
         RABBITMQ_DIST_PORT=$dist ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$names \
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} ${BROKER_ARGUMENTS:-}" \
         RABBITMQ_CONFIG_FILE=$folder/rabbitmq.conf RABBITMQ_ENABLED_PLUGINS_FILE=$folder/no_plugins RABBITMQ_PID_FILE=$folder/node.pid
@@ -81,7 +83,7 @@ start() {
         case $line in
         *"completed with"*)
             kill "$reader"
-            echo "amqp://guest:guest@127.0.0.1:$port"
+            echo "amqp://guest:guest@$address:$port"
             return
             ;;
         esac

@@ -53,8 +53,11 @@ impl Service {
         match self.end_some(session, &mut ended).await {
             Ok(confirm) => {
                 let tag = ended.origin.tag;
-                if tag.is_none() {
-                    self.answered.add(&ended.message.id, Instant::now());
+                let now = Instant::now();
+                if ended.message.retries_allowed.is_some() {
+                    self.ended.add(&ended.message.id, now);
+                } else if tag.is_none() {
+                    self.answered.add(&ended.message.id, now);
                 }
                 if let Some(confirm) = confirm {
                     session.expect(About::Answer(Box::new(ended)), confirm);

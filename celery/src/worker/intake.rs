@@ -47,7 +47,12 @@ impl Service {
             }
             return Ok(());
         }
-        if redelivered && self.answered.forget(&message.id) {
+        let has_ended = match message.retries_allowed {
+            // A client of this crate gives each message an id of its own, so this is the same one, or a copy.
+            Some(_) => self.ended.contains(&message.id, now),
+            None => redelivered && self.answered.forget(&message.id),
+        };
+        if has_ended {
             return Ok(session.ack(tag).await?);
         }
         let priority = properties.priority().unwrap_or(0);

@@ -13,7 +13,8 @@
 //! When the connection is lost, the broker takes all messages for undelivered. Requests that are held are forgotten, and
 //! come again. Those that run go on, without a tag; if the broker delivers the message of one again, it has a tag again.
 //! Outcomes wait for the next connection, and so do those whose answers the broker had not confirmed. The message of one that
-//! was answered without a tag is acknowledged when it comes.
+//! was answered without a tag is acknowledged when it comes. So is a copy, which a client of this crate sends if its own
+//! connection is lost before it knows that the broker has the message.
 //! Should another worker get it first, that one answers that this worker is lost, and clients believe the first answer.
 #![forbid(unsafe_code)]
 
@@ -41,6 +42,10 @@ const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
 /// How many clients that are gone are remembered, and how many tasks whose messages may come again.
 const FORGETFUL: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
 
+/// How many tasks that have ended are remembered. A client whose connection was lost sends its copies as soon as it has a new
+/// one.
+const ENDED: (usize, Duration) = (10_000, Duration::from_secs(10 * 60));
+
 pub(super) struct Service {
     broker: Broker,
     pub(super) settings: Settings,
@@ -53,8 +58,10 @@ pub(super) struct Service {
     /// What tasks have come to, while it cannot be sent.
     pub(super) unsent: Vec<Ended>,
     pub(super) revoked: Ids,
-    /// Answered without an acknowledgement.
+    /// Answered without an acknowledgement, for clients other than those of this crate.
     pub(super) answered: Ids,
+    /// Ended here, for clients of this crate: they may send copies.
+    pub(super) ended: Ids,
     /// Queues for answers that are gone.
     pub(super) gone: Ids,
     pub(super) events: Events,
@@ -87,6 +94,7 @@ impl Service {
             unsent: Vec::new(),
             revoked: Ids::new(REVOKED.0, REVOKED.1),
             answered: Ids::new(FORGETFUL.0, FORGETFUL.1),
+            ended: Ids::new(ENDED.0, ENDED.1),
             gone: Ids::new(FORGETFUL.0, FORGETFUL.1),
             events: Events::new(&settings.name, settings.tells_events, settings.hides_arguments),
             totals: BTreeMap::new(),

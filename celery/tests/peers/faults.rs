@@ -147,7 +147,7 @@ fn a_result_of_python_is_sent_until_the_broker_has_it(peers: &Peers) {
     let held = cluster.call::<_, i64>("tasks.hold", (begun.path(), go.path()));
     begun.wait();
     // On the connection that has told that the task runs. The message of the task is acknowledged on another one.
-    proxy.be_lossy();
+    proxy.lose(true);
     go.open();
     proxy.cut_lossy();
     assert_eq!(held.result().unwrap(), 7);

@@ -81,7 +81,7 @@ pub(crate) fn hang(door: String) -> u8 {
 
 /// Tells at a door that it has begun, and ends when it is let go at another.
 #[task(name = "tests.hold")]
-fn hold((begun, go): (String, String)) -> u8 {
+pub(crate) fn hold((begun, go): (String, String)) -> u8 {
     File::options().write(true).open(begun).expect("a door");
     File::open(go).expect("a door");
     7

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::Peers;
 use crate::rust_worker::{submit_held, sum_to};
-use crate::support::{Broker, Door, Raw, Rust, client, unique};
+use crate::support::{Broker, Door, Proxy, Raw, Rust, Scripted, client, same, same_number, unique};
 
 crate::tests! {
     a_cold_stop_gives_up_what_runs,
@@ -27,6 +27,8 @@ crate::tests! {
     a_task_whose_client_is_gone_is_given_up,
     a_message_that_calls_no_task_is_answered,
     a_copy_of_a_message_is_not_run,
+    a_copy_that_comes_after_the_end_is_not_run,
+    a_task_is_run_once_though_its_client_sends_it_twice,
     a_broker_that_refuses_a_worker_is_named,
     a_quorum_queue_has_a_limit_of_its_own,
 }
@@ -103,8 +105,8 @@ fn a_worker_that_is_frozen_costs_what_it_ran(peers: &Peers) {
     let cluster = client(&peers.url, &worker.queue);
     let (held, begun, go) = submit_held(&cluster);
     begun.wait();
-    // So that its heartbeats are heard before it is silent.
-    assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(8)), 1);
+    // So that its heartbeats, one in two seconds, are heard before it is silent.
+    assert_eq!(cluster.wait_for_workers(2, Duration::from_secs(5)), 1);
     worker.signal("-STOP");
     // Nothing is heard of it any more.
     assert!(matches!(held.result(), Err(Error::WorkerDied(_))));
@@ -257,6 +259,48 @@ fn a_copy_of_a_message_is_not_run(peers: &Peers) {
     go.open();
     let answer = publisher.answer();
     assert_eq!((&answer["task_id"], &answer["result"]), (&json!("1"), &json!(7)));
+}
+
+fn a_copy_that_comes_after_the_end_is_not_run(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, false);
+    let mut publisher = Publisher::new(peers, &worker.queue);
+    let path = std::env::temp_dir().join(unique("copied"));
+    let body = format!("[[{:?}], {{}}, {{}}]", path.to_str().unwrap());
+    let properties = |publisher: &Publisher| {
+        let properties = publisher.properties("tests.touch", "1");
+        let mut headers = properties.headers().clone().unwrap();
+        headers.insert("cf-retries".into(), AMQPValue::LongInt(0));
+        properties.with_headers(headers)
+    };
+    // Its client publishes it again after a restart of the broker, if it does not know that the broker had it.
+    publisher.publish(properties(&publisher), &body);
+    publisher.publish(properties(&publisher), &body);
+    publisher.publish(publisher.properties("tests.sum_to", "2"), "[[3], {}, {}]");
+    let answers: Vec<_> = std::iter::from_fn(|| Some(publisher.answer())).take(4).collect();
+    let told: Vec<_> = answers.iter().map(|answer| (&answer["task_id"], &answer["status"])).collect();
+    let (first, second) = (json!("1"), json!("2"));
+    let (started, success) = (json!("STARTED"), json!("SUCCESS"));
+    assert_eq!(told, [(&first, &started), (&first, &success), (&second, &started), (&second, &success)]);
+    std::fs::remove_file(path).unwrap();
+}
+
+fn a_task_is_run_once_though_its_client_sends_it_twice(peers: &Peers) {
+    let (proxy, worker) = (Proxy::new(&peers.url), Rust::start(&peers.url, 1, false));
+    let other = unique("other");
+    let cluster = client(&proxy.url, &worker.queue);
+    Raw::connect(&peers.url).declare(&other, true, &[]);
+    let _answers = Scripted::start(&peers.url, &other, same);
+    // The client does not hear that the broker has the message.
+    proxy.lose(false);
+    let (held, begun, go) = submit_held(&cluster);
+    begun.wait();
+    proxy.cut_lossy();
+    // It is connected again, and has sent what was submitted before this.
+    assert_eq!(same_number(&cluster.on(&other), 7).result().unwrap(), 7);
+    go.open();
+    assert_eq!(held.result().unwrap(), 7);
+    // The only slot is free: nobody waits at the door again.
+    assert_eq!(cluster.submit(sum_to, 4).result().unwrap(), 10);
 }
 
 fn a_broker_that_refuses_a_worker_is_named(peers: &Peers) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::{file, folder, script};
+use super::{Machines, file, folder, script, script_by, unique};
 
 /// The folders of the nodes that are there.
 static RUNNING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -48,6 +48,18 @@ impl Broker {
     /// Starts a node whose settings the caller has put into `rabbitmq.conf` in a folder.
     pub(crate) fn start_in(folder: PathBuf) -> Result<Self, String> {
         let url = script(&file("examples/broker.sh"), &["start".as_ref(), folder.as_os_str()], &[])?;
+        RUNNING.lock().unwrap().push(folder.clone());
+        Ok(Self { folder, url })
+    }
+
+    /// Starts a node on a machine of its own, for all the others.
+    pub(crate) fn start_on(machines: &Machines, name: &str) -> Result<Self, String> {
+        let folder = folder(&unique(name));
+        let settings = "loopback_users.guest = false\n";
+        std::fs::write(folder.join("rabbitmq.conf"), settings).expect("a file");
+        let arguments = ["start".as_ref(), folder.as_os_str()];
+        let environment = [("BROKER_ADDRESS", machines.broker())];
+        let url = script_by(machines.command(0, "bash"), &file("examples/broker.sh"), &arguments, &environment)?;
         RUNNING.lock().unwrap().push(folder.clone());
         Ok(Self { folder, url })
     }

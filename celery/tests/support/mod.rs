@@ -6,6 +6,7 @@
 mod broker;
 mod celery_rs;
 mod door;
+mod machines;
 mod program;
 mod proxy;
 mod python;
@@ -15,6 +16,7 @@ mod scripted;
 pub(crate) use broker::Broker;
 pub(crate) use celery_rs::celery_rs;
 pub(crate) use door::Door;
+pub(crate) use machines::Machines;
 pub(crate) use program::Program;
 pub(crate) use proxy::Proxy;
 pub(crate) use python::{Python, programs, run};
@@ -32,6 +34,7 @@ use concurrent_futures_celery::CeleryExecutor;
 pub(crate) fn end_all() {
     program::end_all();
     broker::end_all();
+    machines::end_all();
 }
 
 /// Returns a name that nothing else has, for a queue.
@@ -59,8 +62,17 @@ fn file(path: &str) -> PathBuf {
 
 /// Runs a script, and returns what it prints, or what it says has gone wrong.
 fn script(path: &Path, arguments: &[&OsStr], environment: &[(&str, &str)]) -> Result<String, String> {
-    let output =
-        Command::new("bash").arg(path).args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).output();
+    script_by(Command::new("bash"), path, arguments, environment)
+}
+
+/// As [`script`], by a command that runs `bash` somewhere.
+fn script_by(
+    mut bash: Command,
+    path: &Path,
+    arguments: &[&OsStr],
+    environment: &[(&str, &str)],
+) -> Result<String, String> {
+    let output = bash.arg(path).args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("bash is missing: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }

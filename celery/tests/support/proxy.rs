@@ -15,8 +15,8 @@ struct State {
     is_cut: bool,
     /// Bytes are kept, so neither side is told of anything.
     is_silent: bool,
-    /// The connection whose bytes to the broker are lost, by its number among all that there were.
-    lossy: Option<usize>,
+    /// The connection whose bytes are lost, by its number among all that there were, and whether those to the broker are.
+    lossy: Option<(usize, bool)>,
     /// Something was lost.
     has_lost: bool,
     /// Both ends of each connection.
@@ -51,7 +51,7 @@ impl Proxy {
                         while let Ok(count @ 1..) = from.read(&mut bytes) {
                             let state = shared.0.lock().unwrap();
                             let mut state = shared.1.wait_while(state, |state| state.is_silent).unwrap();
-                            if is_to_broker && state.lossy == Some(number) {
+                            if state.lossy == Some((number, is_to_broker)) {
                                 state.has_lost = true;
                                 shared.1.notify_all();
                                 continue;
@@ -80,18 +80,18 @@ impl Proxy {
         }
     }
 
-    /// Loses what is sent to the broker on the connection that was made last.
-    pub(crate) fn be_lossy(&self) {
+    /// Loses what is sent on the connection that was made last: what the broker is sent, or what it sends.
+    pub(crate) fn lose(&self, is_to_broker: bool) {
         let mut state = self.state.0.lock().unwrap();
-        state.lossy = Some(state.cut + state.connections.len() - 1);
+        state.lossy = Some((state.cut + state.connections.len() - 1, is_to_broker));
     }
 
     /// Blocks until something was lost, and then ends that connection.
     pub(crate) fn cut_lossy(&self) {
         let state = self.state.0.lock().unwrap();
         let state = self.state.1.wait_while(state, |state| !state.has_lost).unwrap();
-        let lossy = state.lossy.expect("a connection that loses") - state.cut;
-        for end in &state.connections[lossy] {
+        let (lossy, _) = state.lossy.expect("a connection that loses");
+        for end in &state.connections[lossy - state.cut] {
             let _ = end.shutdown(Shutdown::Both);
         }
     }

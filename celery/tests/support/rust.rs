@@ -50,8 +50,12 @@ impl Rust {
 
     /// Starts a worker on a queue, and returns when it takes tasks.
     pub(crate) fn on(queue: &str, url: &str, slots: usize, processes: bool) -> Self {
+        Self::by(Command::new(std::env::current_exe().expect("a path")), queue, url, slots, processes)
+    }
+
+    /// As [`on`](Self::on), by a command that runs this program somewhere.
+    pub(crate) fn by(mut command: Command, queue: &str, url: &str, slots: usize, processes: bool) -> Self {
         let name = format!("{}@test", unique("rust"));
-        let mut command = Command::new(std::env::current_exe().expect("a path"));
         command.env("CELERY_BROKER_URL", url).env(QUEUE, queue).env(SLOTS, slots.to_string()).env(NAME, &name);
         if processes {
             command.env(PROCESSES, "1");
