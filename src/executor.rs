@@ -50,6 +50,24 @@ use crate::with_context::WithContext;
 /// let _ = InlineExecutor.submit(|n: i32| n + offset, 1);
 /// ```
 ///
+/// # What each executor promises
+///
+/// A call site that is to run on all of them relies on the last column. "Cluster" is `CeleryExecutor` of the crate
+/// `concurrent-futures-celery`, whose README has the exceptions.
+///
+/// | | [`InlineExecutor`](crate::InlineExecutor) | [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) | `ProcessPoolExecutor` | cluster |
+/// |---|---|---|---|---|
+/// | a future is completed | once | once | once | once, if a worker reads the queue or the task has a time limit |
+/// | a task runs | exactly once | at most once | at most once; again after the death of its worker if [`retries`](crate::TaskOptions::retries) says so | as on processes; twice if a connection breaks between a message and its confirmation |
+/// | tasks begin | in the order of submission | in the order of submission | in the order of submission | as the broker delivers them |
+/// | [`cancel`](crate::Future::cancel) before the start | never before it: `submit` has run it | the task never runs | the task never runs | the task never runs if it waits in this program; otherwise `false`, and a worker may still skip it |
+/// | [`abort`](crate::Future::abort) of a running task | does not apply | ends the future, and asks the task to stop | kills the task | kills the task, if the worker has processes |
+/// | a time limit | is ignored | ends the future, and asks the task to stop | kills the task | kills the task, if the worker has processes |
+/// | a panic of a task | costs the task | costs the task | costs the task | costs the task |
+/// | a crash of a task | ends the program | ends the program | costs the task | costs the task, if the worker has processes |
+/// | a task waits for tasks of its executor | at any depth | at any depth, [but for a few hangs](crate::ThreadPoolExecutor#hangs) | at any depth | may wait for ever when all slots do: [`submit_after`](Self::submit_after) waits in none |
+/// | functions | any that captures nothing | any; closures by its own methods | any that captures nothing, of the same program | those with `#[task]` |
+///
 /// # What the compiler says
 ///
 /// | message | cause | remedy |
