@@ -55,7 +55,7 @@ use crate::with_context::WithContext;
 /// A call site that is to run on all of them relies on the last column. "Cluster" is `CeleryExecutor` of the crate
 /// `concurrent-futures-celery`, whose README has the exceptions.
 ///
-/// | | [`InlineExecutor`](crate::InlineExecutor) | [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) | `ProcessPoolExecutor` | cluster |
+/// | | [`InlineExecutor`](struct@crate::InlineExecutor) | [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) | `ProcessPoolExecutor` | cluster |
 /// |---|---|---|---|---|
 /// | a future is completed | once | once | once | once, if a worker reads the queue or the task has a time limit |
 /// | a task runs | exactly once | at most once | at most once; again after the death of its worker if [`retries`](crate::TaskOptions::retries) says so | as on processes; twice if a connection breaks between a message and its confirmation |
