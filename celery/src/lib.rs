@@ -99,6 +99,7 @@ mod golden;
 mod json;
 mod keywords;
 mod message;
+mod sync;
 mod topology;
 mod worker;
 

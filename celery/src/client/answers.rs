@@ -1,8 +1,6 @@
 //! How the link takes what workers answer.
 #![forbid(unsafe_code)]
 
-use std::time::{Duration, Instant};
-
 use concurrent_futures::{Decode, Error, Part, TooLarge};
 use futures_lite::StreamExt as _;
 use futures_lite::future::poll_once;
@@ -13,13 +11,9 @@ use uuid::Uuid;
 
 use super::link::{Link, Lost, next};
 use super::session::{Session, correlation_id};
-use super::window::Reply;
 use crate::answer::{Answer, Started, Status};
 use crate::failure::{FailedTask, Failure};
 use crate::message::{JSON, text};
-
-/// How long a worker has to answer after the time limit of a task.
-const GRACE: Duration = Duration::from_secs(30);
 
 impl Link {
     /// Takes answers, and acknowledges as many at a time as are there.
@@ -53,7 +47,7 @@ impl Link {
                     "it has the content type {kind:?}, and not {JSON:?}: set `result_serializer` to json"
                 )),
             };
-            return correlation_id(delivery).into_iter().for_each(|id| self.answered(id, reply.clone()));
+            return correlation_id(delivery).into_iter().for_each(|id| self.shared.answered(id, reply.clone()));
         }
         match Answer::read(&delivery.data) {
             Ok(answer) => {
@@ -63,7 +57,7 @@ impl Link {
             }
             Err(error) => {
                 let reply = unread(format!("the answer is none of Celery's: {error}"));
-                correlation_id(delivery).into_iter().for_each(|id| self.answered(id, reply.clone()));
+                correlation_id(delivery).into_iter().for_each(|id| self.shared.answered(id, reply.clone()));
             }
         }
     }
@@ -73,13 +67,10 @@ impl Link {
         match answer.status {
             Status::Started => {
                 let who = Started::deserialize(result).unwrap_or_default();
-                let started = self.shared.change(|state| state.window.started(id, who, Instant::now(), GRACE));
-                if let Some((id, job)) = started {
-                    self.shared.started(id, job);
-                }
+                self.shared.started(id, who);
             }
-            Status::Success => self.answered(id, Ok(result.0.to_owned())),
-            Status::Revoked => self.answered(id, Err(Error::Cancelled)),
+            Status::Success => self.shared.answered(id, Ok(result.0.to_owned())),
+            Status::Revoked => self.shared.answered(id, Err(Error::Cancelled)),
             Status::Failure => {
                 let Some((call, worker)) = self.shared.look(|state| state.window.call(id)) else { return };
                 let error = match Failure::deserialize(result) {
@@ -91,15 +82,10 @@ impl Link {
                         Error::Decode(Decode::new(Part::Result, format!("the answer has no exception: {error}")))
                     }
                 };
-                self.answered(id, Err(error));
+                self.shared.answered(id, Err(error));
             }
             // It will be run again.
             Status::Retry | Status::Other => {}
         }
-    }
-
-    pub(super) fn answered(&self, id: Uuid, reply: Reply) {
-        let finished = self.shared.change(|state| state.window.answered(id, reply));
-        self.shared.complete(finished);
     }
 }

@@ -83,7 +83,7 @@ impl Link {
             };
             drop(session);
             if is_refusal && let Some(id) = self.shared.look(|state| state.window.largest_sent()) {
-                self.answered(
+                self.shared.answered(
                     id,
                     Err(Error::Encode(Encode::new(Part::Argument, format!("the broker refuses it: {cause}")))),
                 );

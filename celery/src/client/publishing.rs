@@ -63,7 +63,7 @@ impl Link {
                     yield_now().await;
                 }
                 Err(error) if session.is_connected() => {
-                    self.answered(id, Err(Error::Broken(Broken::new(error))));
+                    self.shared.answered(id, Err(Error::Broken(Broken::new(error))));
                 }
                 Err(error) => return Err(Lost::new(error.to_string())),
             }
@@ -101,7 +101,7 @@ impl Link {
                 // Its queue is full.
                 Confirmation::Nack(_) if call.refuse_when_full => {
                     let most = self.shared.settings.max_pending.unwrap_or(usize::MAX);
-                    self.answered(id, Err(Error::Full(Full::new(most))));
+                    self.shared.answered(id, Err(Error::Full(Full::new(most))));
                     continue;
                 }
                 Confirmation::Nack(_) => {}

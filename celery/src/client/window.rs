@@ -11,7 +11,8 @@
 //! | confirmed: the broker has it | dropped | the same | it leaves | stays: the broker keeps it |
 //!
 //! A message leaves with its first answer, so a second one changes nothing. A task leaves with the answer to its last
-//! message; whoever takes it out completes its job, outside of the lock.
+//! message; whoever takes it out completes its job, outside of the lock. Until that is on its way, the window is not empty:
+//! whoever waits for it to be empty would end what completes jobs.
 //!
 //! | who takes a task out | and then |
 //! |---|---|
@@ -129,6 +130,8 @@ pub(crate) struct Window<J = Job> {
     out: usize,
     /// How many tasks run.
     running: usize,
+    /// How many tasks have finished without their jobs being handed over to those who complete them.
+    leaving: usize,
     deadlines: BTreeSet<(Instant, Uuid)>,
     next_ticket: u64,
 }
@@ -142,6 +145,7 @@ impl<J> Window<J> {
             waiting: BTreeMap::new(),
             out: 0,
             running: 0,
+            leaving: 0,
             deadlines: BTreeSet::new(),
             next_ticket: 0,
         }
@@ -153,7 +157,12 @@ impl<J> Window<J> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.leaving == 0
+    }
+
+    /// Notes that a finished task is with those who complete jobs.
+    pub(crate) fn handed_over(&mut self) {
+        self.leaving -= 1;
     }
 
     /// Returns how many tasks are running.
@@ -297,6 +306,7 @@ impl<J> Window<J> {
         }
         let job = task.job.take()?;
         let task = self.remove_task(id)?;
+        self.leaving += 1;
         Some(Finished { job, replies: task.replies.into_iter().flatten().collect() })
     }
 
@@ -383,7 +393,7 @@ impl<J> Window<J> {
         (published, finished)
     }
 
-    /// Takes out everything.
+    /// Takes out everything that has not finished.
     pub(crate) fn take_all(&mut self) -> Vec<J> {
         (self.messages, self.waiting, self.deadlines) = Default::default();
         (self.out, self.running) = (0, 0);
