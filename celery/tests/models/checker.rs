@@ -10,7 +10,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::{Condvar, Mutex};
 
 /// How many schedules of each kind are tried of a model.
-const SCHEDULES: usize = 5000;
+const SCHEDULES: usize = 2500;
 
 /// Runs a model under random schedules, and as many by probabilistic concurrency testing.
 pub(crate) fn check<M: Fn() + Send + Sync + 'static>(model: M) {

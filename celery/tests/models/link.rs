@@ -1,8 +1,9 @@
 //! A link with a broker and workers, all made up: it takes what a client submits, and does with it what can happen.
 //!
 //! As the real link, it is one thread. Between two looks at what the client has for it, something happens at the broker or
-//! at a worker. It knows what a real broker could not: which numbers were cancelled exactly, so must never arrive, and what
-//! it has confirmed, so must not arrive twice.
+//! at the worker. It knows what real ones could not: which numbers were cancelled, so must never run nor arrive any more, and
+//! what was confirmed, so must not arrive twice. A cancel is exact before the message is sent, and by the word of the worker
+//! after that.
 
 use std::collections::{BTreeSet, HashSet};
 use std::mem;
@@ -37,9 +38,9 @@ pub(crate) struct Log(Arc<Mutex<Numbers>>);
 
 #[derive(Default)]
 struct Numbers {
-    published: HashSet<u32>,
-    /// Cancelled exactly, or refused: no worker may have them.
-    unwanted: HashSet<u32>,
+    /// What the worker has begun.
+    begun: HashSet<u32>,
+    cancelled: HashSet<u32>,
 }
 
 impl Log {
@@ -48,17 +49,21 @@ impl Log {
     }
 
     fn publish(&self, number: u32) {
+        self.with(|numbers| assert!(!numbers.cancelled.contains(&number), "{number} was cancelled, and is published"));
+    }
+
+    fn begin(&self, number: u32) {
         self.with(|numbers| {
-            assert!(!numbers.unwanted.contains(&number), "{number} was cancelled exactly, and is published");
-            numbers.published.insert(number);
+            assert!(!numbers.cancelled.contains(&number), "{number} was cancelled, and runs");
+            numbers.begun.insert(number);
         });
     }
 
-    /// Notes that a client was told that a number never arrives.
+    /// Notes that a caller was told that a number has not run and never will.
     pub(crate) fn never(&self, number: u32) {
         self.with(|numbers| {
-            assert!(!numbers.published.contains(&number), "{number} was cancelled exactly, and had been published");
-            numbers.unwanted.insert(number);
+            assert!(!numbers.begun.contains(&number), "{number} was cancelled, and has run");
+            numbers.cancelled.insert(number);
         });
     }
 }
@@ -83,6 +88,8 @@ pub(crate) struct Link {
     /// What the client has sent, and has neither an answer to nor taken back.
     out: BTreeSet<Uuid>,
     messages: Vec<Message>,
+    /// What the worker is not to start any more.
+    revoked: HashSet<Uuid>,
 }
 
 enum Next {
@@ -104,6 +111,7 @@ impl Link {
             answered: HashSet::new(),
             out: BTreeSet::new(),
             messages: Vec::new(),
+            revoked: HashSet::new(),
         }
     }
 
@@ -146,16 +154,24 @@ impl Link {
         self.arrive(*id, number);
     }
 
+    /// A copy of a message that runs is dropped.
     fn arrive(&mut self, id: Uuid, number: u32) {
-        self.messages.push(Message { id, number, is_started: false, is_revoked: false });
+        if !self.is_started(id) {
+            self.messages.push(Message { id, number, is_started: false, is_revoked: self.revoked.contains(&id) });
+        }
     }
 
-    /// Workers obey. What is terminated has left the client.
+    fn is_started(&self, id: Uuid) -> bool {
+        self.messages.iter().any(|message| message.id == id && message.is_started)
+    }
+
+    /// The worker obeys. What is terminated has left the client.
     fn order(&mut self, orders: &Orders) {
         self.out.retain(|id| !orders.terminated.contains(id));
+        let revoked: Vec<_> = orders.revoked.iter().filter(|id| !self.is_started(**id)).collect();
+        self.revoked.extend(revoked);
         for message in &mut self.messages {
-            let is_revoked = orders.revoked.contains(&message.id) && !message.is_started;
-            message.is_revoked |= is_revoked || orders.terminated.contains(&message.id);
+            message.is_revoked |= self.revoked.contains(&message.id) || orders.terminated.contains(&message.id);
         }
     }
 
@@ -194,15 +210,23 @@ impl Link {
     }
 
     fn start(&mut self) {
-        if let Some(at) = self.any_message() {
-            self.messages[at].is_started = true;
-            self.shared.started(self.messages[at].id, Started { hostname: "w".into(), pid: 1 });
+        let Some(at) = self.any_message() else { return };
+        let Message { id, number, is_revoked, .. } = self.messages[at];
+        if is_revoked {
+            return;
         }
+        self.log.begin(number);
+        self.messages[at].is_started = true;
+        self.messages.retain(|message| message.id != id || message.is_started);
+        self.shared.started(id, Started { hostname: "w".into(), pid: 1 });
     }
 
     fn answer(&mut self) {
         let Some(at) = self.any_message() else { return };
         let Message { id, number, is_revoked, .. } = self.messages.swap_remove(at);
+        if !is_revoked {
+            self.log.begin(number);
+        }
         let reply = || if is_revoked { Err(Error::Cancelled) } else { Ok(number.to_string()) };
         self.answered.insert(id);
         self.out.remove(&id);

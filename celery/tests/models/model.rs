@@ -116,8 +116,7 @@ fn answers_in_any_order() {
     });
 }
 
-/// Two threads cancel one future, while others are submitted and the connection is lost. A cancel that returns `true` is exact,
-/// unless another one had returned `false` before: then a worker may have confirmed that.
+/// Two threads cancel one future, while others are submitted and the connection is lost.
 #[test]
 fn cancel_against_everything() {
     check(|| {
@@ -127,7 +126,7 @@ fn cancel_against_everything() {
             let handle = future.abort_handle();
             let canceller = spawn(move || handle.cancel());
             let cancelled = [future.cancel(), canceller.join().unwrap()];
-            if cancelled == [true; 2] {
+            if cancelled.contains(&true) {
                 test.log.never(7);
             }
             match future.result() {
@@ -174,12 +173,12 @@ fn cancel_of_what_comes_late() {
             let other = caller(test, cluster, 0..1);
             let (input, waits) = promise();
             let future = cluster.with(TaskOptions::new().name("same")).submit_after(waits, same);
-            let completer = spawn(move || drop(input.complete(Ok(7))));
+            let completer = spawn(move || input.complete(Ok(7)));
             let was_cancelled = future.cancel();
             if was_cancelled {
                 test.log.never(7);
             }
-            completer.join().unwrap();
+            assert!(completer.join().unwrap() || was_cancelled);
             match future.result() {
                 Ok(number) => assert!(number == 7 && !was_cancelled),
                 Err(error) => assert!(matches!(error, Error::Cancelled), "{error}"),
