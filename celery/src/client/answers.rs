@@ -1,11 +1,14 @@
 //! How the link takes what workers answer.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::Poll;
+
 use concurrent_futures::{Decode, Error, Part, TooLarge};
 use futures_lite::StreamExt as _;
 use futures_lite::future::poll_once;
 use lapin::message::Delivery;
-use lapin::options::BasicAckOptions;
 use serde::Deserialize as _;
 use uuid::Uuid;
 
@@ -16,8 +19,8 @@ use crate::failure::{FailedTask, Failure};
 use crate::message::{JSON, text};
 
 impl Link {
-    /// Takes answers, and acknowledges as many at a time as are there.
-    pub(super) async fn receive(&self, session: &Session) -> Result<(), Lost> {
+    /// Takes answers, and notes in `taken` up to which one. The next answer does not wait until that is acknowledged.
+    pub(super) async fn receive(&self, session: &Session, taken: &Cell<Option<u64>>) -> Result<(), Lost> {
         let mut replies = session.replies.clone();
         loop {
             let mut delivery = next(replies.next().await)?;
@@ -26,7 +29,16 @@ impl Link {
                 delivery = next(more)?;
                 self.take(&delivery);
             }
-            delivery.ack(BasicAckOptions { multiple: true }).await?;
+            taken.set(Some(delivery.delivery_tag));
+        }
+    }
+
+    /// Acknowledges what was taken, as much at a time as there is.
+    pub(super) async fn acknowledge(&self, session: &Session, taken: &Cell<Option<u64>>) -> Result<(), Lost> {
+        loop {
+            // This is polled whenever the loop that takes answers has been.
+            let tag = poll_fn(|_| taken.take().map_or(Poll::Pending, Poll::Ready)).await;
+            session.acknowledge(tag).await?;
         }
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
@@ -26,6 +26,8 @@ pub(super) struct Session {
     connection: Connection,
     /// For tasks. The broker confirms what it has taken.
     tasks: Channel,
+    /// For answers.
+    answers: Channel,
     pub(super) replies: Consumer,
     reply_to: Box<str>,
     /// Queues that are known to be there.
@@ -47,15 +49,15 @@ impl Session {
         };
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
-        let channel = connection.create_channel().await.map_err(refused("a channel"))?;
+        let answers = connection.create_channel().await.map_err(refused("a channel"))?;
         let mut arguments = FieldTable::default();
         arguments.insert("x-expires".into(), AMQPValue::LongInt(REPLIES_EXPIRE));
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        channel
+        answers
             .queue_declare(reply_to.into(), options, arguments)
             .await
             .map_err(refused(&format!("the queue {reply_to:?} for answers")))?;
-        let replies = channel
+        let replies = answers
             .basic_consume(reply_to.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await
             .map_err(refused("to read the queue for answers"))?;
@@ -63,6 +65,7 @@ impl Session {
             broker: broker.clone(),
             connection,
             tasks,
+            answers,
             replies,
             reply_to: reply_to.into(),
             queues: RefCell::default(),
@@ -111,6 +114,12 @@ impl Session {
         // Mandatory: it comes back if the queue is gone.
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         self.tasks.basic_publish("".into(), (*call.queue).into(), options, &body, message.properties()).await
+    }
+
+    /// Tells the broker that all answers are taken, up to the one with this tag.
+    pub(super) async fn acknowledge(&self, tag: u64) -> lapin::Result<()> {
+        // The method of a delivery does the same, by way of two more threads of lapin's.
+        self.answers.basic_ack(tag, BasicAckOptions { multiple: true }).await
     }
 
     /// Tells all workers something.

@@ -17,7 +17,8 @@
 //!
 //! # Waking
 //!
-//! Whatever changes the state goes through [`Shared::change`], which then wakes the link, blocked callers and polls. The
+//! Whatever changes the state goes through [`Shared::change`], which then wakes the link, blocked callers and polls; only
+//! what nobody waits for does not. The
 //! link looks at everything when it is woken. When nothing changes, nothing wakes up but the heartbeat of the connection.
 #![forbid(unsafe_code)]
 
@@ -84,8 +85,8 @@ pub(crate) struct State {
     pub(super) broken: Option<Error>,
     /// The link has ended, and all jobs are completed.
     has_ended: bool,
-    pub(super) completed: u64,
-    pub(super) failed: u64,
+    completed: u64,
+    failed: u64,
     /// The waker of the link, while it sleeps.
     link: Option<Waker>,
     /// Those of polls that wait for room or for the end.
@@ -309,6 +310,15 @@ impl Shared {
         });
         self.complete(finished);
         cancelled
+    }
+
+    /// Counts a task that has ended. Nobody waits for counts.
+    pub(crate) fn count(&self, failed: bool) {
+        let mut state = self.state.lock();
+        match failed {
+            true => state.failed += 1,
+            false => state.completed += 1,
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {

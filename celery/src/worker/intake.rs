@@ -148,7 +148,9 @@ impl Service {
             let answer = Answer::write(&message.id, Status::Started, &started, None);
             // Only of a client of this crate it is known that a queue which is gone means that nobody waits.
             let about = message.retries_allowed.map_or(About::Nothing, |_| About::Client(queue.to_owned()));
-            session.publish(("", queue), &answer, answer_properties(&message), about).await?;
+            // News that is of no use after a restart of the broker, so it costs no write to its disk.
+            let properties = answer_properties(&message).with_delivery_mode(1);
+            session.publish(("", queue), &answer, properties, about).await?;
         }
         let mut options = TaskOptions::new();
         if let Some(name) = &message.shadow {
