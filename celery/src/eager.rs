@@ -11,8 +11,7 @@ use std::time::Duration;
 use concurrent_futures::erased_serde::{Deserializer, Serialize};
 use concurrent_futures::named::{self, Handle};
 use concurrent_futures::{
-    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Reply, Stats, Submitter, TaskOptions,
-    Waiting,
+    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Reply, Stats, Submitter, Waiting,
 };
 use parking_lot::Mutex;
 
@@ -20,7 +19,7 @@ use crate::args::Written;
 use crate::client::{Call, Prepared};
 use crate::failure::{FailedTask, Failure};
 use crate::json::{self, Text};
-use crate::message::{Body, Embed};
+use crate::message::{Body, Embed, TaskMessage};
 
 /// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is
 /// Celery's `task_always_eager`.
@@ -95,8 +94,15 @@ impl Task {
     /// Runs one call on the executor, from its message.
     fn run(self: &Arc<Self>, executor: &dyn Backend, item: usize, written: &Written) {
         let body = Body::write(written, &Embed::default());
-        let Some(function) = named::get(&self.call.task) else {
-            let failure = Failure::new("NotRegistered", &self.call.task);
+        let message = match TaskMessage::from_properties(&self.call.message(item.to_string(), written).properties()) {
+            Ok(message) => message,
+            Err(malformed) => {
+                let error = Error::Decode(Decode::new(Part::Argument, malformed.to_string()));
+                return self.reply(item, Err(self.across(&Failure::of(&error))));
+            }
+        };
+        let Some(function) = named::get(&message.task) else {
+            let failure = Failure::new("NotRegistered", &message.task);
             return self.reply(item, Err(self.across(&failure)));
         };
         let body = match Body::read(&body) {
@@ -106,13 +112,6 @@ impl Task {
                 return self.reply(item, Err(self.across(&Failure::of(&error))));
             }
         };
-        let mut options = TaskOptions::new().retries(self.call.retries);
-        if let Some(name) = &self.call.shadow {
-            options = options.name(&**name);
-        }
-        if let Some(limit) = self.call.time_limit {
-            options = options.time_limit(limit);
-        }
         let task = Arc::clone(self);
         let done = move |outcome: Result<&dyn Serialize, &Error>| {
             let reply = outcome.map_err(Error::clone).and_then(|value| {
@@ -127,7 +126,8 @@ impl Task {
                 }),
             );
         };
-        match function.submit(executor, options, &mut <dyn Deserializer<'_>>::erase(body.arguments()), done) {
+        let mut arguments = <dyn Deserializer<'_>>::erase(body.arguments());
+        match message.in_span(|| function.submit(executor, message.options(), &mut arguments, done)) {
             Ok(handle) => self.hold(handle),
             Err(error) => self.reply(item, Err(self.across(&Failure::of(&error)))),
         }

@@ -37,6 +37,7 @@ impl Prepared {
             queue: Arc::clone(queue),
             time_limit: options.get_time_limit(),
             retries: options.get_retries(),
+            traceparent: traceparent(&job),
             refuse_when_full: options.get_refuse_when_full(),
         };
         let mut items = Vec::with_capacity(1);
@@ -63,6 +64,17 @@ fn write(argument: &dyn Serialize, most: usize) -> Result<Written, Error> {
         true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
         false => Ok(written),
     }
+}
+
+/// Returns the place of a task in a trace.
+#[cfg(feature = "tracing")]
+fn traceparent(job: &Job) -> Option<Box<str>> {
+    Some(job.traceparent().into())
+}
+
+#[cfg(not(feature = "tracing"))]
+fn traceparent(_: &Job) -> Option<Box<str>> {
+    None
 }
 
 /// Returns the name by which other programs know the function of a job.

@@ -21,6 +21,8 @@ use uuid::Uuid;
 use super::link::{Link, Lost};
 use super::session::Session;
 use super::window::Call;
+use crate::args::Written;
+use crate::message::{TaskMessage, shown};
 
 /// How long to pause when the broker does not take a message, and between attempts to connect: at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -38,6 +40,24 @@ impl Pauses {
 
     pub(super) fn next(&self) -> Duration {
         self.0.replace((self.0.get() * 2).min(PAUSE.1))
+    }
+}
+
+impl Call {
+    /// Makes the message of one call, but for who sends it and where the answer goes.
+    pub(crate) fn message(&self, id: String, arguments: &Written) -> TaskMessage {
+        TaskMessage {
+            task: self.task.to_string(),
+            shadow: self.shadow.as_deref().map(str::to_owned),
+            root_id: Some(id.clone()),
+            retries_allowed: Some(self.retries),
+            time_limit: self.time_limit,
+            traceparent: self.traceparent.as_deref().map(str::to_owned),
+            args_shown: shown(&arguments.args),
+            kwargs_shown: shown(&arguments.kwargs),
+            id,
+            ..TaskMessage::default()
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::window::Outgoing;
 use crate::broker::{Broker, ConnectError};
-use crate::message::{Body, Embed, TaskMessage, json_properties, shown};
+use crate::message::{Body, Embed, TaskMessage, json_properties};
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
 /// How long the queue for answers stays when its client is gone, in milliseconds.
@@ -96,19 +96,10 @@ impl Session {
     /// taken it.
     pub(super) async fn publish(&self, outgoing: &Outgoing) -> lapin::Result<PublisherConfirm> {
         let Outgoing { id, call, arguments } = outgoing;
-        let id = id.to_string();
         let message = TaskMessage {
-            task: call.task.to_string(),
-            shadow: call.shadow.as_deref().map(str::to_owned),
-            root_id: Some(id.clone()),
-            retries_allowed: Some(call.retries),
-            time_limit: call.time_limit,
             origin: self.origin.clone(),
-            args_shown: shown(&arguments.args),
-            kwargs_shown: shown(&arguments.kwargs),
             reply_to: Some(self.reply_to.to_string()),
-            id,
-            ..TaskMessage::default()
+            ..call.message(id.to_string(), arguments)
         };
         let body = Body::write(arguments, &Embed::default());
         // Mandatory: it comes back if the queue is gone.

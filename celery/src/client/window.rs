@@ -45,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) time_limit: Option<Duration>,
     /// How often it may be run again when its worker is lost.
     pub(crate) retries: u32,
+    /// Its place in a trace, if this program has traces.
+    pub(crate) traceparent: Option<Box<str>>,
     /// Whether it is refused if the broker's queue is full.
     pub(crate) refuse_when_full: bool,
 }

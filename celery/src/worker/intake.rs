@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Decode, Error, Part, TaskOptions, TooLarge};
+use concurrent_futures::{Decode, Error, Part, TooLarge};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -152,23 +152,14 @@ impl Service {
             let properties = answer_properties(&message).with_delivery_mode(1);
             session.publish(("", queue), &answer, properties, about).await?;
         }
-        let mut options = TaskOptions::new();
-        if let Some(name) = &message.shadow {
-            options = options.name(&**name);
-        }
-        if let Some(limit) = message.time_limit {
-            options = options.time_limit(limit);
-        }
-        if let Some(allowed) = message.retries_allowed {
-            options = options.retries(allowed.saturating_sub(message.retries));
-        }
         let (id, outputs, most) = (message.id.clone(), self.outputs.clone(), self.settings.max_message_size);
         let done = move |outcome| {
             // The channel is closed only when the worker has ended.
             let _ = outputs.try_send(Input::Done(id, outcome));
         };
         let (since, started) = (Instant::now(), Timestamp::now());
-        match call.submit(&*self.executor, &options, most, done) {
+        let options = message.options();
+        match message.in_span(|| call.submit(&*self.executor, &options, most, done)) {
             Ok(handle) => {
                 let running = Running { handle, embed, since, started };
                 let request = Request { message, origin, stage: Stage::Running(running) };

@@ -17,7 +17,15 @@ fn new_id() -> FutureId {
 }
 
 fn call() -> Call {
-    Call { task: "f".into(), shadow: None, queue: "q".into(), time_limit: None, retries: 0, refuse_when_full: false }
+    Call {
+        task: "f".into(),
+        shadow: None,
+        queue: "q".into(),
+        time_limit: None,
+        retries: 0,
+        traceparent: None,
+        refuse_when_full: false,
+    }
 }
 
 fn written() -> Result<Written, Error> {
