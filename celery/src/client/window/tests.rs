@@ -102,7 +102,7 @@ fn what_was_published_is_cancelled_by_its_worker_even_if_it_waits_again() {
     let published = window.next().unwrap().id;
     window.disconnected();
     assert_eq!(window.revoke(id).0, Revoked { is_exact: false, published: vec![published] });
-    assert!(window.answered(published, Err(Error::Cancelled)).is_some() && window.len() == 0);
+    assert!(window.answered(published, Err(Error::Cancelled)).is_some() && window.tasks.is_empty());
     assert!(window.next().is_none());
 }
 
@@ -250,7 +250,7 @@ fn simulate(seed: u64) {
             }
         }
     }
-    while window.len() > 0 {
+    while !window.tasks.is_empty() {
         while let Some(outgoing) = window.next() {
             sent.push((outgoing, false));
         }
