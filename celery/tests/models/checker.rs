@@ -14,11 +14,16 @@ const SCHEDULES: usize = 2500;
 
 /// Runs a model under random schedules, and as many by probabilistic concurrency testing.
 pub(crate) fn check<M: Fn() + Send + Sync + 'static>(model: M) {
+    check_often(1, model);
+}
+
+/// The same with so many times as many schedules, for what is rare.
+pub(crate) fn check_often<M: Fn() + Send + Sync + 'static>(times: usize, model: M) {
     const DEPTH: usize = 3;
     let schedules = match std::env::var("MODEL_SCHEDULES") {
-        Ok(number) => number.parse().expect("MODEL_SCHEDULES is a number"),
+        Ok(number) => number.parse::<usize>().expect("MODEL_SCHEDULES is a number"),
         Err(_) => SCHEDULES,
-    };
+    } * times;
     let mut config = shuttle::Config::new();
     config.stack_size = 1 << 18;
     // It takes all orderings for the strongest, and says so.
@@ -39,6 +44,11 @@ pub(crate) fn check<M: Fn() + Send + Sync + 'static>(model: M) {
 /// Returns a random number below `end` that shuttle knows of, so that a failing schedule can be replayed.
 pub(crate) fn below(end: usize) -> usize {
     shuttle::rand::thread_rng().next_u32() as usize % end
+}
+
+/// Lets others go first, some of the way.
+pub(crate) fn dawdle() {
+    (0..below(30)).for_each(|_| shuttle::thread::yield_now());
 }
 
 /// Starts a thread of the model.

@@ -130,7 +130,14 @@ impl Link {
             match alarm.poll(shared.until(next)) {
                 Some(Next::Publish(outgoing)) => self.publish(&outgoing),
                 Some(Next::Order(orders)) => self.order(&orders),
-                Some(Next::End) => break,
+                Some(Next::End) => {
+                    // The worker goes on.
+                    self.messages
+                        .iter()
+                        .filter(|message| !message.is_revoked)
+                        .for_each(|left| self.log.begin(left.number));
+                    break;
+                }
                 None if self.is_busy() => {}
                 None => alarm.sleep(),
             }
