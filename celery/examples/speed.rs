@@ -2,23 +2,27 @@
 //!
 //!     cargo run --release --example speed                       # with CELERY_BROKER_URL
 //!
-//! It is its own worker, on eight threads, and takes the best of three runs.
+//! It is its own worker, on eight threads. Bare messages and tasks take turns, and the ratio is the median of those of all
+//! turns; the other times are the best of three runs.
 
 use std::time::{Duration, Instant};
 
 use concurrent_futures::{Bytes, Error, Executor, ThreadPoolExecutor, task};
 use concurrent_futures_celery::{CeleryExecutor, Worker};
 use futures_lite::StreamExt as _;
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, or};
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 
 /// How many tasks the worker takes at a time. It holds no others, so each slot waits for the broker between two tasks.
 const SLOTS: usize = 8;
 
+/// How many round trips a round has, and how many rounds there are.
+const ROUND_TRIPS: u32 = 100;
+const ROUNDS: u32 = 30;
+
 /// How many tasks a run has.
-const ROUND_TRIPS: u32 = 1_000;
 const FLOOD: u32 = 10_000;
 const LARGE: u32 = 50;
 
@@ -42,9 +46,18 @@ fn best<E>(count: u32, mut run: impl FnMut() -> Result<(), E>) -> Result<Duratio
     Ok(best)
 }
 
-/// Publishes a message and waits until it comes back, again and again: the least that a round trip could cost.
-fn bare(url: &str) -> lapin::Result<Duration> {
-    block_on(async {
+/// A connection with a queue to somebody who sends back what comes, and a queue from there.
+struct Bare {
+    _connection: Connection,
+    send: Channel,
+    there: ShortString,
+    back: ShortString,
+    requests: Consumer,
+    answers: Consumer,
+}
+
+impl Bare {
+    async fn connect(url: &str) -> lapin::Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let (send, receive) = (connection.create_channel().await?, connection.create_channel().await?);
         let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
@@ -52,30 +65,62 @@ fn bare(url: &str) -> lapin::Result<Duration> {
         let (there, back) = (declare().await?.name().clone(), declare().await?.name().clone());
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let consume = async |queue| receive.basic_consume(queue, "".into(), options, FieldTable::default()).await;
-        let (mut requests, mut answers) = (consume(there.clone()).await?, consume(back.clone()).await?);
+        let (requests, answers) = (consume(there.clone()).await?, consume(back.clone()).await?);
+        Ok(Self { _connection: connection, send, there, back, requests, answers })
+    }
+
+    /// Publishes messages and waits each time until it comes back: the least that a round trip could cost.
+    async fn round_trips(&mut self, count: u32) -> lapin::Result<()> {
+        let Self { send, there, back, requests, answers, .. } = self;
         let echo = async {
             while let Some(request) = requests.next().await {
-                let data = request?.data;
-                send.basic_publish("".into(), back.clone(), Default::default(), &data, BasicProperties::default())
-                    .await?;
+                let (to, options, properties) = (back.clone(), Default::default(), BasicProperties::default());
+                send.basic_publish("".into(), to, options, &request?.data, properties).await?;
             }
-            lapin::Result::Ok(Duration::ZERO)
+            Ok(())
         };
         let ask = async {
-            let mut best = Duration::MAX;
-            for _ in 0..3 {
-                let begun = Instant::now();
-                for _ in 0..ROUND_TRIPS {
-                    let (to, options) = (there.clone(), Default::default());
-                    send.basic_publish("".into(), to, options, b"[[1], {}, {}]", BasicProperties::default()).await?;
-                    answers.next().await.transpose()?;
-                }
-                best = best.min(begun.elapsed() / ROUND_TRIPS);
+            for _ in 0..count {
+                let (to, options, properties) = (there.clone(), Default::default(), BasicProperties::default());
+                send.basic_publish("".into(), to, options, b"[[1], {}, {}]", properties).await?;
+                answers.next().await.transpose()?;
             }
-            Ok(best)
+            Ok(())
         };
-        futures_lite::future::or(echo, ask).await
-    })
+        or(echo, ask).await
+    }
+}
+
+/// Returns the time for each of `count`.
+fn time<E>(count: u32, run: impl FnOnce() -> Result<(), E>) -> Result<Duration, E> {
+    let begun = Instant::now();
+    run()?;
+    Ok(begun.elapsed() / count)
+}
+
+fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> T {
+    values.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+    values[values.len() / 2]
+}
+
+/// Times bare messages and tasks in turn, so that both meet the same noise.
+fn round_trips(url: &str, cluster: &CeleryExecutor) -> Result<(), Box<dyn std::error::Error>> {
+    let mut bare = block_on(Bare::connect(url))?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let bare = time(ROUND_TRIPS, || block_on(bare.round_trips(ROUND_TRIPS)))?;
+        let task = time(ROUND_TRIPS, || (0..ROUND_TRIPS).try_for_each(|n| cluster.submit(same, n).result().map(drop)))?;
+        rounds.push((bare, task));
+    }
+    let times = |which: fn(&(Duration, Duration)) -> Duration| {
+        let times: Vec<_> = rounds.iter().map(which).collect();
+        format!("{:?} (best {:?})", median(times.clone()), times.into_iter().min().unwrap_or_default())
+    };
+    println!("a bare message and its answer: {}", times(|round| round.0));
+    println!("a task and its result, one after the other: {}", times(|round| round.1));
+    let ratios = rounds.iter().map(|(bare, task)| task.as_secs_f64() / bare.as_secs_f64()).collect();
+    println!("the second by the first: {:.2}", median(ratios));
+    Ok(())
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,10 +130,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stopper = worker.stopper();
     let worker = std::thread::spawn(move || worker.run());
     let cluster = CeleryExecutor::builder(&url).queue(&queue).build()?;
-    println!("a bare message and its answer: {:?}", bare(&url)?);
-    let round_trip =
-        best(ROUND_TRIPS, || (0..ROUND_TRIPS).try_for_each(|n| cluster.submit(same, n).result().map(drop)));
-    println!("a task and its result, one after the other: {:?}", round_trip?);
+    round_trips(&url, &cluster)?;
     let flood = best(FLOOD, || {
         let futures: Vec<_> = (0..FLOOD).map(|n| cluster.submit(same, n)).collect();
         futures.into_iter().try_for_each(|future| future.result().map(drop))

@@ -7,6 +7,7 @@ mod deadlines;
 mod events;
 mod link;
 mod on_queue;
+mod ordering;
 mod orders;
 mod prepared;
 mod publishing;

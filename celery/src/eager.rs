@@ -11,7 +11,7 @@ use std::time::Duration;
 use concurrent_futures::erased_serde::{Deserializer, Serialize};
 use concurrent_futures::named::{self, Handle};
 use concurrent_futures::{
-    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, TaskOptions, Waiting,
+    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, Waiting,
 };
 use parking_lot::Mutex;
 
@@ -19,7 +19,7 @@ use crate::args::Written;
 use crate::client::{Call, Prepared};
 use crate::failure::{FailedTask, Failure};
 use crate::json;
-use crate::message::{Body, Embed};
+use crate::message::{Body, Embed, TaskMessage};
 use crate::topology::DEFAULT_QUEUE;
 
 /// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is
@@ -95,8 +95,15 @@ impl Task {
     /// Runs one call on the executor, from its message.
     fn run(self: &Arc<Self>, executor: &dyn Backend, item: usize, written: &Written) {
         let body = Body::write(written, &Embed::default());
-        let Some(function) = named::get(&self.call.task) else {
-            let failure = Failure::new("NotRegistered", &self.call.task);
+        let message = match TaskMessage::from_properties(&self.call.message(item.to_string(), written).properties()) {
+            Ok(message) => message,
+            Err(malformed) => {
+                let error = Error::Decode(Decode::new(Part::Argument, malformed.to_string()));
+                return self.reply(item, Err(self.across(&Failure::of(&error))));
+            }
+        };
+        let Some(function) = named::get(&message.task) else {
+            let failure = Failure::new("NotRegistered", &message.task);
             return self.reply(item, Err(self.across(&failure)));
         };
         let body = match Body::read(&body) {
@@ -106,13 +113,6 @@ impl Task {
                 return self.reply(item, Err(self.across(&Failure::of(&error))));
             }
         };
-        let mut options = TaskOptions::new().retries(self.call.retries);
-        if let Some(name) = &self.call.shadow {
-            options = options.name(&**name);
-        }
-        if let Some(limit) = self.call.time_limit {
-            options = options.time_limit(limit);
-        }
         let task = Arc::clone(self);
         let done = move |outcome: Result<&dyn Serialize, &Error>| {
             let reply = outcome.map_err(Error::clone).and_then(|value| {
@@ -127,7 +127,8 @@ impl Task {
                 }),
             );
         };
-        match function.submit(executor, options, &mut <dyn Deserializer<'_>>::erase(body.arguments()), done) {
+        let mut arguments = <dyn Deserializer<'_>>::erase(body.arguments());
+        match message.in_span(|| function.submit(executor, message.options(), &mut arguments, done)) {
             Ok(handle) => self.hold(handle),
             Err(error) => self.reply(item, Err(self.across(&Failure::of(&error)))),
         }

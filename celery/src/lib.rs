@@ -79,8 +79,18 @@
 //!
 //! [`Eager`] runs tasks on an executor of this program as a cluster would, for tests.
 //!
+//! # Traces
+//!
+//! With the feature `tracing`, the message of each task has a header `traceparent`, with the place of the task in the trace of
+//! its client (see [the guide](concurrent_futures::guide::observing)). OpenTelemetry's instrumentation of Celery reads and
+//! writes the same header, so the spans of a worker in Python are children of the task's, and a worker in Rust takes tasks of
+//! clients in Python as children of theirs: it makes a span `message` with the target `concurrent_futures_celery`, the fields
+//! `id`, `task` and `traceparent`, and the task's span `task` inside. The layer that exports spans makes `traceparent` the
+//! parent of `message`. What comes after a task, in a chain or as a callback, gets the header of the task.
+//!
 //! # Features
 //!
+//! - `tracing`: see above.
 //! - `cli`: `cli::worker`, the whole `main` of a worker program.
 //! - `tls`: brokers whose URL is `amqps://`, by rustls and the certificates of the system.
 #![forbid(unsafe_code)]
@@ -101,6 +111,9 @@ mod keywords;
 mod message;
 mod pauses;
 mod properties;
+mod size;
+mod sync;
+mod taking;
 mod topology;
 mod worker;
 

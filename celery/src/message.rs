@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Error, TooLarge};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
@@ -19,8 +18,8 @@ use crate::properties::{JSON, content_type, correlation_id, json_properties, rep
 /// How often a task may be run again when its worker is lost. The worker that gets its message again reads it.
 const RETRIES: &str = "cf-retries";
 
-/// How many bytes a message may have, unless a builder says otherwise.
-pub(crate) const MAX_SIZE: usize = 64 << 20;
+/// The place of the task in a trace, as OpenTelemetry's instrumentation of Celery writes it.
+const TRACEPARENT: &str = "traceparent";
 
 /// How many characters of the arguments are shown in logs and monitors.
 const SHOWN: usize = 1024;
@@ -48,6 +47,8 @@ pub(crate) struct TaskMessage {
     pub(crate) time_limit: Option<Duration>,
     /// What only Python knows: an exception that is raised in the task.
     pub(crate) soft_time_limit: Option<Duration>,
+    /// The span that its spans are children of, in the form of the W3C's recommendation "Trace Context".
+    pub(crate) traceparent: Option<String>,
     /// The program that published the message.
     pub(crate) origin: String,
     pub(crate) ignore_result: bool,
@@ -57,14 +58,6 @@ pub(crate) struct TaskMessage {
     /// The queue for answers.
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
-}
-
-/// Returns an error if a message, or what makes up most of one, has more than `most` bytes.
-pub(crate) fn check_size(size: usize, most: usize) -> Result<(), Error> {
-    match size > most {
-        true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
-        false => Ok(()),
-    }
 }
 
 /// Cuts arguments to what logs and monitors show.
@@ -100,6 +93,9 @@ impl TaskMessage {
         put("argsrepr", long_string(&self.args_shown));
         put("kwargsrepr", long_string(&self.kwargs_shown));
         put("origin", long_string(&self.origin));
+        if let Some(traceparent) = &self.traceparent {
+            put(TRACEPARENT, long_string(traceparent));
+        }
         put("ignore_result", AMQPValue::Boolean(self.ignore_result));
         // 2: the message is kept if the broker is restarted.
         let mut properties = json_properties().with_headers(headers).with_delivery_mode(2).with_priority(0);
@@ -137,6 +133,7 @@ impl TaskMessage {
             expires: text("expires"),
             time_limit: limits.first().and_then(seconds),
             soft_time_limit: limits.get(1).and_then(seconds),
+            traceparent: text(TRACEPARENT),
             origin: text("origin").unwrap_or_default(),
             ignore_result: matches!(headers.inner().get("ignore_result"), Some(AMQPValue::Boolean(true))),
             args_shown: text("argsrepr").unwrap_or_default(),
@@ -244,6 +241,7 @@ mod tests {
             retries: 1,
             retries_allowed: Some(2),
             time_limit: Some(Duration::from_millis(1500)),
+            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
             origin: "7@host".into(),
             args_shown: "[3]".into(),
             kwargs_shown: "{}".into(),
@@ -252,6 +250,19 @@ mod tests {
             ..TaskMessage::default()
         };
         assert_eq!(TaskMessage::from_properties(&message.properties()), Ok(message));
+    }
+
+    /// As OpenTelemetry's instrumentation of Celery for Python has it.
+    #[test]
+    fn the_place_in_a_trace_is_a_header_of_its_own() {
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let header = |message: &TaskMessage| {
+            let properties = message.properties();
+            properties.headers().as_ref().unwrap().inner().get("traceparent").cloned()
+        };
+        let traced = TaskMessage { traceparent: Some(traceparent.into()), ..TaskMessage::default() };
+        assert_eq!(header(&traced), Some(AMQPValue::LongString(traceparent.into())));
+        assert_eq!(header(&TaskMessage::default()), None);
     }
 
     #[test]

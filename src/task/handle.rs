@@ -75,20 +75,24 @@ where
     }
 
     fn cancel(&self) -> bool {
-        if let Some(owner) = self.entrusted_to() {
-            // A started task cannot be cancelled, so it must not be taken back from where it is.
-            let is_pending = self.inner.lock().snapshot().state == State::Pending;
-            let is_back = owner.remote().is_some_and(|remote| {
-                if !is_pending {
-                    remote.curtail(self.id);
-                }
-                is_pending && remote.revoke(self.id)
-            });
-            if !is_back {
-                return self.was_cancelled();
+        let owner = match self.entrusted_to() {
+            Some(owner) => owner,
+            None if self.end_with(Error::Cancelled, By::CancelUnasked) => return true,
+            // A task that was held back, for example, may have been entrusted to somebody in between.
+            None => match self.entrusted_to() {
+                Some(owner) => owner,
+                None => return self.was_cancelled(),
+            },
+        };
+        // A started task cannot be cancelled, so it must not be taken back from where it is.
+        let is_pending = self.inner.lock().snapshot().state == State::Pending;
+        let is_back = owner.remote().is_some_and(|remote| {
+            if !is_pending {
+                remote.curtail(self.id);
             }
-        }
-        self.end_with(Error::Cancelled, By::Cancel) || self.was_cancelled()
+            is_pending && remote.revoke(self.id)
+        });
+        is_back && self.end_with(Error::Cancelled, By::Cancel) || self.was_cancelled()
     }
 
     fn abort(&self) -> bool {

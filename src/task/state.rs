@@ -168,7 +168,10 @@ pub(super) enum By {
     /// The owner or the thread that runs it.
     Owner,
     Refusal,
+    /// The owner, or a caller to whom it has given the task back.
     Cancel,
+    /// A caller who has asked nobody, because nobody had the task. Not if it has been entrusted to somebody since.
+    CancelUnasked,
     Abort,
     Limit,
 }
@@ -385,6 +388,7 @@ where
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
+            Phase::Pending(_) if by == By::CancelUnasked => given_away(inner.owner.as_ref()).is_none(),
             Phase::Pending(_) => by != By::Limit,
             // Marked as started, but in a queue: nobody else would end it.
             Phase::Running { thread: 0, .. } if by == By::Refusal => true,
@@ -418,7 +422,7 @@ where
             // Before any user code, which may wait for the room that this makes in a bounded queue.
             if let Some(owner) = owner {
                 match by {
-                    By::Cancel | By::Abort => owner.cancelled(by == By::Abort),
+                    By::Cancel | By::CancelUnasked | By::Abort => owner.cancelled(by == By::Abort),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }

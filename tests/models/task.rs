@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use concurrent_futures::{Backend, Error, Executor as _, Job, Submitter, promise, try_all};
+use concurrent_futures::{Backend, Error, Executor as _, FutureId, Job, Remote, Submitter, promise, try_all};
 
 use crate::checker::{Event, Channel, Tally, block_on, check, spawn};
 
@@ -26,6 +26,48 @@ fn cancel_against_start() {
             Ok(value) => assert!(ran && value == 1),
             Err(error) => assert!(cancelled && matches!(error, Error::Cancelled)),
         }
+    });
+}
+
+/// A task that was held back is entrusted to somebody who never gives one back, while it is cancelled.
+#[test]
+fn entrust_against_cancel() {
+    struct Elsewhere;
+    impl Remote for Elsewhere {
+        fn revoke(&self, _: FutureId) -> bool {
+            false
+        }
+    }
+    #[derive(Clone)]
+    struct Entrusting(Tally);
+    impl Backend for Entrusting {
+        fn execute(&self, job: Job) {
+            if job.entrust(Arc::new(Elsewhere)) {
+                self.0.add();
+                job.fail(Error::Abandoned);
+            }
+        }
+        fn submitter(&self) -> Option<Submitter> {
+            let this = self.clone();
+            Some(Submitter::new(move |job| this.execute(job)))
+        }
+        fn max_workers(&self) -> usize {
+            1
+        }
+        fn close(&self) {}
+        fn join(&self, _: Option<Duration>) -> bool {
+            true
+        }
+    }
+    check(4, || {
+        let entrusted = Tally::default();
+        let (promise, input) = promise::<u32>();
+        let future = Entrusting(entrusted.clone()).submit_after(input, |n: u32| n);
+        let completer = spawn(move || promise.complete(Ok(1)));
+        let cancelled = future.cancel();
+        completer.join().unwrap();
+        assert_eq!(cancelled, entrusted.count() == 0, "what somebody has is not cancelled");
+        assert_eq!(cancelled, matches!(future.result(), Err(Error::Cancelled)));
     });
 }
 

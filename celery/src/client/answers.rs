@@ -1,30 +1,27 @@
 //! How the link takes what workers answer.
 #![forbid(unsafe_code)]
 
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use concurrent_futures::{Decode, Error, Part};
 use futures_lite::StreamExt as _;
 use futures_lite::future::poll_once;
 use lapin::message::Delivery;
-use lapin::options::BasicAckOptions;
 use serde::Deserialize as _;
 use uuid::Uuid;
 
 use super::link::{Link, Lost, next};
 use super::session::Session;
-use super::window::Reply;
 use crate::answer::{Answer, Started, Status};
 use crate::failure::{FailedTask, Failure};
-use crate::message::check_size;
 use crate::properties::{JSON, content_type, correlation_id, text};
-
-/// How long a worker has to answer after the time limit of a task.
-const GRACE: Duration = Duration::from_secs(30);
+use crate::size::check_size;
 
 impl Link {
-    /// Takes answers, and acknowledges as many at a time as are there.
-    pub(super) async fn receive(&self, session: &Session) -> Result<(), Lost> {
+    /// Takes answers, and notes in `taken` up to which one. The next answer does not wait until that is acknowledged.
+    pub(super) async fn receive(&self, session: &Session, taken: &Cell<Option<u64>>) -> Result<(), Lost> {
         let mut replies = session.replies.clone();
         loop {
             let mut delivery = next(replies.next().await)?;
@@ -33,7 +30,16 @@ impl Link {
                 delivery = next(more)?;
                 self.take(&delivery);
             }
-            delivery.ack(BasicAckOptions { multiple: true }).await?;
+            taken.set(Some(delivery.delivery_tag));
+        }
+    }
+
+    /// Acknowledges what was taken, as much at a time as there is.
+    pub(super) async fn acknowledge(&self, session: &Session, taken: &Cell<Option<u64>>) -> Result<(), Lost> {
+        loop {
+            // This is polled whenever the loop that takes answers has been.
+            let tag = poll_fn(|_| taken.take().map_or(Poll::Pending, Poll::Ready)).await;
+            session.acknowledge(tag).await?;
         }
     }
 
@@ -54,7 +60,7 @@ impl Link {
             Err(error) => {
                 // Whose answer it is, the properties tell, too.
                 if let Some(id) = correlation_id(properties).and_then(|id| id.parse().ok()) {
-                    self.answered(id, Err(error));
+                    self.shared.answered(id, Err(error));
                 }
             }
         }
@@ -78,13 +84,10 @@ impl Link {
         match answer.status {
             Status::Started => {
                 let who = Started::deserialize(result).unwrap_or_default();
-                let started = self.shared.change(|state| state.window.started(id, who, Instant::now(), GRACE));
-                if let Some((id, job)) = started {
-                    self.shared.started(id, job);
-                }
+                self.shared.started(id, who);
             }
-            Status::Success => self.answered(id, Ok(result.0.to_owned())),
-            Status::Revoked => self.answered(id, Err(Error::Cancelled)),
+            Status::Success => self.shared.answered(id, Ok(result.0.to_owned())),
+            Status::Revoked => self.shared.answered(id, Err(Error::Cancelled)),
             Status::Failure => {
                 let Some((call, worker)) = self.shared.look(|state| state.window.call(id)) else { return };
                 let error = match Failure::deserialize(result) {
@@ -96,15 +99,10 @@ impl Link {
                         Error::Decode(Decode::new(Part::Result, format!("the answer has no exception: {error}")))
                     }
                 };
-                self.answered(id, Err(error));
+                self.shared.answered(id, Err(error));
             }
             // It will be run again.
             Status::Retry | Status::Other => {}
         }
-    }
-
-    pub(super) fn answered(&self, id: Uuid, reply: Reply) {
-        let finished = self.shared.change(|state| state.window.answered(id, reply));
-        self.shared.complete(finished);
     }
 }

@@ -9,7 +9,7 @@ use concurrent_futures::{BuildError, named};
 use super::CeleryExecutor;
 use super::shared::Settings;
 use crate::broker::{Broker, ConnectError};
-use crate::message::MAX_SIZE;
+use crate::size::MAX_SIZE;
 use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`CeleryExecutor`]. Made by [`CeleryExecutor::builder`].

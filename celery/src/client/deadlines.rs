@@ -41,9 +41,10 @@ impl Link {
             match overdue {
                 Overdue::TimeLimit => {
                     self.shared.change(|state| state.orders.terminated.push(id));
-                    self.answered(id, Err(Error::TimeLimit(TimeLimit::new(call.time_limit.unwrap_or_default()))));
+                    self.shared
+                        .answered(id, Err(Error::TimeLimit(TimeLimit::new(call.time_limit.unwrap_or_default()))));
                 }
-                Overdue::Withdrawn => self.answered(id, Err(Error::Cancelled)),
+                Overdue::Withdrawn => self.shared.answered(id, Err(Error::Cancelled)),
             }
         }
     }

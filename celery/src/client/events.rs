@@ -87,7 +87,7 @@ impl Link {
                 let Some((call, _)) = self.shared.look(|state| state.window.call(id)) else { continue };
                 let task = FailedTask { name: &call.task, time_limit: call.time_limit, worker: Some(&worker) };
                 let hint = format!("nothing has been heard of it for {SILENCE:?}");
-                self.answered(id, Err(lost(&task, &hint)));
+                self.shared.answered(id, Err(lost(&task, &hint)));
             }
         }
     }

@@ -81,7 +81,7 @@ impl Link {
             };
             drop(session);
             if is_refusal && let Some(id) = self.shared.look(|state| state.window.largest_sent()) {
-                self.answered(
+                self.shared.answered(
                     id,
                     Err(Error::Encode(Encode::new(Part::Argument, format!("the broker refuses it: {cause}")))),
                 );
@@ -128,11 +128,14 @@ impl Link {
         let (unconfirmed, pauses) = (Unconfirmed::default(), Pauses::new());
         // Set when the broker did not take a message.
         let paused = Cell::new(None);
+        // The answers that are to be acknowledged.
+        let taken = Cell::new(None);
         let is_over = async {
             self.shared.until(|state| (state.is_over() && state.orders.is_empty()).then_some(())).await;
             Ok(())
         };
-        self.receive(session)
+        self.receive(session, &taken)
+            .or(self.acknowledge(session, &taken))
             .or(self.confirm(session, &unconfirmed, &pauses, &paused))
             .or(self.publish(session, &unconfirmed, &paused))
             .or(self.order(session))

@@ -1,11 +1,7 @@
 //! [`Orders`]: what workers are told, by a broadcast to all of them.
 #![forbid(unsafe_code)]
 
-use serde_json::{Value, json};
 use uuid::Uuid;
-
-use super::link::{Link, Lost};
-use super::session::Session;
 
 /// What workers are to be told.
 #[derive(Debug, Default)]
@@ -28,51 +24,5 @@ pub(crate) struct Question {
 impl Orders {
     pub(crate) fn is_empty(&self) -> bool {
         self.revoked.is_empty() && self.terminated.is_empty() && self.questions.is_empty()
-    }
-}
-
-impl Link {
-    /// Tells the workers what they are to be told.
-    pub(super) async fn order(&self, session: &Session) -> Result<(), Lost> {
-        loop {
-            let orders =
-                self.shared.until(|state| (!state.orders.is_empty()).then(|| std::mem::take(&mut state.orders))).await;
-            for order in self.texts(orders) {
-                match session.broadcast(&order).await {
-                    Ok(()) => {}
-                    Err(error) if session.is_connected() => {
-                        log::warn!("the broker at {} lets nothing be told to workers: {error}", self.broker.address());
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-    }
-
-    fn texts(&self, orders: Orders) -> Vec<Value> {
-        let order = |method: &str, arguments: Value, reply: Value| {
-            let mut order = json!({
-                "method": method, "arguments": arguments, "destination": null, "pattern": null, "matcher": null,
-            });
-            if let (Some(order), Value::Object(reply)) = (order.as_object_mut(), reply) {
-                order.extend(reply);
-            }
-            order
-        };
-        let revoke = |ids: Vec<Uuid>, terminate: bool| {
-            let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
-            let arguments = json!({"task_id": ids, "terminate": terminate, "signal": "SIGKILL"});
-            (!ids.is_empty()).then(|| order("revoke", arguments, json!(null)))
-        };
-        let ask = |question: Question| {
-            // By the exchange without a name, a message goes to the queue that its key names.
-            let reply = json!({
-                "ticket": question.ticket.to_string(),
-                "reply_to": {"exchange": "", "routing_key": &*self.shared.reply_to},
-            });
-            order(question.method, json!({}), reply)
-        };
-        let revoked = [revoke(orders.revoked, false), revoke(orders.terminated, true)];
-        revoked.into_iter().flatten().chain(orders.questions.into_iter().map(ask)).collect()
     }
 }

@@ -8,7 +8,7 @@ use concurrent_futures::{Encode, Error, Job, Part, named};
 
 use super::window::Call;
 use crate::args::Written;
-use crate::message::check_size;
+use crate::size::check_size;
 
 /// What the body of a message has beside the arguments, at most.
 const FRAME: usize = 100;
@@ -38,6 +38,7 @@ impl Prepared {
             queue: Arc::clone(queue),
             time_limit: options.get_time_limit(),
             retries: options.get_retries(),
+            traceparent: traceparent(&job),
             refuse_when_full: options.get_refuse_when_full(),
         };
         let mut items = Vec::with_capacity(1);
@@ -61,6 +62,17 @@ fn write(argument: &dyn Serialize, most: usize) -> Result<Written, Error> {
         Written::new(argument).map_err(|error| Error::Encode(Encode::new(Part::Argument, error.to_string())))?;
     check_size(written.args.len() + written.kwargs.len() + FRAME, most)?;
     Ok(written)
+}
+
+/// Returns the place of a task in a trace.
+#[cfg(feature = "tracing")]
+fn traceparent(job: &Job) -> Option<Box<str>> {
+    Some(job.traceparent().into())
+}
+
+#[cfg(not(feature = "tracing"))]
+fn traceparent(_: &Job) -> Option<Box<str>> {
+    None
 }
 
 /// Returns the name by which other programs know the function of a job.

@@ -21,10 +21,30 @@ use uuid::Uuid;
 use super::link::{Link, Lost};
 use super::session::Session;
 use super::window::Call;
+use crate::args::Written;
+use crate::message::{TaskMessage, shown};
 use crate::pauses::Pauses;
 
 /// What the broker has not confirmed, in the order of publishing.
 pub(super) type Unconfirmed = RefCell<VecDeque<(Uuid, Arc<Call>, PublisherConfirm)>>;
+
+impl Call {
+    /// Makes the message of one call, but for who sends it and where the answer goes.
+    pub(crate) fn message(&self, id: String, arguments: &Written) -> TaskMessage {
+        TaskMessage {
+            task: self.task.to_string(),
+            shadow: self.shadow.as_deref().map(str::to_owned),
+            root_id: Some(id.clone()),
+            retries_allowed: Some(self.retries),
+            time_limit: self.time_limit,
+            traceparent: self.traceparent.as_deref().map(str::to_owned),
+            args_shown: shown(&arguments.args),
+            kwargs_shown: shown(&arguments.kwargs),
+            id,
+            ..TaskMessage::default()
+        }
+    }
+}
 
 impl Link {
     /// Publishes what there is room for.
@@ -48,7 +68,7 @@ impl Link {
                     yield_now().await;
                 }
                 Err(error) if session.is_connected() => {
-                    self.answered(id, Err(Error::Broken(Broken::new(error))));
+                    self.shared.answered(id, Err(Error::Broken(Broken::new(error))));
                 }
                 Err(error) => return Err(Lost::new(error.to_string())),
             }
@@ -86,7 +106,7 @@ impl Link {
                 // Its queue is full.
                 Confirmation::Nack(_) if call.refuse_when_full => {
                     let most = self.shared.settings.max_pending.unwrap_or(usize::MAX);
-                    self.answered(id, Err(Error::Full(Full::new(most))));
+                    self.shared.answered(id, Err(Error::Full(Full::new(most))));
                     continue;
                 }
                 Confirmation::Nack(_) => {}

@@ -36,9 +36,6 @@ impl Remote for Shared {
     }
 
     fn ended(&self, _: FutureId, failed: bool) {
-        self.change(|state| match failed {
-            true => state.failed += 1,
-            false => state.completed += 1,
-        });
+        self.count(failed);
     }
 }

@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::window::Outgoing;
 use crate::broker::{Broker, ConnectError};
-use crate::message::{Body, Embed, TaskMessage, shown};
+use crate::message::{Body, Embed, TaskMessage};
 use crate::properties::{json_properties, origin};
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
@@ -26,6 +26,8 @@ pub(super) struct Session {
     connection: Connection,
     /// For tasks. The broker confirms what it has taken.
     tasks: Channel,
+    /// For answers.
+    answers: Channel,
     pub(super) replies: Consumer,
     reply_to: Box<str>,
     /// Queues that are known to be there.
@@ -46,15 +48,15 @@ impl Session {
         };
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
-        let channel = connection.create_channel().await.map_err(refused("a channel"))?;
+        let answers = connection.create_channel().await.map_err(refused("a channel"))?;
         let mut arguments = FieldTable::default();
         arguments.insert("x-expires".into(), AMQPValue::LongInt(REPLIES_EXPIRE));
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        channel
+        answers
             .queue_declare(reply_to.into(), options, arguments)
             .await
             .map_err(refused(&format!("the queue {reply_to:?} for answers")))?;
-        let replies = channel
+        let replies = answers
             .basic_consume(reply_to.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
             .await
             .map_err(refused("to read the queue for answers"))?;
@@ -62,6 +64,7 @@ impl Session {
             broker: broker.clone(),
             connection,
             tasks,
+            answers,
             replies,
             reply_to: reply_to.into(),
             queues: RefCell::default(),
@@ -91,24 +94,21 @@ impl Session {
     /// taken it.
     pub(super) async fn publish(&self, outgoing: &Outgoing) -> lapin::Result<PublisherConfirm> {
         let Outgoing { id, call, arguments } = outgoing;
-        let id = id.to_string();
         let message = TaskMessage {
-            task: call.task.to_string(),
-            shadow: call.shadow.as_deref().map(str::to_owned),
-            root_id: Some(id.clone()),
-            retries_allowed: Some(call.retries),
-            time_limit: call.time_limit,
             origin: origin(),
-            args_shown: shown(&arguments.args),
-            kwargs_shown: shown(&arguments.kwargs),
             reply_to: Some(self.reply_to.to_string()),
-            id,
-            ..TaskMessage::default()
+            ..call.message(id.to_string(), arguments)
         };
         let body = Body::write(arguments, &Embed::default());
         // Mandatory: it comes back if the queue is gone.
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         self.tasks.basic_publish("".into(), (*call.queue).into(), options, &body, message.properties()).await
+    }
+
+    /// Tells the broker that all answers are taken, up to the one with this tag.
+    pub(super) async fn acknowledge(&self, tag: u64) -> lapin::Result<()> {
+        // The method of a delivery does the same, by way of two more threads of lapin's.
+        self.answers.basic_ack(tag, BasicAckOptions { multiple: true }).await
     }
 
     /// Tells all workers something.

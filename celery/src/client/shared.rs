@@ -17,7 +17,8 @@
 //!
 //! # Waking
 //!
-//! Whatever changes the state goes through [`Shared::change`], which then wakes the link, blocked callers and polls. The
+//! Whatever changes the state goes through [`Shared::change`], which then wakes the link, blocked callers and polls; only
+//! what nobody waits for does not. The
 //! link looks at everything when it is woken. When nothing changes, nothing wakes up but the heartbeat of the connection.
 #![forbid(unsafe_code)]
 
@@ -29,16 +30,20 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use concurrent_futures::{Broken, Error, Executor as _, FutureId, Job, Stats, Submitter, ThreadPoolExecutor, Waiting};
-use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::orders::Orders;
-use super::window::{Finished, Overdue, Window};
+use super::window::{self, Finished, Overdue, Window};
 use super::workers::Workers;
+use crate::answer::Started;
 use crate::json;
+use crate::sync::{Condvar, Mutex, thread_local};
 
 /// How many jobs are completed at the same time.
 const COMPLETING: usize = 4;
+
+/// How long a worker has to answer after the time limit of a task.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// How long tasks that were published and are not wanted any more may take to be given up by workers.
 const WITHDRAWAL: Duration = Duration::from_secs(2);
@@ -77,8 +82,8 @@ pub(crate) struct State {
     pub(super) broken: Option<Error>,
     /// The link has ended, and all jobs are completed.
     has_ended: bool,
-    pub(super) completed: u64,
-    pub(super) failed: u64,
+    completed: u64,
+    failed: u64,
     /// The waker of the link, while it sleeps.
     link: Option<Waker>,
     /// Those of polls that wait for room or for the end.
@@ -190,7 +195,7 @@ impl Shared {
 
     /// Returns `true` on a thread that completes jobs of this executor, which must not wait for it.
     pub(crate) fn is_own_thread(&self) -> bool {
-        COMPLETES_FOR.get() == std::ptr::from_ref(self).addr()
+        COMPLETES_FOR.with(Cell::get) == std::ptr::from_ref(self).addr()
     }
 
     /// Completes a job on a thread that is there for it.
@@ -198,11 +203,21 @@ impl Shared {
         let own = std::ptr::from_ref(self).addr();
         for Finished { job, replies } in finished {
             let complete = move || {
-                COMPLETES_FOR.set(own);
+                COMPLETES_FOR.with(|mine| mine.set(own));
                 json::complete(job, &replies);
             };
             self.completing.spawn(complete).detach();
+            self.handed_over();
         }
+    }
+
+    /// Notes that a job is with a thread that completes it. Only the link may wait for that: to end.
+    fn handed_over(&self) {
+        let mut state = self.state.lock();
+        state.window.handed_over();
+        let link = if state.is_over() { state.link.take() } else { None };
+        drop(state);
+        link.into_iter().for_each(Waker::wake);
     }
 
     /// Puts a job that was away to its task.
@@ -214,10 +229,18 @@ impl Shared {
         }
     }
 
-    /// For the link: tells a job that a worker runs it.
-    pub(crate) fn started(&self, id: FutureId, job: Job) {
-        job.start();
-        self.put(id, job);
+    /// For the link: notes which worker runs a message, and tells the job.
+    pub(crate) fn started(&self, message: Uuid, who: Started) {
+        if let Some((id, job)) = self.change(|state| state.window.started(message, who, Instant::now(), GRACE)) {
+            job.start();
+            self.put(id, job);
+        }
+    }
+
+    /// For the link: takes the answer to a message, and completes the job if that was the last one.
+    pub(crate) fn answered(&self, message: Uuid, reply: window::Reply) {
+        let finished = self.change(|state| state.window.answered(message, reply));
+        self.complete(finished);
     }
 
     /// Refuses everything from now on, and fails all tasks.
@@ -283,6 +306,15 @@ impl Shared {
         });
         self.complete(finished);
         cancelled
+    }
+
+    /// Counts a task that has ended. Nobody waits for counts.
+    pub(crate) fn count(&self, failed: bool) {
+        let mut state = self.state.lock();
+        match failed {
+            true => state.failed += 1,
+            false => state.completed += 1,
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -11,7 +11,8 @@
 //! | confirmed: the broker has it | dropped | the same | it leaves | stays: the broker keeps it |
 //!
 //! A message leaves with its first answer, so a second one changes nothing. A task leaves with the answer to its last
-//! message; whoever takes it out completes its job, outside of the lock.
+//! message; whoever takes it out completes its job, outside of the lock. Until that is on its way, the window is not empty:
+//! whoever waits for it to be empty would end what completes jobs.
 //!
 //! | who takes a task out | and then |
 //! |---|---|
@@ -44,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) time_limit: Option<Duration>,
     /// How often it may be run again when its worker is lost.
     pub(crate) retries: u32,
+    /// Its place in a trace, if this program has traces.
+    pub(crate) traceparent: Option<Box<str>>,
     /// Whether it is refused if the broker's queue is full.
     pub(crate) refuse_when_full: bool,
 }
@@ -129,6 +132,8 @@ pub(crate) struct Window<J = Job> {
     out: usize,
     /// How many tasks run.
     running: usize,
+    /// How many tasks have finished without their jobs being handed over to those who complete them.
+    leaving: usize,
     deadlines: BTreeSet<(Instant, Uuid)>,
     /// Messages that workers run which are not run again if their worker is lost. The link looks here whenever it wakes.
     at_workers: HashSet<Uuid>,
@@ -144,6 +149,7 @@ impl<J> Window<J> {
             waiting: BTreeMap::new(),
             out: 0,
             running: 0,
+            leaving: 0,
             deadlines: BTreeSet::new(),
             at_workers: HashSet::new(),
             next_ticket: 0,
@@ -156,7 +162,12 @@ impl<J> Window<J> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.leaving == 0
+    }
+
+    /// Notes that a finished task is with those who complete jobs.
+    pub(crate) fn handed_over(&mut self) {
+        self.leaving -= 1;
     }
 
     /// Returns how many tasks are running.
@@ -304,6 +315,7 @@ impl<J> Window<J> {
         }
         let job = task.job.take()?;
         let task = self.remove_task(id)?;
+        self.leaving += 1;
         Some(Finished { job, replies: task.replies.into_iter().flatten().collect() })
     }
 
@@ -391,7 +403,7 @@ impl<J> Window<J> {
         (published, finished)
     }
 
-    /// Takes out everything.
+    /// Takes out everything that has not finished.
     pub(crate) fn take_all(&mut self) -> Vec<J> {
         (self.messages, self.waiting, self.deadlines, self.at_workers) = Default::default();
         (self.out, self.running) = (0, 0);

@@ -8,7 +8,7 @@ use concurrent_futures::{Backend, BuildError, ThreadPoolExecutor, named};
 
 use super::{Settings, Worker};
 use crate::broker::{Broker, ConnectError};
-use crate::message::MAX_SIZE;
+use crate::size::MAX_SIZE;
 use crate::topology::DEFAULT_QUEUE;
 
 /// Sets up a [`Worker`]. Made by [`Worker::builder`].

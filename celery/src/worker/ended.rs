@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_lite::future::zip;
 use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
@@ -51,21 +52,17 @@ impl Service {
     /// Has a task leave the worker. If the connection is lost meanwhile, the next one goes on with it.
     pub(super) async fn end(&mut self, session: &mut Session, mut ended: Ended) -> Result<(), Lost> {
         match self.end_some(session, &mut ended).await {
-            Ok(confirm) => {
-                let tag = ended.origin.tag;
+            Ok((confirm, acknowledged)) => {
                 let now = Instant::now();
                 if ended.message.retries_allowed.is_some() {
                     self.ended.add(&ended.message.id, now);
-                } else if tag.is_none() {
+                } else if ended.origin.tag.is_none() {
                     self.answered.add(&ended.message.id, now);
                 }
                 if let Some(confirm) = confirm {
                     session.expect(About::Answer(Box::new(ended)), confirm);
                 }
-                match tag {
-                    Some(tag) => Ok(session.ack(tag).await?),
-                    None => Ok(()),
-                }
+                Ok(acknowledged?)
             }
             Err(lost) => {
                 self.unsent.push(ended);
@@ -74,20 +71,32 @@ impl Service {
         }
     }
 
-    /// Does what is left to do but the acknowledgement. Returns the confirmation of the answer, if there is one to give.
+    /// Does what is left to do. Returns the confirmation of the answer, if there is one to give, and whether the message is
+    /// acknowledged: the two are sent together, in this order.
     async fn end_some(
         &mut self,
         session: &mut Session,
         ended: &mut Ended,
-    ) -> Result<Option<lapin::PublisherConfirm>, Lost> {
+    ) -> Result<(Option<lapin::PublisherConfirm>, lapin::Result<()>), Lost> {
         self.call_next(session, ended).await?;
         if let Some(runtime) = ended.runtime {
             session.tell(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             *self.totals.entry(ended.message.task.clone()).or_default() += 1;
             ended.runtime = None;
         }
-        let Some((queue, body, properties)) = ended.outcome.answer(&ended.message) else { return Ok(None) };
-        Ok(Some(session.send(("", queue), &body, properties, false).await?))
+        let session = &*session;
+        let answers = async {
+            let Some((queue, body, properties)) = ended.outcome.answer(&ended.message) else { return Ok(None) };
+            session.send(("", queue), &body, properties, false).await.map(Some)
+        };
+        let acknowledges = async {
+            match ended.origin.tag {
+                Some(tag) => session.ack(tag).await,
+                None => Ok(()),
+            }
+        };
+        let (confirm, acknowledged) = zip(answers, acknowledges).await;
+        Ok((confirm?, acknowledged))
     }
 
     /// Calls what comes after a task.

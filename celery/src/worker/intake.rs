@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Decode, Error, Part, TaskOptions};
+use concurrent_futures::{Decode, Error, Part};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -20,8 +20,9 @@ use super::verdict::{Circumstances, Verdict, judge};
 use super::{Input, Lost, Phase};
 use crate::answer::{Answer, Status};
 use crate::failure::Failure;
-use crate::message::{Body, TaskMessage, check_size};
+use crate::message::{Body, TaskMessage};
 use crate::properties::{correlation_id, reply_to};
+use crate::size::check_size;
 
 /// What monitors are shown in place of arguments.
 const HIDDEN: &str = "(hidden)";
@@ -146,17 +147,9 @@ impl Service {
             let answer = Answer::write(&message.id, Status::Started, &started, None);
             // Only of a client of this crate it is known that a queue which is gone means that nobody waits.
             let about = message.retries_allowed.map_or(About::Nothing, |_| About::Client(queue.to_owned()));
-            session.publish(("", queue), &answer, answer_properties(&message), about).await?;
-        }
-        let mut options = TaskOptions::new();
-        if let Some(name) = &message.shadow {
-            options = options.name(&**name);
-        }
-        if let Some(limit) = message.time_limit {
-            options = options.time_limit(limit);
-        }
-        if let Some(allowed) = message.retries_allowed {
-            options = options.retries(allowed.saturating_sub(message.retries));
+            // News that is of no use after a restart of the broker, so it costs no write to its disk.
+            let properties = answer_properties(&message).with_delivery_mode(1);
+            session.publish(("", queue), &answer, properties, about).await?;
         }
         let (id, outputs, most) = (message.id.clone(), self.outputs.clone(), self.settings.max_message_size);
         let done = move |outcome| {
@@ -164,7 +157,8 @@ impl Service {
             let _ = outputs.try_send(Input::Done(id, outcome));
         };
         let (since, started) = (Instant::now(), Timestamp::now());
-        match call.submit(&*self.executor, &options, most, done) {
+        let options = message.options();
+        match message.in_span(|| call.submit(&*self.executor, &options, most, done)) {
             Ok(handle) => {
                 let running = Running { handle, embed, since, started };
                 let request = Request { message, origin, stage: Stage::Running(running) };

@@ -8,7 +8,7 @@ use concurrent_futures::{Encode, Error, Part};
 use crate::answer::Status;
 use crate::failure::Failure;
 use crate::json;
-use crate::message::check_size;
+use crate::size::check_size;
 
 pub(super) enum Outcome {
     /// The value, in JSON.

@@ -139,6 +139,7 @@ impl Signature {
             time_limit: seconds("time_limit"),
             soft_time_limit: seconds("soft_time_limit"),
             retries_allowed: parent.retries_allowed,
+            traceparent: parent.traceparent.clone(),
             origin: origin(),
             ignore_result: self.options.get("ignore_result").and_then(Value::as_bool).unwrap_or(false),
             args_shown: shown(&written.args),
@@ -172,7 +173,8 @@ mod tests {
     use crate::message::{Body, Embed, TaskMessage};
 
     fn parent() -> TaskMessage {
-        TaskMessage { id: "1".into(), root_id: Some("0".into()), ..TaskMessage::default() }
+        let (root_id, traceparent) = (Some("0".into()), Some("00-1-2-01".into()));
+        TaskMessage { id: "1".into(), root_id, traceparent, ..TaskMessage::default() }
     }
 
     fn args(next: &Next) -> String {
@@ -195,6 +197,7 @@ mod tests {
         assert_eq!(immutable.message.id, "9");
         assert_eq!(callback.message.root_id.as_deref(), Some("0"));
         assert_eq!(callback.message.parent_id.as_deref(), Some("1"));
+        assert_eq!(callback.message.traceparent.as_deref(), Some("00-1-2-01"));
     }
 
     #[test]

@@ -17,7 +17,15 @@ fn new_id() -> FutureId {
 }
 
 fn call() -> Call {
-    Call { task: "f".into(), shadow: None, queue: "q".into(), time_limit: None, retries: 0, refuse_when_full: false }
+    Call {
+        task: "f".into(),
+        shadow: None,
+        queue: "q".into(),
+        time_limit: None,
+        retries: 0,
+        traceparent: None,
+        refuse_when_full: false,
+    }
 }
 
 fn written() -> Result<Written, Error> {
@@ -55,6 +63,8 @@ fn only_so_many_messages_are_published_in_the_order_of_submission() {
     let third = window.next().unwrap();
     assert_eq!(window.answered(third.id, ok("3")).unwrap().job, 2);
     assert_eq!(window.answered(second.id, ok("2")).unwrap().job, 1);
+    assert!(!window.is_empty(), "nobody has taken the jobs yet");
+    (0..3).for_each(|_| window.handed_over());
     assert!(window.is_empty() && window.answered(first.id, ok("again")).is_none());
     drop(ids);
 }
@@ -92,7 +102,7 @@ fn what_was_published_is_cancelled_by_its_worker_even_if_it_waits_again() {
     let published = window.next().unwrap().id;
     window.disconnected();
     assert_eq!(window.revoke(id).0, Revoked { is_exact: false, published: vec![published] });
-    assert!(window.answered(published, Err(Error::Cancelled)).is_some() && window.is_empty());
+    assert!(window.answered(published, Err(Error::Cancelled)).is_some() && window.tasks.is_empty());
     assert!(window.next().is_none());
 }
 
@@ -244,7 +254,7 @@ fn simulate(seed: u64) {
             }
         }
     }
-    while !window.is_empty() {
+    while !window.tasks.is_empty() {
         while let Some(outgoing) = window.next() {
             sent.push((outgoing, false));
         }
