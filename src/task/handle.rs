@@ -75,15 +75,7 @@ where
     }
 
     fn cancel(&self) -> bool {
-        let owner = match self.entrusted_to() {
-            Some(owner) => owner,
-            None if self.end_with(Error::Cancelled, By::CancelUnasked) => return true,
-            // A task that was held back, for example, may have been entrusted to somebody in between.
-            None => match self.entrusted_to() {
-                Some(owner) => owner,
-                None => return self.was_cancelled(),
-            },
-        };
+        let Some(owner) = self.owner_to_ask(By::CancelUnasked) else { return self.was_cancelled() };
         // A started task cannot be cancelled, so it must not be taken back from where it is.
         let is_pending = self.inner.lock().snapshot().state == State::Pending;
         let is_back = owner.remote().is_some_and(|remote| {
@@ -96,15 +88,10 @@ where
     }
 
     fn abort(&self) -> bool {
-        let owner = self.entrusted_to();
-        let remote = owner.as_ref().and_then(|owner| owner.remote());
-        if remote.is_some_and(|remote| !remote.stop(self.id)) {
-            return self.was_cancelled();
-        }
+        let Some(owner) = self.owner_to_ask(By::AbortUnasked) else { return self.was_cancelled() };
+        let Some(remote) = owner.remote().filter(|remote| remote.stop(self.id)) else { return self.was_cancelled() };
         let ended = self.end_with(Error::Cancelled, By::Abort);
-        if let Some(remote) = remote {
-            remote.stopped(self.id);
-        }
+        remote.stopped(self.id);
         ended || self.was_cancelled()
     }
 

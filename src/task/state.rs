@@ -173,6 +173,8 @@ pub(super) enum By {
     /// A caller who has asked nobody, because nobody had the task. Not if it has been entrusted to somebody since.
     CancelUnasked,
     Abort,
+    /// As `CancelUnasked`, for an abort.
+    AbortUnasked,
     Limit,
 }
 
@@ -387,12 +389,13 @@ where
     /// call has been dropped and the callbacks have run.
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
+        let is_unasked = matches!(by, By::CancelUnasked | By::AbortUnasked);
         let allowed = match inner.phase {
-            Phase::Pending(_) if by == By::CancelUnasked => given_away(inner.owner.as_ref()).is_none(),
+            _ if is_unasked && given_away(inner.owner.as_ref()).is_some() => false,
             Phase::Pending(_) => by != By::Limit,
             // Marked as started, but in a queue: nobody else would end it.
             Phase::Running { thread: 0, .. } if by == By::Refusal => true,
-            Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::Limit),
+            Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::AbortUnasked | By::Limit),
             _ => false,
         };
         if !allowed {
@@ -413,7 +416,7 @@ where
         {
             hooks.note_executor(owner.kind());
         }
-        let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
+        let aborts = shown.state == State::Running && matches!(by, By::Abort | By::AbortUnasked | By::Limit);
         inner.aborted |= aborts;
         let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
@@ -422,7 +425,8 @@ where
             // Before any user code, which may wait for the room that this makes in a bounded queue.
             if let Some(owner) = owner {
                 match by {
-                    By::Cancel | By::CancelUnasked | By::Abort => owner.cancelled(by == By::Abort),
+                    By::Cancel | By::CancelUnasked => owner.cancelled(false),
+                    By::Abort | By::AbortUnasked => owner.cancelled(true),
                     By::Refusal => owner.refused(),
                     By::Owner | By::Limit => owner.ended(outcome.get().is_err()),
                 }
@@ -537,6 +541,22 @@ impl<C, T, H> Task<C, T, H> {
     pub(super) fn entrusted_to(&self) -> Option<Arc<dyn TaskOwner>> {
         let inner = self.inner.lock();
         given_away(inner.owner.as_ref())
+    }
+
+    /// Returns the owner that the task was entrusted to. If nobody has the task, ends it in this way, which is that of a
+    /// caller who has asked nobody, if it may end so.
+    pub(super) fn owner_to_ask(&self, unasked: By) -> Option<Arc<dyn TaskOwner>>
+    where
+        C: Call<T>,
+        T: Send,
+        H: Held<Outcome<T>> + Send,
+    {
+        // A task that was held back, for example, may have been entrusted to somebody in between.
+        self.entrusted_to().or_else(
+            || {
+                if self.end_with(Error::Cancelled, unasked) { None } else { self.entrusted_to() }
+            },
+        )
     }
 
     pub(super) fn was_cancelled(&self) -> bool {

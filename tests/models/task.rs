@@ -2,7 +2,7 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -68,6 +68,55 @@ fn entrust_against_cancel() {
         completer.join().unwrap();
         assert_eq!(cancelled, entrusted.count() == 0, "what somebody has is not cancelled");
         assert_eq!(cancelled, matches!(future.result(), Err(Error::Cancelled)));
+    });
+}
+
+/// A task that was held back is entrusted to somebody, while it is aborted.
+#[test]
+fn entrust_against_abort() {
+    #[derive(Clone)]
+    struct Elsewhere {
+        entrusted: Tally,
+        stopped: Tally,
+        job: Arc<Mutex<Option<Job>>>,
+    }
+    impl Remote for Elsewhere {
+        fn revoke(&self, _: FutureId) -> bool {
+            false
+        }
+        fn stopped(&self, _: FutureId) {
+            self.stopped.add();
+        }
+    }
+    impl Backend for Elsewhere {
+        fn execute(&self, job: Job) {
+            if job.entrust(Arc::new(self.clone())) {
+                self.entrusted.add();
+            }
+            *self.job.lock().unwrap() = Some(job);
+        }
+        fn submitter(&self) -> Option<Submitter> {
+            let this = self.clone();
+            Some(Submitter::new(move |job| this.execute(job)))
+        }
+        fn max_workers(&self) -> usize {
+            1
+        }
+        fn close(&self) {}
+        fn join(&self, _: Option<Duration>) -> bool {
+            true
+        }
+    }
+    check(4, || {
+        let elsewhere = Elsewhere { entrusted: Tally::default(), stopped: Tally::default(), job: Arc::default() };
+        let (promise, input) = promise::<u32>();
+        let future = elsewhere.submit_after(input, |n: u32| n);
+        let completer = spawn(move || promise.complete(Ok(1)));
+        assert!(future.abort());
+        completer.join().unwrap();
+        assert_eq!(elsewhere.stopped.count(), elsewhere.entrusted.count(), "who has it is told to stop");
+        assert!(matches!(future.result(), Err(Error::Cancelled)));
+        elsewhere.job.lock().unwrap().take();
     });
 }
 
