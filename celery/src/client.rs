@@ -86,6 +86,9 @@ pub struct CeleryExecutor {
 impl CeleryExecutor {
     /// Connects to a broker. Tasks go to the queue `celery`.
     ///
+    /// The URL is `amqp://user:password@host:port/vhost`. In the password, `@` is written `%40` and `/` is `%2F`. What is
+    /// left out is `guest`, `guest`, 5672 and `/`; RabbitMQ takes `guest` from its own machine only.
+    ///
     /// Blocks until there is a connection, for 10 seconds at most.
     ///
     /// # Errors
