@@ -35,6 +35,10 @@
 //!
 //! Everything else ends with [`Error::Encode`](concurrent_futures::Error::Encode), which says what to do.
 //!
+//! A function that returns a `Result` whose `Err` is a text or an error is submitted by
+//! [`try_submit`](concurrent_futures::Executor::try_submit) and [`try_map`](concurrent_futures::Executor::try_map). With
+//! `submit` and `map`, where other executors give the `Result` back as a value, it is an `Error::Encode` here.
+//!
 //! # Arguments and results
 //!
 //! They are JSON. A tuple is as many arguments by position, `()` is none, [`Keywords`] of a struct are arguments by name,
