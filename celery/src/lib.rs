@@ -75,9 +75,12 @@
 //! # Hangs
 //!
 //! A future may never be done if no worker reads its queue: [`CeleryExecutor::wait_for_workers`] tells, and
-//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. Tasks that wait for tasks of their own
-//! queue may fill all slots of all workers: use [`submit_after`](concurrent_futures::Executor::submit_after), where no
-//! worker waits. RabbitMQ takes a task away from a worker that runs it for more than half an hour (`consumer_timeout`).
+//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. A client and a worker that say nothing of
+//! queues both use `celery`. Nor is it done if a worker in Python has no `result_backend`, or another than `rpc://`.
+//!
+//! Tasks that wait for tasks of their own queue may fill all slots of all workers: use
+//! [`submit_after`](concurrent_futures::Executor::submit_after), where no worker waits. RabbitMQ takes a task away from a
+//! worker that runs it for more than half an hour (`consumer_timeout`).
 //!
 //! # Without a broker
 //!
