@@ -134,7 +134,9 @@ impl CeleryExecutor {
     }
 
     /// Calls a task that has no function in this program, by its name. A tuple is as many arguments by position, and
-    /// [`Keywords`](crate::Keywords) are arguments by name.
+    /// [`Keywords`](crate::Keywords) are arguments by name; a call has either of them. Give the result a type. A
+    /// `&str` is neither an argument nor a result (the compiler says that `Deserialize` is not general enough): take a
+    /// `String`.
     ///
     /// Blocks while `max_pending` tasks are pending.
     ///

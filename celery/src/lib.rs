@@ -42,7 +42,8 @@
 //! # Arguments and results
 //!
 //! They are JSON. A tuple is as many arguments by position, `()` is none, [`Keywords`] of a struct are arguments by name,
-//! and everything else is one argument. A struct is also read from arguments by name.
+//! and everything else is one argument. A function here whose parameter is a struct can be called with arguments by name;
+//! the name of a parameter is not known to the other side.
 //! [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and decimals are read as text. Numbers
 //! that JSON lacks, such as NaN, and maps whose keys are no text end with an error. Integers of more than 64 bits are read
 //! unless there are bytes beside them.

@@ -92,7 +92,8 @@ impl CeleryBuilder {
     }
 
     /// Sets how long the executor goes on without a broker. After it, every future ends with
-    /// [`Error::Broken`](concurrent_futures::Error::Broken). By default, a minute.
+    /// [`Error::Broken`](concurrent_futures::Error::Broken), also of what is submitted later: to go on, make another
+    /// executor. By default, a minute.
     ///
     /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a sign of the
     /// broker. A URL that ends with `?heartbeat=5` sets the seconds between two signs.
