@@ -1,6 +1,6 @@
 //! What a task costs on a broker of this machine, beside a bare publish and answer.
 //!
-//!     cargo run --release --example speed                       # with CELERY_BROKER_URL
+//!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --release -p concurrent-futures-celery --example speed
 //!
 //! It is its own worker, on eight threads. Bare messages and tasks take turns, and the ratio is the median of those of all
 //! turns; the other times are the best of three runs.

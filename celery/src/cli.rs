@@ -53,6 +53,8 @@ enum Pool {
 
 /// Reads the command line, and runs a worker until it is stopped.
 ///
+/// It reads the queue `celery`, as clients use that do not set another. For those that do, start it with `--queues`.
+///
 /// SIGTERM and the first SIGINT (Ctrl-C) are a warm stop: it takes nothing more, and finishes what runs. Another signal, or the
 /// end of `--grace`, is a cold one. What the crate logs from the level `info` on goes to the error stream, unless the program has
 /// a logger of its own. Returns a failure, after a sentence that says why, if the worker cannot run.

@@ -87,6 +87,9 @@ pub struct CeleryExecutor {
 impl CeleryExecutor {
     /// Connects to a broker. Tasks go to the queue `celery`.
     ///
+    /// The URL is `amqp://user:password@host:port/vhost`. In the password, `@` is written `%40` and `/` is `%2F`. What is
+    /// left out is `guest`, `guest`, 5672 and `/`; RabbitMQ takes `guest` from its own machine only.
+    ///
     /// Blocks until there is a connection, for 10 seconds at most.
     ///
     /// # Errors
@@ -132,7 +135,9 @@ impl CeleryExecutor {
     }
 
     /// Calls a task that has no function in this program, by its name. A tuple is as many arguments by position, and
-    /// [`Keywords`](crate::Keywords) are arguments by name.
+    /// [`Keywords`](crate::Keywords) are arguments by name; a call has either of them. Give the result a type. A
+    /// `&str` is neither an argument nor a result (the compiler says that `Deserialize` is not general enough): take a
+    /// `String`.
     ///
     /// Blocks while `max_pending` tasks are pending.
     ///

@@ -35,10 +35,15 @@
 //!
 //! Everything else ends with [`Error::Encode`](concurrent_futures::Error::Encode), which says what to do.
 //!
+//! A function that returns a `Result` whose `Err` is a text or an error is submitted by
+//! [`try_submit`](concurrent_futures::Executor::try_submit) and [`try_map`](concurrent_futures::Executor::try_map). With
+//! `submit` and `map`, where other executors give the `Result` back as a value, it is an `Error::Encode` here.
+//!
 //! # Arguments and results
 //!
 //! They are JSON. A tuple is as many arguments by position, `()` is none, [`Keywords`] of a struct are arguments by name,
-//! and everything else is one argument. A struct is also read from arguments by name.
+//! and everything else is one argument. A function here whose parameter is a struct can be called with arguments by name;
+//! the name of a parameter is not known to the other side.
 //! [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and decimals are read as text. Numbers
 //! that JSON lacks, such as NaN, and maps whose keys are no text end with an error. Integers of more than 64 bits are read
 //! unless there are bytes beside them.
@@ -71,9 +76,12 @@
 //! # Hangs
 //!
 //! A future may never be done if no worker reads its queue: [`CeleryExecutor::wait_for_workers`] tells, and
-//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. Tasks that wait for tasks of their own
-//! queue may fill all slots of all workers: use [`submit_after`](concurrent_futures::Executor::submit_after), where no
-//! worker waits. RabbitMQ takes a task away from a worker that runs it for more than half an hour (`consumer_timeout`).
+//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. A client and a worker that say nothing of
+//! queues both use `celery`. Nor is it done if a worker in Python has no `result_backend`, or another than `rpc://`.
+//!
+//! Tasks that wait for tasks of their own queue may fill all slots of all workers: use
+//! [`submit_after`](concurrent_futures::Executor::submit_after), where no worker waits. RabbitMQ takes a task away from a
+//! worker that runs it for more than half an hour (`consumer_timeout`).
 //!
 //! # Without a broker
 //!

@@ -157,7 +157,8 @@ impl Worker {
     }
 
     /// Takes tasks and has them run, until the worker is stopped: by its [`Stopper`], or by `celery control shutdown`, which is
-    /// a warm stop.
+    /// a warm stop. A signal ends the program at once, unless the program catches it and calls the stopper, as `cli::worker`
+    /// does.
     ///
     /// Connects again when a connection is lost, as often as needed, and sends then what could not be sent meanwhile. When
     /// it ends after a warm stop, it drops the executor; after a cold one it does not wait for tasks that go on although they

@@ -38,6 +38,8 @@
 //! - **`cancel` is exact as long as the task is here.** After that it returns `false`, and the future may still end as cancelled.
 //! - **A task must not wait for a task of its own cluster**: all workers may be waiting then. Have the program submit what
 //!   follows, by [`submit_after`](crate::Executor::submit_after), where no worker waits.
+//! - **A function whose `Err` is the error of a task** is submitted by `try_submit` and `try_map`. With `submit`, where other
+//!   executors give the `Result` back as a value, its task ends with [`Error::Encode`](crate::Error::Encode).
 //! - **Types are read in another format.** What postcard cannot carry, JSON may, and the other way round.
 //!
 //! # An executor of your own

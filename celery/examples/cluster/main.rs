@@ -1,5 +1,6 @@
 //! The same sums and flags on threads, on processes or on a cluster, and the worker that runs them there.
 //!
+//!     cd celery
 //!     cargo run --example cluster                    # on worker processes; `-- threads`: on threads
 //!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --example cluster -- worker
 //!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --example cluster

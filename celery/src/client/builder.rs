@@ -86,13 +86,16 @@ impl CeleryBuilder {
 
     /// Limits the size of a message in bytes, both ways. A task with a longer one ends with
     /// [`Error::TooLarge`](concurrent_futures::Error::TooLarge). By default, 64 MiB.
+    ///
+    /// Set it no higher than the broker's own `max_message_size`, which is 16 MiB since RabbitMQ 4.0 and 128 MiB before.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
         self
     }
 
     /// Sets how long the executor goes on without a broker. After it, every future ends with
-    /// [`Error::Broken`](concurrent_futures::Error::Broken). By default, a minute.
+    /// [`Error::Broken`](concurrent_futures::Error::Broken), also of what is submitted later: to go on, make another
+    /// executor. By default, a minute.
     ///
     /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a sign of the
     /// broker. A URL that ends with `?heartbeat=5` sets the seconds between two signs.

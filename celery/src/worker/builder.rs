@@ -84,6 +84,8 @@ impl WorkerBuilder {
 
     /// Limits the size of a message in bytes, both ways. A task with a longer one fails with
     /// [`Error::TooLarge`](concurrent_futures::Error::TooLarge). By default, 64 MiB.
+    ///
+    /// Set it no higher than the broker's own `max_message_size`, which is 16 MiB since RabbitMQ 4.0 and 128 MiB before.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
         self
