@@ -70,7 +70,7 @@ use super::function::failed;
 use super::hooks::{Hooks, Started};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
-use crate::error::{Error, Outcome};
+use crate::error::{Error, Outcome, Variant};
 use crate::fork;
 use crate::held::{Held, is_large};
 use crate::id::FutureId;
@@ -152,7 +152,7 @@ pub(super) enum Phase<C, H> {
     Cancelled,
     /// Finished, and the outcome was taken or dropped.
     Taken {
-        raised: Option<&'static str>,
+        raised: Option<Variant>,
     },
 }
 
@@ -193,7 +193,7 @@ fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut
     });
 }
 
-fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
+fn raised<T>(outcome: &Outcome<T>) -> Option<Variant> {
     outcome.as_ref().err().map(Error::variant)
 }
 
