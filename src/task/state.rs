@@ -12,17 +12,18 @@
 //! | from | to | by | what it takes out |
 //! |---|---|---|---|
 //! | `Pending` | `Running` | its worker, a claiming waiter, its last input | the call, to run it |
-//! | `Pending` | `Running` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
+//! | `Pending` | `Started` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
+//! | `Started` | `Running` | its worker | the call, to run it |
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
-//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
-//! | `Running`, no thread runs it here | `Delivering`, then done | a refusal | the call, if it is here |
+//! | `Running`, `Started` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
+//! | `Started` | `Delivering`, then done | a refusal | the call, if it is here |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | hooks, callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
-//! A refusal ends a running task only if no thread of this process runs it: it was marked as started, but is in a
-//! queue, as its call or, for another process, encoded. `cancel` ends no such task, because it is running for its
-//! caller. A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering`
+//! `Pending` and `Started` have a variant each for while the call is elsewhere: it is lent to be encoded or shown, was
+//! encoded for another process, or never was there. From outside, `Started` is running. A refusal ends a started task,
+//! but none that a thread of this process runs. `cancel` ends neither, because both are running for their caller. A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering`
 //! appears from outside as the state before it, so a task does not appear done before its callbacks have run, and a
 //! callback added to a done task does not make it appear not done.
 //!
@@ -133,16 +134,19 @@ pub(super) struct Extras<T> {
     pub(super) held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
+/// With a small call, no variant needs more room than the details of an error. So the tag of an error tells the phases
+/// apart too, and the whole is as large as an outcome.
 pub(super) enum Phase<C, H> {
-    /// Not started. `None` while the call is being encoded or shown, after it was encoded for another process, and for a
-    /// promise.
-    Pending(Option<C>),
-    /// Started. The call is still here if it was only marked as started, and not encoded for another process; `thread`
-    /// is the token of the thread that runs it here, or 0.
-    Running {
-        call: Option<C>,
-        thread: u64,
-    },
+    /// Not started, and here.
+    Pending(C),
+    /// Not started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
+    PendingElsewhere,
+    /// Marked as started, but no thread runs it here: it is in a queue.
+    Started(C),
+    /// Marked as started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
+    StartedElsewhere,
+    /// The thread with this token runs it.
+    Running(u64),
     /// One thread has the outcome, and runs callbacks or drops the call. Appears as `shown`.
     Delivering {
         shown: Snapshot,
@@ -200,8 +204,8 @@ fn raised<T>(outcome: &Outcome<T>) -> Option<Variant> {
 impl<C, T, H: Held<Outcome<T>>> Inner<C, T, H> {
     pub(super) fn snapshot(&self) -> Snapshot {
         let (state, raised) = match &self.phase {
-            Phase::Pending(_) => (State::Pending, None),
-            Phase::Running { .. } => (State::Running, None),
+            Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, None),
+            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => (State::Running, None),
             Phase::Delivering { shown, .. } => (shown.state, shown.raised),
             Phase::Finished(outcome) => (State::Finished, raised(outcome.get())),
             Phase::Cancelled => (State::Cancelled, None),
@@ -216,19 +220,46 @@ impl<C, T, H: Held<Outcome<T>>> Inner<C, T, H> {
 }
 
 impl<C, H> Phase<C, H> {
-    pub(super) fn runs_here(&self) -> bool {
-        matches!(self, Phase::Running { thread, .. } if *thread == owner::thread_token())
+    /// Returns `true` if the task has not begun to end.
+    pub(super) fn is_open(&self) -> bool {
+        use Phase::{Pending, PendingElsewhere, Running, Started, StartedElsewhere};
+        matches!(self, Pending(_) | PendingElsewhere | Started(_) | StartedElsewhere | Running(_))
     }
 
-    pub(super) fn call(&mut self) -> Option<&mut Option<C>> {
+    pub(super) fn runs_here(&self) -> bool {
+        matches!(self, Phase::Running(thread) if *thread == owner::thread_token())
+    }
+
+    pub(super) fn call(&self) -> Option<&C> {
         match self {
-            Phase::Pending(call) | Phase::Running { call, .. } => Some(call),
+            Phase::Pending(call) | Phase::Started(call) => Some(call),
             _ => None,
         }
     }
 
-    pub(super) fn take_call(&mut self) -> Option<C> {
-        self.call()?.take()
+    /// Replaces the phase, if the call is here, and returns the call.
+    pub(super) fn take_call(&mut self, next: Self) -> Option<C> {
+        self.call()?;
+        match std::mem::replace(self, next) {
+            Phase::Pending(call) | Phase::Started(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Takes the call out for a moment, or for good.
+    pub(super) fn lend_call(&mut self) -> Option<C> {
+        let next = if matches!(self, Phase::Pending(_)) { Phase::PendingElsewhere } else { Phase::StartedElsewhere };
+        self.take_call(next)
+    }
+
+    /// Puts a call back that was lent. Returns it if the task has begun to end meanwhile.
+    pub(super) fn give_back(&mut self, call: C) -> Option<C> {
+        *self = match self {
+            Phase::PendingElsewhere => Phase::Pending(call),
+            Phase::StartedElsewhere => Phase::Started(call),
+            _ => return Some(call),
+        };
+        None
     }
 }
 
@@ -349,7 +380,7 @@ where
             id: FutureId::next(),
             options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
-                phase: Phase::Pending(call),
+                phase: call.map_or(Phase::PendingElsewhere, Phase::Pending),
                 owner,
                 first: None,
                 extras: None,
@@ -385,10 +416,12 @@ where
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
         let allowed = match inner.phase {
-            Phase::Pending(_) => by != By::Limit,
+            Phase::Pending(_) | Phase::PendingElsewhere => by != By::Limit,
             // Marked as started, but in a queue: nobody else would end it.
-            Phase::Running { thread: 0, .. } if by == By::Refusal => true,
-            Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::Limit),
+            Phase::Started(_) | Phase::StartedElsewhere if by == By::Refusal => true,
+            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => {
+                matches!(by, By::Owner | By::Abort | By::Limit)
+            }
             _ => false,
         };
         if !allowed {
@@ -400,7 +433,7 @@ where
         let shown = inner.snapshot();
         let was = std::mem::replace(&mut inner.phase, Phase::Delivering { shown, cancelled });
         let call = match was {
-            Phase::Pending(call) | Phase::Running { call, .. } => call,
+            Phase::Pending(call) | Phase::Started(call) => Some(call),
             _ => None,
         };
         let owner = inner.owner.take();
@@ -544,11 +577,22 @@ impl<C, T, H> Task<C, T, H> {
 mod tests {
     use std::sync::Arc;
 
-    use super::new_task;
+    use super::{Phase, Task, new_task};
     use crate::error::{Error, Outcome};
     use crate::task::call::LocalCall;
     use crate::task::roles::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_pending_task_takes_little_memory() {
+        /// A call that captures a word.
+        type Call = LocalCall<u64>;
+        const {
+            assert!(size_of::<Phase<Call, Outcome<u64>>>() <= size_of::<Outcome<u64>>());
+            assert!(size_of::<Task<Call, u64>>() <= 144);
+        }
+    }
 
     #[test]
     fn a_run_returns_how_the_task_ended() {
