@@ -217,7 +217,7 @@ impl<R: Send + 'static> Attempts<R> {
                 Ok(task) => task,
                 Err(error) => return self.end(rest, Err::<R, _>(error)),
             };
-            let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
+            let _none = task.listen(Listener::Set(self.me() as _, 0));
             let (submitting, is_curtailed) = (SubmitPhase::Yes, false);
             let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting, is_curtailed };
             if !self.drive_to(attempt) {
@@ -410,6 +410,10 @@ impl<R: Send + 'static> Attempts<R> {
 
 impl<R: Send + 'static> Listen for Attempts<R> {
     fn done(&self, _: usize, _: End) {}
+
+    fn held_back(&self) -> Option<WakerKey> {
+        Some(self.number)
+    }
 
     /// Called when the attempt has ended.
     fn wake(&self) {

@@ -124,7 +124,7 @@ pub(crate) fn hold_back(
             // A poll before may have left its waker.
             input.task.unlisten(ListenerKey::Handle);
         }
-        if let Some(end) = input.task.listen(Listener::After(Arc::clone(&after) as _, after.number, key)) {
+        if let Some(end) = input.task.listen(Listener::Set(Arc::clone(&after) as _, key)) {
             after.done(key, end);
         }
     }
@@ -210,6 +210,10 @@ impl Listen for After {
         if let Some(held) = self.take_decided() {
             self.go_on(held);
         }
+    }
+
+    fn held_back(&self) -> Option<WakerKey> {
+        Some(self.number)
     }
 }
 

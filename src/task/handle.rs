@@ -121,12 +121,10 @@ where
         let key = listener.key();
         // Only a waker is registered more than once.
         let again = !matches!(listener, Listener::Set(..));
-        let old = if again && let Some(slot) = inner.listener(key) {
+        let old = if again && let Some(slot) = inner.more.listener(key) {
             Some(std::mem::replace(slot, listener))
-        } else if inner.first.is_none() {
-            inner.first.replace(listener)
         } else {
-            inner.extras().listeners.insert(key, listener)
+            inner.more.add_listener(key, listener)
         };
         drop(inner);
         // A waker's drop is user code.
@@ -135,13 +133,13 @@ where
     }
 
     fn unlisten(&self, key: ListenerKey) {
-        let removed = self.inner.lock().remove_listener(key);
+        let removed = self.inner.lock().more.remove_listener(key);
         drop_caught(removed);
     }
 
     fn hold(&self, value: Arc<dyn Any + Send + Sync>) {
         let mut inner = self.inner.lock();
-        let unused = if inner.is_done() { Some(value) } else { inner.extras().held.replace(value) };
+        let unused = if inner.is_done() { Some(value) } else { inner.more.extras().held.replace(value) };
         drop(inner);
         drop(unused);
     }
@@ -209,7 +207,7 @@ where
         inner.detached = true;
         let seen = inner.seen;
         if !matches!(inner.phase, Phase::Finished(_)) {
-            let (polled, held) = (inner.remove_listener(ListenerKey::Handle), inner.take_held());
+            let (polled, held) = (inner.more.remove_listener(ListenerKey::Handle), inner.more.take_held());
             drop(inner);
             drop_caught(polled);
             drop(held);
@@ -266,7 +264,7 @@ where
         if inner.is_done() {
             return Err(callback);
         }
-        inner.extras().callbacks.push_back(callback);
+        inner.more.extras().callbacks.push_back(callback);
         Ok(())
     }
 
@@ -290,11 +288,11 @@ where
                 panic!("{TAKEN}");
             }
             _ => {
-                inner.extras().callbacks.push_back(callback);
+                inner.more.extras().callbacks.push_back(callback);
                 return;
             }
         };
-        inner.extras().callbacks.push_back(callback);
+        inner.more.extras().callbacks.push_back(callback);
         let lent = Phase::Delivering { shown, cancelled: is_cancelled };
         let mut outcome = match std::mem::replace(&mut inner.phase, lent) {
             Phase::Finished(outcome) => outcome,

@@ -17,16 +17,20 @@ pub(crate) trait Listen: Send + Sync {
     fn done(&self, key: usize, end: End);
     /// Called after `done` without any lock. May run user code.
     fn wake(&self) {}
+    /// Returns the number of the task that is held back until the others are done, if this is for one: `wake` may run
+    /// that task, which is the user's code as a callback is.
+    fn held_back(&self) -> Option<WakerKey> {
+        None
+    }
 }
 
 pub(crate) enum Listener {
+    /// A wait-set, or a task that is held back, and the key of this task in it.
     Set(Arc<dyn Listen>, usize),
     /// The waker of the task's handle.
     Handle(Waker),
     /// The waker of one `.await` of a shared future.
     Waker(Waker, WakerKey),
-    /// A task that is held back, by its number, and the key of this input.
-    After(Arc<dyn Listen>, WakerKey, usize),
 }
 
 /// Identifies one `.await` of a shared future, or one task that is held back. Later ones are greater.
@@ -51,7 +55,7 @@ pub(crate) enum ListenerKey {
 }
 
 impl ListenerKey {
-    pub(crate) fn in_set<L>(set: &Arc<L>, key: usize) -> Self {
+    pub(crate) fn in_set<L: ?Sized>(set: &Arc<L>, key: usize) -> Self {
         Self::Set(Arc::as_ptr(set).cast::<()>().addr(), key)
     }
 }
@@ -87,27 +91,29 @@ pub(crate) fn wake(first: Option<Listener>, rest: Option<Listeners>) {
 impl Listener {
     pub(crate) fn key(&self) -> ListenerKey {
         match self {
-            Listener::Set(set, key) => ListenerKey::Set(Arc::as_ptr(set).cast::<()>().addr(), *key),
+            Listener::Set(set, key) => match set.held_back() {
+                Some(number) => ListenerKey::After(number, *key),
+                None => ListenerKey::in_set(set, *key),
+            },
             Listener::Handle(_) => ListenerKey::Handle,
             Listener::Waker(_, key) => ListenerKey::Waker(*key),
-            Listener::After(_, number, key) => ListenerKey::After(*number, *key),
         }
     }
 
-    /// Returns `true` if the end of the task may run another task here, which is the user's code as a callback is.
+    /// Returns `true` if the end of the task may run another task here.
     pub(crate) fn runs_tasks(&self) -> bool {
-        matches!(self, Listener::After(..))
+        matches!(self, Listener::Set(set, _) if set.held_back().is_some())
     }
 
     fn tell(&self, end: End) {
-        if let Listener::Set(set, key) | Listener::After(set, _, key) = self {
+        if let Listener::Set(set, key) = self {
             set.done(*key, end);
         }
     }
 
     fn wake(self) {
         match self {
-            Listener::Set(set, _) | Listener::After(set, ..) => set.wake(),
+            Listener::Set(set, _) => set.wake(),
             Listener::Handle(waker) | Listener::Waker(waker, _) => {
                 crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
             }

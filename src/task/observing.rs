@@ -27,7 +27,7 @@ where
         };
         let span = TaskSpan::of_call(self.id, std::any::type_name::<C>(), || entry);
         if !span.is_none() {
-            self.inner.lock().extras().hooks = Some(Box::new(Hooks::new(span)));
+            self.inner.lock().more.extras().hooks = Some(Box::new(Hooks::new(span)));
         }
     }
 
@@ -36,10 +36,10 @@ where
         let mut inner = self.inner.lock();
         match inner.phase {
             Phase::Pending(_) | Phase::PendingElsewhere => {
-                inner.add_hooks().on_start.push(hook);
+                inner.more.add_hooks().on_start.push(hook);
             }
             Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => {
-                let hooks = inner.add_hooks();
+                let hooks = inner.more.add_hooks();
                 hooks.times.note_start(Instant::now(), None);
                 let times = hooks.times.clone();
                 drop(inner);
@@ -63,7 +63,7 @@ where
             // that.
             Phase::Taken { raised: Some(_) } => Some(Error::Abandoned),
             _ => {
-                inner.add_hooks().on_done.push(hook);
+                inner.more.add_hooks().on_done.push(hook);
                 return;
             }
         };

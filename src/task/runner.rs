@@ -13,10 +13,9 @@ use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
 use super::hooks::Hooks;
-use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
-use super::state::{By, Extras, Phase, Task, wait_for_itself};
+use super::state::{By, Phase, Task, wait_for_itself};
 use super::times::{OnDone, OnStart};
 use super::trace::TaskSpan;
 use super::{context, owner};
@@ -141,12 +140,7 @@ where
     }
 
     fn has_callbacks(&self) -> bool {
-        let inner = self.inner.lock();
-        let of_extras = |extras: &Extras<T>| {
-            let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
-            calls || extras.listeners.values().any(Listener::runs_tasks)
-        };
-        inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
+        self.inner.lock().more.has_callbacks()
     }
 
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
@@ -196,7 +190,7 @@ where
             let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
                 return Ran::Skipped;
             };
-            (call, inner.owner.take(), inner.start_here())
+            (call, inner.owner.take(), inner.more.start_here())
         };
         if let Some(owner) = &owner {
             owner.started();
@@ -236,7 +230,7 @@ where
         let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
             return Claim::Elsewhere;
         };
-        let (released, started) = (inner.owner.take(), inner.start_here());
+        let (released, started) = (inner.owner.take(), inner.more.start_here());
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
@@ -260,7 +254,7 @@ where
                 return inner.phase.is_open();
             }
         };
-        let started = inner.hooks().map(|hooks| hooks.start(Instant::now(), None));
+        let started = inner.more.hooks().map(|hooks| hooks.start(Instant::now(), None));
         drop(inner);
         if let Some(started) = started {
             started.run(None, self.name());
@@ -322,7 +316,7 @@ where
             drop(inner);
             catch_and_log("an on_abort hook", hook);
         } else if inner.phase.is_open() {
-            let replaced = inner.extras().on_abort.replace(hook);
+            let replaced = inner.more.extras().on_abort.replace(hook);
             drop(inner);
             drop_caught(replaced);
         } else {
@@ -340,23 +334,23 @@ where
     }
 
     fn drop_hooks(&self) {
-        let hooks = self.inner.lock().hooks().map(Hooks::clear);
+        let hooks = self.inner.lock().more.hooks().map(Hooks::clear);
         drop_caught(hooks);
     }
 
     fn has_hooks(&self) -> bool {
-        self.inner.lock().hooks().is_some()
+        self.inner.lock().more.hooks().is_some()
     }
 
     fn note_start(&self, at: Instant, worker: &str, executor: &'static str) {
-        let started = self.inner.lock().hooks().map(|hooks| hooks.start(at, Some(worker)));
+        let started = self.inner.lock().more.hooks().map(|hooks| hooks.start(at, Some(worker)));
         if let Some(started) = started {
             started.run(Some(executor), self.name());
         }
     }
 
     fn note_executor(&self, kind: &'static str) {
-        if let Some(hooks) = self.inner.lock().hooks() {
+        if let Some(hooks) = self.inner.lock().more.hooks() {
             hooks.note_executor(Some(kind));
         }
     }

@@ -61,14 +61,12 @@
 //! The table above is one state machine, so all transitions are in one file.
 #![forbid(unsafe_code)]
 
-use std::any::Any;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::context::RunningTask;
 use super::function::failed;
-use super::hooks::{Hooks, Started};
+use super::more::{Delivery, More};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
 use crate::error::{Error, Outcome, Variant};
@@ -79,7 +77,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::call::{Call, Continuation, LocalCall};
-use crate::task::listener::{self, Listener, ListenerKey, Listeners};
+use crate::task::listener;
 use crate::task::nested::as_callback;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
@@ -110,9 +108,7 @@ pub(super) struct Inner<C, T, H> {
     /// The pool whose queue the task is in, or the owner that it was entrusted to. Taken by the thread that makes the
     /// task leave `Pending`, or ends it.
     pub(super) owner: Option<Arc<dyn TaskOwner>>,
-    /// The first listener is inline: most futures have at most one.
-    pub(super) first: Option<Listener>,
-    pub(super) extras: Option<Box<Extras<T>>>,
+    pub(super) more: More<T>,
     /// The number of threads that sleep on `changed`. Each changes it itself.
     pub(super) waiters: u32,
     /// The handle was dropped.
@@ -121,17 +117,6 @@ pub(super) struct Inner<C, T, H> {
     pub(super) seen: bool,
     /// The task was aborted or reached its time limit while it ran.
     pub(super) aborted: bool,
-}
-
-/// The fields that few tasks need.
-pub(super) struct Extras<T> {
-    pub(super) listeners: Listeners,
-    pub(super) callbacks: VecDeque<Callback<T>>,
-    pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
-    /// Taken out when the task ends.
-    pub(super) hooks: Option<Box<Hooks>>,
-    /// See [`Awaited::hold`](super::roles::Awaited::hold).
-    pub(super) held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// With a small call, no variant needs more room than the details of an error. So the tag of an error tells the phases
@@ -158,12 +143,6 @@ pub(super) enum Phase<C, H> {
     Taken {
         raised: Option<Variant>,
     },
-}
-
-/// Something that is called when a task ends.
-pub(super) enum Delivery<T> {
-    Hooks(Box<Hooks>),
-    Callback(Callback<T>),
 }
 
 /// Who ends a task.
@@ -263,64 +242,6 @@ impl<C, H> Phase<C, H> {
     }
 }
 
-impl<T> Default for Extras<T> {
-    fn default() -> Self {
-        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, hooks: None, held: None }
-    }
-}
-
-impl<C, T, H> Inner<C, T, H> {
-    pub(super) fn extras(&mut self) -> &mut Extras<T> {
-        self.extras.get_or_insert_default()
-    }
-
-    /// Takes out what is called next when the task ends: first the hooks, then one callback after the other.
-    pub(super) fn next_delivery(&mut self) -> Option<Delivery<T>> {
-        let extras = self.extras.as_mut()?;
-        if let Some(hooks) = extras.hooks.take() {
-            return Some(Delivery::Hooks(hooks));
-        }
-        extras.callbacks.pop_front().map(Delivery::Callback)
-    }
-
-    pub(super) fn hooks(&mut self) -> Option<&mut Hooks> {
-        self.extras.as_mut()?.hooks.as_deref_mut()
-    }
-
-    /// Returns the hooks, to add one.
-    pub(super) fn add_hooks(&mut self) -> &mut Hooks {
-        self.extras().hooks.get_or_insert_with(|| Box::new(Hooks::new(TaskSpan::none())))
-    }
-
-    /// Notes in the hooks that the task starts in this thread.
-    pub(super) fn start_here(&mut self) -> Option<Box<Started>> {
-        self.hooks().map(Hooks::start_here)
-    }
-
-    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Option<Listeners>) {
-        let rest = self.extras.as_mut().map(|extras| std::mem::take(&mut extras.listeners));
-        (self.first.take(), rest)
-    }
-
-    pub(super) fn take_held(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.extras.as_mut()?.held.take()
-    }
-
-    pub(super) fn remove_listener(&mut self, key: ListenerKey) -> Option<Listener> {
-        if self.first.as_ref().is_some_and(|first| first.key() == key) {
-            return self.first.take();
-        }
-        self.extras.as_mut()?.listeners.remove(&key)
-    }
-
-    pub(super) fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
-        match &mut self.first {
-            Some(first) if first.key() == key => Some(first),
-            _ => self.extras.as_mut()?.listeners.get_mut(&key),
-        }
-    }
-}
-
 /// Makes a task. Its outcome is boxed if it is large.
 pub(crate) fn new_task<'a, C, T>(
     call: Option<C>,
@@ -382,8 +303,7 @@ where
             inner: Mutex::new(Inner {
                 phase: call.map_or(Phase::PendingElsewhere, Phase::Pending),
                 owner,
-                first: None,
-                extras: None,
+                more: More::Nothing,
                 waiters: 0,
                 detached: false,
                 seen: false,
@@ -438,13 +358,13 @@ where
         };
         let owner = inner.owner.take();
         if let Some(owner) = &owner
-            && let Some(hooks) = inner.hooks()
+            && let Some(hooks) = inner.more.hooks()
         {
             hooks.note_executor(owner.kind());
         }
         let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
         inner.aborted |= aborts;
-        let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
+        let hook = inner.more.take_on_abort();
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
         if call.is_some() || owner.is_some() || unused.is_some() {
             drop(inner);
@@ -501,7 +421,7 @@ where
         mut inner: MutexGuard<'a, Inner<C, T, H>>,
         outcome: &mut H,
     ) -> MutexGuard<'a, Inner<C, T, H>> {
-        while let Some(delivery) = inner.next_delivery() {
+        while let Some(delivery) = inner.more.next_delivery() {
             inner.seen |= matches!(delivery, Delivery::Callback(_));
             drop(inner);
             match delivery {
@@ -527,8 +447,8 @@ where
             Phase::Finished(outcome)
         };
         let end = inner.snapshot().end();
-        let (first, rest) = inner.take_listeners();
-        let held = inner.take_held();
+        let (first, rest) = inner.more.take_listeners();
+        let held = inner.more.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
         listener::tell(first.as_ref(), rest.as_ref(), end.unwrap_or(End::Value));
         let waiters = inner.waiters;
@@ -590,7 +510,7 @@ mod tests {
         type Call = LocalCall<u64>;
         const {
             assert!(size_of::<Phase<Call, Outcome<u64>>>() <= size_of::<Outcome<u64>>());
-            assert!(size_of::<Task<Call, u64>>() <= 144);
+            assert!(size_of::<Task<Call, u64>>() <= 128);
         }
     }
 
