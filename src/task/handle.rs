@@ -40,7 +40,7 @@ where
     }
 
     fn is_aborted(&self) -> bool {
-        self.inner.lock().aborted
+        self.aborted.load(Ordering::Relaxed)
     }
 }
 
@@ -155,7 +155,6 @@ where
         look(deadline, || self.published.load(Ordering::Relaxed));
         let mut inner = self.inner.lock();
         while !inner.is_done() {
-            inner.waiters += 1;
             let timed_out = match deadline {
                 Some(deadline) => self.changed.wait_until(&mut inner, deadline).timed_out(),
                 None => {
@@ -163,7 +162,6 @@ where
                     false
                 }
             };
-            inner.waiters -= 1;
             if timed_out {
                 return inner.is_done();
             }
@@ -177,7 +175,7 @@ where
             match &inner.phase {
                 Phase::Finished(outcome) => {
                     let error = outcome.get().as_ref().err().cloned();
-                    inner.seen = true;
+                    self.seen.store(true, Ordering::Relaxed);
                     return error;
                 }
                 Phase::Cancelled => return Some(Error::Cancelled),
@@ -192,20 +190,17 @@ where
             owner::assert_may_block();
             inner = self.inner.lock();
             if matches!(inner.phase, Phase::Delivering { .. }) {
-                inner.waiters += 1;
                 self.changed.wait(&mut inner);
-                inner.waiters -= 1;
             }
         }
     }
 
     fn detach(&self) {
-        if self.spent.load(Ordering::Relaxed) {
+        if self.released.load(Ordering::Relaxed) {
             return;
         }
         let mut inner = self.inner.lock();
-        inner.detached = true;
-        let seen = inner.seen;
+        self.released.store(true, Ordering::Relaxed);
         if !matches!(inner.phase, Phase::Finished(_)) {
             let (polled, held) = (inner.more.remove_listener(ListenerKey::Handle), inner.more.take_held());
             drop(inner);
@@ -217,7 +212,7 @@ where
         let was = std::mem::replace(&mut inner.phase, Phase::Taken { raised });
         drop(inner);
         if let Phase::Finished(outcome) = was {
-            self.drop_unobserved(outcome, seen);
+            self.drop_unobserved(outcome);
         }
     }
 }
@@ -240,7 +235,7 @@ where
             }
             _ => return None,
         };
-        self.spent.store(true, Ordering::Relaxed);
+        self.released.store(true, Ordering::Relaxed);
         Some(outcome)
     }
 }
@@ -300,10 +295,7 @@ where
         };
         inner = self.deliver(inner, &mut outcome);
         inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };
-        let waiters = inner.waiters;
         drop(inner);
-        if waiters > 0 {
-            self.changed.notify_all();
-        }
+        self.changed.notify_all();
     }
 }

@@ -312,7 +312,7 @@ where
 
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {
         let mut inner = self.inner.lock();
-        if inner.aborted {
+        if self.aborted.load(Ordering::Relaxed) {
             drop(inner);
             catch_and_log("an on_abort hook", hook);
         } else if inner.phase.is_open() {

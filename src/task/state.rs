@@ -34,8 +34,7 @@
 //! - **Finish against abort or time limit**: the first to find `Running` publishes. The late outcome is dropped by its
 //!   owner, outside the lock.
 //! - **Finish against take**: taking needs a handle by value and a done task. Before that, the taker sleeps on
-//!   `changed` and is counted in `waiters`, under the same lock that publishes. `changed` is notified only if a thread
-//!   sleeps on it.
+//!   `changed`, under the same lock that publishes.
 //! - **Callback against finish**: a callback that is added before `Delivering` ends is run by the delivering thread,
 //!   whose loop ends under the lock that publishes. A callback that is added later is run by the thread that adds it.
 //!   No other case exists.
@@ -55,7 +54,7 @@
 //! - **Fork**: the threads that would end a task do not exist in a forked process. The first thread there that finds
 //!   the task not done ends it with `Broken`. If another thread held the task's lock at the moment of the fork, which
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
-//! - **Drop of the handle against finish**: either `detached` is set first, and the finishing thread drops the outcome;
+//! - **Drop of the handle against finish**: either `released` is set first, and the finishing thread drops the outcome;
 //!   or the outcome is stored first, and the handle drops it.
 //!
 //! The table above is one state machine, so all transitions are in one file.
@@ -92,9 +91,15 @@ pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
-    /// The handle has taken the outcome, so its drop has nothing left to do. Only the handle writes and reads it, so it
-    /// needs no ordering.
-    pub(super) spent: AtomicBool,
+    /// Nobody will take the outcome any more: the handle has taken it, so that its drop has nothing left to do, or was
+    /// dropped before the task was done. Only the handle writes it, in the latter case under the lock, under which the
+    /// outcome is stored. So it needs no ordering.
+    pub(super) released: AtomicBool,
+    /// A callback or the caller has seen the outcome or its error. Written under the lock; out here, as the next, because
+    /// there is room for it.
+    pub(super) seen: AtomicBool,
+    /// The task was aborted or reached its time limit while it ran. Written under the lock.
+    pub(super) aborted: AtomicBool,
     /// The task has been published. A hint for a thread that [looks](crate::look) without the lock, set after the lock has
     /// been released.
     pub(super) published: AtomicBool,
@@ -109,14 +114,6 @@ pub(super) struct Inner<C, T, H> {
     /// task leave `Pending`, or ends it.
     pub(super) owner: Option<Arc<dyn TaskOwner>>,
     pub(super) more: More<T>,
-    /// The number of threads that sleep on `changed`. Each changes it itself.
-    pub(super) waiters: u32,
-    /// The handle was dropped.
-    pub(super) detached: bool,
-    /// A callback or the caller has seen the outcome or its error.
-    pub(super) seen: bool,
-    /// The task was aborted or reached its time limit while it ran.
-    pub(super) aborted: bool,
 }
 
 /// With a small call, no variant needs more room than the details of an error. So the tag of an error tells the phases
@@ -304,13 +301,11 @@ where
                 phase: call.map_or(Phase::PendingElsewhere, Phase::Pending),
                 owner,
                 more: More::Nothing,
-                waiters: 0,
-                detached: false,
-                seen: false,
-                aborted: false,
             }),
             changed: Condvar::new(),
-            spent: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            seen: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             published: AtomicBool::new(false),
             generation: AtomicU32::new(generation),
         });
@@ -363,7 +358,9 @@ where
             hooks.note_executor(owner.kind());
         }
         let aborts = shown.state == State::Running && matches!(by, By::Abort | By::Limit);
-        inner.aborted |= aborts;
+        if aborts {
+            self.aborted.store(true, Ordering::Relaxed);
+        }
         let hook = inner.more.take_on_abort();
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
         if call.is_some() || owner.is_some() || unused.is_some() {
@@ -422,7 +419,9 @@ where
         outcome: &mut H,
     ) -> MutexGuard<'a, Inner<C, T, H>> {
         while let Some(delivery) = inner.more.next_delivery() {
-            inner.seen |= matches!(delivery, Delivery::Callback(_));
+            if matches!(delivery, Delivery::Callback(_)) {
+                self.seen.store(true, Ordering::Relaxed);
+            }
             drop(inner);
             match delivery {
                 Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ()), self.name()),
@@ -440,8 +439,8 @@ where
         let mut unclaimed = None;
         inner.phase = if matches!(outcome.get(), Err(Error::Cancelled)) {
             Phase::Cancelled
-        } else if inner.detached {
-            unclaimed = Some((outcome, inner.seen));
+        } else if self.released.load(Ordering::Relaxed) {
+            unclaimed = Some(outcome);
             Phase::Taken { raised }
         } else {
             Phase::Finished(outcome)
@@ -451,22 +450,19 @@ where
         let held = inner.more.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
         listener::tell(first.as_ref(), rest.as_ref(), end.unwrap_or(End::Value));
-        let waiters = inner.waiters;
         drop(inner);
         self.published.store(true, Ordering::Relaxed);
-        if waiters > 0 {
-            self.changed.notify_all();
-        }
+        self.changed.notify_all();
         listener::wake(first, rest);
         drop(held);
-        if let Some((outcome, seen)) = unclaimed {
-            self.drop_unobserved(outcome, seen);
+        if let Some(outcome) = unclaimed {
+            self.drop_unobserved(outcome);
         }
     }
 
-    /// Drops an outcome that will not be taken. Its error is logged unless it was `seen`.
-    pub(super) fn drop_unobserved(&self, outcome: H, seen: bool) {
-        if seen {
+    /// Drops an outcome that will not be taken. Its error is logged unless it was seen.
+    pub(super) fn drop_unobserved(&self, outcome: H) {
+        if self.seen.load(Ordering::Relaxed) {
             return drop_caught(outcome);
         }
         let name = self.name();
@@ -510,7 +506,7 @@ mod tests {
         type Call = LocalCall<u64>;
         const {
             assert!(size_of::<Phase<Call, Outcome<u64>>>() <= size_of::<Outcome<u64>>());
-            assert!(size_of::<Task<Call, u64>>() <= 128);
+            assert!(size_of::<Task<Call, u64>>() <= 120);
         }
     }
 
