@@ -66,26 +66,13 @@ impl ListenerKey {
 pub(crate) type Listeners = BTreeMap<ListenerKey, Listener>;
 
 /// Notifies the wait-sets. Called under the lock that publishes.
-#[inline]
-pub(crate) fn tell(first: Option<&Listener>, rest: Option<&Listeners>, end: End) {
-    // Apart, because a chain of the two costs every task more than most tasks have to tell.
-    if let Some(first) = first {
-        first.tell(end);
-    }
-    if let Some(rest) = rest {
-        rest.values().for_each(|listener| listener.tell(end));
-    }
+pub(crate) fn tell((first, rest): &(Option<Listener>, Listeners), end: End) {
+    first.iter().chain(rest.values()).for_each(|listener| listener.tell(end));
 }
 
 /// Wakes the wakers. Called without any lock.
-#[inline]
-pub(crate) fn wake(first: Option<Listener>, rest: Option<Listeners>) {
-    if let Some(first) = first {
-        first.wake();
-    }
-    if let Some(rest) = rest {
-        rest.into_values().for_each(Listener::wake);
-    }
+pub(crate) fn wake((first, rest): (Option<Listener>, Listeners)) {
+    first.into_iter().chain(rest.into_values()).for_each(Listener::wake);
 }
 
 impl Listener {

@@ -90,7 +90,7 @@ impl<T> More<T> {
 
     pub(super) fn remove_listener(&mut self, key: ListenerKey) -> Option<Listener> {
         match self {
-            More::Listener(first) if first.key() == key => self.take_listeners().0,
+            More::Listener(first) if first.key() == key => self.take_listeners()?.0,
             More::Nothing | More::Listener(_) => None,
             More::Extras(extras) => {
                 extras.first.take_if(|first| first.key() == key).or_else(|| extras.listeners.remove(&key))
@@ -98,13 +98,16 @@ impl<T> More<T> {
         }
     }
 
-    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Option<Listeners>) {
-        if let More::Extras(extras) = self {
-            return (extras.first.take(), Some(std::mem::take(&mut extras.listeners)));
-        }
-        match std::mem::replace(self, More::Nothing) {
-            More::Listener(first) => (Some(first), None),
-            More::Nothing | More::Extras(_) => (None, None),
+    /// Takes out all listeners, if there are any.
+    #[inline]
+    pub(super) fn take_listeners(&mut self) -> Option<(Option<Listener>, Listeners)> {
+        match self {
+            More::Nothing => None,
+            More::Extras(extras) => Some((extras.first.take(), std::mem::take(&mut extras.listeners))),
+            More::Listener(_) => match std::mem::replace(self, More::Nothing) {
+                More::Listener(first) => Some((Some(first), Listeners::new())),
+                More::Nothing | More::Extras(_) => None,
+            },
         }
     }
 

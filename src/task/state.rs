@@ -330,14 +330,12 @@ where
     /// call has been dropped and the callbacks have run.
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
-        let allowed = match inner.phase {
-            Phase::Pending(_) | Phase::PendingElsewhere => by != By::Limit,
+        let (state, allowed) = match inner.phase {
+            Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, by != By::Limit),
             // Marked as started, but in a queue: nobody else would end it.
-            Phase::Started(_) | Phase::StartedElsewhere if by == By::Refusal => true,
-            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => {
-                matches!(by, By::Owner | By::Abort | By::Limit)
-            }
-            _ => false,
+            Phase::Started(_) | Phase::StartedElsewhere => (State::Running, by != By::Cancel),
+            Phase::Running(_) => (State::Running, matches!(by, By::Owner | By::Abort | By::Limit)),
+            _ => (State::Finished, false),
         };
         if !allowed {
             drop(inner);
@@ -345,7 +343,7 @@ where
             return false;
         }
         let cancelled = matches!(outcome.get(), Err(Error::Cancelled));
-        let shown = inner.snapshot();
+        let shown = Snapshot { state, raised: None };
         let was = std::mem::replace(&mut inner.phase, Phase::Delivering { shown, cancelled });
         let call = match was {
             Phase::Pending(call) | Phase::Started(call) => Some(call),
@@ -435,25 +433,33 @@ where
     }
 
     pub(super) fn publish(&self, mut inner: MutexGuard<'_, Inner<C, T, H>>, outcome: H) {
-        let raised = raised(outcome.get());
+        let end = match outcome.get() {
+            Ok(_) => End::Value,
+            Err(Error::Cancelled) => End::Cancelled,
+            Err(_) => End::Error,
+        };
         let mut unclaimed = None;
-        inner.phase = if matches!(outcome.get(), Err(Error::Cancelled)) {
+        inner.phase = if end == End::Cancelled {
             Phase::Cancelled
         } else if self.released.load(Ordering::Relaxed) {
+            let raised = raised(outcome.get());
             unclaimed = Some(outcome);
             Phase::Taken { raised }
         } else {
             Phase::Finished(outcome)
         };
-        let end = inner.snapshot().end();
-        let (first, rest) = inner.more.take_listeners();
+        let listeners = inner.more.take_listeners();
         let held = inner.more.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
-        listener::tell(first.as_ref(), rest.as_ref(), end.unwrap_or(End::Value));
+        if let Some(listeners) = &listeners {
+            listener::tell(listeners, end);
+        }
         drop(inner);
         self.published.store(true, Ordering::Relaxed);
         self.changed.notify_all();
-        listener::wake(first, rest);
+        if let Some(listeners) = listeners {
+            listener::wake(listeners);
+        }
         drop(held);
         if let Some(outcome) = unclaimed {
             self.drop_unobserved(outcome);
