@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
-use crate::task::listener::{Listen, Listener, ListenerKey};
+use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner};
 use crate::task::snapshot::End;
@@ -267,6 +267,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     let set = Arc::new(WaitSet::new(futures.len(), return_when));
     let _leave = Leave { futures, set: &set };
     for (key, future) in futures.iter().enumerate() {
+        let key = Key::of(key);
         let listener = Listener::Set(Arc::clone(&set) as _, key);
         if let Some(end) = future.awaited().0.listen(listener) {
             set.done(key, end);
@@ -308,7 +309,7 @@ struct Leave<'a, W: Waitable> {
 impl<W: Waitable> Drop for Leave<'_, W> {
     fn drop(&mut self) {
         for (key, future) in self.futures.iter().enumerate() {
-            future.awaited().0.unlisten(ListenerKey::in_set(self.set, key));
+            future.awaited().0.unlisten(ListenerKey::in_set(self.set, Key::of(key)));
         }
     }
 }
@@ -362,7 +363,7 @@ impl WaitSet {
 }
 
 impl Listen for WaitSet {
-    fn done(&self, _key: usize, end: End) {
+    fn done(&self, _key: Key, end: End) {
         let mut progress = self.progress.lock();
         progress.remaining -= 1;
         progress.completed = true;

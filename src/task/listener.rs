@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use super::snapshot::End;
+use crate::unwind::catch_and_log;
 
 /// Is notified of the end of several tasks, each under its own key.
 pub(crate) trait Listen: Send + Sync {
     /// Called once for each key, mostly under the task's lock. Must not run user code or take a task's lock.
-    fn done(&self, key: usize, end: End);
+    fn done(&self, key: Key, end: End);
     /// Called after `done` without any lock. May run user code.
     fn wake(&self) {}
     /// Returns the number of the task that is held back until the others are done, if this is for one: `wake` may run
@@ -26,11 +27,29 @@ pub(crate) trait Listen: Send + Sync {
 
 pub(crate) enum Listener {
     /// A wait-set, or a task that is held back, and the key of this task in it.
-    Set(Arc<dyn Listen>, usize),
+    Set(Arc<dyn Listen>, Key),
     /// The waker of the task's handle.
     Handle(Waker),
-    /// The waker of one `.await` of a shared future.
-    Waker(Waker, WakerKey),
+    /// The waker of one `.await` of a shared future. Boxed, so that no task needs more room for a listener than a set
+    /// takes.
+    Waker(Box<(Waker, WakerKey)>),
+}
+
+/// The number of a task among those that one listener listens to, in half a word, because every task has room for one. A
+/// listener that lives long starts again from 0, so its user knows which tasks it listens to: fewer than can be counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Key(u32);
+
+impl Key {
+    /// Returns the key of the task that is the `number`th one.
+    pub(crate) fn of(number: usize) -> Self {
+        Self(number as u32)
+    }
+
+    /// Returns how far the task is behind the `first`th one, which is the first of those that are left.
+    pub(crate) fn behind(self, first: usize) -> usize {
+        self.0.wrapping_sub(first as u32) as usize
+    }
 }
 
 /// Identifies one `.await` of a shared future, or one task that is held back. Later ones are greater.
@@ -48,14 +67,14 @@ impl WakerKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ListenerKey {
     /// The address of the set, and the task's key in it.
-    Set(usize, usize),
+    Set(usize, Key),
     Handle,
     Waker(WakerKey),
-    After(WakerKey, usize),
+    After(WakerKey, Key),
 }
 
 impl ListenerKey {
-    pub(crate) fn in_set<L: ?Sized>(set: &Arc<L>, key: usize) -> Self {
+    pub(crate) fn in_set<L: ?Sized>(set: &Arc<L>, key: Key) -> Self {
         Self::Set(Arc::as_ptr(set).cast::<()>().addr(), key)
     }
 }
@@ -83,7 +102,7 @@ impl Listener {
                 None => ListenerKey::in_set(set, *key),
             },
             Listener::Handle(_) => ListenerKey::Handle,
-            Listener::Waker(_, key) => ListenerKey::Waker(*key),
+            Listener::Waker(waker) => ListenerKey::Waker(waker.1),
         }
     }
 
@@ -101,9 +120,24 @@ impl Listener {
     fn wake(self) {
         match self {
             Listener::Set(set, _) => set.wake(),
-            Listener::Handle(waker) | Listener::Waker(waker, _) => {
-                crate::unwind::catch_and_log("the waker of a future", move || waker.wake());
-            }
+            Listener::Handle(waker) => wake_caught(waker),
+            Listener::Waker(waker) => wake_caught(waker.0),
         }
+    }
+}
+
+fn wake_caught(waker: Waker) {
+    catch_and_log("the waker of a future", move || waker.wake());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn keys_start_again_from_0() {
+        let first = u32::MAX as usize;
+        assert_eq!([0, 1, 2].map(|more| Key::of(first.wrapping_add(more)).behind(first)), [0, 1, 2]);
+        assert!(Key::of(7).behind(8) > 1 << 31, "one that is no longer there is behind all others");
     }
 }

@@ -512,7 +512,7 @@ mod tests {
         type Call = LocalCall<u64>;
         const {
             assert!(size_of::<Phase<Call, Outcome<u64>>>() <= size_of::<Outcome<u64>>());
-            assert!(size_of::<Task<Call, u64>>() <= 120);
+            assert!(size_of::<Task<Call, u64>>() <= 112);
         }
     }
 
