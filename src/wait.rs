@@ -112,9 +112,9 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
     };
     let mut need = BlockReason::Worker;
     if deadline.is_none() {
-        need = claim(&future.runnable().0, &owner);
-        if is_done(future) {
-            return true;
+        match claim(&future.runnable().0, &owner) {
+            Some(reason) if !is_done(future) => need = reason,
+            _ => return true,
         }
     }
     let _compensation = CompensationGuard::new(Some(owner), need);
@@ -122,11 +122,12 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
 }
 
 /// Runs a task here if it is in the queue of this thread's executor, or what it needs if it is held back. Returns what
-/// this thread needs of others if the task is not done then.
-fn claim(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockReason {
+/// this thread needs of others if the task is not done then, or `None` if it is known to be done.
+fn claim(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Option<BlockReason> {
     match task.claim(Arc::clone(task), owner) {
-        Claim::Elsewhere => claim_inputs(task, owner),
-        claim => claim.block_reason(),
+        Claim::Done => None,
+        Claim::Elsewhere => Some(claim_inputs(task, owner)),
+        Claim::NeedsWorker => Some(BlockReason::Worker),
     }
 }
 
@@ -170,7 +171,7 @@ pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard
         return None;
     }
     let owner = owner::current()?;
-    let need = claim(&future.runnable().0, &owner);
+    let need = claim(&future.runnable().0, &owner)?;
     (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
 
@@ -288,7 +289,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     {
         need = BlockReason::Progress;
         for future in futures {
-            if claim(&future.runnable().0, owner) == BlockReason::Worker {
+            if claim(&future.runnable().0, owner) == Some(BlockReason::Worker) {
                 need = BlockReason::Worker;
             }
         }
