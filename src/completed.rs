@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Timeout;
 use crate::fork;
-use crate::task::listener::{Listen, Listener, ListenerKey};
+use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner;
 use crate::task::snapshot::End;
 use crate::wait::{Waitable, assert_not_itself, deadline, is_done};
@@ -56,10 +56,10 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
     let were_done: Vec<bool> = all.handed_in.iter().flatten().map(is_done).collect();
     let (done, open): (Vec<usize>, Vec<usize>) = (0..all.total).partition(|&key| were_done[key]);
     for key in done {
-        all.completions.listener().done(key, End::Value);
+        all.completions.listener().done(Key::of(key), End::Value);
     }
     for key in open {
-        all.listen(key);
+        all.listen(Key::of(key));
     }
     all
 }
@@ -72,7 +72,7 @@ pub fn as_completed<W: Waitable>(futures: impl IntoIterator<Item = W>) -> AsComp
 pub struct AsCompleted<W: Waitable> {
     /// The futures by key; `None` for those that were yielded.
     handed_in: VecDeque<Option<W>>,
-    /// The key of the front of `handed_in`.
+    /// The number of the front of `handed_in`.
     first_key: usize,
     remaining: usize,
     total: usize,
@@ -83,8 +83,8 @@ pub struct AsCompleted<W: Waitable> {
 }
 
 impl<W: Waitable> AsCompleted<W> {
-    fn listen(&self, key: usize) {
-        if let Some(Some(future)) = self.handed_in.get(key - self.first_key) {
+    fn listen(&self, key: Key) {
+        if let Some(Some(future)) = self.handed_in.get(key.behind(self.first_key)) {
             let listener = Listener::Set(Arc::clone(self.completions.listener()) as _, key);
             if let Some(end) = future.awaited().0.listen(listener) {
                 self.completions.listener().done(key, end);
@@ -113,7 +113,7 @@ impl<W: Waitable> AsCompleted<W> {
     /// # Ok::<(), concurrent_futures::Error>(())
     /// ```
     pub fn push(&mut self, future: W) {
-        let key = self.first_key + self.handed_in.len();
+        let key = Key::of(self.first_key + self.handed_in.len());
         self.handed_in.push_back(Some(future));
         self.remaining += 1;
         self.total += 1;
@@ -197,8 +197,8 @@ impl<W: Waitable> AsCompleted<W> {
         }
     }
 
-    fn take(&mut self, key: usize) -> Option<W> {
-        let future = self.handed_in.get_mut(key - self.first_key)?.take();
+    fn take(&mut self, key: Key) -> Option<W> {
+        let future = self.handed_in.get_mut(key.behind(self.first_key))?.take();
         self.remaining -= 1;
         while let Some(None) = self.handed_in.front() {
             self.handed_in.pop_front();
@@ -226,7 +226,7 @@ impl<W: Waitable> AsCompleted<W> {
     fn leave(&self) {
         for (at, future) in self.handed_in.iter().enumerate() {
             if let Some(future) = future {
-                let key = ListenerKey::in_set(self.completions.listener(), self.first_key + at);
+                let key = ListenerKey::in_set(self.completions.listener(), Key::of(self.first_key + at));
                 future.awaited().0.unlisten(key);
             }
         }

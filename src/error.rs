@@ -14,6 +14,7 @@ macro_rules! debug_as_text {
 
 mod details;
 mod remote;
+mod variant;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub(crate) use details::Panic;
 pub use details::{BoxError, Broken, Failed, Full, Panicked, TimeLimit, Timeout};
 pub use remote::{Decode, Encode, Exit, Part, TooLarge, WorkerDied};
+pub(crate) use variant::Variant;
 
 /// The outcome of a task: its value, or the reason why there is none.
 pub type Outcome<T> = Result<T, Error>;
@@ -168,35 +170,15 @@ impl Error {
             other => other,
         }
     }
-
-    /// Returns the name of the variant, as the texts of futures show it.
-    pub(crate) fn variant(&self) -> &'static str {
-        match self {
-            Error::Cancelled => "Cancelled",
-            Error::Panicked(_) => "Panicked",
-            Error::Failed(_) => "Failed",
-            Error::TimeLimit(_) => "TimeLimit",
-            Error::WorkerDied(_) => "WorkerDied",
-            Error::Broken(_) => "Broken",
-            Error::ShutDown => "ShutDown",
-            Error::Full(_) => "Full",
-            Error::Encode(_) => "Encode",
-            Error::Decode(_) => "Decode",
-            Error::TooLarge(_) => "TooLarge",
-            Error::Timeout(_) => "Timeout",
-            Error::Build(_) => "Build",
-            Error::Abandoned => "Abandoned",
-        }
-    }
 }
 
 /// Shows the variant and what `Display` shows.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Cancelled | Error::ShutDown | Error::Abandoned => f.write_str(self.variant()),
+            Error::Cancelled | Error::ShutDown | Error::Abandoned => f.write_str(self.variant().name()),
             Error::Failed(failed) => fmt::Debug::fmt(failed, f),
-            other => f.debug_tuple(other.variant()).field(&other.to_string()).finish(),
+            other => f.debug_tuple(other.variant().name()).field(&other.to_string()).finish(),
         }
     }
 }

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use crate::error::{Broken, Error};
 use crate::id::FutureId;
 use crate::options::TaskOptions;
-use crate::task::Runnable;
 use crate::task::arguments::Encoded;
 use crate::task::nested::if_room;
 use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
 use crate::task::roles::TaskOwner;
 use crate::task::trace::TaskSpan;
+use crate::task::{Ran, Runnable};
 use crate::unwind::{catch_and_log, drop_caught};
 
 /// One task, to be run in this process or encoded for another. Passed to [`Backend::execute`](crate::Backend::execute).
@@ -135,15 +135,17 @@ impl Job {
     /// Catches panics. Callbacks run in this thread.
     pub fn run(self) {
         let task = self.into_task();
-        match if_room(|| task.run(Arc::clone(&task))) {
-            // Has no effect if the task ran.
-            Ok(_) => task.fail(Error::Abandoned),
+        let error = match if_room(|| task.run(Arc::clone(&task))) {
+            // Its call is elsewhere, or the task has ended, and this has no effect.
+            Ok(Ran::Skipped) => Error::Abandoned,
+            Ok(_) => return,
             Err(error) => {
                 let cause =
                     format!("no thread can be started for a task that is nested too deeply for this stack: {error}");
-                task.fail(Error::Broken(Broken::new(cause)))
+                Error::Broken(Broken::new(cause))
             }
         };
+        task.fail(error);
     }
 
     /// Runs the task like [`run`](Job::run), and names the kind of executor for its span.

@@ -383,6 +383,6 @@ mod tests {
     #[test]
     fn an_error_without_messages_is_one_all_the_same() {
         let error = Report::failed([], "KeyError", None).into_error();
-        assert_eq!((error.to_string().as_str(), error.variant()), ("", "Failed"));
+        assert_eq!((error.to_string().as_str(), error.variant().name()), ("", "Failed"));
     }
 }

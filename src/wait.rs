@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
-use crate::task::listener::{Listen, Listener, ListenerKey};
+use crate::task::listener::{Key, Listen, Listener, ListenerKey};
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::{BlockReason, Claim, Runnable, TaskOwner};
 use crate::task::snapshot::End;
@@ -112,9 +112,9 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
     };
     let mut need = BlockReason::Worker;
     if deadline.is_none() {
-        need = claim(&future.runnable().0, &owner);
-        if is_done(future) {
-            return true;
+        match claim(&future.runnable().0, &owner) {
+            Some(reason) if !is_done(future) => need = reason,
+            _ => return true,
         }
     }
     let _compensation = CompensationGuard::new(Some(owner), need);
@@ -122,11 +122,12 @@ pub(crate) fn wait_until(future: &(impl Sealed + ?Sized), deadline: Option<Insta
 }
 
 /// Runs a task here if it is in the queue of this thread's executor, or what it needs if it is held back. Returns what
-/// this thread needs of others if the task is not done then.
-fn claim(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> BlockReason {
+/// this thread needs of others if the task is not done then, or `None` if it is known to be done.
+fn claim(task: &Arc<dyn Runnable>, owner: &Arc<dyn TaskOwner>) -> Option<BlockReason> {
     match task.claim(Arc::clone(task), owner) {
-        Claim::Elsewhere => claim_inputs(task, owner),
-        claim => claim.block_reason(),
+        Claim::Done => None,
+        Claim::Elsewhere => Some(claim_inputs(task, owner)),
+        Claim::NeedsWorker => Some(BlockReason::Worker),
     }
 }
 
@@ -170,7 +171,7 @@ pub(crate) fn claim_polled(future: &impl Sealed) -> Option<Arc<CompensationGuard
         return None;
     }
     let owner = owner::current()?;
-    let need = claim(&future.runnable().0, &owner);
+    let need = claim(&future.runnable().0, &owner)?;
     (!is_done(future)).then(|| owner::compensate_await(&owner, need))
 }
 
@@ -267,6 +268,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     let set = Arc::new(WaitSet::new(futures.len(), return_when));
     let _leave = Leave { futures, set: &set };
     for (key, future) in futures.iter().enumerate() {
+        let key = Key::of(key);
         let listener = Listener::Set(Arc::clone(&set) as _, key);
         if let Some(end) = future.awaited().0.listen(listener) {
             set.done(key, end);
@@ -287,7 +289,7 @@ fn block<W: Waitable>(futures: &[W], deadline: Option<Instant>, return_when: Ret
     {
         need = BlockReason::Progress;
         for future in futures {
-            if claim(&future.runnable().0, owner) == BlockReason::Worker {
+            if claim(&future.runnable().0, owner) == Some(BlockReason::Worker) {
                 need = BlockReason::Worker;
             }
         }
@@ -308,7 +310,7 @@ struct Leave<'a, W: Waitable> {
 impl<W: Waitable> Drop for Leave<'_, W> {
     fn drop(&mut self) {
         for (key, future) in self.futures.iter().enumerate() {
-            future.awaited().0.unlisten(ListenerKey::in_set(self.set, key));
+            future.awaited().0.unlisten(ListenerKey::in_set(self.set, Key::of(key)));
         }
     }
 }
@@ -362,7 +364,7 @@ impl WaitSet {
 }
 
 impl Listen for WaitSet {
-    fn done(&self, _key: usize, end: End) {
+    fn done(&self, _key: Key, end: End) {
         let mut progress = self.progress.lock();
         progress.remaining -= 1;
         progress.completed = true;

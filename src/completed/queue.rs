@@ -13,7 +13,7 @@ use std::time::Instant;
 use crate::blocking;
 use crate::look::look;
 use crate::sync::channel::{Receiver, Sender, unbounded};
-use crate::task::listener::Listen;
+use crate::task::listener::{Key, Listen};
 use crate::task::owner::{self, CompensationGuard};
 use crate::task::roles::BlockReason;
 use crate::task::snapshot::End;
@@ -21,18 +21,18 @@ use crate::task::snapshot::End;
 /// The keys of what is done, in completion order, for the one caller that takes them.
 pub(crate) struct CompletionQueue {
     listener: Arc<Completions>,
-    keys: Receiver<usize>,
+    keys: Receiver<Key>,
 }
 
 /// Sends the keys of what is done.
 pub(crate) struct Completions {
-    keys: Sender<usize>,
+    keys: Sender<Key>,
     #[cfg(feature = "stream")]
     poll: polled::Poll,
 }
 
 impl Listen for Completions {
-    fn done(&self, key: usize, _end: End) {
+    fn done(&self, key: Key, _end: End) {
         // Fails only when the queue is gone, and then the key is not needed.
         let _ = self.keys.send(key);
     }
@@ -60,12 +60,12 @@ impl CompletionQueue {
     }
 
     /// Takes a key, if there is one. Does not block.
-    pub(crate) fn try_take(&self) -> Option<usize> {
+    pub(crate) fn try_take(&self) -> Option<Key> {
         self.keys.try_recv().ok()
     }
 
     /// Takes a key, after a [look](crate::look) if there is none yet. Does not sleep.
-    pub(crate) fn look(&self, deadline: Option<Instant>) -> Option<usize> {
+    pub(crate) fn look(&self, deadline: Option<Instant>) -> Option<Key> {
         self.try_take().or_else(|| {
             look(deadline, || !self.keys.is_empty());
             self.try_take()
@@ -74,7 +74,7 @@ impl CompletionQueue {
 
     /// Takes a key if there is one. Otherwise has the task woken when there is one.
     #[cfg(feature = "stream")]
-    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<usize> {
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Key> {
         blocking::note_poll();
         if let Some(key) = self.try_take() {
             return Poll::Ready(key);
@@ -84,7 +84,7 @@ impl CompletionQueue {
     }
 
     /// Blocks until there is a key, and takes it. Returns `None` if the deadline has passed.
-    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> Option<usize> {
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> Option<Key> {
         let _compensation = CompensationGuard::new(owner::current(), BlockReason::Worker);
         match deadline {
             // Never disconnected: the listener holds the sender.

@@ -271,7 +271,7 @@ impl<'a, T> std::future::Future for AwaitingShared<'a, T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         this.spare = claim_polled(this.future);
-        match this.future.task().listen(Listener::Waker(context.waker().clone(), this.key)) {
+        match this.future.task().listen(Listener::Waker(Box::new((context.waker().clone(), this.key)))) {
             None => Poll::Pending,
             Some(_) => {
                 this.spare = None;

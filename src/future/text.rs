@@ -11,7 +11,7 @@ pub(crate) fn write_future<T>(f: &mut fmt::Formatter<'_>, handle: &str, task: &A
     let snapshot = task.look();
     write!(f, "<{handle} at {:p} state={}", Arc::as_ptr(task).cast::<()>(), snapshot.state)?;
     match (snapshot.state, snapshot.raised) {
-        (State::Finished, Some(variant)) => write!(f, " raised {variant}")?,
+        (State::Finished, Some(variant)) => write!(f, " raised {}", variant.name())?,
         (State::Finished, None) => write!(f, " returned {}", short_type_name::<T>())?,
         _ => {}
     }

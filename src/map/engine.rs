@@ -37,6 +37,7 @@ use crate::fork;
 use crate::held::is_large;
 use crate::options::MapOptions;
 use crate::outcomes::Outcomes;
+use crate::task::listener::Key;
 use crate::task::owner;
 use crate::task::state::wait_for_itself;
 use crate::unwind::{Caught, drop_caught};
@@ -80,7 +81,7 @@ struct Placed<R> {
 struct Arrivals {
     queue: CompletionQueue,
     /// The range that had outcomes the last time.
-    last: Option<usize>,
+    last: Option<Key>,
 }
 
 /// What a map yields next.
@@ -155,7 +156,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
             self.input = None;
         }
         for range in self.runner.ranges() {
-            let (first, key) = (self.ranged, self.ranges_before + self.ranges.len());
+            let (first, key) = (self.ranged, Key::of(self.ranges_before + self.ranges.len()));
             self.ranged += range.left();
             if self.order == Order::Any {
                 range.listen(Arc::clone(self.arrivals.queue.listener()) as _, key);
@@ -192,7 +193,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     /// Blocks until the next outcomes in input order can be taken, and takes them. Takes none if the time is up.
     #[track_caller]
     fn next_in_order(&mut self) -> Option<(usize, Outcomes<R>)> {
-        let key = self.ranges_before;
+        let key = Key::of(self.ranges_before);
         self.ranges.front()?;
         if let Some(run) = self.take(key) {
             return Some(run);
@@ -217,7 +218,7 @@ impl<I: Iterator, R> Engine<'_, I, R> {
 
     /// Blocks until a range has outcomes to take. Returns `None` if the time is up.
     #[track_caller]
-    fn next_arrival(&self) -> Option<usize> {
+    fn next_arrival(&self) -> Option<Key> {
         let queue = &self.arrivals.queue;
         if let Some(key) = queue.look(self.deadline) {
             return Some(key);
@@ -270,8 +271,8 @@ impl<I: Iterator, R> Engine<'_, I, R> {
     }
 
     /// Takes outcomes of a range, and removes the range if those were its last.
-    fn take(&mut self, key: usize) -> Option<(usize, Outcomes<R>)> {
-        let place = self.ranges.get_mut(key.checked_sub(self.ranges_before)?)?;
+    fn take(&mut self, key: Key) -> Option<(usize, Outcomes<R>)> {
+        let place = self.ranges.get_mut(key.behind(self.ranges_before))?;
         let placed = place.as_mut()?;
         let Collected { outcomes, first, is_over } = placed.range.take(self.order)?;
         let first = placed.first + first;

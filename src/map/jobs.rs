@@ -27,7 +27,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::Outcomes;
 use crate::task::call::{Chunk, Everywhere};
 use crate::task::function::{Function, Unboxing};
-use crate::task::listener::{Listen, Listener};
+use crate::task::listener::{Key, Listen, Listener};
 use crate::task::new_task;
 use crate::task::owner::{self, Sharing};
 use crate::unwind::drop_caught;
@@ -292,7 +292,7 @@ impl<R: Send> Collect<R> for Option<JobRange<R>> {
         }
     }
 
-    fn listen(&self, listener: Arc<dyn Listen>, key: usize) {
+    fn listen(&self, listener: Arc<dyn Listen>, key: Key) {
         if let Some(range) = self
             && let Some(end) = range.awaited().0.listen(Listener::Set(Arc::clone(&listener), key))
         {

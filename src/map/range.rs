@@ -30,7 +30,7 @@ use crate::id::FutureId;
 use crate::look::look;
 use crate::outcomes::Outcomes;
 use crate::sync::{Condvar, Mutex, MutexGuard, elapsed};
-use crate::task::listener::Listen;
+use crate::task::listener::{Key, Listen};
 use crate::task::owner::{self, CompensationGuard, Ended};
 use crate::task::roles::BlockReason;
 use crate::task::snapshot::End;
@@ -62,7 +62,7 @@ pub(crate) trait Collect<R>: Send {
     fn wait(&self, deadline: Option<Instant>);
     /// Registers a listener, which is told when there may be outcomes to take in any order: once, and again after each
     /// `take` that found none.
-    fn listen(&self, listener: Arc<dyn Listen>, key: usize);
+    fn listen(&self, listener: Arc<dyn Listen>, key: Key);
     /// Returns the number of items without an outcome.
     fn unfinished(&self) -> usize;
     /// Returns the number of items whose outcome was not taken.
@@ -106,7 +106,7 @@ struct State<S: Items, R> {
     /// when it wakes.
     wanted: bool,
     /// The listener that is told of outcomes, and the key by which it knows this range.
-    listener: Option<(Arc<dyn Listen>, usize)>,
+    listener: Option<(Arc<dyn Listen>, Key)>,
     /// The listener was told, and has not found the runs empty since.
     told: bool,
     /// The counts not yet reported to the pool.
@@ -118,7 +118,7 @@ impl<S: Items, R> Range<S, R> {
         Self::with_listener(items, None)
     }
 
-    fn with_listener(items: S, listener: Option<(Arc<dyn Listen>, usize)>) -> Self {
+    fn with_listener(items: S, listener: Option<(Arc<dyn Listen>, Key)>) -> Self {
         let state = State {
             items,
             taken: 0,
@@ -355,7 +355,7 @@ impl<S: Items + Send, R: Send> Collect<R> for Arc<Range<S, R>> {
         }
     }
 
-    fn listen(&self, listener: Arc<dyn Listen>, key: usize) {
+    fn listen(&self, listener: Arc<dyn Listen>, key: Key) {
         let mut state = self.state.lock();
         for (_, part) in &state.parts {
             part.listen(Arc::clone(&listener), key);
@@ -392,7 +392,7 @@ mod tests {
     use super::{Collect, Order, Range};
     use crate::error::Error;
     use crate::sync::Mutex;
-    use crate::task::listener::Listen;
+    use crate::task::listener::{Key, Listen};
     use crate::task::snapshot::End;
 
     type LocalRange<A, R> = Range<vec::IntoIter<A>, R>;
@@ -445,8 +445,8 @@ mod tests {
     struct Told(Mutex<Vec<usize>>);
 
     impl Listen for Told {
-        fn done(&self, key: usize, _: End) {
-            self.0.lock().push(key);
+        fn done(&self, key: Key, _: End) {
+            self.0.lock().push(key.behind(0));
         }
     }
 
@@ -456,7 +456,7 @@ mod tests {
         let told = Arc::new(Told::default());
         (0..3).for_each(|_| assert!(take(&items).is_some()));
         end(&items, 2);
-        items.listen(Arc::clone(&told) as _, 7);
+        items.listen(Arc::clone(&told) as _, Key::of(7));
         assert_eq!(*told.0.lock(), [7], "an outcome was there before");
         end(&items, 0);
         assert_eq!(items.take(Order::Any).unwrap().first, 0);
@@ -474,7 +474,7 @@ mod tests {
         let numbers: Vec<u32> = (0..COUNT as u32).collect();
         let mut items = Arc::new(LocalRange::<u32, u32>::new(numbers.into_iter()));
         let told = Arc::new(Told::default());
-        items.listen(Arc::clone(&told) as _, 7);
+        items.listen(Arc::clone(&told) as _, Key::of(7));
         for position in 0..super::SAMPLE {
             assert_eq!(take(&items), Some((position, position as u32)));
         }

@@ -210,7 +210,7 @@ mod tests {
             retried.note_death(Error::Abandoned);
             for items in [noted, retried] {
                 let errors = items.settle(&Error::Cancelled);
-                let errors: Vec<_> = errors.in_order().map(|reply| reply.unwrap_err().variant()).collect();
+                let errors: Vec<_> = errors.in_order().map(|reply| reply.unwrap_err().variant().name()).collect();
                 assert_eq!(errors, if at == 0 { ["TooLarge", "Cancelled"] } else { ["Abandoned", "TooLarge"] });
             }
         }

@@ -47,7 +47,7 @@ use crate::submitter::Submitter;
 use crate::sync::Mutex;
 use crate::task::call::NoCall;
 use crate::task::function::failed;
-use crate::task::listener::{Listen, Listener, WakerKey};
+use crate::task::listener::{Key as ListenKey, Listen, Listener, WakerKey};
 use crate::task::nested::with_room;
 use crate::task::owner::in_callback;
 use crate::task::remote::Remote;
@@ -217,7 +217,7 @@ impl<R: Send + 'static> Attempts<R> {
                 Ok(task) => task,
                 Err(error) => return self.end(rest, Err::<R, _>(error)),
             };
-            let _none = task.listen(Listener::After(self.me() as _, self.number, 0));
+            let _none = task.listen(Listener::Set(self.me() as _, ListenKey::of(0)));
             let (submitting, is_curtailed) = (SubmitPhase::Yes, false);
             let attempt = Stage::Attempt { task: Arc::clone(&task), rest, submitting, is_curtailed };
             if !self.drive_to(attempt) {
@@ -409,7 +409,11 @@ impl<R: Send + 'static> Attempts<R> {
 }
 
 impl<R: Send + 'static> Listen for Attempts<R> {
-    fn done(&self, _: usize, _: End) {}
+    fn done(&self, _: ListenKey, _: End) {}
+
+    fn held_back(&self) -> Option<WakerKey> {
+        Some(self.number)
+    }
 
     /// Called when the attempt has ended.
     fn wake(&self) {

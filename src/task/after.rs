@@ -26,7 +26,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::listener::{Listen, Listener, ListenerKey, WakerKey};
+use super::listener::{Key, Listen, Listener, ListenerKey, WakerKey};
 use super::nested::with_room;
 use super::owner::in_callback;
 use super::roles::{Runnable, TaskOwner};
@@ -124,8 +124,8 @@ pub(crate) fn hold_back(
             // A poll before may have left its waker.
             input.task.unlisten(ListenerKey::Handle);
         }
-        if let Some(end) = input.task.listen(Listener::After(Arc::clone(&after) as _, after.number, key)) {
-            after.done(key, end);
+        if let Some(end) = input.task.listen(Listener::Set(Arc::clone(&after) as _, Key::of(key))) {
+            after.done(Key::of(key), end);
         }
     }
     let held = after.take_decided()?;
@@ -187,13 +187,13 @@ impl After {
     /// Stops listening, so that an input which goes on for long keeps nothing of this.
     fn leave(&self) {
         for (key, input) in self.inputs.iter().enumerate() {
-            input.task.unlisten(ListenerKey::After(self.number, key));
+            input.task.unlisten(ListenerKey::After(self.number, Key::of(key)));
         }
     }
 }
 
 impl Listen for After {
-    fn done(&self, key: usize, end: End) {
+    fn done(&self, key: Key, end: End) {
         let mut progress = self.progress.lock();
         progress.remaining -= 1;
         if progress.is_decided {
@@ -201,7 +201,7 @@ impl Listen for After {
         }
         let settles = self.until.is_settled_by(end);
         if settles {
-            self.decided.0.store(key, Ordering::Relaxed);
+            self.decided.0.store(key.behind(0), Ordering::Relaxed);
         }
         progress.is_decided = settles || progress.remaining == 0;
     }
@@ -210,6 +210,10 @@ impl Listen for After {
         if let Some(held) = self.take_decided() {
             self.go_on(held);
         }
+    }
+
+    fn held_back(&self) -> Option<WakerKey> {
+        Some(self.number)
     }
 }
 

@@ -40,7 +40,7 @@ where
     }
 
     fn is_aborted(&self) -> bool {
-        self.inner.lock().aborted
+        self.aborted.load(Ordering::Relaxed)
     }
 }
 
@@ -112,12 +112,10 @@ where
         let key = listener.key();
         // Only a waker is registered more than once.
         let again = !matches!(listener, Listener::Set(..));
-        let old = if again && let Some(slot) = inner.listener(key) {
+        let old = if again && let Some(slot) = inner.more.listener(key) {
             Some(std::mem::replace(slot, listener))
-        } else if inner.first.is_none() {
-            inner.first.replace(listener)
         } else {
-            inner.extras().listeners.insert(key, listener)
+            inner.more.add_listener(key, listener)
         };
         drop(inner);
         // A waker's drop is user code.
@@ -126,13 +124,13 @@ where
     }
 
     fn unlisten(&self, key: ListenerKey) {
-        let removed = self.inner.lock().remove_listener(key);
+        let removed = self.inner.lock().more.remove_listener(key);
         drop_caught(removed);
     }
 
     fn hold(&self, value: Arc<dyn Any + Send + Sync>) {
         let mut inner = self.inner.lock();
-        let unused = if inner.is_done() { Some(value) } else { inner.extras().held.replace(value) };
+        let unused = if inner.is_done() { Some(value) } else { inner.more.extras().held.replace(value) };
         drop(inner);
         drop(unused);
     }
@@ -148,7 +146,6 @@ where
         look(deadline, || self.published.load(Ordering::Relaxed));
         let mut inner = self.inner.lock();
         while !inner.is_done() {
-            inner.waiters += 1;
             let timed_out = match deadline {
                 Some(deadline) => self.changed.wait_until(&mut inner, deadline).timed_out(),
                 None => {
@@ -156,7 +153,6 @@ where
                     false
                 }
             };
-            inner.waiters -= 1;
             if timed_out {
                 return inner.is_done();
             }
@@ -170,7 +166,7 @@ where
             match &inner.phase {
                 Phase::Finished(outcome) => {
                     let error = outcome.get().as_ref().err().cloned();
-                    inner.seen = true;
+                    self.seen.store(true, Ordering::Relaxed);
                     return error;
                 }
                 Phase::Cancelled => return Some(Error::Cancelled),
@@ -185,22 +181,19 @@ where
             owner::assert_may_block();
             inner = self.inner.lock();
             if matches!(inner.phase, Phase::Delivering { .. }) {
-                inner.waiters += 1;
                 self.changed.wait(&mut inner);
-                inner.waiters -= 1;
             }
         }
     }
 
     fn detach(&self) {
-        if self.spent.load(Ordering::Relaxed) {
+        if self.released.load(Ordering::Relaxed) {
             return;
         }
         let mut inner = self.inner.lock();
-        inner.detached = true;
-        let seen = inner.seen;
+        self.released.store(true, Ordering::Relaxed);
         if !matches!(inner.phase, Phase::Finished(_)) {
-            let (polled, held) = (inner.remove_listener(ListenerKey::Handle), inner.take_held());
+            let (polled, held) = (inner.more.remove_listener(ListenerKey::Handle), inner.more.take_held());
             drop(inner);
             drop_caught(polled);
             drop(held);
@@ -210,7 +203,7 @@ where
         let was = std::mem::replace(&mut inner.phase, Phase::Taken { raised });
         drop(inner);
         if let Phase::Finished(outcome) = was {
-            self.drop_unobserved(outcome, seen);
+            self.drop_unobserved(outcome);
         }
     }
 }
@@ -233,7 +226,7 @@ where
             }
             _ => return None,
         };
-        self.spent.store(true, Ordering::Relaxed);
+        self.released.store(true, Ordering::Relaxed);
         Some(outcome)
     }
 }
@@ -257,7 +250,7 @@ where
         if inner.is_done() {
             return Err(callback);
         }
-        inner.extras().callbacks.push_back(callback);
+        inner.more.extras().callbacks.push_back(callback);
         Ok(())
     }
 
@@ -281,11 +274,11 @@ where
                 panic!("{TAKEN}");
             }
             _ => {
-                inner.extras().callbacks.push_back(callback);
+                inner.more.extras().callbacks.push_back(callback);
                 return;
             }
         };
-        inner.extras().callbacks.push_back(callback);
+        inner.more.extras().callbacks.push_back(callback);
         let lent = Phase::Delivering { shown, cancelled: is_cancelled };
         let mut outcome = match std::mem::replace(&mut inner.phase, lent) {
             Phase::Finished(outcome) => outcome,
@@ -293,10 +286,7 @@ where
         };
         inner = self.deliver(inner, &mut outcome);
         inner.phase = if is_cancelled { Phase::Cancelled } else { Phase::Finished(outcome) };
-        let waiters = inner.waiters;
         drop(inner);
-        if waiters > 0 {
-            self.changed.notify_all();
-        }
+        self.changed.notify_all();
     }
 }

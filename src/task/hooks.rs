@@ -1,7 +1,7 @@
 //! [`Hooks`]: functions that the executors of a task have added, to be called at its start and its end. Also the span
 //! of the task.
 //!
-//! They are among the [extras](super::state) that few tasks have. Under the task's lock, hooks are only added, or taken
+//! They are among the [extras](super::more) that few tasks have. Under the task's lock, hooks are only added, or taken
 //! out to be called. They are called as callbacks are: without a lock, they must not block on a future, and a panic is
 //! logged.
 //!

@@ -22,12 +22,12 @@ where
     #[cold]
     pub(super) fn begin_span(&self) {
         let entry = match self.inner.lock().phase.call() {
-            Some(Some(call)) => call.entry(),
-            _ => return,
+            Some(call) => call.entry(),
+            None => return,
         };
         let span = TaskSpan::of_call(self.id, std::any::type_name::<C>(), || entry);
         if !span.is_none() {
-            self.inner.lock().extras().hooks = Some(Box::new(Hooks::new(span)));
+            self.inner.lock().more.extras().hooks = Some(Box::new(Hooks::new(span)));
         }
     }
 
@@ -35,11 +35,11 @@ where
     pub(super) fn add_on_start(&self, hook: OnStart) {
         let mut inner = self.inner.lock();
         match inner.phase {
-            Phase::Pending(_) => {
-                inner.add_hooks().on_start.push(hook);
+            Phase::Pending(_) | Phase::PendingElsewhere => {
+                inner.more.add_hooks().on_start.push(hook);
             }
-            Phase::Running { .. } => {
-                let hooks = inner.add_hooks();
+            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => {
+                let hooks = inner.more.add_hooks();
                 hooks.times.note_start(Instant::now(), None);
                 let times = hooks.times.clone();
                 drop(inner);
@@ -62,8 +62,8 @@ where
             // The error was taken. No executor gets here: it has the only job of the task, and others can only cancel
             // that.
             Phase::Taken { raised: Some(_) } => Some(Error::Abandoned),
-            Phase::Pending(_) | Phase::Running { .. } | Phase::Delivering { .. } => {
-                inner.add_hooks().on_done.push(hook);
+            _ => {
+                inner.more.add_hooks().on_done.push(hook);
                 return;
             }
         };

@@ -13,10 +13,9 @@ use super::context::RunningTask;
 use super::encoded::EncodedCall;
 use super::function::{caught, read};
 use super::hooks::Hooks;
-use super::listener::Listener;
 use super::replies::EncodedReplies;
 use super::roles::{Claim, Ran, Runnable, TaskOwner};
-use super::state::{By, Extras, Phase, Task, wait_for_itself};
+use super::state::{By, Phase, Task, wait_for_itself};
 use super::times::{OnDone, OnStart};
 use super::trace::TaskSpan;
 use super::{context, owner};
@@ -77,25 +76,28 @@ where
     /// Lends the call to `write`, without the lock: serde code is user code. If the task ends meanwhile, the call is
     /// dropped here; otherwise the task gets it back.
     pub(super) fn lend_call<W>(&self, write: impl FnOnce(&C) -> Result<W, Error>) -> Result<W, Error> {
-        let call = match self.inner.lock().phase.call() {
-            Some(call) => call.take().ok_or_else(lent_already)?,
-            None => return Err(Error::Cancelled),
+        let call = {
+            let mut inner = self.inner.lock();
+            if !inner.phase.is_open() {
+                return Err(Error::Cancelled);
+            }
+            inner.phase.lend_call().ok_or_else(lent_already)?
         };
         let result = if const { C::ENCODABLE } { written(|| write(&call)) } else { write(&call) };
-        let mut call = Some(call);
-        if let Some(slot) = self.inner.lock().phase.call() {
-            *slot = call.take();
-        }
-        drop_caught(call);
+        let unused = self.inner.lock().phase.give_back(call);
+        drop_caught(unused);
         result
     }
 
     /// Ends the task with what `read` makes of the replies, unless it is done: then they are left alone. `read` runs user
     /// code without the lock, and gets the number of calls if the task still has them.
     pub(super) fn end_with_replies(&self, read: impl FnOnce(Option<usize>) -> H) -> bool {
-        let expected = match self.inner.lock().phase.call() {
-            Some(call) => call.as_ref().map(C::count),
-            None => return false,
+        let expected = {
+            let inner = self.inner.lock();
+            if !inner.phase.is_open() {
+                return false;
+            }
+            inner.phase.call().map(C::count)
         };
         self.end(read(expected), By::Owner)
     }
@@ -134,21 +136,16 @@ where
     }
 
     fn is_waiting(&self) -> bool {
-        matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::Running { call: Some(_), .. })
+        matches!(self.inner.lock().phase, Phase::Pending(_) | Phase::PendingElsewhere | Phase::Started(_))
     }
 
     fn has_callbacks(&self) -> bool {
-        let inner = self.inner.lock();
-        let of_extras = |extras: &Extras<T>| {
-            let calls = extras.hooks.is_some() || !extras.callbacks.is_empty();
-            calls || extras.listeners.values().any(Listener::runs_tasks)
-        };
-        inner.first.as_ref().is_some_and(Listener::runs_tasks) || inner.extras.as_deref().is_some_and(of_extras)
+        self.inner.lock().more.has_callbacks()
     }
 
     fn attach(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
-        let waits = matches!(inner.phase.call(), Some(Some(_)));
+        let waits = inner.phase.call().is_some();
         let replaced = if waits {
             self.generation.store(fork::generation(), Ordering::Relaxed);
             inner.owner.replace(owner)
@@ -161,7 +158,7 @@ where
     }
 
     fn encode_call(&self) -> Result<EncodedCall, Error> {
-        let Some(call) = self.inner.lock().phase.take_call() else {
+        let Some(call) = self.inner.lock().phase.lend_call() else {
             return Err(Error::Cancelled);
         };
         let encoded = if const { C::ENCODABLE } { written(|| call.encode_call()) } else { call.encode_call() };
@@ -171,7 +168,7 @@ where
 
     fn entrust(&self, owner: Arc<dyn TaskOwner>) -> bool {
         let mut inner = self.inner.lock();
-        let is_open = inner.phase.call().is_some();
+        let is_open = inner.phase.is_open();
         let unused = if is_open {
             self.generation.store(fork::generation(), Ordering::Relaxed);
             inner.owner.replace(owner)
@@ -190,11 +187,10 @@ where
     fn run(&self, me: Arc<dyn Runnable>) -> Ran {
         let (call, owner, started) = {
             let mut inner = self.inner.lock();
-            let Some(call) = inner.phase.take_call() else {
+            let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
                 return Ran::Skipped;
             };
-            inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
-            (call, inner.owner.take(), inner.start_here())
+            (call, inner.owner.take(), inner.more.start_here())
         };
         if let Some(owner) = &owner {
             owner.started();
@@ -219,25 +215,22 @@ where
             wait_for_itself(self.id);
         }
         let own = inner.owner.as_ref().is_some_and(|own| owner::address(own) == owner::address(owner));
-        let Phase::Pending(call) = &mut inner.phase else {
-            return Claim::Elsewhere;
-        };
-        if !own {
+        let is_here = matches!(inner.phase, Phase::Pending(_));
+        if !own || !(is_here || matches!(inner.phase, Phase::PendingElsewhere)) {
             return Claim::Elsewhere;
         }
         if self.limit(&**owner).is_some() {
             return Claim::NeedsWorker;
         }
-        if call.is_some() && !stack::has_half() {
+        if is_here && !stack::has_half() {
             drop(inner);
             owner.hasten(Arc::as_ptr(&me).cast());
             return Claim::NeedsWorker;
         }
-        let Some(call) = call.take() else {
+        let Some(call) = inner.phase.take_call(Phase::Running(owner::thread_token())) else {
             return Claim::Elsewhere;
         };
-        inner.phase = Phase::Running { call: None, thread: owner::thread_token() };
-        let (released, started) = (inner.owner.take(), inner.start_here());
+        let (released, started) = (inner.owner.take(), inner.more.start_here());
         drop(inner);
         drop(released);
         owner.claimed(Arc::as_ptr(&me).cast());
@@ -253,12 +246,15 @@ where
 
     fn start(&self) -> bool {
         let mut inner = self.inner.lock();
-        let Phase::Pending(call) = &mut inner.phase else {
-            return matches!(inner.phase, Phase::Running { .. });
+        inner.phase = match std::mem::replace(&mut inner.phase, Phase::StartedElsewhere) {
+            Phase::Pending(call) => Phase::Started(call),
+            Phase::PendingElsewhere => Phase::StartedElsewhere,
+            other => {
+                inner.phase = other;
+                return inner.phase.is_open();
+            }
         };
-        let call = call.take();
-        inner.phase = Phase::Running { call, thread: 0 };
-        let started = inner.hooks().map(|hooks| hooks.start(Instant::now(), None));
+        let started = inner.more.hooks().map(|hooks| hooks.start(Instant::now(), None));
         drop(inner);
         if let Some(started) = started {
             started.run(None, self.name());
@@ -316,11 +312,11 @@ where
 
     fn on_abort(&self, hook: Box<dyn FnOnce() + Send>) {
         let mut inner = self.inner.lock();
-        if inner.aborted {
+        if self.aborted.load(Ordering::Relaxed) {
             drop(inner);
             catch_and_log("an on_abort hook", hook);
-        } else if inner.phase.call().is_some() {
-            let replaced = inner.extras().on_abort.replace(hook);
+        } else if inner.phase.is_open() {
+            let replaced = inner.more.extras().on_abort.replace(hook);
             drop(inner);
             drop_caught(replaced);
         } else {
@@ -338,23 +334,23 @@ where
     }
 
     fn drop_hooks(&self) {
-        let hooks = self.inner.lock().hooks().map(Hooks::clear);
+        let hooks = self.inner.lock().more.hooks().map(Hooks::clear);
         drop_caught(hooks);
     }
 
     fn has_hooks(&self) -> bool {
-        self.inner.lock().hooks().is_some()
+        self.inner.lock().more.hooks().is_some()
     }
 
     fn note_start(&self, at: Instant, worker: &str, executor: &'static str) {
-        let started = self.inner.lock().hooks().map(|hooks| hooks.start(at, Some(worker)));
+        let started = self.inner.lock().more.hooks().map(|hooks| hooks.start(at, Some(worker)));
         if let Some(started) = started {
             started.run(Some(executor), self.name());
         }
     }
 
     fn note_executor(&self, kind: &'static str) {
-        if let Some(hooks) = self.inner.lock().hooks() {
+        if let Some(hooks) = self.inner.lock().more.hooks() {
             hooks.note_executor(Some(kind));
         }
     }

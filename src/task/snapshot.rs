@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::error::Variant;
+
 /// The state of a task. `Cancelled` and `Finished` are *done*: a task never leaves them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -48,7 +50,7 @@ pub(crate) enum End {
 pub(crate) struct Snapshot {
     pub(crate) state: State,
     /// The variant of the error that a finished task ended with.
-    pub(crate) raised: Option<&'static str>,
+    pub(crate) raised: Option<Variant>,
 }
 
 impl Snapshot {
@@ -60,5 +62,16 @@ impl Snapshot {
             State::Cancelled => Some(End::Cancelled),
             State::Pending | State::Running => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Snapshot;
+
+    #[test]
+    fn a_snapshot_takes_as_little_room_as_a_state_and_an_error() {
+        // A task keeps one for its time between two states.
+        const { assert!(size_of::<Snapshot>() <= 2) }
     }
 }

@@ -12,17 +12,18 @@
 //! | from | to | by | what it takes out |
 //! |---|---|---|---|
 //! | `Pending` | `Running` | its worker, a claiming waiter, its last input | the call, to run it |
-//! | `Pending` | `Running` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
+//! | `Pending` | `Started` | [`Job::start`](crate::Job::start) | nothing: no thread runs it here |
+//! | `Started` | `Running` | its worker | the call, to run it |
 //! | `Pending` | `Delivering`, then done | `cancel`, `abort`, a refusal, a promise | the call, to drop it |
-//! | `Running` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
-//! | `Running`, no thread runs it here | `Delivering`, then done | a refusal | the call, if it is here |
+//! | `Running`, `Started` | `Delivering`, then done | its worker, `abort`, its time limit | the call, if it is here |
+//! | `Started` | `Delivering`, then done | a refusal | the call, if it is here |
 //! | `Delivering` | `Finished`, `Cancelled`, `Taken` | the thread that entered it | hooks, callbacks, then listeners |
 //! | `Finished` | `Delivering` and back | `add_done_callback`, while the callback runs | the outcome |
 //! | `Finished` | `Taken` | the handle: `result`, `.await`, its drop, or the task that was waiting for it and owns it | the outcome |
 //!
-//! A refusal ends a running task only if no thread of this process runs it: it was marked as started, but is in a
-//! queue, as its call or, for another process, encoded. `cancel` ends no such task, because it is running for its
-//! caller. A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering`
+//! `Pending` and `Started` have a variant each for while the call is elsewhere: it is lent to be encoded or shown, was
+//! encoded for another process, or never was there. From outside, `Started` is running. A refusal ends a started task,
+//! but none that a thread of this process runs. `cancel` ends neither, because both are running for their caller. A task never leaves `Taken`, and leaves `Cancelled` only for the time of a late callback. `Delivering`
 //! appears from outside as the state before it, so a task does not appear done before its callbacks have run, and a
 //! callback added to a done task does not make it appear not done.
 //!
@@ -33,8 +34,7 @@
 //! - **Finish against abort or time limit**: the first to find `Running` publishes. The late outcome is dropped by its
 //!   owner, outside the lock.
 //! - **Finish against take**: taking needs a handle by value and a done task. Before that, the taker sleeps on
-//!   `changed` and is counted in `waiters`, under the same lock that publishes. `changed` is notified only if a thread
-//!   sleeps on it.
+//!   `changed`, under the same lock that publishes.
 //! - **Callback against finish**: a callback that is added before `Delivering` ends is run by the delivering thread,
 //!   whose loop ends under the lock that publishes. A callback that is added later is run by the thread that adds it.
 //!   No other case exists.
@@ -54,23 +54,21 @@
 //! - **Fork**: the threads that would end a task do not exist in a forked process. The first thread there that finds
 //!   the task not done ends it with `Broken`. If another thread held the task's lock at the moment of the fork, which
 //!   it does for a few instructions at a time, the lock stays held: this case is not handled.
-//! - **Drop of the handle against finish**: either `detached` is set first, and the finishing thread drops the outcome;
+//! - **Drop of the handle against finish**: either `released` is set first, and the finishing thread drops the outcome;
 //!   or the outcome is stored first, and the handle drops it.
 //!
 //! The table above is one state machine, so all transitions are in one file.
 #![forbid(unsafe_code)]
 
-use std::any::Any;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::context::RunningTask;
 use super::function::failed;
-use super::hooks::{Hooks, Started};
+use super::more::{Delivery, More};
 use super::roles::{Callback, TaskHandle};
 use super::snapshot::{End, Snapshot, State};
-use crate::error::{Error, Outcome};
+use crate::error::{Error, Outcome, Variant};
 use crate::fork;
 use crate::held::{Held, is_large};
 use crate::id::FutureId;
@@ -78,7 +76,7 @@ use crate::options::TaskOptions;
 use crate::outcomes::drop_unobserved;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::task::call::{Call, Continuation, LocalCall};
-use crate::task::listener::{self, Listener, ListenerKey, Listeners};
+use crate::task::listener;
 use crate::task::nested::as_callback;
 use crate::task::owner;
 use crate::task::roles::TaskOwner;
@@ -93,9 +91,15 @@ pub(crate) struct Task<C, T, H = Outcome<T>> {
     pub(super) inner: Mutex<Inner<C, T, H>>,
     /// Notified when the task is done, and when an outcome that was lent to a late callback is back.
     pub(super) changed: Condvar,
-    /// The handle has taken the outcome, so its drop has nothing left to do. Only the handle writes and reads it, so it
-    /// needs no ordering.
-    pub(super) spent: AtomicBool,
+    /// Nobody will take the outcome any more: the handle has taken it, so that its drop has nothing left to do, or was
+    /// dropped before the task was done. Only the handle writes it, in the latter case under the lock, under which the
+    /// outcome is stored. So it needs no ordering.
+    pub(super) released: AtomicBool,
+    /// A callback or the caller has seen the outcome or its error. Written under the lock; out here, as the next, because
+    /// there is room for it.
+    pub(super) seen: AtomicBool,
+    /// The task was aborted or reached its time limit while it ran. Written under the lock.
+    pub(super) aborted: AtomicBool,
     /// The task has been published. A hint for a thread that [looks](crate::look) without the lock, set after the lock has
     /// been released.
     pub(super) published: AtomicBool,
@@ -109,40 +113,22 @@ pub(super) struct Inner<C, T, H> {
     /// The pool whose queue the task is in, or the owner that it was entrusted to. Taken by the thread that makes the
     /// task leave `Pending`, or ends it.
     pub(super) owner: Option<Arc<dyn TaskOwner>>,
-    /// The first listener is inline: most futures have at most one.
-    pub(super) first: Option<Listener>,
-    pub(super) extras: Option<Box<Extras<T>>>,
-    /// The number of threads that sleep on `changed`. Each changes it itself.
-    pub(super) waiters: u32,
-    /// The handle was dropped.
-    pub(super) detached: bool,
-    /// A callback or the caller has seen the outcome or its error.
-    pub(super) seen: bool,
-    /// The task was aborted or reached its time limit while it ran.
-    pub(super) aborted: bool,
+    pub(super) more: More<T>,
 }
 
-/// The fields that few tasks need.
-pub(super) struct Extras<T> {
-    pub(super) listeners: Listeners,
-    pub(super) callbacks: VecDeque<Callback<T>>,
-    pub(super) on_abort: Option<Box<dyn FnOnce() + Send>>,
-    /// Taken out when the task ends.
-    pub(super) hooks: Option<Box<Hooks>>,
-    /// See [`Awaited::hold`](super::roles::Awaited::hold).
-    pub(super) held: Option<Arc<dyn Any + Send + Sync>>,
-}
-
+/// With a small call, no variant needs more room than the details of an error. So the tag of an error tells the phases
+/// apart too, and the whole is as large as an outcome.
 pub(super) enum Phase<C, H> {
-    /// Not started. `None` while the call is being encoded or shown, after it was encoded for another process, and for a
-    /// promise.
-    Pending(Option<C>),
-    /// Started. The call is still here if it was only marked as started, and not encoded for another process; `thread`
-    /// is the token of the thread that runs it here, or 0.
-    Running {
-        call: Option<C>,
-        thread: u64,
-    },
+    /// Not started, and here.
+    Pending(C),
+    /// Not started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
+    PendingElsewhere,
+    /// Marked as started, but no thread runs it here: it is in a queue.
+    Started(C),
+    /// Marked as started. The call is being encoded or shown, was encoded for another process, or is that of a promise.
+    StartedElsewhere,
+    /// The thread with this token runs it.
+    Running(u64),
     /// One thread has the outcome, and runs callbacks or drops the call. Appears as `shown`.
     Delivering {
         shown: Snapshot,
@@ -152,14 +138,8 @@ pub(super) enum Phase<C, H> {
     Cancelled,
     /// Finished, and the outcome was taken or dropped.
     Taken {
-        raised: Option<&'static str>,
+        raised: Option<Variant>,
     },
-}
-
-/// Something that is called when a task ends.
-pub(super) enum Delivery<T> {
-    Hooks(Box<Hooks>),
-    Callback(Callback<T>),
 }
 
 /// Who ends a task.
@@ -198,15 +178,15 @@ fn call_back<T, H: Held<Outcome<T>> + Send>(callback: Callback<T>, outcome: &mut
     });
 }
 
-fn raised<T>(outcome: &Outcome<T>) -> Option<&'static str> {
+fn raised<T>(outcome: &Outcome<T>) -> Option<Variant> {
     outcome.as_ref().err().map(Error::variant)
 }
 
 impl<C, T, H: Held<Outcome<T>>> Inner<C, T, H> {
     pub(super) fn snapshot(&self) -> Snapshot {
         let (state, raised) = match &self.phase {
-            Phase::Pending(_) => (State::Pending, None),
-            Phase::Running { .. } => (State::Running, None),
+            Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, None),
+            Phase::Started(_) | Phase::StartedElsewhere | Phase::Running(_) => (State::Running, None),
             Phase::Delivering { shown, .. } => (shown.state, shown.raised),
             Phase::Finished(outcome) => (State::Finished, raised(outcome.get())),
             Phase::Cancelled => (State::Cancelled, None),
@@ -221,77 +201,46 @@ impl<C, T, H: Held<Outcome<T>>> Inner<C, T, H> {
 }
 
 impl<C, H> Phase<C, H> {
-    pub(super) fn runs_here(&self) -> bool {
-        matches!(self, Phase::Running { thread, .. } if *thread == owner::thread_token())
+    /// Returns `true` if the task has not begun to end.
+    pub(super) fn is_open(&self) -> bool {
+        use Phase::{Pending, PendingElsewhere, Running, Started, StartedElsewhere};
+        matches!(self, Pending(_) | PendingElsewhere | Started(_) | StartedElsewhere | Running(_))
     }
 
-    pub(super) fn call(&mut self) -> Option<&mut Option<C>> {
+    pub(super) fn runs_here(&self) -> bool {
+        matches!(self, Phase::Running(thread) if *thread == owner::thread_token())
+    }
+
+    pub(super) fn call(&self) -> Option<&C> {
         match self {
-            Phase::Pending(call) | Phase::Running { call, .. } => Some(call),
+            Phase::Pending(call) | Phase::Started(call) => Some(call),
             _ => None,
         }
     }
 
-    pub(super) fn take_call(&mut self) -> Option<C> {
-        self.call()?.take()
-    }
-}
-
-impl<T> Default for Extras<T> {
-    fn default() -> Self {
-        Self { listeners: Listeners::new(), callbacks: VecDeque::new(), on_abort: None, hooks: None, held: None }
-    }
-}
-
-impl<C, T, H> Inner<C, T, H> {
-    pub(super) fn extras(&mut self) -> &mut Extras<T> {
-        self.extras.get_or_insert_default()
-    }
-
-    /// Takes out what is called next when the task ends: first the hooks, then one callback after the other.
-    pub(super) fn next_delivery(&mut self) -> Option<Delivery<T>> {
-        let extras = self.extras.as_mut()?;
-        if let Some(hooks) = extras.hooks.take() {
-            return Some(Delivery::Hooks(hooks));
+    /// Replaces the phase, if the call is here, and returns the call.
+    pub(super) fn take_call(&mut self, next: Self) -> Option<C> {
+        self.call()?;
+        match std::mem::replace(self, next) {
+            Phase::Pending(call) | Phase::Started(call) => Some(call),
+            _ => None,
         }
-        extras.callbacks.pop_front().map(Delivery::Callback)
     }
 
-    pub(super) fn hooks(&mut self) -> Option<&mut Hooks> {
-        self.extras.as_mut()?.hooks.as_deref_mut()
+    /// Takes the call out for a moment, or for good.
+    pub(super) fn lend_call(&mut self) -> Option<C> {
+        let next = if matches!(self, Phase::Pending(_)) { Phase::PendingElsewhere } else { Phase::StartedElsewhere };
+        self.take_call(next)
     }
 
-    /// Returns the hooks, to add one.
-    pub(super) fn add_hooks(&mut self) -> &mut Hooks {
-        self.extras().hooks.get_or_insert_with(|| Box::new(Hooks::new(TaskSpan::none())))
-    }
-
-    /// Notes in the hooks that the task starts in this thread.
-    pub(super) fn start_here(&mut self) -> Option<Box<Started>> {
-        self.hooks().map(Hooks::start_here)
-    }
-
-    pub(super) fn take_listeners(&mut self) -> (Option<Listener>, Option<Listeners>) {
-        let rest = self.extras.as_mut().map(|extras| std::mem::take(&mut extras.listeners));
-        (self.first.take(), rest)
-    }
-
-    pub(super) fn take_held(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.extras.as_mut()?.held.take()
-    }
-
-    pub(super) fn remove_listener(&mut self, key: ListenerKey) -> Option<Listener> {
-        if self.first.as_ref().is_some_and(|first| first.key() == key) {
-            return self.first.take();
-        }
-        self.extras.as_mut()?.listeners.remove(&key)
-    }
-
-    pub(super) fn listener(&mut self, key: ListenerKey) -> Option<&mut Listener> {
-        match &mut self.first {
-            Some(first) if first.key() == key => Some(first),
-            _ => self.extras.as_mut()?.listeners.get_mut(&key),
-        }
+    /// Puts a call back that was lent. Returns it if the task has begun to end meanwhile.
+    pub(super) fn give_back(&mut self, call: C) -> Option<C> {
+        *self = match self {
+            Phase::PendingElsewhere => Phase::Pending(call),
+            Phase::StartedElsewhere => Phase::Started(call),
+            _ => return Some(call),
+        };
+        None
     }
 }
 
@@ -354,17 +303,14 @@ where
             id: FutureId::next(),
             options: options.map_or_else(OnceLock::new, OnceLock::from),
             inner: Mutex::new(Inner {
-                phase: Phase::Pending(call),
+                phase: call.map_or(Phase::PendingElsewhere, Phase::Pending),
                 owner,
-                first: None,
-                extras: None,
-                waiters: 0,
-                detached: false,
-                seen: false,
-                aborted: false,
+                more: More::Nothing,
             }),
             changed: Condvar::new(),
-            spent: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            seen: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             published: AtomicBool::new(false),
             generation: AtomicU32::new(generation),
         });
@@ -389,36 +335,39 @@ where
     /// call has been dropped and the callbacks have run.
     pub(super) fn end(&self, mut outcome: H, by: By) -> bool {
         let mut inner = self.inner.lock();
-        let is_unasked = matches!(by, By::CancelUnasked | By::AbortUnasked);
-        let allowed = match inner.phase {
-            _ if is_unasked && given_away(inner.owner.as_ref()).is_some() => false,
-            Phase::Pending(_) => by != By::Limit,
+        let (state, allowed) = match inner.phase {
+            Phase::Pending(_) | Phase::PendingElsewhere => (State::Pending, by != By::Limit),
             // Marked as started, but in a queue: nobody else would end it.
-            Phase::Running { thread: 0, .. } if by == By::Refusal => true,
-            Phase::Running { .. } => matches!(by, By::Owner | By::Abort | By::AbortUnasked | By::Limit),
-            _ => false,
+            Phase::Started(_) | Phase::StartedElsewhere => {
+                (State::Running, !matches!(by, By::Cancel | By::CancelUnasked))
+            }
+            Phase::Running(_) => (State::Running, matches!(by, By::Owner | By::Abort | By::AbortUnasked | By::Limit)),
+            _ => (State::Finished, false),
         };
-        if !allowed {
+        let is_unasked = matches!(by, By::CancelUnasked | By::AbortUnasked);
+        if !allowed || is_unasked && given_away(inner.owner.as_ref()).is_some() {
             drop(inner);
             drop_caught(outcome);
             return false;
         }
         let cancelled = matches!(outcome.get(), Err(Error::Cancelled));
-        let shown = inner.snapshot();
+        let shown = Snapshot { state, raised: None };
         let was = std::mem::replace(&mut inner.phase, Phase::Delivering { shown, cancelled });
         let call = match was {
-            Phase::Pending(call) | Phase::Running { call, .. } => call,
+            Phase::Pending(call) | Phase::Started(call) => Some(call),
             _ => None,
         };
         let owner = inner.owner.take();
         if let Some(owner) = &owner
-            && let Some(hooks) = inner.hooks()
+            && let Some(hooks) = inner.more.hooks()
         {
             hooks.note_executor(owner.kind());
         }
         let aborts = shown.state == State::Running && matches!(by, By::Abort | By::AbortUnasked | By::Limit);
-        inner.aborted |= aborts;
-        let hook = inner.extras.as_mut().and_then(|extras| extras.on_abort.take());
+        if aborts {
+            self.aborted.store(true, Ordering::Relaxed);
+        }
+        let hook = inner.more.take_on_abort();
         let (on_abort, unused) = if aborts { (hook, None) } else { (None, hook) };
         if call.is_some() || owner.is_some() || unused.is_some() {
             drop(inner);
@@ -476,8 +425,10 @@ where
         mut inner: MutexGuard<'a, Inner<C, T, H>>,
         outcome: &mut H,
     ) -> MutexGuard<'a, Inner<C, T, H>> {
-        while let Some(delivery) = inner.next_delivery() {
-            inner.seen |= matches!(delivery, Delivery::Callback(_));
+        while let Some(delivery) = inner.more.next_delivery() {
+            if matches!(delivery, Delivery::Callback(_)) {
+                self.seen.store(true, Ordering::Relaxed);
+            }
             drop(inner);
             match delivery {
                 Delivery::Hooks(hooks) => hooks.run_done(H::get(outcome).as_ref().map(|_| ()), self.name()),
@@ -491,37 +442,42 @@ where
     }
 
     pub(super) fn publish(&self, mut inner: MutexGuard<'_, Inner<C, T, H>>, outcome: H) {
-        let raised = raised(outcome.get());
+        let end = match outcome.get() {
+            Ok(_) => End::Value,
+            Err(Error::Cancelled) => End::Cancelled,
+            Err(_) => End::Error,
+        };
         let mut unclaimed = None;
-        inner.phase = if matches!(outcome.get(), Err(Error::Cancelled)) {
+        inner.phase = if end == End::Cancelled {
             Phase::Cancelled
-        } else if inner.detached {
-            unclaimed = Some((outcome, inner.seen));
+        } else if self.released.load(Ordering::Relaxed) {
+            let raised = raised(outcome.get());
+            unclaimed = Some(outcome);
             Phase::Taken { raised }
         } else {
             Phase::Finished(outcome)
         };
-        let end = inner.snapshot().end();
-        let (first, rest) = inner.take_listeners();
-        let held = inner.take_held();
+        let listeners = inner.more.take_listeners();
+        let held = inner.more.take_held();
         // Before the task can be seen done: so it is in the wait-sets ahead of any task that ends as a consequence.
-        listener::tell(first.as_ref(), rest.as_ref(), end.unwrap_or(End::Value));
-        let waiters = inner.waiters;
+        if let Some(listeners) = &listeners {
+            listener::tell(listeners, end);
+        }
         drop(inner);
         self.published.store(true, Ordering::Relaxed);
-        if waiters > 0 {
-            self.changed.notify_all();
+        self.changed.notify_all();
+        if let Some(listeners) = listeners {
+            listener::wake(listeners);
         }
-        listener::wake(first, rest);
         drop(held);
-        if let Some((outcome, seen)) = unclaimed {
-            self.drop_unobserved(outcome, seen);
+        if let Some(outcome) = unclaimed {
+            self.drop_unobserved(outcome);
         }
     }
 
-    /// Drops an outcome that will not be taken. Its error is logged unless it was `seen`.
-    pub(super) fn drop_unobserved(&self, outcome: H, seen: bool) {
-        if seen {
+    /// Drops an outcome that will not be taken. Its error is logged unless it was seen.
+    pub(super) fn drop_unobserved(&self, outcome: H) {
+        if self.seen.load(Ordering::Relaxed) {
             return drop_caught(outcome);
         }
         let name = self.name();
@@ -568,11 +524,22 @@ impl<C, T, H> Task<C, T, H> {
 mod tests {
     use std::sync::Arc;
 
-    use super::new_task;
+    use super::{Phase, Task, new_task};
     use crate::error::{Error, Outcome};
     use crate::task::call::LocalCall;
     use crate::task::roles::TaskOwner;
     use crate::task::roles::{Ran, Runnable};
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_pending_task_takes_little_memory() {
+        /// A call that captures a word.
+        type Call = LocalCall<u64>;
+        const {
+            assert!(size_of::<Phase<Call, Outcome<u64>>>() <= size_of::<Outcome<u64>>());
+            assert!(size_of::<Task<Call, u64>>() <= 112);
+        }
+    }
 
     #[test]
     fn a_run_returns_how_the_task_ended() {

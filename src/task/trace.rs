@@ -163,7 +163,7 @@ mod imp {
                     self.record("outcome", "Ok");
                 }
                 Err(error) => {
-                    self.record("outcome", error.variant());
+                    self.record("outcome", error.variant().name());
                     self.record("error", display(error));
                 }
             }

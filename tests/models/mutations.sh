@@ -110,17 +110,17 @@ handle=src/task/handle.rs
 runner=src/task/runner.rs
 shared=src/future/shared.rs
 under shuttle task
-mutate waiter-not-counted $handle 's/inner\.waiters \+= 1;\n(\s+let timed_out)/$1/'
+mutate waiters-not-notified $state 's/(self\.published\.store\(true, Ordering::Relaxed\);\n\s+)self\.changed\.notify_all\(\);/$1/'
 mutate publish-before-callbacks $state 's/inner = self\.deliver\(inner, &mut outcome\);\n\s+self\.publish\(inner, outcome\);/drop(inner); self.publish(self.inner.lock(), outcome);/'
 mutate abort-that-a-cancel-forestalled $handle 's/ended \|\| self\.was_cancelled\(\)/ended/'
 mutate second-waker-forgotten $handle 's/Some\(std::mem::replace\(slot, listener\)\)/{ let _ = slot; Some(listener) }/'
 mutate abort-forgets-its-hook $state 's/if aborts \{ \(hook, None\) \}/if false { (hook, None) }/'
-mutate hook-after-an-abort-lost $runner 's/if inner\.aborted \{/if false {/'
+mutate hook-after-an-abort-lost $runner 's/if self\.aborted\.load\(Ordering::Relaxed\) \{/if false {/'
 mutate late-callbacks-left $shared 's/if callback\.is_none\(\) \{/if false {/'
 under shuttle waiting
 mutate listener-on-a-done-task $handle 's/if let Some\(end\) = snapshot\.end\(\) \{\n(\s+drop\(inner\);\n\s+drop_caught\(listener\))/if let Some(end) = None {\n$1/'
 under shuttle scope
-mutate outcome-kept-without-a-handle $state 's/else if inner\.detached/else if false/'
+mutate outcome-kept-without-a-handle $state 's/else if self\.released\.load\(Ordering::Relaxed\)/else if false/'
 mutate scope-forgets-running src/thread/scope.rs 's/while state\.open > 0/while false/'
 mutate scope-guard-before-outcome $runner 's/let _guard = call\.guard\(\);/drop(call.guard());/'
 

@@ -19,7 +19,7 @@ where
     }
 
     fn entry(&self) -> Option<Entry> {
-        self.inner.lock().phase.call()?.as_ref()?.entry()
+        self.inner.lock().phase.call()?.entry()
     }
 
     fn read(&self, replies: &mut dyn Iterator<Item = Reply<'_>>) -> bool {
