@@ -16,6 +16,8 @@ pub(crate) struct Orders {
     pub(crate) terminated: Vec<Uuid>,
     /// Questions that every worker answers.
     pub(crate) questions: Vec<Question>,
+    /// The link has taken some, and they are not told yet: the connection must not end before.
+    is_telling: bool,
 }
 
 /// A question to all workers, whose answers have the ticket.
@@ -26,18 +28,28 @@ pub(crate) struct Question {
 }
 
 impl Orders {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.revoked.is_empty() && self.terminated.is_empty() && self.questions.is_empty()
+    /// Returns `true` if workers have been told everything.
+    pub(crate) fn are_told(&self) -> bool {
+        !self.is_telling && self.revoked.is_empty() && self.terminated.is_empty() && self.questions.is_empty()
+    }
+
+    /// For the link, once it has told what it took before: takes what is to be told next.
+    fn take(&mut self) -> Option<Self> {
+        self.is_telling = false;
+        if self.are_told() {
+            return None;
+        }
+        Some(std::mem::replace(self, Self { is_telling: true, ..Self::default() }))
     }
 }
 
 impl Link {
-    /// Tells the workers what they are to be told.
+    /// Tells the workers what they are to be told. What the broker has not confirmed when the connection is lost is told on the
+    /// next one: nothing of it does harm if it comes twice.
     pub(super) async fn order(&self, session: &Session) -> Result<(), Lost> {
         loop {
-            let orders =
-                self.shared.until(|state| (!state.orders.is_empty()).then(|| std::mem::take(&mut state.orders))).await;
-            for order in self.texts(orders) {
+            loop {
+                let Some(order) = self.telling.borrow().front().cloned() else { break };
                 match session.broadcast(&order).await {
                     Ok(()) => {}
                     Err(error) if session.is_connected() => {
@@ -45,7 +57,10 @@ impl Link {
                     }
                     Err(error) => return Err(error.into()),
                 }
+                self.telling.borrow_mut().pop_front();
             }
+            let orders = self.shared.until(|state| state.orders.take()).await;
+            self.telling.borrow_mut().extend(self.texts(orders));
         }
     }
 
