@@ -18,6 +18,8 @@ pub(super) struct Origin {
     /// By which the message is acknowledged. `None` once the connection that delivered it is lost: the broker will deliver
     /// the message again, to this worker or another one.
     pub(super) tag: Option<u64>,
+    /// From which it was read, whatever exchange has put it there.
+    pub(super) queue: String,
     pub(super) exchange: String,
     pub(super) routing_key: String,
     pub(super) is_redelivered: bool,
