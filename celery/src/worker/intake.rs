@@ -13,7 +13,7 @@ use serde_json::json;
 use super::call::Call;
 use super::ended::{Ended, answer_properties};
 use super::outcome::Outcome;
-use super::request::{Origin, Request, Running, Stage};
+use super::request::{Hold, Origin, Request, Running, Stage};
 use super::service::Service;
 use super::session::{About, Session};
 use super::verdict::{Circumstances, Verdict, judge};
@@ -80,8 +80,7 @@ impl Service {
         match judge(&message, &circumstances) {
             Verdict::Run => self.start(session, message, origin, &data).await,
             Verdict::Hold(wait) => {
-                let until = now.checked_add(wait).unwrap_or(now);
-                let stage = Stage::Held { until, properties, body: data };
+                let stage = Stage::Held { hold: Hold::new(now, wait), properties, body: data };
                 self.requests.insert(message.id.clone(), Request { message, origin, stage });
                 if self.phase == Phase::Serving {
                     self.adjust_slots(session).await

@@ -7,7 +7,7 @@
 //!
 //! | a request is | it leaves by |
 //! |---|---|
-//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop: published anew, and acknowledged |
+//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop, or ten minutes: published anew, and acknowledged |
 //! | running | its outcome: what comes after it, then the answer, then the acknowledgement |
 //!
 //! When the connection is lost, the broker takes all messages for undelivered. Requests that are held are forgotten, and
@@ -31,7 +31,7 @@ use futures_lite::future::pending;
 use super::ended::Ended;
 use super::events::{Events, HEARTBEAT, Vitals};
 use super::ids::Ids;
-use super::request::{Request, Requests, Stage};
+use super::request::{Hold, Request, Requests, Stage};
 use super::session::{Incoming, Session};
 use super::{Input, Lost, Phase, Settings, Stop, Stopper, Worker};
 use crate::broker::{Broker, ConnectError, wait};
@@ -240,7 +240,7 @@ impl Service {
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
         let held = self.requests.values().filter_map(|request| match request.stage {
-            Stage::Held { until, .. } => Some(until),
+            Stage::Held { hold, .. } => Some(hold.until),
             Stage::Running(_) => None,
         });
         let end = self.phase.end();
@@ -289,14 +289,21 @@ impl Service {
         session.cancel(None).await?;
         let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
         self.requests = running;
-        for (_, Request { origin, stage, .. }) in Requests::into_iter(held) {
-            // Anew, because a message that is delivered again is taken for one whose task had started.
-            if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
-                match session.deliver(("", &origin.queue), &body, properties).await? {
-                    Ok(()) => session.ack(tag).await?,
-                    // The broker has it again when the connection ends. Its time has not come by then, or it is lost.
-                    Err(why) => log::warn!("a task that waits for its time cannot be given back: {why}"),
-                }
+        for (_, request) in Requests::into_iter(held) {
+            self.give_back(session, request).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives back a message that is held.
+    async fn give_back(&mut self, session: &mut Session, request: Request) -> Result<(), Lost> {
+        let Request { origin, stage, .. } = request;
+        // Anew, because a message that is delivered again is taken for one whose task had started.
+        if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
+            match session.deliver(("", &origin.queue), &body, properties).await? {
+                Ok(()) => session.ack(tag).await?,
+                // The broker has it again when the connection ends.
+                Err(why) => log::warn!("a task that waits for its time cannot be given back: {why}"),
             }
         }
         Ok(())
@@ -313,15 +320,19 @@ impl Service {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
             self.give_up();
         }
-        let is_due = |request: &Request| matches!(request.stage, Stage::Held { until, .. } if until <= now);
+        let is_due = |request: &Request| matches!(request.stage, Stage::Held { hold, .. } if hold.until <= now);
         let due: Vec<String> =
             self.requests.iter().filter(|(_, request)| is_due(request)).map(|(id, _)| id.clone()).collect();
         if due.is_empty() {
             return Ok(());
         }
         for id in due {
-            if let Some(Request { message, origin, stage: Stage::Held { body, .. } }) = self.requests.remove(&id) {
-                self.start(session, message, origin, &body).await?;
+            match self.requests.remove(&id) {
+                Some(Request { message, origin, stage: Stage::Held { hold: Hold { is_all: true, .. }, body, .. } }) => {
+                    self.start(session, message, origin, &body).await?;
+                }
+                Some(request) => self.give_back(session, request).await?,
+                None => {}
             }
         }
         self.adjust_slots(session).await
