@@ -67,10 +67,9 @@ fn end(publisher: &mut Publisher) -> Value {
 fn what_is_too_long_for_amqp_costs_its_message_alone(peers: &Peers) {
     unharmed(peers, |worker, publisher| {
         let long = "x".repeat(300);
-        let properties = |id: &str| publisher.properties("tests.sum_to", id);
-        publisher.publish(header(properties("1"), "id", text(&long)), "[[3], {}, {}]");
-        publisher.publish(header(properties("2"), "id", text(&"x".repeat(100_000))), "[[3], {}, {}]");
-        for id in ["1", "2"] {
+        for (id, long) in [("1", &long), ("2", &"x".repeat(100_000))] {
+            let properties = publisher.properties("tests.sum_to", id);
+            publisher.publish(header(properties, "id", text(long)), "[[3], {}, {}]");
             let answer = end(publisher);
             assert_eq!((&answer["task_id"], &answer["status"]), (&json!(id), &json!("FAILURE")), "{answer}");
         }
