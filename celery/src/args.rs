@@ -9,6 +9,7 @@
 //! | `Keywords` of a struct or a map, written | its fields by name |
 //! | anything else | one by position |
 //! | a struct or a map, read | one by position, or its fields by name |
+//! | what may have any shape, such as an untagged enum, read | the same, or none as null, or several as a list |
 #![forbid(unsafe_code)]
 
 use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
@@ -85,12 +86,28 @@ impl<'a> Arguments<'a> {
             _ => Err(mismatch(&count, "one")),
         }
     }
+
+    /// Returns the only argument, or all keyword arguments as one, even if there are none.
+    fn fields(&self) -> Result<Text<'a>, Error> {
+        let count = self.count()?;
+        if count.by_position.is_empty() { Ok(Text(self.kwargs)) } else { self.one() }
+    }
+
+    /// Returns the arguments as a value that was written whatever shape it has.
+    fn any(&self) -> Result<Text<'a>, Error> {
+        let count = self.count()?;
+        match (count.by_position.len(), count.by_name) {
+            (0, 0) => Ok(Text("null")),
+            (2.., 0) => Ok(Text(self.args)),
+            _ => self.one(),
+        }
+    }
 }
 
-macro_rules! read_one {
-    ($($method:ident($($name:ident: $type:ty),*))*) => {$(
+macro_rules! read_by {
+    ($find:ident: $($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Error> {
-            self.one()?.$method($($name,)* visitor)
+            self.$find()?.$method($($name,)* visitor)
         }
     )*};
 }
@@ -98,15 +115,22 @@ macro_rules! read_one {
 impl<'de> Deserializer<'de> for Arguments<'de> {
     type Error = Error;
 
-    read_one! {
-        deserialize_any() deserialize_bool() deserialize_char() deserialize_str() deserialize_string()
+    read_by! {
+        any: deserialize_any() deserialize_ignored_any()
+    }
+
+    read_by! {
+        fields: deserialize_map() deserialize_struct(name: Name, fields: &'static [Name])
+    }
+
+    read_by! {
+        one: deserialize_bool() deserialize_char() deserialize_str() deserialize_string()
         deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
         deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
         deserialize_f32() deserialize_f64() deserialize_bytes() deserialize_byte_buf() deserialize_option()
         deserialize_unit_struct(name: Name)
         deserialize_seq() deserialize_tuple_struct(name: Name, length: usize)
-        deserialize_map() deserialize_struct(name: Name, fields: &'static [Name])
-        deserialize_enum(name: Name, variants: &'static [Name]) deserialize_identifier() deserialize_ignored_any()
+        deserialize_enum(name: Name, variants: &'static [Name]) deserialize_identifier()
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: Name, visitor: V) -> Result<V::Value, Error> {
@@ -187,6 +211,31 @@ mod tests {
             read("[]", r#"{"path": "a.png", "width": 3}"#).map(|Keywords(order): Keywords<Resize>| order),
             Ok(resize())
         );
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        None,
+        Text(String),
+        Two(u8, u8),
+        Named { a: u8 },
+    }
+
+    #[test]
+    fn what_may_have_any_shape_is_read_as_it_was_written() {
+        for any in [Any::None, Any::Text("x".into()), Any::Two(1, 2), Any::Named { a: 1 }] {
+            let (args, kwargs) = written(&any);
+            assert_eq!(read(&args, &kwargs), Ok(any));
+        }
+        use serde_json::{Value, json};
+        for value in [Value::Null, json!([]), json!([1, 2]), json!({}), json!({"a": [null]}), json!(7)] {
+            let (args, kwargs) = written(&value);
+            assert_eq!(read(&args, &kwargs), Ok(value));
+        }
+        let none = std::collections::BTreeMap::<String, u8>::new();
+        let (args, kwargs) = written(&Keywords(&none));
+        assert_eq!(read(&args, &kwargs).map(|Keywords(map)| map), Ok(none));
     }
 
     #[test]

@@ -24,6 +24,9 @@ const HEARTBEAT: u16 = 30;
 /// How long one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
+/// How long the end of a connection may take.
+const ENDING: Duration = Duration::from_secs(5);
+
 /// Why there is no connection to a broker.
 ///
 /// The text never has the password of the URL.
@@ -98,6 +101,17 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     block_on(future)
 }
 
+/// Ends a connection in order, if the broker answers soon. One that has blocked the connection, because it is short of memory,
+/// answers nothing until it has some: then the connection is just dropped.
+pub(crate) async fn in_time(ends: impl Future<Output = lapin::Result<()>>) -> Result<(), String> {
+    let gives_up = async {
+        Timer::after(ENDING).await;
+        Err(format!("it does not answer within {ENDING:?}"))
+    };
+    let ends = async { ends.await.map_err(|error| error.to_string()) };
+    ends.or(gives_up).await
+}
+
 impl Broker {
     /// Reads a URL as Celery does: `pyamqp` is another name of `amqp`, and the default virtual host is `/`.
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
@@ -111,13 +125,20 @@ impl Broker {
                     "begins with amqps://, which needs the feature `tls` of concurrent-futures-celery".into(),
                 ));
             }
-            Some(other) => {
+            Some(other) if other.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) => {
                 return Err(ConnectError::Url(format!(
                     "begins with {other}://, and only RabbitMQ's amqp:// and amqps:// are known"
                 )));
             }
             // Not shown: it may be a password.
-            None => return Err(ConnectError::Url("must begin with amqp:// or amqps://".into())),
+            _ => return Err(ConnectError::Url("must begin with amqp:// or amqps://".into())),
+        }
+        let rest = url.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '#']));
+        if rest.is_some_and(|(_, path)| path.contains('@')) {
+            // The password would be taken for the virtual host, and shown.
+            return Err(ConnectError::Url(
+                "has an @ behind the host: in a password, write %2F for /, %3F for ?, %23 for # and %40 for @".into(),
+            ));
         }
         let mut uri: AMQPUri = url.parse().map_err(|cause| ConnectError::Url(format!("cannot be read: {cause}")))?;
         if uri.vhost.is_empty() {
@@ -198,6 +219,10 @@ mod tests {
             "the URL of the broker begins with redis://, and only RabbitMQ's amqp:// and amqps:// are known"
         );
         assert_eq!(refused("me:secret@host"), "the URL of the broker must begin with amqp:// or amqps://");
+        assert!(!refused("me:sec://ret@host").contains("sec:"), "what is before :// may be part of a password");
+        for url in ["amqp://me:12/secret@host", "amqp://me:12?secret@host", "amqp://me:12#secret@host"] {
+            assert!(refused(url).contains("write %2F for /") && !refused(url).contains("secret"), "{url}");
+        }
         let port = refused("amqp://me:secret@host:port");
         assert!(port.contains("cannot be read") && !port.contains("secret"), "{port}");
         assert!(!format!("{:?}", Broker::parse("amqp://me:secret@host")).contains("secret"));

@@ -71,16 +71,19 @@ impl Failure {
             Error::Panicked(_) => "Panicked",
             _ => "RuntimeError",
         };
+        let report = Report::of(error);
+        let cf = serde_json::to_value(&report).ok();
         let message = match error {
             Error::Panicked(panicked) => panicked.message().to_owned(),
-            other => other.to_string(),
+            // Not the error itself: it may be of the task's own type, which may panic when it is shown.
+            _ => report.into_error().to_string(),
         };
         let mut failure = Self::new(exc_type, &message);
         if matches!(error, Error::Failed(_)) {
             // A type of the task's own may have the name of one that Python has, and is another.
             failure.exc_module = Value::Null;
         }
-        Self { cf: serde_json::to_value(Report::of(error)).ok(), ..failure }
+        Self { cf, ..failure }
     }
 
     /// Returns the text of the exception, as Python shows it.
@@ -152,6 +155,22 @@ mod tests {
         assert!(matches!(&late, Error::TimeLimit(late) if late.limit() == Duration::from_secs(3)), "{late:?}");
         let lost = read(r#"{"exc_type": "WorkerLostError", "exc_message": ["Worker exited prematurely"]}"#);
         assert!(matches!(&lost, Error::WorkerDied(died) if died.worker_name() == "celery@x"), "{lost:?}");
+    }
+
+    #[test]
+    fn an_error_that_panics_when_it_is_shown_is_a_failure_all_the_same() {
+        #[derive(Debug)]
+        struct Shy;
+        impl std::fmt::Display for Shy {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("not me")
+            }
+        }
+        impl std::error::Error for Shy {}
+        let error = InlineExecutor.try_submit(|_: u8| Err::<u8, _>(Shy), 1).result().unwrap_err();
+        let failure = Failure::of(&error);
+        assert_eq!(failure.exc_type, "Shy");
+        assert!(failure.message().contains("not me"), "{failure:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::args::{Arguments, Written};
 use crate::properties::{JSON, content_type, correlation_id, json_properties, reply_to, text};
+use crate::size::LONGEST;
 
 /// How often a task may be run again when its worker is lost. The worker that gets its message again reads it.
 const RETRIES: &str = "cf-retries";
@@ -21,8 +22,9 @@ const RETRIES: &str = "cf-retries";
 /// The place of the task in a trace, as OpenTelemetry's instrumentation of Celery writes it.
 const TRACEPARENT: &str = "traceparent";
 
-/// How many characters of the arguments are shown in logs and monitors.
-const SHOWN: usize = 1024;
+/// How many bytes the texts in the headers of a message may have, which are all sent in one frame of 128 KiB: the broker ends
+/// the connection beyond it.
+const HEADERS: usize = 64 << 10;
 
 /// The headers and properties of a message that calls a task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,14 +60,6 @@ pub(crate) struct TaskMessage {
     /// The queue for answers.
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
-}
-
-/// Cuts arguments to what logs and monitors show.
-pub(crate) fn shown(arguments: &str) -> String {
-    match arguments.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", &arguments[..end]),
-        None => arguments.to_owned(),
-    }
 }
 
 impl TaskMessage {
@@ -106,6 +100,19 @@ impl TaskMessage {
         }
     }
 
+    /// Returns an error if the message has a text that AMQP cannot carry.
+    pub(crate) fn check(&self) -> Result<(), TooLong> {
+        check_short("id", &self.id)?;
+        check_short("correlation id", self.correlation_id.as_deref().unwrap_or_default())?;
+        check_short("queue for answers", self.reply_to.as_deref().unwrap_or_default())?;
+        let Self { shadow, root_id, parent_id, group, eta, expires, .. } = self;
+        let texts = [shadow, root_id, parent_id, group, eta, expires].into_iter().flatten();
+        match self.task.len() + texts.map(String::len).sum::<usize>() {
+            0..=HEADERS => Ok(()),
+            bytes => Err(TooLong { what: "header", bytes, most: HEADERS }),
+        }
+    }
+
     /// Reads a message of protocol 2. What other fields it has does not matter.
     pub(crate) fn from_properties(properties: &BasicProperties) -> Result<Self, Malformed> {
         let kind = content_type(properties);
@@ -115,6 +122,8 @@ impl TaskMessage {
         let Some(headers) = properties.headers() else { return Err(Malformed::Protocol) };
         let text = |key| text(headers, key);
         let (Some(id), Some(task)) = (text("id"), text("task")) else { return Err(Malformed::Protocol) };
+        // The answer has it among its properties.
+        check_short("id", &id)?;
         let limits = match headers.inner().get("timelimit") {
             Some(AMQPValue::FieldArray(limits)) => limits.as_slice(),
             _ => &[],
@@ -151,8 +160,27 @@ pub(crate) enum Malformed {
     ContentType(String),
     #[error("the message has no task and id in its headers: only version 2 of Celery's message protocol is read")]
     Protocol,
+    #[error("the message cannot be answered: {0}")]
+    TooLong(#[from] TooLong),
     #[error("the body of the message is not `[args, kwargs, embed]` in JSON: {0}")]
     Body(String),
+}
+
+/// What is too long for AMQP.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its {what} has {bytes} bytes, and AMQP has {most} for it")]
+pub(crate) struct TooLong {
+    what: &'static str,
+    bytes: usize,
+    most: usize,
+}
+
+/// Returns an error if a text is too long to be an id, or the name of a queue or of an exchange.
+pub(crate) fn check_short(what: &'static str, text: &str) -> Result<(), TooLong> {
+    match text.len() {
+        0..=LONGEST => Ok(()),
+        bytes => Err(TooLong { what, bytes, most: LONGEST }),
+    }
 }
 
 fn long_string(text: &str) -> AMQPValue {
@@ -227,9 +255,10 @@ mod tests {
 
     use lapin::types::{AMQPValue, FieldTable};
 
-    use super::{Body, Embed, Malformed, TaskMessage, shown};
+    use super::{Body, Embed, Malformed, TaskMessage};
     use crate::args::Written;
     use crate::properties::json_properties;
+    use crate::size::shown;
 
     #[test]
     fn a_message_is_read_as_it_was_written() {
@@ -292,6 +321,25 @@ mod tests {
         assert!(matches!(Body::read(b"{}"), Err(Malformed::Body(_))));
         assert!(matches!(Body::read(b"\xff"), Err(Malformed::Body(_))));
         assert!(matches!(Body::read("[".repeat(100_000).as_bytes()), Err(Malformed::Body(_))));
+    }
+
+    #[test]
+    fn what_is_too_long_for_amqp_is_named() {
+        let message = |id: usize, task: usize| TaskMessage {
+            id: "i".repeat(id),
+            task: "t".repeat(task),
+            ..TaskMessage::default()
+        };
+        assert_eq!(message(255, 1000).check(), Ok(()));
+        let said = message(256, 1).check().unwrap_err().to_string();
+        assert_eq!(said, "its id has 256 bytes, and AMQP has 255 for it");
+        let said = message(1, 100_000).check().unwrap_err().to_string();
+        assert_eq!(said, "its header has 100000 bytes, and AMQP has 65536 for it");
+        let properties = message(1, 1).properties();
+        let mut headers = properties.headers().clone().unwrap();
+        headers.insert("id".into(), AMQPValue::LongString("i".repeat(256).into()));
+        let read = TaskMessage::from_properties(&properties.with_headers(headers));
+        assert!(matches!(read, Err(Malformed::TooLong(_))), "{read:?}");
     }
 
     #[test]

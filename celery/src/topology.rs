@@ -38,6 +38,17 @@ pub(crate) async fn ensure_queue(connection: &Connection, queue: &str) -> lapin:
     }
 }
 
+/// Returns `true` if there is a queue of this name.
+pub(crate) async fn has_queue(connection: &Connection, queue: &str) -> lapin::Result<bool> {
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    match channel.queue_declare(queue.into(), options, FieldTable::default()).await {
+        Ok(_) => channel.close(200, "".into()).await.map(|()| true),
+        Err(error) if has_code(&error, NOT_FOUND) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens a channel, and declares an exchange unless there is one of that name.
 pub(crate) async fn ensure_exchange(
     connection: &Connection,

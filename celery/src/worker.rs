@@ -81,6 +81,8 @@ pub struct Worker {
     settings: Settings,
     executor: Box<dyn Backend>,
     inputs: (Sender<Input>, Receiver<Input>),
+    /// The same stops as among the inputs, for who watches that the worker heeds them.
+    stops: (Sender<Stop>, Receiver<Stop>),
 }
 
 #[derive(Clone, Debug)]
@@ -153,7 +155,7 @@ impl Worker {
 
     /// Returns what stops the worker, also from another thread.
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.inputs.0.clone())
+        Stopper { inputs: self.inputs.0.clone(), stops: self.stops.0.clone() }
     }
 
     /// Takes tasks and has them run, until the worker is stopped: by its [`Stopper`], or by `celery control shutdown`, which is
@@ -181,7 +183,10 @@ impl fmt::Debug for Worker {
 
 /// Stops a [`Worker`]. Made by [`Worker::stopper`].
 #[derive(Clone)]
-pub struct Stopper(Sender<Input>);
+pub struct Stopper {
+    inputs: Sender<Input>,
+    stops: Sender<Stop>,
+}
 
 impl Stopper {
     /// Has the worker take no more tasks, finish and answer those that it has, and return.
@@ -201,7 +206,8 @@ impl Stopper {
 
     fn stop(&self, stop: Stop) {
         // Not if the worker has ended.
-        let _ = self.0.try_send(Input::Stop(stop));
+        let _ = self.inputs.try_send(Input::Stop(stop));
+        let _ = self.stops.try_send(stop);
     }
 }
 

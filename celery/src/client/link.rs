@@ -9,18 +9,22 @@
 //! |---|---|
 //! | before the broker has confirmed a message | it is published again with the same id; a worker may get it twice |
 //! | after that | the broker keeps the message, and the answer |
+//! | together with the queue for answers | what the broker had confirmed ends with `Broken`: its answer may be lost |
 //! | because the broker refuses a message | the largest one that it has not confirmed ends with an error |
 //! | for longer than `broker_timeout` | every future ends with `Broken`, and the executor refuses what comes |
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_io::Timer;
-use concurrent_futures::{Encode, Error, Part};
+use concurrent_futures::{Broken, Encode, Error, Part};
 use futures_lite::FutureExt as _;
 use lapin::message::Delivery;
+use serde_json::Value;
 
 use super::publishing::Unconfirmed;
 use super::session::Session;
@@ -30,6 +34,9 @@ use crate::pauses::Pauses;
 
 /// What AMQP says when a message is larger than the broker takes.
 const PRECONDITION_FAILED: u16 = 406;
+
+/// How long the end of an executor waits for the broker to have what workers are told.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a connection is over.
 pub(super) struct Lost {
@@ -53,13 +60,15 @@ impl From<lapin::Error> for Lost {
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
     pub(super) broker: Broker,
+    /// What workers are told, until the broker has it.
+    pub(super) telling: RefCell<VecDeque<Value>>,
 }
 
 impl Link {
     /// Connects, so that whoever builds the executor gets the error.
     pub(super) fn connect(shared: Arc<Shared>, broker: Broker) -> Result<(Self, Session), ConnectError> {
         let session = wait(Session::open(&broker, &shared.reply_to, &shared.settings.queue))?;
-        Ok((Self { shared, broker }, session))
+        Ok((Self { shared, broker, telling: RefCell::default() }, session))
     }
 
     /// Serves until the executor is closed and nothing is left to do, or until it is broken.
@@ -92,6 +101,12 @@ impl Link {
                 Some(session) => session,
                 None => return Ok(()),
             };
+            if session.lacked_replies {
+                let cause = "the broker has lost the queue for answers: whether the task was run is not known";
+                for id in self.shared.look(|state| state.window.confirmed_ids()) {
+                    self.shared.answered(id, Err(Error::Broken(Broken::new(cause))));
+                }
+            }
         }
     }
 
@@ -131,7 +146,13 @@ impl Link {
         // The answers that are to be acknowledged.
         let taken = Cell::new(None);
         let is_over = async {
-            self.shared.until(|state| (state.is_over() && state.orders.is_empty()).then_some(())).await;
+            self.shared.until(|state| state.is_over().then_some(())).await;
+            let are_told = self.shared.until(|state| state.orders.are_told().then_some(()));
+            // The broker may take nothing, because it is short of memory.
+            let gives_up = async {
+                Timer::after(FAREWELL).await;
+            };
+            are_told.or(gives_up).await;
             Ok(())
         };
         self.receive(session, &taken)

@@ -9,12 +9,12 @@ use super::orders::{Orders, Question};
 use super::session::Session;
 
 impl Link {
-    /// Tells the workers what they are to be told.
+    /// Tells the workers what they are to be told. What the broker has not confirmed when the connection is lost is told on the
+    /// next one: nothing of it does harm if it comes twice.
     pub(super) async fn order(&self, session: &Session) -> Result<(), Lost> {
         loop {
-            let orders =
-                self.shared.until(|state| (!state.orders.is_empty()).then(|| std::mem::take(&mut state.orders))).await;
-            for order in self.texts(orders) {
+            loop {
+                let Some(order) = self.telling.borrow().front().cloned() else { break };
                 match session.broadcast(&order).await {
                     Ok(()) => {}
                     Err(error) if session.is_connected() => {
@@ -22,7 +22,10 @@ impl Link {
                     }
                     Err(error) => return Err(error.into()),
                 }
+                self.telling.borrow_mut().pop_front();
             }
+            let orders = self.shared.until(|state| state.orders.take()).await;
+            self.telling.borrow_mut().extend(self.texts(orders));
         }
     }
 

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use concurrent_futures::erased_serde::Serialize;
-use concurrent_futures::{Encode, Error, Job, Part, named};
+use concurrent_futures::{BuildError, Encode, Error, Job, Part, named};
 
 use super::window::Call;
 use crate::args::Written;
-use crate::size::check_size;
+use crate::size::{LONGEST, check_size, shown};
 
 /// What the body of a message has beside the arguments, at most.
 const FRAME: usize = 100;
+
+/// How many bytes the name of a task may have. Everything in the headers of a message has to fit into one frame.
+const LONGEST_NAME: usize = 1000;
 
 /// A job whose arguments are written, or whose items have errors instead.
 pub(crate) struct Prepared {
@@ -31,9 +34,13 @@ impl Prepared {
                 return None;
             }
         };
+        if let Err(error) = check_names(&task, queue) {
+            job.fail(error);
+            return None;
+        }
         let options = job.options();
         let call = Call {
-            shadow: job.name().map(Box::from),
+            shadow: job.name().map(|name| shown(name).into()),
             task,
             queue: Arc::clone(queue),
             time_limit: options.get_time_limit(),
@@ -73,6 +80,18 @@ fn traceparent(job: &Job) -> Option<Box<str>> {
 #[cfg(not(feature = "tracing"))]
 fn traceparent(_: &Job) -> Option<Box<str>> {
     None
+}
+
+/// Returns an error if the broker cannot take a name: it would end the connection, again and again.
+fn check_names(task: &str, queue: &Arc<str>) -> Result<(), Error> {
+    if task.len() > LONGEST_NAME {
+        let why = format!("its name has {} bytes, and a task has {LONGEST_NAME} at most for its name", task.len());
+        return Err(Error::Encode(Encode::new(Part::Function, why)));
+    }
+    match queue.len() {
+        1..=LONGEST => Ok(()),
+        _ => Err(Error::Build(BuildError::new("queue", "a name of 1 to 255 bytes", queue))),
+    }
 }
 
 /// Returns the name by which other programs know the function of a job.

@@ -22,8 +22,9 @@ use super::link::{Link, Lost};
 use super::session::Session;
 use super::window::Call;
 use crate::args::Written;
-use crate::message::{TaskMessage, shown};
+use crate::message::TaskMessage;
 use crate::pauses::Pauses;
+use crate::size::shown;
 
 /// What the broker has not confirmed, in the order of publishing.
 pub(super) type Unconfirmed = RefCell<VecDeque<(Uuid, Arc<Call>, PublisherConfirm)>>;

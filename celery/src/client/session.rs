@@ -13,10 +13,10 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, Consumer, ExchangeKind, PublisherConfirm};
 
 use super::window::Outgoing;
-use crate::broker::{Broker, ConnectError};
+use crate::broker::{Broker, ConnectError, in_time};
 use crate::message::{Body, Embed, TaskMessage};
 use crate::properties::{json_properties, origin};
-use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
+use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue, has_queue};
 
 /// How long the queue for answers stays when its client is gone, in milliseconds.
 const REPLIES_EXPIRE: i32 = 300_000;
@@ -30,6 +30,8 @@ pub(super) struct Session {
     answers: Channel,
     pub(super) replies: Consumer,
     reply_to: Box<str>,
+    /// The queue for answers was not there.
+    pub(super) lacked_replies: bool,
     /// Queues that are known to be there.
     queues: RefCell<HashSet<Arc<str>>>,
     /// For what workers are told, once something is.
@@ -48,6 +50,8 @@ impl Session {
         };
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
+        let had_replies = has_queue(&connection, reply_to).await;
+        let lacked_replies = !had_replies.map_err(refused("to look for the queue for answers"))?;
         let answers = connection.create_channel().await.map_err(refused("a channel"))?;
         let mut arguments = FieldTable::default();
         arguments.insert("x-expires".into(), AMQPValue::LongInt(REPLIES_EXPIRE));
@@ -67,6 +71,7 @@ impl Session {
             answers,
             replies,
             reply_to: reply_to.into(),
+            lacked_replies,
             queues: RefCell::default(),
             control: RefCell::default(),
         };
@@ -111,20 +116,33 @@ impl Session {
         self.answers.basic_ack(tag, BasicAckOptions { multiple: true }).await
     }
 
-    /// Tells all workers something.
+    /// Tells all workers something. Waits until the broker has it.
     pub(super) async fn broadcast(&self, order: &serde_json::Value) -> lapin::Result<()> {
-        let channel = self.control.borrow().clone();
-        let channel = match channel {
-            Some(channel) => channel,
-            None => {
-                let channel = ensure_exchange(&self.connection, CONTROL, ExchangeKind::Fanout, false).await?;
-                self.control.replace(Some(channel.clone()));
-                channel
-            }
-        };
         let body = order.to_string();
-        let options = BasicPublishOptions::default();
-        channel.basic_publish(CONTROL.into(), "".into(), options, body.as_bytes(), json_properties()).await.map(drop)
+        loop {
+            let known = self.control.take();
+            let is_known = known.is_some();
+            let channel = match known {
+                Some(channel) => channel,
+                None => {
+                    let channel = ensure_exchange(&self.connection, CONTROL, ExchangeKind::Fanout, false).await?;
+                    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+                    channel
+                }
+            };
+            let (options, properties) = (BasicPublishOptions::default(), json_properties());
+            let told = channel.basic_publish(CONTROL.into(), "".into(), options, body.as_bytes(), properties).await;
+            let told = async { told?.await }.await;
+            match told {
+                Ok(_) => {
+                    self.control.replace(Some(channel));
+                    return Ok(());
+                }
+                // The broker has closed the channel, because the exchange is not there any more.
+                Err(_) if is_known && self.is_connected() => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Begins to hear what workers tell of themselves, until the channel is closed.
@@ -148,11 +166,11 @@ impl Session {
     /// Ends in order. No more answers are wanted, so their queue goes: workers skip tasks whose queue is gone.
     pub(super) async fn close(self) {
         let delete = QueueDeleteOptions::default();
-        let ended = async {
+        let ended = in_time(async {
             let channel = self.connection.create_channel().await?;
             channel.queue_delete((*self.reply_to).into(), delete).await?;
             self.connection.close(200, "done".into()).await
-        };
+        });
         if let Err(error) = ended.await {
             log::debug!("the connection to {} did not end in order: {error}", self.broker.address());
         }

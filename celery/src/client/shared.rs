@@ -95,6 +95,14 @@ impl State {
     pub(crate) fn is_over(&self) -> bool {
         self.is_closed && self.window.is_empty()
     }
+
+    /// Has a poll woken when there may be room, or when the executor has ended. One that comes again is there once.
+    pub(super) fn wake_later(&mut self, waker: &mut Option<Waker>) {
+        let is_known = waker.as_ref().is_some_and(|waker| self.polls.iter().any(|known| known.will_wake(waker)));
+        if !is_known {
+            self.polls.extend(waker.take());
+        }
+    }
 }
 
 /// Wakes somebody else's task.
@@ -289,7 +297,7 @@ impl Shared {
         let mut waker = Some(waiting.waker().clone());
         let mut state = self.state.lock();
         if !state.has_ended {
-            state.polls.extend(waker.take());
+            state.wake_later(&mut waker);
         }
         state.has_ended
     }

@@ -74,7 +74,7 @@ impl Shared {
                 Admission::Wait | Admission::Exempt => None,
                 Admission::Refuse => Some(Entered::NoRoom),
                 Admission::Poll(waker) => {
-                    state.polls.extend(waker.take());
+                    state.wake_later(waker);
                     Some(Entered::NoRoom)
                 }
             }

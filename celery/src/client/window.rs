@@ -243,6 +243,12 @@ impl<J> Window<J> {
         }
     }
 
+    /// Returns the messages that the broker has, or has had.
+    pub(crate) fn confirmed_ids(&self) -> Vec<Uuid> {
+        let confirmed = self.messages.iter().filter(|(_, message)| message.place == Place::Confirmed);
+        confirmed.map(|(id, _)| *id).collect()
+    }
+
     /// Has a message wait again that the broker has not taken.
     pub(crate) fn not_taken(&mut self, id: Uuid) {
         if let Some(message) = self.messages.get_mut(&id)

@@ -94,12 +94,14 @@ impl Shared {
             }
         });
         let taken = self.block_until(Instant::now().checked_add(timeout), |state: &mut State| {
-            state.workers.answers.get(&ticket).and_then(&mut take)
+            let taken = state.workers.answers.get(&ticket).and_then(&mut take);
+            // Nobody asks workers for an executor that is over.
+            taken.map(Some).or((state.broken.is_some() || state.is_over()).then_some(None))
         });
         self.change(|state| {
             state.workers.newcomers.remove(&ticket);
             let answers = state.workers.answers.remove(&ticket).unwrap_or_default();
-            taken.ok_or(answers)
+            taken.flatten().ok_or(answers)
         })
     }
 

@@ -14,6 +14,9 @@ use super::{BASE64, DEEPEST, TYPE, VALUE};
 /// The name of the newtype whose content is the keyword arguments of a task.
 pub(crate) const KEYWORDS: &str = "concurrent_futures_celery::Keywords";
 
+/// The structs by which serde_json passes what is JSON already: `RawValue`, and numbers of any length.
+const TEXTS: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+
 /// What the outermost layer of a value is, which says how it becomes the arguments of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -67,16 +70,17 @@ impl Writer {
         }
         self.depth += 1;
         self.raw(begin);
-        Ok(Compound { writer: self, is_first: true, end })
+        Ok(Compound { writer: self, is_first: true, is_text: false, levels: 1, end })
     }
 
     /// Opens the object of an enum's variant, with its name as the only key.
     fn variant(&mut self, name: &str, begin: &str, end: &'static str) -> Result<Compound<'_>, Error> {
-        self.layer(Shape::One);
-        self.raw("{");
-        self.scalar(&name)?;
-        self.raw(":");
-        self.open(begin, end)
+        let object = self.open("{", "}")?.writer;
+        object.scalar(&name)?;
+        object.raw(":");
+        let mut inner = object.open(begin, end)?;
+        inner.levels = 2;
+        Ok(inner)
     }
 
     fn float(&mut self, value: f64, written: &impl Serialize) -> Result<(), Error> {
@@ -128,7 +132,12 @@ impl<'w> Serializer for &'w mut Writer {
     }
     fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<(), Error> {
         self.layer(Shape::One);
-        value.serialize(self)
+        let start = self.out.len();
+        value.serialize(&mut *self)?;
+        if self.out[start..] == *b"null" {
+            return Err(Error::custom("`Some` of what is null in JSON would be read as `None`"));
+        }
+        Ok(())
     }
     fn serialize_unit(self) -> Result<(), Error> {
         self.layer(Shape::Unit);
@@ -178,7 +187,11 @@ impl<'w> Serializer for &'w mut Writer {
     fn serialize_map(self, _: Option<usize>) -> Result<Compound<'w>, Error> {
         self.open("{", "}")
     }
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'w>, Error> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'w>, Error> {
+        if TEXTS.contains(&name) {
+            let end = "";
+            return Ok(Compound { is_text: true, end, ..self.open("", end)? });
+        }
         self.open("{", "}")
     }
     fn serialize_struct_variant(
@@ -196,6 +209,10 @@ impl<'w> Serializer for &'w mut Writer {
 pub(super) struct Compound<'w> {
     writer: &'w mut Writer,
     is_first: bool,
+    /// It is JSON already, as its only field.
+    is_text: bool,
+    /// How many arrays and objects end with it.
+    levels: usize,
     end: &'static str,
 }
 
@@ -212,6 +229,13 @@ impl Compound<'_> {
     }
 
     fn field<T: ?Sized + Serialize>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+        if self.is_text {
+            let Value::String(text) = serde_json::to_value(value)? else {
+                return Err(Error::custom("a value of serde_json has no text"));
+            };
+            self.writer.raw(&text);
+            return Ok(());
+        }
         self.comma();
         self.writer.scalar(&name)?;
         self.writer.raw(":");
@@ -219,7 +243,7 @@ impl Compound<'_> {
     }
 
     fn close(self) {
-        self.writer.depth -= 1;
+        self.writer.depth -= self.levels;
         self.writer.raw(self.end);
     }
 }
@@ -323,7 +347,7 @@ mod tests {
         let value = (
             (true, -1_i8, u64::MAX, i128::MIN, 'ä', "a\"\n\u{1}", 0.1_f32, 1e300),
             (Variant::Unit, Variant::Newtype(1), Variant::Tuple(1, 2), Variant::Struct { a: 1 }),
-            (map, Unit, Pair(1, 2), Some(()), Vec::<u8>::new()),
+            (map, Unit, Pair(1, 2), Some(7), Vec::<u8>::new()),
         );
         assert_eq!(text(&value), serde_json::to_string(&value).unwrap());
     }
@@ -355,6 +379,17 @@ mod tests {
         assert_eq!(refused(&f64::NAN), "NaN has no form in JSON");
         assert_eq!(refused(&vec![f32::INFINITY]), "inf has no form in JSON");
         assert!(refused(&BTreeMap::from([((1, 2), 3)])).contains("a key of a map must be a text or a number"));
+        for lost in [&Some(()) as &dyn erased_serde::Serialize, &Some(None::<u8>), &[Some(Unit)]] {
+            assert_eq!(refused(lost), "`Some` of what is null in JSON would be read as `None`");
+        }
+        assert_eq!(text(&[Some(Some(7)), None]), "[7,null]");
+    }
+
+    #[test]
+    fn what_is_json_already_is_written_as_it_is() {
+        let raw = serde_json::value::RawValue::from_string(r#"{"a": [1]}"#.into()).unwrap();
+        assert_eq!(text(&[&*raw]), r#"[{"a": [1]}]"#);
+        assert_eq!(write(&&*raw).unwrap(), (r#"{"a": [1]}"#.into(), Shape::One));
     }
 
     #[test]
@@ -362,5 +397,22 @@ mod tests {
         let nested = |levels| (1..levels).fold(serde_json::json!([]), |inner, _| serde_json::json!([inner]));
         assert_eq!(text(&nested(DEEPEST)), nested(DEEPEST).to_string());
         assert!(refused(&nested(DEEPEST + 1)).contains("nested more than"));
+
+        /// Each is two levels.
+        #[derive(Serialize)]
+        enum Chain {
+            Next(u8, Box<Chain>),
+            Named { next: Box<Chain> },
+            End,
+        }
+        let chain = |links| {
+            (0..links).fold(Chain::End, |next, link| match link % 2 {
+                0 => Chain::Next(1, next.into()),
+                _ => Chain::Named { next: next.into() },
+            })
+        };
+        let written = text(&chain(DEEPEST / 2));
+        assert!(serde_json::from_str::<serde_json::Value>(&written).is_ok());
+        assert!(refused(&chain(DEEPEST / 2 + 1)).contains("nested more than"));
     }
 }

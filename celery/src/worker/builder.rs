@@ -131,7 +131,8 @@ impl WorkerBuilder {
         }
         named::all().map(drop).map_err(ConnectError::Clash)?;
         let executor = executor.unwrap_or_else(|| Box::new(ThreadPoolExecutor::default()));
-        Ok(Worker { broker, settings, executor, inputs: async_channel::unbounded() })
+        let (inputs, stops) = (async_channel::unbounded(), async_channel::unbounded());
+        Ok(Worker { broker, settings, executor, inputs, stops })
     }
 }
 

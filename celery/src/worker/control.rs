@@ -5,15 +5,18 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Map, Value, json};
 
 use super::Lost;
+use super::Phase;
 use super::events::seconds;
 use super::orders::Order;
 use super::request::{Request, Stage};
 use super::service::Service;
 use super::session::Session;
-use super::{Input, Phase, Stop};
+use crate::message::check_short;
+use crate::properties::json_properties;
 
 impl Service {
     /// Carries out an order, if it is for this worker, and answers it.
@@ -33,8 +36,12 @@ impl Service {
             let mut body = Map::new();
             body.insert(self.settings.name.clone(), answer);
             let body = Value::Object(body).to_string();
-            let ticket = order.ticket.as_deref().unwrap_or_default();
-            session.reply((&to.exchange, &to.routing_key), ticket, body.as_bytes()).await?;
+            let mut headers = FieldTable::default();
+            headers.insert("ticket".into(), AMQPValue::LongString(order.ticket.as_deref().unwrap_or_default().into()));
+            let (to, properties) = ((&*to.exchange, &*to.routing_key), json_properties().with_headers(headers));
+            if let Err(why) = session.try_deliver(to, body.as_bytes(), properties).await? {
+                log::debug!("the order {:?} is not answered: {why}", order.method);
+            }
         }
         Ok(())
     }
@@ -74,7 +81,8 @@ impl Service {
                 ok(format!("tasks {} flagged as revoked", ids.join(", ")))
             }
             "shutdown" => {
-                self.tell_itself(Input::Stop(Stop::Warm));
+                // Once this order is carried out.
+                self.stopper.warm();
                 return Ok(None);
             }
             "enable_events" => {
@@ -90,6 +98,9 @@ impl Service {
                 return Ok(None);
             }
             "add_consumer" => match order.text("queue").filter(|queue| !queue.is_empty()) {
+                Some(queue) if check_short("name", queue).is_err() => {
+                    json!({"error": "add_consumer needs the name of a queue, which has 255 bytes at most"})
+                }
                 Some(queue) if self.phase == Phase::Serving => {
                     session.consume(queue).await?;
                     if !self.settings.queues.iter().any(|known| known == queue) {

@@ -12,6 +12,7 @@ use lapin::BasicProperties;
 use lapin::types::FieldTable;
 
 use super::Lost;
+use super::call::is_known;
 use super::outcome::Outcome;
 use super::request::{Origin, Request, Stage};
 use super::service::Service;
@@ -81,7 +82,10 @@ impl Service {
         self.call_next(session, ended).await?;
         if let Some(runtime) = ended.runtime {
             session.tell(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
-            *self.totals.entry(ended.message.task.clone()).or_default() += 1;
+            // Names that nobody knows are not remembered: there may be any number of them.
+            if is_known(&ended.message.task) {
+                *self.totals.entry(ended.message.task.clone()).or_default() += 1;
+            }
             ended.runtime = None;
         }
         let session = &*session;
@@ -110,19 +114,18 @@ impl Service {
             Outcome::Failed { .. } => after_failure(next, message),
             Outcome::Revoked { .. } => Ok(Vec::new()),
         };
-        match messages {
-            Ok(messages) => {
-                for next in messages {
-                    let properties = next.message.properties();
-                    session.publish((&next.exchange, &next.queue), &next.body, properties, About::Nothing).await?;
-                }
+        let mut called = messages.as_ref().map(drop).map_err(String::clone);
+        for next in messages.into_iter().flatten() {
+            let to = (&*next.exchange, &*next.queue);
+            if let Err(why) = session.deliver(to, &next.body, next.message.properties()).await? {
+                called = Err(format!("{:?} cannot be called: {why}", next.message.task));
             }
-            Err(why) => {
-                log::warn!("the task {} has ended, but what comes after it is left out: {why}", message.id);
-                // Whoever waits for what comes after it would wait for ever. A failure of its own says more.
-                if matches!(outcome, Outcome::Value(_)) {
-                    *outcome = Outcome::Failed { failure: Failure::new("NotImplementedError", &why), trace: None };
-                }
+        }
+        if let Err(why) = called {
+            log::warn!("the task {} has ended, but what comes after it is left out: {why}", message.id);
+            // Whoever waits for what comes after it would wait for ever. A failure of its own says more.
+            if matches!(outcome, Outcome::Value(_)) {
+                *outcome = Outcome::Failed { failure: Failure::new("NotImplementedError", &why), trace: None };
             }
         }
         *next = Embed::default();

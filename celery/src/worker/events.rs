@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::outcome::Outcome;
-use crate::message::{TaskMessage, shown};
+use crate::message::TaskMessage;
+use crate::size::shown;
 
 /// How often a worker tells that it is there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);

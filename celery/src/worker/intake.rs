@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Decode, Error, Part};
+use concurrent_futures::{Decode, Error, Part, WorkerDied};
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::call::Call;
 use super::ended::{Ended, answer_properties};
 use super::outcome::Outcome;
-use super::request::{Origin, Request, Running, Stage};
+use super::request::{Hold, Origin, Request, Running, Stage};
 use super::service::Service;
 use super::session::{About, Session};
 use super::verdict::{Circumstances, Verdict, judge};
@@ -29,7 +29,7 @@ const HIDDEN: &str = "(hidden)";
 
 impl Service {
     /// Takes a message that calls a task.
-    pub(super) async fn take(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Lost> {
+    pub(super) async fn take(&mut self, session: &mut Session, queue: String, delivery: Delivery) -> Result<(), Lost> {
         let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
         let mut message = match TaskMessage::from_properties(&properties) {
             Ok(message) => message,
@@ -58,23 +58,30 @@ impl Service {
         }
         let priority = properties.priority().unwrap_or(0);
         let (exchange, routing_key) = (exchange.to_string(), routing_key.to_string());
-        let origin = Origin { tag: Some(tag), exchange, routing_key, is_redelivered: redelivered, priority };
+        let origin = Origin { tag: Some(tag), queue, exchange, routing_key, is_redelivered: redelivered, priority };
         session.tell(self.events.received(&message)).await?;
         if let Err(error) = check_size(data.len(), self.settings.max_message_size) {
             return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await;
         }
+        let is_orphan = match message.reply_to.as_deref().filter(|queue| self.gone.contains(queue, now)) {
+            // A client whose queue was lost declares it again.
+            Some(queue) if session.has_queue(queue).await? => {
+                self.gone.forget(queue);
+                false
+            }
+            found => found.is_some(),
+        };
         let circumstances = Circumstances {
             now: Timestamp::now(),
             is_revoked: self.revoked.contains(&message.id, now),
-            is_orphan: message.reply_to.as_deref().is_some_and(|queue| self.gone.contains(queue, now)),
+            is_orphan,
             is_redelivered: redelivered,
             redeliver: self.settings.redeliver,
         };
         match judge(&message, &circumstances) {
             Verdict::Run => self.start(session, message, origin, &data).await,
             Verdict::Hold(wait) => {
-                let until = now.checked_add(wait).unwrap_or(now);
-                let stage = Stage::Held { until, properties, body: data };
+                let stage = Stage::Held { hold: Hold::new(now, wait), properties, body: data };
                 self.requests.insert(message.id.clone(), Request { message, origin, stage });
                 if self.phase == Phase::Serving {
                     self.adjust_slots(session).await
@@ -87,8 +94,15 @@ impl Service {
                 let retries = i32::try_from(message.retries).map_or(i32::MAX, |retries| retries.saturating_add(1));
                 headers.insert("retries".into(), AMQPValue::LongInt(retries));
                 let properties = properties.with_headers(headers);
-                session.publish((&origin.exchange, &origin.routing_key), &data, properties, About::Nothing).await?;
-                Ok(session.ack(tag).await?)
+                match session.deliver(("", &origin.queue), &data, properties).await? {
+                    Ok(()) => Ok(session.ack(tag).await?),
+                    // It cannot be noted that it is run once more.
+                    Err(why) => {
+                        let died = WorkerDied::lost("", Some(message.task.clone()));
+                        let error = Error::WorkerDied(died.with_hint(format!("it cannot be run again: {why}")));
+                        self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await
+                    }
+                }
             }
             Verdict::Revoke { is_expired } => {
                 self.end(session, Ended::unstarted(message, origin, Outcome::revoked(is_expired))).await

@@ -4,6 +4,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::message::check_short;
+
 /// The body of an order.
 #[derive(Debug, Deserialize)]
 pub(super) struct Order {
@@ -32,8 +34,18 @@ pub(super) struct ReplyTo {
 }
 
 impl Order {
-    pub(super) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
+    /// Reads the body of an order.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, also if it is to be answered to something that cannot be a queue.
+    pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+        let order: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if let Some(ReplyTo { exchange, routing_key }) = &order.reply_to {
+            let short = check_short("exchange", exchange).and(check_short("routing key", routing_key));
+            short.map_err(|why| format!("it cannot be answered: {why}"))?;
+        }
+        Ok(order)
     }
 
     /// Returns `true` if the order is for the worker of this name.
@@ -136,5 +148,7 @@ mod tests {
         let two = order(&json!({"method": "revoke", "arguments": {"task_id": ["1", "2"]}}));
         assert_eq!(two.texts("task_id"), ["1", "2"]);
         assert!(Order::read(b"{}").is_err());
+        let far = json!({"method": "ping", "reply_to": {"exchange": "", "routing_key": "x".repeat(256)}});
+        assert!(Order::read(far.to_string().as_bytes()).unwrap_err().contains("has 256 bytes"));
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use concurrent_futures::named::Handle;
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ pub(super) struct Origin {
     /// By which the message is acknowledged. `None` once the connection that delivered it is lost: the broker will deliver
     /// the message again, to this worker or another one.
     pub(super) tag: Option<u64>,
+    /// From which it was read, whatever exchange has put it there.
+    pub(super) queue: String,
     pub(super) exchange: String,
     pub(super) routing_key: String,
     pub(super) is_redelivered: bool,
@@ -33,11 +35,29 @@ pub(super) struct Request {
 pub(super) enum Stage {
     /// Its time has not come. It has its message, to be read or sent anew.
     Held {
-        until: Instant,
+        hold: Hold,
         properties: BasicProperties,
         body: Vec<u8>,
     },
     Running(Running),
+}
+
+/// How long a message may be held. RabbitMQ ends the connection of a worker that does not acknowledge one for half an hour.
+const LONGEST_HOLD: Duration = Duration::from_secs(10 * 60);
+
+/// How long a message is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// When there is something to do with it.
+    pub(super) until: Instant,
+    /// Its time has come then. Otherwise, it is published anew, and held anew.
+    pub(super) is_all: bool,
+}
+
+impl Hold {
+    pub(super) fn new(now: Instant, wait: Duration) -> Self {
+        Self { until: now + wait.min(LONGEST_HOLD), is_all: wait <= LONGEST_HOLD }
+    }
 }
 
 pub(super) struct Running {
@@ -74,3 +94,19 @@ impl Request {
 
 /// All requests, by their ids.
 pub(super) type Requests = HashMap<String, Request>;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Hold, LONGEST_HOLD};
+
+    #[test]
+    fn a_message_is_held_for_a_while_at_a_time() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        assert_eq!(Hold::new(now, second), Hold { until: now + second, is_all: true });
+        for wait in [LONGEST_HOLD + second, Duration::MAX] {
+            assert_eq!(Hold::new(now, wait), Hold { until: now + LONGEST_HOLD, is_all: false });
+        }
+    }
+}

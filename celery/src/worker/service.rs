@@ -7,7 +7,7 @@
 //!
 //! | a request is | it leaves by |
 //! |---|---|
-//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop: published anew, and acknowledged |
+//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop, or ten minutes: published anew, and acknowledged |
 //! | running | its outcome: what comes after it, then the answer, then the acknowledgement |
 //!
 //! When the connection is lost, the broker takes all messages for undelivered. Requests that are held are forgotten, and
@@ -26,15 +26,19 @@ use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use concurrent_futures::{Backend, Executor as _};
 use futures_lite::FutureExt as _;
+use futures_lite::future::pending;
 
 use super::ended::Ended;
 use super::events::{Events, HEARTBEAT, Vitals};
 use super::ids::Ids;
-use super::request::{Request, Requests, Stage};
-use super::session::{About, Incoming, Session};
-use super::{Input, Lost, Phase, Settings, Stop, Worker};
+use super::request::{Hold, Request, Requests, Stage};
+use super::session::{Incoming, Session};
+use super::{Input, Lost, Phase, Settings, Stop, Stopper, Worker};
 use crate::broker::{Broker, ConnectError, wait};
 use crate::pauses::Pauses;
+
+/// How long the broker may keep a worker that gives up. It takes nothing while it is short of memory.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many revoked tasks are remembered, and how long, as by Celery.
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
@@ -54,6 +58,8 @@ pub(super) struct Service {
     pub(super) slots: u16,
     pub(super) outputs: Sender<Input>,
     inputs: Receiver<Input>,
+    pub(super) stopper: Stopper,
+    stops: Receiver<Stop>,
     pub(super) requests: Requests,
     /// What tasks have come to, while it cannot be sent.
     pub(super) unsent: Vec<Ended>,
@@ -82,7 +88,8 @@ enum Next {
 
 impl Service {
     pub(super) fn new(worker: Worker) -> Self {
-        let Worker { broker, settings, executor, inputs: (outputs, inputs) } = worker;
+        let stopper = worker.stopper();
+        let Worker { broker, settings, executor, inputs: (outputs, inputs), stops: (_, stops) } = worker;
         let now = Instant::now();
         Self {
             broker,
@@ -90,6 +97,8 @@ impl Service {
             executor,
             outputs,
             inputs,
+            stopper,
+            stops,
             requests: Requests::new(),
             unsent: Vec::new(),
             revoked: Ids::new(REVOKED.0, REVOKED.1),
@@ -106,7 +115,16 @@ impl Service {
     }
 
     pub(super) fn run(mut self) -> Result<(), ConnectError> {
-        let served = wait(self.connect_and_serve());
+        let kept = has_to_end(self.stops.clone(), self.settings.grace);
+        let served = wait(async { Some(self.connect_and_serve().await) }.or(async {
+            kept.await;
+            None
+        }));
+        let served = served.unwrap_or_else(|| {
+            log::warn!("the broker at {} keeps the worker {}, which ends", self.broker.address(), self.settings.name);
+            self.give_up();
+            Ok(())
+        });
         if self.phase == Phase::GivenUp {
             // Its drop waits for tasks that go on although they were aborted.
             self.executor.close();
@@ -200,7 +218,7 @@ impl Service {
         }
         while !(self.phase == Phase::GivenUp || self.is_over() && session.is_read()) {
             match self.next(session).await? {
-                Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
+                Next::Incoming(Incoming::Task(queue, delivery)) => self.take(session, queue, *delivery).await?,
                 Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
                 // Whether all of them have ended is asked above.
                 Next::Incoming(Incoming::Ended) => {}
@@ -222,7 +240,7 @@ impl Service {
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
         let held = self.requests.values().filter_map(|request| match request.stage {
-            Stage::Held { until, .. } => Some(until),
+            Stage::Held { hold, .. } => Some(hold.until),
             Stage::Running(_) => None,
         });
         let end = self.phase.end();
@@ -271,11 +289,21 @@ impl Service {
         session.cancel(None).await?;
         let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
         self.requests = running;
-        for (_, Request { origin, stage, .. }) in Requests::into_iter(held) {
-            // Anew, because a message that is delivered again is taken for one whose task had started.
-            if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
-                session.publish((&origin.exchange, &origin.routing_key), &body, properties, About::Nothing).await?;
-                session.ack(tag).await?;
+        for (_, request) in Requests::into_iter(held) {
+            self.give_back(session, request).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives back a message that is held.
+    async fn give_back(&mut self, session: &mut Session, request: Request) -> Result<(), Lost> {
+        let Request { origin, stage, .. } = request;
+        // Anew, because a message that is delivered again is taken for one whose task had started.
+        if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
+            match session.deliver(("", &origin.queue), &body, properties).await? {
+                Ok(()) => session.ack(tag).await?,
+                // The broker has it again when the connection ends.
+                Err(why) => log::warn!("a task that waits for its time cannot be given back: {why}"),
             }
         }
         Ok(())
@@ -292,15 +320,19 @@ impl Service {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
             self.give_up();
         }
-        let is_due = |request: &Request| matches!(request.stage, Stage::Held { until, .. } if until <= now);
+        let is_due = |request: &Request| matches!(request.stage, Stage::Held { hold, .. } if hold.until <= now);
         let due: Vec<String> =
             self.requests.iter().filter(|(_, request)| is_due(request)).map(|(id, _)| id.clone()).collect();
         if due.is_empty() {
             return Ok(());
         }
         for id in due {
-            if let Some(Request { message, origin, stage: Stage::Held { body, .. } }) = self.requests.remove(&id) {
-                self.start(session, message, origin, &body).await?;
+            match self.requests.remove(&id) {
+                Some(Request { message, origin, stage: Stage::Held { hold: Hold { is_all: true, .. }, body, .. } }) => {
+                    self.start(session, message, origin, &body).await?;
+                }
+                Some(request) => self.give_back(session, request).await?,
+                None => {}
             }
         }
         self.adjust_slots(session).await
@@ -312,10 +344,26 @@ impl Service {
         let slots = self.slots.saturating_add(u16::try_from(held).unwrap_or(u16::MAX));
         Ok(session.set_slots(slots).await?)
     }
+}
 
-    /// Does something once what is being done is done.
-    pub(super) fn tell_itself(&self, input: Input) {
-        // The channel is closed only when the worker has ended.
-        let _ = self.outputs.try_send(input);
+/// Waits until a worker has to be at its end, which it is before unless the broker takes nothing that it sends.
+async fn has_to_end(stops: Receiver<Stop>, grace: Option<Duration>) {
+    let mut end: Option<Instant> = None;
+    loop {
+        let stop = stops.recv();
+        let is_late = async {
+            match end {
+                Some(end) => Timer::at(end).await,
+                None => pending().await,
+            };
+            Ok(Stop::Cold)
+        };
+        match stop.or(is_late).await {
+            Ok(Stop::Cold) => break,
+            Ok(Stop::Warm) => end = end.or(grace.and_then(|grace| Instant::now().checked_add(grace))),
+            // The worker has a sender itself.
+            Err(_) => pending().await,
+        }
     }
+    Timer::after(PATIENCE).await;
 }

@@ -3,6 +3,9 @@
 //! Answers, and the acknowledgement of the message that they answer, are sent on the same channel in this order, so the
 //! broker has an answer before it forgets its task. The broker confirms what is published. Nobody waits for that, but an
 //! answer is kept until then, and a message that comes back tells that the client of its task is gone.
+//!
+//! What goes where a message says, and what must not be lost, is [delivered](Session::deliver) instead: on a channel of its
+//! own, which the broker may close without harm to the tasks that run, and the worker waits until the broker has it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -16,15 +19,16 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
     ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
 };
+use lapin::protocol::AMQPErrorKind;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ErrorKind, ExchangeKind, PublisherConfirm};
 
 use super::Lost;
 use super::ended::Ended;
 use super::events::Event;
-use crate::broker::{Broker, ConnectError, has_code};
+use crate::broker::{Broker, ConnectError, has_code, in_time};
 use crate::properties::json_properties;
-use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
+use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue, has_queue};
 
 /// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
 const ORDERS_EXPIRE: i32 = 10_000;
@@ -42,10 +46,10 @@ pub(super) struct Session {
     has_one_limit: bool,
     /// One for each queue of tasks.
     consumers: Vec<Queue>,
-    /// For orders, and the answers to them.
-    control: Channel,
     orders: Consumer,
     events: Channel,
+    /// For what is delivered, once something is.
+    deliveries: Option<Channel>,
     /// What was published and is not confirmed yet, in this order.
     confirms: VecDeque<(About, PublisherConfirm)>,
 }
@@ -68,9 +72,21 @@ pub(super) enum About {
     Answer(Box<Ended>),
 }
 
+/// Why a message is in no queue.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Undelivered {
+    #[error("there is no queue for it")]
+    NoQueue,
+    #[error("its queue is full")]
+    Full,
+    #[error("the broker refuses it: {0}")]
+    Refused(String),
+}
+
 /// What a session has for its worker.
 pub(super) enum Incoming {
-    Task(Box<Delivery>),
+    /// With the queue from which it comes.
+    Task(String, Box<Delivery>),
     Order(Box<Delivery>),
     /// There is no such queue for answers.
     Returned(String),
@@ -116,9 +132,9 @@ impl Session {
         let orders = orders(&control, name).await.map_err(refused("a queue for orders"))?;
         let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
         limit.map_err(refused("a limit of messages"))?;
-        let (consumers, confirms) = (Vec::new(), VecDeque::new());
-        let name = name.to_owned();
-        let mut session = Self { name, connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
+        let (name, consumers, deliveries, confirms) = (name.to_owned(), Vec::new(), None, VecDeque::new());
+        let mut session =
+            Self { name, connection, tasks, has_one_limit, consumers, orders, events, deliveries, confirms };
         for queue in queues {
             session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
         }
@@ -191,7 +207,9 @@ impl Session {
             let Some(consumer) = messages else { continue };
             match Pin::new(consumer).poll_next(context) {
                 Poll::Pending => {}
-                Poll::Ready(Some(delivery)) => return Poll::Ready(Ok(Incoming::Task(delivery?.into()))),
+                Poll::Ready(Some(delivery)) => {
+                    return Poll::Ready(Ok(Incoming::Task(name.clone(), delivery?.into())));
+                }
                 Poll::Ready(None) if *is_cancelled => {
                     *messages = None;
                     return Poll::Ready(Ok(Incoming::Ended));
@@ -252,18 +270,71 @@ impl Session {
         self.tasks.basic_reject(tag, BasicRejectOptions { requeue: false }).await
     }
 
-    /// Answers an order.
-    pub(super) async fn reply(
-        &self,
-        (exchange, routing_key): (&str, &str),
-        ticket: &str,
+    /// Publishes a message that is to be in a queue, and waits until it is. `Err`: a sentence that says why it cannot be.
+    ///
+    /// A queue that is named without an exchange is declared if it is missing.
+    pub(super) async fn deliver(
+        &mut self,
+        to: (&str, &str),
         body: &[u8],
-    ) -> lapin::Result<()> {
-        let mut headers = FieldTable::default();
-        headers.insert("ticket".into(), AMQPValue::LongString(ticket.into()));
-        let (options, properties) = (BasicPublishOptions::default(), json_properties().with_headers(headers));
-        let (exchange, routing_key) = (exchange.into(), routing_key.into());
-        self.control.basic_publish(exchange, routing_key, options, body, properties).await?.await.map(drop)
+        properties: BasicProperties,
+    ) -> lapin::Result<Result<(), String>> {
+        let delivered = self.try_deliver(to, body, properties.clone()).await?;
+        if delivered == Err(Undelivered::NoQueue) && to.0.is_empty() {
+            match ensure_queue(&self.connection, to.1).await {
+                Ok(()) => return Ok(self.try_deliver(to, body, properties).await?.map_err(|why| why.to_string())),
+                Err(error) if self.is_refusal(&error) => return Ok(Err(error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(delivered.map_err(|why| why.to_string()))
+    }
+
+    /// Delivers a message where there is a queue for it.
+    pub(super) async fn try_deliver(
+        &mut self,
+        to: (&str, &str),
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> lapin::Result<Result<(), Undelivered>> {
+        let confirmation = async {
+            let channel = match &self.deliveries {
+                Some(channel) => channel,
+                None => {
+                    let channel = self.connection.create_channel().await?;
+                    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+                    self.deliveries.insert(channel)
+                }
+            };
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            channel.basic_publish(to.0.into(), to.1.into(), options, body, properties).await?.await
+        };
+        match confirmation.await {
+            Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(Ok(())),
+            Ok(Confirmation::Ack(Some(_))) => Ok(Err(Undelivered::NoQueue)),
+            Ok(Confirmation::Nack(_)) => Ok(Err(Undelivered::Full)),
+            Err(error) if self.is_refusal(&error) => {
+                self.deliveries = None;
+                Ok(Err(Undelivered::Refused(error.to_string())))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns `true` if the broker has closed a channel, and not the connection.
+    fn is_refusal(&self, error: &lapin::Error) -> bool {
+        let is_soft =
+            matches!(error.kind(), ErrorKind::ProtocolError(error) if matches!(error.kind(), AMQPErrorKind::Soft(_)));
+        is_soft && self.connection.status().connected()
+    }
+
+    /// Returns `true` if there is a queue for answers.
+    pub(super) async fn has_queue(&self, queue: &str) -> lapin::Result<bool> {
+        match has_queue(&self.connection, queue).await {
+            // It is somebody's own, so it is there.
+            Err(error) if self.is_refusal(&error) => Ok(true),
+            found => found,
+        }
     }
 
     /// Tells whoever listens what the worker does.
@@ -280,7 +351,7 @@ impl Session {
 
     /// Ends in order: the broker has everything that was sent. It delivers what was not acknowledged to other workers.
     pub(super) async fn close(self) {
-        if let Err(error) = self.connection.close(200, "done".into()).await {
+        if let Err(error) = in_time(self.connection.close(200, "done".into())).await {
             log::debug!("the connection to the broker did not end in order: {error}");
         }
     }

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::args::Written;
-use crate::message::{Body, Embed, TaskMessage, shown};
+use crate::message::{Body, Embed, TaskMessage, check_short};
 use crate::properties::origin;
+use crate::size::shown;
 use crate::topology::DEFAULT_QUEUE;
 
 /// A message that calls a task after another one.
@@ -160,8 +161,10 @@ impl Signature {
         let body = Body::write(&written, &embed);
         // By the exchange without a name, a message goes to the queue that its key names.
         let queue = text("queue").or_else(|| text("routing_key")).unwrap_or_else(|| DEFAULT_QUEUE.into());
-        let exchange = if self.options.contains_key("queue") { None } else { text("exchange") };
-        Ok(Next { queue, exchange: exchange.unwrap_or_default(), message, body })
+        let exchange = if self.options.contains_key("queue") { None } else { text("exchange") }.unwrap_or_default();
+        let sendable = message.check().and(check_short("queue", &queue)).and(check_short("exchange", &exchange));
+        sendable.map_err(|why| format!("the task after it cannot be called: {why}"))?;
+        Ok(Next { queue, exchange, message, body })
     }
 }
 
@@ -235,5 +238,19 @@ mod tests {
     fn what_is_no_signature_is_said() {
         let embed = Embed { callbacks: Some(vec![Value::from(7)]), ..Embed::default() };
         assert!(next(&embed).unwrap_err().contains("no signature"));
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_sent_is_said() {
+        let long = "x".repeat(256);
+        for options in
+            [json!({"queue": &long}), json!({"exchange": &long}), json!({"task_id": &long}), json!({"reply_to": &long})]
+        {
+            let embed = Embed { callbacks: Some(vec![json!({"task": "a", "options": options})]), ..Embed::default() };
+            let said = next(&embed).unwrap_err();
+            assert!(said.contains("has 256 bytes, and AMQP has 255 for it"), "{said}");
+        }
+        let embed = Embed { callbacks: Some(vec![json!({"task": "x".repeat(200_000)})]), ..Embed::default() };
+        assert!(next(&embed).unwrap_err().contains("its header has 20000"));
     }
 }

@@ -279,8 +279,8 @@ impl Link {
 }
 
 fn next(state: &mut State) -> Option<Next> {
-    if !state.orders.is_empty() {
-        return Some(Next::Order(mem::take(&mut state.orders)));
+    if let Some(orders) = state.orders.take() {
+        return Some(Next::Order(orders));
     }
     let outgoing = state.window.next().map(Next::Publish);
     outgoing.or_else(|| state.is_over().then_some(Next::End))

@@ -22,6 +22,8 @@ crate::tests! {
     a_task_waits_for_others_without_a_worker,
     what_no_worker_takes_is_cancelled_by_a_shutdown,
     functions_that_have_no_name_are_refused,
+    names_that_the_broker_cannot_take_are_refused,
+    who_waits_for_workers_learns_that_the_executor_is_over,
     what_has_begun_is_running_until_its_answer_comes,
 }
 
@@ -164,6 +166,30 @@ fn functions_that_have_no_name_are_refused(peers: &Peers) {
     let error = cluster.submit(parse, "7".into()).result().unwrap_err();
     assert!(error.to_string().contains("use `try_submit`"), "{error}");
     assert_eq!(cluster.try_submit(parse, "7".into()).result().unwrap(), 7);
+}
+
+fn names_that_the_broker_cannot_take_are_refused(peers: &Peers) {
+    let (cluster, _worker) = start(peers, |called| vec![called.success(7)]);
+    for queue in ["", &"x".repeat(256)] {
+        let error = same_number(&cluster.on(queue), 7).result().unwrap_err();
+        assert!(error.to_string().starts_with("queue must be a name of 1 to 255 bytes"), "{error:?}");
+    }
+    let error = cluster.call::<_, u64>(&"x".repeat(200_000), 7_u64).result().unwrap_err();
+    assert!(matches!(&error, Error::Encode(encode) if encode.part() == Part::Function), "{error:?}");
+    // What the caller calls a task is a label, and is cut.
+    let label = cluster.with(TaskOptions::new().name(&*"x".repeat(200_000)));
+    assert_eq!(label.try_submit(parse, "7".into()).result().unwrap(), 7);
+    assert_eq!(same_number(&cluster, 7).result().unwrap(), 7);
+}
+
+fn who_waits_for_workers_learns_that_the_executor_is_over(peers: &Peers) {
+    let cluster = CeleryExecutor::builder(&peers.url).queue(&unique("nobody")).build().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| cluster.wait_for_workers(1, std::time::Duration::MAX));
+        cluster.shutdown();
+        assert_eq!(waiting.join().unwrap(), 0);
+    });
+    assert_eq!(cluster.wait_for_workers(1, std::time::Duration::MAX), 0);
 }
 
 fn what_has_begun_is_running_until_its_answer_comes(peers: &Peers) {

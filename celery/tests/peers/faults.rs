@@ -3,13 +3,14 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use concurrent_futures::{Error, Executor, TaskOptions, as_completed};
-use concurrent_futures_celery::{CeleryExecutor, ConnectError};
+use concurrent_futures::{Error, Executor, TaskOptions, ThreadPoolExecutor, as_completed};
+use concurrent_futures_celery::{CeleryExecutor, ConnectError, Stopper, Worker};
 use concurrent_futures_conformance::support::soon;
 use lapin::types::AMQPValue;
 
 use crate::Peers;
-use crate::support::{Broker, Door, Proxy, Python, Raw, Scripted, same, same_number, unique};
+use crate::rust_worker::{submit_held, sum_to};
+use crate::support::{Broker, Door, Proxy, Python, Raw, Rust, Scripted, client, same, same_number, unique};
 
 crate::tests! {
     a_broker_that_cannot_be_used_is_named_without_its_password,
@@ -27,6 +28,10 @@ crate::tests! {
     a_connection_that_stays_silent_breaks_the_executor,
     without_a_broker_everything_ends_as_broken,
     an_executor_that_was_closed_without_a_broker_ends,
+    an_executor_ends_while_the_broker_is_short_of_memory,
+    a_worker_stops_while_the_broker_is_short_of_memory,
+    an_abort_is_told_though_the_executor_ends_at_once,
+    orders_are_told_after_the_broker_has_lost_their_exchange,
 }
 
 fn a_broker_that_cannot_be_used_is_named_without_its_password(peers: &Peers) {
@@ -244,4 +249,79 @@ fn an_executor_that_was_closed_without_a_broker_ends(_: &Peers) {
     broker.stop();
     assert!(future.abort());
     cluster.shutdown();
+}
+
+/// Has a broker take nothing more from connections that publish, or take it again.
+fn be_short_of_memory(broker: &Broker, is_short: bool) {
+    broker.control(&["set_vm_memory_high_watermark", if is_short { "0.000001" } else { "0.4" }]);
+}
+
+fn an_executor_ends_while_the_broker_is_short_of_memory(_: &Peers) {
+    let broker = Broker::start("short").unwrap();
+    let queue = unique("short");
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&queue).build().unwrap();
+    let worker = Scripted::start(&broker.url, &queue, same);
+    assert_eq!(same_number(&cluster, 7).result().unwrap(), 7);
+    be_short_of_memory(&broker, true);
+    let (aborted, late) = (same_number(&cluster, 1), same_number(&cluster, 2));
+    assert!(aborted.abort());
+    assert!(!late.wait_timeout(Duration::from_secs(2)));
+    be_short_of_memory(&broker, false);
+    assert_eq!(late.result().unwrap(), 2, "it only waits");
+    be_short_of_memory(&broker, true);
+    let never = same_number(&cluster, 3);
+    assert!(!never.wait_timeout(Duration::from_secs(3)));
+    assert!(never.abort());
+    cluster.shutdown();
+    drop(cluster);
+    be_short_of_memory(&broker, false);
+    drop(worker);
+}
+
+fn a_worker_stops_while_the_broker_is_short_of_memory(_: &Peers) {
+    let broker = Broker::start("short-worker").unwrap();
+    let queue = unique("short");
+    let cluster = CeleryExecutor::builder(&broker.url).queue(&queue).build().unwrap();
+    for stop in [Stopper::warm, Stopper::cold] {
+        let worker = Worker::builder(&broker.url).queues([&queue]).executor(ThreadPoolExecutor::new(1));
+        let worker = worker.grace(Duration::from_secs(1)).build().unwrap();
+        let stopper = worker.stopper();
+        let worker = std::thread::spawn(move || worker.run());
+        let (held, begun, go) = submit_held(&cluster);
+        begun.wait();
+        be_short_of_memory(&broker, true);
+        // It tells that it is there every two seconds, and then the broker reads nothing more of its connection.
+        assert!(!cluster.submit(sum_to, 4).wait_timeout(Duration::from_secs(5)));
+        stop(&stopper);
+        worker.join().unwrap().unwrap();
+        be_short_of_memory(&broker, false);
+        go.open();
+        assert!(held.abort());
+    }
+    cluster.shutdown_now();
+}
+
+fn an_abort_is_told_though_the_executor_ends_at_once(peers: &Peers) {
+    let worker = Rust::start(&peers.url, 1, true);
+    let cluster = client(&peers.url, &worker.queue);
+    let (held, begun, _go) = submit_held(&cluster);
+    begun.wait();
+    assert!(held.abort());
+    drop(cluster);
+    let next = client(&peers.url, &worker.queue);
+    let sum = next.submit(sum_to, 4).result_timeout(Duration::from_secs(30));
+    assert_eq!(sum.expect("the only process is free again").unwrap(), 10);
+}
+
+fn orders_are_told_after_the_broker_has_lost_their_exchange(_: &Peers) {
+    let broker = Broker::start("orders").unwrap();
+    let cluster = client(&broker.url, &unique("orders"));
+    assert_eq!(cluster.wait_for_workers(1, Duration::ZERO), 0);
+    assert!(cluster.workers().is_empty());
+    let raw = Raw::connect(&broker.url);
+    let delete = raw.channel.exchange_delete("celery.pidbox".into(), Default::default());
+    futures_lite::future::block_on(delete).unwrap();
+    let worker = Rust::start(&broker.url, 1, false);
+    let workers = cluster.workers();
+    assert_eq!(workers.iter().map(|worker| &worker.name).collect::<Vec<_>>(), [&worker.name]);
 }

@@ -9,6 +9,7 @@ mod celery_rs;
 mod command_line;
 mod faults;
 mod machines;
+mod poison;
 mod python_worker;
 mod rust_worker;
 #[path = "../support/mod.rs"]
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         #[cfg(all(feature = "cli", unix))]
         command_line::TESTS,
         faults::TESTS,
+        poison::TESTS,
         machines::TESTS,
         #[cfg(feature = "tls")]
         tls::TESTS,

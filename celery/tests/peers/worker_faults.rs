@@ -144,16 +144,21 @@ fn an_outcome_waits_for_the_broker(_: &Peers) {
 }
 
 /// Publishes a message, and listens to the answers.
-struct Publisher {
-    raw: Raw,
+pub(crate) struct Publisher {
+    pub(crate) raw: Raw,
     queue: String,
-    replies: String,
+    pub(crate) replies: String,
     answers: Consumer,
 }
 
 impl Publisher {
-    fn new(peers: &Peers, queue: &str) -> Self {
-        let (raw, replies) = (Raw::connect(&peers.url), unique("replies"));
+    pub(crate) fn new(peers: &Peers, queue: &str) -> Self {
+        Self::on(peers, queue, &unique("replies"))
+    }
+
+    /// With a queue for answers.
+    pub(crate) fn on(peers: &Peers, queue: &str, replies: &str) -> Self {
+        let (raw, replies) = (Raw::connect(&peers.url), replies.to_owned());
         raw.declare(&replies, false, &[]);
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let answers = raw.channel.basic_consume(replies.as_str().into(), "".into(), options, FieldTable::default());
@@ -162,7 +167,7 @@ impl Publisher {
     }
 
     /// Returns what a message of Celery has, for a task with this name and id.
-    fn properties(&self, task: &str, id: &str) -> BasicProperties {
+    pub(crate) fn properties(&self, task: &str, id: &str) -> BasicProperties {
         let mut headers = FieldTable::default();
         for (key, value) in [("task", task), ("id", id)] {
             headers.insert(key.into(), AMQPValue::LongString(value.into()));
@@ -174,14 +179,25 @@ impl Publisher {
             .with_reply_to(self.replies.as_str().into())
     }
 
-    fn publish(&self, properties: BasicProperties, body: &str) {
-        let (queue, options) = (self.queue.as_str().into(), BasicPublishOptions::default());
-        let published = self.raw.channel.basic_publish("".into(), queue, options, body.as_bytes(), properties);
+    pub(crate) fn publish(&self, properties: BasicProperties, body: &str) {
+        self.publish_to("", &self.queue, properties, body);
+    }
+
+    /// Tells all workers something.
+    pub(crate) fn order(&self, order: &Value) {
+        let properties = BasicProperties::default().with_content_type("application/json".into());
+        self.publish_to("celery.pidbox", "", properties, &order.to_string());
+    }
+
+    pub(crate) fn publish_to(&self, exchange: &str, key: &str, properties: BasicProperties, body: &str) {
+        let options = BasicPublishOptions::default();
+        let published =
+            self.raw.channel.basic_publish(exchange.into(), key.into(), options, body.as_bytes(), properties);
         block_on(async { published.await?.await }).expect("a broker");
     }
 
     /// Waits for the next answer.
-    fn answer(&mut self) -> Value {
+    pub(crate) fn answer(&mut self) -> Value {
         let delivery = block_on(self.answers.next()).expect("an answer").expect("a broker");
         serde_json::from_slice(&delivery.data).expect("an answer in JSON")
     }

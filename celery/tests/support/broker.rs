@@ -1,6 +1,7 @@
 //! [`Broker`]: a private RabbitMQ node on 127.0.0.1.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use super::{Machines, file, folder, script, script_by, unique};
@@ -72,6 +73,17 @@ impl Broker {
     /// Starts it again, on the same port and with its data.
     pub(crate) fn start_again(&self) {
         assert_eq!(self.say("start").as_ref(), Ok(&self.url));
+    }
+
+    /// Has the broker's own tool do something.
+    pub(crate) fn control(&self, arguments: &[&str]) {
+        let ports = std::fs::read_to_string(self.folder.join("ports")).expect("ports");
+        let names = ports.split_whitespace().last().expect("three ports");
+        let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        command.args(arguments).env("HOME", self.folder.join("home")).env("RABBITMQ_NODENAME", "cf@localhost");
+        command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", names).stdin(Stdio::null());
+        let output = command.output().expect("rabbitmqctl");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn say(&self, verb: &str) -> Result<String, String> {
