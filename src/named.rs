@@ -12,14 +12,14 @@
 
 #[doc(hidden)]
 pub mod attribute;
-mod call;
+mod erased_function;
 mod function;
 mod table;
 
 use crate::job::Job;
 use table::table;
 
-pub use call::Handle;
+pub use erased_function::Handle;
 pub use function::Named;
 pub use table::Clash;
 

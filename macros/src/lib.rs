@@ -85,18 +85,18 @@ fn body_of(body: &Group, name: &TokenStream) -> TokenTree {
 /// Returns the entry of the function in the list of all tasks.
 fn entry(function: &Ident, name: &TokenStream, has_context: bool) -> impl Iterator<Item = TokenTree> {
     let span = function.span();
-    let mut call = parsed("use ::concurrent_futures::named::attribute::{ViaFallible as _, ViaPlain as _};");
+    let mut erase = parsed("use ::concurrent_futures::named::attribute::{ViaFallible as _, ViaPlain as _};");
     let mut probe = parsed("::concurrent_futures::named::attribute");
     probe.extend(parsed(if has_context { "::probe_in_context" } else { "::probe" }));
     probe.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, TokenTree::Ident(function.clone()).into()))]);
     let mut borrowed: TokenStream = TokenTree::Punct(Punct::new('&', Spacing::Alone)).into();
     borrowed.extend(probe);
-    call.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, borrowed))]);
-    call.extend(parsed(".call()"));
+    erase.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, borrowed))]);
+    erase.extend(parsed(".erase()"));
 
     let mut arguments = name.clone();
     arguments.extend(parsed(", ::core::concat!(::core::file!(), \":\", ::core::line!()), ||"));
-    arguments.extend([TokenTree::Group(Group::new(Delimiter::Brace, call))]);
+    arguments.extend([TokenTree::Group(Group::new(Delimiter::Brace, erase))]);
     let mut entry = parsed("::concurrent_futures::named::attribute::Entry::new");
     entry.extend([TokenTree::Group(Group::new(Delimiter::Parenthesis, arguments))]);
     let mut submit = parsed("::concurrent_futures::named::attribute::inventory::submit!");
