@@ -59,10 +59,10 @@ pub(crate) struct TaskMessage {
     pub(crate) correlation_id: Option<String>,
 }
 
-/// Returns an error if a message, or what makes up most of one, has more than `most` bytes.
-pub(crate) fn check_size(size: usize, most: usize) -> Result<(), Error> {
-    match size > most {
-        true => Err(Error::TooLarge(TooLarge::new(size as u64, most as u64))),
+/// Returns an error if a message, or what makes up most of one, has more than `max_size` bytes.
+pub(crate) fn check_size(size: usize, max_size: usize) -> Result<(), Error> {
+    match size > max_size {
+        true => Err(Error::TooLarge(TooLarge::new(size as u64, max_size as u64))),
         false => Ok(()),
     }
 }

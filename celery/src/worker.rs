@@ -2,19 +2,19 @@
 #![forbid(unsafe_code)]
 
 mod builder;
-mod call;
 mod control;
+mod control_command;
+mod decision;
 mod ended;
 mod events;
-mod ids;
-mod intake;
-mod orders;
+mod invocation;
 mod outcome;
+mod receiving;
+mod recent_ids;
 mod request;
 mod service;
 mod session;
 mod signature;
-mod verdict;
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ struct Settings {
     grace: Option<Duration>,
     redeliver: u32,
     max_message_size: usize,
-    tells_events: bool,
+    sends_events: bool,
     hides_arguments: bool,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Writes the arguments of a job, which runs code of their types. Completes the job if that cannot be done. A message
     /// may have so many bytes at most.
-    pub(crate) fn new(job: Job, queue: &Arc<str>, most: usize) -> Option<Self> {
+    pub(crate) fn new(job: Job, queue: &Arc<str>, max_size: usize) -> Option<Self> {
         let task = match task_name(&job) {
             Ok(name) => name,
             Err(why) => {
@@ -41,7 +41,7 @@ impl Prepared {
             refuse_when_full: options.get_refuse_when_full(),
         };
         let mut items = Vec::with_capacity(1);
-        if let Err(error) = job.show(|argument| items.push(write(argument, most))) {
+        if let Err(error) = job.show(|argument| items.push(write(argument, max_size))) {
             job.fail(error);
             return None;
         }
@@ -56,10 +56,10 @@ impl Prepared {
     }
 }
 
-fn write(argument: &dyn Serialize, most: usize) -> Result<Written, Error> {
+fn write(argument: &dyn Serialize, max_size: usize) -> Result<Written, Error> {
     let written =
         Written::new(argument).map_err(|error| Error::Encode(Encode::new(Part::Argument, error.to_string())))?;
-    check_size(written.args.len() + written.kwargs.len() + FRAME, most)?;
+    check_size(written.args.len() + written.kwargs.len() + FRAME, max_size)?;
     Ok(written)
 }
 

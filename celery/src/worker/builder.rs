@@ -28,7 +28,7 @@ impl WorkerBuilder {
             grace: None,
             redeliver: 0,
             max_message_size: MAX_SIZE,
-            tells_events: false,
+            sends_events: false,
             hides_arguments: false,
         };
         Self { broker, settings, executor: None }
@@ -91,8 +91,8 @@ impl WorkerBuilder {
 
     /// Sets whether it tells monitors what becomes of each task, as `celery worker -E` does. By default it does so only once
     /// one asks for it (`celery control enable_events`; Flower does).
-    pub fn events(mut self, tells: bool) -> Self {
-        self.settings.tells_events = tells;
+    pub fn events(mut self, sends: bool) -> Self {
+        self.settings.sends_events = sends;
         self
     }
 

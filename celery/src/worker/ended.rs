@@ -12,9 +12,9 @@ use lapin::types::FieldTable;
 
 use super::Lost;
 use super::outcome::Outcome;
-use super::request::{Origin, Request, Stage};
+use super::request::{DeliveryInfo, Request, Stage};
 use super::service::Service;
-use super::session::{About, Session};
+use super::session::{Published, Session};
 use super::signature::{after_failure, after_success};
 use crate::answer::Answer;
 use crate::failure::Failure;
@@ -23,27 +23,27 @@ use crate::properties::json_properties;
 
 pub(super) struct Ended {
     message: TaskMessage,
-    pub(super) origin: Origin,
+    pub(super) delivery: DeliveryInfo,
     outcome: Outcome,
     /// What comes after it, until that is called.
-    next: Embed,
+    embed: Embed,
     /// How long it has run, until monitors are told.
     runtime: Option<Duration>,
 }
 
 impl Ended {
     pub(super) fn new(request: Request, outcome: Outcome) -> Self {
-        let Request { message, origin, stage } = request;
-        let (next, runtime) = match stage {
+        let Request { message, delivery, stage } = request;
+        let (embed, runtime) = match stage {
             Stage::Running(running) => (running.embed, running.since.elapsed()),
             Stage::Held { .. } => (Embed::default(), Duration::ZERO),
         };
-        Self { message, origin, outcome, next, runtime: Some(runtime) }
+        Self { message, delivery, outcome, embed, runtime: Some(runtime) }
     }
 
     /// Ends a task that was not run.
-    pub(super) fn unstarted(message: TaskMessage, origin: Origin, outcome: Outcome) -> Self {
-        Self { message, origin, outcome, next: Embed::default(), runtime: Some(Duration::ZERO) }
+    pub(super) fn unstarted(message: TaskMessage, delivery: DeliveryInfo, outcome: Outcome) -> Self {
+        Self { message, delivery, outcome, embed: Embed::default(), runtime: Some(Duration::ZERO) }
     }
 }
 
@@ -52,7 +52,7 @@ impl Service {
     pub(super) async fn end(&mut self, session: &mut Session, mut ended: Ended) -> Result<(), Lost> {
         match self.end_some(session, &mut ended).await {
             Ok(confirm) => {
-                let tag = ended.origin.tag;
+                let tag = ended.delivery.tag;
                 let now = Instant::now();
                 if ended.message.retries_allowed.is_some() {
                     self.ended.add(&ended.message.id, now);
@@ -60,7 +60,7 @@ impl Service {
                     self.answered.add(&ended.message.id, now);
                 }
                 if let Some(confirm) = confirm {
-                    session.expect(About::Answer(Box::new(ended)), confirm);
+                    session.expect(Published::Answer(Box::new(ended)), confirm);
                 }
                 match tag {
                     Some(tag) => Ok(session.ack(tag).await?),
@@ -80,9 +80,9 @@ impl Service {
         session: &mut Session,
         ended: &mut Ended,
     ) -> Result<Option<lapin::PublisherConfirm>, Lost> {
-        self.call_next(session, ended).await?;
+        self.publish_follow_ups(session, ended).await?;
         if let Some(runtime) = ended.runtime {
-            session.tell(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
+            session.publish_events(self.events.ended(&ended.message.id, &ended.outcome, runtime)).await?;
             *self.totals.entry(ended.message.task.clone()).or_default() += 1;
             ended.runtime = None;
         }
@@ -91,21 +91,21 @@ impl Service {
     }
 
     /// Calls what comes after a task.
-    async fn call_next(&mut self, session: &mut Session, ended: &mut Ended) -> Result<(), Lost> {
-        let Ended { message, outcome, next, .. } = ended;
+    async fn publish_follow_ups(&mut self, session: &mut Session, ended: &mut Ended) -> Result<(), Lost> {
+        let Ended { message, outcome, embed, .. } = ended;
         let messages = match outcome {
-            Outcome::Value(_) if next.chord.as_ref().is_some_and(|chord| !chord.is_null()) => {
+            Outcome::Value(_) if embed.chord.as_ref().is_some_and(|chord| !chord.is_null()) => {
                 Err("the reply queues of Celery do not support chords".into())
             }
-            Outcome::Value(result) => after_success(next, result, message),
-            Outcome::Failed { .. } => after_failure(next, message),
+            Outcome::Value(result) => after_success(embed, result, message),
+            Outcome::Failed { .. } => after_failure(embed, message),
             Outcome::Revoked { .. } => Ok(Vec::new()),
         };
         match messages {
             Ok(messages) => {
                 for next in messages {
                     let properties = next.message.properties();
-                    session.publish((&next.exchange, &next.queue), &next.body, properties, About::Nothing).await?;
+                    session.publish((&next.exchange, &next.queue), &next.body, properties, Published::Other).await?;
                 }
             }
             Err(why) => {
@@ -116,14 +116,14 @@ impl Service {
                 }
             }
         }
-        *next = Embed::default();
+        *embed = Embed::default();
         Ok(())
     }
 
     /// Notes that the queue for the answers of a client is gone: nobody waits for them. Gives up what it has running here.
-    pub(super) fn note_gone(&mut self, queue: &str) {
+    pub(super) fn note_client_gone(&mut self, queue: &str) {
         log::debug!("the client with the queue {queue:?} for answers is gone");
-        self.gone.add(queue, Instant::now());
+        self.gone_clients.add(queue, Instant::now());
         for request in self.requests.values().filter(|request| request.message.reply_to.as_deref() == Some(queue)) {
             if let Stage::Running(running) = &request.stage {
                 running.handle.abort();

@@ -15,9 +15,9 @@ use crate::message::{TaskMessage, shown};
 /// How often a worker tells that it is there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// What is told about a worker.
+/// How busy a worker is, as its heartbeats say.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Vitals {
+pub(super) struct Counts {
     pub(super) running: usize,
     /// How many tasks the worker has ended.
     pub(super) processed: u64,
@@ -66,10 +66,10 @@ impl Events {
     }
 
     /// `what`: online, heartbeat or offline.
-    pub(super) fn worker(&mut self, what: &str, vitals: Vitals) -> Event {
+    pub(super) fn worker(&mut self, what: &str, counts: Counts) -> Event {
         let details = json!({
             "freq": HEARTBEAT.as_secs(), "sw_ident": "concurrent-futures", "sw_ver": env!("CARGO_PKG_VERSION"),
-            "sw_sys": std::env::consts::OS, "active": vitals.running, "processed": vitals.processed,
+            "sw_sys": std::env::consts::OS, "active": counts.running, "processed": counts.processed,
             "loadavg": [0.0, 0.0, 0.0],
         });
         self.event(&format!("worker-{what}"), details)
@@ -126,7 +126,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Event, Events, Vitals};
+    use super::{Counts, Event, Events};
     use crate::message::TaskMessage;
     use crate::worker::outcome::Outcome;
 
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn workers_are_told_of_always_and_tasks_when_somebody_asks() {
         let mut events = Events::new("rust@a", false, false);
-        let (key, online) = read(events.worker("online", Vitals { running: 1, processed: 2 }));
+        let (key, online) = read(events.worker("online", Counts { running: 1, processed: 2 }));
         assert_eq!(
             (&*key, &online["type"], &online["hostname"]),
             ("worker.online", &json!("worker-online"), &json!("rust@a"))

@@ -24,11 +24,11 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// Writes what a task has returned. Runs the code of its types, in the thread that completes the task.
-    pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, most: usize) -> Self {
+    pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, max_size: usize) -> Self {
         let written = outcome.map_err(Clone::clone).and_then(|value| {
             let unwritten = |error: serde_json::Error| Error::Encode(Encode::new(Part::Result, error.to_string()));
             let (text, _) = json::write(value).map_err(unwritten)?;
-            check_size(text.len(), most)?;
+            check_size(text.len(), max_size)?;
             Ok(text)
         });
         match written {

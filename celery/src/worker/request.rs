@@ -14,7 +14,7 @@ use crate::message::{Embed, TaskMessage};
 
 /// Where a message came from.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Origin {
+pub(super) struct DeliveryInfo {
     /// By which the message is acknowledged. `None` once the connection that delivered it is lost: the broker will deliver
     /// the message again, to this worker or another one.
     pub(super) tag: Option<u64>,
@@ -26,7 +26,7 @@ pub(super) struct Origin {
 
 pub(super) struct Request {
     pub(super) message: TaskMessage,
-    pub(super) origin: Origin,
+    pub(super) delivery: DeliveryInfo,
     pub(super) stage: Stage,
 }
 
@@ -64,8 +64,8 @@ impl Request {
             "id": id, "name": task, "args": args_shown, "kwargs": kwargs_shown, "type": task, "hostname": hostname,
             "time_start": started, "acknowledged": false,
             "delivery_info": {
-                "exchange": self.origin.exchange, "routing_key": self.origin.routing_key,
-                "priority": self.origin.priority, "redelivered": self.origin.is_redelivered,
+                "exchange": self.delivery.exchange, "routing_key": self.delivery.routing_key,
+                "priority": self.delivery.priority, "redelivered": self.delivery.is_redelivered,
             },
             "worker_pid": std::process::id(),
         })

@@ -1,7 +1,7 @@
 //! [`Service`]: the thread of a worker, and what it knows.
 //!
-//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message, an
-//! order, the outcome of a task, a stop, a time. The executor's threads only write outcomes, and pass them on by a channel.
+//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message, a
+//! control command, the outcome of a task, a stop, a time. The executor's threads only write outcomes, and pass them on by a channel.
 //!
 //! A request is a task that the worker has:
 //!
@@ -28,10 +28,10 @@ use concurrent_futures::{Backend, Executor as _};
 use futures_lite::FutureExt as _;
 
 use super::ended::Ended;
-use super::events::{Events, HEARTBEAT, Vitals};
-use super::ids::Ids;
+use super::events::{Counts, Events, HEARTBEAT};
+use super::recent_ids::RecentIds;
 use super::request::{Request, Requests, Stage};
-use super::session::{About, Incoming, Session};
+use super::session::{Incoming, Published, Session};
 use super::{Input, Lost, Phase, Settings, Stop, Worker};
 use crate::broker::{Broker, ConnectError, wait};
 use crate::pauses::Pauses;
@@ -40,7 +40,7 @@ use crate::pauses::Pauses;
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
 
 /// How many clients that are gone are remembered, and how many tasks whose messages may come again.
-const FORGETFUL: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
+const REMEMBERED: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
 
 /// How many tasks that have ended are remembered. A client whose connection was lost sends its copies as soon as it has a new
 /// one.
@@ -52,18 +52,18 @@ pub(super) struct Service {
     pub(super) executor: Box<dyn Backend>,
     /// How many tasks it runs at a time.
     pub(super) slots: u16,
-    pub(super) outputs: Sender<Input>,
+    pub(super) input_sender: Sender<Input>,
     inputs: Receiver<Input>,
     pub(super) requests: Requests,
     /// What tasks have come to, while it cannot be sent.
     pub(super) unsent: Vec<Ended>,
-    pub(super) revoked: Ids,
+    pub(super) revoked: RecentIds,
     /// Answered without an acknowledgement, for clients other than those of this crate.
-    pub(super) answered: Ids,
+    pub(super) answered: RecentIds,
     /// Ended here, for clients of this crate: they may send copies.
-    pub(super) ended: Ids,
+    pub(super) ended: RecentIds,
     /// Queues for answers that are gone.
-    pub(super) gone: Ids,
+    pub(super) gone_clients: RecentIds,
     pub(super) events: Events,
     /// How often each task was ended.
     pub(super) totals: BTreeMap<String, u64>,
@@ -82,21 +82,21 @@ enum Next {
 
 impl Service {
     pub(super) fn new(worker: Worker) -> Self {
-        let Worker { broker, settings, executor, inputs: (outputs, inputs) } = worker;
+        let Worker { broker, settings, executor, inputs: (input_sender, inputs) } = worker;
         let now = Instant::now();
         Self {
             broker,
             slots: u16::try_from(executor.max_workers()).unwrap_or(u16::MAX).max(1),
             executor,
-            outputs,
+            input_sender,
             inputs,
             requests: Requests::new(),
             unsent: Vec::new(),
-            revoked: Ids::new(REVOKED.0, REVOKED.1),
-            answered: Ids::new(FORGETFUL.0, FORGETFUL.1),
-            ended: Ids::new(ENDED.0, ENDED.1),
-            gone: Ids::new(FORGETFUL.0, FORGETFUL.1),
-            events: Events::new(&settings.name, settings.tells_events, settings.hides_arguments),
+            revoked: RecentIds::new(REVOKED.0, REVOKED.1),
+            answered: RecentIds::new(REMEMBERED.0, REMEMBERED.1),
+            ended: RecentIds::new(ENDED.0, ENDED.1),
+            gone_clients: RecentIds::new(REMEMBERED.0, REMEMBERED.1),
+            events: Events::new(&settings.name, settings.sends_events, settings.hides_arguments),
             totals: BTreeMap::new(),
             since: now,
             heartbeat: now,
@@ -149,8 +149,8 @@ impl Service {
     fn disconnected(&mut self, session: Session) {
         self.unsent.extend(session.into_unconfirmed());
         self.requests.retain(|_, request| request.is_running());
-        self.requests.values_mut().for_each(|request| request.origin.tag = None);
-        self.unsent.iter_mut().for_each(|ended| ended.origin.tag = None);
+        self.requests.values_mut().for_each(|request| request.delivery.tag = None);
+        self.unsent.iter_mut().for_each(|ended| ended.delivery.tag = None);
     }
 
     /// Connects again. Returns `None` if the worker is stopped, and has nothing left to say or no time for it.
@@ -191,20 +191,20 @@ impl Service {
 
     /// Does what there is to do on a connection. Returns when the worker is to end.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Lost> {
-        session.tell([self.events.worker("online", self.vitals())]).await?;
+        session.publish_events([self.events.worker("online", self.counts())]).await?;
         while let Some(ended) = self.unsent.pop() {
             self.end(session, ended).await?;
         }
         if self.phase != Phase::Serving {
-            self.take_no_more(session).await?;
+            self.stop_receiving(session).await?;
         }
         while !(self.phase == Phase::GivenUp || self.is_over() && session.is_read()) {
             match self.next(session).await? {
-                Next::Incoming(Incoming::Task(delivery)) => self.take(session, *delivery).await?,
-                Next::Incoming(Incoming::Order(delivery)) => self.obey(session, &delivery).await?,
+                Next::Incoming(Incoming::Task(delivery)) => self.receive(session, *delivery).await?,
+                Next::Incoming(Incoming::Command(delivery)) => self.handle_command(session, &delivery).await?,
                 // Whether all of them have ended is asked above.
                 Next::Incoming(Incoming::Ended) => {}
-                Next::Incoming(Incoming::Returned(queue)) => self.note_gone(&queue),
+                Next::Incoming(Incoming::Returned(queue)) => self.note_client_gone(&queue),
                 Next::Input(Input::Done(id, outcome)) => {
                     if let Some(request) = self.requests.remove(&id) {
                         self.end(session, Ended::new(request, outcome)).await?;
@@ -212,12 +212,12 @@ impl Service {
                 }
                 Next::Input(Input::Stop(stop)) => {
                     self.note_stop(stop);
-                    self.take_no_more(session).await?;
+                    self.stop_receiving(session).await?;
                 }
                 Next::Time => self.on_time(session).await?,
             }
         }
-        Ok(session.tell([self.events.worker("offline", self.vitals())]).await?)
+        Ok(session.publish_events([self.events.worker("offline", self.counts())]).await?)
     }
 
     async fn next(&self, session: &mut Session) -> Result<Next, Lost> {
@@ -241,9 +241,9 @@ impl Service {
         self.phase != Phase::Serving && self.requests.is_empty()
     }
 
-    pub(super) fn vitals(&self) -> Vitals {
+    pub(super) fn counts(&self) -> Counts {
         let running = self.requests.values().filter(|request| request.is_running()).count();
-        Vitals { running, processed: self.totals.values().sum() }
+        Counts { running, processed: self.totals.values().sum() }
     }
 
     fn note_stop(&mut self, stop: Stop) {
@@ -267,14 +267,16 @@ impl Service {
     }
 
     /// Has the broker deliver nothing more, and gives back what has not started.
-    pub(super) async fn take_no_more(&mut self, session: &mut Session) -> Result<(), Lost> {
+    pub(super) async fn stop_receiving(&mut self, session: &mut Session) -> Result<(), Lost> {
         session.cancel(None).await?;
         let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
         self.requests = running;
-        for (_, Request { origin, stage, .. }) in Requests::into_iter(held) {
+        for (_, Request { delivery, stage, .. }) in Requests::into_iter(held) {
             // Anew, because a message that is delivered again is taken for one whose task had started.
-            if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, origin.tag) {
-                session.publish((&origin.exchange, &origin.routing_key), &body, properties, About::Nothing).await?;
+            if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, delivery.tag) {
+                session
+                    .publish((&delivery.exchange, &delivery.routing_key), &body, properties, Published::Other)
+                    .await?;
                 session.ack(tag).await?;
             }
         }
@@ -286,7 +288,7 @@ impl Service {
         let now = Instant::now();
         if self.heartbeat <= now {
             self.heartbeat = now + HEARTBEAT;
-            session.tell([self.events.worker("heartbeat", self.vitals())]).await?;
+            session.publish_events([self.events.worker("heartbeat", self.counts())]).await?;
         }
         if self.phase.end().is_some_and(|end| end <= now) {
             log::warn!("{} tasks of the worker {} have not ended in time", self.requests.len(), self.settings.name);
@@ -299,8 +301,8 @@ impl Service {
             return Ok(());
         }
         for id in due {
-            if let Some(Request { message, origin, stage: Stage::Held { body, .. } }) = self.requests.remove(&id) {
-                self.start(session, message, origin, &body).await?;
+            if let Some(Request { message, delivery, stage: Stage::Held { body, .. } }) = self.requests.remove(&id) {
+                self.start(session, message, delivery, &body).await?;
             }
         }
         self.adjust_slots(session).await
@@ -314,8 +316,8 @@ impl Service {
     }
 
     /// Does something once what is being done is done.
-    pub(super) fn tell_itself(&self, input: Input) {
+    pub(super) fn send_to_itself(&self, input: Input) {
         // The channel is closed only when the worker has ended.
-        let _ = self.outputs.try_send(input);
+        let _ = self.input_sender.try_send(input);
     }
 }

@@ -26,8 +26,8 @@ use crate::broker::{Broker, ConnectError, has_code};
 use crate::properties::json_properties;
 use crate::topology::{CONTROL, EVENTS, ensure_exchange, ensure_queue};
 
-/// How long the queue for orders stays when its worker is gone, in milliseconds. As Celery's.
-const ORDERS_EXPIRE: i32 = 10_000;
+/// How long the queue for commands stays when its worker is gone, in milliseconds. As Celery's.
+const COMMANDS_EXPIRE: i32 = 10_000;
 
 /// What AMQP says when a broker does not know what it is asked for.
 const NOT_IMPLEMENTED: u16 = 540;
@@ -42,12 +42,12 @@ pub(super) struct Session {
     has_one_limit: bool,
     /// One for each queue of tasks.
     consumers: Vec<Queue>,
-    /// For orders, and the answers to them.
+    /// For commands, and the answers to them.
     control: Channel,
-    orders: Consumer,
+    commands: Consumer,
     events: Channel,
     /// What was published and is not confirmed yet, in this order.
-    confirms: VecDeque<(About, PublisherConfirm)>,
+    confirms: VecDeque<(Published, PublisherConfirm)>,
 }
 
 struct Queue {
@@ -59,19 +59,21 @@ struct Queue {
     messages: Option<Consumer>,
 }
 
-/// What depends on a message that was published.
-pub(super) enum About {
-    Nothing,
-    /// The client with this queue for answers is gone if the message comes back.
-    Client(String),
-    /// It is sent again if the broker does not confirm it.
+/// What was published, as far as its confirmation matters.
+pub(super) enum Published {
+    /// The news that a task has started, for the client with this queue for answers. If the broker returns it because the
+    /// queue does not exist, the client is gone.
+    Started(String),
+    /// An answer. It is sent again on the next connection if the broker has not confirmed it on this one.
     Answer(Box<Ended>),
+    /// Anything else. Nothing depends on its confirmation.
+    Other,
 }
 
 /// What a session has for its worker.
 pub(super) enum Incoming {
     Task(Box<Delivery>),
-    Order(Box<Delivery>),
+    Command(Box<Delivery>),
     /// There is no such queue for answers.
     Returned(String),
     /// Nothing more comes from a queue that is not to be read any more.
@@ -110,15 +112,16 @@ impl Session {
         let tasks = connection.create_channel().await.map_err(refused("a channel"))?;
         tasks.confirm_select(ConfirmSelectOptions::default()).await.map_err(refused("confirmations"))?;
         let control = ensure_exchange(&connection, CONTROL, ExchangeKind::Fanout, false).await;
-        let control = control.map_err(refused(&format!("the exchange {CONTROL:?} for orders to workers")))?;
+        let control = control.map_err(refused(&format!("the exchange {CONTROL:?} for commands to workers")))?;
         let events = ensure_exchange(&connection, EVENTS, ExchangeKind::Topic, true).await;
         let events = events.map_err(refused(&format!("the exchange {EVENTS:?} for events of workers")))?;
-        let orders = orders(&control, name).await.map_err(refused("a queue for orders"))?;
+        let commands = commands(&control, name).await.map_err(refused("a queue for commands"))?;
         let limit = tasks.basic_qos(slots, BasicQosOptions { global: has_one_limit }).await;
         limit.map_err(refused("a limit of messages"))?;
         let (consumers, confirms) = (Vec::new(), VecDeque::new());
         let name = name.to_owned();
-        let mut session = Self { name, connection, tasks, has_one_limit, consumers, control, orders, events, confirms };
+        let mut session =
+            Self { name, connection, tasks, has_one_limit, consumers, control, commands, events, confirms };
         for queue in queues {
             session.consume(queue).await.map_err(refused(&format!("the queue {queue:?}")))?;
         }
@@ -178,14 +181,14 @@ impl Session {
             let Poll::Ready(confirmation) = Pin::new(confirm).poll(context) else { break };
             // An error: the connection is lost, and the message is not confirmed.
             let confirmation = confirmation?;
-            let Some((about, _)) = self.confirms.pop_front() else { break };
-            if let (Confirmation::Ack(Some(_)), About::Client(queue)) = (confirmation, about) {
+            let Some((published, _)) = self.confirms.pop_front() else { break };
+            if let (Confirmation::Ack(Some(_)), Published::Started(queue)) = (confirmation, published) {
                 return Poll::Ready(Ok(Incoming::Returned(queue)));
             }
         }
-        if let Poll::Ready(order) = Pin::new(&mut self.orders).poll_next(context) {
-            let ended = || Lost("the broker has ended the queue for orders".into());
-            return Poll::Ready(Ok(Incoming::Order(order.ok_or_else(ended)??.into())));
+        if let Poll::Ready(command) = Pin::new(&mut self.commands).poll_next(context) {
+            let ended = || Lost("the broker has ended the queue for commands".into());
+            return Poll::Ready(Ok(Incoming::Command(command.ok_or_else(ended)??.into())));
         }
         for Queue { name, is_cancelled, messages, .. } in &mut self.consumers {
             let Some(consumer) = messages else { continue };
@@ -210,10 +213,10 @@ impl Session {
         to: (&str, &str),
         body: &[u8],
         properties: BasicProperties,
-        about: About,
+        published: Published,
     ) -> lapin::Result<()> {
-        let confirm = self.send(to, body, properties, matches!(about, About::Client(_))).await?;
-        self.expect(about, confirm);
+        let confirm = self.send(to, body, properties, matches!(published, Published::Started(_))).await?;
+        self.expect(published, confirm);
         Ok(())
     }
 
@@ -230,15 +233,15 @@ impl Session {
         self.tasks.basic_publish(exchange.into(), routing_key.into(), options, body, properties).await
     }
 
-    pub(super) fn expect(&mut self, about: About, confirm: PublisherConfirm) {
-        self.confirms.push_back((about, confirm));
+    pub(super) fn expect(&mut self, published: Published, confirm: PublisherConfirm) {
+        self.confirms.push_back((published, confirm));
     }
 
     /// Returns the answers that the broker has not confirmed.
     pub(super) fn into_unconfirmed(self) -> impl Iterator<Item = Ended> {
-        self.confirms.into_iter().filter_map(|(about, _)| match about {
-            About::Answer(ended) => Some(*ended),
-            About::Nothing | About::Client(_) => None,
+        self.confirms.into_iter().filter_map(|(published, _)| match published {
+            Published::Answer(ended) => Some(*ended),
+            Published::Other | Published::Started(_) => None,
         })
     }
 
@@ -252,7 +255,7 @@ impl Session {
         self.tasks.basic_reject(tag, BasicRejectOptions { requeue: false }).await
     }
 
-    /// Answers an order.
+    /// Answers a command.
     pub(super) async fn reply(
         &self,
         (exchange, routing_key): (&str, &str),
@@ -267,7 +270,7 @@ impl Session {
     }
 
     /// Tells whoever listens what the worker does.
-    pub(super) async fn tell(&self, events: impl IntoIterator<Item = Event>) -> lapin::Result<()> {
+    pub(super) async fn publish_events(&self, events: impl IntoIterator<Item = Event>) -> lapin::Result<()> {
         for Event { routing_key, body } in events {
             let mut headers = FieldTable::default();
             headers.insert("hostname".into(), AMQPValue::LongString(self.name.as_str().into()));
@@ -286,11 +289,11 @@ impl Session {
     }
 }
 
-/// Begins to listen to orders.
-async fn orders(control: &Channel, name: &str) -> lapin::Result<Consumer> {
+/// Begins to listen to commands.
+async fn commands(control: &Channel, name: &str) -> lapin::Result<Consumer> {
     let queue = format!("{name}.{CONTROL}");
     let mut arguments = FieldTable::default();
-    arguments.insert("x-expires".into(), AMQPValue::LongInt(ORDERS_EXPIRE));
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(COMMANDS_EXPIRE));
     let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
     control.queue_declare(queue.as_str().into(), options, arguments).await?;
     let bind = QueueBindOptions::default();

@@ -13,7 +13,7 @@ use crate::topology::DEFAULT_QUEUE;
 
 /// A message that calls a task after another one.
 #[derive(Debug)]
-pub(super) struct Next {
+pub(super) struct FollowUp {
     pub(super) queue: String,
     pub(super) exchange: String,
     pub(super) message: TaskMessage,
@@ -40,7 +40,7 @@ struct Signature {
 /// # Errors
 ///
 /// A sentence, if something in it cannot be called.
-pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -> Result<Vec<Next>, String> {
+pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -> Result<Vec<FollowUp>, String> {
     let mut messages = Vec::new();
     for callback in embed.callbacks.iter().flatten() {
         expand(callback, Some(result), Vec::new(), parent, &mut messages)?;
@@ -54,7 +54,7 @@ pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -
 
 /// Returns the messages for what comes after a task that has failed: each is called with the id of the task, as by a worker
 /// in Python that does not have them.
-pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<Next>, String> {
+pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<FollowUp>, String> {
     let id = Value::from(&*parent.id).to_string();
     let mut messages = Vec::new();
     for errback in embed.errbacks.iter().flatten() {
@@ -69,7 +69,7 @@ fn expand(
     result: Option<&str>,
     mut chain: Vec<Value>,
     parent: &TaskMessage,
-    messages: &mut Vec<Next>,
+    messages: &mut Vec<FollowUp>,
 ) -> Result<(), String> {
     let read = Signature::deserialize(signature);
     let signature = read.map_err(|error| format!("what comes after the task is no signature: {error}"))?;
@@ -99,7 +99,7 @@ fn expand(
 }
 
 impl Signature {
-    fn message(&self, result: Option<&str>, chain: Vec<Value>, parent: &TaskMessage) -> Result<Next, String> {
+    fn message(&self, result: Option<&str>, chain: Vec<Value>, parent: &TaskMessage) -> Result<FollowUp, String> {
         let text = |key: &str| self.options.get(key).and_then(Value::as_str).map(String::from);
         let list = |key: &str| match self.options.get(key) {
             Some(Value::Array(list)) => Some(list.clone()),
@@ -160,7 +160,7 @@ impl Signature {
         // By the exchange without a name, a message goes to the queue that its key names.
         let queue = text("queue").or_else(|| text("routing_key")).unwrap_or_else(|| DEFAULT_QUEUE.into());
         let exchange = if self.options.contains_key("queue") { None } else { text("exchange") };
-        Ok(Next { queue, exchange: exchange.unwrap_or_default(), message, body })
+        Ok(FollowUp { queue, exchange: exchange.unwrap_or_default(), message, body })
     }
 }
 
@@ -168,18 +168,18 @@ impl Signature {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Next, after_failure, after_success};
+    use super::{FollowUp, after_failure, after_success};
     use crate::message::{Body, Embed, TaskMessage};
 
     fn parent() -> TaskMessage {
         TaskMessage { id: "1".into(), root_id: Some("0".into()), ..TaskMessage::default() }
     }
 
-    fn args(next: &Next) -> String {
+    fn args(next: &FollowUp) -> String {
         Body::read(&next.body).unwrap().arguments().args.to_owned()
     }
 
-    fn next(embed: &Embed) -> Result<Vec<Next>, String> {
+    fn next(embed: &Embed) -> Result<Vec<FollowUp>, String> {
         after_success(embed, "[7]", &parent())
     }
 

@@ -22,7 +22,7 @@ const MAP: &str = "celery.map";
 /// Calls a task with each item of a list, which are lists of arguments.
 const STARMAP: &str = "celery.starmap";
 
-pub(super) enum Call<'a> {
+pub(super) enum Invocation<'a> {
     Once(&'static Named, Arguments<'a>),
     /// The arguments of each call, as a list.
     Each(&'static Named, Vec<String>),
@@ -47,7 +47,7 @@ pub(super) fn unknown(task: &str) -> Error {
     Error::Decode(Decode::new(Part::Function, format!("no task named {task:?} is registered with this worker")))
 }
 
-impl<'a> Call<'a> {
+impl<'a> Invocation<'a> {
     pub(super) fn read(task: &str, arguments: Arguments<'a>) -> Result<Self, Error> {
         if task != MAP && task != STARMAP {
             return Ok(Self::Once(named::get(task).ok_or_else(|| unknown(task))?, arguments));
@@ -68,17 +68,17 @@ impl<'a> Call<'a> {
         self,
         executor: &dyn Backend,
         options: &TaskOptions,
-        most: usize,
+        max_size: usize,
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<Box<dyn Handle>, Error> {
         match self {
             Self::Once(function, arguments) => {
                 let mut arguments = <dyn erased_serde::Deserializer<'_>>::erase(arguments);
-                let told =
-                    move |outcome: Result<&dyn erased_serde::Serialize, &Error>| done(Outcome::of(outcome, most));
-                function.submit(executor, options.clone(), &mut arguments, told)
+                let on_done =
+                    move |outcome: Result<&dyn erased_serde::Serialize, &Error>| done(Outcome::of(outcome, max_size));
+                function.submit(executor, options.clone(), &mut arguments, on_done)
             }
-            Self::Each(function, items) => submit_each(function, &items, executor, options, most, done),
+            Self::Each(function, items) => submit_each(function, &items, executor, options, max_size, done),
         }
     }
 }
@@ -108,7 +108,7 @@ fn submit_each<D: FnOnce(Outcome) + Send + 'static>(
     items: &[String],
     executor: &dyn Backend,
     options: &TaskOptions,
-    most: usize,
+    max_size: usize,
     done: D,
 ) -> Result<Box<dyn Handle>, Error> {
     // The last to note its outcome ends the whole. One more than there are items, so that none does before all are submitted.
@@ -117,22 +117,22 @@ fn submit_each<D: FnOnce(Outcome) + Send + 'static>(
     let mut handles = Handles(Vec::with_capacity(items.len()));
     for (position, item) in items.iter().enumerate() {
         let gathering = Arc::clone(&gathered);
-        let told = move |outcome: Result<&dyn erased_serde::Serialize, &Error>| {
-            note(&gathering, Some((position, Outcome::of(outcome, most))));
+        let on_done = move |outcome: Result<&dyn erased_serde::Serialize, &Error>| {
+            record(&gathering, Some((position, Outcome::of(outcome, max_size))));
         };
         let arguments = Arguments { args: item, kwargs: "{}" };
         let mut arguments = <dyn erased_serde::Deserializer<'_>>::erase(arguments);
-        match function.submit(executor, options.clone(), &mut arguments, told) {
+        match function.submit(executor, options.clone(), &mut arguments, on_done) {
             Ok(handle) => handles.0.push(handle),
-            Err(error) => note(&gathered, Some((position, Outcome::of_error(&error)))),
+            Err(error) => record(&gathered, Some((position, Outcome::of_error(&error)))),
         }
     }
-    note(&gathered, None);
+    record(&gathered, None);
     Ok(Box::new(handles))
 }
 
 /// Notes what an item has come to.
-fn note<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usize, Outcome)>) {
+fn record<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usize, Outcome)>) {
     let mut all = gathered.lock();
     if let Some((position, outcome)) = outcome {
         all.outcomes[position] = Some(outcome);
@@ -144,12 +144,12 @@ fn note<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usiz
     let (outcomes, done) = (std::mem::take(&mut all.outcomes), all.done.take());
     drop(all);
     if let Some(done) = done {
-        done(together(outcomes.into_iter().flatten()));
+        done(combine(outcomes.into_iter().flatten()));
     }
 }
 
 /// Returns the list of all values, or the first outcome that is none.
-fn together(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+fn combine(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let mut list = String::from("[");
     for outcome in outcomes {
         match outcome {
@@ -172,7 +172,7 @@ mod tests {
 
     use concurrent_futures::{Error, InlineExecutor, Part, TaskOptions, task};
 
-    use super::{Call, is_known};
+    use super::{Invocation, is_known};
     use crate::args::Arguments;
     use crate::worker::outcome::Outcome;
 
@@ -188,10 +188,10 @@ mod tests {
 
     /// Returns the result in JSON, or the text of the failure.
     fn called(task: &str, args: &str, kwargs: &str) -> Result<Result<String, String>, Error> {
-        let (send, told) = channel();
+        let (send, on_done) = channel();
         let done = move |outcome| send.send(outcome).unwrap();
-        Call::read(task, Arguments { args, kwargs })?.submit(&InlineExecutor, &TaskOptions::new(), 1000, done)?;
-        Ok(match told.recv().unwrap() {
+        Invocation::read(task, Arguments { args, kwargs })?.submit(&InlineExecutor, &TaskOptions::new(), 1000, done)?;
+        Ok(match on_done.recv().unwrap() {
             Outcome::Value(text) => Ok(text),
             Outcome::Failed { failure, .. } | Outcome::Revoked { failure, .. } => Err(failure.message()),
         })

@@ -10,13 +10,13 @@ use lapin::message::Delivery;
 use lapin::types::AMQPValue;
 use serde_json::json;
 
-use super::call::Call;
+use super::decision::{Conditions, Decision, decide};
 use super::ended::{Ended, answer_properties};
+use super::invocation::Invocation;
 use super::outcome::Outcome;
-use super::request::{Origin, Request, Running, Stage};
+use super::request::{DeliveryInfo, Request, Running, Stage};
 use super::service::Service;
-use super::session::{About, Session};
-use super::verdict::{Circumstances, Verdict, judge};
+use super::session::{Published, Session};
 use super::{Input, Lost, Phase};
 use crate::answer::{Answer, Status};
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ const HIDDEN: &str = "(hidden)";
 
 impl Service {
     /// Takes a message that calls a task.
-    pub(super) async fn take(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Lost> {
+    pub(super) async fn receive(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Lost> {
         let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
         let mut message = match TaskMessage::from_properties(&properties) {
             Ok(message) => message,
@@ -41,8 +41,8 @@ impl Service {
         if let Some(request) = self.requests.get_mut(&message.id) {
             // It runs here. If it had no tag, the message is the same one; otherwise it is a copy, which its client has
             // published because it did not know whether the broker had the first.
-            match request.origin.tag {
-                None => request.origin.tag = Some(tag),
+            match request.delivery.tag {
+                None => request.delivery.tag = Some(tag),
                 Some(_) => session.ack(tag).await?,
             }
             return Ok(());
@@ -57,46 +57,48 @@ impl Service {
         }
         let priority = properties.priority().unwrap_or(0);
         let (exchange, routing_key) = (exchange.to_string(), routing_key.to_string());
-        let origin = Origin { tag: Some(tag), exchange, routing_key, is_redelivered: redelivered, priority };
-        session.tell(self.events.received(&message)).await?;
+        let delivery = DeliveryInfo { tag: Some(tag), exchange, routing_key, is_redelivered: redelivered, priority };
+        session.publish_events(self.events.received(&message)).await?;
         if let Err(error) = check_size(data.len(), self.settings.max_message_size) {
-            return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await;
+            return self.end(session, Ended::unstarted(message, delivery, Outcome::of_error(&error))).await;
         }
-        let circumstances = Circumstances {
+        let conditions = Conditions {
             now: Timestamp::now(),
             is_revoked: self.revoked.contains(&message.id, now),
-            is_orphan: message.reply_to.as_deref().is_some_and(|queue| self.gone.contains(queue, now)),
+            is_client_gone: message.reply_to.as_deref().is_some_and(|queue| self.gone_clients.contains(queue, now)),
             is_redelivered: redelivered,
             redeliver: self.settings.redeliver,
         };
-        match judge(&message, &circumstances) {
-            Verdict::Run => self.start(session, message, origin, &data).await,
-            Verdict::Hold(wait) => {
+        match decide(&message, &conditions) {
+            Decision::Run => self.start(session, message, delivery, &data).await,
+            Decision::Hold(wait) => {
                 let until = now.checked_add(wait).unwrap_or(now);
                 let stage = Stage::Held { until, properties, body: data };
-                self.requests.insert(message.id.clone(), Request { message, origin, stage });
+                self.requests.insert(message.id.clone(), Request { message, delivery, stage });
                 if self.phase == Phase::Serving {
                     self.adjust_slots(session).await
                 } else {
-                    self.take_no_more(session).await
+                    self.stop_receiving(session).await
                 }
             }
-            Verdict::PublishAgain => {
+            Decision::PublishAgain => {
                 let mut headers = properties.headers().clone().unwrap_or_default();
                 let retries = i32::try_from(message.retries).map_or(i32::MAX, |retries| retries.saturating_add(1));
                 headers.insert("retries".into(), AMQPValue::LongInt(retries));
                 let properties = properties.with_headers(headers);
-                session.publish((&origin.exchange, &origin.routing_key), &data, properties, About::Nothing).await?;
+                session
+                    .publish((&delivery.exchange, &delivery.routing_key), &data, properties, Published::Other)
+                    .await?;
                 Ok(session.ack(tag).await?)
             }
-            Verdict::Revoke { is_expired } => {
-                self.end(session, Ended::unstarted(message, origin, Outcome::revoked(is_expired))).await
+            Decision::Revoke { is_expired } => {
+                self.end(session, Ended::unstarted(message, delivery, Outcome::revoked(is_expired))).await
             }
-            Verdict::Fail(failure) => {
+            Decision::Fail(failure) => {
                 let outcome = Outcome::Failed { failure, trace: None };
-                self.end(session, Ended::unstarted(message, origin, outcome)).await
+                self.end(session, Ended::unstarted(message, delivery, outcome)).await
             }
-            Verdict::Skip => {
+            Decision::Skip => {
                 log::debug!("the task {} is left out, because its client is gone", message.id);
                 Ok(session.ack(tag).await?)
             }
@@ -117,7 +119,7 @@ impl Service {
             let message = TaskMessage { id: id.into(), reply_to: Some(queue.into()), ..TaskMessage::default() };
             let outcome = Outcome::Failed { failure, trace: None };
             if let Some((queue, body, properties)) = outcome.answer(&message) {
-                session.publish(("", queue), &body, properties, About::Nothing).await?;
+                session.publish(("", queue), &body, properties, Published::Other).await?;
             }
         }
         Ok(session.reject(tag).await?)
@@ -128,25 +130,27 @@ impl Service {
         &mut self,
         session: &mut Session,
         message: TaskMessage,
-        origin: Origin,
+        delivery: DeliveryInfo,
         body: &[u8],
     ) -> Result<(), Lost> {
         let read = |body| {
             let body =
                 Body::read(body).map_err(|error| Error::Decode(Decode::new(Part::Argument, error.to_string())))?;
-            Ok((Call::read(&message.task, body.arguments())?, body.2))
+            Ok((Invocation::read(&message.task, body.arguments())?, body.2))
         };
         let (call, embed) = match read(body) {
             Ok(read) => read,
-            Err(error) => return self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await,
+            Err(error) => {
+                return self.end(session, Ended::unstarted(message, delivery, Outcome::of_error(&error))).await;
+            }
         };
-        session.tell(self.events.started(&message.id)).await?;
+        session.publish_events(self.events.started(&message.id)).await?;
         if let Some(queue) = message.reply_to.as_deref().filter(|_| !message.ignore_result) {
             let started = json!({"hostname": self.settings.name, "pid": std::process::id()}).to_string();
             let answer = Answer::write(&message.id, Status::Started, &started, None);
             // Only of a client of this crate it is known that a queue which is gone means that nobody waits.
-            let about = message.retries_allowed.map_or(About::Nothing, |_| About::Client(queue.to_owned()));
-            session.publish(("", queue), &answer, answer_properties(&message), about).await?;
+            let published = message.retries_allowed.map_or(Published::Other, |_| Published::Started(queue.to_owned()));
+            session.publish(("", queue), &answer, answer_properties(&message), published).await?;
         }
         let mut options = TaskOptions::new();
         if let Some(name) = &message.shadow {
@@ -158,20 +162,21 @@ impl Service {
         if let Some(allowed) = message.retries_allowed {
             options = options.retries(allowed.saturating_sub(message.retries));
         }
-        let (id, outputs, most) = (message.id.clone(), self.outputs.clone(), self.settings.max_message_size);
+        let (id, input_sender, max_size) =
+            (message.id.clone(), self.input_sender.clone(), self.settings.max_message_size);
         let done = move |outcome| {
             // The channel is closed only when the worker has ended.
-            let _ = outputs.try_send(Input::Done(id, outcome));
+            let _ = input_sender.try_send(Input::Done(id, outcome));
         };
         let (since, started) = (Instant::now(), Timestamp::now());
-        match call.submit(&*self.executor, &options, most, done) {
+        match call.submit(&*self.executor, &options, max_size, done) {
             Ok(handle) => {
                 let running = Running { handle, embed, since, started };
-                let request = Request { message, origin, stage: Stage::Running(running) };
+                let request = Request { message, delivery, stage: Stage::Running(running) };
                 self.requests.insert(request.message.id.clone(), request);
                 Ok(())
             }
-            Err(error) => self.end(session, Ended::unstarted(message, origin, Outcome::of_error(&error))).await,
+            Err(error) => self.end(session, Ended::unstarted(message, delivery, Outcome::of_error(&error))).await,
         }
     }
 }

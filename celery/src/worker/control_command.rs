@@ -1,12 +1,12 @@
-//! [`Order`]: what a worker is told by Celery's remote control.
+//! [`ControlCommand`]: what a worker is told by Celery's remote control.
 #![forbid(unsafe_code)]
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The body of an order.
+/// The body of a command.
 #[derive(Debug, Deserialize)]
-pub(super) struct Order {
+pub(super) struct ControlCommand {
     pub(super) method: String,
     #[serde(default)]
     arguments: Option<Map<String, Value>>,
@@ -24,19 +24,19 @@ pub(super) struct Order {
     pub(super) reply_to: Option<ReplyTo>,
 }
 
-/// Where the answer to an order goes.
+/// Where the answer to a command goes.
 #[derive(Debug, Deserialize)]
 pub(super) struct ReplyTo {
     pub(super) exchange: String,
     pub(super) routing_key: String,
 }
 
-impl Order {
+impl ControlCommand {
     pub(super) fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(body)
     }
 
-    /// Returns `true` if the order is for the worker of this name.
+    /// Returns `true` if the command is for the worker of this name.
     pub(super) fn is_for(&self, hostname: &str) -> bool {
         match (&self.destination, &self.pattern) {
             (None, None) => true,
@@ -44,7 +44,7 @@ impl Order {
             (_, Some(pattern)) => match self.matcher.as_deref() {
                 None | Some("glob") => matches_glob(pattern.as_bytes(), hostname.as_bytes()),
                 Some(other) => {
-                    log::warn!("an order by the matcher {other:?} is left out: only glob is known");
+                    log::warn!("a command by the matcher {other:?} is left out: only glob is known");
                     false
                 }
             },
@@ -95,21 +95,21 @@ fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{Order, matches_glob};
+    use super::{ControlCommand, matches_glob};
 
-    fn order(order: &serde_json::Value) -> Order {
-        Order::read(order.to_string().as_bytes()).unwrap()
+    fn command(command: &serde_json::Value) -> ControlCommand {
+        ControlCommand::read(command.to_string().as_bytes()).unwrap()
     }
 
     #[test]
     fn an_order_is_for_all_for_some_or_for_those_of_a_pattern() {
-        let all = order(&json!({"method": "ping", "arguments": null, "destination": null, "pattern": null}));
+        let all = command(&json!({"method": "ping", "arguments": null, "destination": null, "pattern": null}));
         assert!(all.is_for("rust@a"));
-        let some = order(&json!({"method": "ping", "destination": ["rust@b"]}));
+        let some = command(&json!({"method": "ping", "destination": ["rust@b"]}));
         assert!(some.is_for("rust@b") && !some.is_for("rust@a"));
-        let pattern = order(&json!({"method": "ping", "pattern": "rust@*", "matcher": "glob"}));
+        let pattern = command(&json!({"method": "ping", "pattern": "rust@*", "matcher": "glob"}));
         assert!(pattern.is_for("rust@a") && !pattern.is_for("celery@a"));
-        let unknown = order(&json!({"method": "ping", "pattern": ".*", "matcher": "pcre"}));
+        let unknown = command(&json!({"method": "ping", "pattern": ".*", "matcher": "pcre"}));
         assert!(!unknown.is_for("rust@a"));
     }
 
@@ -131,10 +131,10 @@ mod tests {
 
     #[test]
     fn an_argument_is_one_text_or_several() {
-        let one = order(&json!({"method": "revoke", "arguments": {"task_id": "1"}}));
+        let one = command(&json!({"method": "revoke", "arguments": {"task_id": "1"}}));
         assert_eq!((one.texts("task_id"), one.text("signal")), (vec!["1"], None));
-        let two = order(&json!({"method": "revoke", "arguments": {"task_id": ["1", "2"]}}));
+        let two = command(&json!({"method": "revoke", "arguments": {"task_id": ["1", "2"]}}));
         assert_eq!(two.texts("task_id"), ["1", "2"]);
-        assert!(Order::read(b"{}").is_err());
+        assert!(ControlCommand::read(b"{}").is_err());
     }
 }
