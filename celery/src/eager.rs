@@ -11,7 +11,7 @@ use std::time::Duration;
 use concurrent_futures::erased_serde::{Deserializer, Serialize};
 use concurrent_futures::named::{self, Handle};
 use concurrent_futures::{
-    Backend, Decode, Encode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, TaskOptions, Waiting,
+    Backend, Decode, Error, Executor as _, FutureId, Job, Part, Remote, Stats, Submitter, TaskOptions, Waiting,
 };
 use parking_lot::Mutex;
 
@@ -101,10 +101,7 @@ impl Task {
         };
         let body = match Body::read(&body) {
             Ok(body) => body,
-            Err(error) => {
-                let error = Error::Decode(Decode::new(Part::Argument, error.to_string()));
-                return self.reply(item, Err(self.across(&Failure::of(&error))));
-            }
+            Err(malformed) => return self.reply(item, Err(self.across(&Failure::of(&malformed.into())))),
         };
         let mut options = TaskOptions::new().retries(self.call.retries);
         if let Some(name) = &self.call.shadow {
@@ -115,10 +112,7 @@ impl Task {
         }
         let task = Arc::clone(self);
         let done = move |outcome: Result<&dyn Serialize, &Error>| {
-            let reply = outcome.map_err(Error::clone).and_then(|value| {
-                let written = json::write(value).map(|(text, _)| text);
-                written.map_err(|error| Error::Encode(Encode::new(Part::Result, error.to_string())))
-            });
+            let reply = outcome.map_err(Error::clone).and_then(json::write_result);
             task.reply(
                 item,
                 reply.map_err(|error| match error {

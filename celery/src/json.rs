@@ -8,8 +8,8 @@
 mod reader;
 mod writer;
 
-use concurrent_futures::erased_serde::Deserializer;
-use concurrent_futures::{Error, Job, Reply};
+use concurrent_futures::erased_serde::{Deserializer, Serialize};
+use concurrent_futures::{Encode, Error, Job, Part, Reply};
 
 pub(crate) use reader::Text;
 pub(crate) use writer::{KEYWORDS, Shape, write};
@@ -24,6 +24,12 @@ const VALUE: &str = "__value__";
 const BASE64: &str = "base64";
 /// Bytes as text; kombu writes this for bytes that are UTF-8.
 const BYTES: &str = "bytes";
+
+/// Writes what a task has returned.
+pub(crate) fn write_result(value: &dyn Serialize) -> Result<String, Error> {
+    let written = write(value).map(|(text, _)| text);
+    written.map_err(|error| Error::Encode(Encode::new(Part::Result, error.to_string())))
+}
 
 /// Completes a job with the replies to its messages, each of which is a result in JSON or an error.
 pub(crate) fn complete(job: Job, replies: &[Result<String, Error>]) {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use concurrent_futures::{Error, TooLarge};
+use concurrent_futures::{Decode, Error, Part, TooLarge};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,13 @@ pub(crate) enum Malformed {
     Protocol,
     #[error("the body of the message is not `[args, kwargs, embed]` in JSON: {0}")]
     Body(String),
+}
+
+/// The client gets it as the error of its argument.
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::Decode(Decode::new(Part::Argument, malformed.to_string()))
+    }
 }
 
 fn long_string(text: &str) -> AMQPValue {

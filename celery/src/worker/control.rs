@@ -149,7 +149,7 @@ impl Service {
 }
 
 /// Returns the names of all tasks of the program.
-pub(crate) fn names() -> Vec<&'static str> {
+fn names() -> Vec<&'static str> {
     concurrent_futures::named::all().map(|all| all.map(|function| function.name()).collect()).unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use concurrent_futures::{Encode, Error, Part};
+use concurrent_futures::Error;
 
 use crate::answer::Status;
 use crate::failure::Failure;
@@ -26,8 +26,7 @@ impl Outcome {
     /// Writes what a task has returned. Runs the code of its types, in the thread that completes the task.
     pub(super) fn of(outcome: Result<&dyn erased_serde::Serialize, &Error>, max_size: usize) -> Self {
         let written = outcome.map_err(Clone::clone).and_then(|value| {
-            let unwritten = |error: serde_json::Error| Error::Encode(Encode::new(Part::Result, error.to_string()));
-            let (text, _) = json::write(value).map_err(unwritten)?;
+            let text = json::write_result(value)?;
             check_size(text.len(), max_size)?;
             Ok(text)
         });

@@ -3,12 +3,11 @@
 
 use std::time::Instant;
 
-use concurrent_futures::{Decode, Error, Part, TaskOptions};
+use concurrent_futures::TaskOptions;
 use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::AMQPValue;
-use serde_json::json;
 
 use super::decision::{Conditions, Decision, decide};
 use super::ended::{Ended, answer_properties};
@@ -18,9 +17,9 @@ use super::request::{DeliveryInfo, Request, Running, Stage};
 use super::service::Service;
 use super::session::{Published, Session};
 use super::{Input, Lost, Phase};
-use crate::answer::{Answer, Status};
+use crate::answer::{Answer, Started, Status};
 use crate::failure::Failure;
-use crate::message::{Body, TaskMessage, check_size};
+use crate::message::{Body, Malformed, TaskMessage, check_size};
 use crate::properties::{correlation_id, reply_to};
 
 /// What monitors are shown in place of arguments.
@@ -32,7 +31,7 @@ impl Service {
         let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
         let mut message = match TaskMessage::from_properties(&properties) {
             Ok(message) => message,
-            Err(malformed) => return self.refuse(session, &properties, tag, &malformed.to_string()).await,
+            Err(malformed) => return self.refuse(session, &properties, tag, malformed).await,
         };
         if self.settings.hides_arguments {
             (message.args_shown, message.kwargs_shown) = (HIDDEN.into(), HIDDEN.into());
@@ -111,11 +110,11 @@ impl Service {
         session: &mut Session,
         properties: &BasicProperties,
         tag: u64,
-        why: &str,
+        malformed: Malformed,
     ) -> Result<(), Lost> {
-        log::warn!("the worker {} rejects a message: {why}", self.settings.name);
+        log::warn!("the worker {} rejects a message: {malformed}", self.settings.name);
         if let (Some(queue), Some(id)) = (reply_to(properties), correlation_id(properties)) {
-            let failure = Failure::of(&Error::Decode(Decode::new(Part::Argument, why)));
+            let failure = Failure::of(&malformed.into());
             let message = TaskMessage { id: id.into(), reply_to: Some(queue.into()), ..TaskMessage::default() };
             let outcome = Outcome::Failed { failure, trace: None };
             if let Some((queue, body, properties)) = outcome.answer(&message) {
@@ -134,8 +133,7 @@ impl Service {
         body: &[u8],
     ) -> Result<(), Lost> {
         let read = |body| {
-            let body =
-                Body::read(body).map_err(|error| Error::Decode(Decode::new(Part::Argument, error.to_string())))?;
+            let body = Body::read(body)?;
             Ok((Invocation::read(&message.task, body.arguments())?, body.2))
         };
         let (call, embed) = match read(body) {
@@ -146,7 +144,8 @@ impl Service {
         };
         session.publish_events(self.events.started(&message.id)).await?;
         if let Some(queue) = message.reply_to.as_deref().filter(|_| !message.ignore_result) {
-            let started = json!({"hostname": self.settings.name, "pid": std::process::id()}).to_string();
+            let started = Started { hostname: self.settings.name.clone(), pid: std::process::id() };
+            let started = serde_json::to_string(&started).unwrap_or_else(|_| "null".into());
             let answer = Answer::write(&message.id, Status::Started, &started, None);
             // Only of a client of this crate it is known that a queue which is gone means that nobody waits.
             let published = message.retries_allowed.map_or(Published::Other, |_| Published::Started(queue.to_owned()));
