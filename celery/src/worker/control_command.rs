@@ -1,19 +1,19 @@
-//! [`ControlCommand`]: what a worker is told by Celery's remote control.
+//! [`ControlCommand`]: a command of Celery's remote control to workers.
 #![forbid(unsafe_code)]
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The body of a command.
+/// A command, as the body of its message has it.
 #[derive(Debug, Deserialize)]
 pub(super) struct ControlCommand {
     pub(super) method: String,
     #[serde(default)]
     arguments: Option<Map<String, Value>>,
-    /// The workers that it is for. `None`: all.
+    /// The workers that it is for. `None` means all workers.
     #[serde(default)]
     destination: Option<Vec<String>>,
-    /// Further workers that it is for, by a pattern of their names.
+    /// A pattern of the names of the workers that it is for. It does not count beside a destination.
     #[serde(default)]
     pattern: Option<String>,
     #[serde(default)]
@@ -24,7 +24,7 @@ pub(super) struct ControlCommand {
     pub(super) reply_to: Option<ReplyTo>,
 }
 
-/// Where the answer to a command goes.
+/// Where the answer to a command is published.
 #[derive(Debug, Deserialize)]
 pub(super) struct ReplyTo {
     pub(super) exchange: String,
@@ -39,12 +39,12 @@ impl ControlCommand {
     /// Returns `true` if the command is for the worker of this name.
     pub(super) fn is_for(&self, hostname: &str) -> bool {
         match (&self.destination, &self.pattern) {
-            (None, None) => true,
-            (Some(names), None) => names.iter().any(|name| name == hostname),
+            (Some(names), _) if !names.is_empty() => names.iter().any(|name| name == hostname),
+            (_, None) => true,
             (_, Some(pattern)) => match self.matcher.as_deref() {
                 None | Some("glob") => matches_glob(pattern.as_bytes(), hostname.as_bytes()),
                 Some(other) => {
-                    log::warn!("a command by the matcher {other:?} is left out: only glob is known");
+                    log::warn!("a control command with the matcher {other:?} is ignored: only glob is supported");
                     false
                 }
             },
@@ -59,7 +59,7 @@ impl ControlCommand {
         self.argument(name).as_str()
     }
 
-    /// Returns an argument that is one text or several.
+    /// Returns the texts of an argument that is one text or a list of them.
     pub(super) fn texts(&self, name: &str) -> Vec<&str> {
         match self.argument(name) {
             Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
@@ -68,10 +68,10 @@ impl ControlCommand {
     }
 }
 
-/// Matches `*` with anything, and `?` with one byte.
+/// Returns `true` if the text matches the pattern, in which `*` stands for any text and `?` for one byte.
 fn matches_glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut from) = ((0, 0), None);
-    // `from`: where to go on if what is behind the last star does not match.
+    // `from` is where to continue if the text does not match what follows the last star.
     while at.1 < text.len() {
         match pattern.get(at.0) {
             Some(b'*') => {
@@ -109,6 +109,8 @@ mod tests {
         assert!(some.is_for("rust@b") && !some.is_for("rust@a"));
         let pattern = command(&json!({"method": "ping", "pattern": "rust@*", "matcher": "glob"}));
         assert!(pattern.is_for("rust@a") && !pattern.is_for("celery@a"));
+        let both = command(&json!({"method": "ping", "destination": ["rust@b"], "pattern": "*", "matcher": "glob"}));
+        assert!(both.is_for("rust@b") && !both.is_for("rust@a"), "the destination counts");
         let unknown = command(&json!({"method": "ping", "pattern": ".*", "matcher": "pcre"}));
         assert!(!unknown.is_for("rust@a"));
     }
