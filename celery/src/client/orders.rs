@@ -1,4 +1,4 @@
-//! [`Orders`]: what workers are told, by a broadcast to all of them.
+//! [`Orders`]: the control commands that are broadcast to all workers.
 #![forbid(unsafe_code)]
 
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::link::{Link, Lost};
 use super::session::Session;
 
-/// What workers are to be told.
+/// The control commands that the link is to broadcast.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Messages that are not to be started any more.
+    /// Messages whose tasks must not be started any more.
     pub(crate) revoked: Vec<Uuid>,
     /// Messages whose tasks are to be ended even if they run.
     pub(crate) terminated: Vec<Uuid>,
@@ -18,7 +18,7 @@ pub(crate) struct Orders {
     pub(crate) questions: Vec<Question>,
 }
 
-/// A question to all workers, whose answers have the ticket.
+/// A question to all workers. Their answers have its ticket.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) method: &'static str,
@@ -32,7 +32,7 @@ impl Orders {
 }
 
 impl Link {
-    /// Tells the workers what they are to be told.
+    /// Broadcasts commands as they come.
     pub(super) async fn order(&self, session: &Session) -> Result<(), Lost> {
         loop {
             let orders =
@@ -41,7 +41,10 @@ impl Link {
                 match session.broadcast(&order).await {
                     Ok(()) => {}
                     Err(error) if session.is_connected() => {
-                        log::warn!("the broker at {} lets nothing be told to workers: {error}", self.broker.address());
+                        log::warn!(
+                            "the broker at {} refuses control commands to workers: {error}",
+                            self.broker.address()
+                        );
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -65,7 +68,7 @@ impl Link {
             (!ids.is_empty()).then(|| order("revoke", arguments, json!(null)))
         };
         let ask = |question: Question| {
-            // By the exchange without a name, a message goes to the queue that its key names.
+            // The default exchange, which has no name, routes a message to the queue that its routing key names.
             let reply = json!({
                 "ticket": question.ticket.to_string(),
                 "reply_to": {"exchange": "", "routing_key": &*self.shared.reply_to},

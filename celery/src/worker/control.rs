@@ -1,4 +1,4 @@
-//! What a worker does and answers when Celery's remote control tells it something.
+//! How a worker executes and answers the commands of Celery's remote control.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -16,12 +16,12 @@ use super::session::Session;
 use super::{Input, Phase, Stop};
 
 impl Service {
-    /// Carries out a command, if it is for this worker, and answers it.
+    /// Executes a command, if it is for this worker, and answers it.
     pub(super) async fn handle_command(&mut self, session: &mut Session, delivery: &Delivery) -> Result<(), Lost> {
         let command = match ControlCommand::read(&delivery.data) {
             Ok(command) => command,
             Err(error) => {
-                log::warn!("a command that cannot be read is left out: {error}");
+                log::warn!("a control command that cannot be read is ignored: {error}");
                 return Ok(());
             }
         };
@@ -39,13 +39,13 @@ impl Service {
         Ok(())
     }
 
-    /// Returns the answer, unless there is none to give.
+    /// Executes a command. Returns the answer, if the command has one.
     async fn execute(&mut self, session: &mut Session, command: &ControlCommand) -> Result<Option<Value>, Lost> {
         let ok = |text: String| json!({ "ok": text });
         Ok(Some(match &*command.method {
             "ping" => json!({"ok": "pong"}),
             "active" => self.described(Request::is_running),
-            // Whatever arrives is started at once, or is held.
+            // No task is merely reserved: a task that arrives is started at once, or is held until its time.
             "reserved" => json!([]),
             "scheduled" => self.scheduled(),
             "registered" => json!(names()),

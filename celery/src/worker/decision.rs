@@ -1,18 +1,22 @@
-//! [`Decision`]: what becomes of a message that calls a task.
+//! [`Decision`]: what a worker does with a message that calls a task.
 //!
-//! A worker takes no more messages than it has slots, and starts what arrives at once. So a message that the broker
-//! delivers again is, but for a moment, that of a task which had started on a worker that is gone. It is run again only
-//! as often as its client allows: what may have had effects must not have them twice unasked.
+//! A worker takes no more messages than it has slots, and starts their tasks at once. So if the broker delivers a message
+//! again, its task had almost certainly started on a worker that is lost. The task is run again only as often as its client
+//! allows, because it may have had effects.
 //!
-//! | in this order | decision |
+//! The first row that applies decides:
+//!
+//! | the task | decision |
 //! |---|---|
-//! | it was revoked | the answer is REVOKED |
-//! | it is not wanted any more: its time is over, or nobody is left to get the answer | REVOKED, or nothing |
-//! | no function has its name | FAILURE |
-//! | its time has not come | it is held, and not started even if it was delivered before |
-//! | it was delivered before, and may be run again | it is published again, and counts one more |
-//! | it was delivered before | FAILURE: the worker is lost |
-//! | else | it is run |
+//! | was revoked | the answer is REVOKED |
+//! | has a client that is gone | it is skipped, without an answer |
+//! | has an `eta` or `expires` that is no time | the answer is FAILURE |
+//! | has expired | the answer is REVOKED |
+//! | has no function in this program | the answer is FAILURE |
+//! | has a time that has not come | it is held, even if its message was delivered before |
+//! | has a message that was not delivered before | it is run |
+//! | may be run again | its message is published again, with one more retry |
+//! | may not be run again | the answer is FAILURE: its worker was lost |
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -26,14 +30,14 @@ use super::invocation;
 use crate::failure::Failure;
 use crate::message::TaskMessage;
 
-/// What a worker knows of a message besides its headers.
+/// What a decision depends on besides the headers of the message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conditions {
     pub(super) now: Timestamp,
     pub(super) is_revoked: bool,
     /// The queue for answers is gone.
     pub(super) is_client_gone: bool,
-    /// It was delivered before, to this worker or another one.
+    /// The message was delivered before, to this worker or another one.
     pub(super) is_redelivered: bool,
     /// How often a task is run again if its client does not say.
     pub(super) redeliver: u32,
@@ -42,19 +46,20 @@ pub(super) struct Conditions {
 #[derive(Debug)]
 pub(super) enum Decision {
     Run,
-    /// It is run after this time.
+    /// It is run after this duration.
     Hold(Duration),
-    /// It is published again, with one retry more.
+    /// Its message is published again, with one more retry.
     PublishAgain,
     Revoke {
-        /// Its time is over.
+        /// The task has expired.
         is_expired: bool,
     },
     Fail(Failure),
-    /// It is forgotten.
+    /// Its message is acknowledged, without an answer.
     Skip,
 }
 
+/// Decides what to do with a message, by the table at the head of the file.
 pub(super) fn decide(message: &TaskMessage, conditions: &Conditions) -> Decision {
     let Conditions { now, is_revoked, is_client_gone, is_redelivered, redeliver } = *conditions;
     if is_revoked {
@@ -87,7 +92,7 @@ pub(super) fn decide(message: &TaskMessage, conditions: &Conditions) -> Decision
     Decision::Fail(Failure::of(&Error::WorkerDied(WorkerDied::lost("", Some(message.task.clone())))))
 }
 
-/// Reads a time of a message. One without an offset is in UTC.
+/// Parses a time in a header. A time without an offset is in UTC.
 fn time(header: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());

@@ -1,8 +1,8 @@
-//! [`Ended`]: a task that the worker is done with, on its way out: what comes after it is called, monitors are told, it is
-//! answered, and then its message is acknowledged.
+//! [`Ended`]: a task that has ended, until its message is acknowledged. The worker publishes its follow-up tasks, then the
+//! event for monitors, then the answer, and then acknowledges the message.
 //!
-//! Each step is taken once. If the connection is lost in between, the rest is done on the next one; the answer is sent again
-//! unless the broker has confirmed it.
+//! Each step is taken once. If the connection is lost in between, the other steps are taken on the next connection. The answer
+//! is sent again unless the broker has confirmed it.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -25,9 +25,9 @@ pub(super) struct Ended {
     message: TaskMessage,
     pub(super) delivery: DeliveryInfo,
     outcome: Outcome,
-    /// What comes after it, until that is called.
+    /// The follow-up tasks, until they are published.
     embed: Embed,
-    /// How long it has run, until monitors are told.
+    /// How long the task has run. `None` once the event for monitors is published.
     runtime: Option<Duration>,
 }
 
@@ -41,16 +41,16 @@ impl Ended {
         Self { message, delivery, outcome, embed, runtime: Some(runtime) }
     }
 
-    /// Ends a task that was not run.
+    /// Makes the end of a task that was not run.
     pub(super) fn unstarted(message: TaskMessage, delivery: DeliveryInfo, outcome: Outcome) -> Self {
         Self { message, delivery, outcome, embed: Embed::default(), runtime: Some(Duration::ZERO) }
     }
 }
 
 impl Service {
-    /// Has a task leave the worker. If the connection is lost meanwhile, the next one goes on with it.
+    /// Takes all steps at the end of a task. If the connection is lost meanwhile, the next one continues.
     pub(super) async fn end(&mut self, session: &mut Session, mut ended: Ended) -> Result<(), Lost> {
-        match self.end_some(session, &mut ended).await {
+        match self.publish_end(session, &mut ended).await {
             Ok(confirm) => {
                 let tag = ended.delivery.tag;
                 let now = Instant::now();
@@ -74,8 +74,9 @@ impl Service {
         }
     }
 
-    /// Does what is left to do but the acknowledgement. Returns the confirmation of the answer, if there is one to give.
-    async fn end_some(
+    /// Takes the steps that are left, except the acknowledgement. Returns the confirmation of the answer, if there is an
+    /// answer.
+    async fn publish_end(
         &mut self,
         session: &mut Session,
         ended: &mut Ended,
@@ -90,7 +91,7 @@ impl Service {
         Ok(Some(session.send(("", queue), &body, properties, false).await?))
     }
 
-    /// Calls what comes after a task.
+    /// Publishes the follow-up tasks of a task.
     async fn publish_follow_ups(&mut self, session: &mut Session, ended: &mut Ended) -> Result<(), Lost> {
         let Ended { message, outcome, embed, .. } = ended;
         let messages = match outcome {
@@ -109,8 +110,8 @@ impl Service {
                 }
             }
             Err(why) => {
-                log::warn!("the task {} has ended, but what comes after it is left out: {why}", message.id);
-                // Whoever waits for what comes after it would wait for ever. A failure of its own says more.
+                log::warn!("the task {} has ended, but its follow-up tasks are not called: {why}", message.id);
+                // Clients of the follow-up tasks would wait for ever, so the task itself fails with the reason.
                 if matches!(outcome, Outcome::Value(_)) {
                     *outcome = Outcome::Failed { failure: Failure::new("NotImplementedError", &why), trace: None };
                 }
@@ -120,7 +121,7 @@ impl Service {
         Ok(())
     }
 
-    /// Notes that the queue for the answers of a client is gone: nobody waits for them. Gives up what it has running here.
+    /// Notes that a client is gone, because its queue for answers is. Aborts the tasks that run here for it.
     pub(super) fn note_client_gone(&mut self, queue: &str) {
         log::debug!("the client with the queue {queue:?} for answers is gone");
         self.gone_clients.add(queue, Instant::now());
@@ -131,13 +132,13 @@ impl Service {
         }
     }
 
-    /// Revokes tasks. Those that run are left alone, unless they are to be ended.
+    /// Revokes tasks. With `terminate`, those that run are aborted; otherwise they continue.
     pub(super) async fn revoke(&mut self, session: &mut Session, ids: &[&str], terminate: bool) -> Result<(), Lost> {
         for id in ids {
             self.revoked.add(id, Instant::now());
             match self.requests.get(*id) {
                 Some(Request { stage: Stage::Running(running), .. }) => {
-                    // One that its executor has not started yet can be cancelled.
+                    // The executor may not have started the task yet: then it is cancelled.
                     let _ = if terminate { running.handle.abort() } else { running.handle.cancel() };
                 }
                 Some(_) => {
@@ -154,7 +155,8 @@ impl Service {
 }
 
 impl Outcome {
-    /// Returns the answer with this outcome: its queue, its body and its properties. `None` if nobody wants one.
+    /// Returns the queue, the body and the properties of the answer with this outcome. Returns `None` if the client wants no
+    /// answer.
     pub(super) fn answer<'m>(&self, message: &'m TaskMessage) -> Option<(&'m str, Vec<u8>, BasicProperties)> {
         let queue = message.reply_to.as_deref().filter(|_| !message.ignore_result)?;
         let body = Answer::write(&message.id, self.status(), &self.result(), self.trace());

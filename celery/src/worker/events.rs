@@ -1,7 +1,7 @@
-//! Events: what a worker tells Celery's monitors, such as Flower and `celery events`.
+//! [`Events`]: what a worker publishes for Celery's monitors, such as Flower and `celery events`.
 //!
-//! A worker tells that it is there every two seconds, as Celery's do: clients and monitors take one for lost that has not
-//! been heard of for a while. What becomes of each task is told only if somebody asked for it.
+//! A worker sends a heartbeat every two seconds, as Celery's workers do. Clients and monitors treat a worker that has been
+//! silent for a while as lost. Events of tasks are published only if the settings or a monitor ask for them.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::outcome::Outcome;
 use crate::message::{TaskMessage, shown};
 
-/// How often a worker tells that it is there.
+/// How often a worker sends a heartbeat.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// How busy a worker is, as its heartbeats say.
@@ -23,7 +23,7 @@ pub(super) struct Counts {
     pub(super) processed: u64,
 }
 
-/// What is published for monitors.
+/// An event that is ready to be published.
 pub(super) struct Event {
     pub(super) routing_key: String,
     pub(super) body: Vec<u8>,
@@ -32,11 +32,11 @@ pub(super) struct Event {
 /// Writes the events of one worker.
 pub(super) struct Events {
     pub(super) hostname: String,
-    /// What becomes of tasks is told.
+    /// Whether events of tasks are published.
     pub(super) has_tasks: bool,
-    /// Results are not shown.
+    /// Whether events show `(hidden)` in place of results.
     hides_results: bool,
-    /// Counts what this worker says, so that what it says can be put in order.
+    /// Celery's logical clock: counts the events and answers of this worker, so that monitors can put them in order.
     clock: u64,
 }
 
@@ -45,7 +45,7 @@ impl Events {
         Self { hostname: hostname.into(), has_tasks, hides_results, clock: 0 }
     }
 
-    /// Counts one more thing that is said.
+    /// Advances the clock.
     pub(super) fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
@@ -65,7 +65,7 @@ impl Events {
         Event { routing_key: kind.replace('-', "."), body: Value::Object(event).to_string().into_bytes() }
     }
 
-    /// `what`: online, heartbeat or offline.
+    /// Returns the event `worker-online`, `worker-heartbeat` or `worker-offline`, as `what` says.
     pub(super) fn worker(&mut self, what: &str, counts: Counts) -> Event {
         let details = json!({
             "freq": HEARTBEAT.as_secs(), "sw_ident": "concurrent-futures", "sw_ver": env!("CARGO_PKG_VERSION"),

@@ -1,8 +1,8 @@
-//! [`Call`]: what a message has called: a function of this program, once or for each item of a list.
+//! [`Invocation`]: what a message calls: a function of this program, once or for each item of a list.
 //!
-//! Celery has two tasks of its own that call another task for each item of a list, `celery.map` and `celery.starmap`.
-//! Their items are tasks of the executor, which run at the same time if it has workers for them. The outcome is the list of
-//! all results, or the failure of the first item, in their order, that has failed.
+//! Celery has two tasks of its own that call another task for each item of a list, `celery.map` and `celery.starmap`. Each
+//! item becomes a task of the executor, so items run at the same time if it has workers for them. The outcome is the list of
+//! all results, or the failure of the first item in the list that has failed.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::args::Arguments;
 
 /// Calls a task with each item of a list.
 const MAP: &str = "celery.map";
-/// Calls a task with each item of a list, which are lists of arguments.
+/// Calls a task with each item of a list, each of which is a list of arguments.
 const STARMAP: &str = "celery.starmap";
 
 pub(super) enum Invocation<'a> {
     Once(&'static Named, Arguments<'a>),
-    /// The arguments of each call, as a list.
+    /// The positional arguments of each call, as a JSON array.
     Each(&'static Named, Vec<String>),
 }
 
 /// The keyword arguments of `celery.map` and `celery.starmap`.
 #[derive(Deserialize)]
 struct Each<'a> {
-    /// A signature.
+    /// A signature, or the name of a task.
     task: Value,
     #[serde(borrow)]
     it: Vec<&'a RawValue>,
@@ -62,8 +62,11 @@ impl<'a> Invocation<'a> {
         Ok(Self::Each(named::get(inner).ok_or_else(|| unknown(inner))?, items.collect()))
     }
 
-    /// Has an executor make the call. Calls `done` with the outcome, in the thread that completes it, unless the arguments
-    /// cannot be read.
+    /// Submits the call to an executor. Calls `done` with the outcome, in the thread that completes the task.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] if the arguments cannot be read. `done` is not called then.
     pub(super) fn submit(
         self,
         executor: &dyn Backend,
@@ -83,15 +86,15 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// What the items have come to so far.
+/// The outcomes of the items so far.
 struct Gathered<D> {
     outcomes: Vec<Option<Outcome>>,
     left: usize,
-    /// Taken by the last.
+    /// Taken by the last outcome.
     done: Option<D>,
 }
 
-/// All items, as one.
+/// The handles of all items, as one handle.
 struct Handles(Vec<Box<dyn Handle>>);
 
 impl Handle for Handles {
@@ -111,7 +114,8 @@ fn submit_each<D: FnOnce(Outcome) + Send + 'static>(
     max_size: usize,
     done: D,
 ) -> Result<Box<dyn Handle>, Error> {
-    // The last to note its outcome ends the whole. One more than there are items, so that none does before all are submitted.
+    // The last outcome completes the call. `left` is one more than there are items, so that this cannot happen before all
+    // items are submitted.
     let outcomes = items.iter().map(|_| None).collect();
     let gathered = Arc::new(Mutex::new(Gathered { outcomes, left: items.len() + 1, done: Some(done) }));
     let mut handles = Handles(Vec::with_capacity(items.len()));
@@ -131,7 +135,7 @@ fn submit_each<D: FnOnce(Outcome) + Send + 'static>(
     Ok(Box::new(handles))
 }
 
-/// Notes what an item has come to.
+/// Records the outcome of an item, or that all items are submitted. The last call calls `done`.
 fn record<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(usize, Outcome)>) {
     let mut all = gathered.lock();
     if let Some((position, outcome)) = outcome {
@@ -148,7 +152,7 @@ fn record<D: FnOnce(Outcome)>(gathered: &Mutex<Gathered<D>>, outcome: Option<(us
     }
 }
 
-/// Returns the list of all values, or the first outcome that is none.
+/// Returns the list of all values, or the first outcome that is not a value.
 fn combine(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let mut list = String::from("[");
     for outcome in outcomes {

@@ -1,4 +1,4 @@
-//! How a worker takes a message, and has its executor run what the message calls.
+//! How a worker receives a message, and submits its task to the executor.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -26,20 +26,20 @@ use crate::properties::{correlation_id, reply_to};
 const HIDDEN: &str = "(hidden)";
 
 impl Service {
-    /// Takes a message that calls a task.
+    /// Receives a message that calls a task, and does what [`decide`] says.
     pub(super) async fn receive(&mut self, session: &mut Session, delivery: Delivery) -> Result<(), Lost> {
         let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
         let mut message = match TaskMessage::from_properties(&properties) {
             Ok(message) => message,
-            Err(malformed) => return self.refuse(session, &properties, tag, malformed).await,
+            Err(malformed) => return self.reject(session, &properties, tag, malformed).await,
         };
         if self.settings.hides_arguments {
             (message.args_shown, message.kwargs_shown) = (HIDDEN.into(), HIDDEN.into());
         }
         let now = Instant::now();
         if let Some(request) = self.requests.get_mut(&message.id) {
-            // It runs here. If it had no tag, the message is the same one; otherwise it is a copy, which its client has
-            // published because it did not know whether the broker had the first.
+            // The task runs here. If it had no tag, this is its message, delivered again. Otherwise it is a copy, which the
+            // client has published because it did not know whether the broker had the first one.
             match request.delivery.tag {
                 None => request.delivery.tag = Some(tag),
                 Some(_) => session.ack(tag).await?,
@@ -47,7 +47,7 @@ impl Service {
             return Ok(());
         }
         let has_ended = match message.retries_allowed {
-            // A client of this crate gives each message an id of its own, so this is the same one, or a copy.
+            // A client of this crate gives each message an id of its own, so this is the same message, or a copy of it.
             Some(_) => self.ended.contains(&message.id, now),
             None => redelivered && self.answered.forget(&message.id),
         };
@@ -98,14 +98,15 @@ impl Service {
                 self.end(session, Ended::unstarted(message, delivery, outcome)).await
             }
             Decision::Skip => {
-                log::debug!("the task {} is left out, because its client is gone", message.id);
+                log::debug!("the task {} is skipped, because its client is gone", message.id);
                 Ok(session.ack(tag).await?)
             }
         }
     }
 
-    /// Answers a message that calls no task, if it says where to. The broker keeps it, if it was told where.
-    async fn refuse(
+    /// Answers a message that calls no task, if it names a queue for answers, and rejects it. The broker keeps it if the
+    /// queue has a dead-letter exchange.
+    async fn reject(
         &mut self,
         session: &mut Session,
         properties: &BasicProperties,
@@ -124,7 +125,7 @@ impl Service {
         Ok(session.reject(tag).await?)
     }
 
-    /// Has the executor run a task.
+    /// Submits a task to the executor.
     pub(super) async fn start(
         &mut self,
         session: &mut Session,
@@ -147,7 +148,7 @@ impl Service {
             let started = Started { hostname: self.settings.name.clone(), pid: std::process::id() };
             let started = serde_json::to_string(&started).unwrap_or_else(|_| "null".into());
             let answer = Answer::write(&message.id, Status::Started, &started, None);
-            // Only of a client of this crate it is known that a queue which is gone means that nobody waits.
+            // A client of this crate keeps its queue for answers as long as it lives. Other clients may not.
             let published = message.retries_allowed.map_or(Published::Other, |_| Published::Started(queue.to_owned()));
             session.publish(("", queue), &answer, answer_properties(&message), published).await?;
         }
@@ -164,7 +165,7 @@ impl Service {
         let (id, input_sender, max_size) =
             (message.id.clone(), self.input_sender.clone(), self.settings.max_message_size);
         let done = move |outcome| {
-            // The channel is closed only when the worker has ended.
+            // Sending fails only after the worker has ended, when nobody needs the outcome.
             let _ = input_sender.try_send(Input::Done(id, outcome));
         };
         let (since, started) = (Instant::now(), Timestamp::now());

@@ -1,17 +1,18 @@
-//! [`RecentIds`]: ids that are remembered for a while.
+//! [`RecentIds`]: a set of ids, each of which is removed after a while.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// The newest ids, each for a while. How many there are is limited, so that a worker does not grow for ever.
+/// Remembers ids for `kept_for`, and at most `max_len` of them, so that the memory of a worker stays bounded.
 #[derive(Debug)]
 pub(super) struct RecentIds {
     max_len: usize,
     kept_for: Duration,
     /// When each was added.
     added: HashMap<Box<str>, Instant>,
-    /// Oldest first. An id that was forgotten, and perhaps added anew, is still in here with its old time.
+    /// The ids in the order of their addition. An id that was forgotten, and perhaps added again, still has an entry with its
+    /// old time.
     order: VecDeque<(Instant, Box<str>)>,
 }
 

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use super::events::seconds;
 use crate::message::{Embed, TaskMessage};
 
-/// Where a message came from.
+/// How a message was delivered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryInfo {
-    /// By which the message is acknowledged. `None` once the connection that delivered it is lost: the broker will deliver
-    /// the message again, to this worker or another one.
+    /// The tag by which the message is acknowledged. `None` once the connection that delivered it is lost: the broker then
+    /// delivers the message again, to this worker or another one.
     pub(super) tag: Option<u64>,
     pub(super) exchange: String,
     pub(super) routing_key: String,
@@ -31,7 +31,7 @@ pub(super) struct Request {
 }
 
 pub(super) enum Stage {
-    /// Its time has not come. It has its message, to be read or sent anew.
+    /// The time of the task has not come. The message is kept, to be read then or to be published again.
     Held {
         until: Instant,
         properties: BasicProperties,
@@ -42,7 +42,7 @@ pub(super) enum Stage {
 
 pub(super) struct Running {
     pub(super) handle: Box<dyn Handle>,
-    /// What comes after it.
+    /// The follow-up tasks.
     pub(super) embed: Embed,
     pub(super) since: Instant,
     pub(super) started: Timestamp,

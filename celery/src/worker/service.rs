@@ -1,21 +1,22 @@
-//! [`Service`]: the thread of a worker, and what it knows.
+//! [`Service`]: the thread of a worker, and its state.
 //!
 //! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message, a
-//! control command, the outcome of a task, a stop, a time. The executor's threads only write outcomes, and pass them on by a channel.
+//! control command, the outcome of a task, a stop, a time. The threads of the executor write outcomes, and send them through
+//! a channel.
 //!
 //! A request is a task that the worker has:
 //!
-//! | a request is | it leaves by |
+//! | a request is | it ends |
 //! |---|---|
-//! | held, because its time has not come | its time: it runs; a revocation: answer and acknowledgement; a stop: published anew, and acknowledged |
-//! | running | its outcome: what comes after it, then the answer, then the acknowledgement |
+//! | held, because its time has not come | at its time: it runs; when it is revoked: answer and acknowledgement; at a stop: its message is published again, and acknowledged |
+//! | running | with its outcome: the follow-up tasks, then the answer, then the acknowledgement |
 //!
-//! When the connection is lost, the broker takes all messages for undelivered. Requests that are held are forgotten, and
-//! come again. Those that run go on, without a tag; if the broker delivers the message of one again, it has a tag again.
-//! Outcomes wait for the next connection, and so do those whose answers the broker had not confirmed. The message of one that
-//! was answered without a tag is acknowledged when it comes. So is a copy, which a client of this crate sends if its own
-//! connection is lost before it knows that the broker has the message.
-//! Should another worker get it first, that one answers that this worker is lost, and clients believe the first answer.
+//! When the connection is lost, the broker counts all messages that were not acknowledged as undelivered. Held requests are
+//! dropped, and arrive again. Running ones continue without a tag; if the broker delivers the message of one again, it has a
+//! tag again. Outcomes wait for the next connection, together with those whose answers the broker had not confirmed. The
+//! message of a task that was answered without a tag is acknowledged when it arrives. So is a copy, which a client of this
+//! crate sends if its own connection is lost before it knows that the broker has the message. If another worker gets the
+//! message first, that one answers that this worker is lost, and clients accept the first answer.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -36,14 +37,14 @@ use super::{Input, Lost, Phase, Settings, Stop, Worker};
 use crate::broker::{Broker, ConnectError, wait};
 use crate::pauses::Pauses;
 
-/// How many revoked tasks are remembered, and how long, as by Celery.
+/// How many revoked tasks are remembered, and for how long. Celery has the same limits.
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
 
-/// How many clients that are gone are remembered, and how many tasks whose messages may come again.
+/// How many clients that are gone are remembered, and how many tasks whose messages may be delivered again, and for how long.
 const REMEMBERED: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
 
-/// How many tasks that have ended are remembered. A client whose connection was lost sends its copies as soon as it has a new
-/// one.
+/// How many tasks that have ended are remembered, and for how long. A client whose connection was lost sends copies as soon as
+/// it is connected again.
 const ENDED: (usize, Duration) = (10_000, Duration::from_secs(10 * 60));
 
 pub(super) struct Service {
@@ -55,17 +56,17 @@ pub(super) struct Service {
     pub(super) input_sender: Sender<Input>,
     inputs: Receiver<Input>,
     pub(super) requests: Requests,
-    /// What tasks have come to, while it cannot be sent.
+    /// Tasks that have ended while their answers could not be sent.
     pub(super) unsent: Vec<Ended>,
     pub(super) revoked: RecentIds,
-    /// Answered without an acknowledgement, for clients other than those of this crate.
+    /// Tasks of other clients than those of this crate that were answered, but whose messages could not be acknowledged.
     pub(super) answered: RecentIds,
-    /// Ended here, for clients of this crate: they may send copies.
+    /// Tasks of clients of this crate that have ended here. Copies of their messages may arrive.
     pub(super) ended: RecentIds,
-    /// Queues for answers that are gone.
+    /// Queues for answers that do not exist any more.
     pub(super) gone_clients: RecentIds,
     pub(super) events: Events,
-    /// How often each task was ended.
+    /// How many tasks of each name have ended.
     pub(super) totals: BTreeMap<String, u64>,
     pub(super) since: Instant,
     /// When the next heartbeat is due.
@@ -108,7 +109,7 @@ impl Service {
     pub(super) fn run(mut self) -> Result<(), ConnectError> {
         let served = wait(self.connect_and_serve());
         if self.phase == Phase::GivenUp {
-            // Its drop waits for tasks that go on although they were aborted.
+            // Dropping the executor waits for tasks that continue although they were aborted, so another thread does it.
             self.executor.close();
             self.executor.cancel_pending();
             let executor = self.executor;
@@ -145,7 +146,8 @@ impl Service {
         Session::open(&self.broker, &self.settings.name, &self.settings.queues, self.slots).await
     }
 
-    /// Notes that no message has a tag any more, and that what the broker has not confirmed is not sent.
+    /// Notes that the connection is lost: no message has a tag any more, and answers that the broker has not confirmed count as
+    /// not sent.
     fn disconnected(&mut self, session: Session) {
         self.unsent.extend(session.into_unconfirmed());
         self.requests.retain(|_, request| request.is_running());
@@ -153,7 +155,7 @@ impl Service {
         self.unsent.iter_mut().for_each(|ended| ended.delivery.tag = None);
     }
 
-    /// Connects again. Returns `None` if the worker is stopped, and has nothing left to say or no time for it.
+    /// Connects again. Returns `None` if the worker is stopped and has no answers to send, or has run out of time.
     async fn reconnect(&mut self) -> Option<Session> {
         let pauses = Pauses::new();
         let mut pause = pauses.next();
@@ -177,7 +179,7 @@ impl Service {
                     self.unsent.extend(self.requests.remove(&id).map(|request| Ended::new(request, outcome)));
                 }
                 Err(Ok(Input::Stop(stop))) => self.note_stop(stop),
-                // The worker has a sender itself.
+                // The channel cannot be closed, because the worker has a sender itself.
                 Err(Err(_)) => {}
             }
             if self.phase.end().is_some_and(|end| end <= Instant::now()) {
@@ -189,7 +191,7 @@ impl Service {
         }
     }
 
-    /// Does what there is to do on a connection. Returns when the worker is to end.
+    /// Serves on a connection until the worker is to end.
     async fn serve(&mut self, session: &mut Session) -> Result<(), Lost> {
         session.publish_events([self.events.worker("online", self.counts())]).await?;
         while let Some(ended) = self.unsent.pop() {
@@ -202,7 +204,7 @@ impl Service {
             match self.next(session).await? {
                 Next::Incoming(Incoming::Task(delivery)) => self.receive(session, *delivery).await?,
                 Next::Incoming(Incoming::Command(delivery)) => self.handle_command(session, &delivery).await?,
-                // Whether all of them have ended is asked above.
+                // The condition of the loop checks whether all queues have ended.
                 Next::Incoming(Incoming::Ended) => {}
                 Next::Incoming(Incoming::Returned(queue)) => self.note_client_gone(&queue),
                 Next::Input(Input::Done(id, outcome)) => {
@@ -236,7 +238,7 @@ impl Service {
         input.or(incoming).or(time).await
     }
 
-    /// Returns `true` if the worker is to end, and has no more tasks.
+    /// Returns `true` if the worker is stopped and has no more tasks.
     fn is_over(&self) -> bool {
         self.phase != Phase::Serving && self.requests.is_empty()
     }
@@ -256,7 +258,7 @@ impl Service {
         }
     }
 
-    /// Aborts what runs. Its messages are not acknowledged, so the broker has them again when the connection ends.
+    /// Aborts the tasks that run. Their messages are not acknowledged, so they return to the broker when the connection ends.
     fn give_up(&mut self) {
         self.phase = Phase::GivenUp;
         for (_, request) in mem::take(&mut self.requests) {
@@ -266,13 +268,14 @@ impl Service {
         }
     }
 
-    /// Has the broker deliver nothing more, and gives back what has not started.
+    /// Tells the broker to deliver no more messages, and gives back the tasks that have not started.
     pub(super) async fn stop_receiving(&mut self, session: &mut Session) -> Result<(), Lost> {
         session.cancel(None).await?;
         let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
         self.requests = running;
         for (_, Request { delivery, stage, .. }) in Requests::into_iter(held) {
-            // Anew, because a message that is delivered again is taken for one whose task had started.
+            // The message is published again, because the next worker treats one that is delivered again as one whose task had
+            // started.
             if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, delivery.tag) {
                 session
                     .publish((&delivery.exchange, &delivery.routing_key), &body, properties, Published::Other)
@@ -283,7 +286,7 @@ impl Service {
         Ok(())
     }
 
-    /// Does what is due.
+    /// Does what is due: a heartbeat, the end of a warm stop, held tasks whose time has come.
     async fn on_time(&mut self, session: &mut Session) -> Result<(), Lost> {
         let now = Instant::now();
         if self.heartbeat <= now {
@@ -308,16 +311,16 @@ impl Service {
         self.adjust_slots(session).await
     }
 
-    /// Lets the broker deliver one more message for each that is held: those need no slot.
+    /// Lets the broker deliver one more message for each held task, because those need no slot.
     pub(super) async fn adjust_slots(&self, session: &Session) -> Result<(), Lost> {
         let held = self.requests.values().filter(|request| !request.is_running()).count();
         let slots = self.slots.saturating_add(u16::try_from(held).unwrap_or(u16::MAX));
         Ok(session.set_slots(slots).await?)
     }
 
-    /// Does something once what is being done is done.
+    /// Queues an input, to be handled after the current one.
     pub(super) fn send_to_itself(&self, input: Input) {
-        // The channel is closed only when the worker has ended.
+        // The channel cannot be closed or full: the worker has the receiver, and it is unbounded.
         let _ = self.input_sender.try_send(input);
     }
 }
