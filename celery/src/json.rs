@@ -1,7 +1,7 @@
 //! JSON as Celery writes and reads it: [`write()`] and [`Text`].
 //!
-//! What Python would not read back as it was written is an error and not something else: NaN, infinities, keys of maps
-//! that are no text, more levels than a reader takes. Bytes, which JSON lacks, have kombu's form:
+//! A value that Python would not read as it was written is an error: NaN, infinities, keys of maps that are neither text nor
+//! numbers, more levels than a reader accepts. Bytes, which JSON lacks, have kombu's form:
 //! `{"__type__": "base64", "__value__": ".."}`.
 #![forbid(unsafe_code)]
 
@@ -14,10 +14,11 @@ use concurrent_futures::{Encode, Error, Job, Part, Reply};
 pub(crate) use reader::Text;
 pub(crate) use writer::{KEYWORDS, Shape, write};
 
-/// How deeply values may be nested. It is what readers take: serde_json has this limit, and Python a higher one.
+/// How deeply values may be nested. Readers accept no more: serde_json has a limit of 128 levels, some of which the message
+/// needs itself, and Python has a higher one.
 pub(crate) const DEEPEST: usize = 120;
 
-/// The keys of the objects that stand for what JSON lacks.
+/// The keys of the objects by which kombu represents what JSON lacks.
 const TYPE: &str = "__type__";
 const VALUE: &str = "__value__";
 /// Bytes as base64; kombu writes this for bytes that are no UTF-8.

@@ -1,4 +1,4 @@
-//! How the link takes what workers answer.
+//! How the link receives the answers of workers.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -19,11 +19,11 @@ use crate::failure::{FailedTask, Failure};
 use crate::message::check_size;
 use crate::properties::{JSON, content_type, correlation_id, text};
 
-/// How long a worker has to answer after the time limit of a task.
+/// How long the client waits for an answer after the time limit of a task, before it ends the task itself.
 const GRACE: Duration = Duration::from_secs(30);
 
 impl Link {
-    /// Takes answers, and acknowledges as many at a time as are there.
+    /// Takes answers as they arrive, and acknowledges all that have arrived at a time.
     pub(super) async fn receive(&self, session: &Session) -> Result<(), Lost> {
         let mut replies = session.replies.clone();
         loop {
@@ -52,7 +52,7 @@ impl Link {
                 }
             }
             Err(error) => {
-                // Whose answer it is, the properties tell, too.
+                // The body cannot be read, but the properties have the id of the task, too.
                 if let Some(id) = correlation_id(properties).and_then(|id| id.parse().ok()) {
                     self.answered(id, Err(error));
                 }
@@ -60,7 +60,7 @@ impl Link {
         }
     }
 
-    /// Reads what a worker says about a task.
+    /// Reads an answer about a task.
     fn read<'d>(&self, delivery: &'d Delivery) -> Result<Answer<'d>, Error> {
         check_size(delivery.data.len(), self.shared.settings.max_message_size)?;
         let unread = |why: String| Error::Decode(Decode::new(Part::Result, why));
@@ -98,7 +98,7 @@ impl Link {
                 };
                 self.answered(id, Err(error));
             }
-            // It will be run again.
+            // A task that is retried will be answered again, and the other states end no task.
             Status::Retry | Status::Other => {}
         }
     }
