@@ -151,9 +151,8 @@ pub use completed::{AsCompleted, as_completed};
 ///
 /// A task has one parameter, whose type and that of the result are a [`Payload`]; several arguments are a tuple. The first of
 /// two parameters may be a reference to a [context](Executor::with_context), as in `fn(&C, A) -> R`: other programs then send
-/// the pair. If it returns a
-/// `Result` whose `Err` can be the error of a task, it is one. A function that is generic, async, unsafe or a method cannot have a
-/// name: put the attribute on a function that calls it.
+/// the pair. If it returns a `Result` as for [`try_submit`](Executor::try_submit), its `Err` is the error of the task. A
+/// function that is generic, async, unsafe or a method cannot have a name: put the attribute on a function that calls it.
 ///
 /// A call of the function costs a nanosecond more, since it is not inlined and refers to its name.
 ///
