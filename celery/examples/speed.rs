@@ -1,8 +1,8 @@
-//! What a task costs on a broker of this machine, beside a bare publish and answer.
+//! Measures what a task costs on a broker of this machine, beside a bare message and its answer.
 //!
-//!     cargo run --release --example speed                       # with CELERY_BROKER_URL
+//!     CELERY_BROKER_URL=amqp://127.0.0.1 cargo run --release -p concurrent-futures-celery --example speed
 //!
-//! It is its own worker, on eight threads, and takes the best of three runs.
+//! The worker runs in this program, on eight threads. Each figure is the best of three runs.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-/// How many tasks the worker takes at a time. It holds no others, so each slot waits for the broker between two tasks.
+/// How many tasks the worker takes at a time. Each slot waits for the broker between two tasks.
 const SLOTS: usize = 8;
 
 /// How many tasks a run has.
