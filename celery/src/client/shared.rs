@@ -11,9 +11,9 @@
 //!
 //! # The lock
 //!
-//! There is one lock, around [`State`]. Under it, only the window is called and `Arc`s are cloned. Wakers, jobs and user code
-//! are called and dropped when the lock is free. Tasks call the methods of [`Remote`](concurrent_futures::Remote) without their
-//! own lock, and no job is touched under this one, so the locks need no order.
+//! There is one lock, around [`State`]. Under it, only the parts of the state are called, and `Arc`s are cloned. Wakers, jobs and
+//! user code are called and dropped when the lock is free. Tasks call the methods of [`Remote`](concurrent_futures::Remote) without
+//! their own lock, and no job is touched under this one, so the locks need no order.
 //!
 //! # Waking
 //!

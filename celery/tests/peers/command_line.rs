@@ -1,4 +1,4 @@
-//! A worker whose `main` is [`concurrent_futures_celery::cli::worker`].
+//! Tests of a worker whose `main` is [`concurrent_futures_celery::cli::worker`].
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};

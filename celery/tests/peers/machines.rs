@@ -1,4 +1,4 @@
-//! Client, broker and workers on machines of their own, between which the network is cut.
+//! Tests with the client, the broker and the workers on machines of their own, between which the network is cut.
 
 use std::process::ExitCode;
 use std::thread;
