@@ -54,9 +54,9 @@ enum Pool {
 /// Reads the command line, and runs a worker until it is stopped.
 ///
 /// On Unix, the first SIGTERM or SIGINT (Ctrl-C) is a [warm](crate::Stopper::warm) stop. A second one, or the end of
-/// `--grace`, is a [cold](crate::Stopper::cold) one. Messages of the crate from the level `info` on, and warnings of other
-/// crates, are written to the error stream, unless the program has a logger of its own. If the worker cannot run, this writes
-/// a sentence that says why, and returns a failure.
+/// `--grace`, is a [cold](crate::Stopper::cold) one. Messages of the crate from the level `info` on, and warnings of
+/// other crates, are written to the error stream, unless the program has a logger of its own. If the worker cannot run,
+/// this writes a sentence that says why, and returns a failure.
 ///
 /// The linker leaves out a library crate that the program does not mention, with its tasks. Mention it then:
 /// `use that_crate as _;`. `--list` shows the tasks that there are.

@@ -36,15 +36,16 @@ pub use workers::WorkerInfo;
 
 /// Sends tasks to Celery workers, by way of RabbitMQ.
 ///
-/// All methods of [`Executor`](concurrent_futures::Executor) work as on the pools: `submit`, `map` with an outcome for each
-/// item, `submit_after`, `submit_async`, time limits, `retries`. A function needs a name that a worker knows: see [the
-/// crate](crate#names), which also says which tasks can be cancelled and what happens when something is lost.
+/// All methods of [`Executor`](concurrent_futures::Executor) work as on the pools: `submit`, `map` with an outcome for
+/// each item, `submit_after`, `submit_async`, time limits, `retries`. A function needs a name that a worker knows: see
+/// [the crate](crate#names), which also says which tasks can be cancelled and what happens when something is lost.
 ///
 /// At most [`in_flight`](CeleryBuilder::in_flight) messages are published and unanswered at a time, in the order of
-/// submission; other tasks wait in the program. Four threads of the executor read results and run callbacks, so callbacks
-/// that block hold up others only if there are four of them.
+/// submission; other tasks wait in the program. Four threads of the executor read results and run callbacks, so
+/// callbacks that block hold up others only if there are four of them.
 ///
-/// Dropping it blocks until all tasks are done. If the thread unwinds, the drop first cancels the tasks that have not started.
+/// Dropping it blocks until all tasks are done. If the thread unwinds, the drop first cancels the tasks that have not
+/// started.
 ///
 /// # Hangs
 ///
@@ -90,8 +91,8 @@ impl CeleryExecutor {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if the URL is not one of RabbitMQ, or if the broker cannot be reached, or refuses the connection or
-    /// a queue.
+    /// [`ConnectError`] if the URL is not one of RabbitMQ, or if the broker cannot be reached, or refuses the
+    /// connection or a queue.
     ///
     /// # Examples
     ///
@@ -143,8 +144,8 @@ impl CeleryExecutor {
     /// Calls a task that has no function in this program, by its name. A tuple becomes positional arguments, and
     /// [`Keywords`](crate::Keywords) become keyword arguments.
     ///
-    /// Blocks while [`max_pending`](CeleryBuilder::max_pending) tasks are unfinished. If no worker has a task of this name, the
-    /// future ends with [`Error::Decode`](concurrent_futures::Error::Decode).
+    /// Blocks while [`max_pending`](CeleryBuilder::max_pending) tasks are unfinished. If no worker has a task of this
+    /// name, the future ends with [`Error::Decode`](concurrent_futures::Error::Decode).
     ///
     /// # Examples
     ///
@@ -196,8 +197,8 @@ impl CeleryExecutor {
         self.shared.wait_for_workers(&self.shared.settings.queue, count, timeout)
     }
 
-    /// Asks all workers of the broker for their names, slots and tasks. Blocks for a second, and returns those that have
-    /// answered by then.
+    /// Asks all workers of the broker for their names, slots and tasks. Blocks for a second, and returns those that
+    /// have answered by then.
     ///
     /// # Examples
     ///

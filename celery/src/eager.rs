@@ -25,9 +25,9 @@ use crate::topology::DEFAULT_QUEUE;
 /// Runs tasks on an executor of this program as a cluster would: by name, with arguments and results in JSON. It is the
 /// counterpart of Celery's `task_always_eager`.
 ///
-/// With it, a test without a broker finds functions that lack [`task`](macro@concurrent_futures::task), and types that JSON
-/// cannot represent. A task stays pending until it is done, also while its function runs; `abort` then aborts the function, as
-/// far as the executor can.
+/// With it, a test without a broker finds functions that lack [`task`](macro@concurrent_futures::task), and types that
+/// JSON cannot represent. A task stays pending until it is done, also while its function runs; `abort` then aborts the
+/// function, as far as the executor can.
 ///
 /// `submit` blocks where that of the executor does. Dropping it shuts the executor down.
 ///
@@ -140,7 +140,8 @@ impl Task {
         }
     }
 
-    /// Keeps the handle of a call until the task is done. Ends the call if the future was cancelled or aborted meanwhile.
+    /// Keeps the handle of a call until the task is done. Ends the call if the future was cancelled or aborted
+    /// meanwhile.
     fn hold(&self, handle: Box<dyn Handle>) {
         let mut state = self.state.lock();
         let end = state.end;

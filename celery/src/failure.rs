@@ -1,7 +1,8 @@
 //! [`Failure`]: an error in the form of an answer, and the table that converts it to the error of a future.
 //!
-//! Python identifies exceptions by the names of their types. A worker of this crate sends the name that Python has for the
-//! same failure, and adds a [`Report`], which Python ignores, and from which a client of this crate restores the whole error.
+//! Python identifies exceptions by the names of their types. A worker of this crate sends the name that Python has for
+//! the same failure, and adds a [`Report`], which Python ignores, and from which a client of this crate restores the
+//! whole error.
 //!
 //! | in Rust | `exc_type` of a Rust worker | from a Python worker, the future ends with |
 //! |---|---|---|
@@ -10,8 +11,9 @@
 //! | `Decode(Argument)` | `TypeError` | `Failed` |
 //! | `TimeLimit` | `TimeLimitExceeded` | the same, also for `SoftTimeLimitExceeded` |
 //! | `WorkerDied` | `WorkerLostError` | the same |
-//! | `Panicked`, and any other | the name of the variant | |
-//! | `Cancelled` | none: the answer is REVOKED | the same |
+//! | `Panicked` | `Panicked` | |
+//! | any other | `RuntimeError` | |
+//! | `Cancelled` | `TaskRevokedError`, in an answer that is REVOKED | the same |
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -28,8 +30,8 @@ pub(crate) struct Failure {
     /// The arguments of the exception, or its text.
     #[serde(default)]
     exc_message: Value,
-    /// The module in which Python's clients look for the type. It is null for types of Rust: Python then makes a type of that
-    /// name.
+    /// The module in which Python's clients look for the type. It is null for types of Rust: Python then makes a type
+    /// of that name.
     #[serde(default)]
     exc_module: Value,
     /// The [`Report`] of a worker of this crate.

@@ -1,5 +1,5 @@
-//! Tests that messages of several versions of Celery, recorded byte for byte, are read correctly. `tests/messages/record.py`
-//! records them.
+//! Tests that messages of several versions of Celery, recorded byte for byte, are read correctly.
+//! `tests/messages/record.py` records them.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! JSON as Celery writes and reads it: [`write()`] and [`Text`].
 //!
-//! A value that Python would not read as it was written is an error: NaN, infinities, keys of maps that are neither text nor
-//! numbers, more levels than a reader accepts. Bytes, which JSON lacks, have kombu's form:
-//! `{"__type__": "base64", "__value__": ".."}`.
+//! A value that Python would not read as it was written is an error: NaN, infinities, keys of maps that are neither
+//! text nor numbers, more levels than a reader accepts. Bytes, which JSON lacks, have kombu's form: `{"__type__":
+//! "base64", "__value__": ".."}`.
 #![forbid(unsafe_code)]
 
 mod reader;
@@ -14,8 +14,8 @@ use concurrent_futures::{Encode, Error, Job, Part, Reply};
 pub(crate) use reader::Text;
 pub(crate) use writer::{KEYWORDS, Shape, write};
 
-/// How deeply values may be nested. Readers accept no more: serde_json has a limit of 128 levels, some of which the message
-/// needs itself, and Python has a higher one.
+/// How deeply values may be nested. Readers accept no more: serde_json has a limit of 128 levels, some of which the
+/// message needs itself, and Python has a higher one.
 pub(crate) const DEEPEST: usize = 120;
 
 /// The keys of the objects by which kombu represents what JSON lacks.

@@ -1,8 +1,8 @@
 //! Runs the tasks of [`concurrent_futures`] on other machines: a client of Celery workers, and a Celery worker.
 //!
-//! [`CeleryExecutor`] is an [`Executor`](concurrent_futures::Executor) like the pools. Its tasks are messages in Celery's
-//! protocol, which go to a queue of RabbitMQ; workers in Rust or in Python take them from there. [`Worker`] is such a
-//! worker, on any executor of this program.
+//! [`CeleryExecutor`] is an [`Executor`](concurrent_futures::Executor) like the pools. Its tasks are messages in
+//! Celery's protocol, which go to a queue of RabbitMQ; workers in Rust or in Python take them from there. [`Worker`] is
+//! such a worker, on any executor of this program.
 //!
 //! ```no_run
 //! use concurrent_futures::{Error, Executor, ThreadPoolExecutor, task};
@@ -38,10 +38,10 @@
 //! # Arguments and results
 //!
 //! Arguments and results are JSON. A tuple becomes one positional argument for each of its elements, `()` becomes none,
-//! [`Keywords`] of a struct become keyword arguments, and everything else becomes one argument. A struct is also read from
-//! keyword arguments. [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and decimals are read
-//! as text. Numbers that JSON lacks, such as NaN, and maps whose keys are neither text nor numbers end with an error.
-//! Integers of more than 64 bits are read unless the same argument or result has bytes in it.
+//! [`Keywords`] of a struct become keyword arguments, and everything else becomes one argument. A struct is also read
+//! from keyword arguments. [`Bytes`](concurrent_futures::Bytes) are Python's `bytes`. Python's dates, UUIDs and
+//! decimals are read as text. Numbers that JSON lacks, such as NaN, and maps whose keys are neither text nor numbers
+//! end with an error. Integers of more than 64 bits are read unless the same argument or result has bytes in it.
 //!
 //! # What happens to a task
 //!
@@ -52,29 +52,31 @@
 //! | running | a worker has reported that it has started the task | `false` |
 //!
 //! [`abort`](concurrent_futures::Future::abort) ends the future at once, and tells the workers to end the task.
-//! [`shutdown_now`](concurrent_futures::Executor::shutdown_now) cancels the tasks that wait in the program, and gives workers
-//! two seconds to confirm the cancellation of those that were published.
+//! [`shutdown_now`](concurrent_futures::Executor::shutdown_now) cancels the tasks that wait in the program, and gives
+//! workers two seconds to confirm the cancellation of those that were published.
 //!
-//! An error of a worker in Rust arrives unchanged. An exception in Python becomes [`Failed`](concurrent_futures::Failed),
-//! with its type, its message and its traceback ([`trace`](concurrent_futures::Failed::trace)).
+//! An error of a worker in Rust arrives unchanged. An exception in Python becomes
+//! [`Failed`](concurrent_futures::Failed), with its type, its message and its traceback
+//! ([`trace`](concurrent_futures::Failed::trace)).
 //!
 //! # When something is lost
 //!
-//! - *The connection*: the executor connects again. It publishes again what the broker had not confirmed, so workers may get a
-//!   message twice. After [`broker_timeout`](CeleryBuilder::broker_timeout) without a broker, every future ends with
-//!   [`Error::Broken`](concurrent_futures::Error::Broken).
+//! - *The connection*: the executor connects again. It publishes again what the broker had not confirmed, so workers
+//!   may get a message twice. After [`broker_timeout`](CeleryBuilder::broker_timeout) without a broker, every future
+//!   ends with [`Error::Broken`](concurrent_futures::Error::Broken).
 //! - *A worker*: the broker gives its tasks to another one, which runs them again as often as
-//!   [`retries`](concurrent_futures::TaskOptions::retries) allows, and otherwise answers that the worker was lost. If a worker
-//!   is silent for ten seconds, the tasks that it runs and that may not be run again end with
+//!   [`retries`](concurrent_futures::TaskOptions::retries) allows, and otherwise answers that the worker was lost. If a
+//!   worker is silent for ten seconds, the tasks that it runs and that may not be run again end with
 //!   [`Error::WorkerDied`](concurrent_futures::Error::WorkerDied) without such an answer.
 //! - *The program*: workers of this crate skip tasks whose client is gone.
 //!
 //! # Hangs
 //!
 //! A future is never done if no worker reads its queue: [`CeleryExecutor::wait_for_workers`] finds that out, and
-//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. Tasks that wait for tasks of their own
-//! queue may fill all slots of all workers: use [`submit_after`](concurrent_futures::Executor::submit_after), where no
-//! worker waits. RabbitMQ takes a task away from a worker that runs it for more than half an hour (`consumer_timeout`).
+//! [`result_timeout`](concurrent_futures::Future::result_timeout) limits the wait. Tasks that wait for tasks of their
+//! own queue may fill all slots of all workers: use [`submit_after`](concurrent_futures::Executor::submit_after), where
+//! no worker waits. RabbitMQ takes a task away from a worker that runs it for more than half an hour
+//! (`consumer_timeout`).
 //!
 //! # Without a broker
 //!

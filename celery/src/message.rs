@@ -1,7 +1,7 @@
 //! [`TaskMessage`]: a message that calls a task, by version 2 of Celery's message protocol. [`Body`]: its arguments.
 //!
-//! The headers of the message identify the task and say how to run it. The body has the arguments: `[args, kwargs, embed]` in
-//! JSON. Headers of this crate begin with `cf-`; Python ignores them.
+//! The headers of the message identify the task and say how to run it. The body has the arguments: `[args, kwargs,
+//! embed]` in JSON. Headers of this crate begin with `cf-`; Python ignores them.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 use crate::args::{Arguments, Written};
 use crate::properties::{JSON, content_type, correlation_id, json_properties, reply_to, text};
 
-/// The header that says how often a task may be run again when its worker is lost, for the worker that gets the message then.
+/// The header that says how often a task may be run again when its worker is lost, for the worker that gets the message
+/// then.
 const RETRIES: &str = "cf-retries";
 
 /// How many bytes a message may have, unless a builder says otherwise.
@@ -38,7 +39,7 @@ pub(crate) struct TaskMessage {
     pub(crate) group: Option<String>,
     /// How often the task has been run before.
     pub(crate) retries: u32,
-    /// How often it may be run again when its worker is lost. Only clients of this crate set it.
+    /// How often it may be run again when its worker is lost. Only this crate sets it.
     pub(crate) retries_allowed: Option<u32>,
     /// When to run it, in ISO 8601.
     pub(crate) eta: Option<String>,
@@ -188,7 +189,8 @@ fn whole(value: &AMQPValue) -> Option<u32> {
     Some(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
 }
 
-/// Returns a time limit, which Python writes as an integer if it is a whole number of seconds. Returns `None` for no limit.
+/// Returns a time limit, which Python writes as an integer if it is a whole number of seconds. Returns `None` for no
+/// limit.
 fn seconds(value: &AMQPValue) -> Option<Duration> {
     let seconds = match *value {
         AMQPValue::Double(seconds) => seconds,

@@ -1,7 +1,8 @@
 //! The queues and exchanges of a broker that both sides of Celery use.
 //!
-//! Other programs may have declared them with settings of their own, and the broker refuses to declare them again with other
-//! settings. So the functions here first ask whether a queue or exchange exists, and declare it only if it does not.
+//! Other programs may have declared them with settings of their own, and the broker refuses to declare them again with
+//! other settings. So the functions here first ask whether a queue or exchange exists, and declare it only if it does
+//! not.
 #![forbid(unsafe_code)]
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};

@@ -28,14 +28,17 @@ use service::Service;
 
 pub use builder::WorkerBuilder;
 
-/// Runs the functions of this program that have [`task`](macro@concurrent_futures::task), for clients in Rust and in Python.
+/// Runs the functions of this program that have [`task`](macro@concurrent_futures::task), for clients in Rust and in
+/// Python.
 ///
-/// The tasks run on any executor. On a `ProcessPoolExecutor`, a crash costs only the task that caused it, and a running task
-/// can be killed, by its client or by its time limit. A worker takes as many tasks at a time as its executor has workers.
+/// The tasks run on any executor. On a `ProcessPoolExecutor`, a crash costs only the task that caused it, and a running
+/// task can be killed, by its client or by its time limit. A worker takes as many tasks at a time as its executor has
+/// workers.
 ///
-/// A worker acknowledges the message of a task after it has sent the answer, never before. If the worker is lost before, the
-/// broker delivers the message to another one. That one runs the task again only as often as its client allows by
-/// [`TaskOptions::retries`](concurrent_futures::TaskOptions::retries), and otherwise answers that the worker was lost.
+/// A worker acknowledges the message of a task after it has sent the answer, never before. If the worker is lost
+/// before, the broker delivers the message to another one. That one runs the task again only as often as its client
+/// allows by [`TaskOptions::retries`](concurrent_futures::TaskOptions::retries), and otherwise answers that the worker
+/// was lost.
 ///
 /// Celery's tools treat it like a worker in Python: `celery status`, `inspect`, `control` and `events`, and Flower.
 ///
@@ -159,9 +162,9 @@ impl Worker {
     /// Takes tasks and runs them on the executor. Blocks until the worker is stopped: by its [`Stopper`], or by
     /// `celery control shutdown`, which is a warm stop.
     ///
-    /// When the connection is lost, it connects again, as often as needed, and then sends the answers that it could not send
-    /// meanwhile. After a warm stop it shuts the executor down. After a cold one it does not wait for tasks that continue
-    /// although they were aborted, as tasks on threads may.
+    /// When the connection is lost, it connects again, as often as needed, and then sends the answers that it could not
+    /// send meanwhile. After a warm stop it shuts the executor down. After a cold one it does not wait for tasks that
+    /// continue although they were aborted, as tasks on threads may.
     ///
     /// # Errors
     ///
@@ -185,8 +188,8 @@ pub struct Stopper(Sender<Input>);
 impl Stopper {
     /// Makes the worker take no more tasks, finish and answer those that it has, and return.
     ///
-    /// If that takes longer than its [`grace`](WorkerBuilder::grace), it becomes a [cold](Self::cold) stop. Tasks whose time has
-    /// not come yet go back to their queues. Does not block.
+    /// If that takes longer than its [`grace`](WorkerBuilder::grace), it becomes a [cold](Self::cold) stop. Tasks whose
+    /// time has not come yet go back to their queues. Does not block.
     pub fn warm(&self) {
         self.stop(Stop::Warm);
     }

@@ -1,5 +1,5 @@
-//! Runs `conformance` on a cluster: a client and a worker in this program, with a broker of its own between them and a queue
-//! for each point.
+//! Runs `conformance` on a cluster: a client and a worker in this program, with a broker of its own between them and a
+//! queue for each point.
 //!
 //!     cargo test -p concurrent-futures-celery --test conformance
 //!

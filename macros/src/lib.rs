@@ -1,11 +1,11 @@
 //! The attribute `#[task]` of the crate `concurrent-futures`, which re-exports and documents it.
 //!
-//! The attribute changes the function in two ways that give it one address in every build. The function is never inlined, so
-//! no other crate has a copy of it. It begins by referring to its own name, so no other function has the same body. After the
-//! function, the attribute adds its entry to the list of `named`, which the linker puts together.
+//! The attribute changes the function in two ways that give it one address in every build. The function is never
+//! inlined, so no other crate has a copy of it. It begins by referring to its own name, so no other function has the
+//! same body. After the function, the attribute adds its entry to the list of `named`, which the linker puts together.
 //!
-//! The attribute refuses a function that cannot be a task, with a sentence that says why. It keeps the function, so that no
-//! second error follows from the first. Errors that depend on types are left to the compiler.
+//! The attribute refuses a function that cannot be a task, with a sentence that says why. It keeps the function, so
+//! that no second error follows from the first. Errors that depend on types are left to the compiler.
 
 mod function;
 

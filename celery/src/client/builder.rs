@@ -69,18 +69,18 @@ impl CeleryBuilder {
         self
     }
 
-    /// Sets how many messages are published and unanswered at most: one for each task, and one for each item of a map. By
-    /// default, 64.
+    /// Sets how many messages are published and unanswered at most: one for each task, and one for each item of a map.
+    /// By default, 64.
     ///
-    /// Other tasks wait in the program, where they can be cancelled exactly. If this is less than the number of slots of all
-    /// workers, some slots are never used.
+    /// Other tasks wait in the program, where they can be cancelled exactly. If this is less than the number of slots
+    /// of all workers, some slots are never used.
     pub fn in_flight(mut self, tasks: usize) -> Self {
         self.settings.in_flight = tasks;
         self
     }
 
-    /// Limits how many tasks may be unfinished. A `submit` beyond the limit blocks until there is room. By default, there is
-    /// no limit.
+    /// Limits how many tasks may be unfinished. A `submit` beyond the limit blocks until there is room. By default,
+    /// there is no limit.
     pub fn max_pending(mut self, tasks: usize) -> Self {
         self.settings.max_pending = Some(tasks);
         self
@@ -93,11 +93,11 @@ impl CeleryBuilder {
         self
     }
 
-    /// Sets how long the executor tries to connect again after it has lost its connection. When the time is up, every future
-    /// ends with [`Error::Broken`](concurrent_futures::Error::Broken). By default, a minute.
+    /// Sets how long the executor tries to connect again after it has lost its connection. When the time is up, every
+    /// future ends with [`Error::Broken`](concurrent_futures::Error::Broken). By default, a minute.
     ///
-    /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a heartbeat of
-    /// the broker. The URL can set half of that time, in seconds: `?heartbeat=5` at its end.
+    /// A connection that ends without notice, as when a cable is pulled, counts as lost after a minute without a
+    /// heartbeat of the broker. The URL can set half of that time, in seconds: `?heartbeat=5` at its end.
     pub fn broker_timeout(mut self, timeout: Duration) -> Self {
         self.settings.broker_timeout = timeout;
         self
@@ -107,8 +107,8 @@ impl CeleryBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] if a setting is not valid, if two functions of the program have one name, if the broker cannot be
-    /// reached, or if it refuses something.
+    /// [`ConnectError`] if a setting is not valid, if two functions of the program have one name, if the broker cannot
+    /// be reached, or if it refuses something.
     pub fn build(self) -> Result<CeleryExecutor, ConnectError> {
         let Settings { queue, in_flight, max_pending, max_message_size, .. } = &self.settings;
         let refused = |parameter, requirement, value: &dyn fmt::Debug| {

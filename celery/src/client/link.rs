@@ -1,9 +1,9 @@
 //! [`Link`]: the thread that has the connection to the broker.
 //!
-//! As long as a connection lasts, several loops run on this thread, and each waits for one thing: a message to publish, a
-//! confirmation, an answer, a control command to workers, a deadline, an event. The first loop that fails ends all of them.
-//! Then the window takes back the messages that the broker has not confirmed, the link connects again, and the loops begin
-//! again. Answers are acknowledged after they have been taken, so none is lost with a connection.
+//! As long as a connection lasts, several loops run on this thread, and each waits for one thing: a message to publish,
+//! a confirmation, an answer, a control command to workers, a deadline, an event. The first loop that fails ends all of
+//! them. Then the window takes back the messages that the broker has not confirmed, the link connects again, and the
+//! loops begin again. Answers are acknowledged after they have been taken, so none is lost with a connection.
 //!
 //! | lost | what happens |
 //! |---|---|

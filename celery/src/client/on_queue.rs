@@ -38,7 +38,8 @@ impl OnQueue<'_> {
         super::call(self, task, arguments)
     }
 
-    /// Blocks until `count` workers read this queue, or until the time is up. Returns how many do, as [`CeleryExecutor::wait_for_workers`] does.
+    /// Blocks until `count` workers read this queue, or until the time is up. Returns how many do, as
+    /// [`CeleryExecutor::wait_for_workers`] does for the queue of the executor.
     pub fn wait_for_workers(&self, count: usize, timeout: Duration) -> usize {
         self.executor.shared.wait_for_workers(&self.queue, count, timeout)
     }

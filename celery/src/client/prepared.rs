@@ -21,8 +21,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Writes the arguments of a job, which runs user code. Completes the job with an error if that fails. An item whose
-    /// message would be longer than `max_size` bytes gets an error.
+    /// Writes the arguments of a job, which runs user code. Completes the job with an error if that fails. An item
+    /// whose message would be longer than `max_size` bytes gets an error.
     pub(crate) fn new(job: Job, queue: &Arc<str>, max_size: usize) -> Option<Self> {
         let task = match task_name(&job) {
             Ok(name) => name,
@@ -71,7 +71,8 @@ fn task_name(job: &Job) -> Result<Box<str>, &'static str> {
              `TaskOptions::name`",
         );
     };
-    // A worker treats the `Err` of such a function as the error of the task, so the result of `submit` could not be read.
+    // A worker treats the `Err` of such a function as the error of the task, so the result of `submit` could not be
+    // read.
     match named::get(name).is_some_and(named::Named::is_fallible) && !job.is_fallible() {
         true => Err("it returns a `Result`, whose `Err` is the error of the task on a worker: use `try_submit`"),
         false => Ok(name.into()),

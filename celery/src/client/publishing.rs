@@ -1,7 +1,7 @@
 //! How the link publishes tasks, and handles the confirmations of the broker.
 //!
-//! Two loops share the messages that are not confirmed. One publishes, and pauses after the broker has not taken a message.
-//! The other handles the confirmations in the order of publishing.
+//! Two loops share the messages that are not confirmed. One publishes, and pauses after the broker has not taken a
+//! message. The other handles the confirmations in the order of publishing.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};

@@ -87,8 +87,8 @@ impl Session {
         self.queues.borrow_mut().remove(queue);
     }
 
-    /// Publishes a task to its queue, which was [ensured](Self::ensure_queue). The returned future resolves when the broker
-    /// has taken the message or refused it.
+    /// Publishes a task to its queue, which was [ensured](Self::ensure_queue). The returned future resolves when the
+    /// broker has taken the message or refused it.
     pub(super) async fn publish(&self, outgoing: &Outgoing) -> lapin::Result<PublisherConfirm> {
         let Outgoing { id, call, arguments } = outgoing;
         let id = id.to_string();

@@ -6,19 +6,20 @@
 //! - The *link*, one thread, has the connection. It publishes, reads answers, and replaces a connection that was lost.
 //!   It runs no code of a task: a callback that blocks does not hold up what others wait for.
 //! - A few threads *complete* jobs: they read results and run callbacks.
-//! - lapin has threads: one for the socket of each connection, and those of `async-global-executor`, `async-io` and `blocking`,
-//!   which the whole program shares. Some of them stay when the executor is gone.
+//! - lapin has threads: one for the socket of each connection, and those of `async-global-executor`, `async-io` and
+//!   `blocking`, which the whole program shares. Some of them stay when the executor is gone.
 //!
 //! # The lock
 //!
-//! There is one lock, around [`State`]. Under it, only the parts of the state are called, and `Arc`s are cloned. Wakers, jobs and
-//! user code are called and dropped when the lock is free. Tasks call the methods of [`Remote`](concurrent_futures::Remote) without
-//! their own lock, and no job is touched under this one, so the locks need no order.
+//! There is one lock, around [`State`]. Under it, only the parts of the state are called, and `Arc`s are cloned.
+//! Wakers, jobs and user code are called and dropped when the lock is free. Tasks call the methods of
+//! [`Remote`](concurrent_futures::Remote) without their own lock, and no job is touched under this one, so the locks
+//! need no order.
 //!
 //! # Waking
 //!
-//! All changes of the state go through [`Shared::change`], which then wakes the link, blocked callers and polls. A link that is
-//! woken polls all its loops. When nothing changes, only the heartbeat of the connection wakes a thread.
+//! All changes of the state go through [`Shared::change`], which then wakes the link, blocked callers and polls. A link
+//! that is woken polls all its loops. When nothing changes, only the heartbeat of the connection wakes a thread.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -158,8 +159,8 @@ impl Shared {
         .await
     }
 
-    /// Returns a message that is overdue, or else the next deadline. Only the link may call this: it is woken when the state
-    /// changes.
+    /// Returns a message that is overdue, or else the next deadline. Only the link may call this: it is woken when the
+    /// state changes.
     pub(crate) fn overdue(&self, link: &Waker) -> Result<(Uuid, Overdue), Option<Instant>> {
         let mut state = self.state.lock();
         state.window.overdue(Instant::now()).ok_or_else(|| {

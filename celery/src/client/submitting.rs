@@ -15,8 +15,8 @@ enum Admission {
     Wait,
     /// The job ends with an error.
     Refuse,
-    /// The job is given back, and this waker is woken when there is room. It was cloned without the lock, because that runs
-    /// user code.
+    /// The job is given back, and this waker is woken when there is room. It was cloned without the lock, because that
+    /// runs user code.
     Poll(Option<Waker>),
     /// The job is taken beyond the limit, because the thread must not block.
     Exempt,
@@ -57,8 +57,8 @@ impl Shared {
 
     /// Takes a job into the window, or completes it with an error. Gives it back if there is no room for it.
     ///
-    /// The job is [entrusted](Job::entrust) between the two steps, without the lock. A thread that cancels it from then on
-    /// finds its task in the window, and nothing of the task is published before the second step.
+    /// The job is [entrusted](Job::entrust) between the two steps, without the lock. A thread that cancels it from then
+    /// on finds its task in the window, and nothing of the task is published before the second step.
     fn enter(self: &Arc<Self>, prepared: Prepared, mut admission: Admission) -> Result<(), Job> {
         let Prepared { job, call, items } = prepared;
         let (id, mut items) = (job.id(), Some(items));

@@ -1,8 +1,9 @@
-//! [`Window`]: the tasks that a client has submitted and that are not done. Pure: no I/O, no clock, no lock, no user code.
+//! [`Window`]: the tasks that a client has submitted and that are not done. Pure: no I/O, no clock, no lock, no user
+//! code.
 //!
 //! A task is one message, or several if it is a chunk of a map. At most `in_flight` messages are published and not
-//! answered; all others wait here, in the order of submission. Messages that wait here can be cancelled exactly. Only a worker
-//! knows whether a task that was published has started.
+//! answered; all others wait here, in the order of submission. Messages that wait here can be cancelled exactly. Only a
+//! worker knows whether a task that was published has started.
 //!
 //! | a message is | its arguments | cancelled | answered | the connection is lost |
 //! |---|---|---|---|---|
@@ -19,8 +20,8 @@
 //! | [`left`](Window::left): the future was cancelled or aborted | drops the job, whose task has ended |
 //! | [`take_unsent`](Window::take_unsent), [`take_all`](Window::take_all) | fails the job |
 //!
-//! The job itself is away while it is entrusted and while it is told that it runs, because that is done without the lock.
-//! If its task has been taken out meanwhile, [`put`](Window::put) gives the job back: it is done.
+//! The job itself is away while it is entrusted and while it is told that it runs, because that is done without the
+//! lock. If its task has been taken out meanwhile, [`put`](Window::put) gives the job back: it is done.
 //!
 //! The file is longer than others, because all of its methods keep the same maps consistent.
 #![forbid(unsafe_code)]
@@ -132,7 +133,8 @@ pub(crate) struct Window<J = Job> {
     /// How many tasks run.
     running: usize,
     deadlines: BTreeSet<(Instant, Uuid)>,
-    /// Messages that workers run which are not run again if their worker is lost. The link looks here whenever it wakes.
+    /// Messages that workers run which are not run again if their worker is lost. The link looks here whenever it
+    /// wakes.
     at_workers: HashSet<Uuid>,
     next_ticket: u64,
 }
@@ -197,8 +199,8 @@ impl<J> Window<J> {
         self.tasks.insert(id, task);
     }
 
-    /// Puts a job that was away to its task, whose messages may be published from now on. Gives the job back if its task
-    /// was taken out meanwhile.
+    /// Puts a job that was away to its task, whose messages may be published from now on. Gives the job back if its
+    /// task was taken out meanwhile.
     pub(crate) fn put(&mut self, id: FutureId, job: J) -> Result<Option<Finished<J>>, J> {
         let Some(task) = self.tasks.get_mut(&id) else { return Err(job) };
         task.job = Some(job);
@@ -266,8 +268,8 @@ impl<J> Window<J> {
         Some((Arc::clone(&self.tasks.get(&message.task)?.call), message.worker.clone()))
     }
 
-    /// Notes who runs a message. Returns the job of its task, to be told and then [`put`](Window::put) back, if the task
-    /// was not running. With a time limit, the message is overdue a while after it.
+    /// Notes who runs a message. Returns the job of its task, to be told and then [`put`](Window::put) back, if the
+    /// task was not running. With a time limit, the message is overdue a while after it.
     pub(crate) fn started(&mut self, id: Uuid, who: Started, now: Instant, grace: Duration) -> Option<(FutureId, J)> {
         let message = self.messages.get_mut(&id)?;
         message.worker = Some(who.hostname.into());

@@ -16,7 +16,8 @@ use super::shared::{Shared, State};
 /// How long workers have to answer, as Celery's own tools wait.
 const ANSWERS: Duration = Duration::from_secs(1);
 
-/// Describes a worker of the cluster, as it has answered. Returned by [`CeleryExecutor::workers`](crate::CeleryExecutor::workers).
+/// Describes a worker of the cluster, as it has answered. Returned by
+/// [`CeleryExecutor::workers`](crate::CeleryExecutor::workers).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerInfo {

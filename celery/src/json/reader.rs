@@ -1,7 +1,7 @@
 //! [`Text`]: JSON that any type can be read from.
 //!
-//! Most text has none of kombu's `__type__` objects, and is read by serde_json in place. Otherwise it becomes a [`Value`]
-//! first, and [`Reader`] replaces these objects by what they represent.
+//! Most text has none of kombu's `__type__` objects, and is read by serde_json in place. Otherwise it becomes a
+//! [`Value`] first, and [`Reader`] replaces these objects by what they represent.
 #![forbid(unsafe_code)]
 
 use base64::Engine as _;

@@ -66,8 +66,8 @@ impl WorkerBuilder {
 
     /// Sets the queues that the worker takes tasks from. By default `celery`, as for Celery's own programs.
     ///
-    /// A queue that does not exist is declared as a durable one. If one of them is a quorum queue, the worker may have as many
-    /// tasks from each queue as it has slots, and a task that waits for its time (`eta`) occupies a slot.
+    /// A queue that does not exist is declared as a durable one. If one of them is a quorum queue, the worker may have
+    /// as many tasks from each queue as it has slots, and a task that waits for its time (`eta`) occupies a slot.
     pub fn queues(mut self, queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.queues = queues.into_iter().map(Into::into).collect();
         self
@@ -96,8 +96,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets how often a task whose worker was lost is run again, for clients that do not say it themselves, such as those in
-    /// Python. By default 0, because the task may have had effects.
+    /// Sets how often a task whose worker was lost is run again, for clients that do not say it themselves, such as
+    /// those in Python. By default 0, because the task may have had effects.
     pub fn redeliver(mut self, times: u32) -> Self {
         self.settings.redeliver = times;
         self
@@ -110,15 +110,15 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets whether the worker publishes an event for each step of a task, as `celery worker -E` does. By default it does so
-    /// only once a monitor asks for it (`celery control enable_events`; Flower does).
+    /// Sets whether the worker publishes an event for each step of a task, as `celery worker -E` does. By default it
+    /// does so only once a monitor asks for it (`celery control enable_events`; Flower does).
     pub fn events(mut self, sends: bool) -> Self {
         self.settings.sends_events = sends;
         self
     }
 
-    /// Sets whether the arguments of tasks are hidden from monitors and `celery inspect`, and results from monitors: they see
-    /// `(hidden)` instead.
+    /// Sets whether the arguments of tasks are hidden from monitors and `celery inspect`, and results from monitors:
+    /// they see `(hidden)` instead.
     pub fn hide_arguments(mut self, hides: bool) -> Self {
         self.settings.hides_arguments = hides;
         self

@@ -1,8 +1,8 @@
 //! [`Decision`]: what a worker does with a message that calls a task.
 //!
-//! A worker takes no more messages than it has slots, and starts their tasks at once. So if the broker delivers a message
-//! again, its task had almost certainly started on a worker that is lost. The task is run again only as often as its client
-//! allows, because it may have had effects.
+//! A worker takes no more messages than it has slots, and starts their tasks at once. So if the broker delivers a
+//! message again, its task had almost certainly started on a worker that is lost. The task is run again only as often
+//! as its client allows, because it may have had effects.
 //!
 //! The first row that applies decides:
 //!

@@ -1,8 +1,8 @@
-//! [`Ended`]: a task that has ended, until its message is acknowledged. The worker publishes its follow-up tasks, then the
-//! event for monitors, then the answer, and then acknowledges the message.
+//! [`Ended`]: a task that has ended, until its message is acknowledged. The worker publishes its follow-up tasks, then
+//! the event for monitors, then the answer, and then acknowledges the message.
 //!
-//! Each step is taken once. If the connection is lost in between, the other steps are taken on the next connection. The answer
-//! is sent again unless the broker has confirmed it.
+//! Each step is taken once. If the connection is lost in between, the other steps are taken on the next connection. The
+//! answer is sent again unless the broker has confirmed it.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -74,8 +74,8 @@ impl Service {
         }
     }
 
-    /// Takes the steps that are left, except the acknowledgement. Returns the confirmation of the answer, if there is an
-    /// answer.
+    /// Takes the steps that are left, except the acknowledgement. Returns the confirmation of the answer, if there is
+    /// an answer.
     async fn publish_end(
         &mut self,
         session: &mut Session,
@@ -155,8 +155,8 @@ impl Service {
 }
 
 impl Outcome {
-    /// Returns the queue, the body and the properties of the answer with this outcome. Returns `None` if the client wants no
-    /// answer.
+    /// Returns the queue, the body and the properties of the answer with this outcome. Returns `None` if the client
+    /// wants no answer.
     pub(super) fn answer<'m>(&self, message: &'m TaskMessage) -> Option<(&'m str, Vec<u8>, BasicProperties)> {
         let queue = message.reply_to.as_deref().filter(|_| !message.ignore_result)?;
         let body = Answer::write(&message.id, self.status(), &self.result(), self.trace());
@@ -164,8 +164,8 @@ impl Outcome {
     }
 }
 
-/// Returns the properties of an answer. The queue of a client of this crate survives a restart of the broker, and so does
-/// the answer in it.
+/// Returns the properties of an answer. The queue of a client of this crate survives a restart of the broker, and so
+/// does the answer in it.
 pub(super) fn answer_properties(message: &TaskMessage) -> BasicProperties {
     let correlation_id = message.correlation_id.as_deref().unwrap_or(&message.id);
     let delivery_mode = if message.retries_allowed.is_some() { 2 } else { 1 };

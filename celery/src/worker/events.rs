@@ -1,7 +1,7 @@
 //! [`Events`]: what a worker publishes for Celery's monitors, such as Flower and `celery events`.
 //!
-//! A worker sends a heartbeat every two seconds, as Celery's workers do. Clients and monitors treat a worker that has been
-//! silent for a while as lost. Events of tasks are published only if the settings or a monitor ask for them.
+//! A worker sends a heartbeat every two seconds, as Celery's workers do. Clients and monitors treat a worker that has
+//! been silent for a while as lost. Events of tasks are published only if the settings or a monitor ask for them.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! [`Invocation`]: what a message calls: a function of this program, once or for each item of a list.
 //!
-//! Celery has two tasks of its own that call another task for each item of a list, `celery.map` and `celery.starmap`. Each
-//! item becomes a task of the executor, so items run at the same time if it has workers for them. The outcome is the list of
-//! all results, or the failure of the first item in the list that has failed.
+//! Celery has two tasks of its own that call another task for each item of a list, `celery.map` and `celery.starmap`.
+//! Each item becomes a task of the executor, so items run at the same time if it has workers for them. The outcome is
+//! the list of all results, or the failure of the first item in the list that has failed.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -114,8 +114,8 @@ fn submit_each<D: FnOnce(Outcome) + Send + 'static>(
     max_size: usize,
     done: D,
 ) -> Result<Box<dyn Handle>, Error> {
-    // The last outcome completes the call. `left` is one more than there are items, so that this cannot happen before all
-    // items are submitted.
+    // The last outcome completes the call. `left` is one more than there are items, so that this cannot happen before
+    // all items are submitted.
     let outcomes = items.iter().map(|_| None).collect();
     let gathered = Arc::new(Mutex::new(Gathered { outcomes, left: items.len() + 1, done: Some(done) }));
     let mut handles = Handles(Vec::with_capacity(items.len()));

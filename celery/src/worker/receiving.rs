@@ -38,8 +38,8 @@ impl Service {
         }
         let now = Instant::now();
         if let Some(request) = self.requests.get_mut(&message.id) {
-            // The task runs here. If it had no tag, this is its message, delivered again. Otherwise it is a copy, which the
-            // client has published because it did not know whether the broker had the first one.
+            // The task runs here. If it had no tag, this is its message, delivered again. Otherwise it is a copy, which
+            // the client has published because it did not know whether the broker had the first one.
             match request.delivery.tag {
                 None => request.delivery.tag = Some(tag),
                 Some(_) => session.ack(tag).await?,
@@ -104,8 +104,8 @@ impl Service {
         }
     }
 
-    /// Answers a message that calls no task, if it names a queue for answers, and rejects it. The broker keeps it if the
-    /// queue has a dead-letter exchange.
+    /// Answers a message that calls no task, if it names a queue for answers, and rejects it. The broker keeps it if
+    /// the queue has a dead-letter exchange.
     async fn reject(
         &mut self,
         session: &mut Session,

@@ -11,8 +11,8 @@ pub(super) struct RecentIds {
     kept_for: Duration,
     /// When each was added.
     added: HashMap<Box<str>, Instant>,
-    /// The ids in the order of their addition. An id that was forgotten, and perhaps added again, still has an entry with its
-    /// old time.
+    /// The ids in the order of their addition. An id that was forgotten, and perhaps added again, still has an entry
+    /// with its old time.
     order: VecDeque<(Instant, Box<str>)>,
 }
 

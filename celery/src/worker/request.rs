@@ -15,8 +15,8 @@ use crate::message::{Embed, TaskMessage};
 /// How a message was delivered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryInfo {
-    /// The tag by which the message is acknowledged. `None` once the connection that delivered it is lost: the broker then
-    /// delivers the message again, to this worker or another one.
+    /// The tag by which the message is acknowledged. `None` once the connection that delivered it is lost: the broker
+    /// then delivers the message again, to this worker or another one.
     pub(super) tag: Option<u64>,
     pub(super) exchange: String,
     pub(super) routing_key: String,

@@ -1,8 +1,8 @@
 //! [`Service`]: the thread of a worker, and its state.
 //!
-//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message, a
-//! control command, the outcome of a task, a stop, a time. The threads of the executor write outcomes, and send them through
-//! a channel.
+//! One thread has all the state of a worker, so there is no lock. It waits for the first of several things: a message,
+//! a control command, the outcome of a task, a stop, a time. The threads of the executor write outcomes, and send them
+//! through a channel.
 //!
 //! A request is a task that the worker has:
 //!
@@ -11,12 +11,13 @@
 //! | held, because its time has not come | at its time: it runs; when it is revoked: answer and acknowledgement; at a stop: its message is published again, and acknowledged |
 //! | running | with its outcome: the follow-up tasks, then the answer, then the acknowledgement |
 //!
-//! When the connection is lost, the broker counts all messages that were not acknowledged as undelivered. Held requests are
-//! dropped, and arrive again. Running ones continue without a tag; if the broker delivers the message of one again, it has a
-//! tag again. Outcomes wait for the next connection, together with those whose answers the broker had not confirmed. The
-//! message of a task that was answered without a tag is acknowledged when it arrives. So is a copy, which a client of this
-//! crate sends if its own connection is lost before it knows that the broker has the message. If another worker gets the
-//! message first, that one answers that this worker is lost, and clients accept the first answer.
+//! When the connection is lost, the broker counts all messages that were not acknowledged as undelivered. Held requests
+//! are dropped, and arrive again. Running ones continue without a tag; if the broker delivers the message of one again,
+//! it has a tag again. Outcomes wait for the next connection, together with those whose answers the broker had not
+//! confirmed. The message of a task that was answered without a tag is acknowledged when it arrives. So is a copy,
+//! which a client of this crate sends if its own connection is lost before it knows that the broker has the message. If
+//! another worker gets the message first, that one answers that this worker is lost, and clients accept the first
+//! answer.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -40,11 +41,12 @@ use crate::pauses::Pauses;
 /// How many revoked tasks are remembered, and for how long. Celery has the same limits.
 const REVOKED: (usize, Duration) = (50_000, Duration::from_secs(3 * 60 * 60));
 
-/// How many clients that are gone are remembered, and how many tasks whose messages may be delivered again, and for how long.
+/// How many clients that are gone are remembered, and how many tasks whose messages may be delivered again, and for how
+/// long.
 const REMEMBERED: (usize, Duration) = (1_000, Duration::from_secs(60 * 60));
 
-/// How many tasks that have ended are remembered, and for how long. A client whose connection was lost sends copies as soon as
-/// it is connected again.
+/// How many tasks that have ended are remembered, and for how long. A client whose connection was lost sends copies as
+/// soon as it is connected again.
 const ENDED: (usize, Duration) = (10_000, Duration::from_secs(10 * 60));
 
 pub(super) struct Service {
@@ -59,7 +61,8 @@ pub(super) struct Service {
     /// Tasks that have ended while their answers could not be sent.
     pub(super) unsent: Vec<Ended>,
     pub(super) revoked: RecentIds,
-    /// Tasks of other clients than those of this crate that were answered, but whose messages could not be acknowledged.
+    /// Tasks of other clients than those of this crate that were answered, but whose messages could not be
+    /// acknowledged.
     pub(super) answered: RecentIds,
     /// Tasks of clients of this crate that have ended here. Copies of their messages may arrive.
     pub(super) ended: RecentIds,
@@ -109,7 +112,8 @@ impl Service {
     pub(super) fn run(mut self) -> Result<(), ConnectError> {
         let served = wait(self.connect_and_serve());
         if self.phase == Phase::GivenUp {
-            // Dropping the executor waits for tasks that continue although they were aborted, so another thread does it.
+            // Dropping the executor waits for tasks that continue although they were aborted, so another thread does
+            // it.
             self.executor.close();
             self.executor.cancel_pending();
             let executor = self.executor;
@@ -146,8 +150,8 @@ impl Service {
         Session::open(&self.broker, &self.settings.name, &self.settings.queues, self.slots).await
     }
 
-    /// Notes that the connection is lost: no message has a tag any more, and answers that the broker has not confirmed count as
-    /// not sent.
+    /// Notes that the connection is lost: no message has a tag any more, and answers that the broker has not confirmed
+    /// count as not sent.
     fn disconnected(&mut self, session: Session) {
         self.unsent.extend(session.into_unconfirmed());
         self.requests.retain(|_, request| request.is_running());
@@ -258,7 +262,8 @@ impl Service {
         }
     }
 
-    /// Aborts the tasks that run. Their messages are not acknowledged, so they return to the broker when the connection ends.
+    /// Aborts the tasks that run. Their messages are not acknowledged, so they return to the broker when the connection
+    /// ends.
     fn give_up(&mut self) {
         self.phase = Phase::GivenUp;
         for (_, request) in mem::take(&mut self.requests) {
@@ -274,8 +279,8 @@ impl Service {
         let (held, running) = mem::take(&mut self.requests).into_iter().partition(|(_, request)| !request.is_running());
         self.requests = running;
         for (_, Request { delivery, stage, .. }) in Requests::into_iter(held) {
-            // The message is published again, because the next worker treats one that is delivered again as one whose task had
-            // started.
+            // The message is published again, because the next worker treats one that is delivered again as one whose
+            // task had started.
             if let (Stage::Held { properties, body, .. }, Some(tag)) = (stage, delivery.tag) {
                 session
                     .publish((&delivery.exchange, &delivery.routing_key), &body, properties, Published::Other)

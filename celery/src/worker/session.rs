@@ -1,8 +1,9 @@
 //! [`Session`]: one connection to the broker, with the queues and channels that a worker needs.
 //!
-//! An answer and the acknowledgement of the message that it answers are sent on the same channel in this order, so the broker
-//! has the answer before it drops the message. The broker confirms each message that is published. The worker does not block
-//! for that, but it keeps an answer until then, and a message that is returned shows that its client is gone.
+//! An answer and the acknowledgement of the message that it answers are sent on the same channel in this order, so the
+//! broker has the answer before it drops the message. The broker confirms each message that is published. The worker
+//! does not block for that, but it keeps an answer until then, and a message that is returned shows that its client is
+//! gone.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -61,8 +62,8 @@ struct Queue {
 
 /// What was published, as far as its confirmation matters.
 pub(super) enum Published {
-    /// The news that a task has started, for the client with this queue for answers. If the broker returns it because the
-    /// queue does not exist, the client is gone.
+    /// The news that a task has started, for the client with this queue for answers. If the broker returns it because
+    /// the queue does not exist, the client is gone.
     Started(String),
     /// An answer. It is sent again on the next connection if the broker has not confirmed it on this one.
     Answer(Box<Ended>),
@@ -83,8 +84,8 @@ pub(super) enum Incoming {
 impl Session {
     /// Connects, and begins to read the queues.
     ///
-    /// One limit holds for the messages of all queues together, if all of them support such a limit. Quorum queues do not: then
-    /// the limit holds for each queue.
+    /// One limit holds for the messages of all queues together, if all of them support such a limit. Quorum queues do
+    /// not: then the limit holds for each queue.
     pub(super) async fn open(broker: &Broker, name: &str, queues: &[String], slots: u16) -> Result<Self, ConnectError> {
         let connect = async || broker.connect(&format!("concurrent-futures worker {name}")).await;
         let opened = match Self::on(connect().await?, name, queues, slots, true).await {
@@ -128,8 +129,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Limits how many unacknowledged messages the broker delivers from all queues together. Does nothing if each queue has a
-    /// limit of its own.
+    /// Limits how many unacknowledged messages the broker delivers from all queues together. Does nothing if each queue
+    /// has a limit of its own.
     pub(super) async fn set_slots(&self, slots: u16) -> lapin::Result<()> {
         if self.has_one_limit {
             self.tasks.basic_qos(slots, BasicQosOptions { global: true }).await?;
@@ -155,8 +156,8 @@ impl Session {
         self.consumers.iter().filter(|queue| !queue.is_cancelled).map(|queue| &*queue.name)
     }
 
-    /// Tells the broker to deliver no more messages from a queue, or from any if `queue` is `None`. Those that it has delivered
-    /// are still to be taken.
+    /// Tells the broker to deliver no more messages from a queue, or from any if `queue` is `None`. Those that it has
+    /// delivered are still to be taken.
     pub(super) async fn cancel(&mut self, queue: Option<&str>) -> lapin::Result<()> {
         for Queue { name, tag, is_cancelled, .. } in &mut self.consumers {
             if !*is_cancelled && queue.is_none_or(|queue| queue == name) {
@@ -221,8 +222,8 @@ impl Session {
         Ok(())
     }
 
-    /// Publishes a message. The caller passes its confirmation to [`expect`](Self::expect). If the message is `mandatory`, the
-    /// broker returns it if its queue does not exist.
+    /// Publishes a message. The caller passes its confirmation to [`expect`](Self::expect). If the message is
+    /// `mandatory`, the broker returns it if its queue does not exist.
     pub(super) async fn send(
         &self,
         (exchange, routing_key): (&str, &str),
@@ -252,7 +253,8 @@ impl Session {
         self.tasks.basic_ack(tag, BasicAckOptions::default()).await
     }
 
-    /// Rejects a message that calls no task. The broker moves it to the dead-letter exchange of its queue, if there is one.
+    /// Rejects a message that calls no task. The broker moves it to the dead-letter exchange of its queue, if there is
+    /// one.
     pub(super) async fn reject(&self, tag: u64) -> lapin::Result<()> {
         self.tasks.basic_reject(tag, BasicRejectOptions { requeue: false }).await
     }
@@ -283,8 +285,8 @@ impl Session {
         Ok(())
     }
 
-    /// Closes the connection in order: the broker has received everything that was sent. It delivers messages that were not
-    /// acknowledged to other workers.
+    /// Closes the connection in order: the broker has received everything that was sent. It delivers messages that were
+    /// not acknowledged to other workers.
     pub(super) async fn close(self) {
         if let Err(error) = self.connection.close(200, "done".into()).await {
             log::debug!("the connection to the broker was not closed in order: {error}");

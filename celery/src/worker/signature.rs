@@ -1,5 +1,5 @@
-//! [`FollowUp`]: a task that is called after another one. [`Signature`]: its description, as Celery's clients write it into
-//! messages.
+//! [`FollowUp`]: a task that is called after another one. [`Signature`]: its description, as Celery's clients write it
+//! into messages.
 #![forbid(unsafe_code)]
 
 use serde::Deserialize;
@@ -53,8 +53,8 @@ pub(super) fn after_success(embed: &Embed, result: &str, parent: &TaskMessage) -
     Ok(messages)
 }
 
-/// Returns the follow-up tasks of a task that has failed. Each is called with the id of the failed task, as by a worker in
-/// Python that does not have the follow-up task itself.
+/// Returns the follow-up tasks of a task that has failed. Each is called with the id of the failed task, as by a worker
+/// in Python that does not have the follow-up task itself.
 ///
 /// # Errors
 ///
@@ -68,7 +68,8 @@ pub(super) fn after_failure(embed: &Embed, parent: &TaskMessage) -> Result<Vec<F
     Ok(messages)
 }
 
-/// Adds the messages for one signature, which may be a group or a chain. `chain` has the steps after it, in reverse order.
+/// Adds the messages for one signature, which may be a group or a chain. `chain` has the steps after it, in reverse
+/// order.
 fn expand(
     signature: &Value,
     result: Option<&str>,

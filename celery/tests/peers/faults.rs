@@ -146,7 +146,8 @@ fn a_result_of_python_is_sent_until_the_broker_has_it(peers: &Peers) {
     let (begun, go) = (Door::new(), Door::new());
     let held = cluster.call::<_, i64>("tasks.hold", (begun.path(), go.path()));
     begun.wait();
-    // The newest connection is the one on which Celery has reported the start. It acknowledges the message on another one.
+    // The newest connection is the one on which Celery has reported the start. It acknowledges the message on another
+    // one.
     proxy.lose(true);
     go.open();
     proxy.cut_lossy();

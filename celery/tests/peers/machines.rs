@@ -16,8 +16,8 @@ crate::tests! {
     a_machine_that_is_cut_off_costs_what_it_ran,
 }
 
-/// The environment variables that make a process of the tests a client on a machine of its own: the URL, the queue, and the
-/// doors of the task.
+/// The environment variables that make a process of the tests a client on a machine of its own: the URL, the queue, and
+/// the doors of the task.
 const CLIENT: [&str; 4] =
     ["CF_TEST_MACHINE_URL", "CF_TEST_MACHINE_QUEUE", "CF_TEST_MACHINE_BEGUN", "CF_TEST_MACHINE_GO"];
 

@@ -1,7 +1,7 @@
 //! [`Machines`]: network namespaces that act as machines, and a network between them that a test can cut.
 //!
-//! The namespaces cannot be reached from outside. One has the broker, and a cable to each of the others. A cut takes down the
-//! broker's end of a cable: the machine at the other end still sends, and receives nothing.
+//! The namespaces cannot be reached from outside. One has the broker, and a cable to each of the others. A cut takes
+//! down the broker's end of a cable: the machine at the other end still sends, and receives nothing.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -43,8 +43,8 @@ pub(crate) struct Machines {
 }
 
 impl Machines {
-    /// Makes a machine for the broker, and `count` others. If the kernel supports it, packets between them are delayed, and
-    /// some are lost.
+    /// Makes a machine for the broker, and `count` others. If the kernel supports it, packets between them are delayed,
+    /// and some are lost.
     ///
     /// # Errors
     ///

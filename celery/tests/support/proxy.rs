@@ -15,8 +15,8 @@ struct State {
     is_cut: bool,
     /// Bytes are held back, and neither side notices.
     is_silent: bool,
-    /// The number of the connection that loses bytes, counted from the first one that was made, and whether it loses those to
-    /// the broker or those from it.
+    /// The number of the connection that loses bytes, counted from the first one that was made, and whether it loses
+    /// those to the broker or those from it.
     lossy: Option<(usize, bool)>,
     /// Whether bytes were lost.
     has_lost: bool,

@@ -17,7 +17,8 @@ pub(crate) struct Python {
     log: PathBuf,
 }
 
-/// Returns the folder with the programs of an environment that has Celery. It is made at the first call, and kept between runs.
+/// Returns the folder with the programs of an environment that has Celery. It is made at the first call, and kept
+/// between runs.
 ///
 /// # Errors
 ///
@@ -28,7 +29,8 @@ pub(crate) fn programs() -> Result<PathBuf, String> {
     PROGRAMS.get_or_init(make).clone()
 }
 
-/// Runs a script of `tests/peers/scripts`, which can import the tasks of `examples/python`. Panics with its output if it fails.
+/// Runs a script of `tests/peers/scripts`, which can import the tasks of `examples/python`. Panics with its output if
+/// it fails.
 #[track_caller]
 pub(crate) fn run(url: &str, name: &str, environment: &[(&str, &str)]) {
     let python = programs().expect("Python's Celery").join("python");

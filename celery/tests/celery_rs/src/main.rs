@@ -3,8 +3,8 @@
 //!     celery-rs-peer worker QUEUE        serves `peer.add` and `peer.fail` until it is killed
 //!     celery-rs-peer client QUEUE DOOR   calls the tasks of the tests, and fails if it does not get what they return
 //!
-//! celery-rs sends results to Redis, and to no queue of RabbitMQ. So this program has a result backend for its worker, which
-//! publishes each result, as celery-rs has written it, to the queue that the message of the task names.
+//! celery-rs sends results to Redis, and to no queue of RabbitMQ. So this program has a result backend for its worker,
+//! which publishes each result, as celery-rs has written it, to the queue that the message of the task names.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
