@@ -36,7 +36,8 @@
 //! | your own [`Backend`] | wherever you like | plain functions, as a [`Job`] to run or to send away |
 //!
 //! A function that takes `&impl Executor` or `&dyn Backend` works with all of them. Plain functions are functions,
-//! methods and closures that capture nothing, with an argument and a result that serde can carry.
+//! methods and closures that capture nothing, with an argument and a result that serde can carry. For other machines
+//! they also need a name: see [`guide::other_machines`].
 //!
 //! # Which wait
 //!
@@ -60,6 +61,8 @@
 //! - Functions, arguments and results are dropped as soon as they can be. An executor that was dropped leaves no
 //!   thread, process or descriptor behind, and worker processes do not outlive the program.
 //! - A thread that sees a future done also sees everything that its task and its callbacks did before.
+//!
+//! A cluster guarantees less, because its workers and its broker may be lost: `celery/README.md` has a table.
 //!
 //! # Features
 //!
